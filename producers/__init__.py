@@ -1,0 +1,1 @@
+"""Puts events on Kafka: collector, importer, simulator. Imports `schemas` only; never `streams`."""

@@ -1,0 +1,160 @@
+"""The counters: families and their codes, cells and their addresses, labels of buckets.
+
+A *cell* is addressed by a group `(grain, bucket, dimension set)` and a field `(value 1, value 2, stage)`; it holds
+`{family code: int}` with zeros left out. Codes are stored, so a code never changes its meaning; new ones are added at
+the end. Pure tables and arithmetic, no I/O.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from enum import IntEnum
+from typing import Final
+
+CellGroup = tuple[int, int, int]
+"""(grain, bucket, dimension set): bucket is 0 for totals, epoch minutes, epoch hours, or days since 1970-01-01 of the
+funnel's local date; dimension set is 0 for the whole, 1..d for dimensions, d+1.. for pairs, in the funnel's order."""
+
+Cell = dict[int, int]
+"""{family code (`family`): amount}."""
+
+Cells = dict[CellGroup, dict[int, Cell]]
+"""Cells by group and field (`cell_field`)."""
+
+
+class Grain(IntEnum):
+    """Tumbling buckets (semantics.md 5)."""
+
+    TOTAL = 0
+    MINUTE = 1
+    HOUR = 2
+    DAY = 3
+
+
+GRAIN_NAMES: Final = {Grain.TOTAL: "total", Grain.MINUTE: "minute", Grain.HOUR: "hour", Grain.DAY: "day"}
+MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 86_400_000
+KEEP_MS: Final = {Grain.MINUTE: 48 * HOUR_MS, Grain.HOUR: 90 * DAY_MS}
+"""How long a grain is kept behind the watermark; the others for ever."""
+
+
+class Family(IntEnum):
+    """Base code of a family; the low byte of a family code."""
+
+    EVENTS = 1
+    ENTRIES = 2
+    STARTED = 3
+    SKIPPED = 4
+    COMPLETED = 5
+    STALLED = 6
+    WON = 7
+    ADVANCED_COHORT = 8
+    ADVANCED_PERIOD = 9
+    ABANDONED_COHORT = 10
+    ABANDONED_PERIOD = 11
+    REVIVED_COHORT = 12
+    REVIVED_PERIOD = 13
+    LOST_COHORT = 14
+    LOST_PERIOD = 15
+    TRANSITIONS_COHORT = 16
+    TRANSITIONS_PERIOD = 17
+    DURATIONS = 18
+    VALUE = 19
+    OPEN_VALUE = 20
+    ORDERS = 21
+    REVENUE = 22
+    REFUNDS = 23
+    SPEND = 24
+
+
+FAMILY_NAMES: Final = {
+    family: family.name.lower().replace("_cohort", ".cohort").replace("_period", ".period") for family in Family
+}
+BY_REASON: Final = frozenset({Family.LOST_COHORT, Family.LOST_PERIOD})
+BY_STAGE: Final = frozenset({Family.TRANSITIONS_COHORT, Family.TRANSITIONS_PERIOD})
+BY_CURRENCY: Final = frozenset(
+    {Family.VALUE, Family.OPEN_VALUE, Family.ORDERS, Family.REVENUE, Family.REFUNDS, Family.SPEND}
+)
+CAN_SHRINK: Final = frozenset(Family) - {Family.SPEND}
+"""A late event moves or withdraws any of them: none may be exported as one Prometheus counter (only `events` and
+`orders` of settled time never shrink)."""
+
+DURATION_EDGES_SECONDS: Final = (
+    10,
+    60,
+    300,
+    900,
+    3600,
+    4 * 3600,
+    12 * 3600,
+    86_400,
+    3 * 86_400,
+    7 * 86_400,
+    14 * 86_400,
+    30 * 86_400,
+    90 * 86_400,
+)
+"""Upper edges, inclusive; one more bucket is open-ended (`inf`)."""
+
+STAGE_LOST: Final = 254
+"""Stage code of lost events (family `events`), shown as `lost`."""
+STAGE_NONE: Final = 255
+"""Stage code of what belongs to no stage (spend), shown as an empty name."""
+CODE_UNKNOWN: Final = 0
+CODE_OTHER: Final = 1
+UNKNOWN: Final = "unknown"
+OTHER: Final = "other"
+VALUE_CHARS: Final = 64
+
+
+def family(base: Family, sub: int = 0) -> int:
+    """Family code: base in the low byte, sub-key above it (reason code, stage index, currency, `duration_sub`)."""
+    return int(base) | sub << 8
+
+
+def duration_sub(stage: int, edge: int) -> int:
+    """Sub-key of a duration: target stage and index of the edge (len(edges) = open-ended)."""
+    return stage << 4 | edge
+
+
+def currency_code(currency: str) -> int:
+    """A three-letter code as an int below 2**15, reversible by `currency_text`."""
+    a, b, c = currency.encode()
+    return ((a - 65) * 26 + (b - 65)) * 26 + (c - 65)
+
+
+def currency_text(code: int) -> str:
+    """Inverse of `currency_code`."""
+    rest, c = divmod(code, 26)
+    a, b = divmod(rest, 26)
+    return bytes((a + 65, b + 65, c + 65)).decode()
+
+
+def cell_field(value1: int, value2: int, stage: int) -> int:
+    """Field of a cell within its group: two register codes (u16) and a stage (u8); 40 bits."""
+    return value1 << 24 | value2 << 8 | stage
+
+
+def split_field(field: int) -> tuple[int, int, int]:
+    """(value 1, value 2, stage) of a field."""
+    return field >> 24, field >> 8 & 0xFFFF, field & 0xFF
+
+
+def bucket_label(grain: int, bucket: int) -> str:
+    """Label of a bucket in the counters document."""
+    if grain == Grain.TOTAL:
+        return "all"
+    if grain == Grain.DAY:
+        return date.fromordinal(719_163 + bucket).isoformat()
+    at = datetime.fromtimestamp(bucket * (60 if grain == Grain.MINUTE else 3600), tz=UTC)
+    return at.strftime("%Y-%m-%dT%H:%MZ" if grain == Grain.MINUTE else "%Y-%m-%dT%HZ")
+
+
+def is_kept(grain: int, bucket: int, watermark_ms: int) -> bool:
+    """Whether a bucket is still shown at a watermark: its end lies less than the grain's keep time behind it."""
+    if grain == Grain.MINUTE:
+        return (bucket + 1) * MINUTE_MS > watermark_ms - KEEP_MS[Grain.MINUTE]
+    if grain == Grain.HOUR:
+        return (bucket + 1) * HOUR_MS > watermark_ms - KEEP_MS[Grain.HOUR]
+    return True

@@ -1,0 +1,63 @@
+"""Identity of a person as an event states it: cleaning, placeholders, the person key. Knows nothing of links."""
+
+from __future__ import annotations
+
+MAX_ID_CHARS = 256
+"""Longer ids are rejected by the collector: they are never ids of people."""
+
+PLACEHOLDERS = frozenset(
+    {
+        "",
+        "null",
+        "none",
+        "nil",
+        "undefined",
+        "nan",
+        "n/a",
+        "na",
+        "0",
+        "-1",
+        "true",
+        "false",
+        "anonymous",
+        "anon",
+        "guest",
+        "unknown",
+        "user",
+        "id",
+        "distinct_id",
+        "not_authenticated",
+        "[object object]",
+        "{}",
+        "[]",
+        "00000000-0000-0000-0000-000000000000",
+        "00000000000000000000000000000000",
+    }
+)
+
+
+def is_placeholder(text: str) -> bool:
+    """True for texts that stand for "no id" (semantics.md 7), compared after trimming and without case."""
+    return text.strip().casefold() in PLACEHOLDERS
+
+
+def clean_id(value: str | int | None) -> str | None:
+    """The trimmed id, or None where it is absent or a placeholder."""
+    if value is None:
+        return None
+    text = str(value).strip()
+    return None if text.casefold() in PLACEHOLDERS else text
+
+
+def person_key(user_id: str | None, contact_id: str | None, anonymous_id: str | None) -> bytes | None:
+    """Key of the person an event belongs to: its highest id, in that id's own name space; None without any.
+
+    Arguments are cleaned ids (`clean_id`). The key is the Kafka record key and the field name in the store.
+    """
+    if user_id is not None:
+        return b"u:" + user_id.encode()
+    if contact_id is not None:
+        return b"c:" + contact_id.encode()
+    if anonymous_id is not None:
+        return b"a:" + anonymous_id.encode()
+    return None

@@ -1,0 +1,27 @@
+"""The closed list of reasons for which an event is rejected.
+
+The same string is the API field, the metric label, the dead-letter header and the heading in docs/api.md.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class RejectReason(StrEnum):
+    """Why one event was not accepted. Nothing else of its batch is affected."""
+
+    MALFORMED_JSON = "malformed_json"
+    NOT_AN_OBJECT = "not_an_object"
+    WRONG_TYPE = "wrong_type"
+    MISSING_ID = "missing_id"
+    MISSING_NAME = "missing_name"
+    MISSING_PERSON = "missing_person"
+    UNKNOWN_NAME = "unknown_name"
+    ID_TOO_LONG = "id_too_long"
+    NAME_TOO_LONG = "name_too_long"
+    INVALID_TIME = "invalid_time"
+    EVENT_TOO_LARGE = "event_too_large"
+    TOO_DEEP = "too_deep"
+    NOT_ALLOWED = "not_allowed"
+    UNSUPPORTED_TYPE = "unsupported_type"

@@ -1,0 +1,57 @@
+"""The value of a record in the `events` topic: a normalised event or a tick. JSON, written by the collector only.
+
+The Kafka key of an event is its person key (`schemas.ids.person_key`); a tick has none and stands in every partition.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class EventRecord(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
+    """One accepted event. Times are epoch milliseconds; `properties` and `context` are kept as they were sent."""
+
+    id: str
+    name: str
+    occurred_at_ms: int
+    received_at_ms: int
+    source: str
+    anonymous_id: str | None = None
+    contact_id: str | None = None
+    user_id: str | None = None
+    properties: msgspec.Raw = msgspec.Raw(b"{}")
+    context: msgspec.Raw | None = None
+    placeholder_ids: int = 0
+    """How many of the ids sent were placeholders and were dropped."""
+    seq: tuple[str, int] | None = None
+    """(session, running number) of an ordered sender: a record whose number is not above the last one applied is a retry."""
+
+
+class TickRecord(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Moves the watermark of its partition as a record received at `tick` (epoch ms) would; says nothing else."""
+
+    tick: int
+    marker: str | None = None
+    """Remembered in the partition's state, so that a reader can tell that everything before it was applied."""
+    seq: tuple[str, int] | None = None
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode_event(event: EventRecord) -> bytes:
+    """JSON bytes of an event."""
+    return _encoder.encode(event)
+
+
+def encode_tick(tick_ms: int, *, marker: str | None = None, seq: tuple[str, int] | None = None) -> bytes:
+    """JSON bytes of a tick."""
+    return _encoder.encode(TickRecord(tick=tick_ms, marker=marker, seq=seq))
+
+
+def decode_any(value: bytes) -> dict[str, Any]:
+    """A record as a plain dict: for tools and tests, not for the hot path."""
+    decoded: dict[str, Any] = msgspec.json.decode(value)
+    return decoded

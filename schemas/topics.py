@@ -1,0 +1,47 @@
+"""Names of topics and consumer groups in a space (a prefix that keeps an import or a test apart from live data)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_SPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+DEFAULT_SPACE = "main"
+DEFAULT_PARTITIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Topic names of one space. Raises ValueError for a space that is no plain name."""
+
+    space: str = DEFAULT_SPACE
+
+    def __post_init__(self) -> None:
+        if not _SPACE.fullmatch(self.space):
+            raise ValueError(
+                f"space {self.space!r} must be 1-64 of a-z 0-9 _ - and start with a letter or digit, e.g. 'main'"
+            )
+
+    @property
+    def events(self) -> str:
+        """Accepted events and ticks, keyed by person."""
+        return f"funnelcast.{self.space}.events"
+
+    @property
+    def rejected(self) -> str:
+        """Dead letters: what the collector refused, with the reason."""
+        return f"funnelcast.{self.space}.rejected"
+
+    @property
+    def late(self) -> str:
+        """Events too late to be counted, by funnel."""
+        return f"funnelcast.{self.space}.late"
+
+    @property
+    def group(self) -> str:
+        """Consumer group of the workers."""
+        return f"funnelcast.{self.space}.worker"
+
+    def all(self) -> tuple[str, ...]:
+        """Every topic of the space."""
+        return (self.events, self.rejected, self.late)

@@ -1,0 +1,1 @@
+"""Reads Kafka and counts: transport, worker, core, store, exporter, reports. Imports `schemas` only; never `producers`."""
