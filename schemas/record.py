@@ -26,7 +26,7 @@ class EventRecord(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     placeholder_ids: int = 0
     """How many of the ids sent were placeholders and were dropped."""
     seq: tuple[str, int] | None = None
-    """(session, running number) of an ordered sender: a record whose number is not above the last one applied is a retry."""
+    """(session, running number) of an ordered sender: a number that is not above the last one applied is a retry."""
 
 
 class TickRecord(msgspec.Struct, omit_defaults=True, kw_only=True):
