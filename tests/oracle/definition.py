@@ -1,0 +1,178 @@
+"""A funnel definition read from its plain dict (YAML or JSON), without validation: the product does that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from tests.oracle.values import as_number, plain_text, same_name
+
+_UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+
+
+def duration_ms(text: str | int) -> int:
+    """`90s`, `30m`, `3d` ... in milliseconds."""
+    if isinstance(text, int):
+        return text
+    digits = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
+    return int(digits) * _UNIT_MS[text[len(digits) :].strip()]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An event name and conditions on properties: all must hold."""
+
+    event: str
+    where: dict[str, Any] = field(default_factory=dict)
+
+    def matches(self, name: str, properties: dict[str, Any]) -> bool:
+        """Whether an event of that (compared) name and with those properties is meant."""
+        return self.event == name and all(_holds(wanted, properties.get(key)) for key, wanted in self.where.items())
+
+
+def _equal(value: Any, wanted: Any) -> bool:
+    """Numbers compare as numbers (decimal text too), truth values as such, text as text."""
+    if isinstance(value, bool) or isinstance(wanted, bool):
+        return value is wanted
+    if isinstance(wanted, int | float | Decimal):
+        number = as_number(value)
+        return number is not None and number == as_number(wanted)
+    return bool(value == wanted)
+
+
+def _holds(wanted: Any, value: Any) -> bool:
+    if isinstance(wanted, dict):
+        return all(_compare(op, operand, value) for op, operand in wanted.items())
+    if value is None:
+        return False
+    if isinstance(wanted, list):
+        return any(_equal(value, one) for one in wanted)
+    return _equal(value, wanted)
+
+
+def _compare(op: str, operand: Any, value: Any) -> bool:
+    if op == "exists":
+        return (value is not None) is operand
+    if value is None:
+        return False
+    if op == "ne":
+        return not _equal(value, operand)
+    number, limit = as_number(value), as_number(operand)
+    if number is None or limit is None:
+        return False
+    return {"gt": number > limit, "gte": number >= limit, "lt": number < limit, "lte": number <= limit}[op]
+
+
+def _rules(on: list[Any]) -> list[Rule]:
+    return [
+        Rule(same_name(one)) if isinstance(one, str) else Rule(same_name(one["event"]), one.get("where") or {})
+        for one in on
+    ]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage; `nth` is None where its events are no orders."""
+
+    name: str
+    on: list[Rule]
+    abandon_after: int | None
+    stalled_after: int | None
+    nth: int | None
+    role: str
+
+
+@dataclass(frozen=True)
+class LostRule:
+    """Events that end a journey, with their fixed reason (None: the event's own)."""
+
+    on: list[Rule]
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A dimension: `values` (compared form) or a cap on how many names are kept."""
+
+    name: str
+    prop: str
+    attribution: str
+    values: list[str] | None
+    cap: int
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """The whole definition; times in milliseconds."""
+
+    name: str
+    version: int
+    timezone: str
+    currency: str
+    window: int
+    lateness: int
+    reentry: str
+    sources: list[str] | None
+    stages: list[Stage]
+    lost: list[LostRule]
+    refunds: list[Rule]
+    ad_spend: list[Rule]
+    dimensions: list[Dimension]
+    pairs: list[tuple[int, int]]
+
+    @property
+    def last(self) -> int:
+        """Index of the last stage."""
+        return len(self.stages) - 1
+
+    def is_order_stage(self, stage: int) -> bool:
+        """Whether the stage's events are orders."""
+        return self.stages[stage].nth is not None
+
+
+def _stage(raw: dict[str, Any]) -> Stage:
+    nth = raw.get("nth")
+    if nth is None and raw.get("order"):
+        nth = 1
+    return Stage(
+        name=raw["name"],
+        on=_rules(raw["on"]),
+        abandon_after=duration_ms(raw["abandon_after"]) if raw.get("abandon_after") is not None else None,
+        stalled_after=duration_ms(raw["stalled_after"]) if raw.get("stalled_after") is not None else None,
+        nth=nth,
+        role=raw.get("role") or raw["name"],
+    )
+
+
+def _dimension(raw: dict[str, Any]) -> Dimension:
+    values = raw.get("values")
+    return Dimension(
+        name=raw["name"],
+        prop=raw.get("property") or raw["name"],
+        attribution=raw["attribution"],
+        values=None if values is None else [plain_text(value) or "" for value in values],
+        cap=raw.get("cap", 100),
+    )
+
+
+def read_funnel(raw: dict[str, Any]) -> Funnel:
+    """The definition of a funnel file's content."""
+    dimensions = [_dimension(one) for one in raw.get("dimensions") or []]
+    place = {dimension.name: at for at, dimension in enumerate(dimensions)}
+    return Funnel(
+        name=raw["name"],
+        version=raw["version"],
+        timezone=raw.get("timezone", "UTC"),
+        currency=raw.get("currency", "USD"),
+        window=duration_ms(raw["conversion_window"]),
+        lateness=duration_ms(raw.get("allowed_lateness", "3d")),
+        reentry=raw.get("reentry", "window"),
+        sources=raw.get("sources"),
+        stages=[_stage(one) for one in raw["stages"]],
+        lost=[LostRule(_rules(one["on"]), one.get("reason")) for one in raw.get("lost") or []],
+        refunds=_rules(raw.get("refunds", ["refund"])),
+        ad_spend=_rules(raw.get("ad_spend", ["ad_spend"])),
+        dimensions=dimensions,
+        pairs=[(place[one], place[two]) for one, two in raw.get("pairs") or []],
+    )

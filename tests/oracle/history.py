@@ -1,0 +1,231 @@
+"""From the log to histories: watermarks, what is late, which events are copies, which names find a place.
+
+This is the only part in which the order of the log matters, and only where the rules say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import xxhash
+
+from tests.oracle.definition import Dimension, Funnel
+from tests.oracle.values import (
+    OTHER,
+    UNKNOWN,
+    Amount,
+    amount_of,
+    person_of,
+    placeholders_in,
+    plain_text,
+    real_id,
+    same_name,
+)
+
+REASON_CAP = 100
+DEFAULT_SOURCE = "default"
+LOST, STAGE, ORDER, REFUND = "lost", "stage", "order", "refund"
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """One event of a history (compared by identity: the same id may come anew behind the horizon)."""
+
+    source: str
+    id: str
+    occurred: int
+    tie: int
+    kind: str
+    stages: tuple[int, ...]
+    """Stages it may belong to: for an order all order stages it matches, else the one it belongs to, or none."""
+    values: tuple[str, ...]
+    """Its own value of every dimension."""
+    amount: Amount | None
+    order_id: str | None
+    refund_id: str | None
+    reason: str
+
+
+@dataclass
+class Spend:
+    """The statement that stands for one (source, day, values, currency)."""
+
+    received: int
+    id: str
+    minor: int
+
+
+@dataclass
+class Person:
+    """A person's history, and which event of it a copy of (source, id) would be compared with."""
+
+    partition: int
+    events: list[Event] = field(default_factory=list)
+    kept: dict[tuple[str, str], Event] = field(default_factory=dict)
+
+
+@dataclass
+class World:
+    """Everything a funnel knows after a log."""
+
+    funnel: Funnel
+    delay: int
+    watermarks: dict[int, int] = field(default_factory=dict)
+    people: dict[str, Person] = field(default_factory=dict)
+    spend: dict[tuple[str, str, tuple[str, ...], str], Spend] = field(default_factory=dict)
+    names: list[list[str]] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    accepted: int = 0
+    duplicates: int = 0
+    late: int = 0
+    placeholder_ids: int = 0
+
+
+def _received(partition: int, at: int, world: World) -> None:
+    world.watermarks[partition] = max(world.watermarks.get(partition, at - world.delay), at - world.delay)
+
+
+def _classify(funnel: Funnel, name: str, properties: dict[str, Any]) -> tuple[str, tuple[int, ...], str | None] | None:
+    """(kind, stages, fixed reason) of a relevant event; None for one the funnel does not look at."""
+    for rule in funnel.lost:
+        if any(one.matches(name, properties) for one in rule.on):
+            return LOST, (), rule.reason
+    matched = [at for at, stage in enumerate(funnel.stages) if any(one.matches(name, properties) for one in stage.on)]
+    orders = tuple(at for at in matched if funnel.is_order_stage(at))
+    if orders:
+        return ORDER, orders, None
+    if matched:
+        return STAGE, (max(matched),), None
+    if any(one.matches(name, properties) for one in funnel.refunds):
+        return REFUND, (), None
+    return None
+
+
+def _listed(dimension: Dimension, names: list[str], text: str | None) -> str:
+    """Where a value is counted: itself, `other` or `unknown`; the first names in the log take the places."""
+    if text is None or text == UNKNOWN:
+        return UNKNOWN
+    if dimension.values is not None:
+        return text if text in dimension.values else OTHER
+    return _under_cap(names, dimension.cap, text)
+
+
+def _under_cap(names: list[str], cap: int, text: str) -> str:
+    if text in (UNKNOWN, OTHER):
+        return text
+    if text not in names and len(names) < cap:
+        names.append(text)
+    return text if text in names else OTHER
+
+
+def _own_values(world: World, properties: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(
+        _listed(dimension, world.names[at], plain_text(properties.get(dimension.prop)))
+        for at, dimension in enumerate(world.funnel.dimensions)
+    )
+
+
+def _event(world: World, raw: dict[str, Any], what: tuple[str, tuple[int, ...], str | None]) -> Event:
+    kind, stages, fixed = what
+    properties = raw.get("properties") or {}
+    source, event_id = raw.get("source") or DEFAULT_SOURCE, str(raw["id"])
+    reason = ""
+    if kind == LOST:
+        said = fixed if fixed is not None else properties.get("reason")
+        reason = _under_cap(world.reasons, REASON_CAP, plain_text(said) or UNKNOWN)
+    return Event(
+        source=source,
+        id=event_id,
+        occurred=occurred_of(raw),
+        tie=xxhash.xxh3_64_intdigest(f"{source}\0{event_id}".encode()),
+        kind=kind,
+        stages=stages,
+        values=_own_values(world, properties),
+        amount=amount_of(properties, world.funnel.currency),
+        order_id=real_id(properties.get("order_id")),
+        refund_id=real_id(properties.get("refund_id")),
+        reason=reason,
+    )
+
+
+def received_of(raw: dict[str, Any]) -> int:
+    """When the collector received it; a replay file may leave it out."""
+    received = raw.get("received_at_ms")
+    return int(raw["occurred_at_ms"] if received is None else received)
+
+
+def occurred_of(raw: dict[str, Any]) -> int:
+    """When it occurred: never after it was received."""
+    return min(int(raw["occurred_at_ms"]), received_of(raw))
+
+
+def _apply(world: World, raw: dict[str, Any], person: str, partition: int) -> None:
+    funnel = world.funnel
+    source = raw.get("source") or DEFAULT_SOURCE
+    if funnel.sources is not None and source not in funnel.sources:
+        return
+    what = _classify(funnel, same_name(raw["name"]), raw.get("properties") or {})
+    if what is None:
+        return
+    world.placeholder_ids += placeholders_in(raw)
+    occurred = occurred_of(raw)
+    horizon = world.watermarks[partition] - funnel.window - funnel.lateness
+    if received_of(raw) - occurred > funnel.lateness or occurred < horizon:
+        world.late += 1
+        return
+    history = world.people.setdefault(person, Person(partition))
+    kept = history.kept.get((source, str(raw["id"])))
+    if kept is not None and kept.occurred >= horizon:
+        world.duplicates += 1
+        if occurred >= kept.occurred:
+            return
+        history.events.remove(kept)
+    else:
+        world.accepted += 1
+    event = _event(world, raw, what)
+    history.events.append(event)
+    history.kept[source, event.id] = event
+
+
+def _apply_spend(world: World, raw: dict[str, Any]) -> None:
+    properties = raw.get("properties") or {}
+    amount = amount_of(properties, world.funnel.currency)
+    day = properties.get("day")
+    if amount is None or not isinstance(day, str):
+        return
+    source = raw.get("source") or DEFAULT_SOURCE
+    key = (source, day, _own_values(world, properties), amount.currency)
+    new = Spend(received_of(raw), str(raw["id"]), amount.minor)
+    old = world.spend.get(key)
+    if old is None or (new.received, new.id) > (old.received, old.id):
+        world.spend[key] = new
+
+
+def read_log(
+    funnel: Funnel,
+    log: Iterable[dict[str, Any]],
+    *,
+    watermark_delay_ms: int = 60_000,
+    final_watermark_ms: int | None = None,
+    partitions: int = 1,
+    partition_of: Callable[[str], int] = lambda _person: 0,
+) -> World:
+    """Everything known after `log` (native events and `{"tick": ms}`, in log order) has been applied."""
+    world = World(funnel, watermark_delay_ms, names=[[] for _ in funnel.dimensions])
+    final = [] if final_watermark_ms is None else [{"tick": final_watermark_ms + watermark_delay_ms}]
+    for raw in [*log, *final]:
+        if "tick" in raw:
+            for partition in range(partitions):
+                _received(partition, int(raw["tick"]), world)
+            continue
+        person = person_of(raw)
+        if any(rule.matches(same_name(raw["name"]), raw.get("properties") or {}) for rule in funnel.ad_spend):
+            _apply_spend(world, raw)
+        if person is None:
+            continue
+        partition = partition_of(person)
+        _received(partition, received_of(raw), world)
+        _apply(world, raw, person, partition)
+    return world

@@ -1,0 +1,153 @@
+"""Names, ids, money and dimension values, read by the words of the counting rules. Pure text and integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from typing import Any
+
+UNKNOWN = "unknown"
+OTHER = "other"
+
+_PLACEHOLDERS = {"", "0" * 32, "00000000-0000-0000-0000-000000000000"}
+_PLACEHOLDERS |= {
+    "null",
+    "none",
+    "nil",
+    "undefined",
+    "nan",
+    "n/a",
+    "na",
+    "0",
+    "-1",
+    "true",
+    "false",
+    "anonymous",
+    "anon",
+    "guest",
+    "unknown",
+    "user",
+    "id",
+    "distinct_id",
+    "not_authenticated",
+    "{}",
+    "[]",
+    "[object object]",
+}
+
+_ZERO_DECIMALS = {
+    "BIF",
+    "CLP",
+    "DJF",
+    "GNF",
+    "ISK",
+    "JPY",
+    "KMF",
+    "KRW",
+    "PYG",
+    "RWF",
+    "UGX",
+    "UYI",
+    "VND",
+    "VUV",
+    "XAF",
+    "XOF",
+    "XPF",
+}
+_THREE_DECIMALS = {"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"}
+_FOUR_DECIMALS = {"CLF", "UYW"}
+
+
+def same_name(text: str) -> str:
+    """The form in which event names are compared."""
+    return text.strip().casefold().replace(" ", "_").replace("-", "_")
+
+
+def is_placeholder(value: Any) -> bool:
+    """A text that is there but stands for "no id"."""
+    return value is not None and str(value).strip().casefold() in _PLACEHOLDERS
+
+
+def real_id(value: Any) -> str | None:
+    """The trimmed id; None for an absent one, a placeholder, or what is no plain text or integer."""
+    if value is None or isinstance(value, bool) or not isinstance(value, str | int) or is_placeholder(value):
+        return None
+    return str(value).strip()
+
+
+def person_of(event: dict[str, Any]) -> str | None:
+    """`u:`, `c:` or `a:` and the highest id of the event."""
+    for prefix, field in (("u", "user_id"), ("c", "contact_id"), ("a", "anonymous_id")):
+        found = real_id(event.get(field))
+        if found is not None:
+            return f"{prefix}:{found}"
+    return None
+
+
+def placeholders_in(event: dict[str, Any]) -> int:
+    """How many of the event's ids are placeholders."""
+    return sum(is_placeholder(event.get(field)) for field in ("user_id", "contact_id", "anonymous_id"))
+
+
+@dataclass(frozen=True)
+class Amount:
+    """Integer minor units of a currency."""
+
+    minor: int
+    currency: str
+
+
+def _decimals(currency: str) -> int:
+    if currency in _ZERO_DECIMALS:
+        return 0
+    if currency in _THREE_DECIMALS:
+        return 3
+    return 4 if currency in _FOUR_DECIMALS else 2
+
+
+def as_number(value: Any) -> Decimal | None:
+    """The finite number a JSON value states, be it a number or decimal text; None for everything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+        return None
+    text = value.strip() if isinstance(value, str) else str(value)
+    if "_" in text:
+        return None
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def amount_of(properties: dict[str, Any], funnel_currency: str) -> Amount | None:
+    """The amount an event states, or None: no number, negative, or not in a three-letter currency."""
+    currency = properties.get("currency")
+    if currency is None:
+        currency = funnel_currency
+    if not isinstance(currency, str):
+        return None
+    currency = currency.strip().upper()
+    if len(currency) != 3 or any(letter not in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" for letter in currency):
+        return None
+    if properties.get("value") is None and properties.get("value_minor") is not None:
+        whole = as_number(properties["value_minor"])
+        if whole is None or whole < 0 or whole != whole.to_integral_value():
+            return None
+        return Amount(int(whole), currency)
+    stated = properties.get("value")
+    if stated is None:
+        stated = properties.get("amount")
+    number = as_number(stated)
+    if number is None or number < 0:
+        return None
+    scaled = number * (Decimal(10) ** _decimals(currency))
+    return Amount(int(scaled.to_integral_value(rounding=ROUND_HALF_EVEN)), currency)
+
+
+def plain_text(value: Any) -> str | None:
+    """A dimension value or reason as it is compared and shown: trimmed, cut to 64, without case; None if none."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str | int | float | Decimal):
+        return None
+    return str(value).strip()[:64].casefold() or None
