@@ -339,6 +339,10 @@ class Funnel(_Model):
         meaning = self.model_dump(mode="json", exclude={"description"})
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
+    def as_definition(self) -> dict[str, Any]:
+        """The definition in the form of a funnel file, defaults filled in: loading it gives an equal funnel."""
+        return _definition(self)
+
     def event_names(self) -> frozenset[str]:
         """Normalised names of every event that can count here."""
         rules = [rule for stage in self.stages for rule in stage.on] + [rule for lost in self.lost for rule in lost.on]
@@ -392,7 +396,18 @@ def parse_funnel(text: str, *, origin: str = "funnel") -> Funnel:
     try:
         return Funnel.model_validate(data)
     except ValidationError as error:
-        raise FunnelError("\n".join(_explain(origin, one) for one in error.errors())) from None
+        raise FunnelError("\n".join(_explain(origin, one) for one in _causes(error))) from None
+
+
+def _causes(error: ValidationError) -> list[Any]:
+    """Errors without "list too short" where the reason is an element that failed on its own."""
+    found = error.errors()
+    paths = [one["loc"] for one in found]
+    return [
+        one
+        for one in found
+        if one["type"] != "too_short" or not any(p[: len(one["loc"])] == one["loc"] != p for p in paths)
+    ]
 
 
 def _explain(origin: str, error: Any) -> str:
@@ -433,3 +448,67 @@ def _known_keys(path: Sequence[object]) -> list[str]:
 def _did_you_mean(word: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def format_duration(milliseconds: int) -> str:
+    """The shortest exact text of a duration, e.g. `30m`."""
+    for unit in ("d", "h", "m", "s"):
+        if milliseconds % _UNITS_MS[unit] == 0:
+            return f"{milliseconds // _UNITS_MS[unit]}{unit}"
+    return f"{milliseconds}ms"
+
+
+def _rule_definition(rule: Rule) -> object:
+    if not rule.where:
+        return rule.event
+    where: dict[str, Any] = {}
+    for one in rule.where:
+        if one.op == "eq":
+            where[one.property] = one.operand
+        elif one.op == "in":
+            where[one.property] = list(one.operand) if isinstance(one.operand, tuple) else one.operand
+        else:
+            where.setdefault(one.property, {})[one.op] = one.operand
+    return {"event": rule.event, "where": where}
+
+
+def _stage_definition(stage: Stage) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": stage.name, "on": [_rule_definition(rule) for rule in stage.on]}
+    for key, milliseconds in (("abandon_after", stage.abandon_after_ms), ("stalled_after", stage.stalled_after_ms)):
+        if milliseconds is not None:
+            found[key] = format_duration(milliseconds)
+    if stage.role is not None:
+        found["role"] = stage.role
+    if stage.nth is not None:
+        found |= {"order": True} if stage.nth == 1 else {"nth": stage.nth}
+    return found
+
+
+def _definition(funnel: Funnel) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": funnel.name,
+        "version": funnel.version,
+        "timezone": funnel.timezone,
+        "currency": funnel.currency,
+        "conversion_window": format_duration(funnel.conversion_window_ms),
+        "allowed_lateness": format_duration(funnel.allowed_lateness_ms),
+        "reentry": funnel.reentry,
+        "stages": [_stage_definition(stage) for stage in funnel.stages],
+        "lost": [
+            {"on": [_rule_definition(rule) for rule in lost.on]} | ({"reason": lost.reason} if lost.reason else {})
+            for lost in funnel.lost
+        ],
+        "refunds": list(funnel.refunds),
+        "ad_spend": list(funnel.ad_spend),
+        "dimensions": [
+            {"name": one.name, "attribution": one.attribution, "property": one.property}
+            | ({"values": list(one.values)} if one.values is not None else {"cap": one.cap})
+            for one in funnel.dimensions
+        ],
+        "pairs": [list(pair) for pair in funnel.pairs],
+    }
+    if funnel.sources is not None:
+        found["sources"] = list(funnel.sources)
+    if funnel.description:
+        found["description"] = funnel.description
+    return found

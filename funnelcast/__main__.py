@@ -1,0 +1,5 @@
+"""`python -m funnelcast`: the same as the command."""
+
+from funnelcast.cli import main
+
+main()

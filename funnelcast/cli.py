@@ -1,0 +1,86 @@
+"""The command line: a table of subcommands, each imported only when it is run. Holds no work of its own."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import typer
+import typer.core
+import typer.main
+
+from funnelcast import __version__
+
+EXIT_OK, EXIT_NO, EXIT_USAGE, EXIT_HUMAN, EXIT_RETRY = 0, 1, 2, 70, 75
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("funnelcast.commands.demo", "Run everything on this machine: real history, then a live simulated shop."),
+    "stack": ("funnelcast.commands.stack", "Embedded broker and Valkey for a laptop, tests and the demo."),
+    "topics": ("funnelcast.commands.topics", "Create and check the topics of a space."),
+    "collector": ("funnelcast.commands.collector", "Take events over HTTP and put them on Kafka."),
+    "worker": ("funnelcast.commands.worker", "Count events from Kafka into Redis, exactly once."),
+    "ticker": ("funnelcast.commands.ticker", "Move the watermark of quiet partitions."),
+    "exporter": ("funnelcast.commands.exporter", "Serve /metrics from Redis for Prometheus."),
+    "keys": ("funnelcast.commands.keys", "Create, list and revoke write keys."),
+    "send": ("funnelcast.commands.send", "Send a JSONL or CSV file through the collector."),
+    "simulate": ("funnelcast.commands.simulate", "Write the events of a simulated shop as JSONL."),
+    "replay": ("funnelcast.commands.replay", "Count a file from nothing and print the counters document."),
+    "report": ("funnelcast.commands.report", "Print the live counters with rates."),
+    "funnels": ("funnelcast.commands.funnels", "Check, list and show funnel definitions."),
+    "gaps": ("funnelcast.commands.gaps", "Accept lost records explicitly, and list what was accepted."),
+    "chaos": ("funnelcast.commands.chaos", "Kill real processes at random and prove that the numbers stay exact."),
+}
+
+
+class _Lazy(typer.core.TyperGroup):
+    """Commands of the table; a module has `app` (a Typer with subcommands or one command)."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module, summary = COMMANDS[cmd_name]
+        if ctx.resilient_parsing or any(one in ("--help", "-h") for one in sys.argv[1:2]) or len(sys.argv) == 1:
+            return typer.core.TyperCommand(cmd_name, short_help=summary, help=summary)
+        loaded: Any = importlib.import_module(module)
+        command = typer.main.get_command(loaded.app)
+        command.name = cmd_name
+        return command
+
+
+app = typer.Typer(cls=_Lazy, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"funnelcast {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog="Examples:  funnelcast demo  ·  funnelcast stack up  ·  funnelcast replay --funnel sales --events e.jsonl",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Real-time funnels with exact numbers: events over HTTP, through Kafka and Faust, to Redis and Prometheus."""
+
+
+def main() -> None:
+    """Entry point. Known errors become one line on stderr and the exit code of contract.md; Ctrl-C ends quietly."""
+    from funnelcast.failures import exit_code_of
+
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        code = exit_code_of(error)
+        if code is None:
+            raise
+        typer.echo(f"funnelcast: {error}", err=True)
+        sys.exit(code)

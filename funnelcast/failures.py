@@ -1,0 +1,26 @@
+"""Which exit code an error means (0 done, 1 no, 2 wrong use, 70 needs a human, 75 try again). Decides, prints nothing.
+
+Known by the name of the class so that a `--help` imports no adapter.
+"""
+
+from __future__ import annotations
+
+_CODES = {
+    "FunnelError": 2,
+    "SettingsError": 2,
+    "InputFileError": 2,
+    "StoreRefusedError": 70,
+    "LogGapError": 70,
+    "NeedsHumanError": 70,
+    "StoreUnavailableError": 75,
+    "BrokerUnavailableError": 75,
+    "TryAgainError": 75,
+}
+
+
+def exit_code_of(error: BaseException) -> int | None:
+    """Exit code of a known error, None for an unexpected one (a bug: let it be seen)."""
+    for one in type(error).__mro__:
+        if one.__name__ in _CODES:
+            return _CODES[one.__name__]
+    return None
