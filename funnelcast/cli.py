@@ -36,10 +36,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 class _Lazy(typer.core.TyperGroup):
     """Commands of the table; a module has `app` (a Typer with subcommands or one command)."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
         module, summary = COMMANDS[cmd_name]
