@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 from tests.oracle.values import as_number, plain_text, same_name
@@ -32,13 +31,13 @@ class Rule:
 
 
 def _equal(value: Any, wanted: Any) -> bool:
-    """Numbers compare as numbers (decimal text too), truth values as such, text as text."""
+    """By type and exact text: `3` is not `"3"`, `true` is not `1`."""
     if isinstance(value, bool) or isinstance(wanted, bool):
         return value is wanted
-    if isinstance(wanted, int | float | Decimal):
-        number = as_number(value)
-        return number is not None and number == as_number(wanted)
-    return bool(value == wanted)
+    if isinstance(value, str) or isinstance(wanted, str):
+        return isinstance(value, str) and isinstance(wanted, str) and value == wanted
+    number = as_number(value)
+    return number is not None and number == as_number(wanted)
 
 
 def _holds(wanted: Any, value: Any) -> bool:
@@ -64,10 +63,10 @@ def _compare(op: str, operand: Any, value: Any) -> bool:
     return {"gt": number > limit, "gte": number >= limit, "lt": number < limit, "lte": number <= limit}[op]
 
 
-def _rules(on: list[Any]) -> list[Rule]:
+def _rules(on: Any) -> list[Rule]:
     return [
         Rule(same_name(one)) if isinstance(one, str) else Rule(same_name(one["event"]), one.get("where") or {})
-        for one in on
+        for one in (on if isinstance(on, list) else [on])
     ]
 
 
@@ -162,7 +161,7 @@ def read_funnel(raw: dict[str, Any]) -> Funnel:
     place = {dimension.name: at for at, dimension in enumerate(dimensions)}
     return Funnel(
         name=raw["name"],
-        version=raw["version"],
+        version=raw.get("version", 1),
         timezone=raw.get("timezone", "UTC"),
         currency=raw.get("currency", "USD"),
         window=duration_ms(raw["conversion_window"]),
