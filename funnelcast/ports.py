@@ -1,0 +1,32 @@
+"""Free loopback ports. Chooses, opens nothing that stays."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+
+# Below the range from which systems take ports of outgoing connections (Linux 32768+, others 49152+): a server that is
+# started again would otherwise find its port taken by one of its own waiting clients, or a client connected to itself.
+_LOWEST, _HIGHEST = 20_000, 32_000
+_chooser = random.Random(os.getpid() ^ int.from_bytes(os.urandom(4), "big"))
+
+
+def is_free(port: int) -> bool:
+    """Whether a loopback server could listen there now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    """A loopback port on which nobody listens now. Raises OSError when none is found."""
+    for _ in range(200):
+        port = _chooser.randrange(_LOWEST, _HIGHEST)
+        if is_free(port):
+            return port
+    raise OSError(f"no free loopback port between {_LOWEST} and {_HIGHEST}")

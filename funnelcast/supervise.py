@@ -1,0 +1,244 @@
+"""Child processes of this machine: start, readiness, restart with back-off, clean stop. Knows no service by name.
+
+Laws: a child never outlives this process (leash.py); exit 70 (needs a human) and 2 (wrong use) are final and loud;
+whatever else ends is started again; a stop asks first (SIGTERM) and insists at a deadline (SIGKILL). Must be used from
+the main thread: the kernel ties a child to the thread that started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+FINAL_EXITS = frozenset({2, 70})
+FIRST_BACK_OFF_SECONDS, MAX_BACK_OFF_SECONDS = 0.1, 10.0
+STABLE_SECONDS = 5.0
+"""A child that ran this long starts with the first back-off again."""
+POLL_SECONDS = 0.05
+LOG_TAIL_LINES = 15
+_LEASH = str(Path(__file__).with_name("leash.py"))
+
+Probe = Callable[[], Awaitable[bool]]
+Reporter = Callable[[str], None]
+
+
+class NeedsHumanError(Exception):
+    """A child gave up for good; the text is its last words."""
+
+
+class TryAgainError(Exception):
+    """A child did not become ready in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """How to run one child. `probe` says whether it is ready (never raises for "not yet")."""
+
+    name: str
+    argv: tuple[str, ...]
+    probe: Probe | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    restart: bool = True
+    stop_seconds: float = 15.0
+    prepare: Callable[[], None] | None = None
+    """Called before every start: a port or file to make ready."""
+
+
+class Child:
+    """One supervised process. Counters live as long as the supervisor."""
+
+    def __init__(self, spec: ProcessSpec, log: Path, report: Reporter) -> None:
+        self.spec = spec
+        self.log = log
+        self.restarts = 0
+        self.exits: Counter[int] = Counter()
+        self.failure: str | None = None
+        self._report = report
+        self._process: asyncio.subprocess.Process | None = None
+        self._started = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._held = asyncio.Event()
+        self._held.set()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
+
+    async def start(self) -> None:
+        """Start the process and its watch; returns at once (see `ready`)."""
+        await self._spawn()
+        self._task = asyncio.create_task(self._watch(), name=f"watch {self.spec.name}")
+
+    async def ready(self, seconds: float) -> None:
+        """Wait for the probe. Raises TryAgainError at the deadline, NeedsHumanError when it failed for good."""
+        deadline = time.monotonic() + seconds
+        while True:
+            if self.failure is not None:
+                raise NeedsHumanError(self.failure)
+            if self.pid is not None and (self.spec.probe is None or await self.spec.probe()):
+                return
+            if time.monotonic() > deadline:
+                raise TryAgainError(
+                    f"{self.spec.name} was not ready within {seconds:.0f} s; its log {self.log} ends:\n{self.tail()}"
+                )
+            await asyncio.sleep(POLL_SECONDS)
+
+    def send(self, number: signal.Signals) -> bool:
+        """Send a signal to the process alone; False when it does not run."""
+        pid = self.pid
+        if pid is None:
+            return False
+        os.kill(pid, number)
+        return True
+
+    def hold(self) -> None:
+        """Do not start it again until `release`: for faults that need a pause or a change of its files."""
+        self._held.clear()
+
+    def release(self) -> None:
+        """End `hold`."""
+        self._held.set()
+
+    async def gone(self, seconds: float = 10.0) -> None:
+        """Wait until the process has ended. Raises TryAgainError at the deadline."""
+        deadline = time.monotonic() + seconds
+        while self.pid is not None:
+            if time.monotonic() > deadline:
+                raise TryAgainError(f"{self.spec.name} (pid {self.pid}) did not end within {seconds:.0f} s")
+            await asyncio.sleep(POLL_SECONDS)
+
+    def ask_to_stop(self) -> None:
+        """First half of a stop: SIGTERM, no more restarts."""
+        self._stopping = True
+        self._held.set()
+        if self.send(signal.SIGTERM):
+            self.send(signal.SIGCONT)  # a stopped process would not see the SIGTERM
+
+    async def stop(self) -> None:
+        """SIGTERM, and SIGKILL after `stop_seconds`. Returns when nothing of it is left."""
+        self.ask_to_stop()
+        process = self._process
+        if process is not None and process.returncode is None:
+            try:
+                await asyncio.wait_for(asyncio.shield(process.wait()), self.spec.stop_seconds)
+            except TimeoutError:
+                self._report(f"{self.spec.name} did not stop within {self.spec.stop_seconds:.0f} s: killed")
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
+
+    def tail(self, lines: int = LOG_TAIL_LINES) -> str:
+        """Last lines of its log."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 65_536))
+                return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+    async def _spawn(self) -> None:
+        if self.spec.prepare is not None:
+            self.spec.prepare()
+        argv = (sys.executable, "-I", "-S", _LEASH, str(os.getpid()), *self.spec.argv)
+        with self.log.open("ab") as log:
+            # its own session: Ctrl-C reaches us alone, and we stop the children in order
+            self._process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.spec.env},
+                start_new_session=True,
+            )
+        self._started = time.monotonic()
+
+    async def _watch(self) -> None:
+        back_off = FIRST_BACK_OFF_SECONDS
+        while self._process is not None:
+            code = await self._process.wait()
+            if self._stopping:
+                return
+            self.exits[code] += 1
+            if code in FINAL_EXITS or not self.spec.restart:
+                self.failure = f"{self.spec.name} ended with exit code {code}; its log {self.log} ends:\n{self.tail()}"
+                self._report(self.failure)
+                return
+            if time.monotonic() - self._started >= STABLE_SECONDS:
+                back_off = FIRST_BACK_OFF_SECONDS
+            self._report(f"{self.spec.name} ended ({_cause(code)}): started again in {back_off:.1f} s")
+            await asyncio.sleep(back_off)
+            back_off = min(back_off * 2, MAX_BACK_OFF_SECONDS)
+            await self._held.wait()
+            if self._is_stopping():  # it may have been asked to while we slept
+                return
+            self.restarts += 1
+            await self._spawn()
+
+
+class Supervisor:
+    """A group of children with one state directory; an async context manager that leaves none behind."""
+
+    def __init__(self, directory: Path, *, report: Reporter | None = None) -> None:
+        self.directory = directory
+        self.children: dict[str, Child] = {}
+        self._report = report or (lambda line: print(f"funnelcast: {line}", file=sys.stderr, flush=True))
+
+    async def __aenter__(self) -> Supervisor:
+        (self.directory / "logs").mkdir(parents=True, exist_ok=True)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self, spec: ProcessSpec) -> Child:
+        """Start one more child under its own name; logs go to `logs/<name>.log`."""
+        child = Child(spec, self.directory / "logs" / f"{spec.name}.log", self._report)
+        self.children[spec.name] = child
+        await child.start()
+        return child
+
+    async def ready(self, seconds: float = 30.0) -> None:
+        """Wait for every child."""
+        await asyncio.gather(*(child.ready(seconds) for child in self.children.values()))
+
+    def check(self) -> None:
+        """Raise NeedsHumanError when a child failed for good."""
+        for child in self.children.values():
+            if child.failure is not None:
+                raise NeedsHumanError(child.failure)
+
+    def restarts(self) -> dict[str, int]:
+        """Restarts by child."""
+        return {name: child.restarts for name, child in self.children.items()}
+
+    async def stop(self, names: Sequence[str] | None = None) -> None:
+        """Stop the named children (all), together, each within its own deadline."""
+        chosen = [child for name, child in self.children.items() if names is None or name in names]
+        await asyncio.gather(*(child.stop() for child in chosen))
+        for child in chosen:
+            self.children.pop(child.spec.name, None)
+
+
+def _cause(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
