@@ -17,8 +17,9 @@ import msgspec
 
 from schemas.counters import Cell, CellGroup, Cells
 
-PERSON_BUCKETS = 4096
-"""Person buckets of a (partition, slot); fixed for its life."""
+PERSON_BUCKETS = 128
+"""Person buckets of a (partition, slot); fixed for its life (docs/decisions/store-layout.md has the measurements).
+Thousands of persons lie in one: whole buckets are read when a deadline is due in them, never for a single person."""
 CHUNK_SEPARATOR = b"\x00"
 """A person's further fields are `key NUL number`; they lie in the bucket of the key (`bucket_of`)."""
 NO_DEADLINE = 0xFFFFFFFF
@@ -97,6 +98,10 @@ class Writes:
 
     meta: PartitionMeta
     slots: dict[str, SlotWrites] = field(default_factory=dict)
+    names: dict[str, dict[tuple[int, str], int]] = field(default_factory=dict)
+    """By slot: register codes this partition uses for the first time since its claim. The apply is fenced where the
+    register no longer holds one of them: a server that lost its tail may have forgotten a name that was asked for
+    before, and would give its code to another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,9 @@ class PartitionStore(Protocol):
     """
 
     async def claim(self, partition: int, slots: Sequence[str]) -> Claim:
-        """Take ownership: earlier tokens are fenced from now on. Creates the partition where it is new."""
+        """Take ownership: earlier tokens are fenced from now on. Creates the partition where it is new. A new slot
+        starts at the cursor; a slot that was left out of the last claim while the cursor moved has missed events:
+        StoreRefusedError."""
 
     async def read(
         self, partition: int, slot: str, *, buckets: Sequence[int] = (), persons: Sequence[bytes] = ()
@@ -139,7 +146,8 @@ class PartitionStore(Protocol):
         """Write everything and move the cursor to (next_offset, fence.seq + 1), or nothing.
 
         True when the cursor stands there through this writer (now, or by an earlier try whose reply was lost); False
-        when fenced: the caller drops its cache and claims again. next_offset >= fence.offset (equal: deadlines only).
+        when fenced: the caller drops its cache and claims again. next_offset >= fence.offset (equal: deadlines only),
+        else ValueError.
         """
 
     async def peek(self, partition: int) -> Fence | None:
@@ -161,7 +169,8 @@ class PartitionStore(Protocol):
 
     async def accept_gap(self, partition: int, offset: int, reason: str) -> tuple[int, int]:
         """Operator's decision: move the cursor to `offset`, record (old, new, reason) in the space's `gaps`. Fences the
-        owner. Returns (old, new)."""
+        owner. Returns (old, new). Asking twice for the same offset records it once. StoreRefusedError for a partition
+        without state and for an offset behind the cursor (it would count events twice)."""
 
 
 @dataclass(frozen=True, slots=True)
