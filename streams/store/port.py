@@ -1,7 +1,7 @@
 """The store as its users see it: what a worker and a reader may ask, and what is promised. No implementation here.
 
 One partition's state (cursor, meta, persons, cells) changes by `apply` alone, all of it or nothing, and only for the
-owner who claimed it last. Implementations: `streams.store.memory` and `streams.store.redis`, held to one contract suite.
+owner who claimed it last. Implementations: `streams.store.memory` and `streams.store.redis`, under one contract suite.
 
 A *slot* is the text `<funnel name>@<version>`: every funnel version has persons, cells and registers of its own.
 """
@@ -35,7 +35,7 @@ class StoreUnavailableError(StoreError):
 
 
 class StoreRefusedError(StoreError):
-    """The stored state contradicts what was asked (version, topic, layout): a human must decide. The text says what to do."""
+    """The stored state contradicts what was asked (version, topic, layout): a human decides; the text says how."""
 
 
 class PartitionMeta(msgspec.Struct, omit_defaults=True, array_like=False):
@@ -53,7 +53,7 @@ class PartitionMeta(msgspec.Struct, omit_defaults=True, array_like=False):
     sessions: dict[str, int] = {}
     """Last sequence number per ordered sender (oldest first, at most 8)."""
     stats: dict[str, dict[str, int]] = {}
-    """By slot: accepted, duplicates, late, persons, placeholder_ids, link_conflicts, late by age, amounts refused, ..."""
+    """By slot: accepted, duplicates, late, persons, placeholder_ids, link_conflicts, late by age, ..."""
     records: int = 0
     """Records applied since the partition was created, ticks included."""
     last_event_ms: int = 0
@@ -153,7 +153,9 @@ class PartitionStore(Protocol):
     async def peek(self, partition: int) -> Fence | None:
         """(token, offset, seq) as stored; None for a partition that does not exist (the watchdog's question)."""
 
-    async def register(self, slot: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]) -> dict[tuple[int, str], int]:
+    async def register(
+        self, slot: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]
+    ) -> dict[tuple[int, str], int]:
         """Codes of (register, name) pairs, in the order given: known code, or the next one (from 2), or CODE_OTHER when
         the register already holds caps[register] names. One register for all partitions of the slot."""
 

@@ -1,0 +1,149 @@
+"""Connection to Redis (>= 7) or Valkey: the client, scripts, errors translated once, what is wrong with the server.
+
+The only place that knows redis-py's exceptions. It knows nothing of what is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha1
+from importlib import resources
+from typing import Any, cast
+from urllib.parse import urlsplit, urlunsplit
+
+from redis import exceptions
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+
+from streams.store.keys import SpaceKeys
+from streams.store.port import StoreRefusedError, StoreUnavailableError
+
+Client = Redis | RedisCluster
+Argument = str | bytes | int
+
+RETRIES = 3
+"""At least 2: redis-py 8.1 may hand out a connection the server has closed (redis-py#4252)."""
+_WAIT_PREFIXES = (
+    "BUSY ",
+    "LOADING",
+    "OOM",
+    "READONLY",
+    "MISCONF",
+    "MASTERDOWN",
+    "NOREPLICAS",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "UNKILLABLE",
+    "ERR max number of clients",
+)
+
+
+def connect(url: str, *, timeout_seconds: float = 5.0) -> Client:
+    """Client for `redis://`, `rediss://`, `unix://`, or `redis+cluster://` (`rediss+cluster://`) and its first node.
+
+    Connects at the first command. Retries are few and short: whoever waits for a server does so visibly.
+    """
+    backoff = ExponentialWithJitterBackoff(base=0.05, cap=0.5)
+    options: dict[str, Any] = {
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": timeout_seconds,
+        "retry": Retry(backoff, RETRIES),
+        "protocol": 2,
+    }
+    parts = urlsplit(url)
+    if parts.scheme.endswith("+cluster"):
+        plain = urlunsplit(parts._replace(scheme=parts.scheme.removesuffix("+cluster")))
+        return RedisCluster.from_url(plain, **options)
+    return Redis.from_url(url, **options)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Redis errors as what the caller must do: wait (`StoreUnavailableError`) or ask a human (`StoreRefusedError`)."""
+    try:
+        yield
+    except (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError) as error:
+        raise StoreRefusedError(
+            f"the Redis server refuses this login: {error}. Check the URL's user and password."
+        ) from error
+    except (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.RedisClusterException, OSError) as error:
+        raise StoreUnavailableError(f"Redis is away: {error or type(error).__name__}") from error
+    except exceptions.ResponseError as error:
+        text = str(error)
+        if _is_passing(error, text):
+            raise StoreUnavailableError(f"Redis refuses writes for now: {text}") from error
+        raise StoreRefusedError(
+            f"Redis refuses a command: {text}. It must be Redis >= 7 or Valkey, and hold nothing foreign under fc:*."
+        ) from error
+    except exceptions.RedisError as error:
+        raise StoreUnavailableError(f"Redis answered unexpectedly: {error}") from error
+
+
+def _is_passing(error: exceptions.ResponseError, text: str) -> bool:
+    kinds = (exceptions.OutOfMemoryError, exceptions.ReadOnlyError, exceptions.ClusterError, exceptions.TryAgainError)
+    return isinstance(error, (*kinds, exceptions.AskError)) or text.startswith(_WAIT_PREFIXES)
+
+
+class Script:
+    """One Lua script of `streams/store/lua`, run by its digest and loaded where the server does not know it."""
+
+    def __init__(self, name: str) -> None:
+        self._text = resources.files("streams.store").joinpath("lua", f"{name}.lua").read_text()
+        self._digest = sha1(self._text.encode(), usedforsecurity=False).hexdigest()
+
+    async def run(self, client: Client, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """The script's answer. EVAL loads it: no round trip more than needed, and right on every cluster node."""
+        call = cast(Callable[..., Awaitable[Any]], client.execute_command)
+        with translated():
+            try:
+                return await call("EVALSHA", self._digest, len(keys), *keys, *arguments)
+            except exceptions.NoScriptError:
+                return await call("EVAL", self._text, len(keys), *keys, *arguments)
+
+
+async def ping(client: Client) -> None:
+    """Raises StoreUnavailableError (or StoreRefusedError) when the server cannot be used now."""
+    with translated():
+        await client.ping()
+
+
+async def close(client: Client) -> None:
+    """Close the client's connections."""
+    await client.aclose()
+
+
+async def server_warnings(client: Client) -> list[str]:
+    """Sentences about settings under which counts could be lost; empty when all is well or the server does not tell."""
+    with translated():
+        try:
+            config = await cast(
+                Awaitable[dict[Any, Any]], client.config_get("maxmemory-policy", "appendonly", "appendfsync")
+            )
+        except exceptions.ResponseError:
+            return []
+    settings = {_text(name): _text(value) for name, value in config.items()}
+    warnings = []
+    if (policy := settings.get("maxmemory-policy", "noeviction")) != "noeviction":
+        warnings.append(f"maxmemory-policy is {policy}: counts would be evicted without a trace; set noeviction")
+    if settings.get("appendonly", "yes") == "no":
+        warnings.append("appendonly is no: a restart of the server loses the counts; set appendonly yes")
+    elif settings.get("appendfsync", "everysec") == "no":
+        warnings.append("appendfsync is no: a power failure may lose more than the last second; set everysec")
+    return warnings
+
+
+async def delete_space(client: Client, space: str) -> int:
+    """Delete every key of a space; returns how many. For replays and tests: whoever still writes there is not asked."""
+    deleted = 0
+    with translated():
+        for pattern in SpaceKeys(space).patterns():
+            found = [key async for key in cast(AsyncIterator[bytes], client.scan_iter(match=pattern, count=1000))]
+            for key in found:
+                deleted += await client.unlink(key)
+    return deleted
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

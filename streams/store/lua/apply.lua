@@ -1,0 +1,76 @@
+#!lua
+-- Write everything a chunk changes and move the cursor, or nothing. ARGV[1]: one msgpack array:
+--  1 token  2 off  3 seq  4 next off  5 next seq (decimal texts: Lua's numbers end at 2^53)
+--  6 cursor fields to set besides (flat)  7 slots written (`s:` fields)
+--  8 sets: {flat fields and values}            KEYS: a hash each
+--  9 dels: {fields}                            KEYS: a hash each
+-- 10 cells: {flat sets, dels, bucket, member, index}    KEYS: a hash each; index counts within 13
+-- 11 expired: {member, index}                  KEYS: a hash each
+-- 12 tmin: {flat byte offset, 4 bytes, ascending; size}       KEYS: a string each
+-- 13 number of index keys                      KEYS: a sorted set each
+-- 14 names: {flat fields; codes}              KEYS: a register hash each (not in a cluster)
+-- Answers 1 written, 2 written by an earlier try of this very apply, 0 fenced, -1 names forgotten.
+local w = cmsgpack.unpack(ARGV[1])
+local call, cur = redis.call, KEYS[1]
+local s = call('HMGET', cur, 'off', 'seq', 'token')
+if s[3] ~= w[1] then return 0 end
+if s[1] ~= w[2] or s[2] ~= w[3] then
+  if s[1] == w[4] and s[2] == w[5] then return 2 end
+  return 0
+end
+for _, field in ipairs(w[7]) do
+  if call('HEXISTS', cur, field) == 0 then return 0 end
+end
+local sets, dels, cells, expired, tmin = w[8], w[9], w[10], w[11], w[12]
+local k = 1 + #sets + #dels + #cells + #expired + #tmin + w[13]
+for i, wanted in ipairs(w[14]) do
+  for j, code in ipairs(call('HMGET', KEYS[k + i], unpack(wanted[1]))) do
+    if code ~= wanted[2][j] then return -1 end
+  end
+end
+
+local LIMIT = 4000 -- of values `unpack` puts on Lua's stack, which ends at 8,000
+local function many(command, key, list)
+  local n = #list
+  if n <= LIMIT then return call(command, key, unpack(list)) end
+  local changed = 0
+  for from = 1, n, LIMIT do
+    changed = changed + call(command, key, unpack(list, from, math.min(from + LIMIT - 1, n)))
+  end
+  return changed
+end
+
+k = 1
+for i = 1, #sets do many('HSET', KEYS[k + i], sets[i]) end
+k = k + #sets
+for i = 1, #dels do many('HDEL', KEYS[k + i], dels[i]) end
+k = k + #dels
+local x = k + #cells + #expired + #tmin
+for i = 1, #cells do
+  local c = cells[i]
+  local key = KEYS[k + i]
+  if #c[1] > 0 and many('HSET', key, c[1]) > 0 then call('ZADD', KEYS[x + c[5]], c[3], c[4]) end
+  if #c[2] > 0 and many('HDEL', key, c[2]) > 0 and call('EXISTS', key) == 0 then
+    call('ZREM', KEYS[x + c[5]], c[4])
+  end
+end
+k = k + #cells
+for i = 1, #expired do
+  call('UNLINK', KEYS[k + i])
+  call('ZREM', KEYS[x + expired[i][2]], expired[i][1])
+end
+k = k + #expired
+for i = 1, #tmin do
+  local key, flat, size = KEYS[k + i], tmin[i][1], tmin[i][2]
+  local old = call('GET', key) or string.rep('\255', size)
+  local parts, from = {}, 1
+  for j = 1, #flat, 2 do
+    parts[#parts + 1] = string.sub(old, from, flat[j])
+    parts[#parts + 1] = flat[j + 1]
+    from = flat[j] + 5
+  end
+  parts[#parts + 1] = string.sub(old, from)
+  call('SET', key, table.concat(parts))
+end
+call('HSET', cur, 'off', w[4], 'seq', w[5], unpack(w[6]))
+return 1

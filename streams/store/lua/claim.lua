@@ -1,0 +1,28 @@
+#!lua
+-- Take ownership of a partition. KEYS: cursor hash. ARGV: nonce (9 digits), then the slots.
+-- Answers {'ok', off, seq, token, meta, {known before?, opaque} of each slot} or {'missed', slot, left out at, off}.
+local call, cur = redis.call, KEYS[1]
+local off = call('HGET', cur, 'off') or '0'
+local wanted = {}
+for i = 2, #ARGV do
+  local left = call('HGET', cur, 'l:' .. ARGV[i])
+  if left and left ~= off then return {'missed', ARGV[i], left, off} end
+  wanted[ARGV[i]] = true
+end
+local active = call('HGET', cur, 'active')
+for _, slot in ipairs(active and cmsgpack.unpack(active) or {}) do
+  if not wanted[slot] then call('HSETNX', cur, 'l:' .. slot, off) end
+end
+local slots, names = {}, {}
+for i = 2, #ARGV do
+  local new = call('HSETNX', cur, 's:' .. ARGV[i], off)
+  call('HDEL', cur, 'l:' .. ARGV[i])
+  slots[i - 1] = {1 - new, call('HGET', cur, 'o:' .. ARGV[i])}
+  names[i - 1] = ARGV[i]
+end
+-- The nonce keeps a token unique even when a server forgot the newest claims.
+local token = call('HINCRBY', cur, 'epoch', 1) .. ARGV[1]
+call('HSETNX', cur, 'seq', '0')
+call('HSET', cur, 'off', off, 'token', token, 'active', cmsgpack.pack(names))
+local now = call('HMGET', cur, 'seq', 'meta')
+return {'ok', off, now[1], token, now[2], slots}

@@ -1,0 +1,322 @@
+"""The store on Redis >= 7 or Valkey: claims, fenced applies, an owner's reads (docs/decisions/store-layout.md).
+
+One apply is one script with one argument; it holds absolute values only, so that running it again, or half of it after
+a torn file, ends in the same state. Integers of cells stay packed: Lua's numbers end at 2^53.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
+from secrets import randbelow
+from typing import Any, cast
+
+import msgpack
+import msgspec
+from redis.asyncio import RedisCluster
+
+from schemas.counters import Cell, CellGroup
+from streams.store.connection import Client, Script, translated
+from streams.store.keys import PartitionKeys, SpaceKeys
+from streams.store.port import (
+    NO_DEADLINE,
+    PERSON_BUCKETS,
+    Claim,
+    Fence,
+    Loaded,
+    PartitionMeta,
+    SlotWrites,
+    Writes,
+    bucket_of,
+)
+from streams.store.refusals import (
+    gap_behind_cursor,
+    gap_without_state,
+    other_definition,
+    other_topic,
+    slot_missed_events,
+)
+
+_NO_DEADLINES = NO_DEADLINE.to_bytes(4, "little") * PERSON_BUCKETS
+_READ_COMMANDS = 64
+"""Commands per round trip of a read: no other client waits long behind one."""
+_packb: Any = msgpack.dumps
+_unpackb: Any = msgpack.loads
+_CLAIM, _APPLY, _REGISTER = Script("claim"), Script("apply"), Script("register")
+_FUNNELS, _GAP = Script("funnels"), Script("gap")
+_encode_meta = msgspec.msgpack.Encoder().encode
+_decode_meta = msgspec.msgpack.Decoder(PartitionMeta).decode
+_encode_cell = msgspec.msgpack.Encoder().encode
+decode_cell = msgspec.msgpack.Decoder(dict[int, int]).decode
+"""{family code: int} of a stored cell."""
+
+
+class RedisPartitionStore:
+    """`port.PartitionStore` for one space."""
+
+    def __init__(self, client: Client, space: str) -> None:
+        self._client = client
+        self._space = SpaceKeys(space)
+        self._partitions: dict[int, PartitionKeys] = {}
+        self._is_cluster = isinstance(client, RedisCluster)
+
+    async def claim(self, partition: int, slots: Sequence[str]) -> Claim:
+        keys = self._keys(partition)
+        with translated():
+            await self._client.sadd(self._space.partitions, partition)
+        answer = await _CLAIM.run(self._client, [keys.cursor], [_nonce(), *slots])
+        if answer[0] != b"ok":
+            raise slot_missed_events(answer[1].decode(), partition, int(answer[2]), int(answer[3]))
+        _, offset, seq, token, meta, known = answer
+        tmin = await self._many([("GET", keys.tmin(slot)) for slot in slots])
+        return Claim(
+            offset=int(offset),
+            seq=int(seq),
+            token=int(token),
+            meta=PartitionMeta() if meta is None else _decode_meta(meta),
+            tmin={
+                slot: deadlines or _NO_DEADLINES
+                for slot, deadlines, (was_known, _) in zip(slots, tmin, known, strict=True)
+                if was_known
+            },
+            expiry={slot: opaque for slot, (_, opaque) in zip(slots, known, strict=True) if opaque is not None},
+        )
+
+    async def read(
+        self, partition: int, slot: str, *, buckets: Sequence[int] = (), persons: Sequence[bytes] = ()
+    ) -> Loaded:
+        keys = self._keys(partition)
+        by_bucket: dict[int, list[bytes]] = {}
+        for person in persons:
+            by_bucket.setdefault(bucket_of(person), []).append(person)
+        commands: list[tuple[Argument, ...]] = [("HGETALL", keys.persons(slot, bucket)) for bucket in buckets]
+        commands += [("HMGET", keys.persons(slot, bucket), *names) for bucket, names in by_bucket.items()]
+        answers = await self._many(commands)
+        found: dict[bytes, bytes | None] = {}
+        for names, states in zip(by_bucket.values(), answers[len(buckets) :], strict=True):
+            found.update(zip(names, states, strict=True))
+        return Loaded(buckets=dict(zip(buckets, answers, strict=False)), persons=found)
+
+    async def read_cells(
+        self, partition: int, slot: str, wanted: Mapping[CellGroup, Sequence[int]]
+    ) -> dict[CellGroup, dict[int, Cell]]:
+        prefix = self._keys(partition).cells(slot)
+        answers = await self._many(
+            [
+                ("HMGET", group_key(prefix, group), *map(pack_field, fields))
+                for group, fields in wanted.items()
+                if fields
+            ]
+        )
+        found: dict[CellGroup, dict[int, Cell]] = {}
+        asked = ((group, fields) for group, fields in wanted.items() if fields)
+        for (group, fields), values in zip(asked, answers, strict=True):
+            cells = {name: decode_cell(value) for name, value in zip(fields, values, strict=True) if value is not None}
+            if cells:
+                found[group] = cells
+        return found
+
+    async def apply(self, partition: int, fence: Fence, next_offset: int, writes: Writes) -> bool:
+        if next_offset < fence.offset:
+            raise ValueError(f"an apply moves the cursor forward, not from {fence.offset} to {next_offset}")
+        keys = self._keys(partition)
+        blob = _Blob(keys)
+        for slot, changes in writes.slots.items():
+            blob.add(slot, changes)
+        names = {slot: codes for slot, codes in writes.names.items() if codes}
+        if self._is_cluster:
+            # The registers lie on another server than the partition: asked before, not within.
+            if not await self._holds(names):
+                return False
+            names = {}
+        for slot, codes in names.items():
+            blob.names(self._space.registers(slot), codes)
+        arguments = blob.packed(fence, next_offset, _encode_meta(writes.meta))
+        return int(await _APPLY.run(self._client, blob.keys(), [arguments])) > 0
+
+    async def peek(self, partition: int) -> Fence | None:
+        with translated():
+            token, offset, seq = await cast(
+                Awaitable[list[bytes | None]],
+                self._client.hmget(self._keys(partition).cursor, ["token", "off", "seq"]),
+            )
+        if token is None or offset is None or seq is None:
+            return None
+        return Fence(token=int(token), offset=int(offset), seq=int(seq))
+
+    async def register(
+        self, slot: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]
+    ) -> dict[tuple[int, str], int]:
+        if not names:
+            return {}
+        wanted = [(str(register), str(caps[register]), name) for register, name in names]
+        codes = await _REGISTER.run(self._client, [self._space.registers(slot)], [pack(wanted)])
+        return dict(zip(names, codes, strict=True))
+
+    async def registers(self, slot: str) -> dict[tuple[int, str], int]:
+        return await read_registers(self._client, self._space, slot)
+
+    async def check_topic(self, topic: str, identity: str) -> None:
+        with translated():
+            await self._client.hsetnx(self._space.topics, topic, identity)
+            bound = await cast(Awaitable[bytes], self._client.hget(self._space.topics, topic))
+        if bound.decode() != identity:
+            raise other_topic(topic, bound.decode(), identity)
+
+    async def check_funnels(self, fingerprints: Mapping[str, str]) -> None:
+        flat = [text for pair in fingerprints.items() for text in pair]
+        if other := await _FUNNELS.run(self._client, [self._space.funnels], flat):
+            raise other_definition(sorted(slot.decode() for slot in other))
+
+    async def accept_gap(self, partition: int, offset: int, reason: str) -> tuple[int, int]:
+        keys = self._keys(partition)
+        answer = await _GAP.run(self._client, [keys.cursor, keys.gaps], [partition, offset, reason, _nonce()])
+        if answer[0] == -1:
+            raise gap_without_state(partition)
+        if answer[0] == 0:
+            raise gap_behind_cursor(partition, int(answer[1]), offset)
+        return int(answer[1]), int(answer[2])
+
+    def _keys(self, partition: int) -> PartitionKeys:
+        keys = self._partitions.get(partition)
+        if keys is None:
+            keys = self._partitions[partition] = PartitionKeys(self._space.space, partition)
+        return keys
+
+    async def _holds(self, names: Mapping[str, Mapping[tuple[int, str], int]]) -> bool:
+        for slot, codes in names.items():
+            known = await self.registers(slot)
+            if any(known.get(name) != code for name, code in codes.items()):
+                return False
+        return True
+
+    async def _many(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
+        answers: list[Any] = []
+        with translated():
+            for start in range(0, len(commands), _READ_COMMANDS):
+                pipeline = self._client.pipeline(transaction=False)
+                for command in commands[start : start + _READ_COMMANDS]:
+                    pipeline.execute_command(*command)
+                answers += await pipeline.execute()
+        return answers
+
+
+Argument = str | bytes | int
+_KeyedList = list[tuple[str, Any]]
+
+
+@dataclass(slots=True)
+class _Blob:
+    """Keys and the one argument of `lua/apply.lua`; the sections are described there."""
+
+    partition: PartitionKeys
+    cursor_fields: list[Argument] = field(default_factory=list)
+    slots: list[str] = field(default_factory=list)
+    sets: _KeyedList = field(default_factory=list)
+    dels: _KeyedList = field(default_factory=list)
+    cells: _KeyedList = field(default_factory=list)
+    expired: _KeyedList = field(default_factory=list)
+    tmin: _KeyedList = field(default_factory=list)
+    indexes: dict[str, int] = field(default_factory=dict)
+    registers: _KeyedList = field(default_factory=list)
+
+    def add(self, slot: str, changes: SlotWrites) -> None:
+        self.slots.append(f"s:{slot}")
+        self._add_persons(slot, changes.persons)
+        self._add_cells(slot, changes)
+        if changes.tmin:
+            flat = [
+                value
+                for bucket in sorted(changes.tmin)
+                for value in (bucket * 4, changes.tmin[bucket].to_bytes(4, "little"))
+            ]
+            self.tmin.append((self.partition.tmin(slot), (flat, len(_NO_DEADLINES))))
+        if changes.opaque is not None:
+            self.cursor_fields += (f"o:{slot}", changes.opaque)
+
+    def names(self, key: str, codes: Mapping[tuple[int, str], int]) -> None:
+        fields = [f"{register}:{name}" for register, name in codes]
+        self.registers.append((key, (fields, [str(code) for code in codes.values()])))
+
+    def keys(self) -> list[str]:
+        lists = (self.sets, self.dels, self.cells, self.expired, self.tmin)
+        keys = [self.partition.cursor, *(key for keyed in lists for key, _ in keyed), *self.indexes]
+        return [*keys, *(key for key, _ in self.registers)]
+
+    def packed(self, fence: Fence, next_offset: int, meta: bytes) -> bytes:
+        cursor = (fence.token, fence.offset, fence.seq, next_offset, fence.seq + 1)
+        lists = (self.sets, self.dels, self.cells, self.expired, self.tmin)
+        return pack(
+            [
+                *map(str, cursor),
+                ["meta", meta, *self.cursor_fields],
+                self.slots,
+                *([value for _, value in keyed] for keyed in lists),
+                len(self.indexes),
+                [value for _, value in self.registers],
+            ]
+        )
+
+    def _add_persons(self, slot: str, persons: Mapping[bytes, bytes | None]) -> None:
+        sets: dict[int, list[bytes]] = {}
+        dels: dict[int, list[bytes]] = {}
+        for name, state in persons.items():
+            if state is None:
+                dels.setdefault(bucket_of(name), []).append(name)
+            else:
+                sets.setdefault(bucket_of(name), []).extend((name, state))
+        self.sets += ((self.partition.persons(slot, bucket), flat) for bucket, flat in sets.items())
+        self.dels += ((self.partition.persons(slot, bucket), names) for bucket, names in dels.items())
+
+    def _add_cells(self, slot: str, changes: SlotWrites) -> None:
+        prefix = self.partition.cells(slot)
+        for group, cells in changes.cells.items():
+            sets = [value for name, cell in cells.items() if cell for value in (pack_field(name), _encode_cell(cell))]
+            dels = [pack_field(name) for name, cell in cells.items() if not cell]
+            value = (sets, dels, group[1], _member(group), self._index(slot, group[0]))
+            self.cells.append((group_key(prefix, group), value))
+        for group in changes.expired:
+            self.expired.append((group_key(prefix, group), (_member(group), self._index(slot, group[0]))))
+
+    def _index(self, slot: str, grain: int) -> int:
+        return self.indexes.setdefault(self.partition.index(slot, grain), len(self.indexes) + 1)
+
+
+def group_key(prefix: str, group: CellGroup) -> str:
+    """Key of a cell group behind the slot's prefix (`PartitionKeys.cells`)."""
+    return f"{prefix}{group[0]}:{group[1]}:{group[2]}"
+
+
+def pack_field(name: int) -> bytes:
+    """A cell's field in its hash: five bytes, big-endian."""
+    return name.to_bytes(5, "big")
+
+
+async def read_registers(client: Client, space: SpaceKeys, slot: str) -> dict[tuple[int, str], int]:
+    """Every (register, name) -> code of a slot."""
+    with translated():
+        stored = await cast(Awaitable[dict[bytes, bytes]], client.hgetall(space.registers(slot)))
+    names: dict[tuple[int, str], int] = {}
+    for stored_name, code in stored.items():
+        register, has_name, name = stored_name.partition(b":")
+        if has_name:
+            names[int(register), name.decode()] = int(code)
+    return names
+
+
+def _member(group: CellGroup) -> str:
+    return f"{group[1]}:{group[2]}"
+
+
+def _nonce() -> str:
+    return f"{randbelow(10**9):09d}"
+
+
+def pack(value: object) -> bytes:
+    """Argument of a script. The raw type of old: Lua's cmsgpack knows no `bin`."""
+    return cast(bytes, _packb(value, use_bin_type=False))
+
+
+def unpack(answer: bytes) -> Any:
+    """A script's packed answer; texts come as bytes."""
+    return _unpackb(answer, raw=True, strict_map_key=False)
