@@ -28,7 +28,7 @@ def await_gone(processes: list[psutil.Process], seconds: float) -> list[psutil.P
 async def ask(url: str, *command: str) -> object:
     client = redis.asyncio.Redis.from_url(url)
     try:
-        return await client.execute_command(*command)
+        return await client.execute_command(*command)  # type: ignore[no-untyped-call]
     finally:
         await client.aclose()
 
