@@ -20,8 +20,25 @@ ABANDON_MS = {"click": 30 * 60_000, "lead": 4 * 3_600_000}
 CURRENCY = "EUR"
 GRAINS = ("total", "hour", "day")
 FAMILIES = frozenset(
-    "events entries started skipped completed advanced.cohort advanced.period abandoned.cohort abandoned.period "
-    "revived.cohort revived.period lost.cohort lost.period transitions.cohort transitions.period orders revenue".split()
+    [
+        "events",
+        "entries",
+        "started",
+        "skipped",
+        "completed",
+        "advanced.cohort",
+        "advanced.period",
+        "abandoned.cohort",
+        "abandoned.period",
+        "revived.cohort",
+        "revived.period",
+        "lost.cohort",
+        "lost.period",
+        "transitions.cohort",
+        "transitions.period",
+        "orders",
+        "revenue",
+    ]
 )
 """What is checked; the document holds more."""
 
