@@ -19,26 +19,10 @@ WINDOW_MS = 86_400_000
 ABANDON_MS = {"click": 30 * 60_000, "lead": 4 * 3_600_000}
 CURRENCY = "EUR"
 GRAINS = ("total", "hour", "day")
+_OF_ENTRIES = ("entries", "started", "skipped", "completed", "orders", "revenue")
+_OF_OUTCOMES = ("advanced", "abandoned", "revived", "lost", "transitions")
 FAMILIES = frozenset(
-    [
-        "events",
-        "entries",
-        "started",
-        "skipped",
-        "completed",
-        "advanced.cohort",
-        "advanced.period",
-        "abandoned.cohort",
-        "abandoned.period",
-        "revived.cohort",
-        "revived.period",
-        "lost.cohort",
-        "lost.period",
-        "transitions.cohort",
-        "transitions.period",
-        "orders",
-        "revenue",
-    ]
+    ("events", *_OF_ENTRIES, *(f"{one}.{view}" for one in _OF_OUTCOMES for view in ("cohort", "period")))
 )
 """What is checked; the document holds more."""
 
