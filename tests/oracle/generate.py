@@ -75,7 +75,7 @@ WORDS: list[Any] = [
     "y" * 70,
 ]
 REASONS: list[Any] = ["price", "price", "timing", "Price ", "", None, "unknown", {"a": 1}]
-ORDER_IDS: list[Any] = ["o1", "o1", "o2", "o2", "o3", "o4", "o5", "n/a", None, " o1 ", 7, "7"]
+ORDER_IDS: list[Any] = ["o1", "o1", "o1", "o1", "o2", "o2", "o3", "o4", "o5", "n/a", None, " o1 ", 7, "7"]
 
 
 @dataclass
@@ -145,7 +145,7 @@ def _random_stages(rng: Random, count: int, unit: int) -> list[dict[str, Any]]:
             stage["on"].append({"event": f"e{rng.randrange(count)}", "where": _random_where(rng)})
         if at < count - 1 and rng.random() < 0.6:
             stage["abandon_after"] = f"{rng.choice([1, 1, 2, 3, 5, 30]) * unit}ms"
-        if rng.random() < 0.3:
+        if rng.random() < 0.4:
             stage["stalled_after"] = f"{rng.choice([1, 1, 2, 4]) * unit}ms"
         stages.append(stage)
     return stages
@@ -214,8 +214,13 @@ class _Writer:
         self.lateness = duration_ms(funnel["allowed_lateness"])
         self.people = self.rng.randint(1, self.wants.people)
         self.durations = [self.window]
+        self.own_durations: dict[str, list[int]] = {}
         for stage in funnel["stages"]:
-            self.durations += [duration_ms(stage[key]) for key in ("abandon_after", "stalled_after") if key in stage]
+            own = [duration_ms(stage[key]) for key in ("abandon_after", "stalled_after") if key in stage]
+            self.durations += own
+            for rule in stage["on"]:
+                name = rule if isinstance(rule, str) else rule["event"]
+                self.own_durations.setdefault(name, [self.window]).extend(own * 2)
         self.unit = min(self.durations) if len(self.durations) > 1 else self.window // 2
         self.pace = max(1, self.unit // self.rng.choice([1, 2, 4, 8]))
 
@@ -224,37 +229,51 @@ class _Writer:
         """Where the horizon lies after a record received now."""
         return self.at - self.delay - self.window - self.lateness
 
-    def near(self) -> int:
-        """An instant at or beside a boundary that some earlier event sets."""
+    def near(self, after: int) -> int:
+        """An instant at or beside a boundary that some earlier event sets, if possible soon after `after`."""
         rng = self.rng
-        edges = [
-            rng.choice(self.events)["occurred_at_ms"] + rng.choice(self.durations) * rng.choice([1, 1, 1, 0])
-            for _ in range(4)
-        ]
-        nearest: int = min(edges, key=lambda edge: abs(edge - self.at))
-        return nearest + rng.choice([0, 0, 0, 1, -1])
+        edges: list[int] = []
+        for _ in range(6):
+            event = rng.choice(self.events[-8:] if rng.random() < 0.7 else self.events)
+            own = self.own_durations.get(event["name"].strip().lower(), self.durations)
+            edges.append(event["occurred_at_ms"] + rng.choice(own) * rng.choice([1, 1, 1, 1, 0]))
+        ahead = [edge for edge in edges if edge >= after]
+        return min(ahead or edges, key=lambda edge: abs(edge - after)) + rng.choice([0, 0, 0, 1, -1])
 
     def tick(self) -> None:
         """A quiet moment, or a jump of the watermark, often to the very edge of something."""
         rng = self.rng
+        again: dict[str, Any] | None = None
         jump = rng.random()
-        if self.events and jump < 0.6:
-            target = self.near() + self.delay
+        if self.events and jump < 0.5:
+            target = self.near(self.at - self.delay) + self.delay
+        elif self.events and jump < 0.65:  # the horizon comes to lie on an event
+            event = rng.choice(self.events)
+            past = rng.choice([0, 0, 1, 1])
+            target = event["occurred_at_ms"] + self.window + self.lateness + self.delay + past
+            again = self.copy(event)
+            again["occurred_at_ms"] += past * rng.choice([0, 1, self.unit])
         elif jump < 0.85:
             target = self.at + rng.randint(0, 3) * self.unit
-        elif jump < 0.95:
-            target = self.at + self.window + rng.choice([0, 1, self.lateness, self.lateness + self.delay])
+        elif self.events and jump < 0.93:  # a bucket's keep time ends
+            grain, keep = rng.choice([(60_000, 48 * HOUR_MS), (HOUR_MS, 90 * DAY_MS)])
+            event = rng.choice(self.events)
+            target = (event["occurred_at_ms"] // grain + 1) * grain + keep + self.delay - rng.choice([0, 0, 1])
         else:
-            target = self.at + rng.choice([48 * HOUR_MS, 90 * DAY_MS, 60_000, self.unit])
+            target = self.at + self.window + rng.choice([0, 1, self.lateness, self.lateness + self.delay])
         self.at = max(self.at, target) if rng.random() < 0.95 else self.at
         self.log.append({"tick": self.at})
+        if again is not None and self.wants.copies and self.wants.is_disordered and rng.random() < 0.7:
+            again["received_at_ms"] = again["occurred_at_ms"]
+            self.log.append(again)
+            self.events.append(again)
 
     def event(self) -> None:
         """A fresh event or a copy of an earlier one."""
         rng = self.rng
         self.at += rng.choice([0, 0, 0, 1, self.pace, self.pace, 2 * self.pace, rng.randint(0, 3 * self.pace)])
         if self.events and self.wants.copies and rng.random() < 0.15:
-            event = self.copy()
+            event = self.copy(rng.choice(self.events[-12:] if rng.random() < 0.8 else self.events))
         else:
             event = self.fresh()
         self.log.append(event)
@@ -265,7 +284,7 @@ class _Writer:
         rng = self.rng
         occurred = self.at
         if self.events and rng.random() < 0.3:
-            occurred = self.near()
+            occurred = self.near(self.at)
             self.at = max(self.at, occurred)
         received = self.at
         if self.wants.is_disordered and rng.random() < 0.3:
@@ -281,6 +300,8 @@ class _Writer:
         if self.wants.is_disordered and rng.random() < 0.04:
             occurred = self.horizon + rng.choice([0, 0, -1, 1, self.unit])
             received = occurred + rng.choice([0, self.lateness])
+        if self.events and rng.random() < 0.1:
+            occurred = rng.choice(self.events[-4:])["occurred_at_ms"]
         if not self.wants.is_disordered:
             occurred = received
         return {"occurred_at_ms": min(occurred, received), "received_at_ms": received}
@@ -303,11 +324,11 @@ class _Writer:
         """A stage's event, with a leaning to go forward; or a lost event, a refund, noise."""
         rng = self.rng
         chance = rng.random()
-        if chance < 0.14:
+        if chance < (0.2 if "lost" in self.funnel else 0.03):
             return rng.choice(["gone", "gone", "declined"])
-        if chance < 0.17:
+        if chance < 0.23:
             return "noise"
-        if self.wants.refunds and chance < 0.22:
+        if self.wants.refunds and chance < 0.28:
             return "refund"
         stages = self.funnel["stages"]
         stage = rng.randrange(len(stages))
@@ -346,21 +367,22 @@ class _Writer:
         maybe(0.6, rng.choice(["value", "value", "amount"]), AMOUNTS, 4)
         maybe(0.1, "value_minor", [5, 250, "70"], 2)
         maybe(0.35, "currency", STATED_CURRENCIES, 2)
-        maybe(0.6, "order_id", ORDER_IDS, 7)
+        maybe(0.6, "order_id", ORDER_IDS, 9)
         maybe(0.6, "reason", REASONS, 3)
         maybe(0.2, "refund_id", ["r1", "r2", None], 2)
         for dimension in self.funnel.get("dimensions", []):
             maybe(0.8, dimension.get("property", dimension["name"]), WORDS, 4)
         return found
 
-    def copy(self) -> dict[str, Any]:
+    def copy(self, event: dict[str, Any]) -> dict[str, Any]:
         """An earlier event again, received now; sometimes it contradicts the first one."""
         rng = self.rng
-        event = dict(rng.choice(self.events[-12:] if rng.random() < 0.8 else self.events))
-        event["received_at_ms"] = max(self.at, event["occurred_at_ms"])
+        event = dict(event)
+        is_old = self.wants.is_disordered and rng.random() < 0.4  # an old piece of the log, sent again
+        event["received_at_ms"] = max(event["received_at_ms"] if is_old else self.at, event["occurred_at_ms"])
         if self.wants.contradicting_copies and rng.random() < 0.5:
             shift = rng.choice([-1, 1, self.unit, -self.unit, -2 * self.unit, rng.randint(-self.window, self.window)])
-            event["occurred_at_ms"] = min(event["occurred_at_ms"] + shift, self.at)
+            event["occurred_at_ms"] = min(event["occurred_at_ms"] + shift, event["received_at_ms"])
             if rng.random() < 0.4:
                 event["name"] = self.name(0)
             if rng.random() < 0.4:
@@ -376,7 +398,7 @@ def random_log(rng: Random, funnel: dict[str, Any], wants: Wants, delay: int) ->
             writer.tick()
         else:
             writer.event()
-    if wants.ticks and rng.random() < 0.5:
+    if wants.ticks and rng.random() < 0.4:
         writer.tick()
     return writer.log
 
@@ -387,10 +409,13 @@ def random_case(rng: Random, wants: Wants | None = None) -> Case:
     if wants.max_partitions > 1:
         wants = replace(wants, small_caps=False)  # which names find a place depends on how partitions interleave
     funnel = random_funnel(rng, wants)
-    delay = rng.choice([60_000, 60_000, 1, duration_ms(funnel["allowed_lateness"]), 5000])
+    window, lateness = duration_ms(funnel["conversion_window"]), duration_ms(funnel["allowed_lateness"])
+    delay = rng.choice([60_000, 60_000, 1, 5000, lateness, window // 2, window])
     return Case(
         funnel=funnel,
-        log=random_log(rng, funnel, replace(wants, max_events=rng.choice([6, 20, wants.max_events])), delay),
+        log=random_log(
+            rng, funnel, replace(wants, max_events=rng.choice([6, 20, wants.max_events, 2 * wants.max_events])), delay
+        ),
         watermark_delay_ms=delay,
         partitions=rng.randint(1, wants.max_partitions),
     )
