@@ -1,0 +1,73 @@
+"""`funnelcast gaps`: an operator's decision to go on without records that are gone, and the list of such decisions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Annotated
+
+import typer
+
+from funnelcast.settings import Settings, load_settings
+
+app = typer.Typer(
+    no_args_is_help=True, help="Accept lost records explicitly, and list what was accepted.", add_completion=False
+)
+
+RedisOption = Annotated[str | None, typer.Option(help="URL of Redis or Valkey.")]
+SpaceOption = Annotated[str | None, typer.Option(help="Prefix of topics and Redis keys.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@app.command(epilog='Example:  funnelcast gaps accept --partition 3 --offset 1500 --reason "retention was 1 h"')
+def accept(
+    partition: Annotated[int, typer.Option(min=0, help="Partition of the events topic.")],
+    offset: Annotated[int, typer.Option(min=0, help="Where counting goes on (the worker's message names it).")],
+    reason: Annotated[str, typer.Option(help="Why; recorded for ever.")],
+    redis: RedisOption = None,
+    space: SpaceOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Move a partition's cursor past records that are gone, and record it. Stop the workers first."""
+    if not reason.strip():
+        raise typer.BadParameter("say why, so that a later reader of the numbers knows", param_hint="--reason")
+    before, now = asyncio.run(_accept(load_settings(redis=redis, space=space), partition, offset, reason.strip()))
+    if as_json:
+        typer.echo(json.dumps({"partition": partition, "from": before, "to": now, "reason": reason.strip()}))
+    else:
+        typer.echo(f"partition {partition}: cursor moved from {before} to {now}; recorded. Start the workers again.")
+
+
+@app.command("list", epilog="Example:  funnelcast gaps list --json")
+def list_gaps(redis: RedisOption = None, space: SpaceOption = None, as_json: JsonFlag = False) -> None:
+    """Every gap that was accepted in this space, oldest first."""
+    gaps = asyncio.run(_list(load_settings(redis=redis, space=space)))
+    if as_json:
+        typer.echo(json.dumps(gaps))
+        return
+    if not gaps:
+        typer.echo("no gap was ever accepted in this space")
+    for gap in gaps:
+        typer.echo("  ".join(f"{name}={value}" for name, value in gap.items()))
+
+
+async def _accept(settings: Settings, partition: int, offset: int, reason: str) -> tuple[int, int]:
+    from streams.store.connection import connect
+    from streams.store.redis import RedisPartitionStore
+
+    client = connect(settings.need_redis())
+    try:
+        return await RedisPartitionStore(client, settings.space).accept_gap(partition, offset, reason)
+    finally:
+        await client.aclose()
+
+
+async def _list(settings: Settings) -> list[dict[str, str]]:
+    from streams.store.connection import connect
+    from streams.store.reader import RedisCounterReader
+
+    client = connect(settings.need_redis())
+    try:
+        return await RedisCounterReader(client, settings.space).gaps()
+    finally:
+        await client.aclose()

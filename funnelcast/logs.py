@@ -1,0 +1,76 @@
+"""Logs of every process: one JSON object a line on stderr, or readable lines on a terminal. Decides no content."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import structlog
+
+Line = MutableMapping[str, Any]
+_QUIET = ("aiokafka", "faust", "mode", "kafka", "httpx", "httpcore", "asyncio", "uvicorn.access")
+_CHATTER_SECONDS = 10.0
+
+
+class RateLimit(logging.Filter):
+    """Lets one record per logger, level and message template pass in `seconds`: a client without its broker repeats
+    itself sixty times a second. What was held back is counted in the next one that passes."""
+
+    def __init__(self, seconds: float = _CHATTER_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._clock = clock
+        self._seen: dict[tuple[str, int, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """See logging.Filter."""
+        key = (record.name, record.levelno, str(record.msg))
+        now = self._clock()
+        at, held = self._seen.get(key, (-self._seconds, 0))
+        if now - at < self._seconds:
+            self._seen[key] = (at, held + 1)
+            return False
+        if len(self._seen) > 1000:
+            self._seen.clear()
+        self._seen[key] = (now, 0)
+        if held:
+            record.msg = f"{record.getMessage()} ({held} more like this)"
+            record.args = ()
+        return True
+
+
+def configure_logs(level: str = "INFO") -> None:
+    """Send structlog and the standard library's logging to stderr. Call once, first thing in a command."""
+    shared: list[Callable[[Any, str, Line], Any]] = [
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    human = sys.stderr.isatty()
+    final: Any = structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    chain: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if not human:
+        chain.append(structlog.processors.format_exc_info)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*chain, final]))
+    limit = RateLimit()
+    handler.addFilter(lambda record: limit.filter(record) if record.name.partition(".")[0] in _QUIET else True)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,148 @@
+"""Topics of a space: create what is missing, check what is there, delete them. Never changes an existing topic."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+
+from schemas.topics import DEFAULT_PARTITIONS, Topics
+from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
+from streams.transport.metadata import TopicIdentity, topic_identity
+
+DAY_MS = 86_400_000
+FOR_EVER = "-1"
+LONGEST_MS = str(2**63 - 1)
+VISIBLE_SECONDS = 20.0
+REQUEST_MS = 15_000
+_ALREADY_EXISTS = 36
+_UNKNOWN_TOPIC = 3
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """One topic after `ensure_topics`."""
+
+    name: str
+    partitions: int
+    created: bool
+    problems: tuple[str, ...] = ()
+    """What is not as it should be, each with what to do."""
+
+
+def wanted_configs(topics: Topics, *, historical: bool, retention_ms: int) -> dict[str, dict[str, str]]:
+    """Configuration of each topic by name.
+
+    A live space is stamped by the broker, so that no client clock moves retention or the watermark's clamp. A
+    historical one carries the times of its events: they are old from the start, so it keeps everything.
+    """
+    keep = FOR_EVER if historical else str(retention_ms)
+    events = {"cleanup.policy": "delete", "retention.ms": keep}
+    if historical:
+        events |= {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": LONGEST_MS}
+    else:
+        events |= {"message.timestamp.type": "LogAppendTime"}
+    aside = {"cleanup.policy": "delete", "retention.ms": keep if historical else str(max(retention_ms, 30 * DAY_MS))}
+    return {topics.events: events, topics.rejected: dict(aside), topics.late: dict(aside)}
+
+
+async def ensure_topics(
+    kafka: str,
+    topics: Topics,
+    *,
+    partitions: int | None = None,
+    historical: bool = False,
+    retention_ms: int = 7 * DAY_MS,
+    replication: int = -1,
+) -> list[TopicState]:
+    """Create the missing topics, wait until the brokers show them, compare the others with what is wanted.
+
+    `partitions` None: the default for a new space, whatever an existing one has. Raises BrokerUnavailableError.
+    """
+    configs = wanted_configs(topics, historical=historical, retention_ms=retention_ms)
+    async with _admin(kafka) as admin:
+        before = {name: await topic_identity(admin._client, name) for name in topics.all()}
+        events_before = before[topics.events]
+        count = partitions or (events_before.partitions if events_before else DEFAULT_PARTITIONS)
+        missing = [name for name in topics.all() if before[name] is None]
+        await _create(admin, [NewTopic(name, count, replication, topic_configs=configs[name]) for name in missing])
+        states = []
+        for name in topics.all():
+            identity = await _visible(admin, name)
+            problems = () if name in missing else await _differences(admin, name, identity, partitions, configs[name])
+            states.append(TopicState(name, identity.partitions, name in missing, problems))
+        return states
+
+
+async def delete_topics(kafka: str, topics: Topics) -> None:
+    """Delete the topics of a space; those that are not there are no error. Raises BrokerUnavailableError."""
+    async with _admin(kafka) as admin:
+        answer: Any = await admin.delete_topics(list(topics.all()), timeout_ms=REQUEST_MS)
+        for name, code, *_rest in answer.topic_error_codes:
+            if code not in (0, _UNKNOWN_TOPIC):
+                raise BrokerUnavailableError(f"topic {name} could not be deleted: Kafka error {code}")
+
+
+@asynccontextmanager
+async def _admin(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.split(","), request_timeout_ms=REQUEST_MS)
+    try:
+        await admin.start()
+        yield admin
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise BrokerUnavailableError(f"Kafka at {kafka}: {error!r}") from error
+    finally:
+        await admin.close()
+
+
+async def _create(admin: AIOKafkaAdminClient, new: Sequence[NewTopic]) -> None:
+    if not new:
+        return
+    answer: Any = await admin.create_topics(list(new), timeout_ms=REQUEST_MS)
+    for name, code, message, *_rest in answer.topic_errors:
+        if code not in (0, _ALREADY_EXISTS):
+            raise NeedsHumanError(f"topic {name} could not be created: Kafka error {code} {message or ''}".rstrip())
+
+
+async def _visible(admin: AIOKafkaAdminClient, name: str) -> TopicIdentity:
+    deadline = time.monotonic() + VISIBLE_SECONDS
+    while True:
+        identity = None
+        try:
+            identity = await topic_identity(admin._client, name)
+        except BrokerUnavailableError:
+            if time.monotonic() > deadline:
+                raise
+        if identity is not None:
+            return identity
+        if time.monotonic() > deadline:
+            raise BrokerUnavailableError(f"topic {name} was created, but no broker shows it yet")
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _differences(
+    admin: AIOKafkaAdminClient, name: str, identity: TopicIdentity, partitions: int | None, wanted: dict[str, str]
+) -> tuple[str, ...]:
+    problems = []
+    if partitions is not None and identity.partitions != partitions:
+        problems.append(
+            f"{name} has {identity.partitions} partitions, not {partitions}: the count is fixed for the life of a "
+            "space; use another --space"
+        )
+    answers: Any = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+    actual = {entry[0]: entry[1] for answer in answers for found in answer.resources for entry in found[4]}
+    for setting in ("message.timestamp.type", "cleanup.policy"):
+        if setting in wanted and setting in actual and actual[setting] != wanted[setting]:
+            problems.append(
+                f"{name}: {setting} is {actual[setting]}, expected {wanted[setting]}: change it with kafka-configs, or "
+                "use another --space"
+            )
+    return tuple(problems)

@@ -1,0 +1,105 @@
+"""The Faust application around the batch consumer: one topic, one agent, no tables, no web, no producer of Faust's.
+
+Composed by `streams.worker`; holds no counting and no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.app.base import BootStrategy
+from faust.transport.drivers import aiokafka as driver
+
+from schemas.topics import Topics
+from streams.transport.consumer import BatchConsumer, Tuning
+from streams.transport.metadata import TopicIdentity
+from streams.transport.port import Batch, BatchHost
+from streams.transport.schema import BatchSchema
+
+
+class _Transport(driver.Transport):
+    Consumer = BatchConsumer
+
+
+class _Boot(BootStrategy):
+    """No Faust producer: late records go through a producer of our own, acknowledged before the cursor moves."""
+
+    enable_kafka_producer = False
+    enable_web = False
+
+
+class StreamApp(faust.App):
+    """A Faust app whose consumer hands over batches."""
+
+    BootStrategy = _Boot
+
+    host: BatchHost
+    tuning: Tuning
+    events_topic: str
+    identity: TopicIdentity | None = None
+
+    def _new_transport(self) -> Any:
+        return _Transport(self.conf.broker_consumer, self)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """How to join the group and read."""
+
+    kafka: str
+    topics: Topics
+    data_dir: Path
+    session_seconds: float = 10.0
+    """A worker that dies is replaced after this; Apache Kafka refuses less than 6 (group.min.session.timeout.ms)."""
+    heartbeat_seconds: float = 1.0
+    """A worker that leaves is replaced after this."""
+    rebalance_seconds: float = 10.0
+    max_poll_records: int = 5000
+    max_partition_fetch_bytes: int = 4 * 1024 * 1024
+    metadata_seconds: float = 30.0
+    tuning: Tuning = field(default_factory=Tuning)
+
+
+def build_stream(
+    settings: StreamSettings, host: BatchHost, identity: TopicIdentity, deliver: Callable[[Batch], Awaitable[None]]
+) -> StreamApp:
+    """The app with its one agent. `deliver` takes a batch at once; exceptions from it end the process."""
+    app = StreamApp(
+        settings.topics.group,
+        broker=";".join(f"kafka://{one.strip()}" for one in settings.kafka.split(",")),
+        datadir=str(settings.data_dir),
+        store="memory://",
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        table_standby_replicas=0,
+        consumer_auto_offset_reset="none",
+        broker_session_timeout=settings.session_seconds,
+        broker_heartbeat_interval=settings.heartbeat_seconds,
+        broker_rebalance_timeout=settings.rebalance_seconds,
+        broker_request_timeout=max(40.0, settings.session_seconds),
+        broker_max_poll_interval=120.0,
+        broker_max_poll_records=settings.max_poll_records,
+        consumer_max_fetch_size=settings.max_partition_fetch_bytes,
+        consumer_metadata_max_age_ms=int(settings.metadata_seconds * 1000),
+        broker_commit_interval=5.0,
+        stream_wait_empty=False,
+        stream_buffer_maxsize=8,
+        worker_redirect_stdouts=False,
+        agent_supervisor="mode.supervisors.CrashingSupervisor",
+    )
+    app.host, app.tuning, app.identity, app.events_topic = host, settings.tuning, identity, settings.topics.events
+    topic = app.topic(
+        settings.topics.events, schema=BatchSchema(), key_serializer="raw", value_serializer="raw", acks=False
+    )
+
+    async def funnel(stream: Any) -> None:
+        async for batch in stream:
+            await deliver(batch)
+
+    app.agent(topic, name="funnel")(funnel)
+    return app

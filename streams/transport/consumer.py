@@ -1,0 +1,347 @@
+"""The Faust consumer that hands over whole batches and leaves every offset to the worker.
+
+Faust's own consumer makes four tasks per record, commits past unprocessed messages, sleeps a second after a rebalance
+and crashes on a failed commit. Here: one message per partition and poll; positions come from `place` alone; a Kafka
+commit is a lag display, bounded and without consequences; whatever would skip records ends the process.
+
+The overridden names are private parts of faust-streaming 0.15.3, which is pinned; `tests/integration` holds a contract
+test for each call site.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from mode import Service
+
+from streams.transport.cursor import check_cursor, gap_below, partitions_changed, topic_deleted, topic_recreated
+from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
+from streams.transport.metadata import reports_end_offsets, topic_identity
+from streams.transport.port import Batch, BatchHost, LogRange
+from streams.transport.schema import as_message
+
+log = structlog.get_logger("transport")
+T = TypeVar("T")
+
+IDLE_SECONDS = 0.02
+"""Pause while no partition flows. Faust's own is a second, added to every rebalance of a surviving worker."""
+COMMIT_SECONDS = 5.0
+ANSWER_SECONDS = 15.0
+"""How long a seek or an offset query may take before the worker tries again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How the transport fetches and watches."""
+
+    fetch_min_bytes: int = 65_536
+    """A quiet topic must not cost one round trip per record ..."""
+    fetch_max_wait_ms: int = 200
+    """... and this is the latency it may cost instead."""
+    identity_seconds: float = 5.0
+    """How often the topic's identity is compared with the one at start."""
+
+
+@dataclass(slots=True)
+class _Chain:
+    run: int
+    next: int
+    holes: int = -1
+    """Where a hole was met and asked for again."""
+
+
+class _Always(dict[Any, Any]):
+    """Faust's duplicate filter keeps a read offset per partition and drops what lies below it, without a word; it would
+    drop the batches of a run that starts further back. It is told nothing."""
+
+    def __getitem__(self, key: Any) -> None:
+        return None
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        return
+
+
+class _Thread(driver.AIOKafkaConsumerThread):
+    """The consumer's thread: fetch sizes and the sticky assignor, which Faust does not let one set."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        app: Any = self.app
+        tuning: Tuning = app.tuning
+        consumer._fetch_min_bytes = tuning.fetch_min_bytes
+        consumer._fetch_max_wait_ms = tuning.fetch_max_wait_ms
+        consumer._partition_assignment_strategy = [StickyPartitionAssignor]
+        return consumer
+
+    async def getmany(self, active_partitions: Any, timeout: float) -> Any:
+        # A copy: the set shrinks while the poll waits, and an empty set means "all partitions" to aiokafka.
+        return await super().getmany(set(active_partitions), timeout)
+
+
+class BatchConsumer(driver.Consumer):
+    """See the module. Implements `streams.transport.port.Placement`."""
+
+    _thread: _Thread
+
+    def on_init(self) -> None:
+        """Called by Service.__init__ and at a restart."""
+        self._read_offset = _Always()
+        self._chains: dict[int, _Chain] = {}
+        self._runs = itertools.count(1)
+        self._committed: dict[int, int] = {}
+
+    @property
+    def _app(self) -> Any:
+        return self.app
+
+    @property
+    def _host(self) -> BatchHost:
+        host: BatchHost = self._app.host
+        return host
+
+    @property
+    def _topic(self) -> str:
+        topic: str = self._app.events_topic
+        return topic
+
+    def _new_consumer_thread(self) -> _Thread:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _in_thread(self, work: Coroutine[Any, Any, T], seconds: float = ANSWER_SECONDS) -> T:
+        """Run on the consumer's loop, past Faust's method queue: whose two workers may be in a poll and a commit."""
+        future = asyncio.run_coroutine_threadsafe(work, self._thread.thread_loop)
+        return await asyncio.wait_for(asyncio.wrap_future(future), seconds)
+
+    # -- rebalances ---------------------------------------------------------------------------------------------------
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """A rebalance starts: every partition is revoked, kept ones included."""
+        self._host.on_revoked()
+        self._chains.clear()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """The group has decided; Faust calls `perform_seek` a moment later."""
+        self._host.on_joined(frozenset(tp.partition for tp in assigned))
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def perform_seek(self) -> None:
+        """The one place where Faust positions partitions. Positioning needs the store, which may be away for long, and
+        Faust turns a slow return from here into a worker that owns its partitions and never reads: so all stay paused
+        and the worker places each one when it can."""
+        assigned = self.assignment()
+        self.pause_partitions(assigned)
+        self._host.on_ready_to_place(frozenset(tp.partition for tp in assigned))
+
+    # -- Placement ----------------------------------------------------------------------------------------------------
+
+    def assigned(self) -> frozenset[int]:
+        """Partitions that belong to this worker now."""
+        return frozenset(tp.partition for tp in self.assignment())
+
+    async def log_range(self, partition: int) -> LogRange:
+        """First and next offset of the log."""
+        try:
+            return await self._in_thread(self._log_range(TP(self._topic, partition)))
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise BrokerUnavailableError(f"no offsets of partition {partition} from Kafka: {error!r}") from error
+
+    async def _log_range(self, tp: TP) -> LogRange:
+        consumer = self._thread._ensure_consumer()
+        first = await consumer.beginning_offsets([tp])
+        last = await consumer.end_offsets([tp])
+        end = next(iter(last.values())) if reports_end_offsets(consumer._client) else None
+        return LogRange(next(iter(first.values())), end)
+
+    async def place(self, partition: int, offset: int) -> int:
+        """Start a run at `offset` and let the partition flow."""
+        run = next(self._runs)
+        self._chains[partition] = _Chain(run, offset)
+        await self._seek_to(partition, offset)
+        self.resume_partitions({TP(self._topic, partition)})
+        return run
+
+    async def _seek_to(self, partition: int, offset: int) -> None:
+        tp = TP(self._topic, partition)
+        try:
+            await self._in_thread(self._thread._seek_wait(self._thread._ensure_consumer(), {tp: offset}))
+        except (KafkaError, IllegalStateError, OSError, TimeoutError) as error:
+            raise BrokerUnavailableError(f"partition {partition} cannot be positioned now: {error!r}") from error
+
+    def hold(self, partition: int) -> None:
+        """Stop fetching for a partition."""
+        self.pause_partitions({TP(self._topic, partition)})
+
+    def release(self, partition: int) -> None:
+        """Fetch again; not for a partition that was taken away in the meantime."""
+        if partition in self._chains:
+            self.resume_partitions({TP(self._topic, partition)})
+
+    def highwater(self, partition: Any) -> Any:
+        """End of the log as of the last fetch (also asked by Faust, with a TP)."""
+        tp = partition if isinstance(partition, tuple) else TP(self._topic, partition)
+        try:
+            return super().highwater(TP(*tp))
+        except (IllegalStateError, AssertionError):
+            return None
+
+    # -- batches ------------------------------------------------------------------------------------------------------
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
+        """One message per partition that has records."""
+        before = {partition: chain.run for partition, chain in self._chains.items()}
+        records, _active = await self._wait_next_records(timeout)
+        self._host.on_polled()
+        if not records or self.should_stop or not self.flow_active:
+            return  # fetched while flow was closed: the next placement starts from the cursor again
+        generation = self.app.consumer_generation_id
+        for their_tp, fetched in records.items():
+            if not self.flow_active or generation != self.app.consumer_generation_id:
+                return
+            batch = await self._chained(their_tp.partition, fetched, before.get(their_tp.partition))
+            if batch is not None:
+                tp = TP(their_tp.topic, their_tp.partition)
+                yield tp, as_message(tp, batch, generation)
+
+    async def _chained(self, partition: int, fetched: list[Any], run_before: int | None) -> Batch | None:
+        """The next link, or None: not placed yet, or the fetch does not continue the chain and is asked for again."""
+        chain = self._chains.get(partition)
+        if chain is None or not fetched:
+            return None
+        first = fetched[0].offset
+        if chain.run != run_before or first < chain.next or (first > chain.next and chain.holes != chain.next):
+            # A seek raced with this fetch, or something moved the position behind our back.
+            if chain.run == run_before:
+                log.warning("position_repaired", partition=partition, expected=chain.next, fetched=first)
+                chain.holes = chain.next
+            await self._rewind(partition, chain)
+            return None
+        if first > chain.next:
+            await self._accept_hole(partition, chain, first)
+        batch = Batch(partition, chain.run, chain.next, fetched[-1].offset + 1, fetched)
+        chain.next = batch.next
+        return batch
+
+    async def _rewind(self, partition: int, chain: _Chain) -> None:
+        try:
+            await self._seek_to(partition, chain.next)
+        except BrokerUnavailableError as error:
+            # The chain stays where it is; the next fetch does not fit it and comes here again.
+            log.info("rewind_failed", partition=partition, error=str(error))
+
+    async def _accept_hole(self, partition: int, chain: _Chain, first: int) -> None:
+        """The broker was asked twice and has nothing between: markers of a transaction, not lost records; lost ones lie
+        below the start of the log."""
+        start = (await self.log_range(partition)).start
+        if start > chain.next:
+            raise self._fatal(gap_below(self._topic, partition, chain.next, start))
+        log.info("offsets_without_records", partition=partition, after=chain.next, until=first)
+
+    async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:
+        if self.flow_active and not self._get_active_partitions():
+            await asyncio.sleep(IDLE_SECONDS)
+            return {}, set()
+        # A partition released during a poll is not part of it: poll shortly while any is held.
+        held = len(self._paused_partitions) > 0
+        try:
+            return await super()._wait_next_records(min(timeout, 0.1) if held else timeout)
+        except NoOffsetForPartitionError:
+            # aiokafka asked Kafka for a commit before the partition was placed: a race, nothing is lost.
+            await asyncio.sleep(IDLE_SECONDS)
+            return {}, set()
+        except OffsetOutOfRangeError as error:
+            await self._out_of_range(error)
+            return {}, set()
+
+    async def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
+        """The broker refused a position: lost records if it is ours, a leftover of an earlier position if not."""
+        refused = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+        partitions = [tp.partition for tp in refused] or list(self._chains)
+        for partition in partitions:
+            chain = self._chains.get(partition)
+            if chain is None:
+                continue
+            try:
+                log_range = await self.log_range(partition)
+                problem = check_cursor(self._topic, partition, chain.next, log_range)
+            except BrokerUnavailableError:
+                problem = None
+            if problem:
+                raise self._fatal(problem)
+            await self._rewind(partition, chain)
+        await asyncio.sleep(IDLE_SECONDS)
+
+    def _fatal(self, error: Exception) -> Exception:
+        self._host.on_fatal(error)
+        return error
+
+    # -- commits: a lag display ---------------------------------------------------------------------------------------
+
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Tell Kafka where the applied cursors stand. May fail, may be late, is never read back."""
+        offsets = {p: offset for p, offset in self._host.applied().items() if self._committed.get(p) != offset}
+        mine = self.assigned() if offsets else frozenset()
+        wanted = {TP(self._topic, p): offset for p, offset in offsets.items() if p in mine}
+        if not wanted:
+            return False
+        try:
+            await self._in_thread(self._commit_in_thread(wanted), COMMIT_SECONDS)
+        except (KafkaError, IllegalStateError, OSError, TimeoutError, ValueError) as error:
+            log.debug("commit_failed", error=repr(error))
+            return False
+        self._committed.update({tp.partition: offset for tp, offset in wanted.items()})
+        return True
+
+    async def _commit_in_thread(self, offsets: Mapping[TP, int]) -> None:
+        consumer = self._thread._ensure_consumer()
+        await consumer.commit({driver.ensure_aiokafka_TP(tp): (offset, "") for tp, offset in offsets.items()})
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust's livelock detector raises false alarms; the worker has its own watchdog."""
+
+    # -- is it still the same topic? ----------------------------------------------------------------------------------
+
+    @Service.task
+    async def _watch_identity(self) -> None:
+        """Compare the topic with the one at start. aiokafka's own metadata carry no topic id."""
+        while not self.should_stop:
+            await self.sleep(self._app.tuning.identity_seconds)
+            try:
+                await self._check_identity()
+            except NeedsHumanError as error:
+                self._host.on_fatal(error)
+                return
+            except (BrokerUnavailableError, KafkaError, OSError, TimeoutError) as error:
+                log.debug("identity_unknown", error=repr(error))
+
+    async def _check_identity(self) -> None:
+        known = self._app.identity
+        if known is None or self._thread._consumer is None:
+            return
+        now = await self._in_thread(topic_identity(self._thread._ensure_consumer()._client, self._topic))
+        if now is None:
+            raise topic_deleted(self._topic)
+        if now == known:
+            return
+        if (now.cluster_id, now.topic_id) == (known.cluster_id, known.topic_id):
+            raise partitions_changed(self._topic, known.partitions, now.partitions)
+        raise topic_recreated(self._topic, known.topic_id, now.topic_id)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Message offsets are sparse on purpose."""
+
+    def ack(self, message: Any) -> bool:
+        """Acknowledgements decide nothing here."""
+        return False
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterable[Any]:  # type: ignore[override]
+        return ()

@@ -1,0 +1,66 @@
+"""Does a stored cursor still belong to this log? Every answer no is an error whose text says what to do. Pure."""
+
+from __future__ import annotations
+
+from streams.transport.errors import LogGapError, NeedsHumanError
+from streams.transport.port import LogRange
+
+
+def topic_missing(topic: str) -> NeedsHumanError:
+    """The broker does not know the topic at start."""
+    return NeedsHumanError(f"topic {topic} does not exist: create it with `funnelcast topics create`, or check --space")
+
+
+def topic_deleted(topic: str) -> NeedsHumanError:
+    """The topic went away under a running worker."""
+    return NeedsHumanError(
+        f"topic {topic} was deleted under the worker: its records are gone, the counters stand at the last "
+        "one applied. To count a new topic, use a new space (--space)."
+    )
+
+
+def topic_recreated(topic: str, before: str, now: str) -> NeedsHumanError:
+    """Same name, other records."""
+    return NeedsHumanError(
+        f"topic {topic} was recreated (its id is {now}, the cursors belong to {before}). Nothing was skipped or "
+        "counted twice. Use a new space (--space) for the new topic."
+    )
+
+
+def partitions_changed(topic: str, before: int, now: int) -> NeedsHumanError:
+    """Sentence for a changed partition count."""
+    return NeedsHumanError(
+        f"topic {topic} has {now} partitions, the counters were made with {before}: persons would move away from their "
+        "state. The count is fixed for the life of a space. Nothing of the new partitions was counted: use a new space "
+        f"(--space) made with `funnelcast topics create --partitions {now}` and send the events into it."
+    )
+
+
+def gap_below(topic: str, partition: int, cursor: int, start: int) -> LogGapError:
+    """Records from `cursor` to `start` are gone."""
+    return LogGapError(
+        f"{topic} partition {partition}: the cursor stands at {cursor}, but the log starts at {start}: "
+        f"{start - cursor} records were deleted before they were counted. Nothing was skipped. "
+        "Restore them, or accept the loss with "
+        f'`funnelcast gaps accept --partition {partition} --offset {start} --reason "..."` and start the worker again.'
+    )
+
+
+def check_cursor(topic: str, partition: int, cursor: int, log_range: LogRange) -> LogGapError | None:
+    """The error of a cursor that lies outside the log, None where it fits."""
+    if cursor < log_range.start:
+        return gap_below(topic, partition, cursor, log_range.start)
+    if log_range.end is not None and cursor > log_range.end:
+        return beyond_end(topic, partition, cursor, log_range.end)
+    return None
+
+
+def beyond_end(topic: str, partition: int, cursor: int, end: int) -> LogGapError:
+    """The cursor lies behind the end of the log."""
+    return LogGapError(
+        f"{topic} partition {partition}: the cursor stands at {cursor}, beyond the end of the log at {end}: the log "
+        "was truncated or belongs to another cluster, or the store does. Nothing was skipped. Check --kafka, --redis "
+        f"and --space; if the records are gone for good, "
+        f"`funnelcast gaps accept --partition {partition} --offset {end} "
+        '--reason "..."`.'
+    )

@@ -1,0 +1,79 @@
+"""What the transport tells the worker and what it hands over. No Faust, no client library here.
+
+The transport never reads or writes a cursor: the worker says where a partition starts (`place`), and gets the log from
+there on in whole batches that are chained: a batch's `prev` is the `next` of the one before it in the same run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive records of one partition."""
+
+    partition: int
+    run: int
+    """Number of the placement it belongs to; a batch of an earlier run is stale and must be dropped."""
+    prev: int
+    """Offset the partition stood at before this batch."""
+    next: int
+    """Offset to continue from after it."""
+    records: Sequence[Any]
+    """Objects with `key`, `value`, `timestamp` (ms) and `offset`, in order."""
+
+
+class LogRange(NamedTuple):
+    """What the broker holds of a partition: offsets from `start` (inclusive) to `end` (exclusive)."""
+
+    start: int
+    end: int | None
+    """None where the broker's answer cannot be trusted (see `streams.transport.metadata`)."""
+
+
+class BatchHost(Protocol):
+    """The worker as the transport sees it. Called on the main loop; must return at once and never raise."""
+
+    def on_polled(self) -> None:
+        """The consumer asked the broker for records and got an answer, an empty one included."""
+
+    def on_revoked(self) -> None:
+        """All partitions are taken away (a rebalance); batches already handed over may still be finished."""
+
+    def on_joined(self, partitions: frozenset[int]) -> None:
+        """The group has decided; an empty set is a legal answer."""
+
+    def on_ready_to_place(self, partitions: frozenset[int]) -> None:
+        """Every one of these is paused and wants a `place`."""
+
+    def on_fatal(self, error: Exception) -> None:
+        """The transport cannot go on; the process must end."""
+
+    def applied(self) -> dict[int, int]:
+        """Next offset of each own partition as applied: committed to Kafka for lag displays alone."""
+
+
+class Placement(Protocol):
+    """What the worker asks of the transport."""
+
+    def assigned(self) -> frozenset[int]:
+        """Partitions that belong to this worker now."""
+
+    async def log_range(self, partition: int) -> LogRange:
+        """First and next offset of the log. Raises BrokerUnavailableError."""
+
+    async def place(self, partition: int, offset: int) -> int:
+        """Start a run at `offset` and let the partition flow; returns the run's number. Batches of earlier runs may
+        still arrive. Raises BrokerUnavailableError when the partition was taken away or the broker did not answer."""
+
+    def hold(self, partition: int) -> None:
+        """Stop fetching for a partition whose queue is full; what is on its way still arrives."""
+
+    def release(self, partition: int) -> None:
+        """Fetch again."""
+
+    def highwater(self, partition: int) -> int | None:
+        """End of the log as of the last fetch; None before the first one."""

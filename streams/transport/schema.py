@@ -1,0 +1,40 @@
+"""How a batch passes through Faust's channels and streams: untouched."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import faust
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+
+from streams.transport.port import Batch
+
+
+class BatchSchema(faust.Schema[Any, Any]):
+    """Decodes nothing: the value of the Kafka message is already a `Batch`."""
+
+    def compile(
+        self,
+        app: Any,
+        *,
+        on_key_decode_error: Any = None,
+        on_value_decode_error: Any = None,
+        default_propagate: bool = False,
+    ) -> Any:
+        """The decoder Faust calls for every message."""
+        create_event = app.create_event
+
+        async def decode(message: Any, *, propagate: bool = False) -> Any:
+            return create_event(None, message.value, message.headers, message)
+
+        return decode
+
+
+def as_message(tp: TP, batch: Batch, generation_id: int) -> ConsumerMessage:
+    """One Faust message for a whole batch; its offset is that of the last record."""
+    last, value = batch.records[-1], cast(Any, batch)
+    return ConsumerMessage(
+        tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, 0, [], None, value, None, 0, 0, tp,
+        generation_id=generation_id,
+    )  # fmt: skip

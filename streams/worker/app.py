@@ -1,0 +1,315 @@
+"""The worker process: Faust reads the log, one lane per partition counts it into the store, exactly once.
+
+Composes transport, lanes, metrics and health from what it is given (a store, funnels, addresses); reads no environment.
+Ends with 0 (asked to stop), 70 (a human must decide), 75 (broker or store away at start) or 1 (a bug: start again).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from schemas.funnel import Funnel
+from schemas.topics import Topics
+from streams.store.port import PartitionStore, StoreRefusedError, StoreUnavailableError
+from streams.transport.app import StreamApp, StreamSettings, build_stream
+from streams.transport.consumer import Tuning
+from streams.transport.cursor import topic_missing
+from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
+from streams.transport.late import LateTopic
+from streams.transport.metadata import TopicIdentity, connect, topic_identity
+from streams.worker.health import HealthServer
+from streams.worker.host import PartitionObserver, WorkerHost
+from streams.worker.lane import Processor
+from streams.worker.metrics import WorkerMetrics
+from streams.worker.partition import PartitionProcessor
+from streams.worker.patience import PatientStore
+
+log = structlog.get_logger("worker")
+
+EXIT_OK, EXIT_BUG, EXIT_HUMAN, EXIT_RETRY = 0, 1, 70, 75
+HARD_EXIT_SECONDS = 5.0
+"""Faust's stop may hang after the consumer has crashed: the process then ends without it."""
+DRAIN_SECONDS = 1.0
+STOP_SECONDS = 1.0
+TOPIC_SECONDS = 10.0
+"""How long a topic may take to show up: it may just be being created."""
+RETRY_SECONDS = 0.25
+FREEZE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What a worker is told."""
+
+    kafka: str
+    topics: Topics
+    funnels: Sequence[Funnel]
+    data_dir: Path
+    watermark_delay_ms: int = 60_000
+    health_port: int | None = None
+    health_host: str = "127.0.0.1"
+    start_seconds: float = 30.0
+    """Without broker, store and first poll by then: exit 75."""
+    session_seconds: float = 10.0
+    max_persons: int = 250_000
+    """Persons of a partition kept in memory."""
+    fetch_min_bytes: int = 65_536
+    fetch_max_wait_ms: int = 200
+    identity_seconds: float = 5.0
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set it to end the worker."""
+
+
+class Worker:
+    """One worker; `run` is called once."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        store: PartitionStore,
+        *,
+        make_processor: Callable[[int], Processor] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.metrics = WorkerMetrics()
+        self.store = PatientStore(store, self._on_store)
+        self.late = LateTopic(settings.kafka, settings.topics.late)
+        self.host = WorkerHost(
+            topic=settings.topics.events,
+            store=self.store,
+            make_processor=make_processor or self._new_processor,
+            metrics=self.metrics,
+            stop=self._on_failure,
+        )
+        self.health = HealthServer(
+            live=self._is_live, ready=self._is_ready, metrics=self.metrics.render, host=settings.health_host
+        )
+        self._store_up: bool | None = None
+        self._over = asyncio.Event()
+        self._code: int | None = None
+        self._hard_exit: threading.Timer | None = None
+        self._app: StreamApp | None = None
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    async def run(self) -> int:
+        """Count until asked to stop; returns the exit code."""
+        self._spawn(self._wait_for_stop())
+        try:
+            if self.settings.health_port is not None:
+                await self.health.start(self.settings.health_port)
+            await self._serve()
+        except Exception as error:
+            if self.host.failure is None:
+                self._fail(error)
+        finally:
+            await self._leave()
+        return EXIT_OK if self._code is None else self._code
+
+    # -- start --------------------------------------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        deadline = time.monotonic() + self.settings.start_seconds
+        identity = await self._unless_over(self._identity(deadline))
+        if identity is None:
+            return
+        await self._unless_over(self._check_store(identity, deadline))
+        if self._over.is_set():
+            return
+        self._app = self._new_app(identity)
+        consumer: Any = self._app.consumer
+        self.host.placement = consumer
+        await self._unless_over(self._start_app(self._app, deadline))
+        await self._unless_over(self._joined(deadline))
+        self._spawn(self.host.watch())
+        self._spawn(_tame_collector(self.host))
+        await self._over.wait()
+
+    def _new_app(self, identity: TopicIdentity) -> StreamApp:
+        chosen = self.settings
+        tuning = Tuning(chosen.fetch_min_bytes, chosen.fetch_max_wait_ms, chosen.identity_seconds)
+        stream = StreamSettings(
+            kafka=chosen.kafka,
+            topics=chosen.topics,
+            data_dir=chosen.data_dir,
+            session_seconds=chosen.session_seconds,
+            tuning=tuning,
+        )
+        return build_stream(stream, self.host, identity, self.host.deliver)
+
+    async def _identity(self, deadline: float) -> TopicIdentity:
+        """Which topic this is; waits for broker and topic, within bounds."""
+        topic, until = self.settings.topics.events, time.monotonic() + TOPIC_SECONDS
+        while True:
+            try:
+                client = await connect(self.settings.kafka, timeout=max(1.0, deadline - time.monotonic()))
+                try:
+                    identity = await topic_identity(client, topic)
+                finally:
+                    await client.close()
+                if identity is not None:
+                    return identity
+                if time.monotonic() > min(until, deadline):
+                    raise topic_missing(topic)
+            except BrokerUnavailableError:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _check_store(self, identity: TopicIdentity, deadline: float) -> None:
+        """Bind the space to this topic and these definitions, or refuse."""
+        fingerprints = {f"{one.name}@{one.version}": one.fingerprint for one in self.settings.funnels}
+        try:
+            async with asyncio.timeout(max(1.0, deadline - time.monotonic())):
+                await self.store.check_topic(self.settings.topics.events, identity.text)
+                await self.store.check_funnels(fingerprints)
+        except TimeoutError:
+            raise StoreUnavailableError("Redis does not answer: check --redis, then start the worker again") from None
+
+    async def _start_app(self, app: StreamApp, deadline: float) -> None:
+        self._spawn(self._watch_app(app))
+        try:
+            async with asyncio.timeout(max(1.0, deadline - time.monotonic())):
+                await app.start()
+        except TimeoutError:
+            raise BrokerUnavailableError("Kafka did not let the consumer start in time") from None
+        except Exception as error:
+            raise BrokerUnavailableError(f"the consumer did not start: {error!r}") from error
+
+    async def _joined(self, deadline: float) -> None:
+        """A member whose request is refused (a session time below the broker's minimum) would wait for ever."""
+        while not (self.host.has_joined and self.host.has_polled):
+            if time.monotonic() > deadline:
+                raise BrokerUnavailableError(
+                    f"no assignment from group {self.settings.topics.group} in time: "
+                    "is the broker overloaded, or --session-timeout below its group.min.session.timeout.ms?"
+                )
+            await asyncio.sleep(0.02)
+
+    async def _watch_app(self, app: StreamApp) -> None:
+        """A crash of Faust ends the process; the text of a bug goes to the log."""
+        await app.wait_until_stopped()
+        if not self._over.is_set():
+            reason = app.crash_reason
+            self._fail(reason if isinstance(reason, Exception) else RuntimeError(f"the stream stopped: {reason!r}"))
+
+    # -- end ----------------------------------------------------------------------------------------------------------
+
+    async def _wait_for_stop(self) -> None:
+        await self.settings.stop.wait()
+        self._over.set()
+
+    def _on_failure(self, error: Exception) -> None:
+        self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Remember the code, say why, make sure that the process ends."""
+        if self._code is not None:
+            return
+        self._code = exit_code(error)
+        if self._code == EXIT_BUG:
+            log.error("worker_failed", error=repr(error), exc_info=error, exit_code=self._code)
+        else:
+            log.error("worker_stopped", message=str(error), exit_code=self._code)
+        self._hard_exit = threading.Timer(HARD_EXIT_SECONDS, os._exit, (self._code,))
+        self._hard_exit.daemon = True
+        self._hard_exit.start()
+        self._over.set()
+
+    async def _leave(self) -> None:
+        """Finish the chunks at hand, leave the group, close; bounded, whatever hangs."""
+        self._over.set()
+        await self.host.drain(DRAIN_SECONDS)
+        if self._app is not None:
+            stopping = asyncio.ensure_future(self._app.stop())
+            await asyncio.wait({stopping}, timeout=STOP_SECONDS)
+        for closing in (self.late.close(), self.health.stop()):
+            await asyncio.wait({asyncio.ensure_future(closing)}, timeout=STOP_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        if self._hard_exit is not None:
+            self._hard_exit.cancel()
+
+    # -- parts --------------------------------------------------------------------------------------------------------
+
+    def _new_processor(self, partition: int) -> PartitionProcessor:
+        return PartitionProcessor(
+            self.store,
+            partition,
+            self.settings.funnels,
+            watermark_delay_ms=self.settings.watermark_delay_ms,
+            max_persons=self.settings.max_persons,
+            late=self.late,
+            observer=PartitionObserver(self.metrics, partition, time.time),
+        )
+
+    def _on_store(self, up: bool) -> None:
+        if up is self._store_up:
+            return
+        self._store_up = up
+        self.metrics.store_up.set(1 if up else 0)
+        if up:
+            log.info("store_up")
+        else:
+            log.error("store_down", message="Redis does not answer: counting waits, nothing is lost")
+
+    def _is_live(self) -> dict[str, Any]:
+        return {"ok": self.host.failure is None}
+
+    def _is_ready(self) -> dict[str, Any]:
+        joined, placed, up = self.host.has_joined, self.host.is_placed(), bool(self._store_up)
+        return {
+            "ok": joined and placed and up and not self._over.is_set(),
+            "joined": joined,
+            "placed": placed,
+            "store_up": up,
+            "partitions": sorted(self.host.lanes),
+        }
+
+    async def _unless_over(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Result of `work`; None as soon as the worker is asked to stop."""
+        doing = asyncio.ensure_future(work)
+        over = asyncio.ensure_future(self._over.wait())
+        try:
+            await asyncio.wait({doing, over}, return_when=asyncio.FIRST_COMPLETED)
+            return await doing if doing.done() else None
+        finally:
+            doing.cancel()
+            over.cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        self._tasks.append(asyncio.ensure_future(work))
+
+
+def exit_code(error: Exception) -> int:
+    """What the process ends with because of `error`."""
+    if isinstance(error, (NeedsHumanError, StoreRefusedError)):
+        return EXIT_HUMAN
+    if isinstance(error, (BrokerUnavailableError, StoreUnavailableError, TimeoutError)):
+        return EXIT_RETRY
+    return EXIT_BUG
+
+
+async def _tame_collector(host: WorkerHost, sleep: Callable[[float], Any] = asyncio.sleep) -> None:
+    """Keep the garbage collector away from the persons held in memory: walking them is a third of a worker's time."""
+    gc.set_threshold(100_000, 50, 1_000)
+    while not host.is_placed():
+        await sleep(0.5)
+    while True:
+        gc.collect(1)
+        gc.freeze()
+        await sleep(FREEZE_SECONDS)
+
+
+async def run_worker(settings: WorkerSettings, store: PartitionStore) -> int:
+    """Run one worker to its end; returns the exit code."""
+    return await Worker(settings, store).run()

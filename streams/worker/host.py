@@ -1,0 +1,213 @@
+"""The worker behind the transport: which partitions are ours, their lanes, and what ends the process.
+
+Implements `streams.transport.port.BatchHost`. Everything runs on the main loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from streams.store.port import Fence, PartitionMeta, StoreUnavailableError
+from streams.transport.cursor import beyond_end
+from streams.transport.port import Batch, Placement
+from streams.worker.lane import Lane, Processor
+from streams.worker.metrics import WorkerMetrics
+from streams.worker.patience import PatientStore
+
+log = structlog.get_logger("worker")
+
+WATCH_SECONDS = 2.0
+STALL_WATCHES = 30
+"""Watches without a single poll after which the worker is taken for stuck."""
+BEYOND_WATCHES = 3
+"""Watches in a row in which the cursor lies beyond the end of the log."""
+
+
+class PartitionObserver:
+    """Feeds the metrics from one partition's applies."""
+
+    def __init__(self, metrics: WorkerMetrics, partition: int, clock: Callable[[], float]) -> None:
+        self._metrics = metrics
+        self._clock = clock
+        self._watermark = metrics.watermark.labels(str(partition))
+        self._pending = metrics.pending.labels(str(partition))
+
+    def on_chunk(self, records: int, seconds: float) -> None:
+        """See `partition.Observer`."""
+        self._metrics.records.inc(records)
+        self._metrics.chunk_seconds.observe(seconds)
+
+    def on_apply(self, meta: PartitionMeta) -> None:
+        """See `partition.Observer`."""
+        self._metrics.applies.inc()
+        self._metrics.last_apply.set(self._clock())
+        self._pending.set(meta.pending)
+        if meta.watermark_ms is not None:
+            self._watermark.set(meta.watermark_ms / 1000)
+
+    def on_late(self, slot: str, count: int) -> None:
+        """See `partition.Observer`."""
+        self._metrics.late.labels(slot.partition("@")[0]).inc(count)
+
+
+class WorkerHost:
+    """See the module. `stop(error)` is called once, with the reason."""
+
+    def __init__(
+        self,
+        *,
+        topic: str,
+        store: PatientStore,
+        make_processor: Callable[[int], Processor],
+        metrics: WorkerMetrics,
+        stop: Callable[[Exception], None],
+    ) -> None:
+        self._topic = topic
+        self._store = store
+        self._make_processor = make_processor
+        self._metrics = metrics
+        self._stop = stop
+        self.placement: Placement | None = None
+        self.lanes: dict[int, Lane] = {}
+        self.has_joined = False
+        self.has_polled = False
+        self.failure: Exception | None = None
+        self._polls = 0
+        self._closing: set[asyncio.Task[None]] = set()
+        self._different: dict[int, tuple[Fence | None, Fence]] = {}
+        self._beyond: dict[int, int] = {}
+
+    # -- BatchHost ----------------------------------------------------------------------------------------------------
+
+    def on_polled(self) -> None:
+        """See the port."""
+        self._polls += 1
+        self.has_polled = True
+
+    def on_revoked(self) -> None:
+        """See the port."""
+        for lane in self.lanes.values():
+            lane.suspend()
+
+    def on_joined(self, partitions: frozenset[int]) -> None:
+        """See the port."""
+        self.has_joined = True
+        self._metrics.partitions.set(len(partitions))
+        for partition in set(self.lanes) - partitions:
+            lane = self.lanes.pop(partition)
+            self._metrics.forget_partition(partition)
+            task = asyncio.get_running_loop().create_task(lane.close(2.0))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        log.info("partitions_assigned", partitions=sorted(partitions))
+
+    def on_ready_to_place(self, partitions: frozenset[int]) -> None:
+        """See the port."""
+        for partition in sorted(partitions):
+            lane = self.lanes.get(partition)
+            if lane is None:
+                lane = self.lanes[partition] = self._new_lane(partition)
+            lane.start()
+
+    def on_fatal(self, error: Exception) -> None:
+        """See the port. The first reason counts."""
+        if self.failure is None:
+            self.failure = error
+            self._stop(error)
+
+    def applied(self) -> dict[int, int]:
+        """See the port."""
+        return {partition: lane.processor.offset for partition, lane in self.lanes.items() if lane.is_placed}
+
+    # -- the worker's own ---------------------------------------------------------------------------------------------
+
+    async def deliver(self, batch: Batch) -> None:
+        """What the agent does with a batch."""
+        lane = self.lanes.get(batch.partition)
+        if lane is not None:
+            lane.put(batch)
+
+    def is_placed(self) -> bool:
+        """Whether every own partition flows."""
+        return self.has_joined and all(lane.is_placed for lane in self.lanes.values())
+
+    async def drain(self, seconds: float) -> None:
+        """Finish the chunks at hand, take no further ones; break off what is not done after `seconds`."""
+        await asyncio.gather(*(lane.close(seconds) for lane in self.lanes.values()), return_exceptions=True)
+
+    async def watch(self) -> None:
+        """Every two seconds: is the store where we left it, is the log as long as our cursor says, do polls come in?
+
+        A store that lost its newest writes is noticed by the next apply; a quiet partition has none.
+        """
+        silent = 0
+        while True:
+            polls = self._polls
+            await asyncio.sleep(WATCH_SECONDS)
+            silent = silent + 1 if self.has_joined and self._polls == polls else 0
+            if silent >= STALL_WATCHES:
+                self.on_fatal(TimeoutError("the consumer stopped polling: restart"))
+                return
+            for lane in list(self.lanes.values()):
+                await self._watch_lane(lane)
+
+    async def _watch_lane(self, lane: Lane) -> None:
+        partition, fence = lane.partition, lane.processor.fence
+        end: Any = self.placement.highwater(partition) if self.placement is not None and lane.is_placed else None
+        if end is not None:
+            self._metrics.lag.labels(str(partition)).set(max(0, end - lane.processor.offset))
+        if fence is None or not lane.is_placed:
+            return
+        try:
+            stored = await self._store.peek(partition)
+        except StoreUnavailableError:
+            return
+        if lane.processor.fence != fence:  # it moved while we asked
+            self._different.pop(partition, None)
+            return
+        self._compare(lane, stored, fence)
+        self._check_end(lane, end, fence.offset)
+
+    def _compare(self, lane: Lane, stored: Fence | None, fence: Fence) -> None:
+        """The same difference twice is no race: reload."""
+        if stored == fence:
+            self._different.pop(lane.partition, None)
+        elif self._different.get(lane.partition) == (stored, fence):
+            del self._different[lane.partition]
+            log.warning("store_rolled_back", partition=lane.partition, stored=str(stored), expected=str(fence))
+            lane.repair()
+        else:
+            self._different[lane.partition] = (stored, fence)
+
+    def _check_end(self, lane: Lane, end: int | None, cursor: int) -> None:
+        """For brokers whose end offsets cannot be asked for: the end as of the last fetch is right."""
+        if end is None or cursor <= end:
+            self._beyond.pop(lane.partition, None)
+            return
+        seen = self._beyond[lane.partition] = self._beyond.get(lane.partition, 0) + 1
+        if seen >= BEYOND_WATCHES:
+            self.on_fatal(beyond_end(self._topic, lane.partition, cursor, end))
+
+    def _new_lane(self, partition: int) -> Lane:
+        if self.placement is None:
+            raise RuntimeError("the transport is not connected to the host")
+        return Lane(
+            topic=self._topic,
+            partition=partition,
+            processor=self._make_processor(partition),
+            placement=self.placement,
+            peek=self._peek,
+            metrics=self._metrics,
+            on_fatal=self.on_fatal,
+        )
+
+    async def _peek(self, partition: int) -> Fence | None:
+        """None when the store is away: claim then, which waits for it."""
+        try:
+            return await self._store.peek(partition)
+        except StoreUnavailableError:
+            return None

@@ -1,0 +1,233 @@
+"""One partition's way from the log to the store: a bounded queue and one task. Knows neither Faust nor Redis.
+
+Lanes run side by side, so that a partition which waits for the store does not stop the others. A lane owns the decision
+where its partition starts: it takes the cursor from the store, holds it against the log, and only then lets it flow.
+Laws: a batch is processed if and only if it continues the cursor; whatever is unclear is answered by claiming and
+placing anew; nothing is skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import structlog
+
+from streams.store.port import Fence, StoreRefusedError
+from streams.transport.cursor import check_cursor
+from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
+from streams.transport.port import Batch, Placement
+from streams.worker.metrics import WorkerMetrics
+from streams.worker.partition import FencedError
+
+log = structlog.get_logger("worker")
+
+HOLD_AT, RELEASE_AT = 3, 1
+"""Batches waiting at which the partition stops and starts to be fetched; a few more may be on their way."""
+MERGE_RECORDS = 2_000
+"""Small batches that wait together are applied together up to about this many records."""
+FIRST_BACK_OFF_SECONDS, MAX_BACK_OFF_SECONDS = 0.1, 5.0
+CALM_APPLIES = 20
+"""Batches in a row after which a lane that was fenced counts as undisturbed again."""
+
+
+class Processor(Protocol):
+    """What a lane drives: one partition's counting (`streams.worker.partition`)."""
+
+    @property
+    def offset(self) -> int:
+        """Next offset to read."""
+
+    @property
+    def fence(self) -> Fence | None:
+        """Where the store stands if all is well; None while a chunk is on its way or the state is unknown."""
+
+    async def claim(self) -> None:
+        """Take the partition and load its state, dropping what was known."""
+
+    async def process(self, records: Sequence[Any], next_offset: int, *, proceed: Callable[[], bool]) -> None:
+        """Apply records that continue the cursor; stops between chunks when `proceed` says no. Raises FencedError."""
+
+    async def settle(self) -> None:
+        """Book what is due and not booked. Raises FencedError."""
+
+
+class Lane:
+    """See the module. `on_fatal` hears of what only a human can decide, and of bugs."""
+
+    def __init__(
+        self,
+        *,
+        topic: str,
+        partition: int,
+        processor: Processor,
+        placement: Placement,
+        peek: Callable[[int], Any],
+        metrics: WorkerMetrics,
+        on_fatal: Callable[[Exception], None],
+    ) -> None:
+        self.partition = partition
+        self.processor = processor
+        self._topic = topic
+        self._placement = placement
+        self._peek = peek
+        self._metrics = metrics
+        self._on_fatal = on_fatal
+        self._queue: deque[Batch] = deque()
+        self._filled = asyncio.Event()
+        self._run = 0
+        self._held = False
+        self._suspended = True
+        self._task: asyncio.Task[None] | None = None
+        self._troubles = 0
+        self._calm = 0
+        self.is_placed = False
+
+    # -- what the host calls ------------------------------------------------------------------------------------------
+
+    def put(self, batch: Batch) -> None:
+        """Take a batch at once; full queues slow the fetching down, they refuse nothing."""
+        if self._suspended or batch.run != self._run:
+            return  # of an earlier placement: its records come again
+        self._metrics.batches.inc()
+        self._queue.append(batch)
+        self._filled.set()
+        if len(self._queue) >= HOLD_AT and not self._held:
+            self._held = True
+            self._placement.hold(self.partition)
+
+    def start(self) -> None:
+        """The partition is ours and paused: place it and go on."""
+        previous, self._suspended = self._task, False
+        self._task = asyncio.create_task(self._live(previous), name=f"partition {self.partition}")
+
+    def suspend(self) -> None:
+        """The partition may be going away: finish the chunk at hand, take no further one."""
+        self._suspended = True
+        self.is_placed = False
+        self._queue.clear()
+        self._filled.set()
+
+    async def close(self, seconds: float) -> None:
+        """End; what is still under way after `seconds` is broken off (the store applies it whole or not at all)."""
+        self.suspend()
+        await _end(self._task, seconds)
+
+    def repair(self) -> None:
+        """The store is not where this worker left it: drop everything known and claim again."""
+        if self._suspended:
+            return
+        self._metrics.repairs.inc()
+        self.suspend()
+        self._suspended = False
+        previous = self._task
+        self._task = asyncio.create_task(self._live(previous, afresh=True), name=f"partition {self.partition}")
+
+    # -- its life -----------------------------------------------------------------------------------------------------
+
+    async def _live(self, previous: asyncio.Task[None] | None, *, afresh: bool = False) -> None:
+        await _end(previous, 2.0)
+        try:
+            while not self._suspended:
+                try:
+                    await self._take(afresh=afresh)
+                    await self._work()
+                except (FencedError, BrokerUnavailableError) as problem:
+                    afresh = isinstance(problem, FencedError)
+                    if not self._suspended:
+                        await self._recover(problem)
+        except asyncio.CancelledError:
+            raise
+        except (StoreRefusedError, NeedsHumanError) as error:
+            self._on_fatal(error)
+        except Exception as error:
+            log.exception("lane_failed", partition=self.partition)
+            self._on_fatal(error)
+
+    async def _recover(self, problem: Exception) -> None:
+        self.is_placed = False
+        self._run = 0
+        self._queue.clear()
+        if isinstance(problem, FencedError):
+            self._metrics.fenced.inc()
+        self._troubles += 1
+        self._calm = 0
+        longest = min(FIRST_BACK_OFF_SECONDS * 2 ** (self._troubles - 1), MAX_BACK_OFF_SECONDS)
+        log.info("partition_retaken", partition=self.partition, why=str(problem) or type(problem).__name__)
+        # Two workers that each believe to own a partition must not take it from each other in step.
+        self._filled.clear()
+        try:
+            await asyncio.wait_for(self._filled.wait(), random.uniform(longest / 2, longest))
+        except TimeoutError:
+            return
+
+    async def _take(self, *, afresh: bool) -> None:
+        """Own the partition: keep what is loaded if the store stands exactly where we left it, claim otherwise."""
+        fence = None if afresh else self.processor.fence
+        if fence is not None and await self._peek(self.partition) == fence:
+            self._metrics.kept.inc()
+        else:
+            await self.processor.claim()
+            self._metrics.claims.inc()
+        if self._suspended:
+            return
+        cursor = self.processor.offset
+        problem = check_cursor(self._topic, self.partition, cursor, await self._placement.log_range(self.partition))
+        if problem is not None:
+            raise problem
+        await self.processor.settle()
+        await self._place(cursor)
+
+    async def _place(self, cursor: int) -> None:
+        self._placement.hold(self.partition)  # nothing of the new run may arrive before its number is known
+        self._queue.clear()
+        self._held = False
+        if self._suspended:
+            return
+        self._run = await self._placement.place(self.partition, cursor)
+        self.is_placed = True
+        log.info("partition_placed", partition=self.partition, offset=cursor)
+
+    async def _work(self) -> None:
+        while not self._suspended:
+            if not self._queue:
+                self._filled.clear()
+                await self._filled.wait()
+                continue
+            records, next_offset = self._next_batch()
+            if self._held and len(self._queue) <= RELEASE_AT:
+                self._held = False
+                self._placement.release(self.partition)
+            await self.processor.process(records, next_offset, proceed=self._proceed)
+            self._calm += 1
+            if self._calm >= CALM_APPLIES:
+                self._troubles = 0
+
+    def _proceed(self) -> bool:
+        return not self._suspended
+
+    def _next_batch(self) -> tuple[Sequence[Any], int]:
+        """The oldest batch, joined with small ones that continue it."""
+        batch = self._queue.popleft()
+        if batch.prev != self.processor.offset:
+            self._metrics.chain_breaks.inc()
+            raise BrokerUnavailableError(f"batch at {batch.prev} does not continue the cursor {self.processor.offset}")
+        records, next_offset = batch.records, batch.next
+        while self._queue and len(records) + len(self._queue[0].records) <= MERGE_RECORDS:
+            following = self._queue.popleft()
+            records = [*records, *following.records]
+            next_offset = following.next
+        return records, next_offset
+
+
+async def _end(task: asyncio.Task[None] | None, seconds: float) -> None:
+    """Wait for a task that was told to stop; cancel it when it does not."""
+    if task is None or task is asyncio.current_task():
+        return
+    done, _pending = await asyncio.wait({task}, timeout=seconds)
+    if not done:
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.5)

@@ -1,0 +1,231 @@
+"""One partition's counting: log records in, fenced writes out. Knows no Faust, no Kafka client, no Redis.
+
+A chunk goes prepare -> names -> needs -> apply -> late topic -> cells -> store; deadlines that are left over follow in
+writes of their own at the same offset. The memory replay runs the same object over the memory store.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from schemas.counters import CODE_OTHER
+from schemas.funnel import Funnel
+from streams.core.engine import Changes, PartitionEngine, Prepared, SlotChanges
+from streams.core.registers import Registers
+from streams.store.cells import DEFAULT_MAX_CELLS, CellCache
+from streams.store.port import Fence, PartitionMeta, PartitionStore, SlotWrites, Writes
+
+LateRecord = tuple[str, bytes, bytes, int]
+"""(slot, person key, record value, age in ms)."""
+
+
+class FencedError(Exception):
+    """Another worker owns the partition by now, or the store lost its newest writes: claim again."""
+
+
+class LogRecord(NamedTuple):
+    """What is needed of a Kafka record; aiokafka's own records fit as they are."""
+
+    key: bytes | None
+    value: bytes
+    timestamp: int
+    offset: int
+
+
+class LateSink(Protocol):
+    """Where events go that are too late to be counted."""
+
+    async def publish(self, late: Sequence[LateRecord]) -> None:
+        """Return when every one is safely written; waits as long as that takes."""
+
+
+class Observer(Protocol):
+    """Who hears what was applied (metrics). Must not raise."""
+
+    def on_chunk(self, records: int, seconds: float) -> None:
+        """A chunk of records was applied; from its first step to the acknowledged write."""
+
+    def on_apply(self, meta: PartitionMeta) -> None:
+        """A write was acknowledged."""
+
+    def on_late(self, slot: str, count: int) -> None:
+        """Events of a slot were too late."""
+
+
+def wall_clock_ms() -> int:
+    """Epoch milliseconds: only for the freshness of the written state."""
+    return time.time_ns() // 1_000_000
+
+
+def always() -> bool:
+    """Never asked to stop."""
+    return True
+
+
+class PartitionProcessor:
+    """See the module. One task at a time may use it."""
+
+    def __init__(
+        self,
+        store: PartitionStore,
+        partition: int,
+        funnels: Sequence[Funnel],
+        *,
+        watermark_delay_ms: int = 60_000,
+        max_persons: int = 1_000_000,
+        max_cells: int = DEFAULT_MAX_CELLS,
+        late: LateSink | None = None,
+        observer: Observer | None = None,
+        clock_ms: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        self._store = store
+        self.partition = partition
+        self._funnels = tuple(funnels)
+        self._watermark_delay_ms = watermark_delay_ms
+        self._max_persons = max_persons
+        self._max_cells = max_cells
+        self._late = late
+        self._observer = observer
+        self._clock_ms = clock_ms
+        self._fence: Fence | None = None
+        self._at = Fence(0, 0, 0)
+        self._engine: PartitionEngine | None = None
+        self._cells: dict[str, CellCache] = {}
+        self._names: dict[str, dict[tuple[int, str], int]] = {}
+
+    @property
+    def offset(self) -> int:
+        """Next offset to read."""
+        return self._at.offset
+
+    @property
+    def fence(self) -> Fence | None:
+        """Where the store stands if all is well; None while a write is on its way or the state is unknown."""
+        return self._fence
+
+    @property
+    def engine(self) -> PartitionEngine:
+        """The counting core. RuntimeError before the first claim."""
+        if self._engine is None:
+            raise RuntimeError("claim the partition first")
+        return self._engine
+
+    @property
+    def meta(self) -> PartitionMeta:
+        """Live state of the partition."""
+        return self.engine.meta
+
+    async def claim(self) -> None:
+        """Take the partition and load its state, dropping what was known. Raises StoreRefusedError."""
+        self._fence = None
+        registers = Registers(self._funnels)
+        engine = PartitionEngine(
+            self._funnels,
+            watermark_delay_ms=self._watermark_delay_ms,
+            registers=registers,
+            max_persons=self._max_persons,
+        )
+        claim = await self._store.claim(self.partition, engine.slots)
+        for slot in engine.slots:
+            listed = registers.listed(slot)
+            if listed:
+                await self._store.register(slot, listed, registers.caps(slot))
+            registers.load(slot, await self._store.registers(slot))
+        engine.restore(claim)
+        self._engine = engine
+        share = max(1, self._max_cells // max(1, len(engine.slots)))
+        self._cells = {slot: CellCache(share) for slot in engine.slots}
+        self._names = {}
+        self._at = self._fence = Fence(claim.token, claim.offset, claim.seq)
+
+    async def process(
+        self, records: Sequence[LogRecord], next_offset: int, *, proceed: Callable[[], bool] = always
+    ) -> None:
+        """Apply records that continue the cursor; stops between chunks when `proceed` says no.
+
+        Raises FencedError; the processor is then of no use until `claim`.
+        """
+        plain = [(record.key, record.value or b"", record.timestamp) for record in records]
+        start = 0
+        while start < len(plain):
+            end = self.engine.chunk_end(plain, start)
+            reached = next_offset if end >= len(plain) else records[end - 1].offset + 1
+            await self._chunk(plain[start:end], reached)
+            await self.settle()
+            start = end
+            if not proceed():
+                return
+
+    async def settle(self) -> None:
+        """Book deadlines that are due and not booked, in writes of their own. Raises FencedError."""
+        while self.engine.meta.pending:
+            self._fence = None
+            await self._load(None)
+            changes = self.engine.fire()
+            if changes is None:
+                self._fence = self._at
+                return
+            await self._write(changes, self._at.offset)
+
+    async def _chunk(self, records: Sequence[tuple[bytes | None, bytes, int]], next_offset: int) -> None:
+        began = time.perf_counter()
+        self._fence = None
+        prepared = self.engine.prepare(records)
+        await self._register(prepared)
+        await self._load(prepared)
+        await self._write(self.engine.apply(prepared), next_offset)
+        if self._observer is not None:
+            self._observer.on_chunk(len(records), time.perf_counter() - began)
+
+    async def _register(self, prepared: Prepared) -> None:
+        for slot, names in prepared.new_names.items():
+            codes = await self._store.register(slot, names, self.engine.registers.caps(slot))
+            self.engine.admit_names(slot, codes)
+            used = {name: code for name, code in codes.items() if code > CODE_OTHER}
+            if used:
+                self._names.setdefault(slot, {}).update(used)
+
+    async def _load(self, prepared: Prepared | None) -> None:
+        while needs := self.engine.needs(prepared):
+            for slot, one in needs.items():
+                loaded = await self._store.read(self.partition, slot, buckets=one.buckets, persons=one.persons)
+                self.engine.admit(slot, loaded)
+
+    async def _write(self, changes: Changes, next_offset: int) -> None:
+        if changes.late and self._late is not None:
+            await self._late.publish(changes.late)
+        slots = {slot: await self._slot_writes(slot, one) for slot, one in changes.slots.items()}
+        meta = self.engine.snapshot_meta()
+        meta.applied_at_ms = self._clock_ms()
+        writes = Writes(meta=meta, slots=slots, names=self._names)
+        if not await self._store.apply(self.partition, self._at, next_offset, writes):
+            raise FencedError
+        self._names = {}
+        self._at = self._fence = Fence(self._at.token, next_offset, self._at.seq + 1)
+        self._report(changes.late, meta)
+
+    async def _slot_writes(self, slot: str, changes: SlotChanges) -> SlotWrites:
+        cells = self._cells[slot]
+        cells.forget(changes.expired)
+        wanted = cells.missing(changes.deltas)
+        if wanted:
+            cells.admit(wanted, await self._store.read_cells(self.partition, slot, wanted))
+        return SlotWrites(
+            persons=changes.persons,
+            tmin=changes.tmin,
+            cells=cells.merge(changes.deltas),
+            expired=changes.expired,
+            opaque=changes.opaque,
+        )
+
+    def _report(self, late: Iterable[LateRecord], meta: PartitionMeta) -> None:
+        if self._observer is None:
+            return
+        self._observer.on_apply(meta)
+        counts: dict[str, int] = {}
+        for slot, _key, _value, _age in late:
+            counts[slot] = counts.get(slot, 0) + 1
+        for slot, count in counts.items():
+            self._observer.on_late(slot, count)
