@@ -25,3 +25,10 @@ class RejectReason(StrEnum):
     TOO_DEEP = "too_deep"
     NOT_ALLOWED = "not_allowed"
     UNSUPPORTED_TYPE = "unsupported_type"
+
+    # of a whole request: nothing of it could be read, and it counts as one event
+    BODY_TOO_LARGE = "body_too_large"
+    TOO_MANY_EVENTS = "too_many_events"
+    BAD_ENCODING = "bad_encoding"
+    BAD_SEQUENCE = "bad_sequence"
+    BAD_KEY = "bad_key"

@@ -1,0 +1,151 @@
+"""`funnelcast collector`: the HTTP side. Composes settings, keys, checks and the Kafka sink; decides nothing else."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from funnelcast.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from producers.ingest import Ingest
+    from producers.keys import KeyRing
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    epilog="Examples:  funnelcast collector --port 8080 --open --kafka 127.0.0.1:9092  ·  "
+    "FUNNELCAST_KEYS=keys.json funnelcast collector --port 8080 --host 0.0.0.0"
+)
+def collector(
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8080,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    kafka: Annotated[str | None, typer.Option(help="host:port[,host:port] of the brokers.")] = None,
+    space: Annotated[str | None, typer.Option(help="Prefix of topics and Redis keys.")] = None,
+    funnels: Annotated[str | None, typer.Option(help="Preset names or files: which event names are known.")] = None,
+    keys: Annotated[Path | None, typer.Option(help="File of hashed write keys (`funnelcast keys create`).")] = None,
+    state_dir: Annotated[Path | None, typer.Option(help="Directory for local files.")] = None,
+    is_open: Annotated[
+        bool, typer.Option("--open", help="Take events without a key, as source `default`; loopback only.")
+    ] = False,
+    strict_names: Annotated[bool, typer.Option(help="Reject events that no funnel looks at.")] = False,
+    keep_contacts: Annotated[bool, typer.Option(help="Leave e-mails and phones in the properties.")] = False,
+    phone_region: Annotated[
+        str | None, typer.Option(help="Country of phone numbers without a country code, e.g. GR.")
+    ] = None,
+    max_body_bytes: Annotated[int, typer.Option(help="Largest request, compressed and in clear.")] = 1_048_576,
+    max_event_bytes: Annotated[int, typer.Option(help="Largest event.")] = 32_768,
+    max_events: Annotated[int, typer.Option(help="Most events of one request.")] = 2_000,
+    ack_timeout: Annotated[float, typer.Option(help="Seconds to wait for Kafka before 503.")] = 10.0,
+    linger_ms: Annotated[float, typer.Option(help="How long a first event waits for company.")] = 5.0,
+    idempotence: Annotated[bool, typer.Option(help="Idempotent producer: retries write nothing twice.")] = True,
+) -> None:
+    """Take events over HTTP and answer when Kafka has acknowledged them. SIGTERM drains and exits 0."""
+    settings = load_settings(kafka=kafka, space=space, funnels=funnels, keys=keys, state_dir=state_dir)
+    options = {
+        "is_idempotent": idempotence,
+        "ack_seconds": ack_timeout,
+        "linger_ms": linger_ms,
+        "bootstrap": settings.need_kafka(),
+    }
+    limits = {"body_bytes": max_body_bytes, "event_bytes": max_event_bytes, "events": max_events}
+    checks = {"strict_names": strict_names, "keep_contacts": keep_contacts}
+    ring = _key_ring(settings, is_open, host)
+    ingest = _ingest(settings, limits, phone_region, checks)
+    import uvloop
+
+    uvloop.run(_run(settings, options, ring, ingest, host=host, port=port))
+
+
+def _key_ring(settings: Settings, is_open: bool, host: str) -> KeyRing:
+    from producers.ingest import Sender
+    from producers.keys import KeyRing, read_keys
+
+    if is_open and not _is_loopback(host):
+        raise SettingsError("--open takes events from anyone, so it listens on loopback only; leave --host away")
+    if settings.keys is None and not is_open:
+        raise SettingsError(
+            "no write keys: set FUNNELCAST_KEYS (or --keys) to a file of `funnelcast keys create`, "
+            "or give --open to take events from this machine without a key"
+        )
+    if settings.keys is not None and not is_open and not read_keys(settings.keys):
+        raise SettingsError(f"{settings.keys} holds no write key; make one: funnelcast keys create --source web")
+    return KeyRing(settings.keys, open_sender=Sender() if is_open else None)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _ingest(settings: Settings, limits: dict[str, int], phone_region: str | None, checks: dict[str, bool]) -> Ingest:
+    from producers.contacts import Contacts
+    from producers.ingest import Ingest
+    from producers.limits import Limits
+    from schemas.funnel import load_funnels
+
+    known: set[str] = set()
+    personless = {"ad_spend"}
+    for funnel in load_funnels(settings.funnel_references):
+        rules = [rule for stage in funnel.stages for rule in stage.on]
+        rules += [rule for lost in funnel.lost for rule in lost.on]
+        known |= {rule.event for rule in rules} | set(funnel.refunds)
+        personless |= set(funnel.ad_spend)
+    return Ingest(
+        limits=Limits(**limits),
+        contacts=Contacts(_contact_key(settings), phone_region=phone_region),
+        known_names=known,
+        personless_names=personless,
+        **checks,
+    )
+
+
+def _contact_key(settings: Settings) -> bytes:
+    """The installation's key; made once and kept in the state directory where none is set."""
+    import os
+    import secrets
+
+    if settings.contact_key:
+        return settings.contact_key.encode()
+    path = settings.state_dir / "contact.key"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32))
+    except FileExistsError:
+        pass
+    return path.read_text().strip().encode()
+
+
+async def _run(
+    settings: Settings, options: dict[str, Any], ring: KeyRing, ingest: Ingest, *, host: str, port: int
+) -> None:
+    import structlog
+
+    from funnelcast.logs import configure_logs
+    from funnelcast.signals import stop_event
+    from producers.collector import Collector
+    from producers.kafka_sink import KafkaSink, SinkSettings
+    from producers.server import serve
+    from schemas.topics import Topics
+
+    configure_logs()
+    log = structlog.get_logger("funnelcast.collector")
+    topics = Topics(settings.space)
+    sink = KafkaSink(SinkSettings(topics=(topics.events, topics.rejected), **options))
+    app = Collector(sink=sink, ingest=ingest, keys=ring, topics=topics)
+    await serve(
+        app,
+        sink,
+        host=host,
+        port=port,
+        stop=stop_event(),
+        on_listening=lambda at, number: log.info("listening", url=f"http://{at}:{number}", space=settings.space),
+    )
+    log.info("stopped")

@@ -1,0 +1,48 @@
+"""Dead letters: what was refused, why, and enough of it to send it again. Encodes, sends nothing."""
+
+from __future__ import annotations
+
+import base64
+
+import msgspec
+
+from schemas.reasons import RejectReason
+
+
+class DeadLetter(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """The value of a record in the `rejected` topic. `payload` is text where it was UTF-8, else `payload_base64`."""
+
+    reason: str
+    detail: str
+    source: str
+    route: str
+    received_at_ms: int
+    bytes: int
+    """Size of what was sent; more than the payload holds when it was cut."""
+    payload: str | None = None
+    payload_base64: str | None = None
+    is_cut: bool = False
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def dead_letter(
+    *, reason: RejectReason, detail: str, source: str, route: str, received_at_ms: int, payload: bytes, keep_bytes: int
+) -> bytes:
+    """JSON bytes of a letter."""
+    kept = payload[:keep_bytes]
+    letter = DeadLetter(
+        reason=reason.value,
+        detail=detail[:1000],
+        source=source,
+        route=route,
+        received_at_ms=received_at_ms,
+        bytes=len(payload),
+        is_cut=len(kept) < len(payload),
+    )
+    try:
+        letter.payload = kept.decode()
+    except UnicodeDecodeError:
+        letter.payload_base64 = base64.b64encode(kept).decode()
+    return _encoder.encode(letter)

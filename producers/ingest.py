@@ -1,0 +1,419 @@
+"""From one event as it was sent to the record that goes on Kafka, or to the reason why not.
+
+Pure: no clock (the time of reception is an argument), no I/O, no logging. The collector and a replay through memory
+call the same functions, so both make the same records, byte for byte.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+import orjson
+
+from producers.contacts import Contacts
+from producers.limits import Limits
+from producers.times import MAX_MS, parse_time_ms
+from schemas.ids import MAX_ID_CHARS, is_placeholder, person_key
+from schemas.names import normalise_name
+from schemas.reasons import RejectReason
+from schemas.record import EventRecord, encode_event, encode_tick
+
+DEFAULT_SOURCE: Final = "default"
+_EMPTY: Final = b"{}"
+_CONTACT_HINT: Final = re.compile(rb'"\s*(?:email|phone)\s*"|\\u00', re.IGNORECASE)
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_BRACKETS: Final = re.compile(rb"[\[\]{}]")
+_name_of = lru_cache(maxsize=4096)(normalise_name)
+
+Sequence = tuple[str, int]
+"""(session, running number) of an ordered sender."""
+
+
+class Scope(StrEnum):
+    """What a write key may do. A browser's key is public; a historical one may set the time of reception."""
+
+    BROWSER = "browser"
+    SERVER = "server"
+    HISTORICAL = "historical"
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sends: the source of a write key and its scope."""
+
+    source: str = DEFAULT_SOURCE
+    scope: Scope = Scope.SERVER
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An event as it goes on Kafka. `key` is None for an event without a person (ad spend)."""
+
+    id: str
+    name: str
+    key: bytes | None
+    value: bytes
+    received_at_ms: int
+    was_clamped: bool = False
+    placeholder_ids: int = 0
+    is_known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """A time that moves the watermark of every partition."""
+
+    tick_ms: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Why an event is not taken. `id` is what could be read of it."""
+
+    reason: RejectReason
+    detail: str
+    id: str | None = None
+
+
+Verdict = Accepted | Ticked | Rejected
+
+
+class NativeEvent(msgspec.Struct, gc=False):
+    """An event of `POST /v1/events`, or a tick. Unknown members are ignored."""
+
+    id: str | int | None = None
+    name: str | None = None
+    occurred_at_ms: int | None = None
+    occurred_at: str | None = None
+    received_at_ms: int | None = None
+    anonymous_id: str | int | None = None
+    contact_id: str | int | None = None
+    user_id: str | int | None = None
+    email: str | None = None
+    phone: str | int | None = None
+    source: str | None = None
+    properties: msgspec.Raw = msgspec.Raw(_EMPTY)
+    context: msgspec.Raw | None = None
+    tick: int | None = None
+    marker: str | None = None
+
+
+class Draft(msgspec.Struct, gc=False, kw_only=True):
+    """An event of any format before the checks that all formats share."""
+
+    id: str | int | None
+    name: str | None
+    occurred_at_ms: int
+    received_at_ms: int
+    source: str
+    anonymous_id: str | int | None = None
+    contact_id: str | int | None = None
+    user_id: str | int | None = None
+    email: str | None = None
+    phone: str | int | None = None
+    properties: bytes = _EMPTY
+    context: bytes | None = None
+    was_clamped: bool = False
+
+
+class RefusedError(Exception):
+    """Carries a `Rejected` out of nested checks; never leaves the functions that give a verdict."""
+
+    def __init__(self, reason: RejectReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class Ingest:
+    """The checks of one installation.
+
+    `known_names` (normalised) are the events that some funnel looks at; others are accepted and marked, or rejected
+    with `strict_names`. `personless_names` may come without an id of a person.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: Limits | None = None,
+        contacts: Contacts | None = None,
+        keep_contacts: bool = False,
+        known_names: Iterable[str] | None = None,
+        personless_names: Iterable[str] = ("ad_spend",),
+        strict_names: bool = False,
+    ) -> None:
+        self.limits = limits or Limits()
+        self._contacts = contacts
+        self._keep_contacts = keep_contacts
+        self._known = None if known_names is None else frozenset(known_names) | frozenset(personless_names)
+        self._personless = frozenset(personless_names)
+        self._strict = strict_names
+        self._decoder = msgspec.json.Decoder(NativeEvent)
+
+    def native(
+        self, raw: bytes, *, sender: Sender, received_at_ms: int | None, sequence: Sequence | None = None
+    ) -> Verdict:
+        """Verdict over one native event or tick.
+
+        A sender of scope historical may state `received_at_ms` (default: when it occurred) and `source`. Without a
+        clock (`received_at_ms` None) an event that states no time is rejected.
+        """
+        event_id: str | None = None
+        try:
+            self.check_text(raw)
+            event = self._decode(raw)
+            event_id = None if event.id is None else str(event.id)[:MAX_ID_CHARS]
+            if event.tick is not None:
+                return _tick(event, sender, sequence)
+            draft = self._draft(event, sender, received_at_ms)
+            return self.finish(draft, sequence)
+        except RefusedError as refusal:
+            return Rejected(refusal.reason, refusal.detail, event_id)
+
+    def check_text(self, raw: bytes) -> None:
+        """Size, depth and syntax of one event. A worker must be able to read whatever is accepted."""
+        if len(raw) > self.limits.event_bytes:
+            raise RefusedError(
+                RejectReason.EVENT_TOO_LARGE, f"{len(raw)} bytes; an event may have {self.limits.event_bytes}"
+            )
+        if raw.count(b"{") + raw.count(b"[") > self.limits.depth and depth_of(raw) > self.limits.depth:
+            raise RefusedError(RejectReason.TOO_DEEP, f"nested deeper than {self.limits.depth}")
+        try:
+            orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            raise RefusedError(RejectReason.MALFORMED_JSON, str(error)) from None
+
+    def _decode(self, raw: bytes) -> NativeEvent:
+        try:
+            return self._decoder.decode(raw)
+        except msgspec.ValidationError as error:
+            raise shape_refusal(raw, error) from None
+
+    def _draft(self, event: NativeEvent, sender: Sender, received_at_ms: int | None) -> Draft:
+        occurred_at_ms = event.occurred_at_ms
+        if occurred_at_ms is None and event.occurred_at is not None:
+            occurred_at_ms = parse_time_ms(event.occurred_at)
+            if occurred_at_ms is None:
+                raise RefusedError(
+                    RejectReason.INVALID_TIME,
+                    f"occurred_at {event.occurred_at[:64]!r} is no time; write RFC 3339, e.g. 2025-01-01T10:00:00Z",
+                )
+        _check_time("occurred_at_ms", occurred_at_ms)
+        source = sender.source
+        if sender.scope is Scope.HISTORICAL:
+            _check_time("received_at_ms", event.received_at_ms)
+            received_at_ms = _first(event.received_at_ms, occurred_at_ms, received_at_ms)
+            if event.source is not None:
+                source = self._source(event.source)
+        occurred_at_ms = _first(occurred_at_ms, received_at_ms)
+        if occurred_at_ms is None or received_at_ms is None:
+            raise RefusedError(RejectReason.INVALID_TIME, "occurred_at_ms is missing")
+        return Draft(
+            id=event.id,
+            name=event.name,
+            occurred_at_ms=occurred_at_ms,
+            received_at_ms=received_at_ms,
+            source=source,
+            anonymous_id=event.anonymous_id,
+            contact_id=event.contact_id,
+            user_id=event.user_id,
+            email=event.email,
+            phone=event.phone,
+            properties=as_object("properties", event.properties),
+            context=None if event.context is None else as_object("context", event.context),
+        )
+
+    def _source(self, source: str) -> str:
+        source = source.strip()
+        if not source:
+            return DEFAULT_SOURCE
+        if len(source) > self.limits.source_chars:
+            raise RefusedError(
+                RejectReason.NAME_TOO_LONG, f"source is longer than {self.limits.source_chars} characters"
+            )
+        return source
+
+    def finish(self, draft: Draft, sequence: Sequence | None) -> Verdict:
+        """The checks that all formats share; raises RefusedError."""
+        event_id, name = self._identity(draft)
+        placeholders, ids = _clean_ids(draft)
+        anonymous_id, contact_id, user_id = ids
+        properties, email, phone = self._take_contacts(draft)
+        if contact_id is None and self._contacts is not None:
+            contact_id = (self._contacts.of_email(email) if email else None) or (
+                self._contacts.of_phone(phone) if phone else None
+            )
+        key = person_key(user_id, contact_id, anonymous_id)
+        if key is None and name not in self._personless:
+            raise RefusedError(RejectReason.MISSING_PERSON, _no_person(placeholders))
+        is_known = self._known is None or name in self._known
+        if not is_known and self._strict:
+            raise RefusedError(RejectReason.UNKNOWN_NAME, f"no funnel looks at {name!r}")
+        occurred_at_ms, was_clamped = draft.occurred_at_ms, draft.was_clamped
+        if occurred_at_ms > draft.received_at_ms + self.limits.future_ms:
+            occurred_at_ms, was_clamped = draft.received_at_ms, True
+        record = EventRecord(
+            id=event_id,
+            name=name,
+            occurred_at_ms=occurred_at_ms,
+            received_at_ms=draft.received_at_ms,
+            source=draft.source,
+            anonymous_id=anonymous_id,
+            contact_id=contact_id,
+            user_id=user_id,
+            properties=msgspec.Raw(properties),
+            context=None if draft.context is None else msgspec.Raw(draft.context),
+            placeholder_ids=placeholders,
+            seq=sequence,
+        )
+        return Accepted(
+            id=event_id,
+            name=name,
+            key=key,
+            value=encode_event(record),
+            received_at_ms=draft.received_at_ms,
+            was_clamped=was_clamped,
+            placeholder_ids=placeholders,
+            is_known=is_known,
+        )
+
+    def _identity(self, draft: Draft) -> tuple[str, str]:
+        event_id = "" if draft.id is None else str(draft.id).strip()
+        if not event_id:
+            raise RefusedError(
+                RejectReason.MISSING_ID, "id is missing; without one a retry could not be told from an event"
+            )
+        if len(event_id) > MAX_ID_CHARS:
+            raise RefusedError(RejectReason.ID_TOO_LONG, f"id is longer than {MAX_ID_CHARS} characters")
+        if draft.name is not None and len(draft.name) > self.limits.name_chars:
+            raise RefusedError(RejectReason.NAME_TOO_LONG, f"name is longer than {self.limits.name_chars} characters")
+        name = _name_of(draft.name) if draft.name else ""
+        if not name:
+            raise RefusedError(RejectReason.MISSING_NAME, "name is missing")
+        return event_id, name
+
+    def _take_contacts(self, draft: Draft) -> tuple[bytes, str | None, str | None]:
+        """(properties, e-mail, phone): both are taken out of the properties, and their copies in the context."""
+        email, phone = draft.email, None if draft.phone is None else str(draft.phone)
+        properties = draft.properties
+        if _CONTACT_HINT.search(properties):
+            properties, found_email, found_phone = _without_contacts(properties, keep=self._keep_contacts)
+            email, phone = email or found_email, phone or found_phone
+        if draft.context is not None and _CONTACT_HINT.search(draft.context):
+            draft.context, email, phone = _context_contacts(draft.context, email, phone, keep=self._keep_contacts)
+        return properties, email, phone
+
+
+def _check_time(member: str, milliseconds: int | None) -> None:
+    if milliseconds is not None and not 0 <= milliseconds <= MAX_MS:
+        raise RefusedError(RejectReason.INVALID_TIME, f"{member} {milliseconds} is no time in milliseconds since 1970")
+
+
+def _first(*times: int | None) -> int | None:
+    return next((one for one in times if one is not None), None)
+
+
+def _tick(event: NativeEvent, sender: Sender, sequence: Sequence | None) -> Ticked:
+    if sender.scope is not Scope.HISTORICAL:
+        raise RefusedError(RejectReason.NOT_ALLOWED, "a tick needs a write key of the scope historical")
+    assert event.tick is not None  # noqa: S101 - the caller looked
+    _check_time("tick", event.tick)
+    return Ticked(event.tick, encode_tick(event.tick, marker=event.marker, seq=sequence))
+
+
+def shape_refusal(raw: bytes, error: msgspec.ValidationError) -> RefusedError:
+    """The refusal of valid JSON that has not the shape of an event."""
+    if raw.lstrip()[:1] != b"{":
+        return RefusedError(RejectReason.NOT_AN_OBJECT, "an event is a JSON object")
+    return RefusedError(RejectReason.WRONG_TYPE, str(error))
+
+
+def as_object(member: str, raw: msgspec.Raw) -> bytes:
+    """The bytes of a member that must be an object (null counts as an empty one). Raises RefusedError."""
+    text = bytes(raw).strip()
+    if text[:1] == b"{":
+        return text
+    if text in (b"null", b""):
+        return _EMPTY
+    raise RefusedError(RejectReason.WRONG_TYPE, f"{member} must be an object")
+
+
+def depth_of(raw: bytes) -> int:
+    """How deep objects and lists are nested, brackets in strings apart."""
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", raw)):
+        depth += 1 if bracket in b"{[" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _clean_ids(draft: Draft) -> tuple[int, tuple[str | None, str | None, str | None]]:
+    """(number of placeholders that were sent, (anonymous, contact, user) id)."""
+    placeholders = 0
+    cleaned: list[str | None] = []
+    for member, sent in (
+        ("anonymous_id", draft.anonymous_id),
+        ("contact_id", draft.contact_id),
+        ("user_id", draft.user_id),
+    ):
+        if sent is None:
+            cleaned.append(None)
+            continue
+        text = sent.strip() if isinstance(sent, str) else str(sent)
+        if len(text) > MAX_ID_CHARS:
+            raise RefusedError(RejectReason.ID_TOO_LONG, f"{member} is longer than {MAX_ID_CHARS} characters")
+        if is_placeholder(text):
+            placeholders += 1
+            cleaned.append(None)
+        else:
+            cleaned.append(text)
+    return placeholders, (cleaned[0], cleaned[1], cleaned[2])
+
+
+def _no_person(placeholders: int) -> str:
+    if placeholders:
+        return "every id sent is a placeholder (such as 'null' or 'anonymous')"
+    return "one of anonymous_id, contact_id, user_id (or an email, a phone) is needed"
+
+
+_Members = dict[str, msgspec.Raw]
+_members = msgspec.json.Decoder(_Members)
+
+
+def _without_contacts(raw: bytes, *, keep: bool) -> tuple[bytes, str | None, str | None]:
+    """(the object without its members `email` and `phone`, their values); everything else stays as it was sent."""
+    members = _members.decode(raw)
+    contacts = {member: member.strip().casefold() for member in members}
+    contacts = {member: name for member, name in contacts.items() if name in ("email", "phone")}
+    if not contacts:
+        return raw, None, None
+    found: dict[str, str] = {}
+    for member, name in contacts.items():
+        value = orjson.loads(bytes(members[member]))
+        if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+            found.setdefault(name, str(value))
+        del members[member]
+    return raw if keep else msgspec.json.encode(members), found.get("email"), found.get("phone")
+
+
+def _context_contacts(
+    context: bytes, email: str | None, phone: str | None, *, keep: bool
+) -> tuple[bytes, str | None, str | None]:
+    """The same for `context` and `context.traits`, where Segment's clients repeat what `identify` said."""
+    context, found_email, found_phone = _without_contacts(context, keep=keep)
+    email, phone = email or found_email, phone or found_phone
+    members = _members.decode(context)
+    traits = members.get("traits")
+    if traits is not None and bytes(traits).strip()[:1] == b"{":
+        text, found_email, found_phone = _without_contacts(bytes(traits), keep=keep)
+        email, phone = email or found_email, phone or found_phone
+        members["traits"] = msgspec.Raw(text)
+        context = msgspec.json.encode(members)
+    return context, email, phone

@@ -1,0 +1,381 @@
+"""The Kafka sink: bounded group commit on an idempotent producer. The only module of producers that imports aiokafka.
+
+Records of concurrent requests that go to one partition travel in one batch (4 us a record, single sends
+cost 12). An idempotent producer never fails in an outage, it waits: so what waits is bounded here, in number, bytes and
+time, and the request gets `SinkUnavailableError`. A partition has one batch in flight; a request whose batch failed or
+whose time is up gets nothing more written, so no hole is left inside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    KafkaError,
+    OutOfOrderSequenceNumber,
+    ProducerClosed,
+    ProducerFenced,
+    UnknownError,
+)
+
+from producers import idempotence
+from producers.sink import Outgoing, SinkUnavailableError
+
+_log = structlog.get_logger("funnelcast.sink")
+_NEEDS_NEW_PRODUCER = (OutOfOrderSequenceNumber, ProducerFenced, InvalidProducerEpoch, ProducerClosed)
+_STOP_SECONDS = 5.0
+_SWEEP_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSettings:
+    """Bounds and habits of the sink."""
+
+    bootstrap: str
+    topics: tuple[str, ...]
+    linger_ms: float = 5
+    batch_bytes: int = 262_144
+    ack_seconds: float = 10.0
+    pending_records: int = 100_000
+    pending_bytes: int = 64 * 1024 * 1024
+    request_timeout_ms: int = 20_000
+    connect_seconds: float = 10.0
+    is_idempotent: bool = True
+    client_id: str = "funnelcast-collector"
+
+
+class _Ticket:
+    """One `put`: how many of its records are not acknowledged, since when."""
+
+    __slots__ = ("born", "done", "is_dead", "left", "size")
+
+    def __init__(self, count: int, size: int, born: float, done: asyncio.Future[None]) -> None:
+        self.left = count
+        self.size = size
+        self.born = born
+        self.done = done
+        self.is_dead = False
+
+    def fail(self, error: SinkUnavailableError) -> None:
+        self.is_dead = True
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+_Parts = list[tuple[_Ticket, int]]
+
+
+class _Lane:
+    """What waits for one partition, in order."""
+
+    __slots__ = ("in_flight_since", "partition", "topic", "waiting")
+
+    def __init__(self, topic: str, partition: int) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.waiting: deque[tuple[_Ticket, list[Outgoing]]] = deque()
+        self.in_flight_since: float | None = None
+
+
+class KafkaSink:
+    """`async with KafkaSink(settings) as sink`. Connects in the background and keeps trying; `trouble` says what is
+    wrong meanwhile.
+    """
+
+    def __init__(self, settings: SinkSettings, *, new_producer: Callable[..., Any] = AIOKafkaProducer) -> None:
+        self._settings = settings
+        self._new_producer = new_producer
+        self._producer: Any = None
+        self._partitions: dict[str, int] = {}
+        self._lanes: dict[tuple[str, int], _Lane] = {}
+        self._tickets: deque[_Ticket] = deque()
+        self._pending = 0
+        self._pending_bytes = 0
+        self._flush_handle: asyncio.TimerHandle | None = None
+        self._flushing: set[asyncio.Task[None]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._broken = asyncio.Event()
+        self._is_closing = False
+        self._why_not = "not connected to Kafka yet"
+        self.reconnects = 0
+
+    async def __aenter__(self) -> KafkaSink:
+        self._loop = asyncio.get_running_loop()
+        self._tasks = [self._loop.create_task(self._stay_connected()), self._loop.create_task(self._sweep())]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def pending(self) -> int:
+        """Records that are not acknowledged yet."""
+        return self._pending
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be written now, or None."""
+        if self._is_closing:
+            return "shutting down"
+        if self._producer is None:
+            return self._why_not
+        return "Kafka does not acknowledge" if self._stalled(self._lanes.values()) else None
+
+    def partitions_of(self, topic: str) -> int:
+        """Number of partitions, read when connecting: it is fixed for the life of a space."""
+        if self._producer is None:
+            raise SinkUnavailableError(self._why_not, 5)
+        return self._partitions[topic]
+
+    async def put(self, records: Sequence[Outgoing]) -> None:
+        """Write all and wait for the acknowledgement of the last."""
+        if not records:
+            return
+        size = sum(len(one.value) + 64 for one in records)
+        self._check_room(len(records), size)
+        by_lane: dict[tuple[str, int], list[Outgoing]] = {}
+        for one in records:
+            by_lane.setdefault((one.topic, one.partition), []).append(one)
+        lanes = [self._lane(at) for at in by_lane]
+        if self._stalled(lanes):
+            raise SinkUnavailableError("Kafka does not acknowledge", 5)
+        ticket = _Ticket(len(records), size, self._loop.time(), self._loop.create_future())
+        self._tickets.append(ticket)
+        self._pending += len(records)
+        self._pending_bytes += size
+        for lane, some in zip(lanes, by_lane.values(), strict=True):
+            lane.waiting.append((ticket, some))
+        self._schedule()
+        try:
+            await ticket.done
+        finally:
+            ticket.is_dead = True
+            self._pending -= len(records)
+            self._pending_bytes -= size
+
+    def _check_room(self, count: int, size: int) -> None:
+        if self._is_closing:
+            raise SinkUnavailableError("shutting down", 1)
+        if self._producer is None:
+            raise SinkUnavailableError(self._why_not, 5)
+        is_alone = self._pending == 0
+        if not is_alone and (
+            self._pending + count > self._settings.pending_records
+            or self._pending_bytes + size > self._settings.pending_bytes
+        ):
+            raise SinkUnavailableError("too much is waiting for Kafka", 1)
+
+    def _lane(self, at: tuple[str, int]) -> _Lane:
+        lane = self._lanes.get(at)
+        if lane is None:
+            lane = self._lanes[at] = _Lane(*at)
+        return lane
+
+    def _stalled(self, lanes: Any) -> bool:
+        """Whether one of the lanes has waited for an acknowledgement longer than any request may."""
+        oldest = self._loop.time() - self._settings.ack_seconds
+        return any(lane.in_flight_since is not None and lane.in_flight_since < oldest for lane in lanes)
+
+    # -- batches --------------------------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        if self._flush_handle is None:
+            self._flush_handle = self._loop.call_later(self._settings.linger_ms / 1000, self._start_flush)
+
+    def _start_flush(self) -> None:
+        self._flush_handle = None
+        if self._producer is None:
+            return
+        task = self._loop.create_task(self._flush(self._producer))
+        self._flushing.add(task)
+        task.add_done_callback(self._flushing.discard)
+
+    async def _flush(self, producer: Any) -> None:
+        for lane in list(self._lanes.values()):
+            if lane.waiting and lane.in_flight_since is None:
+                await self._send(producer, lane)
+
+    async def _send(self, producer: Any, lane: _Lane) -> None:
+        parts: _Parts = []
+        try:
+            batch = self._fill(producer, lane, parts)
+            if not parts:
+                return
+            lane.in_flight_since = self._loop.time()
+            future = await producer.send_batch(batch, lane.topic, partition=lane.partition)
+        except Exception as error:
+            self._on_failure(lane, parts, error)
+            return
+        future.add_done_callback(lambda done: self._on_done(producer, lane, parts, done))
+
+    def _fill(self, producer: Any, lane: _Lane, parts: _Parts) -> Any:
+        """A batch of what waits, whole or up to the size of a batch; requests that were given up are left out. `parts`
+        receives whose records are in it."""
+        batch = producer.create_batch()
+        while lane.waiting:
+            ticket, records = lane.waiting[0]
+            if ticket.is_dead:
+                lane.waiting.popleft()
+                continue
+            parts.append((ticket, 0))
+            taken = _append_some(batch, records)
+            parts[-1] = (ticket, taken)
+            if taken < len(records):
+                lane.waiting[0] = (ticket, records[taken:])
+                break
+            lane.waiting.popleft()
+        batch.close()
+        return batch
+
+    def _on_done(self, producer: Any, lane: _Lane, parts: _Parts, done: asyncio.Future[Any]) -> None:
+        if done.cancelled():
+            self._on_failure(lane, parts, ProducerClosed())
+            return
+        error = done.exception()
+        if error is not None:
+            self._on_failure(lane, parts, error)
+            return
+        lane.in_flight_since = None
+        for ticket, count in parts:
+            ticket.left -= count
+            if ticket.left == 0 and not ticket.done.done():
+                ticket.done.set_result(None)
+        if lane.waiting:
+            self._schedule()
+
+    def _on_failure(self, lane: _Lane, parts: _Parts, error: BaseException) -> None:
+        lane.in_flight_since = None
+        _log.warning("batch failed", topic=lane.topic, partition=lane.partition, error=repr(error))
+        for ticket, _ in parts:
+            ticket.fail(SinkUnavailableError(f"Kafka refused the batch: {type(error).__name__}", 2))
+        producer = self._producer
+        if isinstance(error, _NEEDS_NEW_PRODUCER) or _is_finished(producer):
+            self._broken.set()
+        if lane.waiting:
+            self._schedule()
+
+    # -- time and connection --------------------------------------------------------------------------------------
+
+    async def _sweep(self) -> None:
+        """Give up requests whose time is over."""
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            oldest = self._loop.time() - self._settings.ack_seconds
+            while self._tickets and (self._tickets[0].is_dead or self._tickets[0].born < oldest):
+                ticket = self._tickets.popleft()
+                if not ticket.is_dead:
+                    ticket.fail(SinkUnavailableError("Kafka did not acknowledge in time", 2))
+
+    async def _stay_connected(self) -> None:
+        pause = 0.1
+        while not self._is_closing:
+            self._broken.clear()
+            try:
+                self._producer = await self._connect()
+            except Exception as error:
+                self._why_not = f"no connection to Kafka: {error}"
+                _log.warning("no connection to Kafka", error=repr(error))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+                continue
+            pause = 0.1
+            _log.info("connected to Kafka", partitions=self._partitions)
+            self._schedule()
+            await self._broken.wait()
+            self.reconnects += 1
+            await self._drop_producer()
+
+    async def _connect(self) -> Any:
+        try:
+            return await self._start_producer()
+        except UnknownError:
+            if not self._settings.is_idempotent or not idempotence.install():
+                raise
+            return await self._start_producer()
+
+    async def _start_producer(self) -> Any:
+        settings = self._settings
+        producer = self._new_producer(
+            bootstrap_servers=settings.bootstrap,
+            client_id=settings.client_id,
+            acks="all",
+            enable_idempotence=settings.is_idempotent,
+            compression_type="zstd",
+            linger_ms=0,
+            max_batch_size=settings.batch_bytes,
+            request_timeout_ms=settings.request_timeout_ms,
+            retry_backoff_ms=100,
+        )
+        try:
+            async with asyncio.timeout(settings.connect_seconds):
+                await producer.start()
+                for topic in settings.topics:
+                    self._partitions[topic] = await _count_partitions(producer, topic)
+        except BaseException:
+            await _stop(producer)
+            raise
+        return producer
+
+    async def _drop_producer(self) -> None:
+        """Fail what waits, so that nothing of it is written behind a later retry, and leave the old producer."""
+        producer, self._producer = self._producer, None
+        self._why_not = "connecting to Kafka again"
+        for ticket in self._tickets:
+            ticket.fail(SinkUnavailableError("the connection to Kafka was lost", 2))
+        await _stop(producer)
+        for lane in self._lanes.values():
+            lane.waiting.clear()
+            lane.in_flight_since = None
+
+    async def close(self, seconds: float = _STOP_SECONDS) -> None:
+        """Take nothing more, wait for what is under way (at most `seconds`), leave Kafka."""
+        self._is_closing = True
+        waiting = [ticket.done for ticket in self._tickets if not ticket.is_dead]
+        if waiting and self._producer is not None:
+            await asyncio.wait(waiting, timeout=seconds)
+        for ticket in self._tickets:
+            if not ticket.is_dead:
+                ticket.fail(SinkUnavailableError("shutting down", 1))
+        for task in (*self._tasks, *self._flushing):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._flushing, return_exceptions=True)
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+        if self._producer is not None:
+            await _stop(self._producer)
+            self._producer = None
+
+
+def _append_some(batch: Any, records: list[Outgoing]) -> int:
+    """How many of the records found room."""
+    append = batch.append
+    for taken, one in enumerate(records):
+        if append(timestamp=one.timestamp_ms, key=one.key, value=one.value, headers=list(one.headers)) is None:
+            return taken
+    return len(records)
+
+
+async def _count_partitions(producer: Any, topic: str) -> int:
+    try:
+        return len(await producer.partitions_for(topic))
+    except KafkaError as error:
+        raise KafkaError(f"topic {topic} is not there ({error!r}); run `funnelcast topics create`") from error
+
+
+def _is_finished(producer: Any) -> bool:
+    task = getattr(getattr(producer, "_sender", None), "sender_task", None)
+    return task is not None and task.done()
+
+
+async def _stop(producer: Any) -> None:
+    """Leave without waiting for a broker that is away."""
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(producer.stop(), _STOP_SECONDS)

@@ -1,0 +1,26 @@
+"""How much one request and one event may hold. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the collector; every one of them is a setting."""
+
+    body_bytes: int = 1_048_576
+    """Bytes of a request, as sent and again after decompression."""
+    event_bytes: int = 32_768
+    events: int = 2_000
+    """Events of one request."""
+    depth: int = 32
+    """Nested objects and lists of one event."""
+    name_chars: int = 128
+    source_chars: int = 64
+    dead_letter_bytes: int = 65_536
+    """Kept of what was sent; the rest of a longer payload is cut and the letter says so."""
+    future_ms: int = 60_000
+    """A time further ahead of its reception than this is absurd and becomes the time of reception."""
+    skew_ms: int = 7 * 86_400_000
+    """A client clock further from ours than this is no clock to correct by."""

@@ -1,0 +1,215 @@
+"""Segment's tracking messages as native events. Pure, as `producers.ingest` is; docs/api.md shows the mapping.
+
+Names: track -> its `event`; page, screen, identify, group, alias -> the type. Nothing of a message is lost: properties
+(or traits) stay as they were sent, with `channel`, `campaign` and `value` added where they are absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+import orjson
+
+from producers.ingest import (
+    Draft,
+    Ingest,
+    RefusedError,
+    Rejected,
+    Sender,
+    Verdict,
+    as_object,
+    shape_refusal,
+)
+from producers.times import correct_skew_ms, parse_time_ms
+from schemas.ids import MAX_ID_CHARS
+from schemas.reasons import RejectReason
+
+TYPES: Final = frozenset({"track", "page", "screen", "identify", "group", "alias"})
+LETTERS: Final = {one[0]: one for one in sorted(TYPES)}
+Members = dict[str, msgspec.Raw]
+_members = msgspec.json.Decoder(Members)
+
+
+class SegmentMessage(msgspec.Struct, rename="camel", gc=False):
+    """One message, alone or in a batch. Times are texts; all members may be absent or null."""
+
+    type: str | None = None
+    message_id: str | int | None = None
+    anonymous_id: str | int | None = None
+    user_id: str | int | None = None
+    previous_id: str | int | None = None
+    event: str | None = None
+    name: str | None = None
+    category: str | None = None
+    timestamp: Any = None
+    original_timestamp: Any = None
+    sent_at: Any = None
+    properties: msgspec.Raw = msgspec.Raw(b"{}")
+    traits: msgspec.Raw = msgspec.Raw(b"{}")
+    context: msgspec.Raw = msgspec.Raw(b"{}")
+    write_key: str | None = None
+
+
+class SegmentBatch(msgspec.Struct, rename="camel"):
+    """The body of `/v1/batch`: messages, and what they share."""
+
+    batch: msgspec.Raw
+    sent_at: Any = None
+    context: msgspec.Raw = msgspec.Raw(b"{}")
+    write_key: str | None = None
+
+
+_message = msgspec.json.Decoder(SegmentMessage)
+decode_batch: Callable[[bytes], SegmentBatch] = msgspec.json.Decoder(SegmentBatch).decode
+
+
+class Segment:
+    """Reads Segment's messages with the checks of `ingest`. `new_id` makes an id for a message that has none (its
+    retries cannot be recognised then)."""
+
+    def __init__(self, ingest: Ingest, new_id: Callable[[], str]) -> None:
+        self._ingest = ingest
+        self._new_id = new_id
+
+    def read(
+        self,
+        raw: bytes,
+        *,
+        sender: Sender,
+        received_at_ms: int,
+        kind: str | None = None,
+        batch: SegmentBatch | None = None,
+    ) -> Verdict:
+        """Verdict over one message. `kind` is the type of its route; a message of a batch says its own."""
+        message_id: str | None = None
+        try:
+            self._ingest.check_text(raw)
+            message = _decode(raw)
+            message_id = None if message.message_id is None else str(message.message_id)[:MAX_ID_CHARS]
+            return self._ingest.finish(self._draft(message, sender, received_at_ms, kind, batch), None)
+        except RefusedError as refusal:
+            return Rejected(refusal.reason, refusal.detail, message_id)
+
+    def _draft(
+        self, message: SegmentMessage, sender: Sender, received_at_ms: int, kind: str | None, batch: SegmentBatch | None
+    ) -> Draft:
+        kind = kind or message.type or ""
+        if kind not in TYPES:
+            raise RefusedError(
+                RejectReason.UNSUPPORTED_TYPE, f"type {kind[:32]!r} is none of {' '.join(sorted(TYPES))}"
+            )
+        context = as_object("context", message.context)
+        if batch is not None:
+            context = _under(context, as_object("context", batch.context))
+        occurred_at_ms, was_clamped = self._time(message, received_at_ms, batch)
+        properties = as_object("properties", message.properties)
+        if kind in ("identify", "group"):
+            properties = _under(properties, as_object("traits", message.traits))
+        anonymous_id = message.anonymous_id
+        if kind == "alias" and anonymous_id is None:
+            anonymous_id = message.previous_id
+        return Draft(
+            id=self._new_id() if message.message_id in (None, "") else message.message_id,
+            name=message.event if kind == "track" else kind,
+            occurred_at_ms=occurred_at_ms,
+            received_at_ms=received_at_ms,
+            source=sender.source,
+            anonymous_id=anonymous_id,
+            user_id=message.user_id,
+            properties=_enrich(properties, message, kind, context),
+            context=None if context == b"{}" else context,
+            was_clamped=was_clamped,
+        )
+
+    def _time(self, message: SegmentMessage, received_at_ms: int, batch: SegmentBatch | None) -> tuple[int, bool]:
+        """The message's time with its client's clock corrected. A date that cannot be read never costs the event."""
+        client = message.original_timestamp if message.original_timestamp is not None else message.timestamp
+        sent = message.sent_at if message.sent_at is not None or batch is None else batch.sent_at
+        client_ms = _time_of(client)
+        occurred_at_ms, was_unusable = correct_skew_ms(
+            client_ms=client_ms,
+            sent_ms=_time_of(sent),
+            received_ms=received_at_ms,
+            max_skew_ms=self._ingest.limits.skew_ms,
+        )
+        return occurred_at_ms, was_unusable or (client is not None and client_ms is None)
+
+
+def _decode(raw: bytes) -> SegmentMessage:
+    try:
+        return _message.decode(raw)
+    except msgspec.ValidationError as error:
+        raise shape_refusal(raw, error) from None
+
+
+def _time_of(value: object) -> int | None:
+    return parse_time_ms(value[:64]) if isinstance(value, str) else None
+
+
+def _under(own: bytes, shared: bytes) -> bytes:
+    """`own` with the members of `shared` that it has not."""
+    if shared == b"{}":
+        return own
+    if own == b"{}":
+        return shared
+    return msgspec.json.encode({**_members.decode(shared), **_members.decode(own)})
+
+
+def _enrich(properties: bytes, message: SegmentMessage, kind: str, context: bytes) -> bytes:
+    added = {
+        member: value for member, value in (*_attribution(context), *_page_name(message, kind)) if value is not None
+    }
+    is_order = kind == "track" and (b'"revenue"' in properties or b'"total"' in properties)
+    if not added and not is_order:
+        return properties
+    members = _members.decode(properties)
+    for member, text in added.items():
+        members.setdefault(member, msgspec.Raw(msgspec.json.encode(text)))
+    if is_order and not members.keys() & {"value", "value_minor", "amount"}:
+        amount = members.get("revenue", members.get("total"))
+        if amount is not None:
+            members["value"] = amount
+    return msgspec.json.encode(members)
+
+
+def _page_name(message: SegmentMessage, kind: str) -> tuple[tuple[str, str | None], ...]:
+    if kind not in ("page", "screen"):
+        return ()
+    return ("name", message.name), ("category", message.category)
+
+
+def _attribution(context: bytes) -> tuple[tuple[str, str | None], ...]:
+    """Channel and campaign: of `context.campaign`, else of the page's query. Anything odd in there is ignored."""
+    if b"campaign" not in context and b"utm_" not in context:
+        return ()
+    members: dict[str, Any] = orjson.loads(context)
+    campaign, page = _dict(members.get("campaign")), _dict(members.get("page"))
+    query = _query(page)
+    return (
+        ("channel", _text(campaign.get("source")) or query.get("utm_source")),
+        ("campaign", _text(campaign.get("name")) or query.get("utm_campaign")),
+    )
+
+
+def _query(page: dict[str, Any]) -> dict[str, str]:
+    search = _text(page.get("search"))
+    if search is None:
+        try:
+            search = urlsplit(_text(page.get("url")) or "").query
+        except ValueError:
+            return {}
+    try:
+        return {name: values[0] for name, values in parse_qs(search.lstrip("?"), max_num_fields=100).items()}
+    except ValueError:
+        return {}
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

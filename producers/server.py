@@ -1,0 +1,90 @@
+"""Runs the collector on uvicorn: starts, says where it listens, and on `stop` drains within a bound. Counts nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from producers.collector import Collector
+from producers.kafka_sink import KafkaSink
+
+_DRAIN_SECONDS = 10
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: it would raise the signal again at the end, and the exit code would not
+    be 0."""
+
+    on_listening: Callable[[str, int], None]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say where."""
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self.on_listening(host, port)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the caller."""
+        yield
+
+
+async def serve(
+    app: Collector,
+    sink: KafkaSink,
+    *,
+    host: str,
+    port: int,
+    stop: asyncio.Event,
+    on_listening: Callable[[str, int], None] = lambda host, port: None,
+) -> None:
+    """Serve until `stop` is set: then refuse new connections, answer what is under way, flush, leave.
+
+    Raises OSError when the port is taken.
+    """
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            loop="none",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+            backlog=2048,
+        )
+    )
+    server.on_listening = on_listening
+    _tame_gc()
+    async with sink:
+        serving = asyncio.create_task(_serve(server))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        stopping.cancel()
+        await serving
+
+
+async def _serve(server: uvicorn.Server) -> None:
+    try:
+        await server.serve()
+    except SystemExit:  # uvicorn's way to say that it could not listen
+        raise OSError(f"cannot listen on {server.config.host}:{server.config.port}; is it in use?") from None
+
+
+def _tame_gc() -> None:
+    """What lives for ever is not looked at again; requests make little garbage in cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
