@@ -41,7 +41,7 @@ class Event:
     stages: tuple[int, ...]
     """Stages it may belong to: for an order all order stages it matches, else the one it belongs to, or none."""
     values: tuple[str, ...]
-    """Its own value of every dimension."""
+    """Its own value of every dimension (a refund has none: its order's count)."""
     amount: Amount | None
     order_id: str | None
     refund_id: str | None
@@ -142,7 +142,7 @@ def _event(world: World, raw: dict[str, Any], what: tuple[str, tuple[int, ...], 
         tie=xxhash.xxh3_64_intdigest(f"{source}\0{event_id}".encode()),
         kind=kind,
         stages=stages,
-        values=_own_values(world, properties),
+        values=() if kind == REFUND else _own_values(world, properties),
         amount=amount_of(properties, world.funnel.currency),
         order_id=real_id(properties.get("order_id")),
         refund_id=real_id(properties.get("refund_id")),
@@ -175,6 +175,7 @@ def _apply(world: World, raw: dict[str, Any], person: str, partition: int) -> No
     if received_of(raw) - occurred > funnel.lateness or occurred < horizon:
         world.late += 1
         return
+    event = _event(world, raw, what)  # a copy takes places for names too: they stand in the log
     history = world.people.setdefault(person, Person(partition))
     kept = history.kept.get((source, str(raw["id"])))
     if kept is not None and kept.occurred >= horizon:
@@ -184,7 +185,6 @@ def _apply(world: World, raw: dict[str, Any], person: str, partition: int) -> No
         history.events.remove(kept)
     else:
         world.accepted += 1
-    event = _event(world, raw, what)
     history.events.append(event)
     history.kept[source, event.id] = event
 
