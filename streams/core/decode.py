@@ -1,0 +1,111 @@
+"""From the bytes of a record to typed fields: only what the loaded funnels look at, and nothing ever raises.
+
+The struct is generated from the funnels, so a property nobody counts by costs no object. What does not fit the struct
+(an id that is a number, properties that are no object) goes through a generic decode; what is no JSON object is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from schemas.funnel import Funnel
+
+AMOUNTS: Final = ("value", "value_minor", "amount")
+"""Properties kept as raw JSON: decimals stay exactly as they were sent."""
+NO_RAW: Final = msgspec.Raw(b"")
+_ALWAYS = ("currency", "order_id", "refund_id", "reason")
+
+
+def _properties(funnels: Sequence[Funnel]) -> list[str]:
+    names: set[str] = set(_ALWAYS)
+    for funnel in funnels:
+        names |= {one.property for one in funnel.dimensions}
+        rules = [rule for stage in funnel.stages for rule in stage.on]
+        rules += [rule for lost in funnel.lost for rule in lost.on]
+        names |= {condition.property for rule in rules for condition in rule.where}
+    return sorted(names - set(AMOUNTS)) + list(AMOUNTS)
+
+
+class Decoder:
+    """Decodes records for a set of funnels. `attribute` maps a property to the attribute that holds it."""
+
+    def __init__(self, funnels: Sequence[Funnel]) -> None:
+        names = _properties(funnels)
+        self.attribute = {name: f"p{at}" for at, name in enumerate(names)}
+        fields: list[Any] = [
+            (self.attribute[name], msgspec.Raw, NO_RAW) if name in AMOUNTS else (self.attribute[name], Any, None)
+            for name in names
+        ]
+        rename = {attribute: name for name, attribute in self.attribute.items()}
+        self.properties = msgspec.defstruct("Properties", fields, rename=rename, gc=False)
+        self.empty = self.properties()
+        record = msgspec.defstruct(
+            "Record",
+            [
+                ("id", str, ""),
+                ("name", str, ""),
+                ("occurred_at_ms", int, 0),
+                ("received_at_ms", int, 0),
+                ("source", str, ""),
+                ("properties", self.properties, self.empty),
+                ("placeholder_ids", int, 0),
+                ("seq", tuple[str, int] | None, None),
+                ("tick", int | None, None),
+                ("marker", str | None, None),
+            ],
+            gc=False,
+        )
+        self.record = record
+        self._typed: Callable[[bytes], Any] = msgspec.json.Decoder(record).decode
+
+    def decode(self, value: bytes) -> Any:
+        """The record as a struct, or None where it cannot be read as one."""
+        try:
+            return self._typed(value)
+        except msgspec.ValidationError:
+            return self._generic(value)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return None
+
+    def _generic(self, value: bytes) -> Any:
+        try:
+            raw = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
+            fields = {key: msgspec.json.decode(one) for key, one in raw.items() if key not in ("properties", "context")}
+            properties = self._generic_properties(raw.get("properties"))
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            return None
+        tick, seq = _integer(fields.get("tick")), fields.get("seq")
+        if tick is None and (_integer(fields.get("received_at_ms")) is None or fields.get("name") is None):
+            return None
+        received = _integer(fields.get("received_at_ms")) or 0
+        occurred = _integer(fields.get("occurred_at_ms"))
+        is_seq = isinstance(seq, list) and len(seq) == 2 and _integer(seq[1]) is not None
+        return self.record(
+            id=str(fields.get("id", "")),
+            name=str(fields.get("name", "")),
+            occurred_at_ms=received if occurred is None else occurred,
+            received_at_ms=received,
+            source=str(fields.get("source") or ""),
+            properties=properties,
+            placeholder_ids=_integer(fields.get("placeholder_ids")) or 0,
+            seq=(str(seq[0]), int(seq[1])) if is_seq and isinstance(seq, list) else None,
+            tick=tick,
+            marker=None if fields.get("marker") is None else str(fields["marker"]),
+        )
+
+    def _generic_properties(self, raw: msgspec.Raw | None) -> Any:
+        if raw is None:
+            return self.empty
+        try:
+            return msgspec.json.decode(raw, type=self.properties)
+        except msgspec.ValidationError:
+            return self.empty
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

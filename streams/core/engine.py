@@ -1,0 +1,225 @@
+"""The counting engine of one partition: all funnels, exactly as semantics.md says, as a pure state machine.
+
+The caller does all I/O, in this order per chunk: `prepare` -> register `new_names` and `admit_names` -> read what
+`needs` asks for and `admit` it (until it asks for nothing) -> `apply` -> store the changes with the next offset; then,
+while `meta.pending`, `needs(None)`/`admit` -> `fire` -> store the changes with the same offset. What is read must be as
+new as the last changes. An engine whose store refused a write is thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from schemas.counters import CellGroup, Cells
+from schemas.funnel import Funnel
+from streams.core.book import Books
+from streams.core.decode import Decoder
+from streams.core.expiry import Expiry
+from streams.core.intake import Intake, Prepared, Record, SlotIntake
+from streams.core.plan import Plan
+from streams.core.registers import Registers
+from streams.core.rollup import RollUp
+from streams.core.state import SlotState
+from streams.core.step import step
+from streams.store.port import Claim, Loaded, PartitionMeta
+
+__all__ = ["Changes", "Needs", "PartitionEngine", "Prepared", "Record", "SlotChanges"]
+
+FIRE_LIMIT = 1500
+PERSONS_PER_CHUNK = 2000
+RECORDS_PER_CHUNK = 20_000
+_STATS = ("accepted", "duplicates", "late", "persons", "placeholder_ids", "link_conflicts")
+
+
+@dataclass(slots=True)
+class Needs:
+    """What must be read before going on."""
+
+    buckets: list[int] = field(default_factory=list)
+    persons: list[bytes] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class SlotChanges:
+    """What an apply changes for one funnel; as `SlotWrites`, but cells are deltas."""
+
+    persons: dict[bytes, bytes | None]
+    tmin: dict[int, int]
+    deltas: Cells
+    expired: list[CellGroup]
+    opaque: bytes | None
+
+
+@dataclass(slots=True)
+class Changes:
+    """What an apply changes."""
+
+    slots: dict[str, SlotChanges]
+    late: list[tuple[str, bytes, bytes, int]] = field(default_factory=list)
+    """(slot, key, value, age in ms) of events that came too late for a funnel."""
+
+
+class _Slot:
+    """One funnel's parts."""
+
+    def __init__(
+        self, funnel: Funnel, decoder: Decoder, registers: Registers, *, delay_ms: int, max_persons: int
+    ) -> None:
+        self.plan = Plan(funnel)
+        self.intake = SlotIntake(self.plan, decoder, registers.slots[funnel.slot], delay_ms=delay_ms)
+        self.state = SlotState(self.plan, max_persons=max_persons)
+        self.rollup = RollUp(self.plan)
+        self.expiry = Expiry()
+        self.dimsets = 1 + len(self.plan.dimensions) + len(self.plan.pairs)
+
+
+class PartitionEngine:
+    """All funnels of one partition. See the module for the order of calls."""
+
+    def __init__(
+        self,
+        funnels: Sequence[Funnel],
+        *,
+        watermark_delay_ms: int = 60_000,
+        registers: Registers | None = None,
+        max_persons: int = 1_000_000,
+        slow_only: bool = False,
+    ) -> None:
+        self.slots = tuple(funnel.slot for funnel in funnels)
+        self.registers = Registers(funnels) if registers is None else registers
+        self.meta = PartitionMeta()
+        self._delay = watermark_delay_ms
+        self._slow_only = slow_only
+        decoder = Decoder(funnels)
+        self._slots = {
+            funnel.slot: _Slot(funnel, decoder, self.registers, delay_ms=watermark_delay_ms, max_persons=max_persons)
+            for funnel in funnels
+        }
+        self._intake = Intake(decoder, {name: slot.intake for name, slot in self._slots.items()})
+        self._bind_stats()
+
+    def _bind_stats(self) -> None:
+        for name, slot in self._slots.items():
+            stats = self.meta.stats.setdefault(name, {})
+            for one in _STATS:
+                stats.setdefault(one, 0)
+            slot.state.stats = stats
+
+    def restore(self, claim: Claim) -> None:
+        """Continue from stored state. Once, on a new engine."""
+        self.meta = msgspec.msgpack.decode(msgspec.msgpack.encode(claim.meta), type=PartitionMeta)
+        self._bind_stats()
+        for name, slot in self._slots.items():
+            if name in claim.tmin:
+                slot.state.restore(claim.tmin[name])
+            slot.expiry.restore(claim.expiry.get(name))
+        self._count_pending()
+
+    def snapshot_meta(self) -> PartitionMeta:
+        """A copy of `meta` to be stored."""
+        return msgspec.structs.replace(
+            self.meta,
+            sessions=dict(self.meta.sessions),
+            stats={slot: dict(stats) for slot, stats in self.meta.stats.items()},
+        )
+
+    def chunk_end(
+        self,
+        records: Sequence[Record],
+        start: int = 0,
+        *,
+        max_persons: int = PERSONS_PER_CHUNK,
+        max_records: int = RECORDS_PER_CHUNK,
+    ) -> int:
+        """How far to take records from `start` so that not too many persons change at once."""
+        keys: set[bytes | None] = set()
+        end = min(len(records), start + max_records)
+        for at in range(start, end):
+            keys.add(records[at][0])
+            if len(keys) > max_persons and at > start:
+                return at
+        return end
+
+    def prepare(self, records: Sequence[Record]) -> Prepared:
+        """Decode a chunk and decide what does not depend on persons; changes nothing."""
+        return self._intake.prepare(records, self.meta.max_received_ms, self.meta.sessions)
+
+    def admit_names(self, slot: str, codes: Mapping[tuple[int, str], int]) -> None:
+        """Take over the codes the store gave to new names."""
+        self.registers.load(slot, codes)
+
+    def needs(self, prepared: Prepared | None) -> dict[str, Needs]:
+        """What must be read before `apply(prepared)`, or (None) before `fire()`; empty when nothing is missing."""
+        found: dict[str, Needs] = {}
+        for name, slot in self._slots.items():
+            one = Needs()
+            if prepared is not None:
+                one.persons = slot.state.missing(dict.fromkeys([op[0] for op in prepared.slots[name].ops]))
+                if prepared.max_received_ms is not None:
+                    one.buckets = slot.state.due_buckets(prepared.max_received_ms - self._delay)
+            elif self.meta.watermark_ms is not None:
+                one.buckets = slot.state.due_buckets(self.meta.watermark_ms)
+                one.persons = slot.state.due_missing(FIRE_LIMIT)
+            if one.buckets or one.persons:
+                found[name] = one
+        return found
+
+    def admit(self, slot: str, loaded: Loaded) -> None:
+        """Take over what was read."""
+        self._slots[slot].state.admit(loaded)
+
+    def apply(self, prepared: Prepared) -> Changes:
+        """Count a chunk: move the watermark, count the events, book deadlines that passed (the first of them)."""
+        meta = self.meta
+        meta.records += prepared.records
+        meta.sessions = prepared.sessions
+        meta.marker = prepared.marker or meta.marker
+        meta.last_event_ms = max(meta.last_event_ms, prepared.last_event_ms)
+        if prepared.max_received_ms is not None:
+            meta.max_received_ms = prepared.max_received_ms
+            meta.watermark_ms = prepared.max_received_ms - self._delay
+        late: list[tuple[str, bytes, bytes, int]] = []
+        for name, slot in self._slots.items():
+            one = prepared.slots[name]
+            slot.intake.resolve(one)
+            for stat, amount in one.stats.items():
+                slot.state.stats[stat] = slot.state.stats.get(stat, 0) + amount
+            if prepared.undecodable:
+                slot.state.stats["undecodable"] = slot.state.stats.get("undecodable", 0) + prepared.undecodable
+            step(slot.state, one.ops, slow_only=self._slow_only)
+            late += [(name, *event) for event in one.late]
+        changes = self._changes(FIRE_LIMIT)
+        changes.late = late
+        return changes
+
+    def fire(self, limit: int = FIRE_LIMIT) -> Changes | None:
+        """Book deadlines that passed, at most `limit` per funnel; None when none is due."""
+        return self._changes(limit) if self.meta.pending else None
+
+    def _changes(self, limit: int) -> Changes:
+        watermark = self.meta.watermark_ms
+        changes = Changes({})
+        for name, slot in self._slots.items():
+            if watermark is not None:
+                slot.state.collect_due(watermark)
+                slot.state.fire(watermark, limit)
+                changes.slots[name] = self._slot_changes(slot, watermark)
+        self._count_pending()
+        return changes
+
+    def _slot_changes(self, slot: _Slot, watermark: int) -> SlotChanges:
+        state = slot.state
+        deltas = slot.rollup.cells(state.books, watermark)
+        state.books = Books()
+        expired = slot.expiry.expired(watermark, slot.dimsets)
+        is_changed = slot.expiry.note(deltas) or bool(expired)
+        persons, tmin = state.take_changes()
+        return SlotChanges(persons, tmin, deltas, expired, slot.expiry.opaque() if is_changed else None)
+
+    def _count_pending(self) -> None:
+        watermark = self.meta.watermark_ms
+        states = [slot.state for slot in self._slots.values()]
+        self.meta.pending = 0 if watermark is None else sum(state.pending(watermark) for state in states)

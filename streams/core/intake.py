@@ -1,0 +1,235 @@
+"""A chunk of the log made ready for counting: decoded, retries skipped, late events set apart, codes resolved.
+
+Changes nothing but memos: it works on copies of the partition's clock, which `Prepared` carries to the apply. So a
+chunk may be prepared only after the one before it was applied.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import xxhash
+
+from schemas.counters import currency_code
+from streams.core.decode import Decoder
+from streams.core.match import NO_AMOUNT, Match, Matcher, amount_of, id_text, plain
+from streams.core.person import AT_MASK, Single
+from streams.core.plan import LOST, ORDER, REFUND, Plan
+from streams.core.registers import REASONS, SlotRegisters
+
+Record = tuple[bytes | None, bytes, int]
+"""(Kafka key, value, record timestamp in ms)."""
+
+AHEAD_MS = 60_000
+"""A record moves the watermark at most this far beyond the time the broker knows it by."""
+SESSIONS = 8
+LATE_EDGES_MS = tuple(
+    (f"late_le_{name}", ms)
+    for name, ms in (
+        ("1h", 3_600_000),
+        ("1d", 86_400_000),
+        ("3d", 3 * 86_400_000),
+        ("7d", 7 * 86_400_000),
+        ("30d", 30 * 86_400_000),
+    )
+)
+
+Op = tuple[bytes, int, int, int, int, int, Single | None]
+"""(person key, occurred at, tie, kind, code, horizon at that record, the whole event where it is more than that)."""
+
+
+@dataclass(slots=True)
+class SlotPrepared:
+    """What a chunk means to one funnel."""
+
+    ops: list[Op] = field(default_factory=list)
+    stats: Counter[str] = field(default_factory=Counter)
+    late: list[tuple[bytes, bytes, int]] = field(default_factory=list)
+    """(key, value, age in ms)."""
+    unresolved: list[tuple[int, Any, Match]] = field(default_factory=list)
+    """(index into ops, properties, match) of events with names the register did not know."""
+    names: dict[tuple[int, str], None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A chunk, ready: see `PartitionEngine.prepare`."""
+
+    slots: dict[str, SlotPrepared]
+    records: int = 0
+    max_received_ms: int | None = None
+    marker: str | None = None
+    sessions: dict[str, int] = field(default_factory=dict)
+    last_event_ms: int = 0
+    undecodable: int = 0
+
+    @property
+    def new_names(self) -> dict[str, list[tuple[int, str]]]:
+        """By slot: (register, name) in log order, to be registered in the store before the apply."""
+        return {slot: list(one.names) for slot, one in self.slots.items() if one.names}
+
+
+class SlotIntake:
+    """One funnel's view of records."""
+
+    def __init__(self, plan: Plan, decoder: Decoder, registers: SlotRegisters, *, delay_ms: int) -> None:
+        self.plan = plan
+        self.registers = registers
+        self.matcher = Matcher(plan, decoder)
+        self.sources = None if plan.funnel.sources is None else frozenset(plan.funnel.sources)
+        self.back = delay_ms + plan.keep
+        """Highest received time minus this is the horizon."""
+        self._is_unresolved = False
+        attribute = decoder.attribute
+        self._dimensions = [
+            (attribute[one.property], at, shift)
+            for at, (one, shift) in enumerate(zip(plan.dimensions, plan.shifts, strict=True), start=1)
+        ]
+        self._money = [attribute[name] for name in ("value", "value_minor", "amount", "currency")]
+        self._order_id, self._refund_id, self._reason = (attribute[n] for n in ("order_id", "refund_id", "reason"))
+
+    def take(self, record: Any, rules: Any, key: bytes, value: bytes, out: SlotPrepared, highest: int) -> None:
+        """Put one relevant-looking event into `out`; `highest` is the highest received time so far."""
+        if self.sources is not None and record.source not in self.sources:
+            return
+        match = rules.fixed if rules.is_fixed else rules.classify(record.properties)
+        if match is None:
+            return
+        if record.placeholder_ids:
+            out.stats["placeholder_ids"] += record.placeholder_ids
+        received = record.received_at_ms
+        at = min(max(record.occurred_at_ms, 0), received, AT_MASK)
+        horizon = highest - self.back
+        if received - at > self.plan.lateness or at < horizon:
+            self._set_apart(key, value, max(received, highest) - at, out)
+            return
+        tie = xxhash.xxh3_64_intdigest(f"{record.source}\0{record.id}".encode())
+        self._is_unresolved = False
+        code, single = self._event(record.properties, match, at, tie, out)
+        if self._is_unresolved:
+            out.unresolved.append((len(out.ops), record.properties, match))
+        out.ops.append((key, at, tie, match.kind, code, horizon, single))
+
+    def resolve(self, out: SlotPrepared) -> None:
+        """Fill in the codes of names that the store has registered meanwhile."""
+        for index, properties, match in out.unresolved:
+            key, at, tie, kind, _, horizon, _ = out.ops[index]
+            code, single = self._event(properties, match, at, tie, SlotPrepared())
+            out.ops[index] = (key, at, tie, kind, code, horizon, single)
+        out.unresolved.clear()
+        out.names.clear()
+
+    def _event(self, properties: Any, match: Match, at: int, tie: int, out: SlotPrepared) -> tuple[int, Single | None]:
+        """Code, and the whole event where it says more than its stage."""
+        kind = match.kind
+        code = 0 if kind == REFUND else self._code(properties, out)
+        if kind == LOST:
+            raw = match.reason if match.reason is not None else getattr(properties, self._reason)
+            return code, Single(at, tie, kind, code, self._value_code(REASONS, raw, out))
+        minor, currency = self._amount(properties, out)
+        if kind < ORDER:
+            return code, None if minor < 0 else Single(at, tie, kind, code, minor=minor, currency=currency)
+        order = _id_hash(getattr(properties, self._order_id))
+        refund = _id_hash(getattr(properties, self._refund_id)) if kind == REFUND else 0
+        return code, Single(at, tie, kind, code, 0, match.mask, order, refund, minor, currency)
+
+    def _amount(self, properties: Any, out: SlotPrepared) -> tuple[int, int]:
+        value, minor, amount, currency = self._money
+        money = amount_of(
+            getattr(properties, value),
+            getattr(properties, minor),
+            getattr(properties, amount),
+            getattr(properties, currency),
+            self.plan.funnel.currency,
+        )
+        if money is None:
+            out.stats["amounts_refused"] += 1
+            return -1, 0
+        return (-1, 0) if money is NO_AMOUNT else (money[0], currency_code(money[1]))
+
+    def _code(self, properties: Any, out: SlotPrepared) -> int:
+        code = 0
+        for attribute, register, shift in self._dimensions:
+            raw = getattr(properties, attribute)
+            if raw is not None:
+                code |= self._value_code(register, raw, out) << shift
+        return code
+
+    def _value_code(self, register: int, raw: Any, out: SlotPrepared) -> int:
+        found = self.registers.all[register].code(plain(raw))
+        if isinstance(found, int):
+            return found
+        out.names[register, found] = None
+        self._is_unresolved = True
+        return 0
+
+    def _set_apart(self, key: bytes, value: bytes, age_ms: int, out: SlotPrepared) -> None:
+        out.stats["late"] += 1
+        out.stats[next((name for name, edge in LATE_EDGES_MS if age_ms <= edge), "late_le_inf")] += 1
+        out.late.append((key, value, age_ms))
+
+
+def _id_hash(value: object) -> int:
+    """64-bit hash of an order or refund id within its person; 0 for none."""
+    text = id_text(value)
+    return 0 if text is None else xxhash.xxh3_64_intdigest(text.encode()) or 1
+
+
+def person_field(key: bytes) -> bytes:
+    """The person's field in the store: NUL separates a person's further fields and so never stands in a key."""
+    return key.replace(b"\0", b"\xff0") if b"\0" in key else key
+
+
+class Intake:
+    """All funnels' view of a partition's records."""
+
+    def __init__(self, decoder: Decoder, slots: dict[str, SlotIntake]) -> None:
+        self._decoder = decoder
+        self._slots = slots
+
+    def prepare(self, records: Sequence[Record], max_received_ms: int | None, sessions: dict[str, int]) -> Prepared:
+        """See `PartitionEngine.prepare`."""
+        out = Prepared({slot: SlotPrepared() for slot in self._slots}, len(records), max_received_ms)
+        out.sessions = dict(sessions)
+        views = [(one, one.matcher.memo, out.slots[slot]) for slot, one in self._slots.items()]
+        highest = -1 if max_received_ms is None else max_received_ms
+        decode, missing = self._decoder.decode, object()
+        for key, value, timestamp in records:
+            record = decode(value)
+            if record is None:
+                out.undecodable += 1
+                continue
+            if record.seq is not None and _is_retry(record.seq, out.sessions):
+                continue
+            received = record.received_at_ms if record.tick is None else record.tick
+            if record.tick is None or received > 0:
+                highest = max(highest, min(received, timestamp + AHEAD_MS))
+            if record.tick is not None:
+                out.marker = record.marker or out.marker
+                continue
+            out.last_event_ms = max(out.last_event_ms, record.occurred_at_ms)
+            if key is None:
+                continue
+            for intake, memo, into in views:
+                rules = memo.get(record.name, missing)
+                if rules is missing:
+                    rules = intake.matcher.rules(record.name)
+                if rules is not None:
+                    intake.take(record, rules, person_field(key), value, into, highest)
+        out.max_received_ms = None if highest < 0 else highest
+        return out
+
+
+def _is_retry(seq: tuple[str, int], sessions: dict[str, int]) -> bool:
+    """Whether an ordered sender's record was applied before; remembers it otherwise (the last sessions only)."""
+    session, number = seq
+    last = sessions.get(session)
+    if last is not None and number <= last:
+        return True
+    if last is None and len(sessions) >= SESSIONS:
+        del sessions[next(iter(sessions))]
+    sessions[session] = number
+    return False

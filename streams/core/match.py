@@ -1,0 +1,133 @@
+"""Which part of a funnel an event belongs to: lost rules before stages, order stages before others (semantics.md 2).
+
+Decided once per event name and remembered; conditions are evaluated per event only where a rule has them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from schemas.funnel import Condition, Rule
+from schemas.ids import clean_id
+from schemas.money import clean_currency, clean_minor, parse_minor
+from schemas.names import normalise_name
+from streams.core.decode import NO_RAW, Decoder
+from streams.core.plan import LOST, ORDER, REFUND, Plan
+
+_MEMO_LIMIT = 10_000
+
+
+class Match(NamedTuple):
+    """What an event is to the funnel."""
+
+    kind: int
+    """Stage of a plain stage event, ORDER, LOST or REFUND."""
+    mask: int = 0
+    """Order stages it matches, a bit each (`Plan.order_bit`)."""
+    reason: str | None = None
+    """Fixed reason of a lost rule; None: the property `reason`."""
+
+
+class NameRules:
+    """Everything rules say about one event name."""
+
+    def __init__(self, plan: Plan, name: str, attribute: dict[str, str]) -> None:
+        self._plan = plan
+        self._attribute = attribute
+        lost = [(r.where, one.reason) for one in plan.funnel.lost for r in one.on if r.event == name]
+        stages = [(r.where, at) for at, one in enumerate(plan.funnel.stages) for r in one.on if r.event == name]
+        self._lost: list[tuple[tuple[Condition, ...], str | None]] = lost
+        self._stages: list[tuple[tuple[Condition, ...], int]] = stages
+        self._is_refund = name in plan.funnel.refunds
+        self.is_relevant = bool(lost or stages or self._is_refund)
+        self.is_fixed = not any(where for where, _ in [*lost, *stages])
+        self.fixed: Match | None = self.classify(None) if self.is_fixed else None
+
+    def classify(self, properties: Any) -> Match | None:
+        """What an event with those properties is; None where every condition fails."""
+        for where, reason in self._lost:
+            if self._holds(where, properties):
+                return Match(LOST, 0, reason)
+        matched = [stage for where, stage in self._stages if self._holds(where, properties)]
+        mask = 0
+        for stage in matched:
+            mask |= self._plan.order_bit.get(stage, 0)
+        if mask:
+            return Match(ORDER, mask)
+        if matched:
+            return Match(max(matched))
+        return Match(REFUND) if self._is_refund else None
+
+    def _holds(self, where: tuple[Condition, ...], properties: Any) -> bool:
+        return all(one.holds(plain(getattr(properties, self._attribute[one.property]))) for one in where)
+
+
+def plain(value: Any) -> Any:
+    """A property's value as Python has it; raw JSON is decoded, absent and null are None."""
+    if isinstance(value, msgspec.Raw):
+        return None if value is NO_RAW else msgspec.json.decode(value)
+    return value
+
+
+class Matcher:
+    """Rules by the name as it was sent."""
+
+    def __init__(self, plan: Plan, decoder: Decoder) -> None:
+        self._plan = plan
+        self._attribute = decoder.attribute
+        self._names = {rule.event for rule in _rules(plan)} | set(plan.funnel.refunds)
+        self.memo: dict[str, NameRules | None] = {}
+
+    def rules(self, name: str) -> NameRules | None:
+        """Rules of a name, None where the funnel does not look at it. Fills `memo`."""
+        normal = normalise_name(name)
+        found = NameRules(self._plan, normal, self._attribute) if normal in self._names else None
+        if len(self.memo) >= _MEMO_LIMIT:
+            self.memo.clear()
+        self.memo[name] = found
+        return found
+
+
+def _rules(plan: Plan) -> list[Rule]:
+    funnel = plan.funnel
+    return [r for stage in funnel.stages for r in stage.on] + [r for lost in funnel.lost for r in lost.on]
+
+
+NO_AMOUNT: Final = (-1, "")
+
+
+def amount_of(value: Any, minor: Any, amount: Any, currency: object, default: str) -> tuple[int, str] | None:
+    """(minor units, currency) of an event's raw money properties; NO_AMOUNT: none is stated, None: it is refused."""
+    stated = _raw_text(value)
+    in_minor = stated is None and (raw := plain(minor)) is not None
+    if stated is None and not in_minor:
+        stated = _raw_text(amount)
+        if stated is None:
+            return NO_AMOUNT
+    code = default if currency is None else clean_currency(currency)
+    if code is None:
+        return None
+    units = clean_minor(raw) if in_minor else parse_minor(stated or "", code)
+    return None if units is None else (units, code)
+
+
+def _raw_text(raw: msgspec.Raw) -> str | None:
+    """Text of a number or string as it was sent; None for absent and null; no number for anything else."""
+    if raw is NO_RAW:
+        return None
+    text = bytes(raw)
+    if text == b"null":
+        return None
+    if text[:1] == b'"':
+        decoded = msgspec.json.decode(text)
+        return decoded if isinstance(decoded, str) else ""
+    return text.decode() if text[:1] in b"-0123456789" else ""
+
+
+def id_text(value: object) -> str | None:
+    """An order or refund id: trimmed text or integer; None for absent ones, placeholders and other types."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return clean_id(value)

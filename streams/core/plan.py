@@ -1,0 +1,147 @@
+"""A funnel compiled for counting: plain tables and numbers instead of models. Built once, read by every module here.
+
+Laws of the layout:
+* A *code* is one integer holding an event's register code of every dimension, a bit field each.
+  `entry code = first code & first_mask | own code & stage_mask` gives the values of an entry (semantics.md 6).
+* A *count key* is `(minute << code_bits | code) << family_bits | family id`; family ids are dense numbers of
+  (stage, family code) pairs of bounded number. Money has unbounded sub-keys (currencies) and goes by tuples
+  `(minute, code, stage, family code)`.
+* Reasons of loss have at most `REASON_CAP` names (register 0), so that a reason fits into a byte.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+from schemas.counters import DURATION_EDGES_SECONDS, STAGE_LOST, Family, currency_code, duration_sub, family
+from schemas.funnel import Funnel
+
+INFINITE: Final = 1 << 62
+REASON_CAP: Final = 100
+REASON_CODES: Final = REASON_CAP + 2
+EDGES_MS: Final = tuple(seconds * 1000 for seconds in DURATION_EDGES_SECONDS)
+MAX_STAGES: Final = 64
+MAX_ORDER_STAGES: Final = 56
+
+ORDER: Final = 64
+"""Kinds of events: 0..63 is the stage of a plain stage event."""
+LOST: Final = 65
+REFUND: Final = 66
+NO_STAGE: Final = 255
+
+OPEN: Final = 0
+"""What is booked for the last entry of the last journey, the only one that can be open."""
+STALLED: Final = 1
+RESOLVED: Final = 2
+
+
+class Plan:
+    """Everything the counting needs to know about one funnel version."""
+
+    def __init__(self, funnel: Funnel) -> None:
+        self.funnel = funnel
+        self.slot = funnel.slot
+        self.window = funnel.conversion_window_ms
+        self.lateness = funnel.allowed_lateness_ms
+        self.keep = self.window + self.lateness
+        """How far the horizon lies behind the watermark."""
+        self.currency = currency_code(funnel.currency)
+        self.completion = funnel.reentry == "completion"
+        self.stages = len(funnel.stages)
+        self.last = self.stages - 1
+        self.abandon = [INFINITE if s.abandon_after_ms is None else s.abandon_after_ms for s in funnel.stages]
+        self.stall = [INFINITE if s.stalled_after_ms is None else s.stalled_after_ms for s in funnel.stages]
+        self.is_order = [stage.nth is not None for stage in funnel.stages]
+        self._plan_orders(funnel)
+        self._plan_dimensions(funnel)
+        self._plan_families()
+        self._plan_formats()
+
+    def _plan_orders(self, funnel: Funnel) -> None:
+        self.order_stages = [at for at, order in enumerate(self.is_order) if order]
+        if len(self.order_stages) > MAX_ORDER_STAGES:
+            raise ValueError(f"{funnel.slot}: {len(self.order_stages)} order stages; use at most {MAX_ORDER_STAGES}")
+        self.order_bit = {stage: 1 << at for at, stage in enumerate(self.order_stages)}
+        self.nth = [funnel.stages[stage].nth or 1 for stage in self.order_stages]
+
+    def order_stage(self, mask: int, ordinal: int) -> int:
+        """The furthest order stage of a mask that the ordinal has reached, NO_STAGE if none."""
+        for at in range(len(self.order_stages) - 1, -1, -1):
+            if mask >> at & 1 and self.nth[at] <= ordinal:
+                return self.order_stages[at]
+        return NO_STAGE
+
+    def _plan_dimensions(self, funnel: Funnel) -> None:
+        self.dimensions = funnel.dimensions
+        self.shifts: list[int] = []
+        self.widths: list[int] = []
+        self.first_mask = self.stage_mask = 0
+        shift = 0
+        for one in funnel.dimensions:
+            codes = (len(one.values) if one.values is not None else one.cap) + 2
+            width = (codes - 1).bit_length()
+            mask = ((1 << width) - 1) << shift
+            if one.attribution == "first":
+                self.first_mask |= mask
+            else:
+                self.stage_mask |= mask
+            self.shifts.append(shift)
+            self.widths.append(width)
+            shift += width
+        self.code_bits = shift
+        names = [one.name for one in funnel.dimensions]
+        self.pairs = [(names.index(one), names.index(two)) for one, two in funnel.pairs]
+
+    def mixed(self, first: int, own: int) -> int:
+        """Values of an entry: the journey's first event gives some, the entry's own event the others."""
+        return first & self.first_mask | own & self.stage_mask
+
+    def _plan_families(self) -> None:
+        self.families: list[tuple[int, int]] = []
+        """(stage, family code) of every family id."""
+        every = range(self.stages)
+        self.f_events = [self._family(stage, Family.EVENTS) for stage in every]
+        self.f_events_lost = self._family(STAGE_LOST, Family.EVENTS)
+        self.f_entries = [self._family(stage, Family.ENTRIES) for stage in every]
+        self.f_started = [self._family(stage, Family.STARTED) for stage in every]
+        self.f_skipped = [self._family(stage, Family.SKIPPED) for stage in every]
+        self.f_completed = [self._family(stage, Family.COMPLETED) for stage in every]
+        self.f_stalled = [self._family(stage, Family.STALLED) for stage in every]
+        self.f_won = [self._family(stage, Family.WON) for stage in every]
+        self.f_advanced_cohort = [self._family(stage, Family.ADVANCED_COHORT) for stage in every]
+        self.f_advanced_period = [self._family(stage, Family.ADVANCED_PERIOD) for stage in every]
+        self.f_abandoned_cohort = [self._family(stage, Family.ABANDONED_COHORT) for stage in every]
+        self.f_abandoned_period = [self._family(stage, Family.ABANDONED_PERIOD) for stage in every]
+        self.f_revived_cohort = [self._family(stage, Family.REVIVED_COHORT) for stage in every]
+        self.f_revived_period = [self._family(stage, Family.REVIVED_PERIOD) for stage in every]
+        self.f_lost_cohort = [self._by_reason(stage, Family.LOST_COHORT) for stage in every]
+        """First of the ids of all reasons: add the reason's code."""
+        self.f_lost_period = [self._by_reason(stage, Family.LOST_PERIOD) for stage in every]
+        cohort, period = Family.TRANSITIONS_COHORT, Family.TRANSITIONS_PERIOD
+        self.f_transitions_cohort = [[self._family(j, cohort, k) if k > j else -1 for k in every] for j in every]
+        self.f_transitions_period = [[self._family(j, period, k) if k > j else -1 for k in every] for j in every]
+        self.f_durations = [[self._by_edge(j, k) if k > j else -1 for k in every] for j in every]
+        """First of the ids of all edges: add the edge's index."""
+        self.family_bits = max(1, (len(self.families) - 1).bit_length())
+
+    def _family(self, stage: int, base: Family, sub: int = 0) -> int:
+        self.families.append((stage, family(base, sub)))
+        return len(self.families) - 1
+
+    def _by_reason(self, stage: int, base: Family) -> int:
+        return min([self._family(stage, base, reason) for reason in range(REASON_CODES)])
+
+    def _by_edge(self, stage: int, to: int) -> int:
+        edges = range(len(EDGES_MS) + 1)
+        return min([self._family(stage, Family.DURATIONS, duration_sub(to, edge)) for edge in edges])
+
+    def _plan_formats(self) -> None:
+        self.is_wide = self.code_bits > 64
+        """Codes too wide for a machine integer are stored as bytes and counted by the general path alone."""
+        width = (self.code_bits + 7) // 8
+        letter = "B" if width <= 1 else "H" if width == 2 else "I" if width <= 4 else "Q"
+        self.wire = f"{width}s" if self.is_wide else letter
+        self.wire_bytes = width
+        self.record = Struct(f"<QQ{self.wire}")
+        self.header = Struct(f"<QQQI{self.wire}{self.wire}")

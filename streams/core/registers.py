@@ -1,0 +1,108 @@
+"""Names and codes of dimension values and loss reasons: a partition's copy of the registers kept by the store.
+
+Register 0 holds loss reasons, register i the values of dimension i (from 1). Code 0 is `unknown`, 1 `other`, from 2 on
+the names in the order in which they came first (or in which the definition lists them). Assigning new codes is the
+store's business: it alone is one for all partitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from schemas.counters import CODE_OTHER, CODE_UNKNOWN, OTHER, UNKNOWN, VALUE_CHARS
+from schemas.funnel import Funnel
+from streams.core.plan import REASON_CAP
+
+_MEMO_LIMIT = 50_000
+REASONS = 0
+
+
+def clean_value(value: object) -> str:
+    """A dimension value or reason as it is compared and shown; `unknown` for what is absent or not a plain value."""
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, bool):
+        return "true" if value else "false"
+    elif isinstance(value, int | float):
+        text = str(value)
+    else:
+        return UNKNOWN
+    return text.strip()[:VALUE_CHARS].casefold() or UNKNOWN
+
+
+class Register:
+    """One list of names, perhaps with a fixed set of them."""
+
+    def __init__(self, cap: int, listed: Sequence[str] | None) -> None:
+        self.cap = cap
+        self.listed = listed
+        self.codes: dict[str, int] = {UNKNOWN: CODE_UNKNOWN, OTHER: CODE_OTHER}
+        self.is_full = listed is not None
+        self.memo: dict[object, int] = {}
+        """Raw value -> code: what the hot path asks. Only for values whose code is settled."""
+        for at, name in enumerate(listed or ()):
+            self.codes[name] = 2 + at
+
+    def code(self, raw: object) -> int | str:
+        """Code of a raw value, or its cleaned name where the store must be asked first."""
+        name = clean_value(raw)
+        code = self.codes.get(name)
+        if code is None:
+            if not self.is_full:
+                return name
+            code = CODE_OTHER
+        if isinstance(raw, str):
+            if len(self.memo) >= _MEMO_LIMIT:
+                self.memo.clear()
+            self.memo[raw] = code
+        return code
+
+    def admit(self, name: str, code: int) -> None:
+        """Take over what the store decided about a name."""
+        if code == CODE_OTHER:
+            self.is_full = True
+            return
+        if self.codes.setdefault(name, code) != code:
+            raise ValueError(f"register: {name!r} has the codes {self.codes[name]} and {code}; the state is damaged")
+        if len(self.codes) - 2 >= self.cap:
+            self.is_full = True
+
+
+class SlotRegisters:
+    """All registers of one funnel version."""
+
+    def __init__(self, funnel: Funnel) -> None:
+        self.all = [Register(REASON_CAP, None)]
+        for one in funnel.dimensions:
+            values = one.values
+            self.all.append(Register(len(values) if values is not None else one.cap, values))
+
+
+class Registers:
+    """The registers of every slot of a worker; shared by its partitions."""
+
+    def __init__(self, funnels: Sequence[Funnel]) -> None:
+        self.slots = {funnel.slot: SlotRegisters(funnel) for funnel in funnels}
+
+    def listed(self, slot: str) -> list[tuple[int, str]]:
+        """Declared values, to be registered in this order before anything else."""
+        return [(at, name) for at, one in enumerate(self.slots[slot].all) for name in one.listed or ()]
+
+    def caps(self, slot: str) -> dict[int, int]:
+        """How many names each register takes."""
+        return {at: one.cap for at, one in enumerate(self.slots[slot].all)}
+
+    def load(self, slot: str, codes: Mapping[tuple[int, str], int]) -> None:
+        """Take over (register, name) -> code as the store has them. Raises ValueError where they contradict."""
+        registers = self.slots[slot].all
+        for (register, name), code in codes.items():
+            registers[register].admit(name, code)
+
+    def mapping(self, slot: str) -> dict[tuple[int, str], int]:
+        """Every name known here, without `unknown` and `other`."""
+        return {
+            (at, name): code
+            for at, one in enumerate(self.slots[slot].all)
+            for name, code in one.codes.items()
+            if code > CODE_OTHER
+        }
