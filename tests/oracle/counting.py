@@ -9,7 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tests.oracle.definition import Funnel, read_funnel
-from tests.oracle.history import LOST, REFUND, STAGE, Event, Person, World, read_log
+from tests.oracle.event import LOST, REFUND, STAGE, Event
+from tests.oracle.history import Person, World, read_log
 from tests.oracle.journeys import Entry, Journey, Order, entries_of, journeys_of, orders_of, steps_of
 from tests.oracle.values import UNKNOWN
 
@@ -232,7 +233,7 @@ def document_of(world: World) -> Document:
             "accepted": world.accepted,
             "duplicates": world.duplicates,
             "late": world.late,
-            "persons": len(world.people),
+            "persons": world.persons,
             "placeholder_ids": world.placeholder_ids,
             "link_conflicts": 0,
         },

@@ -12,10 +12,11 @@ from typing import Any
 import xxhash
 
 from tests.oracle.definition import Dimension, Funnel
+from tests.oracle.event import LOST, ORDER, REFUND, STAGE, Event
+from tests.oracle.journeys import journeys_of, steps_of
 from tests.oracle.values import (
     OTHER,
     UNKNOWN,
-    Amount,
     amount_of,
     person_of,
     placeholders_in,
@@ -26,26 +27,6 @@ from tests.oracle.values import (
 
 REASON_CAP = 100
 DEFAULT_SOURCE = "default"
-LOST, STAGE, ORDER, REFUND = "lost", "stage", "order", "refund"
-
-
-@dataclass(frozen=True, eq=False)
-class Event:
-    """One event of a history (compared by identity: the same id may come anew behind the horizon)."""
-
-    source: str
-    id: str
-    occurred: int
-    tie: int
-    kind: str
-    stages: tuple[int, ...]
-    """Stages it may belong to: for an order all order stages it matches, else the one it belongs to, or none."""
-    values: tuple[str, ...]
-    """Its own value of every dimension (a refund has none: its order's count)."""
-    amount: Amount | None
-    order_id: str | None
-    refund_id: str | None
-    reason: str
 
 
 @dataclass
@@ -80,6 +61,7 @@ class World:
     accepted: int = 0
     duplicates: int = 0
     late: int = 0
+    persons: int = 0
     placeholder_ids: int = 0
 
 
@@ -177,6 +159,8 @@ def _apply(world: World, raw: dict[str, Any], person: str, partition: int) -> No
         return
     event = _event(world, raw, what)  # a copy takes places for names too: they stand in the log
     history = world.people.setdefault(person, Person(partition))
+    if not history.events or _is_forgotten(funnel, history, horizon):
+        world.persons += 1
     kept = history.kept.get((source, str(raw["id"])))
     if kept is not None and kept.occurred >= horizon:
         world.duplicates += 1
@@ -187,6 +171,14 @@ def _apply(world: World, raw: dict[str, Any], person: str, partition: int) -> No
         world.accepted += 1
     history.events.append(event)
     history.kept[source, event.id] = event
+
+
+def _is_forgotten(funnel: Funnel, history: Person, horizon: int) -> bool:
+    """Nothing at or after the horizon, no journey that reaches it, no order or refund: new when it comes again."""
+    if any(event.occurred >= horizon or event.kind in (ORDER, REFUND) for event in history.events):
+        return False
+    started = [journey.t0 for journey in journeys_of(funnel, steps_of(funnel, history.events, []))]
+    return not started or started[-1] + funnel.window < horizon
 
 
 def _apply_spend(world: World, raw: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 
 from tests.oracle.definition import Funnel
-from tests.oracle.history import LOST, ORDER, STAGE, Event
+from tests.oracle.event import LOST, ORDER, STAGE, Event
 
 NEVER = math.inf
 

@@ -268,3 +268,9 @@ def test_conditions(where: dict[str, Any], hits: list[Any]) -> None:
     values = ["a", 2, 3, 3.0, "3", True, None]
     found = [value for value in values if counted(definition, [event("a", 0, x=value)])["counters"]]
     assert [repr(value) for value in found] == [repr(value) for value in hits]
+
+
+def test_a_person_of_whom_nothing_is_kept_is_new_when_it_comes_again() -> None:
+    log = [event("view", 0), tick(2 * DAY + HOUR), event("view", 2 * DAY + HOUR), event("view", 30 * DAY)]
+    assert counted(SHOP, log)["input"]["persons"] == 2
+    assert counted(SHOP, [event("pay", 0), *log])["input"]["persons"] == 1

@@ -1,0 +1,28 @@
+"""One event of a person's history, as far as the funnel looks at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.oracle.values import Amount
+
+LOST, STAGE, ORDER, REFUND = "lost", "stage", "order", "refund"
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """One event of a history (compared by identity: the same id may come anew behind the horizon)."""
+
+    source: str
+    id: str
+    occurred: int
+    tie: int
+    kind: str
+    stages: tuple[int, ...]
+    """Stages it may belong to: for an order all order stages it matches, else the one it belongs to, or none."""
+    values: tuple[str, ...]
+    """Its own value of every dimension (a refund has none: its order's count)."""
+    amount: Amount | None
+    order_id: str | None
+    refund_id: str | None
+    reason: str
