@@ -73,7 +73,7 @@ async def ensure_topics(
         events_before = before[topics.events]
         count = partitions or (events_before.partitions if events_before else DEFAULT_PARTITIONS)
         missing = [name for name in topics.all() if before[name] is None]
-        await _create(admin, [NewTopic(name, count, replication, topic_configs=configs[name]) for name in missing])
+        await _create(admin, [_new_topic(name, count, replication, configs[name]) for name in missing])
         states = []
         for name in topics.all():
             identity = await _visible(admin, name)
@@ -101,6 +101,12 @@ async def _admin(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
         raise BrokerUnavailableError(f"Kafka at {kafka}: {error!r}") from error
     finally:
         await admin.close()
+
+
+def _new_topic(name: str, partitions: int, replication: int, configs: dict[str, str]) -> NewTopic:
+    topic = NewTopic(name, partitions, 1, topic_configs=configs)
+    topic.replication_factor = replication  # -1 is the broker's default since Apache Kafka 2.4; aiokafka refuses it above
+    return topic
 
 
 async def _create(admin: AIOKafkaAdminClient, new: Sequence[NewTopic]) -> None:

@@ -19,6 +19,7 @@ from streams.transport.consumer import BatchConsumer, Tuning
 from streams.transport.metadata import TopicIdentity
 from streams.transport.port import Batch, BatchHost
 from streams.transport.schema import BatchSchema
+from streams.transport.watch import TopicWatch
 
 
 class _Transport(driver.Transport):
@@ -40,7 +41,7 @@ class StreamApp(faust.App):
     host: BatchHost
     tuning: Tuning
     events_topic: str
-    identity: TopicIdentity | None = None
+    watch: TopicWatch
 
     def _new_transport(self) -> Any:
         return _Transport(self.conf.broker_consumer, self)
@@ -92,7 +93,8 @@ def build_stream(
         worker_redirect_stdouts=False,
         agent_supervisor="mode.supervisors.CrashingSupervisor",
     )
-    app.host, app.tuning, app.identity, app.events_topic = host, settings.tuning, identity, settings.topics.events
+    app.host, app.tuning, app.events_topic = host, settings.tuning, settings.topics.events
+    app.watch = TopicWatch(settings.kafka, settings.topics.events, identity)
     topic = app.topic(
         settings.topics.events, schema=BatchSchema(), key_serializer="raw", value_serializer="raw", acks=False
     )

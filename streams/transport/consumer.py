@@ -23,11 +23,12 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
-from streams.transport.cursor import check_cursor, gap_below, partitions_changed, topic_deleted, topic_recreated
+from streams.transport.cursor import check_cursor, gap_below
 from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
-from streams.transport.metadata import reports_end_offsets, topic_identity
+from streams.transport.metadata import reports_end_offsets
 from streams.transport.port import Batch, BatchHost, LogRange
 from streams.transport.schema import as_message
+from streams.transport.watch import TopicWatch
 
 log = structlog.get_logger("transport")
 T = TypeVar("T")
@@ -48,7 +49,7 @@ class Tuning:
     fetch_max_wait_ms: int = 200
     """... and this is the latency it may cost instead."""
     identity_seconds: float = 5.0
-    """How often the topic's identity is compared with the one at start."""
+    """How often the topic is compared with the one at start while no records come."""
 
 
 @dataclass(slots=True)
@@ -98,6 +99,7 @@ class BatchConsumer(driver.Consumer):
         self._chains: dict[int, _Chain] = {}
         self._runs = itertools.count(1)
         self._committed: dict[int, int] = {}
+        self._has_refused = False
 
     @property
     def _app(self) -> Any:
@@ -204,6 +206,8 @@ class BatchConsumer(driver.Consumer):
         if not records or self.should_stop or not self.flow_active:
             return  # fetched while flow was closed: the next placement starts from the cursor again
         generation = self.app.consumer_generation_id
+        if not await self._is_same_topic():
+            return
         for their_tp, fetched in records.items():
             if not self.flow_active or generation != self.app.consumer_generation_id:
                 return
@@ -225,8 +229,8 @@ class BatchConsumer(driver.Consumer):
                 chain.holes = chain.next
             await self._rewind(partition, chain)
             return None
-        if first > chain.next:
-            await self._accept_hole(partition, chain, first)
+        if first > chain.next and not await self._accept_hole(partition, chain, first):
+            return None
         batch = Batch(partition, chain.run, chain.next, fetched[-1].offset + 1, fetched)
         chain.next = batch.next
         return batch
@@ -238,15 +242,38 @@ class BatchConsumer(driver.Consumer):
             # The chain stays where it is; the next fetch does not fit it and comes here again.
             log.info("rewind_failed", partition=partition, error=str(error))
 
-    async def _accept_hole(self, partition: int, chain: _Chain, first: int) -> None:
+    async def _accept_hole(self, partition: int, chain: _Chain, first: int) -> bool:
         """The broker was asked twice and has nothing between: markers of a transaction, not lost records; lost ones lie
         below the start of the log."""
         start = (await self.log_range(partition)).start
         if start > chain.next:
-            raise self._fatal(gap_below(self._topic, partition, chain.next, start))
+            self._refuse(gap_below(self._topic, partition, chain.next, start))
+            return False
         log.info("offsets_without_records", partition=partition, after=chain.next, until=first)
+        return True
+
+    async def _is_same_topic(self) -> bool:
+        """Asked after a fetch and before its records go on: those of a recreated topic stand at the same offsets, and
+        aiokafka's own metadata carry no topic id. Waits for a broker that does not answer."""
+        watch: TopicWatch = self._app.watch
+        while not self.should_stop:
+            try:
+                await watch.verify()
+            except NeedsHumanError as error:
+                self._refuse(error)
+                return False
+            except BrokerUnavailableError as error:
+                log.debug("topic_unknown", error=str(error))
+                self._host.on_polled()
+                await asyncio.sleep(0.1)
+            else:
+                return True
+        return False
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:
+        if self._has_refused:
+            await asyncio.sleep(IDLE_SECONDS)
+            return {}, set()
         if self.flow_active and not self._get_active_partitions():
             await asyncio.sleep(IDLE_SECONDS)
             return {}, set()
@@ -276,13 +303,16 @@ class BatchConsumer(driver.Consumer):
             except BrokerUnavailableError:
                 problem = None
             if problem:
-                raise self._fatal(problem)
+                self._refuse(problem)
+                return
             await self._rewind(partition, chain)
         await asyncio.sleep(IDLE_SECONDS)
 
-    def _fatal(self, error: Exception) -> Exception:
+    def _refuse(self, error: Exception) -> None:
+        """Hand over nothing more and let the host end the process. Nothing is raised: Faust's stop after a crashed
+        consumer may hang."""
+        self._has_refused = True
         self._host.on_fatal(error)
-        return error
 
     # -- commits: a lag display ---------------------------------------------------------------------------------------
 
@@ -312,29 +342,11 @@ class BatchConsumer(driver.Consumer):
 
     @Service.task
     async def _watch_identity(self) -> None:
-        """Compare the topic with the one at start. aiokafka's own metadata carry no topic id."""
+        """For a topic without records: the others are looked at with every poll."""
         while not self.should_stop:
             await self.sleep(self._app.tuning.identity_seconds)
-            try:
-                await self._check_identity()
-            except NeedsHumanError as error:
-                self._host.on_fatal(error)
+            if not await self._is_same_topic():
                 return
-            except (BrokerUnavailableError, KafkaError, OSError, TimeoutError) as error:
-                log.debug("identity_unknown", error=repr(error))
-
-    async def _check_identity(self) -> None:
-        known = self._app.identity
-        if known is None or self._thread._consumer is None:
-            return
-        now = await self._in_thread(topic_identity(self._thread._ensure_consumer()._client, self._topic))
-        if now is None:
-            raise topic_deleted(self._topic)
-        if now == known:
-            return
-        if (now.cluster_id, now.topic_id) == (known.cluster_id, known.topic_id):
-            raise partitions_changed(self._topic, known.partitions, now.partitions)
-        raise topic_recreated(self._topic, known.topic_id, now.topic_id)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Message offsets are sparse on purpose."""

@@ -79,6 +79,7 @@ class Worker:
         store: PartitionStore,
         *,
         make_processor: Callable[[int], Processor] | None = None,
+        hard_exit: bool = True,
     ) -> None:
         self.settings = settings
         self.metrics = WorkerMetrics()
@@ -92,11 +93,14 @@ class Worker:
             stop=self._on_failure,
         )
         self.health = HealthServer(
-            live=self._is_live, ready=self._is_ready, metrics=self.metrics.render, host=settings.health_host
+            live=self._is_live, ready=self.is_ready, metrics=self.metrics.render, host=settings.health_host
         )
         self._store_up: bool | None = None
         self._over = asyncio.Event()
         self._code: int | None = None
+        self.failure: Exception | None = None
+        """Why it ended by itself."""
+        self._may_exit_hard = hard_exit
         self._hard_exit: threading.Timer | None = None
         self._app: StreamApp | None = None
         self._tasks: list[asyncio.Task[Any]] = []
@@ -109,8 +113,7 @@ class Worker:
                 await self.health.start(self.settings.health_port)
             await self._serve()
         except Exception as error:
-            if self.host.failure is None:
-                self._fail(error)
+            self._fail(error)
         finally:
             await self._leave()
         return EXIT_OK if self._code is None else self._code
@@ -215,14 +218,15 @@ class Worker:
         """Remember the code, say why, make sure that the process ends."""
         if self._code is not None:
             return
-        self._code = exit_code(error)
+        self._code, self.failure = exit_code(error), error
         if self._code == EXIT_BUG:
             log.error("worker_failed", error=repr(error), exc_info=error, exit_code=self._code)
         else:
             log.error("worker_stopped", message=str(error), exit_code=self._code)
-        self._hard_exit = threading.Timer(HARD_EXIT_SECONDS, os._exit, (self._code,))
-        self._hard_exit.daemon = True
-        self._hard_exit.start()
+        if self._may_exit_hard:
+            self._hard_exit = threading.Timer(HARD_EXIT_SECONDS, os._exit, (self._code,))
+            self._hard_exit.daemon = True
+            self._hard_exit.start()
         self._over.set()
 
     async def _leave(self) -> None:
@@ -232,6 +236,7 @@ class Worker:
         if self._app is not None:
             stopping = asyncio.ensure_future(self._app.stop())
             await asyncio.wait({stopping}, timeout=STOP_SECONDS)
+            await asyncio.wait({asyncio.ensure_future(self._app.watch.close())}, timeout=STOP_SECONDS)
         for closing in (self.late.close(), self.health.stop()):
             await asyncio.wait({asyncio.ensure_future(closing)}, timeout=STOP_SECONDS)
         for task in self._tasks:
@@ -265,7 +270,8 @@ class Worker:
     def _is_live(self) -> dict[str, Any]:
         return {"ok": self.host.failure is None}
 
-    def _is_ready(self) -> dict[str, Any]:
+    def is_ready(self) -> dict[str, Any]:
+        """What /readyz says."""
         joined, placed, up = self.host.has_joined, self.host.is_placed(), bool(self._store_up)
         return {
             "ok": joined and placed and up and not self._over.is_set(),

@@ -77,6 +77,7 @@ class WorkerHost:
         self.has_polled = False
         self.failure: Exception | None = None
         self._polls = 0
+        self._assigned: frozenset[int] = frozenset()
         self._closing: set[asyncio.Task[None]] = set()
         self._different: dict[int, tuple[Fence | None, Fence]] = {}
         self._beyond: dict[int, int] = {}
@@ -96,6 +97,7 @@ class WorkerHost:
     def on_joined(self, partitions: frozenset[int]) -> None:
         """See the port."""
         self.has_joined = True
+        self._assigned = partitions
         self._metrics.partitions.set(len(partitions))
         for partition in set(self.lanes) - partitions:
             lane = self.lanes.pop(partition)
@@ -133,7 +135,8 @@ class WorkerHost:
 
     def is_placed(self) -> bool:
         """Whether every own partition flows."""
-        return self.has_joined and all(lane.is_placed for lane in self.lanes.values())
+        lanes = self.lanes
+        return self.has_joined and all(one in lanes and lanes[one].is_placed for one in self._assigned)
 
     async def drain(self, seconds: float) -> None:
         """Finish the chunks at hand, take no further ones; break off what is not done after `seconds`."""

@@ -1,0 +1,140 @@
+"""Workers in the test's own process, over any broker and any store; `Running` waits with deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from schemas.topics import Topics
+from streams.store.port import PartitionStore
+from streams.worker.app import Worker, WorkerSettings
+from tests.support.tally import Tally, TallyProcessor, tallies
+
+
+async def until(condition: Callable[[], Any], *, seconds: float = 20.0, what: str = "condition") -> None:
+    """Wait until `condition()` (which may return an awaitable) is true. Fails at the deadline."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if asyncio.iscoroutine(answer):
+            answer = await answer
+        if answer:
+            return
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        await asyncio.sleep(0.01)
+
+
+class Running:
+    """A worker that counts records and offsets (`tally`)."""
+
+    def __init__(self, worker: Worker, store: PartitionStore, partitions: int) -> None:
+        self.worker = worker
+        self.store = store
+        self.partitions = partitions
+        self.chunks: list[tuple[float, int, int]] = []
+        """(monotonic time, partition, records) of every apply."""
+        self.processors: dict[int, TallyProcessor] = {}
+        self.task: asyncio.Task[int] | None = None
+
+    def new_processor(self, partition: int) -> TallyProcessor:
+        """What the worker calls for a partition."""
+        made = TallyProcessor(
+            self.worker.store, partition, on_chunk=lambda p, n: self.chunks.append((time.monotonic(), p, n))
+        )
+        self.processors[partition] = made
+        return made
+
+    async def counts(self) -> list[Tally]:
+        """What the store holds."""
+        return await tallies(self.store, self.partitions)
+
+    async def counted(self, records: int, *, seconds: float = 20.0) -> list[Tally]:
+        """Wait until that many records are counted, check that none is counted twice, return the tallies."""
+
+        async def reached() -> bool:
+            assert self.task is not None
+            assert not self.task.done(), f"the worker ended with {self.task.result()}: {self.worker.host.failure!r}"
+            return sum(one.count for one in await self.counts()) >= records
+
+        await until(reached, seconds=seconds, what=f"{records} records counted, are {await self.counts()}")
+        found = await self.counts()
+        assert all(one.is_exact for one in found), found
+        assert sum(one.count for one in found) == records
+        return found
+
+    async def ended(self, *, seconds: float = 20.0) -> tuple[int, str]:
+        """(exit code, sentence) of a worker that gives up by itself."""
+        assert self.task is not None
+        code = await asyncio.wait_for(asyncio.shield(self.task), seconds)
+        return code, str(self.worker.host.failure or self.worker.failure or "")
+
+    async def stop(self) -> int:
+        """Ask it to end; exit code."""
+        assert self.task is not None
+        self.worker.settings.stop.set()
+        return await asyncio.wait_for(self.task, 10)
+
+    @property
+    def is_ready(self) -> bool:
+        """What /readyz says."""
+        return bool(self.worker.is_ready()["ok"])
+
+
+@asynccontextmanager
+async def running(
+    kafka: str,
+    topics: Topics,
+    store: PartitionStore,
+    *,
+    partitions: int,
+    data_dir: Path,
+    ready: bool = True,
+    **settings: Any,
+) -> AsyncIterator[Running]:
+    """A tallying worker, ready; stopped at the end whatever happened."""
+    chosen = {"session_seconds": 6.0, "health_port": 0, "identity_seconds": 0.5, **settings}
+    made: list[Running] = []
+    worker = Worker(
+        WorkerSettings(kafka, topics, [], data_dir, **chosen),
+        store,
+        make_processor=lambda partition: made[0].new_processor(partition),
+        hard_exit=False,
+    )
+    one = Running(worker, store, partitions)
+    made.append(one)
+    one.task = asyncio.create_task(worker.run())
+    try:
+        if ready:
+            await until(lambda: one.is_ready or one.task is None or one.task.done(), what="worker ready", seconds=30)
+        yield one
+    finally:
+        worker.settings.stop.set()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(one.task, 10)
+
+
+@asynccontextmanager
+async def producing(kafka: str) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer for test records."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", linger_ms=2)
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def fill(producer: AIOKafkaProducer, topic: str, counts: Sequence[int], size: int = 100) -> None:
+    """Write counts[p] records to partition p and wait for the acknowledgements."""
+    sent = [
+        await producer.send(topic, b"x" * size, partition=partition)
+        for partition, count in enumerate(counts)
+        for _ in range(count)
+    ]
+    await asyncio.gather(*sent)
