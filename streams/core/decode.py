@@ -40,7 +40,7 @@ class Decoder:
             for name in names
         ]
         rename = {attribute: name for name, attribute in self.attribute.items()}
-        self.properties = msgspec.defstruct("Properties", fields, rename=rename, gc=False)
+        self.properties = msgspec.defstruct("Properties", fields, rename=rename, gc=False, frozen=True)
         self.empty = self.properties()
         record = msgspec.defstruct(
             "Record",
