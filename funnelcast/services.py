@@ -11,6 +11,8 @@ from pathlib import Path
 from funnelcast.supervise import Probe, ProcessSpec
 
 PROBE_SECONDS = 3.0
+SESSION_SECONDS = "6"
+"""The shortest that Apache Kafka allows by default: a killed worker is replaced soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Site:
     directory: Path
     watermark_delay_ms: int = 60_000
     keys: Path | None = None
+    contact_key: str | None = None
 
     def environment(self) -> dict[str, str]:
         """Settings of a child: everything is given, so that a caller's own environment cannot leak in."""
@@ -35,6 +38,7 @@ class Site:
             "FUNNELCAST_STATE_DIR": str(self.directory.resolve()),
             "FUNNELCAST_WATERMARK_DELAY": f"{self.watermark_delay_ms}ms",
             "FUNNELCAST_KEYS": str(self.keys.resolve()) if self.keys is not None else "",
+            "FUNNELCAST_CONTACT_KEY": self.contact_key or "",
         }
 
     def collector(self, port: int) -> ProcessSpec:
@@ -44,7 +48,15 @@ class Site:
 
     def worker(self, number: int, health_port: int) -> ProcessSpec:
         """Worker `number` (from 1)."""
-        return self._spec(f"worker-{number}", "worker", "--health-port", str(health_port), port=health_port)
+        return self._spec(
+            f"worker-{number}",
+            "worker",
+            "--health-port",
+            str(health_port),
+            "--session-timeout",
+            SESSION_SECONDS,
+            port=health_port,
+        )
 
     def exporter(self, port: int) -> ProcessSpec:
         """The exporter on a loopback port."""

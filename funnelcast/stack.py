@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import signal
+import tempfile
 import uuid
 from pathlib import Path
 from types import TracebackType
@@ -93,6 +94,10 @@ class EmbeddedStack:
     def check(self) -> None:
         """Raise NeedsHumanError when a server is gone for good."""
         self._supervisor.check()
+
+    def restarts(self) -> dict[str, int]:
+        """Restarts by server."""
+        return self._supervisor.restarts()
 
     async def restart_valkey(self, *, torn_bytes: int = 0, pause_seconds: float = 0.0) -> None:
         """Kill Valkey with -9, cut `torn_bytes` off the end of its log (as a power cut would), start it on the same
@@ -242,6 +247,12 @@ async def _command(port: int, command: bytes) -> bytes:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+
+def fresh_directory(state_dir: Path, purpose: str) -> Path:
+    """A directory of its own for one run, within the state directory."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=state_dir))
 
 
 def torn_tail(chooser: random.Random, most: int = 20_000) -> int:
