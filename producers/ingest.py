@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -26,7 +26,7 @@ from schemas.record import EventRecord, encode_event, encode_tick
 
 DEFAULT_SOURCE: Final = "default"
 _EMPTY: Final = b"{}"
-_CONTACT_HINT: Final = re.compile(rb'"\s*(?:email|phone)\s*"|\\u00', re.IGNORECASE)
+_CONTACT_NAMES: Final = frozenset({"email", "Email", "EMAIL", "phone", "Phone", "PHONE"})
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BRACKETS: Final = re.compile(rb"[\[\]{}]")
 _name_of = lru_cache(maxsize=4096)(normalise_name)
@@ -51,8 +51,7 @@ class Sender:
     scope: Scope = Scope.SERVER
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """An event as it goes on Kafka. `key` is None for an event without a person (ad spend)."""
 
     id: str
@@ -65,16 +64,14 @@ class Accepted:
     is_known: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Ticked:
+class Ticked(msgspec.Struct, frozen=True, gc=False):
     """A time that moves the watermark of every partition."""
 
     tick_ms: int
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True, gc=False):
     """Why an event is not taken. `id` is what could be read of it."""
 
     reason: RejectReason
@@ -106,7 +103,8 @@ class NativeEvent(msgspec.Struct, gc=False):
 
 
 class Draft(msgspec.Struct, gc=False, kw_only=True):
-    """An event of any format before the checks that all formats share."""
+    """An event of any format before the checks that all formats share. `has_contacts`: an e-mail or phone may lie among
+    the properties or in the context."""
 
     id: str | int | None
     name: str | None
@@ -120,6 +118,7 @@ class Draft(msgspec.Struct, gc=False, kw_only=True):
     phone: str | int | None = None
     properties: bytes = _EMPTY
     context: bytes | None = None
+    has_contacts: bool = False
     was_clamped: bool = False
 
 
@@ -167,18 +166,20 @@ class Ingest:
         """
         event_id: str | None = None
         try:
-            self.check_text(raw)
+            parsed = self.check_text(raw)
             event = self._decode(raw)
             event_id = None if event.id is None else str(event.id)[:MAX_ID_CHARS]
             if event.tick is not None:
                 return _tick(event, sender, sequence)
             draft = self._draft(event, sender, received_at_ms)
+            draft.has_contacts = has_contacts(parsed.get("properties"), parsed.get("context"))
             return self.finish(draft, sequence)
         except RefusedError as refusal:
             return Rejected(refusal.reason, refusal.detail, event_id)
 
-    def check_text(self, raw: bytes) -> None:
-        """Size, depth and syntax of one event. A worker must be able to read whatever is accepted."""
+    def check_text(self, raw: bytes) -> Any:
+        """The JSON value of one event within the bounds of size and depth. Parsed whole, although its parts go on as
+        they were sent: a worker must be able to read whatever is accepted. Raises RefusedError."""
         if len(raw) > self.limits.event_bytes:
             raise RefusedError(
                 RejectReason.EVENT_TOO_LARGE, f"{len(raw)} bytes; an event may have {self.limits.event_bytes}"
@@ -186,7 +187,7 @@ class Ingest:
         if raw.count(b"{") + raw.count(b"[") > self.limits.depth and depth_of(raw) > self.limits.depth:
             raise RefusedError(RejectReason.TOO_DEEP, f"nested deeper than {self.limits.depth}")
         try:
-            orjson.loads(raw)
+            return orjson.loads(raw)
         except orjson.JSONDecodeError as error:
             raise RefusedError(RejectReason.MALFORMED_JSON, str(error)) from None
 
@@ -205,20 +206,19 @@ class Ingest:
                     RejectReason.INVALID_TIME,
                     f"occurred_at {event.occurred_at[:64]!r} is no time; write RFC 3339, e.g. 2025-01-01T10:00:00Z",
                 )
-        _check_time("occurred_at_ms", occurred_at_ms)
+        if occurred_at_ms is not None:
+            _check_time("occurred_at_ms", occurred_at_ms)
         source = sender.source
         if sender.scope is Scope.HISTORICAL:
-            _check_time("received_at_ms", event.received_at_ms)
-            received_at_ms = _first(event.received_at_ms, occurred_at_ms, received_at_ms)
+            received_at_ms = _stated_reception(event, occurred_at_ms, received_at_ms)
             if event.source is not None:
                 source = self._source(event.source)
-        occurred_at_ms = _first(occurred_at_ms, received_at_ms)
-        if occurred_at_ms is None or received_at_ms is None:
+        if received_at_ms is None:
             raise RefusedError(RejectReason.INVALID_TIME, "occurred_at_ms is missing")
         return Draft(
             id=event.id,
             name=event.name,
-            occurred_at_ms=occurred_at_ms,
+            occurred_at_ms=received_at_ms if occurred_at_ms is None else occurred_at_ms,
             received_at_ms=received_at_ms,
             source=source,
             anonymous_id=event.anonymous_id,
@@ -243,14 +243,13 @@ class Ingest:
     def finish(self, draft: Draft, sequence: Sequence | None) -> Verdict:
         """The checks that all formats share; raises RefusedError."""
         event_id, name = self._identity(draft)
-        placeholders, ids = _clean_ids(draft)
-        anonymous_id, contact_id, user_id = ids
-        properties, email, phone = self._take_contacts(draft)
-        if contact_id is None and self._contacts is not None:
-            contact_id = (self._contacts.of_email(email) if email else None) or (
-                self._contacts.of_phone(phone) if phone else None
-            )
-        key = person_key(user_id, contact_id, anonymous_id)
+        anonymous_id = _clean("anonymous_id", draft.anonymous_id)
+        contact_id = _clean("contact_id", draft.contact_id)
+        user_id = _clean("user_id", draft.user_id)
+        placeholders = (anonymous_id, contact_id, user_id).count("")
+        if draft.has_contacts or draft.email is not None or draft.phone is not None:
+            contact_id = self._take_contacts(draft) or contact_id
+        key = person_key(user_id or None, contact_id or None, anonymous_id or None)
         if key is None and name not in self._personless:
             raise RefusedError(RejectReason.MISSING_PERSON, _no_person(placeholders))
         is_known = self._known is None or name in self._known
@@ -265,23 +264,16 @@ class Ingest:
             occurred_at_ms=occurred_at_ms,
             received_at_ms=draft.received_at_ms,
             source=draft.source,
-            anonymous_id=anonymous_id,
-            contact_id=contact_id,
-            user_id=user_id,
-            properties=msgspec.Raw(properties),
+            anonymous_id=anonymous_id or None,
+            contact_id=contact_id or None,
+            user_id=user_id or None,
+            properties=msgspec.Raw(draft.properties),
             context=None if draft.context is None else msgspec.Raw(draft.context),
             placeholder_ids=placeholders,
             seq=sequence,
         )
         return Accepted(
-            id=event_id,
-            name=name,
-            key=key,
-            value=encode_event(record),
-            received_at_ms=draft.received_at_ms,
-            was_clamped=was_clamped,
-            placeholder_ids=placeholders,
-            is_known=is_known,
+            event_id, name, key, encode_event(record), draft.received_at_ms, was_clamped, placeholders, is_known
         )
 
     def _identity(self, draft: Draft) -> tuple[str, str]:
@@ -299,25 +291,46 @@ class Ingest:
             raise RefusedError(RejectReason.MISSING_NAME, "name is missing")
         return event_id, name
 
-    def _take_contacts(self, draft: Draft) -> tuple[bytes, str | None, str | None]:
-        """(properties, e-mail, phone): both are taken out of the properties, and their copies in the context."""
+    def _take_contacts(self, draft: Draft) -> str | None:
+        """Take e-mail and phone out of the properties and the context; the contact id made from them, unless the event
+        states its own."""
         email, phone = draft.email, None if draft.phone is None else str(draft.phone)
-        properties = draft.properties
-        if _CONTACT_HINT.search(properties):
-            properties, found_email, found_phone = _without_contacts(properties, keep=self._keep_contacts)
+        if draft.has_contacts:
+            draft.properties, found_email, found_phone = _without_contacts(draft.properties, keep=self._keep_contacts)
             email, phone = email or found_email, phone or found_phone
-        if draft.context is not None and _CONTACT_HINT.search(draft.context):
-            draft.context, email, phone = _context_contacts(draft.context, email, phone, keep=self._keep_contacts)
-        return properties, email, phone
+        if draft.has_contacts and draft.context is not None:
+            draft.context, found_email, found_phone = _context_contacts(draft.context, keep=self._keep_contacts)
+            email, phone = email or found_email, phone or found_phone
+        if draft.contact_id is not None or self._contacts is None:
+            return None
+        return (self._contacts.of_email(email) if email else None) or (
+            self._contacts.of_phone(phone) if phone else None
+        )
 
 
-def _check_time(member: str, milliseconds: int | None) -> None:
-    if milliseconds is not None and not 0 <= milliseconds <= MAX_MS:
+def has_contacts(properties: object, context: object) -> bool:
+    """Whether an e-mail or phone lies among the properties, in the context or in its traits."""
+    if isinstance(properties, dict) and not _CONTACT_NAMES.isdisjoint(properties):
+        return True
+    if not isinstance(context, dict):
+        return False
+    traits = context.get("traits")
+    return not _CONTACT_NAMES.isdisjoint(context) or (
+        isinstance(traits, dict) and not _CONTACT_NAMES.isdisjoint(traits)
+    )
+
+
+def _check_time(member: str, milliseconds: int) -> None:
+    if not 0 <= milliseconds <= MAX_MS:
         raise RefusedError(RejectReason.INVALID_TIME, f"{member} {milliseconds} is no time in milliseconds since 1970")
 
 
-def _first(*times: int | None) -> int | None:
-    return next((one for one in times if one is not None), None)
+def _stated_reception(event: NativeEvent, occurred_at_ms: int | None, received_at_ms: int | None) -> int | None:
+    """When a historical event was received: as it says, else when it occurred."""
+    if event.received_at_ms is not None:
+        _check_time("received_at_ms", event.received_at_ms)
+        return event.received_at_ms
+    return received_at_ms if occurred_at_ms is None else occurred_at_ms
 
 
 def _tick(event: NativeEvent, sender: Sender, sequence: Sequence | None) -> Ticked:
@@ -354,27 +367,14 @@ def depth_of(raw: bytes) -> int:
     return deepest
 
 
-def _clean_ids(draft: Draft) -> tuple[int, tuple[str | None, str | None, str | None]]:
-    """(number of placeholders that were sent, (anonymous, contact, user) id)."""
-    placeholders = 0
-    cleaned: list[str | None] = []
-    for member, sent in (
-        ("anonymous_id", draft.anonymous_id),
-        ("contact_id", draft.contact_id),
-        ("user_id", draft.user_id),
-    ):
-        if sent is None:
-            cleaned.append(None)
-            continue
-        text = sent.strip() if isinstance(sent, str) else str(sent)
-        if len(text) > MAX_ID_CHARS:
-            raise RefusedError(RejectReason.ID_TOO_LONG, f"{member} is longer than {MAX_ID_CHARS} characters")
-        if is_placeholder(text):
-            placeholders += 1
-            cleaned.append(None)
-        else:
-            cleaned.append(text)
-    return placeholders, (cleaned[0], cleaned[1], cleaned[2])
+def _clean(member: str, sent: str | int | None) -> str | None:
+    """The trimmed id; empty where a placeholder was sent, None where nothing was."""
+    if sent is None:
+        return None
+    text = sent.strip() if isinstance(sent, str) else str(sent)
+    if len(text) > MAX_ID_CHARS:
+        raise RefusedError(RejectReason.ID_TOO_LONG, f"{member} is longer than {MAX_ID_CHARS} characters")
+    return "" if is_placeholder(text) else text
 
 
 def _no_person(placeholders: int) -> str:
@@ -390,25 +390,21 @@ _members = msgspec.json.Decoder(_Members)
 def _without_contacts(raw: bytes, *, keep: bool) -> tuple[bytes, str | None, str | None]:
     """(the object without its members `email` and `phone`, their values); everything else stays as it was sent."""
     members = _members.decode(raw)
-    contacts = {member: member.strip().casefold() for member in members}
-    contacts = {member: name for member, name in contacts.items() if name in ("email", "phone")}
+    contacts = _CONTACT_NAMES & members.keys()
     if not contacts:
         return raw, None, None
     found: dict[str, str] = {}
-    for member, name in contacts.items():
+    for member in contacts:
         value = orjson.loads(bytes(members[member]))
         if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
-            found.setdefault(name, str(value))
+            found.setdefault(member.lower(), str(value))
         del members[member]
     return raw if keep else msgspec.json.encode(members), found.get("email"), found.get("phone")
 
 
-def _context_contacts(
-    context: bytes, email: str | None, phone: str | None, *, keep: bool
-) -> tuple[bytes, str | None, str | None]:
+def _context_contacts(context: bytes, *, keep: bool) -> tuple[bytes, str | None, str | None]:
     """The same for `context` and `context.traits`, where Segment's clients repeat what `identify` said."""
-    context, found_email, found_phone = _without_contacts(context, keep=keep)
-    email, phone = email or found_email, phone or found_phone
+    context, email, phone = _without_contacts(context, keep=keep)
     members = _members.decode(context)
     traits = members.get("traits")
     if traits is not None and bytes(traits).strip()[:1] == b"{":

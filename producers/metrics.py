@@ -16,7 +16,7 @@ class CollectorMetrics:
     """`events_total` counts every event once: received = accepted + rejected, always."""
 
     def __init__(self, *, pending: Callable[[], int], is_up: Callable[[], bool]) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
             "funnelcast_collector_requests", "HTTP requests by route and status.", ["route", "code"], registry=registry

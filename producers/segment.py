@@ -21,6 +21,7 @@ from producers.ingest import (
     Sender,
     Verdict,
     as_object,
+    has_contacts,
     shape_refusal,
 )
 from producers.times import correct_skew_ms, parse_time_ms
@@ -86,10 +87,12 @@ class Segment:
         """Verdict over one message. `kind` is the type of its route; a message of a batch says its own."""
         message_id: str | None = None
         try:
-            self._ingest.check_text(raw)
+            parsed = self._ingest.check_text(raw)
             message = _decode(raw)
             message_id = None if message.message_id is None else str(message.message_id)[:MAX_ID_CHARS]
-            return self._ingest.finish(self._draft(message, sender, received_at_ms, kind, batch), None)
+            draft = self._draft(message, sender, received_at_ms, kind, batch)
+            draft.has_contacts = has_contacts(parsed.get("properties"), parsed.get("context"))
+            return self._ingest.finish(draft, None)
         except RefusedError as refusal:
             return Rejected(refusal.reason, refusal.detail, message_id)
 

@@ -7,13 +7,56 @@ import contextlib
 import gc
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from producers.collector import Collector
 from producers.kafka_sink import KafkaSink
 
 _DRAIN_SECONDS = 10
+
+
+class _Corked:
+    """A transport that sends the head of an answer together with its body: one system call instead of two, which is a
+    fifth of the cost of a small request."""
+
+    __slots__ = ("_held", "_inner")
+
+    def __init__(self, inner: asyncio.Transport) -> None:
+        self._inner = inner
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        """Hold back a head; send everything else, what was held first."""
+        if not self._held and data[:9] == b"HTTP/1.1 " and data[-4:] == b"\r\n\r\n" and data[9:12] != b"100":
+            self._held = data
+            return
+        held, self._held = self._held, b""
+        self._inner.write(held + data)
+
+    def uncork(self) -> None:
+        """Send what is held."""
+        if self._held:
+            self.write(b"")
+
+    def close(self) -> None:
+        """Send what is held, then close."""
+        self.uncork()
+        self._inner.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class _Protocol(HttpToolsProtocol):
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(cast(asyncio.Transport, _Corked(transport)))
+
+    def on_response_complete(self) -> None:
+        cast(_Corked, self.transport).uncork()  # the answer to a HEAD has no body
+        super().on_response_complete()
 
 
 class _Server(uvicorn.Server):
@@ -54,7 +97,8 @@ async def serve(
             host=host,
             port=port,
             loop="none",
-            http="httptools",
+            http=_Protocol,
+            proxy_headers=False,
             ws="none",
             lifespan="off",
             access_log=False,
