@@ -76,8 +76,9 @@ async def count_on(
             stack.check()
             services.check()
 
+        key = _key(site)
         url = await _start(services, site, job)
-        marker = await _send(job, refusals, url=url, key=_key(site), check=check, progress=progress)
+        marker = await _send(job, refusals, url=url, key=key, check=check, progress=progress)
         documents = await _documents(stack.redis, site.space, job, marker=marker, check=check)
         await services.stop()  # before the space goes away under them
         return documents

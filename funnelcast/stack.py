@@ -32,11 +32,10 @@ VALKEY_SETTINGS = {
     "appendfsync": "everysec",
     "auto-aof-rewrite-min-size": "1gb",
     "maxmemory-policy": "noeviction",
-    # persons lie in listpack hashes: one longer value would turn its whole bucket into a hashtable (6 KB more)
-    "hash-max-listpack-value": "8192",
-    "hash-max-listpack-entries": "512",
     "daemonize": "no",
 }
+# the wheel's server uses glibc's allocator: with a larger thread cache a large write costs it 40 % less
+VALKEY_ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=20000"}
 
 
 class EmbeddedStack:
@@ -173,7 +172,13 @@ class EmbeddedStack:
             argv = [str(program)]
             for name, value in settings.items():
                 argv += [f"--{name}", value]
-            spec = ProcessSpec(name="valkey", argv=tuple(argv), probe=self._valkey_answers, stop_seconds=10)
+            spec = ProcessSpec(
+                name="valkey",
+                argv=tuple(argv),
+                probe=self._valkey_answers,
+                env=VALKEY_ENVIRONMENT,
+                stop_seconds=10,
+            )
             if await self._came_up(spec, last=attempt == START_TRIES - 1):
                 return
 

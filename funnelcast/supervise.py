@@ -100,7 +100,10 @@ class Child:
         pid = self.pid
         if pid is None:
             return False
-        os.kill(pid, number)
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return False
         return True
 
     def hold(self) -> None:

@@ -52,7 +52,6 @@ async def test_produce_and_ping(embedded_stack: StackAddresses, fresh_space: str
     assert config["appendonly"] == "yes"
     assert config["appendfsync"] == "everysec"
     assert config["maxmemory-policy"] == "noeviction"
-    assert config["hash-max-listpack-value"] == "8192"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
