@@ -5,17 +5,20 @@ Composed by `streams.worker`; holds no counting and no store.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.app.base import BootStrategy
 from faust.transport.drivers import aiokafka as driver
 
 from schemas.topics import Topics
 from streams.transport.consumer import BatchConsumer, Tuning
+from streams.transport.errors import BrokerUnavailableError
 from streams.transport.metadata import TopicIdentity
 from streams.transport.port import Batch, BatchHost
 from streams.transport.schema import BatchSchema
@@ -69,6 +72,7 @@ def build_stream(
     settings: StreamSettings, host: BatchHost, identity: TopicIdentity, deliver: Callable[[Batch], Awaitable[None]]
 ) -> StreamApp:
     """The app with its one agent. `deliver` takes a batch at once; exceptions from it end the process."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     app = StreamApp(
         settings.topics.group,
         broker=";".join(f"kafka://{one.strip()}" for one in settings.kafka.split(",")),
@@ -105,3 +109,12 @@ def build_stream(
 
     app.agent(topic, name="funnel")(funnel)
     return app
+
+
+async def start_stream(app: StreamApp, seconds: float) -> None:
+    """Start the app. Raises BrokerUnavailableError when the broker does not let it within `seconds`."""
+    try:
+        async with asyncio.timeout(seconds):
+            await app.start()
+    except (KafkaError, ConnectionError, TimeoutError) as error:
+        raise BrokerUnavailableError(f"Kafka did not let the consumer start: {error!r}") from error

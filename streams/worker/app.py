@@ -21,7 +21,7 @@ import structlog
 from schemas.funnel import Funnel
 from schemas.topics import Topics
 from streams.store.port import PartitionStore, StoreRefusedError, StoreUnavailableError
-from streams.transport.app import StreamApp, StreamSettings, build_stream
+from streams.transport.app import StreamApp, StreamSettings, build_stream, start_stream
 from streams.transport.consumer import Tuning
 from streams.transport.cursor import topic_missing
 from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
@@ -180,13 +180,7 @@ class Worker:
 
     async def _start_app(self, app: StreamApp, deadline: float) -> None:
         self._spawn(self._watch_app(app))
-        try:
-            async with asyncio.timeout(max(1.0, deadline - time.monotonic())):
-                await app.start()
-        except TimeoutError:
-            raise BrokerUnavailableError("Kafka did not let the consumer start in time") from None
-        except Exception as error:
-            raise BrokerUnavailableError(f"the consumer did not start: {error!r}") from error
+        await start_stream(app, max(1.0, deadline - time.monotonic()))
 
     async def _joined(self, deadline: float) -> None:
         """A member whose request is refused (a session time below the broker's minimum) would wait for ever."""
