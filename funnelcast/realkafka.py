@@ -92,7 +92,7 @@ class RealKafka:
         """
         if self.pid is not None:
             return
-        files = self._files or await asyncio.to_thread(kafka_files)
+        files: KafkaFiles = self._files if self._files is not None else await asyncio.to_thread(kafka_files)
         self._files = files
         self.directory.mkdir(parents=True, exist_ok=True)
         settings = self.directory / "server.properties"
