@@ -127,7 +127,7 @@ def _event(world: World, raw: dict[str, Any], what: tuple[str, tuple[int, ...], 
         values=() if kind == REFUND else _own_values(world, properties),
         amount=amount_of(properties, world.funnel.currency),
         order_id=real_id(properties.get("order_id")),
-        refund_id=real_id(properties.get("refund_id")),
+        refund_id=real_id(properties.get("refund_id")) if kind == REFUND else None,
         reason=reason,
     )
 
@@ -174,8 +174,8 @@ def _apply(world: World, raw: dict[str, Any], person: str, partition: int) -> No
 
 
 def _is_forgotten(funnel: Funnel, history: Person, horizon: int) -> bool:
-    """Nothing at or after the horizon, no journey that reaches it, no order or refund: new when it comes again."""
-    if any(event.occurred >= horizon or event.kind in (ORDER, REFUND) for event in history.events):
+    """Nothing at or after the horizon, no journey that reaches it, no order or refund id: new when it comes again."""
+    if any(event.occurred >= horizon or event.kind == ORDER or event.refund_id for event in history.events):
         return False
     started = [journey.t0 for journey in journeys_of(funnel, steps_of(funnel, history.events, []))]
     return not started or started[-1] + funnel.window < horizon

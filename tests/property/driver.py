@@ -1,0 +1,190 @@
+"""Runs the real core on a case of the oracle: the collector's checks, the core or the worker's processor, the report.
+
+The one place in which the laws touch the product's interfaces.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from producers.ingest import Accepted, Ingest, Scope, Sender, Ticked
+from schemas.funnel import Funnel, parse_funnel
+from schemas.partition import partition_of as kafka_partition_of
+from streams.core.count import Counted, count_records
+from streams.report.document import build_document
+from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
+from streams.store.port import Fence, PartitionMeta, PartitionView, StoreUnavailableError, Writes
+from streams.worker.partition import LogRecord, PartitionProcessor
+from tests.oracle.counting import Document
+from tests.oracle.generate import Case
+
+Record = tuple[bytes | None, bytes, int]
+_SENDER = Sender(scope=Scope.HISTORICAL)
+
+
+@dataclass(frozen=True)
+class Run:
+    """How the core is run."""
+
+    batch_sizes: list[int]
+    dump_and_load: bool
+    slow_only: bool
+    max_persons: int | None = None
+
+
+def random_run(rng: Random, case: Case) -> Run:
+    """Any batches, any mode."""
+    biggest = rng.choice([1, 3, 10, 1000])
+    return Run(
+        batch_sizes=[rng.randint(1, biggest) for _ in range(len(case.log) * case.partitions)],
+        dump_and_load=rng.random() < 0.5,
+        slow_only=rng.random() < 0.2,
+        max_persons=rng.choice([None, None, 1, 2]),
+    )
+
+
+def partition_of(person: str, partitions: int) -> int:
+    """Where the log keeps a person's events."""
+    return kafka_partition_of(person.encode(), partitions)
+
+
+def records_of(case: Case) -> list[Record]:
+    """The log's records as the collector writes them. A refused event is a mistake of the generator."""
+    ingest = Ingest()
+    records: list[Record] = []
+    for line in case.log:
+        verdict = ingest.native(json.dumps(line).encode(), sender=_SENDER, received_at_ms=None)
+        if isinstance(verdict, Accepted):
+            records.append((verdict.key, verdict.value, verdict.received_at_ms))
+        elif isinstance(verdict, Ticked):
+            records.append((None, verdict.value, verdict.tick_ms))
+        else:
+            raise ValueError(f"the collector refuses {line}: {verdict}")
+    return records
+
+
+def funnels_of(definitions: Sequence[dict[str, Any]]) -> list[Funnel]:
+    """Definitions as the product reads them."""
+    return [parse_funnel(json.dumps(one)) for one in definitions]
+
+
+def core_documents(
+    definitions: Sequence[dict[str, Any]], case: Case, run: Run, *, with_rates: bool = False
+) -> list[Document]:
+    """Documents of the pure core alone."""
+    funnels = funnels_of(definitions)
+    counted = count_records(
+        funnels,
+        records_of(case),
+        watermark_delay_ms=case.watermark_delay_ms,
+        partitions=case.partitions,
+        batch_sizes=run.batch_sizes,
+        dump_and_load=run.dump_and_load,
+        slow_only=run.slow_only,
+        max_persons=run.max_persons,
+    )
+    return asyncio.run(_documents(_CountedReader(counted), funnels, with_rates=with_rates))
+
+
+def stored_documents(definitions: Sequence[dict[str, Any]], case: Case, rng: Random) -> list[Document]:
+    """Documents of workers over a store, each of which dies sooner or later, without rates."""
+    return asyncio.run(_stored(definitions, case, rng))
+
+
+async def _documents(reader: Any, funnels: Sequence[Funnel], *, with_rates: bool = False) -> list[Document]:
+    documents = [dict(await build_document(reader, funnel)) for funnel in funnels]
+    for document in documents:
+        if not with_rates:
+            del document["rates"]
+    return documents
+
+
+class _CountedReader:
+    """What `count_records` returned, as a report reads it."""
+
+    def __init__(self, counted: Mapping[str, Counted]) -> None:
+        self._counted = counted
+
+    async def partitions(self) -> list[int]:
+        return sorted({view.partition for one in self._counted.values() for view in one.views})
+
+    async def slots(self) -> dict[str, str]:
+        return dict.fromkeys(self._counted, "")
+
+    async def registers(self, slot: str) -> dict[tuple[int, str], int]:
+        return dict(self._counted[slot].registers)
+
+    async def meta(self, partition: int) -> tuple[int, PartitionMeta] | None:
+        for one in self._counted.values():
+            for view in one.views:
+                if view.partition == partition:
+                    return view.offset, view.meta
+        return None
+
+    async def view(self, partition: int, slot: str, **_: Any) -> PartitionView | None:
+        return next((view for view in self._counted[slot].views if view.partition == partition), None)
+
+    async def gaps(self) -> list[dict[str, str]]:
+        return []
+
+
+class _FailingStore(MemoryPartitionStore):
+    """A store whose connection breaks now and then, before a write or before its answer."""
+
+    def __init__(self, space: MemorySpace, rng: Random) -> None:
+        super().__init__(space)
+        self._rng = rng
+
+    async def apply(self, partition: int, fence: Fence, next_offset: int, writes: Writes) -> bool:
+        chance = self._rng.random()
+        if chance < 0.1:
+            raise StoreUnavailableError("the connection broke before the write")
+        applied = await super().apply(partition, fence, next_offset, writes)
+        if chance < 0.2:
+            raise StoreUnavailableError("the connection broke before the answer")
+        return applied
+
+
+async def _stored(definitions: Sequence[dict[str, Any]], case: Case, rng: Random) -> list[Document]:
+    funnels = funnels_of(definitions)
+    logs: list[list[LogRecord]] = [[] for _ in range(case.partitions)]
+    for key, value, timestamp in records_of(case):
+        for at in range(case.partitions) if key is None else [kafka_partition_of(key, case.partitions)]:
+            logs[at].append(LogRecord(key, value, timestamp, len(logs[at])))
+    space = MemorySpace(clock_ms=lambda: 0)
+    store = _FailingStore(space, rng)
+    for partition, log in enumerate(logs):
+        await _consume(store, partition, log, funnels, case, rng)
+    return await _documents(MemoryCounterReader(space), funnels)
+
+
+async def _consume(
+    store: _FailingStore, partition: int, log: list[LogRecord], funnels: list[Funnel], case: Case, rng: Random
+) -> None:
+    """Workers one after the other, until the log is counted and nothing is due."""
+    while True:
+        worker = PartitionProcessor(
+            store,
+            partition,
+            funnels,
+            watermark_delay_ms=case.watermark_delay_ms,
+            max_persons=rng.choice([1, 2, 1000]),
+            clock_ms=lambda: 0,
+        )
+        await worker.claim()
+        try:
+            await worker.settle()
+            while worker.offset < len(log):
+                end = min(len(log), worker.offset + rng.randint(1, 10))
+                await worker.process(log[worker.offset : end], end)
+                if rng.random() < 0.2:
+                    break
+            else:
+                return
+        except StoreUnavailableError:
+            continue

@@ -1,0 +1,148 @@
+"""The laws of the counting rules, held against the real core on random funnels and logs.
+
+Every law draws how the core is run as well: in which batches, whether every person is written to bytes and read back
+between them, whether each event takes the slow path.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from tests.oracle.counting import Document, count
+from tests.oracle.definition import read_funnel
+from tests.oracle.generate import Case, Log, Wants
+from tests.oracle.rates import rates_of
+from tests.property.balances import check_balances
+from tests.property.cases import agreeing, assert_same, law, order_free, shuffled
+from tests.property.driver import Run, core_documents, partition_of, random_run, stored_documents
+
+
+def _oracle(case: Case) -> Document:
+    return count(
+        case.funnel,
+        case.log,
+        watermark_delay_ms=case.watermark_delay_ms,
+        partitions=case.partitions,
+        partition_of=lambda person: partition_of(person, case.partitions),
+    )
+
+
+def _core(case: Case, run: Run) -> Document:
+    (document,) = core_documents([case.funnel], case, run)
+    return document
+
+
+@law()
+def test_the_core_equals_the_oracle(case: Case, rng: Random) -> None:
+    """However it is run."""
+    assert_same(_oracle(case), _core(case, random_run(rng, case)))
+
+
+@law(share=0.5)
+def test_the_core_equals_the_oracle_with_every_event_on_the_slow_path(case: Case, rng: Random) -> None:
+    """The slow path alone is exact."""
+    assert_same(_oracle(case), _core(case, replace(random_run(rng, case), slow_only=True)))
+
+
+@law(share=0.5)
+def test_the_core_equals_the_oracle_with_dump_and_load_between_all_records(case: Case, rng: Random) -> None:
+    """Nothing lives outside the bytes that are stored."""
+    run = Run(batch_sizes=[1] * len(case.log), dump_and_load=True, slow_only=False)
+    assert_same(_oracle(case), _core(case, run))
+
+
+@law(Wants(max_partitions=4), share=0.3)
+def test_partitions_follow_their_own_watermarks(case: Case, rng: Random) -> None:
+    """The sum of the partitions is the oracle's, each at its own watermark."""
+    assert_same(_oracle(case), _core(case, random_run(rng, case)))
+
+
+@law(share=0.3)
+def test_any_prefix_equals_the_oracle(case: Case, rng: Random) -> None:
+    """Not the end alone: what is shown in the middle is exact too."""
+    case = replace(case, log=case.log[: rng.randint(1, len(case.log))])
+    assert_same(_oracle(case), _core(case, random_run(rng, case)))
+
+
+@law(share=0.3)
+def test_any_batch_split_counts_the_same(case: Case, rng: Random) -> None:
+    """One batch, single records, anything between: one document, to the byte."""
+    whole = Run(batch_sizes=[len(case.log)], dump_and_load=False, slow_only=False)
+    found = {json.dumps(_core(case, run)) for run in (whole, random_run(rng, case), random_run(rng, case))}
+    assert len(found) == 1, found
+
+
+@law(Wants(small_caps=False), share=0.3)
+def test_order_of_the_log_changes_nothing(case: Case, rng: Random) -> None:
+    """Where nothing lies behind the horizon and no cap is reached."""
+    case = order_free(case)
+    one, other = _core(case, random_run(rng, case)), _core(shuffled(rng, case), random_run(rng, case))
+    assert_same(one["counters"], other["counters"])
+
+
+@law(share=0.3)
+def test_copies_change_nothing(case: Case, rng: Random) -> None:
+    """An exact copy, right behind its event or long after it."""
+    case = agreeing(case)
+    log: Log = list(case.log)
+    for _ in range(len(log)):
+        at = rng.randrange(len(log))
+        if "tick" not in log[at]:
+            log.insert(rng.randint(at, len(log)) + 1, log[at])
+    again = replace(case, log=log)
+    assert_same(_core(case, random_run(rng, case))["counters"], _core(again, random_run(rng, again))["counters"])
+
+
+@law(share=0.3)
+def test_sums_and_balances(case: Case, rng: Random) -> None:
+    """Outcomes, transitions, parts and grains add up."""
+    check_balances(case.funnel, _core(case, random_run(rng, case)))
+
+
+@law(share=0.2)
+def test_rates_follow_from_the_counters(case: Case, rng: Random) -> None:
+    """Every rate of every cell that comes with rates, by arithmetic of its own."""
+    (document,) = core_documents([case.funnel], case, random_run(rng, case), with_rates=True)
+    funnel = read_funnel(case.funnel)
+    cells = {("total", "all"): document["counters"].get("total", {}).get("all", {})}
+    cells |= {("day", day): found for day, found in document["counters"].get("day", {}).items()}
+    expected = {(*place, dim): rates_of(funnel, cell) for place, found in cells.items() for dim, cell in found.items()}
+    found = {(one.pop("grain"), one.pop("bucket"), one.pop("dim")): one for one in document["rates"]}
+    assert_same(_rounded_all(expected), _rounded_all(found))
+
+
+def _rounded(tree: Any) -> Any:
+    """Floats to twelve digits: the last bits are nobody's business."""
+    if isinstance(tree, dict):
+        return {key: _rounded(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_rounded(value) for value in tree]
+    return round(tree, 12) if isinstance(tree, float) else tree
+
+
+def _rounded_all(rates: dict[tuple[str, str, str], Any]) -> dict[str, Any]:
+    return {str(key): _rounded(value) for key, value in rates.items()}
+
+
+@law(share=0.2)
+def test_funnels_side_by_side_count_as_alone(case: Case, rng: Random) -> None:
+    """Several funnels over one log do not touch each other."""
+    slower = {**case.funnel, "name": "g", "conversion_window": "1d", "reentry": "completion"}
+    narrow = {**case.funnel, "name": "h", "sources": ["crm"], "stages": case.funnel["stages"][:2]}
+    narrow["stages"] = [
+        {key: value for key, value in one.items() if key != "abandon_after"} for one in narrow["stages"]
+    ]
+    funnels = [case.funnel, slower, narrow]
+    found = core_documents(funnels, case, random_run(rng, case))
+    for funnel, document in zip(funnels, found, strict=True):
+        assert_same(_oracle(replace(case, funnel=funnel)), document)
+
+
+@law(Wants(max_partitions=2), share=0.2)
+def test_any_replay_point(case: Case, rng: Random) -> None:
+    """A worker that dies between or inside applies is followed by one that reads on from the stored cursor."""
+    (document,) = stored_documents([case.funnel], case, rng)
+    assert_same(_oracle(case), document)
