@@ -1,0 +1,225 @@
+"""What transport and lanes promise on any broker: every record once, or a loud end.
+
+A test module of a tier imports everything from here and gives two fixtures: `broker` (host:port) and `session_seconds`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.topics import Topics
+from streams.admin import delete_topics, ensure_topics
+from streams.store.memory import MemoryPartitionStore, MemorySpace
+from streams.store.port import Fence, StoreUnavailableError, Writes
+from streams.transport.metadata import connect, topic_identity
+from tests.support.tally import SLOT
+from tests.support.workers import fill, producing, running, until
+
+PARTITIONS = 3
+
+
+@pytest.fixture
+def topics(fresh_space: str) -> Topics:
+    return Topics(fresh_space)
+
+
+@pytest.fixture
+def start(broker: str, session_seconds: float, topics: Topics, tmp_path: Path) -> Callable[..., Any]:
+    """`running` with this test's broker, topics and directory."""
+
+    def make(store: MemoryPartitionStore, **settings: Any) -> Any:
+        chosen = {"session_seconds": session_seconds, **settings}
+        return running(
+            broker, topics, store, partitions=PARTITIONS, data_dir=tmp_path / "worker", **chosen
+        )
+
+    return make
+
+
+@pytest.fixture
+async def send(broker: str, topics: Topics) -> Any:
+    """Writes records to the partitions of the events topic, which exists."""
+    await ensure_topics(broker, topics, partitions=PARTITIONS)
+    async with producing(broker) as producer:
+
+        async def write(*counts: int) -> None:
+            await fill(producer, topics.events, counts)
+
+        yield write
+
+
+Send = Callable[..., Awaitable[None]]
+Start = Callable[..., Any]
+
+
+async def test_every_record_counts_once_and_a_restart_goes_on_from_the_cursor(
+    send: Send, start: Start
+) -> None:
+    store = MemoryPartitionStore(MemorySpace())
+    await send(500, 300, 0)
+    async with start(store) as worker:
+        await worker.counted(800)
+        await send(20, 0, 5)
+        await worker.counted(825)
+        assert await worker.stop() == 0
+    await send(10, 10, 10)
+    async with start(store) as worker:
+        await worker.counted(855)
+
+
+async def test_a_fenced_worker_claims_again_and_stays_exact(send: Send, start: Start) -> None:
+    store = MemoryPartitionStore(MemorySpace())
+    async with start(store) as worker:
+        await send(100, 100, 100)
+        await worker.counted(300)
+        await store.claim(1, [SLOT])
+        await send(50, 50, 50)
+        await worker.counted(450)
+        assert worker.worker.metrics.fenced._value.get() == 1
+
+
+class _Moody(MemoryPartitionStore):
+    """Away while `away` is set, as seen from the worker."""
+
+    def __init__(self, space: MemorySpace) -> None:
+        super().__init__(space)
+        self.away = False
+
+    async def apply(self, partition: int, fence: Fence, next_offset: int, writes: Writes) -> bool:
+        if self.away:
+            raise StoreUnavailableError("away")
+        return await super().apply(partition, fence, next_offset, writes)
+
+
+async def test_a_store_that_is_away_is_waited_for_and_reported(send: Send, start: Start) -> None:
+    store = _Moody(MemorySpace())
+    async with start(store) as worker:
+        await send(100, 100, 0)
+        await worker.counted(200)
+        store.away = True
+        await send(100, 100, 0)
+        await until(lambda: worker.worker.metrics.store_up._value.get() == 0, what="store_up is 0")
+        assert not worker.is_ready
+        store.away = False
+        await worker.counted(400)
+        assert worker.is_ready
+
+
+async def test_a_quiet_partition_is_repaired_after_the_store_lost_its_tail(send: Send, start: Start) -> None:
+    space = MemorySpace()
+    store = MemoryPartitionStore(space)
+    async with start(store) as worker:
+        await send(100, 100, 100)
+        await worker.counted(300)
+        saved = copy.deepcopy(space.partitions)
+        await send(40, 0, 40)
+        await worker.counted(380)
+        space.partitions.clear()
+        space.partitions.update(saved)
+        await until(lambda: worker.worker.metrics.repairs._value.get() == 2, what="two partitions repaired")
+        await worker.counted(380)
+
+
+async def test_a_slow_partition_does_not_hold_the_others_and_loses_nothing(send: Send, start: Start) -> None:
+    store = MemoryPartitionStore(MemorySpace())
+    async with start(store, fetch_min_bytes=1, fetch_max_wait_ms=20) as worker:
+        worker.processors[0].delay = 0.4
+        for _ in range(12):
+            await send(30, 30, 0)
+        await until(
+            lambda: sum(n for _, p, n in worker.chunks if p == 1) == 360, seconds=3, what="the fast partition is done"
+        )
+        assert sum(n for _, p, n in worker.chunks if p == 0) < 360
+        worker.processors[0].delay = 0.0
+        await worker.counted(720)
+
+
+async def test_a_recreated_topic_ends_the_worker_with_a_sentence(
+    send: Send, start: Start, broker: str, topics: Topics
+) -> None:
+    store = MemoryPartitionStore(MemorySpace())
+    async with start(store) as worker:
+        await send(10, 10, 10)
+        before = await worker.counted(30)
+        await delete_topics(broker, topics)
+        await ensure_topics(broker, topics, partitions=PARTITIONS)
+        await send(50, 50, 50)
+        code, sentence = await worker.ended()
+        assert code == 70
+        assert "--space" in sentence
+        assert await worker.counts() == before
+    async with start(store, ready=False) as worker:
+        code, sentence = await worker.ended()
+        assert code == 70
+        assert "recreated" in sentence or "other topic" in sentence or topics.events in sentence
+        assert await worker.counts() == before
+
+
+async def test_a_cursor_beyond_the_end_of_the_log_ends_the_worker(send: Send, start: Start) -> None:
+    store = MemoryPartitionStore(MemorySpace())
+    await send(10, 10, 10)
+    async with start(store) as worker:
+        await worker.counted(30)
+    await store.accept_gap(1, 500, "test")
+    async with start(store, ready=False) as worker:
+        code, sentence = await worker.ended()
+    assert code == 70
+    assert "beyond the end of the log" in sentence
+
+
+async def test_a_missing_topic_is_a_matter_for_a_human(start: Start) -> None:
+    async with start(MemoryPartitionStore(MemorySpace()), ready=False, start_seconds=2.0) as worker:
+        code, sentence = await worker.ended()
+    assert code == 70
+    assert "funnelcast topics create" in sentence
+
+
+async def test_without_a_broker_the_start_ends_with_try_again(topics: Topics, tmp_path: Path) -> None:
+    store = MemoryPartitionStore(MemorySpace())
+    async with running(
+        "127.0.0.1:9", topics, store, partitions=1, data_dir=tmp_path, ready=False, start_seconds=1.0
+    ) as worker:
+        code, sentence = await worker.ended()
+    assert code == 75
+    assert "127.0.0.1:9" in sentence
+
+
+async def test_topics_are_created_once_and_checked_afterwards(broker: str, topics: Topics) -> None:
+    made = await ensure_topics(broker, topics, partitions=PARTITIONS)
+    assert [one.created for one in made] == [True, True, True]
+    again = await ensure_topics(broker, topics, partitions=PARTITIONS)
+    assert [(one.created, one.problems) for one in again] == [(False, ())] * 3
+    other = await ensure_topics(broker, topics, partitions=PARTITIONS + 1)
+    assert "fixed for the life of a space" in other[0].problems[0]
+    client = await connect(broker, timeout=5)
+    try:
+        identity = await topic_identity(client, topics.events)
+        missing = await topic_identity(client, "no-such-topic")
+    finally:
+        await client.close()
+    assert identity is not None
+    assert identity.partitions == PARTITIONS
+    assert missing is None
+
+
+async def test_the_health_port_answers(send: Send, start: Start) -> None:
+    async with start(MemoryPartitionStore(MemorySpace())) as worker:
+        port = worker.worker.health.port
+        assert await _get(port, "/readyz") == 200
+        assert await _get(port, "/healthz") == 200
+        assert await _get(port, "/metrics") == 200
+        assert await _get(port, "/other") == 404
+
+
+async def _get(port: int, path: str) -> int:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    head = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    return int(head.split()[1])
