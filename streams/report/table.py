@@ -1,0 +1,123 @@
+"""A counters document as a table for people. Renders what the document holds; counts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from schemas.funnel import Funnel
+from schemas.money import minor_digits
+from streams.report.rates import Rate, rates_of
+
+_GRAINS = ("total", "day", "hour", "minute")
+_ABSENT = "–"
+
+
+def render_report(funnel: Funnel, document: Mapping[str, Any]) -> RenderableType:
+    """One table for each dimension value the document holds, summed over its buckets (totals if it has them)."""
+    counters = document["counters"]
+    grain = next((name for name in _GRAINS if name in counters), None)
+    head = _head(funnel, document, grain)
+    if grain is None:
+        return Group(head, Text("Nothing counted here yet.", style="dim"))
+    cells: dict[str, Any] = {}
+    for bucket in counters[grain].values():
+        _add(cells, bucket)
+    return Group(head, *(part for dim in sorted(cells) for part in _render_cell(funnel, dim, cells[dim])))
+
+
+def _head(funnel: Funnel, document: Mapping[str, Any], grain: str | None) -> Text:
+    mark, taken = document["watermark_ms"], document["input"]
+    until = _ABSENT if mark is None else datetime.fromtimestamp(mark / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    buckets = sorted(document["counters"].get(grain, {})) if grain else []
+    span = "" if grain in (None, "total") else f" · {grain}s {buckets[0]} to {buckets[-1]}"
+    return Text(
+        f"{funnel.name} version {funnel.version}{span} · watermark {until} · {taken['accepted']:,} events of "
+        f"{taken['persons']:,} persons, {taken['duplicates']:,} duplicates, {taken['late']:,} late",
+        style="bold",
+    )
+
+
+def _render_cell(funnel: Funnel, dim: str, cell: Mapping[str, Any]) -> Iterable[RenderableType]:
+    rates = rates_of(funnel, cell)
+    table = Table(title=dim or None, title_justify="left", title_style="bold")
+    for heading in ("stage", "events", "entries", "conversion", "95 %", "went on", "abandoned", "lost", "open"):
+        table.add_column(heading, justify="left" if heading == "stage" else "right")
+    if any(stage.nth is not None for stage in funnel.stages):
+        table.add_column("orders", justify="right")
+        table.add_column("revenue", justify="right")
+    names = [stage.name for stage in funnel.stages]
+    for number, name in enumerate(names):
+        step = f"{names[number - 1]} -> {name}"
+        table.add_row(*_row(funnel, name, cell.get(name, {}), rates, rates["period_conversion"].get(step)))
+    yield table
+    yield Text(" · ".join(_summary(funnel, rates)))
+
+
+def _row(funnel: Funnel, name: str, found: Mapping[str, Any], rates: Mapping[str, Any], step: Rate | None) -> list[str]:
+    cohort = rates["cohort_conversion"].get(name)
+    so_far = "" if cohort is None or cohort["maturity"] == 1 else " so far"
+    row = [
+        name,
+        _number(found.get("events", 0)),
+        _number(found.get("entries", 0)),
+        _share(step),
+        _interval(step),
+        _share(cohort) + so_far,
+        _share(rates["abandonment"].get(name)),
+        _number(sum(found.get("lost.cohort", {}).values())),
+        _number(found.get("open", 0)),
+    ]
+    if any(stage.nth is not None for stage in funnel.stages):
+        row += [
+            _number(sum(found.get("orders", {}).values())),
+            ", ".join(_money(minor, currency) for currency, minor in sorted(found.get("revenue", {}).items())),
+        ]
+    return row
+
+
+def _summary(funnel: Funnel, rates: Mapping[str, Any]) -> Iterable[str]:
+    money, currency = rates["money"], funnel.currency
+    yield f"overall {_share(rates['overall'])} {_interval(rates['overall'])}".rstrip()
+    if money["orders"]:
+        yield f"orders {money['orders']:,}"
+        yield f"revenue {_money(money['revenue'], currency)}"
+    for name in ("refunds", "spend", "aov", "rpm", "cpm", "cpc", "cpl", "cpa", "forecast"):
+        if money[name]:
+            yield f"{name.upper() if len(name) == 3 else name} {_money(money[name], currency)}"
+    if money["roas"] is not None:
+        yield f"ROAS {money['roas']:.2f}"
+    yield f"bottleneck {rates['bottleneck'] or _ABSENT}"
+
+
+def _number(amount: int) -> str:
+    return f"{amount:,}" if amount else ""
+
+
+def _share(rate: Rate | None) -> str:
+    return _ABSENT if rate is None else f"{100 * rate['rate']:.{1 if rate['rate'] >= 0.01 else 2}f} %"
+
+
+def _interval(rate: Rate | None) -> str:
+    if rate is None or rate["interval"] is None:
+        return ""
+    low, high = rate["interval"]
+    return f"{100 * low:.2f}–{100 * high:.2f}"
+
+
+def _money(minor: float, currency: str) -> str:
+    digits = minor_digits(currency)
+    return f"{minor / 10**digits:,.{digits}f} {currency}"
+
+
+def _add(target: dict[str, Any], source: Mapping[str, Any]) -> None:
+    for key, value in source.items():
+        if isinstance(value, dict):
+            _add(target.setdefault(key, {}), value)
+        else:
+            target[key] = target.get(key, 0) + value
