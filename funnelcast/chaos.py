@@ -120,11 +120,8 @@ class ChaosPlan:
 class Broker(Protocol):
     """A real broker as chaos sees it. The embedded one has no such faults: its log is in memory."""
 
-    async def kill(self) -> None:
-        """kill -9, start again on the same port and log, return when it answers."""
-
-    async def terminate(self) -> None:
-        """SIGTERM, start again, return when it answers."""
+    async def restart(self, number: signal.Signals) -> None:
+        """Send the signal, wait for the end, start again on the same port and log, return when it answers."""
 
 
 class ChaosRun:
@@ -270,7 +267,7 @@ class ChaosRun:
             return f"away {pause} s" + (f", {torn} bytes of its log torn off" if torn else "")
         if target == "broker":
             assert self._broker is not None  # noqa: S101 - such kinds are drawn with a broker only
-            await (self._broker.kill() if how == "kill" else self._broker.terminate())
+            await self._broker.restart(signal.SIGKILL if how == "kill" else signal.SIGTERM)
             return ""
         return await self._hit(self._pick(target), how)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Annotated
 
 import typer
 
 from funnelcast.settings import load_settings
+from funnelcast.signals import run_until_told
 
 app = typer.Typer(help="Kill real processes at random and prove that the numbers stay exact.")
 SHOWN_DIFFERENCES = 20
@@ -32,7 +32,7 @@ def chaos(
     from funnelcast.chaos import ChaosPlan, run_chaos
 
     plan = ChaosPlan(seconds=seconds, seed=seed, faults=faults, events=events)
-    verdict = asyncio.run(
+    verdict = run_until_told(
         run_chaos(
             plan,
             state_dir=load_settings().state_dir,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from funnelcast.settings import Settings, load_settings
+from funnelcast.signals import run_until_told
 from schemas.funnel import load_funnels
 
 app = typer.Typer(help="Count a file from nothing and print the counters document.")
@@ -43,7 +43,7 @@ def replay(
     Through memory or through the whole stack: the documents are equal byte for byte.
     """
     settings = load_settings(kafka=kafka, redis=redis, watermark_delay=watermark_delay)
-    documents = asyncio.run(_replay(settings, events, funnel, through, watermark, partitions, workers))
+    documents = run_until_told(_replay(settings, events, funnel, through, watermark, partitions, workers))
     if as_json:
         from streams.report.document import canonical_json
 

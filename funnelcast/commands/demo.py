@@ -1,0 +1,38 @@
+"""`funnelcast demo`: the main job on this machine. Composes the plan and the view; the work is in funnelcast.demo."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from funnelcast.settings import load_settings
+
+app = typer.Typer(help="Run everything on this machine: real history, then a live simulated shop.")
+
+
+@app.command(epilog="Example:  DEMO_SECONDS=20 funnelcast demo   (without it: until Ctrl-C)")
+def demo(
+    seconds: Annotated[
+        float | None, typer.Option(min=0, envvar="DEMO_SECONDS", help="Seconds of live shop; default: until Ctrl-C.")
+    ] = None,
+    rate: Annotated[float, typer.Option(min=1, max=5_000, help="Events a second of the live shop.")] = 300,
+    kafka: Annotated[str | None, typer.Option(help="Use this broker; default: an embedded one.")] = None,
+    redis: Annotated[str | None, typer.Option(help="Use this Redis or Valkey; default: an embedded one.")] = None,
+) -> None:
+    """Count a real purchase history through the whole system, then run a live shop until Ctrl-C."""
+    asyncio.run(_demo(seconds, rate, kafka, redis))
+
+
+async def _demo(seconds: float | None, rate: float, kafka: str | None, redis: str | None) -> None:
+    from rich.console import Console
+
+    from funnelcast.demo import DemoPlan, run_demo
+    from funnelcast.demo_view import View
+    from funnelcast.signals import stop_event
+
+    plan = DemoPlan(
+        state_dir=load_settings().state_dir, seconds=seconds, events_per_second=rate, kafka=kafka, redis=redis
+    )
+    await run_demo(plan, View(Console(highlight=False)), stop_event())
