@@ -9,6 +9,7 @@ _CODES = {
     "FunnelError": 2,
     "SettingsError": 2,
     "InputFileError": 2,
+    "CollectorRefusedError": 2,
     "StoreRefusedError": 70,
     "LogGapError": 70,
     "NeedsHumanError": 70,

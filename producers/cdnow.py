@@ -28,20 +28,25 @@ def cdnow_events(path: Path | None = None) -> Iterator[dict[str, Any]]:
     Ids and order ids are made of customer, day and the number of the purchase on that day: the same in every run.
     """
     lines = [line.split() for line in _text(path).splitlines() if line[:12].strip()[:1].isdigit()]  # not the heading
-    lines.sort(key=lambda fields: (fields[1], fields[0]))  # stable: purchases of one day keep the file's order
     seen: Counter[tuple[str, str]] = Counter()
+    events = []
     for customer, day, cds, value in lines:
-        number = seen[customer, day]
         seen[customer, day] += 1
-        order_id = f"{customer}-{day}-{number + 1}"
-        yield {
-            "id": f"cdnow-{order_id}",
-            "name": "payment",
-            "occurred_at_ms": _noon_ms(day) + number,
-            "user_id": customer,
-            "source": SOURCE,
-            "properties": {"order_id": order_id, "value": value, "currency": CURRENCY, "cds": int(cds)},
-        }
+        events.append(_event(customer, day, seen[customer, day], cds=int(cds), value=value))
+    events.sort(key=lambda event: (event["occurred_at_ms"], event["user_id"]))
+    yield from events
+
+
+def _event(customer: str, day: str, number: int, *, cds: int, value: str) -> dict[str, Any]:
+    order_id = f"{customer}-{day}-{number}"
+    return {
+        "id": f"cdnow-{order_id}",
+        "name": "payment",
+        "occurred_at_ms": _noon_ms(day) + number - 1,
+        "user_id": customer,
+        "source": SOURCE,
+        "properties": {"order_id": order_id, "value": value, "currency": CURRENCY, "cds": cds},
+    }
 
 
 @lru_cache(maxsize=1024)

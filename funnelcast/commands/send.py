@@ -1,0 +1,115 @@
+"""`funnelcast send`: a file through the collector, with a progress bar. Composes; `producers.importer` does it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from funnelcast.settings import load_settings
+
+if TYPE_CHECKING:
+    from producers.importer import Importer, Progress
+    from producers.lines import Refused
+
+app = typer.Typer(add_completion=False)
+_SHOWN = 20
+EXIT_INTERRUPTED = 130
+
+
+@app.command(
+    epilog="Examples:  funnelcast send e.jsonl --url http://127.0.0.1:8080 --key fcs_...  ·  "
+    "funnelcast send orders.csv --historical --set name=payment,currency=EUR "
+    "--map id=order_no,user_id=customer,occurred_at=date,value=amount  ·  zcat e.jsonl.gz | funnelcast send -"
+)
+def send(
+    file: Annotated[str, typer.Argument(help="JSONL of native events, or CSV; gzip is fine; - is stdin.")],
+    url: Annotated[str, typer.Option(help="The collector.")] = "http://127.0.0.1:8080",
+    key: Annotated[
+        str | None, typer.Option(envvar="FUNNELCAST_KEY", help="Write key; history needs the scope historical.")
+    ] = None,
+    historical: Annotated[
+        bool, typer.Option("--historical", help="Sort by time; events are received when they occurred.")
+    ] = False,
+    columns: Annotated[
+        list[str] | None, typer.Option("--map", help="CSV: member=column,...; what is no member becomes a property.")
+    ] = None,
+    constants: Annotated[
+        list[str] | None, typer.Option("--set", help="CSV: member=value,... for every line, e.g. name=payment.")
+    ] = None,
+    patience: Annotated[float, typer.Option(help="Seconds to try one batch again before exit 75.")] = 600.0,
+    again: Annotated[bool, typer.Option("--again", help="Send from the start although it was sent before.")] = False,
+    state_dir: Annotated[Path | None, typer.Option(help="Directory of the progress of imports.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Send a file of events. Interrupted, the same command goes on where it stopped; nothing is counted twice."""
+    import httpx
+
+    from producers.importer import Importer, Target
+    from producers.lines import Mapping, open_events
+
+    settings = load_settings(state_dir=state_dir)
+    target = Target(url, key, patience)
+    refusals = _Refusals(file)
+    mapping = Mapping.parse(columns or [], constants or [])
+    events = open_events(file, mapping=mapping, is_historical=historical, refused=refusals.add)
+    with httpx.Client() as client:
+        importer = Importer(events, target, settings.state_dir, client, on_refused=refusals.add)
+        if again:
+            importer.start_over()
+        progress = _run(importer)
+    refusals.sum_up()
+    if as_json:
+        document = {"accepted": progress.accepted, "rejected": progress.rejected + refusals.local(progress)}
+        typer.echo(json.dumps(document | {"session": progress.session}))
+    else:
+        typer.echo(f"{file}: {progress.accepted} events accepted, {progress.rejected} rejected", err=True)
+
+
+class _Refusals:
+    """Shows the first refused lines, counts all."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.count = 0
+
+    def add(self, refused: Refused) -> None:
+        self.count += 1
+        if self.count <= _SHOWN:
+            typer.echo(f"{self._name}:{refused.line}: {refused.reason}: {refused.detail}", err=True)
+
+    def local(self, progress: Progress) -> int:
+        """Lines that were refused before they were sent."""
+        return max(0, self.count - progress.rejected)
+
+    def sum_up(self) -> None:
+        if self.count > _SHOWN:
+            typer.echo(f"{self._name}: {self.count} lines not taken; the first {_SHOWN} are shown", err=True)
+
+
+def _run(importer: Importer) -> Progress:
+    """Run under a progress bar on stderr; Ctrl-C leaves the progress saved."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("sending", total=_count(importer) if console.is_terminal else None)
+        importer.on_progress = lambda progress: bar.update(task, completed=progress.sent, description="sending")
+        importer.on_wait = lambda why: bar.update(task, description=f"waiting: {why[:60]}")
+        bar.update(task, completed=importer.progress.sent)
+        try:
+            return importer.run()
+        except KeyboardInterrupt:
+            done = importer.progress.sent
+    typer.echo(f"stopped after {done} events; the same command goes on from there", err=True)
+    sys.exit(EXIT_INTERRUPTED)
+
+
+def _count(importer: Importer) -> int:
+    importer.file.file.seek(0)
+    return sum(chunk.count(b"\n") for chunk in iter(lambda: importer.file.file.read(1 << 20), b""))
