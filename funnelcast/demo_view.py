@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 from funnelcast.tables import conversion, money, number, stage_table, total_rates, totals
@@ -78,7 +79,7 @@ class View:
 
     def history(self, history: History) -> None:
         """The report of the purchase history: the stages, and the figures that can be checked by hand."""
-        self._console.print(stage_table(history.funnel, history.document, title="CDNOW purchase history"))
+        self._console.print(self._table(history.funnel, history.document, title="CDNOW purchase history"))
         for line in history_lines(history):
             self.say(line)
 
@@ -108,7 +109,7 @@ class View:
     def show(self, funnel: Funnel, document: Document, pulse: Pulse) -> None:
         """The newest state."""
         if self._live is not None:
-            self._live.update(Group(stage_table(funnel, document), Text(pulse.text()), Text("Ctrl-C ends", "dim")))
+            self._live.update(Group(self._table(funnel, document), Text(pulse.text()), Text("Ctrl-C ends", "dim")))
         elif time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + LINE_SECONDS
             self.say(f"{pulse.text()}  {entries_line(funnel, document)}")
@@ -118,12 +119,15 @@ class View:
         self.say("")
         if history is not None:
             self.history(history)
-        self._console.print(stage_table(funnel, document, title="live shop"))
+        self._console.print(self._table(funnel, document, title="live shop"))
         counted = document["input"]
         self.say(
             f"live shop: {counted['accepted']:,} events counted once, {counted['duplicates']:,} duplicates recognised, "
             f"{counted['late']:,} late, {counted['persons']:,} visitors"
         )
+
+    def _table(self, funnel: Funnel, document: Document, *, title: str | None = None) -> Table:
+        return stage_table(funnel, document, title=title, width=self._console.width)
 
 
 def history_lines(history: History) -> list[str]:

@@ -26,8 +26,11 @@ from streams.worker.partition import LogRecord, PartitionProcessor
 CHUNK_RECORDS = 5_000
 SHOWN_REFUSALS = 20
 HISTORICAL = Sender(scope=Scope.HISTORICAL)
-UNFIT_FOR_A_BATCH = frozenset({RejectReason.MALFORMED_JSON, RejectReason.TOO_DEEP, RejectReason.EVENT_TOO_LARGE})
-"""A line refused for one of these would spoil the request it travels in: it is refused before it is sent."""
+NOT_FOR_SENDING = frozenset(
+    {RejectReason.MALFORMED_JSON, RejectReason.TOO_DEEP, RejectReason.EVENT_TOO_LARGE, RejectReason.INVALID_TIME}
+)
+"""A line refused for one of these is refused before it is sent: it would spoil the request it travels in, or, without a
+time of its own, be given the collector's clock and count differently every time."""
 
 
 class InputFileError(ValueError):

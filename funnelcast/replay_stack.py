@@ -21,7 +21,7 @@ import httpx
 import orjson
 
 from funnelcast.ports import free_port
-from funnelcast.replay import HISTORICAL, UNFIT_FOR_A_BATCH, Refusals, ReplayJob, read_lines
+from funnelcast.replay import HISTORICAL, NOT_FOR_SENDING, Refusals, ReplayJob, read_lines
 from funnelcast.sender import BATCH_LINES, OrderedSender, Refused
 from funnelcast.services import Site
 from funnelcast.stack import EmbeddedStack, fresh_directory
@@ -143,7 +143,7 @@ async def _send(
             if number % BATCH_LINES == 0:
                 progress(sent, total)
             verdict = ingest.native(line, sender=HISTORICAL, received_at_ms=None)
-            if isinstance(verdict, Rejected) and verdict.reason in UNFIT_FOR_A_BATCH:
+            if isinstance(verdict, Rejected) and verdict.reason in NOT_FOR_SENDING:
                 refusals.add(number, verdict.reason, verdict.detail)
             else:
                 await sender.add(line, number)

@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from schemas.funnel import Funnel
 from schemas.money import minor_digits
 
 Document = Mapping[str, Any]
-SEEN_SO_FAR = "so far"
+SO_FAR, BOTTLENECK = "*", "◀"
+LEGEND = f"{SO_FAR} so far: some entries are still open   {BOTTLENECK} highest abandonment"
+WIDE = 100
+_COLUMNS = ("stage", "events", "entries", "open", "went on (95 %)", "abandoned", "lost", "orders", "revenue")
+_FOR_WIDE = frozenset({"events", "open", "lost", "orders"})
 
 
 def totals(document: Document) -> Mapping[str, Mapping[str, Any]]:
@@ -30,28 +35,39 @@ def total_rates(document: Document) -> Mapping[str, Any]:
     return {}
 
 
-def stage_table(funnel: Funnel, document: Document, *, title: str | None = None) -> Table:
-    """One row a stage."""
+def stage_table(funnel: Funnel, document: Document, *, title: str | None = None, width: int = WIDE) -> Table:
+    """One row a stage; fewer columns where the terminal is narrow."""
     counted, rates = totals(document), total_rates(document)
-    table = Table(title=title, title_justify="left", expand=False)
-    table.add_column("stage")
-    for heading in ("events", "entries", "open", "went on (95 %)", "abandoned", "lost", "orders", "revenue"):
-        table.add_column(heading, justify="right")
+    table = Table(
+        title=title,
+        caption=LEGEND,
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
+    )
+    columns = [heading for heading in _COLUMNS if width >= WIDE or heading not in _FOR_WIDE]
+    for heading in columns:
+        table.add_column(heading, justify="left" if heading == "stage" else "right", no_wrap=True)
     for stage in funnel.stages:
-        families = counted.get(stage.name, {})
-        is_bottleneck = rates.get("bottleneck") == stage.name
-        table.add_row(
-            stage.name + (" ◀" if is_bottleneck else ""),
-            number(families.get("events", 0)),
-            number(families.get("entries", 0)),
-            number(families.get("open", 0)),
-            conversion(rates.get("cohort_conversion", {}).get(stage.name)),
-            percent(rates.get("abandonment", {}).get(stage.name)),
-            number(sum(families.get("lost.cohort", {}).values())),
-            number(sum(families.get("orders", {}).values())),
-            ", ".join(money(amount, currency) for currency, amount in families.get("revenue", {}).items()),
-        )
+        row = _row(stage.name, counted.get(stage.name, {}), rates)
+        table.add_row(*(row[heading] for heading in columns))
     return table
+
+
+def _row(stage: str, families: Mapping[str, Any], rates: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "stage": stage + (f" {BOTTLENECK}" if rates.get("bottleneck") == stage else ""),
+        "events": number(families.get("events", 0)),
+        "entries": number(families.get("entries", 0)),
+        "open": number(families.get("open", 0)),
+        "went on (95 %)": conversion(rates.get("cohort_conversion", {}).get(stage)),
+        "abandoned": percent(rates.get("abandonment", {}).get(stage)),
+        "lost": number(sum(families.get("lost.cohort", {}).values())),
+        "orders": number(sum(families.get("orders", {}).values())),
+        "revenue": ", ".join(money(amount, currency) for currency, amount in families.get("revenue", {}).items()),
+    }
 
 
 def number(amount: int) -> str:
@@ -71,8 +87,8 @@ def conversion(rate: Mapping[str, Any] | None) -> str:
     text = f"{rate['rate']:.1%}"
     if rate.get("interval") is not None:
         low, high = rate["interval"]
-        text += f" [{low:.1%}-{high:.1%}]"
-    return text if rate.get("maturity", 1) == 1 else f"{text} {SEEN_SO_FAR}"
+        text += f" {100 * low:.1f}-{100 * high:.1f}"
+    return text if rate.get("maturity", 1) == 1 else text + SO_FAR
 
 
 def money(minor: int, currency: str) -> str:

@@ -11,6 +11,8 @@ from funnelcast.settings import load_settings
 
 app = typer.Typer(help="Run everything on this machine: real history, then a live simulated shop.")
 
+LOG_WIDTH = 140
+
 
 @app.command(epilog="Example:  DEMO_SECONDS=20 funnelcast demo   (without it: until Ctrl-C)")
 def demo(
@@ -35,4 +37,7 @@ async def _demo(seconds: float | None, rate: float, kafka: str | None, redis: st
     plan = DemoPlan(
         state_dir=load_settings().state_dir, seconds=seconds, events_per_second=rate, kafka=kafka, redis=redis
     )
-    await run_demo(plan, View(Console(highlight=False)), stop_event())
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = LOG_WIDTH  # nobody knows: lines must not be folded in a log
+    await run_demo(plan, View(console), stop_event())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +13,7 @@ import typer
 
 from funnelcast.settings import Settings, load_settings
 from funnelcast.signals import run_until_told
-from schemas.funnel import load_funnels
+from schemas.funnel import Funnel, load_funnels
 
 app = typer.Typer(help="Count a file from nothing and print the counters document.")
 
@@ -43,14 +45,14 @@ def replay(
     Through memory or through the whole stack: the documents are equal byte for byte.
     """
     settings = load_settings(kafka=kafka, redis=redis, watermark_delay=watermark_delay)
-    documents = run_until_told(_replay(settings, events, funnel, through, watermark, partitions, workers))
+    funnels, documents = run_until_told(_replay(settings, events, funnel, through, watermark, partitions, workers))
     if as_json:
         from streams.report.document import canonical_json
 
         sys.stdout.buffer.write(canonical_json(documents[0] if len(documents) == 1 else documents) + b"\n")
         sys.stdout.flush()
         return
-    _show(documents)
+    _show(funnels, documents)
 
 
 async def _replay(
@@ -61,7 +63,7 @@ async def _replay(
     watermark: int | None,
     partitions: int,
     workers: int,
-) -> list[dict[str, Any]]:
+) -> tuple[tuple[Funnel, ...], list[dict[str, Any]]]:
     from funnelcast.replay import Refusals, ReplayJob, replay_through_memory
 
     names = references or settings.funnel_references
@@ -85,8 +87,23 @@ async def _replay(
             job, refusals, state_dir=settings.state_dir, kafka=settings.kafka, redis=settings.redis
         )
     refusals.sum_up()
-    return documents
+    return job.funnels, documents
 
 
-def _show(documents: list[dict[str, Any]]) -> None:
-    raise NotImplementedError
+def _show(funnels: Sequence[Funnel], documents: Sequence[dict[str, Any]]) -> None:
+    from rich.console import Console
+
+    from funnelcast.tables import stage_table
+
+    console = Console(highlight=False)
+    for funnel, document in zip(funnels, documents, strict=True):
+        title = f"{funnel.name} version {funnel.version}"
+        console.print(stage_table(funnel, document, title=title, width=console.width))
+        counted = ", ".join(f"{name} {amount:,}" for name, amount in document["input"].items())
+        console.print(f"{counted}; watermark {_when(document['watermark_ms'])}", soft_wrap=True)
+
+
+def _when(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return "none"
+    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC).isoformat(timespec="seconds")
