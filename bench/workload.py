@@ -1,7 +1,7 @@
 """The benchmark's stream: records as the collector writes them, deterministic by seed. Generates; measures nothing.
 
-1 M events in four hours, names 70/20/6/2/2 %, 5 % duplicates, 10 % displaced by up to 1,000 positions, both dimensions on every
-event, a value on offers and payments: about 265 bytes of JSON each.
+1 M events in four hours, names 70/20/6/2/2 %, 5 % duplicates, 10 % displaced by up to 1,000 positions, both dimensions on
+every event, a value on offers and payments: about 265 bytes of JSON each.
 """
 
 from __future__ import annotations
@@ -36,8 +36,16 @@ def records(events: int, people: int, seed: int = 7) -> Iterator[tuple[bytes, by
 
 
 def _record(i: int, name: str, people: int, occurred_ms: int, received_ms: int) -> tuple[bytes, bytes, int]:
-    mixed = (i * 2_654_435_761) & 0xFFFFFFFF
-    person = mixed % people
+    return event_record(i, name, _mixed(i) % people, occurred_ms, received_ms)
+
+
+def _mixed(i: int) -> int:
+    return (i * 2_654_435_761) & 0xFFFFFFFF
+
+
+def event_record(i: int, name: str, person: int, occurred_ms: int, received_ms: int) -> tuple[bytes, bytes, int]:
+    """Event number `i`, of a person."""
+    mixed = _mixed(i)
     value = ""
     if name == "payment":
         value = f',"order_id":"order-{i:010d}","value":"{mixed % 20000 / 100:.2f}","currency":"USD"'

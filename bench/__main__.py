@@ -1,0 +1,96 @@
+"""`python -m bench`: one table on a real Apache Kafka and Valkey; `--quick` for a small run, `--only NAME` for a part.
+
+Figures are medians over the repetitions, every part of which runs in the same repetition, so that a slow minute of the
+machine meets all of them; CPU time is compared rather than wall time wherever both tell the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from bench import idle, memory, throughput
+from bench.log import FilledLog, fill
+from bench.table import Figures, machine
+from funnelcast.realkafka import RealKafka
+
+PARTS = ("throughput", "memory", "idle")
+PEOPLE = (10_000, 200_000, 2_000_000)
+BROKER_JVM = ("-Xmx768m", "-XX:+UseSerialGC")
+"""The default compilers: the broker runs for minutes here."""
+
+
+class Bench:
+    """One run of the benchmark; parts by name."""
+
+    def __init__(self, kafka: str, options: argparse.Namespace) -> None:
+        self.kafka, self.options = kafka, options
+        self.figures = Figures()
+        self._logs: list[FilledLog] = []
+
+    def parts(self) -> dict[str, Callable[[int], Awaitable[None]]]:
+        """What can be measured, each called with the repetition's number."""
+        return {"throughput": self.throughput, "memory": self.memory, "idle": self.idle}
+
+    async def run(self) -> None:
+        """Measure the chosen parts."""
+        for number in range(1, self.options.repeat + 1):
+            for name, part in self.parts().items():
+                if self.options.only in (None, name):
+                    say(f"{name}, {number} of {self.options.repeat}")
+                    await part(number)
+
+    async def throughput(self, number: int) -> None:
+        """See `bench.throughput`."""
+        if not self._logs:
+            for people in PEOPLE:
+                say(f"writing {self.options.events:,} events of {people:,} people")
+                self._logs.append(await fill(self.kafka, f"people{people}", events=self.options.events, people=people))
+        await throughput.measure(self.kafka, self._logs, self.figures)
+
+    async def memory(self, number: int) -> None:
+        """See `bench.memory`."""
+        await memory.measure(self.kafka, self.options.events // 5, self.figures)
+
+    async def idle(self, number: int) -> None:
+        """See `bench.idle`."""
+        await idle.measure(self.kafka, f"idle{number}", 5.0 if self.options.quick else 20.0, self.figures)
+
+
+def say(text: str) -> None:
+    """Progress, beside the table."""
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+async def run(options: argparse.Namespace) -> None:
+    """Start a broker, measure, print, save."""
+    async with RealKafka(jvm=BROKER_JVM) as kafka:
+        bench = Bench(kafka.bootstrap, options)
+        await bench.run()
+    facts = machine()
+    print(
+        f"{facts['cores']} cores ({facts['processor']}), Python {facts['python']}; "
+        f"{options.events:,} events, preset sales, 8 partitions, zstd; {options.repeat} repetitions"
+    )
+    print(bench.figures.text())
+    bench.figures.save({"events": options.events, "repeat": options.repeat, "only": options.only})
+
+
+def parse(arguments: list[str] | None = None) -> Any:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="100,000 events, once")
+    parser.add_argument("--events", type=int, default=None, help="events of each log (default 1,000,000)")
+    parser.add_argument("--repeat", type=int, default=None, help="repetitions (default 3)")
+    parser.add_argument("--only", choices=PARTS, default=None, help="one part")
+    options = parser.parse_args(arguments)
+    options.events = options.events or (100_000 if options.quick else 1_000_000)
+    options.repeat = options.repeat or (1 if options.quick else 3)
+    return options
+
+
+if __name__ == "__main__":
+    asyncio.run(run(parse()))

@@ -1,0 +1,64 @@
+"""Bytes of Redis per tracked person with four kept events, and per counter cell: what the server frees when they go."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import cast
+
+from bench.children import used_memory, valkey
+from bench.log import PARTITIONS
+from bench.table import Figures
+from bench.workload import DELAY_MS, SPAN_MS, START_MS, event_record
+from schemas.funnel import load_funnels
+from schemas.partition import partition_of
+from streams.store.connection import Client
+from streams.store.redis import RedisPartitionStore
+from streams.worker.partition import LogRecord, PartitionProcessor
+
+JOURNEY = ("impression", "click", "impression", "lead")
+CHUNK = 4000
+PERSON = "Redis per person with four kept events"
+
+
+def stream(people: int) -> Iterator[tuple[bytes, bytes, int]]:
+    """Every person's first event, then everyone's second, ...: no locality, as in a long-running log."""
+    events = people * len(JOURNEY)
+    for i in range(events):
+        occurred_ms = START_MS + i * SPAN_MS // events
+        yield event_record(i, JOURNEY[i // people], i % people, occurred_ms, occurred_ms + DELAY_MS)
+
+
+async def measure(kafka: str, people: int, figures: Figures) -> None:
+    """One repetition."""
+    async with valkey(kafka) as (_, client):
+        store = RedisPartitionStore(client, "bench")
+        funnels = load_funnels(["sales"])
+        lanes = [PartitionProcessor(store, number, funnels) for number in range(PARTITIONS)]
+        queues: list[list[LogRecord]] = [[] for _ in lanes]
+        for lane in lanes:
+            await lane.claim()
+        for key, value, received_ms in stream(people):
+            number = partition_of(key, PARTITIONS)
+            queue, lane = queues[number], lanes[number]
+            queue.append(LogRecord(key, value, received_ms, lane.offset + len(queue)))
+            if len(queue) == CHUNK:
+                await lane.process(queue, lane.offset + len(queue))
+                queue.clear()
+        for queue, lane in zip(queues, lanes, strict=True):
+            await lane.process(queue, lane.offset + len(queue))
+        for kind, name, target in (("c", "Redis per counter cell", None), ("j", PERSON, 200)):
+            freed, fields = await _freed(client, kind)
+            figures.add(name, freed / fields, "bytes", target=target)
+
+
+async def _freed(client: Client, kind: str) -> tuple[int, int]:
+    """Bytes that deleting all hashes of a kind frees, and the fields they held."""
+    pattern = f"fc:{{bench/*:{kind}:*"
+    keys = [key async for key in cast(AsyncIterator[bytes], client.scan_iter(match=pattern, count=1000))]
+    fields = 0
+    for key in keys:
+        fields += await client.hlen(key)
+    before = await used_memory(client)
+    for start in range(0, len(keys), 500):
+        await client.delete(*keys[start : start + 500])
+    return before - await used_memory(client), fields
