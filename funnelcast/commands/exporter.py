@@ -1,0 +1,69 @@
+"""`funnelcast exporter`: the counters as Prometheus metrics. Composes settings, store and exporter; reads only."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated
+
+import typer
+
+from funnelcast.settings import Settings, load_settings
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    epilog="Example:  funnelcast exporter --redis redis://127.0.0.1:6379 --funnels sales --port 9102, "
+    "then  curl 127.0.0.1:9102/metrics"
+)
+def exporter(
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 9102,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    redis: Annotated[str | None, typer.Option(help="URL of Redis or Valkey.")] = None,
+    space: Annotated[str | None, typer.Option(help="Prefix of topics and Redis keys.")] = None,
+    funnels: Annotated[str | None, typer.Option(help="Preset names or files, separated by commas.")] = None,
+    max_values: Annotated[
+        int, typer.Option(min=0, help="Values of a dimension with series of their own; the rest is `other`.")
+    ] = 50,
+    time_box: Annotated[float, typer.Option(min=0.1, help="Seconds a scrape waits for Redis.")] = 2.0,
+) -> None:
+    """Serve /metrics for Prometheus, /healthz and /readyz. Run one per space: two would count everything twice."""
+    settings = load_settings(redis=redis, space=space, funnels=funnels)
+    options = {"host": host, "port": port, "max_values": max_values, "time_box": time_box}
+    asyncio.run(_run(settings, **options))  # type: ignore[arg-type]
+
+
+async def _run(settings: Settings, *, host: str, port: int, max_values: int, time_box: float) -> None:
+    import structlog
+
+    from funnelcast import __version__
+    from funnelcast.logs import configure_logs
+    from funnelcast.signals import stop_event
+    from schemas.funnel import load_funnels
+    from streams.exporter.app import ExporterApp
+    from streams.exporter.cache import SnapshotCache
+    from streams.exporter.server import serve
+    from streams.exporter.snapshot import SnapshotSource
+    from streams.store.connection import close, connect
+    from streams.store.reader import RedisCounterReader
+
+    configure_logs()
+    log = structlog.get_logger("funnelcast.exporter")
+    funnels = load_funnels(settings.funnel_references)
+    client = connect(settings.need_redis())
+    reader = RedisCounterReader(client, settings.space)
+    source = SnapshotSource(reader, funnels, clock_ms=lambda: time.time_ns() // 1_000_000, max_values=max_values)
+    cache = SnapshotCache(source.take, time_box_seconds=time_box)
+    try:
+        await serve(
+            ExporterApp(cache, version=__version__, space=settings.space),
+            host=host,
+            port=port,
+            stop=stop_event(),
+            on_listening=lambda at, number: log.info("listening", url=f"http://{at}:{number}", space=settings.space),
+        )
+    finally:
+        await cache.close()
+        await close(client)
+    log.info("stopped")

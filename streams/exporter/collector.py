@@ -1,0 +1,230 @@
+"""Metric families from a snapshot: what Prometheus gets to see. Pure but for the highest values it has shown.
+
+Every metric of the catalogue is on every page, and every stage, window and known dimension value has its series at 0
+from the start, so that the first event is seen as a change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric as PrometheusMetric
+
+from schemas.counters import DURATION_EDGES_SECONDS, OTHER, UNKNOWN
+from schemas.funnel import Funnel
+from schemas.money import minor_digits
+from streams.exporter import catalogue
+from streams.exporter.catalogue import Metric
+from streams.exporter.snapshot import FunnelCounts, Snapshot
+from streams.report.rates import CellView
+
+_LOST = "lost"
+_COHORT_EDGES = {"5m": 300, "1h": 3600, "1d": 86_400}
+_STATS = {
+    "accepted": catalogue.ACCEPTED,
+    "duplicates": catalogue.DUPLICATES,
+    "persons": catalogue.PERSONS,
+    "placeholder_ids": catalogue.PLACEHOLDERS,
+    "link_conflicts": catalogue.CONFLICTS,
+    "amounts_refused": catalogue.AMOUNTS_REFUSED,
+    "undecodable": catalogue.UNDECODABLE,
+}
+
+
+class Page:
+    """Samples of one page, by metric and label values."""
+
+    def __init__(self) -> None:
+        self.samples: dict[str, dict[tuple[str, ...], float]] = {metric.name: {} for metric in catalogue.METRICS}
+
+    def add(self, metric: Metric, *labels: str, value: float) -> None:
+        """Add to a sample (0 creates it)."""
+        row = self.samples[metric.name]
+        row[labels] = row.get(labels, 0) + value
+
+    def families(self, highest: dict[tuple[str, tuple[str, ...]], float]) -> Iterable[PrometheusMetric]:
+        """Metric families in the order of the catalogue.
+
+        A counter never falls below `highest`: after a server has lost its newest second, counts are made again, and
+        `rate()` would take the dip for a restart and add everything once more.
+        """
+        for metric in catalogue.METRICS:
+            if metric.kind == "gauge":
+                gauge = GaugeMetricFamily(metric.name, metric.text, labels=metric.labels)
+                for labels, value in self.samples[metric.name].items():
+                    gauge.add_metric(labels, value)
+                yield gauge
+                continue
+            counter = CounterMetricFamily(metric.name, metric.text, labels=metric.labels)
+            for labels, value in self.samples[metric.name].items():
+                shown = highest[metric.name, labels] = max(value, highest.get((metric.name, labels), 0))
+                counter.add_metric(labels, shown)
+            yield counter
+
+
+def fill(page: Page, snapshot: Snapshot, now_ms: int) -> None:
+    """Everything a snapshot says."""
+    _fill_partitions(page, snapshot, now_ms)
+    for counts in snapshot.funnels:
+        labels = (counts.funnel.name, str(counts.funnel.version))
+        page.add(catalogue.MATCHES, *labels, value=float(counts.is_same_definition))
+        if counts.is_same_definition:
+            _Filler(page, counts, labels).fill()
+
+
+def _fill_partitions(page: Page, snapshot: Snapshot, now_ms: int) -> None:
+    page.add(catalogue.PARTITIONS, value=len(snapshot.metas))
+    page.add(catalogue.GAPS, value=snapshot.gaps)
+    if newest := max((meta.last_event_ms for _, meta in snapshot.metas.values()), default=0):
+        page.add(catalogue.LAST_EVENT, value=newest / 1000)
+    for partition, (offset, meta) in sorted(snapshot.metas.items()):
+        at = str(partition)
+        page.add(catalogue.OFFSET, at, value=offset)
+        page.add(catalogue.PENDING, at, value=meta.pending)
+        page.add(catalogue.RECORDS, at, value=meta.records)
+        page.add(catalogue.APPLIED_AT, at, value=meta.applied_at_ms / 1000)
+        if meta.watermark_ms is not None:
+            page.add(catalogue.WATERMARK, at, value=meta.watermark_ms / 1000)
+            page.add(catalogue.WATERMARK_LAG, at, value=(now_ms - meta.watermark_ms) / 1000)
+        if meta.max_received_ms is not None:
+            page.add(catalogue.FRESHNESS, at, value=max(0, now_ms - meta.max_received_ms) / 1000)
+
+
+class _Filler:
+    """Samples of one funnel."""
+
+    def __init__(self, page: Page, counts: FunnelCounts, labels: tuple[str, str]) -> None:
+        self._page = page
+        self._counts = counts
+        self._funnel: Funnel = counts.funnel
+        self._labels = labels
+        self._stages = [stage.name for stage in counts.funnel.stages]
+        self._order_stages = [stage.name for stage in counts.funnel.stages if stage.nth is not None]
+        reasons = {rule.reason.casefold() for rule in counts.funnel.lost if rule.reason}
+        self._reasons = sorted(reasons | {UNKNOWN}) if counts.funnel.lost else []
+
+    def fill(self) -> None:
+        self._fill_info()
+        self._fill_totals(self._counts.totals.get("", {}))
+        for window in catalogue.WINDOWS:
+            self._fill_window(window, self._counts.windows.get(window, {}))
+        for age in catalogue.COHORT_AGES:
+            self._fill_cohort(age, self._counts.cohorts.get(age, {}))
+        self._fill_dimensions()
+
+    def _add(self, metric: Metric, *labels: str, value: float) -> None:
+        self._page.add(metric, *self._labels, *labels, value=value)
+
+    def _fill_info(self) -> None:
+        for number, stage in enumerate(self._funnel.stages, 1):
+            self._add(catalogue.STAGE_INFO, stage.name, f"{number:02}", stage.role or "", value=1)
+        for key, metric in _STATS.items():
+            self._add(metric, value=self._counts.stats.get(key, 0))
+        for age in catalogue.LATE_AGES:
+            self._add(catalogue.LATE, age, value=self._counts.stats.get(f"late_le_{age}", 0))
+
+    def _fill_totals(self, cell: Mapping[str, Mapping[str, Any]]) -> None:
+        for family, metric in catalogue.STAGE.items():
+            for stage in self._stages:
+                self._add(metric, stage, value=cell.get(stage, {}).get(family, 0))
+        self._add(catalogue.STAGE["events"], _LOST, value=cell.get(_LOST, {}).get("events", 0))
+        for stage in self._stages:
+            found = cell.get(stage, {})
+            self._fill_keyed(catalogue.STAGE_LOST_BY_REASON, (stage,), self._reasons, found.get("lost.cohort", {}))
+            self._fill_keyed(catalogue.TRANSITIONS, (stage,), (), found.get("transitions.cohort", {}))
+            self._fill_durations(stage, found.get("durations", {}))
+            for family, metric in catalogue.STAGE_MONEY.items():
+                self._fill_money(metric, family, (stage,), found, is_expected=self._has_family(stage, family))
+        for stage, following in zip(self._stages, self._stages[1:], strict=False):
+            self._add(catalogue.TRANSITIONS, stage, following, value=0)
+        for currency, minor in {self._funnel.currency: 0, **cell.get("", {}).get("spend", {})}.items():
+            self._add(catalogue.SPEND, currency, value=minor / 10 ** minor_digits(currency))
+
+    def _has_family(self, stage: str, family: str) -> bool:
+        return (stage in self._order_stages) == (family in ("orders", "revenue", "refunds"))
+
+    def _fill_keyed(
+        self, metric: Metric, labels: tuple[str, ...], expected: Iterable[str], found: Mapping[str, int]
+    ) -> None:
+        for key in expected:
+            self._add(metric, *labels, key, value=0)
+        for key, amount in found.items():
+            self._add(metric, *labels, key, value=amount)
+
+    def _fill_durations(self, stage: str, found: Mapping[str, int]) -> None:
+        """Cumulative, as histogram_quantile wants them."""
+        edges = [*map(str, DURATION_EDGES_SECONDS), "inf"]
+        for target in sorted({key.rpartition(" ")[0] for key in found}):
+            so_far = 0
+            for edge in edges:
+                so_far += found.get(f"{target} {edge}", 0)
+                self._add(catalogue.DURATIONS, stage, target, "+Inf" if edge == "inf" else edge, value=so_far)
+
+    def _fill_money(
+        self, metric: Metric, family: str, labels: tuple[str, ...], found: Mapping[str, Any], *, is_expected: bool
+    ) -> None:
+        """By currency; amounts in major units (`orders` is a number)."""
+        if is_expected:
+            self._add(metric, *labels, self._funnel.currency, value=0)
+        for currency, amount in found.get(family, {}).items():
+            unit = 1 if family == "orders" else 10 ** minor_digits(currency)
+            self._add(metric, *labels, currency, value=amount / unit)
+
+    def _fill_window(self, window: str, cell: Mapping[str, Mapping[str, Any]]) -> None:
+        at = CellView(self._funnel, cell)
+        for number, stage in enumerate(self._stages):
+            for family, metric in catalogue.WINDOW.items():
+                self._add(metric, stage, window, value=at.get(number, family))
+            self._add(catalogue.WINDOW_RESOLVED, stage, window, value=at.resolved(number))
+            lost = cell.get(stage, {}).get("lost.period", {})
+            self._fill_keyed(catalogue.WINDOW_LOST, (stage, window), self._reasons, lost)
+        self._add(catalogue.WINDOW["events"], _LOST, window, value=cell.get(_LOST, {}).get("events", 0))
+        for family, metric in catalogue.WINDOW_MONEY.items():
+            if self._order_stages:
+                self._add(metric, window, self._funnel.currency, value=0)
+            for stage in self._order_stages:
+                self._fill_money(metric, family, (window,), cell.get(stage, {}), is_expected=False)
+        self._fill_conversions(at, window)
+
+    def _fill_conversions(self, at: CellView, window: str) -> None:
+        last = len(self._stages) - 1
+        shares: dict[tuple[int, int, str], tuple[int, int]] = {(0, last, "period"): (at.entries(last), at.entries(0))}
+        for j in range(last):
+            shares[j, j + 1, "period"] = (at.entries(j + 1), at.entries(j))
+            shares[j, j + 1, "step"] = (at.passed(j + 1) - at.get(j + 1, "started"), at.passed(j))
+        for (j, k, kind), (numerator, denominator) in shares.items():
+            labels = (self._stages[j], self._stages[k], kind, window)
+            self._add(catalogue.CONVERSION_NUMERATOR, *labels, value=numerator)
+            self._add(catalogue.CONVERSION_DENOMINATOR, *labels, value=denominator)
+
+    def _fill_cohort(self, age: str, cell: Mapping[str, Mapping[str, Any]]) -> None:
+        edges = {str(edge) for edge in DURATION_EDGES_SECONDS if edge <= _COHORT_EDGES[age]}
+        for stage in self._stages[:-1]:
+            found = cell.get(stage, {})
+            in_time = sum(n for key, n in found.get("durations", {}).items() if key.rpartition(" ")[2] in edges)
+            self._add(catalogue.COHORT_ENTRIES, stage, age, value=found.get("entries", 0))
+            self._add(catalogue.COHORT_WENT_ON, stage, age, value=in_time)
+
+    def _fill_dimensions(self) -> None:
+        for dimension, values in self._counts.values.items():
+            kept = {*values, UNKNOWN, OTHER}
+            for value in (*values, UNKNOWN, OTHER):
+                self._fill_value(dimension, value, {}, is_expected=True)
+            for label, cell in self._counts.totals.items():
+                name, _, value = label.partition("=")
+                if name == dimension:
+                    self._fill_value(dimension, value if value in kept else OTHER, cell, is_expected=False)
+
+    def _fill_value(
+        self, dimension: str, value: str, cell: Mapping[str, Mapping[str, Any]], *, is_expected: bool
+    ) -> None:
+        for stage in self._stages:
+            found, labels = cell.get(stage, {}), (dimension, value, stage)
+            for family, metric in catalogue.DIMENSION.items():
+                self._add(metric, *labels, value=found.get(family, 0))
+            self._add(catalogue.DIMENSION_LOST, *labels, value=sum(found.get("lost.cohort", {}).values()))
+            for family, metric in catalogue.DIMENSION_MONEY.items():
+                expected = is_expected and stage in self._order_stages
+                self._fill_money(metric, family, labels, found, is_expected=expected)

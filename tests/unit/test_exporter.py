@@ -1,0 +1,308 @@
+"""/metrics: what a page holds, how it behaves when Redis does not, and how windows and cohorts are cut."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from schemas.counters import Cells, Family, Grain, cell_field, family
+from streams.exporter import catalogue
+from streams.exporter.app import ExporterApp
+from streams.exporter.cache import SnapshotCache
+from streams.exporter.collector import Page
+from streams.exporter.snapshot import Snapshot, SnapshotSource, cohorts_of, windows_of
+from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
+from streams.store.port import PartitionMeta, PartitionView, StoreRefusedError, StoreUnavailableError
+from tests.support.counted import SHOP, fill
+
+NOW = 1_735_725_600_000
+_SPACE = MemorySpace(clock_ms=lambda: NOW)
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+async def filled() -> MemoryCounterReader:
+    """A reader of the shop; nobody writes there any more, so one is enough."""
+    if not _SPACE.partitions:
+        await fill(MemoryPartitionStore(_SPACE), SHOP, now_ms=NOW)
+    return MemoryCounterReader(_SPACE)
+
+
+def exporter(reader: Any, **options: Any) -> ExporterApp:
+    source = SnapshotSource(reader, [SHOP], clock_ms=lambda: NOW, max_values=options.pop("max_values", 50))
+    cache = SnapshotCache(options.pop("take", source.take), **options)
+    return ExporterApp(cache, version="1.2.3", space="main", clock_ms=lambda: NOW)
+
+
+async def scrape(app: ExporterApp) -> Samples:
+    _, body = await app.page("")
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for metric in text_string_to_metric_families(body.decode())
+        for sample in metric.samples
+    }
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    wanted = frozenset({"funnel": "shop", "version": "3", **labels}.items())
+    return samples[name, wanted]
+
+
+def bare(samples: Samples, name: str, **labels: str) -> float:
+    return samples[name, frozenset(labels.items())]
+
+
+async def test_totals_outcomes_and_money() -> None:
+    found = await scrape(exporter(await filled()))
+    assert [value(found, "funnel_stage_entries", stage=one.name) for one in SHOP.stages] == [240, 120, 60, 30]
+    assert value(found, "funnel_stage_events", stage="lost") == 20
+    assert value(found, "funnel_stage_lost", stage="lead", reason="price") == 10
+    for stage in SHOP.stages:
+        outcomes = ("advanced", "abandoned", "open", "completed")
+        lost = sum(
+            n for (name, labels), n in found.items() if name == "funnel_stage_lost" and ("stage", stage.name) in labels
+        )
+        total = sum(value(found, f"funnel_stage_{one}", stage=stage.name) for one in outcomes) + lost
+        assert total == value(found, "funnel_stage_entries", stage=stage.name)
+    assert value(found, "funnel_stage_orders", stage="payment", currency="EUR") == 30
+    assert math.isclose(value(found, "funnel_stage_revenue", stage="payment", currency="EUR"), 599.7)
+
+
+async def test_input_and_time() -> None:
+    found = await scrape(exporter(await filled()))
+    assert value(found, "funnel_persons_total") == 240
+    assert value(found, "funnel_events_duplicate_total") == 0
+    assert bare(found, "funnel_watermark_timestamp_seconds", partition="1") == NOW / 1000 - 60
+    assert bare(found, "funnel_watermark_lag_seconds", partition="0") == 60
+    assert bare(found, "funnel_freshness_seconds", partition="0") == 0
+    assert bare(found, "funnel_pending_deadlines", partition="0") == 0
+    assert bare(found, "funnel_redis_up") == 1
+    assert bare(found, "funnel_build_info", version="1.2.3", space="main") == 1
+
+
+async def test_every_stage_window_and_value_is_there_at_zero_before_the_first_event() -> None:
+    found = await scrape(exporter(MemoryCounterReader(MemorySpace(clock_ms=lambda: 0))))
+    for stage in SHOP.stages:
+        assert value(found, "funnel_stage_entries", stage=stage.name) == 0
+        for window in catalogue.WINDOWS:
+            assert value(found, "funnel_window_entries", stage=stage.name, window=window) == 0
+        assert value(found, "funnel_dimension_entries", dimension="channel", value="unknown", stage=stage.name) == 0
+    assert value(found, "funnel_stage_revenue", stage="payment", currency="EUR") == 0
+    assert value(found, "funnel_stage_lost", stage="lead", reason="payment_error") == 0
+    assert value(found, "funnel_events_late_total", age="3d") == 0
+
+
+async def test_every_metric_of_the_catalogue_is_on_every_page() -> None:
+    names = {metric.name for metric in catalogue.METRICS} | {catalogue.SCRAPE_SECONDS}
+    for reader in (await filled(), MemoryCounterReader(MemorySpace(clock_ms=lambda: 0))):
+        _, body = await exporter(reader).page("")
+        described = {
+            line.split()[2].removesuffix("_total") for line in body.decode().splitlines() if line.startswith("# TYPE")
+        }
+        assert described == names
+
+
+async def test_conversions_come_as_numerator_and_denominator() -> None:
+    found = await scrape(exporter(await filled()))
+    for kind in ("period", "step"):
+        labels = {"from": "impression", "to": "click", "kind": kind, "window": "24h"}
+        assert value(found, "funnel_window_conversion_numerator", **labels) == 120
+        assert value(found, "funnel_window_conversion_denominator", **labels) == 240
+    overall = {"from": "impression", "to": "payment", "kind": "period", "window": "24h"}
+    assert value(found, "funnel_window_conversion_numerator", **overall) == 30
+
+
+async def test_cohorts_of_one_age() -> None:
+    found = await scrape(exporter(await filled()))
+    # 120 impressions of the hour that ended five minutes before the watermark; every second one clicked a minute later
+    assert value(found, "funnel_cohort_entries", stage="impression", age="5m") == 120
+    assert value(found, "funnel_cohort_went_on", stage="impression", age="5m") == 60
+
+
+async def test_dimension_values_sum_to_the_whole() -> None:
+    found = await scrape(exporter(await filled()))
+    parts = [
+        value(found, "funnel_dimension_entries", dimension="channel", value=one, stage="lead")
+        for one in ("google", "facebook", "mail")
+    ]
+    assert sum(parts) == value(found, "funnel_stage_entries", stage="lead") == 60
+
+
+async def test_values_beyond_the_cap_are_one_series() -> None:
+    found = await scrape(exporter(await filled(), max_values=1))
+    values = {
+        dict(labels)["value"]: n
+        for (name, labels), n in found.items()
+        if name == "funnel_dimension_entries"
+        and ("dimension", "channel") in labels
+        and ("stage", "impression") in labels
+    }
+    assert values == {"google": 80, "other": 160, "unknown": 0}
+
+
+async def test_another_definition_under_the_name_is_not_shown() -> None:
+    reader = await filled()
+    changed = SHOP.model_copy(update={"currency": "USD"})
+    app = ExporterApp(
+        SnapshotCache(SnapshotSource(reader, [changed], clock_ms=lambda: NOW).take), version="0", space="main"
+    )
+    found = await scrape(app)
+    assert value(found, "funnel_definition_matches") == 0
+    assert not [name for name, _ in found if name.startswith("funnel_stage")]
+
+
+def test_windows_end_with_the_bucket_of_the_newest_reception() -> None:
+    minute, hour, events = NOW // 60_000, NOW // 3_600_000, family(Family.EVENTS)
+    cells: Cells = {(Grain.MINUTE, minute - back, 0): {cell_field(0, 0, 0): {events: 1}} for back in range(-1, 200)}
+    cells |= {(Grain.HOUR, hour - back, 0): {cell_field(0, 0, 0): {events: 100}} for back in range(-1, 40)}
+    sums = {name: cell[cell_field(0, 0, 0)][events] for name, cell in windows_of(cells, NOW + 30_000).items()}
+    assert sums == {"5m": 5, "1h": 60, "24h": 2400}
+
+
+def test_cohorts_have_ended_an_age_before_the_watermark() -> None:
+    minute, entries = NOW // 60_000, family(Family.ENTRIES)
+    cells: Cells = {
+        (Grain.MINUTE, minute - back, 0): {cell_field(0, 0, 0): {entries: 1000 + back}} for back in range(200)
+    }
+    found = cohorts_of(cells, NOW)["5m"][cell_field(0, 0, 0)][entries]
+    # the newest bucket is the sixth last: it began six minutes and ended five minutes before the watermark
+    assert found == sum(1000 + back for back in range(6, 66))
+    later = cohorts_of(cells, NOW + 59_999)["5m"][cell_field(0, 0, 0)][entries]
+    assert later == found
+
+
+def test_counters_never_fall_and_gauges_do() -> None:
+    highest: dict[tuple[str, tuple[str, ...]], float] = {}
+    shown = []
+    for number in (5, 3, 9):
+        page = Page()
+        page.add(catalogue.PERSONS, "shop", "3", value=number)
+        page.add(catalogue.PARTITIONS, value=number)
+        samples = {one.name: one.value for metric in page.families(highest) for one in metric.samples}
+        shown.append((samples["funnel_persons_total"], samples["funnel_partitions"]))
+    assert shown == [(5, 5), (5, 3), (9, 9)]
+
+
+async def test_the_two_formats_and_compression() -> None:
+    app = exporter(await filled())
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://exporter") as client:  # type: ignore[arg-type]
+        plain = await client.get("/metrics", headers={"accept": "text/plain", "accept-encoding": "identity"})
+        assert plain.headers["content-type"].startswith("text/plain; version=0.0.4")
+        assert "content-encoding" not in plain.headers
+        wanted = {"accept": "application/openmetrics-text; version=1.0.0", "accept-encoding": "gzip"}
+        open_ = await client.get("/metrics", headers=wanted)
+        assert open_.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+        assert open_.headers["content-encoding"] == "gzip"
+        assert open_.text.endswith("# EOF\n")
+        parsed = parse_openmetrics(open_.text)  # type: ignore[no-untyped-call]
+        assert {metric.name for metric in parsed} >= {one.name for one in catalogue.METRICS}
+        assert len(gzip.compress(open_.content)) < len(open_.content)
+        assert (await client.get("/nothing")).status_code == 404
+        assert (await client.post("/metrics")).status_code == 405
+        assert (await client.get("/healthz")).status_code == 200
+        assert (await client.get("/readyz")).json() == {"ok": True, "redis": True}
+
+
+class _Flaky:
+    """A store that answers, fails or hangs, as told."""
+
+    def __init__(self, take: Callable[[], Awaitable[Snapshot]]) -> None:
+        self.mode: Exception | asyncio.Event | None = None
+        self.calls = 0
+        self._take = take
+
+    async def take(self) -> Snapshot:
+        self.calls += 1
+        if isinstance(self.mode, Exception):
+            raise self.mode
+        if self.mode is not None:
+            await self.mode.wait()
+        return await self._take()
+
+
+async def flaky(**options: Any) -> tuple[_Flaky, ExporterApp]:
+    store = _Flaky(SnapshotSource(await filled(), [SHOP], clock_ms=lambda: NOW).take)
+    return store, exporter(None, take=store.take, max_age_seconds=0.0, **options)
+
+
+@pytest.mark.parametrize("error", [StoreUnavailableError("away"), RuntimeError("a bug")])
+async def test_when_redis_is_away_a_scrape_shows_the_last_counts_and_says_so(error: Exception) -> None:
+    store, app = await flaky()
+    await scrape(app)
+    store.mode = error
+    found = await scrape(app)
+    assert bare(found, "funnel_redis_up") == 0
+    assert bare(found, "funnel_exporter_read_errors_total") == 1
+    assert value(found, "funnel_stage_entries", stage="click") == 120
+    store.mode = None
+    assert bare(await scrape(app), "funnel_redis_up") == 1
+
+
+async def test_when_redis_was_never_there_a_scrape_still_answers() -> None:
+    store, app = await flaky()
+    store.mode = StoreUnavailableError("away")
+    found = await scrape(app)
+    assert bare(found, "funnel_redis_up") == 0
+    assert not [name for name, _ in found if name.startswith("funnel_stage")]
+
+
+async def test_a_store_that_contradicts_itself_is_named() -> None:
+    store, app = await flaky()
+    store.mode = StoreRefusedError("foreign keys")
+    assert bare(await scrape(app), "funnel_state_refused") == 1
+
+
+async def test_a_hanging_store_costs_a_scrape_no_more_than_its_time_box() -> None:
+    store, app = await flaky(time_box_seconds=0.05)
+    await scrape(app)
+    released = store.mode = asyncio.Event()
+    async with asyncio.timeout(5):
+        first, second = await asyncio.gather(scrape(app), scrape(app))
+    assert bare(first, "funnel_redis_up") == bare(second, "funnel_redis_up") == 0
+    assert store.calls == 2  # the one that hangs is not asked again
+    assert value(first, "funnel_stage_entries", stage="click") == 120
+    released.set()
+    store.mode = None
+    assert bare(await scrape(app), "funnel_redis_up") == 1
+
+
+async def test_scrapers_share_one_read() -> None:
+    store = _Flaky(SnapshotSource(await filled(), [SHOP], clock_ms=lambda: NOW).take)
+    app = exporter(None, take=store.take, max_age_seconds=60.0)
+    await asyncio.gather(*(scrape(app) for _ in range(5)))
+    assert store.calls == 1
+
+
+async def test_readiness_follows_the_store() -> None:
+    store, app = await flaky()
+    store.mode = StoreUnavailableError("away")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://exporter") as client:  # type: ignore[arg-type]
+        assert (await client.get("/readyz")).status_code == 503
+        assert (await client.get("/healthz")).status_code == 200
+
+
+class _CountingReader(MemoryCounterReader):
+    views = 0
+
+    async def view(self, partition: int, slot: str, **options: Any) -> PartitionView | None:
+        self.views += 1
+        return await super().view(partition, slot, **options)
+
+
+async def test_partitions_that_stand_still_are_not_read_again() -> None:
+    await filled()
+    reader = _CountingReader(_SPACE)
+    source = SnapshotSource(reader, [SHOP], clock_ms=lambda: NOW)
+    first = await source.take()
+    read = reader.views
+    again = await source.take()
+    assert reader.views == read
+    assert again.funnels[0].totals == first.funnels[0].totals
+    assert isinstance(first.metas[0][1], PartitionMeta)
