@@ -6,6 +6,9 @@ from v3 on. Installed only after a broker has refused v0. Touches that one reque
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aiokafka.protocol.api import RequestStruct, Response
@@ -37,6 +40,21 @@ class _Request(RequestStruct):
         ("producer_epoch", Int16),
         ("tags", TaggedFields),
     )
+
+
+@contextmanager
+def unlogged_refusal() -> Iterator[None]:
+    """Keeps aiokafka from logging a refused v0 as an error of ours."""
+    logger = logging.getLogger("aiokafka.producer.sender")
+    logger.addFilter(_is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_other)
+
+
+def _is_other(record: logging.LogRecord) -> bool:
+    return "InitProducerIdRequest" not in str(record.msg)
 
 
 def install() -> bool:

@@ -97,7 +97,7 @@ class NativeEvent(msgspec.Struct, gc=False):
     phone: str | int | None = None
     source: str | None = None
     properties: msgspec.Raw = msgspec.Raw(_EMPTY)
-    context: msgspec.Raw | None = None
+    context: msgspec.Raw = msgspec.Raw(b"null")
     tick: int | None = None
     marker: str | None = None
 
@@ -227,7 +227,7 @@ class Ingest:
             email=event.email,
             phone=event.phone,
             properties=as_object("properties", event.properties),
-            context=None if event.context is None else as_object("context", event.context),
+            context=as_context(event.context),
         )
 
     def _source(self, source: str) -> str:
@@ -356,6 +356,12 @@ def as_object(member: str, raw: msgspec.Raw) -> bytes:
     if text in (b"null", b""):
         return _EMPTY
     raise RefusedError(RejectReason.WRONG_TYPE, f"{member} must be an object")
+
+
+def as_context(raw: msgspec.Raw) -> bytes | None:
+    """The bytes of a context, None where nothing is in it. Raises RefusedError."""
+    text = as_object("context", raw)
+    return None if text == _EMPTY else text
 
 
 def depth_of(raw: bytes) -> int:

@@ -295,7 +295,8 @@ class KafkaSink:
 
     async def _connect(self) -> Any:
         try:
-            return await self._start_producer()
+            with idempotence.unlogged_refusal():
+                return await self._start_producer()
         except UnknownError:
             if not self._settings.is_idempotent or not idempotence.install():
                 raise
