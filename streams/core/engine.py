@@ -66,11 +66,18 @@ class _Slot:
     """One funnel's parts."""
 
     def __init__(
-        self, funnel: Funnel, decoder: Decoder, registers: Registers, *, delay_ms: int, max_persons: int
+        self,
+        funnel: Funnel,
+        decoder: Decoder,
+        registers: Registers,
+        *,
+        delay_ms: int,
+        max_persons: int,
+        slow_only: bool,
     ) -> None:
         self.plan = Plan(funnel)
         self.intake = SlotIntake(self.plan, decoder, registers.slots[funnel.slot], delay_ms=delay_ms)
-        self.state = SlotState(self.plan, max_persons=max_persons)
+        self.state = SlotState(self.plan, max_persons=max_persons, slow_only=slow_only)
         self.rollup = RollUp(self.plan)
         self.expiry = Expiry()
         self.dimsets = 1 + len(self.plan.dimensions) + len(self.plan.pairs)
@@ -92,10 +99,16 @@ class PartitionEngine:
         self.registers = Registers(funnels) if registers is None else registers
         self.meta = PartitionMeta()
         self._delay = watermark_delay_ms
-        self._slow_only = slow_only
         decoder = Decoder(funnels)
         self._slots = {
-            funnel.slot: _Slot(funnel, decoder, self.registers, delay_ms=watermark_delay_ms, max_persons=max_persons)
+            funnel.slot: _Slot(
+                funnel,
+                decoder,
+                self.registers,
+                delay_ms=watermark_delay_ms,
+                max_persons=max_persons,
+                slow_only=slow_only,
+            )
             for funnel in funnels
         }
         self._intake = Intake(decoder, {name: slot.intake for name, slot in self._slots.items()})
@@ -189,7 +202,7 @@ class PartitionEngine:
                 slot.state.stats[stat] = slot.state.stats.get(stat, 0) + amount
             if prepared.undecodable:
                 slot.state.stats["undecodable"] = slot.state.stats.get("undecodable", 0) + prepared.undecodable
-            step(slot.state, one.ops, slow_only=self._slow_only)
+            step(slot.state, one.ops)
             late += [(name, *event) for event in one.late]
         changes = self._changes(FIRE_LIMIT)
         changes.late = late

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from streams.core.plan import NO_STAGE, ORDER, REFUND, RESOLVED, Plan
+from streams.core.plan import ORDER, REFUND, RESOLVED, Plan
 
 EXT_AMOUNT: Final = 128
 EXT_ORDER: Final = 129
@@ -26,8 +26,6 @@ HAS_AMOUNT: Final = 4
 """The open entry has an amount (an `open_value` is booked)."""
 FOR_LIFE: Final = 8
 """The person has orders or refunds: never dropped."""
-SEAL: Final = 32
-"""Records per sealed chunk; a tail of more than twice as many is sealed."""
 
 
 class Single(NamedTuple):
@@ -106,7 +104,7 @@ class Person:
     def is_for_life(self) -> bool:
         """Whether it may never be forgotten."""
         return bool(self.base.orders_count or self.base.refunds) or any(
-            one.kind == ORDER or one.kind == REFUND for one in self.singles
+            one.kind == ORDER or one.refund for one in self.singles
         )
 
 
@@ -114,7 +112,8 @@ class Hot(NamedTuple):
     """The derived part of the header."""
 
     last_at: int = 0
-    top: int = NO_STAGE
+    passed: int = 0
+    """Stage of the last entry + 1; 0 without a journey under way."""
     t0: int = 0
     entered_at: int = 0
     first: int = 0
@@ -204,15 +203,16 @@ def pack_person(plan: Plan, person: Person, hot: Hot) -> tuple[bytes, list[bytes
     cold = pack_base(plan, person.base)
     singles = sorted(person.singles)
     sealed: list[bytes] = []
-    if len(singles) > 2 * SEAL:
-        count = (len(singles) - SEAL) // SEAL
-        parts = [singles[at * SEAL : (at + 1) * SEAL] for at in range(count)]
+    size = plan.seal
+    if len(singles) > 2 * size:
+        count = (len(singles) - size) // size
+        parts = [singles[at * size : (at + 1) * size] for at in range(count)]
         sealed = [b"".join([pack_single(plan, one) for one in part]) for part in parts]
-        singles = singles[count * SEAL :]
+        singles = singles[count * size :]
     tail = b"".join([pack_single(plan, one) for one in singles])
     flags = person.status | HAS_AMOUNT * hot.has_amount | FOR_LIFE * person.is_for_life
     header = plan.header.pack(
-        hot.last_at << 16 | flags << 8 | hot.top,
+        hot.last_at << 16 | flags << 8 | hot.passed,
         hot.t0 << 16 | len(sealed),
         hot.entered_at << 16,
         len(cold),

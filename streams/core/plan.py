@@ -39,6 +39,9 @@ RESOLVED: Final = 2
 class Plan:
     """Everything the counting needs to know about one funnel version."""
 
+    seal = 32
+    """Events per sealed chunk of a busy person; a tail of more than twice as many is sealed."""
+
     def __init__(self, funnel: Funnel) -> None:
         self.funnel = funnel
         self.slot = funnel.slot
@@ -53,6 +56,10 @@ class Plan:
         self.abandon = [INFINITE if s.abandon_after_ms is None else s.abandon_after_ms for s in funnel.stages]
         self.stall = [INFINITE if s.stalled_after_ms is None else s.stalled_after_ms for s in funnel.stages]
         self.is_order = [stage.nth is not None for stage in funnel.stages]
+        resolved = [INFINITE] * (self.stages + 1)
+        soonest = [INFINITE, *(min(both) for both in zip(self.stall, self.abandon, strict=True))]
+        self.change = [soonest, [INFINITE, *self.abandon], resolved]
+        """By status and number of stages passed: how long after its entry the last entry changes by itself."""
         self._plan_orders(funnel)
         self._plan_dimensions(funnel)
         self._plan_families()
@@ -144,4 +151,5 @@ class Plan:
         self.wire = f"{width}s" if self.is_wide else letter
         self.wire_bytes = width
         self.record = Struct(f"<QQ{self.wire}")
+        self.quad = Struct("<Q")
         self.header = Struct(f"<QQQI{self.wire}{self.wire}")

@@ -18,17 +18,20 @@ from sys import byteorder
 from streams.core.book import Books, book
 from streams.core.intake import Op
 from streams.core.person import (
+    EXT_AMOUNT,
     FOR_LIFE,
+    HAS_AMOUNT,
     STATUS_MASK,
     Hot,
     Person,
     Single,
     pack_person,
     unpack_person,
+    unpack_singles,
 )
-from streams.core.plan import INFINITE, NO_STAGE, OPEN, RESOLVED, Plan
+from streams.core.plan import INFINITE, RESOLVED, STALLED, Plan
 from streams.core.timers import Wheel
-from streams.core.walk import Walk, deadline_of, fold, hot_of, status_of, walk
+from streams.core.walk import Walk, fold, hot_of, status_of, walk
 from streams.store.port import CHUNK_SEPARATOR, NO_DEADLINE, PERSON_BUCKETS, Loaded, bucket_of
 
 MINUTE_MS = 60_000
@@ -38,8 +41,9 @@ _BUCKETS_PER_READ = 16
 class SlotState:
     """Everything a funnel keeps of a partition's people."""
 
-    def __init__(self, plan: Plan, *, max_persons: int) -> None:
+    def __init__(self, plan: Plan, *, max_persons: int, slow_only: bool) -> None:
         self.plan = plan
+        self.slow_only = slow_only or plan.is_wide
         self.max_persons = max_persons
         self.persons: dict[bytes, bytes] = {}
         self.sealed: dict[bytes, list[bytes]] = {}
@@ -278,7 +282,53 @@ class SlotState:
         q1, q2, *_ = self.plan.header.unpack_from(blob)
         if q1 >> 8 & FOR_LIFE or q1 >> 16 >= horizon:
             return False
-        return bool(q1 & 255 == NO_STAGE or (q2 >> 16) + self.plan.window < horizon)
+        return bool(not q1 & 255 or (q2 >> 16) + self.plan.window < horizon)
+
+    # ---- sealed chunks
+
+    def is_long(self, blob: bytes) -> bool:
+        """Whether a tail should be sealed."""
+        cold = self.plan.header.unpack_from(blob)[3]
+        return len(blob) - self.plan.header.size - int(cold) > 2 * self.plan.seal * self.plan.record.size
+
+    def seal(self, key: bytes, blob: bytes, horizon: int) -> bytes:
+        """Make a long tail short: fold where much of the person lies behind the horizon, else seal the oldest records.
+
+        The costly fold is taken only when at least a quarter of the events goes: so it is cheap per event.
+        """
+        plan, chunks = self.plan, self.sealed.get(key, [])
+        q1, q2, q3, cold, first, code = plan.header.unpack_from(blob)
+        start = plan.header.size + cold
+        tail = blob[start:]
+        size = plan.record.size
+        probe = chunks[len(chunks) // 4] if chunks else tail[: plan.seal * size]
+        if max(one.at for one in unpack_singles(plan, probe)) < horizon:
+            self.refresh(key, blob, horizon + plan.keep)
+            return self.persons[key]
+        cut = plan.seal
+        while cut * size < len(tail) and tail[cut * size + 8] >= EXT_AMOUNT:
+            cut += 1
+        chunk = tail[: cut * size]
+        self.sealed[key] = [*chunks, chunk]
+        if key in self.sealed_ties:
+            self.sealed_ties[key].update(one.tie for one in unpack_singles(plan, chunk))
+        self.dirty_fields[chunk_fields(key, len(chunks) + 1)[-1]] = chunk
+        header = plan.header.pack(q1, q2 & ~0xFFFF | len(chunks) + 1, q3, cold, first, code)
+        self.persons[key] = header + blob[plan.header.size : start] + tail[cut * size :]
+        self.dirty[key] = None
+        return self.persons[key]
+
+    def ties_of(self, key: bytes) -> set[int]:
+        """Ties of a person's sealed events."""
+        found = self.sealed_ties.get(key)
+        if found is None:
+            chunks = self.sealed.get(key, ())
+            found = self.sealed_ties[key] = {one.tie for chunk in chunks for one in unpack_singles(self.plan, chunk)}
+        return found
+
+    def is_sealed(self, key: bytes, record: bytes) -> bool:
+        """Whether the bytes of a record stand in a sealed chunk."""
+        return any(record in chunk for chunk in self.sealed.get(key, ()))
 
     # ---- wake-ups
 
@@ -286,14 +336,12 @@ class SlotState:
         """The watermark beyond which a packed person has to be looked at."""
         plan = self.plan
         q1, q2, q3, cold, *_ = plan.header.unpack_from(blob)
-        status, top, t0 = q1 >> 8 & STATUS_MASK, q1 & 255, q2 >> 16
+        status, passed, end = q1 >> 8 & STATUS_MASK, q1 & 255, (q2 >> 16) + plan.window
         if status != RESOLVED:
-            deadline = deadline_of(plan, t0, top, q3 >> 16)
-            return min(deadline, (q3 >> 16) + plan.stall[top]) if status == OPEN else deadline
-        is_over = top == NO_STAGE
-        if is_over and q1 >> 8 & FOR_LIFE and len(blob) == plan.header.size + cold and not q2 & 0xFFFF:
+            return int(min((q3 >> 16) + plan.change[status][passed], end))
+        if not passed and q1 >> 8 & FOR_LIFE and len(blob) == plan.header.size + cold and not q2 & 0xFFFF:
             return INFINITE
-        return int(max(q1 >> 16, 0 if is_over else t0 + plan.window) + plan.keep)
+        return int(max(q1 >> 16, end if passed else 0) + plan.keep)
 
     def arm(self, key: bytes, wake: int) -> None:
         """A person wants to be looked at earlier than was known."""
@@ -331,6 +379,8 @@ class SlotState:
         self.queue.extendleft(reversed(waiting))
 
     def _fire_one(self, key: bytes, blob: bytes, watermark_ms: int) -> None:
+        if not self.slow_only and self._fire_header(key, blob, watermark_ms):
+            return
         if self.is_forgotten(blob, watermark_ms - self.plan.keep):
             self.retire(key, blob, watermark_ms)
             return
@@ -338,6 +388,34 @@ class SlotState:
         again = self.wake_of(self.persons[key])
         if again < INFINITE:
             self.arm(key, again)
+
+    def _fire_header(self, key: bytes, blob: bytes, watermark_ms: int) -> bool:
+        """Book the deadline of the last entry from the header alone; False where that is not enough."""
+        plan, counts = self.plan, self.books.counts
+        q1, q2, q3, cold, first, code = plan.header.unpack_from(blob)
+        status, stage, at = q1 >> 8 & STATUS_MASK, (q1 & 255) - 1, q3 >> 16
+        if status == RESOLVED:
+            return False
+        here = (at // MINUTE_MS << plan.code_bits | code) << plan.family_bits
+        deadline = min(at + plan.abandon[stage], (q2 >> 16) + plan.window)
+        if watermark_ms <= deadline:
+            counts[here | plan.f_stalled[stage]] += 1
+            decided = STALLED
+        elif q1 >> 8 & HAS_AMOUNT:
+            return False
+        else:
+            counts[here | plan.f_abandoned_cohort[stage]] += 1
+            there = (deadline // MINUTE_MS << plan.code_bits | code) << plan.family_bits
+            counts[there | plan.f_abandoned_period[stage]] += 1
+            if status == STALLED:
+                counts[here | plan.f_stalled[stage]] -= 1
+            decided = RESOLVED
+        q1 = q1 & ~(STATUS_MASK << 8) | decided << 8
+        blob = plan.header.pack(q1, q2, q3, cold, first, code) + blob[plan.header.size :]
+        self.persons[key] = blob
+        self.dirty[key] = None
+        self.arm(key, self.wake_of(blob))
+        return True
 
     def pending(self, watermark_ms: int) -> int:
         """How many wake-ups (or buckets that may hold some) wait."""

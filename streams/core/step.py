@@ -1,14 +1,83 @@
-"""The hot loop: one event of a chunk after the other, by the cheapest path that is exact."""
+"""The hot loop: one event of a chunk after the other, by the cheapest path that is exact.
+
+The paths work on the packed person: a few header fields and the bytes of the tail, never on objects. Each is taken only
+where the header makes the outcome certain; everything else goes the general way (`SlotState.slow`), which defines what
+is right: both leave the same books (tests hold one against the other). Here, in one loop with local names:
+
+* first event of a person
+* copy: the very record (tie, time, kind) is in the tail
+* repeat of a stage already passed, in order, or late but after the last entry
+
+What else comes in order is in `streams.core.inorder`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from streams.core.inorder import begin, in_order
 from streams.core.intake import Op
+from streams.core.person import EXT_AMOUNT, STATUS_MASK
+from streams.core.plan import LOST, ORDER
 from streams.core.state import SlotState
 
 
-def step(state: SlotState, ops: Sequence[Op], *, slow_only: bool) -> None:
+def step(state: SlotState, ops: Sequence[Op]) -> None:
     """Count the events of a chunk."""
+    if state.slow_only:
+        for op in ops:
+            state.slow(op)
+    else:
+        _steps(state, ops)
+
+
+def _steps(state: SlotState, ops: Sequence[Op]) -> None:  # one loop on purpose, see the module
+    plan, slow = state.plan, state.slow
+    persons, dirty, counts = state.persons, state.dirty, state.books.counts
+    get, unpack, quad, record = persons.get, plan.header.unpack_from, plan.quad.pack, plan.record.pack
+    longest = plan.header.size + 2 * plan.seal * plan.record.size
+    bits, low, window, f_events, change = plan.code_bits, plan.family_bits, plan.window, plan.f_events, plan.change
+    completed_at = plan.stages if plan.completion else 0
+    last = plan.last
+    accepted = duplicates = 0
     for op in ops:
-        state.slow(op)
+        key, at, tie, kind, code, _, single = op
+        blob = get(key)
+        if blob is None:
+            if kind < ORDER:
+                begin(state, op)
+                accepted += 1
+            else:
+                slow(op)
+            continue
+        tail = record(tie, at << 8 | kind, code)
+        q1, q2, q3, _, _, _ = unpack(blob)
+        if tail[:8] in blob or (q2 & 0xFFFF and tie in state.ties_of(key)):
+            if kind != LOST and (tail[:16] in blob or (q2 & 0xFFFF and state.is_sealed(key, tail[:16]))):
+                duplicates += 1
+            else:
+                slow(op)
+            continue
+        passed = q1 & 255
+        if (
+            kind < passed
+            and at <= (q2 >> 16) + window
+            and (passed != completed_at or kind == last)
+            and at > q3 >> 16
+            and at <= (q3 >> 16) + change[q1 >> 8 & STATUS_MASK][passed]
+            and len(blob) <= longest
+        ):
+            counts[(at // 60_000 << bits | code) << low | f_events[kind]] += 1
+            if single is not None:
+                tail += record(single.minor, single.currency << 8 | EXT_AMOUNT, 0)
+            persons[key] = (quad(at << 16 | q1 & 0xFFFF) + blob[8:] if at > q1 >> 16 else blob) + tail
+            dirty[key] = None
+            accepted += 1
+            continue
+        if at > q1 >> 16 and in_order(state, op):
+            accepted += 1
+        else:
+            slow(op)
+    stats = state.stats
+    stats["accepted"] = stats.get("accepted", 0) + accepted
+    stats["duplicates"] = stats.get("duplicates", 0) + duplicates

@@ -195,4 +195,4 @@ def hot_of(plan: Plan, found: Walk, last_at: int, horizon: int) -> Hot:
         return Hot(last_at)
     journey = found.journeys[-1]
     last = journey.entries[-1]
-    return Hot(last_at, last.stage, journey.t0, last.at, journey.first, last.code, last.minor >= 0)
+    return Hot(last_at, last.stage + 1, journey.t0, last.at, journey.first, last.code, last.minor >= 0)
