@@ -90,8 +90,8 @@ class Script:
     """One Lua script of `streams/store/lua`, run by its digest and loaded where the server does not know it."""
 
     def __init__(self, name: str) -> None:
-        self._text = resources.files("streams.store").joinpath("lua", f"{name}.lua").read_text()
-        self._digest = sha1(self._text.encode(), usedforsecurity=False).hexdigest()
+        self.text = resources.files("streams.store").joinpath("lua", f"{name}.lua").read_text()
+        self._digest = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     async def run(self, client: Client, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """The script's answer. EVAL loads it: no round trip more than needed, and right on every cluster node."""
@@ -100,7 +100,7 @@ class Script:
             try:
                 return await call("EVALSHA", self._digest, len(keys), *keys, *arguments)
             except exceptions.NoScriptError:
-                return await call("EVAL", self._text, len(keys), *keys, *arguments)
+                return await call("EVAL", self.text, len(keys), *keys, *arguments)
 
 
 async def ping(client: Client) -> None:

@@ -1,23 +1,30 @@
 """Counters on Redis as exporter and reports read them: never writes, and sees each partition as of one apply.
 
 What a read costs grows with the buckets asked for, not with history: an index per grain lists the groups that exist.
+The groups are then read in one MULTI together with the index, and again if that has changed in between.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import msgspec
 
-from schemas.counters import Cells, is_kept
+from schemas.counters import CellGroup, Cells, is_kept
 from streams.store.connection import Client, Script, translated
 from streams.store.keys import PartitionKeys, SpaceKeys
-from streams.store.port import PartitionMeta, PartitionView
-from streams.store.redis import decode_cell, pack, read_registers, unpack
+from streams.store.port import PartitionMeta, PartitionView, StoreUnavailableError
+from streams.store.redis import group_key, read_registers, unpack
 
-_VIEW = Script("view")
+_GROUPS = Script("groups")
+_TRIES = 20
+"""A new group appears about once a minute; in a catch-up with every apply, ten times a second."""
 _decode_meta = msgspec.msgpack.Decoder(PartitionMeta).decode
+_decode_cells = msgspec.msgpack.Decoder(list[dict[int, int]]).decode
+_field = partial(int.from_bytes, byteorder="big")
+_Command = tuple[str | int, ...]
 
 
 class RedisCounterReader:
@@ -56,21 +63,23 @@ class RedisCounterReader:
         since: Mapping[int, int] | None = None,
         until: Mapping[int, int] | None = None,
     ) -> PartitionView | None:
-        keys = PartitionKeys(self._space.space, partition)
-        first, last = since or {}, until or {}
-        asked = [(int(grain), str(first.get(grain, "-inf")), str(last.get(grain, "+inf"))) for grain in grains]
-        answer = await _VIEW.run(
-            self._client,
-            [keys.cursor, *(keys.index(slot, grain) for grain in grains)],
-            [keys.cells(slot), pack((asked, False if dimsets is None else list(dimsets)))],
-        )
-        offset, meta_bytes, groups = unpack(answer)
-        if not offset:
-            return None
-        meta = _meta(meta_bytes or None)
-        return PartitionView(
-            partition=partition, offset=int(offset), meta=meta, cells=_cells(groups, meta.watermark_ms)
-        )
+        keys, first, last = PartitionKeys(self._space.space, partition), since or {}, until or {}
+        ranges: list[_Command] = [
+            ("ZRANGEBYSCORE", keys.index(slot, grain), first.get(grain, "-inf"), last.get(grain, "+inf"))
+            for grain in grains
+        ]
+        index = await self._run(ranges, transaction=False)
+        for _ in range(_TRIES):
+            groups = _listed(grains, index, dimsets)
+            reads = _reads(keys.cells(slot), groups)
+            answers = await self._run([*ranges, ("HMGET", keys.cursor, "off", "meta"), *reads], transaction=True)
+            before, index = index, answers[: len(ranges)]
+            if index == before:
+                offset, meta = answers[len(ranges)]
+                if offset is None:
+                    return None
+                return _view(partition, int(offset), _meta(meta), groups, answers[len(ranges) + 1 :])
+        raise StoreUnavailableError(f"partition {partition} changes faster than it can be read")
 
     async def gaps(self) -> list[dict[str, str]]:
         found: list[dict[str, str]] = []
@@ -81,20 +90,54 @@ class RedisCounterReader:
             found += ({name.decode(): text.decode() for name, text in entry.items()} for _, entry in entries)
         return sorted(found, key=lambda gap: int(gap["at_ms"]))
 
+    async def _run(self, commands: Sequence[_Command], *, transaction: bool) -> list[Any]:
+        if not commands:
+            return []
+        with translated():
+            pipeline = self._client.pipeline(transaction=transaction)
+            for command in commands:
+                pipeline.execute_command(*command)
+            return await pipeline.execute()
+
+
+def _listed(grains: Sequence[int], index: Sequence[list[bytes]], dimsets: Sequence[int] | None) -> list[CellGroup]:
+    """Groups of an index; those of the whole first."""
+    groups = []
+    for grain, members in zip(grains, index, strict=True):
+        for member in members:
+            bucket, _, dimset = member.partition(b":")
+            if dimsets is None or int(dimset) in dimsets:
+                groups.append((int(grain), int(bucket), int(dimset)))
+    return sorted(groups, key=_dimset)
+
+
+def _dimset(group: CellGroup) -> int:
+    return group[2]
+
+
+def _reads(prefix: str, groups: Sequence[CellGroup]) -> list[_Command]:
+    """Groups of the whole hold a cell per stage: many small hashes, one script. The others are large: a script would
+    cost the server three times a plain HGETALL."""
+    names = [group_key(prefix, group) for group in groups]
+    small = sum(1 for group in groups if group[2] == 0)
+    script: list[_Command] = [("EVAL", _GROUPS.text, small, *names[:small])] if small else []
+    return [*script, *(("HGETALL", name) for name in names[small:])]
+
+
+def _view(
+    partition: int, offset: int, meta: PartitionMeta, groups: Sequence[CellGroup], answers: Sequence[Any]
+) -> PartitionView:
+    small: list[dict[bytes, bytes]] = []
+    if groups and groups[0][2] == 0:
+        small = [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in unpack(answers[0])]
+    cells: Cells = {}
+    for group, stored in zip(groups, [*small, *answers[bool(small) :]], strict=True):
+        if meta.watermark_ms is None or is_kept(group[0], group[1], meta.watermark_ms):
+            # One decoder call for a whole group: its cells under the header of a msgpack list of 32-bit length.
+            packed = b"\xdd" + len(stored).to_bytes(4, "big") + b"".join(stored.values())
+            cells[group] = dict(zip(map(_field, stored), _decode_cells(packed), strict=True))
+    return PartitionView(partition=partition, offset=offset, meta=meta, cells=cells)
+
 
 def _meta(stored: bytes | None) -> PartitionMeta:
     return PartitionMeta() if stored is None else _decode_meta(stored)
-
-
-def _cells(groups: Sequence[Any], watermark_ms: int | None) -> Cells:
-    cells: Cells = {}
-    for grain, member, flat in groups:
-        bucket, dimset = map(int, member.split(b":"))
-        if watermark_ms is None or is_kept(grain, bucket, watermark_ms):
-            names = map(_field, flat[::2])
-            cells[int(grain), bucket, dimset] = dict(zip(names, map(decode_cell, flat[1::2]), strict=True))
-    return cells
-
-
-def _field(packed: bytes) -> int:
-    return int.from_bytes(packed, "big")

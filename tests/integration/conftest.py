@@ -21,8 +21,9 @@ def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeySe
 
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[ValkeyServer]:
-    """A server for one test to break."""
-    server = ValkeyServer(tmp_path)
+    """A server for one test to break. It writes its file before it answers: with everysec it may hold writes back while
+    an fsync is under way, and what a kill loses would depend on the disk; here it is what the test cuts off."""
+    server = ValkeyServer(tmp_path, options=("--appendfsync", "always"))
     server.start()
     yield server
     server.kill()

@@ -34,7 +34,7 @@ def free_port() -> int:
 
 
 class ValkeyServer:
-    """Append-only file, everysec, noeviction: the settings the product asks for."""
+    """Append-only file, everysec unless `options` say otherwise."""
 
     def __init__(self, directory: Path, *, binary: str | None = None, options: Sequence[str] = ()) -> None:
         self.directory = directory
