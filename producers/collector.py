@@ -207,7 +207,9 @@ class Collector:
         try:
             batch = decode_batch(call.body)
             elements = split_array(bytes(batch.batch), self._limits.events)
-        except (msgspec.DecodeError, RecursionError):
+        except RequestError:
+            raise
+        except (ValueError, RecursionError):
             raise malformed(call.body) from None
         return Outcome(elements, [self._read_one(one, call, sender, batch) for one in elements])
 

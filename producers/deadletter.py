@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 
 import msgspec
 
@@ -24,6 +25,7 @@ class DeadLetter(msgspec.Struct, omit_defaults=True, kw_only=True):
     is_cut: bool = False
 
 
+_WRITE_KEY = re.compile(rb'("writeKey"\s*:\s*")[^"]*')
 _encoder = msgspec.json.Encoder()
 
 
@@ -31,7 +33,7 @@ def dead_letter(
     *, reason: RejectReason, detail: str, source: str, route: str, received_at_ms: int, payload: bytes, keep_bytes: int
 ) -> bytes:
     """JSON bytes of a letter."""
-    kept = payload[:keep_bytes]
+    kept = _WRITE_KEY.sub(rb"\1***", payload[:keep_bytes])
     letter = DeadLetter(
         reason=reason.value,
         detail=detail[:1000],
@@ -39,7 +41,7 @@ def dead_letter(
         route=route,
         received_at_ms=received_at_ms,
         bytes=len(payload),
-        is_cut=len(kept) < len(payload),
+        is_cut=keep_bytes < len(payload),
     )
     try:
         letter.payload = kept.decode()

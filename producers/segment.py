@@ -64,7 +64,14 @@ class SegmentBatch(msgspec.Struct, rename="camel"):
 
 
 _message = msgspec.json.Decoder(SegmentMessage)
-decode_batch: Callable[[bytes], SegmentBatch] = msgspec.json.Decoder(SegmentBatch).decode
+_batch = msgspec.json.Decoder(SegmentBatch)
+
+
+def decode_batch(body: bytes) -> SegmentBatch:
+    """The body of `/v1/batch`. Raises ValueError or RecursionError where it is none."""
+    batch = _batch.decode(body)
+    orjson.loads(bytes(batch.context))
+    return batch
 
 
 class Segment:
@@ -91,7 +98,9 @@ class Segment:
             message = _decode(raw)
             message_id = None if message.message_id is None else str(message.message_id)[:MAX_ID_CHARS]
             draft = self._draft(message, sender, received_at_ms, kind, batch)
-            draft.has_contacts = has_contacts(parsed.get("properties"), parsed.get("context"))
+            draft.has_contacts = has_contacts(parsed.get("properties"), parsed.get("context")) or has_contacts(
+                parsed.get("traits"), None if batch is None else orjson.loads(bytes(batch.context))
+            )
             return self._ingest.finish(draft, None)
         except RefusedError as refusal:
             return Rejected(refusal.reason, refusal.detail, message_id)

@@ -1,0 +1,88 @@
+"""A collector in this process over a log in memory, and ways to ask it."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+from prometheus_client.parser import text_string_to_metric_families
+
+from producers.collector import Collector
+from producers.contacts import Contacts
+from producers.ingest import Ingest, Scope, Sender
+from producers.keys import KeyRing, create_key
+from producers.sink import MemorySink
+from schemas.record import decode_any
+from schemas.topics import Topics
+
+NOW = 1_735_725_600_000
+TOPICS = Topics("t")
+
+
+@dataclass
+class CollectorInMemory:
+    """`post` a body, look at what stands in the log."""
+
+    directory: Path
+    options: dict[str, Any] = field(default_factory=dict)
+    is_open: bool = False
+    sink: MemorySink = field(default_factory=MemorySink)
+
+    def __post_init__(self) -> None:
+        path = self.directory / "keys.json"
+        self.keys = {
+            scope: create_key(path, source=f"source-{scope}", scope=scope, created_at="2025-01-01T00:00:00+00:00")[0]
+            for scope in Scope
+        }
+        ring = KeyRing(path, open_sender=Sender() if self.is_open else None)
+        ingest = Ingest(contacts=Contacts(b"secret"), **self.options)
+        self.app = Collector(sink=self.sink, ingest=ingest, keys=ring, topics=TOPICS, now_ms=lambda: NOW)
+
+    async def request(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> httpx.Response:
+        """Ask without anything added."""
+        transport = httpx.ASGITransport(app=self.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://c") as client:
+            return await client.request(method, path, content=body, headers=headers)
+
+    async def post(
+        self,
+        body: Any,
+        path: str = "/v1/events",
+        *,
+        scope: Scope | None = Scope.SERVER,
+        headers: dict[str, str] | None = None,
+    ) -> httpx.Response:
+        """POST a body (bytes as they are, else as JSON) with the key of a scope."""
+        content = body if isinstance(body, bytes) else orjson.dumps(body)
+        key = {} if scope is None else {"X-Write-Key": self.keys[scope]}
+        return await self.request("POST", path, content, key | (headers or {}))
+
+    def events(self) -> list[dict[str, Any]]:
+        """Records of the events topic, decoded."""
+        return [decode_any(one.value) for one in self.sink.records(TOPICS.events)]
+
+    def letters(self) -> list[dict[str, Any]]:
+        """Dead letters, decoded."""
+        return [decode_any(one.value) for one in self.sink.records(TOPICS.rejected)]
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Sum of the samples of a metric that have these labels."""
+        families = text_string_to_metric_families(self.app.metrics.render().decode())
+        samples = [one for family in families for one in family.samples if one.name == f"funnelcast_collector_{name}"]
+        return sum(one.value for one in samples if labels.items() <= one.labels.items())
+
+
+def event(number: int = 1, **members: Any) -> dict[str, Any]:
+    """A native event."""
+    return {"id": f"e-{number}", "name": "click", "anonymous_id": "v1", "occurred_at_ms": NOW - 5} | members
+
+
+def basic(key: str) -> dict[str, str]:
+    """A write key as Segment's clients send it."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{key}:".encode()).decode()}
