@@ -1,6 +1,6 @@
 """What the worker is compared with, each in a process of its own: the barest reader, and Faust as its manual shows it.
 
-`python -m bench.baselines loop|faust KAFKA TOPIC EVENTS` prints one JSON object: events, seconds, cpu_seconds, both from
+`python -m bench.baselines loop|faust KAFKA TOPIC EVENTS` prints a JSON object: events, seconds, cpu_seconds, both from
 the first record on, so that neither pays for its start.
 """
 

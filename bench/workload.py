@@ -1,7 +1,7 @@
 """The benchmark's stream: records as the collector writes them, deterministic by seed. Generates; measures nothing.
 
-1 M events in four hours, names 70/20/6/2/2 %, 5 % duplicates, 10 % displaced by up to 1,000 positions, both dimensions on
-every event, a value on offers and payments: about 265 bytes of JSON each.
+1 M events in four hours, names 70/20/6/2/2 %, 5 % duplicates, 10 % displaced by up to 1,000 positions, both dimensions
+on every event, a value on offers and payments: about 265 bytes of JSON each.
 """
 
 from __future__ import annotations
