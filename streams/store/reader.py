@@ -15,8 +15,9 @@ import msgspec
 from schemas.counters import CellGroup, Cells, is_kept
 from streams.store.connection import Client, Script, translated
 from streams.store.keys import PartitionKeys, SpaceKeys
+from streams.store.packing import group_key, unpack
 from streams.store.port import PartitionMeta, PartitionView, StoreUnavailableError
-from streams.store.redis import group_key, read_registers, unpack
+from streams.store.redis import read_registers
 
 _GROUPS = Script("groups")
 _TRIES = 20

@@ -7,25 +7,21 @@ a torn file, ends in the same state. Integers of cells stay packed: Lua's number
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
 from secrets import randbelow
 from typing import Any, cast
 
-import msgpack
 import msgspec
 from redis.asyncio import RedisCluster
 
 from schemas.counters import Cell, CellGroup
-from streams.store.connection import Client, Script, translated
+from streams.store.connection import Argument, Client, Script, translated
 from streams.store.keys import PartitionKeys, SpaceKeys
+from streams.store.packing import NO_DEADLINES, ApplyBlob, decode_cell, group_key, pack, pack_field, unpack
 from streams.store.port import (
-    NO_DEADLINE,
-    PERSON_BUCKETS,
     Claim,
     Fence,
     Loaded,
     PartitionMeta,
-    SlotWrites,
     Writes,
     bucket_of,
 )
@@ -37,20 +33,14 @@ from streams.store.refusals import (
     slot_missed_events,
 )
 
-_NO_DEADLINES = NO_DEADLINE.to_bytes(4, "little") * PERSON_BUCKETS
 _READ_COMMANDS = 16
 """Whole buckets per round trip."""
 _READ_FIELDS = 4000
 """Persons per round trip: about 10 ms of the server, and nobody waits longer."""
-_packb: Any = msgpack.dumps
-_unpackb: Any = msgpack.loads
 _CLAIM, _APPLY, _REGISTER = Script("claim"), Script("apply"), Script("register")
 _FUNNELS, _GAP, _READ = Script("funnels"), Script("gap"), Script("read")
 _encode_meta = msgspec.msgpack.Encoder().encode
 _decode_meta = msgspec.msgpack.Decoder(PartitionMeta).decode
-_encode_cell = msgspec.msgpack.Encoder().encode
-decode_cell = msgspec.msgpack.Decoder(dict[int, int]).decode
-"""{family code: int} of a stored cell."""
 
 
 class RedisPartitionStore:
@@ -61,9 +51,12 @@ class RedisPartitionStore:
         self._space = SpaceKeys(space)
         self._partitions: dict[int, PartitionKeys] = {}
         self._is_cluster = isinstance(client, RedisCluster)
+        self._topics: dict[str, str] = {}
+        self._fingerprints: dict[str, str] = {}
 
     async def claim(self, partition: int, slots: Sequence[str]) -> Claim:
         keys = self._keys(partition)
+        await self._remind()
         with translated():
             await self._client.sadd(self._space.partitions, partition)
         answer = await _CLAIM.run(self._client, [keys.cursor], [_nonce(), *slots])
@@ -77,7 +70,7 @@ class RedisPartitionStore:
             token=int(token),
             meta=PartitionMeta() if meta is None else _decode_meta(meta),
             tmin={
-                slot: deadlines or _NO_DEADLINES
+                slot: deadlines or NO_DEADLINES
                 for slot, deadlines, (was_known, _) in zip(slots, tmin, known, strict=True)
                 if was_known
             },
@@ -115,7 +108,7 @@ class RedisPartitionStore:
         if next_offset < fence.offset:
             raise ValueError(f"an apply moves the cursor forward, not from {fence.offset} to {next_offset}")
         keys = self._keys(partition)
-        blob = _Blob(keys)
+        blob = ApplyBlob(keys)
         for slot, changes in writes.slots.items():
             blob.add(slot, changes)
         names = {slot: codes for slot, codes in writes.names.items() if codes}
@@ -157,11 +150,13 @@ class RedisPartitionStore:
             bound = await cast(Awaitable[bytes], self._client.hget(self._space.topics, topic))
         if bound.decode() != identity:
             raise other_topic(topic, bound.decode(), identity)
+        self._topics[topic] = identity
 
     async def check_funnels(self, fingerprints: Mapping[str, str]) -> None:
         flat = [text for pair in fingerprints.items() for text in pair]
         if other := await _FUNNELS.run(self._client, [self._space.funnels], flat):
             raise other_definition(sorted(slot.decode() for slot in other))
+        self._fingerprints.update(fingerprints)
 
     async def accept_gap(self, partition: int, offset: int, reason: str) -> tuple[int, int]:
         keys = self._keys(partition)
@@ -177,6 +172,14 @@ class RedisPartitionStore:
         if keys is None:
             keys = self._partitions[partition] = PartitionKeys(self._space.space, partition)
         return keys
+
+    async def _remind(self) -> None:
+        """Say again what was checked at the start: a server that lost its tail may have lost it too, and the claim that
+        follows is how its owners notice."""
+        for topic, identity in self._topics.items():
+            await self.check_topic(topic, identity)
+        if self._fingerprints:
+            await self.check_funnels(dict(self._fingerprints))
 
     async def _holds(self, names: Mapping[str, Mapping[tuple[int, str], int]]) -> bool:
         for slot, codes in names.items():
@@ -204,97 +207,6 @@ class RedisPartitionStore:
         return answers
 
 
-Argument = str | bytes | int
-_KeyedList = list[tuple[str, Any]]
-
-
-@dataclass(slots=True)
-class _Blob:
-    """Keys and the one argument of `lua/apply.lua`; the sections are described there."""
-
-    partition: PartitionKeys
-    cursor_fields: list[Argument] = field(default_factory=list)
-    slots: list[str] = field(default_factory=list)
-    sets: _KeyedList = field(default_factory=list)
-    dels: _KeyedList = field(default_factory=list)
-    cells: _KeyedList = field(default_factory=list)
-    expired: _KeyedList = field(default_factory=list)
-    tmin: _KeyedList = field(default_factory=list)
-    indexes: dict[str, int] = field(default_factory=dict)
-    registers: _KeyedList = field(default_factory=list)
-
-    def add(self, slot: str, changes: SlotWrites) -> None:
-        self.slots.append(f"s:{slot}")
-        self._add_persons(slot, changes.persons)
-        self._add_cells(slot, changes)
-        if changes.tmin:
-            flat = [
-                value
-                for bucket in sorted(changes.tmin)
-                for value in (bucket * 4, changes.tmin[bucket].to_bytes(4, "little"))
-            ]
-            self.tmin.append((self.partition.tmin(slot), (flat, len(_NO_DEADLINES))))
-        if changes.opaque is not None:
-            self.cursor_fields += (f"o:{slot}", changes.opaque)
-
-    def names(self, key: str, codes: Mapping[tuple[int, str], int]) -> None:
-        fields = [f"{register}:{name}" for register, name in codes]
-        self.registers.append((key, (fields, [str(code) for code in codes.values()])))
-
-    def keys(self) -> list[str]:
-        lists = (self.sets, self.dels, self.cells, self.expired, self.tmin)
-        keys = [self.partition.cursor, *(key for keyed in lists for key, _ in keyed), *self.indexes]
-        return [*keys, *(key for key, _ in self.registers)]
-
-    def packed(self, fence: Fence, next_offset: int, meta: bytes) -> bytes:
-        cursor = (fence.token, fence.offset, fence.seq, next_offset, fence.seq + 1)
-        lists = (self.sets, self.dels, self.cells, self.expired, self.tmin)
-        return pack(
-            [
-                *map(str, cursor),
-                ["meta", meta, *self.cursor_fields],
-                self.slots,
-                *([value for _, value in keyed] for keyed in lists),
-                len(self.indexes),
-                [value for _, value in self.registers],
-            ]
-        )
-
-    def _add_persons(self, slot: str, persons: Mapping[bytes, bytes | None]) -> None:
-        sets: dict[int, list[bytes]] = {}
-        dels: dict[int, list[bytes]] = {}
-        for name, state in persons.items():
-            if state is None:
-                dels.setdefault(bucket_of(name), []).append(name)
-            else:
-                sets.setdefault(bucket_of(name), []).extend((name, state))
-        self.sets += ((self.partition.persons(slot, bucket), flat) for bucket, flat in sets.items())
-        self.dels += ((self.partition.persons(slot, bucket), names) for bucket, names in dels.items())
-
-    def _add_cells(self, slot: str, changes: SlotWrites) -> None:
-        prefix = self.partition.cells(slot)
-        for group, cells in changes.cells.items():
-            sets = [value for name, cell in cells.items() if cell for value in (pack_field(name), _encode_cell(cell))]
-            dels = [pack_field(name) for name, cell in cells.items() if not cell]
-            value = (sets, dels, group[1], _member(group), self._index(slot, group[0]))
-            self.cells.append((group_key(prefix, group), value))
-        for group in changes.expired:
-            self.expired.append((group_key(prefix, group), (_member(group), self._index(slot, group[0]))))
-
-    def _index(self, slot: str, grain: int) -> int:
-        return self.indexes.setdefault(self.partition.index(slot, grain), len(self.indexes) + 1)
-
-
-def group_key(prefix: str, group: CellGroup) -> str:
-    """Key of a cell group behind the slot's prefix (`PartitionKeys.cells`)."""
-    return f"{prefix}{group[0]}:{group[1]}:{group[2]}"
-
-
-def pack_field(name: int) -> bytes:
-    """A cell's field in its hash: five bytes, big-endian."""
-    return name.to_bytes(5, "big")
-
-
 async def read_registers(client: Client, space: SpaceKeys, slot: str) -> dict[tuple[int, str], int]:
     """Every (register, name) -> code of a slot."""
     with translated():
@@ -307,19 +219,5 @@ async def read_registers(client: Client, space: SpaceKeys, slot: str) -> dict[tu
     return names
 
 
-def _member(group: CellGroup) -> str:
-    return f"{group[1]}:{group[2]}"
-
-
 def _nonce() -> str:
     return f"{randbelow(10**9):09d}"
-
-
-def pack(value: object) -> bytes:
-    """Argument of a script. The raw type of old: Lua's cmsgpack knows no `bin`."""
-    return cast(bytes, _packb(value, use_bin_type=False))
-
-
-def unpack(answer: bytes) -> Any:
-    """A script's packed answer; texts come as bytes."""
-    return _unpackb(answer, raw=True, strict_map_key=False)

@@ -89,7 +89,9 @@ async def test_a_torn_tail_loses_whole_applies_even_at_the_second_restart(own_se
 
 async def test_the_owner_notices_that_the_server_went_back(own_server: ValkeyServer) -> None:
     client = connect(own_server.url)
-    store = RedisPartitionStore(client, "main")
+    store, reader = RedisPartitionStore(client, "main"), RedisCounterReader(client, "main")
+    await store.check_topic("events", "identity")
+    await store.check_funnels({SLOT: "aa"})
     claim = await store.claim(0, [SLOT])
     fence = Fence(claim.token, claim.offset, claim.seq)
     assert await store.apply(0, fence, 1, everything(1))
@@ -110,6 +112,9 @@ async def test_the_owner_notices_that_the_server_went_back(own_server: ValkeySer
         "an empty server takes nothing unclaimed"
     )
     assert (await store.claim(0, [SLOT])).token not in (claim.token, again.token)
+    assert (await reader.partitions(), await reader.slots()) == ([0], {SLOT: "aa"})
+    with pytest.raises(StoreRefusedError):
+        await RedisPartitionStore(client, "main").check_topic("events", "another")
     await close(client)
 
 

@@ -1,0 +1,128 @@
+"""One apply as the keys and the one argument of `lua/apply.lua`; how cells and answers are packed. Pure, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import msgpack
+import msgspec
+
+from schemas.counters import CellGroup
+from streams.store.keys import PartitionKeys
+from streams.store.port import NO_DEADLINE, PERSON_BUCKETS, Fence, SlotWrites, bucket_of
+
+NO_DEADLINES = NO_DEADLINE.to_bytes(4, "little") * PERSON_BUCKETS
+_packb: Any = msgpack.dumps
+_unpackb: Any = msgpack.loads
+_encode_cell = msgspec.msgpack.Encoder().encode
+decode_cell = msgspec.msgpack.Decoder(dict[int, int]).decode
+"""{family code: int} of a stored cell."""
+
+_KeyedList = list[tuple[str, Any]]
+
+
+@dataclass(slots=True)
+class ApplyBlob:
+    """Keys and the one argument of `lua/apply.lua`; the sections are described there."""
+
+    partition: PartitionKeys
+    cursor_fields: list[str | bytes] = field(default_factory=list)
+    slots: list[str] = field(default_factory=list)
+    sets: _KeyedList = field(default_factory=list)
+    dels: _KeyedList = field(default_factory=list)
+    cells: _KeyedList = field(default_factory=list)
+    expired: _KeyedList = field(default_factory=list)
+    tmin: _KeyedList = field(default_factory=list)
+    indexes: dict[str, int] = field(default_factory=dict)
+    registers: _KeyedList = field(default_factory=list)
+
+    def add(self, slot: str, changes: SlotWrites) -> None:
+        """Changes of a slot."""
+        self.slots.append(f"s:{slot}")
+        self._add_persons(slot, changes.persons)
+        self._add_cells(slot, changes)
+        if changes.tmin:
+            flat = [
+                value
+                for bucket in sorted(changes.tmin)
+                for value in (bucket * 4, changes.tmin[bucket].to_bytes(4, "little"))
+            ]
+            self.tmin.append((self.partition.tmin(slot), (flat, len(NO_DEADLINES))))
+        if changes.opaque is not None:
+            self.cursor_fields += (f"o:{slot}", changes.opaque)
+
+    def names(self, key: str, codes: Mapping[tuple[int, str], int]) -> None:
+        """Register codes the apply relies on."""
+        fields = [f"{register}:{name}" for register, name in codes]
+        self.registers.append((key, (fields, [str(code) for code in codes.values()])))
+
+    def keys(self) -> list[str]:
+        """KEYS of the script, section by section."""
+        lists = (self.sets, self.dels, self.cells, self.expired, self.tmin)
+        keys = [self.partition.cursor, *(key for keyed in lists for key, _ in keyed), *self.indexes]
+        return [*keys, *(key for key, _ in self.registers)]
+
+    def packed(self, fence: Fence, next_offset: int, meta: bytes) -> bytes:
+        """The argument. Numbers of the cursor are texts: Lua's end at 2^53."""
+        cursor = (fence.token, fence.offset, fence.seq, next_offset, fence.seq + 1)
+        lists = (self.sets, self.dels, self.cells, self.expired, self.tmin)
+        return pack(
+            [
+                *map(str, cursor),
+                ["meta", meta, *self.cursor_fields],
+                self.slots,
+                *([value for _, value in keyed] for keyed in lists),
+                len(self.indexes),
+                [value for _, value in self.registers],
+            ]
+        )
+
+    def _add_persons(self, slot: str, persons: Mapping[bytes, bytes | None]) -> None:
+        sets: dict[int, list[bytes]] = {}
+        dels: dict[int, list[bytes]] = {}
+        for name, state in persons.items():
+            if state is None:
+                dels.setdefault(bucket_of(name), []).append(name)
+            else:
+                sets.setdefault(bucket_of(name), []).extend((name, state))
+        self.sets += ((self.partition.persons(slot, bucket), flat) for bucket, flat in sets.items())
+        self.dels += ((self.partition.persons(slot, bucket), names) for bucket, names in dels.items())
+
+    def _add_cells(self, slot: str, changes: SlotWrites) -> None:
+        prefix = self.partition.cells(slot)
+        for group, cells in changes.cells.items():
+            sets = [value for name, cell in cells.items() if cell for value in (pack_field(name), _encode_cell(cell))]
+            dels = [pack_field(name) for name, cell in cells.items() if not cell]
+            value = (sets, dels, group[1], _member(group), self._index(slot, group[0]))
+            self.cells.append((group_key(prefix, group), value))
+        for group in changes.expired:
+            self.expired.append((group_key(prefix, group), (_member(group), self._index(slot, group[0]))))
+
+    def _index(self, slot: str, grain: int) -> int:
+        return self.indexes.setdefault(self.partition.index(slot, grain), len(self.indexes) + 1)
+
+
+def group_key(prefix: str, group: CellGroup) -> str:
+    """Key of a cell group behind the slot's prefix (`PartitionKeys.cells`)."""
+    return f"{prefix}{group[0]}:{group[1]}:{group[2]}"
+
+
+def pack_field(name: int) -> bytes:
+    """A cell's field in its hash: five bytes, big-endian."""
+    return name.to_bytes(5, "big")
+
+
+def _member(group: CellGroup) -> str:
+    return f"{group[1]}:{group[2]}"
+
+
+def pack(value: object) -> bytes:
+    """Argument of a script. The raw type of old: Lua's cmsgpack knows no `bin`."""
+    return cast(bytes, _packb(value, use_bin_type=False))
+
+
+def unpack(answer: bytes) -> Any:
+    """A script's packed answer; texts come as bytes."""
+    return _unpackb(answer, raw=True, strict_map_key=False)
