@@ -134,7 +134,8 @@ class Bench:
         return {code: self.rng.randrange(1, 5000) for code in (1, 2, 3, 6, 8)}
 
     async def _memory(self) -> int:
-        return int((await self.client.info("memory"))["used_memory"])
+        memory = await self.client.info("memory")
+        return int(memory["used_memory"]) - int(memory["mem_clients_normal"])
 
     async def _server_cpu(self) -> float:
         cpu = await self.client.info("cpu")
