@@ -105,7 +105,7 @@ async def _admin(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 def _new_topic(name: str, partitions: int, replication: int, configs: dict[str, str]) -> NewTopic:
     topic = NewTopic(name, partitions, 1, topic_configs=configs)
-    topic.replication_factor = replication  # -1 is the broker's default since Apache Kafka 2.4; aiokafka refuses it above
+    topic.replication_factor = replication  # -1: the broker's default; the constructor refuses it
     return topic
 
 

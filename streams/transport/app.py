@@ -59,8 +59,8 @@ class StreamSettings:
     data_dir: Path
     session_seconds: float = 10.0
     """A worker that dies is replaced after this; Apache Kafka refuses less than 6 (group.min.session.timeout.ms)."""
-    heartbeat_seconds: float = 1.0
-    """A worker that leaves is replaced after this."""
+    heartbeat_seconds: float = 0.5
+    """A worker that leaves is replaced after this: the others hear of it in their next heartbeat."""
     rebalance_seconds: float = 10.0
     max_poll_records: int = 5000
     max_partition_fetch_bytes: int = 4 * 1024 * 1024
@@ -117,4 +117,12 @@ async def start_stream(app: StreamApp, seconds: float) -> None:
         async with asyncio.timeout(seconds):
             await app.start()
     except (KafkaError, ConnectionError, TimeoutError) as error:
-        raise BrokerUnavailableError(f"Kafka did not let the consumer start: {error!r}") from error
+        raise not_joined(app.conf.id, repr(error)) from error
+
+
+def not_joined(group: str, why: str) -> BrokerUnavailableError:
+    """Sentence for a start without an assignment."""
+    return BrokerUnavailableError(
+        f"no assignment from group {group} in time ({why}): is the broker overloaded, or --session-timeout below its "
+        "group.min.session.timeout.ms?"
+    )

@@ -14,7 +14,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import structlog
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 IDLE_SECONDS = 0.02
 """Pause while no partition flows. Faust's own is a second, added to every rebalance of a surviving worker."""
+HELD_POLL_SECONDS = 0.1
 COMMIT_SECONDS = 5.0
 ANSWER_SECONDS = 15.0
 """How long a seek or an offset query may take before the worker tries again."""
@@ -274,13 +275,16 @@ class BatchConsumer(driver.Consumer):
         if self._has_refused:
             await asyncio.sleep(IDLE_SECONDS)
             return {}, set()
-        if self.flow_active and not self._get_active_partitions():
+        if not self.flow_active:
+            await self.wait(cast(Any, self.can_resume_flow))
+        active = self._get_active_partitions()
+        if not active:
             await asyncio.sleep(IDLE_SECONDS)
             return {}, set()
         # A partition released during a poll is not part of it: poll shortly while any is held.
-        held = len(self._paused_partitions) > 0
+        seconds = min(timeout, HELD_POLL_SECONDS) if self._paused_partitions else timeout
         try:
-            return await super()._wait_next_records(min(timeout, 0.1) if held else timeout)
+            return await self._getmany(active, seconds), active
         except NoOffsetForPartitionError:
             # aiokafka asked Kafka for a commit before the partition was placed: a race, nothing is lost.
             await asyncio.sleep(IDLE_SECONDS)

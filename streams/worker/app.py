@@ -21,7 +21,7 @@ import structlog
 from schemas.funnel import Funnel
 from schemas.topics import Topics
 from streams.store.port import PartitionStore, StoreRefusedError, StoreUnavailableError
-from streams.transport.app import StreamApp, StreamSettings, build_stream, start_stream
+from streams.transport.app import StreamApp, StreamSettings, build_stream, not_joined, start_stream
 from streams.transport.consumer import Tuning
 from streams.transport.cursor import topic_missing
 from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
@@ -186,10 +186,7 @@ class Worker:
         """A member whose request is refused (a session time below the broker's minimum) would wait for ever."""
         while not (self.host.has_joined and self.host.has_polled):
             if time.monotonic() > deadline:
-                raise BrokerUnavailableError(
-                    f"no assignment from group {self.settings.topics.group} in time: "
-                    "is the broker overloaded, or --session-timeout below its group.min.session.timeout.ms?"
-                )
+                raise not_joined(self.settings.topics.group, "the consumer started and heard nothing")
             await asyncio.sleep(0.02)
 
     async def _watch_app(self, app: StreamApp) -> None:

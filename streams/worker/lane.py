@@ -168,18 +168,18 @@ class Lane:
         """Own the partition: keep what is loaded if the store stands exactly where we left it, claim otherwise."""
         fence = None if afresh else self.processor.fence
         if fence is not None and await self._peek(self.partition) == fence:
+            # It was read up to here a moment ago: no need to ask the broker where the log begins and ends.
             self._metrics.kept.inc()
         else:
             await self.processor.claim()
             self._metrics.claims.inc()
-        if self._suspended:
-            return
-        cursor = self.processor.offset
-        problem = check_cursor(self._topic, self.partition, cursor, await self._placement.log_range(self.partition))
-        if problem is not None:
-            raise problem
-        await self.processor.settle()
-        await self._place(cursor)
+            log_range = await self._placement.log_range(self.partition)
+            problem = check_cursor(self._topic, self.partition, self.processor.offset, log_range)
+            if problem is not None:
+                raise problem
+        if not self._suspended:
+            await self.processor.settle()
+            await self._place(self.processor.offset)
 
     async def _place(self, cursor: int) -> None:
         self._placement.hold(self.partition)  # nothing of the new run may arrive before its number is known
