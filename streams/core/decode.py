@@ -17,6 +17,8 @@ AMOUNTS: Final = ("value", "value_minor", "amount")
 """Properties kept as raw JSON: decimals stay exactly as they were sent."""
 NO_RAW: Final = msgspec.Raw(b"")
 _ALWAYS = ("currency", "order_id", "refund_id", "reason")
+_FIXED = (*AMOUNTS, *_ALWAYS)
+"""Properties whose attribute has their own name."""
 
 
 def _properties(funnels: Sequence[Funnel]) -> list[str]:
@@ -29,17 +31,20 @@ def _properties(funnels: Sequence[Funnel]) -> list[str]:
     return sorted(names - set(AMOUNTS)) + list(AMOUNTS)
 
 
+UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+
+
 class Decoder:
     """Decodes records for a set of funnels. `attribute` maps a property to the attribute that holds it."""
 
     def __init__(self, funnels: Sequence[Funnel]) -> None:
         names = _properties(funnels)
-        self.attribute = {name: f"p{at}" for at, name in enumerate(names)}
+        self.attribute = {name: name if name in _FIXED else f"p{at}" for at, name in enumerate(names)}
         fields: list[Any] = [
             (self.attribute[name], msgspec.Raw, NO_RAW) if name in AMOUNTS else (self.attribute[name], Any, None)
             for name in names
         ]
-        rename = {attribute: name for name, attribute in self.attribute.items()}
+        rename = {attribute: name for name, attribute in self.attribute.items() if attribute != name}
         self.properties = msgspec.defstruct("Properties", fields, rename=rename, gc=False, frozen=True)
         self.empty = self.properties()
         record = msgspec.defstruct(
@@ -59,23 +64,16 @@ class Decoder:
             gc=False,
         )
         self.record = record
-        self._typed: Callable[[bytes], Any] = msgspec.json.Decoder(record).decode
+        self.typed: Callable[[bytes], Any] = msgspec.json.Decoder(record).decode
+        """The fast way; what it raises (UNREADABLE) is for `generic`."""
 
-    def decode(self, value: bytes) -> Any:
-        """The record as a struct, or None where it cannot be read as one."""
-        try:
-            return self._typed(value)
-        except msgspec.ValidationError:
-            return self._generic(value)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            return None
-
-    def _generic(self, value: bytes) -> Any:
+    def generic(self, value: bytes) -> Any:
+        """The record as a struct, whatever its types, or None where it cannot be read as one."""
         try:
             raw = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
             fields = {key: msgspec.json.decode(one) for key, one in raw.items() if key not in ("properties", "context")}
             properties = self._generic_properties(raw.get("properties"))
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        except UNREADABLE:
             return None
         tick, seq = _integer(fields.get("tick")), fields.get("seq")
         if tick is None and (_integer(fields.get("received_at_ms")) is None or fields.get("name") is None):

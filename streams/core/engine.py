@@ -170,7 +170,7 @@ class PartitionEngine:
         for name, slot in self._slots.items():
             one = Needs()
             if prepared is not None:
-                one.persons = slot.state.missing(dict.fromkeys([op[0] for op in prepared.slots[name].ops]))
+                one.persons = slot.state.missing([op[0] for op in prepared.slots[name].ops])
                 if prepared.max_received_ms is not None:
                     one.buckets = slot.state.due_buckets(prepared.max_received_ms - self._delay)
             elif self.meta.watermark_ms is not None:

@@ -7,15 +7,16 @@ chunk may be prepared only after the one before it was applied.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from operator import attrgetter
+from typing import Any, cast
 
 import xxhash
 
 from schemas.counters import currency_code
-from streams.core.decode import Decoder
-from streams.core.match import NO_AMOUNT, Match, Matcher, amount_of, id_text, plain
+from streams.core.decode import NO_RAW, UNREADABLE, Decoder
+from streams.core.match import NO_AMOUNT, Match, Matcher, NameRules, amount_of, id_text, plain
 from streams.core.person import AT_MASK, Single
 from streams.core.plan import LOST, ORDER, REFUND, Plan
 from streams.core.registers import REASONS, SlotRegisters
@@ -26,6 +27,7 @@ Record = tuple[bytes | None, bytes, int]
 AHEAD_MS = 60_000
 """A record moves the watermark at most this far beyond the time the broker knows it by."""
 SESSIONS = 8
+_CODES_LIMIT = 50_000
 LATE_EDGES_MS = tuple(
     (f"late_le_{name}", ms)
     for name, ms in (
@@ -83,15 +85,14 @@ class SlotIntake:
         self.back = delay_ms + plan.keep
         """Highest received time minus this is the horizon."""
         self._is_unresolved = False
-        attribute = decoder.attribute
-        self._dimensions = [
-            (attribute[one.property], at, shift)
-            for at, (one, shift) in enumerate(zip(plan.dimensions, plan.shifts, strict=True), start=1)
-        ]
-        self._money = [attribute[name] for name in ("value", "value_minor", "amount", "currency")]
-        self._order_id, self._refund_id, self._reason = (attribute[n] for n in ("order_id", "refund_id", "reason"))
+        names = [decoder.attribute[one.property] for one in plan.dimensions]
+        self.raw_values: Callable[[Any], Any] = attrgetter(*names) if names else _no_values
+        """Raw values of the dimensions: one, or a tuple of several."""
+        self.codes: dict[Any, int] = {}
+        """Raw values -> code, for texts whose codes are settled."""
+        self._places = list(enumerate(plan.shifts, start=1))
 
-    def take(self, record: Any, rules: Any, key: bytes, value: bytes, out: SlotPrepared, highest: int) -> None:
+    def take(self, record: Any, rules: NameRules, key: bytes, value: bytes, out: SlotPrepared, highest: int) -> None:
         """Put one relevant-looking event into `out`; `highest` is the highest received time so far."""
         if self.sources is not None and record.source not in self.sources:
             return
@@ -127,23 +128,18 @@ class SlotIntake:
         kind = match.kind
         code = 0 if kind == REFUND else self._code(properties, out)
         if kind == LOST:
-            raw = match.reason if match.reason is not None else getattr(properties, self._reason)
+            raw = match.reason if match.reason is not None else properties.reason
             return code, Single(at, tie, kind, code, self._value_code(REASONS, raw, out))
         minor, currency = self._amount(properties, out)
         if kind < ORDER:
             return code, None if minor < 0 else Single(at, tie, kind, code, minor=minor, currency=currency)
-        order = _id_hash(getattr(properties, self._order_id))
-        refund = _id_hash(getattr(properties, self._refund_id)) if kind == REFUND else 0
+        order = _id_hash(properties.order_id)
+        refund = _id_hash(properties.refund_id) if kind == REFUND else 0
         return code, Single(at, tie, kind, code, 0, match.mask, order, refund, minor, currency)
 
     def _amount(self, properties: Any, out: SlotPrepared) -> tuple[int, int]:
-        value, minor, amount, currency = self._money
         money = amount_of(
-            getattr(properties, value),
-            getattr(properties, minor),
-            getattr(properties, amount),
-            getattr(properties, currency),
-            self.plan.funnel.currency,
+            properties.value, properties.value_minor, properties.amount, properties.currency, self.plan.funnel.currency
         )
         if money is None:
             out.stats["amounts_refused"] += 1
@@ -151,11 +147,21 @@ class SlotIntake:
         return (-1, 0) if money is NO_AMOUNT else (money[0], currency_code(money[1]))
 
     def _code(self, properties: Any, out: SlotPrepared) -> int:
-        code = 0
-        for attribute, register, shift in self._dimensions:
-            raw = getattr(properties, attribute)
-            if raw is not None:
-                code |= self._value_code(register, raw, out) << shift
+        raw = self.raw_values(properties)
+        raws = raw if isinstance(raw, tuple) else (raw,)
+        is_text = all(one is None or isinstance(one, str) for one in raws)
+        if is_text and raw in self.codes:
+            return self.codes[raw]
+        code, before = 0, self._is_unresolved
+        self._is_unresolved = False
+        for (register, shift), one in zip(self._places, raws, strict=False):
+            if one is not None:
+                code |= self._value_code(register, one, out) << shift
+        if is_text and not self._is_unresolved:
+            if len(self.codes) >= _CODES_LIMIT:
+                self.codes.clear()
+            self.codes[raw] = code
+        self._is_unresolved = self._is_unresolved or before
         return code
 
     def _value_code(self, register: int, raw: Any, out: SlotPrepared) -> int:
@@ -191,36 +197,87 @@ class Intake:
         self._slots = slots
 
     def prepare(self, records: Sequence[Record], max_received_ms: int | None, sessions: dict[str, int]) -> Prepared:
-        """See `PartitionEngine.prepare`."""
+        """See `PartitionEngine.prepare`. One loop on purpose: every record passes here."""
         out = Prepared({slot: SlotPrepared() for slot in self._slots}, len(records), max_received_ms)
         out.sessions = dict(sessions)
-        views = [(one, one.matcher.memo, out.slots[slot]) for slot, one in self._slots.items()]
+        views = [
+            (
+                one,
+                one.matcher.memo,
+                one.sources,
+                one.plan.lateness,
+                one.back,
+                one.codes,
+                one.raw_values,
+                out.slots[slot],
+            )
+            for slot, one in self._slots.items()
+        ]
         highest = -1 if max_received_ms is None else max_received_ms
-        decode, missing = self._decoder.decode, object()
+        newest = 0
+        decode, digest, nothing, missing = self._decoder.typed, xxhash.xxh3_64_intdigest, NO_RAW, cast("Any", object())
         for key, value, timestamp in records:
-            record = decode(value)
-            if record is None:
-                out.undecodable += 1
-                continue
+            try:
+                record = decode(value)
+            except UNREADABLE:
+                record = self._decoder.generic(value)
+                if record is None:
+                    out.undecodable += 1
+                    continue
             if record.seq is not None and _is_retry(record.seq, out.sessions):
                 continue
-            received = record.received_at_ms if record.tick is None else record.tick
-            if record.tick is None or received > 0:
-                highest = max(highest, min(received, timestamp + AHEAD_MS))
             if record.tick is not None:
+                if record.tick > 0:
+                    highest = max(highest, min(record.tick, timestamp + AHEAD_MS))
                 out.marker = record.marker or out.marker
                 continue
-            out.last_event_ms = max(out.last_event_ms, record.occurred_at_ms)
+            received, at, name = record.received_at_ms, record.occurred_at_ms, record.name
+            if received > highest:
+                highest = max(highest, min(received, timestamp + AHEAD_MS))
+            if at > newest:
+                newest = at
             if key is None:
                 continue
-            for intake, memo, into in views:
-                rules = memo.get(record.name, missing)
+            if b"\0" in key:
+                key = person_field(key)
+            for intake, memo, sources, lateness, back, codes, raw_values, into in views:
+                rules = memo.get(name, missing)
                 if rules is missing:
-                    rules = intake.matcher.rules(record.name)
-                if rules is not None:
-                    intake.take(record, rules, person_field(key), value, into, highest)
+                    rules = intake.matcher.rules(name)
+                if rules is None:
+                    continue
+                stage = rules.stage
+                properties = record.properties
+                horizon = highest - back
+                if (
+                    stage < 0
+                    or sources is not None
+                    or not 0 <= at <= received <= AT_MASK
+                    or received - at > lateness
+                    or at < horizon
+                    or record.placeholder_ids
+                    or properties.value is not nothing
+                    or properties.value_minor is not nothing
+                    or properties.amount is not nothing
+                ):
+                    intake.take(record, rules, key, value, into, highest)
+                    continue
+                try:
+                    code = codes.get(raw_values(properties))
+                except TypeError:
+                    code = None
+                if code is None:
+                    intake.take(record, rules, key, value, into, highest)
+                    continue
+                tie = digest(f"{record.source}\0{record.id}".encode())
+                into.ops.append((key, at, tie, stage, code, horizon, None))
+        out.last_event_ms = newest
         out.max_received_ms = None if highest < 0 else highest
         return out
+
+
+def _no_values(_properties: Any) -> tuple[()]:
+    return ()
 
 
 def _is_retry(seq: tuple[str, int], sessions: dict[str, int]) -> bool:

@@ -44,6 +44,8 @@ class NameRules:
         self.is_relevant = bool(lost or stages or self._is_refund)
         self.is_fixed = not any(where for where, _ in [*lost, *stages])
         self.fixed: Match | None = self.classify(None) if self.is_fixed else None
+        self.stage = -1 if self.fixed is None or self.fixed.kind >= ORDER else self.fixed.kind
+        """The stage of every event of this name, where it is a plain one; else -1."""
 
     def classify(self, properties: Any) -> Match | None:
         """What an event with those properties is; None where every condition fails."""

@@ -13,7 +13,6 @@ from schemas.counters import CODE_OTHER, CODE_UNKNOWN, OTHER, UNKNOWN, VALUE_CHA
 from schemas.funnel import Funnel
 from streams.core.plan import REASON_CAP
 
-_MEMO_LIMIT = 50_000
 REASONS = 0
 
 
@@ -38,8 +37,6 @@ class Register:
         self.listed = listed
         self.codes: dict[str, int] = {UNKNOWN: CODE_UNKNOWN, OTHER: CODE_OTHER}
         self.is_full = listed is not None
-        self.memo: dict[object, int] = {}
-        """Raw value -> code: what the hot path asks. Only for values whose code is settled."""
         for at, name in enumerate(listed or ()):
             self.codes[name] = 2 + at
 
@@ -50,11 +47,7 @@ class Register:
         if code is None:
             if not self.is_full:
                 return name
-            code = CODE_OTHER
-        if isinstance(raw, str):
-            if len(self.memo) >= _MEMO_LIMIT:
-                self.memo.clear()
-            self.memo[raw] = code
+            return CODE_OTHER
         return code
 
     def admit(self, name: str, code: int) -> None:

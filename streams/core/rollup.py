@@ -1,26 +1,24 @@
 """From a chunk's books at the finest cell to deltas of cells: grains, the whole, dimensions, declared pairs.
 
-Once per chunk, so that the hot path adds to one key per count. What lies in a bucket past its keep time is left out
+Once per chunk, so that the hot path adds to one key per count. Every step sums what the one before has summed already:
+hours from minutes, days from hours, the total from days. What lies in a bucket past its keep time is left out
 (semantics.md 5): it will never be shown again, since watermarks only grow.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterable
 
-from schemas.counters import Cells, Grain, cell_field, is_kept
+from schemas.counters import Cell, CellGroup, Cells, Grain, cell_field, is_kept
 from streams.core.book import Books
 from streams.core.calendar import Calendar
 from streams.core.plan import Plan
 
-
-def _fields(plan: Plan, code: int, stage: int) -> list[tuple[int, int]]:
-    """(dimension set, field) of a code: every marginal and pair, without the whole."""
-    values = [code >> shift & (1 << width) - 1 for shift, width in zip(plan.shifts, plan.widths, strict=True)]
-    found = [(at, cell_field(value, 0, stage)) for at, value in enumerate(values, start=1)]
-    start = 1 + len(values)
-    found += [(start + at, cell_field(values[i], values[j], stage)) for at, (i, j) in enumerate(plan.pairs)]
-    return found
+_MEMO_LIMIT = 50_000
+Fields = tuple[tuple[int, int], ...]
+"""(dimension set, field) of every cell that a count of one code and stage belongs to."""
+Bucket = list[dict[int, Cell]]
+"""Cells of one bucket by dimension set."""
 
 
 class RollUp:
@@ -29,48 +27,125 @@ class RollUp:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._calendar = Calendar(plan.funnel.timezone)
+        self._dimsets = 1 + len(plan.widths) + len(plan.pairs)
+        self._memo: dict[int, Fields] = {}
 
     def cells(self, books: Books, watermark_ms: int) -> Cells:
         """Deltas without zeros."""
-        whole, parts = self._by_hour(books)
-        cells: defaultdict[tuple[int, int, int], dict[int, dict[int, int]]] = defaultdict(dict)
-        for (minute, stage, family), amount in whole.items():
-            if amount and is_kept(Grain.MINUTE, minute, watermark_ms):
-                _add(cells[Grain.MINUTE, minute, 0], stage, family, amount)
-        for (hour, day, code, stage, family), amount in parts.items():
+        minutes: dict[int, dict[int, Cell]] = {}
+        hours: dict[tuple[int, int], Bucket] = {}
+        self._add_counts(books, minutes, hours)
+        self._add_money(books, minutes, hours)
+        found: Cells = {}
+        for minute, fields in minutes.items():
+            if is_kept(Grain.MINUTE, minute, watermark_ms):
+                _put(found, (Grain.MINUTE, minute, 0), fields)
+        by_hour: dict[int, list[Bucket]] = {}
+        by_day: dict[int, list[Bucket]] = {}
+        for (hour, day), bucket in hours.items():
+            by_hour.setdefault(hour, []).append(bucket)
+            by_day.setdefault(day, []).append(bucket)
+        for hour, buckets in by_hour.items():
+            if is_kept(Grain.HOUR, hour, watermark_ms):
+                self._put_bucket(found, Grain.HOUR, hour, self._sum(buckets))
+        days = {day: self._sum(buckets) for day, buckets in by_day.items()}
+        for day, bucket in days.items():
+            self._put_bucket(found, Grain.DAY, day, bucket)
+        if days:
+            self._put_bucket(found, Grain.TOTAL, 0, self._sum(list(days.values())))
+        return found
+
+    def _add_counts(
+        self, books: Books, minutes: dict[int, dict[int, Cell]], hours: dict[tuple[int, int], Bucket]
+    ) -> None:
+        plan = self._plan
+        low = plan.family_bits
+        above = low + plan.code_bits
+        rest_mask, low_mask = (1 << above) - 1, (1 << low) - 1
+        whole: dict[int, int] = {}
+        parts: dict[tuple[int, int], dict[int, int]] = {}
+        """(hour, day) -> code and family -> amount; `part_of` is the same by minute."""
+        part_of: dict[int, dict[int, int]] = {}
+        for key, amount in books.counts.items():
             if not amount:
                 continue
-            buckets = [(Grain.TOTAL, 0), (Grain.DAY, day)]
-            if is_kept(Grain.HOUR, hour, watermark_ms):
-                buckets.append((Grain.HOUR, hour))
-            fields = [(0, stage), *_fields(self._plan, code, stage)]
-            for grain, bucket in buckets:
+            minute = key >> above
+            part = part_of.get(minute)
+            if part is None:
+                part = part_of[minute] = parts.setdefault(self._hour_and_day(minute), {})
+            rest = key & rest_mask
+            part[rest] = part.get(rest, 0) + amount
+            short = minute << low | key & low_mask
+            whole[short] = whole.get(short, 0) + amount
+        families = plan.families
+        for short, amount in whole.items():
+            stage, family = families[short & low_mask]
+            _add(minutes.setdefault(short >> low, {}), stage, family, amount)
+        memo, fields_of = self._memo, self._fields
+        for place, part in parts.items():
+            bucket = self._bucket(hours, place)
+            for rest, amount in part.items():
+                stage, family = families[rest & low_mask]
+                at = rest >> low << 8 | stage
+                fields = memo.get(at)
+                if fields is None:
+                    fields = fields_of(rest >> low, stage)
                 for dimset, field in fields:
-                    _add(cells[grain, bucket, dimset], field, family, amount)
-        return _tidy(cells)
+                    cells = bucket[dimset]
+                    cell = cells.get(field)
+                    if cell is None:
+                        cells[field] = {family: amount}
+                    else:
+                        cell[family] = cell.get(family, 0) + amount
 
-    def _by_hour(
-        self, books: Books
-    ) -> tuple[defaultdict[tuple[int, int, int], int], defaultdict[tuple[int, int, int, int, int], int]]:
-        plan = self._plan
-        low, bits = plan.family_bits, plan.code_bits
-        low_mask, code_mask = (1 << low) - 1, (1 << bits) - 1
-        whole: defaultdict[tuple[int, int, int], int] = defaultdict(int)
-        parts: defaultdict[tuple[int, int, int, int, int], int] = defaultdict(int)
-        places: list[tuple[int, int, int, int, int]] = []
-        for key, amount in books.counts.items():
-            if amount:
-                stage, family = plan.families[key & low_mask]
-                places.append((key >> low + bits, key >> low & code_mask, stage, family, amount))
-        places += [(*place, amount) for place, amount in books.money.items() if amount]
-        day_of = self._calendar.day
-        for minute, code, stage, family, amount in places:
-            whole[minute, stage, family] += amount
-            parts[minute // 60, day_of(minute), code, stage, family] += amount
-        return whole, parts
+    def _add_money(
+        self, books: Books, minutes: dict[int, dict[int, Cell]], hours: dict[tuple[int, int], Bucket]
+    ) -> None:
+        for (minute, code, stage, family), amount in books.money.items():
+            if not amount:
+                continue
+            _add(minutes.setdefault(minute, {}), stage, family, amount)
+            bucket = self._bucket(hours, self._hour_and_day(minute))
+            for dimset, field in self._fields(code, stage):
+                _add(bucket[dimset], field, family, amount)
+
+    def _hour_and_day(self, minute: int) -> tuple[int, int]:
+        """UTC hour and local day: an hour belongs to two days in a zone that is half an hour off."""
+        return minute // 60, self._calendar.day(minute)
+
+    def _bucket(self, hours: dict[tuple[int, int], Bucket], place: tuple[int, int]) -> Bucket:
+        return hours.setdefault(place, [{} for _ in range(self._dimsets)])
+
+    def _fields(self, code: int, stage: int) -> Fields:
+        key = code << 8 | stage
+        found = self._memo.get(key)
+        if found is None:
+            if len(self._memo) >= _MEMO_LIMIT:
+                self._memo.clear()
+            found = self._memo[key] = _fields(self._plan, code, stage)
+        return found
+
+    def _sum(self, buckets: list[Bucket]) -> Bucket:
+        """Cells of several buckets together; those of one are handed on as they are."""
+        if len(buckets) == 1:
+            return buckets[0]
+        return [_sum([bucket[dimset] for bucket in buckets]) for dimset in range(self._dimsets)]
+
+    def _put_bucket(self, found: Cells, grain: Grain, bucket: int, cells: Bucket) -> None:
+        for dimset, fields in enumerate(cells):
+            _put(found, (grain, bucket, dimset), fields)
 
 
-def _add(fields: dict[int, dict[int, int]], field: int, family: int, amount: int) -> None:
+def _fields(plan: Plan, code: int, stage: int) -> Fields:
+    values = [code >> shift & (1 << width) - 1 for shift, width in zip(plan.shifts, plan.widths, strict=True)]
+    found = [(0, stage)]
+    found += [(at, cell_field(value, 0, stage)) for at, value in enumerate(values, start=1)]
+    start = 1 + len(values)
+    found += [(start + at, cell_field(values[i], values[j], stage)) for at, (i, j) in enumerate(plan.pairs)]
+    return tuple(found)
+
+
+def _add(fields: dict[int, Cell], field: int, family: int, amount: int) -> None:
     cell = fields.get(field)
     if cell is None:
         fields[field] = {family: amount}
@@ -78,15 +153,27 @@ def _add(fields: dict[int, dict[int, int]], field: int, family: int, amount: int
         cell[family] = cell.get(family, 0) + amount
 
 
-def _tidy(cells: dict[tuple[int, int, int], dict[int, dict[int, int]]]) -> Cells:
-    found: Cells = {}
-    for group, fields in cells.items():
-        kept = {}
+def _sum(many: Iterable[dict[int, Cell]]) -> dict[int, Cell]:
+    """Cells added up; the summands stay as they are."""
+    total: dict[int, Cell] = {}
+    for fields in many:
         for field, cell in fields.items():
-            if 0 in cell.values():
-                cell = {family: amount for family, amount in cell.items() if amount}
-            if cell:
-                kept[field] = cell
-        if kept:
-            found[group] = kept
-    return found
+            known = total.get(field)
+            if known is None:
+                total[field] = cell.copy()
+            else:
+                for family, amount in cell.items():
+                    known[family] = known.get(family, 0) + amount
+    return total
+
+
+def _put(found: Cells, group: CellGroup, fields: dict[int, Cell]) -> None:
+    """Hand over what is not zero."""
+    kept: dict[int, Cell] = {}
+    for field, cell in fields.items():
+        if 0 in cell.values():
+            cell = {family: amount for family, amount in cell.items() if amount}
+        if cell:
+            kept[field] = cell
+    if kept:
+        found[group] = kept

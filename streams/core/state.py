@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from sys import byteorder
 
@@ -65,7 +65,10 @@ class SlotState:
         """Persons asked for who are not in the store."""
         self._loose: dict[bytes, bytes] = {}
         """Sealed chunks that arrived before their person was complete."""
+        self._partly: set[bytes] = set()
+        """Persons in memory whose sealed chunks are not."""
         self._unloaded = 0
+        self._all_complete = True
 
     # ---- loading
 
@@ -78,26 +81,27 @@ class SlotState:
         self.loaded = bytearray(PERSON_BUCKETS)
         self.complete = bytearray(PERSON_BUCKETS)
         self._unloaded = PERSON_BUCKETS
+        self._all_complete = False
 
     def _is_known(self, key: bytes) -> bool:
-        blob = self.persons.get(key)
-        if blob is None:
-            return key in self._absent or bool(self.complete[bucket_of(key)])
-        return not self.chunks_of(blob) or key in self.sealed
+        if key in self.persons:
+            return key not in self._partly
+        return self._all_complete or key in self._absent or bool(self.complete[bucket_of(key)])
 
     def chunks_of(self, blob: bytes) -> int:
         """How many sealed chunks belong to a packed person."""
         return int(self.plan.header.unpack_from(blob)[1] & 0xFFFF)
 
-    def missing(self, keys: dict[bytes, None]) -> list[bytes]:
+    def missing(self, keys: Iterable[bytes]) -> list[bytes]:
         """Fields to read before these persons can be counted."""
-        wanted: list[bytes] = []
-        for key in keys:
-            if self._is_known(key):
-                continue
-            blob = self.persons.get(key)
-            wanted += [key] if blob is None else chunk_fields(key, self.chunks_of(blob))
-        return wanted
+        if self._all_complete:
+            return []
+        absent = set(keys)
+        partly = absent & self._partly
+        wanted = [field for key in partly for field in chunk_fields(key, self.chunks_of(self.persons[key]))]
+        absent.difference_update(self.persons, self._absent)
+        complete = self.complete
+        return wanted + [key for key in absent if not complete[bucket_of(key)]]
 
     def due_buckets(self, watermark_ms: int) -> list[int]:
         """Buckets that must be loaded because a deadline in them may have passed."""
@@ -109,7 +113,7 @@ class SlotState:
 
     def due_missing(self, limit: int) -> list[bytes]:
         """Fields to read before the next `limit` wake-ups can be looked at."""
-        return self.missing(dict.fromkeys(islice(self.queue, limit)))
+        return self.missing(islice(self.queue, limit))
 
     def admit(self, loaded: Loaded) -> None:
         """Take over what was read; what is in memory is never older and stays."""
@@ -120,11 +124,16 @@ class SlotState:
             elif packed is None:
                 self._absent.add(field)
             elif field not in self.persons:
-                self.persons[field] = packed
+                self._admit_person(field, packed)
         for bucket, fields in loaded.buckets.items():
             if not self.loaded[bucket]:
                 self._admit_bucket(bucket, fields)
         self._gather_chunks()
+
+    def _admit_person(self, key: bytes, packed: bytes) -> None:
+        self.persons[key] = packed
+        if self.chunks_of(packed):
+            self._partly.add(key)
 
     def _admit_bucket(self, bucket: int, fields: Mapping[bytes, bytes]) -> None:
         self.loaded[bucket] = 1
@@ -138,7 +147,7 @@ class SlotState:
             known = self.persons.get(field, packed)
             if field not in self.persons:
                 if len(self.persons) < self.max_persons:
-                    self.persons[field] = packed
+                    self._admit_person(field, packed)
                 else:
                     is_complete = False
             wake = self.wake_of(known)
@@ -147,14 +156,11 @@ class SlotState:
         self.complete[bucket] = is_complete
 
     def _gather_chunks(self) -> None:
-        for key in {field.partition(CHUNK_SEPARATOR)[0] for field in self._loose}:
-            blob = self.persons.get(key)
-            if blob is None:
-                continue
-            fields = chunk_fields(key, self.chunks_of(blob))
-            if key not in self.sealed and all(field in self._loose for field in fields):
-                self.sealed[key] = [self._loose[field] for field in fields]
-        self._loose = {f: one for f, one in self._loose.items() if f.partition(CHUNK_SEPARATOR)[0] not in self.sealed}
+        for key in list(self._partly) if self._loose else ():
+            fields = chunk_fields(key, self.chunks_of(self.persons[key]))
+            if all(field in self._loose for field in fields):
+                self.sealed[key] = [self._loose.pop(field) for field in fields]
+                self._partly.discard(key)
 
     def evict(self) -> None:
         """Forget persons over the limit, those first that came first; only what is written may go."""
@@ -167,6 +173,8 @@ class SlotState:
             del self.persons[key]
             self.sealed.pop(key, None)
             self.sealed_ties.pop(key, None)
+            self._partly.discard(key)
+            self._all_complete = False
             self.complete[bucket_of(key)] = 0
         self.persons = dict(self.persons)
 
@@ -326,9 +334,15 @@ class SlotState:
             found = self.sealed_ties[key] = {one.tie for chunk in chunks for one in unpack_singles(self.plan, chunk)}
         return found
 
-    def is_sealed(self, key: bytes, record: bytes) -> bool:
-        """Whether the bytes of a record stand in a sealed chunk."""
-        return any(record in chunk for chunk in self.sealed.get(key, ()))
+    def kept_at(self, key: bytes, blob: bytes, tie: bytes) -> int:
+        """Time of the event with the packed tie; -1 where the bytes do not tell."""
+        size = self.plan.record.size
+        start = self.plan.header.size + self.plan.header.unpack_from(blob)[3]
+        for packed in (blob[start:], *self.sealed.get(key, ())):
+            at = packed.find(tie)
+            if at >= 0 and at % size == 0 and packed[at + 8] < EXT_AMOUNT:
+                return int.from_bytes(packed[at + 9 : at + 15], "little")
+        return -1
 
     # ---- wake-ups
 

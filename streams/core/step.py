@@ -5,7 +5,7 @@ where the header makes the outcome certain; everything else goes the general way
 is right: both leave the same books (tests hold one against the other). Here, in one loop with local names:
 
 * first event of a person
-* copy: the very record (tie, time, kind) is in the tail
+* copy that is not earlier than the kept event
 * repeat of a stage already passed, in order, or late but after the last entry
 
 What else comes in order is in `streams.core.inorder`.
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from streams.core.inorder import begin, in_order
 from streams.core.intake import Op
 from streams.core.person import EXT_AMOUNT, STATUS_MASK
-from streams.core.plan import LOST, ORDER
+from streams.core.plan import ORDER
 from streams.core.state import SlotState
 
 
@@ -41,7 +41,7 @@ def _steps(state: SlotState, ops: Sequence[Op]) -> None:  # one loop on purpose,
     last = plan.last
     accepted = duplicates = 0
     for op in ops:
-        key, at, tie, kind, code, _, single = op
+        key, at, tie, kind, code, horizon, single = op
         blob = get(key)
         if blob is None:
             if kind < ORDER:
@@ -53,7 +53,7 @@ def _steps(state: SlotState, ops: Sequence[Op]) -> None:  # one loop on purpose,
         tail = record(tie, at << 8 | kind, code)
         q1, q2, q3, _, _, _ = unpack(blob)
         if tail[:8] in blob or (q2 & 0xFFFF and tie in state.ties_of(key)):
-            if kind != LOST and (tail[:16] in blob or (q2 & 0xFFFF and state.is_sealed(key, tail[:16]))):
+            if horizon <= state.kept_at(key, blob, tail[:8]) <= at:
                 duplicates += 1
             else:
                 slow(op)

@@ -1,0 +1,115 @@
+"""CPU of the counting core alone, per event: decode and prepare, count, roll up, hand over. No store, no Kafka.
+
+    python -m bench.core_step [--events N] [--people N ...] [--batch N] [--funnel NAME]
+
+Process time, so that neighbours on the machine matter little. `--people` beyond what the events touch are seeded first, so
+that the persons' table is as large as it says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import time
+from itertools import islice
+from typing import Any
+
+from bench.workload import records
+from schemas.funnel import load_funnels
+from streams.core.engine import PartitionEngine, Record
+from streams.core.step import step
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = {}
+        self._at = 0.0
+
+    def start(self) -> None:
+        self._at = time.process_time()
+
+    def lap(self, name: str) -> None:
+        now = time.process_time()
+        self.spent[name] = self.spent.get(name, 0.0) + now - self._at
+        self._at = now
+
+
+def _seeded(engine: PartitionEngine, people: int) -> None:
+    """Fill the table with one event per person, long before nothing and never due."""
+    from bench.workload import START_MS, event_record
+
+    for start in range(0, people, 20_000):
+        batch = [
+            event_record(10**9 + at, "impression", at, START_MS - 1, START_MS - 1)
+            for at in range(start, min(people, start + 20_000))
+        ]
+        _apply(engine, [(key, value, received) for key, value, received in batch], None)
+
+
+def _apply(engine: PartitionEngine, batch: list[Record], clock: _Clock | None) -> tuple[int, int]:
+    clock = clock or _Clock()
+    clock.start()
+    prepared = engine.prepare(batch)
+    for slot, names in prepared.new_names.items():
+        known = engine.registers.mapping(slot)
+        used = {register: sum(1 for one, _ in known if one == register) for register, _ in names}
+        codes = {}
+        for register, name in names:
+            codes[register, name] = 2 + used[register]
+            used[register] += 1
+        engine.admit_names(slot, codes)
+    clock.lap("prepare")
+    engine.needs(prepared)
+    clock.lap("needs")
+    for name, slot in engine._slots.items():
+        slot.intake.resolve(prepared.slots[name])
+        step(slot.state, prepared.slots[name].ops)
+        prepared.slots[name].ops.clear()
+    clock.lap("count")
+    changes = engine.apply(prepared)
+    clock.lap("deadlines, roll-up, hand over")
+    while engine.meta.pending and engine.fire():
+        pass
+    clock.lap("further deadlines")
+    persons = sum(len(one.persons) for one in changes.slots.values())
+    packed = sum(len(value or b"") for one in changes.slots.values() for value in one.persons.values())
+    return persons, packed
+
+
+def run(funnel: str, events: int, people: int, batch: int) -> dict[str, Any]:
+    """One measurement."""
+    engine = PartitionEngine(load_funnels([funnel]))
+    stream: list[Record] = list(records(events, people))
+    if people > events:
+        _seeded(engine, people)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    clock = _Clock()
+    persons = packed = 0
+    source = iter(stream)
+    while chunk := list(islice(source, batch)):
+        some, size = _apply(engine, chunk, clock)
+        persons, packed = persons + some, packed + size
+    gc.unfreeze()
+    micros = {name: spent / events * 1e6 for name, spent in clock.spent.items()}
+    stored = [len(value) for slot in engine._slots.values() for value in slot.state.persons.values()]
+    return {"people": people, "us": micros, "total": sum(micros.values()), "bytes": sum(stored) / max(1, len(stored))}
+
+
+def main() -> None:
+    """Print a small table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--people", type=int, nargs="+", default=[10_000, 200_000])
+    parser.add_argument("--batch", type=int, default=5_000)
+    parser.add_argument("--funnel", default="sales")
+    given = parser.parse_args()
+    for people in given.people:
+        found = run(given.funnel, given.events, people, given.batch)
+        parts = "  ".join(f"{name} {spent:.2f}" for name, spent in found["us"].items())
+        print(f"{people:>9} people  {found['total']:.2f} us/event  ({parts})  {found['bytes']:.0f} B a person")
+
+
+if __name__ == "__main__":
+    main()
