@@ -54,6 +54,19 @@ def test_the_core_equals_the_oracle_with_dump_and_load_between_all_records(case:
     assert_same(_oracle(case), _core(case, run))
 
 
+@law(Wants(max_events=200, people=1, ticks=False), share=0.1)
+def test_people_with_hundreds_of_events(case: Case, rng: Random) -> None:
+    """Events that no longer fit into one piece of a person's state, most of them before the horizon moves."""
+    case = replace(case, funnel={**case.funnel, "allowed_lateness": "30d"})
+    assert_same(_oracle(case), _core(case, random_run(rng, case)))
+
+
+@law(Wants(is_disordered=False, max_events=100, people=2), share=0.2)
+def test_events_in_order(case: Case, rng: Random) -> None:
+    """The usual case, which takes the fast paths."""
+    assert_same(_oracle(case), _core(case, random_run(rng, case)))
+
+
 @law(Wants(max_partitions=4), share=0.3)
 def test_partitions_follow_their_own_watermarks(case: Case, rng: Random) -> None:
     """The sum of the partitions is the oracle's, each at its own watermark."""
