@@ -63,16 +63,21 @@ class DemoPlan:
 async def run_demo(plan: DemoPlan, view: View, stop: asyncio.Event) -> None:
     """Run to the end or until `stop`. Raises TryAgainError, NeedsHumanError."""
     directory = fresh_directory(plan.state_dir, "demo")
+    await _run_in(directory, plan, view, stop)
+    shutil.rmtree(directory, ignore_errors=True)  # kept when something went wrong: its logs say what
+
+
+async def _run_in(directory: Path, plan: DemoPlan, view: View, stop: asyncio.Event) -> None:
     async with EmbeddedStack(directory, kafka=plan.kafka, redis=plan.redis, report=view.note) as stack:
         view.say(f"broker {stack.kafka}, {stack.redis}; logs in {directory}")
         history = await _until(stop, _count_history(stack, directory, view))
-        if history is not None:
-            view.history(history)
+        if history is None:
+            return  # stopped: what was started goes with the stack
+        view.history(history)
         async with _live_shop(stack, directory, plan, view) as shop:
             await shop.run(stop, plan.seconds)
             live = await shop.settled()
         view.final(history, shop.funnel, live)
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 async def _until(stop: asyncio.Event, work: Awaitable[History]) -> History | None:

@@ -13,7 +13,7 @@ REASONS = ("price", "timing", "competitor")
 EVENTS_PER_VISITOR = 1.6
 """About how many events a visitor makes: what a rate of events is as a rate of visitors."""
 _STEPS = (("click", 0.32), ("lead", 0.45), ("offer", 0.6), ("payment", 0.55), ("payment", 0.3))
-_LEAST_MS, _MOST_MS = 500, 8_000
+_LEAST_MS, _MOST_MS = 300, 4_000
 SENT_TWICE = 0.02
 
 

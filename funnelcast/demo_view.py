@@ -114,11 +114,10 @@ class View:
             self._next_line = time.monotonic() + LINE_SECONDS
             self.say(f"{pulse.text()}  {entries_line(funnel, document)}")
 
-    def final(self, history: History | None, funnel: Funnel, document: Document) -> None:
+    def final(self, history: History, funnel: Funnel, document: Document) -> None:
         """Both reports."""
         self.say("")
-        if history is not None:
-            self.history(history)
+        self.history(history)
         self._console.print(self._table(funnel, document, title="live shop"))
         counted = document["input"]
         self.say(

@@ -1,0 +1,98 @@
+"""The main job, black box: real history through the collector, the live shop, both reports, exit 0, nothing left."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.oracle.cdnow import facts_of
+from tests.support.command import start_command
+
+HISTORY = Path(__file__).parents[2] / "producers" / "data" / "cdnow_master.txt.gz"
+
+
+class Lines:
+    """What a process says, line by line, as it comes."""
+
+    def __init__(self, stream: Iterator[bytes]) -> None:
+        self.seen: list[str] = []
+        self._thread = threading.Thread(target=self._read, args=(stream,), daemon=True)
+        self._thread.start()
+
+    def _read(self, stream: Iterator[bytes]) -> None:
+        for line in stream:
+            self.seen.append(line.decode(errors="replace").rstrip())
+
+    def wait_for(self, pattern: str, seconds: float) -> re.Match[str]:
+        """First line that matches. Fails at the deadline."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for line in self.seen:
+                if found := re.search(pattern, line):
+                    return found
+            time.sleep(0.05)
+        raise AssertionError(f"{pattern!r} was not said within {seconds} s:\n" + "\n".join(self.seen))
+
+
+@pytest.mark.timeout(280)
+def test_demo(tmp_path: Path) -> None:
+    process = start_command("demo", state_dir=tmp_path, env={"DEMO_SECONDS": "8"})
+    assert process.stdout is not None
+    assert process.stderr is not None
+    lines = Lines(iter(process.stdout))
+    errors = Lines(iter(process.stderr))
+    try:
+        live = lines.wait_for(r"collector (http://\S+)  metrics (http://\S+)", 200)
+        curl = lines.wait_for(r"curl -s (\S+) -H 'X-Write-Key: (\S+)' -d '(.*)'", 5)
+        children = psutil.Process(process.pid).children(recursive=True)
+        answer = httpx.post(curl[1], content=curl[3], headers={"X-Write-Key": curl[2]}, timeout=10)
+        assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
+        assert "funnel" in httpx.get(live[2], timeout=10).text
+        assert process.wait(60) == 0, "\n".join(errors.seen)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+    said = "\n".join(lines.seen)
+    facts = facts_of(HISTORY)
+    revenue = f"{facts.revenue_cents // 100:,}.{facts.revenue_cents % 100:02d} USD"
+    assert said.count(f"{facts.customers:,} customers made {facts.purchases:,} purchases: {revenue}") == 2
+    assert said.count(f"{facts.bought_again:,} bought again") == 2
+    assert f"{facts.bought_again_within_180_days:,} of them within 180 days" in said
+    assert re.search(r"live shop: [\d,]+ events counted once", said)
+    assert re.search(r"events \d+/s +lag [\d,]+ records +freshness \d+\.\d s", said)
+    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert [path.name for path in tmp_path.iterdir()] == []
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_of_a_demo_that_is_broken_off(tmp_path: Path, number: signal.Signals) -> None:
+    process = start_command("demo", state_dir=tmp_path)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    lines = Lines(iter(process.stdout))
+    Lines(iter(process.stderr))
+    try:
+        lines.wait_for("counting the CDNOW", 60)
+        deadline = time.monotonic() + 60
+        while len(children := psutil.Process(process.pid).children(recursive=True)) < 5:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        process.wait(60)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+    assert psutil.wait_procs(children, timeout=10)[1] == []

@@ -1,0 +1,197 @@
+"""A replay prints the same document through memory and through every process there is, also when those are killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from importlib import resources
+from pathlib import Path
+
+import orjson
+import psutil
+import pytest
+import redis.asyncio
+
+from funnelcast.chaos_events import START_MS, arrivals, make_events
+from streams.store.port import StoreUnavailableError
+from streams.store.reader import RedisCounterReader
+from tests.support.command import run_command, start_command
+from tests.support.stack import StackAddresses
+
+FUNNEL = str(resources.files("funnelcast") / "data" / "chaos.yaml")
+WATERMARK_MS = START_MS + 20 * 86_400_000
+
+
+def write_log(path: Path, count: int) -> Path:
+    """Events of a few days in log order, duplicates and disorder included, a tick among them."""
+    log = arrivals(11, make_events(11, count))
+    with path.open("wb") as file:
+        for number, (received_at_ms, event) in enumerate(log):
+            file.write(orjson.dumps(event.native(received_at_ms)) + b"\n")
+            if number == len(log) // 2:
+                file.write(b'{"tick": %d}\n' % received_at_ms)
+    return path
+
+
+def replay(log: Path, state_dir: Path, *more: str) -> bytes:
+    arguments = ("replay", "--events", str(log), "--watermark", str(WATERMARK_MS), "--json", *more)
+    code, out, err = run_command(*arguments, state_dir=state_dir)
+    assert code == 0, err
+    return out
+
+
+@pytest.mark.parametrize(("partitions", "workers"), [("1", "1"), ("3", "2")])
+def test_stack_prints_what_memory_prints(
+    tmp_path: Path, embedded_stack: StackAddresses, partitions: str, workers: str
+) -> None:
+    log = write_log(tmp_path / "events.jsonl", 4_000)
+    options = ("--funnel", FUNNEL, "--funnel", "sales", "--partitions", partitions)
+    in_memory = replay(log, tmp_path, *options)
+    addresses = ("--kafka", embedded_stack.kafka, "--redis", embedded_stack.redis)
+    through_stack = replay(log, tmp_path, *options, "--through", "stack", "--workers", workers, *addresses)
+    assert through_stack == in_memory
+    documents = json.loads(in_memory)
+    assert [one["funnel"] for one in documents] == ["chaos", "sales"]
+    assert [one["watermark_ms"] for one in documents] == [WATERMARK_MS] * 2
+    assert documents[0]["input"]["accepted"] == 4_000
+
+
+async def test_nothing_stays_on_given_servers(tmp_path: Path, embedded_stack: StackAddresses) -> None:
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    log = write_log(tmp_path / "events.jsonl", 200)
+    addresses = ("--kafka", embedded_stack.kafka, "--redis", embedded_stack.redis)
+    await asyncio.to_thread(replay, log, tmp_path, "--through", "stack", *addresses)
+    client = redis.asyncio.Redis.from_url(embedded_stack.redis)
+    try:
+        left = [key async for key in client.scan_iter(match="*replay-*")]
+    finally:
+        await client.aclose()
+    assert left == []
+    admin = AIOKafkaAdminClient(bootstrap_servers=embedded_stack.kafka)
+    await admin.start()
+    try:
+        assert [topic for topic in await admin.list_topics() if "replay-" in topic] == []
+    finally:
+        await admin.close()
+    assert not any(name.startswith("replay-") for name in os.listdir(tmp_path))
+
+
+def children_of(pid: int, part: str) -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process(pid).children():
+        try:
+            if any(part in argument for argument in child.cmdline()):
+                found.append(child)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+async def kill_one(pid: int, part: str, deadline: float) -> None:
+    """kill -9 a child once there is one, and wait for its successor."""
+    while not (victims := children_of(pid, part)):
+        assert time.monotonic() < deadline, f"no {part} to kill"
+        await asyncio.sleep(0.05)
+    victims[0].kill()
+    while all(one.pid == victims[0].pid for one in children_of(pid, part)):
+        assert time.monotonic() < deadline, f"{part} did not come back"
+        await asyncio.sleep(0.05)
+
+
+async def applied(pid: int, at_least: int, deadline: float) -> None:
+    """Wait until the workers of a replay have applied this many records."""
+    while not (workers := children_of(pid, "worker")):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+    settings = workers[0].environ()
+    client = redis.asyncio.Redis.from_url(settings["FUNNELCAST_REDIS"], protocol=2)
+    reader = RedisCounterReader(client, settings["FUNNELCAST_SPACE"])
+    try:
+        while True:
+            try:
+                metas = [await reader.meta(partition) for partition in await reader.partitions()]
+            except StoreUnavailableError:
+                metas = []
+            if sum(one[0] for one in metas if one is not None) >= at_least:
+                return
+            assert time.monotonic() < deadline, f"the workers did not apply {at_least} records"
+            await asyncio.sleep(0.05)
+    finally:
+        await client.aclose()
+
+
+@pytest.mark.timeout(200)
+async def test_kills_in_the_middle_change_nothing(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "events.jsonl", 25_000)
+    options = (
+        "--funnel",
+        FUNNEL,
+        "--events",
+        str(log),
+        "--watermark",
+        str(WATERMARK_MS),
+        "--partitions",
+        "2",
+        "--json",
+    )
+    process = start_command("replay", *options, "--through", "stack", "--workers", "2", state_dir=tmp_path)
+    deadline = time.monotonic() + 120
+    try:
+        await applied(process.pid, 1, deadline)
+        for part in ("collector", "valkey-server", "worker", "collector", "valkey-server"):
+            assert process.poll() is None, "the replay was over before it was disturbed"
+            await kill_one(process.pid, part, deadline)
+        out, err = await asyncio.to_thread(process.communicate, timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err.decode()
+    assert err.count(b"SIGKILL") == 5, err.decode()
+    code, in_memory, message = await asyncio.to_thread(run_command, "replay", *options, state_dir=tmp_path)
+    assert code == 0, message
+    assert out == in_memory
+
+
+def test_refused_lines_are_named_and_do_not_stop_it(tmp_path: Path, embedded_stack: StackAddresses) -> None:
+    log = tmp_path / "events.jsonl"
+    lines = [
+        b'{"id": "1", "name": "click", "anonymous_id": "v", "occurred_at_ms": 1735725600000}',
+        b'{"id": "2"',
+        b"",
+        b'{"id": "3", "name": "click", "anonymous_id": "v"}',
+        b'{"id": "4", "name": "click", "occurred_at_ms": 1735725600000}',
+        b'["an", "array"]',
+        b'{"id": "5", "name": "lead", "anonymous_id": "v", "occurred_at_ms": 1735725601000}',
+    ]
+    log.write_bytes(b"\n".join(lines))
+    documents = []
+    for more in ((), ("--through", "stack", "--kafka", embedded_stack.kafka, "--redis", embedded_stack.redis)):
+        code, out, err = run_command("replay", "--events", str(log), "--json", *more, state_dir=tmp_path)
+        assert code == 0
+        refused = [line.split(": ")[:3] for line in err.splitlines() if ": rejected: " in line]
+        assert sorted(refused) == [
+            [f"{log}:2", "rejected", "malformed_json"],
+            [f"{log}:4", "rejected", "invalid_time"],
+            [f"{log}:5", "rejected", "missing_person"],
+            [f"{log}:6", "rejected", "not_an_object"],
+        ]
+        assert "4 lines rejected" in err
+        documents.append(out)
+    assert documents[0] == documents[1]
+    assert json.loads(documents[0])["input"]["accepted"] == 2
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    code, out, err = run_command("replay", "--events", str(tmp_path / "none.jsonl"), "--json", state_dir=tmp_path)
+    assert (code, out) == (2, b"")
+    assert "none.jsonl cannot be read" in err
+
+
+def test_an_empty_file_is_an_empty_document(tmp_path: Path) -> None:
+    log = tmp_path / "events.jsonl"
+    log.write_bytes(b"")
+    code, out, _ = run_command("replay", "--events", str(log), "--json", state_dir=tmp_path)
+    assert code == 0
+    assert json.loads(out)["counters"] == {}
