@@ -17,20 +17,12 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    InvalidProducerEpoch,
-    KafkaError,
-    OutOfOrderSequenceNumber,
-    ProducerClosed,
-    ProducerFenced,
-    UnknownError,
-)
+from aiokafka.errors import KafkaError, ProducerClosed, UnknownError
 
 from producers import idempotence
 from producers.sink import Outgoing, SinkUnavailableError
 
 _log = structlog.get_logger("funnelcast.sink")
-_NEEDS_NEW_PRODUCER = (OutOfOrderSequenceNumber, ProducerFenced, InvalidProducerEpoch, ProducerClosed)
 _STOP_SECONDS = 5.0
 _SWEEP_SECONDS = 0.25
 
@@ -256,8 +248,8 @@ class KafkaSink:
         _log.warning("batch failed", topic=lane.topic, partition=lane.partition, error=repr(error))
         for ticket, _ in parts:
             ticket.fail(SinkUnavailableError(f"Kafka refused the batch: {type(error).__name__}", 2))
-        producer = self._producer
-        if isinstance(error, _NEEDS_NEW_PRODUCER) or _is_finished(producer):
+        # an idempotent producer cannot go on after a batch that failed: its number is missing for ever
+        if self._settings.is_idempotent or isinstance(error, ProducerClosed) or _is_finished(self._producer):
             self._broken.set()
         if lane.waiting:
             self._schedule()

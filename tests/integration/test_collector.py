@@ -1,0 +1,244 @@
+"""The collector as a process, on a real broker: acknowledged events, outages and their end, a client, a clean stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from funnelcast.ports import free_port
+from schemas.partition import partition_of
+from schemas.topics import Topics
+from streams.admin import ensure_topics
+from tests.support.broker import OwnBroker
+from tests.support.stack import StackAddresses
+
+DEADLINE = 30.0
+PARTITIONS = 4
+
+
+@dataclass
+class RunningCollector:
+    """A collector process and its log."""
+
+    process: subprocess.Popen[str]
+    url: str
+    kafka: str
+    topics: Topics
+    log: Path
+
+    async def post(self, body: Any, **options: Any) -> httpx.Response:
+        async with httpx.AsyncClient() as client:
+            return await client.post(f"{self.url}/v1/events", json=body, timeout=DEADLINE, **options)
+
+    async def status(self, path: str) -> int:
+        async with httpx.AsyncClient() as client:
+            try:
+                return (await client.get(self.url + path)).status_code
+            except httpx.TransportError:
+                return 0
+
+    async def until_status(self, path: str, status: int) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while await self.status(path) != status:
+                assert self.process.poll() is None, self.log.read_text()
+                await asyncio.sleep(0.05)
+
+    async def records(self, topic: str, count: int) -> list[Any]:
+        """The first `count` records of a topic, by partition."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+            consumer.assign(partitions)
+            await consumer.seek_to_beginning(*partitions)
+            found: list[Any] = []
+            async with asyncio.timeout(DEADLINE):
+                while len(found) < count:
+                    for some in (await consumer.getmany(timeout_ms=200)).values():
+                        found += some
+            return sorted(found, key=lambda one: (one.partition, one.offset))
+        finally:
+            await consumer.stop()
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(DEADLINE)
+
+
+def start(kafka: str, space: str, directory: Path, *flags: str) -> RunningCollector:
+    port, log = free_port(), directory / "collector.log"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FUNNELCAST_")}
+    command = [sys.executable, "-m", "funnelcast", "collector", "--port", str(port), "--kafka", kafka, "--space", space]
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [*command, "--state-dir", str(directory), *flags], stderr=file, text=True, env=environment
+        )
+    return RunningCollector(process, f"http://127.0.0.1:{port}", kafka, Topics(space), log)
+
+
+@pytest.fixture
+async def collector(
+    embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path
+) -> AsyncIterator[RunningCollector]:
+    await ensure_topics(embedded_stack.kafka, Topics(fresh_space), partitions=PARTITIONS)
+    running = start(embedded_stack.kafka, fresh_space, tmp_path, "--open")
+    try:
+        await running.until_status("/readyz", 200)
+        yield running
+    finally:
+        running.process.kill()
+        running.process.wait()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[OwnBroker]:
+    own = OwnBroker(tmp_path)
+    own.start()
+    yield own
+    own.kill()
+
+
+def event(number: int, **members: Any) -> dict[str, Any]:
+    return {"id": f"e{number}", "name": "click", "anonymous_id": f"v{number % 10}"} | members
+
+
+async def test_acknowledged_events_are_in_the_log_in_the_partition_of_their_person(
+    collector: RunningCollector,
+) -> None:
+    batches = [[event(n) for n in range(at, at + 50)] for at in range(0, 500, 50)]
+    before_ms = time.time_ns() // 1_000_000
+    answers = await asyncio.gather(*(collector.post(batch) for batch in batches))
+    assert [one.json()["accepted"] for one in answers] == [50] * 10
+    records = await collector.records(collector.topics.events, 500)
+    assert sorted(json.loads(one.value)["id"] for one in records) == sorted(f"e{n}" for n in range(500))
+    for one in records:
+        assert one.partition == partition_of(one.key, PARTITIONS)
+        assert before_ms <= one.timestamp == json.loads(one.value)["received_at_ms"]
+    for person in range(10):
+        numbers = [int(json.loads(one.value)["id"][1:]) for one in records if one.key == b"a:v%d" % person]
+        for at in range(0, 500, 50):
+            part = [n for n in numbers if at <= n < at + 50]
+            assert part == sorted(part)
+
+
+async def test_received_is_accepted_plus_rejected_and_rejects_are_letters(collector: RunningCollector) -> None:
+    answer = await collector.post([event(1), event(2, name=None), "x"])
+    assert answer.json()["accepted"] == 1
+    letters = await collector.records(collector.topics.rejected, 2)
+    assert {json.loads(one.value)["reason"] for one in letters} == {"missing_name", "not_an_object"}
+    assert {one.headers for one in letters} == {(("reason", b"missing_name"),), (("reason", b"not_an_object"),)}
+    async with httpx.AsyncClient() as client:
+        text = (await client.get(f"{collector.url}/metrics")).text
+    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    received = float(values["funnelcast_collector_events_received_total"])
+    parts = [float(value) for name, value in values.items() if name.startswith("funnelcast_collector_events_total{")]
+    assert received == sum(parts) == 3
+
+
+async def test_the_segment_client_is_served(collector: RunningCollector) -> None:
+    segment = pytest.importorskip("segment.analytics.client")
+    errors: list[object] = []
+
+    def send(gzip: bool, name: str) -> None:
+        client = segment.Client(
+            "KEY", host=collector.url, gzip=gzip, sync_mode=True, on_error=lambda error, _: errors.append(error)
+        )
+        client.track("u1", name, {"revenue": 19.90}, message_id=f"{name}-1")
+        client.identify("u1", {"email": "ann@example.com"})
+        client.page("u1", "Main", "Home")
+
+    await asyncio.to_thread(send, False, "Order Completed")
+    await asyncio.to_thread(send, True, "Order Refunded")
+    assert errors == []
+    found = [json.loads(one.value) for one in await collector.records(collector.topics.events, 6)]
+    names = sorted(one["name"] for one in found)
+    assert names == ["identify", "identify", "order_completed", "order_refunded", "page", "page"]
+    now_ms = time.time_ns() // 1_000_000
+    assert all(abs(one["occurred_at_ms"] - now_ms) < 60_000 for one in found)
+
+
+async def test_sigterm_answers_what_is_under_way_and_exits_0(collector: RunningCollector) -> None:
+    sending = [asyncio.create_task(collector.post([event(n)])) for n in range(20)]
+    await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
+    assert await asyncio.to_thread(collector.stop) == 0
+    answered = [one.result().status_code for one in sending if not one.cancelled() and one.exception() is None]
+    assert set(answered) <= {200, 503}
+    accepted = answered.count(200)
+    assert len(await collector.records(collector.topics.events, accepted)) >= accepted
+
+
+async def test_503_while_the_broker_hangs_and_recovery_by_itself(
+    broker: OwnBroker, fresh_space: str, tmp_path: Path
+) -> None:
+    topics = Topics(fresh_space)
+    await ensure_topics(broker.address, topics, partitions=PARTITIONS)
+    running = start(broker.address, fresh_space, tmp_path, "--open", "--ack-timeout", "1")
+    try:
+        await running.until_status("/readyz", 200)
+        assert (await running.post(event(1))).status_code == 200
+        broker.send(signal.SIGSTOP)
+        answer = await running.post(event(2))
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) >= 1
+        assert answer.json()["code"] == "unavailable"
+        await running.until_status("/readyz", 503)
+        assert await running.status("/healthz") == 200
+        broker.send(signal.SIGCONT)
+        await running.until_status("/readyz", 200)
+        assert (await running.post([event(2), event(3)])).status_code == 200
+        records = await running.records(topics.events, 3)
+        assert {json.loads(one.value)["id"] for one in records} == {"e1", "e2", "e3"}
+    finally:
+        assert await asyncio.to_thread(running.stop) == 0
+
+
+async def test_a_broker_that_comes_late_or_loses_everything_needs_no_restart_of_the_collector(
+    broker: OwnBroker, fresh_space: str, tmp_path: Path
+) -> None:
+    topics = Topics(fresh_space)
+    broker.kill()
+    running = start(broker.address, fresh_space, tmp_path, "--open", "--ack-timeout", "1")
+    try:
+        await running.until_status("/readyz", 503)
+        answer = await running.post(event(1))
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        for number in (1, 2):
+            broker.start()
+            await ensure_topics(broker.address, topics, partitions=PARTITIONS)
+            await running.until_status("/readyz", 200)
+            async with asyncio.timeout(DEADLINE):
+                while (await running.post(event(number))).status_code != 200:  # noqa: ASYNC110
+                    await asyncio.sleep(0.2)
+            assert json.loads((await running.records(topics.events, 1))[0].value)["id"] == f"e{number}"
+            broker.kill()
+    finally:
+        assert await asyncio.to_thread(running.stop) == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ((), "no write keys"),
+        (("--open", "--host", "0.0.0.0"), "loopback only"),  # noqa: S104 - refused, that is the point
+        (("--keys", "empty.json"), "holds no write key"),
+    ],
+)
+async def test_it_does_not_start_open_to_everyone_by_accident(
+    flags: tuple[str, ...], words: str, fresh_space: str, tmp_path: Path
+) -> None:
+    running = start("127.0.0.1:1", fresh_space, tmp_path, *flags)
+    assert await asyncio.to_thread(running.process.wait, DEADLINE) == 2
+    assert words in running.log.read_text()
