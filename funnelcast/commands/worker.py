@@ -29,8 +29,9 @@ def worker(
     health_port: Annotated[int | None, typer.Option(help="Serve /healthz, /readyz and /metrics here.")] = None,
     health_host: Annotated[str, typer.Option(help="Address to serve them on.")] = "127.0.0.1",
     session_timeout: Annotated[
-        float, typer.Option(help="Seconds after which a dead worker's partitions go to another one (Kafka: >= 6).")
-    ] = 10.0,
+        float | None,
+        typer.Option(help="Seconds after which a dead worker's partitions move; default 10 (Kafka: >= 6)."),
+    ] = None,
     start_timeout: Annotated[
         float, typer.Option(help="Seconds to wait for broker, Redis and an assignment before exit 75.")
     ] = 30.0,

@@ -50,6 +50,12 @@ class StreamApp(faust.App):
         return _Transport(self.conf.broker_consumer, self)
 
 
+KAFKA_SESSION_SECONDS = 10.0
+"""Apache Kafka refuses less than 6 (group.min.session.timeout.ms)."""
+EMBEDDED_SESSION_SECONDS = 3.0
+"""The embedded broker refuses none, and lets every join wait for half of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
     """How to join the group and read."""
@@ -57,13 +63,13 @@ class StreamSettings:
     kafka: str
     topics: Topics
     data_dir: Path
-    session_seconds: float = 10.0
-    """A worker that dies is replaced after this; Apache Kafka refuses less than 6 (group.min.session.timeout.ms)."""
+    session_seconds: float = KAFKA_SESSION_SECONDS
+    """A worker that dies is replaced after this."""
     heartbeat_seconds: float = 0.5
     """A worker that leaves is replaced after this: the others hear of it in their next heartbeat."""
     rebalance_seconds: float = 10.0
     max_poll_records: int = 5000
-    max_partition_fetch_bytes: int = 4 * 1024 * 1024
+    max_partition_fetch_bytes: int = 1024 * 1024
     metadata_seconds: float = 30.0
     tuning: Tuning = field(default_factory=Tuning)
 

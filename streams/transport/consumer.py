@@ -23,7 +23,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
-from streams.transport.cursor import check_cursor, gap_below
+from streams.transport.cursor import find_problem, gap_below
 from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
 from streams.transport.metadata import reports_end_offsets
 from streams.transport.port import Batch, BatchHost, LogRange
@@ -302,8 +302,7 @@ class BatchConsumer(driver.Consumer):
             if chain is None:
                 continue
             try:
-                log_range = await self.log_range(partition)
-                problem = check_cursor(self._topic, partition, chain.next, log_range)
+                problem = await find_problem(self.log_range, self._topic, partition, chain.next)
             except BrokerUnavailableError:
                 problem = None
             if problem:

@@ -1,9 +1,15 @@
-"""Does a stored cursor still belong to this log? Every answer no is an error whose text says what to do. Pure."""
+"""Does a stored cursor still belong to this log? Every answer no is an error whose text says what to do."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 from streams.transport.errors import LogGapError, NeedsHumanError
 from streams.transport.port import LogRange
+
+END_TRIES = 3
+END_PAUSE_SECONDS = 0.5
 
 
 def topic_missing(topic: str) -> NeedsHumanError:
@@ -53,6 +59,24 @@ def check_cursor(topic: str, partition: int, cursor: int, log_range: LogRange) -
     if log_range.end is not None and cursor > log_range.end:
         return beyond_end(topic, partition, cursor, log_range.end)
     return None
+
+
+async def find_problem(
+    ask: Callable[[int], Awaitable[LogRange]], topic: str, partition: int, cursor: int
+) -> LogGapError | None:
+    """`check_cursor` on what `ask(partition)` answers; an end of the log before the cursor must be told three times.
+
+    A leader that has just been elected may still be learning where its log ends.
+    """
+    problem = None
+    for attempt in range(END_TRIES):
+        if attempt:
+            await asyncio.sleep(END_PAUSE_SECONDS)
+        log_range = await ask(partition)
+        problem = check_cursor(topic, partition, cursor, log_range)
+        if problem is None or cursor < log_range.start:
+            return problem
+    return problem
 
 
 def beyond_end(topic: str, partition: int, cursor: int, end: int) -> LogGapError:

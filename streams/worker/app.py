@@ -21,12 +21,20 @@ import structlog
 from schemas.funnel import Funnel
 from schemas.topics import Topics
 from streams.store.port import PartitionStore, StoreRefusedError, StoreUnavailableError
-from streams.transport.app import StreamApp, StreamSettings, build_stream, not_joined, start_stream
+from streams.transport.app import (
+    EMBEDDED_SESSION_SECONDS,
+    KAFKA_SESSION_SECONDS,
+    StreamApp,
+    StreamSettings,
+    build_stream,
+    not_joined,
+    start_stream,
+)
 from streams.transport.consumer import Tuning
 from streams.transport.cursor import topic_missing
 from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
 from streams.transport.late import LateTopic
-from streams.transport.metadata import TopicIdentity, connect, topic_identity
+from streams.transport.metadata import TopicIdentity, connect, reports_end_offsets, topic_identity
 from streams.worker.health import HealthServer
 from streams.worker.host import PartitionObserver, WorkerHost
 from streams.worker.lane import Processor
@@ -60,7 +68,8 @@ class WorkerSettings:
     health_host: str = "127.0.0.1"
     start_seconds: float = 30.0
     """Without broker, store and first poll by then: exit 75."""
-    session_seconds: float = 10.0
+    session_seconds: float | None = None
+    """A worker that dies is replaced after this; None: what suits the broker."""
     max_persons: int = 250_000
     """Persons of a partition kept in memory."""
     fetch_min_bytes: int = 65_536
@@ -68,6 +77,10 @@ class WorkerSettings:
     identity_seconds: float = 5.0
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     """Set it to end the worker."""
+
+
+class PortTakenError(Exception):
+    """The health port is taken: choose another one, or try again."""
 
 
 class Worker:
@@ -96,6 +109,7 @@ class Worker:
             live=self._is_live, ready=self.is_ready, metrics=self.metrics.render, host=settings.health_host
         )
         self._store_up: bool | None = None
+        self._usual_session_seconds = KAFKA_SESSION_SECONDS
         self._over = asyncio.Event()
         self._code: int | None = None
         self.failure: Exception | None = None
@@ -110,13 +124,19 @@ class Worker:
         self._spawn(self._wait_for_stop())
         try:
             if self.settings.health_port is not None:
-                await self.health.start(self.settings.health_port)
+                await self._listen(self.settings.health_port)
             await self._serve()
         except Exception as error:
             self._fail(error)
         finally:
             await self._leave()
         return EXIT_OK if self._code is None else self._code
+
+    async def _listen(self, port: int) -> None:
+        try:
+            await self.health.start(port)
+        except OSError as error:
+            raise PortTakenError(f"cannot listen on --health-port {port}: {error.strerror or error}") from error
 
     # -- start --------------------------------------------------------------------------------------------------------
 
@@ -144,7 +164,7 @@ class Worker:
             kafka=chosen.kafka,
             topics=chosen.topics,
             data_dir=chosen.data_dir,
-            session_seconds=chosen.session_seconds,
+            session_seconds=chosen.session_seconds or self._usual_session_seconds,
             tuning=tuning,
         )
         return build_stream(stream, self.host, identity, self.host.deliver)
@@ -157,6 +177,8 @@ class Worker:
                 client = await connect(self.settings.kafka, timeout=max(1.0, deadline - time.monotonic()))
                 try:
                     identity = await topic_identity(client, topic)
+                    if not reports_end_offsets(client):
+                        self._usual_session_seconds = EMBEDDED_SESSION_SECONDS
                 finally:
                     await client.close()
                 if identity is not None:
@@ -291,7 +313,7 @@ def exit_code(error: Exception) -> int:
     """What the process ends with because of `error`."""
     if isinstance(error, (NeedsHumanError, StoreRefusedError)):
         return EXIT_HUMAN
-    if isinstance(error, (BrokerUnavailableError, StoreUnavailableError, TimeoutError)):
+    if isinstance(error, (BrokerUnavailableError, StoreUnavailableError, PortTakenError, TimeoutError)):
         return EXIT_RETRY
     return EXIT_BUG
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import structlog
 
 from streams.store.port import Fence, StoreRefusedError
-from streams.transport.cursor import check_cursor
+from streams.transport.cursor import find_problem
 from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
 from streams.transport.port import Batch, Placement
 from streams.worker.metrics import WorkerMetrics
@@ -173,8 +173,7 @@ class Lane:
         else:
             await self.processor.claim()
             self._metrics.claims.inc()
-            log_range = await self._placement.log_range(self.partition)
-            problem = check_cursor(self._topic, self.partition, self.processor.offset, log_range)
+            problem = await find_problem(self._placement.log_range, self._topic, self.partition, self.processor.offset)
             if problem is not None:
                 raise problem
         if not self._suspended:
