@@ -11,6 +11,8 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+import pytest
+
 from tests.oracle.counting import Document, count
 from tests.oracle.definition import read_funnel
 from tests.oracle.generate import Case, Log, Wants
@@ -18,6 +20,8 @@ from tests.oracle.rates import rates_of
 from tests.property.balances import check_balances
 from tests.property.cases import agreeing, assert_same, law, order_free, shuffled
 from tests.property.driver import Run, core_documents, partition_of, random_run, stored_documents
+
+pytestmark = pytest.mark.timeout(900)  # hundreds of cases each; a shrinking failure takes its time
 
 
 def _oracle(case: Case) -> Document:
