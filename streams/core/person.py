@@ -24,6 +24,8 @@ AT_MASK: Final = (1 << 48) - 1
 STATUS_MASK: Final = 3
 HAS_AMOUNT: Final = 4
 """The open entry has an amount (an `open_value` is booked)."""
+MANY_ORDERS: Final = 0xFFFF
+"""The header counts distinct orders up to here."""
 FOR_LIFE: Final = 8
 """The person has orders or refunds: never dropped."""
 
@@ -119,6 +121,7 @@ class Hot(NamedTuple):
     first: int = 0
     code: int = 0
     has_amount: bool = False
+    orders: int = 0
 
 
 def _wire(plan: Plan, code: int) -> Any:
@@ -214,7 +217,7 @@ def pack_person(plan: Plan, person: Person, hot: Hot) -> tuple[bytes, list[bytes
     header = plan.header.pack(
         hot.last_at << 16 | flags << 8 | hot.passed,
         hot.t0 << 16 | len(sealed),
-        hot.entered_at << 16,
+        hot.entered_at << 16 | min(hot.orders, MANY_ORDERS),
         len(cold),
         _wire(plan, hot.first),
         _wire(plan, hot.code),

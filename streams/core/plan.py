@@ -152,4 +152,6 @@ class Plan:
         self.wire_bytes = width
         self.record = Struct(f"<QQ{self.wire}")
         self.quad = Struct("<Q")
+        self.longest_tail = 2 * self.seal * self.record.size
+        """A longer tail (bytes) is sealed."""
         self.header = Struct(f"<QQQI{self.wire}{self.wire}")

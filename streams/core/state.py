@@ -31,7 +31,7 @@ from streams.core.person import (
 )
 from streams.core.plan import INFINITE, RESOLVED, STALLED, Plan
 from streams.core.timers import Wheel
-from streams.core.walk import Walk, fold, hot_of, status_of, walk
+from streams.core.walk import fold, hot_of, status_of, walk
 from streams.store.port import CHUNK_SEPARATOR, NO_DEADLINE, PERSON_BUCKETS, Loaded, bucket_of
 
 MINUTE_MS = 60_000
@@ -244,10 +244,11 @@ class SlotState:
         person.status = status_of(plan, after, horizon + plan.keep)
         book(plan, after, person.status, sign=1, books=self.books)
         last_at = max((one.at for one in person.singles), default=0)
-        self._fold(person, after, horizon)
-        self._keep(key, person, hot_of(plan, after, last_at, horizon))
+        orders = person.base.orders_count + after.orders_count
+        self._fold(person, horizon)
+        self._keep(key, person, hot_of(plan, after, last_at=last_at, orders=orders, horizon=horizon))
 
-    def _fold(self, person: Person, after: Walk, horizon: int) -> None:
+    def _fold(self, person: Person, horizon: int) -> None:
         behind = [one for one in person.singles if one.at < horizon]
         if behind or person.base.journey is not None:
             person.base = fold(self.plan, person.base, behind, horizon)
@@ -293,11 +294,6 @@ class SlotState:
         return bool(not q1 & 255 or (q2 >> 16) + self.plan.window < horizon)
 
     # ---- sealed chunks
-
-    def is_long(self, blob: bytes) -> bool:
-        """Whether a tail should be sealed."""
-        cold = self.plan.header.unpack_from(blob)[3]
-        return len(blob) - self.plan.header.size - int(cold) > 2 * self.plan.seal * self.plan.record.size
 
     def seal(self, key: bytes, blob: bytes, horizon: int) -> bytes:
         """Make a long tail short: fold where much of the person lies behind the horizon, else seal the oldest records.

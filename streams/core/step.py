@@ -35,7 +35,7 @@ def _steps(state: SlotState, ops: Sequence[Op]) -> None:  # one loop on purpose,
     plan, slow = state.plan, state.slow
     persons, dirty, counts = state.persons, state.dirty, state.books.counts
     get, unpack, quad, record = persons.get, plan.header.unpack_from, plan.quad.pack, plan.record.pack
-    longest = plan.header.size + 2 * plan.seal * plan.record.size
+    longest = plan.header.size + plan.longest_tail
     bits, low, window, f_events, change = plan.code_bits, plan.family_bits, plan.window, plan.f_events, plan.change
     completed_at = plan.stages if plan.completion else 0
     last = plan.last
@@ -44,8 +44,7 @@ def _steps(state: SlotState, ops: Sequence[Op]) -> None:  # one loop on purpose,
         key, at, tie, kind, code, horizon, single = op
         blob = get(key)
         if blob is None:
-            if kind < ORDER:
-                begin(state, op)
+            if kind <= ORDER and begin(state, op):
                 accepted += 1
             else:
                 slow(op)
@@ -74,7 +73,7 @@ def _steps(state: SlotState, ops: Sequence[Op]) -> None:  # one loop on purpose,
             dirty[key] = None
             accepted += 1
             continue
-        if at > q1 >> 16 and in_order(state, op):
+        if at > q1 >> 16 and in_order(state, op, blob):
             accepted += 1
         else:
             slow(op)

@@ -189,10 +189,10 @@ def status_of(plan: Plan, found: Walk, watermark: int) -> int:
     return STALLED if now > last.at + plan.stall[last.stage] else OPEN
 
 
-def hot_of(plan: Plan, found: Walk, last_at: int, horizon: int) -> Hot:
+def hot_of(plan: Plan, found: Walk, *, last_at: int, orders: int, horizon: int) -> Hot:
     """The header's view of a walk: the journey under way, if any can still take an event."""
     if not found.journeys or found.journeys[-1].t0 + plan.window < horizon:
-        return Hot(last_at)
+        return Hot(last_at, orders=orders)
     journey = found.journeys[-1]
     last = journey.entries[-1]
-    return Hot(last_at, last.stage + 1, journey.t0, last.at, journey.first, last.code, last.minor >= 0)
+    return Hot(last_at, last.stage + 1, journey.t0, last.at, journey.first, last.code, last.minor >= 0, orders)
