@@ -60,6 +60,8 @@ class Plan:
         soonest = [INFINITE, *(min(both) for both in zip(self.stall, self.abandon, strict=True))]
         self.change = [soonest, [INFINITE, *self.abandon], resolved]
         """By status and number of stages passed: how long after its entry the last entry changes by itself."""
+        self.wake = [min(soonest[stage + 1], self.window) for stage in range(self.stages)]
+        """How long after a journey's first event, of a stage, something changes by itself."""
         self._plan_orders(funnel)
         self._plan_dimensions(funnel)
         self._plan_families()
@@ -152,6 +154,8 @@ class Plan:
         self.wire_bytes = width
         self.record = Struct(f"<QQ{self.wire}")
         self.quad = Struct("<Q")
+        self.fresh = Struct(f"<QQQI{self.wire}{self.wire}QQ{self.wire}")
+        """Header and first record."""
         self.longest_tail = 2 * self.seal * self.record.size
         """A longer tail (bytes) is sealed."""
         self.header = Struct(f"<QQQI{self.wire}{self.wire}")

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from sys import byteorder
+from zlib import crc32
 
 from streams.core.book import Books, book
 from streams.core.intake import Op
@@ -32,7 +33,7 @@ from streams.core.person import (
 from streams.core.plan import INFINITE, RESOLVED, STALLED, Plan
 from streams.core.timers import Wheel
 from streams.core.walk import fold, hot_of, status_of, walk
-from streams.store.port import CHUNK_SEPARATOR, NO_DEADLINE, PERSON_BUCKETS, Loaded, bucket_of
+from streams.store.port import CHUNK_SEPARATOR, NO_DEADLINE, PERSON_BUCKETS, Loaded
 
 MINUTE_MS = 60_000
 _BUCKETS_PER_READ = 16
@@ -86,7 +87,7 @@ class SlotState:
     def _is_known(self, key: bytes) -> bool:
         if key in self.persons:
             return key not in self._partly
-        return self._all_complete or key in self._absent or bool(self.complete[bucket_of(key)])
+        return self._all_complete or key in self._absent or bool(self.complete[crc32(key) % PERSON_BUCKETS])
 
     def chunks_of(self, blob: bytes) -> int:
         """How many sealed chunks belong to a packed person."""
@@ -101,7 +102,7 @@ class SlotState:
         wanted = [field for key in partly for field in chunk_fields(key, self.chunks_of(self.persons[key]))]
         absent.difference_update(self.persons, self._absent)
         complete = self.complete
-        return wanted + [key for key in absent if not complete[bucket_of(key)]]
+        return wanted + [key for key in absent if not complete[crc32(key) % PERSON_BUCKETS]]
 
     def due_buckets(self, watermark_ms: int) -> list[int]:
         """Buckets that must be loaded because a deadline in them may have passed."""
@@ -175,7 +176,7 @@ class SlotState:
             self.sealed_ties.pop(key, None)
             self._partly.discard(key)
             self._all_complete = False
-            self.complete[bucket_of(key)] = 0
+            self.complete[crc32(key) % PERSON_BUCKETS] = 0
         self.persons = dict(self.persons)
 
     def take_changes(self) -> tuple[dict[bytes, bytes | None], dict[int, int]]:
@@ -355,7 +356,7 @@ class SlotState:
 
     def arm(self, key: bytes, wake: int) -> None:
         """A person wants to be looked at earlier than was known."""
-        bucket = bucket_of(key)
+        bucket = crc32(key) % PERSON_BUCKETS
         if self.loaded[bucket]:
             self.wheel.push(key, wake)
         minute = wake // MINUTE_MS
@@ -371,61 +372,60 @@ class SlotState:
         """Look at queued persons, at most `limit` that change; those not in memory stay queued."""
         changed = 0
         waiting: list[bytes] = []
-        while self.queue and changed < limit:
-            key = self.queue.popleft()
-            if not self._is_known(key):
-                waiting.append(key)
-                continue
-            blob = self.persons.get(key)
-            if blob is None:
+        persons, queue = self.persons, self.queue
+        while queue and changed < limit:
+            key = queue.popleft()
+            blob = persons.get(key)
+            if blob is None or key in self._partly:
+                if not self._is_known(key):
+                    waiting.append(key)
                 continue
             wake = self.wake_of(blob)
-            if wake >= watermark_ms:
-                if wake < INFINITE:
-                    self.wheel.push(key, wake)
-                continue
-            changed += 1
-            self._fire_one(key, blob, watermark_ms)
-        self.queue.extendleft(reversed(waiting))
+            if wake < watermark_ms:
+                changed += 1
+                wake = self._fire_one(key, blob, watermark_ms)
+            if wake < INFINITE:
+                self.wheel.push(key, wake)
+        queue.extendleft(reversed(waiting))
 
-    def _fire_one(self, key: bytes, blob: bytes, watermark_ms: int) -> None:
-        if not self.slow_only and self._fire_header(key, blob, watermark_ms):
-            return
+    def _fire_one(self, key: bytes, blob: bytes, watermark_ms: int) -> int:
+        """Book what is due for a person; when to look again."""
+        if not self.slow_only:
+            wake = self._fire_header(key, blob, watermark_ms)
+            if wake >= 0:
+                return wake
         if self.is_forgotten(blob, watermark_ms - self.plan.keep):
             self.retire(key, blob, watermark_ms)
-            return
+            return INFINITE
         self.refresh(key, blob, watermark_ms)
-        again = self.wake_of(self.persons[key])
-        if again < INFINITE:
-            self.arm(key, again)
+        return self.wake_of(self.persons[key])
 
-    def _fire_header(self, key: bytes, blob: bytes, watermark_ms: int) -> bool:
-        """Book the deadline of the last entry from the header alone; False where that is not enough."""
+    def _fire_header(self, key: bytes, blob: bytes, watermark_ms: int) -> int:
+        """Book the deadline of the last entry from the header alone; when to look again, -1 where it is not enough."""
         plan, counts = self.plan, self.books.counts
-        q1, q2, q3, cold, first, code = plan.header.unpack_from(blob)
+        q1, q2, q3, _, _, code = plan.header.unpack_from(blob)
         status, stage, at = q1 >> 8 & STATUS_MASK, (q1 & 255) - 1, q3 >> 16
         if status == RESOLVED:
-            return False
+            return -1
         here = (at // MINUTE_MS << plan.code_bits | code) << plan.family_bits
-        deadline = min(at + plan.abandon[stage], (q2 >> 16) + plan.window)
+        end = (q2 >> 16) + plan.window
+        deadline = min(at + plan.abandon[stage], end)
         if watermark_ms <= deadline:
             counts[here | plan.f_stalled[stage]] += 1
-            decided = STALLED
+            decided, wake = STALLED, deadline
         elif q1 >> 8 & HAS_AMOUNT:
-            return False
+            return -1
         else:
             counts[here | plan.f_abandoned_cohort[stage]] += 1
             there = (deadline // MINUTE_MS << plan.code_bits | code) << plan.family_bits
             counts[there | plan.f_abandoned_period[stage]] += 1
             if status == STALLED:
                 counts[here | plan.f_stalled[stage]] -= 1
-            decided = RESOLVED
+            decided, wake = RESOLVED, max(q1 >> 16, end) + plan.keep
         q1 = q1 & ~(STATUS_MASK << 8) | decided << 8
-        blob = plan.header.pack(q1, q2, q3, cold, first, code) + blob[plan.header.size :]
-        self.persons[key] = blob
+        self.persons[key] = plan.quad.pack(q1) + blob[8:]
         self.dirty[key] = None
-        self.arm(key, self.wake_of(blob))
-        return True
+        return int(wake)
 
     def pending(self, watermark_ms: int) -> int:
         """How many wake-ups (or buckets that may hold some) wait."""

@@ -39,11 +39,23 @@ def _steps(state: SlotState, ops: Sequence[Op]) -> None:  # one loop on purpose,
     bits, low, window, f_events, change = plan.code_bits, plan.family_bits, plan.window, plan.f_events, plan.change
     completed_at = plan.stages if plan.completion else 0
     last = plan.last
-    accepted = duplicates = 0
+    f_entries, f_started, fresh, arm, first_wake = plan.f_entries, plan.f_started, plan.fresh.pack, state.arm, plan.wake
+    accepted = duplicates = first_events = 0
     for op in ops:
         key, at, tie, kind, code, horizon, single = op
         blob = get(key)
         if blob is None:
+            if kind < last and single is None:
+                here = (at // 60_000 << bits | code) << low
+                counts[here | f_events[kind]] += 1
+                counts[here | f_entries[kind]] += 1
+                counts[here | f_started[kind]] += 1
+                q = at << 16
+                persons[key] = fresh(q | kind + 1, q, q, 0, code, code, tie, at << 8 | kind, code)
+                dirty[key] = None
+                arm(key, at + first_wake[kind])
+                first_events += 1
+                continue
             if kind <= ORDER and begin(state, op):
                 accepted += 1
             else:
@@ -78,5 +90,6 @@ def _steps(state: SlotState, ops: Sequence[Op]) -> None:  # one loop on purpose,
         else:
             slow(op)
     stats = state.stats
-    stats["accepted"] = stats.get("accepted", 0) + accepted
+    stats["accepted"] = stats.get("accepted", 0) + accepted + first_events
+    stats["persons"] = stats.get("persons", 0) + first_events
     stats["duplicates"] = stats.get("duplicates", 0) + duplicates
