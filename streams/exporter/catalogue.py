@@ -122,7 +122,7 @@ WINDOW_MONEY: Final = {
 }
 CONVERSION_NUMERATOR: Final = _gauge(
     "window_conversion_numerator",
-    "Numerator of a conversion of the window: kind `period` (entries) or `step` (journeys that went on).",
+    "Numerator of a conversion of the window, by kind: `period` and `overall` (entries), `step` (journeys).",
     *_FUNNEL,
     "from",
     "to",
@@ -131,7 +131,7 @@ CONVERSION_NUMERATOR: Final = _gauge(
 )
 CONVERSION_DENOMINATOR: Final = _gauge(
     "window_conversion_denominator",
-    "Denominator of a conversion of the window: kind `period` (entries) or `step` (journeys that came by).",
+    "Denominator of a conversion of the window, by kind: `period` and `overall` (entries), `step` (journeys).",
     *_FUNNEL,
     "from",
     "to",

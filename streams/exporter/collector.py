@@ -190,7 +190,7 @@ class _Filler:
 
     def _fill_conversions(self, at: CellView, window: str) -> None:
         last = len(self._stages) - 1
-        shares: dict[tuple[int, int, str], tuple[int, int]] = {(0, last, "period"): (at.entries(last), at.entries(0))}
+        shares: dict[tuple[int, int, str], tuple[int, int]] = {(0, last, "overall"): (at.entries(last), at.entries(0))}
         for j in range(last):
             shares[j, j + 1, "period"] = (at.entries(j + 1), at.entries(j))
             shares[j, j + 1, "step"] = (at.passed(j + 1) - at.get(j + 1, "started"), at.passed(j))

@@ -115,7 +115,7 @@ async def test_conversions_come_as_numerator_and_denominator() -> None:
         labels = {"from": "impression", "to": "click", "kind": kind, "window": "24h"}
         assert value(found, "funnel_window_conversion_numerator", **labels) == 120
         assert value(found, "funnel_window_conversion_denominator", **labels) == 240
-    overall = {"from": "impression", "to": "payment", "kind": "period", "window": "24h"}
+    overall = {"from": "impression", "to": "payment", "kind": "overall", "window": "24h"}
     assert value(found, "funnel_window_conversion_numerator", **overall) == 30
 
 
