@@ -1,0 +1,238 @@
+"""`funnelcast worker`, `ticker`, `topics`, `gaps` as processes, with the real core, on the embedded stack."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from funnelcast.ports import free_port
+from funnelcast.services import status_of
+from schemas.funnel import load_funnel, load_funnels
+from schemas.partition import partition_of
+from schemas.topics import Topics
+from streams.admin import ensure_topics
+from streams.report.document import build_document, canonical_json
+from streams.store.connection import connect
+from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
+from streams.store.reader import RedisCounterReader
+from streams.worker.partition import LogRecord, PartitionProcessor
+from tests.support.command import run_command, start_command
+from tests.support.stack import StackAddresses
+from tests.support.workers import producing, until
+from tests.unit.test_worker_partition import history
+
+PARTITIONS = 4
+FUNNEL = load_funnel("sales")
+
+
+@pytest.fixture
+def env(embedded_stack: StackAddresses, fresh_space: str) -> dict[str, str]:
+    """Settings of this test's processes."""
+    return {
+        "FUNNELCAST_KAFKA": embedded_stack.kafka,
+        "FUNNELCAST_REDIS": embedded_stack.redis,
+        "FUNNELCAST_SPACE": fresh_space,
+        "FUNNELCAST_FUNNELS": "sales",
+    }
+
+
+class Workers:
+    """Starts workers and makes sure that none is left."""
+
+    def __init__(self, env: dict[str, str], directory: Path) -> None:
+        self._env, self._directory = env, directory
+        self._all: list[subprocess.Popen[bytes]] = []
+
+    async def start(self, *, ready: bool = True, **env: str) -> subprocess.Popen[bytes]:
+        """A worker process, ready."""
+        port = free_port()
+        process = start_command(
+            "worker", "--health-port", str(port), state_dir=self._directory, env={**self._env, **env}
+        )
+        self._all.append(process)
+        if ready:
+
+            async def answers() -> bool:
+                assert process.poll() is None, process.stderr and process.stderr.read().decode()
+                return await status_of(port, "/readyz") == 200
+
+            await until(answers, seconds=60, what="worker ready")
+        return process
+
+    def end(self) -> None:
+        """Kill what still runs."""
+        for process in self._all:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def workers(env: dict[str, str], tmp_path: Path) -> Iterator[Workers]:
+    made = Workers(env, tmp_path)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+async def reader(env: dict[str, str]) -> AsyncIterator[RedisCounterReader]:
+    client = connect(env["FUNNELCAST_REDIS"])
+    yield RedisCounterReader(client, env["FUNNELCAST_SPACE"])
+    await client.aclose()
+
+
+def partition_logs(log: list[LogRecord]) -> list[list[LogRecord]]:
+    """The log of each partition, ticks in every one."""
+    parts: list[list[LogRecord]] = [[] for _ in range(PARTITIONS)]
+    for record in log:
+        for number in range(PARTITIONS) if record.key is None else [partition_of(record.key, PARTITIONS)]:
+            parts[number].append(record._replace(offset=len(parts[number])))
+    return parts
+
+
+async def expected(parts: list[list[LogRecord]]) -> bytes:
+    """The document, counted in memory."""
+    space = MemorySpace()
+    for number, log in enumerate(parts):
+        one = PartitionProcessor(MemoryPartitionStore(space), number, [FUNNEL])
+        await one.claim()
+        await one.process(log, len(log))
+    return canonical_json(await build_document(MemoryCounterReader(space), FUNNEL))
+
+
+async def write(kafka: str, topic: str, parts: list[list[LogRecord]], pick: Callable[[int], range]) -> None:
+    """Put records on the topic; `pick(length)` says which of each partition."""
+    async with producing(kafka) as producer:
+        sent = [
+            await producer.send(topic, log[at].value, key=log[at].key, partition=number, timestamp_ms=log[at].timestamp)
+            for number, log in enumerate(parts)
+            for at in pick(len(log))
+        ]
+        await asyncio.gather(*sent)
+
+
+async def finished(reader: RedisCounterReader) -> bool:
+    """Whether every partition has seen the marker and booked its deadlines."""
+    metas = [await reader.meta(number) for number in range(PARTITIONS)]
+    return all(one is not None and one[1].marker == "end" and not one[1].pending for one in metas)
+
+
+async def test_two_workers_one_of_them_killed_count_what_memory_counts(
+    env: dict[str, str], workers: Workers, reader: RedisCounterReader
+) -> None:
+    topics = Topics(env["FUNNELCAST_SPACE"])
+    await ensure_topics(env["FUNNELCAST_KAFKA"], topics, partitions=PARTITIONS, historical=True)
+    parts = partition_logs(history(3000))
+    first = await workers.start()
+    second = await workers.start()
+    await write(env["FUNNELCAST_KAFKA"], topics.events, parts, lambda n: range(n // 2))
+    first.kill()
+    await write(env["FUNNELCAST_KAFKA"], topics.events, parts, lambda n: range(n // 2, n))
+    await until(lambda: finished(reader), seconds=60, what="everything counted")
+    assert canonical_json(await build_document(reader, FUNNEL)) == await expected(parts)
+    asked = time.monotonic()
+    second.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(second.wait, 10) == 0
+    assert time.monotonic() - asked < 3.0
+
+
+async def test_a_funnel_that_changed_without_a_new_version_is_refused(
+    env: dict[str, str], workers: Workers, tmp_path: Path
+) -> None:
+    await ensure_topics(env["FUNNELCAST_KAFKA"], Topics(env["FUNNELCAST_SPACE"]), partitions=1)
+    file = tmp_path / "shop.yaml"
+    file.write_text(
+        "name: shop\nversion: 1\nconversion_window: 7d\nstages:\n  - {name: a, on: [a]}\n  - {name: b, on: [b]}\n"
+    )
+    assert load_funnels([str(file)])
+    first = await workers.start(FUNNELCAST_FUNNELS=str(file))
+    first.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(first.wait, 10) == 0
+    file.write_text(
+        "name: shop\nversion: 1\nconversion_window: 7d\nstages:\n  - {name: a, on: [a]}\n  - {name: b, on: [b, c]}\n"
+    )
+    second = await workers.start(ready=False, FUNNELCAST_FUNNELS=str(file))
+    _, said = await asyncio.to_thread(second.communicate, None, 60)
+    assert second.returncode == 70
+    last = json.loads(said.decode().splitlines()[-1])
+    assert "raise `version`" in last["message"]
+    assert last["exit_code"] == 70
+
+
+async def test_a_worker_without_redis_gives_up_with_try_again(env: dict[str, str], tmp_path: Path) -> None:
+    await ensure_topics(env["FUNNELCAST_KAFKA"], Topics(env["FUNNELCAST_SPACE"]), partitions=1)
+    code, _, said = await asyncio.to_thread(
+        run_command, "worker", "--redis", "redis://127.0.0.1:9", "--start-timeout", "2", state_dir=tmp_path, env=env
+    )
+    assert code == 75
+    assert "Redis does not answer" in said
+
+
+async def test_the_ticker_moves_the_watermark_of_a_quiet_space(
+    env: dict[str, str], workers: Workers, reader: RedisCounterReader, tmp_path: Path
+) -> None:
+    await ensure_topics(env["FUNNELCAST_KAFKA"], Topics(env["FUNNELCAST_SPACE"]), partitions=PARTITIONS)
+    await workers.start()
+    ticker = start_command("ticker", "--every", "0.2", state_dir=tmp_path, env=env)
+    try:
+
+        async def moved() -> bool:
+            metas = [await reader.meta(number) for number in range(PARTITIONS)]
+            return all(one is not None and one[1].watermark_ms is not None for one in metas)
+
+        await until(moved, seconds=30, what="a watermark in every partition")
+        now_ms = time.time_ns() // 1_000_000
+        for number in range(PARTITIONS):
+            found: Any = await reader.meta(number)
+            assert found[1].watermark_ms <= now_ms - 60_000
+    finally:
+        ticker.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(ticker.wait, 10) == 0
+        ticker.communicate()
+
+
+async def test_topics_are_created_and_checked_by_the_command(env: dict[str, str], tmp_path: Path) -> None:
+    async def create(*arguments: str) -> tuple[int, dict[str, Any]]:
+        code, out, _ = await asyncio.to_thread(
+            run_command, "topics", "create", "--json", *arguments, state_dir=tmp_path, env=env
+        )
+        return code, json.loads(out)
+
+    code, said = await create("--partitions", "3")
+    assert code == 0
+    assert [one["created"] for one in said["topics"]] == [True] * 3
+    code, said = await create()
+    assert code == 0
+    assert [(one["created"], one["partitions"]) for one in said["topics"]] == [(False, 3)] * 3
+    code, said = await create("--partitions", "5")
+    assert code == 1
+    assert "use another --space" in said["problems"][0]
+
+
+async def test_a_gap_is_accepted_with_a_reason_and_listed(
+    env: dict[str, str], workers: Workers, tmp_path: Path
+) -> None:
+    async def gaps(*arguments: str) -> tuple[int, Any]:
+        code, out, _ = await asyncio.to_thread(run_command, "gaps", *arguments, "--json", state_dir=tmp_path, env=env)
+        return code, json.loads(out) if out else None
+
+    await ensure_topics(env["FUNNELCAST_KAFKA"], Topics(env["FUNNELCAST_SPACE"]), partitions=1)
+    worker = await workers.start()
+    worker.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(worker.wait, 10)
+    assert await gaps("list") == (0, [])
+    code, said = await gaps("accept", "--partition", "0", "--offset", "17", "--reason", "disk lost")
+    assert code == 0
+    assert (said["from"], said["to"]) == (0, 17)
+    code, listed = await gaps("list")
+    assert code == 0
+    assert "disk lost" in json.dumps(listed)
+    code, _ = await gaps("accept", "--partition", "0", "--offset", "20", "--reason", " ")
+    assert code == 2
