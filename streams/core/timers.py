@@ -1,7 +1,8 @@
 """A wheel of wake-up times: seconds for the hour under way, hours for what is farther off.
 
 An entry says "look at this person at that time or later", never more: a person whose time moved later is looked at too
-early and pushed again, one whose time moved earlier is pushed a second time. So entries need no removal.
+early and pushed again, one whose time moved earlier is pushed a second time. So entries need no removal. No entry is
+given out before its millisecond: looking again at once would never end where persons have to be read first.
 """
 
 from __future__ import annotations
@@ -11,50 +12,47 @@ from heapq import heappop, heappush
 
 HOUR_MS = 3_600_000
 
+_Slot = tuple[list[bytes], "array[int]"]
+
 
 class Wheel:
-    """Keys by the second at which they want to be looked at."""
+    """Keys by the time at which they want to be looked at."""
 
     def __init__(self) -> None:
         self._hour = -1
-        self._seconds: dict[int, list[bytes]] = {}
+        self._seconds: dict[int, _Slot] = {}
         self._second_heap: list[int] = []
-        self._hours: dict[int, tuple[list[bytes], array[int]]] = {}
+        self._hours: dict[int, _Slot] = {}
         self._hour_heap: list[int] = []
-        self.size = 0
 
     def push(self, key: bytes, wake_ms: int) -> None:
         """Look at `key` once the watermark is past `wake_ms`."""
-        self.size += 1
-        hour = wake_ms // HOUR_MS
-        if hour <= self._hour:
-            self._push_second(key, wake_ms // 1000)
-            return
-        found = self._hours.get(hour)
-        if found is None:
-            found = self._hours[hour] = ([], array("q"))
-            heappush(self._hour_heap, hour)
-        found[0].append(key)
-        found[1].append(wake_ms // 1000)
-
-    def _push_second(self, key: bytes, second: int) -> None:
-        found = self._seconds.get(second)
-        if found is None:
-            self._seconds[second] = [key]
-            heappush(self._second_heap, second)
+        at = wake_ms // HOUR_MS
+        if at > self._hour:
+            slots, heap = self._hours, self._hour_heap
         else:
-            found.append(key)
+            slots, heap, at = self._seconds, self._second_heap, wake_ms // 1000
+        found = slots.get(at)
+        if found is None:
+            found = slots[at] = ([], array("q"))
+            heappush(heap, at)
+        found[0].append(key)
+        found[1].append(wake_ms)
 
     def due(self, watermark_ms: int) -> list[bytes]:
-        """Take out every key whose second has come; some may be up to a second early. No key twice."""
+        """Take out every key whose time the watermark has passed; no key twice."""
         hour, second = watermark_ms // HOUR_MS, watermark_ms // 1000
-        while self._hour_heap and self._hour_heap[0] <= hour:
-            for key, at in zip(*self._hours.pop(heappop(self._hour_heap)), strict=True):
-                self._push_second(key, at)
         self._hour = max(self._hour, hour)
+        while self._hour_heap and self._hour_heap[0] <= hour:
+            for key, wake in zip(*self._hours.pop(heappop(self._hour_heap)), strict=True):
+                self.push(key, wake)
         keys: dict[bytes, None] = {}
-        while self._second_heap and self._second_heap[0] <= second:
-            taken = self._seconds.pop(heappop(self._second_heap))
-            self.size -= len(taken)
-            keys.update(dict.fromkeys(taken))
+        while self._second_heap and self._second_heap[0] < second:
+            keys.update(dict.fromkeys(self._seconds.pop(heappop(self._second_heap))[0]))
+        if self._second_heap and self._second_heap[0] == second:
+            for key, wake in zip(*self._seconds.pop(heappop(self._second_heap)), strict=True):
+                if wake < watermark_ms:
+                    keys[key] = None
+                else:
+                    self.push(key, wake)
         return list(keys)
