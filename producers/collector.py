@@ -102,6 +102,7 @@ class Collector:
         self._letter_number = 0
         self._refused_letters: tuple[int, int] = (0, 0)
         self._accepted_by: dict[str, Any] = {}
+        self._meters_by: dict[tuple[str, int], tuple[Any, Any]] = {}
         self._routes = _ROUTES | {f"/v1/{letter}": f"/v1/{kind}" for letter, kind in LETTERS.items()}
 
     async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
@@ -143,8 +144,17 @@ class Collector:
         started = time.perf_counter()
         status, body, extra = await self._answer(call, receive)
         await respond(send, status, body, (JSON, *extra, *cors(call.headers)))
-        self.metrics.requests.labels(call.route, str(status)).inc()
-        self.metrics.seconds.labels(call.route).observe(time.perf_counter() - started)
+        requests, seconds = self._meters(call.route, status)
+        requests.inc()
+        seconds.observe(time.perf_counter() - started)
+
+    def _meters(self, route: str, status: int) -> tuple[Any, Any]:
+        """Looking a series up costs more than counting."""
+        found = self._meters_by.get((route, status))
+        if found is None:
+            labelled = self.metrics.requests.labels(route, str(status)), self.metrics.seconds.labels(route)
+            found = self._meters_by[route, status] = labelled
+        return found
 
     async def _answer(self, call: Call, receive: Receive) -> Answer:
         """(status, body, headers). Its one broad `except`: a bug costs one request, not the process."""

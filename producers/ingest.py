@@ -26,6 +26,7 @@ from schemas.record import EventRecord, encode_event, encode_tick
 
 DEFAULT_SOURCE: Final = "default"
 _EMPTY: Final = b"{}"
+_ABSENT: Final = msgspec.Raw(b"null")
 _CONTACT_NAMES: Final = frozenset({"email", "Email", "EMAIL", "phone", "Phone", "PHONE"})
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BRACKETS: Final = re.compile(rb"[\[\]{}]")
@@ -97,7 +98,7 @@ class NativeEvent(msgspec.Struct, gc=False):
     phone: str | int | None = None
     source: str | None = None
     properties: msgspec.Raw = msgspec.Raw(_EMPTY)
-    context: msgspec.Raw = msgspec.Raw(b"null")
+    context: msgspec.Raw = _ABSENT
     tick: int | None = None
     marker: str | None = None
 
@@ -350,16 +351,18 @@ def shape_refusal(raw: bytes, error: msgspec.ValidationError) -> RefusedError:
 
 def as_object(member: str, raw: msgspec.Raw) -> bytes:
     """The bytes of a member that must be an object (null counts as an empty one). Raises RefusedError."""
-    text = bytes(raw).strip()
+    text = bytes(raw)  # a decoder leaves no blanks around it
     if text[:1] == b"{":
         return text
-    if text in (b"null", b""):
+    if text == b"null":
         return _EMPTY
     raise RefusedError(RejectReason.WRONG_TYPE, f"{member} must be an object")
 
 
 def as_context(raw: msgspec.Raw) -> bytes | None:
     """The bytes of a context, None where nothing is in it. Raises RefusedError."""
+    if raw is _ABSENT:
+        return None
     text = as_object("context", raw)
     return None if text == _EMPTY else text
 

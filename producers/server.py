@@ -1,4 +1,4 @@
-"""Runs the collector on uvicorn: starts, says where it listens, and on `stop` drains within a bound. Counts nothing."""
+"""Runs an ASGI application on uvicorn: says where it listens, and on `stop` drains within a bound. Counts nothing."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import contextlib
 import gc
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from producers.collector import Collector
-from producers.kafka_sink import KafkaSink
 
 _DRAIN_SECONDS = 10
 
@@ -79,8 +77,8 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    app: Collector,
-    sink: KafkaSink,
+    app: Any,
+    sink: AbstractAsyncContextManager[object],
     *,
     host: str,
     port: int,
@@ -89,7 +87,7 @@ async def serve(
 ) -> None:
     """Serve until `stop` is set: then refuse new connections, answer what is under way, flush, leave.
 
-    Raises OSError when the port is taken.
+    `sink` is open while the application is. Raises OSError when the port is taken.
     """
     server = _Server(
         uvicorn.Config(
