@@ -43,7 +43,7 @@ from schemas.reasons import RejectReason
 from schemas.topics import Topics
 
 _log = structlog.get_logger("funnelcast.collector")
-_STATUS: Final = {RejectReason.BAD_KEY: 401}
+_STATUS: Final = {RejectReason.BAD_KEY: 401, RejectReason.BODY_TIMEOUT: 408}
 """Status of a request that is refused as a whole; 400 for every other reason."""
 _UNKNOWN_SOURCE: Final = "unknown"
 _REFUSED_LETTERS_PER_SECOND: Final = 10
@@ -99,6 +99,7 @@ class Collector:
         self._now_ms = now_ms
         self._segment = Segment(ingest, lambda: f"api-{uuid.uuid4()}")
         self.metrics = CollectorMetrics(pending=lambda: sink.pending, is_up=lambda: sink.trouble is None)
+        self._under_way = 0
         self._letter_number = 0
         self._refused_letters: tuple[int, int] = (0, 0)
         self._accepted_by: dict[str, Any] = {}
@@ -142,7 +143,11 @@ class Collector:
 
     async def _post(self, call: Call, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        status, body, extra = await self._answer(call, receive)
+        self._under_way += 1
+        try:
+            status, body, extra = await self._answer(call, receive)
+        finally:
+            self._under_way -= 1
         await respond(send, status, body, (JSON, *extra, *cors(call.headers)))
         requests, seconds = self._meters(call.route, status)
         requests.inc()
@@ -160,7 +165,9 @@ class Collector:
         """(status, body, headers). Its one broad `except`: a bug costs one request, not the process."""
         sender: Sender | None = None
         try:
-            call.body = await read_body(receive, self._limits.body_bytes)
+            if self._under_way > self._limits.requests:
+                raise SinkUnavailableError("too many requests at once", 1)
+            call.body = await read_body(receive, self._limits.body_bytes, self._limits.body_seconds)
             call.received_at_ms = self._now_ms()
             call.body = decompress(
                 call.body, call.headers.get(b"content-encoding", b"").decode("latin-1"), self._limits.body_bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
@@ -26,22 +27,34 @@ JSON: Final = (b"content-type", b"application/json")
 _encode = msgspec.json.Encoder().encode
 
 
-async def read_body(receive: Receive, limit: int) -> bytes:
-    """The whole body, at most `limit` bytes. Raises RequestError beyond it, without reading the rest."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message.get("more_body"):
-        parts, size = [body], len(body)
-        while message.get("more_body") and size <= limit:
-            message = await receive()
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-        body = b"".join(parts)
-    if message["type"] == "http.disconnect":
-        raise RequestError(RejectReason.MALFORMED_JSON, "the connection ended before the body did")
+async def read_body(receive: Receive, limit: int, seconds: float) -> bytes:
+    """The whole body, at most `limit` bytes, within `seconds`. Raises RequestError, without reading the rest."""
+    try:
+        async with asyncio.timeout(seconds):
+            parts, is_whole = await _read_parts(receive, limit)
+    except TimeoutError:
+        raise RequestError(
+            RejectReason.BODY_TIMEOUT, "the body did not arrive in time", f"within {seconds:.0f} s"
+        ) from None
+    body = parts[0] if len(parts) == 1 else b"".join(parts)
     if len(body) > limit:
         raise too_large(limit)
+    if not is_whole:
+        raise RequestError(RejectReason.MALFORMED_JSON, "the connection ended before the body did")
     return body
+
+
+async def _read_parts(receive: Receive, limit: int) -> tuple[list[bytes], bool]:
+    """(what arrived, up to one part beyond the limit; whether that is all)."""
+    parts: list[bytes] = []
+    size, message = 0, await receive()
+    while message["type"] == "http.request":
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if not message.get("more_body") or size > limit:
+            return parts, True
+        message = await receive()
+    return parts or [b""], False
 
 
 def key_of(headers: Headers, query: bytes, body: bytes) -> str | None:

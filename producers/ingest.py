@@ -210,7 +210,13 @@ class Ingest:
         if occurred_at_ms is not None:
             _check_time("occurred_at_ms", occurred_at_ms)
         source = sender.source
-        if sender.scope is Scope.HISTORICAL:
+        if sender.scope is not Scope.HISTORICAL:
+            if occurred_at_ms is not None and occurred_at_ms < self.limits.earliest_ms:
+                raise RefusedError(
+                    RejectReason.INVALID_TIME,
+                    f"occurred_at_ms {occurred_at_ms} lies before 2000; write milliseconds since 1970, not seconds",
+                )
+        else:
             received_at_ms = _stated_reception(event, occurred_at_ms, received_at_ms)
             if event.source is not None:
                 source = self._source(event.source)

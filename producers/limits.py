@@ -14,12 +14,18 @@ class Limits:
     event_bytes: int = 32_768
     events: int = 2_000
     """Events of one request."""
+    requests: int = 2_000
+    """Requests under way at once: a bound on what their bodies hold."""
+    body_seconds: float = 30.0
+    """How long a body may take to arrive."""
     depth: int = 32
     """Nested objects and lists of one event."""
     name_chars: int = 128
     source_chars: int = 64
     dead_letter_bytes: int = 65_536
     """Kept of what was sent; the rest of a longer payload is cut and the letter says so."""
+    earliest_ms: int = 946_684_800_000
+    """2000-01-01: a live event before it has seconds for milliseconds, or no clock."""
     future_ms: int = 60_000
     """A time further ahead of its reception than this is absurd and becomes the time of reception."""
     skew_ms: int = 7 * 86_400_000

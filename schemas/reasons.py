@@ -29,6 +29,7 @@ class RejectReason(StrEnum):
     # of a whole request: nothing of it could be read, and it counts as one event
     BODY_TOO_LARGE = "body_too_large"
     TOO_MANY_EVENTS = "too_many_events"
+    BODY_TIMEOUT = "body_timeout"
     BAD_ENCODING = "bad_encoding"
     BAD_SEQUENCE = "bad_sequence"
     BAD_KEY = "bad_key"

@@ -38,7 +38,9 @@ def collector(
         str | None, typer.Option(help="Country of phone numbers without a country code, e.g. GR.")
     ] = None,
     max_body_bytes: Annotated[int, typer.Option(help="Largest request, compressed and in clear.")] = 1_048_576,
-    max_event_bytes: Annotated[int, typer.Option(help="Largest event.")] = 32_768,
+    max_event_bytes: Annotated[
+        int, typer.Option(min=1, max=524_288, help="Largest event; Kafka takes 1 MiB.")
+    ] = 32_768,
     max_events: Annotated[int, typer.Option(help="Most events of one request.")] = 2_000,
     ack_timeout: Annotated[float, typer.Option(help="Seconds to wait for Kafka before 503.")] = 10.0,
     linger_ms: Annotated[float, typer.Option(help="How long a first event waits for company.")] = 5.0,

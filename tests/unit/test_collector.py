@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import zlib
 from pathlib import Path
@@ -286,6 +287,49 @@ class TestTrouble:
         monkeypatch.setattr(collector.app, "_read", lambda call, sender: 1 / 0)
         answer = await collector.post(event())
         assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+
+
+class TestBounds:
+    async def test_a_body_that_does_not_arrive(self, tmp_path: Path) -> None:
+        collector = CollectorInMemory(tmp_path, options={"limits": Limits(body_seconds=0.05)})
+        status, body = await ask(collector, [{"type": "http.request", "body": b"[", "more_body": True}])
+        assert (status, body["code"]) == (408, "body_timeout")
+
+    async def test_a_body_that_is_cut_off(self, collector: CollectorInMemory) -> None:
+        part = {"type": "http.request", "body": b"[", "more_body": True}
+        status, body = await ask(collector, [part, {"type": "http.disconnect"}])
+        assert (status, body["message"]) == (400, "the connection ended before the body did")
+
+    async def test_a_body_that_is_too_large_is_not_read_to_its_end(self, collector: CollectorInMemory) -> None:
+        part = {"type": "http.request", "body": b"x" * 600_000, "more_body": True}
+        status, body = await ask(collector, [part, part])
+        assert (status, body["code"]) == (400, "body_too_large")
+
+    async def test_requests_under_way_are_bounded(self, tmp_path: Path) -> None:
+        collector = CollectorInMemory(tmp_path, options={"limits": Limits(requests=1, body_seconds=5)})
+        waiting = asyncio.create_task(ask(collector, []))
+        await asyncio.sleep(0)
+        answer = await collector.post(event())
+        assert (answer.status_code, answer.json()["detail"]) == (503, "too many requests at once")
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert (await collector.post(event())).status_code == 200
+
+
+async def ask(collector: CollectorInMemory, messages: list[dict[str, Any]]) -> tuple[int, Any]:
+    """An ASGI request whose body comes in these parts, and then nothing more."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop(0) if messages else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"x-write-key", collector.keys[Scope.SERVER].encode())]
+    scope = {"type": "http", "method": "POST", "path": "/v1/events", "headers": headers, "query_string": b""}
+    await collector.app(scope, receive, send)
+    return sent[0]["status"], orjson.loads(sent[1]["body"])
 
 
 class TestHttp:

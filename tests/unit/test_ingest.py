@@ -120,6 +120,7 @@ def test_rfc_3339_times(text: str, expected: int) -> None:
         (event(occurred_at_ms="soon"), "wrong_type"),
         (event(occurred_at_ms=1.5), "wrong_type"),
         (event(occurred_at_ms=-1), "invalid_time"),
+        (event(occurred_at_ms=NOW // 1000), "invalid_time"),
         (event(occurred_at_ms=10**15), "invalid_time"),
         (event(occurred_at_ms=None, occurred_at="yesterday"), "invalid_time"),
         (event(properties=[]), "wrong_type"),
