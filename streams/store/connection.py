@@ -82,8 +82,17 @@ def translated() -> Iterator[None]:
 
 
 def _is_passing(error: exceptions.ResponseError, text: str) -> bool:
-    kinds = (exceptions.OutOfMemoryError, exceptions.ReadOnlyError, exceptions.ClusterError, exceptions.TryAgainError)
-    return isinstance(error, (*kinds, exceptions.AskError)) or text.startswith(_WAIT_PREFIXES)
+    kinds = (
+        exceptions.OutOfMemoryError,
+        exceptions.ReadOnlyError,
+        exceptions.ClusterError,
+        exceptions.TryAgainError,
+        exceptions.ExecAbortError,
+        exceptions.AskError,
+    )
+    # Within a pipeline redis-py puts the command before the server's words.
+    words = text.rpartition("caused error: ")[2].lstrip("('\"")
+    return isinstance(error, kinds) or words.startswith(_WAIT_PREFIXES)
 
 
 class Script:

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from schemas.counters import CODE_OTHER, HOUR_MS, KEEP_MS, MINUTE_MS, CellGroup, Grain, cell_field
-from streams.store.connection import close, connect
+from streams.store.connection import close, connect, delete_space, ping, server_warnings
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import (
     NO_DEADLINE,
@@ -492,3 +492,30 @@ async def test_an_accepted_gap_moves_the_cursor_once(subject: Subject) -> None:
     claim = await store.claim(0, [SLOT])
     assert claim.offset == 100
     assert await store.apply(0, fence_of(claim), 101, counting(10))
+
+
+# Housekeeping
+
+
+async def test_a_space_is_deleted_whole_and_alone(url: str | None) -> None:
+    if url is None:
+        pytest.skip("a memory space ends with its object")
+    client = connect(url)
+    mine, other = f"t{uuid4().hex[:8]}", f"t{uuid4().hex[:8]}"
+    longer = mine + "-2"
+    for space in (mine, other, longer):
+        store = RedisPartitionStore(client, space)
+        await store.check_funnels({SLOT: "aa"})
+        claim = await store.claim(1, [SLOT])
+        assert await store.apply(1, fence_of(claim), 4, counting(4, persons={b"u:1": b"x"}))
+        await store.accept_gap(1, 9, "gone")
+        await store.register(SLOT, [(1, "google")], {1: 3})
+    assert await delete_space(client, mine) > 6
+    assert await delete_space(client, mine) == 0
+    reader = RedisCounterReader(client, mine)
+    assert (await reader.partitions(), await reader.slots(), await reader.gaps()) == ([], {}, [])
+    for space in (other, longer):
+        assert await total(RedisCounterReader(client, space), 1) == 4
+    await ping(client)
+    assert await server_warnings(client) == []
+    await close(client)

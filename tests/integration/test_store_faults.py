@@ -202,8 +202,10 @@ async def test_a_busy_server_is_waited_for(own_server: ValkeyServer) -> None:
     own_server.command("CONFIG SET busy-reply-threshold 20")
     with pytest.raises(StoreUnavailableError), translated():
         await other.execute_command("EVAL", "while true do end", 0)
-    with pytest.raises(StoreUnavailableError, match="BUSY"):
-        await RedisPartitionStore(client, "main").claim(0, [SLOT])
+    store, reader = RedisPartitionStore(client, "main"), RedisCounterReader(client, "main")
+    for asked in (store.claim(0, [SLOT]), store.read(0, SLOT, buckets=[1]), reader.view(0, SLOT, grains=[0])):
+        with pytest.raises(StoreUnavailableError, match="BUSY"):
+            await asked
     own_server.command("SCRIPT KILL")
     for used in (client, other):
         await close(used)
