@@ -1,0 +1,109 @@
+"""`funnelcast send` as a user runs it, through a collector process with write keys, onto a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from producers.ingest import Scope
+from producers.keys import create_key
+from schemas.topics import Topics
+from streams.admin import ensure_topics
+from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, start
+from tests.support.stack import StackAddresses
+
+
+@dataclass
+class Site:
+    """A collector with keys."""
+
+    collector: RunningCollector
+    keys: dict[Scope, str]
+    directory: Path
+
+    async def send(self, *arguments: str, scope: Scope = Scope.SERVER, stdin: bytes = b"") -> tuple[int, str, str]:
+        """(exit code, stdout, stderr) of `funnelcast send`."""
+        command = [sys.executable, "-m", "funnelcast", "send", *arguments, "--url", self.collector.url]
+        child = await asyncio.create_subprocess_exec(
+            *command,
+            *("--key", self.keys[scope], "--state-dir", str(self.directory / "state")),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await asyncio.wait_for(child.communicate(stdin), DEADLINE)
+        assert child.returncode is not None
+        return child.returncode, out.decode(), err.decode()
+
+
+@pytest.fixture
+async def site(embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path) -> AsyncIterator[Site]:
+    await ensure_topics(embedded_stack.kafka, Topics(fresh_space), partitions=PARTITIONS, historical=True)
+    path = tmp_path / "keys.json"
+    keys = {scope: create_key(path, source=scope.value, scope=scope, created_at="")[0] for scope in Scope}
+    running = start(embedded_stack.kafka, fresh_space, tmp_path, "--keys", str(path))
+    try:
+        await running.until_status("/readyz", 200)
+        yield Site(running, keys, tmp_path)
+    finally:
+        running.process.kill()
+        running.process.wait()
+
+
+async def test_history_from_csv_is_sorted_numbered_and_sent_once(site: Site) -> None:
+    file = site.directory / "orders.csv"
+    file.write_text("no,who,day,sum\n1,c1,2025-01-03,19.990\n2,c2,2025-01-01,5\n3,c1,2025-01-02,7\n")
+    arguments = [str(file), "--historical", "--map", "id=no,user_id=who,occurred_at=day,value=sum"]
+    arguments += ["--set", "name=payment,currency=EUR", "--json"]
+    for _ in range(2):
+        code, out, _ = await site.send(*arguments, scope=Scope.HISTORICAL)
+        assert code == 0
+        assert json.loads(out)["accepted"] == 3
+    records = [json.loads(one.value) for one in await site.collector.records(site.collector.topics.events, 3)]
+    events = sorted((one for one in records if "id" in one), key=lambda one: one["seq"][1])
+    assert [one["id"] for one in events] == ["2", "3", "1"]
+    assert [one["seq"][1] for one in events] == [0, 1, 2]
+    assert all(one["received_at_ms"] == one["occurred_at_ms"] for one in events)
+    assert events[2]["properties"] == {"value": "19.990", "currency": "EUR"}
+
+
+async def test_a_live_file_from_stdin_with_bad_lines(site: Site) -> None:
+    lines = b'{"name":"click","user_id":"u"}\nnonsense\n{"id":"a","name":"click","user_id":"u"\n'
+    code, _, err = await site.send("-", stdin=lines)
+    assert code == 0
+    assert "-:2: not_an_object" in err
+    assert "-:3: malformed_json" in err
+    assert "1 events accepted" in err
+    (record,) = await site.collector.records(site.collector.topics.events, 1)
+    assert json.loads(record.value)["id"].startswith("f-")
+    assert json.loads(record.value)["source"] == "server"
+
+
+async def test_wrong_use_is_a_sentence_and_exit_2(site: Site) -> None:
+    file = site.directory / "e.jsonl"
+    file.write_text('{"id":"a","name":"click","user_id":"u","occurred_at_ms":5}\n')
+    code, _, err = await site.send(str(file), "--historical")
+    assert code == 2
+    assert "scope historical" in err
+    code, _, err = await site.send(str(site.directory / "nothing.jsonl"))
+    assert code == 2
+    assert "cannot be read" in err
+    site.keys[Scope.SERVER] = "fcs_wrong"
+    code, _, err = await site.send(str(file))
+    assert code == 2
+    assert "401" in err
+
+
+async def test_a_collector_that_is_away_ends_in_exit_75(site: Site) -> None:
+    file = site.directory / "e.jsonl"
+    file.write_text('{"id":"a","name":"click","user_id":"u"}\n')
+    assert await asyncio.to_thread(site.collector.stop) == 0
+    code, _, err = await site.send(str(file), "--patience", "0.5")
+    assert code == 75
+    assert "run the same command again" in err
