@@ -47,7 +47,7 @@ class Tuning:
 
     fetch_min_bytes: int = 65_536
     """A quiet topic must not cost one round trip per record ..."""
-    fetch_max_wait_ms: int = 200
+    fetch_max_wait_ms: int = 400
     """... and this is the latency it may cost instead."""
     identity_seconds: float = 5.0
     """How often the topic is compared with the one at start while no records come."""

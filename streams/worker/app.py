@@ -73,7 +73,7 @@ class WorkerSettings:
     max_persons: int = 250_000
     """Persons of a partition kept in memory."""
     fetch_min_bytes: int = 65_536
-    fetch_max_wait_ms: int = 200
+    fetch_max_wait_ms: int = 400
     identity_seconds: float = 5.0
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     """Set it to end the worker."""

@@ -81,6 +81,7 @@ class WorkerHost:
         self._closing: set[asyncio.Task[None]] = set()
         self._different: dict[int, tuple[Fence | None, Fence]] = {}
         self._beyond: dict[int, int] = {}
+        self._seen: dict[int, Fence | None] = {}
 
     # -- BatchHost ----------------------------------------------------------------------------------------------------
 
@@ -163,8 +164,10 @@ class WorkerHost:
         end: Any = self.placement.highwater(partition) if self.placement is not None and lane.is_placed else None
         if end is not None:
             self._metrics.lag.labels(str(partition)).set(max(0, end - lane.processor.offset))
-        if fence is None or not lane.is_placed:
-            return
+        moved = self._seen.get(partition) != fence
+        self._seen[partition] = fence
+        if fence is None or moved or not lane.is_placed:
+            return  # an apply since the last look has asked the store already
         try:
             stored = await self._store.peek(partition)
         except StoreUnavailableError:
