@@ -1,0 +1,90 @@
+"""The collector on a real broker that dies and comes back: nothing acknowledged is lost, nothing written twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from funnelcast.realkafka import RealKafka
+from schemas.topics import Topics
+from streams.admin import ensure_topics
+from tests.support.kafka import own_kafka
+from tests.support.running_collector import PARTITIONS, RunningCollector, start
+
+__all__ = ["own_kafka"]
+pytestmark = pytest.mark.kafka
+SENDERS = 8
+OUTAGE_LIMIT = 60.0
+
+
+class Clients:
+    """Send single events without a pause, each until it is answered with 200."""
+
+    def __init__(self, collector: RunningCollector) -> None:
+        self._collector = collector
+        self.at_once: list[str] = []
+        self.in_the_end: list[str] = []
+        self.is_over = False
+
+    async def run(self) -> None:
+        async with httpx.AsyncClient(timeout=30) as client:
+            await asyncio.gather(*(self._send(client, number) for number in range(SENDERS)))
+
+    async def _send(self, client: httpx.AsyncClient, sender: int) -> None:
+        number = 0
+        while not self.is_over:
+            number += 1
+            event = {"id": f"{sender}-{number}", "name": "click", "anonymous_id": f"v{number % 50}"}
+            tries = 0
+            while (answer := await self._post(client, event)).status_code != 200:
+                assert answer.status_code == 503
+                assert int(answer.headers["retry-after"]) >= 1
+                tries += 1
+                await asyncio.sleep(0.2)
+            (self.in_the_end if tries else self.at_once).append(event["id"])
+
+    async def _post(self, client: httpx.AsyncClient, event: dict[str, Any]) -> httpx.Response:
+        return await client.post(f"{self._collector.url}/v1/events", json=event)
+
+    @property
+    def acknowledged(self) -> int:
+        return len(self.at_once) + len(self.in_the_end)
+
+
+async def test_a_broker_killed_and_restarted(own_kafka: RealKafka, fresh_space: str, tmp_path: Path) -> None:
+    topics = Topics(fresh_space)
+    await ensure_topics(own_kafka.bootstrap, topics, partitions=PARTITIONS)
+    collector = start(own_kafka.bootstrap, fresh_space, tmp_path, "--open", "--ack-timeout", "1.5")
+    try:
+        await collector.until_status("/readyz", 200)
+        clients = Clients(collector)
+        sending = asyncio.create_task(clients.run())
+        await _until(lambda: clients.acknowledged > 200)
+        own_kafka.kill()
+        await own_kafka.gone()
+        await collector.until_status("/readyz", 503)
+        await own_kafka.start()
+        before = clients.acknowledged
+        await _until(lambda: clients.acknowledged > before + 200)
+        clients.is_over = True
+        await sending
+        counts = Counter(
+            json.loads(one.value)["id"] for one in await collector.records(topics.events, clients.acknowledged)
+        )
+        assert not [one for one in clients.at_once + clients.in_the_end if one not in counts]
+        assert not [one for one in clients.at_once if counts[one] != 1]
+        assert clients.in_the_end
+    finally:
+        assert await asyncio.to_thread(collector.stop) == 0
+
+
+async def _until(is_true: Any) -> None:
+    async with asyncio.timeout(OUTAGE_LIMIT):
+        while not is_true():  # noqa: ASYNC110 - looks at plain values
+            await asyncio.sleep(0.05)
