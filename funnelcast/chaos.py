@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -18,20 +17,21 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 import orjson
 
-from funnelcast.chaos_events import START_MS, arrivals, make_events
+from funnelcast.chaos_events import START_MS, ChaosEvent, arrivals, make_events
+from funnelcast.chaos_faults import BROKER_KINDS, KINDS, Broker, Disturber, Fault
 from funnelcast.chaos_oracle import expected, found, lost_and_double
 from funnelcast.ports import free_port
 from funnelcast.replay import Refusals, ReplayJob, replay_through_memory
 from funnelcast.replay_stack import await_marker
 from funnelcast.sender import OrderedSender, Refused
 from funnelcast.services import Site
-from funnelcast.stack import EmbeddedStack, fresh_directory, torn_tail
-from funnelcast.supervise import Child, NeedsHumanError, Supervisor
+from funnelcast.stack import EmbeddedStack, fresh_directory
+from funnelcast.supervise import NeedsHumanError, Supervisor
 from producers.ingest import Scope
 from producers.keys import create_key
 from schemas.funnel import load_funnel
@@ -48,31 +48,8 @@ WATERMARK_DELAY_MS = 60_000
 FINAL_TICK_MS = START_MS + 30 * 86_400_000
 """Past every deadline of the events: nothing is open at the end."""
 READY_SECONDS = 60.0
-STOPPED_SECONDS = (2.0, 9.0)
-"""How long a process is held still: below and above the time after which the group gives its partitions away."""
-QUIET_SECONDS = (3.0, 8.0)
 LINES_PER_BATCH = 100
-KINDS = (
-    "worker_kill",
-    "valkey_kill_torn",
-    "worker_stop",
-    "collector_kill",
-    "partition_quiet",
-    "worker_term",
-    "valkey_kill",
-    "collector_stop",
-)
-BROKER_KINDS = ("broker_kill", "broker_term")
 DEFINITION = str(resources.files("funnelcast") / "data" / "chaos.yaml")
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing done to the running system."""
-
-    at_seconds: float
-    kind: str
-    detail: str = ""
 
 
 @dataclass(slots=True)
@@ -82,6 +59,8 @@ class Verdict:
     events: int
     records: int
     faults: list[Fault] = field(default_factory=list)
+    silences: int = 0
+    """How often a partition had no events for some seconds."""
     lost: int = 0
     double: int = 0
     exact: bool = False
@@ -117,13 +96,6 @@ class ChaosPlan:
         return drawn[: self.faults]
 
 
-class Broker(Protocol):
-    """A real broker as chaos sees it. The embedded one has no such faults: its log is in memory."""
-
-    async def restart(self, number: signal.Signals) -> None:
-        """Send the signal, wait for the end, start again on the same port and log, return when it answers."""
-
-
 class ChaosRun:
     """One run in a directory and a space of its own."""
 
@@ -137,34 +109,38 @@ class ChaosRun:
         say: Callable[[str], None],
     ) -> None:
         self._plan, self._stack, self._services, self._broker, self._say = plan, stack, services, broker, say
-        self._chooser = random.Random(plan.seed + 2)
-        self._quiet = [asyncio.Event() for _ in range(PARTITIONS)]
-        for one in self._quiet:
+        self._flowing = [asyncio.Event() for _ in range(PARTITIONS)]
+        for one in self._flowing:
             one.set()
+        self._disturber = Disturber(
+            stack=stack, services=services, broker=broker, flowing=self._flowing, seed=plan.seed + 2, say=say
+        )
         self._space = f"chaos-{uuid.uuid4().hex[:10]}"
         self._began = 0.0
         self._marker = uuid.uuid4().hex
-        self._sent = 0
         self._retries = 0
-        self.faults: list[Fault] = []
 
     async def run(self) -> Verdict:
         """Send, disturb, drain, judge."""
-        events = make_events(self._plan.seed, self._plan.events)
-        log = arrivals(self._plan.seed, events)
+        self._say(f"drawing {self._plan.events} events")
+        events, lines, lanes = await asyncio.to_thread(_draw, self._plan)
         url, key = await self._start()
         self._began = time.monotonic()
-        natives = [event.native(received_at) for received_at, event in log]
-        lines = [orjson.dumps(native) for native in natives]
-        lanes = _lanes(natives, lines)
         feeding = [asyncio.create_task(self._feed(at, lane, url, key)) for at, lane in enumerate(lanes)]
-        await self._disturb(feeding)
+        await self._disturber.run(
+            self._plan.kinds(with_broker=self._broker is not None, with_valkey=self._stack.is_redis_embedded),
+            began=self._began,
+            seconds=self._plan.seconds,
+            while_running=feeding,
+        )
         await asyncio.gather(*feeding)
         await self._end(url, key)
         sent_after = time.monotonic() - self._began
-        self._say(f"all {len(log)} records acknowledged after {sent_after:.1f} s; waiting for the workers")
+        self._say(f"all {len(lines)} records acknowledged after {sent_after:.1f} s; waiting for the workers")
         document = await self._document()
-        verdict = Verdict(events=len(events), records=len(log), faults=self.faults)
+        verdict = Verdict(
+            events=len(events), records=len(lines), faults=self._disturber.faults, silences=self._disturber.silences
+        )
         verdict.seconds = round(time.monotonic() - self._began, 1)
         verdict.drained_seconds = round(verdict.seconds - sent_after, 1)
         verdict.retries = self._retries
@@ -227,7 +203,7 @@ class ChaosRun:
             )
             for number, line in enumerate(lines):
                 if number % LINES_PER_BATCH == 0:
-                    await self._quiet[partition].wait()
+                    await self._flowing[partition].wait()
                     due = begun + self._plan.seconds * number / len(lines)
                     await asyncio.sleep(max(0.0, due - time.monotonic()))
                 await sender.add(line)
@@ -240,57 +216,6 @@ class ChaosRun:
             sender = OrderedSender(url=url, key=key, client=client, on_refused=_refused, check=self._check)
             await sender.add(orjson.dumps({"tick": FINAL_TICK_MS, "marker": self._marker}))
             await sender.flush()
-
-    # -- the faults -------------------------------------------------------------------------------------------------
-
-    async def _disturb(self, feeding: Sequence[asyncio.Task[None]]) -> None:
-        with_valkey = self._stack.is_redis_embedded
-        kinds = self._plan.kinds(with_broker=self._broker is not None, with_valkey=with_valkey)
-        pause = self._plan.seconds / (len(kinds) + 1)
-        for number, kind in enumerate(kinds, 1):
-            due = self._began + pause * number
-            await asyncio.wait(feeding, timeout=max(0.0, due - time.monotonic()), return_when=asyncio.FIRST_EXCEPTION)
-            self._check()
-            at = time.monotonic() - self._began
-            detail = await self._strike(kind)
-            self.faults.append(Fault(round(at, 1), kind, detail))
-            self._say(f"{at:6.1f} s  {kind} {detail}")
-
-    async def _strike(self, kind: str) -> str:
-        target, _, how = kind.partition("_")
-        if target == "partition":
-            return self._silence()
-        if target == "valkey":
-            torn = torn_tail(self._chooser) if how == "kill_torn" else 0
-            pause = self._chooser.choice((0.0, 0.5, 3.0))
-            await self._stack.restart_valkey(torn_bytes=torn, pause_seconds=pause)
-            return f"away {pause} s" + (f", {torn} bytes of its log torn off" if torn else "")
-        if target == "broker":
-            assert self._broker is not None  # noqa: S101 - such kinds are drawn with a broker only
-            await self._broker.restart(signal.SIGKILL if how == "kill" else signal.SIGTERM)
-            return ""
-        return await self._hit(self._pick(target), how)
-
-    def _pick(self, target: str) -> Child:
-        names = sorted(name for name in self._services.children if name.startswith(target))
-        return self._services.children[self._chooser.choice(names)]
-
-    async def _hit(self, child: Child, how: str) -> str:
-        if how == "stop":
-            seconds = self._chooser.choice(STOPPED_SECONDS)
-            child.send(signal.SIGSTOP)
-            await asyncio.sleep(seconds)
-            child.send(signal.SIGCONT)
-            return f"{child.spec.name} held still for {seconds} s"
-        number = signal.SIGKILL if how == "kill" else signal.SIGTERM
-        was_running = child.send(number)
-        return child.spec.name + ("" if was_running else " (was just being started again)")
-
-    def _silence(self) -> str:
-        partition, seconds = self._chooser.randrange(PARTITIONS), self._chooser.choice(QUIET_SECONDS)
-        self._quiet[partition].clear()
-        asyncio.get_running_loop().call_later(seconds, self._quiet[partition].set)
-        return f"no events for partition {partition} for {seconds} s"
 
     # -- the judgement ----------------------------------------------------------------------------------------------
 
@@ -331,6 +256,14 @@ def _leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
             yield from _leaves(below, (*path, str(name)))
     else:
         yield path, tree
+
+
+def _draw(plan: ChaosPlan) -> tuple[list[ChaosEvent], list[bytes], list[list[bytes]]]:
+    """(events, their lines in log order, the same by partition)."""
+    events = make_events(plan.seed, plan.events)
+    natives = [event.native(received_at) for received_at, event in arrivals(plan.seed, events)]
+    lines = [orjson.dumps(native) for native in natives]
+    return events, lines, _lanes(natives, lines)
 
 
 def _lanes(events: Sequence[dict[str, Any]], lines: Sequence[bytes]) -> list[list[bytes]]:

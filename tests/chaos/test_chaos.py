@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from funnelcast.chaos import BROKER_KINDS, KINDS, ChaosPlan
+from funnelcast.chaos import ChaosPlan
+from funnelcast.chaos_faults import BROKER_KINDS, KINDS
 from tests.support.command import run_command
 
 
