@@ -27,6 +27,7 @@ from streams.transport.cursor import find_problem, gap_below
 from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
 from streams.transport.metadata import reports_end_offsets
 from streams.transport.port import Batch, BatchHost, LogRange
+from streams.transport.records import hand_out_plain
 from streams.transport.schema import as_message
 from streams.transport.watch import TopicWatch
 
@@ -82,6 +83,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
         consumer._fetch_min_bytes = tuning.fetch_min_bytes
         consumer._fetch_max_wait_ms = tuning.fetch_max_wait_ms
         consumer._partition_assignment_strategy = [StickyPartitionAssignor]
+        hand_out_plain(consumer)
         return consumer
 
     async def getmany(self, active_partitions: Any, timeout: float) -> Any:
