@@ -65,5 +65,6 @@ async def _run(settings: Settings, *, host: str, port: int, max_values: int, tim
         )
     finally:
         await cache.close()
+        await source.close()
         await close(client)
     log.info("stopped")

@@ -1,23 +1,36 @@
 """What one scrape shows: the counters of every funnel, read from the store and summed up. Reads, never writes.
 
-Partitions that have not changed since the last read are not read again, so a quiet space costs one small answer each.
+Two reads make a snapshot. The *whole* takes everything that is shown: all dimension values and the buckets of two days.
+Where that takes long (many partitions), it is made seldom, in the background, and each scrape reads only the *newest*
+on top: totals and the newest buckets. Small installations read the whole every time.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from schemas.counters import HOUR_MS, MINUTE_MS, Cell, Cells, Grain
 from schemas.funnel import Funnel
-from streams.report.document import NamedCell, Registers, add_cell, merge_cells, name_cells
-from streams.store.port import CounterReader, PartitionMeta, PartitionView
+from streams.report.document import NamedCell, Registers, add_cell, merge_into, name_cells
+from streams.store.port import CounterReader, PartitionMeta, PartitionView, StoreError
 
 _PARALLEL_READS = 8
 _MINUTES_READ = 125
 _HOURS_READ = 50
 """Enough for the oldest cohort: an hour of minutes that ended an hour ago, a day of hours that ended a day ago."""
+_NEWEST_MINUTES = 5
+_NEWEST_HOURS = 1
+_INLINE_SECONDS = 0.5
+"""A whole read that took longer is made in the background from then on."""
+_SHARE_OF_TIME = 10
+"""... and takes at most one part in so many of the time."""
+
+Metas = dict[int, tuple[int, PartitionMeta]]
+"""By partition: (offset, meta)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +55,46 @@ class Snapshot:
     """Everything read at one time."""
 
     read_at_ms: int
-    metas: dict[int, tuple[int, PartitionMeta]]
-    """By partition: (offset, meta)."""
+    metas: Metas
     gaps: int
     funnels: list[FunnelCounts]
 
 
 @dataclass(frozen=True, slots=True)
-class _Views:
-    totals: PartitionView | None
-    buckets: PartitionView | None
+class _Whole:
+    """The newest whole read of all funnels."""
+
+    number: int
+    ended_at: float
+    seconds: float
+    metas: Metas
+    newest_ms: int
+    cells: Mapping[str, Cells]
+    """By slot: totals of the whole, and its buckets, summed over partitions."""
+    dimensions: Mapping[str, dict[str, NamedCell]]
+    """By slot: totals by the label of a dimension value."""
 
 
 class SnapshotSource:
-    """Takes snapshots; remembers the views of partitions that stand still. One `take` at a time."""
+    """Takes snapshots. One `take` at a time."""
 
     def __init__(
-        self, reader: CounterReader, funnels: Sequence[Funnel], *, clock_ms: Callable[[], int], max_values: int = 50
+        self,
+        reader: CounterReader,
+        funnels: Sequence[Funnel],
+        *,
+        clock_ms: Callable[[], int],
+        max_values: int = 50,
+        inline_seconds: float = _INLINE_SECONDS,
     ) -> None:
         self._reader = reader
         self._funnels = funnels
         self._clock_ms = clock_ms
         self._max_values = max_values
-        self._seen: dict[tuple[int, str], tuple[tuple[int, PartitionMeta], _Views]] = {}
+        self._inline_seconds = inline_seconds
+        self._whole: _Whole | None = None
+        self._background: asyncio.Task[None] | None = None
+        self._newest: dict[tuple[int, str], tuple[int, tuple[int, PartitionMeta], PartitionView | None]] = {}
         self._turns = asyncio.Semaphore(_PARALLEL_READS)
 
     async def take(self) -> Snapshot:
@@ -73,58 +103,142 @@ class SnapshotSource:
         found = await asyncio.gather(*(self._reader.meta(partition) for partition in partitions))
         metas = {partition: meta for partition, meta in zip(partitions, found, strict=True) if meta is not None}
         slots = await self._reader.slots()
+        counted = [one for one in self._funnels if slots.get(one.slot, one.fingerprint) == one.fingerprint]
+        whole, is_new = await self._whole_of(metas, counted)
         funnels = []
         for funnel in self._funnels:
-            if slots.get(funnel.slot, funnel.fingerprint) == funnel.fingerprint:
-                funnels.append(await self._counts(funnel, metas))
-            else:
+            if funnel.slot not in whole.cells or funnel not in counted:
                 funnels.append(FunnelCounts(funnel=funnel, is_same_definition=False))
+                continue
+            cells = whole.cells[funnel.slot]
+            if not is_new:
+                cells = await self._with_newest(funnel, metas, whole)
+            registers = await self._reader.registers(funnel.slot)
+            funnels.append(self._counts(funnel, metas, cells, whole.dimensions[funnel.slot], registers))
         gaps = len(await self._reader.gaps())
         return Snapshot(read_at_ms=self._clock_ms(), metas=metas, gaps=gaps, funnels=funnels)
 
-    async def _counts(self, funnel: Funnel, metas: dict[int, tuple[int, PartitionMeta]]) -> FunnelCounts:
-        newest_ms = max((meta.max_received_ms or 0 for _, meta in metas.values()), default=0)
-        views = await asyncio.gather(*(self._views(funnel, one, metas[one], newest_ms=newest_ms) for one in metas))
-        registers = await self._reader.registers(funnel.slot)
-        totals = name_cells(funnel, merge_cells(one.totals for one in views if one.totals is not None), registers)
-        buckets = merge_cells(one.buckets for one in views if one.buckets is not None)
-        stats: dict[str, int] = {}
-        for _, meta in metas.values():
-            for key, amount in meta.stats.get(funnel.slot, {}).items():
-                stats[key] = stats.get(key, 0) + amount
-        watermark_ms = min(
-            (meta.watermark_ms for _, meta in metas.values() if meta.watermark_ms is not None), default=0
-        )
-        return FunnelCounts(
-            funnel=funnel,
-            is_same_definition=True,
-            stats=stats,
-            totals=totals.get("total", {}).get("all", {}),
-            windows=_named(funnel, registers, windows_of(buckets, newest_ms)),
-            cohorts=_named(funnel, registers, cohorts_of(buckets, watermark_ms)),
-            values=self._values(funnel, registers),
-        )
+    async def close(self) -> None:
+        """Give up a read in the background."""
+        if self._background is not None:
+            self._background.cancel()
+            await asyncio.wait({self._background})
 
-    async def _views(
-        self, funnel: Funnel, partition: int, meta: tuple[int, PartitionMeta], *, newest_ms: int
-    ) -> _Views:
-        """Views of a partition, read again only where its owner has written since."""
-        known = self._seen.get((partition, funnel.slot))
-        if known is not None and known[0] == meta:
-            return known[1]
-        marginals = list(range(len(funnel.dimensions) + 1))
+    async def _whole_of(self, metas: Metas, funnels: Sequence[Funnel]) -> tuple[_Whole, bool]:
+        """A whole read to build on, and whether it is of now."""
+        last = self._whole
+        if last is None or last.cells.keys() != {funnel.slot for funnel in funnels}:
+            return await self._read_whole(metas, funnels), True
+        if last.metas == metas:
+            return last, True
+        is_slow = last.seconds > self._inline_seconds
+        if not is_slow:
+            return await self._read_whole(metas, funnels), True
+        if self._background is None and time.monotonic() > last.ended_at + _SHARE_OF_TIME * last.seconds:
+            self._background = asyncio.create_task(self._read_in_background(metas, funnels))
+        return last, False
+
+    async def _read_in_background(self, metas: Metas, funnels: Sequence[Funnel]) -> None:
+        try:
+            with contextlib.suppress(StoreError):  # the scrapes meet the same error and say so
+                await self._read_whole(metas, funnels)
+        finally:
+            self._background = None
+
+    async def _read_whole(self, metas: Metas, funnels: Sequence[Funnel]) -> _Whole:
+        began = time.monotonic()
+        newest_ms = _newest_ms(metas)
+        cells: dict[str, Cells] = {funnel.slot: {} for funnel in funnels}
+        dimensions: dict[str, Cells] = {funnel.slot: {} for funnel in funnels}
+        jobs = [(funnel, partition) for funnel in funnels for partition in metas]
+        await asyncio.gather(
+            *(
+                self._read_partition(funnel, partition, newest_ms, cells[funnel.slot], dimensions[funnel.slot])
+                for funnel, partition in jobs
+            )
+        )
+        named = {}
+        for funnel in funnels:
+            tree = name_cells(funnel, dimensions[funnel.slot], await self._reader.registers(funnel.slot))
+            named[funnel.slot] = tree.get("total", {}).get("all", {})
+        ended = time.monotonic()
+        number = 0 if self._whole is None else self._whole.number + 1
+        self._whole = _Whole(number, ended, ended - began, metas, newest_ms, cells, named)
+        self._newest.clear()
+        return self._whole
+
+    async def _read_partition(
+        self, funnel: Funnel, partition: int, newest_ms: int, cells: Cells, dimensions: Cells
+    ) -> None:
+        """Add a partition to the sums at once: the views of many partitions would be much memory."""
         since: dict[int, int] = {
             Grain.MINUTE: newest_ms // MINUTE_MS - _MINUTES_READ,
             Grain.HOUR: newest_ms // HOUR_MS - _HOURS_READ,
         }
+        marginals = list(range(1, len(funnel.dimensions) + 1))
         async with self._turns:
-            totals = await self._reader.view(partition, funnel.slot, grains=[Grain.TOTAL], dimsets=marginals)
-            buckets = await self._reader.view(
-                partition, funnel.slot, grains=[Grain.MINUTE, Grain.HOUR], dimsets=[0], since=since
-            )
-        views = _Views(totals, buckets)
-        self._seen[partition, funnel.slot] = (meta, views)
-        return views
+            grains = [Grain.TOTAL, Grain.MINUTE, Grain.HOUR]
+            if view := await self._reader.view(partition, funnel.slot, grains=grains, dimsets=[0], since=since):
+                merge_into(cells, view.cells)
+            if marginals:
+                by_value = await self._reader.view(partition, funnel.slot, grains=[Grain.TOTAL], dimsets=marginals)
+                if by_value is not None:
+                    merge_into(dimensions, by_value.cells)
+
+    async def _with_newest(self, funnel: Funnel, metas: Metas, whole: _Whole) -> Cells:
+        """The cells of the last whole read, totals and newest buckets replaced by those of now."""
+        first: dict[int, int] = {
+            Grain.MINUTE: whole.newest_ms // MINUTE_MS - _NEWEST_MINUTES,
+            Grain.HOUR: whole.newest_ms // HOUR_MS - _NEWEST_HOURS,
+        }
+        views = await asyncio.gather(*(self._newest_of(funnel, one, metas[one], whole.number, first) for one in metas))
+        kept = whole.cells[funnel.slot].items()
+        cells = {group: fields for group, fields in kept if group[0] and group[1] < first[group[0]]}
+        for view in views:
+            if view is not None:
+                merge_into(cells, view.cells)
+        return cells
+
+    async def _newest_of(
+        self,
+        funnel: Funnel,
+        partition: int,
+        meta: tuple[int, PartitionMeta],
+        number: int,
+        first: Mapping[int, int],
+    ) -> PartitionView | None:
+        """The newest of a partition; read again only where its owner has written since."""
+        known = self._newest.get((partition, funnel.slot))
+        if known is not None and known[:2] == (number, meta):
+            return known[2]
+        async with self._turns:
+            grains = [Grain.TOTAL, Grain.MINUTE, Grain.HOUR]
+            view = await self._reader.view(partition, funnel.slot, grains=grains, dimsets=[0], since=first)
+        self._newest[partition, funnel.slot] = (number, meta, view)
+        return view
+
+    def _counts(
+        self, funnel: Funnel, metas: Metas, cells: Cells, dimensions: dict[str, NamedCell], registers: Registers
+    ) -> FunnelCounts:
+        marks = [meta.watermark_ms for _, meta in metas.values() if meta.watermark_ms is not None]
+        stats: dict[str, int] = {}
+        for _, meta in metas.values():
+            for key, amount in meta.stats.get(funnel.slot, {}).items():
+                stats[key] = stats.get(key, 0) + amount
+        return FunnelCounts(
+            funnel=funnel,
+            is_same_definition=True,
+            stats=stats,
+            totals={**dimensions, "": _named(funnel, registers, cells.get((Grain.TOTAL, 0, 0), {}))},
+            windows={
+                name: _named(funnel, registers, summed) for name, summed in windows_of(cells, _newest_ms(metas)).items()
+            },
+            cohorts={
+                age: _named(funnel, registers, summed)
+                for age, summed in cohorts_of(cells, min(marks, default=0)).items()
+            },
+            values=self._values(funnel, registers),
+        )
 
     def _values(self, funnel: Funnel, registers: Registers) -> dict[str, list[str]]:
         by_register: dict[int, list[tuple[int, str]]] = {}
@@ -166,9 +280,11 @@ def sum_buckets(buckets: Cells, grain: int, first: int, last: int) -> dict[int, 
     return summed
 
 
-def _named(funnel: Funnel, registers: Registers, sums: dict[str, dict[int, Cell]]) -> dict[str, NamedCell]:
-    named = {}
-    for name, cells in sums.items():
-        tree = name_cells(funnel, {(Grain.TOTAL, 0, 0): cells}, registers)
-        named[name] = tree.get("total", {}).get("all", {}).get("", {})
-    return named
+def _newest_ms(metas: Metas) -> int:
+    return max((meta.max_received_ms or 0 for _, meta in metas.values()), default=0)
+
+
+def _named(funnel: Funnel, registers: Registers, fields: dict[int, Cell]) -> NamedCell:
+    tree = name_cells(funnel, {(Grain.TOTAL, 0, 0): fields}, registers)
+    cell: NamedCell = tree.get("total", {}).get("all", {}).get("", {})
+    return cell

@@ -93,17 +93,28 @@ def merge_cells(views: Iterable[PartitionView]) -> Cells:
     """Cells of all partitions, summed."""
     merged: Cells = {}
     for view in views:
-        for group, cells in view.cells.items():
-            here = merged.setdefault(group, {})
-            for field, cell in cells.items():
-                add_cell(here.setdefault(field, {}), cell)
+        merge_into(merged, view.cells)
     return merged
+
+
+def merge_into(target: Cells, cells: Cells) -> None:
+    """Add cells to others."""
+    for group, fields in cells.items():
+        here = target.setdefault(group, {})
+        for field, cell in fields.items():
+            if (known := here.get(field)) is None:
+                here[field] = dict(cell)
+            else:
+                add_cell(known, cell)
 
 
 def add_cell(target: Cell, cell: Cell) -> None:
     """Add the amounts of a cell to another one."""
     for code, amount in cell.items():
-        target[code] = target.get(code, 0) + amount
+        if code in target:
+            target[code] += amount
+        else:
+            target[code] = amount
 
 
 def name_cells(funnel: Funnel, cells: Cells, registers: Registers) -> Document:

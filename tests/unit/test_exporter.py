@@ -21,7 +21,8 @@ from streams.exporter.collector import Page
 from streams.exporter.snapshot import Snapshot, SnapshotSource, cohorts_of, windows_of
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import PartitionMeta, PartitionView, StoreRefusedError, StoreUnavailableError
-from tests.support.counted import SHOP, fill
+from streams.worker.partition import PartitionProcessor
+from tests.support.counted import SHOP, fill, log_records, shop_events
 
 NOW = 1_735_725_600_000
 _SPACE = MemorySpace(clock_ms=lambda: NOW)
@@ -306,3 +307,31 @@ async def test_partitions_that_stand_still_are_not_read_again() -> None:
     assert reader.views == read
     assert again.funnels[0].totals == first.funnels[0].totals
     assert isinstance(first.metas[0][1], PartitionMeta)
+
+
+async def _grown(seconds: float) -> tuple[Snapshot, Snapshot]:
+    """Snapshots of a growing shop: of a source for which every whole read is too slow, and of a new one."""
+    space = MemorySpace(clock_ms=lambda: NOW)
+    store, reader = MemoryPartitionStore(space), MemoryCounterReader(space)
+    await store.check_funnels({SHOP.slot: SHOP.fingerprint})
+    processor = PartitionProcessor(store, 0, [SHOP], clock_ms=lambda: NOW)
+    await processor.claim()
+    source = SnapshotSource(reader, [SHOP], clock_ms=lambda: NOW, inline_seconds=seconds)
+    records = [record for _, record in log_records(shop_events(NOW), 1)]
+    for start in range(0, len(records), 60):
+        await processor.process(records[start : start + 60], min(start + 60, len(records)))
+        seen = await source.take()
+    await source.close()
+    return seen, await SnapshotSource(reader, [SHOP], clock_ms=lambda: NOW).take()
+
+
+async def test_where_a_whole_read_is_slow_the_newest_is_laid_over_the_last_one() -> None:
+    seen, fresh = await _grown(seconds=-1.0)
+    assert seen.funnels[0].totals[""] == fresh.funnels[0].totals[""]
+    assert seen.funnels[0].windows["5m"] == fresh.funnels[0].windows["5m"]
+    assert seen.metas == fresh.metas
+
+
+async def test_where_it_is_fast_everything_is_of_now() -> None:
+    seen, fresh = await _grown(seconds=60.0)
+    assert seen.funnels == fresh.funnels
