@@ -11,8 +11,6 @@ from pathlib import Path
 from funnelcast.supervise import Probe, ProcessSpec
 
 PROBE_SECONDS = 3.0
-SESSION_SECONDS = "6"
-"""The shortest that Apache Kafka allows by default: a killed worker is replaced soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +46,7 @@ class Site:
 
     def worker(self, number: int, health_port: int) -> ProcessSpec:
         """Worker `number` (from 1)."""
-        return self._spec(
-            f"worker-{number}",
-            "worker",
-            "--health-port",
-            str(health_port),
-            "--session-timeout",
-            SESSION_SECONDS,
-            port=health_port,
-        )
+        return self._spec(f"worker-{number}", "worker", "--health-port", str(health_port), port=health_port)
 
     def exporter(self, port: int) -> ProcessSpec:
         """The exporter on a loopback port."""
