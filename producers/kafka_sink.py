@@ -310,8 +310,7 @@ class KafkaSink:
         try:
             async with asyncio.timeout(settings.connect_seconds):
                 await producer.start()
-                for topic in settings.topics:
-                    self._partitions[topic] = await _count_partitions(producer, topic)
+                self._partitions = await _count_partitions(producer, settings.topics)
         except BaseException:
             await _stop(producer)
             raise
@@ -356,11 +355,14 @@ def _append_some(batch: Any, records: list[Outgoing]) -> int:
     return len(records)
 
 
-async def _count_partitions(producer: Any, topic: str) -> int:
-    try:
-        return len(await producer.partitions_for(topic))
-    except KafkaError as error:
-        raise KafkaError(f"topic {topic} is not there ({error!r}); run `funnelcast topics create`") from error
+async def _count_partitions(producer: Any, topics: Sequence[str]) -> dict[str, int]:
+    """From the list of all topics: to ask for one by name would create it where brokers do so by themselves."""
+    cluster = await producer.client.fetch_all_metadata()
+    counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
+    missing = [topic for topic, count in counts.items() if not count]
+    if missing:
+        raise KafkaError(f"there is no topic {' and no '.join(missing)}; run `funnelcast topics create`")
+    return counts
 
 
 def _is_finished(producer: Any) -> bool:

@@ -60,6 +60,8 @@ def send(
         importer = Importer(events, target, settings.state_dir, client, on_refused=refusals.add)
         if again:
             importer.start_over()
+        if importer.progress.is_done:
+            typer.echo(f"{file}: was sent before; --again sends it again", err=True)
         progress = _run(importer)
     refusals.sum_up()
     if as_json:

@@ -77,8 +77,15 @@ class Producer:
     async def stop(self) -> None:
         self.is_stopped = True
 
-    async def partitions_for(self, topic: str) -> set[int]:
-        return {0, 1, 2, 3}
+    @property
+    def client(self) -> Producer:
+        return self
+
+    async def fetch_all_metadata(self) -> Producer:
+        return self
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        return {0, 1, 2, 3} if topic == "t" else None
 
     def create_batch(self) -> Batch:
         return Batch(self.broker.size)
@@ -208,6 +215,14 @@ async def test_it_keeps_trying_to_connect() -> None:
         assert sink.partitions_of("t") == 4
         await sink.put(records("b"))
     assert broker.producers == 3
+
+
+async def test_a_missing_topic_is_waited_for_and_named() -> None:
+    broker = Broker()
+    settings = SinkSettings(bootstrap="x", topics=("t", "funnelcast.x.rejected"))
+    async with KafkaSink(settings, new_producer=broker.producer) as sink:
+        await until(lambda: "funnelcast topics create" in (sink.trouble or ""))
+        assert "funnelcast.x.rejected" in (sink.trouble or "")
 
 
 async def test_closing_waits_for_what_is_under_way_within_a_bound() -> None:
