@@ -240,6 +240,21 @@ async def test_a_rebalance_hardly_stops_the_survivor_and_sigterm_hands_over_at_o
     assert best.takeover <= TAKEOVER_SECONDS
 
 
+async def test_kafka_shows_how_far_the_counting_is(site: Site) -> None:
+    await site.create(2)
+    site.worker()
+    async with producing(site.kafka.bootstrap) as producer:
+        await site.send(producer, 50)
+        await site.exact()
+    async with admin(site.kafka) as client:
+
+        async def committed() -> bool:
+            offsets = await client.list_consumer_group_offsets(site.topics.group)
+            return [one.offset for _, one in sorted(offsets.items())] == [50, 50]
+
+        await until(committed, seconds=20, what="the applied cursors committed for lag displays")
+
+
 async def test_a_killed_worker_is_replaced_and_a_frozen_one_is_fenced(site: Site) -> None:
     await site.create()
     first, second = site.worker(), site.worker()
