@@ -29,9 +29,7 @@ class GrainName(StrEnum):
     day = "day"
 
 
-@app.command(
-    epilog="Examples:  funnelcast report  ·  funnelcast report --grain day --since 7d --dim channel --json"
-)
+@app.command(epilog="Examples:  funnelcast report  ·  funnelcast report --grain day --since 7d --dim channel --json")
 def report(
     funnel: Annotated[
         list[str] | None, typer.Option(help="A preset, a file, or the name of a configured funnel; repeat for several.")
@@ -113,11 +111,14 @@ def _part(funnel: Funnel, grain: GrainName | None, since: str | None, until: str
 def _show(funnels: list[Funnel], documents: list[dict[str, Any]], *, shows_dimensions: bool) -> None:
     from rich.console import Console
 
-    from streams.report.table import render_report
+    from streams.report.table import WIDE, render_report
 
     console = Console()
+    if not console.is_terminal:
+        console.width = WIDE  # nobody sees where a line is cut
     for funnel, document in zip(funnels, documents, strict=True):
-        console.print(render_report(funnel, document if shows_dimensions else _whole(document)))
+        shown = document if shows_dimensions else _whole(document)
+        console.print(render_report(funnel, shown, width=console.width))
 
 
 def _whole(document: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -16,10 +17,13 @@ from streams.report.rates import Rate, rates_of
 
 _GRAINS = ("total", "day", "hour", "minute")
 _ABSENT = "–"
+WIDE = 110
+"""Columns of a terminal in which everything is shown."""
 
 
-def render_report(funnel: Funnel, document: Mapping[str, Any]) -> RenderableType:
-    """One table for each dimension value the document holds, summed over its buckets (totals if it has them)."""
+def render_report(funnel: Funnel, document: Mapping[str, Any], *, width: int = WIDE) -> RenderableType:
+    """One table for each dimension value the document holds, summed over its buckets (totals if it has them). In less
+    than `WIDE` columns it has no intervals and no losses."""
     counters = document["counters"]
     grain = next((name for name in _GRAINS if name in counters), None)
     head = _head(funnel, document, grain)
@@ -28,7 +32,7 @@ def render_report(funnel: Funnel, document: Mapping[str, Any]) -> RenderableType
     cells: dict[str, Any] = {}
     for bucket in counters[grain].values():
         _add(cells, bucket)
-    return Group(head, *(part for dim in sorted(cells) for part in _render_cell(funnel, dim, cells[dim])))
+    return Group(head, *(part for dim in sorted(cells) for part in _render_cell(funnel, dim, cells[dim], width)))
 
 
 def _head(funnel: Funnel, document: Mapping[str, Any], grain: str | None) -> Text:
@@ -43,42 +47,46 @@ def _head(funnel: Funnel, document: Mapping[str, Any], grain: str | None) -> Tex
     )
 
 
-def _render_cell(funnel: Funnel, dim: str, cell: Mapping[str, Any]) -> Iterable[RenderableType]:
+def _render_cell(funnel: Funnel, dim: str, cell: Mapping[str, Any], width: int) -> Iterable[RenderableType]:
     rates = rates_of(funnel, cell)
-    table = Table(title=dim or None, title_justify="left", title_style="bold")
-    for heading in ("stage", "events", "entries", "conversion", "95 %", "went on", "abandoned", "lost", "open"):
-        table.add_column(heading, justify="left" if heading == "stage" else "right")
-    if any(stage.nth is not None for stage in funnel.stages):
-        table.add_column("orders", justify="right")
-        table.add_column("revenue", justify="right")
+    left_out = set() if width >= WIDE else {"95 %", "lost"}
+    if all(stage.nth is None for stage in funnel.stages):
+        left_out |= {"orders", "revenue"}
+    table = Table(
+        title=dim or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True
+    )
     names = [stage.name for stage in funnel.stages]
     for number, name in enumerate(names):
         step = f"{names[number - 1]} -> {name}"
-        table.add_row(*_row(funnel, name, cell.get(name, {}), rates, rates["period_conversion"].get(step)))
+        row = _row(name, cell.get(name, {}), rates, rates["period_conversion"].get(step) if number else None)
+        shown = {heading: text for heading, text in row.items() if heading not in left_out}
+        if not number:
+            for heading in shown:
+                table.add_column(heading, justify="left" if heading == "stage" else "right", no_wrap=True)
+        table.add_row(*shown.values())
     yield table
+    if any(one is not None and one["maturity"] < 1 for one in rates["cohort_conversion"].values()):
+        yield Text("* so far: some entries have no outcome yet", style="dim")
     yield Text(" · ".join(_summary(funnel, rates)))
 
 
-def _row(funnel: Funnel, name: str, found: Mapping[str, Any], rates: Mapping[str, Any], step: Rate | None) -> list[str]:
+def _row(name: str, found: Mapping[str, Any], rates: Mapping[str, Any], step: Rate | None) -> dict[str, str]:
+    """Cells of a stage by their heading. `conversion` is from the stage before, `went on` to a later one."""
     cohort = rates["cohort_conversion"].get(name)
-    so_far = "" if cohort is None or cohort["maturity"] == 1 else " so far"
-    row = [
-        name,
-        _number(found.get("events", 0)),
-        _number(found.get("entries", 0)),
-        _share(step),
-        _interval(step),
-        _share(cohort) + so_far,
-        _share(rates["abandonment"].get(name)),
-        _number(sum(found.get("lost.cohort", {}).values())),
-        _number(found.get("open", 0)),
-    ]
-    if any(stage.nth is not None for stage in funnel.stages):
-        row += [
-            _number(sum(found.get("orders", {}).values())),
-            ", ".join(_money(minor, currency) for currency, minor in sorted(found.get("revenue", {}).items())),
-        ]
-    return row
+    so_far = "*" if cohort is not None and cohort["maturity"] < 1 else ""
+    return {
+        "stage": name,
+        "events": _number(found.get("events", 0)),
+        "entries": _number(found.get("entries", 0)),
+        "conversion": _share(step),
+        "95 %": _interval(step),
+        "went on": so_far + _share(cohort),
+        "abandoned": _share(rates["abandonment"].get(name)),
+        "lost": _number(sum(found.get("lost.cohort", {}).values())),
+        "open": _number(found.get("open", 0)),
+        "orders": _number(sum(found.get("orders", {}).values())),
+        "revenue": ", ".join(_money(minor, currency) for currency, minor in sorted(found.get("revenue", {}).items())),
+    }
 
 
 def _summary(funnel: Funnel, rates: Mapping[str, Any]) -> Iterable[str]:

@@ -193,7 +193,7 @@ def test_the_table_shows_stages_conversion_orders_and_the_bottleneck() -> None:
         "1,200",
         "10.0 %",
         "8.29–12.02",
-        "so far",
+        "* so far",
         "88.9 %",
         "110",
         "4,070.00 EUR",
