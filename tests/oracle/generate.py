@@ -116,7 +116,7 @@ def random_funnel(rng: Random, wants: Wants | None = None) -> dict[str, Any]:
         "version": rng.randint(1, 3),
         "timezone": rng.choice(TIMEZONES),
         "currency": rng.choice(CURRENCIES),
-        "conversion_window": f"{rng.choice([2, 4, 8, 12, 20, 40]) * unit}ms",
+        "conversion_window": f"{rng.choice([2, 4, 8, 12, 20, 40, 100]) * unit}ms",
         "allowed_lateness": f"{rng.choice([1, unit, 3 * unit, 6 * unit, 12 * unit, 12 * unit, 40 * unit])}ms",
         "stages": _random_stages(rng, count, unit),
     }
@@ -213,6 +213,8 @@ class _Writer:
         self.window = duration_ms(funnel["conversion_window"])
         self.lateness = duration_ms(funnel["allowed_lateness"])
         self.people = self.rng.randint(1, self.wants.people)
+        self.who = 0
+        self.forward = self.rng.choice([0.6, 0.6, 0.95])
         self.durations = [self.window]
         self.own_durations: dict[str, list[int]] = {}
         for stage in funnel["stages"]:
@@ -309,7 +311,7 @@ class _Writer:
     def fresh(self) -> dict[str, Any]:
         """An event of a random person, mostly one stage further."""
         rng = self.rng
-        who = rng.randrange(self.people)
+        who = self.who = self.who if rng.random() < 0.4 else rng.randrange(self.people)
         name = self.name(who)
         return {
             "id": f"i{len(self.events)}" if rng.random() < 0.97 else "i0",
@@ -332,7 +334,7 @@ class _Writer:
             return "refund"
         stages = self.funnel["stages"]
         stage = rng.randrange(len(stages))
-        if rng.random() < 0.6:
+        if rng.random() < self.forward:
             stage = min(self.progress.get(str(who), -1) + rng.choice([1, 1, 1, 2]), len(stages) - 1)
         self.progress[str(who)] = stage if stage < len(stages) - 1 or rng.random() < 0.7 else -1
         wanted = rng.choice(stages[stage]["on"])
