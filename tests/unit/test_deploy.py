@@ -43,6 +43,7 @@ def test_promtool_likes_the_configuration() -> None:
     run_tool("promtool", "check", "config", "deploy/prometheus/prometheus.yml")
 
 
+@pytest.mark.timeout(300)  # a week of evaluations
 @pytest.mark.parametrize("name", ["business.yml", "services.yml"])
 def test_alerts_fire_and_stay_silent_as_their_tests_say(name: str) -> None:
     run_tool("promtool", "test", "rules", f"deploy/prometheus/tests/{name}")
