@@ -1,0 +1,140 @@
+"""Whatever is sent: a verdict and never an exception; and whatever is accepted, the worker can read."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from producers.body import RequestError, decompress, split_events
+from producers.contacts import Contacts
+from producers.ingest import Accepted, Ingest, Rejected, Scope, Sender, Ticked
+from producers.segment import Segment, decode_batch
+from schemas.funnel import load_funnel
+from schemas.ids import person_key
+from streams.core.decode import UNREADABLE, Decoder
+
+NOW = 1_735_725_600_000
+INGEST = Ingest(contacts=Contacts(b"secret"))
+DECODER = Decoder([load_funnel("sales")])
+SENDERS = st.sampled_from([Sender("web", scope) for scope in Scope])
+
+plain = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-5, 5)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20)
+    | st.sampled_from(
+        ["null", "u1", " ", "ann@example.com", "+30 210 1234567", "2025-01-01T10:00:00Z", "\u2028", "\x00"]
+    )
+)
+names = st.sampled_from(
+    ["email", "Phone", "value", "channel", "traits", "campaign", "page", "search", "url"]
+) | st.text(max_size=8)
+anything = st.recursive(plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3))
+objects = st.dictionaries(names, anything, max_size=5)
+ids = st.sampled_from(["u1", "v1", "", "null", 7]) | plain
+
+native = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": ids,
+        "name": st.sampled_from(["click", "Order Completed", "ad_spend", ""]) | plain,
+        "occurred_at_ms": st.integers(NOW - 10**9, NOW + 10**6) | plain,
+        "occurred_at": plain,
+        "received_at_ms": plain,
+        "anonymous_id": ids,
+        "contact_id": ids,
+        "user_id": ids,
+        "email": plain,
+        "phone": plain,
+        "source": plain,
+        "properties": objects | plain,
+        "context": objects | plain,
+        "tick": plain,
+    },
+)
+messages = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["track", "page", "identify", "alias", "dance"]) | plain,
+        "messageId": ids,
+        "event": st.sampled_from(["Order Completed"]) | plain,
+        "name": plain,
+        "userId": ids,
+        "anonymousId": ids,
+        "previousId": ids,
+        "timestamp": plain,
+        "originalTimestamp": plain,
+        "sentAt": plain,
+        "properties": objects | plain,
+        "traits": objects | plain,
+        "context": objects | plain,
+    },
+)
+
+
+def check(verdict: Accepted | Ticked | Rejected) -> None:
+    if not isinstance(verdict, Accepted):
+        return
+    try:
+        record: Any = DECODER.typed(verdict.value)
+    except UNREADABLE:
+        record = DECODER.generic(verdict.value)
+    assert record is not None
+    assert record.tick is None
+    assert (record.id, record.name, record.received_at_ms) == (verdict.id, verdict.name, verdict.received_at_ms)
+    assert 0 <= record.occurred_at_ms <= record.received_at_ms + 60_000
+    plain_record = json.loads(verdict.value)
+    keys = (plain_record.get("user_id"), plain_record.get("contact_id"), plain_record.get("anonymous_id"))
+    assert person_key(*keys) == verdict.key
+    for where in (plain_record.get("properties", {}), plain_record.get("context", {})):
+        assert not {"email", "Email", "EMAIL", "phone", "Phone", "PHONE"} & where.keys()
+
+
+@settings(max_examples=300, deadline=None)
+@given(native, SENDERS)
+def test_native_events(event: Any, sender: Sender) -> None:
+    raw = json.dumps(event).encode()
+    verdict = INGEST.native(raw, sender=sender, received_at_ms=NOW)
+    check(verdict)
+    assert INGEST.native(raw, sender=sender, received_at_ms=NOW) == verdict
+
+
+@settings(max_examples=200, deadline=None)
+@given(native, st.data())
+def test_broken_bytes(event: Any, data: st.DataObject) -> None:
+    raw = bytearray(json.dumps(event, ensure_ascii=False).encode(errors="surrogatepass"))
+    for _ in range(data.draw(st.integers(1, 3))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    check(INGEST.native(bytes(raw), sender=Sender(), received_at_ms=NOW))
+
+
+@settings(max_examples=200, deadline=None)
+@given(messages, objects, plain)
+def test_segment_messages(message: Any, context: Any, sent_at: Any) -> None:
+    segment = Segment(INGEST, lambda: "made")
+    raw = json.dumps(message).encode()
+    check(segment.read(raw, sender=Sender(), received_at_ms=NOW, kind="track"))
+    body = json.dumps({"batch": [message], "context": context, "sentAt": sent_at}).encode()
+    try:
+        batch = decode_batch(body)
+    except ValueError:
+        return
+    check(segment.read(raw, sender=Sender(), received_at_ms=NOW, batch=batch))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200) | st.lists(native, max_size=3).map(lambda events: json.dumps(events).encode()))
+def test_bodies(body: bytes) -> None:
+    for sent in (body, gzip.compress(body), b"\x1f\x8b" + body):
+        try:
+            for raw in split_events(decompress(sent, "", 1_000), 10):
+                check(INGEST.native(raw, sender=Sender(), received_at_ms=NOW))
+        except RequestError:
+            continue
