@@ -17,11 +17,12 @@ from faust.app.base import BootStrategy
 from faust.transport.drivers import aiokafka as driver
 
 from schemas.topics import Topics
-from streams.transport.consumer import BatchConsumer, Tuning
+from streams.transport.consumer import BatchConsumer
 from streams.transport.errors import BrokerUnavailableError
 from streams.transport.metadata import TopicIdentity
 from streams.transport.port import Batch, BatchHost
 from streams.transport.schema import BatchSchema
+from streams.transport.thread import Tuning
 from streams.transport.watch import TopicWatch
 
 
@@ -71,6 +72,8 @@ class StreamSettings:
     max_poll_records: int = 5000
     max_partition_fetch_bytes: int = 1024 * 1024
     metadata_seconds: float = 30.0
+    max_poll_seconds: float = 120.0
+    """A worker whose main loop stands still this long loses its partitions."""
     tuning: Tuning = field(default_factory=Tuning)
 
 
@@ -93,7 +96,7 @@ def build_stream(
         broker_heartbeat_interval=settings.heartbeat_seconds,
         broker_rebalance_timeout=settings.rebalance_seconds,
         broker_request_timeout=max(40.0, settings.session_seconds),
-        broker_max_poll_interval=120.0,
+        broker_max_poll_interval=settings.max_poll_seconds,
         broker_max_poll_records=settings.max_poll_records,
         consumer_max_fetch_size=settings.max_partition_fetch_bytes,
         consumer_metadata_max_age_ms=int(settings.metadata_seconds * 1000),

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import structlog
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -27,8 +27,8 @@ from streams.transport.cursor import find_problem, gap_below
 from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
 from streams.transport.metadata import reports_end_offsets
 from streams.transport.port import Batch, BatchHost, LogRange
-from streams.transport.records import hand_out_plain
 from streams.transport.schema import as_message
+from streams.transport.thread import ConsumerThread
 from streams.transport.watch import TopicWatch
 
 log = structlog.get_logger("transport")
@@ -37,21 +37,10 @@ T = TypeVar("T")
 IDLE_SECONDS = 0.02
 """Pause while no partition flows. Faust's own is a second, added to every rebalance of a surviving worker."""
 HELD_POLL_SECONDS = 0.1
+ALIVE_SECONDS = 1.0
 COMMIT_SECONDS = 5.0
 ANSWER_SECONDS = 15.0
 """How long a seek or an offset query may take before the worker tries again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """How the transport fetches and watches."""
-
-    fetch_min_bytes: int = 65_536
-    """A quiet topic must not cost one round trip per record ..."""
-    fetch_max_wait_ms: int = 400
-    """... and this is the latency it may cost instead."""
-    identity_seconds: float = 5.0
-    """How often the topic is compared with the one at start while no records come."""
 
 
 @dataclass(slots=True)
@@ -73,28 +62,10 @@ class _Always(dict[Any, Any]):
         return
 
 
-class _Thread(driver.AIOKafkaConsumerThread):
-    """The consumer's thread: fetch sizes and the sticky assignor, which Faust does not let one set."""
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        app: Any = self.app
-        tuning: Tuning = app.tuning
-        consumer._fetch_min_bytes = tuning.fetch_min_bytes
-        consumer._fetch_max_wait_ms = tuning.fetch_max_wait_ms
-        consumer._partition_assignment_strategy = [StickyPartitionAssignor]
-        hand_out_plain(consumer)
-        return consumer
-
-    async def getmany(self, active_partitions: Any, timeout: float) -> Any:
-        # A copy: the set shrinks while the poll waits, and an empty set means "all partitions" to aiokafka.
-        return await super().getmany(set(active_partitions), timeout)
-
-
 class BatchConsumer(driver.Consumer):
     """See the module. Implements `streams.transport.port.Placement`."""
 
-    _thread: _Thread
+    _thread: ConsumerThread
 
     def on_init(self) -> None:
         """Called by Service.__init__ and at a restart."""
@@ -103,6 +74,7 @@ class BatchConsumer(driver.Consumer):
         self._runs = itertools.count(1)
         self._committed: dict[int, int] = {}
         self._has_refused = False
+        self._alive_at = 0.0
 
     @property
     def _app(self) -> Any:
@@ -118,8 +90,8 @@ class BatchConsumer(driver.Consumer):
         topic: str = self._app.events_topic
         return topic
 
-    def _new_consumer_thread(self) -> _Thread:
-        return _Thread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _in_thread(self, work: Coroutine[Any, Any, T], seconds: float = ANSWER_SECONDS) -> T:
         """Run on the consumer's loop, past Faust's method queue: whose two workers may be in a poll and a commit."""
@@ -281,7 +253,7 @@ class BatchConsumer(driver.Consumer):
             await self.wait(cast(Any, self.can_resume_flow))
         active = self._get_active_partitions()
         if not active:
-            await asyncio.sleep(IDLE_SECONDS)
+            await self._idle()
             return {}, set()
         # A partition released during a poll is not part of it: poll shortly while any is held.
         seconds = min(timeout, HELD_POLL_SECONDS) if self._paused_partitions else timeout
@@ -294,6 +266,16 @@ class BatchConsumer(driver.Consumer):
         except OffsetOutOfRangeError as error:
             await self._out_of_range(error)
             return {}, set()
+
+    async def _idle(self) -> None:
+        """No partition flows: none is ours, or all wait for the store."""
+        if time.monotonic() - self._alive_at > ALIVE_SECONDS:
+            self._alive_at = time.monotonic()
+            try:
+                await self._in_thread(self._thread.say_alive())
+            except (KafkaError, TimeoutError) as error:
+                log.debug("not_alive", error=repr(error))
+        await asyncio.sleep(IDLE_SECONDS)
 
     async def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
         """The broker refused a position: lost records if it is ours, a leftover of an earlier position if not."""

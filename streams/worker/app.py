@@ -30,11 +30,11 @@ from streams.transport.app import (
     not_joined,
     start_stream,
 )
-from streams.transport.consumer import Tuning
 from streams.transport.cursor import topic_missing
 from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
 from streams.transport.late import LateTopic
 from streams.transport.metadata import TopicIdentity, connect, reports_end_offsets, topic_identity
+from streams.transport.thread import Tuning
 from streams.worker.health import HealthServer
 from streams.worker.host import PartitionObserver, WorkerHost
 from streams.worker.lane import Processor
@@ -75,6 +75,7 @@ class WorkerSettings:
     fetch_min_bytes: int = 65_536
     fetch_max_wait_ms: int = 400
     identity_seconds: float = 5.0
+    max_poll_seconds: float = 120.0
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     """Set it to end the worker."""
 
@@ -165,6 +166,7 @@ class Worker:
             topics=chosen.topics,
             data_dir=chosen.data_dir,
             session_seconds=chosen.session_seconds or self._usual_session_seconds,
+            max_poll_seconds=chosen.max_poll_seconds,
             tuning=tuning,
         )
         return build_stream(stream, self.host, identity, self.host.deliver)

@@ -181,11 +181,11 @@ class Lane:
             await self._place(self.processor.offset)
 
     async def _place(self, cursor: int) -> None:
-        self._placement.hold(self.partition)  # nothing of the new run may arrive before its number is known
         self._queue.clear()
         self._held = False
         if self._suspended:
             return
+        self._placement.hold(self.partition)  # nothing of the new run may arrive before its number is known
         self._run = await self._placement.place(self.partition, cursor)
         self.is_placed = True
         log.info("partition_placed", partition=self.partition, offset=cursor)

@@ -35,9 +35,7 @@ def start(broker: str, session_seconds: float, topics: Topics, tmp_path: Path) -
 
     def make(store: MemoryPartitionStore, **settings: Any) -> Any:
         chosen = {"session_seconds": session_seconds, **settings}
-        return running(
-            broker, topics, store, partitions=PARTITIONS, data_dir=tmp_path / "worker", **chosen
-        )
+        return running(broker, topics, store, partitions=PARTITIONS, data_dir=tmp_path / "worker", **chosen)
 
     return make
 
@@ -58,9 +56,7 @@ Send = Callable[..., Awaitable[None]]
 Start = Callable[..., Any]
 
 
-async def test_every_record_counts_once_and_a_restart_goes_on_from_the_cursor(
-    send: Send, start: Start
-) -> None:
+async def test_every_record_counts_once_and_a_restart_goes_on_from_the_cursor(send: Send, start: Start) -> None:
     store = MemoryPartitionStore(MemorySpace())
     await send(500, 300, 0)
     async with start(store) as worker:
@@ -109,6 +105,21 @@ async def test_a_store_that_is_away_is_waited_for_and_reported(send: Send, start
         store.away = False
         await worker.counted(400)
         assert worker.is_ready
+
+
+async def test_a_worker_that_waits_long_for_the_store_keeps_its_place_in_the_group(send: Send, start: Start) -> None:
+    store = _Moody(MemorySpace())
+    async with start(store, max_poll_seconds=2.0, fetch_min_bytes=1, fetch_max_wait_ms=20) as worker:
+        await send(10, 10, 10)
+        await worker.counted(30)
+        store.away = True
+        for _ in range(10):
+            await send(10, 10, 10)
+            await asyncio.sleep(0.4)
+        store.away = False
+        await worker.counted(330)
+        assert worker.worker.metrics.claims._value.get() == PARTITIONS
+        assert worker.worker.metrics.kept._value.get() == 0
 
 
 async def test_a_quiet_partition_is_repaired_after_the_store_lost_its_tail(send: Send, start: Start) -> None:

@@ -137,7 +137,7 @@ def test_what_is_overridden_in_faust_is_still_there() -> None:
         "ack",
     ):
         assert callable(getattr(driver.Consumer, name)), name
-    for name in ("_create_worker_consumer", "getmany", "_seek_wait", "_ensure_consumer"):
+    for name in ("_create_worker_consumer", "getmany", "_fetch_records", "_seek_wait", "_ensure_consumer"):
         assert callable(getattr(driver.AIOKafkaConsumerThread, name)), name
     assert "self._read_offset.__getitem__" in inspect.getsource(Consumer._drain_messages)
 
