@@ -12,12 +12,12 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bench import idle, memory, throughput
+from bench import collector, idle, latency, memory, throughput
 from bench.log import FilledLog, fill
 from bench.table import Figures, machine
 from funnelcast.realkafka import RealKafka
 
-PARTS = ("throughput", "memory", "idle")
+PARTS = ("throughput", "memory", "idle", "collector", "latency")
 PEOPLE = (10_000, 200_000, 2_000_000)
 BROKER_JVM = ("-Xmx768m", "-XX:+UseSerialGC")
 """The default compilers: the broker runs for minutes here."""
@@ -33,7 +33,7 @@ class Bench:
 
     def parts(self) -> dict[str, Callable[[int], Awaitable[None]]]:
         """What can be measured, each called with the repetition's number."""
-        return {"throughput": self.throughput, "memory": self.memory, "idle": self.idle}
+        return {name: getattr(self, name) for name in PARTS}
 
     async def run(self) -> None:
         """Measure the chosen parts."""
@@ -58,6 +58,14 @@ class Bench:
     async def idle(self, number: int) -> None:
         """See `bench.idle`."""
         await idle.measure(self.kafka, f"idle{number}", 5.0 if self.options.quick else 20.0, self.figures)
+
+    async def collector(self, number: int) -> None:
+        """See `bench.collector`."""
+        await collector.measure(self.kafka, f"collector{number}", 2.0 if self.options.quick else 5.0, self.figures)
+
+    async def latency(self, number: int) -> None:
+        """See `bench.latency`."""
+        await latency.measure(self.kafka, f"latency{number}", 5.0 if self.options.quick else 20.0, self.figures)
 
 
 def say(text: str) -> None:

@@ -1,0 +1,139 @@
+"""From an event's POST to the page that counts it, at a steady 5,000 events a second through everything.
+
+Collector, Apache Kafka, one worker, Valkey, exporter: the real processes. The time of a batch runs from before its
+request to the arrival of the first page on which the number of counted events covers it and everything acknowledged
+before it; the page is asked for again and again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+import time
+from dataclasses import dataclass
+
+import httpx
+import orjson
+
+from bench.children import valkey
+from bench.table import Figures
+from funnelcast.ports import free_port
+from funnelcast.services import Site
+from funnelcast.supervise import Supervisor
+from schemas.topics import Topics
+from streams.admin import ensure_topics
+
+RATE, BATCH, PEOPLE = 5_000, 50, 50_000
+WARM_UP_SECONDS, SETTLE_SECONDS, POLL_SECONDS = 5.0, 20.0, 0.05
+NAMES = ("impression", "click", "impression", "lead", "impression")
+_COUNTED = re.compile(r"^funnel_events_accepted_total\{[^}]*\} ([0-9.e+]+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """A batch that the collector has accepted."""
+
+    posted: float
+    total: int
+    """Events acknowledged up to and with this batch."""
+
+
+class Shop:
+    """Posts batches at a steady rate and remembers when."""
+
+    def __init__(self, url: str) -> None:
+        self.acknowledged: list[Acknowledged] = []
+        self._url = url
+        self._total = 0
+        self._numbers = itertools.count()
+        self._answers: set[asyncio.Task[None]] = set()
+
+    async def run(self, seconds: float) -> None:
+        """Post for so long; returns when everything is answered. A late batch does not delay the next ones."""
+        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=32)) as client:
+            started = time.perf_counter()
+            for number in range(int(seconds * RATE / BATCH)):
+                await asyncio.sleep(max(0.0, started + number * BATCH / RATE - time.perf_counter()))
+                task = asyncio.create_task(self._post(client))
+                self._answers.add(task)
+                task.add_done_callback(self._answers.discard)
+            await asyncio.gather(*self._answers)
+
+    async def _post(self, client: httpx.AsyncClient) -> None:
+        now = time.time_ns() // 1_000_000
+        body = orjson.dumps([_event(next(self._numbers), now) for _ in range(BATCH)])
+        posted = time.perf_counter()
+        answer = await client.post(self._url, content=body, headers={"content-type": "application/json"}, timeout=30)
+        answer.raise_for_status()
+        self._total += BATCH
+        self.acknowledged.append(Acknowledged(posted, self._total))
+
+
+def _event(number: int, now_ms: int) -> dict[str, object]:
+    return {
+        "id": f"event-{number:010d}",
+        "name": NAMES[number % len(NAMES)],
+        "occurred_at_ms": now_ms,
+        "anonymous_id": f"visitor-{number * 7919 % PEOPLE:08d}",
+        "properties": {"channel": f"channel{number % 20}", "manager": f"manager{number % 10}"},
+    }
+
+
+async def _pages(url: str, seen: list[tuple[float, int]]) -> None:
+    """(when, events counted) of page after page."""
+    async with httpx.AsyncClient() as client:
+        while True:
+            text = (await client.get(url, timeout=30)).text
+            arrived = time.perf_counter()
+            seen.append((arrived, sum(int(float(number)) for number in _COUNTED.findall(text))))
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def measure(kafka: str, space: str, seconds: float, figures: Figures) -> None:
+    """One repetition; `space` must not be used by another."""
+    await ensure_topics(kafka, Topics(space), partitions=8)
+    async with valkey(kafka) as (stack, _):
+        site = Site(kafka=kafka, redis=stack.redis, space=space, funnels=("sales",), directory=stack.directory)
+        async with Supervisor(stack.directory) as supervisor:
+            shop, seen = await _drive(site, supervisor, seconds)
+    waits = sorted(_waits(shop.acknowledged, seen))
+    if len(waits) < len(shop.acknowledged):
+        raise RuntimeError(f"only {seen[-1][1]} of {shop.acknowledged[-1].total} acknowledged events were counted")
+    waits = sorted(_waits([one for one in shop.acknowledged if one.posted > seen[0][0] + WARM_UP_SECONDS], seen))
+    figures.add("event to /metrics at 5,000 events/s, p50", waits[len(waits) // 2], "s")
+    figures.add("event to /metrics at 5,000 events/s, p99", waits[len(waits) * 99 // 100], "s", target=1.5)
+
+
+async def _drive(site: Site, supervisor: Supervisor, seconds: float) -> tuple[Shop, list[tuple[float, int]]]:
+    collector, exporter = free_port(), free_port()
+    await supervisor.start(site.collector(collector))
+    await supervisor.start(site.worker(1, free_port()))
+    await supervisor.start(site.exporter(exporter))
+    await supervisor.ready(60)
+    shop = Shop(f"http://127.0.0.1:{collector}/v1/events")
+    seen: list[tuple[float, int]] = []
+    watching = asyncio.create_task(_pages(f"http://127.0.0.1:{exporter}/metrics", seen))
+    try:
+        await shop.run(WARM_UP_SECONDS + seconds)
+        deadline = time.perf_counter() + SETTLE_SECONDS
+        while seen[-1][1] < shop.acknowledged[-1].total and time.perf_counter() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_SECONDS)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    return shop, seen
+
+
+def _waits(acknowledged: list[Acknowledged], seen: list[tuple[float, int]]) -> list[float]:
+    """Seconds from the post to the first page that covers it; both lists rise."""
+    waits = []
+    pages = iter(seen)
+    page = next(pages, None)
+    for one in acknowledged:
+        while page is not None and page[1] < one.total:
+            page = next(pages, None)
+        if page is None:
+            break
+        waits.append(page[0] - one.posted)
+    return waits
