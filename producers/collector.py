@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections import Counter as Tally
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
@@ -34,9 +33,9 @@ from producers.http import (
     sequence_of,
     unavailable,
 )
-from producers.ingest import Accepted, Ingest, Rejected, Sender, Ticked, Verdict
+from producers.ingest import Accepted, Ingest, Rejected, Sender, Verdict
 from producers.keys import KeyRing
-from producers.metrics import CollectorMetrics
+from producers.metrics import CollectorMetrics, Counts
 from producers.segment import LETTERS, TYPES, Segment, SegmentBatch, decode_batch
 from producers.sink import Outgoing, Sink, SinkUnavailableError, partition_for
 from schemas.reasons import RejectReason
@@ -102,8 +101,6 @@ class Collector:
         self._under_way = 0
         self._letter_number = 0
         self._refused_letters: tuple[int, int] = (0, 0)
-        self._accepted_by: dict[str, Any] = {}
-        self._meters_by: dict[tuple[str, int], tuple[Any, Any]] = {}
         self._routes = _ROUTES | {f"/v1/{letter}": f"/v1/{kind}" for letter, kind in LETTERS.items()}
 
     async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
@@ -135,7 +132,7 @@ class Collector:
         status = 405 if is_path_known else 404
         code = "method_not_allowed" if is_path_known else "not_found"
         message = "this path takes another method" if is_path_known else "there is nothing at this path"
-        self.metrics.requests.labels("other", str(status)).inc()
+        self.metrics.answered("other", status)
         body = error_body(code, message, "POST events to /v1/events; see docs/api.md")
         await respond(send, status, body, (JSON, *cors(headers)))
 
@@ -149,17 +146,7 @@ class Collector:
         finally:
             self._under_way -= 1
         await respond(send, status, body, (JSON, *extra, *cors(call.headers)))
-        requests, seconds = self._meters(call.route, status)
-        requests.inc()
-        seconds.observe(time.perf_counter() - started)
-
-    def _meters(self, route: str, status: int) -> tuple[Any, Any]:
-        """Looking a series up costs more than counting."""
-        found = self._meters_by.get((route, status))
-        if found is None:
-            labelled = self.metrics.requests.labels(route, str(status)), self.metrics.seconds.labels(route)
-            found = self._meters_by[route, status] = labelled
-        return found
+        self.metrics.answered(call.route, status, time.perf_counter() - started)
 
     async def _answer(self, call: Call, receive: Receive) -> Answer:
         """(status, body, headers). Its one broad `except`: a bug costs one request, not the process."""
@@ -235,28 +222,37 @@ class Collector:
 
     async def _write(self, outcome: Outcome, call: Call, sender: Sender) -> None:
         """Put everything on Kafka, events and dead letters, then count it."""
-        events = sum(1 for one in outcome.verdicts if not isinstance(one, Ticked))
-        records = list(self._records(outcome, call, sender))
+        records, counts = self._records(outcome, call, sender)
         try:
             await self._sink.put(records)
         except SinkUnavailableError:
-            self.metrics.unacknowledged.inc(events)
+            self.metrics.unacknowledged += counts.events
             raise
-        self.metrics.received.inc(events)
-        self._count(outcome.verdicts, sender)
+        self.metrics.counted(sender.source, counts)
 
-    def _records(self, outcome: Outcome, call: Call, sender: Sender) -> Iterable[Outgoing]:
+    def _records(self, outcome: Outcome, call: Call, sender: Sender) -> tuple[list[Outgoing], Counts]:
+        """What goes on Kafka, in the request's order, and what is counted when it is there."""
         topic = self._topics.events
         partitions = self._sink.partitions_of(topic)
+        records: list[Outgoing] = []
+        counts = Counts()
         for raw, verdict in zip(outcome.elements, outcome.verdicts, strict=True):
             if isinstance(verdict, Accepted):
-                partition = partition_for(verdict.key, partitions)
-                yield Outgoing(topic, partition, verdict.key, verdict.value, verdict.received_at_ms)
+                key = verdict.key
+                partition = partition_for(key, partitions)
+                records.append(Outgoing(topic, partition, key, verdict.value, verdict.received_at_ms))
+                counts.accepted += 1
+                counts.clamped += verdict.was_clamped
+                counts.placeholder_ids += verdict.placeholder_ids
+                counts.unknown_names += not verdict.is_known
             elif isinstance(verdict, Rejected):
-                yield self._letter(raw, call, sender.source, verdict.reason, verdict.detail)
+                records.append(self._letter(raw, call, sender.source, verdict.reason, verdict.detail))
+                counts.rejected.append(verdict.reason)
             else:
-                for partition in range(partitions):
-                    yield Outgoing(topic, partition, None, verdict.value, verdict.tick_ms)
+                tick = verdict
+                records += (Outgoing(topic, at, None, tick.value, tick.tick_ms) for at in range(partitions))
+                counts.ticks += 1
+        return records, counts
 
     def _letter(self, raw: bytes, call: Call, source: str, reason: RejectReason, detail: str) -> Outgoing:
         value = dead_letter(
@@ -273,29 +269,6 @@ class Collector:
         headers = (("reason", reason.value.encode()),)
         return Outgoing(self._topics.rejected, partition, None, value, call.received_at_ms, headers)
 
-    def _count(self, verdicts: Sequence[Verdict], sender: Sender) -> None:
-        metrics = self.metrics
-        accepted = [one for one in verdicts if isinstance(one, Accepted)]
-        if accepted:
-            self._accepted(sender.source).inc(len(accepted))
-            if clamped := sum(one.was_clamped for one in accepted):
-                metrics.clamped.inc(clamped)
-            if placeholders := sum(one.placeholder_ids for one in accepted):
-                metrics.placeholders.inc(placeholders)
-            if unknown := sum(not one.is_known for one in accepted):
-                metrics.unknown_names.inc(unknown)
-        if len(accepted) < len(verdicts):
-            reasons = Tally(one.reason for one in verdicts if isinstance(one, Rejected))
-            for reason, count in reasons.items():
-                metrics.events.labels(sender.source, "rejected", reason.value).inc(count)
-            metrics.ticks.inc(sum(isinstance(one, Ticked) for one in verdicts))
-
-    def _accepted(self, source: str) -> Any:
-        counter = self._accepted_by.get(source)
-        if counter is None:
-            counter = self._accepted_by[source] = self.metrics.events.labels(source, "accepted", "")
-        return counter
-
     # -- refusals -------------------------------------------------------------------------------------------------
 
     async def _refuse(self, call: Call, sender: Sender | None, refusal: RequestError) -> Answer:
@@ -310,10 +283,9 @@ class Collector:
                 await self._sink.put([letter])
         except SinkUnavailableError as error:
             if sender is not None:
-                self.metrics.unacknowledged.inc()
+                self.metrics.unacknowledged += 1
                 return unavailable(error)
-        self.metrics.received.inc()
-        self.metrics.events.labels(source, "rejected", refusal.reason.value).inc()
+        self.metrics.counted(source, Counts(rejected=[refusal.reason]))
         status = _STATUS.get(refusal.reason, 400)
         body = error_body(refusal.reason.value, refusal.message, refusal.detail)
         headers = ((b"www-authenticate", b'Basic realm="write key"'),) if status == 401 else ()
