@@ -78,9 +78,12 @@ class StreamSettings:
 
 
 def build_stream(
-    settings: StreamSettings, host: BatchHost, identity: TopicIdentity, deliver: Callable[[Batch], Awaitable[None]]
+    settings: StreamSettings,
+    host: BatchHost,
+    identity: TopicIdentity,
+    deliver: Callable[[list[Batch]], Awaitable[None]],
 ) -> StreamApp:
-    """The app with its one agent. `deliver` takes a batch at once; exceptions from it end the process."""
+    """The app with its one agent. `deliver` takes the batches of a poll; exceptions from it end the process."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     app = StreamApp(
         settings.topics.group,
@@ -113,8 +116,8 @@ def build_stream(
     )
 
     async def funnel(stream: Any) -> None:
-        async for batch in stream:
-            await deliver(batch)
+        async for batches in stream:
+            await deliver(batches)
 
     app.agent(topic, name="funnel")(funnel)
     return app

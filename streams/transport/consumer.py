@@ -1,7 +1,7 @@
 """The Faust consumer that hands over whole batches and leaves every offset to the worker.
 
 Faust's own consumer makes four tasks per record, commits past unprocessed messages, sleeps a second after a rebalance
-and crashes on a failed commit. Here: one message per partition and poll; positions come from `place` alone; a Kafka
+and crashes on a failed commit. Here: one message per poll; positions come from `place` alone; a Kafka
 commit is a lag display, bounded and without consequences; whatever would skip records ends the process.
 
 The overridden names are private parts of faust-streaming 0.15.3, which is pinned; `tests/integration` holds a contract
@@ -174,7 +174,7 @@ class BatchConsumer(driver.Consumer):
     # -- batches ------------------------------------------------------------------------------------------------------
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
-        """One message per partition that has records."""
+        """One message per poll, with a batch of every partition that has records."""
         before = {partition: chain.run for partition, chain in self._chains.items()}
         records, _active = await self._wait_next_records(timeout)
         self._host.on_polled()
@@ -183,13 +183,16 @@ class BatchConsumer(driver.Consumer):
         generation = self.app.consumer_generation_id
         if not await self._is_same_topic():
             return
+        batches: list[Batch] = []
         for their_tp, fetched in records.items():
             if not self.flow_active or generation != self.app.consumer_generation_id:
-                return
+                return  # a rebalance: every chain starts anew
             batch = await self._chained(their_tp.partition, fetched, before.get(their_tp.partition))
             if batch is not None:
-                tp = TP(their_tp.topic, their_tp.partition)
-                yield tp, as_message(tp, batch, generation)
+                batches.append(batch)
+        if batches:
+            tp = TP(self._topic, batches[0].partition)
+            yield tp, as_message(tp, batches, generation)
 
     async def _chained(self, partition: int, fetched: list[Any], run_before: int | None) -> Batch | None:
         """The next link, or None: not placed yet, or the fetch does not continue the chain and is asked for again."""

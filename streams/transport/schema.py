@@ -1,4 +1,4 @@
-"""How a batch passes through Faust's channels and streams: untouched."""
+"""How the batches of a poll pass through Faust's channels and streams: untouched, in one message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams.transport.port import Batch
 
 
 class BatchSchema(faust.Schema[Any, Any]):
-    """Decodes nothing: the value of the Kafka message is already a `Batch`."""
+    """Decodes nothing: the value of the message is a list of `Batch` already."""
 
     def compile(
         self,
@@ -31,9 +31,9 @@ class BatchSchema(faust.Schema[Any, Any]):
         return decode
 
 
-def as_message(tp: TP, batch: Batch, generation_id: int) -> ConsumerMessage:
-    """One Faust message for a whole batch; its offset is that of the last record."""
-    last, value = batch.records[-1], cast(Any, batch)
+def as_message(tp: TP, batches: list[Batch], generation_id: int) -> ConsumerMessage:
+    """One Faust message for a poll; partition and offset are those of its first batch and decide nothing."""
+    last, value = batches[0].records[-1], cast(Any, batches)
     return ConsumerMessage(
         tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, 0, [], None, value, None, 0, 0, tp,
         generation_id=generation_id,

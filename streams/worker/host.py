@@ -6,7 +6,7 @@ Implements `streams.transport.port.BatchHost`. Everything runs on the main loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -128,11 +128,12 @@ class WorkerHost:
 
     # -- the worker's own ---------------------------------------------------------------------------------------------
 
-    async def deliver(self, batch: Batch) -> None:
-        """What the agent does with a batch."""
-        lane = self.lanes.get(batch.partition)
-        if lane is not None:
-            lane.put(batch)
+    async def deliver(self, batches: Sequence[Batch]) -> None:
+        """What the agent does with the batches of a poll."""
+        for batch in batches:
+            lane = self.lanes.get(batch.partition)
+            if lane is not None:
+                lane.put(batch)
 
     def is_placed(self) -> bool:
         """Whether every own partition flows."""
