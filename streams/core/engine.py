@@ -16,6 +16,7 @@ import msgspec
 from schemas.counters import CellGroup, Cells
 from schemas.funnel import Funnel
 from streams.core.book import Books
+from streams.core.deadlines import collect_due, fire
 from streams.core.decode import Decoder
 from streams.core.expiry import Expiry
 from streams.core.intake import Intake, Prepared, Record, SlotIntake
@@ -217,8 +218,8 @@ class PartitionEngine:
         changes = Changes({})
         for name, slot in self._slots.items():
             if watermark is not None:
-                slot.state.collect_due(watermark)
-                slot.state.fire(watermark, limit)
+                collect_due(slot.state, watermark)
+                fire(slot.state, watermark, limit)
                 changes.slots[name] = self._slot_changes(slot, watermark)
         self._count_pending()
         return changes

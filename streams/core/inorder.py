@@ -13,16 +13,17 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from schemas.counters import Family, family
+from streams.core.busy import base_before, recent
 from streams.core.intake import Op
 from streams.core.person import (
     FOR_LIFE,
     HAS_AMOUNT,
     MANY_ORDERS,
+    SEVERAL,
     STATUS_MASK,
     Entry,
     Single,
     pack_single,
-    unpack_person,
 )
 from streams.core.plan import EDGES_MS, LOST, NO_STAGE, OPEN, ORDER, RESOLVED, STALLED
 from streams.core.state import SlotState
@@ -62,12 +63,9 @@ def begin(state: SlotState, op: Op) -> bool:
 
 def in_order(state: SlotState, op: Op, blob: bytes) -> bool:
     """Count an event that is newer than all its person has, and no copy."""
-    key, at, _, kind, _, horizon, _ = op
+    _, at, _, kind, _, horizon, _ = op
     plan = state.plan
     header = plan.header.unpack_from(blob)
-    if len(blob) - plan.header.size - header[3] > plan.longest_tail:
-        blob = state.seal(key, blob, horizon)
-        header = plan.header.unpack_from(blob)
     if (not header[0] & 255 or at > (header[1] >> 16) + plan.window) and state.is_forgotten(blob, horizon):
         return False
     if kind < ORDER:
@@ -78,15 +76,13 @@ def in_order(state: SlotState, op: Op, blob: bytes) -> bool:
 
 
 def _order(state: SlotState, op: Op, blob: bytes, header: Header) -> bool:
-    _, at, _, _, _, _, single = op
+    key, at, _, _, _, _, single = op
     plan = state.plan
     q1, q2, q3, cold, first, last_code = header
     assert single is not None  # noqa: S101 - orders always are whole events
-    if q2 & 0xFFFF or q3 & 0xFFFF >= MANY_ORDERS:
+    if q3 & 0xFFFF >= MANY_ORDERS:
         return False
-    order = single.order
-    start = plan.header.size + cold
-    if order and (order.to_bytes(8, "little") in blob[start:] or order.to_bytes(8, "big") in blob[:start]):
+    if single.order and _may_be_known(state, key, blob, header, single.order):
         return _further_event(state, op, blob, header)
     to = plan.order_stage(single.mask, (q3 & 0xFFFF) + 1)
     if to == NO_STAGE:
@@ -95,26 +91,35 @@ def _order(state: SlotState, op: Op, blob: bytes, header: Header) -> bool:
     entries: Sequence[Entry] = ()
     stage, entered = (q1 & 255) - 1, q3 >> 16
     if 0 <= stage < to and at <= (q2 >> 16) + plan.window:
-        if q2 >> 16 == entered and not q1 >> 8 & HAS_AMOUNT:
+        if not q1 >> 8 & (HAS_AMOUNT | SEVERAL):
             entries = (Entry(stage, entered, last_code),)
         else:
-            person = unpack_person(plan, blob, ())
+            person = recent(state, key, blob)
             entries = walk(plan, person.base, person.singles).journeys[-1].entries
     return _stage(state, op, blob, (q1, q2, q3 + 1, cold, first, last_code), to, entries)
 
 
+def _may_be_known(state: SlotState, key: bytes, blob: bytes, header: Header, order: int) -> bool:
+    """Whether an order id stands anywhere in the person (rarely: something that looks like it)."""
+    start = state.plan.header.size + header[3]
+    if order.to_bytes(8, "little") in blob[start:] or order.to_bytes(8, "big") in blob[:start]:
+        return True
+    chunks = header[1] & 0xFFFF
+    return chunks > 0 and base_before(state, key, blob, chunks).orders.get(order) is not None
+
+
 def _further_event(state: SlotState, op: Op, blob: bytes, header: Header) -> bool:
     """A later event of an order that is known: an event of its stage and nothing more."""
-    _, at, _, _, code, _, single = op
+    key, at, _, _, code, _, single = op
     plan = state.plan
-    person = unpack_person(plan, blob, ())
+    person = recent(state, key, blob)
     order = 0 if single is None else single.order
     booked = person.base.orders.get(order) or walk(plan, person.base, person.singles).known.get(order)
     if booked is None:
         return False
     if booked[0] != NO_STAGE:
-        key = (at // 60_000 << plan.code_bits | code) << plan.family_bits | plan.f_events[booked[0]]
-        state.books.counts[key] += 1
+        here = (at // 60_000 << plan.code_bits | code) << plan.family_bits
+        state.books.counts[here | plan.f_events[booked[0]]] += 1
     _keep(state, op, blob, header)
     return True
 
@@ -167,7 +172,7 @@ def _stage(state: SlotState, op: Op, blob: bytes, header: Header, to: int, entri
             counts[here | plan.f_skipped[jumped]] += 1
         if plan.is_order[to]:
             _book_won(state, entries)
-        flags = flags & FOR_LIFE | _enter(state, here, at, to, code, single)
+        flags = flags & FOR_LIFE | SEVERAL | _enter(state, here, at, to, code, single)
         q3, last_code, top = at << 16 | q3 & 0xFFFF, code, to
     else:
         code = first & plan.first_mask | code & plan.stage_mask

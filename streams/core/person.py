@@ -24,6 +24,8 @@ AT_MASK: Final = (1 << 48) - 1
 STATUS_MASK: Final = 3
 HAS_AMOUNT: Final = 4
 """The open entry has an amount (an `open_value` is booked)."""
+SEVERAL: Final = 16
+"""The journey under way has more than one entry (several may be of one instant)."""
 MANY_ORDERS: Final = 0xFFFF
 """The header counts distinct orders up to here."""
 FOR_LIFE: Final = 8
@@ -79,6 +81,26 @@ class Journey:
         return Journey(self.t0, self.first, [*self.entries[:-1], again])
 
 
+class Layered:
+    """Known orders on top of known orders, without a copy of those below."""
+
+    __slots__ = ("_below", "_own")
+
+    def __init__(self, below: dict[int, tuple[int, int]] | Layered, own: dict[int, tuple[int, int]]) -> None:
+        self._below = below
+        self._own = own
+
+    def get(self, order: int) -> tuple[int, int] | None:
+        """(stage, code) of an order."""
+        layer: dict[int, tuple[int, int]] | Layered = self
+        while isinstance(layer, Layered):
+            found = layer._own.get(order)
+            if found is not None:
+                return found
+            layer = layer._below
+        return layer.get(order)
+
+
 class Base:
     """Result of the pass over everything behind the horizon."""
 
@@ -87,7 +109,7 @@ class Base:
     def __init__(self) -> None:
         self.journey: Journey | None = None
         self.orders_count = 0
-        self.orders: dict[int, tuple[int, int]] = {}
+        self.orders: dict[int, tuple[int, int]] | Layered = {}
         """Order id -> (stage or NO_STAGE, code)."""
         self.refunds: set[int] = set()
 
@@ -122,6 +144,12 @@ class Hot(NamedTuple):
     code: int = 0
     has_amount: bool = False
     orders: int = 0
+    has_several: bool = False
+
+    @property
+    def flags(self) -> int:
+        """Flags of the header that follow from this."""
+        return HAS_AMOUNT * self.has_amount | SEVERAL * self.has_several
 
 
 def _wire(plan: Plan, code: int) -> Any:
@@ -177,6 +205,7 @@ def pack_base(plan: Plan, base: Base) -> bytes:
             if one.loss_at >= 0:
                 entry += [one.loss_at - t0, one.reason]
             folded.append(entry)
+    assert isinstance(base.orders, dict)  # noqa: S101 - layers are for passes in memory
     orders = {order: (stage, _wire(plan, code)) for order, (stage, code) in base.orders.items()}
     return msgspec.msgpack.encode([folded, base.orders_count, orders, sorted(base.refunds)])
 
@@ -201,28 +230,42 @@ def unpack_base(cold: bytes) -> Base:
     return base
 
 
+def split(plan: Plan, singles: list[Single]) -> tuple[list[list[Single]], list[Single]]:
+    """Chunks to be sealed, which follow each other strictly in time, and the tail; of sorted events."""
+    parts: list[list[Single]] = []
+    size = plan.seal
+    while len(singles) > 2 * size:
+        cut = size
+        while cut < len(singles) and singles[cut].at == singles[cut - 1].at:
+            cut += 1
+        if cut == len(singles):
+            break
+        parts.append(singles[:cut])
+        singles = singles[cut:]
+    return parts, singles
+
+
+def pack_header(plan: Plan, hot: Hot, flags: int, *, chunks: int, cold: int) -> bytes:
+    """Header bytes."""
+    return plan.header.pack(
+        hot.last_at << 16 | flags << 8 | hot.passed,
+        hot.t0 << 16 | chunks,
+        hot.entered_at << 16 | min(hot.orders, MANY_ORDERS),
+        cold,
+        _wire(plan, hot.first),
+        _wire(plan, hot.code),
+    )
+
+
 def pack_person(plan: Plan, person: Person, hot: Hot) -> tuple[bytes, list[bytes]]:
     """The person's packed form and its sealed chunks."""
     cold = pack_base(plan, person.base)
     singles = sorted(person.singles)
-    sealed: list[bytes] = []
-    size = plan.seal
-    if len(singles) > 2 * size:
-        count = (len(singles) - size) // size
-        parts = [singles[at * size : (at + 1) * size] for at in range(count)]
-        sealed = [b"".join([pack_single(plan, one) for one in part]) for part in parts]
-        singles = singles[count * size :]
+    parts, singles = split(plan, singles)
+    sealed = [b"".join([pack_single(plan, one) for one in part]) for part in parts]
     tail = b"".join([pack_single(plan, one) for one in singles])
-    flags = person.status | HAS_AMOUNT * hot.has_amount | FOR_LIFE * person.is_for_life
-    header = plan.header.pack(
-        hot.last_at << 16 | flags << 8 | hot.passed,
-        hot.t0 << 16 | len(sealed),
-        hot.entered_at << 16 | min(hot.orders, MANY_ORDERS),
-        len(cold),
-        _wire(plan, hot.first),
-        _wire(plan, hot.code),
-    )
-    return header + cold + tail, sealed
+    flags = person.status | hot.flags | FOR_LIFE * person.is_for_life
+    return pack_header(plan, hot, flags, chunks=len(sealed), cold=len(cold)) + cold + tail, sealed
 
 
 def unpack_person(plan: Plan, blob: bytes, sealed: Sequence[bytes]) -> Person:

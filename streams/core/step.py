@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from streams.core.busy import busy_of, kept_at
 from streams.core.inorder import begin, in_order
 from streams.core.intake import Op
 from streams.core.person import EXT_AMOUNT, STATUS_MASK
@@ -62,9 +63,12 @@ def _steps(state: SlotState, ops: Sequence[Op]) -> None:  # one loop on purpose,
                 slow(op)
             continue
         tail = record(tie, at << 8 | kind, code)
-        q1, q2, q3, _, _, _ = unpack(blob)
-        if tail[:8] in blob or (q2 & 0xFFFF and tie in state.ties_of(key)):
-            if horizon <= state.kept_at(key, blob, tail[:8]) <= at:
+        q1, q2, q3, cold, _, _ = unpack(blob)
+        if len(blob) > longest and len(blob) - cold > longest:
+            blob = state.shorten(key, blob, horizon)
+            q1, q2, q3, _, _, _ = unpack(blob)
+        if tail[:8] in blob or (q2 & 0xFFFF and tie in busy_of(state, key).ties):
+            if horizon <= kept_at(state, key, blob, tail[:8]) <= at:
                 duplicates += 1
             else:
                 slow(op)
@@ -76,7 +80,7 @@ def _steps(state: SlotState, ops: Sequence[Op]) -> None:  # one loop on purpose,
             and (passed != completed_at or kind == last)
             and at > q3 >> 16
             and at <= (q3 >> 16) + change[q1 >> 8 & STATUS_MASK][passed]
-            and len(blob) <= longest
+            and (at > q1 >> 16 or not q2 & 0xFFFF or at > busy_of(state, key).ends[-1])
         ):
             counts[(at // 60_000 << bits | code) << low | f_events[kind]] += 1
             if single is not None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from schemas.counters import STAGE_LOST
-from streams.core.person import Base, Entry, Hot, Journey, Single
+from streams.core.person import Base, Entry, Hot, Journey, Layered, Single
 from streams.core.plan import LOST, NO_STAGE, OPEN, ORDER, RESOLVED, STALLED, Plan
 
 _AFTER_STAGES: Final = 64
@@ -166,9 +166,21 @@ def fold(plan: Plan, base: Base, behind: Sequence[Single], horizon: int) -> Base
     if found.journeys and found.journeys[-1].t0 + plan.window >= horizon:
         folded.journey = found.journeys[-1]
     folded.orders_count = base.orders_count + found.orders_count
+    assert isinstance(base.orders, dict)  # noqa: S101 - layers are for passes in memory
     folded.orders = {**base.orders, **found.known} if found.known else base.orders
     folded.refunds = base.refunds | found.refund_ids if found.refund_ids else base.refunds
     return folded
+
+
+def checkpoint(plan: Plan, base: Base, singles: Sequence[Single]) -> Base:
+    """The base after some more events, all older than any that follow; the last journey stays, ended or not."""
+    found = walk(plan, base, singles)
+    after = Base()
+    after.journey = found.journeys[-1] if found.journeys else None
+    after.orders_count = base.orders_count + found.orders_count
+    after.orders = Layered(base.orders, found.known) if found.known else base.orders
+    after.refunds = base.refunds | found.refund_ids if found.refund_ids else base.refunds
+    return after
 
 
 def deadline_of(plan: Plan, t0: int, stage: int, entered_at: int) -> int:
@@ -194,5 +206,5 @@ def hot_of(plan: Plan, found: Walk, *, last_at: int, orders: int, horizon: int) 
     if not found.journeys or found.journeys[-1].t0 + plan.window < horizon:
         return Hot(last_at, orders=orders)
     journey = found.journeys[-1]
-    last = journey.entries[-1]
-    return Hot(last_at, last.stage + 1, journey.t0, last.at, journey.first, last.code, last.minor >= 0, orders)
+    last, several = journey.entries[-1], len(journey.entries) > 1
+    return Hot(last_at, last.stage + 1, journey.t0, last.at, journey.first, last.code, last.minor >= 0, orders, several)
