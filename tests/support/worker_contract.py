@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,22 @@ async def test_a_worker_that_waits_long_for_the_store_keeps_its_place_in_the_gro
         await worker.counted(330)
         assert worker.worker.metrics.claims._value.get() == PARTITIONS
         assert worker.worker.metrics.kept._value.get() == 0
+
+
+async def test_a_worker_stops_in_time_while_the_store_is_away(send: Send, start: Start) -> None:
+    store = _Moody(MemorySpace())
+    async with start(store) as worker:
+        await send(10, 10, 10)
+        await worker.counted(30)
+        store.away = True
+        await send(10, 10, 10)
+        await until(lambda: worker.worker.metrics.store_up._value.get() == 0, what="store_up is 0")
+        asked = time.monotonic()
+        assert await worker.stop() == 0
+        assert time.monotonic() - asked < 3.0
+    store.away = False
+    async with start(store) as worker:
+        await worker.counted(60)
 
 
 async def test_a_quiet_partition_is_repaired_after_the_store_lost_its_tail(send: Send, start: Start) -> None:
