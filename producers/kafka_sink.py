@@ -1,9 +1,10 @@
-"""The Kafka sink: bounded group commit on an idempotent producer. The only module of producers that imports aiokafka.
+"""The Kafka sink: bounded group commit on an idempotent producer. With `batch_producer` and `idempotence` the only
+module of producers that knows aiokafka.
 
-Records of concurrent requests that go to one partition travel in one batch (4 us a record, single sends
-cost 12). An idempotent producer never fails in an outage, it waits: so what waits is bounded here, in number, bytes and
-time, and the request gets `SinkUnavailableError`. A partition has one batch in flight; a request whose batch failed or
-whose time is up gets nothing more written, so no hole is left inside it.
+Records of concurrent requests that go to one partition travel in one batch (4 us a record, single sends cost 12). An
+idempotent producer never fails in an outage, it waits: so what waits is bounded here, in number, bytes and time, and the
+request gets `SinkUnavailableError`. A partition has one batch in flight; a request whose batch failed or whose time is up
+gets nothing more written, so no hole is left inside it.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerClosed, UnknownError
 
 from producers import idempotence
+from producers.batch_producer import WORTH_COMPRESSING, BatchProducer
 from producers.sink import Outgoing, SinkUnavailableError
 
 _log = structlog.get_logger("funnelcast.sink")
@@ -76,13 +77,23 @@ class _Lane:
         self.waiting: deque[tuple[_Ticket, list[Outgoing]]] = deque()
         self.in_flight_since: float | None = None
 
+    def expected_bytes(self) -> int:
+        """About what the next batch will hold; exact only as long as it is small."""
+        size = 0
+        for _, records in self.waiting:
+            for one in records:
+                size += len(one.value)
+                if size >= WORTH_COMPRESSING:
+                    return size
+        return size
+
 
 class KafkaSink:
     """`async with KafkaSink(settings) as sink`. Connects in the background and keeps trying; `trouble` says what is
     wrong meanwhile.
     """
 
-    def __init__(self, settings: SinkSettings, *, new_producer: Callable[..., Any] = AIOKafkaProducer) -> None:
+    def __init__(self, settings: SinkSettings, *, new_producer: Callable[..., Any] = BatchProducer) -> None:
         self._settings = settings
         self._new_producer = new_producer
         self._producer: Any = None
@@ -211,7 +222,7 @@ class KafkaSink:
     def _fill(self, producer: Any, lane: _Lane, parts: _Parts) -> Any:
         """A batch of what waits, whole or up to the size of a batch; requests that were given up are left out. `parts`
         receives whose records are in it."""
-        batch = producer.create_batch()
+        batch = producer.create_batch(lane.expected_bytes())
         while lane.waiting:
             ticket, records = lane.waiting[0]
             if ticket.is_dead:
@@ -362,6 +373,8 @@ async def _count_partitions(producer: Any, topics: Sequence[str]) -> dict[str, i
     missing = [topic for topic, count in counts.items() if not count]
     if missing:
         raise KafkaError(f"there is no topic {' and no '.join(missing)}; run `funnelcast topics create`")
+    for topic in topics:
+        await producer.partitions_for(topic)  # from now on its leaders are known
     return counts
 
 

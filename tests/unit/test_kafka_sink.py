@@ -87,7 +87,10 @@ class Producer:
     def partitions_for_topic(self, topic: str) -> set[int] | None:
         return {0, 1, 2, 3} if topic == "t" else None
 
-    def create_batch(self) -> Batch:
+    async def partitions_for(self, topic: str) -> set[int]:
+        return {0, 1, 2, 3}
+
+    def create_batch(self, expected_bytes: int) -> Batch:
         return Batch(self.broker.size)
 
     async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> asyncio.Future[None]:
