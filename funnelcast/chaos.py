@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +29,7 @@ from funnelcast.replay import Refusals, ReplayJob, replay_through_memory
 from funnelcast.replay_stack import await_marker
 from funnelcast.sender import OrderedSender, Refused
 from funnelcast.services import Site
-from funnelcast.stack import EmbeddedStack, fresh_directory
+from funnelcast.stack import EmbeddedStack, RunDirectory
 from funnelcast.supervise import NeedsHumanError, Supervisor
 from producers.ingest import Scope
 from producers.keys import create_key
@@ -284,19 +283,18 @@ async def run_chaos(
     plan: ChaosPlan, *, state_dir: Path, kafka: str | None, real_kafka: bool, say: Callable[[str], None]
 ) -> Verdict:
     """A run from nothing; its directory is kept unless the verdict is exact. Raises TryAgainError, NeedsHumanError."""
-    directory = fresh_directory(state_dir, "chaos")
-    async with AsyncExitStack() as cleanup:
-        broker: Broker | None = None
-        if real_kafka:
-            from funnelcast.realkafka import RealKafka
+    with RunDirectory.fresh(state_dir, "chaos") as directory:
+        async with AsyncExitStack() as cleanup:
+            broker: Broker | None = None
+            if real_kafka:
+                from funnelcast.realkafka import RealKafka
 
-            started = await cleanup.enter_async_context(RealKafka(directory / "kafka"))
-            broker, kafka = started, started.bootstrap
-        stack = await cleanup.enter_async_context(EmbeddedStack(directory, kafka=kafka, report=say))
-        services = await cleanup.enter_async_context(Supervisor(directory, report=say))
-        verdict = await ChaosRun(plan, stack=stack, services=services, broker=broker, say=say).run()
-    if verdict.exact:
-        shutil.rmtree(directory, ignore_errors=True)
-    else:
-        say(f"logs and events are kept in {directory}")
+                started = await cleanup.enter_async_context(RealKafka(directory.path / "kafka"))
+                broker, kafka = started, started.bootstrap
+            stack = await cleanup.enter_async_context(EmbeddedStack(directory.path, kafka=kafka, report=say))
+            services = await cleanup.enter_async_context(Supervisor(directory.path, report=say))
+            verdict = await ChaosRun(plan, stack=stack, services=services, broker=broker, say=say).run()
+        directory.is_kept = not verdict.exact
+    if not verdict.exact:
+        say(f"logs and events are kept in {directory.path}")
     return verdict

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,7 +26,7 @@ from funnelcast.replay import Refusals, ReplayJob
 from funnelcast.replay_stack import count_on
 from funnelcast.sender import OrderedSender
 from funnelcast.services import Site
-from funnelcast.stack import EmbeddedStack, fresh_directory
+from funnelcast.stack import EmbeddedStack, RunDirectory
 from funnelcast.supervise import Supervisor
 from producers.cdnow import cdnow_events
 from producers.ingest import Scope
@@ -62,9 +61,8 @@ class DemoPlan:
 
 async def run_demo(plan: DemoPlan, view: View, stop: asyncio.Event) -> None:
     """Run to the end or until `stop`. Raises TryAgainError, NeedsHumanError."""
-    directory = fresh_directory(plan.state_dir, "demo")
-    await _run_in(directory, plan, view, stop)
-    shutil.rmtree(directory, ignore_errors=True)  # kept when something went wrong: its logs say what
+    with RunDirectory.fresh(plan.state_dir, "demo") as directory:
+        await _run_in(directory.path, plan, view, stop)
 
 
 async def _run_in(directory: Path, plan: DemoPlan, view: View, stop: asyncio.Event) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from funnelcast.tables import conversion, money, number, stage_table, total_rates, totals
+from funnelcast.tables import conversion, money, number, progress_bar, stage_table, total_rates, totals
 from schemas.funnel import Funnel
 
 Document = Mapping[str, Any]
@@ -66,16 +65,9 @@ class View:
         """What a process or the supervisor has to say."""
         self._console.print(Text(f"· {line}", style="dim"), soft_wrap=True)
 
-    @contextmanager
-    def progress(self) -> Iterator[Callable[[int, int], None]]:
-        """A bar over (done, total); nothing off a terminal."""
-        if not self._console.is_terminal:
-            yield lambda done, total: None
-            return
-        columns = (TextColumn("history"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=self._console, transient=True) as progress:
-            task = progress.add_task("history")
-            yield lambda done, total: progress.update(task, completed=done, total=total or None)
+    def progress(self) -> AbstractContextManager[Callable[[int, int], None]]:
+        """A bar over (done, total)."""
+        return progress_bar(self._console, "history")
 
     def history(self, history: History) -> None:
         """The report of the purchase history: the stages, and the figures that can be checked by hand."""

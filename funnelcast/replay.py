@@ -25,6 +25,9 @@ from streams.worker.partition import LogRecord, PartitionProcessor
 
 CHUNK_RECORDS = 5_000
 SHOWN_REFUSALS = 20
+Progress = Callable[[int, int], None]
+"""(bytes read, bytes of the file)."""
+PROGRESS_LINES = 500
 HISTORICAL = Sender(scope=Scope.HISTORICAL)
 NOT_FOR_SENDING = frozenset(
     {RejectReason.MALFORMED_JSON, RejectReason.TOO_DEEP, RejectReason.EVENT_TOO_LARGE, RejectReason.INVALID_TIME}
@@ -103,12 +106,22 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise InputFileError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-async def replay_through_memory(job: ReplayJob, refusals: Refusals) -> list[dict[str, Any]]:
+def no_progress(done: int, total: int) -> None:
+    """Shows nothing."""
+
+
+async def replay_through_memory(
+    job: ReplayJob, refusals: Refusals, *, progress: Progress = no_progress
+) -> list[dict[str, Any]]:
     """The counters documents, in the order of the funnels."""
     counting = _MemoryCounting(job)
     await counting.start()
     ingest = job.ingest()
+    read, size = 0, job.size
     for number, line in read_lines(job.events):
+        read += len(line) + 1
+        if number % PROGRESS_LINES == 0:
+            progress(read, size)
         verdict = ingest.native(line, sender=HISTORICAL, received_at_ms=None)
         if isinstance(verdict, Rejected):
             refusals.add(number, verdict.reason, verdict.detail)

@@ -7,7 +7,6 @@ the document comes out the same. Composes; counts nothing.
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -21,10 +20,10 @@ import httpx
 import orjson
 
 from funnelcast.ports import free_port
-from funnelcast.replay import HISTORICAL, NOT_FOR_SENDING, Refusals, ReplayJob, read_lines
+from funnelcast.replay import HISTORICAL, NOT_FOR_SENDING, Progress, Refusals, ReplayJob, no_progress, read_lines
 from funnelcast.sender import BATCH_LINES, OrderedSender, Refused
 from funnelcast.services import Site
-from funnelcast.stack import EmbeddedStack, fresh_directory
+from funnelcast.stack import EmbeddedStack, RunDirectory
 from funnelcast.supervise import Reporter, Supervisor, TryAgainError
 from producers.ingest import Rejected, Scope
 from producers.keys import create_key
@@ -41,23 +40,19 @@ STALLED_SECONDS = 120.0
 POLL_SECONDS = 0.1
 
 
-Progress = Callable[[int, int], None]
-"""(bytes sent, bytes of the file)."""
-
-
-def no_progress(sent: int, total: int) -> None:
-    """Shows nothing."""
-
-
 async def replay_through_stack(
-    job: ReplayJob, refusals: Refusals, *, state_dir: Path, kafka: str | None, redis: str | None
+    job: ReplayJob,
+    refusals: Refusals,
+    *,
+    state_dir: Path,
+    kafka: str | None,
+    redis: str | None,
+    progress: Progress = no_progress,
 ) -> list[dict[str, Any]]:
     """The counters documents, in the order of the funnels. Raises TryAgainError, NeedsHumanError."""
-    directory = fresh_directory(state_dir, "replay")
-    async with EmbeddedStack(directory, kafka=kafka, redis=redis) as stack:
-        documents = await count_on(stack, directory, job, refusals)
-    shutil.rmtree(directory, ignore_errors=True)  # kept when something went wrong: its logs say what
-    return documents
+    with RunDirectory.fresh(state_dir, "replay") as directory:
+        async with EmbeddedStack(directory.path, kafka=kafka, redis=redis) as stack:
+            return await count_on(stack, directory.path, job, refusals, progress=progress)
 
 
 async def count_on(
@@ -131,7 +126,7 @@ async def _send(
 ) -> str:
     """Send every line and the end marker; returns the marker."""
     ingest, marker = job.ingest(), uuid.uuid4().hex
-    sent, total = 0, job.size
+    sent = 0
     async with httpx.AsyncClient() as client:
 
         def on_refused(refused: Refused) -> None:
@@ -141,7 +136,7 @@ async def _send(
         for number, line in read_lines(job.events):
             sent += len(line) + 1
             if number % BATCH_LINES == 0:
-                progress(sent, total)
+                progress(sent, job.size)
             verdict = ingest.native(line, sender=HISTORICAL, received_at_ms=None)
             if isinstance(verdict, Rejected) and verdict.reason in NOT_FOR_SENDING:
                 refusals.add(number, verdict.reason, verdict.detail)

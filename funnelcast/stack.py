@@ -14,6 +14,8 @@ import shutil
 import signal
 import tempfile
 import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -34,8 +36,6 @@ VALKEY_SETTINGS = {
     "maxmemory-policy": "noeviction",
     "daemonize": "no",
 }
-# the wheel's server uses glibc's allocator: with a larger thread cache a large write costs it 40 % less
-VALKEY_ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=20000"}
 
 
 class EmbeddedStack:
@@ -176,7 +176,6 @@ class EmbeddedStack:
                 name="valkey",
                 argv=tuple(argv),
                 probe=self._valkey_answers,
-                env=VALKEY_ENVIRONMENT,
                 stop_seconds=10,
             )
             if await self._came_up(spec, last=attempt == START_TRIES - 1):
@@ -254,10 +253,27 @@ async def _command(port: int, command: bytes) -> bytes:
             await writer.wait_closed()
 
 
-def fresh_directory(state_dir: Path, purpose: str) -> Path:
-    """A directory of its own for one run, within the state directory."""
-    state_dir.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=state_dir))
+@dataclass(slots=True)
+class RunDirectory:
+    """A directory of its own for one run, within the state directory. It goes with the run, and stays when the run
+    fails (its logs say why) or when it is told to."""
+
+    path: Path
+    is_kept: bool = False
+
+    @classmethod
+    @contextlib.contextmanager
+    def fresh(cls, state_dir: Path, purpose: str) -> Iterator[RunDirectory]:
+        """For the time of a `with`."""
+        state_dir.mkdir(parents=True, exist_ok=True)
+        directory = cls(Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=state_dir)))
+        try:
+            yield directory
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            shutil.rmtree(directory.path, ignore_errors=True)
+            raise
+        if not directory.is_kept:
+            shutil.rmtree(directory.path, ignore_errors=True)
 
 
 def torn_tail(chooser: random.Random, most: int = 20_000) -> int:

@@ -1,12 +1,15 @@
-"""The stages of a funnel as a table for a terminal. Shows a counters document; computes nothing but percentages."""
+"""A counters document as a table for a terminal, and a bar for what takes time. Computes nothing but percentages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
 from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from schemas.funnel import Funnel
@@ -94,3 +97,15 @@ def conversion(rate: Mapping[str, Any] | None) -> str:
 def money(minor: int, currency: str) -> str:
     """Minor units as an amount, exactly."""
     return f"{Decimal(minor).scaleb(-minor_digits(currency)):,} {currency}"
+
+
+@contextmanager
+def progress_bar(console: Console, label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar over (done, total); nothing off a terminal."""
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(label)
+        yield lambda done, total: progress.update(task, completed=done, total=total or None)

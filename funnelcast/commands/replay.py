@@ -64,7 +64,10 @@ async def _replay(
     partitions: int,
     workers: int,
 ) -> tuple[tuple[Funnel, ...], list[dict[str, Any]]]:
+    from rich.console import Console
+
     from funnelcast.replay import Refusals, ReplayJob, replay_through_memory
+    from funnelcast.tables import progress_bar
 
     names = references or settings.funnel_references
     job = ReplayJob(
@@ -78,14 +81,20 @@ async def _replay(
         contact_key=settings.contact_key or "replay",
     )
     refusals = Refusals(events)
-    if through is Through.memory:
-        documents = await replay_through_memory(job, refusals)
-    else:
-        from funnelcast.replay_stack import replay_through_stack
+    with progress_bar(Console(stderr=True), events.name) as progress:
+        if through is Through.memory:
+            documents = await replay_through_memory(job, refusals, progress=progress)
+        else:
+            from funnelcast.replay_stack import replay_through_stack
 
-        documents = await replay_through_stack(
-            job, refusals, state_dir=settings.state_dir, kafka=settings.kafka, redis=settings.redis
-        )
+            documents = await replay_through_stack(
+                job,
+                refusals,
+                state_dir=settings.state_dir,
+                kafka=settings.kafka,
+                redis=settings.redis,
+                progress=progress,
+            )
     refusals.sum_up()
     return job.funnels, documents
 
