@@ -5,10 +5,14 @@ Known by the name of the class so that a `--help` imports no adapter.
 
 from __future__ import annotations
 
+import errno
+
+_CANNOT_LISTEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 _CODES = {
     "FunnelError": 2,
     "SettingsError": 2,
     "InputFileError": 2,
+    "StoreAddressError": 2,
     "CollectorRefusedError": 2,
     "StoreRefusedError": 70,
     "LogGapError": 70,
@@ -21,6 +25,8 @@ _CODES = {
 
 def exit_code_of(error: BaseException) -> int | None:
     """Exit code of a known error, None for an unexpected one (a bug: let it be seen)."""
+    if isinstance(error, OSError) and (error.errno in _CANNOT_LISTEN or str(error).startswith("cannot listen")):
+        return 2
     for one in type(error).__mro__:
         if one.__name__ in _CODES:
             return _CODES[one.__name__]

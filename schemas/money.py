@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 
 _ZERO = frozenset({"BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG"}) | frozenset(
     {"RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"}
@@ -47,7 +47,11 @@ def parse_minor(raw: str | int | float | Decimal, currency: str) -> int | None:
         return None
     if isinstance(raw, str) and "_" in raw:
         return None
-    minor = int(amount.scaleb(minor_digits(currency)).to_integral_value(rounding=ROUND_HALF_EVEN))
+    # Enough digits for what was sent: the default context would round to 28 first, and then once more.
+    context = Context(prec=len(amount.as_tuple().digits) + 24, rounding=ROUND_HALF_EVEN)
+    minor = int(
+        context.scaleb(amount, minor_digits(currency)).to_integral_value(rounding=ROUND_HALF_EVEN, context=context)
+    )
     return minor if minor < MAX_MINOR else None
 
 

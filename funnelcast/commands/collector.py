@@ -22,7 +22,7 @@ app = typer.Typer(add_completion=False)
     "FUNNELCAST_KEYS=keys.json funnelcast collector --port 8080 --host 0.0.0.0"
 )
 def collector(
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8080,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     kafka: Annotated[str | None, typer.Option(help="host:port[,host:port] of the brokers.")] = None,
     space: Annotated[str | None, typer.Option(help="Prefix of topics and Redis keys.")] = None,

@@ -18,7 +18,7 @@ app = typer.Typer(add_completion=False)
     "then  curl 127.0.0.1:9102/metrics"
 )
 def exporter(
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 9102,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 9102,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     redis: Annotated[str | None, typer.Option(help="URL of Redis or Valkey.")] = None,
     space: Annotated[str | None, typer.Option(help="Prefix of topics and Redis keys.")] = None,

@@ -40,10 +40,15 @@ _WAIT_PREFIXES = (
 )
 
 
+class StoreAddressError(ValueError):
+    """Not the address of a Redis server."""
+
+
 def connect(url: str, *, timeout_seconds: float = 5.0) -> Client:
     """Client for `redis://`, `rediss://`, `unix://`, or `redis+cluster://` (`rediss+cluster://`) and its first node.
 
     Connects at the first command. Retries are few and short: whoever waits for a server does so visibly.
+    Raises StoreAddressError.
     """
     backoff = ExponentialWithJitterBackoff(base=0.05, cap=0.5)
     options: dict[str, Any] = {
@@ -52,11 +57,14 @@ def connect(url: str, *, timeout_seconds: float = 5.0) -> Client:
         "retry": Retry(backoff, RETRIES),
         "protocol": 2,
     }
-    parts = urlsplit(url)
-    if parts.scheme.endswith("+cluster"):
-        plain = urlunsplit(parts._replace(scheme=parts.scheme.removesuffix("+cluster")))
-        return RedisCluster.from_url(plain, **options)
-    return Redis.from_url(url, **options)
+    try:
+        parts = urlsplit(url)
+        if parts.scheme.endswith("+cluster"):
+            plain = urlunsplit(parts._replace(scheme=parts.scheme.removesuffix("+cluster")))
+            return RedisCluster.from_url(plain, **options)
+        return Redis.from_url(url, **options)
+    except ValueError:
+        raise StoreAddressError(f"{url!r} is no Redis address; write e.g. redis://127.0.0.1:6379") from None
 
 
 @contextmanager

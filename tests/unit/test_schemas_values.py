@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from aiokafka.partitioner import DefaultPartitioner, murmur2
@@ -57,6 +58,8 @@ def test_a_person_is_the_highest_id_in_its_own_name_space() -> None:
         ("1e2", "USD", 10000),
         (Decimal("0.10"), "USD", 10),
         ("0", "USD", 0),
+        ("1.0149999999999999999999999999999999", "USD", 101),
+        ("0.0250000000000000000000000000000001", "USD", 3),
     ],
 )
 def test_money_is_exact_and_rounds_half_even(raw: str | float | Decimal, currency: str, minor: int) -> None:
@@ -72,6 +75,12 @@ def test_what_is_no_amount_is_none(raw: str) -> None:
 def test_minor_units_survive_the_way_through_text(minor: int, currency: str) -> None:
     text = format(Decimal(minor).scaleb(-minor_digits(currency)), "f")
     assert parse_minor(text, currency) == minor
+
+
+@given(st.from_regex(r"[0-9]{1,9}(\.[0-9]{1,45})?", fullmatch=True), st.sampled_from(["USD", "JPY", "KWD", "CLF"]))
+def test_rounding_happens_once(text: str, currency: str) -> None:
+    exact = Fraction(text) * 10 ** minor_digits(currency)
+    assert parse_minor(text, currency) == round(exact)  # Fraction rounds half to even
 
 
 def test_minor_amounts_are_whole_and_not_negative() -> None:
