@@ -149,13 +149,14 @@ class PartitionEngine:
         max_records: int = RECORDS_PER_CHUNK,
     ) -> int:
         """How far to take records from `start` so that not too many persons change at once."""
-        keys: set[bytes | None] = set()
         end = min(len(records), start + max_records)
-        for at in range(start, end):
-            keys.add(records[at][0])
-            if len(keys) > max_persons and at > start:
-                return at
-        return end
+        keys: set[bytes | None] = set()
+        at = start
+        while at < end and len(keys) < max_persons:  # as many more as there is room for, all at once
+            more = min(end, at + max_persons - len(keys))
+            keys.update([record[0] for record in records[at:more]])
+            at = more
+        return at
 
     def prepare(self, records: Sequence[Record]) -> Prepared:
         """Decode a chunk and decide what does not depend on persons; changes nothing."""
@@ -171,7 +172,7 @@ class PartitionEngine:
         for name, slot in self._slots.items():
             one = Needs()
             if prepared is not None:
-                one.persons = slot.state.missing([op[0] for op in prepared.slots[name].ops])
+                one.persons = slot.state.missing(op[0] for op in prepared.slots[name].ops)
                 if prepared.max_received_ms is not None:
                     one.buckets = slot.state.due_buckets(prepared.max_received_ms - self._delay)
             elif self.meta.watermark_ms is not None:
