@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
@@ -27,6 +27,8 @@ from schemas.record import EventRecord, encode_event, encode_tick
 DEFAULT_SOURCE: Final = "default"
 _EMPTY: Final = b"{}"
 _ABSENT: Final = msgspec.Raw(b"null")
+NOTHING: Final = msgspec.Raw(b"{}")
+"""Properties or a context without a member."""
 _CONTACT_NAMES: Final = frozenset({"email", "Email", "EMAIL", "phone", "Phone", "PHONE"})
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BRACKETS: Final = re.compile(rb"[\[\]{}]")
@@ -84,7 +86,7 @@ Verdict = Accepted | Ticked | Rejected
 
 
 class NativeEvent(msgspec.Struct, gc=False):
-    """An event of `POST /v1/events`, or a tick. Unknown members are ignored."""
+    """An event of `POST /v1/events`, or a tick; other formats are translated into it. Unknown members are ignored."""
 
     id: str | int | None = None
     name: str | None = None
@@ -97,29 +99,17 @@ class NativeEvent(msgspec.Struct, gc=False):
     email: str | None = None
     phone: str | int | None = None
     source: str | None = None
-    properties: msgspec.Raw = msgspec.Raw(_EMPTY)
+    properties: msgspec.Raw = NOTHING
     context: msgspec.Raw = _ABSENT
     tick: int | None = None
     marker: str | None = None
 
 
-class Draft(msgspec.Struct, gc=False, kw_only=True):
-    """An event of any format before the checks that all formats share. `has_contacts`: an e-mail or phone may lie among
-    the properties or in the context."""
+class Times(NamedTuple):
+    """When an event occurred and was received, and whether an absurd time was already mended."""
 
-    id: str | int | None
-    name: str | None
     occurred_at_ms: int
     received_at_ms: int
-    source: str
-    anonymous_id: str | int | None = None
-    contact_id: str | int | None = None
-    user_id: str | int | None = None
-    email: str | None = None
-    phone: str | int | None = None
-    properties: bytes = _EMPTY
-    context: bytes | None = None
-    has_contacts: bool = False
     was_clamped: bool = False
 
 
@@ -165,18 +155,23 @@ class Ingest:
         A sender of scope historical may state `received_at_ms` (default: when it occurred) and `source`. Without a
         clock (`received_at_ms` None) an event that states no time is rejected.
         """
-        event_id: str | None = None
+        event: NativeEvent | None = None
         try:
             parsed = self.check_text(raw)
-            event = self._decode(raw)
-            event_id = None if event.id is None else str(event.id)[:MAX_ID_CHARS]
+            try:
+                event = self._decoder.decode(raw)
+            except msgspec.ValidationError as error:
+                raise shape_refusal(raw, error) from None
             if event.tick is not None:
                 return _tick(event, sender, sequence)
-            draft = self._draft(event, sender, received_at_ms)
-            draft.has_contacts = has_contacts(parsed.get("properties"), parsed.get("context"))
-            return self.finish(draft, sequence)
+            has_contacts = take_objects(event, parsed)
+            times = self._times(event, sender, received_at_ms)
+            source = sender.source
+            if event.source is not None and sender.scope is Scope.HISTORICAL:
+                source = self._source(event.source)
+            return self.finish(event, times, source, sequence, has_contacts=has_contacts)
         except RefusedError as refusal:
-            return Rejected(refusal.reason, refusal.detail, event_id)
+            return Rejected(refusal.reason, refusal.detail, id_of(event))
 
     def check_text(self, raw: bytes) -> Any:
         """The JSON value of one event within the bounds of size and depth. Parsed whole, although its parts go on as
@@ -192,13 +187,7 @@ class Ingest:
         except orjson.JSONDecodeError as error:
             raise RefusedError(RejectReason.MALFORMED_JSON, str(error)) from None
 
-    def _decode(self, raw: bytes) -> NativeEvent:
-        try:
-            return self._decoder.decode(raw)
-        except msgspec.ValidationError as error:
-            raise shape_refusal(raw, error) from None
-
-    def _draft(self, event: NativeEvent, sender: Sender, received_at_ms: int | None) -> Draft:
+    def _times(self, event: NativeEvent, sender: Sender, received_at_ms: int | None) -> Times:
         occurred_at_ms = event.occurred_at_ms
         if occurred_at_ms is None and event.occurred_at is not None:
             occurred_at_ms = parse_time_ms(event.occurred_at)
@@ -209,33 +198,16 @@ class Ingest:
                 )
         if occurred_at_ms is not None:
             _check_time("occurred_at_ms", occurred_at_ms)
-        source = sender.source
-        if sender.scope is not Scope.HISTORICAL:
-            if occurred_at_ms is not None and occurred_at_ms < self.limits.earliest_ms:
-                raise RefusedError(
-                    RejectReason.INVALID_TIME,
-                    f"occurred_at_ms {occurred_at_ms} lies before 2000; write milliseconds since 1970, not seconds",
-                )
-        else:
+        if sender.scope is Scope.HISTORICAL:
             received_at_ms = _stated_reception(event, occurred_at_ms, received_at_ms)
-            if event.source is not None:
-                source = self._source(event.source)
+        elif occurred_at_ms is not None and occurred_at_ms < self.limits.earliest_ms:
+            raise RefusedError(
+                RejectReason.INVALID_TIME,
+                f"occurred_at_ms {occurred_at_ms} lies before 2000; write milliseconds since 1970, not seconds",
+            )
         if received_at_ms is None:
             raise RefusedError(RejectReason.INVALID_TIME, "occurred_at_ms is missing")
-        return Draft(
-            id=event.id,
-            name=event.name,
-            occurred_at_ms=received_at_ms if occurred_at_ms is None else occurred_at_ms,
-            received_at_ms=received_at_ms,
-            source=source,
-            anonymous_id=event.anonymous_id,
-            contact_id=event.contact_id,
-            user_id=event.user_id,
-            email=event.email,
-            phone=event.phone,
-            properties=as_object("properties", event.properties),
-            context=as_context(event.context),
-        )
+        return Times(received_at_ms if occurred_at_ms is None else occurred_at_ms, received_at_ms)
 
     def _source(self, source: str) -> str:
         source = source.strip()
@@ -247,72 +219,93 @@ class Ingest:
             )
         return source
 
-    def finish(self, draft: Draft, sequence: Sequence | None) -> Verdict:
-        """The checks that all formats share; raises RefusedError."""
-        event_id, name = self._identity(draft)
-        anonymous_id = _clean("anonymous_id", draft.anonymous_id)
-        contact_id = _clean("contact_id", draft.contact_id)
-        user_id = _clean("user_id", draft.user_id)
+    def finish(
+        self, event: NativeEvent, times: Times, source: str, sequence: Sequence | None, *, has_contacts: bool
+    ) -> Verdict:
+        """The checks that all formats share; raises RefusedError. `has_contacts`: an e-mail or phone may lie among the
+        properties or in the context."""
+        event_id, name = self._identity(event)
+        anonymous_id = _clean("anonymous_id", event.anonymous_id)
+        contact_id = _clean("contact_id", event.contact_id)
+        user_id = _clean("user_id", event.user_id)
         placeholders = (anonymous_id, contact_id, user_id).count("")
-        if draft.has_contacts or draft.email is not None or draft.phone is not None:
-            contact_id = self._take_contacts(draft) or contact_id
+        if has_contacts or event.email is not None or event.phone is not None:
+            contact_id = self._take_contacts(event, has_contacts=has_contacts) or contact_id
         key = person_key(user_id or None, contact_id or None, anonymous_id or None)
         if key is None and name not in self._personless:
             raise RefusedError(RejectReason.MISSING_PERSON, _no_person(placeholders))
         is_known = self._known is None or name in self._known
         if not is_known and self._strict:
             raise RefusedError(RejectReason.UNKNOWN_NAME, f"no funnel looks at {name!r}")
-        occurred_at_ms, was_clamped = draft.occurred_at_ms, draft.was_clamped
-        if occurred_at_ms > draft.received_at_ms + self.limits.future_ms:
-            occurred_at_ms, was_clamped = draft.received_at_ms, True
+        occurred_at_ms, received_at_ms, was_clamped = times
+        if occurred_at_ms > received_at_ms + self.limits.future_ms:
+            occurred_at_ms, was_clamped = received_at_ms, True
         record = EventRecord(
             id=event_id,
             name=name,
             occurred_at_ms=occurred_at_ms,
-            received_at_ms=draft.received_at_ms,
-            source=draft.source,
+            received_at_ms=received_at_ms,
+            source=source,
             anonymous_id=anonymous_id or None,
             contact_id=contact_id or None,
             user_id=user_id or None,
-            properties=msgspec.Raw(draft.properties),
-            context=None if draft.context is None else msgspec.Raw(draft.context),
+            properties=event.properties,
+            context=None if event.context is _ABSENT else event.context,
             placeholder_ids=placeholders,
             seq=sequence,
         )
-        return Accepted(
-            event_id, name, key, encode_event(record), draft.received_at_ms, was_clamped, placeholders, is_known
-        )
+        return Accepted(event_id, name, key, encode_event(record), received_at_ms, was_clamped, placeholders, is_known)
 
-    def _identity(self, draft: Draft) -> tuple[str, str]:
-        event_id = "" if draft.id is None else str(draft.id).strip()
+    def _identity(self, event: NativeEvent) -> tuple[str, str]:
+        event_id = "" if event.id is None else str(event.id).strip()
         if not event_id:
             raise RefusedError(
                 RejectReason.MISSING_ID, "id is missing; without one a retry could not be told from an event"
             )
         if len(event_id) > MAX_ID_CHARS:
             raise RefusedError(RejectReason.ID_TOO_LONG, f"id is longer than {MAX_ID_CHARS} characters")
-        if draft.name is not None and len(draft.name) > self.limits.name_chars:
+        if event.name is not None and len(event.name) > self.limits.name_chars:
             raise RefusedError(RejectReason.NAME_TOO_LONG, f"name is longer than {self.limits.name_chars} characters")
-        name = _name_of(draft.name) if draft.name else ""
+        name = _name_of(event.name) if event.name else ""
         if not name:
             raise RefusedError(RejectReason.MISSING_NAME, "name is missing")
         return event_id, name
 
-    def _take_contacts(self, draft: Draft) -> str | None:
+    def _take_contacts(self, event: NativeEvent, *, has_contacts: bool) -> str | None:
         """Take e-mail and phone out of the properties and the context; the contact id made from them, unless the event
         states its own."""
-        email, phone = draft.email, None if draft.phone is None else str(draft.phone)
-        if draft.has_contacts:
-            draft.properties, found_email, found_phone = _without_contacts(draft.properties, keep=self._keep_contacts)
+        email, phone = event.email, None if event.phone is None else str(event.phone)
+        if has_contacts:
+            event.properties, found_email, found_phone = _without_contacts(event.properties, keep=self._keep_contacts)
             email, phone = email or found_email, phone or found_phone
-        if draft.has_contacts and draft.context is not None:
-            draft.context, found_email, found_phone = _context_contacts(draft.context, keep=self._keep_contacts)
+        if has_contacts and event.context is not _ABSENT:
+            event.context, found_email, found_phone = _context_contacts(event.context, keep=self._keep_contacts)
             email, phone = email or found_email, phone or found_phone
-        if draft.contact_id is not None or self._contacts is None:
+        if event.contact_id is not None or self._contacts is None:
             return None
         return (self._contacts.of_email(email) if email else None) or (
             self._contacts.of_phone(phone) if phone else None
         )
+
+
+def id_of(event: NativeEvent | None) -> str | None:
+    """How a rejected event is named in the answer."""
+    return None if event is None or event.id is None else str(event.id)[:MAX_ID_CHARS]
+
+
+def take_objects(event: NativeEvent, parsed: dict[str, Any]) -> bool:
+    """Hold properties and context to be objects; null is as good as absent. Returns whether an e-mail or phone lies in
+    them."""
+    properties, context = parsed.get("properties"), parsed.get("context")
+    if properties is None:
+        event.properties = NOTHING
+    elif not isinstance(properties, dict):
+        raise RefusedError(RejectReason.WRONG_TYPE, "properties must be an object")
+    if context is not None and not isinstance(context, dict):
+        raise RefusedError(RejectReason.WRONG_TYPE, "context must be an object")
+    if not context:
+        event.context = _ABSENT
+    return has_contacts(properties, context)
 
 
 def has_contacts(properties: object, context: object) -> bool:
@@ -365,14 +358,6 @@ def as_object(member: str, raw: msgspec.Raw) -> bytes:
     raise RefusedError(RejectReason.WRONG_TYPE, f"{member} must be an object")
 
 
-def as_context(raw: msgspec.Raw) -> bytes | None:
-    """The bytes of a context, None where nothing is in it. Raises RefusedError."""
-    if raw is _ABSENT:
-        return None
-    text = as_object("context", raw)
-    return None if text == _EMPTY else text
-
-
 def depth_of(raw: bytes) -> int:
     """How deep objects and lists are nested, brackets in strings apart."""
     depth = deepest = 0
@@ -402,7 +387,7 @@ _Members = dict[str, msgspec.Raw]
 _members = msgspec.json.Decoder(_Members)
 
 
-def _without_contacts(raw: bytes, *, keep: bool) -> tuple[bytes, str | None, str | None]:
+def _without_contacts(raw: msgspec.Raw, *, keep: bool) -> tuple[msgspec.Raw, str | None, str | None]:
     """(the object without its members `email` and `phone`, their values); everything else stays as it was sent."""
     members = _members.decode(raw)
     contacts = _CONTACT_NAMES & members.keys()
@@ -414,17 +399,20 @@ def _without_contacts(raw: bytes, *, keep: bool) -> tuple[bytes, str | None, str
         if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
             found.setdefault(member.lower(), str(value))
         del members[member]
-    return raw if keep else msgspec.json.encode(members), found.get("email"), found.get("phone")
+    return raw if keep else _raw_of(members), found.get("email"), found.get("phone")
 
 
-def _context_contacts(context: bytes, *, keep: bool) -> tuple[bytes, str | None, str | None]:
+def _context_contacts(context: msgspec.Raw, *, keep: bool) -> tuple[msgspec.Raw, str | None, str | None]:
     """The same for `context` and `context.traits`, where Segment's clients repeat what `identify` said."""
     context, email, phone = _without_contacts(context, keep=keep)
     members = _members.decode(context)
     traits = members.get("traits")
-    if traits is not None and bytes(traits).strip()[:1] == b"{":
-        text, found_email, found_phone = _without_contacts(bytes(traits), keep=keep)
+    if traits is not None and bytes(traits)[:1] == b"{":
+        members["traits"], found_email, found_phone = _without_contacts(traits, keep=keep)
         email, phone = email or found_email, phone or found_phone
-        members["traits"] = msgspec.Raw(text)
-        context = msgspec.json.encode(members)
+        context = _raw_of(members)
     return context, email, phone
+
+
+def _raw_of(members: dict[str, msgspec.Raw]) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(members))

@@ -1,10 +1,10 @@
 """The Kafka sink: bounded group commit on an idempotent producer. With `batch_producer` and `idempotence` the only
 module of producers that knows aiokafka.
 
-Records of concurrent requests that go to one partition travel in one batch (4 us a record; sent one by one they cost
-12). An idempotent producer never fails in an outage, it waits: so what waits is bounded here, in number, bytes and time,
-and the request gets `SinkUnavailableError`. A partition has one batch in flight; a request whose batch failed or whose
-time is up gets nothing more written, so no hole is left inside it.
+Records of concurrent requests that go to one partition travel in one batch (4 us a record; sent one by one 12). An
+idempotent producer never fails in an outage, it waits: so what waits is bounded here, in number, bytes and time, and
+the request gets `SinkUnavailableError`. A partition has one batch in flight; a request whose batch failed or whose time
+is up gets nothing more written, so no hole is left inside it.
 """
 
 from __future__ import annotations

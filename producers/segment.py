@@ -14,11 +14,12 @@ import msgspec
 import orjson
 
 from producers.ingest import (
-    Draft,
     Ingest,
+    NativeEvent,
     RefusedError,
     Rejected,
     Sender,
+    Times,
     Verdict,
     as_object,
     has_contacts,
@@ -92,22 +93,21 @@ class Segment:
         batch: SegmentBatch | None = None,
     ) -> Verdict:
         """Verdict over one message. `kind` is the type of its route; a message of a batch says its own."""
-        message_id: str | None = None
+        message: SegmentMessage | None = None
         try:
             parsed = self._ingest.check_text(raw)
             message = _decode(raw)
-            message_id = None if message.message_id is None else str(message.message_id)[:MAX_ID_CHARS]
-            draft = self._draft(message, sender, received_at_ms, kind, batch)
-            draft.has_contacts = has_contacts(parsed.get("properties"), parsed.get("context")) or has_contacts(
+            event = self._event(message, kind, batch)
+            has = has_contacts(parsed.get("properties"), parsed.get("context")) or has_contacts(
                 parsed.get("traits"), None if batch is None else orjson.loads(bytes(batch.context))
             )
-            return self._ingest.finish(draft, None)
+            times = self._times(message, received_at_ms, batch)
+            return self._ingest.finish(event, times, sender.source, None, has_contacts=has)
         except RefusedError as refusal:
-            return Rejected(refusal.reason, refusal.detail, message_id)
+            message_id = None if message is None or message.message_id is None else str(message.message_id)
+            return Rejected(refusal.reason, refusal.detail, message_id and message_id[:MAX_ID_CHARS])
 
-    def _draft(
-        self, message: SegmentMessage, sender: Sender, received_at_ms: int, kind: str | None, batch: SegmentBatch | None
-    ) -> Draft:
+    def _event(self, message: SegmentMessage, kind: str | None, batch: SegmentBatch | None) -> NativeEvent:
         kind = kind or message.type or ""
         if kind not in TYPES:
             raise RefusedError(
@@ -116,27 +116,24 @@ class Segment:
         context = as_object("context", message.context)
         if batch is not None:
             context = _under(context, as_object("context", batch.context))
-        occurred_at_ms, was_clamped = self._time(message, received_at_ms, batch)
         properties = as_object("properties", message.properties)
         if kind in ("identify", "group"):
             properties = _under(properties, as_object("traits", message.traits))
         anonymous_id = message.anonymous_id
         if kind == "alias" and anonymous_id is None:
             anonymous_id = message.previous_id
-        return Draft(
+        event = NativeEvent(
             id=self._new_id() if message.message_id in (None, "") else message.message_id,
             name=message.event if kind == "track" else kind,
-            occurred_at_ms=occurred_at_ms,
-            received_at_ms=received_at_ms,
-            source=sender.source,
             anonymous_id=anonymous_id,
             user_id=message.user_id,
-            properties=_enrich(properties, message, kind, context),
-            context=None if context == b"{}" else context,
-            was_clamped=was_clamped,
+            properties=msgspec.Raw(_enrich(properties, message, kind, context)),
         )
+        if context != b"{}":
+            event.context = msgspec.Raw(context)
+        return event
 
-    def _time(self, message: SegmentMessage, received_at_ms: int, batch: SegmentBatch | None) -> tuple[int, bool]:
+    def _times(self, message: SegmentMessage, received_at_ms: int, batch: SegmentBatch | None) -> Times:
         """The message's time with its client's clock corrected. A date that cannot be read never costs the event."""
         client = message.original_timestamp if message.original_timestamp is not None else message.timestamp
         sent = message.sent_at if message.sent_at is not None or batch is None else batch.sent_at
@@ -147,7 +144,7 @@ class Segment:
             received_ms=received_at_ms,
             max_skew_ms=self._ingest.limits.skew_ms,
         )
-        return occurred_at_ms, was_unusable or (client is not None and client_ms is None)
+        return Times(occurred_at_ms, received_at_ms, was_unusable or (client is not None and client_ms is None))
 
 
 def _decode(raw: bytes) -> SegmentMessage:
