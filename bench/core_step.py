@@ -2,8 +2,8 @@
 
     python -m bench.core_step [--events N] [--people N ...] [--batch N] [--funnel NAME]
 
-Process time, so that neighbours on the machine matter little. `--people` beyond what the events touch are seeded first, so
-that the persons' table is as large as it says.
+Process time, so that neighbours on the machine matter little. `--people` beyond what the events touch are seeded first,
+so that the persons' table is as large as it says.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ def _apply(engine: PartitionEngine, batch: list[Record], clock: _Clock | None) -
     clock.lap("prepare")
     engine.needs(prepared)
     clock.lap("needs")
-    for name, slot in engine._slots.items():
-        slot.intake.resolve(prepared.slots[name])
-        step(slot.state, prepared.slots[name].ops)
+    for name, parts in engine._slots.items():
+        parts.intake.resolve(prepared.slots[name])
+        step(parts.state, prepared.slots[name].ops)
         prepared.slots[name].ops.clear()
     clock.lap("count")
     changes = engine.apply(prepared)

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import statistics
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ class Figures:
         figure = self._figures.setdefault(name, Figure(name, unit, target, is_lower_better))
         figure.values.append(value)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Figure]:
         return iter(self._figures.values())
 
     def __len__(self) -> int:
