@@ -35,13 +35,14 @@ demo: setup
 	@$(BIN)/funnelcast demo
 
 test: setup
-	$(BIN)/python -m pytest -m "not kafka and not browser and not chaos" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not kafka and not chaos" $(PYTEST_ARGS)
 
 test-kafka: setup
 	$(BIN)/python -m pytest -m kafka tests/kafka $(PYTEST_ARGS)
 
 test-chaos: setup
-	$(BIN)/funnelcast chaos --seconds $(CHAOS_SECONDS) --faults $(CHAOS_FAULTS) --events $(CHAOS_EVENTS) --seed $(SEED)
+	$(BIN)/python -m pytest -m chaos tests/chaos $(PYTEST_ARGS)
+	$(BIN)/funnelcast chaos --seconds $(CHAOS_SECONDS) --faults $(CHAOS_FAULTS) --events $(CHAOS_EVENTS) --seed $(SEED) $(CHAOS_ARGS)
 
 bench: setup
 	$(BIN)/python -m bench $(BENCH_ARGS)

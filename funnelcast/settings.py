@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from schemas.funnel import parse_duration_ms
 from schemas.topics import DEFAULT_SPACE, Topics
 
+FILE = "funnelcast.toml"
+
 
 class SettingsError(ValueError):
     """A setting that cannot be used; the text names it and says what to write."""
@@ -19,9 +22,7 @@ class SettingsError(ValueError):
 class Settings(BaseSettings):
     """Shared by all processes. Durations are milliseconds inside, `1m` or `500ms` outside."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="FUNNELCAST_", toml_file="funnelcast.toml", extra="ignore", env_ignore_empty=True
-    )
+    model_config = SettingsConfigDict(env_prefix="FUNNELCAST_", toml_file=FILE, extra="ignore", env_ignore_empty=True)
 
     kafka: str | None = Field(default=None, description="host:port[,host:port] of the brokers")
     redis: str | None = Field(default=None, description="redis:// URL of Redis or Valkey")
@@ -86,6 +87,7 @@ class Settings(BaseSettings):
 def load_settings(**flags: Any) -> Settings:
     """Settings from flags (None = not given) and the other sources. Raises SettingsError."""
     given = {name: value for name, value in flags.items() if value is not None}
+    _check_file(Path(FILE))
     try:
         return Settings(**given)
     except ValidationError as error:
@@ -94,3 +96,16 @@ def load_settings(**flags: Any) -> Settings:
             name = str(one["loc"][0]) if one["loc"] else "settings"
             lines.append(f"{name} (FUNNELCAST_{name.upper()}): {one['msg'].removeprefix('Value error, ')}")
         raise SettingsError("\n".join(lines)) from None
+
+
+def _check_file(path: Path) -> None:
+    """A file that cannot be read or sets something unknown must not pass in silence."""
+    if not path.is_file():
+        return
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: is not TOML: {error}") from None
+    unknown = sorted(set(found) - set(Settings.model_fields))
+    if unknown:
+        raise SettingsError(f"{path}: unknown {', '.join(unknown)}; settings are {', '.join(Settings.model_fields)}")

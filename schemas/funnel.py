@@ -86,8 +86,11 @@ def number_of(value: object) -> Decimal | None:
     """A number sent as a number or as a text, exactly; None for everything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
+    text = value.strip() if isinstance(value, str) else str(value)
+    if not text.isascii() or "_" in text:
+        return None
     try:
-        number = Decimal(value.strip() if isinstance(value, str) else str(value))
+        number = Decimal(text)
     except InvalidOperation:
         return None
     return number if number.is_finite() else None
@@ -421,11 +424,22 @@ def _explain(origin: str, error: Any) -> str:
         message = "unknown key; remove it" + _did_you_mean(str(error["loc"][-1]), _known_keys(error["loc"]))
     elif kind == "missing":
         message = f"is missing; write e.g. {_EXAMPLES.get(str(error['loc'][-1]), str(error['loc'][-1]) + ': ...')}"
+    elif kind == "too_short":
+        message = "is empty; write at least one"
+    elif kind in ("model_type", "dict_type"):
+        message = (
+            f"{error['input']!r} must be a mapping; write e.g. {_MAPPINGS.get(str(error['loc'][0]), 'key: value')}"
+        )
     elif not kind.startswith("value_error"):
         message = f"{message}, not {error['input']!r}"
     return f"{origin}: {path}: {message}" if path else f"{origin}: {message}"
 
 
+_MAPPINGS = {
+    "lost": "{on: [lead_lost], reason: price}",
+    "stages": "{name: lead, on: [lead_created]}",
+    "dimensions": "{name: channel, attribution: first}",
+}
 _EXAMPLES = {
     "name": "name: shop",
     "conversion_window": "conversion_window: 30d",

@@ -37,15 +37,13 @@ def parse_minor(raw: str | int | float | Decimal, currency: str) -> int | None:
 
     None where it is no number, not finite, negative or absurd (semantics.md 1). A float is read by its shortest text.
     """
-    if isinstance(raw, bool):
+    if isinstance(raw, bool) or (isinstance(raw, str) and ("_" in raw or not raw.isascii())):
         return None
     try:
         amount = Decimal(raw.strip() if isinstance(raw, str) else str(raw))
     except (InvalidOperation, ValueError):
         return None
     if not amount.is_finite() or amount < 0 or amount >= MAX_MINOR:
-        return None
-    if isinstance(raw, str) and "_" in raw:
         return None
     # Enough digits for what was sent: the default context would round to 28 first, and then once more.
     context = Context(prec=len(amount.as_tuple().digits) + 24, rounding=ROUND_HALF_EVEN)

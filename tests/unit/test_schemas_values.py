@@ -66,7 +66,7 @@ def test_money_is_exact_and_rounds_half_even(raw: str | float | Decimal, currenc
     assert parse_minor(raw, currency) == minor
 
 
-@pytest.mark.parametrize("raw", ["", "ten", "-1", "NaN", "Infinity", "1_000", "9" * 40, True, "1,5"])
+@pytest.mark.parametrize("raw", ["", "ten", "٣", "-1", "NaN", "Infinity", "1_000", "9" * 40, True, "1,5"])
 def test_what_is_no_amount_is_none(raw: str) -> None:
     assert parse_minor(raw, "USD") is None
 
