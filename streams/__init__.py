@@ -1,1 +1,1 @@
-"""Reads Kafka and counts: transport, worker, core, store, exporter, reports. Imports `schemas` only; never `producers`."""
+"""Reads Kafka and counts: transport, worker, core, store, exporter, reports. Imports `schemas`, never `producers`."""

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from schemas.counters import CellGroup, Cells
+from schemas.counters import Cell, CellGroup, Cells
 from streams.store.cells import CellCache
 
 TOTAL: CellGroup = (0, 0, 0)
@@ -74,7 +74,9 @@ def test_forgetting() -> None:
 @pytest.mark.parametrize("max_cells", [1, 7, 40, 10_000])
 def test_any_size_counts_right_and_stays_bounded(max_cells: int) -> None:
     rng = random.Random(max_cells)
-    cache, store, truth = CellCache(max_cells), {}, {}  # type: CellCache, Cells, dict[tuple[CellGroup, int], Cell]
+    cache = CellCache(max_cells)
+    store: Cells = {}
+    truth: dict[tuple[CellGroup, int], Cell] = {}
     for _ in range(300):
         deltas: Cells = {}
         for _ in range(rng.randrange(12)):
