@@ -258,7 +258,7 @@ class LiveShop:
                 elapsed_seconds=elapsed_seconds,
                 events_per_second=self._speed(document["input"]["accepted"]),
                 lag=await self._lag(),
-                freshness_seconds=now - max(received) / 1000 if received else None,
+                freshness_seconds=max(0.0, now - max(received) / 1000) if received else None,
                 restarts=sum(self._services.restarts().values()),
             ),
         )
