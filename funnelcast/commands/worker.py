@@ -26,7 +26,9 @@ def worker(
     space: Annotated[str | None, typer.Option(help="Prefix of topics and Redis keys.")] = None,
     state_dir: Annotated[Path | None, typer.Option(help="Directory for local files.")] = None,
     watermark_delay: Annotated[str | None, typer.Option(help="How far the watermark stays behind, e.g. 1m.")] = None,
-    health_port: Annotated[int | None, typer.Option(help="Serve /healthz, /readyz and /metrics here.")] = None,
+    health_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Serve /healthz, /readyz and /metrics here.")
+    ] = None,
     health_host: Annotated[str, typer.Option(help="Address to serve them on.")] = "127.0.0.1",
     session_timeout: Annotated[
         float | None,
@@ -36,8 +38,8 @@ def worker(
         float, typer.Option(help="Seconds to wait for broker, Redis and an assignment before exit 75.")
     ] = 30.0,
     max_persons: Annotated[int, typer.Option(help="Persons of a partition kept in memory.")] = 250_000,
-    fetch_min_bytes: Annotated[int, typer.Option(help="Kafka answers when this much is there ...")] = 65_536,
-    fetch_max_wait_ms: Annotated[int, typer.Option(help="... or after this time: latency against CPU.")] = 400,
+    fetch_min_bytes: Annotated[int, typer.Option(help="Kafka answers when this much is there ...")] = 1_048_576,
+    fetch_max_wait_ms: Annotated[int, typer.Option(help="... or after this time: latency against CPU.")] = 600,
 ) -> None:
     """Count events from Kafka into Redis, exactly once. Run as many as there are partitions to share."""
     settings = load_settings(

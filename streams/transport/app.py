@@ -69,7 +69,7 @@ class StreamSettings:
     heartbeat_seconds: float = 0.5
     """A worker that leaves is replaced after this: the others hear of it in their next heartbeat."""
     rebalance_seconds: float = 10.0
-    max_poll_records: int = 5000
+    max_poll_records: int = 10_000
     max_partition_fetch_bytes: int = 1024 * 1024
     metadata_seconds: float = 30.0
     max_poll_seconds: float = 120.0

@@ -29,7 +29,6 @@ from streams.transport.metadata import reports_end_offsets
 from streams.transport.port import Batch, BatchHost, LogRange
 from streams.transport.schema import as_message
 from streams.transport.thread import ConsumerThread
-from streams.transport.watch import TopicWatch
 
 log = structlog.get_logger("transport")
 T = TypeVar("T")
@@ -181,8 +180,6 @@ class BatchConsumer(driver.Consumer):
         if not records or self.should_stop or not self.flow_active:
             return  # fetched while flow was closed: the next placement starts from the cursor again
         generation = self.app.consumer_generation_id
-        if not await self._is_same_topic():
-            return
         batches: list[Batch] = []
         for their_tp, fetched in records.items():
             if not self.flow_active or generation != self.app.consumer_generation_id:
@@ -230,24 +227,6 @@ class BatchConsumer(driver.Consumer):
         log.info("offsets_without_records", partition=partition, after=chain.next, until=first)
         return True
 
-    async def _is_same_topic(self) -> bool:
-        """Asked after a fetch and before its records go on: those of a recreated topic stand at the same offsets, and
-        aiokafka's own metadata carry no topic id. Waits for a broker that does not answer."""
-        watch: TopicWatch = self._app.watch
-        while not self.should_stop:
-            try:
-                await watch.verify()
-            except NeedsHumanError as error:
-                self._refuse(error)
-                return False
-            except BrokerUnavailableError as error:
-                log.debug("topic_unknown", error=str(error))
-                self._host.on_polled()
-                await asyncio.sleep(0.1)
-            else:
-                return True
-        return False
-
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:
         if self._has_refused:
             await asyncio.sleep(IDLE_SECONDS)
@@ -262,6 +241,15 @@ class BatchConsumer(driver.Consumer):
         seconds = min(timeout, HELD_POLL_SECONDS) if self._paused_partitions else timeout
         try:
             return await self._getmany(active, seconds), active
+        except NeedsHumanError as error:
+            self._refuse(error)
+            return {}, set()
+        except BrokerUnavailableError as error:
+            # The records fetched were not handed over: ask for them again.
+            log.debug("topic_unknown", error=str(error))
+            for partition, chain in list(self._chains.items()):
+                await self._rewind(partition, chain)
+            return {}, set()
         except NoOffsetForPartitionError:
             # aiokafka asked Kafka for a commit before the partition was placed: a race, nothing is lost.
             await asyncio.sleep(IDLE_SECONDS)
@@ -335,8 +323,13 @@ class BatchConsumer(driver.Consumer):
         """For a topic without records: the others are looked at with every poll."""
         while not self.should_stop:
             await self.sleep(self._app.tuning.identity_seconds)
-            if not await self._is_same_topic():
+            try:
+                await self._in_thread(self._thread.verify_topic())
+            except NeedsHumanError as error:
+                self._refuse(error)
                 return
+            except (BrokerUnavailableError, TimeoutError) as error:
+                log.debug("topic_unknown", error=str(error))
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Message offsets are sparse on purpose."""

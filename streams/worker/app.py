@@ -72,8 +72,8 @@ class WorkerSettings:
     """A worker that dies is replaced after this; None: what suits the broker."""
     max_persons: int = 250_000
     """Persons of a partition kept in memory."""
-    fetch_min_bytes: int = 65_536
-    fetch_max_wait_ms: int = 400
+    fetch_min_bytes: int = 1_048_576
+    fetch_max_wait_ms: int = 600
     identity_seconds: float = 5.0
     max_poll_seconds: float = 120.0
     stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -251,7 +251,6 @@ class Worker:
         if self._app is not None:
             stopping = asyncio.ensure_future(self._app.stop())
             await asyncio.wait({stopping}, timeout=STOP_SECONDS)
-            await asyncio.wait({asyncio.ensure_future(self._app.watch.close())}, timeout=STOP_SECONDS)
         for closing in (self.late.close(), self.health.stop()):
             await asyncio.wait({asyncio.ensure_future(closing)}, timeout=STOP_SECONDS)
         for task in self._tasks:

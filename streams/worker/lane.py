@@ -25,7 +25,7 @@ from streams.worker.partition import FencedError
 
 log = structlog.get_logger("worker")
 
-HOLD_AT, RELEASE_AT = 3, 1
+HOLD_AT, RELEASE_AT = 2, 1
 """Batches waiting at which the partition stops and starts to be fetched; a few more may be on their way."""
 MERGE_RECORDS = 2_000
 """Small batches that wait together are applied together up to about this many records."""
