@@ -1,0 +1,77 @@
+"""Cases that an implementation once got wrong: each is the smallest that showed it, held against the oracle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.oracle.build import HOUR, MINUTE, SECOND, counted, event, funnel, tick
+from tests.oracle.generate import Case
+from tests.property.cases import assert_same
+from tests.property.driver import Run, core_documents
+
+RUNS = [
+    Run(batch_sizes=[1000], dump_and_load=False, slow_only=False),
+    Run(batch_sizes=[1], dump_and_load=False, slow_only=False),
+    Run(batch_sizes=[1], dump_and_load=True, slow_only=False, max_persons=1),
+    Run(batch_sizes=[1], dump_and_load=False, slow_only=False, max_persons=1),
+    Run(batch_sizes=[2], dump_and_load=False, slow_only=True),
+]
+
+
+def _hold(definition: dict[str, Any], log: list[dict[str, Any]], run: Run, delay: int = 0) -> None:
+    case = Case(funnel=definition, log=log, watermark_delay_ms=delay)
+    (document,) = core_documents([definition], case, run)
+    assert_same(counted(definition, log, watermark_delay_ms=delay), document)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_stages_entered_at_one_instant_have_both_won(run: Run) -> None:
+    definition = funnel(["a", "b", {"name": "c", "on": ["pay"], "order": True}])
+    _hold(definition, [event("a", 0), event("b", 0), event("pay", 100)], run)
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.timeout(60)
+def test_people_who_wake_in_one_second_need_not_fit_into_the_cache(run: Run) -> None:
+    definition = funnel(
+        [{"name": "a", "on": ["a"], "abandon_after": "1s"}, "b"], conversion_window="4s", allowed_lateness="1s"
+    )
+    log = [
+        event("b", 0, "p"),
+        event("a", 7_849, "q"),
+        event("a", 8_076, "r", received=9_076),
+        event("b", 9_836, "s", received=10_407),
+        tick(60_000),
+    ]
+    for length in range(1, len(log) + 1):
+        _hold(definition, log[:length], run, delay=2_000)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_an_advance_in_order_for_its_person_behind_the_watermark_is_a_retraction(run: Run) -> None:
+    definition = funnel([{"name": "a", "on": ["a"], "abandon_after": "10m"}, "b"])
+    _hold(definition, [event("a", 0), tick(HOUR), event("b", 10 * MINUTE, received=HOUR)], run)
+    _hold(definition, [event("a", 0), tick(HOUR), event("b", 10 * MINUTE + 1, received=HOUR)], run)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_journey_is_not_folded_away_with_an_open_entry(run: Run) -> None:
+    definition = funnel(["a", "b"], conversion_window="10s", allowed_lateness="10s")
+    _hold(definition, [event("a", 0), event("noise", 40 * SECOND), event("a", 40 * SECOND, "q"), tick(HOUR)], run)
+    _hold(definition, [event("a", 0), event("a", 40 * SECOND)], run)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_now_goes_back_when_the_newest_event_becomes_earlier(run: Run) -> None:
+    definition = funnel([{"name": "a", "on": ["a"], "abandon_after": "10m"}, "b"])
+    log = [event("a", 0), event("a", 11 * MINUTE, id="x"), event("a", 5 * MINUTE, id="x", received=11 * MINUTE)]
+    _hold(definition, log, run, delay=HOUR)
+    orders = funnel([{"name": "a", "on": ["a"], "abandon_after": "10m"}, {"name": "b", "on": ["pay"], "order": True}])
+    log = [
+        event("a", 0),
+        event("pay", 11 * MINUTE, order_id="o"),
+        event("pay", 5 * MINUTE, id="y", order_id="o", received=11 * MINUTE),
+    ]
+    _hold(orders, log, run, delay=HOUR)
