@@ -14,13 +14,13 @@ from rich.table import Table
 
 from schemas.funnel import Funnel
 from schemas.money import minor_digits
+from streams.report.table import fitting
 
 Document = Mapping[str, Any]
 SO_FAR, BOTTLENECK = "*", "◀"
 LEGEND = f"{SO_FAR} so far: some entries are still open   {BOTTLENECK} highest abandonment"
 WIDE = 100
-_COLUMNS = ("stage", "events", "entries", "open", "went on (95 %)", "abandoned", "lost", "orders", "revenue")
-_FOR_WIDE = frozenset({"events", "open", "lost", "orders"})
+_LEFT_OUT_FIRST = ("events", "open", "lost", "orders", "abandoned", "entries")
 
 
 def totals(document: Document) -> Mapping[str, Mapping[str, Any]]:
@@ -50,11 +50,11 @@ def stage_table(funnel: Funnel, document: Document, *, title: str | None = None,
         padding=(0, 1),
         pad_edge=False,
     )
-    columns = [heading for heading in _COLUMNS if width >= WIDE or heading not in _FOR_WIDE]
+    rows = [_row(stage.name, counted.get(stage.name, {}), rates) for stage in funnel.stages]
+    columns = fitting(rows, width, _LEFT_OUT_FIRST, gap=3)
     for heading in columns:
         table.add_column(heading, justify="left" if heading == "stage" else "right", no_wrap=True)
-    for stage in funnel.stages:
-        row = _row(stage.name, counted.get(stage.name, {}), rates)
+    for row in rows:
         table.add_row(*(row[heading] for heading in columns))
     return table
 
@@ -69,7 +69,7 @@ def _row(stage: str, families: Mapping[str, Any], rates: Mapping[str, Any]) -> d
         "abandoned": percent(rates.get("abandonment", {}).get(stage)),
         "lost": number(sum(families.get("lost.cohort", {}).values())),
         "orders": number(sum(families.get("orders", {}).values())),
-        "revenue": ", ".join(money(amount, currency) for currency, amount in families.get("revenue", {}).items()),
+        "revenue": "\n".join(money(amount, currency) for currency, amount in families.get("revenue", {}).items()),
     }
 
 

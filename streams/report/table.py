@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,16 +15,32 @@ from schemas.funnel import Funnel
 from schemas.money import minor_digits
 from streams.report.rates import Rate, rates_of
 
-_WIDE_ONLY = ("events", "95 %", "lost", "open", "orders")
+_LEFT_OUT_FIRST = ("events", "95 %", "lost", "open", "orders", "abandoned", "went on", "conversion")
 _GRAINS = ("total", "day", "hour", "minute")
 _ABSENT = "–"
 WIDE = 110
-"""Columns of a terminal in which everything is shown."""
+"""Columns of a terminal in which everything is shown, unless names are very long."""
+
+
+def fitting(rows: Sequence[Mapping[str, str]], width: int, left_out_first: Sequence[str], *, gap: int) -> list[str]:
+    """Headings whose columns fit into `width` characters whole: those of `left_out_first` go, in that order, as needed.
+    A cell may have lines; a cut cell would be worse than none."""
+    headings = list(rows[0])
+    widths = {
+        one: max(len(line) for text in (one, *(row[one] for row in rows)) for line in text.splitlines() or [""]) + gap
+        for one in headings
+    }
+    for one in left_out_first:
+        if 2 + sum(widths[heading] for heading in headings) <= width:
+            break
+        if one in headings:
+            headings.remove(one)
+    return headings
 
 
 def render_report(funnel: Funnel, document: Mapping[str, Any], *, width: int = WIDE) -> RenderableType:
-    """One table for each dimension value the document holds, summed over its buckets (totals if it has them). In less
-    than `WIDE` columns it leaves out what is easiest to miss."""
+    """One table for each dimension value the document holds, summed over its buckets (totals if it has them). In a
+    narrow terminal it leaves out what is easiest to miss."""
     counters = document["counters"]
     grain = next((name for name in _GRAINS if name in counters), None)
     head = _head(funnel, document, grain)
@@ -50,21 +66,21 @@ def _head(funnel: Funnel, document: Mapping[str, Any], grain: str | None) -> Tex
 
 def _render_cell(funnel: Funnel, dim: str, cell: Mapping[str, Any], width: int) -> Iterable[RenderableType]:
     rates = rates_of(funnel, cell)
-    left_out = set() if width >= WIDE else set(_WIDE_ONLY)
+    names = [stage.name for stage in funnel.stages]
+    rows = []
+    for number, name in enumerate(names):
+        step = f"{names[number - 1]} -> {name}"
+        rows.append(_row(name, cell.get(name, {}), rates, rates["period_conversion"].get(step) if number else None))
     if all(stage.nth is None for stage in funnel.stages):
-        left_out |= {"orders", "revenue"}
+        rows = [{heading: row[heading] for heading in row if heading not in ("orders", "revenue")} for row in rows]
     table = Table(
         title=dim or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True
     )
-    names = [stage.name for stage in funnel.stages]
-    for number, name in enumerate(names):
-        step = f"{names[number - 1]} -> {name}"
-        row = _row(name, cell.get(name, {}), rates, rates["period_conversion"].get(step) if number else None)
-        shown = {heading: text for heading, text in row.items() if heading not in left_out}
-        if not number:
-            for heading in shown:
-                table.add_column(heading, justify="left" if heading == "stage" else "right", no_wrap=True)
-        table.add_row(*shown.values())
+    headings = fitting(rows, width, _LEFT_OUT_FIRST, gap=2)
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "stage" else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(row[heading] for heading in headings))
     yield table
     if any(one is not None and one["maturity"] < 1 for one in rates["cohort_conversion"].values()):
         yield Text("* so far: some entries have no outcome yet", style="dim")
@@ -86,7 +102,7 @@ def _row(name: str, found: Mapping[str, Any], rates: Mapping[str, Any], step: Ra
         "lost": _number(sum(found.get("lost.cohort", {}).values())),
         "open": _number(found.get("open", 0)),
         "orders": _number(sum(found.get("orders", {}).values())),
-        "revenue": ", ".join(_money(minor, currency) for currency, minor in sorted(found.get("revenue", {}).items())),
+        "revenue": "\n".join(_money(minor, currency) for currency, minor in sorted(found.get("revenue", {}).items())),
     }
 
 
