@@ -80,7 +80,8 @@ def seal(state: PersonCache, key: bytes, blob: bytes) -> bytes:
     """Cut a long tail. The person's new packed form."""
     plan = state.plan
     start = plan.header.size + plan.header.unpack_from(blob)[3]
-    parts, rest = split(plan, sorted(unpack_singles(plan, blob[start:])))
+    singles = sorted(unpack_singles(plan, blob[start:]))
+    parts, rest = split(max(1, min(plan.seal, (len(singles) - 1) // 2)), singles)
     return _keep(state, key, blob, len(state.sealed.get(key, ())), parts, rest)
 
 
@@ -125,7 +126,7 @@ def count_late(state: PersonCache, op: Op) -> bool:
     flags |= FOR_LIFE * (person.is_for_life or state.plan.header.unpack_from(blob)[0] >> 8 & FOR_LIFE > 0)
     cold = plan.header.unpack_from(blob)[3]
     header = pack_header(plan, hot, flags, chunks=chunk, cold=cold)
-    parts, rest = split(plan, singles)
+    parts, rest = split(plan.seal, singles)
     _keep(state, key, header + blob[plan.header.size :], chunk, parts, rest)
     wake = state.wake_of(state.persons[key])
     if wake < state.wake_of(blob):
@@ -148,6 +149,8 @@ def _keep(
     del busy.bases[first + 1 :]
     if sealed:
         state.sealed[key] = sealed
+    else:
+        state.sealed.pop(key, None)
     q1, q2, q3, cold, head, code = plan.header.unpack_from(blob)
     packed = plan.header.pack(q1, q2 & ~0xFFFF | len(sealed), q3, cold, head, code)
     start = plan.header.size

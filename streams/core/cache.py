@@ -50,6 +50,8 @@ class PersonCache:
         """Sealed chunks of the persons that have any."""
         self.busy: dict[bytes, Busy] = {}
         """What is known in memory of people with sealed chunks (`streams.core.busy`)."""
+        self.uncut: dict[bytes, int] = {}
+        """Length at which a tail that could not be cut is tried again."""
         self.books = Books()
         self.stats: dict[str, int] = {}
         self.wheel = Wheel()
@@ -172,6 +174,7 @@ class PersonCache:
             del self.persons[key]
             self.sealed.pop(key, None)
             self.busy.pop(key, None)
+            self.uncut.pop(key, None)
             self.partly.discard(key)
             self._all_complete = False
             self.complete[crc32(key) % PERSON_BUCKETS] = 0

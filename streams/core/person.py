@@ -230,10 +230,9 @@ def unpack_base(cold: bytes) -> Base:
     return base
 
 
-def split(plan: Plan, singles: list[Single]) -> tuple[list[list[Single]], list[Single]]:
+def split(size: int, singles: list[Single]) -> tuple[list[list[Single]], list[Single]]:
     """Chunks to be sealed, which follow each other strictly in time, and the tail; of sorted events."""
     parts: list[list[Single]] = []
-    size = plan.seal
     while len(singles) > 2 * size:
         cut = size
         while cut < len(singles) and singles[cut].at == singles[cut - 1].at:
@@ -261,7 +260,7 @@ def pack_person(plan: Plan, person: Person, hot: Hot) -> tuple[bytes, list[bytes
     """The person's packed form and its sealed chunks."""
     cold = pack_base(plan, person.base)
     singles = sorted(person.singles)
-    parts, singles = split(plan, singles)
+    parts, singles = split(plan.seal, singles)
     sealed = [b"".join([pack_single(plan, one) for one in part]) for part in parts]
     tail = b"".join([pack_single(plan, one) for one in singles])
     flags = person.status | hot.flags | FOR_LIFE * person.is_for_life

@@ -67,13 +67,20 @@ class SlotState(PersonCache):
         self._settle(key, person, watermark_ms - self.plan.keep)
 
     def shorten(self, key: bytes, blob: bytes, horizon: int) -> bytes:
-        """Make a long tail short: fold where much of the person lies behind the horizon, else seal. The new form."""
+        """Make a long tail short: fold where much of the person lies behind the horizon, else seal. The new form.
+
+        A tail of one instant cannot be cut: it is tried again when it is twice as long.
+        """
+        if len(blob) < self.uncut.get(key, 0):
+            return blob
         if key not in self.sealed:
             self._fold_or_seal(key, blob, horizon)
         elif is_foldable(self, key, horizon):
             self.refresh(key, blob, horizon + self.plan.keep)
         else:
             seal(self, key, blob)
+        if len(self.persons[key]) >= len(blob):
+            self.uncut[key] = 2 * len(blob)
         return self.persons[key]
 
     def _fold_or_seal(self, key: bytes, blob: bytes, horizon: int) -> None:
