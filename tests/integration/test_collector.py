@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from segment.analytics.client import Client as SegmentClient
 
 from schemas.partition import partition_of
 from schemas.topics import Topics
@@ -81,11 +82,10 @@ async def test_received_is_accepted_plus_rejected_and_rejects_are_letters(collec
 
 
 async def test_the_segment_client_is_served(collector: RunningCollector) -> None:
-    segment = pytest.importorskip("segment.analytics.client")
     errors: list[object] = []
 
     def send(gzip: bool, name: str) -> None:
-        client = segment.Client(
+        client = SegmentClient(
             "KEY", host=collector.url, gzip=gzip, sync_mode=True, on_error=lambda error, _: errors.append(error)
         )
         client.track("u1", name, {"revenue": 19.90}, message_id=f"{name}-1")

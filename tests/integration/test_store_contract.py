@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,9 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     elif request.param == "valkey":
         yield request.getfixturevalue("valkey_server").url
     elif request.param == "redis" and debian_redis() is None:
-        pytest.skip("no redis-server on this machine")
+        if os.environ.get("CI"):
+            pytest.fail("redis-server is missing: apt-get install redis-server")
+        pytest.skip("no redis-server on this machine (Debian: redis-server)")
     else:
         server = _start(tmp_path_factory.mktemp(request.param), request.param)
         yield server.url.replace("redis:", "redis+cluster:") if request.param == "cluster" else server.url

