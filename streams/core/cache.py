@@ -50,6 +50,8 @@ class PersonCache:
         """Sealed chunks of the persons that have any."""
         self.busy: dict[bytes, Busy] = {}
         """What is known in memory of people with sealed chunks (`streams.core.busy`)."""
+        self.fired = 0
+        """Wake-ups since `raise_tmin`."""
         self.uncut: dict[bytes, int] = {}
         """Length at which a tail that could not be cut is tried again."""
         self.books = Books()
@@ -140,6 +142,7 @@ class PersonCache:
         self.loaded[bucket] = 1
         self._unloaded -= 1
         is_complete = True
+        earliest = NO_DEADLINE
         for field, packed in fields.items():
             if CHUNK_SEPARATOR in field:
                 if field.partition(CHUNK_SEPARATOR)[0] not in self.sealed:
@@ -154,7 +157,9 @@ class PersonCache:
             wake = self.wake_of(known)
             if wake < INFINITE:
                 self.wheel.push(field, wake)
+                earliest = min(earliest, wake // MINUTE_MS)
         self.complete[bucket] = is_complete
+        self._set_tmin(bucket, earliest)
 
     def _gather_chunks(self) -> None:
         for key in list(self.partly) if self._loose else ():
@@ -208,6 +213,25 @@ class PersonCache:
         if not passed and q1 >> 8 & FOR_LIFE and len(blob) == plan.header.size + cold and not q2 & 0xFFFF:
             return INFINITE
         return int(max(q1 >> 16, end if passed else 0) + plan.keep)
+
+    def _set_tmin(self, bucket: int, minute: int) -> None:
+        if minute != self.tmin[bucket]:
+            self.tmin[bucket] = minute
+            self.dirty_tmin[bucket] = None
+
+    def raise_tmin(self) -> None:
+        """Write down anew when something is due in the loaded buckets: what fired leaves the old bound behind.
+
+        Looks at the whole wheel, so it is done once per that many wake-ups. Nothing may be queued.
+        """
+        earliest = [NO_DEADLINE] * PERSON_BUCKETS
+        for key, wake in self.wheel.entries():
+            bucket, minute = crc32(key) % PERSON_BUCKETS, wake // MINUTE_MS
+            if minute < earliest[bucket]:
+                earliest[bucket] = minute
+        for bucket, minute in enumerate(earliest):
+            if self.loaded[bucket]:
+                self._set_tmin(bucket, minute)
 
     def arm(self, key: bytes, wake: int) -> None:
         """A person wants to be looked at earlier than was known."""

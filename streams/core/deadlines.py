@@ -11,6 +11,9 @@ from streams.core.person import HAS_AMOUNT, STATUS_MASK
 from streams.core.plan import INFINITE, RESOLVED, STALLED
 from streams.core.state import SlotState
 
+_SHARE = 4
+"""The bounds of buckets are raised when this share of the wheel has fired."""
+
 
 def collect_due(state: SlotState, watermark_ms: int) -> None:
     """Queue every person whose second has come."""
@@ -36,6 +39,10 @@ def fire(state: SlotState, watermark_ms: int, limit: int) -> None:
         if wake < INFINITE:
             state.wheel.push(key, wake)
     queue.extendleft(reversed(waiting))
+    state.fired += changed
+    if not queue and state.fired and state.fired * _SHARE >= state.wheel.size:
+        state.raise_tmin()
+        state.fired = 0
 
 
 def _fire_one(state: SlotState, key: bytes, blob: bytes, watermark_ms: int) -> int:

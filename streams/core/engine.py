@@ -202,8 +202,9 @@ class PartitionEngine:
             slot.intake.resolve(one)
             for stat, amount in one.stats.items():
                 slot.state.stats[stat] = slot.state.stats.get(stat, 0) + amount
-            if prepared.undecodable:
-                slot.state.stats["undecodable"] = slot.state.stats.get("undecodable", 0) + prepared.undecodable
+            for stat, amount in (("undecodable", prepared.undecodable), ("retries", prepared.retries)):
+                if amount:
+                    slot.state.stats[stat] = slot.state.stats.get(stat, 0) + amount
             step(slot.state, one.ops)
             late += [(name, *event) for event in one.late]
         changes = self._changes(FIRE_LIMIT)

@@ -67,6 +67,8 @@ class Prepared:
     sessions: dict[str, int] = field(default_factory=dict)
     last_event_ms: int = 0
     undecodable: int = 0
+    retries: int = 0
+    """Records of ordered senders that were applied before."""
 
     @property
     def new_names(self) -> dict[str, list[tuple[int, str]]]:
@@ -225,6 +227,7 @@ class Intake:
                     out.undecodable += 1
                     continue
             if record.seq is not None and _is_retry(record.seq, out.sessions):
+                out.retries += 1
                 continue
             if record.tick is not None:
                 if record.tick > 0:
@@ -281,12 +284,10 @@ def _no_values(_properties: Any) -> tuple[()]:
 
 
 def _is_retry(seq: tuple[str, int], sessions: dict[str, int]) -> bool:
-    """Whether an ordered sender's record was applied before; remembers it otherwise (the last sessions only)."""
+    """Whether an ordered sender's record was applied before; remembers it otherwise (the sessions used last only)."""
     session, number = seq
-    last = sessions.get(session)
-    if last is not None and number <= last:
-        return True
+    last = sessions.pop(session, None)
     if last is None and len(sessions) >= SESSIONS:
         del sessions[next(iter(sessions))]
-    sessions[session] = number
-    return False
+    sessions[session] = number if last is None else max(last, number)
+    return last is not None and number <= last

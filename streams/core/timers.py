@@ -8,6 +8,7 @@ given out before its millisecond: looking again at once would never end where pe
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from heapq import heappop, heappush
 
 HOUR_MS = 3_600_000
@@ -24,6 +25,14 @@ class Wheel:
         self._second_heap: list[int] = []
         self._hours: dict[int, _Slot] = {}
         self._hour_heap: list[int] = []
+        self.size = 0
+        """Entries."""
+
+    def entries(self) -> Iterator[tuple[bytes, int]]:
+        """Every (key, wake-up)."""
+        for slots in (self._seconds, self._hours):
+            for keys, wakes in slots.values():
+                yield from zip(keys, wakes, strict=True)
 
     def push(self, key: bytes, wake_ms: int) -> None:
         """Look at `key` once the watermark is past `wake_ms`."""
@@ -36,6 +45,7 @@ class Wheel:
         if found is None:
             found = slots[at] = ([], array("q"))
             heappush(heap, at)
+        self.size += 1
         found[0].append(key)
         found[1].append(wake_ms)
 
@@ -44,15 +54,20 @@ class Wheel:
         hour, second = watermark_ms // HOUR_MS, watermark_ms // 1000
         self._hour = max(self._hour, hour)
         while self._hour_heap and self._hour_heap[0] <= hour:
-            for key, wake in zip(*self._hours.pop(heappop(self._hour_heap)), strict=True):
+            for key, wake in self._take(self._hours, self._hour_heap):
                 self.push(key, wake)
-        keys: dict[bytes, None] = {}
+        keys: dict[bytes, int] = {}
         while self._second_heap and self._second_heap[0] < second:
-            keys.update(dict.fromkeys(self._seconds.pop(heappop(self._second_heap))[0]))
+            keys.update(self._take(self._seconds, self._second_heap))
         if self._second_heap and self._second_heap[0] == second:
-            for key, wake in zip(*self._seconds.pop(heappop(self._second_heap)), strict=True):
+            for key, wake in self._take(self._seconds, self._second_heap):
                 if wake < watermark_ms:
-                    keys[key] = None
+                    keys[key] = wake
                 else:
                     self.push(key, wake)
         return list(keys)
+
+    def _take(self, slots: dict[int, _Slot], heap: list[int]) -> list[tuple[bytes, int]]:
+        keys, wakes = slots.pop(heappop(heap))
+        self.size -= len(keys)
+        return list(zip(keys, wakes, strict=True))

@@ -1,0 +1,37 @@
+"""The wheel of wake-up times: never early, nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+from random import Random
+
+from streams.core.timers import Wheel
+
+
+def test_a_key_comes_out_once_the_watermark_is_past_its_millisecond() -> None:
+    wheel = Wheel()
+    wheel.push(b"a", 1_500)
+    assert wheel.due(1_500) == []
+    assert wheel.due(1_501) == [b"a"]
+    assert wheel.due(10_000_000) == []
+
+
+def test_a_key_pushed_twice_for_one_time_comes_out_once() -> None:
+    wheel = Wheel()
+    wheel.push(b"a", 5_000)
+    wheel.push(b"a", 5_000)
+    assert wheel.due(7_000_000) == [b"a"]
+
+
+def test_everything_comes_out_in_the_first_look_after_its_time() -> None:
+    rng = Random(4)
+    wheel = Wheel()
+    wanted = {b"%d" % at: rng.randrange(20_000_000) for at in range(2_000)}
+    for key, wake in wanted.items():
+        wheel.push(key, wake)
+    watermark, seen = 0, set()
+    while watermark < 21_000_000:
+        before, watermark = watermark, watermark + rng.choice([1, 400, 90_000, 5_000_000])
+        found = wheel.due(watermark)
+        assert all(before <= wanted[key] < watermark for key in found)
+        seen.update(found)
+    assert len(seen) == len(wanted)
