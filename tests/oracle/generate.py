@@ -254,7 +254,7 @@ class _Writer:
             past = rng.choice([0, 0, 1, 1])
             target = event["occurred_at_ms"] + self.window + self.lateness + self.delay + past
             again = self.copy(event)
-            again["occurred_at_ms"] += past * rng.choice([0, 1, self.unit])
+            again["occurred_at_ms"] += rng.choice([0, past, 1, self.unit])
         elif jump < 0.85:
             target = self.at + rng.randint(0, 3) * self.unit
         elif self.events and jump < 0.93:  # a bucket's keep time ends
