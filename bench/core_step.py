@@ -34,18 +34,6 @@ class _Clock:
         self._at = now
 
 
-def _seeded(engine: PartitionEngine, people: int) -> None:
-    """Fill the table with one event per person, long before nothing and never due."""
-    from bench.workload import START_MS, event_record
-
-    for start in range(0, people, 20_000):
-        batch = [
-            event_record(10**9 + at, "impression", at, START_MS - 1, START_MS - 1)
-            for at in range(start, min(people, start + 20_000))
-        ]
-        _apply(engine, [(key, value, received) for key, value, received in batch], None)
-
-
 def _apply(engine: PartitionEngine, batch: list[Record], clock: _Clock | None) -> tuple[int, int]:
     clock = clock or _Clock()
     clock.start()
@@ -80,8 +68,6 @@ def run(funnel: str, events: int, people: int, batch: int) -> dict[str, Any]:
     """One measurement."""
     engine = PartitionEngine(load_funnels([funnel]))
     stream: list[Record] = list(records(events, people))
-    if people > events:
-        _seeded(engine, people)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

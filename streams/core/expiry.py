@@ -6,6 +6,8 @@ import msgspec
 
 from schemas.counters import HOUR_MS, KEEP_MS, MINUTE_MS, CellGroup, Cells, Grain
 
+_GROUPS_PER_APPLY = 2_000
+"""Deleting more keys at once would hold the server up."""
 _UNIT_MS = {Grain.MINUTE: MINUTE_MS, Grain.HOUR: HOUR_MS}
 
 
@@ -40,16 +42,18 @@ class Expiry:
         return changed
 
     def expired(self, watermark_ms: int, dimsets: int) -> list[CellGroup]:
-        """Groups to delete at a watermark; forgets them."""
+        """Groups to delete at a watermark, oldest first; forgets them. After a jump the rest comes with later calls."""
         found: list[CellGroup] = []
         for grain, kept in list(self._range.items()):
             first = (watermark_ms - KEEP_MS[Grain(grain)]) // _UNIT_MS[Grain(grain)]
             if first <= kept[0]:
                 continue
             sets = 1 if grain == Grain.MINUTE else dimsets
-            found += [(grain, at, one) for at in range(kept[0], min(first, kept[1] + 1)) for one in range(sets)]
-            if first > kept[1]:
+            room = max(0, _GROUPS_PER_APPLY - len(found)) // sets
+            end = min(first, kept[1] + 1, kept[0] + max(1, room))
+            found += [(grain, at, one) for at in range(kept[0], end) for one in range(sets)]
+            if end > kept[1]:
                 del self._range[grain]
             else:
-                kept[0] = first
+                kept[0] = end
         return found
