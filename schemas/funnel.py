@@ -196,10 +196,16 @@ def _check_operand(prop: str, op: str, operand: object) -> None:
 Rules = Annotated[tuple[Rule, ...], BeforeValidator(_as_list), Field(min_length=1)]
 
 
+def _stage_name(value: object) -> str:
+    _name(value)
+    return str(value).strip()
+
+
 class Stage(_Model):
     """One stage: which events belong to it and how long a person may stay before it counts as abandoned."""
 
-    name: Name
+    name: Annotated[str, BeforeValidator(_stage_name)]
+    """As written: documents and metrics show it; compared like every name."""
     on: Rules
     abandon_after_ms: DurationMs | None = Field(default=None, alias="abandon_after")
     stalled_after_ms: DurationMs | None = Field(default=None, alias="stalled_after")
@@ -310,7 +316,7 @@ class Funnel(_Model):
 
     @model_validator(mode="after")
     def _whole(self) -> Funnel:
-        names = [stage.name for stage in self.stages]
+        names = [normalise_name(stage.name) for stage in self.stages]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"stages: the name {name!r} stands twice; every stage needs its own")

@@ -55,6 +55,15 @@ def test_json_is_read_too() -> None:
     assert parse_funnel(text).stages[0].on[0].event == "a_b"
 
 
+def test_a_stage_is_shown_as_it_is_written() -> None:
+    text = "name: x\nconversion_window: 1d\nstages: [{name: ' Saw ad ', on: Saw-Ad}, {name: Lead, on: x}]"
+    stages = parse_funnel(text).stages
+    assert [(stage.name, stage.role, stage.on[0].event) for stage in stages] == [
+        ("Saw ad", None, "saw_ad"),
+        ("Lead", "lead", "x"),
+    ]
+
+
 def test_yaml_words_that_are_booleans_in_yaml_1_1_stay_words() -> None:
     funnel = parse_funnel("name: a\nconversion_window: 1d\nstages: [{name: x, on: [yes]}]\n")
     assert funnel.stages[0].on[0].event == "yes"
