@@ -124,6 +124,8 @@ class Lane:
         self.suspend()
         self._suspended = False
         previous = self._task
+        if previous is not None:
+            previous.cancel()  # nothing it still does could be applied: the store is elsewhere
         self._task = asyncio.create_task(self._live(previous, afresh=True), name=f"partition {self.partition}")
 
     # -- its life -----------------------------------------------------------------------------------------------------
@@ -186,6 +188,7 @@ class Lane:
         if self._suspended:
             return
         self._placement.hold(self.partition)  # nothing of the new run may arrive before its number is known
+        self._run = 0  # and nothing of the old one is wanted any more
         self._run = await self._placement.place(self.partition, cursor)
         self.is_placed = True
         log.info("partition_placed", partition=self.partition, offset=cursor)
@@ -215,7 +218,9 @@ class Lane:
             self._metrics.chain_breaks.inc()
             raise BrokerUnavailableError(f"batch at {batch.prev} does not continue the cursor {self.processor.offset}")
         records, next_offset = batch.records, batch.next
-        while self._queue and len(records) + len(self._queue[0].records) <= MERGE_RECORDS:
+        while self._queue and self._queue[0].prev == next_offset and self._queue[0].run == batch.run:
+            if len(records) + len(self._queue[0].records) > MERGE_RECORDS:
+                break
             following = self._queue.popleft()
             records = [*records, *following.records]
             next_offset = following.next

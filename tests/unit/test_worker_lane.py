@@ -144,6 +144,23 @@ async def test_a_broken_chain_places_again_at_the_cursor() -> None:
     await bench.lane.close(1)
 
 
+async def test_a_hole_between_waiting_batches_is_not_joined_over() -> None:
+    bench = Bench()
+    bench.processor.gate.clear()
+    bench.lane.start()
+    await bench.placed(1)
+    bench.put(0, 3)
+    await until(lambda: bench.processor.fence is None)
+    bench.put(3, 5)
+    bench.put(7, 9)
+    bench.processor.gate.set()
+    await bench.placed(2)
+    assert bench.placement.placed == [0, 5]
+    assert bench.processor.got == [0, 1, 2, 3, 4]
+    assert bench.processor.claims == 1
+    await bench.lane.close(1)
+
+
 async def test_a_fenced_write_claims_and_places_again() -> None:
     bench = Bench()
     bench.processor.fail_next = [FencedError()]
@@ -250,7 +267,7 @@ async def test_a_store_rolled_back_under_a_quiet_partition_is_claimed_again() ->
     await until(lambda: bench.processor.offset == 3)
     bench.processor.stored = Fence(1, 1, 1)
     bench.lane.repair()
-    await bench.placed(2)
+    await until(lambda: len(bench.placement.placed) == 2, seconds=1, what="the old task is not waited for")
     assert bench.placement.placed == [0, 1]
     assert bench.processor.claims == 2
     await bench.lane.close(1)
