@@ -66,12 +66,13 @@ async def _run(settings: Settings, options: dict[str, object]) -> int:
     from funnelcast.signals import stop_event
     from schemas.funnel import load_funnels
     from schemas.topics import Topics
-    from streams.store.connection import connect
+    from streams.store.connection import connect, server_warnings
     from streams.store.redis import RedisPartitionStore
     from streams.worker.app import WorkerSettings, run_worker
 
     configure_logs()
-    store = RedisPartitionStore(connect(settings.need_redis()), settings.space)
+    client = connect(settings.need_redis())
+    store = RedisPartitionStore(client, settings.space)
     return await run_worker(
         WorkerSettings(
             kafka=settings.need_kafka(),
@@ -83,4 +84,5 @@ async def _run(settings: Settings, options: dict[str, object]) -> int:
             **options,  # type: ignore[arg-type]
         ),
         store,
+        lambda: server_warnings(client),
     )

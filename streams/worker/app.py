@@ -7,11 +7,12 @@ Ends with 0 (asked to stop), 70 (a human must decide), 75 (broker or store away 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ TOPIC_SECONDS = 10.0
 """How long a topic may take to show up: it may just be being created."""
 RETRY_SECONDS = 0.25
 FREEZE_SECONDS = 60.0
+StoreWarnings = Callable[[], Awaitable[list[str]]]
+"""Asks the store's server what is wrong with its settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ class Worker:
         store: PartitionStore,
         *,
         make_processor: Callable[[int], Processor] | None = None,
+        store_warnings: StoreWarnings | None = None,
         hard_exit: bool = True,
     ) -> None:
         self.settings = settings
@@ -110,6 +114,7 @@ class Worker:
             live=self._is_live, ready=self.is_ready, metrics=self.metrics.render, host=settings.health_host
         )
         self._store_up: bool | None = None
+        self._store_warnings = store_warnings
         self._usual_session_seconds = KAFKA_SESSION_SECONDS
         self._over = asyncio.Event()
         self._code: int | None = None
@@ -278,8 +283,16 @@ class Worker:
         self.metrics.store_up.set(1 if up else 0)
         if up:
             log.info("store_up")
+            if self._store_warnings is not None:
+                self._spawn(self._warn(self._store_warnings))
         else:
             log.error("store_down", message="Redis does not answer: counting waits, nothing is lost")
+
+    async def _warn(self, store_warnings: StoreWarnings) -> None:
+        """Settings of the server under which counts could be lost; they may have changed with its restart."""
+        with contextlib.suppress(StoreUnavailableError, StoreRefusedError):
+            for message in await store_warnings():
+                log.warning("store_settings", message=message)
 
     def _is_live(self) -> dict[str, Any]:
         return {"ok": self.host.failure is None}
@@ -330,6 +343,8 @@ async def _tame_collector(host: WorkerHost, sleep: Callable[[float], Any] = asyn
         await sleep(FREEZE_SECONDS)
 
 
-async def run_worker(settings: WorkerSettings, store: PartitionStore) -> int:
+async def run_worker(
+    settings: WorkerSettings, store: PartitionStore, store_warnings: StoreWarnings | None = None
+) -> int:
     """Run one worker to its end; returns the exit code."""
-    return await Worker(settings, store).run()
+    return await Worker(settings, store, store_warnings=store_warnings).run()

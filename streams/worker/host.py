@@ -6,6 +6,7 @@ Implements `streams.transport.port.BatchHost`. Everything runs on the main loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -157,8 +158,9 @@ class WorkerHost:
             if silent >= STALL_WATCHES:
                 self.on_fatal(TimeoutError("the consumer stopped polling: restart"))
                 return
-            for lane in list(self.lanes.values()):
-                await self._watch_lane(lane)
+            with contextlib.suppress(StoreUnavailableError):  # the next look asks again
+                for lane in list(self.lanes.values()):
+                    await self._watch_lane(lane)
 
     async def _watch_lane(self, lane: Lane) -> None:
         partition, fence = lane.partition, lane.processor.fence
@@ -167,12 +169,12 @@ class WorkerHost:
             self._metrics.lag.labels(str(partition)).set(max(0, end - lane.processor.offset))
         moved = self._seen.get(partition) != fence
         self._seen[partition] = fence
-        if fence is None or moved or not lane.is_placed:
-            return  # an apply since the last look has asked the store already
-        try:
-            stored = await self._store.peek(partition)
-        except StoreUnavailableError:
+        if fence is None:
+            await self._store.peek(partition)  # a chunk is on its way, or stuck: is the server there at all?
             return
+        if moved or not lane.is_placed:
+            return  # an apply since the last look has asked the store already
+        stored = await self._store.peek(partition)
         if lane.processor.fence != fence:  # it moved while we asked
             self._different.pop(partition, None)
             return

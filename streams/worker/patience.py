@@ -16,6 +16,8 @@ from streams.store.port import Claim, Fence, Loaded, PartitionStore, StoreUnavai
 T = TypeVar("T")
 FIRST_WAIT_SECONDS = 0.05
 LONGEST_WAIT_SECONDS = 2.0
+PEEK_SECONDS = 2.0
+"""A watchdog that waits as long as an apply may would tell of an absent server much too late."""
 
 
 class PatientStore:
@@ -64,10 +66,14 @@ class PatientStore:
     async def peek(self, partition: int) -> Fence | None:
         """See the port; raises StoreUnavailableError."""
         try:
-            fence = await self._store.peek(partition)
+            async with asyncio.timeout(PEEK_SECONDS):
+                fence = await self._store.peek(partition)
         except StoreUnavailableError:
             self._on_state(False)
             raise
+        except TimeoutError:
+            self._on_state(False)
+            raise StoreUnavailableError(f"Redis did not answer within {PEEK_SECONDS:g} s") from None
         self._on_state(True)
         return fence
 

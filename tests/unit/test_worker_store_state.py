@@ -1,0 +1,81 @@
+"""What a worker says of its store: away, back, and badly set."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from schemas.topics import Topics
+from streams.store.memory import MemoryPartitionStore, MemorySpace
+from streams.store.port import Fence, StoreUnavailableError
+from streams.worker import host as host_module
+from streams.worker import patience
+from streams.worker.app import Worker, WorkerSettings
+from streams.worker.lane import Lane
+from tests.support.workers import until
+
+
+class _Frozen(MemoryPartitionStore):
+    """Takes every question and answers none while `frozen` is set, as a stopped process does."""
+
+    frozen = False
+
+    async def peek(self, partition: int) -> Fence | None:
+        if self.frozen:
+            await asyncio.Event().wait()
+        return await super().peek(partition)
+
+
+def _worker(tmp_path: Path, store: MemoryPartitionStore, warnings: list[str]) -> Worker:
+    async def ask() -> list[str]:
+        return warnings
+
+    settings = WorkerSettings("127.0.0.1:9", Topics("main"), [], tmp_path)
+    return Worker(settings, store, store_warnings=ask, hard_exit=False)
+
+
+async def test_the_servers_settings_are_told_at_the_start_and_after_an_outage(tmp_path: Path) -> None:
+    worker = _worker(tmp_path, MemoryPartitionStore(MemorySpace()), ["maxmemory-policy is allkeys-lru"])
+
+    def told(logs: list[Any]) -> list[str]:
+        return [one["message"] for one in logs if one["event"] == "store_settings"]
+
+    with capture_logs() as logs:
+        await worker.store.peek(0)
+        await until(lambda: len(told(logs)) == 1, seconds=2)
+        await worker.store.peek(0)
+        worker._on_store(False)
+        await worker.store.peek(0)
+        await until(lambda: len(told(logs)) == 2, seconds=2)
+    assert set(told(logs)) == {"maxmemory-policy is allkeys-lru"}
+
+
+async def test_a_store_that_does_not_answer_is_seen_at_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert host_module.WATCH_SECONDS + patience.PEEK_SECONDS <= 5.0
+    monkeypatch.setattr(host_module, "WATCH_SECONDS", 0.02)
+    monkeypatch.setattr(patience, "PEEK_SECONDS", 0.05)
+    store = _Frozen(MemorySpace())
+    worker = _worker(tmp_path, store, [])
+    await worker.store.peek(0)
+    assert worker.is_ready()["store_up"]
+    busy = SimpleNamespace(partition=0, is_placed=True, processor=SimpleNamespace(fence=None, offset=0))
+    worker.host.lanes[0] = cast(Lane, busy)
+    watching = asyncio.create_task(worker.host.watch())
+    try:
+        store.frozen = True
+        await until(lambda: not worker.is_ready()["store_up"], seconds=3)
+        assert worker.metrics.store_up._value.get() == 0
+        store.frozen = False
+        await until(lambda: worker.is_ready()["store_up"], seconds=3)
+    finally:
+        watching.cancel()
+    store.frozen = True
+    with pytest.raises(StoreUnavailableError):
+        await worker.store.peek(0)
