@@ -105,7 +105,8 @@ def _basic_user(encoded: str) -> str | None:
 
 
 def sequence_of(headers: Headers, sender: Sender) -> tuple[str, int] | None:
-    """(session, number of the first event) of an ordered sender."""
+    """(session, number of the first event) of an ordered sender; the key is part of the session, so that two senders
+    that chose one name never pass for retries of each other."""
     header = headers.get(b"x-funnelcast-sequence")
     if header is None:
         return None
@@ -119,7 +120,7 @@ def sequence_of(headers: Headers, sender: Sender) -> tuple[str, int] | None:
         )
     if sender.scope is Scope.BROWSER:
         raise RequestError(RejectReason.BAD_SEQUENCE, "a sequence needs a write key of the scope server or historical")
-    return session, int(number)
+    return f"{sender.id or sender.source}/{session}", int(number)
 
 
 def unavailable(error: SinkUnavailableError) -> Answer:

@@ -1,6 +1,7 @@
 """Sends a file of events through a collector: in order, acknowledged, resumable, never double.
 
-Progress lives in a small file named by the content's hash and the target. Every batch carries the import's session and
+Progress lives in a small file named by all that decides what arrives: the content's hash, the mapping, the collector,
+the key and whether it is history. Every batch carries the import's session and
 the running number of its first event (`X-Funnelcast-Sequence`): what is sent again after a lost answer or a crash is
 recognised behind the collector and counted nowhere. A new session (`--again`, lost progress) is recognised by the
 events' ids.
@@ -28,6 +29,7 @@ BATCH_BYTES: Final = 400_000
 REQUEST_SECONDS: Final = 30.0
 FIRST_PAUSE_SECONDS: Final = 0.2
 MAX_PAUSE_SECONDS: Final = 10.0
+_TOO_LARGE: Final = frozenset({"body_too_large", "too_many_events"})
 _SEND_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -37,6 +39,10 @@ class TryAgainError(Exception):
 
 class CollectorRefusedError(ValueError):
     """The collector refuses the whole request, and would again; the text says what to change."""
+
+
+class _TooLargeError(Exception):
+    """The request holds more than the collector takes at once; never leaves the importer."""
 
 
 @dataclass(slots=True)
@@ -84,8 +90,14 @@ class Importer:
     _path: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        about = f"{self.file.sha256} {self.target.url} {self.file.is_historical}"
-        name = hashlib.sha256(about.encode()).hexdigest()[:24]
+        about = (
+            self.file.sha256,
+            self.target.url,
+            hashlib.sha256((self.target.key or "").encode()).hexdigest(),
+            self.file.is_historical,
+            self.file.mapping,
+        )
+        name = hashlib.sha256(repr(about).encode()).hexdigest()[:24]
         self._path = self.state_dir / "imports" / f"{name}.json"
         self.progress = _load(self._path) or _fresh()
 
@@ -100,8 +112,7 @@ class Importer:
         if self.file.is_historical and not progress.is_done:
             self._check_scope()
         for batch in batches(self._rest(), lines=BATCH_LINES, size=BATCH_BYTES):
-            sequence = {"X-Funnelcast-Sequence": f"{progress.session}:{progress.sent}"}
-            results = self._send(b"\n".join(event for _, event in batch), sequence)
+            results = self._send_batch([event for _, event in batch], progress.sent)
             for (line, _), result in zip(batch, results, strict=True):
                 if result.get("status") == "accepted":
                     progress.accepted += 1
@@ -119,6 +130,17 @@ class Importer:
         for number, one in enumerate(self.file.events()):
             if number >= self.progress.sent:
                 yield one
+
+    def _send_batch(self, events: list[bytes], first: int) -> list[dict[str, Any]]:
+        """Results of a batch. What is too large for one request goes in halves, until the line is found that is too
+        large by itself: it alone is rejected."""
+        try:
+            return self._send(b"\n".join(events), {"X-Funnelcast-Sequence": f"{self.progress.session}:{first}"})
+        except _TooLargeError as error:
+            if len(events) == 1:
+                return [{"status": "rejected", "reason": "event_too_large", "detail": str(error)}]
+        half = len(events) // 2
+        return self._send_batch(events[:half], first) + self._send_batch(events[half:], first + half)
 
     def _check_scope(self) -> None:
         """With another key the collector would take the events as happening now. A tick at 0 moves nothing."""
@@ -163,6 +185,8 @@ class Importer:
         if answer.get("code") == "malformed_json":  # not one line of the batch is JSON
             return [{"status": "rejected", "reason": "malformed_json"}] * (body.count(b"\n") + 1), "", 0.0
         message = f"{answer.get('message', response.text[:200])} {answer.get('detail', '')}".strip()
+        if response.status_code == 413 or answer.get("code") in _TOO_LARGE:  # 413: a proxy before the collector
+            raise _TooLargeError(message)
         raise CollectorRefusedError(f"{self.target.url} answered {response.status_code}: {message}")
 
     def _save(self) -> None:

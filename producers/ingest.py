@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -52,6 +52,8 @@ class Sender:
 
     source: str = DEFAULT_SOURCE
     scope: Scope = Scope.SERVER
+    id: str = field(default="", compare=False)
+    """Of the write key: sessions of two keys are two sessions, whatever they are called."""
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -156,6 +158,7 @@ class Ingest:
         clock (`received_at_ms` None) an event that states no time is rejected.
         """
         event: NativeEvent | None = None
+        parsed: Any = None
         try:
             parsed = self.check_text(raw)
             try:
@@ -171,7 +174,7 @@ class Ingest:
                 source = self._source(event.source)
             return self.finish(event, times, source, sequence, has_contacts=has_contacts)
         except RefusedError as refusal:
-            return Rejected(refusal.reason, refusal.detail, id_of(event))
+            return Rejected(refusal.reason, refusal.detail, id_of(event) or id_in(parsed))
 
     def check_text(self, raw: bytes) -> Any:
         """The JSON value of one event within the bounds of size and depth. Parsed whole, although its parts go on as
@@ -230,7 +233,8 @@ class Ingest:
         user_id = _clean("user_id", event.user_id)
         placeholders = (anonymous_id, contact_id, user_id).count("")
         if has_contacts or event.email is not None or event.phone is not None:
-            contact_id = self._take_contacts(event, has_contacts=has_contacts) or contact_id
+            made = self._take_contacts(event, has_contacts=has_contacts)
+            contact_id = contact_id or made or contact_id  # a placeholder hides no e-mail, and stays one without
         key = person_key(user_id or None, contact_id or None, anonymous_id or None)
         if key is None and name not in self._personless:
             raise RefusedError(RejectReason.MISSING_PERSON, _no_person(placeholders))
@@ -272,8 +276,7 @@ class Ingest:
         return event_id, name
 
     def _take_contacts(self, event: NativeEvent, *, has_contacts: bool) -> str | None:
-        """Take e-mail and phone out of the properties and the context; the contact id made from them, unless the event
-        states its own."""
+        """Take e-mail and phone out of the properties and the context; the contact id made from them."""
         email, phone = event.email, None if event.phone is None else str(event.phone)
         if has_contacts:
             event.properties, found_email, found_phone = _without_contacts(event.properties, keep=self._keep_contacts)
@@ -281,7 +284,7 @@ class Ingest:
         if has_contacts and event.context is not _ABSENT:
             event.context, found_email, found_phone = _context_contacts(event.context, keep=self._keep_contacts)
             email, phone = email or found_email, phone or found_phone
-        if event.contact_id is not None or self._contacts is None:
+        if self._contacts is None:
             return None
         return (self._contacts.of_email(email) if email else None) or (
             self._contacts.of_phone(phone) if phone else None
@@ -291,6 +294,13 @@ class Ingest:
 def id_of(event: NativeEvent | None) -> str | None:
     """How a rejected event is named in the answer."""
     return None if event is None or event.id is None else str(event.id)[:MAX_ID_CHARS]
+
+
+def id_in(parsed: object) -> str | None:
+    """The id of an event that has not the shape of one."""
+    found = parsed.get("id") if isinstance(parsed, dict) else None
+    is_id = isinstance(found, str | int) and not isinstance(found, bool)
+    return str(found)[:MAX_ID_CHARS] if is_id else None
 
 
 def take_objects(event: NativeEvent, parsed: dict[str, Any]) -> bool:

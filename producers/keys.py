@@ -89,7 +89,8 @@ class KeyRing:
     """Answers whose key it is. Reads the file again when it changes (looks once a second), so that a new or revoked key
     needs no restart; a file that has become unreadable leaves the keys as they were.
 
-    `open_sender` is what a request without a known key may do, None for nothing.
+    `open_sender` is what a request without a key may do, None for nothing. A key that is sent must be one of the
+    file's; only where there is no file, nobody can know one, and any key is as good as none.
     """
 
     def __init__(self, path: Path | None, *, open_sender: Sender | None = None) -> None:
@@ -111,7 +112,7 @@ class KeyRing:
         for stored, sender in self._senders:
             if hmac.compare_digest(stored, digest):
                 found = sender
-        return found or self._open_sender
+        return found if self._path is not None else self._open_sender
 
     def _refresh(self) -> None:
         now = time.monotonic()
@@ -126,7 +127,7 @@ class KeyRing:
 
     def _load(self, path: Path) -> None:
         stamp = self._stamp_of(path)
-        self._senders = [(one.sha256, Sender(one.source, Scope(one.scope))) for one in read_keys(path)]
+        self._senders = [(one.sha256, Sender(one.source, Scope(one.scope), one.id)) for one in read_keys(path)]
         self._stamp = stamp
 
     @staticmethod

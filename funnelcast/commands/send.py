@@ -60,14 +60,15 @@ def send(
         importer = Importer(events, target, settings.state_dir, client, on_refused=refusals.add)
         if again:
             importer.start_over()
-        if importer.progress.is_done:
-            typer.echo(f"{file}: was sent before; --again sends it again", err=True)
+        was_sent = importer.progress.is_done
         progress = _run(importer)
     refusals.sum_up()
     if as_json:
         document = {"accepted": progress.accepted, "rejected": progress.rejected + refusals.local(progress)}
-        typer.echo(json.dumps(document | {"session": progress.session}))
-    else:
+        typer.echo(json.dumps(document | {"session": progress.session, "already_sent": was_sent}))
+    if was_sent:
+        typer.echo(f"{file}: was sent before, nothing is sent now; --again sends it again", err=True)
+    elif not as_json:
         typer.echo(f"{file}: {progress.accepted} events accepted, {progress.rejected} rejected", err=True)
 
 

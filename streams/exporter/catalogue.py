@@ -72,6 +72,7 @@ PERSONS: Final = _counter("persons", "Persons with at least one event.", *_FUNNE
 PLACEHOLDERS: Final = _counter("placeholder_ids", "Ids that stand for no id and were dropped.", *_FUNNEL)
 CONFLICTS: Final = _counter("link_conflicts", "Claims of an id that was linked to another one before.", *_FUNNEL)
 AMOUNTS_REFUSED: Final = _counter("amounts_refused", "Events that counted without their unreadable amount.", *_FUNNEL)
+RETRIES: Final = _counter("record_retries", "Records that an ordered sender had sent before.", *_FUNNEL)
 UNDECODABLE: Final = _counter("records_undecodable", "Records of the log that could not be read at all.", *_FUNNEL)
 
 STAGE: Final = {
@@ -161,7 +162,8 @@ DIMENSION_MONEY: Final = {
 METRICS: Final[tuple[Metric, ...]] = (
     BUILD, REDIS_UP, STATE_BROKEN, READ_SECONDS, READ_ERRORS, SNAPSHOT_AGE,
     PARTITIONS, LAST_EVENT, GAPS, WATERMARK, WATERMARK_LAG, FRESHNESS, APPLIED_AT, OFFSET, PENDING, RECORDS,
-    MATCHES, STAGE_INFO, ACCEPTED, DUPLICATES, LATE, PERSONS, PLACEHOLDERS, CONFLICTS, AMOUNTS_REFUSED, UNDECODABLE,
+    MATCHES, STAGE_INFO, ACCEPTED, DUPLICATES, LATE, PERSONS, PLACEHOLDERS, CONFLICTS, AMOUNTS_REFUSED,
+    RETRIES, UNDECODABLE,
     *STAGE.values(), STAGE_LOST_BY_REASON, TRANSITIONS, DURATIONS, *STAGE_MONEY.values(), SPEND,
     *WINDOW.values(), WINDOW_RESOLVED, WINDOW_LOST, *WINDOW_MONEY.values(),
     CONVERSION_NUMERATOR, CONVERSION_DENOMINATOR, COHORT_ENTRIES, COHORT_WENT_ON,

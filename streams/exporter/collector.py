@@ -30,6 +30,7 @@ _STATS = {
     "link_conflicts": catalogue.CONFLICTS,
     "amounts_refused": catalogue.AMOUNTS_REFUSED,
     "undecodable": catalogue.UNDECODABLE,
+    "retries": catalogue.RETRIES,
 }
 
 

@@ -61,10 +61,12 @@ async def test_history_from_csv_is_sorted_numbered_and_sent_once(site: Site) -> 
     file.write_text("no,who,day,sum\n1,c1,2025-01-03,19.990\n2,c2,2025-01-01,5\n3,c1,2025-01-02,7\n")
     arguments = [str(file), "--historical", "--map", "id=no,user_id=who,occurred_at=day,value=sum"]
     arguments += ["--set", "name=payment,currency=EUR", "--json"]
-    for _ in range(2):
-        code, out, _ = await site.send(*arguments, scope=Scope.HISTORICAL)
+    for was_sent in (False, True):
+        code, out, err = await site.send(*arguments, scope=Scope.HISTORICAL)
         assert code == 0
         assert json.loads(out)["accepted"] == 3
+        assert json.loads(out)["already_sent"] is was_sent
+        assert ("was sent before, nothing is sent now; --again" in err) is was_sent
     records = [json.loads(one.value) for one in await site.collector.records(site.collector.topics.events, 3)]
     events = sorted((one for one in records if "id" in one), key=lambda one: one["seq"][1])
     assert [one["id"] for one in events] == ["2", "3", "1"]

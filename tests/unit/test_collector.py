@@ -41,6 +41,11 @@ class TestVerdicts:
         assert (record.key, record.timestamp_ms) == (b"a:v1", NOW)
         assert collector.events()[0]["source"] == "source-server"
 
+    async def test_a_rejected_event_is_named_by_its_id_when_it_can_be_read(self, collector: CollectorInMemory) -> None:
+        answer = await collector.post([event(1, user_id=["x"]), event(2, occurred_at_ms="soon"), event(3, id={})])
+        assert [one["id"] for one in answer.json()["results"]] == ["e-1", "e-2", None]
+        assert {one["reason"] for one in answer.json()["results"]} == {"wrong_type"}
+
     async def test_a_bad_event_of_a_batch_is_rejected_alone(self, collector: CollectorInMemory) -> None:
         answer = await collector.post([event(1), event(2, name=None), 3, event(4)])
         assert answer.status_code == 200
@@ -241,10 +246,19 @@ class TestHistory:
             "results": [{"id": "e-1", "status": "accepted"}, {"id": None, "status": "accepted", "tick": NOW}],
         }
         ticks = [one for one in collector.events() if "tick" in one]
-        assert ticks == [{"tick": NOW, "marker": "end", "seq": ["import-1", 41]}] * 4
-        assert [one["seq"] for one in collector.events() if "id" in one] == [["import-1", 40]]
+        session = ticks[0]["seq"][0]
+        assert session.endswith("/import-1")
+        assert ticks == [{"tick": NOW, "marker": "end", "seq": [session, 41]}] * 4
+        assert [one["seq"] for one in collector.events() if "id" in one] == [[session, 40]]
         assert collector.metric("ticks_total") == 1
         assert balanced(collector)
+
+    async def test_sessions_of_two_keys_are_two_sessions(self, collector: CollectorInMemory) -> None:
+        for number, scope in enumerate((Scope.SERVER, Scope.HISTORICAL)):
+            await collector.post(event(number), scope=scope, headers={"X-Funnelcast-Sequence": "1:5"})
+        await collector.post(event(3), headers={"X-Funnelcast-Sequence": "1:6"})
+        sessions = [one["seq"][0] for one in sorted(collector.events(), key=lambda one: str(one["id"]))]
+        assert sessions[0] == sessions[2] != sessions[1]
 
     async def test_reception_is_the_log_time(self, collector: CollectorInMemory) -> None:
         await collector.post(event(occurred_at_ms=5_000), scope=Scope.HISTORICAL)

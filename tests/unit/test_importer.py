@@ -181,6 +181,39 @@ class TestSending:
         assert again.run().session != first.session
         assert len(collector.events) == 1200
 
+    def test_a_corrected_mapping_or_another_key_is_another_import(self, tmp_path: Path) -> None:
+        path = tmp_path / "o.csv"
+        path.write_text("no,who,client\n1,a,b\n")
+        for member in ("who", "client"):
+            collector = Collector()
+            mapping = Mapping.parse([f"id=no,user_id={member}"], ["name=payment"])
+            importer(path, collector, directory=tmp_path, mapping=mapping).run()
+            assert len(collector.events) == 1
+        collector = Collector()
+        other = importer(path, collector, directory=tmp_path, mapping=mapping)
+        other = Importer(other.file, Target("http://c", "other"), tmp_path, other.client, lambda refused: None)
+        other.run()
+        assert len(collector.events) == 1
+
+    def test_a_line_too_large_for_any_request_is_rejected_alone(self, tmp_path: Path) -> None:
+        path, refused, sent = tmp_path / "e.jsonl", list[Refused](), Collector()
+        lines = [json.dumps({"id": f"e{n}", "pad": "x" * (600 if n == 3 else 5)}) for n in range(7)]
+        path.write_text("\n".join(lines))
+
+        def bounded(request: httpx.Request) -> httpx.Response:
+            if len(request.content) > 500:
+                return httpx.Response(400, json={"code": "body_too_large", "message": "too large", "detail": ""})
+            return sent(request)
+
+        one = importer(path, Collector(), directory=tmp_path)
+        one.client, one.on_refused = httpx.Client(transport=httpx.MockTransport(bounded)), refused.append
+        done = one.run()
+        assert (done.accepted, done.rejected, done.is_done) == (6, 1, True)
+        assert [(line.line, line.reason) for line in refused] == [(4, "event_too_large")]
+        numbers = [int(str(sequence).rpartition(":")[2]) for sequence, _ in sent.requests]
+        firsts = [int(events[0]["id"].removeprefix("e")) for _, events in sent.requests]
+        assert numbers == firsts == sorted(firsts)
+
     def test_trouble_is_waited_out_and_the_same_is_sent_again(self, jsonl: Path, tmp_path: Path) -> None:
         busy = httpx.Response(503, headers={"Retry-After": "3"}, json={"code": "unavailable"})
         collector, pauses = (

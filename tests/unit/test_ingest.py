@@ -275,3 +275,18 @@ class TestContacts:
     def test_phones_need_a_country(self) -> None:
         assert normalise_phone("210 1234567") is None
         assert normalise_phone("210 1234567", "GR") == "+302101234567"
+
+
+@pytest.mark.parametrize(
+    "contact", [{"email": "a@b.c"}, {"phone": "+306900000000"}, {"properties": {"email": "a@b.c"}}]
+)
+def test_a_placeholder_hides_no_contact(contact: dict[str, Any]) -> None:
+    sent = {"id": "e", "name": "click", "contact_id": "null"} | contact
+    found = read(sent)
+    assert isinstance(found, Accepted), found
+    assert found.key == b"c:" + record({**sent, "contact_id": None})["contact_id"].encode()
+    assert found.placeholder_ids == 1
+
+
+def test_a_contact_id_of_its_own_stands_before_one_made_from_an_email() -> None:
+    assert record(event(contact_id="own", email="a@b.c"))["contact_id"] == "own"

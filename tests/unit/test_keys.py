@@ -34,7 +34,9 @@ def test_an_open_ring_knows_keys_too(tmp_path: Path) -> None:
     key, _ = create_key(tmp_path / "k", source="imp", scope=Scope.HISTORICAL, created_at="")
     ring = KeyRing(tmp_path / "k", open_sender=Sender())
     assert ring.sender_of(key) == Sender("imp", Scope.HISTORICAL)
-    assert ring.sender_of("anything") == ring.sender_of(None) == Sender("default", Scope.SERVER)
+    assert ring.sender_of(None) == Sender("default", Scope.SERVER)
+    assert ring.sender_of("unknown") is None
+    assert KeyRing(None, open_sender=Sender()).sender_of("anything") == Sender("default", Scope.SERVER)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"keys": [{"id": 1}]}', '{"keys": 3}'])
