@@ -1,4 +1,7 @@
-"""Topics of a space: create what is missing, check what is there, delete them. Never changes an existing topic."""
+"""Topics of a space: create what is missing, check what is there, delete them, say what a log holds.
+
+Never changes an existing topic.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,23 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from schemas.topics import DEFAULT_PARTITIONS, Topics
+from streams.transport.cursor import topic_missing
 from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
-from streams.transport.metadata import TopicIdentity, topic_identity
+from streams.transport.metadata import TopicIdentity, reports_end_offsets, topic_identity
+from streams.transport.port import LogRange
 
 DAY_MS = 86_400_000
 FOR_EVER = "-1"
 LONGEST_MS = str(2**63 - 1)
 VISIBLE_SECONDS = 20.0
 REQUEST_MS = 15_000
+FETCH_MS = 2_000
 _ALREADY_EXISTS = 36
 _UNKNOWN_TOPIC = 3
 _POLL_SECONDS = 0.05
@@ -89,6 +96,42 @@ async def delete_topics(kafka: str, topics: Topics) -> None:
         for name, code, *_rest in answer.topic_error_codes:
             if code not in (0, _UNKNOWN_TOPIC):
                 raise BrokerUnavailableError(f"topic {name} could not be deleted: Kafka error {code}")
+
+
+async def log_range_of(kafka: str, topic: str, partition: int) -> LogRange:
+    """First and next offset of a partition's log, as an operator's tool asks for it.
+
+    Raises BrokerUnavailableError, NeedsHumanError where there is no such partition.
+    """
+    at = TopicPartition(topic, partition)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka.split(","), enable_auto_commit=False, request_timeout_ms=REQUEST_MS
+    )
+    try:
+        await consumer.start()
+        identity = await topic_identity(consumer._client, topic)
+        if identity is None:
+            raise topic_missing(topic)
+        if partition >= identity.partitions:
+            raise NeedsHumanError(f"topic {topic} has partitions 0 to {identity.partitions - 1}, not {partition}")
+        start = (await consumer.beginning_offsets([at]))[at]
+        end = (await consumer.end_offsets([at]))[at]
+        if not reports_end_offsets(consumer._client):
+            end = await _fetched_end(consumer, at, max(start, end))
+        return LogRange(start, end)
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise BrokerUnavailableError(f"Kafka at {kafka}: {error!r}") from error
+    finally:
+        await consumer.stop()
+
+
+async def _fetched_end(consumer: AIOKafkaConsumer, at: TopicPartition, last: int) -> int | None:
+    """Where the log ends as a fetch tells: such a broker names the start of the last batch when it is asked."""
+    consumer.assign([at])
+    consumer.seek(at, last)
+    await consumer.getmany(at, timeout_ms=FETCH_MS)
+    end: int | None = consumer.highwater(at)
+    return end
 
 
 @asynccontextmanager

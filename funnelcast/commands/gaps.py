@@ -24,14 +24,20 @@ def accept(
     partition: Annotated[int, typer.Option(min=0, help="Partition of the events topic.")],
     offset: Annotated[int, typer.Option(min=0, help="Where counting goes on (the worker's message names it).")],
     reason: Annotated[str, typer.Option(help="Why; recorded for ever.")],
+    kafka: Annotated[str | None, typer.Option(help="host:port[,host:port] of the brokers.")] = None,
     redis: RedisOption = None,
     space: SpaceOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Move a partition's cursor past records that are gone, and record it. Stop the workers first."""
+    """Move a partition's cursor past records that are gone, and record it. Stop the workers first.
+
+    Exit 70 when the offset is not in the log, or lies before what is counted already: nothing is changed then.
+    """
     if not reason.strip():
         raise typer.BadParameter("say why, so that a later reader of the numbers knows", param_hint="--reason")
-    before, now = asyncio.run(_accept(load_settings(redis=redis, space=space), partition, offset, reason.strip()))
+    before, now = asyncio.run(
+        _accept(load_settings(kafka=kafka, redis=redis, space=space), partition, offset, reason.strip())
+    )
     if as_json:
         typer.echo(json.dumps({"partition": partition, "from": before, "to": now, "reason": reason.strip()}))
     else:
@@ -52,9 +58,17 @@ def list_gaps(redis: RedisOption = None, space: SpaceOption = None, as_json: Jso
 
 
 async def _accept(settings: Settings, partition: int, offset: int, reason: str) -> tuple[int, int]:
+    from schemas.topics import Topics
+    from streams.admin import log_range_of
     from streams.store.connection import connect
     from streams.store.redis import RedisPartitionStore
+    from streams.transport.cursor import unacceptable_gap
 
+    topic = Topics(settings.space).events
+    log_range = await log_range_of(settings.need_kafka(), topic, partition)
+    problem = unacceptable_gap(topic, partition, offset, log_range)
+    if problem is not None:
+        raise problem
     client = connect(settings.need_redis())
     try:
         return await RedisPartitionStore(client, settings.space).accept_gap(partition, offset, reason)

@@ -83,8 +83,18 @@ def beyond_end(topic: str, partition: int, cursor: int, end: int) -> LogGapError
     """The cursor lies behind the end of the log."""
     return LogGapError(
         f"{topic} partition {partition}: the cursor stands at {cursor}, beyond the end of the log at {end}: the log "
-        "was truncated or belongs to another cluster, or the store does. Nothing was skipped. Check --kafka, --redis "
-        f"and --space; if the records are gone for good, "
-        f"`funnelcast gaps accept --partition {partition} --offset {end} "
-        '--reason "..."`.'
+        "was truncated, or log and counts do not belong together. Nothing was skipped. Check --kafka, --redis and "
+        "--space. If they are right, restore the log, or count into a new space (--space): moving the cursor back "
+        "would count twice what is sent again."
+    )
+
+
+def unacceptable_gap(topic: str, partition: int, offset: int, log_range: LogRange) -> NeedsHumanError | None:
+    """Why counting cannot go on at `offset`, None where it can."""
+    if log_range.start <= offset and (log_range.end is None or offset <= log_range.end):
+        return None
+    end = "" if log_range.end is None else f" to {log_range.end}"
+    return NeedsHumanError(
+        f"{topic} partition {partition}: the log holds offsets {log_range.start}{end}, {offset} is outside: nothing "
+        "was changed. Give --offset as the worker's message names it."
     )

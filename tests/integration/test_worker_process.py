@@ -26,7 +26,7 @@ from streams.store.reader import RedisCounterReader
 from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.support.command import run_command, start_command
 from tests.support.stack import StackAddresses
-from tests.support.workers import producing, until
+from tests.support.workers import fill, producing, until
 from tests.unit.test_worker_partition import history
 
 PARTITIONS = 4
@@ -219,20 +219,32 @@ async def test_topics_are_created_and_checked_by_the_command(env: dict[str, str]
 async def test_a_gap_is_accepted_with_a_reason_and_listed(
     env: dict[str, str], workers: Workers, tmp_path: Path
 ) -> None:
-    async def gaps(*arguments: str) -> tuple[int, Any]:
-        code, out, _ = await asyncio.to_thread(run_command, "gaps", *arguments, "--json", state_dir=tmp_path, env=env)
-        return code, json.loads(out) if out else None
+    async def gaps(*arguments: str) -> tuple[int, Any, str]:
+        code, out, err = await asyncio.to_thread(run_command, "gaps", *arguments, "--json", state_dir=tmp_path, env=env)
+        return code, json.loads(out) if out else None, err
 
+    topic = Topics(env["FUNNELCAST_SPACE"]).events
     await ensure_topics(env["FUNNELCAST_KAFKA"], Topics(env["FUNNELCAST_SPACE"]), partitions=1)
     worker = await workers.start()
     worker.send_signal(signal.SIGTERM)
     await asyncio.to_thread(worker.wait, 10)
-    assert await gaps("list") == (0, [])
-    code, said = await gaps("accept", "--partition", "0", "--offset", "17", "--reason", "disk lost")
+    assert (await gaps("list"))[:2] == (0, [])
+    async with producing(env["FUNNELCAST_KAFKA"]) as producer:
+        await fill(producer, topic, [20])
+    wrong = [("0", "21", "the log holds offsets 0 to 20"), ("7", "0", "has partitions 0 to 0, not 7")]
+    for partition, offset, sentence in wrong:
+        code, _, said = await gaps("accept", "--partition", partition, "--offset", offset, "--reason", "typo")
+        assert code == 70
+        assert sentence in said
+    assert (await gaps("list"))[:2] == (0, [])
+    code, moved, _ = await gaps("accept", "--partition", "0", "--offset", "17", "--reason", "disk lost")
     assert code == 0
-    assert (said["from"], said["to"]) == (0, 17)
-    code, listed = await gaps("list")
+    assert (moved["from"], moved["to"]) == (0, 17)
+    code, _, said = await gaps("accept", "--partition", "0", "--offset", "16", "--reason", "back")
+    assert code == 70
+    assert "would count events twice" in said
+    code, listed, _ = await gaps("list")
     assert code == 0
     assert "disk lost" in json.dumps(listed)
-    code, _ = await gaps("accept", "--partition", "0", "--offset", "20", "--reason", " ")
+    code, _, _ = await gaps("accept", "--partition", "0", "--offset", "20", "--reason", " ")
     assert code == 2

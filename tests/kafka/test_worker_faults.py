@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from schemas.topics import Topics
 from streams.admin import delete_topics, ensure_topics
 from streams.store.connection import connect
 from streams.store.redis import RedisPartitionStore
+from tests.support.command import run_command
 from tests.support.kafka import own_kafka, real_kafka
 from tests.support.tally import SLOT, Tally, tallies
 from tests.support.valkey import ValkeyServer
@@ -112,6 +114,15 @@ class Site:
         made = Process(f"w{len(self._workers)}", self._directory, [*self._arguments, *arguments])
         self._workers.append(made)
         return made
+
+    async def command(self, *arguments: str) -> tuple[int, bytes, str]:
+        """`funnelcast ARGUMENTS` in this space."""
+        env = {
+            "FUNNELCAST_KAFKA": self.kafka.bootstrap,
+            "FUNNELCAST_REDIS": self._arguments[3],
+            "FUNNELCAST_SPACE": self._arguments[5],
+        }
+        return await asyncio.to_thread(run_command, *arguments, state_dir=self._directory, env=env)
 
     async def send(self, producer: AIOKafkaProducer, each: int) -> None:
         """Write `each` records to every partition."""
@@ -292,7 +303,17 @@ async def test_records_deleted_below_the_cursor_are_refused_and_accepted_only_by
     assert "70 records were deleted before they were counted" in said
     assert "funnelcast gaps accept --partition 0 --offset 120" in said
     assert (await site.counts())[0] == before[0]
-    assert await site.store.accept_gap(0, 120, "test") == (50, 120)
+    code, _, refused = await site.command("gaps", "accept", "--partition", "0", "--offset", "119", "--reason", "typo")
+    assert code == 70
+    assert "the log holds offsets 120 to 150" in refused
+    code, _, refused = await site.command("gaps", "accept", "--partition", "0", "--offset", "151", "--reason", "typo")
+    assert code == 70
+    code, _, refused = await site.command("gaps", "accept", "--partition", "0", "--offset", "120", "--reason", "disk")
+    assert code == 0, refused
+    code, listed, _ = await site.command("gaps", "list", "--json")
+    assert code == 0
+    (gap,) = json.loads(listed)
+    assert "disk" in gap.values()
     worker = site.worker()
 
     async def done() -> bool:
@@ -329,6 +350,8 @@ async def test_a_cursor_beyond_the_end_is_refused(site: Site) -> None:
     worker = site.worker()
     assert await worker.code() == 70
     assert "beyond the end of the log at 10" in worker.said()
+    assert "new space" in worker.said()
+    assert "gaps accept" not in worker.said()
     fence = await site.store.peek(0)
     assert fence is not None
     assert fence.offset == 400
