@@ -18,7 +18,8 @@ from streams.exporter import catalogue
 from streams.exporter.app import ExporterApp
 from streams.exporter.cache import SnapshotCache
 from streams.exporter.collector import Page
-from streams.exporter.snapshot import Snapshot, SnapshotSource, cohorts_of, windows_of
+from streams.exporter.collector import fill as fill_page
+from streams.exporter.snapshot import FunnelCounts, Snapshot, SnapshotSource, cohorts_of, windows_of
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import PartitionMeta, PartitionView, StoreRefusedError, StoreUnavailableError
 from streams.worker.partition import PartitionProcessor
@@ -74,6 +75,13 @@ async def test_totals_outcomes_and_money() -> None:
         assert total == value(found, "funnel_stage_entries", stage=stage.name)
     assert value(found, "funnel_stage_orders", stage="payment", currency="EUR") == 30
     assert math.isclose(value(found, "funnel_stage_revenue", stage="payment", currency="EUR"), 599.7)
+
+
+async def test_retries_of_ordered_senders_are_shown() -> None:
+    counts = FunnelCounts(SHOP, is_same_definition=True, stats={"retries": 7})
+    page = Page()
+    fill_page(page, Snapshot(read_at_ms=NOW, metas={}, gaps=0, funnels=[counts]), NOW)
+    assert page.samples["funnel_record_retries"]["shop", "3"] == 7
 
 
 async def test_input_and_time() -> None:
