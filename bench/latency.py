@@ -25,7 +25,7 @@ from schemas.topics import Topics
 from streams.admin import ensure_topics
 
 RATE, BATCH, PEOPLE = 5_000, 50, 50_000
-WARM_UP_SECONDS, SETTLE_SECONDS, POLL_SECONDS = 5.0, 20.0, 0.05
+WARM_UP_SECONDS, SETTLE_SECONDS, POLL_SECONDS = 5.0, 20.0, 0.2
 NAMES = ("impression", "click", "impression", "lead", "impression")
 _COUNTED = re.compile(r"^funnel_events_accepted_total\{[^}]*\} ([0-9.e+]+)$", re.MULTILINE)
 
