@@ -39,7 +39,7 @@ def worker(
     ] = 30.0,
     max_persons: Annotated[int, typer.Option(help="Persons of a partition kept in memory.")] = 250_000,
     fetch_min_bytes: Annotated[int, typer.Option(help="Kafka answers when this much is there ...")] = 1_048_576,
-    fetch_max_wait_ms: Annotated[int, typer.Option(help="... or after this time: latency against CPU.")] = 600,
+    fetch_max_wait_ms: Annotated[int, typer.Option(help="... or after this time: latency against CPU.")] = 300,
 ) -> None:
     """Count events from Kafka into Redis, exactly once. Run as many as there are partitions to share."""
     settings = load_settings(

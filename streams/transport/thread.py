@@ -27,7 +27,7 @@ class Tuning:
 
     fetch_min_bytes: int = 1_048_576
     """A chunk of 100 events costs three times as much per event as one of 2,000 ..."""
-    fetch_max_wait_ms: int = 600
+    fetch_max_wait_ms: int = 300
     """... and this is the latency that gathering them may cost."""
     identity_seconds: float = 5.0
     """How often the topic is compared with the one at start while no records come."""

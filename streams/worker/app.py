@@ -76,7 +76,7 @@ class WorkerSettings:
     max_persons: int = 250_000
     """Persons of a partition kept in memory."""
     fetch_min_bytes: int = 1_048_576
-    fetch_max_wait_ms: int = 600
+    fetch_max_wait_ms: int = 300
     identity_seconds: float = 5.0
     max_poll_seconds: float = 120.0
     stop: asyncio.Event = field(default_factory=asyncio.Event)
