@@ -76,9 +76,6 @@ BY_STAGE: Final = frozenset({Family.TRANSITIONS_COHORT, Family.TRANSITIONS_PERIO
 BY_CURRENCY: Final = frozenset(
     {Family.VALUE, Family.OPEN_VALUE, Family.ORDERS, Family.REVENUE, Family.REFUNDS, Family.SPEND}
 )
-CAN_SHRINK: Final = frozenset(Family) - {Family.SPEND}
-"""A late event moves or withdraws any of them: none may be exported as one Prometheus counter (only `events` and
-`orders` of settled time never shrink)."""
 
 DURATION_EDGES_SECONDS: Final = (
     10,

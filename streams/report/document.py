@@ -24,7 +24,6 @@ from schemas.counters import (
     STAGE_NONE,
     UNKNOWN,
     Cell,
-    CellGroup,
     Cells,
     Family,
     Grain,
@@ -130,11 +129,6 @@ def name_cells(funnel: Funnel, cells: Cells, registers: Registers) -> Document:
             labels.name_into(named, cell)
     tidied: Document = _tidy(counters)
     return tidied
-
-
-def group_of(cells: Cells, group: CellGroup) -> Cells:
-    """One group alone."""
-    return {group: cells[group]} if group in cells else {}
 
 
 class _Labels:

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from streams.store.port import Fence, PartitionMeta, StoreUnavailableError
+from streams.store.port import Fence, PartitionMeta, StoreRefusedError, StoreUnavailableError
 from streams.transport.cursor import beyond_end
 from streams.transport.port import Batch, Placement
 from streams.worker.lane import Lane, Processor
@@ -158,9 +158,13 @@ class WorkerHost:
             if silent >= STALL_WATCHES:
                 self.on_fatal(TimeoutError("the consumer stopped polling: restart"))
                 return
-            with contextlib.suppress(StoreUnavailableError):  # the next look asks again
-                for lane in list(self.lanes.values()):
-                    await self._watch_lane(lane)
+            try:
+                with contextlib.suppress(StoreUnavailableError):  # the next look asks again
+                    for lane in list(self.lanes.values()):
+                        await self._watch_lane(lane)
+            except StoreRefusedError as error:  # a login withdrawn while running, say: a watch must not end unheard
+                self.on_fatal(error)
+                return
 
     async def _watch_lane(self, lane: Lane) -> None:
         partition, fence = lane.partition, lane.processor.fence

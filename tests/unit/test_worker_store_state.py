@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from schemas.topics import Topics
 from streams.store.memory import MemoryPartitionStore, MemorySpace
-from streams.store.port import Fence, StoreUnavailableError
+from streams.store.port import Fence, StoreRefusedError, StoreUnavailableError
 from streams.worker import host as host_module
 from streams.worker import patience
 from streams.worker.app import Worker, WorkerSettings
@@ -79,3 +79,21 @@ async def test_a_store_that_does_not_answer_is_seen_at_the_next_look(
     store.frozen = True
     with pytest.raises(StoreUnavailableError):
         await worker.store.peek(0)
+
+
+class _Closed(MemoryPartitionStore):
+    """Refuses, as a server does whose password was changed."""
+
+    async def peek(self, partition: int) -> Fence | None:
+        raise StoreRefusedError("the Redis server refuses this login")
+
+
+async def test_a_store_that_refuses_while_running_ends_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_module, "WATCH_SECONDS", 0.02)
+    worker = _worker(tmp_path, _Closed(MemorySpace()), [])
+    busy = SimpleNamespace(partition=0, is_placed=True, processor=SimpleNamespace(fence=None, offset=0))
+    worker.host.lanes[0] = cast(Lane, busy)
+    await asyncio.wait_for(worker.host.watch(), 3)
+    assert isinstance(worker.host.failure, StoreRefusedError)
