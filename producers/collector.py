@@ -1,23 +1,22 @@
 """The collector: an ASGI application that takes events over HTTP and answers when Kafka has acknowledged them.
 
 Plain ASGI without a framework: one request is a handful of calls. It parses HTTP and decides statuses; what an event is
-decides `producers.ingest`, what a body is `producers.body`. One table (`_ROUTES`) maps paths, formats.md section 0 is
-the law of statuses.
+decides `producers.ingest`, how a client says it `producers.formats`. `producers.routes` maps paths, formats.md section
+0 is the law of statuses.
 """
 
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 import structlog
 
-from producers.body import RequestError, decompress, malformed, split_array, split_events
+from producers.body import RequestError, decompress
 from producers.deadletter import dead_letter
+from producers.formats.port import Format, Page, Reading, Request, Routes
 from producers.http import (
     JSON,
     Answer,
@@ -27,16 +26,13 @@ from producers.http import (
     Send,
     cors,
     error_body,
-    key_of,
     read_body,
     respond,
-    sequence_of,
     unavailable,
 )
-from producers.ingest import Accepted, Ingest, Rejected, Sender, Verdict
+from producers.ingest import Accepted, Deduplicated, Deferred, Ingest, Rejected, Sender
 from producers.keys import KeyRing
 from producers.metrics import CollectorMetrics, Counts
-from producers.segment import LETTERS, TYPES, Segment, SegmentBatch, decode_batch
 from producers.sink import Outgoing, Sink, SinkUnavailableError, partition_for
 from schemas.reasons import RejectReason
 from schemas.topics import Topics
@@ -49,37 +45,8 @@ _REFUSED_LETTERS_PER_SECOND: Final = 10
 _encode = msgspec.json.Encoder().encode
 
 
-class EventVerdict(msgspec.Struct, omit_defaults=True):
-    """What became of one element of the request, in its order."""
-
-    id: str | None
-    status: str
-    reason: str | None = None
-    detail: str | None = None
-    tick: int | None = None
-
-
-@dataclass(slots=True)
-class Call:
-    """One request on its way to an answer."""
-
-    route: str
-    headers: Headers
-    query: bytes
-    body: bytes = b""
-    received_at_ms: int = 0
-
-
-@dataclass(slots=True)
-class Outcome:
-    """Verdicts of a request in its order, with what was sent for each."""
-
-    elements: list[bytes] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
-
-
 class Collector:
-    """`app(scope, receive, send)`. `now_ms` is the collector's clock."""
+    """`app(scope, receive, send)`. `routes` are the formats it serves; `now_ms` is its clock."""
 
     def __init__(
         self,
@@ -88,20 +55,21 @@ class Collector:
         ingest: Ingest,
         keys: KeyRing,
         topics: Topics,
+        routes: Routes,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._sink = sink
-        self._ingest = ingest
         self._limits = ingest.limits
         self._keys = keys
         self._topics = topics
         self._now_ms = now_ms
-        self._segment = Segment(ingest, lambda: f"api-{uuid.uuid4()}")
         self.metrics = CollectorMetrics(pending=lambda: sink.pending, is_up=lambda: sink.trouble is None)
         self._under_way = 0
         self._letter_number = 0
         self._refused_letters: tuple[int, int] = (0, 0)
-        self._routes = _ROUTES | {f"/v1/{letter}": f"/v1/{kind}" for letter, kind in LETTERS.items()}
+        self._routes = routes
+        for path, page in (("/healthz", self._healthz), ("/readyz", self._readyz), ("/metrics", self._metrics)):
+            routes.add("GET HEAD", path, page)
 
     async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -109,15 +77,20 @@ class Collector:
             return
         path, method = scope["path"], scope["method"]
         headers: Headers = dict(scope["headers"])
-        route = self._routes.get(path) or self._routes.get(path.rstrip("/"))
-        if method == "OPTIONS":
-            await respond(send, 204, b"", cors(headers, is_preflight=True))
-        elif method == "POST" and route is not None:
-            await self._post(Call(route, headers, scope.get("query_string", b"")), receive, send)
-        elif method in ("GET", "HEAD") and path in _PAGES:
-            await _PAGES[path](self, send)
+        row = self._routes.at(path)
+        route = None if row is None else row.get(method)
+        if route is None:
+            if method == "OPTIONS":
+                await respond(send, 204, b"", cors(headers, is_preflight=True))
+            else:
+                await self._no_route(row is not None, headers, send)
+            return
+        request = Request(method, path, headers, scope.get("query_string", b""), route.label)
+        endpoint = route.endpoint
+        if callable(endpoint):
+            await self._page(request, endpoint, send)
         else:
-            await self._no_route(route is not None or path in _PAGES, headers, send)
+            await self._take(request, endpoint, receive, send)
 
     async def _other(self, scope: HttpScope, receive: Receive, send: Send) -> None:
         """The lifespan protocol: nothing of ours hangs on it. Websockets are not spoken."""
@@ -138,41 +111,43 @@ class Collector:
 
     # -- events ---------------------------------------------------------------------------------------------------
 
-    async def _post(self, call: Call, receive: Receive, send: Send) -> None:
+    async def _take(self, request: Request, format: Format, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         self._under_way += 1
         try:
-            status, body, extra = await self._answer(call, receive)
+            status, body, extra = await self._answer(request, format, receive)
         finally:
             self._under_way -= 1
-        await respond(send, status, body, (JSON, *extra, *cors(call.headers)))
-        self.metrics.answered(call.route, status, time.perf_counter() - started)
+        await respond(send, status, body, (*extra, *cors(request.headers)))
+        self.metrics.answered(request.label, status, time.perf_counter() - started)
 
-    async def _answer(self, call: Call, receive: Receive) -> Answer:
+    async def _answer(self, request: Request, format: Format, receive: Receive) -> Answer:
         """(status, body, headers). Its one broad `except`: a bug costs one request, not the process."""
         sender: Sender | None = None
         try:
             if self._under_way > self._limits.requests:
                 raise SinkUnavailableError("too many requests at once", 1)
-            call.body = await read_body(receive, self._limits.body_bytes, self._limits.body_seconds)
-            call.received_at_ms = self._now_ms()
-            call.body = decompress(
-                call.body, call.headers.get(b"content-encoding", b"").decode("latin-1"), self._limits.body_bytes
+            request.raw_body = request.body = await read_body(
+                receive, self._limits.body_bytes, self._limits.body_seconds
             )
-            sender = self._sender(call)
-            outcome = self._read(call, sender)
-            await self._write(outcome, call, sender)
-            return 200, _accepted_body(call.route, outcome.verdicts), ()
+            request.received_at_ms = self._now_ms()
+            encoding = request.headers.get(b"content-encoding", b"").decode("latin-1")
+            request.body = decompress(request.raw_body, encoding, self._limits.body_bytes)
+            sender = self._sender(request, format)
+            reading = format.read(request, sender)
+            await self._write(reading, request, sender)
+            body, headers = format.answer(request, reading)
+            return 200, body, headers
         except RequestError as refusal:
-            return await self._refuse(call, sender, refusal)
+            return await self._refuse(request, sender, refusal)
         except SinkUnavailableError as error:
             return unavailable(error)
         except Exception:
-            _log.exception("request failed", route=call.route)
-            return 500, error_body("internal", "the collector failed on this request", "see its log"), ()
+            _log.exception("request failed", route=request.label)
+            return 500, error_body("internal", "the collector failed on this request", "see its log"), (JSON,)
 
-    def _sender(self, call: Call) -> Sender:
-        sender = self._keys.sender_of(key_of(call.headers, call.query, call.body))
+    def _sender(self, request: Request, format: Format) -> Sender:
+        sender = format.sender_of(request, self._keys)
         if sender is None:
             raise RequestError(
                 RejectReason.BAD_KEY,
@@ -181,48 +156,9 @@ class Collector:
             )
         return sender
 
-    def _read(self, call: Call, sender: Sender) -> Outcome:
-        if call.route == "/v1/events":
-            return self._read_native(call, sender)
-        if call.route == "/v1/batch":
-            return self._read_batch(call, sender)
-        verdict = self._segment.read(
-            call.body, sender=sender, received_at_ms=call.received_at_ms, kind=call.route.removeprefix("/v1/")
-        )
-        if isinstance(verdict, Rejected) and verdict.reason is RejectReason.MALFORMED_JSON:
-            raise malformed(call.body)
-        return Outcome([call.body], [verdict])
-
-    def _read_native(self, call: Call, sender: Sender) -> Outcome:
-        elements = split_events(call.body, self._limits.events)
-        sequence = sequence_of(call.headers, sender)
-        native, received_at_ms = self._ingest.native, call.received_at_ms
-        if sequence is None:
-            verdicts = [native(one, sender=sender, received_at_ms=received_at_ms) for one in elements]
-        else:
-            session, first = sequence
-            verdicts = [
-                native(one, sender=sender, received_at_ms=received_at_ms, sequence=(session, number))
-                for number, one in enumerate(elements, first)
-            ]
-        return Outcome(elements, verdicts)
-
-    def _read_batch(self, call: Call, sender: Sender) -> Outcome:
-        try:
-            batch = decode_batch(call.body)
-            elements = split_array(bytes(batch.batch), self._limits.events)
-        except RequestError:
-            raise
-        except (ValueError, RecursionError):
-            raise malformed(call.body) from None
-        return Outcome(elements, [self._read_one(one, call, sender, batch) for one in elements])
-
-    def _read_one(self, raw: bytes, call: Call, sender: Sender, batch: SegmentBatch) -> Verdict:
-        return self._segment.read(raw, sender=sender, received_at_ms=call.received_at_ms, batch=batch)
-
-    async def _write(self, outcome: Outcome, call: Call, sender: Sender) -> None:
+    async def _write(self, reading: Reading, request: Request, sender: Sender) -> None:
         """Put everything on Kafka, events and dead letters, then count it."""
-        records, counts = self._records(outcome, call, sender)
+        records, counts = self._records(reading, request, sender)
         try:
             await self._sink.put(records)
         except SinkUnavailableError:
@@ -230,13 +166,13 @@ class Collector:
             raise
         self.metrics.counted(sender.source, counts)
 
-    def _records(self, outcome: Outcome, call: Call, sender: Sender) -> tuple[list[Outgoing], Counts]:
+    def _records(self, reading: Reading, request: Request, sender: Sender) -> tuple[list[Outgoing], Counts]:
         """What goes on Kafka, in the request's order, and what is counted when it is there."""
         topic = self._topics.events
         partitions = self._sink.partitions_of(topic)
         records: list[Outgoing] = []
         counts = Counts()
-        for raw, verdict in zip(outcome.elements, outcome.verdicts, strict=True):
+        for raw, verdict in zip(reading.elements, reading.verdicts, strict=True):
             if isinstance(verdict, Accepted):
                 key = verdict.key
                 partition = partition_for(key, partitions)
@@ -246,39 +182,49 @@ class Collector:
                 counts.placeholder_ids += verdict.placeholder_ids
                 counts.unknown_names += not verdict.is_known
             elif isinstance(verdict, Rejected):
-                records.append(self._letter(raw, call, sender.source, verdict.reason, verdict.detail))
+                records.append(self._letter(raw, request, sender.source, verdict.reason, verdict.detail))
                 counts.rejected.append(verdict.reason)
+            elif isinstance(verdict, Deferred):
+                records.append(self._hook(verdict, request.received_at_ms))
+                counts.accepted += 1
+            elif isinstance(verdict, Deduplicated):
+                counts.deduplicated += 1
             else:
                 tick = verdict
                 records += (Outgoing(topic, at, None, tick.value, tick.tick_ms) for at in range(partitions))
                 counts.ticks += 1
         return records, counts
 
-    def _letter(self, raw: bytes, call: Call, source: str, reason: RejectReason, detail: str) -> Outgoing:
+    def _hook(self, verdict: Deferred, received_at_ms: int) -> Outgoing:
+        topic = self._topics.hooks
+        partition = partition_for(verdict.key, self._sink.partitions_of(topic))
+        return Outgoing(topic, partition, verdict.key, verdict.value, received_at_ms)
+
+    def _letter(self, raw: bytes, request: Request, source: str, reason: RejectReason, detail: str) -> Outgoing:
         value = dead_letter(
             reason=reason,
             detail=detail,
             source=source,
-            route=call.route,
-            received_at_ms=call.received_at_ms,
+            route=request.label,
+            received_at_ms=request.received_at_ms,
             payload=raw,
             keep_bytes=self._limits.dead_letter_bytes,
         )
         self._letter_number += 1
         partition = self._letter_number % self._sink.partitions_of(self._topics.rejected)
         headers = (("reason", reason.value.encode()),)
-        return Outgoing(self._topics.rejected, partition, None, value, call.received_at_ms, headers)
+        return Outgoing(self._topics.rejected, partition, None, value, request.received_at_ms, headers)
 
     # -- refusals -------------------------------------------------------------------------------------------------
 
-    async def _refuse(self, call: Call, sender: Sender | None, refusal: RequestError) -> Answer:
+    async def _refuse(self, request: Request, sender: Sender | None, refusal: RequestError) -> Answer:
         """The answer to a request that is refused whole: counted as one rejected event, with a dead letter.
 
         Whoever has no key cannot fill the topic: such letters are cut short and limited to a few a second.
         """
         source = _UNKNOWN_SOURCE if sender is None else sender.source
         try:
-            letter = self._letter(call.body, call, source, refusal.reason, refusal.message)
+            letter = self._letter(request.body, request, source, refusal.reason, refusal.message)
             if sender is not None or self._may_write_refused():
                 await self._sink.put([letter])
         except SinkUnavailableError as error:
@@ -289,7 +235,7 @@ class Collector:
         status = _STATUS.get(refusal.reason, 400)
         body = error_body(refusal.reason.value, refusal.message, refusal.detail)
         headers = ((b"www-authenticate", b'Basic realm="write key"'),) if status == 401 else ()
-        return status, body, headers
+        return status, body, (JSON, *headers)
 
     def _may_write_refused(self) -> bool:
         second, count = self._refused_letters
@@ -301,42 +247,22 @@ class Collector:
 
     # -- pages ----------------------------------------------------------------------------------------------------
 
-    async def _healthz(self, send: Send) -> None:
-        await respond(send, 200, b'{"alive":true}', (JSON,))
+    async def _page(self, request: Request, page: Page, send: Send) -> None:
+        try:
+            status, body, headers = await page(request)
+        except Exception:
+            _log.exception("page failed", route=request.label)
+            status, headers = 500, (JSON,)
+            body = error_body("internal", "the collector failed on this request", "see its log")
+        await respond(send, status, body, (*headers, *cors(request.headers)))
 
-    async def _readyz(self, send: Send) -> None:
+    async def _healthz(self, request: Request) -> Answer:
+        return 200, b'{"alive":true}', (JSON,)
+
+    async def _readyz(self, request: Request) -> Answer:
         trouble = self._sink.trouble
         body = _encode({"ready": trouble is None, "reason": trouble or ""})
-        await respond(send, 200 if trouble is None else 503, body, (JSON,))
+        return 200 if trouble is None else 503, body, (JSON,)
 
-    async def _metrics(self, send: Send) -> None:
-        await respond(send, 200, self.metrics.render(), ((b"content-type", b"text/plain; version=0.0.4"),))
-
-
-_ROUTES: Final = {
-    "/v1/events": "/v1/events",
-    "/v1/batch": "/v1/batch",
-    "/v1/b": "/v1/batch",
-    "/v1/import": "/v1/batch",
-} | {f"/v1/{kind}": f"/v1/{kind}" for kind in TYPES}
-_PAGES: Final[dict[str, Callable[[Collector, Send], Awaitable[None]]]] = {
-    "/healthz": Collector._healthz,
-    "/readyz": Collector._readyz,
-    "/metrics": Collector._metrics,
-}
-
-
-def _accepted_body(route: str, verdicts: Sequence[Verdict]) -> bytes:
-    results = [_shown(one) for one in verdicts]
-    accepted = sum(one.status == "accepted" for one in results)
-    if route == "/v1/events":
-        return _encode({"accepted": accepted, "results": results})
-    return _encode({"success": True, "accepted": accepted, "results": results})
-
-
-def _shown(verdict: Verdict) -> EventVerdict:
-    if isinstance(verdict, Accepted):
-        return EventVerdict(verdict.id, "accepted")
-    if isinstance(verdict, Rejected):
-        return EventVerdict(verdict.id, "rejected", verdict.reason.value, verdict.detail)
-    return EventVerdict(None, "accepted", tick=verdict.tick_ms)
+    async def _metrics(self, request: Request) -> Answer:
+        return 200, self.metrics.render(), ((b"content-type", b"text/plain; version=0.0.4"),)

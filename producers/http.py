@@ -126,7 +126,7 @@ def sequence_of(headers: Headers, sender: Sender) -> tuple[str, int] | None:
 def unavailable(error: SinkUnavailableError) -> Answer:
     """The answer while Kafka is away or slow."""
     body = error_body("unavailable", "events cannot be taken now; send the same again", str(error))
-    return 503, body, ((b"retry-after", str(max(1, error.retry_after_seconds)).encode()),)
+    return 503, body, (JSON, (b"retry-after", str(max(1, error.retry_after_seconds)).encode()))
 
 
 def error_body(code: str, message: str, detail: str) -> bytes:

@@ -18,7 +18,7 @@ import orjson
 
 from producers.contacts import Contacts
 from producers.limits import Limits
-from producers.times import MAX_MS, parse_time_ms
+from producers.times import MAX_MS, correct_skew_ms, parse_time_ms
 from schemas.ids import MAX_ID_CHARS, is_placeholder, person_key
 from schemas.names import normalise_name
 from schemas.reasons import RejectReason
@@ -84,7 +84,24 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
     id: str | None = None
 
 
+class Deferred(msgspec.Struct, frozen=True, gc=False):
+    """A webhook that names a thing without describing it: stored whole for the enricher, which makes the event."""
+
+    id: str
+    key: bytes
+    value: bytes
+
+
+class Deduplicated(msgspec.Struct, frozen=True, gc=False):
+    """A delivery that is stored already; nothing is written."""
+
+    id: str | None = None
+
+
 Verdict = Accepted | Ticked | Rejected
+"""What the checks say of one event."""
+Outcome = Verdict | Deferred | Deduplicated
+"""What becomes of one element of a request."""
 
 
 class NativeEvent(msgspec.Struct, gc=False):
@@ -105,6 +122,26 @@ class NativeEvent(msgspec.Struct, gc=False):
     context: msgspec.Raw = _ABSENT
     tick: int | None = None
     marker: str | None = None
+
+
+@dataclass(slots=True)
+class Translated:
+    """An event as another format tells it, before any check. Times are epoch milliseconds of the client's clock; `None`
+    is absent. An e-mail or phone among the properties or in `context.traits` is found there."""
+
+    id: str | int | None = None
+    name: str | None = None
+    anonymous_id: str | int | None = None
+    contact_id: str | int | None = None
+    user_id: str | int | None = None
+    email: str | None = None
+    phone: str | None = None
+    client_ms: int | None = None
+    sent_ms: int | None = None
+    is_time_unreadable: bool = False
+    """A time was sent, and is none: reception is taken, and counted."""
+    properties: dict[str, Any] = field(default_factory=dict)
+    context: dict[str, Any] = field(default_factory=dict)
 
 
 class Times(NamedTuple):
@@ -172,7 +209,7 @@ class Ingest:
             source = sender.source
             if event.source is not None and sender.scope is Scope.HISTORICAL:
                 source = self._source(event.source)
-            return self.finish(event, times, source, sequence, has_contacts=has_contacts)
+            return self.finish(event, times, sender, source, sequence, has_contacts=has_contacts)
         except RefusedError as refusal:
             return Rejected(refusal.reason, refusal.detail, id_of(event) or id_in(parsed))
 
@@ -222,8 +259,54 @@ class Ingest:
             )
         return source
 
+    def translated(self, event: Translated, *, sender: Sender, received_at_ms: int) -> Verdict:
+        """Verdict over an event that was read from another format. Never raises."""
+        try:
+            native = NativeEvent(
+                id=event.id,
+                name=event.name,
+                anonymous_id=event.anonymous_id,
+                contact_id=event.contact_id,
+                user_id=event.user_id,
+                email=event.email,
+                phone=event.phone,
+            )
+            if event.properties:
+                native.properties = self._raw("properties", event.properties)
+            if event.context:
+                native.context = self._raw("context", event.context)
+            occurred_at_ms, was_unusable = correct_skew_ms(
+                client_ms=event.client_ms,
+                sent_ms=event.sent_ms,
+                received_ms=received_at_ms,
+                max_skew_ms=self.limits.skew_ms,
+            )
+            times = Times(occurred_at_ms, received_at_ms, was_unusable or event.is_time_unreadable)
+            has = has_contacts(event.properties, event.context)
+            return self.finish(native, times, sender, sender.source, None, has_contacts=has)
+        except RefusedError as refusal:
+            return Rejected(refusal.reason, refusal.detail, None if event.id is None else str(event.id)[:MAX_ID_CHARS])
+
+    def _raw(self, member: str, value: dict[str, Any]) -> msgspec.Raw:
+        try:
+            raw = orjson.dumps(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise RefusedError(RejectReason.WRONG_TYPE, f"{member}: {error}") from None
+        if len(raw) > self.limits.event_bytes:
+            raise RefusedError(
+                RejectReason.EVENT_TOO_LARGE, f"{len(raw)} bytes; an event may have {self.limits.event_bytes}"
+            )
+        return msgspec.Raw(raw)
+
     def finish(
-        self, event: NativeEvent, times: Times, source: str, sequence: Sequence | None, *, has_contacts: bool
+        self,
+        event: NativeEvent,
+        times: Times,
+        sender: Sender,
+        source: str,
+        sequence: Sequence | None,
+        *,
+        has_contacts: bool,
     ) -> Verdict:
         """The checks that all formats share; raises RefusedError. `has_contacts`: an e-mail or phone may lie among the
         properties or in the context."""

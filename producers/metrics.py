@@ -31,17 +31,18 @@ class Counts:
     clamped: int = 0
     placeholder_ids: int = 0
     unknown_names: int = 0
+    deduplicated: int = 0
     ticks: int = 0
     rejected: list[RejectReason] = field(default_factory=list)
 
     @property
     def events(self) -> int:
-        """Accepted and rejected ones; ticks are no events."""
-        return self.accepted + len(self.rejected)
+        """Accepted, rejected and deduplicated ones; ticks are no events."""
+        return self.accepted + self.deduplicated + len(self.rejected)
 
 
 class CollectorMetrics(Collector):
-    """`events_total` counts every event once: received = accepted + rejected, always."""
+    """`events_total` counts every event once: received = accepted + rejected + deduplicated, always."""
 
     def __init__(self, *, pending: Callable[[], int], is_up: Callable[[], bool]) -> None:
         self.registry = CollectorRegistry()
@@ -70,6 +71,8 @@ class CollectorMetrics(Collector):
         self.received += counts.events
         if counts.accepted:
             self._events[source, "accepted", ""] += counts.accepted
+        if counts.deduplicated:
+            self._events[source, "deduplicated", ""] += counts.deduplicated
         for reason in counts.rejected:
             self._events[source, "rejected", reason.value] += 1
         total = self._counts

@@ -38,10 +38,15 @@ class Topics:
         return f"funnelcast.{self.space}.late"
 
     @property
+    def hooks(self) -> str:
+        """Webhooks that only name a thing, until the enricher has made events of them."""
+        return f"funnelcast.{self.space}.hooks"
+
+    @property
     def group(self) -> str:
         """Consumer group of the workers."""
         return f"funnelcast.{self.space}.worker"
 
     def all(self) -> tuple[str, ...]:
         """Every topic of the space."""
-        return (self.events, self.rejected, self.late)
+        return (self.events, self.rejected, self.late, self.hooks)

@@ -134,14 +134,15 @@ async def _run(
     from funnelcast.signals import stop_event
     from producers.collector import Collector
     from producers.kafka_sink import KafkaSink, SinkSettings
+    from producers.routes import all_routes
     from producers.server import serve
     from schemas.topics import Topics
 
     configure_logs()
     log = structlog.get_logger("funnelcast.collector")
     topics = Topics(settings.space)
-    sink = KafkaSink(SinkSettings(topics=(topics.events, topics.rejected), **options))
-    app = Collector(sink=sink, ingest=ingest, keys=ring, topics=topics)
+    sink = KafkaSink(SinkSettings(topics=(topics.events, topics.rejected, topics.hooks), **options))
+    app = Collector(sink=sink, ingest=ingest, keys=ring, topics=topics, routes=all_routes(ingest))
     await serve(
         app,
         sink,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from producers.body import RequestError, decompress, split_events
 from producers.contacts import Contacts
+from producers.formats.segment import Segment, decode_batch
 from producers.ingest import Accepted, Ingest, Rejected, Scope, Sender, Ticked
-from producers.segment import Segment, decode_batch
 from schemas.funnel import load_funnel
 from schemas.ids import person_key
 from streams.core.decode import UNREADABLE, Decoder

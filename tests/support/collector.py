@@ -15,6 +15,7 @@ from producers.collector import Collector
 from producers.contacts import Contacts
 from producers.ingest import Ingest, Scope, Sender
 from producers.keys import KeyRing, create_key
+from producers.routes import all_routes
 from producers.sink import MemorySink
 from schemas.record import decode_any
 from schemas.topics import Topics
@@ -40,7 +41,9 @@ class CollectorInMemory:
         }
         ring = KeyRing(path, open_sender=Sender() if self.is_open else None)
         ingest = Ingest(contacts=Contacts(b"secret"), **self.options)
-        self.app = Collector(sink=self.sink, ingest=ingest, keys=ring, topics=TOPICS, now_ms=lambda: NOW)
+        self.app = Collector(
+            sink=self.sink, ingest=ingest, keys=ring, topics=TOPICS, routes=all_routes(ingest), now_ms=lambda: NOW
+        )
 
     async def request(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None

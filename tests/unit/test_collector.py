@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from producers.formats.native import Native
 from producers.ingest import Scope
 from producers.keys import revoke_key
 from producers.limits import Limits
@@ -298,7 +299,7 @@ class TestTrouble:
         assert balanced(collector)
 
     async def test_a_bug_costs_one_request(self, collector: CollectorInMemory, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(collector.app, "_read", lambda call, sender: 1 / 0)
+        monkeypatch.setattr(Native, "read", lambda native, request, sender: 1 / 0)
         answer = await collector.post(event())
         assert (answer.status_code, answer.json()["code"]) == (500, "internal")
 

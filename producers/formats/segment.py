@@ -6,13 +6,17 @@ Names: track -> its `event`; page, screen, identify, group, alias -> the type. N
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import orjson
 
+from producers.body import RequestError, malformed, split_array
+from producers.formats.native import shown, taken
+from producers.formats.port import Keyed, Reading, Request
+from producers.http import JSON, Header
 from producers.ingest import (
     Ingest,
     NativeEvent,
@@ -102,7 +106,7 @@ class Segment:
                 parsed.get("traits"), None if batch is None else orjson.loads(bytes(batch.context))
             )
             times = self._times(message, received_at_ms, batch)
-            return self._ingest.finish(event, times, sender.source, None, has_contacts=has)
+            return self._ingest.finish(event, times, sender, sender.source, None, has_contacts=has)
         except RefusedError as refusal:
             message_id = None if message is None or message.message_id is None else str(message.message_id)
             return Rejected(refusal.reason, refusal.detail, message_id and message_id[:MAX_ID_CHARS])
@@ -145,6 +149,54 @@ class Segment:
             max_skew_ms=self._ingest.limits.skew_ms,
         )
         return Times(occurred_at_ms, received_at_ms, was_unusable or (client is not None and client_ms is None))
+
+
+class _Answering(Keyed):
+    """Every answer says `success`, and what became of each message."""
+
+    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+        """`{"success", "accepted", "results"}`; Segment's clients read nothing of it."""
+        results = shown(reading.verdicts)
+        return msgspec.json.encode({"success": True, "accepted": taken(results), "results": results}), (JSON,)
+
+
+class SegmentSingle(_Answering):
+    """`POST /v1/track` and its like: one message of the type that the path says."""
+
+    def __init__(self, segment: Segment, kind: str) -> None:
+        self._segment = segment
+        self._kind = kind
+
+    def read(self, request: Request, sender: Sender) -> Reading:
+        """One verdict."""
+        verdict = self._segment.read(
+            request.body, sender=sender, received_at_ms=request.received_at_ms, kind=self._kind
+        )
+        if isinstance(verdict, Rejected) and verdict.reason is RejectReason.MALFORMED_JSON:
+            raise malformed(request.body)
+        return Reading([request.body], [verdict])
+
+
+class SegmentBatches(_Answering):
+    """`POST /v1/batch`: messages that say their own type."""
+
+    def __init__(self, segment: Segment, limit: int) -> None:
+        self._segment = segment
+        self._limit = limit
+
+    def read(self, request: Request, sender: Sender) -> Reading:
+        """One verdict for each message."""
+        try:
+            batch = decode_batch(request.body)
+            elements = split_array(bytes(batch.batch), self._limit)
+        except RequestError:
+            raise
+        except (ValueError, RecursionError):
+            raise malformed(request.body) from None
+        read, received_at_ms = self._segment.read, request.received_at_ms
+        return Reading(
+            elements, [read(one, sender=sender, received_at_ms=received_at_ms, batch=batch) for one in elements]
+        )
 
 
 def _decode(raw: bytes) -> SegmentMessage:

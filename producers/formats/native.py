@@ -1,0 +1,73 @@
+"""funnelcast's own format: one event, an array, or one event a line, each with a verdict in the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from producers.body import split_events
+from producers.formats.port import Keyed, Reading, Request
+from producers.http import JSON, Header, sequence_of
+from producers.ingest import Accepted, Deduplicated, Deferred, Ingest, Outcome, Rejected, Sender
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class EventVerdict(msgspec.Struct, omit_defaults=True):
+    """What became of one element of the request, in its order."""
+
+    id: str | None
+    status: str
+    reason: str | None = None
+    detail: str | None = None
+    tick: int | None = None
+
+
+class Native(Keyed):
+    """`POST /v1/events`."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self._ingest = ingest
+
+    def read(self, request: Request, sender: Sender) -> Reading:
+        """One verdict for each element."""
+        elements = split_events(request.body, self._ingest.limits.events)
+        sequence = sequence_of(request.headers, sender)
+        native, received_at_ms = self._ingest.native, request.received_at_ms
+        verdicts: list[Outcome]
+        if sequence is None:
+            verdicts = [native(one, sender=sender, received_at_ms=received_at_ms) for one in elements]
+        else:
+            session, first = sequence
+            verdicts = [
+                native(one, sender=sender, received_at_ms=received_at_ms, sequence=(session, number))
+                for number, one in enumerate(elements, first)
+            ]
+        return Reading(elements, verdicts)
+
+    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+        """`{"accepted", "results"}`."""
+        results = shown(reading.verdicts)
+        return _encode({"accepted": taken(results), "results": results}), (JSON,)
+
+
+def shown(verdicts: Sequence[Outcome]) -> list[EventVerdict]:
+    """The verdicts as an answer states them."""
+    return [_shown(one) for one in verdicts]
+
+
+def taken(results: Sequence[EventVerdict]) -> int:
+    """How many were accepted."""
+    return sum(one.status == "accepted" for one in results)
+
+
+def _shown(verdict: Outcome) -> EventVerdict:
+    if isinstance(verdict, Accepted | Deferred):
+        return EventVerdict(verdict.id, "accepted")
+    if isinstance(verdict, Rejected):
+        return EventVerdict(verdict.id, "rejected", verdict.reason.value, verdict.detail)
+    if isinstance(verdict, Deduplicated):
+        return EventVerdict(verdict.id, "deduplicated")
+    return EventVerdict(None, "accepted", tick=verdict.tick_ms)
