@@ -38,7 +38,14 @@ from schemas.reasons import RejectReason
 from schemas.topics import Topics
 
 _log = structlog.get_logger("funnelcast.collector")
-_STATUS: Final = {RejectReason.BAD_KEY: 401, RejectReason.BODY_TIMEOUT: 408}
+_STATUS: Final = {
+    RejectReason.BAD_KEY: 401,
+    RejectReason.REVOKED_KEY: 401,
+    RejectReason.BAD_SIGNATURE: 401,
+    RejectReason.WRONG_ORIGIN: 403,
+    RejectReason.BODY_TIMEOUT: 408,
+    RejectReason.WRONG_CONTENT_TYPE: 415,
+}
 """Status of a request that is refused as a whole; 400 for every other reason."""
 _UNKNOWN_SOURCE: Final = "unknown"
 _REFUSED_LETTERS_PER_SECOND: Final = 10

@@ -25,6 +25,7 @@ class RejectReason(StrEnum):
     TOO_DEEP = "too_deep"
     NOT_ALLOWED = "not_allowed"
     UNSUPPORTED_TYPE = "unsupported_type"
+    UNKNOWN_STAGE = "unknown_stage"
 
     # of a whole request: nothing of it could be read, and it counts as one event
     BODY_TOO_LARGE = "body_too_large"
@@ -33,3 +34,8 @@ class RejectReason(StrEnum):
     BAD_ENCODING = "bad_encoding"
     BAD_SEQUENCE = "bad_sequence"
     BAD_KEY = "bad_key"
+    REVOKED_KEY = "revoked_key"
+    WRONG_ORIGIN = "wrong_origin"
+    BAD_SIGNATURE = "bad_signature"
+    STALE_DELIVERY = "stale_delivery"
+    WRONG_CONTENT_TYPE = "wrong_content_type"
