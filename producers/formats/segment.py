@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import orjson
 
 from producers.body import RequestError, malformed, split_array
+from producers.formats.attribution import origin_of_link, text_of
 from producers.formats.native import shown, taken
 from producers.formats.port import Keyed, Reading, Request
 from producers.http import JSON, Header
@@ -243,34 +243,17 @@ def _page_name(message: SegmentMessage, kind: str) -> tuple[tuple[str, str | Non
 
 
 def _attribution(context: bytes) -> tuple[tuple[str, str | None], ...]:
-    """Channel and campaign: of `context.campaign`, else of the page's query. Anything odd in there is ignored."""
-    if b"campaign" not in context and b"utm_" not in context:
+    """Channel and campaign: of `context.campaign`, else of the page's link. Anything odd in there is ignored."""
+    if b'"campaign"' not in context and b"=" not in context:
         return ()
     members: dict[str, Any] = orjson.loads(context)
     campaign, page = _dict(members.get("campaign")), _dict(members.get("page"))
-    query = _query(page)
+    search, link = origin_of_link(page.get("search")), origin_of_link(page.get("url"))
     return (
-        ("channel", _text(campaign.get("source")) or query.get("utm_source")),
-        ("campaign", _text(campaign.get("name")) or query.get("utm_campaign")),
+        ("channel", text_of(campaign.get("source")) or search.channel or link.channel),
+        ("campaign", text_of(campaign.get("name")) or search.campaign or link.campaign),
     )
-
-
-def _query(page: dict[str, Any]) -> dict[str, str]:
-    search = _text(page.get("search"))
-    if search is None:
-        try:
-            search = urlsplit(_text(page.get("url")) or "").query
-        except ValueError:
-            return {}
-    try:
-        return {name: values[0] for name, values in parse_qs(search.lstrip("?"), max_num_fields=100).items()}
-    except ValueError:
-        return {}
 
 
 def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
