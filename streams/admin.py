@@ -58,7 +58,7 @@ def wanted_configs(topics: Topics, *, historical: bool, retention_ms: int) -> di
     else:
         events |= {"message.timestamp.type": "LogAppendTime"}
     aside = {"cleanup.policy": "delete", "retention.ms": keep if historical else str(max(retention_ms, 30 * DAY_MS))}
-    return {topics.events: events, topics.rejected: dict(aside), topics.late: dict(aside)}
+    return {topics.events: events} | {name: dict(aside) for name in (topics.rejected, topics.late, topics.hooks)}
 
 
 async def ensure_topics(
