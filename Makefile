@@ -35,7 +35,8 @@ demo: setup
 	@$(BIN)/funnelcast demo
 
 test: setup
-	$(BIN)/python -m pytest -m "not kafka and not chaos" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal tests/unit tests/property $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/integration tests/e2e $(PYTEST_ARGS)
 
 test-kafka: setup
 	$(BIN)/python -m pytest -m kafka tests/kafka $(PYTEST_ARGS)
