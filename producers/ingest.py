@@ -39,11 +39,13 @@ Sequence = tuple[str, int]
 
 
 class Scope(StrEnum):
-    """What a write key may do. A browser's key is public; a historical one may set the time of reception."""
+    """What a key may do. A browser's key is public; a historical one may set the time of reception; a read key sends
+    nothing."""
 
     BROWSER = "browser"
     SERVER = "server"
     HISTORICAL = "historical"
+    READ = "read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,12 @@ class Sender:
     scope: Scope = Scope.SERVER
     id: str = field(default="", compare=False)
     """Of the write key: sessions of two keys are two sessions, whatever they are called."""
+    allow: frozenset[str] = field(default=frozenset(), compare=False)
+    """Names (normalised) that a browser's key may send although they are for servers."""
+    origins: tuple[str, ...] = field(default=(), compare=False)
+    """Pages that may use a browser's key; empty: all."""
+    rate: float | None = field(default=None, compare=False)
+    """Events a second, None: as the collector says."""
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):

@@ -74,7 +74,7 @@ def _key_ring(settings: Settings, is_open: bool, host: str) -> KeyRing:
             "no write keys: set FUNNELCAST_KEYS (or --keys) to a file of `funnelcast keys create`, "
             "or give --open to take events from this machine without a key"
         )
-    if settings.keys is not None and not is_open and not read_keys(settings.keys):
+    if settings.keys is not None and not is_open and not any(one.may_send for one in read_keys(settings.keys)):
         raise SettingsError(f"{settings.keys} holds no write key; make one: funnelcast keys create --source web")
     return KeyRing(settings.keys, open_sender=Sender() if is_open else None)
 

@@ -1,18 +1,23 @@
-"""`funnelcast keys`: write keys of the collector. A key is shown once; the file holds its hash."""
+"""`funnelcast keys`: keys of the collector and the exporter. A key is shown once; the file holds its hash."""
 
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from funnelcast.settings import SettingsError, load_settings
 
-app = typer.Typer(no_args_is_help=True, help="Create, list and revoke write keys.", add_completion=False)
+if TYPE_CHECKING:
+    from producers.keys import StoredKey
+
+app = typer.Typer(no_args_is_help=True, help="Create, list and revoke write keys and read keys.", add_completion=False)
 KeysFile = Annotated[Path | None, typer.Option("--keys", help="File of hashed keys; default FUNNELCAST_KEYS.")]
+PIPE_WIDTH = 200
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -23,55 +28,131 @@ def _file(given: Path | None) -> Path:
     return path
 
 
-@app.command(epilog="Example:  FUNNELCAST_KEYS=keys.json funnelcast keys create --source web --scope browser")
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@app.command(
+    epilog="Examples:  FUNNELCAST_KEYS=keys.json funnelcast keys create --source crm  ·  "
+    "funnelcast keys create --source web --scope browser --origin https://shop.example --origin '*.shop.example' "
+    "--allow order_completed --rate 500 --app-id shop-web  ·  "
+    "funnelcast keys create --source prometheus --scope read"
+)
 def create(
     source: Annotated[str, typer.Option(help="What the events of this key are from, e.g. web, crm, billing.")],
     scope: Annotated[
-        Literal["browser", "server", "historical"],
-        typer.Option(help="browser: public pages; server: backends; historical: imports that state their own time."),
+        Literal["browser", "server", "historical", "read"],
+        typer.Option(
+            help="browser: public pages; server: backends; historical: imports that state their own time; "
+            "read: metrics only, sends nothing."
+        ),
     ] = "server",
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Page that may use a browser's key: https://shop.example or *.shop.example; repeatable."),
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="Event that a browser's key may send although it is for servers, e.g. payment; repeatable."),
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, help="Most events a second; default: the collector's --rate-limit-key.")
+    ] = None,
+    app_id: Annotated[
+        list[str] | None,
+        typer.Option(help="Public name that stands for a browser's key (Snowplow's app id)."),
+    ] = None,
     keys: KeysFile = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Make a new write key and print it once. A running collector knows it within a second."""
+    """Make a new key and print it once. A running collector knows it within a second."""
     from producers.ingest import Scope
-    from producers.keys import create_key
+    from producers.keys import KeyOptionError, create_key
 
-    source = source.strip()
-    if not source or len(source) > 64:
-        raise typer.BadParameter("write 1 to 64 characters, e.g. web", param_hint="--source")
-    path = _file(keys)
-    created_at = datetime.now(UTC).isoformat(timespec="seconds")
-    key, stored = create_key(path, source=source, scope=Scope(scope), created_at=created_at)
+    path, options = _file(keys), _options(origin, allow, rate, app_id)
+    try:
+        key, stored = create_key(path, source=_source(source), scope=Scope(scope), created_at=_now(), **options)
+    except KeyOptionError as error:
+        raise typer.BadParameter(str(error)) from None
     if as_json:
-        typer.echo(json.dumps({"key": key, "id": stored.id, "source": stored.source, "scope": stored.scope}))
+        typer.echo(json.dumps({"key": key, **_public(stored)}))
         return
     typer.echo(key)
-    typer.echo(f"key {stored.id} for source {source!r}, scope {scope}, kept as a hash in {path}; shown once", err=True)
+    typer.echo(
+        f"key {stored.id} for source {stored.source!r}, scope {scope}, kept as a hash in {path}; shown once", err=True
+    )
+
+
+def _source(source: str) -> str:
+    from producers.keys import MAX_SOURCE_CHARS
+
+    source = source.strip()
+    if not source or len(source) > MAX_SOURCE_CHARS:
+        raise typer.BadParameter(f"write 1 to {MAX_SOURCE_CHARS} characters, e.g. web", param_hint="--source")
+    return source
+
+
+def _options(
+    origins: list[str] | None, allow: list[str] | None, rate: float | None, app_ids: list[str] | None
+) -> dict[str, Any]:
+    """As StoredKey has them."""
+    return {
+        "origins": tuple(one.strip().lower().rstrip("/") for one in origins or ()),
+        "allow": tuple(one.strip() for one in allow or ()),
+        "rate": rate,
+        "app_ids": tuple(one.strip() for one in app_ids or ()),
+    }
+
+
+def _public(stored: StoredKey) -> dict[str, Any]:
+    """A key without its hash, and without what it does not have."""
+    from producers.keys import members
+
+    return {name: value for name, value in members(stored).items() if name != "sha256"}
 
 
 @app.command("list", epilog="Example:  funnelcast keys list --keys keys.json")
 def list_keys(keys: KeysFile = None, as_json: JsonFlag = False) -> None:
-    """List the keys: ids, sources and scopes."""
+    """List the keys: ids, sources, scopes and what limits them. Revoked ones too."""
+    from rich.console import Console
+
     from producers.keys import read_keys
 
     found = read_keys(_file(keys))
-    shown = [{"id": one.id, "source": one.source, "scope": one.scope, "created_at": one.created_at} for one in found]
     if as_json:
-        typer.echo(json.dumps(shown))
+        typer.echo(json.dumps([_public(one) for one in found]))
         return
-    for one in shown:
-        typer.echo("  ".join(one.values()))
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(_table(found))
+
+
+def _table(found: list[StoredKey]) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for heading in ("id", "source", "scope", "created", "state"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("limits", overflow="fold")
+    for one in found:
+        state = "active" if one.revoked_at is None else f"revoked {one.revoked_at[:10]}"
+        table.add_row(one.id, one.source, one.scope, one.created_at[:10], state, _limits(one))
+    return table
+
+
+def _limits(one: StoredKey) -> str:
+    parts = {"origins": one.origins, "also": one.allow, "app": one.app_ids}
+    found = [f"{name} {' '.join(values)}" for name, values in parts.items() if values]
+    return "; ".join(found if one.rate is None else [*found, f"{one.rate:g}/s"]) or "-"
 
 
 @app.command(epilog="Example:  funnelcast keys revoke 3f9a2c11 --keys keys.json")
 def revoke(
     key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys list` shows it.")], keys: KeysFile = None
 ) -> None:
-    """Revoke a key. A running collector refuses it within a second. Exit 1 when there is no such key."""
+    """Revoke a key. A running collector refuses it within a second. Exit 1 when there is no such active key."""
     from producers.keys import revoke_key
 
-    if not revoke_key(_file(keys), key_id):
-        typer.echo(f"no key {key_id!r}; see `funnelcast keys list`", err=True)
+    if not revoke_key(_file(keys), key_id, revoked_at=_now()):
+        typer.echo(f"no active key {key_id!r}; see `funnelcast keys list`", err=True)
         raise typer.Exit(1)
     typer.echo(f"revoked {key_id}", err=True)
