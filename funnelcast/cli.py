@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("funnelcast.commands.replay", "Count a file from nothing and print the counters document."),
     "report": ("funnelcast.commands.report", "Print the live counters with rates."),
     "funnels": ("funnelcast.commands.funnels", "Check, list and show funnel definitions."),
+    "forget": ("funnelcast.commands.forget", "Take a person out of the counted state; the numbers stay."),
     "gaps": ("funnelcast.commands.gaps", "Accept lost records explicitly, and list what was accepted."),
     "chaos": ("funnelcast.commands.chaos", "Kill real processes at random and prove that the numbers stay exact."),
 }

@@ -1,6 +1,7 @@
-"""The value of a record in the `events` topic: a normalised event or a tick. JSON, written by the collector only.
+"""The value of a record in the `events` topic: a normalised event, a tick or the wish to be forgotten. JSON.
 
-The Kafka key of an event is its person key (`schemas.ids.person_key`); a tick has none and stands in every partition.
+The Kafka key of an event and of a forget record is the person key (`schemas.ids.person_key`); a tick has none and
+stands in every partition.
 """
 
 from __future__ import annotations
@@ -38,6 +39,14 @@ class TickRecord(msgspec.Struct, omit_defaults=True, kw_only=True):
     seq: tuple[str, int] | None = None
 
 
+class ForgetRecord(msgspec.Struct, kw_only=True):
+    """The person of the key is to be forgotten: what lies before in the log keeps its numbers and loses its name, what
+    comes after belongs to somebody new. Moves no watermark."""
+
+    forget: int
+    """When that was asked for (epoch ms); says nothing else."""
+
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -49,6 +58,11 @@ def encode_event(event: EventRecord) -> bytes:
 def encode_tick(tick_ms: int, *, marker: str | None = None, seq: tuple[str, int] | None = None) -> bytes:
     """JSON bytes of a tick."""
     return _encoder.encode(TickRecord(tick=tick_ms, marker=marker, seq=seq))
+
+
+def encode_forget(asked_at_ms: int) -> bytes:
+    """JSON bytes of a forget record."""
+    return _encoder.encode(ForgetRecord(forget=asked_at_ms))
 
 
 def decode_any(value: bytes) -> dict[str, Any]:

@@ -87,6 +87,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _ingest(settings: Settings, limits: dict[str, int], phone_region: str | None, checks: dict[str, bool]) -> Ingest:
+    from funnelcast.contacts import made_contact_key
     from producers.contacts import Contacts
     from producers.ingest import Ingest
     from producers.limits import Limits
@@ -101,28 +102,11 @@ def _ingest(settings: Settings, limits: dict[str, int], phone_region: str | None
         personless |= set(funnel.ad_spend)
     return Ingest(
         limits=Limits(**limits),
-        contacts=Contacts(_contact_key(settings), phone_region=phone_region),
+        contacts=Contacts(made_contact_key(settings), phone_region=phone_region),
         known_names=known,
         personless_names=personless,
         **checks,
     )
-
-
-def _contact_key(settings: Settings) -> bytes:
-    """The installation's key; made once and kept in the state directory where none is set."""
-    import os
-    import secrets
-
-    if settings.contact_key:
-        return settings.contact_key.encode()
-    path = settings.state_dir / "contact.key"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32))
-    except FileExistsError:
-        pass
-    return path.read_text().strip().encode()
 
 
 async def _run(

@@ -24,6 +24,8 @@ class Counted:
 
     views: list[PartitionView]
     registers: dict[tuple[int, str], int]
+    persons: dict[bytes, bytes] = field(default_factory=dict)
+    """What is stored of people, by field."""
 
 
 @dataclass(slots=True)
@@ -196,7 +198,8 @@ def _counted(slot: str, parts: Sequence[_Partition], registers: Registers) -> Co
         cells = {group: fields for group, fields in stored_cells.items() if is_kept(group[0], group[1], watermark)}
         meta = msgspec.structs.replace(stored.meta)
         views.append(PartitionView(partition=number, offset=0, meta=meta, cells=cells))
-    return Counted(views, registers.mapping(slot))
+    persons = {key: packed for part in parts for key, packed in part.stored.persons.get(slot, {}).items()}
+    return Counted(views, registers.mapping(slot), persons)
 
 
 def cells_of(counted: Mapping[str, Counted], slot: str) -> Cells:

@@ -60,6 +60,7 @@ class Decoder:
                 ("seq", tuple[str, int] | None, None),
                 ("tick", int | None, None),
                 ("marker", str | None, None),
+                ("forget", int | None, None),
             ],
             gc=False,
         )
@@ -75,8 +76,12 @@ class Decoder:
             properties = self._generic_properties(raw.get("properties"))
         except UNREADABLE:
             return None
-        tick, seq = _integer(fields.get("tick")), fields.get("seq")
-        if tick is None and (_integer(fields.get("received_at_ms")) is None or fields.get("name") is None):
+        tick, seq, forget = _integer(fields.get("tick")), fields.get("seq"), _integer(fields.get("forget"))
+        if (
+            tick is None
+            and forget is None
+            and (_integer(fields.get("received_at_ms")) is None or fields.get("name") is None)
+        ):
             return None
         received = _integer(fields.get("received_at_ms")) or 0
         occurred = _integer(fields.get("occurred_at_ms"))
@@ -92,6 +97,7 @@ class Decoder:
             seq=(str(seq[0]), int(seq[1])) if is_seq and isinstance(seq, list) else None,
             tick=tick,
             marker=None if fields.get("marker") is None else str(fields["marker"]),
+            forget=forget,
         )
 
     def _generic_properties(self, raw: msgspec.Raw | None) -> Any:

@@ -160,7 +160,7 @@ class PartitionEngine:
 
     def prepare(self, records: Sequence[Record]) -> Prepared:
         """Decode a chunk and decide what does not depend on persons; changes nothing."""
-        return self._intake.prepare(records, self.meta.max_received_ms, self.meta.sessions)
+        return self._intake.prepare(records, self.meta)
 
     def admit_names(self, slot: str, codes: Mapping[tuple[int, str], int]) -> None:
         """Take over the codes the store gave to new names."""
@@ -172,7 +172,7 @@ class PartitionEngine:
         for name, slot in self._slots.items():
             one = Needs()
             if prepared is not None:
-                one.persons = slot.state.missing(op[0] for op in prepared.slots[name].ops)
+                one.persons = slot.state.missing(prepared.slots[name].keys())
                 if prepared.max_received_ms is not None:
                     one.buckets = slot.state.due_buckets(prepared.max_received_ms - self._delay)
             elif self.meta.watermark_ms is not None:
@@ -192,6 +192,7 @@ class PartitionEngine:
         meta.records += prepared.records
         meta.sessions = prepared.sessions
         meta.marker = prepared.marker or meta.marker
+        meta.forgets = prepared.forgets
         meta.last_event_ms = max(meta.last_event_ms, prepared.last_event_ms)
         if prepared.max_received_ms is not None:
             meta.max_received_ms = prepared.max_received_ms
@@ -205,7 +206,7 @@ class PartitionEngine:
             for stat, amount in (("undecodable", prepared.undecodable), ("retries", prepared.retries)):
                 if amount:
                     slot.state.stats[stat] = slot.state.stats.get(stat, 0) + amount
-            step(slot.state, one.ops)
+            step(slot.state, one.ops, one.forgets)
             late += [(name, *event) for event in one.late]
         changes = self._changes(FIRE_LIMIT)
         changes.late = late

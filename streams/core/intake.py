@@ -7,8 +7,9 @@ chunk may be prepared only after the one before it was applied.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import attrgetter
 from typing import Any, cast
 
@@ -16,10 +17,12 @@ import xxhash
 
 from schemas.counters import currency_code
 from streams.core.decode import NO_RAW, UNREADABLE, Decoder
+from streams.core.forget import nameless_key
 from streams.core.match import NO_AMOUNT, Match, Matcher, NameRules, amount_of, id_text, plain
 from streams.core.person import AT_MASK, Single
 from streams.core.plan import LOST, ORDER, REFUND, Plan
 from streams.core.registers import REASONS, SlotRegisters
+from streams.store.port import PartitionMeta
 
 Record = tuple[bytes | None, bytes, int]
 """(Kafka key, value, record timestamp in ms)."""
@@ -43,6 +46,10 @@ Op = tuple[bytes, int, int, int, int, int, Single | None]
 """(person key, occurred at, tie, kind, code, horizon at that record, the whole event where it is more than that)."""
 
 
+Forget = tuple[int, bytes, bytes, int]
+"""(number of ops before it, person key, name to be kept under, horizon at that record)."""
+
+
 @dataclass(slots=True)
 class SlotPrepared:
     """What a chunk means to one funnel."""
@@ -51,9 +58,15 @@ class SlotPrepared:
     stats: Counter[str] = field(default_factory=Counter)
     late: list[tuple[bytes, bytes, int]] = field(default_factory=list)
     """(key, value, age in ms)."""
+    forgets: list[Forget] = field(default_factory=list)
+    """In log order."""
     unresolved: list[tuple[int, Any, Match]] = field(default_factory=list)
     """(index into ops, properties, match) of events with names the register did not know."""
     names: dict[tuple[int, str], None] = field(default_factory=dict)
+
+    def keys(self) -> Iterator[bytes]:
+        """Of everybody whom the chunk concerns."""
+        return chain((op[0] for op in self.ops), (one[1] for one in self.forgets))
 
 
 @dataclass(slots=True)
@@ -69,6 +82,8 @@ class Prepared:
     undecodable: int = 0
     retries: int = 0
     """Records of ordered senders that were applied before."""
+    forgets: int = 0
+    """Forget records up to here."""
 
     @property
     def new_names(self) -> dict[str, list[tuple[int, str]]]:
@@ -198,10 +213,12 @@ class Intake:
         self._decoder = decoder
         self._slots = slots
 
-    def prepare(self, records: Sequence[Record], max_received_ms: int | None, sessions: dict[str, int]) -> Prepared:
+    def prepare(self, records: Sequence[Record], meta: PartitionMeta) -> Prepared:
         """See `PartitionEngine.prepare`. One loop on purpose: every record passes here."""
+        max_received_ms = meta.max_received_ms
         out = Prepared({slot: SlotPrepared() for slot in self._slots}, len(records), max_received_ms)
-        out.sessions = dict(sessions)
+        out.sessions = dict(meta.sessions)
+        out.forgets = meta.forgets
         views = [
             (
                 one,
@@ -243,6 +260,9 @@ class Intake:
                 continue
             if b"\0" in key:
                 key = person_field(key)
+            if record.forget is not None:
+                self._forget(key, out, highest)
+                continue
             for intake, memo, sources, lateness, back, codes, raw_values, into in views:
                 rules = memo.get(name, missing)
                 if rules is missing:
@@ -277,6 +297,12 @@ class Intake:
         out.last_event_ms = newest
         out.max_received_ms = None if highest < 0 else highest
         return out
+
+    def _forget(self, key: bytes, out: Prepared, highest: int) -> None:
+        out.forgets += 1
+        for slot, intake in self._slots.items():
+            into = out.slots[slot]
+            into.forgets.append((len(into.ops), key, nameless_key(out.forgets), highest - intake.back))
 
 
 def _no_values(_properties: Any) -> tuple[()]:

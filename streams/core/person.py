@@ -256,14 +256,14 @@ def pack_header(plan: Plan, hot: Hot, flags: int, *, chunks: int, cold: int) -> 
     )
 
 
-def pack_person(plan: Plan, person: Person, hot: Hot) -> tuple[bytes, list[bytes]]:
-    """The person's packed form and its sealed chunks."""
+def pack_person(plan: Plan, person: Person, hot: Hot, *, may_go: bool = False) -> tuple[bytes, list[bytes]]:
+    """The person's packed form and its sealed chunks; `may_go`: not even its orders are for life."""
     cold = pack_base(plan, person.base)
     singles = sorted(person.singles)
     parts, singles = split(plan.seal, singles)
     sealed = [b"".join([pack_single(plan, one) for one in part]) for part in parts]
     tail = b"".join([pack_single(plan, one) for one in singles])
-    flags = person.status | hot.flags | FOR_LIFE * person.is_for_life
+    flags = person.status | hot.flags | FOR_LIFE * (person.is_for_life and not may_go)
     return pack_header(plan, hot, flags, chunks=len(sealed), cold=len(cold)) + cold + tail, sealed
 
 

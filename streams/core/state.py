@@ -9,6 +9,7 @@ from __future__ import annotations
 from streams.core.book import book
 from streams.core.busy import count_late, is_foldable, seal
 from streams.core.cache import PersonCache, chunk_fields
+from streams.core.forget import is_nameless, without_ids
 from streams.core.intake import Op
 from streams.core.person import STATUS_MASK, Hot, Person, Single, pack_person, unpack_person, unpack_singles
 from streams.core.plan import INFINITE, RESOLVED
@@ -66,6 +67,17 @@ class SlotState(PersonCache):
         book(self.plan, before, person.status, sign=-1, books=self.books)
         self._settle(key, person, watermark_ms - self.plan.keep)
 
+    def forget(self, key: bytes, name: bytes, horizon: int) -> None:
+        """Keep a person under a name that says nothing: no later event finds the old one, no number changes."""
+        person = self._person(key, horizon)
+        if person is None:
+            return
+        before = walk(self.plan, person.base, person.singles)
+        book(self.plan, before, person.status, sign=-1, books=self.books)
+        self.drop(key, self.persons[key])
+        self._settle(name, without_ids(person), horizon)
+        self.stats["forgotten"] = self.stats.get("forgotten", 0) + 1
+
     def shorten(self, key: bytes, blob: bytes, horizon: int) -> bytes:
         """Make a long tail short: fold where much of the person lies behind the horizon, else seal. The new form.
 
@@ -114,7 +126,7 @@ class SlotState(PersonCache):
         old_wake = INFINITE if old is None else self.wake_of(old)
         old_chunks = self.sealed.pop(key, [])
         self.busy.pop(key, None)
-        blob, sealed = pack_person(self.plan, person, hot)
+        blob, sealed = pack_person(self.plan, person, hot, may_go=is_nameless(key))
         fields = chunk_fields(key, max(len(sealed), len(old_chunks)))
         for at, field in enumerate(fields):
             now = sealed[at] if at < len(sealed) else None
@@ -137,5 +149,6 @@ class SlotState(PersonCache):
         self._drop_fields(key, self.chunks_of(blob))
         self.sealed.pop(key, None)
         self.busy.pop(key, None)
+        self.uncut.pop(key, None)
         del self.persons[key]
         self.dirty[key] = None

@@ -17,14 +17,23 @@ from collections.abc import Sequence
 
 from streams.core.busy import busy_of, kept_at
 from streams.core.inorder import begin, in_order
-from streams.core.intake import Op
+from streams.core.intake import Forget, Op
 from streams.core.person import EXT_AMOUNT, STATUS_MASK
 from streams.core.plan import ORDER
 from streams.core.state import SlotState
 
 
-def step(state: SlotState, ops: Sequence[Op]) -> None:
-    """Count the events of a chunk."""
+def step(state: SlotState, ops: Sequence[Op], forgets: Sequence[Forget] = ()) -> None:
+    """Count the events of a chunk, and forget people in between."""
+    start = 0
+    for end, key, name, horizon in forgets:
+        _count(state, ops[start:end])
+        state.forget(key, name, horizon)
+        start = end
+    _count(state, ops[start:] if start else ops)
+
+
+def _count(state: SlotState, ops: Sequence[Op]) -> None:
     if state.slow_only:
         for op in ops:
             state.slow(op)

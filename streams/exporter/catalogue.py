@@ -69,6 +69,7 @@ ACCEPTED: Final = _counter("events_accepted", "Distinct events taken into the hi
 DUPLICATES: Final = _counter("events_duplicate", "Copies of events that were recognised and not counted.", *_FUNNEL)
 LATE: Final = _counter("events_late", "Events too late to count, by how old they were (up to).", *_FUNNEL, "age")
 PERSONS: Final = _counter("persons", "Persons with at least one event.", *_FUNNEL)
+FORGOTTEN: Final = _counter("persons_forgotten", "Persons whose state lost its name (`funnelcast forget`).", *_FUNNEL)
 PLACEHOLDERS: Final = _counter("placeholder_ids", "Ids that stand for no id and were dropped.", *_FUNNEL)
 CONFLICTS: Final = _counter("link_conflicts", "Claims of an id that was linked to another one before.", *_FUNNEL)
 AMOUNTS_REFUSED: Final = _counter("amounts_refused", "Events that counted without their unreadable amount.", *_FUNNEL)
@@ -162,7 +163,7 @@ DIMENSION_MONEY: Final = {
 METRICS: Final[tuple[Metric, ...]] = (
     BUILD, REDIS_UP, STATE_BROKEN, READ_SECONDS, READ_ERRORS, SNAPSHOT_AGE,
     PARTITIONS, LAST_EVENT, GAPS, WATERMARK, WATERMARK_LAG, FRESHNESS, APPLIED_AT, OFFSET, PENDING, RECORDS,
-    MATCHES, STAGE_INFO, ACCEPTED, DUPLICATES, LATE, PERSONS, PLACEHOLDERS, CONFLICTS, AMOUNTS_REFUSED,
+    MATCHES, STAGE_INFO, ACCEPTED, DUPLICATES, LATE, PERSONS, FORGOTTEN, PLACEHOLDERS, CONFLICTS, AMOUNTS_REFUSED,
     RETRIES, UNDECODABLE,
     *STAGE.values(), STAGE_LOST_BY_REASON, TRANSITIONS, DURATIONS, *STAGE_MONEY.values(), SPEND,
     *WINDOW.values(), WINDOW_RESOLVED, WINDOW_LOST, *WINDOW_MONEY.values(),

@@ -26,6 +26,7 @@ _STATS = {
     "accepted": catalogue.ACCEPTED,
     "duplicates": catalogue.DUPLICATES,
     "persons": catalogue.PERSONS,
+    "forgotten": catalogue.FORGOTTEN,
     "placeholder_ids": catalogue.PLACEHOLDERS,
     "link_conflicts": catalogue.CONFLICTS,
     "amounts_refused": catalogue.AMOUNTS_REFUSED,

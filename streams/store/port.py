@@ -58,6 +58,8 @@ class PartitionMeta(msgspec.Struct, omit_defaults=True, array_like=False):
     """Records applied since the partition was created, ticks included."""
     last_event_ms: int = 0
     """Newest occurred_at_ms applied."""
+    forgets: int = 0
+    """Forget records applied since the partition was created."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,8 @@ class Wants:
     odd_values: bool = True
     max_partitions: int = 1
     refunds: bool = False
+    forgets: bool = False
+    """People who are to be forgotten, and come again."""
 
 
 def random_funnel(rng: Random, wants: Wants | None = None) -> dict[str, Any]:
@@ -281,6 +283,13 @@ class _Writer:
         self.log.append(event)
         self.events.append(event)
 
+    def forget(self) -> None:
+        """Somebody who was seen, or will be, is to be forgotten."""
+        rng = self.rng
+        seen = rng.choice(self.events[-6:]) if self.events and rng.random() < 0.8 else self.ids(self.who)
+        ids = {key: seen.get(key) for key in ("user_id", "contact_id", "anonymous_id")}
+        self.log.append({"forget": self.at, **ids})
+
     def times(self) -> dict[str, int]:
         """(occurred, received) of a fresh event."""
         rng = self.rng
@@ -398,6 +407,8 @@ def random_log(rng: Random, funnel: dict[str, Any], wants: Wants, delay: int) ->
     for _ in range(rng.randint(1, wants.max_events)):
         if wants.ticks and rng.random() < 0.12:
             writer.tick()
+        elif wants.forgets and rng.random() < 0.1:
+            writer.forget()
         else:
             writer.event()
     if wants.ticks and rng.random() < 0.4:

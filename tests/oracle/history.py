@@ -173,6 +173,13 @@ def _apply(world: World, raw: dict[str, Any], person: str, partition: int) -> No
     history.kept[source, event.id] = event
 
 
+def _forget(world: World, person: str) -> None:
+    """From now on nobody has this history: it stays as it is, and whoever has the id later begins with nothing."""
+    history = world.people.pop(person, None)
+    if history is not None:
+        world.people[f"nobody {len(world.people)} {len(history.events)} {person}"] = history
+
+
 def _is_forgotten(funnel: Funnel, history: Person, horizon: int) -> bool:
     """Nothing at or after the horizon, no journey that reaches it, no order or refund id: new when it comes again."""
     if any(event.occurred >= horizon or event.kind == ORDER or event.refund_id for event in history.events):
@@ -204,7 +211,8 @@ def read_log(
     partitions: int = 1,
     partition_of: Callable[[str], int] = lambda _person: 0,
 ) -> World:
-    """Everything known after `log` (native events and `{"tick": ms}`, in log order) has been applied."""
+    """Everything known after `log` (native events, `{"tick": ms}` and `{"forget": ms, <ids>}`, in log order) has been
+    applied."""
     world = World(funnel, watermark_delay_ms, names=[[] for _ in funnel.dimensions])
     final = [] if final_watermark_ms is None else [{"tick": final_watermark_ms + watermark_delay_ms}]
     for raw in [*log, *final]:
@@ -213,6 +221,9 @@ def read_log(
                 _received(partition, int(raw["tick"]), world)
             continue
         person = person_of(raw)
+        if "forget" in raw:
+            _forget(world, person or "")
+            continue
         if any(rule.matches(same_name(raw["name"]), raw.get("properties") or {}) for rule in funnel.ad_spend):
             _apply_spend(world, raw)
         if person is None:

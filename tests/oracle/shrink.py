@@ -90,7 +90,7 @@ def _simpler_funnels(funnel: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _simpler_events(event: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if "tick" in event:
+    if "tick" in event or "forget" in event:
         return
     for key in event["properties"]:
         yield {**event, "properties": _without(event["properties"], key)}

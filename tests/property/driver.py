@@ -15,6 +15,7 @@ from typing import Any
 from producers.ingest import Accepted, Ingest, Scope, Sender, Ticked
 from schemas.funnel import Funnel, parse_funnel
 from schemas.partition import partition_of as kafka_partition_of
+from schemas.record import encode_forget
 from streams.core.count import Counted, count_records
 from streams.report.document import build_document
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
@@ -22,6 +23,7 @@ from streams.store.port import Fence, PartitionMeta, PartitionView, StoreUnavail
 from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.oracle.counting import Document
 from tests.oracle.generate import Case
+from tests.oracle.values import person_of
 
 Record = tuple[bytes | None, bytes, int]
 _SENDER = Sender(scope=Scope.HISTORICAL)
@@ -58,6 +60,9 @@ def records_of(case: Case) -> list[Record]:
     ingest = Ingest()
     records: list[Record] = []
     for line in case.log:
+        if "forget" in line:
+            records.append(((person_of(line) or "").encode(), encode_forget(line["forget"]), line["forget"]))
+            continue
         verdict = ingest.native(json.dumps(line).encode(), sender=_SENDER, received_at_ms=None)
         if isinstance(verdict, Accepted):
             records.append((verdict.key, verdict.value, verdict.received_at_ms))
@@ -77,9 +82,14 @@ def core_documents(
     definitions: Sequence[dict[str, Any]], case: Case, run: Run, *, with_rates: bool = False
 ) -> list[Document]:
     """Documents of the pure core alone."""
-    funnels = funnels_of(definitions)
-    counted = count_records(
-        funnels,
+    counted = counted_of(definitions, case, run)
+    return asyncio.run(_documents(_CountedReader(counted), funnels_of(definitions), with_rates=with_rates))
+
+
+def counted_of(definitions: Sequence[dict[str, Any]], case: Case, run: Run) -> dict[str, Counted]:
+    """What the pure core leaves behind, by slot."""
+    return count_records(
+        funnels_of(definitions),
         records_of(case),
         watermark_delay_ms=case.watermark_delay_ms,
         partitions=case.partitions,
@@ -88,7 +98,6 @@ def core_documents(
         slow_only=run.slow_only,
         max_persons=run.max_persons,
     )
-    return asyncio.run(_documents(_CountedReader(counted), funnels, with_rates=with_rates))
 
 
 def stored_documents(definitions: Sequence[dict[str, Any]], case: Case, rng: Random) -> list[Document]:

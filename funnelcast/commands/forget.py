@@ -1,0 +1,128 @@
+"""`funnelcast forget`: takes a person out of the counted state, through the log, and leaves the numbers as they are."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from funnelcast.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from streams.forget import Tombstone
+
+app = typer.Typer(add_completion=False)
+_PREFIXES = ("u:", "c:", "a:")
+
+
+@app.command(
+    epilog="Examples:  funnelcast forget --user-id 4711  ·  funnelcast forget --email ann@example.com --json  ·  "
+    "funnelcast forget a:3f6c0d1e --no-wait"
+)
+def forget(
+    person: Annotated[
+        str | None,
+        typer.Argument(metavar="PERSON", help="Person key: u:<user id>, c:<contact id> or a:<anonymous id>."),
+    ] = None,
+    user_id: Annotated[str | None, typer.Option(help="Account id, as it was sent.")] = None,
+    contact_id: Annotated[str | None, typer.Option(help="Contact id, as it was sent.")] = None,
+    anonymous_id: Annotated[str | None, typer.Option(help="Device id, as it was sent.")] = None,
+    email: Annotated[str | None, typer.Option(help="E-mail; hashed with the installation's contact key.")] = None,
+    phone: Annotated[str | None, typer.Option(help="Phone; hashed with the installation's contact key.")] = None,
+    phone_region: Annotated[
+        str | None, typer.Option(help="Country of phone numbers without a country code, as the collector has it.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the worker has applied it.")] = True,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait for the worker.")] = 60.0,
+    kafka: Annotated[str | None, typer.Option(help="host:port[,host:port] of the brokers.")] = None,
+    redis: Annotated[str | None, typer.Option(help="URL of Redis or Valkey.")] = None,
+    space: Annotated[str | None, typer.Option(help="Prefix of topics and Redis keys.")] = None,
+    state_dir: Annotated[Path | None, typer.Option(help="The collector's directory, with its contact key.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Forget one person: their state loses its name, every number stays.
+
+    Stop sending the person's events first: what comes later counts as somebody new. A visitor may be known by several
+    ids (device, contact, account): forget each of them. The events themselves stay in Kafka until its retention ends.
+    Exit 75 when the worker has not applied it in time; the record is in the log then and will be applied.
+    """
+    settings = load_settings(kafka=kafka, redis=redis, space=space, state_dir=state_dir)
+    ids = {"user_id": user_id, "contact_id": contact_id, "anonymous_id": anonymous_id}
+    given = [one for one in (person, *ids.values(), email, phone) if one is not None]
+    if len(given) != 1:
+        raise typer.BadParameter("give exactly one person: PERSON or one of the options that name an id")
+    if email is not None or phone is not None:
+        key = _contact(settings, email, phone, phone_region)
+    else:
+        key = _key(person, ids)
+    settings.need_kafka()
+    if wait:
+        settings.need_redis()
+    at, is_erased = asyncio.run(_forget(settings, key, timeout if wait else None))
+    _print(key, at, is_erased=is_erased, as_json=as_json)
+    raise typer.Exit(75 if wait and not is_erased else 0)
+
+
+def _key(person: str | None, ids: dict[str, str | None]) -> bytes:
+    """The person key of the one id that was given."""
+    from schemas.ids import MAX_ID_CHARS, clean_id, person_key
+
+    if person is not None:
+        if not person.startswith(_PREFIXES):
+            raise typer.BadParameter(
+                "a person is u:<user id>, c:<contact id> or a:<anonymous id>; or give --user-id, --email, ...",
+                param_hint="PERSON",
+            )
+        field = {"u": "user_id", "c": "contact_id", "a": "anonymous_id"}[person[0]]
+        ids = {**ids, field: person[2:]}
+    cleaned = {field: clean_id(value) for field, value in ids.items()}
+    key = person_key(cleaned["user_id"], cleaned["contact_id"], cleaned["anonymous_id"])
+    if key is None:
+        raise typer.BadParameter("that is a placeholder, not the id of a person; events without an id are nobody's")
+    if len(key.decode()) > MAX_ID_CHARS + 2:
+        raise typer.BadParameter(f"ids are at most {MAX_ID_CHARS} characters long")
+    return key
+
+
+def _contact(settings: Settings, email: str | None, phone: str | None, region: str | None) -> bytes:
+    """The person key of an e-mail or phone, as the collector makes it."""
+    from funnelcast.contacts import known_contact_key
+    from producers.contacts import Contacts
+    from schemas.ids import person_key
+
+    contacts = Contacts(known_contact_key(settings), phone_region=region)
+    contact = contacts.of_email(email) if email is not None else contacts.of_phone(phone or "")
+    if contact is None:
+        raise typer.BadParameter("not an e-mail address or phone number (a phone needs its country code)")
+    key = person_key(None, contact, None)
+    assert key is not None  # noqa: S101 - there is a contact
+    return key
+
+
+async def _forget(settings: Settings, person: bytes, wait_seconds: float | None) -> tuple[Tombstone, bool]:
+    from schemas.topics import Topics
+    from streams.forget import bury, is_applied
+    from streams.store.connection import connect
+    from streams.store.reader import RedisCounterReader
+
+    at = await bury(settings.need_kafka(), Topics(settings.space), person, asked_at_ms=time.time_ns() // 1_000_000)
+    if wait_seconds is None:
+        return at, False
+    client = connect(settings.need_redis())
+    try:
+        return at, await is_applied(RedisCounterReader(client, settings.space), at, seconds=wait_seconds)
+    finally:
+        await client.aclose()
+
+
+def _print(person: bytes, at: Tombstone, *, is_erased: bool, as_json: bool) -> None:
+    name = person.decode()
+    if as_json:
+        typer.echo(json.dumps({"person": name, "partition": at.partition, "offset": at.offset, "erased": is_erased}))
+        return
+    place = f"{name}: recorded at partition {at.partition}, offset {at.offset}"
+    typer.echo(f"{place}; {'forgotten' if is_erased else 'the worker has not applied it yet, and will'}")

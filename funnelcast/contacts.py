@@ -1,0 +1,34 @@
+"""The key with which an installation hashes e-mails and phones. Reads and makes it; hashes nothing itself."""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+from funnelcast.settings import Settings, SettingsError
+
+_FILE = "contact.key"
+
+
+def made_contact_key(settings: Settings) -> bytes:
+    """The installation's key; made once and kept in the state directory where none is set."""
+    if settings.contact_key:
+        return settings.contact_key.encode()
+    path = settings.state_dir / _FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32))
+    except FileExistsError:
+        pass
+    return path.read_text().strip().encode()
+
+
+def known_contact_key(settings: Settings) -> bytes:
+    """The key the collector uses. Raises SettingsError where there is none: a new one would find nobody."""
+    path = settings.state_dir / _FILE
+    if not settings.contact_key and not path.is_file():
+        raise SettingsError(
+            f"no contact key: set FUNNELCAST_CONTACT_KEY, or --state-dir to the collector's (there is no {path})"
+        )
+    return made_contact_key(settings)

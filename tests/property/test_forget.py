@@ -1,0 +1,136 @@
+"""A person who is forgotten leaves the numbers as they are and nothing else: the laws with forget records in the log.
+
+The oracle forgets in its own way: the history changes hands to nobody, and later events of the id begin a new one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from streams.core.cache import chunk_fields
+from streams.core.person import Person, unpack_person
+from streams.core.plan import Plan
+from tests.oracle.counting import Document, count
+from tests.oracle.generate import Case, Log, Wants
+from tests.oracle.values import person_of
+from tests.property.balances import check_balances
+from tests.property.cases import assert_same, law
+from tests.property.driver import (
+    Run,
+    core_documents,
+    counted_of,
+    funnels_of,
+    partition_of,
+    random_run,
+    stored_documents,
+)
+
+pytestmark = pytest.mark.timeout(900)
+
+FORGETS = Wants(forgets=True)
+WITH_REFUNDS = Wants(forgets=True, refunds=True)
+_FIELDS = {"u": "user_id", "c": "contact_id", "a": "anonymous_id"}
+
+
+def _oracle(case: Case) -> Document:
+    return count(
+        case.funnel,
+        case.log,
+        watermark_delay_ms=case.watermark_delay_ms,
+        partitions=case.partitions,
+        partition_of=lambda person: partition_of(person, case.partitions),
+    )
+
+
+def _core(case: Case, run: Run) -> Document:
+    (document,) = core_documents([case.funnel], case, run)
+    return document
+
+
+@law(FORGETS)
+def test_the_core_forgets_as_the_oracle_does(case: Case, rng: Random) -> None:
+    """However it is run: fast and slow paths, any batches, every person written to bytes and read back."""
+    assert_same(_oracle(case), _core(case, random_run(rng, case)))
+
+
+@law(FORGETS, share=0.3)
+def test_one_record_at_a_time_from_stored_bytes(case: Case, rng: Random) -> None:
+    """Nothing of a forgotten person lives outside the bytes that are stored."""
+    run = Run(batch_sizes=[1] * len(case.log), dump_and_load=True, slow_only=rng.random() < 0.5)
+    assert_same(_oracle(case), _core(case, run))
+
+
+@law(Wants(forgets=True, max_events=150, people=2), share=0.3)
+def test_busy_people_are_forgotten_whole(case: Case, rng: Random) -> None:
+    """With all their sealed pieces."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Plan, "seal", rng.choice([1, 2, 3]))
+        assert_same(_oracle(case), _core(case, random_run(rng, case)))
+
+
+@law(Wants(forgets=True, max_partitions=2), share=0.3)
+def test_any_replay_point(case: Case, rng: Random) -> None:
+    """A worker that dies around a forget record is followed by one that reads on from the stored cursor."""
+    (document,) = stored_documents([case.funnel], case, rng)
+    assert_same(_oracle(case), document)
+
+
+@law(FORGETS, share=0.3)
+def test_sums_and_balances(case: Case, rng: Random) -> None:
+    """Outcomes still balance: the deadlines of somebody without a name pass like those of anybody else."""
+    check_balances(case.funnel, _core(case, random_run(rng, case)))
+
+
+def _renamed(log: Log) -> Log:
+    """The log without forget records, in which whoever comes after one has another id."""
+    lives: dict[str, int] = {}
+    found: Log = []
+    for line in log:
+        person = None if "tick" in line else person_of(line)
+        if person is not None and "forget" in line:
+            lives[person] = lives.get(person, 0) + 1
+        elif person in lives:
+            found.append({**line, _FIELDS[person[0]]: f"{person[2:]} again {lives[person]}"})
+        else:
+            found.append(line)
+    return found
+
+
+@law(WITH_REFUNDS, share=0.5)
+def test_who_comes_after_is_somebody_else(case: Case, rng: Random) -> None:
+    """Forgetting is the same as another id from there on, orders and refunds included."""
+    other = replace(case, log=_renamed(case.log))
+    assert_same(_core(other, random_run(rng, other)), _core(case, random_run(rng, case)))
+
+
+def _everybody_forgotten(case: Case) -> Case:
+    people = sorted({person for line in case.log if "tick" not in line and (person := person_of(line)) is not None})
+    return replace(case, log=[*case.log, *({"forget": 1, _FIELDS[one[0]]: one[2:]} for one in people)])
+
+
+@law(WITH_REFUNDS, share=0.3)
+def test_forgetting_everybody_at_the_end_changes_no_number(case: Case, rng: Random) -> None:
+    """The whole document stays as it is."""
+    after = _everybody_forgotten(case)
+    assert_same(_core(case, random_run(rng, case)), _core(after, random_run(rng, after)))
+
+
+@law(WITH_REFUNDS, share=0.3)
+def test_no_name_and_no_id_is_left_in_the_store(case: Case, rng: Random) -> None:
+    """Neither as a person's field nor inside of one: what tells events and orders apart are small numbers."""
+    after = _everybody_forgotten(case)
+    (stored,) = counted_of([case.funnel], after, random_run(rng, after)).values()
+    plan = Plan(funnels_of([case.funnel])[0])
+    for field, packed in stored.persons.items():
+        assert field.startswith(b"x:"), field
+        if b"\0" not in field:
+            sealed = [stored.persons[one] for one in chunk_fields(field, plan.header.unpack_from(packed)[1] & 0xFFFF)]
+            _check_small(unpack_person(plan, packed, sealed))
+
+
+def _check_small(person: Person) -> None:
+    numbers = [one for single in person.singles for one in (single.tie, single.order, single.refund)]
+    assert max([*numbers, *person.base.orders, *person.base.refunds], default=0) < 1000
