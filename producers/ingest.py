@@ -18,11 +18,12 @@ import orjson
 
 from producers.contacts import Contacts
 from producers.limits import Limits
+from producers.privacy import Privacy
 from producers.times import MAX_MS, correct_skew_ms, parse_time_ms
 from schemas.ids import MAX_ID_CHARS, is_placeholder, person_key
 from schemas.names import normalise_name
 from schemas.reasons import RejectReason
-from schemas.record import EventRecord, encode_event, encode_tick
+from schemas.record import EventRecord, encode_tick
 
 DEFAULT_SOURCE: Final = "default"
 _EMPTY: Final = b"{}"
@@ -173,7 +174,8 @@ class Ingest:
     """The checks of one installation.
 
     `known_names` (normalised) are the events that some funnel looks at; others are accepted and marked, or rejected
-    with `strict_names`. `personless_names` may come without an id of a person.
+    with `strict_names`. `personless_names` may come without an id of a person. A browser's key may not send
+    `server_names` (normalised): anybody can read it off a page, and money must not be what anybody says.
     """
 
     def __init__(
@@ -185,6 +187,8 @@ class Ingest:
         known_names: Iterable[str] | None = None,
         personless_names: Iterable[str] = ("ad_spend",),
         strict_names: bool = False,
+        server_names: Iterable[str] = (),
+        privacy: Privacy | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self._contacts = contacts
@@ -192,6 +196,8 @@ class Ingest:
         self._known = None if known_names is None else frozenset(known_names) | frozenset(personless_names)
         self._personless = frozenset(personless_names)
         self._strict = strict_names
+        self._server_names = frozenset(server_names)
+        self._encode = (privacy or Privacy()).encode
         self._decoder = msgspec.json.Decoder(NativeEvent)
 
     def native(
@@ -319,6 +325,11 @@ class Ingest:
         """The checks that all formats share; raises RefusedError. `has_contacts`: an e-mail or phone may lie among the
         properties or in the context."""
         event_id, name = self._identity(event)
+        if name in self._server_names and sender.scope is Scope.BROWSER and name not in sender.allow:
+            raise RefusedError(
+                RejectReason.NOT_ALLOWED,
+                f"{name!r} is for servers: send it with a key of the scope server, or make this one with --allow",
+            )
         anonymous_id = _clean("anonymous_id", event.anonymous_id)
         contact_id = _clean("contact_id", event.contact_id)
         user_id = _clean("user_id", event.user_id)
@@ -349,7 +360,7 @@ class Ingest:
             placeholder_ids=placeholders,
             seq=sequence,
         )
-        return Accepted(event_id, name, key, encode_event(record), received_at_ms, was_clamped, placeholders, is_known)
+        return Accepted(event_id, name, key, self._encode(record), received_at_ms, was_clamped, placeholders, is_known)
 
     def _identity(self, event: NativeEvent) -> tuple[str, str]:
         event_id = "" if event.id is None else str(event.id).strip()

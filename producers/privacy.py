@@ -1,0 +1,157 @@
+"""What of a person is left out of an event before it is stored: addresses of machines, e-mails in links, properties by
+name. Pure; docs/security.md says what each rule is for.
+
+The rules look at a record as it would be stored: nearly all hold nothing that concerns them, and pay a search for a few
+bytes. Members that stay are kept byte for byte, so money stays as it was sent.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+
+from schemas.record import EventRecord, encode_event
+
+IP_NAMES: Final = frozenset({"ip", "$ip", "ip_address", "ipAddress", "user_ipaddress"})
+DEEPEST: Final = 64
+"""Deeper than the checks of ingest let anything be; what lies below stays as it is."""
+_PARAMETER: Final = re.compile(r"(?:^|[?&#])[^=&#?\s]{1,64}=([^&#\s]+)")
+_Members = dict[str, msgspec.Raw]
+_members: Final = msgspec.json.Decoder(_Members)
+_elements: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_anything: Final = msgspec.json.Decoder()
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class IpRule(StrEnum):
+    """What becomes of the address of a client's machine."""
+
+    DROP = "drop"
+    TRUNCATE = "truncate"
+    KEEP = "keep"
+
+
+class Privacy:
+    """The rules of one installation. `deny`: properties and traits that are left out, however deep. `allow`: the only
+    ones that stay, None for all; what a funnel reads belongs among them. Case makes no difference."""
+
+    def __init__(
+        self, *, ip: IpRule = IpRule.TRUNCATE, deny: Iterable[str] = (), allow: Iterable[str] | None = None
+    ) -> None:
+        self._ip = ip
+        self._deny = frozenset(one.casefold() for one in deny)
+        self._allow = None if allow is None else frozenset(one.casefold() for one in allow)
+        self._is_always = bool(self._deny) or self._allow is not None
+
+    def encode(self, record: EventRecord) -> bytes:
+        """The bytes of a record, without what the rules leave out."""
+        value = encode_event(record)
+        if not self._concerns(value):
+            return value
+        record.properties = self._object(record.properties, is_property=True, is_top=True)
+        if record.context is not None:
+            record.context = self._object(record.context, is_property=False)
+        return encode_event(record)
+
+    def _concerns(self, value: bytes) -> bool:
+        if b"@" in value or (b"%" in value and (b"%40" in value or b"%2540" in value)):
+            return True
+        if self._ip is not IpRule.KEEP and (b'ip"' in value or b'ddress"' in value):
+            return True
+        return self._is_always or (b"\\" in value and b"\\u00" in value)  # what is written in escapes is read
+
+    def _object(self, raw: msgspec.Raw, *, is_property: bool, is_top: bool = False, depth: int = 0) -> msgspec.Raw:
+        """The object without what the rules leave out; the very same one where that is nothing."""
+        members = _members.decode(raw)
+        kept: _Members = {}
+        for name, value in members.items():
+            if is_property and self._is_left_out(name, is_top):
+                continue
+            found: msgspec.Raw | None
+            if name in IP_NAMES:
+                found = self._address(value)
+            elif name == "traits" and not is_property and _first(value) == b"{":
+                found = self._object(value, is_property=True, is_top=True, depth=depth + 1)
+            else:
+                found = self._value(value, is_property, depth)
+            if found is not None:
+                kept[name] = found
+        return raw if _is_same(kept, members) else msgspec.Raw(_encode(kept))
+
+    def _is_left_out(self, name: str, is_top: bool) -> bool:
+        folded = name.casefold()
+        return folded in self._deny or (is_top and self._allow is not None and folded not in self._allow)
+
+    def _value(self, raw: msgspec.Raw, is_property: bool, depth: int) -> msgspec.Raw:
+        first = _first(raw)
+        if first == b'"':
+            return _without_mails(raw)
+        if depth >= DEEPEST:
+            return raw
+        if first == b"{":
+            return self._object(raw, is_property=is_property, depth=depth + 1)
+        if first == b"[":
+            elements = _elements.decode(raw)
+            kept = [self._value(one, is_property, depth + 1) for one in elements]
+            is_same = all(one is other for one, other in zip(kept, elements, strict=True))
+            return raw if is_same else msgspec.Raw(_encode(kept))
+        return raw
+
+    def _address(self, raw: msgspec.Raw) -> msgspec.Raw | None:
+        """What stays of an address. A text that is none is dropped too: it may be two of them, or one with a port."""
+        if self._ip is IpRule.KEEP or _first(raw) != b'"':
+            return raw
+        network = truncate_ip(str(_anything.decode(raw))) if self._ip is IpRule.TRUNCATE else None
+        return None if network is None else msgspec.Raw(_encode(network))
+
+
+@lru_cache(maxsize=16_384)
+def truncate_ip(text: str) -> str | None:
+    """The network of an address (IPv4 /24, IPv6 /48), which names a place and no household; None where it is none."""
+    try:
+        address = ipaddress.ip_address(text.strip().partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
+    bits = 24 if address.version == 4 else 48
+    return str(ipaddress.ip_network(f"{address}/{bits}", strict=False).network_address)
+
+
+def clean_link(text: str) -> str:
+    """The text with the values of those parameters of a query emptied that hold an e-mail."""
+    return _PARAMETER.sub(_emptied, text)
+
+
+def _emptied(match: re.Match[str]) -> str:
+    whole, value = match.group(), match.group(1)
+    return whole.removesuffix(value) if is_mail_in(unquote(unquote(value))) else whole
+
+
+def is_mail_in(text: str) -> bool:
+    """Whether a text may hold an e-mail: something before an @, and a dot after it."""
+    name, at, domain = text.rpartition("@")
+    return bool(at) and name[-1:].isalnum() and "." in domain.strip(".")
+
+
+def _without_mails(raw: msgspec.Raw) -> msgspec.Raw:
+    text = _anything.decode(raw)
+    if "=" not in text or not ("@" in text or "40" in text):
+        return raw
+    cleaned = clean_link(text)
+    return raw if cleaned == text else msgspec.Raw(_encode(cleaned))
+
+
+def _first(raw: msgspec.Raw) -> bytes:
+    return bytes(memoryview(raw)[:1])
+
+
+def _is_same(kept: _Members, members: _Members) -> bool:
+    return len(kept) == len(members) and all(kept[name] is value for name, value in members.items())
