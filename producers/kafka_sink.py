@@ -17,15 +17,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from aiokafka.errors import KafkaError, ProducerClosed, UnknownError
+from aiokafka.errors import (
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerClosed,
+    RecordListTooLargeError,
+    UnknownError,
+)
 
 from producers import idempotence
 from producers.batch_producer import WORTH_COMPRESSING, BatchProducer
-from producers.sink import Outgoing, SinkUnavailableError
+from producers.sink import Outgoing, RecordsRefusedError, SinkUnavailableError
 
 _log = structlog.get_logger("funnelcast.sink")
 _STOP_SECONDS = 5.0
 _SWEEP_SECONDS = 0.25
+_REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +140,18 @@ class KafkaSink:
             return self._why_not
         return "Kafka does not acknowledge" if self._stalled(self._lanes.values()) else None
 
+    @property
+    def outage(self) -> str | None:
+        """The same: nothing waits here without being told so."""
+        return self.trouble
+
     def partitions_of(self, topic: str) -> int:
         """Number of partitions, read when connecting: it is fixed for the life of a space."""
         if self._producer is None:
             raise SinkUnavailableError(self._why_not, 5)
         return self._partitions[topic]
 
-    async def put(self, records: Sequence[Outgoing]) -> None:
+    async def put(self, records: Sequence[Outgoing], *, needs_order: bool = False) -> None:
         """Write all and wait for the acknowledgement of the last."""
         if not records:
             return
@@ -257,8 +270,9 @@ class KafkaSink:
     def _on_failure(self, lane: _Lane, parts: _Parts, error: BaseException) -> None:
         lane.in_flight_since = None
         _log.warning("batch failed", topic=lane.topic, partition=lane.partition, error=repr(error))
+        kind = RecordsRefusedError if isinstance(error, _REFUSALS) else SinkUnavailableError
         for ticket, _ in parts:
-            ticket.fail(SinkUnavailableError(f"Kafka refused the batch: {type(error).__name__}", 2))
+            ticket.fail(kind(f"Kafka refused the batch: {type(error).__name__}", 2))
         # an idempotent producer cannot go on after a batch that failed: its number is missing for ever
         if self._settings.is_idempotent or isinstance(error, ProducerClosed) or _is_finished(self._producer):
             self._broken.set()

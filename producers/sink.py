@@ -30,19 +30,32 @@ class SinkUnavailableError(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
+class RecordsRefusedError(SinkUnavailableError):
+    """The log works, and takes these records never as they are (too large for the topic): waiting does not help."""
+
+
 class Sink(Protocol):
-    """Guarantees: `put` returns only when the log has acknowledged every record; records of one call keep their order
-    within a partition; no record of a call is written after one before it (same partition) has failed."""
+    """Guarantees: `put` returns only when every record is safe (acknowledged by the log, or on disk and on its way);
+    records of one call keep their order within a partition; no record of a call is written after one before it (same
+    partition) has failed."""
 
     def partitions_of(self, topic: str) -> int:
         """Number of partitions. Raises SinkUnavailableError while it is not known."""
 
-    async def put(self, records: Sequence[Outgoing]) -> None:
-        """Write all. Raises SinkUnavailableError; then the caller's own retry may write some of them twice."""
+    async def put(self, records: Sequence[Outgoing], *, needs_order: bool = False) -> None:
+        """Write all. Raises SinkUnavailableError; then the caller's own retry may write some of them twice.
+
+        `needs_order`: the sender relies on the log's order from one request to the next, whichever collector takes
+        them; its records are never left waiting on disk.
+        """
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing can be written now, or None."""
+        """Why nothing can be taken now, or None."""
+
+    @property
+    def outage(self) -> str | None:
+        """Why nothing can be written to the log now, or None; what is taken meanwhile waits on disk."""
 
     @property
     def pending(self) -> int:
@@ -62,7 +75,7 @@ class MemorySink:
         """The same number for every topic."""
         return self.partitions
 
-    async def put(self, records: Sequence[Outgoing]) -> None:
+    async def put(self, records: Sequence[Outgoing], *, needs_order: bool = False) -> None:
         """Append all or raise `failure`."""
         if self.failure is not None:
             raise self.failure
@@ -73,6 +86,11 @@ class MemorySink:
     def trouble(self) -> str | None:
         """The failure's text."""
         return None if self.failure is None else str(self.failure)
+
+    @property
+    def outage(self) -> str | None:
+        """The same."""
+        return self.trouble
 
     @property
     def pending(self) -> int:
