@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import uuid
 
+from producers.formats.cloudevents import CloudEvents
 from producers.formats.native import Native
+from producers.formats.pixel import Pixel, RudderPixel
 from producers.formats.port import Routes
 from producers.formats.segment import LETTERS, TYPES, Segment, SegmentBatches, SegmentSingle
+from producers.formats.snowplow import Snowplow, SnowplowPixel
 from producers.ingest import Ingest
 
 
@@ -15,6 +18,9 @@ def all_routes(ingest: Ingest) -> Routes:
     routes = Routes()
     routes.add("POST", "/v1/events", Native(ingest))
     _segment(routes, ingest)
+    _pixel(routes, ingest)
+    routes.add("POST", "/v1/cloudevents", CloudEvents(ingest))
+    _snowplow(routes, ingest)
     return routes
 
 
@@ -27,3 +33,17 @@ def _segment(routes: Routes, ingest: Ingest) -> None:
         routes.add("POST", f"/v1/{kind}", SegmentSingle(segment, kind))
     for letter, kind in LETTERS.items():
         routes.add("POST", f"/v1/{letter}", SegmentSingle(segment, kind), label=f"/v1/{kind}")
+
+
+def _pixel(routes: Routes, ingest: Ingest) -> None:
+    routes.add("GET POST", "/pixel.gif", Pixel(ingest))
+    segment = Segment(ingest, lambda: f"pixel-{uuid.uuid4()}")
+    for kind in ("track", "page"):
+        routes.add("GET POST", f"/pixel/v1/{kind}", RudderPixel(segment, kind))
+
+
+def _snowplow(routes: Routes, ingest: Ingest) -> None:
+    snowplow, label = Snowplow(ingest), "/com.snowplowanalytics.snowplow/tp2"
+    routes.add("POST", label, snowplow)
+    routes.add("POST", "/com.*", snowplow, label=label)  # a `postPath` of one's own has such a vendor in front, too
+    routes.add("GET", "/i", SnowplowPixel(ingest))

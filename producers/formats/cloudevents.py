@@ -1,0 +1,272 @@
+"""CloudEvents 1.0 over HTTP, in their three modes, as native events. Pure; docs/clients.md shows the mapping.
+
+A copy is known by `(source, id)` of the CloudEvent, so both make our id. The name is the whole type:
+`com.example.a.paid` is not `com.example.b.paid`, and nobody has to guess which part of a type counts.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+import orjson
+
+from producers.body import RequestError, malformed, split_array
+from producers.formats.native import shown, taken
+from producers.formats.port import Keyed, Reading, Request
+from producers.http import JSON, Header, Headers
+from producers.ingest import (
+    NOTHING,
+    Ingest,
+    NativeEvent,
+    RefusedError,
+    Rejected,
+    Sender,
+    Times,
+    Verdict,
+    has_contacts,
+)
+from producers.times import parse_time_ms
+from schemas.ids import MAX_ID_CHARS
+from schemas.reasons import RejectReason
+
+Attributes = dict[str, Any]
+_BATCH: Final = "application/cloudevents-batch"
+_STRUCTURED: Final = "application/cloudevents"
+_OURS: Final = frozenset({"id", "specversion", "time", "userid", "anonymousid", "contactid", "datacontenttype"})
+"""Attributes that become members of the event; the others stay together in its context."""
+_PERSON: Final = {
+    "user_id": ("userid", "user_id", "userId"),
+    "anonymous_id": ("anonymousid", "anonymous_id", "anonymousId"),
+    "contact_id": ("contactid", "contact_id", "contactId"),
+}
+"""Each id of a person: its extension attribute, then the members of the data."""
+_ESCAPED: Final = re.compile(r"\\(.)")
+
+
+class _WithData(msgspec.Struct, gc=False):
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    data_base64: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_with_data = msgspec.json.Decoder(_WithData)
+
+
+class CloudEvents(Keyed):
+    """`POST /v1/cloudevents`."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self._ingest = ingest
+
+    def read(self, request: Request, sender: Sender) -> Reading:
+        """One verdict for each CloudEvent."""
+        content_type = request.headers.get(b"content-type", b"").decode("latin-1").strip().lower()
+        mode = _mode_of(content_type, request)
+        if mode == "binary":
+            return self._binary(request, content_type, sender)
+        is_batch = mode == "batch"
+        elements = split_array(request.body, self._ingest.limits.events) if is_batch else [request.body]
+        return Reading(elements, [self._structured(one, sender, request.received_at_ms) for one in elements])
+
+    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+        """`{"accepted", "results"}`, as for native events."""
+        results = shown(reading.verdicts)
+        return msgspec.json.encode({"accepted": taken(results), "results": results}), (JSON,)
+
+    def _structured(self, raw: bytes, sender: Sender, received_at_ms: int) -> Verdict:
+        """Attributes and data in one JSON object."""
+        attributes: Any = None
+        try:
+            attributes = self._ingest.check_text(raw)
+            if not isinstance(attributes, dict):
+                raise RefusedError(RejectReason.NOT_AN_OBJECT, "a CloudEvent is a JSON object")
+            members = _with_data.decode(raw)
+            data = attributes.pop("data", None)
+            encoded = attributes.pop("data_base64", None)
+            if data is None and encoded is not None:
+                properties = _raw_object("data_base64", members.data_base64)
+            else:
+                properties = _properties(data, members.data)
+            return self._verdict(attributes, data, properties, sender, received_at_ms)
+        except RefusedError as refusal:
+            return Rejected(refusal.reason, refusal.detail, _id_in(attributes))
+
+    def _binary(self, request: Request, content_type: str, sender: Sender) -> Reading:
+        """Attributes in `ce-` headers, data in the body under its own content type."""
+        attributes: Attributes = {}
+        verdict: Verdict
+        try:
+            attributes = _attributes_of(request.headers)
+            data, properties = self._data_of(request.body, content_type)
+            verdict = self._verdict(attributes, data, properties, sender, request.received_at_ms)
+        except RefusedError as refusal:
+            verdict = Rejected(refusal.reason, refusal.detail, _id_in(attributes))
+        is_rejected = isinstance(verdict, Rejected)
+        return Reading([_as_structured(attributes, request.body) if is_rejected else request.body], [verdict])
+
+    def _data_of(self, body: bytes, content_type: str) -> tuple[Any, msgspec.Raw]:
+        """(the data as a value, where it is JSON; the properties made of it)."""
+        media_type = content_type.partition(";")[0].strip()
+        if not body.strip():
+            return None, NOTHING
+        if media_type in ("", "application/json", "text/json") or media_type.endswith("+json"):
+            try:
+                data = self._ingest.check_text(body)
+            except RefusedError as refusal:
+                if refusal.reason is RejectReason.MALFORMED_JSON:
+                    raise malformed(body) from None
+                raise
+            return data, _properties(data, msgspec.Raw(body.strip()))
+        if len(body) > self._ingest.limits.event_bytes:
+            raise RefusedError(RejectReason.EVENT_TOO_LARGE, f"{len(body)} bytes of data")
+        return None, _other_data(body, media_type)
+
+    def _verdict(
+        self, attributes: Attributes, data: Any, properties: msgspec.Raw, sender: Sender, received_at_ms: int
+    ) -> Verdict:
+        if attributes.get("specversion") != "1.0":
+            version = str(attributes.get("specversion"))[:32]
+            raise RefusedError(RejectReason.UNSUPPORTED_TYPE, f"specversion {version!r} is not '1.0'")
+        found = data if isinstance(data, dict) else {}
+        event = NativeEvent(
+            id=_event_id(attributes),
+            name=_text("type", attributes.get("type"), RejectReason.MISSING_NAME),
+            properties=properties,
+            context=msgspec.Raw(orjson.dumps({"cloudevent": _rest(attributes)})),
+            anonymous_id=_person("anonymous_id", attributes, found),
+            contact_id=_person("contact_id", attributes, found),
+            user_id=_person("user_id", attributes, found),
+        )
+        has = has_contacts(found, None)
+        if not has and not (event.user_id or event.anonymous_id or event.contact_id):
+            event.user_id = _text_or_none(attributes.get("subject"))
+        times = self._times(attributes.get("time"), received_at_ms)
+        return self._ingest.finish(event, times, sender, sender.source, None, has_contacts=has)
+
+    def _times(self, time: object, received_at_ms: int) -> Times:
+        """When it occurred, as the sender says; a time that cannot be read or be true is the time of reception."""
+        if time is None:
+            return Times(received_at_ms, received_at_ms)
+        time_ms = parse_time_ms(time[:64]) if isinstance(time, str) else None
+        if time_ms is None or time_ms < self._ingest.limits.earliest_ms:
+            return Times(received_at_ms, received_at_ms, True)
+        return Times(time_ms, received_at_ms)
+
+
+def _mode_of(content_type: str, request: Request) -> str:
+    """The mode by content type, else by headers, else by the body: some senders cannot choose their content type.
+    Raises RequestError."""
+    for prefix, mode in ((_BATCH, "batch"), (_STRUCTURED, "structured")):
+        if content_type.startswith(prefix):
+            if content_type.removeprefix(prefix).partition(";")[0].strip() not in ("", "+json"):
+                raise _not_spoken("CloudEvents are read as JSON only")
+            return mode
+    if any(name.startswith(b"ce-") for name in request.headers):
+        return "binary"
+    if b'"specversion"' not in request.body:
+        raise _not_spoken("this is no CloudEvent: neither ce- headers nor application/cloudevents+json")
+    return "batch" if request.body.lstrip()[:1] == b"[" else "structured"
+
+
+def _not_spoken(message: str) -> RequestError:
+    detail = "send application/cloudevents+json, application/cloudevents-batch+json, or ce- headers"
+    return RequestError(RejectReason.WRONG_CONTENT_TYPE, message, detail)
+
+
+def _attributes_of(headers: Headers) -> Attributes:
+    """What the `ce-` headers say. Raises RefusedError."""
+    return {
+        name[3:].decode("latin-1").lower(): _header_text(name, value)
+        for name, value in headers.items()
+        if name.startswith(b"ce-")
+    }
+
+
+def _as_structured(attributes: Attributes, body: bytes) -> bytes:
+    """A CloudEvent of headers and body as one that stands alone, for its dead letter."""
+    try:
+        data = {"data": orjson.loads(body)} if body.strip() else {}
+    except orjson.JSONDecodeError:
+        data = {"data_base64": base64.b64encode(body).decode()}
+    return orjson.dumps(attributes | data)
+
+
+def _header_text(name: bytes, value: bytes) -> str:
+    """A header's value in clear: percent-decoded once (the HTTP binding, 3.1.3.2). Raises RefusedError."""
+    try:
+        if b"%" in value or b'"' in value:
+            text = value.decode().strip()
+            if len(text) > 1 and text[0] == text[-1] == '"':
+                text = _ESCAPED.sub(r"\1", text[1:-1])
+            return unquote_to_bytes(text).decode()
+        return value.decode()
+    except UnicodeDecodeError:
+        raise RefusedError(
+            RejectReason.WRONG_TYPE, f"{name.decode('latin-1')[:64]} is no percent-encoded UTF-8"
+        ) from None
+
+
+def _event_id(attributes: Attributes) -> str:
+    """Source and id as one, injective: a `#` of the source is encoded. Beyond 256 characters their SHA-256."""
+    own = _text("id", attributes.get("id"), RejectReason.MISSING_ID)
+    source = _text("source", attributes.get("source"), RejectReason.MISSING_ID)
+    joined = f"{source.replace('%', '%25').replace('#', '%23')}#{own}"
+    if len(joined) <= MAX_ID_CHARS:
+        return joined
+    return "sha256:" + hashlib.sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _text(attribute: str, value: object, reason: RejectReason) -> str:
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    if value is None or value == "":
+        raise RefusedError(reason, f"the attribute {attribute} is missing")
+    raise RefusedError(RejectReason.WRONG_TYPE, f"the attribute {attribute} must be a text")
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _person(member: str, attributes: Attributes, data: dict[str, Any]) -> str | int | None:
+    extension, *members = _PERSON[member]
+    for value in (attributes.get(extension), *(data.get(one) for one in members)):
+        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+            return value
+    return None
+
+
+def _rest(attributes: Attributes) -> Attributes:
+    return {name: value for name, value in attributes.items() if name not in _OURS}
+
+
+def _properties(data: Any, raw: msgspec.Raw) -> msgspec.Raw:
+    """An object as it was sent, byte for byte; anything else under `data`."""
+    if data is None:
+        return NOTHING
+    return raw if isinstance(data, dict) else _raw_object("data", raw)
+
+
+def _other_data(body: bytes, media_type: str) -> msgspec.Raw:
+    """Data that is no JSON: text as text, anything else in base64."""
+    if media_type.startswith("text/") or media_type.endswith(("/xml", "+xml")):
+        try:
+            return msgspec.Raw(orjson.dumps({"data": body.decode()}))
+        except UnicodeDecodeError:
+            pass
+    return msgspec.Raw(msgspec.json.encode({"data_base64": body}))
+
+
+def _raw_object(member: str, raw: msgspec.Raw) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode({member: raw}))
+
+
+def _id_in(attributes: object) -> str | None:
+    """How a rejected event is named in the answer: by its own id, as its sender knows it."""
+    found = attributes.get("id") if isinstance(attributes, dict) else None
+    return found[:MAX_ID_CHARS] if isinstance(found, str) else None

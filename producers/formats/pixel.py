@@ -1,0 +1,176 @@
+"""A 1x1 GIF as an event, for places that run no script: e-mails, banners, AMP pages. Pure. POST takes the same
+parameters as a form.
+
+`GET /pixel.gif` takes short or long parameter names; RudderStack's `/pixel/v1/track|page` takes the members of a
+message as dotted names. No cookie is set: who cannot be named by the link is not guessed.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote_plus
+
+import orjson
+
+from producers.body import RequestError
+from producers.formats.attribution import origin_of_link, origin_of_members
+from producers.formats.port import Keyed, Reading, Request
+from producers.formats.segment import Segment
+from producers.http import Header
+from producers.ingest import Ingest, Rejected, Sender, Translated, Verdict
+from producers.keys import KeyRing
+from producers.times import MAX_MS, parse_time_ms
+from schemas.reasons import RejectReason
+
+GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
+IMAGE: Final[Sequence[Header]] = (
+    (b"content-type", b"image/gif"),
+    (b"cache-control", b"no-store, no-cache, must-revalidate, private, max-age=0"),
+    (b"pragma", b"no-cache"),
+    (b"expires", b"0"),
+)
+"""Headers that keep browsers and mail proxies from answering for us as far as they heed them."""
+NAMES: Final = {
+    "e": "event",
+    "i": "id",
+    "a": "anonymous_id",
+    "u": "user_id",
+    "c": "contact_id",
+    "t": "time",
+    "anonymousId": "anonymous_id",
+    "userId": "user_id",
+    "contactId": "contact_id",
+    "messageId": "id",
+    "name": "event",
+}
+"""Other names of a parameter."""
+DEFAULT_NAME: Final = "impression"
+MAX_QUERY_BYTES: Final = 8_192
+MAX_PARAMETERS: Final = 100
+_MAX_DEPTH: Final = 6
+_KEY: Final = re.compile(rb"(?:(?<=&)|^)(k|key|writeKey)=([^&]*)")
+Parameters = dict[str, str]
+
+
+class _Image(Keyed):
+    """Reads one event of the query; an event that is refused is the request's refusal, for the eyes of a tester."""
+
+    def sender_of(self, request: Request, keys: KeyRing) -> Sender | None:
+        """The sender of `k`, `key` or `writeKey`, else of the usual places."""
+        found = _KEY.search(request.query)
+        if found is None:
+            return super().sender_of(request, keys)
+        return keys.sender_of(unquote_plus(found[2].decode("latin-1")))
+
+    def read(self, request: Request, sender: Sender) -> Reading:
+        """One verdict. Raises RequestError with the reason of the event."""
+        query = request.query if request.method == "GET" else request.body
+        request.body = _KEY.sub(rb"\1=***", query)  # what a dead letter is to hold
+        if len(query) > MAX_QUERY_BYTES:
+            raise RequestError(
+                RejectReason.EVENT_TOO_LARGE, "the query is too long", f"at most {MAX_QUERY_BYTES} bytes"
+            )
+        verdict = self.verdict(parameters_of(query), request, sender)
+        if isinstance(verdict, Rejected):
+            raise RequestError(verdict.reason, verdict.detail, "this pixel was not counted; see docs/clients.md")
+        return Reading([request.body], [verdict])
+
+    def verdict(self, sent: Parameters, request: Request, sender: Sender) -> Verdict:
+        """The verdict over what the link says."""
+        raise NotImplementedError
+
+    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+        """The image."""
+        return GIF, IMAGE
+
+
+class Pixel(_Image):
+    """`GET /pixel.gif?k=KEY&e=impression&a=ANONYMOUS&p.order_id=1`."""
+
+    def __init__(self, ingest: Ingest, new_id: Callable[[], str] = lambda: f"pixel-{uuid.uuid4()}") -> None:
+        self._ingest = ingest
+        self._new_id = new_id
+
+    def verdict(self, sent: Parameters, request: Request, sender: Sender) -> Verdict:
+        """The verdict over what the link says."""
+        members = {NAMES.get(name, name): value for name, value in sent.items()}
+        page = request.headers.get(b"referer", b"").decode("latin-1")
+        properties = _properties(sent, page)
+        time = members.get("time")
+        time_ms = None if time is None else self._time_ms(time)
+        event = Translated(
+            id=members.get("id") or self._new_id(),
+            name=members.get("event") or DEFAULT_NAME,
+            anonymous_id=members.get("anonymous_id"),
+            contact_id=members.get("contact_id"),
+            user_id=members.get("user_id"),
+            email=members.get("email"),
+            phone=members.get("phone"),
+            client_ms=time_ms,
+            is_time_unreadable=time is not None and time_ms is None,
+            properties=properties,
+            context={"page": {"url": page}} if page else {},
+        )
+        return self._ingest.translated(event, sender=sender, received_at_ms=request.received_at_ms)
+
+    def _time_ms(self, text: str) -> int | None:
+        """Milliseconds since 1970, or RFC 3339; None where that is no time, or before there was anything to count."""
+        is_number = text.isascii() and text.isdigit() and len(text) <= 15
+        time_ms = int(text) if is_number else parse_time_ms(text[:64])
+        return None if time_ms is None or not self._ingest.limits.earliest_ms <= time_ms <= MAX_MS else time_ms
+
+
+class RudderPixel(_Image):
+    """`GET /pixel/v1/track|page?writeKey=KEY&anonymousId=A&event=NAME&properties.value=1`."""
+
+    def __init__(self, segment: Segment, kind: str) -> None:
+        self._segment = segment
+        self._kind = kind
+
+    def verdict(self, sent: Parameters, request: Request, sender: Sender) -> Verdict:
+        """The verdict over the message that the dotted names spell."""
+        message = nested({name: value for name, value in sent.items() if name not in ("k", "key", "writeKey")})
+        return self._segment.read(
+            orjson.dumps(message), sender=sender, received_at_ms=request.received_at_ms, kind=self._kind
+        )
+
+
+def parameters_of(query: bytes) -> Parameters:
+    """The parameters of a query, the first of each name. Raises RequestError where there are too many."""
+    try:
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=False, max_num_fields=MAX_PARAMETERS)
+    except ValueError:
+        raise RequestError(
+            RejectReason.EVENT_TOO_LARGE, "the query holds too many parameters", f"at most {MAX_PARAMETERS}"
+        ) from None
+    return dict(reversed(pairs))
+
+
+def nested(flat: Parameters) -> dict[str, Any]:
+    """`{"a.b": 1}` as `{"a": {"b": 1}}`. A name that contradicts another one (`a` and `a.b`) is left out."""
+    whole: dict[str, Any] = {}
+    for name, value in flat.items():
+        *path, last = name.split(".", _MAX_DEPTH)
+        at: Any = whole
+        for step in path:
+            at = at.setdefault(step, {}) if isinstance(at, dict) else None
+        if isinstance(at, dict):
+            at.setdefault(last, value)
+    return whole
+
+
+def _properties(sent: Parameters, page: str) -> dict[str, Any]:
+    """What stands under `p.`, with the origin of the link, else of the page that shows the pixel."""
+    properties: dict[str, Any] = {name[2:]: value for name, value in sent.items() if name.startswith("p.") and name[2:]}
+    own, of_page = origin_of_members(sent), origin_of_link(page)
+    for member, value in (
+        ("channel", own.channel or of_page.channel),
+        ("campaign", own.campaign or of_page.campaign),
+    ):
+        if value:
+            properties.setdefault(member, value)
+    return properties
