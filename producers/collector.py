@@ -14,11 +14,13 @@ from typing import Final
 import msgspec
 import structlog
 
+from producers.address import TrustedProxies
 from producers.body import RequestError, decompress
-from producers.deadletter import dead_letter
-from producers.formats.port import Format, Page, Reading, Request, Routes
+from producers.deliveries import Deliveries
+from producers.formats.port import Format, Page, Reading, Request, Route, Routes
 from producers.http import (
     JSON,
+    VARY,
     Answer,
     Headers,
     HttpScope,
@@ -26,14 +28,16 @@ from producers.http import (
     Send,
     cors,
     error_body,
+    preflight,
     read_body,
     respond,
     unavailable,
 )
-from producers.ingest import Accepted, Deduplicated, Deferred, Ingest, Rejected, Sender
+from producers.ingest import Deduplicated, Ingest, Sender
 from producers.keys import KeyRing
 from producers.metrics import CollectorMetrics, Counts
-from producers.sink import Outgoing, Sink, SinkUnavailableError, partition_for
+from producers.outbox import Outbox
+from producers.sink import Sink, SinkUnavailableError
 from schemas.reasons import RejectReason
 from schemas.topics import Topics
 
@@ -53,7 +57,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Collector:
-    """`app(scope, receive, send)`. `routes` are the formats it serves; `now_ms` is its clock."""
+    """`app(scope, receive, send)`. `routes` are the formats it serves; `proxies` are believed about the addresses of
+    clients; `now_ms` is its clock."""
 
     def __init__(
         self,
@@ -63,16 +68,18 @@ class Collector:
         keys: KeyRing,
         topics: Topics,
         routes: Routes,
+        proxies: TrustedProxies | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._sink = sink
         self._limits = ingest.limits
         self._keys = keys
-        self._topics = topics
         self._now_ms = now_ms
         self.metrics = CollectorMetrics(pending=lambda: sink.pending, is_up=lambda: sink.trouble is None)
         self._under_way = 0
-        self._letter_number = 0
+        self._outbox = Outbox(sink, topics, ingest.limits)
+        self._deliveries = Deliveries()
+        self._proxies = proxies
         self._refused_letters: tuple[int, int] = (0, 0)
         self._routes = routes
         for path, page in (("/healthz", self._healthz), ("/readyz", self._readyz), ("/metrics", self._metrics)):
@@ -85,19 +92,28 @@ class Collector:
         path, method = scope["path"], scope["method"]
         headers: Headers = dict(scope["headers"])
         row = self._routes.at(path)
-        route = None if row is None else row.get(method)
+        route = None if row is None else row.get(method) or (_head_of(row) if method == "HEAD" else None)
         if route is None:
             if method == "OPTIONS":
-                await respond(send, 204, b"", cors(headers, is_preflight=True))
+                await respond(send, 204, b"", preflight(headers))
             else:
                 await self._no_route(row is not None, headers, send)
             return
-        request = Request(method, path, headers, scope.get("query_string", b""), route.label)
+        address = self._address(scope, headers)
+        request = Request(method, path, headers, scope.get("query_string", b""), route.label, address)
         endpoint = route.endpoint
         if callable(endpoint):
             await self._page(request, endpoint, send)
         else:
             await self._take(request, endpoint, receive, send)
+
+    def _address(self, scope: HttpScope, headers: Headers) -> str:
+        client = scope.get("client")
+        peer: str = client[0] if client else ""
+        if self._proxies is None or b"x-forwarded-for" not in headers:
+            return peer
+        hops = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        return self._proxies.client(peer, b",".join(hops))
 
     async def _other(self, scope: HttpScope, receive: Receive, send: Send) -> None:
         """The lifespan protocol: nothing of ours hangs on it. Websockets are not spoken."""
@@ -142,7 +158,7 @@ class Collector:
             request.body = decompress(request.raw_body, encoding, self._limits.body_bytes)
             sender = self._sender(request, format)
             reading = format.read(request, sender)
-            await self._write(reading, request, sender)
+            await self._store(reading, request, sender)
             body, headers = format.answer(request, reading)
             return 200, body, headers
         except RequestError as refusal:
@@ -163,64 +179,32 @@ class Collector:
             )
         return sender
 
+    async def _store(self, reading: Reading, request: Request, sender: Sender) -> None:
+        """Write what was read, or find that this delivery is stored already: then nothing is written."""
+        if reading.delivery is None:
+            await self._write(reading, request, sender)
+            return
+        key, now_ms = (sender.source, request.label, reading.delivery), request.received_at_ms
+        if not await self._deliveries.begin(key, now_ms):
+            reading.verdicts = [Deduplicated(getattr(one, "id", None)) for one in reading.verdicts]
+            self.metrics.counted(sender.source, Counts(deduplicated=len(reading.verdicts)))
+            return
+        is_stored = False
+        try:
+            await self._write(reading, request, sender)
+            is_stored = True
+        finally:
+            self._deliveries.end(key, now_ms, is_stored=is_stored)
+
     async def _write(self, reading: Reading, request: Request, sender: Sender) -> None:
         """Put everything on Kafka, events and dead letters, then count it."""
-        records, counts = self._records(reading, request, sender)
+        records, counts = self._outbox.records(reading, request, sender.source)
         try:
             await self._sink.put(records)
         except SinkUnavailableError:
-            self.metrics.unacknowledged += counts.events
+            self.metrics.add("events_unacknowledged", counts.events)
             raise
         self.metrics.counted(sender.source, counts)
-
-    def _records(self, reading: Reading, request: Request, sender: Sender) -> tuple[list[Outgoing], Counts]:
-        """What goes on Kafka, in the request's order, and what is counted when it is there."""
-        topic = self._topics.events
-        partitions = self._sink.partitions_of(topic)
-        records: list[Outgoing] = []
-        counts = Counts()
-        for raw, verdict in zip(reading.elements, reading.verdicts, strict=True):
-            if isinstance(verdict, Accepted):
-                key = verdict.key
-                partition = partition_for(key, partitions)
-                records.append(Outgoing(topic, partition, key, verdict.value, verdict.received_at_ms))
-                counts.accepted += 1
-                counts.clamped += verdict.was_clamped
-                counts.placeholder_ids += verdict.placeholder_ids
-                counts.unknown_names += not verdict.is_known
-            elif isinstance(verdict, Rejected):
-                records.append(self._letter(raw, request, sender.source, verdict.reason, verdict.detail))
-                counts.rejected.append(verdict.reason)
-            elif isinstance(verdict, Deferred):
-                records.append(self._hook(verdict, request.received_at_ms))
-                counts.accepted += 1
-            elif isinstance(verdict, Deduplicated):
-                counts.deduplicated += 1
-            else:
-                tick = verdict
-                records += (Outgoing(topic, at, None, tick.value, tick.tick_ms) for at in range(partitions))
-                counts.ticks += 1
-        return records, counts
-
-    def _hook(self, verdict: Deferred, received_at_ms: int) -> Outgoing:
-        topic = self._topics.hooks
-        partition = partition_for(verdict.key, self._sink.partitions_of(topic))
-        return Outgoing(topic, partition, verdict.key, verdict.value, received_at_ms)
-
-    def _letter(self, raw: bytes, request: Request, source: str, reason: RejectReason, detail: str) -> Outgoing:
-        value = dead_letter(
-            reason=reason,
-            detail=detail,
-            source=source,
-            route=request.label,
-            received_at_ms=request.received_at_ms,
-            payload=raw,
-            keep_bytes=self._limits.dead_letter_bytes,
-        )
-        self._letter_number += 1
-        partition = self._letter_number % self._sink.partitions_of(self._topics.rejected)
-        headers = (("reason", reason.value.encode()),)
-        return Outgoing(self._topics.rejected, partition, None, value, request.received_at_ms, headers)
 
     # -- refusals -------------------------------------------------------------------------------------------------
 
@@ -231,12 +215,12 @@ class Collector:
         """
         source = _UNKNOWN_SOURCE if sender is None else sender.source
         try:
-            letter = self._letter(request.body, request, source, refusal.reason, refusal.message)
+            letter = self._outbox.letter(request.body, request, source, refusal.reason, refusal.message)
             if sender is not None or self._may_write_refused():
                 await self._sink.put([letter])
         except SinkUnavailableError as error:
             if sender is not None:
-                self.metrics.unacknowledged += 1
+                self.metrics.add("events_unacknowledged")
                 return unavailable(error)
         self.metrics.counted(source, Counts(rejected=[refusal.reason]))
         status = _STATUS.get(refusal.reason, 400)
@@ -261,7 +245,7 @@ class Collector:
             _log.exception("page failed", route=request.label)
             status, headers = 500, (JSON,)
             body = error_body("internal", "the collector failed on this request", "see its log")
-        await respond(send, status, body, (*headers, *cors(request.headers)))
+        await respond(send, status, body, (*headers, *(cors(request.headers) or (VARY,))))
 
     async def _healthz(self, request: Request) -> Answer:
         return 200, b'{"alive":true}', (JSON,)
@@ -273,3 +257,9 @@ class Collector:
 
     async def _metrics(self, request: Request) -> Answer:
         return 200, self.metrics.render(), ((b"content-type", b"text/plain; version=0.0.4"),)
+
+
+def _head_of(row: dict[str, Route]) -> Route | None:
+    """A page answers HEAD as GET; the server leaves the body out. Events are not sent by HEAD."""
+    route = row.get("GET")
+    return route if route is not None and callable(route.endpoint) else None

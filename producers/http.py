@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -69,8 +70,13 @@ async def _read_parts(receive: Receive, limit: int) -> tuple[list[bytes], bool]:
     return parts or [b""], False
 
 
+_QUERY_KEYS: Final = ("writeKey", "api_secret", "token", "key")
+_BODY_KEY: Final = re.compile(rb'"(?:writeKey|api_key|token)"')
+
+
 def key_of(headers: Headers, query: bytes, body: bytes) -> str | None:
-    """The write key: Authorization (Basic user or Bearer), X-Write-Key, query or body `writeKey`."""
+    """The write key, wherever clients put it: Authorization (Basic user or Bearer), X-Write-Key, the query (`writeKey`,
+    `api_secret`, `token`, `key`), the body (`writeKey`, `api_key`, `token`)."""
     authorization = headers.get(b"authorization")
     if authorization:
         scheme, _, rest = authorization.decode("latin-1").partition(" ")
@@ -80,23 +86,35 @@ def key_of(headers: Headers, query: bytes, body: bytes) -> str | None:
             return _basic_user(rest.strip())
     if header := headers.get(b"x-write-key"):
         return header.decode("latin-1").strip()
-    if b"writeKey=" in query and (found := parse_qs(query.decode("latin-1")).get("writeKey")):
-        return found[0]
-    return _body_key(body) if b'"writeKey"' in body else None
+    if query and (found := _query_key(query)):
+        return found
+    return _body_key(body) if _BODY_KEY.search(body) else None
 
 
-class _WithKey(msgspec.Struct, rename="camel"):
-    write_key: str | None = None
+def _query_key(query: bytes) -> str | None:
+    try:
+        found = parse_qs(query.decode("latin-1"), max_num_fields=200)
+    except ValueError:
+        return None
+    return next((found[name][0] for name in _QUERY_KEYS if name in found), None)
+
+
+class _WithKey(msgspec.Struct):
+    write_key: str | None = msgspec.field(default=None, name="writeKey")
+    api_key: str | None = None
+    token: str | None = None
 
 
 def _body_key(body: bytes) -> str | None:
     try:
-        return msgspec.json.decode(body, type=_WithKey).write_key
+        found = msgspec.json.decode(body, type=_WithKey)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    return found.write_key or found.api_key or found.token
 
 
 def _basic_user(encoded: str) -> str | None:
+    """The user of Basic credentials, with or without the colon behind it."""
     try:
         text = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True).decode()
     except (binascii.Error, ValueError):
@@ -134,27 +152,41 @@ def error_body(code: str, message: str, detail: str) -> bytes:
     return _encode({"code": code, "message": message, "detail": detail})
 
 
-def cors(headers: Headers, *, is_preflight: bool = False) -> tuple[Header, ...]:
-    """Any page may send: the write key decides, not the origin. Echoed, because some clients send credentials."""
+_EXPOSED: Final = b"Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
+_USUAL_HEADERS: Final = (
+    b"authorization, content-type, content-encoding, x-write-key, x-retry-count, anonymousid, sp-anonymous"
+)
+VARY: Final = (b"vary", b"Origin")
+
+
+def cors(headers: Headers) -> tuple[Header, ...]:
+    """Any page may read the answer: the write key decides who may send, not the origin. Echoed instead of `*`, because
+    some clients send credentials."""
     origin = headers.get(b"origin")
     if origin is None:
         return ()
-    allowed = (
+    return (
         (b"access-control-allow-origin", origin),
         (b"access-control-allow-credentials", b"true"),
-        (b"vary", b"Origin"),
+        (b"access-control-expose-headers", _EXPOSED),
+        VARY,
     )
-    if not is_preflight:
-        return allowed
-    wanted = headers.get(
-        b"access-control-request-headers", b"authorization, content-type, content-encoding, x-write-key"
-    )
-    return (
-        *allowed,
-        (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
-        (b"access-control-allow-headers", wanted),
-        (b"access-control-max-age", b"86400"),
-    )
+
+
+def preflight(headers: Headers) -> tuple[Header, ...]:
+    """What OPTIONS answers: CORS, and the handshake by which a sender of CloudEvents asks whether it may send here."""
+    found: list[Header] = [(b"allow", b"GET, POST, OPTIONS")]
+    if b"origin" in headers:
+        found += cors(headers)
+        found.append((b"access-control-allow-methods", b"GET, POST, OPTIONS"))
+        wanted = headers.get(b"access-control-request-headers", _USUAL_HEADERS)
+        found.append((b"access-control-allow-headers", wanted))
+        found.append((b"access-control-max-age", b"86400"))
+    hook_origin = headers.get(b"webhook-request-origin")
+    if hook_origin is not None:
+        found.append((b"webhook-allowed-origin", hook_origin))
+        found.append((b"webhook-allowed-rate", headers.get(b"webhook-request-rate", b"*")))
+    return tuple(found)
 
 
 async def respond(send: Send, status: int, body: bytes, headers: Iterable[Header]) -> None:

@@ -1,15 +1,18 @@
 """The collector's own metrics: plain counts on the hot path, turned into Prometheus families when scraped.
 
 A count here is a dict entry; the client library's locked counters cost a tenth of a request. One event loop, no locks.
+A `Snapshot` is what the processes of one collector tell each other, so that any of them answers for all.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
+import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import generate_latest
@@ -18,9 +21,50 @@ from prometheus_client.registry import Collector
 
 from schemas.reasons import RejectReason
 
-ROUTES = ("/v1/events", "/v1/batch", "/v1/track", "/v1/page", "/v1/identify")
-EDGES = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
-_PREFIX = "funnelcast_collector_"
+ROUTES: Final = ("/v1/events", "/v1/batch", "/v1/track", "/v1/page", "/v1/identify")
+EDGES: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
+_PREFIX: Final = "funnelcast_collector_"
+Labels = tuple[str, ...]
+Table = Counter[Labels]
+"""A count for each combination of label values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A counter: its name without prefix and suffix, its help, its labels."""
+
+    name: str
+    text: str
+    labels: Labels = ()
+
+
+COUNTERS: Final = (
+    Family("requests", "HTTP requests by route and status.", ("route", "code")),
+    Family("events_received", "Events answered for, whatever became of them.", ("source",)),
+    Family(
+        "events",
+        "Events answered for, by what became of them (reason: see docs/api.md).",
+        ("source", "outcome", "reason"),
+    ),
+    Family(
+        "events_unacknowledged",
+        "Events answered with 503, because Kafka did not acknowledge them: their senders send them again.",
+    ),
+    Family("times_clamped", "Events whose absurd time became the time of reception."),
+    Family("placeholder_ids", "Ids that stand for no id and were dropped."),
+    Family("unknown_names", "Accepted events that no funnel looks at."),
+    Family("ticks", "Ticks received from historical senders."),
+)
+"""Every counter. One that counts elsewhere than in this module is counted by `CollectorMetrics.add`."""
+
+
+@dataclass(slots=True)
+class Gauge:
+    """A value that is read when asked for. Of several processes `merge` makes one: sum, or min for a yes and no."""
+
+    text: str
+    read: Callable[[], float]
+    merge: Callable[[Iterable[float]], float] = sum
 
 
 @dataclass(slots=True)
@@ -41,24 +85,61 @@ class Counts:
         return self.accepted + self.deduplicated + len(self.rejected)
 
 
+class Snapshot(msgspec.Struct):
+    """All values of one process."""
+
+    counters: dict[str, list[tuple[Labels, float]]] = {}
+    buckets: dict[str, list[int]] = {}
+    seconds: dict[str, float] = {}
+    gauges: dict[str, float] = {}
+
+
 class CollectorMetrics(Collector):
-    """`events_total` counts every event once: received = accepted + rejected + deduplicated, always."""
+    """For each source received = accepted + rejected + deduplicated, always."""
 
     def __init__(self, *, pending: Callable[[], int], is_up: Callable[[], bool]) -> None:
         self.registry = CollectorRegistry()
-        self._pending, self._is_up = pending, is_up
-        self._requests = Counter({(route, 200): 0 for route in ROUTES})
+        self._tables: dict[str, Table] = {one.name: Counter() for one in COUNTERS}
+        self._requests: Table = self._tables["requests"]
+        self._received: Table = self._tables["events_received"]
+        self._events: Table = self._tables["events"]
         self._buckets = {route: [0] * (len(EDGES) + 1) for route in ROUTES}
         self._seconds: defaultdict[str, float] = defaultdict(float)
-        self._events = Counter({("unknown", "rejected", reason.value): 0 for reason in RejectReason})
-        self._counts = Counts()
-        self.received = 0
-        self.unacknowledged = 0
+        self._gauges: dict[str, Gauge] = {}
+        self.others: list[Snapshot] = []
+        """What the other processes of this collector counted; set before `render`."""
+        self._show_zeros()
+        self.gauge("pending_records", "Records that Kafka has not acknowledged.", pending)
+        self.gauge("up", "1 while events can be written to Kafka.", is_up, merge=min)
         self.registry.register(self)
+
+    def _show_zeros(self) -> None:
+        """Series exist before the first event: a rate needs a value to rise from."""
+        self._requests.update({(route, "200"): 0 for route in ROUTES})
+        self._received["unknown",] = 0
+        self._events.update({("unknown", "rejected", reason.value): 0 for reason in RejectReason})
+        for family in COUNTERS:
+            if not family.labels:
+                self._tables[family.name][()] = 0
+
+    def gauge(
+        self,
+        name: str,
+        text: str,
+        read: Callable[[], float],
+        *,
+        merge: Callable[[Iterable[float]], float] = sum,
+    ) -> None:
+        """One more value that is read when asked for."""
+        self._gauges[name] = Gauge(text, read, merge)
+
+    def add(self, name: str, count: int = 1, labels: Labels = ()) -> None:
+        """Count in one of the `COUNTERS`."""
+        self._tables[name][labels] += count
 
     def answered(self, route: str, status: int, seconds: float | None = None) -> None:
         """One answer; `seconds` for a request with events."""
-        self._requests[route, status] += 1
+        self._requests[route, str(status)] += 1
         if seconds is not None:
             buckets = self._buckets.get(route)
             if buckets is None:
@@ -68,74 +149,82 @@ class CollectorMetrics(Collector):
 
     def counted(self, source: str, counts: Counts) -> None:
         """The events of one request."""
-        self.received += counts.events
+        self._received[source,] += counts.events
         if counts.accepted:
             self._events[source, "accepted", ""] += counts.accepted
         if counts.deduplicated:
             self._events[source, "deduplicated", ""] += counts.deduplicated
         for reason in counts.rejected:
             self._events[source, "rejected", reason.value] += 1
-        total = self._counts
-        total.clamped += counts.clamped
-        total.placeholder_ids += counts.placeholder_ids
-        total.unknown_names += counts.unknown_names
-        total.ticks += counts.ticks
+        for name, count in (
+            ("times_clamped", counts.clamped),
+            ("placeholder_ids", counts.placeholder_ids),
+            ("unknown_names", counts.unknown_names),
+            ("ticks", counts.ticks),
+        ):
+            if count:
+                self._tables[name][()] += count
+
+    # -- for Prometheus and for the other processes ---------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """The values as they are now."""
+        return Snapshot(
+            {name: list(table.items()) for name, table in self._tables.items()},
+            {route: list(buckets) for route, buckets in self._buckets.items()},
+            dict(self._seconds),
+            {name: float(gauge.read()) for name, gauge in self._gauges.items()},
+        )
+
+    def load(self, earlier: Snapshot) -> None:
+        """Go on from what a process that ended had counted: the counters of a collector never fall."""
+        for name, values in earlier.counters.items():
+            if name in self._tables:
+                self._tables[name].update(dict(values))
+        for route, buckets in earlier.buckets.items():
+            own = self._buckets.setdefault(route, [0] * len(buckets))
+            own[:] = [a + b for a, b in zip(own, buckets, strict=True)]
+        for route, seconds in earlier.seconds.items():
+            self._seconds[route] += seconds
 
     def collect(self) -> Iterator[Metric]:
         """See prometheus_client."""
-        yield _by_labels("requests", "HTTP requests by route and status.", ["route", "code"], self._requests)
-        yield self._histogram()
-        yield _counter("events_received", "Events answered for, whatever became of them.", self.received)
-        yield _by_labels(
-            "events",
-            "Events answered for, by what became of them (reason: see docs/api.md).",
-            ["source", "outcome", "reason"],
-            self._events,
-        )
-        yield _counter(
-            "events_unacknowledged",
-            "Events answered with 503, because Kafka did not acknowledge them: their senders send them again.",
-            self.unacknowledged,
-        )
-        total = self._counts
-        yield _counter("times_clamped", "Events whose absurd time became the time of reception.", total.clamped)
-        yield _counter("placeholder_ids", "Ids that stand for no id and were dropped.", total.placeholder_ids)
-        yield _counter("unknown_names", "Accepted events that no funnel looks at.", total.unknown_names)
-        yield _counter("ticks", "Ticks received from historical senders.", total.ticks)
-        yield _gauge("pending_records", "Records that Kafka has not acknowledged.", self._pending())
-        yield _gauge("up", "1 while events can be written to Kafka.", self._is_up())
-
-    def _histogram(self) -> Metric:
-        found = HistogramMetricFamily(
-            f"{_PREFIX}request_seconds",
-            "Time to answer a request with events, Kafka's acknowledgement included.",
-            labels=["route"],
-        )
-        for route, buckets in self._buckets.items():
-            running, samples = 0, []
-            for edge, count in zip((*EDGES, "+Inf"), buckets, strict=True):
-                running += count
-                samples.append((str(edge), running))
-            found.add_metric([route], buckets=samples, sum_value=self._seconds[route])
-        return found
+        snapshots = [self.snapshot(), *self.others]
+        for family in COUNTERS:
+            found = CounterMetricFamily(_PREFIX + family.name, family.text, labels=family.labels)
+            for labels, value in _summed(one.counters.get(family.name, []) for one in snapshots).items():
+                found.add_metric(labels, value)
+            yield found
+        yield _histogram(snapshots)
+        for name, gauge in self._gauges.items():
+            values = [one.gauges[name] for one in snapshots if name in one.gauges]
+            yield GaugeMetricFamily(_PREFIX + name, gauge.text, value=float(gauge.merge(values)))
 
     def render(self) -> bytes:
         """Prometheus text format."""
         return generate_latest(self.registry)
 
 
-def _counter(name: str, text: str, value: int) -> Metric:
-    return CounterMetricFamily(_PREFIX + name, text, value=value)
+def _summed(parts: Iterable[list[tuple[Labels, float]]]) -> dict[Labels, float]:
+    found: defaultdict[Labels, float] = defaultdict(float)
+    for part in parts:
+        for labels, value in part:
+            found[labels] += value
+    return found
 
 
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(_PREFIX + name, text, value=float(value))
-
-
-def _by_labels(
-    name: str, text: str, labels: list[str], counts: Counter[tuple[str, int]] | Counter[tuple[str, str, str]]
-) -> Metric:
-    found = CounterMetricFamily(_PREFIX + name, text, labels=labels)
-    for key, value in counts.items():
-        found.add_metric([str(one) for one in key], value)
+def _histogram(snapshots: list[Snapshot]) -> Metric:
+    found = HistogramMetricFamily(
+        f"{_PREFIX}request_seconds",
+        "Time to answer a request with events, Kafka's acknowledgement included.",
+        labels=["route"],
+    )
+    for route in dict.fromkeys(route for one in snapshots for route in one.buckets):
+        running, samples = 0, []
+        parts = [one.buckets[route] for one in snapshots if route in one.buckets]
+        for edge, counts in zip((*EDGES, "+Inf"), zip(*parts, strict=True), strict=True):
+            running += sum(counts)
+            samples.append((str(edge), running))
+        seconds = sum(one.seconds.get(route, 0.0) for one in snapshots)
+        found.add_metric([route], buckets=samples, sum_value=seconds)
     return found

@@ -76,7 +76,7 @@ async def test_received_is_accepted_plus_rejected_and_rejects_are_letters(collec
     async with httpx.AsyncClient() as client:
         text = (await client.get(f"{collector.url}/metrics")).text
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    received = float(values["funnelcast_collector_events_received_total"])
+    received = float(values['funnelcast_collector_events_received_total{source="default"}'])
     parts = [float(value) for name, value in values.items() if name.startswith("funnelcast_collector_events_total{")]
     assert received == sum(parts) == 3
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from producers.formats.native import Native
 from producers.ingest import Scope
@@ -25,11 +28,17 @@ def collector(tmp_path: Path) -> CollectorInMemory:
 
 
 def balanced(collector: CollectorInMemory) -> bool:
-    accepted, rejected = (
-        collector.metric("events_total", outcome="accepted"),
-        collector.metric("events_total", outcome="rejected"),
-    )
-    return collector.metric("events_received_total") == accepted + rejected
+    """Whether what became of the events adds up, source by source."""
+    text = collector.app.metrics.render().decode()
+    received: Counter[str] = Counter()
+    became: Counter[str] = Counter()
+    for one in (one for family in text_string_to_metric_families(text) for one in family.samples):
+        if one.name == "funnelcast_collector_events_received_total":
+            received[one.labels["source"]] += int(one.value)
+        if one.name == "funnelcast_collector_events_total":
+            assert one.labels["outcome"] in ("accepted", "rejected", "deduplicated")
+            became[one.labels["source"]] += int(one.value)
+    return +received == +became
 
 
 class TestVerdicts:
@@ -184,10 +193,13 @@ class TestBodies:
 class TestKeys:
     async def test_every_place_for_a_key(self, collector: CollectorInMemory) -> None:
         key = collector.keys[Scope.BROWSER]
-        for headers in (basic(key), {"Authorization": f"Bearer {key}"}, {"X-Write-Key": key}):
+        bare = {"Authorization": "basic " + base64.b64encode(key.encode()).decode().rstrip("=")}
+        for headers in (basic(key), bare, {"Authorization": f"Bearer {key}"}, {"X-Write-Key": key}):
             assert (await collector.post(event(), scope=None, headers=headers)).status_code == 200
-        assert (await collector.post(event(), f"/v1/events?writeKey={key}", scope=None)).status_code == 200
-        assert (await collector.post(event(writeKey=key), scope=None)).status_code == 200
+        for name in ("writeKey", "api_secret", "token", "key"):
+            assert (await collector.post(event(), f"/v1/events?v=1&{name}={key}", scope=None)).status_code == 200
+        for name in ("writeKey", "api_key", "token"):
+            assert (await collector.post(event() | {name: key}, scope=None)).status_code == 200
         assert {one["source"] for one in collector.events()} == {"source-browser"}
 
     @pytest.mark.parametrize(
@@ -361,6 +373,36 @@ class TestHttp:
         assert answer.headers["access-control-allow-headers"] == "authorization,x-retry-count"
         assert answer.headers["access-control-max-age"] == "86400"
         assert answer.headers["vary"] == "Origin"
+        assert "*" not in "".join(answer.headers.values())
+
+    async def test_a_preflight_without_a_list_allows_what_clients_send(self, collector: CollectorInMemory) -> None:
+        answer = await collector.request("OPTIONS", "/v1/t", headers={"Origin": "null"})
+        allowed = answer.headers["access-control-allow-headers"]
+        assert answer.headers["access-control-allow-origin"] == "null"
+        for header in ("authorization", "content-type", "x-retry-count", "anonymousid", "sp-anonymous"):
+            assert header in allowed
+
+    async def test_the_handshake_of_cloudevents_webhooks(self, collector: CollectorInMemory) -> None:
+        headers = {"WebHook-Request-Origin": "events.example.com", "WebHook-Request-Rate": "120"}
+        answer = await collector.request("OPTIONS", "/v1/events", headers=headers)
+        assert answer.status_code == 204
+        assert answer.headers["webhook-allowed-origin"] == "events.example.com"
+        assert answer.headers["webhook-allowed-rate"] == "120"
+        assert "access-control-allow-origin" not in answer.headers
+        del headers["WebHook-Request-Rate"]
+        answer = await collector.request("OPTIONS", "/v1/events", headers=headers)
+        assert answer.headers["webhook-allowed-rate"] == "*"
+
+    async def test_a_page_on_another_origin_may_read_when_to_come_back(self, collector: CollectorInMemory) -> None:
+        answer = await collector.post(event(), headers={"Origin": "https://shop.example"})
+        assert "Retry-After" in answer.headers["access-control-expose-headers"]
+
+    async def test_caches_are_told_that_pages_differ_by_origin(self, collector: CollectorInMemory) -> None:
+        assert (await collector.request("GET", "/healthz")).headers["vary"] == "Origin"
+
+    async def test_head_is_for_pages(self, collector: CollectorInMemory) -> None:
+        assert (await collector.request("HEAD", "/healthz")).status_code == 200
+        assert (await collector.request("HEAD", "/v1/events")).status_code == 405
 
     @pytest.mark.parametrize("path", ["/v1/events", "/nowhere"])
     async def test_every_answer_allows_its_origin(self, collector: CollectorInMemory, path: str) -> None:
