@@ -18,7 +18,7 @@ import orjson
 
 from producers.contacts import Contacts
 from producers.limits import Limits
-from producers.privacy import Privacy
+from producers.privacy import IP_NAMES, Privacy
 from producers.times import MAX_MS, correct_skew_ms, parse_time_ms
 from schemas.ids import MAX_ID_CHARS, is_placeholder, person_key
 from schemas.names import normalise_name
@@ -31,6 +31,7 @@ _ABSENT: Final = msgspec.Raw(b"null")
 NOTHING: Final = msgspec.Raw(b"{}")
 """Properties or a context without a member."""
 _CONTACT_NAMES: Final = frozenset({"email", "Email", "EMAIL", "phone", "Phone", "PHONE"})
+_PERSONAL_NAMES: Final = _CONTACT_NAMES | IP_NAMES
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BRACKETS: Final = re.compile(rb"[\[\]{}]")
 _name_of = lru_cache(maxsize=4096)(normalise_name)
@@ -322,8 +323,8 @@ class Ingest:
         *,
         has_contacts: bool,
     ) -> Verdict:
-        """The checks that all formats share; raises RefusedError. `has_contacts`: an e-mail or phone may lie among the
-        properties or in the context."""
+        """The checks that all formats share; raises RefusedError. `has_contacts`: an e-mail, a phone or the address of
+        a machine may lie among the properties or in the context."""
         event_id, name = self._identity(event)
         if name in self._server_names and sender.scope is Scope.BROWSER and name not in sender.allow:
             raise RefusedError(
@@ -360,7 +361,8 @@ class Ingest:
             placeholder_ids=placeholders,
             seq=sequence,
         )
-        return Accepted(event_id, name, key, self._encode(record), received_at_ms, was_clamped, placeholders, is_known)
+        value = self._encode(record, may_hold_ip=has_contacts)
+        return Accepted(event_id, name, key, value, received_at_ms, was_clamped, placeholders, is_known)
 
     def _identity(self, event: NativeEvent) -> tuple[str, str]:
         event_id = "" if event.id is None else str(event.id).strip()
@@ -421,14 +423,15 @@ def take_objects(event: NativeEvent, parsed: dict[str, Any]) -> bool:
 
 
 def has_contacts(properties: object, context: object) -> bool:
-    """Whether an e-mail or phone lies among the properties, in the context or in its traits."""
-    if isinstance(properties, dict) and not _CONTACT_NAMES.isdisjoint(properties):
+    """Whether an e-mail, a phone or the address of a machine lies among the properties, in the context or in its
+    traits."""
+    if isinstance(properties, dict) and not _PERSONAL_NAMES.isdisjoint(properties):
         return True
     if not isinstance(context, dict):
         return False
     traits = context.get("traits")
-    return not _CONTACT_NAMES.isdisjoint(context) or (
-        isinstance(traits, dict) and not _CONTACT_NAMES.isdisjoint(traits)
+    return not _PERSONAL_NAMES.isdisjoint(context) or (
+        isinstance(traits, dict) and not _PERSONAL_NAMES.isdisjoint(traits)
     )
 
 

@@ -54,9 +54,9 @@ def test_an_address_becomes_its_network(sent: str, network: str | None) -> None:
     ],
 )
 def test_the_rule_for_addresses_in_the_context_and_the_properties(rule: IpRule, left: dict[str, str]) -> None:
-    context = {"ip": "203.0.113.77", "userAgent": "Mozilla/5.0", "device": {"ip": "203.0.113.77"}}
+    context = {"ip": "203.0.113.77", "userAgent": "Mozilla/5.0", "traits": {"ip": "203.0.113.77"}}
     record = stored({"context": context, "properties": {"$ip": "203.0.113.77", "a": 1}}, ip=rule)
-    assert record["context"] == {**left, "userAgent": "Mozilla/5.0", "device": left}
+    assert record["context"] == {**left, "userAgent": "Mozilla/5.0", "traits": left}
     assert record["properties"] == {**{f"${name}": one for name, one in left.items()}, "a": 1}
 
 
