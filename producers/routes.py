@@ -5,9 +5,12 @@ from __future__ import annotations
 import uuid
 
 from producers.formats.cloudevents import CloudEvents
+from producers.formats.ga4 import DebugProtocol, MeasurementProtocol
 from producers.formats.native import Native
 from producers.formats.pixel import Pixel, RudderPixel
 from producers.formats.port import Routes
+from producers.formats.posthog import PostHog
+from producers.formats.posthog_pages import flags, settings
 from producers.formats.segment import LETTERS, TYPES, Segment, SegmentBatches, SegmentSingle
 from producers.formats.snowplow import Snowplow, SnowplowPixel
 from producers.ingest import Ingest
@@ -21,6 +24,8 @@ def all_routes(ingest: Ingest) -> Routes:
     _pixel(routes, ingest)
     routes.add("POST", "/v1/cloudevents", CloudEvents(ingest))
     _snowplow(routes, ingest)
+    _posthog(routes, ingest)
+    _ga4(routes, ingest)
     return routes
 
 
@@ -47,3 +52,17 @@ def _snowplow(routes: Routes, ingest: Ingest) -> None:
     routes.add("POST", label, snowplow)
     routes.add("POST", "/com.*", snowplow, label=label)  # a `postPath` of one's own has such a vendor in front, too
     routes.add("GET", "/i", SnowplowPixel(ingest))
+
+
+def _posthog(routes: Routes, ingest: Ingest) -> None:
+    posthog = PostHog(ingest)
+    for path in ("/batch", "/e", "/i/v0/e", "/capture", "/track", "/engage"):
+        routes.add("GET POST", path, posthog)
+    for path in ("/flags", "/decide"):
+        routes.add("GET POST", path, flags)
+    routes.add("GET", "/array/*", settings)
+
+
+def _ga4(routes: Routes, ingest: Ingest) -> None:
+    routes.add("POST", "/mp/collect", MeasurementProtocol(ingest))
+    routes.add("POST", "/debug/mp/collect", DebugProtocol(ingest))

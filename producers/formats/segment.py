@@ -1,22 +1,34 @@
-"""Segment's tracking messages as native events. Pure, as `producers.ingest` is; docs/api.md shows the mapping.
+"""Segment's and RudderStack's tracking messages as native events. Pure, as `producers.ingest` is; docs/clients.md shows
+the mapping.
 
 Names: track -> its `event`; page, screen, identify, group, alias -> the type. Nothing of a message is lost: properties
-(or traits) stay as they were sent, with `channel`, `campaign` and `value` added where they are absent.
+(or traits) stay as they were sent, with the members of `producers.formats.segment_mapping` added where they are absent.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 import orjson
 
 from producers.body import RequestError, malformed, split_array
-from producers.formats.attribution import origin_of_link, text_of
 from producers.formats.native import shown, taken
 from producers.formats.port import Keyed, Reading, Request
-from producers.http import JSON, Header
+from producers.formats.segment_mapping import (
+    V2_NAMES,
+    commerce,
+    name_of,
+    origin_of,
+    under,
+    with_members,
+    without,
+)
+from producers.http import JSON, Header, Headers
 from producers.ingest import (
     Ingest,
     NativeEvent,
@@ -35,36 +47,39 @@ from schemas.reasons import RejectReason
 
 TYPES: Final = frozenset({"track", "page", "screen", "identify", "group", "alias"})
 LETTERS: Final = {one[0]: one for one in sorted(TYPES)}
-Members = dict[str, msgspec.Raw]
-_members = msgspec.json.Decoder(Members)
+_CONTACT_NAMES: Final = frozenset({"email", "Email", "EMAIL", "phone", "Phone", "PHONE"})
+_NOTHING: Final = msgspec.Raw(b"{}")
+_Id = str | int | None
 
 
 class SegmentMessage(msgspec.Struct, rename="camel", gc=False):
     """One message, alone or in a batch. Times are texts; all members may be absent or null."""
 
     type: str | None = None
-    message_id: str | int | None = None
-    anonymous_id: str | int | None = None
-    user_id: str | int | None = None
-    previous_id: str | int | None = None
+    message_id: _Id = None
+    anonymous_id: _Id = None
+    user_id: _Id = None
+    previous_id: _Id = None
+    group_id: _Id = None
     event: str | None = None
     name: str | None = None
     category: str | None = None
     timestamp: Any = None
     original_timestamp: Any = None
     sent_at: Any = None
-    properties: msgspec.Raw = msgspec.Raw(b"{}")
-    traits: msgspec.Raw = msgspec.Raw(b"{}")
-    context: msgspec.Raw = msgspec.Raw(b"{}")
+    properties: msgspec.Raw = _NOTHING
+    traits: msgspec.Raw = _NOTHING
+    context: msgspec.Raw = _NOTHING
     write_key: str | None = None
 
 
 class SegmentBatch(msgspec.Struct, rename="camel"):
-    """The body of `/v1/batch`: messages, and what they share."""
+    """The body of `/v1/batch`: messages, and what they share. `timestamp` is when an older client sent it."""
 
     batch: msgspec.Raw
     sent_at: Any = None
-    context: msgspec.Raw = msgspec.Raw(b"{}")
+    timestamp: Any = None
+    context: msgspec.Raw = _NOTHING
     write_key: str | None = None
 
 
@@ -72,11 +87,31 @@ _message = msgspec.json.Decoder(SegmentMessage)
 _batch = msgspec.json.Decoder(SegmentBatch)
 
 
-def decode_batch(body: bytes) -> SegmentBatch:
-    """The body of `/v1/batch`. Raises ValueError or RecursionError where it is none."""
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What stands beside a message and counts for it where it says nothing itself."""
+
+    context: bytes = b"{}"
+    sent_at: object = None
+    anonymous_id: str | None = None
+    """Of RudderStack's header."""
+
+    @property
+    def says(self) -> bool:
+        """Whether a message would lack something without it."""
+        return self.context != b"{}" or self.sent_at is not None or self.anonymous_id is not None
+
+
+ALONE: Final = Shared()
+
+
+def decode_batch(body: bytes, headers: Headers | None = None) -> tuple[SegmentBatch, Shared]:
+    """The body of `/v1/batch`, and what its messages share. Raises ValueError or RecursionError where it is none."""
     batch = _batch.decode(body)
-    orjson.loads(bytes(batch.context))
-    return batch
+    context = bytes(batch.context)
+    orjson.loads(context)
+    sent_at = batch.timestamp if batch.sent_at is None else batch.sent_at
+    return batch, Shared(b"{}" if context == b"null" else context, sent_at, _anonymous_id(headers or {}))
 
 
 class Segment:
@@ -94,68 +129,122 @@ class Segment:
         sender: Sender,
         received_at_ms: int,
         kind: str | None = None,
-        batch: SegmentBatch | None = None,
+        shared: Shared = ALONE,
     ) -> Verdict:
         """Verdict over one message. `kind` is the type of its route; a message of a batch says its own."""
         message: SegmentMessage | None = None
         try:
             parsed = self._ingest.check_text(raw)
             message = _decode(raw)
-            event = self._event(message, kind, batch)
-            has = has_contacts(parsed.get("properties"), parsed.get("context")) or has_contacts(
-                parsed.get("traits"), None if batch is None else orjson.loads(bytes(batch.context))
-            )
-            times = self._times(message, received_at_ms, batch)
-            return self._ingest.finish(event, times, sender, sender.source, None, has_contacts=has)
+            kind = kind or message.type or ""
+            if kind not in TYPES:
+                raise RefusedError(
+                    RejectReason.UNSUPPORTED_TYPE, f"type {kind[:32]!r} is none of {' '.join(sorted(TYPES))}"
+                )
+            return self._verdict(_Message(message, parsed, kind), shared, sender, received_at_ms)
         except RefusedError as refusal:
             message_id = None if message is None or message.message_id is None else str(message.message_id)
             return Rejected(refusal.reason, refusal.detail, message_id and message_id[:MAX_ID_CHARS])
 
-    def _event(self, message: SegmentMessage, kind: str | None, batch: SegmentBatch | None) -> NativeEvent:
-        kind = kind or message.type or ""
-        if kind not in TYPES:
-            raise RefusedError(
-                RejectReason.UNSUPPORTED_TYPE, f"type {kind[:32]!r} is none of {' '.join(sorted(TYPES))}"
-            )
-        context = as_object("context", message.context)
-        if batch is not None:
-            context = _under(context, as_object("context", batch.context))
-        properties = as_object("properties", message.properties)
-        if kind in ("identify", "group"):
-            properties = _under(properties, as_object("traits", message.traits))
-        anonymous_id = message.anonymous_id
-        if kind == "alias" and anonymous_id is None:
+    def _verdict(self, it: _Message, shared: Shared, sender: Sender, received_at_ms: int) -> Verdict:
+        message, kind = it.message, it.kind
+        context, about = it.context(shared)
+        name, properties, members = self._told(it)
+        origin = origin_of(about)
+        if origin.channel or origin.campaign:
+            added = {"channel": origin.channel, "campaign": origin.campaign}
+            properties = with_members(properties, members, added)
+        anonymous_id, user_id = message.anonymous_id, message.user_id
+        if kind == "alias" and anonymous_id is None and message.previous_id != user_id:
             anonymous_id = message.previous_id
+        elif anonymous_id is None and user_id is None:
+            anonymous_id = shared.anonymous_id
         event = NativeEvent(
             id=self._new_id() if message.message_id in (None, "") else message.message_id,
-            name=message.event if kind == "track" else kind,
+            name=name,
             anonymous_id=anonymous_id,
-            user_id=message.user_id,
-            properties=msgspec.Raw(_enrich(properties, message, kind, context)),
+            user_id=user_id,
+            properties=msgspec.Raw(properties),
         )
         if context != b"{}":
             event.context = msgspec.Raw(context)
-        return event
+        has = has_contacts(members, about)
+        times = self._times(message, received_at_ms, shared)
+        return self._ingest.finish(event, times, sender, sender.source, None, has_contacts=has)
 
-    def _times(self, message: SegmentMessage, received_at_ms: int, batch: SegmentBatch | None) -> Times:
-        """The message's time with its client's clock corrected. A date that cannot be read never costs the event."""
+    def _told(self, it: _Message) -> tuple[str | None, bytes, dict[str, Any]]:
+        """(name of the event, its properties, the same read). The name that a funnel looks at is never translated."""
+        raw, members = it.object("properties", it.message.properties)
+        if it.kind == "track":
+            event = it.message.event
+            if not event or len(event) > self._ingest.limits.name_chars:
+                return event, raw, members
+            name = name_of(event)
+            raw = with_members(raw, members, commerce(name, raw, members))
+            return (name if self._ingest.looks_at(name) else V2_NAMES.get(name, name)), raw, members
+        return it.kind, *_of_other(it, raw, members)
+
+    def _times(self, message: SegmentMessage, received_at_ms: int, shared: Shared) -> Times:
+        """The message's time with its client's clock corrected. A date that cannot be read, or lies before there was
+        anything to count, never costs the event."""
         client = message.original_timestamp if message.original_timestamp is not None else message.timestamp
-        sent = message.sent_at if message.sent_at is not None or batch is None else batch.sent_at
         client_ms = _time_of(client)
+        if client_ms is not None and client_ms < self._ingest.limits.earliest_ms:
+            client_ms = None
         occurred_at_ms, was_unusable = correct_skew_ms(
             client_ms=client_ms,
-            sent_ms=_time_of(sent),
+            sent_ms=_time_of(shared.sent_at if message.sent_at is None else message.sent_at),
             received_ms=received_at_ms,
             max_skew_ms=self._ingest.limits.skew_ms,
         )
         return Times(occurred_at_ms, received_at_ms, was_unusable or (client is not None and client_ms is None))
 
 
+@dataclass(slots=True)
+class _Message:
+    """A message, the same as plain values, and its type."""
+
+    message: SegmentMessage
+    parsed: dict[str, Any]
+    kind: str
+
+    def object(self, member: str, raw: msgspec.Raw) -> tuple[bytes, dict[str, Any]]:
+        """A member that must be an object, as bytes and as values. Raises RefusedError."""
+        return as_object(member, raw), self.parsed.get(member) or {}
+
+    def context(self, shared: Shared) -> tuple[bytes, dict[str, Any]]:
+        """Its own context over the shared one."""
+        raw, about = self.object("context", self.message.context)
+        if shared.context == b"{}":
+            return raw, about
+        raw = under(raw, as_object("context", msgspec.Raw(shared.context)))
+        return raw, orjson.loads(raw)
+
+
+def _of_other(it: _Message, raw: bytes, members: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """Properties of what is no track. The address of a group is nobody's own: it would make one contact of them all."""
+    message, added = it.message, {}
+    if it.kind in ("page", "screen"):
+        added = {"name": message.name, "category": message.category}
+    elif it.kind == "alias":
+        is_needed = message.anonymous_id is not None or message.previous_id == message.user_id
+        added = {"previous_id": message.previous_id if is_needed else None}
+    else:
+        traits_raw, traits = it.object("traits", message.traits)
+        if it.kind == "group":
+            added = {"group_id": message.group_id}
+            if not _CONTACT_NAMES.isdisjoint(traits):
+                traits_raw = without(traits_raw, _CONTACT_NAMES)
+                traits = {name: value for name, value in traits.items() if name not in _CONTACT_NAMES}
+        raw, members = under(raw, traits_raw), {**traits, **members}
+    return with_members(raw, members, added), members
+
+
 class _Answering(Keyed):
     """Every answer says `success`, and what became of each message."""
 
     def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
-        """`{"success", "accepted", "results"}`; Segment's clients read nothing of it."""
+        """`{"success", "accepted", "results"}`; the clients read nothing of it."""
         results = shown(reading.verdicts)
         return msgspec.json.encode({"success": True, "accepted": taken(results), "results": results}), (JSON,)
 
@@ -168,12 +257,16 @@ class SegmentSingle(_Answering):
         self._kind = kind
 
     def read(self, request: Request, sender: Sender) -> Reading:
-        """One verdict."""
+        """One verdict. What is no JSON, or too large, is refused: nothing else would be read of the request."""
+        shared = Shared(anonymous_id=_anonymous_id(request.headers))
         verdict = self._segment.read(
-            request.body, sender=sender, received_at_ms=request.received_at_ms, kind=self._kind
+            request.body, sender=sender, received_at_ms=request.received_at_ms, kind=self._kind, shared=shared
         )
-        if isinstance(verdict, Rejected) and verdict.reason is RejectReason.MALFORMED_JSON:
-            raise malformed(request.body)
+        if isinstance(verdict, Rejected):
+            if verdict.reason is RejectReason.MALFORMED_JSON:
+                raise malformed(request.body)
+            if verdict.reason is RejectReason.EVENT_TOO_LARGE:
+                raise RequestError(verdict.reason, "the message is too large", verdict.detail)
         return Reading([request.body], [verdict])
 
 
@@ -187,16 +280,45 @@ class SegmentBatches(_Answering):
     def read(self, request: Request, sender: Sender) -> Reading:
         """One verdict for each message."""
         try:
-            batch = decode_batch(request.body)
+            batch, shared = decode_batch(request.body, request.headers)
             elements = split_array(bytes(batch.batch), self._limit)
         except RequestError:
             raise
         except (ValueError, RecursionError):
             raise malformed(request.body) from None
         read, received_at_ms = self._segment.read, request.received_at_ms
-        return Reading(
-            elements, [read(one, sender=sender, received_at_ms=received_at_ms, batch=batch) for one in elements]
-        )
+        verdicts = [read(one, sender=sender, received_at_ms=received_at_ms, shared=shared) for one in elements]
+        if shared.says:
+            for at, verdict in enumerate(verdicts):
+                if isinstance(verdict, Rejected):
+                    elements[at] = _standing_alone(elements[at], shared)
+        return Reading(elements, [*verdicts])
+
+
+def _standing_alone(raw: bytes, shared: Shared) -> bytes:
+    """A message with what it shared in it, as its dead letter must hold it; what is no message stays as it is."""
+    try:
+        message = orjson.loads(raw)
+        context = orjson.loads(shared.context)
+    except orjson.JSONDecodeError:
+        return raw
+    if not isinstance(message, dict):
+        return raw
+    added = {"context": context or None, "sentAt": shared.sent_at, "anonymousId": shared.anonymous_id}
+    if message.get("userId") is not None:
+        del added["anonymousId"]
+    return with_members(raw, message, added)
+
+
+def _anonymous_id(headers: Headers) -> str | None:
+    """RudderStack's browser client repeats the id in base64, for load balancers; a message may rely on it."""
+    header = headers.get(b"anonymousid")
+    if header is None:
+        return None
+    try:
+        return base64.b64decode(header, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None
 
 
 def _decode(raw: bytes) -> SegmentMessage:
@@ -208,52 +330,3 @@ def _decode(raw: bytes) -> SegmentMessage:
 
 def _time_of(value: object) -> int | None:
     return parse_time_ms(value[:64]) if isinstance(value, str) else None
-
-
-def _under(own: bytes, shared: bytes) -> bytes:
-    """`own` with the members of `shared` that it has not."""
-    if shared == b"{}":
-        return own
-    if own == b"{}":
-        return shared
-    return msgspec.json.encode({**_members.decode(shared), **_members.decode(own)})
-
-
-def _enrich(properties: bytes, message: SegmentMessage, kind: str, context: bytes) -> bytes:
-    added = {
-        member: value for member, value in (*_attribution(context), *_page_name(message, kind)) if value is not None
-    }
-    is_order = kind == "track" and (b'"revenue"' in properties or b'"total"' in properties)
-    if not added and not is_order:
-        return properties
-    members = _members.decode(properties)
-    for member, text in added.items():
-        members.setdefault(member, msgspec.Raw(msgspec.json.encode(text)))
-    if is_order and not members.keys() & {"value", "value_minor", "amount"}:
-        amount = members.get("revenue", members.get("total"))
-        if amount is not None:
-            members["value"] = amount
-    return msgspec.json.encode(members)
-
-
-def _page_name(message: SegmentMessage, kind: str) -> tuple[tuple[str, str | None], ...]:
-    if kind not in ("page", "screen"):
-        return ()
-    return ("name", message.name), ("category", message.category)
-
-
-def _attribution(context: bytes) -> tuple[tuple[str, str | None], ...]:
-    """Channel and campaign: of `context.campaign`, else of the page's link. Anything odd in there is ignored."""
-    if b'"campaign"' not in context and b"=" not in context:
-        return ()
-    members: dict[str, Any] = orjson.loads(context)
-    campaign, page = _dict(members.get("campaign")), _dict(members.get("page"))
-    search, link = origin_of_link(page.get("search")), origin_of_link(page.get("url"))
-    return (
-        ("channel", text_of(campaign.get("source")) or search.channel or link.channel),
-        ("campaign", text_of(campaign.get("name")) or search.campaign or link.campaign),
-    )
-
-
-def _dict(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

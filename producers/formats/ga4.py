@@ -1,0 +1,171 @@
+"""Google Analytics 4's Measurement Protocol: `POST /mp/collect`, and `/debug/mp/collect`, which stores nothing and
+says what is wrong. Pure; docs/clients.md shows the mapping.
+
+The protocol knows no id of an event: a purchase is named by its transaction, another event by its content where it
+states a time. Google's own limits are told of, not enforced: only the collector's are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from producers.body import malformed, split_array
+from producers.formats.attribution import attribute, origin_of_link, origin_of_members
+from producers.formats.ga4_rules import messages_of
+from producers.formats.port import Keyed, Reading, Request
+from producers.formats.translating import Members, content_id, dict_of, id_of, random_id, read_each, take_order
+from producers.http import JSON, Header
+from producers.ingest import Ingest, Rejected, Sender, Translated
+from producers.times import MAX_MS
+from schemas.reasons import RejectReason
+
+_PAGE: Final = {"page_location": "url", "page_title": "title", "page_referrer": "referrer"}
+_PURCHASE: Final = "purchase"
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _Hit(msgspec.Struct):
+    """What the events of a request share."""
+
+    events: msgspec.Raw = msgspec.Raw(b"[]")
+    client_id: Any = None
+    app_instance_id: Any = None
+    user_id: Any = None
+    timestamp_micros: Any = None
+    user_properties: Any = None
+    consent: Any = None
+    ip_override: Any = None
+    user_location: Any = None
+    device: Any = None
+
+
+_hit: Final = msgspec.json.Decoder(_Hit)
+
+
+class MeasurementProtocol(Keyed):
+    """`POST /mp/collect`; the write key is its `api_secret`."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self._ingest = ingest
+
+    def read(self, request: Request, sender: Sender) -> Reading:
+        """One verdict for each event."""
+        try:
+            hit = _hit.decode(request.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise malformed(request.body) from None
+        events = bytes(hit.events)
+        elements = [events] if events[:1] == b"{" else split_array(events, self._ingest.limits.events)
+        shared = _shared_context(hit)
+        person = (id_of(hit.client_id) or id_of(hit.app_instance_id), id_of(hit.user_id))
+
+        def translate(event: Members, raw: bytes, number: int) -> Translated:
+            return _translated(event, raw, number, hit.timestamp_micros, person, shared)
+
+        return read_each(self._ingest, elements, request, sender, translate, id_member="id")
+
+
+@dataclass(slots=True)
+class _Checked(Reading):
+    messages: list[dict[str, str]] = field(default_factory=list)
+
+
+class DebugProtocol(MeasurementProtocol):
+    """`POST /debug/mp/collect`: the events are read and forgotten."""
+
+    def read(self, request: Request, sender: Sender) -> Reading:
+        """No events, but what there is to say of them: what the collector would reject, what Google's limits forbid."""
+        verdicts = MeasurementProtocol.read(self, request, sender).verdicts
+        try:
+            found = messages_of(orjson.loads(request.body), request.received_at_ms)
+        except orjson.JSONDecodeError:
+            raise malformed(request.body) from None
+        found += (_message(number, one) for number, one in enumerate(verdicts) if isinstance(one, Rejected))
+        return _Checked(messages=found)
+
+    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+        """`{"validationMessages"}`."""
+        return _encode({"validationMessages": reading.messages if isinstance(reading, _Checked) else []}), (JSON,)
+
+
+def _message(number: int, verdict: Rejected) -> dict[str, str]:
+    is_person = verdict.reason is RejectReason.MISSING_PERSON
+    return {
+        "fieldPath": "client_id" if is_person else f"events[{number}]",
+        "description": f"{verdict.reason.value}: {verdict.detail}",
+        "validationCode": "VALUE_REQUIRED" if is_person else "VALUE_INVALID",
+    }
+
+
+def _shared_context(hit: _Hit) -> Members:
+    context: Members = {}
+    traits = {name: dict_of(one).get("value") for name, one in dict_of(hit.user_properties).items()}
+    for name, value in (
+        ("traits", traits),
+        ("consent", hit.consent),
+        ("ip", hit.ip_override),
+        ("location", hit.user_location),
+        ("device", hit.device),
+    ):
+        if value:
+            context[name] = value
+    return context
+
+
+def _translated(
+    members: Members,
+    raw: bytes,
+    number: int,
+    shared_micros: object,
+    person: tuple[str | int | None, str | int | None],
+    shared: Members,
+) -> Translated:
+    client_id, user_id = person
+    name, params = members.get("name"), dict_of(members.get("params"))
+    stated = members.get("timestamp_micros", shared_micros)
+    event = Translated(name=name if isinstance(name, str) else None, anonymous_id=client_id, user_id=user_id)
+    event.id = _event_id(event, params, stated, raw, number)
+    event.client_ms = _milliseconds(stated)
+    event.is_time_unreadable = stated is not None and event.client_ms is None
+    event.properties = {one: value for one, value in params.items() if one not in _PAGE and one != "session_id"}
+    take_order(event.properties)
+    attribute(
+        event.properties,
+        origin_of_members({"utm_source": params.get("source"), "utm_campaign": params.get("campaign"), **params}),
+        origin_of_link(params.get("page_location")),
+    )
+    event.context = _context(params, shared)
+    return event
+
+
+def _context(params: Members, shared: Members) -> Members:
+    context = dict(shared)
+    page = {place: params[one] for one, place in _PAGE.items() if params.get(one) not in (None, "")}
+    if page:
+        context["page"] = page
+    if params.get("session_id") not in (None, ""):
+        context["session"] = {"id": params["session_id"]}
+    return context
+
+
+def _event_id(event: Translated, params: Members, stated: object, raw: bytes, number: int) -> str:
+    transaction = params.get("transaction_id")
+    if event.name == _PURCHASE and isinstance(transaction, str | int) and transaction not in ("", 0):
+        return content_id("ga4-purchase", transaction)
+    if stated is None:
+        return random_id("ga4")
+    return content_id("ga4", event.anonymous_id, event.user_id, stated, number, raw)
+
+
+def _milliseconds(micros: object) -> int | None:
+    """Of microseconds, as a number or a text."""
+    text = str(micros) if isinstance(micros, str | int) and not isinstance(micros, bool) else ""
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        return None
+    found = int(text) // 1000
+    return found if found <= MAX_MS else None

@@ -1,0 +1,244 @@
+"""PostHog's capture API: one event, an array or a batch, as JSON, in a form as base64, or gzipped. Pure;
+docs/clients.md shows the mapping.
+
+Members that begin with `$` are the client's own: they describe the person, the page and the device, and go to the
+context. All others are the properties of the event.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import msgspec
+import orjson
+
+from producers.body import RequestError, decompress, malformed, split_array
+from producers.formats.attribution import attribute, origin_of_link, origin_of_members
+from producers.formats.port import Reading, Request
+from producers.formats.posthog_person import ids_of
+from producers.formats.translating import Members, content_id, dict_of, id_of, random_id, read_each, take_order
+from producers.http import JSON, Header, key_of
+from producers.ingest import Ingest, Sender, Translated
+from producers.keys import KeyRing
+from producers.times import parse_time_ms
+from schemas.reasons import RejectReason
+
+OK: Final = b'{"status":"Ok"}'
+_NAMES: Final = {
+    "$pageview": "page_view",
+    "$pageleave": "page_leave",
+    "$create_alias": "alias",
+    "$merge_dangerously": "alias",
+    "$groupidentify": "group",
+}
+_NOT_PROPERTIES: Final = frozenset({"token", "api_key", "distinct_id"})
+_PLACES: Final = {
+    "$current_url": ("page", "url"),
+    "$pathname": ("page", "path"),
+    "$referrer": ("page", "referrer"),
+    "$session_id": ("session", "id"),
+    "$lib": ("library", "name"),
+    "$lib_version": ("library", "version"),
+    "$ip": (None, "ip"),
+    "$raw_user_agent": (None, "userAgent"),
+    "$browser_language": (None, "locale"),
+    "$timezone": (None, "timezone"),
+}
+"""Where the context has a place of its own for a member; the others keep their names there."""
+_TRAITS: Final = ("$set_once", "$set")
+_SECONDS_BELOW: Final = 100_000_000_000
+"""A number of a time below this says seconds, above milliseconds."""
+
+
+class _Body(msgspec.Struct):
+    """What events share, or one event of which only the key is looked at."""
+
+    batch: msgspec.Raw | None = None
+    data: msgspec.Raw | None = None
+    sent_at: Any = None
+    historical_migration: Any = None
+    api_key: Any = None
+    token: Any = None
+    dollar_token: Any = msgspec.field(default=None, name="$token")
+    properties: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _Properties(msgspec.Struct):
+    token: Any = None
+
+
+_body: Final = msgspec.json.Decoder(_Body)
+_properties: Final = msgspec.json.Decoder(_Properties)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class PostHog:
+    """Every path of the capture API."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self._ingest = ingest
+
+    def sender_of(self, request: Request, keys: KeyRing) -> Sender | None:
+        """By the project token: `api_key` or `token` of the request, else `token` of its first event."""
+        self._clear(request)
+        found = key_of(request.headers, request.query, request.body)
+        return keys.sender_of(found or _token_of_first(request.body))
+
+    def read(self, request: Request, sender: Sender) -> Reading:
+        """One verdict for each event."""
+        self._clear(request)
+        elements, shared = self._split(request.body)
+        sent_ms, is_skewed = _sent_ms(shared.sent_at, request.query), shared.historical_migration is not True
+
+        def translate(members: Members, raw: bytes, number: int) -> Translated:
+            event = _translated(members, number)
+            _set_times(event, members, sent_ms if is_skewed else None, request.received_at_ms, is_skewed=is_skewed)
+            return event
+
+        return read_each(self._ingest, elements, request, sender, translate, id_member="uuid")
+
+    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+        """`{"status":"Ok"}`."""
+        return OK, (JSON,)
+
+    def _clear(self, request: Request) -> None:
+        """Leave JSON in the body, whatever it came in. Does nothing where it already is."""
+        body = request.body.strip()
+        if body[:1] in (b"{", b"["):
+            return
+        form = body if body else request.query
+        if b"data=" not in form:
+            raise malformed(request.body)
+        try:
+            text = parse_qs(form.decode("latin-1"), max_num_fields=100)["data"][0].strip()
+        except (ValueError, KeyError):
+            raise malformed(request.body) from None
+        request.body = text.encode() if text[:1] in ("{", "[") else self._unpacked(text)
+
+    def _unpacked(self, text: str) -> bytes:
+        """Base64, where a plus may have become a blank; gzipped or not."""
+        try:
+            text = text.replace(" ", "+").replace("-", "+").replace("_", "/").rstrip("=")
+            packed = binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
+        except ValueError:
+            raise RequestError(
+                RejectReason.MALFORMED_JSON, "data is neither JSON nor base64 of it", "send data=<base64 of JSON>"
+            ) from None
+        return decompress(packed, "", self._ingest.limits.body_bytes)
+
+    def _split(self, body: bytes) -> tuple[list[bytes], _Body]:
+        """(the events, what they share)."""
+        body, limit = body.strip(), self._ingest.limits.events
+        if body[:1] == b"[":
+            return split_array(body, limit), _Body()
+        try:
+            shared = _body.decode(body)
+        except _UNREADABLE:
+            raise malformed(body) from None
+        for one in (shared.batch, shared.data):
+            if one is not None and bytes(one)[:1] == b"[":
+                return split_array(bytes(one), limit), shared
+        return [body], shared
+
+
+def _token_of_first(body: bytes) -> str | None:
+    """The token that an event carries itself."""
+    try:
+        body = body.strip()
+        found = _body.decode(body) if body[:1] == b"{" else _body.decode(split_array(body, 2**31)[0])
+        if found.batch is not None and bytes(found.batch)[:1] == b"[":
+            found = _body.decode(split_array(bytes(found.batch), 2**31)[0])
+        own = _properties.decode(found.properties).token
+    except (*_UNREADABLE, RequestError, IndexError):
+        return None
+    return next((one for one in (found.api_key, found.token, found.dollar_token, own) if isinstance(one, str)), None)
+
+
+def _translated(members: Members, number: int) -> Translated:
+    sent = dict_of(members.get("properties"))
+    name = members.get("event")
+    if name is None and any(one in members for one in _TRAITS):
+        name = "$set"
+    user_id, anonymous_id = ids_of(members, sent, name)
+    event = Translated(id=_event_id(members, sent, number), user_id=user_id, anonymous_id=anonymous_id)
+    event.name = _NAMES.get(name, name.lstrip("$")) if isinstance(name, str) else None
+    _share_out(event, sent)
+    traits: Members = {}
+    for holder in (sent, members):
+        for one in _TRAITS:
+            traits.update(dict_of(holder.get(one)))
+    if traits:
+        event.context["traits"] = traits
+    for one, value in dict_of(sent.get("$group_set")).items():
+        event.properties.setdefault(one, value)
+    take_order(event.properties)
+    attribute(event.properties, origin_of_members(event.properties), origin_of_link(sent.get("$current_url")))
+    return event
+
+
+def _share_out(event: Translated, sent: Members) -> None:
+    """The client's own members to the context, all others to the properties."""
+    properties, context = event.properties, event.context
+    for name, value in sent.items():
+        if name[:1] != "$":
+            if name not in _NOT_PROPERTIES:
+                properties[name] = value
+            continue
+        place = _PLACES.get(name)
+        if place is None:
+            if name not in _TRAITS and name != "$group_set":
+                context[name] = value
+        elif value is not None:
+            group, member = place
+            (context if group is None else context.setdefault(group, {}))[member] = value
+
+
+def _event_id(members: Members, sent: Members, number: int) -> str | int:
+    """`uuid`, else what older clients send; else made of the content where a time tells two events apart."""
+    stated = id_of(members.get("uuid")) or id_of(sent.get("$insert_id"))
+    if stated:
+        return stated
+    at = members.get("timestamp")
+    if at is None:
+        return random_id("ph")
+    about = orjson.dumps([members.get("event"), members.get("distinct_id"), sent], default=str)
+    return content_id("ph", at, number, about)
+
+
+def _set_times(
+    event: Translated, members: Members, sent_ms: int | None, received_at_ms: int, *, is_skewed: bool
+) -> None:
+    stated = members.get("timestamp")
+    stated = dict_of(members.get("properties")).get("$time") if stated is None else stated
+    event.client_ms = _moment_ms(stated)
+    event.is_time_unreadable = stated is not None and event.client_ms is None
+    if event.client_ms is None:
+        offset = members.get("offset")
+        if isinstance(offset, int) and not isinstance(offset, bool) and 0 <= offset <= received_at_ms:
+            event.client_ms, event.is_time_unreadable = received_at_ms - offset, False
+    elif is_skewed:
+        event.sent_ms = _moment_ms(members.get("sent_at")) or sent_ms
+
+
+def _sent_ms(sent_at: object, query: bytes) -> int | None:
+    """When the request was sent: in the body, or in the query of browsers."""
+    if sent_at is None and (b"sent_at=" in query or b"_=" in query):
+        try:
+            found = parse_qs(query.decode("latin-1"), max_num_fields=100)
+        except ValueError:
+            return None
+        text = (found.get("sent_at") or found.get("_") or [""])[0]
+        return _moment_ms(int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else text)
+    return _moment_ms(sent_at)
+
+
+def _moment_ms(value: object) -> int | None:
+    """Epoch milliseconds of a text, or of a number of seconds or milliseconds."""
+    if isinstance(value, str):
+        return parse_time_ms(value[:64])
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _SECONDS_BELOW * 1000:
+        return int(value * 1000 if value < _SECONDS_BELOW else value)
+    return None

@@ -1,0 +1,142 @@
+"""What Segment's messages call a thing, and what this product calls it: names of events, money, orders, products.
+
+Tables and pure functions. Members are only ever added to what was sent, and only where they are absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from producers.formats.attribution import UNKNOWN, Origin, origin_of_link, text_of
+from schemas.names import normalise_name
+
+V2_NAMES: Final = {
+    "searched_products": "products_searched",
+    "viewed_product_category": "product_list_viewed",
+    "viewed_product_list": "product_list_viewed",
+    "filtered_product_list": "product_list_filtered",
+    "viewed_promotion": "promotion_viewed",
+    "clicked_promotion": "promotion_clicked",
+    "clicked_product": "product_clicked",
+    "viewed_product": "product_viewed",
+    "added_product": "product_added",
+    "removed_product": "product_removed",
+    "shared_product": "product_shared",
+    "reviewed_product": "product_reviewed",
+    "added_product_to_wishlist": "product_added_to_wishlist",
+    "viewed_cart": "cart_viewed",
+    "shared_cart": "cart_shared",
+    "started_checkout": "checkout_started",
+    "viewed_checkout_step": "checkout_step_viewed",
+    "completed_checkout_step": "checkout_step_completed",
+    "entered_payment_info": "payment_info_entered",
+    "entered_coupon": "coupon_entered",
+    "applied_coupon": "coupon_applied",
+    "denied_coupon": "coupon_denied",
+    "removed_coupon": "coupon_removed",
+    "completed_order": "order_completed",
+    "updated_order": "order_updated",
+    "refunded_order": "order_refunded",
+    "cancelled_order": "order_cancelled",
+}
+"""Segment's first e-commerce specification put the verb first; the second one, which the presets know, last."""
+_AMOUNTS: Final = ("value", "value_minor", "amount")
+_ORDER_IDS: Final = ("orderId", "orderID", "transaction_id", "transactionId")
+_PRODUCT_NAMES: Final = ("name", "sku", "product_id", "productId", "id")
+_V1_ORDERS: Final = frozenset({"completed_order", "updated_order", "refunded_order", "cancelled_order"})
+_NULL: Final = b"null"
+Members = dict[str, msgspec.Raw]
+_members = msgspec.json.Decoder(Members)
+name_of = lru_cache(maxsize=4096)(normalise_name)
+
+
+class _Order(msgspec.Struct, gc=False):
+    revenue: msgspec.Raw = msgspec.Raw(_NULL)
+    total: msgspec.Raw = msgspec.Raw(_NULL)
+
+
+_order = msgspec.json.Decoder(_Order)
+
+
+def with_members(raw: bytes, properties: Mapping[str, Any], added: Mapping[str, Any]) -> bytes:
+    """`raw`, which says `properties`, with those of `added` that it has not; what was sent keeps its bytes."""
+    fresh = {name: value for name, value in added.items() if value is not None and properties.get(name) is None}
+    if not fresh:
+        return raw
+    text = msgspec.json.encode(fresh)
+    if not properties:
+        return text
+    if fresh.keys() & properties.keys():  # a null stands there, and a name may not stand there twice
+        return msgspec.json.encode({**_members.decode(raw), **fresh})
+    return raw[:-1] + b"," + text[1:]
+
+
+def under(own: bytes, shared: bytes) -> bytes:
+    """`own` with the members of `shared` that it has not."""
+    if shared == b"{}":
+        return own
+    if own == b"{}":
+        return shared
+    return msgspec.json.encode({**_members.decode(shared), **_members.decode(own)})
+
+
+def without(raw: bytes, names: frozenset[str]) -> bytes:
+    """The object without the members of these names."""
+    return msgspec.json.encode({name: value for name, value in _members.decode(raw).items() if name not in names})
+
+
+def origin_of(context: Mapping[str, Any]) -> Origin:
+    """Channel and campaign: of `context.campaign`, else of the page's link, where gclid and its like are, too. Anything
+    odd in there is ignored."""
+    campaign, page = context.get("campaign"), context.get("page")
+    if campaign is None and page is None:
+        return UNKNOWN
+    campaign = campaign if isinstance(campaign, dict) else {}
+    page = page if isinstance(page, dict) else {}
+    search, link = origin_of_link(page.get("search")), origin_of_link(page.get("url"))
+    return Origin(
+        text_of(campaign.get("source")) or search.channel or link.channel,
+        text_of(campaign.get("name")) or search.campaign or link.campaign,
+    )
+
+
+def commerce(name: str, raw: bytes, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """`value`, `order_id` and `product` of a track by the names that Segment's specification gives them."""
+    added: dict[str, Any] = {}
+    if ("revenue" in properties or "total" in properties) and not any(one in properties for one in _AMOUNTS):
+        order = _order.decode(raw)
+        amount = order.total if bytes(order.revenue) == _NULL else order.revenue
+        added["value"] = None if bytes(amount) == _NULL else amount
+    if "order_id" not in properties:
+        names = (*_ORDER_IDS, "id") if name in _V1_ORDERS else _ORDER_IDS
+        added["order_id"] = _first(properties, names)
+    if "product" not in properties:
+        added["product"] = _product(name, properties)
+    return added
+
+
+def _product(name: str, properties: Mapping[str, Any]) -> str | int | None:
+    """The product of an event that has one: of its only line, or of an event about a product. Orders of several are of
+    no single product."""
+    lines = properties.get("products")
+    if isinstance(lines, list):
+        return _first(lines[0], _PRODUCT_NAMES) if len(lines) == 1 and isinstance(lines[0], dict) else None
+    is_of_product = name.startswith("product_") and not name.startswith("product_list_")
+    return _first(properties, _PRODUCT_NAMES) if is_of_product or name in _V1_PRODUCTS else None
+
+
+_V1_PRODUCTS: Final = frozenset(
+    old for old, new in V2_NAMES.items() if new.startswith("product_") and not new.startswith("product_list_")
+)
+
+
+def _first(members: Mapping[str, Any], names: tuple[str, ...]) -> str | int | None:
+    for name in names:
+        value = members.get(name)
+        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+            return value
+    return None

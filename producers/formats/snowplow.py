@@ -1,0 +1,247 @@
+"""Snowplow's tracker protocol: `POST /com.snowplowanalytics.snowplow/tp2` and `GET /i`. Pure; docs/clients.md shows
+the mapping.
+
+Every field is a text under a short name; self-describing events and entities are JSON in a text, plain or as base64.
+Nothing sets a cookie: a visitor is known by the ids that the tracker sends.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import msgspec
+import orjson
+
+from producers.body import RequestError, malformed, split_array
+from producers.formats.attribution import attribute, origin_of_link
+from producers.formats.port import SUCCESS, Reading, Request
+from producers.formats.snowplow_entities import entities_of, event_of
+from producers.formats.translating import Members, read_each, take_order
+from producers.http import JSON, Header, key_of
+from producers.ingest import Ingest, RefusedError, Sender, Translated
+from producers.keys import KeyRing
+from producers.times import NEGATIVE_AGE_MS
+from schemas.reasons import RejectReason
+
+GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+"""One transparent pixel."""
+_GIF_HEADERS: Final = ((b"content-type", b"image/gif"), (b"cache-control", b"no-store"))
+_APP_ID: Final = re.compile(rb'"aid"\s*:\s*"([^"\\]{1,128})"')
+_NAMES: Final = {"pv": "page_view", "pp": "page_ping", "tr": "order_completed", "ti": "order_item"}
+_PROPERTIES: Final = {
+    "pp": {"pp_mix": "min_x", "pp_max": "max_x", "pp_miy": "min_y", "pp_may": "max_y"},
+    "se": {"se_ca": "category", "se_la": "label", "se_pr": "property", "se_va": "value"},
+    "tr": {
+        "tr_id": "order_id",
+        "tr_tt": "value",
+        "tr_cu": "currency",
+        "tr_af": "affiliation",
+        "tr_tx": "tax",
+        "tr_sh": "shipping",
+        "tr_ci": "city",
+        "tr_st": "state",
+        "tr_co": "country",
+    },
+    "ti": {
+        "ti_id": "order_id",
+        "ti_sk": "sku",
+        "ti_nm": "product",
+        "ti_ca": "category",
+        "ti_pr": "price",
+        "ti_qu": "quantity",
+        "ti_cu": "currency",
+    },
+}
+"""Fields of each kind of event, and the properties they become."""
+_CONTEXT: Final = (("ip", "ip"), ("ua", "userAgent"), ("lang", "locale"), ("tz", "timezone"), ("p", "platform"))
+_GROUPS: Final = (
+    ("page", (("url", "url"), ("page", "title"), ("refr", "referrer"))),
+    ("session", (("sid", "id"), ("vid", "number"))),
+    ("app", (("aid", "id"), ("tna", "tracker"))),
+    ("library", (("tv", "version"),)),
+)
+_NETWORK_IDS: Final = ("nuid", "tnuid")
+
+
+class _Payload(msgspec.Struct):
+    data: msgspec.Raw
+
+
+_payload: Final = msgspec.json.Decoder(_Payload)
+
+
+class Snowplow:
+    """A batch of events as trackers post it. A tracker knows no key: its `aid` may be registered for one."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self._ingest = ingest
+
+    def sender_of(self, request: Request, keys: KeyRing) -> Sender | None:
+        """By a write key in the usual places, else by the app id: registered, or itself a write key."""
+        key = key_of(request.headers, request.query, b"")
+        if key:
+            return keys.sender_of(key)
+        app_id = self._app_id(request)
+        sender = keys.sender_of_app(app_id)
+        return sender if sender is not None or app_id is None else keys.sender_of(app_id)
+
+    def read(self, request: Request, sender: Sender) -> Reading:
+        """One verdict for each event."""
+        return self._read(self._elements(request), request, sender)
+
+    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+        """Nothing that a tracker would read."""
+        return SUCCESS, (JSON,)
+
+    def _app_id(self, request: Request) -> str | None:
+        """Of the first event: a request is one sender's."""
+        found = _APP_ID.search(request.body)
+        return None if found is None else found[1].decode("utf-8", "replace")
+
+    def _elements(self, request: Request) -> list[bytes]:
+        try:
+            events = bytes(_payload.decode(request.body).data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise malformed(request.body) from None
+        if events[:1] == b"{":
+            return [events]
+        return split_array(events, self._ingest.limits.events)
+
+    def _read(self, elements: list[bytes], request: Request, sender: Sender) -> Reading:
+        is_anonymous = b"sp-anonymous" in request.headers
+
+        def translate(fields: Members, raw: bytes, number: int) -> Translated:
+            return _translated(self._ingest, fields, is_anonymous=is_anonymous)
+
+        return read_each(self._ingest, elements, request, sender, translate, id_member="eid")
+
+
+class SnowplowPixel(Snowplow):
+    """`GET /i`: one event in the query, answered with a pixel."""
+
+    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+        """A pixel, because the tracker may have asked for an image."""
+        return GIF, _GIF_HEADERS
+
+    def _app_id(self, request: Request) -> str | None:
+        return _fields(request.query).get("aid")
+
+    def _elements(self, request: Request) -> list[bytes]:
+        return [orjson.dumps(_fields(request.query))]
+
+
+def _fields(query: bytes) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(query.decode("latin-1"), max_num_fields=200))
+    except ValueError:
+        raise RequestError(
+            RejectReason.MALFORMED_JSON, "the query has too many fields", "an event has at most 200"
+        ) from None
+
+
+def _translated(ingest: Ingest, fields: Members, *, is_anonymous: bool) -> Translated:
+    entities = entities_of(_json(ingest, fields, "co", "cx", is_needed=False))
+    event = Translated(
+        id=_text(fields, "eid"),
+        user_id=_text(fields, "uid"),
+        anonymous_id=_anonymous_id(fields, entities.device_id, is_anonymous=is_anonymous),
+    )
+    _name(event, ingest, fields)
+    event.properties.update((name, value) for name, value in entities.order.items() if name not in event.properties)
+    take_order(event.properties)
+    attribute(event.properties, origin_of_link(fields.get("url")))
+    _set_times(event, fields)
+    _set_context(event, fields, is_anonymous=is_anonymous)
+    if entities.all:
+        event.context["contexts"] = entities.all
+    if entities.contacts:
+        event.context["traits"] = entities.contacts
+    return event
+
+
+def _anonymous_id(fields: Members, device_id: str | None, *, is_anonymous: bool) -> str | None:
+    """The tracker's own id of the visitor, of the network or the device, at last that of the session."""
+    network = None if is_anonymous else next((one for name in _NETWORK_IDS if (one := _text(fields, name))), None)
+    return _text(fields, "duid") or network or device_id or _text(fields, "sid")
+
+
+def _name(event: Translated, ingest: Ingest, fields: Members) -> None:
+    """Name and properties, by the kind of event."""
+    kind = _text(fields, "e") or ""
+    if kind == "ue":
+        event.name, event.properties = event_of(_json(ingest, fields, "ue_pr", "ue_px", is_needed=True))
+        return
+    if kind != "se" and kind not in _NAMES:
+        raise RefusedError(RejectReason.UNSUPPORTED_TYPE, f"e {kind[:32]!r} is none of pv pp se ue tr ti")
+    event.name = _text(fields, "se_ac") if kind == "se" else _NAMES[kind]
+    event.properties = _renamed(fields, _PROPERTIES.get(kind, {}).items())
+
+
+def _set_times(event: Translated, fields: Members) -> None:
+    """`ttm` is true time and needs no correction. Some trackers cut `stm` to whole seconds: it is never taken for
+    earlier than the event."""
+    stated = "ttm" if fields.get("ttm") not in (None, "") else "dtm"
+    event.client_ms = _milliseconds(fields.get(stated))
+    event.is_time_unreadable = event.client_ms is None and fields.get(stated) not in (None, "")
+    if stated == "ttm" or event.client_ms is None:
+        return
+    event.sent_ms = _milliseconds(fields.get("stm"))
+    if event.sent_ms is not None and NEGATIVE_AGE_MS <= event.sent_ms - event.client_ms < 0:
+        event.sent_ms = event.client_ms
+
+
+def _set_context(event: Translated, fields: Members, *, is_anonymous: bool) -> None:
+    context = _renamed(fields, _CONTEXT)
+    if is_anonymous:
+        context.pop("ip", None)
+    for group, names in _GROUPS:
+        if found := _renamed(fields, names):
+            context[group] = found
+    event.context = context
+
+
+def _renamed(fields: Members, names: Any) -> Members:
+    return {name: value for field, name in names if (value := fields.get(field)) not in (None, "")}
+
+
+def _json(ingest: Ingest, fields: Members, plain: str, encoded: str, *, is_needed: bool) -> Any:
+    """The JSON of a field that is plain or in base64, of either alphabet, with or without padding; None where it is
+    absent. Raises RefusedError where it is no JSON; an event that can do without it gets the text."""
+    text = _text(fields, plain)
+    packed = None if text is not None else _text(fields, encoded)
+    if text is None and packed is None:
+        return None
+    try:
+        return ingest.check_text(text.encode() if text is not None else _unpacked(packed or ""))
+    except (RefusedError, ValueError) as error:
+        if not is_needed:
+            return text or packed
+        detail = error.detail if isinstance(error, RefusedError) else f"{encoded} is no base64"
+        reason = error.reason if isinstance(error, RefusedError) else RejectReason.MALFORMED_JSON
+        raise RefusedError(reason, detail) from None
+
+
+def _unpacked(text: str) -> bytes:
+    text = text.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from None
+
+
+def _text(fields: Members, name: str) -> str | None:
+    """A field as a text; some trackers send numbers as numbers."""
+    value = fields.get(name)
+    if isinstance(value, str):
+        return value or None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _milliseconds(value: object) -> int | None:
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None

@@ -1,0 +1,81 @@
+"""Snowplow's self-describing JSON: the event in its envelope, and the entities that accompany an event. Pure.
+
+A schema is named `iglu:vendor/name/format/version`; the name is what an event is called.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from producers.formats.translating import Members, dict_of
+from producers.ingest import RefusedError
+from schemas.reasons import RejectReason
+
+_CONTACTS: Final = {"email": "email", "phone": "phone"}
+_COMMERCE: Final = "snowplow_ecommerce_action"
+_PURCHASE: Final = "order_completed"
+_ORDER: Final = {
+    "transaction": {"transaction_id": "order_id", "revenue": "value", "currency": "currency"},
+    "refund": {
+        "transaction_id": "order_id",
+        "refund_amount": "value",
+        "currency": "currency",
+        "refund_reason": "reason",
+    },
+}
+"""Entities of Snowplow's e-commerce plug-in, and the properties they become."""
+
+
+@dataclass(slots=True)
+class Entities:
+    """What accompanies an event, contacts taken out."""
+
+    all: Any = None
+    """As they were sent: a list of `{"schema", "data"}`, or whatever else stood in their place."""
+    order: Members = field(default_factory=dict)
+    contacts: Members = field(default_factory=dict)
+    device_id: str | None = None
+    """Which device, as the trackers of mobile apps say it."""
+
+
+def event_of(envelope: Any) -> tuple[str, Members]:
+    """(name, properties) of a self-describing event. Raises RefusedError."""
+    inner = dict_of(dict_of(envelope).get("data"))
+    name, properties = name_of(inner.get("schema")), inner.get("data")
+    if name is None:
+        raise RefusedError(RejectReason.MISSING_NAME, "the self-describing event names no schema iglu:vendor/name/...")
+    if properties is not None and not isinstance(properties, dict):
+        raise RefusedError(RejectReason.WRONG_TYPE, "the data of a self-describing event must be an object")
+    properties = properties or {}
+    kind = properties.get("type")
+    if name == _COMMERCE and isinstance(kind, str) and kind:
+        name = _PURCHASE if kind == "transaction" else kind
+    return name, properties
+
+
+def entities_of(envelope: Any) -> Entities:
+    """The entities of an event. Never raises: whatever they are, the event counts."""
+    listed = envelope.get("data") if isinstance(envelope, dict) else envelope
+    found = Entities(all=listed)
+    if not isinstance(listed, list):
+        return found
+    for one in listed:
+        members = dict_of(one)
+        name, about = name_of(members.get("schema")), dict_of(members.get("data"))
+        if name in _ORDER:
+            names = _ORDER[name]
+            found.order.update((names[member], value) for member, value in about.items() if member in names)
+        elif name == "client_session" and isinstance(about.get("userId"), str):
+            found.device_id = about["userId"]
+        for member in [member for member in about if member.lower() in _CONTACTS]:
+            found.contacts.setdefault(member.lower(), about.pop(member))
+    return found
+
+
+def name_of(schema: object) -> str | None:
+    """The name out of `iglu:vendor/name/format/version`."""
+    if not isinstance(schema, str):
+        return None
+    parts = schema.removeprefix("iglu:").split("/")
+    return parts[1] if len(parts) > 1 and parts[1] else None

@@ -1,0 +1,79 @@
+"""What the formats share that translate their members one by one: a verdict for each element, ids where a client
+sends none, the order that an event speaks of. Pure."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any, Final
+
+import xxhash
+
+from producers.formats.port import Reading, Request
+from producers.ingest import Ingest, Outcome, RefusedError, Rejected, Sender, Translated
+from schemas.ids import MAX_ID_CHARS
+from schemas.reasons import RejectReason
+
+Members = dict[str, Any]
+Translate = Callable[[Members, bytes, int], Translated]
+"""(members of an element, the element as it was sent, its place in the request) -> event. May raise RefusedError."""
+_ORDER_IDS: Final = ("orderId", "transaction_id", "transactionId")
+_AMOUNTS: Final = ("value", "value_minor", "amount")
+_REVENUES: Final = ("revenue", "total")
+
+
+def read_each(
+    ingest: Ingest, elements: list[bytes], request: Request, sender: Sender, translate: Translate, *, id_member: str
+) -> Reading:
+    """One verdict for each element; `id_member` names the event in the verdict where it cannot be translated."""
+    verdicts: list[Outcome] = []
+    for number, raw in enumerate(elements):
+        members: Any = None
+        try:
+            members = ingest.check_text(raw)
+            if not isinstance(members, dict):
+                raise RefusedError(RejectReason.NOT_AN_OBJECT, "an event is a JSON object")
+            event = translate(members, raw, number)
+        except RefusedError as refusal:
+            verdicts.append(Rejected(refusal.reason, refusal.detail, _named(members, id_member)))
+        else:
+            verdicts.append(ingest.translated(event, sender=sender, received_at_ms=request.received_at_ms))
+    return Reading(elements, verdicts)
+
+
+def content_id(prefix: str, *parts: object) -> str:
+    """An id out of what was sent, so that the same thing sent again is a copy."""
+    joined = b"\0".join(one if isinstance(one, bytes) else str(one).encode("utf-8", "surrogatepass") for one in parts)
+    return f"{prefix}-{xxhash.xxh3_128_hexdigest(joined)}"
+
+
+def random_id(prefix: str) -> str:
+    """An id for an event of which a retry cannot be told from another one."""
+    return f"{prefix}-{uuid.uuid4()}"
+
+
+def take_order(properties: Members) -> None:
+    """Give an order the names that funnels read, beside its own: `order_id`, and `value` where revenue was sent."""
+    if properties.get("order_id") is None:
+        found = next((properties[name] for name in _ORDER_IDS if properties.get(name) is not None), None)
+        if found is not None:
+            properties["order_id"] = found
+    if not any(name in properties for name in _AMOUNTS):
+        found = next((properties[name] for name in _REVENUES if properties.get(name) is not None), None)
+        if found is not None:
+            properties["value"] = found
+
+
+def id_of(value: object) -> str | int | None:
+    """A value that can be an id, else None."""
+    return value if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)) else None
+
+
+def dict_of(value: object) -> Members:
+    """An object's members; none of anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def _named(members: object, id_member: str) -> str | None:
+    found = id_of(members.get(id_member)) if isinstance(members, dict) else None
+    return None if found is None else str(found)[:MAX_ID_CHARS]
