@@ -53,11 +53,14 @@ _SECONDS_BELOW: Final = 100_000_000_000
 """A number of a time below this says seconds, above milliseconds."""
 
 
+_NOTHING: Final = msgspec.Raw(b"null")
+
+
 class _Body(msgspec.Struct):
     """What events share, or one event of which only the key is looked at."""
 
-    batch: msgspec.Raw | None = None
-    data: msgspec.Raw | None = None
+    batch: msgspec.Raw = _NOTHING
+    data: msgspec.Raw = _NOTHING
     sent_at: Any = None
     historical_migration: Any = None
     api_key: Any = None
@@ -139,7 +142,7 @@ class PostHog:
         except _UNREADABLE:
             raise malformed(body) from None
         for one in (shared.batch, shared.data):
-            if one is not None and bytes(one)[:1] == b"[":
+            if bytes(one)[:1] == b"[":
                 return split_array(bytes(one), limit), shared
         return [body], shared
 
@@ -149,7 +152,7 @@ def _token_of_first(body: bytes) -> str | None:
     try:
         body = body.strip()
         found = _body.decode(body) if body[:1] == b"{" else _body.decode(split_array(body, 2**31)[0])
-        if found.batch is not None and bytes(found.batch)[:1] == b"[":
+        if bytes(found.batch)[:1] == b"[":
             found = _body.decode(split_array(bytes(found.batch), 2**31)[0])
         own = _properties.decode(found.properties).token
     except (*_UNREADABLE, RequestError, IndexError):

@@ -65,6 +65,7 @@ _GROUPS: Final = (
     ("app", (("aid", "id"), ("tna", "tracker"))),
     ("library", (("tv", "version"),)),
 )
+_WRITE_KEY: Final = re.compile(r"fc[bshr]_")
 _NETWORK_IDS: Final = ("nuid", "tnuid")
 
 
@@ -199,6 +200,8 @@ def _set_context(event: Translated, fields: Members, *, is_anonymous: bool) -> N
     context = _renamed(fields, _CONTEXT)
     if is_anonymous:
         context.pop("ip", None)
+    if _WRITE_KEY.match(_text(fields, "aid") or ""):
+        fields.pop("aid")  # a key is nobody's business
     for group, names in _GROUPS:
         if found := _renamed(fields, names):
             context[group] = found
