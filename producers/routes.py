@@ -14,10 +14,12 @@ from producers.formats.posthog_pages import flags, settings
 from producers.formats.segment import LETTERS, TYPES, Segment, SegmentBatches, SegmentSingle
 from producers.formats.snowplow import Snowplow, SnowplowPixel
 from producers.ingest import Ingest
+from producers.webhooks.config import Webhooks
+from producers.webhooks.routes import add_webhooks
 
 
-def all_routes(ingest: Ingest) -> Routes:
-    """A fresh table of every format."""
+def all_routes(ingest: Ingest, webhooks: Webhooks | None = None) -> Routes:
+    """A fresh table of every format, and of the webhooks that are configured."""
     routes = Routes()
     routes.add("POST", "/v1/events", Native(ingest))
     _segment(routes, ingest)
@@ -26,6 +28,8 @@ def all_routes(ingest: Ingest) -> Routes:
     _snowplow(routes, ingest)
     _posthog(routes, ingest)
     _ga4(routes, ingest)
+    if webhooks is not None:
+        add_webhooks(routes, ingest, webhooks)
     return routes
 
 
@@ -51,7 +55,7 @@ def _snowplow(routes: Routes, ingest: Ingest) -> None:
     snowplow, label = Snowplow(ingest), "/com.snowplowanalytics.snowplow/tp2"
     routes.add("POST", label, snowplow)
     routes.add("POST", "/com.*", snowplow, label=label)  # a `postPath` of one's own has such a vendor in front, too
-    routes.add("GET", "/i", SnowplowPixel(ingest))
+    routes.add("GET", "/i", SnowplowPixel(ingest), label=label)
 
 
 def _posthog(routes: Routes, ingest: Ingest) -> None:

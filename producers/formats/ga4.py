@@ -45,6 +45,7 @@ class _Hit(msgspec.Struct):
 
 
 _hit: Final = msgspec.json.Decoder(_Hit)
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class MeasurementProtocol(Keyed):
@@ -67,7 +68,11 @@ class MeasurementProtocol(Keyed):
         def translate(event: Members, raw: bytes, number: int) -> Translated:
             return _translated(event, raw, number, hit.timestamp_micros, person, shared)
 
-        return read_each(self._ingest, elements, request, sender, translate, id_member="id")
+        reading = read_each(self._ingest, elements, request, sender, translate, id_member="id")
+        for number, verdict in enumerate(reading.verdicts):
+            if isinstance(verdict, Rejected):
+                elements[number] = _alone(request.body, elements[number])
+        return reading
 
 
 @dataclass(slots=True)
@@ -91,6 +96,12 @@ class DebugProtocol(MeasurementProtocol):
     def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
         """`{"validationMessages"}`."""
         return _encode({"validationMessages": reading.messages if isinstance(reading, _Checked) else []}), (JSON,)
+
+
+def _alone(body: bytes, event: bytes) -> bytes:
+    """A request of one event with all that it shared with others: so it can be read again."""
+    shared = {name: value for name, value in _members.decode(body).items() if name != "events"}
+    return _encode(shared | {"events": [msgspec.Raw(event)]})
 
 
 def _message(number: int, verdict: Rejected) -> dict[str, str]:

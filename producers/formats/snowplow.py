@@ -70,7 +70,7 @@ _NETWORK_IDS: Final = ("nuid", "tnuid")
 
 
 class _Payload(msgspec.Struct):
-    data: msgspec.Raw
+    data: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _payload: Final = msgspec.json.Decoder(_Payload)
@@ -105,13 +105,13 @@ class Snowplow:
         return None if found is None else found[1].decode("utf-8", "replace")
 
     def _elements(self, request: Request) -> list[bytes]:
+        """Of the envelope, or one event alone."""
+        body = request.body.strip()
         try:
-            events = bytes(_payload.decode(request.body).data)
+            events = bytes(_payload.decode(body).data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise malformed(request.body) from None
-        if events[:1] == b"{":
-            return [events]
-        return split_array(events, self._ingest.limits.events)
+            raise malformed(body) from None
+        return [body] if events == b"null" else split_array(events, self._ingest.limits.events)
 
     def _read(self, elements: list[bytes], request: Request, sender: Sender) -> Reading:
         is_anonymous = b"sp-anonymous" in request.headers
