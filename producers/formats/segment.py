@@ -50,6 +50,8 @@ LETTERS: Final = {one[0]: one for one in sorted(TYPES)}
 _CONTACT_NAMES: Final = frozenset({"email", "Email", "EMAIL", "phone", "Phone", "PHONE"})
 _NOTHING: Final = msgspec.Raw(b"{}")
 _Id = str | int | None
+Added = dict[str, Any]
+"""Members for the properties, where these have none of the name; None adds nothing."""
 
 
 class SegmentMessage(msgspec.Struct, rename="camel", gc=False):
@@ -149,11 +151,8 @@ class Segment:
     def _verdict(self, it: _Message, shared: Shared, sender: Sender, received_at_ms: int) -> Verdict:
         message, kind = it.message, it.kind
         context, about = it.context(shared)
-        name, properties, members = self._told(it)
-        origin = origin_of(about)
-        if origin.channel or origin.campaign:
-            added = {"channel": origin.channel, "campaign": origin.campaign}
-            properties = with_members(properties, members, added)
+        name, properties, members, added = self._told(it)
+        added["channel"], added["campaign"] = origin_of(about)
         anonymous_id, user_id = message.anonymous_id, message.user_id
         if kind == "alias" and anonymous_id is None and message.previous_id != user_id:
             anonymous_id = message.previous_id
@@ -164,7 +163,7 @@ class Segment:
             name=name,
             anonymous_id=anonymous_id,
             user_id=user_id,
-            properties=msgspec.Raw(properties),
+            properties=msgspec.Raw(with_members(properties, members, added)),
         )
         if context != b"{}":
             event.context = msgspec.Raw(context)
@@ -172,16 +171,17 @@ class Segment:
         times = self._times(message, received_at_ms, shared)
         return self._ingest.finish(event, times, sender, sender.source, None, has_contacts=has)
 
-    def _told(self, it: _Message) -> tuple[str | None, bytes, dict[str, Any]]:
-        """(name of the event, its properties, the same read). The name that a funnel looks at is never translated."""
+    def _told(self, it: _Message) -> tuple[str | None, bytes, dict[str, Any], Added]:
+        """(name of the event, its properties, the same read, what is to be added to them). A name that some funnel
+        looks at is never translated."""
         raw, members = it.object("properties", it.message.properties)
         if it.kind == "track":
             event = it.message.event
             if not event or len(event) > self._ingest.limits.name_chars:
-                return event, raw, members
+                return event, raw, members, {}
             name = name_of(event)
-            raw = with_members(raw, members, commerce(name, raw, members))
-            return (name if self._ingest.looks_at(name) else V2_NAMES.get(name, name)), raw, members
+            translated = name if self._ingest.looks_at(name) else V2_NAMES.get(name, name)
+            return translated, raw, members, commerce(name, raw, members)
         return it.kind, *_of_other(it, raw, members)
 
     def _times(self, message: SegmentMessage, received_at_ms: int, shared: Shared) -> Times:
@@ -221,23 +221,19 @@ class _Message:
         return raw, orjson.loads(raw)
 
 
-def _of_other(it: _Message, raw: bytes, members: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+def _of_other(it: _Message, raw: bytes, members: dict[str, Any]) -> tuple[bytes, dict[str, Any], Added]:
     """Properties of what is no track. The address of a group is nobody's own: it would make one contact of them all."""
-    message, added = it.message, {}
+    message = it.message
     if it.kind in ("page", "screen"):
-        added = {"name": message.name, "category": message.category}
-    elif it.kind == "alias":
-        is_needed = message.anonymous_id is not None or message.previous_id == message.user_id
-        added = {"previous_id": message.previous_id if is_needed else None}
-    else:
-        traits_raw, traits = it.object("traits", message.traits)
-        if it.kind == "group":
-            added = {"group_id": message.group_id}
-            if not _CONTACT_NAMES.isdisjoint(traits):
-                traits_raw = without(traits_raw, _CONTACT_NAMES)
-                traits = {name: value for name, value in traits.items() if name not in _CONTACT_NAMES}
-        raw, members = under(raw, traits_raw), {**traits, **members}
-    return with_members(raw, members, added), members
+        return raw, members, {"name": message.name, "category": message.category}
+    if it.kind == "alias":
+        is_person = message.anonymous_id is None and message.previous_id != message.user_id
+        return raw, members, {"previous_id": None if is_person else message.previous_id}
+    traits_raw, traits = it.object("traits", message.traits)
+    if it.kind == "group" and not _CONTACT_NAMES.isdisjoint(traits):
+        traits_raw = without(traits_raw, _CONTACT_NAMES)
+        traits = {name: value for name, value in traits.items() if name not in _CONTACT_NAMES}
+    return under(raw, traits_raw), {**traits, **members}, {"group_id": message.group_id}
 
 
 class _Answering(Keyed):

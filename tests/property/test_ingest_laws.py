@@ -135,10 +135,10 @@ def test_segment_messages(message: Any, context: Any, sent_at: Any) -> None:
     check(segment.read(raw, sender=Sender(), received_at_ms=NOW, kind="track"))
     body = json.dumps({"batch": [message], "context": context, "sentAt": sent_at}).encode()
     try:
-        batch = decode_batch(body)
+        _, shared = decode_batch(body)
     except ValueError:
         return
-    check(segment.read(raw, sender=Sender(), received_at_ms=NOW, batch=batch))
+    check(segment.read(raw, sender=Sender(), received_at_ms=NOW, shared=shared))
 
 
 @settings(max_examples=200, deadline=None)
