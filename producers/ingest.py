@@ -201,6 +201,10 @@ class Ingest:
         self._encode = (privacy or Privacy()).encode
         self._decoder = msgspec.json.Decoder(NativeEvent)
 
+    def looks_at(self, name: str) -> bool:
+        """Whether some funnel looks at events of this (normalised) name."""
+        return self._known is not None and name in self._known
+
     def native(
         self, raw: bytes, *, sender: Sender, received_at_ms: int | None, sequence: Sequence | None = None
     ) -> Verdict:
