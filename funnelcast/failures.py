@@ -12,6 +12,7 @@ _CODES = {
     "FunnelError": 2,
     "SettingsError": 2,
     "InputFileError": 2,
+    "WebhooksError": 2,
     "StoreAddressError": 2,
     "CollectorRefusedError": 2,
     "StoreRefusedError": 70,

@@ -13,6 +13,7 @@ from funnelcast.settings import Settings, SettingsError, load_settings
 if TYPE_CHECKING:
     from producers.ingest import Ingest
     from producers.keys import KeyRing
+    from producers.webhooks.config import Webhooks
 
 app = typer.Typer(add_completion=False)
 
@@ -32,6 +33,7 @@ def collector(
     is_open: Annotated[
         bool, typer.Option("--open", help="Take events without a key, as source `default`; loopback only.")
     ] = False,
+    webhooks: Annotated[Path | None, typer.Option(help="File of webhooks (docs/webhooks.md).")] = None,
     strict_names: Annotated[bool, typer.Option(help="Reject events that no funnel looks at.")] = False,
     keep_contacts: Annotated[bool, typer.Option(help="Leave e-mails and phones in the properties.")] = False,
     phone_region: Annotated[
@@ -47,7 +49,9 @@ def collector(
     idempotence: Annotated[bool, typer.Option(help="Idempotent producer: retries write nothing twice.")] = True,
 ) -> None:
     """Take events over HTTP and answer when Kafka has acknowledged them. SIGTERM drains and exits 0."""
-    settings = load_settings(kafka=kafka, space=space, funnels=funnels, keys=keys, state_dir=state_dir)
+    settings = load_settings(
+        kafka=kafka, space=space, funnels=funnels, keys=keys, state_dir=state_dir, webhooks=webhooks
+    )
     options = {
         "is_idempotent": idempotence,
         "ack_seconds": ack_timeout,
@@ -58,9 +62,18 @@ def collector(
     checks = {"strict_names": strict_names, "keep_contacts": keep_contacts}
     ring = _key_ring(settings, is_open, host)
     ingest = _ingest(settings, limits, phone_region, checks)
+    hooks = None if settings.webhooks is None else _webhooks(settings.webhooks)
     import uvloop
 
-    uvloop.run(_run(settings, options, ring, ingest, host=host, port=port))
+    uvloop.run(_run(settings, options, ring, ingest, hooks, host=host, port=port))
+
+
+def _webhooks(path: Path) -> Webhooks:
+    import os
+
+    from producers.webhooks.config import load_webhooks
+
+    return load_webhooks(path, os.environ)
 
 
 def _key_ring(settings: Settings, is_open: bool, host: str) -> KeyRing:
@@ -110,7 +123,14 @@ def _ingest(settings: Settings, limits: dict[str, int], phone_region: str | None
 
 
 async def _run(
-    settings: Settings, options: dict[str, Any], ring: KeyRing, ingest: Ingest, *, host: str, port: int
+    settings: Settings,
+    options: dict[str, Any],
+    ring: KeyRing,
+    ingest: Ingest,
+    hooks: Webhooks | None,
+    *,
+    host: str,
+    port: int,
 ) -> None:
     import structlog
 
@@ -126,7 +146,7 @@ async def _run(
     log = structlog.get_logger("funnelcast.collector")
     topics = Topics(settings.space)
     sink = KafkaSink(SinkSettings(topics=(topics.events, topics.rejected, topics.hooks), **options))
-    app = Collector(sink=sink, ingest=ingest, keys=ring, topics=topics, routes=all_routes(ingest))
+    app = Collector(sink=sink, ingest=ingest, keys=ring, topics=topics, routes=all_routes(ingest, hooks))
     await serve(
         app,
         sink,

@@ -1,0 +1,264 @@
+"""The file of webhooks: which vendor posts under which name, with which secrets, and what its stages mean.
+
+Reads that file, nothing else; the environment is an argument. Errors name the file, the path inside it and what to
+write. Secrets are never part of an error, of a log line or of a `repr`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from producers.webhooks.providers import ENRICHED, PATH_SECRET, PROVIDERS
+from producers.webhooks.signatures import standard_secret
+from schemas.funnel import FunnelError, parse_duration_ms
+from schemas.money import clean_currency
+from schemas.names import normalise_name
+
+MIN_PATH_SECRET: Final = 16
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_RATES: Final = {"amocrm": 7.0, "kommo": 7.0, "bitrix24": 2.0, "hubspot": 10.0}
+"""Requests a second that the vendors allow."""
+_strict = ConfigDict(extra="forbid", frozen=True)
+
+
+class WebhooksError(ValueError):
+    """A file of webhooks that cannot be used; the text says where and what to write instead."""
+
+
+class Api(BaseModel):
+    """Access to a CRM's API, for what its hooks do not say."""
+
+    model_config = _strict
+    url: SecretStr
+    """`https://example.amocrm.com`; of Bitrix24 the address of an inbound webhook, which is a secret itself."""
+    token: SecretStr | None = None
+    rate: float | None = Field(default=None, gt=0, le=1000)
+    patience: str = "6h"
+    """How long one hook is tried before it becomes an event with what it holds."""
+    timeout: str = "10s"
+    keep: str = "10m"
+    """How long contacts, users and pipelines are remembered."""
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, url: SecretStr) -> SecretStr:
+        parts = urlsplit(url.get_secret_value())
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise ValueError("is no address; write e.g. https://example.amocrm.com")
+        return SecretStr(url.get_secret_value().rstrip("/"))
+
+    @field_validator("patience", "timeout", "keep")
+    @classmethod
+    def _duration(cls, value: str) -> str:
+        try:
+            parse_duration_ms(value)
+        except FunnelError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    def milliseconds(self, name: str) -> int:
+        """One of the durations."""
+        return parse_duration_ms(getattr(self, name))
+
+
+class Hook(BaseModel):
+    """One webhook: `POST /v1/webhooks/<name>`."""
+
+    model_config = _strict
+    name: str
+    provider: str
+    source: str = ""
+    secrets: Annotated[list[SecretStr], Field(min_length=1)]
+    stages: dict[str, str | None] = {}
+    managers: dict[str, str] = {}
+    account: str | None = None
+    currency: str | None = None
+    public_url: str | None = None
+    legacy_signatures: bool = False
+    api: Api | None = None
+    _stages: dict[str, str | None] = PrivateAttr(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _named(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError("must be 1-64 of a-z 0-9 _ - and start with a letter or digit; write e.g. name: shop")
+        return name
+
+    @field_validator("provider")
+    @classmethod
+    def _known(cls, provider: str) -> str:
+        if provider not in PROVIDERS:
+            raise ValueError(f"is none of {', '.join(PROVIDERS)}")
+        return provider
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _texts(cls, stages: Any) -> Any:
+        """Numbers are names of stages too."""
+        if not isinstance(stages, dict):
+            return stages
+        return {str(key): value for key, value in stages.items()}
+
+    @field_validator("stages")
+    @classmethod
+    def _events(cls, stages: dict[str, str | None]) -> dict[str, str | None]:
+        for key, event in stages.items():
+            if event is not None and not 0 < len(event.strip()) <= 128:
+                raise ValueError(f"{key!r} has no name of an event; write e.g. {{{key!r}: offer_sent}}, or null")
+        return stages
+
+    @field_validator("managers", mode="before")
+    @classmethod
+    def _numbers(cls, managers: Any) -> Any:
+        return {str(key): name for key, name in managers.items()} if isinstance(managers, dict) else managers
+
+    @field_validator("currency")
+    @classmethod
+    def _currency(cls, currency: str | None) -> str | None:
+        if currency is not None and clean_currency(currency) is None:
+            raise ValueError("is no currency; write three letters, e.g. EUR")
+        return clean_currency(currency)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Hook:
+        if self.provider == "hubspot" and not self.public_url:
+            raise ValueError("needs public_url, because HubSpot signs it: the address as it is entered at HubSpot")
+        if self.api is not None and self.provider not in ENRICHED:
+            raise ValueError(f"has an api, which {self.provider} needs not; remove it")
+        if self.api is not None and self.api.token is None and self.provider != "bitrix24":
+            raise ValueError("api needs a token; write e.g. token: env:AMOCRM_TOKEN")
+        for secret in self.secrets:
+            self._check_secret(secret.get_secret_value())
+        defaults = PROVIDERS[self.provider].stages
+        self._stages.update({normalise_name(key): event for key, event in {**defaults, **self.stages}.items()})
+        return self
+
+    def _check_secret(self, secret: str) -> None:
+        if self.provider == "generic":
+            standard_secret(secret)
+        if self.provider in PATH_SECRET and len(secret) < MIN_PATH_SECRET:
+            raise ValueError(
+                f"a secret of {self.provider} travels in the address, so that it must be long and random: "
+                f"at least {MIN_PATH_SECRET} characters"
+            )
+
+    @property
+    def sent_as(self) -> str:
+        """The source of its events."""
+        return self.source or self.name
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """The secrets as the signatures need them."""
+        texts = [secret.get_secret_value() for secret in self.secrets]
+        return tuple(standard_secret(one) if self.provider == "generic" else one.encode() for one in texts)
+
+    @property
+    def rate(self) -> float:
+        """Requests a second to its API."""
+        return (self.api.rate if self.api else None) or _RATES.get(self.provider, 2.0)
+
+    def event_of(self, keys: tuple[str, ...]) -> tuple[bool, str | None]:
+        """(whether the map knows one of the keys, the event of the first it knows; None: of no step of a funnel)."""
+        for key in keys:
+            found = normalise_name(key)
+            if found in self._stages:
+                return True, self._stages[found]
+        return False, None
+
+
+class Webhooks(BaseModel):
+    """The file."""
+
+    model_config = _strict
+    hooks: Annotated[list[Hook], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _apart(self) -> Webhooks:
+        names = [hook.name for hook in self.hooks]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"name {name!r} is given twice; every hook has an address of its own")
+        return self
+
+    def by_name(self) -> dict[str, Hook]:
+        """The hooks by name."""
+        return {hook.name: hook for hook in self.hooks}
+
+
+def load_webhooks(path: Path, environment: Mapping[str, str]) -> Webhooks:
+    """The hooks of a file; `env:NAME` is looked up in `environment`. Raises WebhooksError."""
+    try:
+        written = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WebhooksError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    return parse_webhooks(written, environment, origin=str(path))
+
+
+def parse_webhooks(written: str, environment: Mapping[str, str], *, origin: str = "webhooks") -> Webhooks:
+    """The same from YAML or JSON text. Raises WebhooksError."""
+    try:
+        found = yaml.safe_load(written)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark is not None else ""
+        raise WebhooksError(f"{origin}: is neither YAML nor JSON{where}") from None
+    if not isinstance(found, dict):
+        raise WebhooksError(f"{origin}: must be a mapping that starts with `hooks:`")
+    try:
+        return Webhooks.model_validate(_resolved(found, environment, origin, ""))
+    except ValidationError as error:
+        raise WebhooksError("\n".join(_explain(origin, one) for one in error.errors(include_input=False))) from None
+
+
+def _resolved(value: Any, environment: Mapping[str, str], origin: str, path: str) -> Any:
+    """Every `env:NAME` replaced by what the environment holds."""
+    if isinstance(value, dict):
+        return {key: _resolved(one, environment, origin, f"{path}.{key}") for key, one in value.items()}
+    if isinstance(value, list):
+        return [_resolved(one, environment, origin, f"{path}[{at}]") for at, one in enumerate(value)]
+    if not isinstance(value, str) or not value.startswith("env:"):
+        return value
+    name = value.removeprefix("env:")
+    if not environment.get(name):
+        raise WebhooksError(f"{origin}: {path.lstrip('.')}: the environment has no {name}; set it, or write the value")
+    return environment[name]
+
+
+_EXAMPLES: Final = {
+    "name": "name: shop",
+    "provider": "provider: stripe",
+    "secrets": "secrets: [env:STRIPE_WEBHOOK_SECRET]",
+    "hooks": "hooks: [{name: shop, provider: stripe, secrets: [env:STRIPE_WEBHOOK_SECRET]}]",
+    "url": "url: https://example.amocrm.com",
+}
+
+
+def _explain(origin: str, error: Any) -> str:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
+    message, kind = error["msg"].removeprefix("Value error, "), error["type"]
+    if kind == "extra_forbidden":
+        message = "unknown key; remove it"
+    elif kind == "missing":
+        name = str(error["loc"][-1])
+        message = f"is missing; write e.g. {_EXAMPLES.get(name, name + ': ...')}"
+    elif kind == "too_short":
+        message = f"is empty; write e.g. {_EXAMPLES.get(str(error['loc'][-1]), 'at least one')}"
+    return f"{origin}: {path}: {message}" if path else f"{origin}: {message}"

@@ -1,0 +1,160 @@
+"""What a webhook tells, before it is an event: values, and careful ways to read JSON whose shape nobody promises.
+
+Pure. A provider's module reads a delivery into `Told`s; `producers.webhooks.mapper` makes events of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from producers.body import RequestError
+from producers.times import MAX_MS, parse_time_ms
+from schemas.money import minor_digits
+from schemas.reasons import RejectReason
+
+Members = dict[str, Any]
+DAY_MS: Final = 86_400_000
+
+
+@dataclass(slots=True)
+class Told:
+    """One thing that a delivery tells.
+
+    `keys` are looked up in the hook's stage map, the first that is there wins; `type` is what the vendor calls it: a
+    thing without a place in the map becomes the event `<provider>_<type>`. `subject` names the person in the vendor's
+    own words (`customer:cus_1`), for want of an id, an e-mail or a phone.
+    """
+
+    id: str
+    type: str
+    element: bytes
+    subject: str
+    keys: tuple[str, ...] = ()
+    is_stage: bool = False
+    """A stage of a pipeline: one that the map does not know is rejected, so that somebody looks."""
+    occurred_ms: int | None = None
+    is_time_unreadable: bool = False
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    properties: Members = field(default_factory=dict)
+    needs_person: bool = False
+    """Counts only where it says who: another event of the same sale will. Else it stays `<provider>_<type>`."""
+    deal: str | None = None
+    """Set where the CRM has more to tell of it than the hook: what the enricher asks for."""
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One delivery: what it tells, and the vendor's name of it."""
+
+    told: list[Told]
+    id: str | None = None
+
+
+def parse_json(body: bytes) -> Any:
+    """The body as JSON. Raises RequestError."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(RejectReason.MALFORMED_JSON, "the body is not valid JSON", str(error)) from None
+
+
+def parse_object(body: bytes) -> Members:
+    """The body as a JSON object. Raises RequestError."""
+    found = parse_json(body)
+    if not isinstance(found, dict):
+        raise RequestError(RejectReason.NOT_AN_OBJECT, "the body of this webhook is a JSON object")
+    return found
+
+
+def members(value: object) -> Members:
+    """The object, or an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def items(value: object) -> list[Members]:
+    """The objects of a list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def text(*values: object) -> str | None:
+    """The first that is a text or a number and not blank, as text."""
+    for value in values:
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            found = str(value).strip()
+            if found:
+                return found
+    return None
+
+
+def integer(value: object) -> int | None:
+    """A whole number, also as text."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str) and value.isascii() and value.strip().lstrip("-").isdigit() and len(value) <= 18:
+        return int(value)
+    return None
+
+
+def moment(value: object, *, unit_ms: int = 1) -> int | None:
+    """Epoch milliseconds of a number of `unit_ms` or of a text with a date and time."""
+    number = integer(value)
+    if number is not None:
+        found = number * unit_ms
+        return found if 0 < found <= MAX_MS else None
+    return parse_time_ms(value[:64]) if isinstance(value, str) else None
+
+
+def major(minor: object, currency: str | None, digits: int | None = None) -> str | None:
+    """Exact text in major units of an amount in minor ones."""
+    amount = integer(minor)
+    if amount is None or currency is None:
+        return None
+    places = minor_digits(currency) if digits is None else digits
+    if not places:
+        return str(amount)
+    sign, figures = "-" if amount < 0 else "", str(abs(amount)).rjust(places + 1, "0")
+    return f"{sign}{figures[:-places]}.{figures[-places:]}"
+
+
+def present(properties: Members) -> Members:
+    """Without what is absent."""
+    return {name: value for name, value in properties.items() if value is not None}
+
+
+def delivery_of(told: list[Told]) -> Delivery:
+    """A delivery whose vendor gives it no name: it is named after what it tells."""
+    if len(told) < 2:
+        return Delivery(told, (told[0].id or None) if told else None)
+    ids = "\n".join(sorted(one.id for one in told))
+    return Delivery(told, hashlib.sha256(ids.encode()).hexdigest())
+
+
+def compact(value: object) -> bytes:
+    """JSON of a part of a delivery: what a dead letter of it would hold."""
+    return orjson.dumps(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A delivery as a provider's module reads it. `account` names the vendor's account (default: the hook)."""
+
+    body: bytes
+    headers: Mapping[bytes, bytes]
+    account: str
+    currency: str | None = None
+    """Of amounts that come without one."""
+
+    def header(self, name: bytes) -> str | None:
+        """A header as text, None where it is absent or empty."""
+        found = self.headers.get(name, b"").decode("latin-1").strip()
+        return found or None
