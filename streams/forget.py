@@ -19,6 +19,7 @@ from schemas.topics import Topics
 from streams.store.port import CounterReader
 from streams.transport.cursor import topic_missing
 from streams.transport.errors import BrokerUnavailableError
+from streams.transport.metadata import topic_identity
 
 CONNECT_SECONDS = 30.0
 SEND_SECONDS = 30.0
@@ -48,10 +49,10 @@ async def bury(kafka: str, topics: Topics, person: bytes, *, asked_at_ms: int) -
 
 
 async def _send(producer: AIOKafkaProducer, topic: str, person: bytes, asked_at_ms: int) -> Tombstone:
-    partitions = await producer.partitions_for(topic)
-    if not partitions:
+    identity = await topic_identity(producer.client, topic)
+    if identity is None:
         raise topic_missing(topic)
-    partition = partition_of(person, len(partitions))
+    partition = partition_of(person, identity.partitions)
     sent = await producer.send_and_wait(topic, encode_forget(asked_at_ms), key=person, partition=partition)
     return Tombstone(partition, sent.offset)
 

@@ -251,6 +251,9 @@ class Intake:
                     highest = max(highest, min(record.tick, timestamp + AHEAD_MS))
                 out.marker = record.marker or out.marker
                 continue
+            if record.forget is not None:
+                self._forget(key, out, highest)
+                continue
             received, at, name = record.received_at_ms, record.occurred_at_ms, record.name
             if received > highest:
                 highest = max(highest, min(received, timestamp + AHEAD_MS))
@@ -260,9 +263,6 @@ class Intake:
                 continue
             if b"\0" in key:
                 key = person_field(key)
-            if record.forget is not None:
-                self._forget(key, out, highest)
-                continue
             for intake, memo, sources, lateness, back, codes, raw_values, into in views:
                 rules = memo.get(name, missing)
                 if rules is missing:
@@ -298,7 +298,10 @@ class Intake:
         out.max_received_ms = None if highest < 0 else highest
         return out
 
-    def _forget(self, key: bytes, out: Prepared, highest: int) -> None:
+    def _forget(self, key: bytes | None, out: Prepared, highest: int) -> None:
+        if key is None:
+            return
+        key = person_field(key)
         out.forgets += 1
         for slot, intake in self._slots.items():
             into = out.slots[slot]

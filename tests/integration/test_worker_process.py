@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -13,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from funnelcast.ports import free_port
-from funnelcast.services import status_of
 from schemas.funnel import load_funnel, load_funnels
 from schemas.partition import partition_of
 from schemas.topics import Topics
@@ -26,6 +23,7 @@ from streams.store.reader import RedisCounterReader
 from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.support.command import run_command, start_command
 from tests.support.stack import StackAddresses
+from tests.support.worker_processes import Workers
 from tests.support.workers import fill, producing, until
 from tests.unit.test_worker_partition import history
 
@@ -42,36 +40,6 @@ def env(embedded_stack: StackAddresses, fresh_space: str) -> dict[str, str]:
         "FUNNELCAST_SPACE": fresh_space,
         "FUNNELCAST_FUNNELS": "sales",
     }
-
-
-class Workers:
-    """Starts workers and makes sure that none is left."""
-
-    def __init__(self, env: dict[str, str], directory: Path) -> None:
-        self._env, self._directory = env, directory
-        self._all: list[subprocess.Popen[bytes]] = []
-
-    async def start(self, *, ready: bool = True, **env: str) -> subprocess.Popen[bytes]:
-        """A worker process, ready."""
-        port = free_port()
-        process = start_command(
-            "worker", "--health-port", str(port), state_dir=self._directory, env={**self._env, **env}
-        )
-        self._all.append(process)
-        if ready:
-
-            async def answers() -> bool:
-                assert process.poll() is None, process.stderr and process.stderr.read().decode()
-                return await status_of(port, "/readyz") == 200
-
-            await until(answers, seconds=60, what="worker ready")
-        return process
-
-    def end(self) -> None:
-        """Kill what still runs."""
-        for process in self._all:
-            process.kill()
-            process.communicate()
 
 
 @pytest.fixture

@@ -67,6 +67,47 @@ def test_what_cannot_be_read_is_counted_and_moves_nothing(sales: Funnel) -> None
     assert engine.meta.records == len(odd)
 
 
+def test_a_counted_event_of_nobody_moves_the_watermark_and_counts_nothing(sales: Funnel) -> None:
+    """Webhooks may name things that belong to no person."""
+    nobody = [(None, *event(name, T0)[1:]) for name in ("impression", "lead", "payment", "refund", "no such event")]
+    engine = PartitionEngine([sales])
+    changes = engine.apply(engine.prepare(nobody))
+    assert engine.meta.watermark_ms == T0 - 60_000
+    assert not changes.slots[sales.slot].persons
+    assert not changes.slots[sales.slot].deltas
+    assert engine.meta.records == len(nobody)
+
+
+def forget(person: str | None = "a:v") -> Record:
+    """A forget record."""
+    return None if person is None else person.encode(), b'{"forget": 1}', T0
+
+
+def test_a_forgotten_person_is_kept_under_a_number_until_the_horizon_has_passed(sales: Funnel) -> None:
+    """A buyer too: without a name nobody's order can come again."""
+    records = [event("payment", T0, properties={"order_id": "o1", "value": "5"}), forget(), event("payment", T0 + 1)]
+    found = count_records([sales], records)[sales.slot]
+    assert sorted(found.persons) == [b"a:v", b"x:1"]
+    ticks = [tick(T0 + days * 86_400_000) for days in (400, 401)]
+    later = count_records([sales], [*records, *ticks], batch_sizes=[1])[sales.slot]
+    assert sorted(later.persons) == [b"a:v"]
+
+
+def test_a_forget_record_moves_no_watermark_and_wants_a_person(sales: Funnel) -> None:
+    engine = PartitionEngine([sales])
+    engine.apply(engine.prepare([forget(), forget(None), (b"a:v", b'{"forget": "now"}', T0)]))
+    assert engine.meta.watermark_ms is None
+    assert engine.meta.forgets == 1
+    assert engine.meta.records == 3
+    assert engine.meta.stats[sales.slot]["undecodable"] == 1
+    assert "forgotten" not in engine.meta.stats[sales.slot]
+
+
+def test_a_key_with_nul_is_forgotten_too(sales: Funnel) -> None:
+    found = count_records([sales], [event("click", T0, person="a:v\0w"), forget("a:v\0w")])[sales.slot]
+    assert list(found.persons) == [b"x:1"]
+
+
 @pytest.mark.parametrize(
     "properties",
     [

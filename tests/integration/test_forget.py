@@ -1,0 +1,197 @@
+"""`funnelcast forget` on the embedded stack: log, worker, Redis, command, all as processes; the worker is killed around
+it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from producers.contacts import Contacts
+from schemas.funnel import load_funnel
+from schemas.record import EventRecord, encode_event, encode_forget, encode_tick
+from schemas.topics import Topics
+from streams.admin import ensure_topics
+from streams.core.count import count_records
+from streams.report.document import build_document
+from streams.store.connection import connect
+from streams.store.reader import RedisCounterReader
+from tests.support.command import run_command, start_command
+from tests.support.stack import StackAddresses
+from tests.support.worker_processes import Workers
+from tests.support.workers import producing, until
+
+T0 = 1_750_000_000_000
+FUNNEL = load_funnel("sales")
+SECRET = "ann-4711"
+"""Stands in every id of the person who is to be forgotten."""
+
+
+@pytest.fixture
+def env(embedded_stack: StackAddresses, fresh_space: str) -> dict[str, str]:
+    """Settings of this test's processes."""
+    return {
+        "FUNNELCAST_KAFKA": embedded_stack.kafka,
+        "FUNNELCAST_REDIS": embedded_stack.redis,
+        "FUNNELCAST_SPACE": fresh_space,
+        "FUNNELCAST_FUNNELS": "sales",
+    }
+
+
+@pytest.fixture
+def workers(env: dict[str, str], tmp_path: Path) -> Iterator[Workers]:
+    made = Workers(env, tmp_path)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+async def reader(env: dict[str, str]) -> AsyncIterator[RedisCounterReader]:
+    client = connect(env["FUNNELCAST_REDIS"])
+    yield RedisCounterReader(client, env["FUNNELCAST_SPACE"])
+    await client.aclose()
+
+
+def _record(name: str, at: int, person: str, **properties: Any) -> tuple[bytes, bytes, int]:
+    when = T0 + at * 1000
+    event = EventRecord(
+        id=f"{name}-{at}-{person}",
+        name=name,
+        occurred_at_ms=when,
+        received_at_ms=when,
+        source="web",
+        user_id=person,
+        properties=json.dumps(properties).encode(),  # type: ignore[arg-type] # Raw is made of bytes
+    )
+    return b"u:" + person.encode(), encode_event(event), when
+
+
+def _life(person: str, start: int) -> list[tuple[bytes, bytes, int]]:
+    """A journey with a payment, its refund, and hundreds of clicks (so that some lie in sealed pieces)."""
+    order = {"order_id": f"o-{person}", "value": "19.99", "currency": "USD"}
+    clicks = [_record("click", start + 1 + at, person) for at in range(150)]
+    return [
+        _record("impression", start, person),
+        *clicks,
+        _record("lead", start + 200, person),
+        _record("payment", start + 201, person, **order),
+        _record("refund", start + 202, person, refund_id=f"r-{person}", **order),
+        _record("impression", start + 203, f"{person}-other"),
+    ]
+
+
+LOG = [*_life(SECRET, 0), *_life("bob", 300)]
+LATER = [_record("impression", 600, SECRET), _record("click", 601, SECRET)]
+
+
+async def _write(env: dict[str, str], records: list[tuple[bytes | None, bytes, int]]) -> None:
+    async with producing(env["FUNNELCAST_KAFKA"]) as producer:
+        for key, value, at in records:
+            topic = Topics(env["FUNNELCAST_SPACE"]).events
+            await producer.send_and_wait(topic, value, key=key, partition=0, timestamp_ms=at)
+
+
+async def _counted(reader: RedisCounterReader, offset: int) -> None:
+    async def reached() -> bool:
+        found = await reader.meta(0)
+        return found is not None and found[0] >= offset and not found[1].pending
+
+    await until(reached, seconds=60, what=f"offset {offset} counted")
+
+
+_READS: dict[bytes, Any] = {
+    b"hash": lambda client, key: client.hgetall(key),
+    b"string": lambda client, key: client.get(key),
+    b"set": lambda client, key: client.smembers(key),
+    b"zset": lambda client, key: client.zrange(key, 0, -1),
+    b"list": lambda client, key: client.lrange(key, 0, -1),
+}
+
+
+async def _mentions(env: dict[str, str], text: str) -> list[str]:
+    """Every key, field or value of the space that holds a text."""
+    found = []
+    client: Any = Redis.from_url(env["FUNNELCAST_REDIS"])
+    async for key in client.scan_iter(f"*{env['FUNNELCAST_SPACE']}*"):
+        kind = await client.type(key)
+        held = await _READS[kind](client, key)
+        if text.encode() in key + repr(held).encode():
+            found.append(f"{key}: {held}"[:200])
+    await client.aclose()
+    return found
+
+
+async def _forget(env: dict[str, str], directory: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
+    code, out, said = await asyncio.to_thread(run_command, "forget", *arguments, "--json", state_dir=directory, env=env)
+    assert out, said
+    return code, json.loads(out)
+
+
+async def test_forgotten_between_two_deaths_of_the_worker(
+    env: dict[str, str], workers: Workers, reader: RedisCounterReader, tmp_path: Path
+) -> None:
+    """No name is left in Redis, no number changes, what comes later is somebody new."""
+    await ensure_topics(env["FUNNELCAST_KAFKA"], Topics(env["FUNNELCAST_SPACE"]), partitions=1, historical=True)
+    first = await workers.start()
+    await _write(env, [*LOG])
+    await _counted(reader, len(LOG))
+    assert await _mentions(env, SECRET)
+    before = await build_document(reader, FUNNEL)
+    first.kill()
+    code, said = await _forget(env, tmp_path, "--user-id", SECRET, "--no-wait")
+    assert (code, said) == (0, {"person": f"u:{SECRET}", "partition": 0, "offset": len(LOG), "erased": False})
+    second = await workers.start()
+    waiting = start_command("forget", f"u:{SECRET}-other", "--json", state_dir=tmp_path, env=env)
+    second.kill()
+    await workers.start()
+    out, _ = await asyncio.to_thread(waiting.communicate, None, 90)
+    assert waiting.returncode == 0
+    assert json.loads(out)["erased"] is True
+    assert not await _mentions(env, SECRET)
+    assert await _mentions(env, "u:bob")
+    assert await build_document(reader, FUNNEL) == before
+    await _write(env, [*LATER, (None, encode_tick(T0 + 40 * 86_400_000), T0 + 40 * 86_400_000)])
+    await _counted(reader, len(LOG) + 2 + len(LATER) + 1)
+    forgets = [(f"u:{one}".encode(), encode_forget(1), T0) for one in (SECRET, f"{SECRET}-other")]
+    whole = [*LOG, *forgets, *LATER, (None, encode_tick(T0 + 40 * 86_400_000), T0 + 40 * 86_400_000)]
+    after = await reader.view(0, FUNNEL.slot, grains=(0, 1, 2, 3))
+    wanted = count_records([FUNNEL], whole)[FUNNEL.slot].views[0]
+    assert after is not None
+    assert after.cells == wanted.cells
+    assert after.meta.stats == wanted.meta.stats
+    assert after.meta.stats[FUNNEL.slot]["forgotten"] == 2
+
+
+async def test_an_email_is_hashed_with_the_collectors_key(
+    env: dict[str, str], workers: Workers, reader: RedisCounterReader, tmp_path: Path
+) -> None:
+    """The command finds the person whom the collector made of the same address; a stranger is no error."""
+    await ensure_topics(env["FUNNELCAST_KAFKA"], Topics(env["FUNNELCAST_SPACE"]), partitions=1)
+    (tmp_path / "contact.key").write_text("a key of this installation")
+    await workers.start()
+    contact = Contacts(b"a key of this installation").of_email("ann@example.com")
+    code, said = await _forget(env, tmp_path, "--email", " Ann@Example.com ")
+    assert code == 0
+    assert said == {"person": f"c:{contact}", "partition": 0, "offset": 0, "erased": True}
+    found = await reader.meta(0)
+    assert found is not None
+    assert found[1].forgets == 1
+    assert found[1].watermark_ms is None
+
+
+async def test_what_is_wrong_is_said(env: dict[str, str], tmp_path: Path) -> None:
+    """Wrong use 2, no worker in time 75, no topic 70; nothing is written for the first."""
+    for arguments in ([], ["u:1", "--user-id", "1"], ["ann"], ["--user-id", "null"], ["--email", "ann@example.com"]):
+        code, out, _ = await asyncio.to_thread(run_command, "forget", *arguments, state_dir=tmp_path, env=env)
+        assert (code, out) == (2, b""), arguments
+    code, _, said = await asyncio.to_thread(run_command, "forget", "u:1", state_dir=tmp_path, env=env)
+    assert code == 70
+    assert "topics create" in said
+    await ensure_topics(env["FUNNELCAST_KAFKA"], Topics(env["FUNNELCAST_SPACE"]), partitions=1)
+    code, said_json = await _forget(env, tmp_path, "u:1", "--timeout", "0.2")
+    assert (code, said_json["erased"]) == (75, False)
