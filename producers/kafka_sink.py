@@ -145,6 +145,11 @@ class KafkaSink:
         """The same: nothing waits here without being told so."""
         return self.trouble
 
+    @property
+    def note(self) -> str | None:
+        """Nothing."""
+        return None
+
     def partitions_of(self, topic: str) -> int:
         """Number of partitions, read when connecting: it is fixed for the life of a space."""
         if self._producer is None:

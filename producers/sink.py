@@ -58,6 +58,10 @@ class Sink(Protocol):
         """Why nothing can be written to the log now, or None; what is taken meanwhile waits on disk."""
 
     @property
+    def note(self) -> str | None:
+        """What whoever asks for readiness should know although events are taken, or None."""
+
+    @property
     def pending(self) -> int:
         """Records that are not acknowledged yet."""
 
@@ -91,6 +95,11 @@ class MemorySink:
     def outage(self) -> str | None:
         """The same."""
         return self.trouble
+
+    @property
+    def note(self) -> str | None:
+        """Nothing."""
+        return None
 
     @property
     def pending(self) -> int:

@@ -33,7 +33,7 @@ class Frame(NamedTuple):
 
     start: int
     end: int
-    count: int
+    records: int
     written_ms: int
     durable: int
     payload: bytes

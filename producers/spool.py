@@ -1,0 +1,401 @@
+"""The sink that keeps events on disk while Kafka is away: a bounded spool around the Kafka sink.
+
+`put` returns when Kafka has acknowledged, or, while it does not, when the records are synced to the spool. The spool is
+drained in order as soon as Kafka is back, and everything new goes behind it until it is empty: then, for one moment,
+new requests wait while the rest is drained, and go to Kafka directly from there on. So the order of a partition is the
+order in which requests were answered. A crash between Kafka's acknowledgement and the cursor writes records a second
+time with the same ids: counting recognises them.
+
+Senders that rely on the log's order across requests (`needs_order`) never wait here: with more than one collector their
+next request may overtake what lies on this disk, and an ordered sender's lower number would pass for a retry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import structlog
+
+from producers.sink import Outgoing, RecordsRefusedError, Sink, SinkUnavailableError
+from producers.spool_files import Backlog, SpoolBusyError, SpoolFiles
+from producers.spool_frames import HEADER_BYTES, UnreadableFrameError, decode_records, encode_records
+
+_log = structlog.get_logger("funnelcast.spool")
+_FULL_MARGIN_BYTES = 1024 * 1024
+_RETRY_SECONDS = 5
+_MISMATCH_SECONDS = 60
+_T = TypeVar("_T")
+
+
+class OpenSink(Sink, Protocol):
+    """A sink with a connection to open and to close."""
+
+    async def __aenter__(self) -> Any:
+        """Open."""
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolSettings:
+    """Bounds and habits of the spool."""
+
+    directory: Path
+    limit_bytes: int
+    topics: tuple[str, ...]
+    poll_seconds: float = 0.2
+    drain_seconds: float = 5.0
+    """How long a stop waits for Kafka to take what lies here."""
+    leftovers: tuple[Path, ...] = ()
+    """Spools of collectors that are no more, to be drained as well."""
+    segment_bytes: int = 0
+
+
+class SpoolState(NamedTuple):
+    """For the metrics."""
+
+    limit_bytes: int = 0
+    bytes: int = 0
+    records: int = 0
+    oldest_ms: int | None = None
+    spooled: int = 0
+    drained: int = 0
+    quarantined_bytes: int = 0
+
+
+class SpoolSink:
+    """`async with SpoolSink(kafka_sink, settings) as sink`. Opens and closes the sink inside."""
+
+    def __init__(self, inner: OpenSink, settings: SpoolSettings, *, now_ms: Callable[[], int] | None = None) -> None:
+        self._inner = inner
+        self._settings = settings
+        self._files = SpoolFiles(settings.directory, now_ms=now_ms, segment_bytes=_segment_bytes(settings))
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
+        self._waiting: list[tuple[bytes, int, asyncio.Future[None]]] = []
+        self._queued_bytes = self._queued_records = 0
+        self._writer: asyncio.Task[None] | None = None
+        self._is_spooling = False
+        self._work = asyncio.Event()
+        self._gate = asyncio.Event()
+        self._gate.set()
+        self._drained = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._counts: dict[str, int] = {}
+        self._mismatch: str | None = None
+        self._write_error: tuple[float, str] | None = None
+        self._is_closed = False
+        self._spooled_total = self._drained_total = 0
+
+    async def __aenter__(self) -> SpoolSink:
+        await self._in_thread(self._files.open)
+        self._counts = {topic: n for topic, n in self._files.partitions.items() if isinstance(n, int) and n > 0}
+        await self._inner.__aenter__()
+        self._drained.set()
+        if self._files.records or self._files.bytes:
+            self._begin()
+        loop = asyncio.get_running_loop()
+        loops = (self._drain_for_ever(), self._remember_for_ever(), self._drain_leftovers())
+        self._tasks = [loop.create_task(one) for one in loops]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Wait a little for Kafka to take what lies here; what is left is safe on disk."""
+        if self._is_spooling and self._inner.trouble is None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._drained.wait(), self._settings.drain_seconds)
+        self._is_closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._inner.__aexit__(None, None, None)
+        if self._writer is not None:
+            await self._writer
+        await self._in_thread(self._files.close)
+        self._thread.shutdown()
+
+    # -- the port -------------------------------------------------------------------------------------------------
+
+    def partitions_of(self, topic: str) -> int:
+        """As Kafka says, or said when it was last reached, in this run or an earlier one."""
+        try:
+            count = self._inner.partitions_of(topic)
+        except SinkUnavailableError:
+            if topic in self._counts:
+                return self._counts[topic]
+            raise
+        if count != self._counts.get(topic):
+            self._learn(topic, count)
+        return count
+
+    def _learn(self, topic: str, count: int) -> None:
+        """Records on disk carry their partitions: under another count they would go to the wrong ones."""
+        before = self._counts.get(topic)
+        if before is not None and self._is_spooling:
+            self._mismatch = (
+                f"topic {topic} has {count} partitions, and records for {before} wait in {self._files.directory}: "
+                "restore the topic, or move that directory away"
+            )
+            raise SinkUnavailableError(self._mismatch, _MISMATCH_SECONDS)
+        self._counts[topic] = count
+        self._mismatch = None
+
+    async def put(self, records: Sequence[Outgoing], *, needs_order: bool = False) -> None:
+        """Write all to Kafka, or to the disk while Kafka is away or what came before is still on its way there."""
+        if needs_order or not records:
+            await self._inner.put(records)
+            return
+        await self._gate.wait()
+        if not self._is_spooling and self._inner.trouble is None:
+            try:
+                await self._inner.put(records)
+                return
+            except RecordsRefusedError:
+                raise
+            except SinkUnavailableError as error:
+                _log.debug("to the spool", why=str(error))
+        await self._spool(records)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be taken now, or None."""
+        outage = self._inner.trouble
+        if self._mismatch is not None or (outage is None and not self._is_spooling):
+            return self._mismatch
+        if any(topic not in self._counts for topic in self._settings.topics):
+            return outage
+        if self._is_full(min(_FULL_MARGIN_BYTES, self._settings.limit_bytes // 10)):
+            return "the spool is full"
+        if self._write_error is not None and time.monotonic() - self._write_error[0] < _RETRY_SECONDS:
+            return self._write_error[1]
+        return None
+
+    @property
+    def outage(self) -> str | None:
+        """Why Kafka takes nothing now, or None."""
+        return self._inner.trouble
+
+    @property
+    def note(self) -> str | None:
+        """What a reader of /readyz should know although events are taken."""
+        outage = self._inner.trouble
+        if outage is not None:
+            return f"spooling: {outage}"
+        return f"spooling: {self._files.records} records on their way to Kafka" if self._is_spooling else None
+
+    @property
+    def pending(self) -> int:
+        """Records that are neither on Kafka nor on disk yet."""
+        return self._inner.pending + self._queued_records
+
+    def state(self) -> SpoolState:
+        """What lies on disk, and what went through it since the start."""
+        files = self._files
+        return SpoolState(
+            self._settings.limit_bytes,
+            files.bytes,
+            files.records,
+            files.oldest_ms,
+            self._spooled_total,
+            self._drained_total,
+            files.quarantined_bytes,
+        )
+
+    # -- to the disk ----------------------------------------------------------------------------------------------
+
+    def _is_full(self, size: int) -> bool:
+        return self._files.bytes + self._queued_bytes + size > self._settings.limit_bytes
+
+    async def _spool(self, records: Sequence[Outgoing]) -> None:
+        payload = encode_records(records)
+        size = HEADER_BYTES + len(payload)
+        if self._is_closed:
+            raise SinkUnavailableError("shutting down", 1)
+        if self._is_full(size):
+            raise SinkUnavailableError("the spool is full", _RETRY_SECONDS)
+        self._begin()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((payload, len(records), done))
+        self._queued_bytes += size
+        self._queued_records += len(records)
+        if self._writer is None:
+            self._writer = loop.create_task(self._write_groups())
+        await done
+
+    def _begin(self) -> None:
+        if not self._is_spooling:
+            self._is_spooling = True
+            self._drained.clear()
+            self._work.set()
+            _log.warning("events go to the spool", why=self._inner.trouble or "Kafka did not acknowledge")
+
+    async def _write_groups(self) -> None:
+        """One sync for all that came while the one before was under way."""
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            error = await self._write([(payload, count) for payload, count, _ in group])
+            self._queued_bytes -= sum(HEADER_BYTES + len(payload) for payload, _, _ in group)
+            self._queued_records -= sum(count for _, count, _ in group)
+            for _, _, done in group:
+                if done.done():
+                    continue
+                if error is None:
+                    done.set_result(None)
+                else:
+                    done.set_exception(SinkUnavailableError(error, _RETRY_SECONDS))
+        self._writer = None
+
+    async def _write(self, payloads: list[tuple[bytes, int]]) -> str | None:
+        """What went wrong, or None."""
+        try:
+            await self._in_thread(partial(self._files.append, payloads))
+        except Exception as error:
+            text = f"the spool cannot be written: {getattr(error, 'strerror', None) or error!r}"
+            if self._write_error is None or self._write_error[1] != text:
+                _log.exception("the spool cannot be written", directory=str(self._files.directory))
+            self._write_error = (time.monotonic(), text)
+            return text
+        self._write_error = None
+        self._spooled_total += sum(count for _, count in payloads)
+        return None
+
+    # -- to Kafka -------------------------------------------------------------------------------------------------
+
+    async def _drain_for_ever(self) -> None:
+        while True:
+            await self._work.wait()
+            try:
+                is_empty = await self._drain_some()
+            except (SinkUnavailableError, OSError) as error:
+                self._gate.set()
+                _log.warning("the spool waits", why=str(error))
+                await asyncio.sleep(self._settings.poll_seconds)
+            except Exception:
+                self._gate.set()
+                _log.exception("the spool is not drained")
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                if is_empty:
+                    self._end()
+
+    async def _drain_some(self) -> bool:
+        """Send one part of what lies here; whether nothing is left."""
+        while self._inner.trouble is not None:
+            self._gate.set()
+            await asyncio.sleep(self._settings.poll_seconds)
+        self._check_counts()
+        backlog = await self._in_thread(self._files.read)
+        if backlog is not None:
+            if not backlog.is_all:
+                self._gate.set()
+            await self._send(self._files, backlog)
+            if backlog.is_all:
+                self._gate.clear()  # whoever comes now waits; whoever came meanwhile is sent next
+            return False
+        self._gate.clear()
+        if self._writer is not None:
+            await asyncio.wait([self._writer])
+            return False
+        await self._in_thread(self._files.clear)
+        return self._writer is None and not self._waiting
+
+    def _end(self) -> None:
+        self._is_spooling = False
+        self._work.clear()
+        self._gate.set()
+        self._drained.set()
+        _log.info("the spool is drained", records=self._drained_total)
+
+    def _check_counts(self) -> None:
+        for topic in self._settings.topics:
+            if self._inner.partitions_of(topic) != self._counts.get(topic):
+                self._learn(topic, self._inner.partitions_of(topic))
+        self._mismatch = None
+
+    async def _send(self, files: SpoolFiles, backlog: Backlog) -> None:
+        """Put frames on Kafka, then move the cursor behind them."""
+        try:
+            records = [one for frame in backlog.frames for one in decode_records(frame.payload)]
+            await self._inner.put(records)
+        except (RecordsRefusedError, UnreadableFrameError):
+            await self._send_one_by_one(files, backlog)
+            return
+        await self._in_thread(partial(files.commit, backlog.end(), sum(frame.records for frame in backlog.frames)))
+        self._drained_total += len(records)
+
+    async def _send_one_by_one(self, files: SpoolFiles, backlog: Backlog) -> None:
+        """Something in there will never be taken: it is set aside, so that it does not block everything behind it."""
+        for number, frame in enumerate(backlog.frames, 1):
+            try:
+                await self._inner.put(decode_records(frame.payload))
+                self._drained_total += frame.records
+            except (RecordsRefusedError, UnreadableFrameError) as error:
+                _log.error("records of the spool that cannot be sent", records=frame.records, error=str(error))
+                await self._in_thread(partial(files.set_aside_frame, backlog, frame))
+            await self._in_thread(partial(files.commit, backlog.end(number), frame.records))
+
+    # -- beside ---------------------------------------------------------------------------------------------------
+
+    async def _remember_for_ever(self) -> None:
+        """The partition counts, for a start while Kafka is away."""
+        while True:
+            with contextlib.suppress(SinkUnavailableError):
+                for topic in self._settings.topics:
+                    self.partitions_of(topic)
+            if self._counts != self._files.partitions:
+                with contextlib.suppress(OSError):
+                    await self._in_thread(partial(self._files.remember, dict(self._counts)))
+            await asyncio.sleep(self._settings.poll_seconds)
+
+    async def _drain_leftovers(self) -> None:
+        for directory in self._settings.leftovers:
+            await self._drain_leftover(directory)
+
+    async def _drain_leftover(self, directory: Path) -> None:
+        files = SpoolFiles(directory)
+        try:
+            await self._in_thread(files.open)
+        except (OSError, SpoolBusyError) as error:
+            _log.warning("a spool beside this one is not drained", directory=str(directory), why=str(error))
+            return
+        try:
+            while (backlog := await self._in_thread(files.read)) is not None:
+                try:
+                    await self._send(files, backlog)
+                except (SinkUnavailableError, OSError) as error:
+                    _log.warning("a spool beside this one waits", directory=str(directory), why=str(error))
+                    await asyncio.sleep(self._settings.poll_seconds)
+            await self._in_thread(files.clear)
+        finally:
+            await self._in_thread(files.close)
+        if not files.quarantined_bytes:
+            await self._in_thread(partial(shutil.rmtree, directory, ignore_errors=True))
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _segment_bytes(settings: SpoolSettings) -> int:
+    """Small enough that space comes free while a full spool is drained."""
+    return settings.segment_bytes or min(16 * 1024 * 1024, max(64 * 1024, settings.limit_bytes // 16))
+
+
+def directory_of(parent: Path, index: int) -> Path:
+    """Where the collector with this number keeps its spool, beside those of its siblings."""
+    return parent / f"worker-{index}"
+
+
+def leftovers_of(parent: Path, *, of: int) -> tuple[Path, ...]:
+    """Spools of siblings with a number at or above `of`: collectors that are no more."""
+    found = [path for path in parent.glob("worker-*") if path.name.removeprefix("worker-").isdigit()]
+    return tuple(sorted(path for path in found if int(path.name.removeprefix("worker-")) >= of))
