@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -34,6 +34,7 @@ _CONTACT_NAMES: Final = frozenset({"email", "Email", "EMAIL", "phone", "Phone", 
 _PERSONAL_NAMES: Final = _CONTACT_NAMES | IP_NAMES
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BRACKETS: Final = re.compile(rb"[\[\]{}]")
+_BRACKET: Final = ord("[")
 _name_of = lru_cache(maxsize=4096)(normalise_name)
 
 Sequence = tuple[str, int]
@@ -154,7 +155,7 @@ class Translated:
     context: dict[str, Any] = field(default_factory=dict)
 
 
-class Times(NamedTuple):
+class Times(msgspec.Struct, frozen=True, gc=False):
     """When an event occurred and was received, and whether an absurd time was already mended."""
 
     occurred_at_ms: int
@@ -199,7 +200,7 @@ class Ingest:
         self._strict = strict_names
         self._server_names = frozenset(server_names)
         self._encode = (privacy or Privacy()).encode
-        self._decoder = msgspec.json.Decoder(NativeEvent)
+        self._decode = msgspec.json.Decoder(NativeEvent).decode
 
     def looks_at(self, name: str) -> bool:
         """Whether some funnel looks at events of this (normalised) name."""
@@ -217,10 +218,7 @@ class Ingest:
         parsed: Any = None
         try:
             parsed = self.check_text(raw)
-            try:
-                event = self._decoder.decode(raw)
-            except msgspec.ValidationError as error:
-                raise shape_refusal(raw, error) from None
+            event = self._decode(raw)
             if event.tick is not None:
                 return _tick(event, sender, sequence)
             has_contacts = take_objects(event, parsed)
@@ -231,6 +229,9 @@ class Ingest:
             return self.finish(event, times, sender, source, sequence, has_contacts=has_contacts)
         except RefusedError as refusal:
             return Rejected(refusal.reason, refusal.detail, id_of(event) or id_in(parsed))
+        except msgspec.ValidationError as error:
+            shape = shape_refusal(raw, error)
+            return Rejected(shape.reason, shape.detail, id_in(parsed))
 
     def check_text(self, raw: bytes) -> Any:
         """The JSON value of one event within the bounds of size and depth. Parsed whole, although its parts go on as
@@ -239,7 +240,8 @@ class Ingest:
             raise RefusedError(
                 RejectReason.EVENT_TOO_LARGE, f"{len(raw)} bytes; an event may have {self.limits.event_bytes}"
             )
-        if raw.count(b"{") + raw.count(b"[") > self.limits.depth and depth_of(raw) > self.limits.depth:
+        brackets = raw.count(b"{") + raw.count(b"[") if _BRACKET in raw else raw.count(b"{")
+        if brackets > self.limits.depth and depth_of(raw) > self.limits.depth:
             raise RefusedError(RejectReason.TOO_DEEP, f"nested deeper than {self.limits.depth}")
         try:
             return orjson.loads(raw)
@@ -249,17 +251,13 @@ class Ingest:
     def _times(self, event: NativeEvent, sender: Sender, received_at_ms: int | None) -> Times:
         occurred_at_ms = event.occurred_at_ms
         if occurred_at_ms is None and event.occurred_at is not None:
-            occurred_at_ms = parse_time_ms(event.occurred_at)
-            if occurred_at_ms is None:
-                raise RefusedError(
-                    RejectReason.INVALID_TIME,
-                    f"occurred_at {event.occurred_at[:64]!r} is no time; write RFC 3339, e.g. 2025-01-01T10:00:00Z",
-                )
-        if occurred_at_ms is not None:
-            _check_time("occurred_at_ms", occurred_at_ms)
+            occurred_at_ms = _time_of(event.occurred_at)
         if sender.scope is Scope.HISTORICAL:
+            if occurred_at_ms is not None:
+                _check_time("occurred_at_ms", occurred_at_ms)
             received_at_ms = _stated_reception(event, occurred_at_ms, received_at_ms)
-        elif occurred_at_ms is not None and occurred_at_ms < self.limits.earliest_ms:
+        elif occurred_at_ms is not None and not self.limits.earliest_ms <= occurred_at_ms <= MAX_MS:
+            _check_time("occurred_at_ms", occurred_at_ms)
             raise RefusedError(
                 RejectReason.INVALID_TIME,
                 f"occurred_at_ms {occurred_at_ms} lies before 2000; write milliseconds since 1970, not seconds",
@@ -335,10 +333,10 @@ class Ingest:
                 RejectReason.NOT_ALLOWED,
                 f"{name!r} is for servers: send it with a key of the scope server, or make this one with --allow",
             )
-        anonymous_id = _clean("anonymous_id", event.anonymous_id)
-        contact_id = _clean("contact_id", event.contact_id)
-        user_id = _clean("user_id", event.user_id)
-        placeholders = (anonymous_id, contact_id, user_id).count("")
+        anonymous_id = event.anonymous_id if event.anonymous_id is None else _clean("anonymous_id", event.anonymous_id)
+        contact_id = event.contact_id if event.contact_id is None else _clean("contact_id", event.contact_id)
+        user_id = event.user_id if event.user_id is None else _clean("user_id", event.user_id)
+        placeholders = (anonymous_id == "") + (contact_id == "") + (user_id == "")
         if has_contacts or event.email is not None or event.phone is not None:
             made = self._take_contacts(event, has_contacts=has_contacts)
             contact_id = contact_id or made or contact_id  # a placeholder hides no e-mail, and stays one without
@@ -348,7 +346,7 @@ class Ingest:
         is_known = self._known is None or name in self._known
         if not is_known and self._strict:
             raise RefusedError(RejectReason.UNKNOWN_NAME, f"no funnel looks at {name!r}")
-        occurred_at_ms, received_at_ms, was_clamped = times
+        occurred_at_ms, received_at_ms, was_clamped = times.occurred_at_ms, times.received_at_ms, times.was_clamped
         if occurred_at_ms > received_at_ms + self.limits.future_ms:
             occurred_at_ms, was_clamped = received_at_ms, True
         record = EventRecord(
@@ -437,6 +435,16 @@ def has_contacts(properties: object, context: object) -> bool:
     return not _PERSONAL_NAMES.isdisjoint(context) or (
         isinstance(traits, dict) and not _PERSONAL_NAMES.isdisjoint(traits)
     )
+
+
+def _time_of(text: str) -> int:
+    milliseconds = parse_time_ms(text)
+    if milliseconds is None:
+        raise RefusedError(
+            RejectReason.INVALID_TIME,
+            f"occurred_at {text[:64]!r} is no time; write RFC 3339, e.g. 2025-01-01T10:00:00Z",
+        )
+    return milliseconds
 
 
 def _check_time(member: str, milliseconds: int) -> None:

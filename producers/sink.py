@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from schemas.partition import partition_of
 
 
-class Outgoing(NamedTuple):
-    """One record on its way. `timestamp_ms` becomes the record's own time on Kafka."""
+class Outgoing(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One record on its way. `timestamp_ms` becomes the record's own time on Kafka. A struct is a third of the price of
+    a named tuple, and there is one for every event."""
 
     topic: str
     partition: int
@@ -111,7 +114,7 @@ class MemorySink:
         return [one for (name, _), log in sorted(self.logs.items()) if name == topic for one in log]
 
 
-_partition_of = lru_cache(maxsize=65_536)(partition_of)  # people come back; the hash in Python costs 2 us
+_partition_of = lru_cache(maxsize=16_384)(partition_of)  # people come back; the hash in Python costs 2 us
 _NO_PERSON_PARTITION = 0
 """Events without a person (ad spend) share one partition: a later statement must meet the one it replaces."""
 
