@@ -18,6 +18,7 @@ from producers.address import TrustedProxies
 from producers.body import RequestError, decompress
 from producers.deliveries import Deliveries
 from producers.formats.port import Format, Page, Reading, Request, Route, Routes
+from producers.gate import Gate, RateLimitedError, too_many
 from producers.http import (
     JSON,
     VARY,
@@ -58,7 +59,7 @@ _encode = msgspec.json.Encoder().encode
 
 class Collector:
     """`app(scope, receive, send)`. `routes` are the formats it serves; `proxies` are believed about the addresses of
-    clients; `now_ms` is its clock."""
+    clients; `gate` says who must wait; `now_ms` is its clock."""
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class Collector:
         topics: Topics,
         routes: Routes,
         proxies: TrustedProxies | None = None,
+        gate: Gate | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._sink = sink
@@ -80,6 +82,7 @@ class Collector:
         self._outbox = Outbox(sink, topics, ingest.limits)
         self._deliveries = Deliveries()
         self._proxies = proxies
+        self._gate = gate or Gate()
         self._refused_letters: tuple[int, int] = (0, 0)
         self._routes = routes
         for path, page in (("/healthz", self._healthz), ("/readyz", self._readyz), ("/metrics", self._metrics)):
@@ -141,7 +144,7 @@ class Collector:
             status, body, extra = await self._answer(request, format, receive)
         finally:
             self._under_way -= 1
-        await respond(send, status, body, (*extra, *cors(request.headers)))
+        await respond(send, status, body, (*extra, *request.limits, *cors(request.headers)))
         self.metrics.answered(request.label, status, time.perf_counter() - started)
 
     async def _answer(self, request: Request, format: Format, receive: Receive) -> Answer:
@@ -158,11 +161,14 @@ class Collector:
             request.body = decompress(request.raw_body, encoding, self._limits.body_bytes)
             sender = self._sender(request, format)
             reading = format.read(request, sender)
+            self._gate.charge(request, sender, len(reading.verdicts))
             await self._store(reading, request, sender)
             body, headers = format.answer(request, reading)
             return 200, body, headers
         except RequestError as refusal:
             return await self._refuse(request, sender, refusal)
+        except RateLimitedError as error:
+            return self._too_many(error)
         except SinkUnavailableError as error:
             return unavailable(error)
         except Exception:
@@ -177,6 +183,7 @@ class Collector:
                 "the write key is missing or unknown",
                 "send it as Basic user, Bearer, X-Write-Key or writeKey; make one with `funnelcast keys create`",
             )
+        self._gate.admit(request, sender)
         return sender
 
     async def _store(self, reading: Reading, request: Request, sender: Sender) -> None:
@@ -213,6 +220,11 @@ class Collector:
 
         Whoever has no key cannot fill the topic: such letters are cut short and limited to a few a second.
         """
+        if sender is None:
+            try:
+                self._gate.refused(request)
+            except RateLimitedError as error:
+                return self._too_many(error)
         source = _UNKNOWN_SOURCE if sender is None else sender.source
         try:
             letter = self._outbox.letter(request.body, request, source, refusal.reason, refusal.message)
@@ -227,6 +239,10 @@ class Collector:
         body = error_body(refusal.reason.value, refusal.message, refusal.detail)
         headers = ((b"www-authenticate", b'Basic realm="write key"'),) if status == 401 else ()
         return status, body, (JSON, *headers)
+
+    def _too_many(self, error: RateLimitedError) -> Answer:
+        self.metrics.add("rate_limited", labels=(error.by,))
+        return too_many(error)
 
     def _may_write_refused(self) -> bool:
         second, count = self._refused_letters
@@ -245,7 +261,9 @@ class Collector:
             _log.exception("page failed", route=request.label)
             status, headers = 500, (JSON,)
             body = error_body("internal", "the collector failed on this request", "see its log")
-        await respond(send, status, body, (*headers, *(cors(request.headers) or (VARY,))))
+        is_public = any(name == b"access-control-allow-origin" for name, _ in headers)  # one answer for every site
+        own = () if is_public else cors(request.headers) or (VARY,)
+        await respond(send, status, body, (*headers, *own))
 
     async def _healthz(self, request: Request) -> Answer:
         return 200, b'{"alive":true}', (JSON,)

@@ -53,6 +53,7 @@ COUNTERS: Final = (
     Family("times_clamped", "Events whose absurd time became the time of reception."),
     Family("placeholder_ids", "Ids that stand for no id and were dropped."),
     Family("unknown_names", "Accepted events that no funnel looks at."),
+    Family("rate_limited", "Requests answered with 429, by what was exceeded: key, address, refused.", ("by",)),
     Family("ticks", "Ticks received from historical senders."),
 )
 """Every counter. One that counts elsewhere than in this module is counted by `CollectorMetrics.add`."""
@@ -118,6 +119,7 @@ class CollectorMetrics(Collector):
         self._requests.update({(route, "200"): 0 for route in ROUTES})
         self._received["unknown",] = 0
         self._events.update({("unknown", "rejected", reason.value): 0 for reason in RejectReason})
+        self._tables["rate_limited"].update({(by,): 0 for by in ("key", "address", "refused")})
         for family in COUNTERS:
             if not family.labels:
                 self._tables[family.name][()] = 0

@@ -30,6 +30,8 @@ class Request:
     body: bytes = b""
     raw_body: bytes = b""
     received_at_ms: int = 0
+    limits: tuple[Header, ...] = ()
+    """What the answer says of a rate limit that applies to the sender."""
 
 
 @dataclass(slots=True)
