@@ -17,10 +17,13 @@ import msgspec
 import orjson
 
 from producers.body import RequestError, malformed, split_array
+from producers.formats.attribution import UNKNOWN, Origin
 from producers.formats.native import shown, taken
 from producers.formats.port import Keyed, Reading, Request
 from producers.formats.segment_mapping import (
+    NOTHING_ADDED,
     V2_NAMES,
+    Added,
     commerce,
     name_of,
     origin_of,
@@ -37,7 +40,6 @@ from producers.ingest import (
     Sender,
     Times,
     Verdict,
-    as_object,
     has_contacts,
     shape_refusal,
 )
@@ -50,8 +52,6 @@ LETTERS: Final = {one[0]: one for one in sorted(TYPES)}
 _CONTACT_NAMES: Final = frozenset({"email", "Email", "EMAIL", "phone", "Phone", "PHONE"})
 _NOTHING: Final = msgspec.Raw(b"{}")
 _Id = str | int | None
-Added = dict[str, Any]
-"""Members for the properties, where these have none of the name; None adds nothing."""
 
 
 class SegmentMessage(msgspec.Struct, rename="camel", gc=False):
@@ -97,6 +97,7 @@ class Shared:
     sent_at: object = None
     anonymous_id: str | None = None
     """Of RudderStack's header."""
+    sent_ms: int | None = None
 
     @property
     def says(self) -> bool:
@@ -113,7 +114,8 @@ def decode_batch(body: bytes, headers: Headers | None = None) -> tuple[SegmentBa
     context = bytes(batch.context)
     orjson.loads(context)
     sent_at = batch.timestamp if batch.sent_at is None else batch.sent_at
-    return batch, Shared(b"{}" if context == b"null" else context, sent_at, _anonymous_id(headers or {}))
+    context = b"{}" if context == b"null" else context
+    return batch, Shared(context, sent_at, _anonymous_id(headers or {}), _time_of(sent_at))
 
 
 class Segment:
@@ -143,46 +145,53 @@ class Segment:
                 raise RefusedError(
                     RejectReason.UNSUPPORTED_TYPE, f"type {kind[:32]!r} is none of {' '.join(sorted(TYPES))}"
                 )
-            return self._verdict(_Message(message, parsed, kind), shared, sender, received_at_ms)
+            context, about = _context_of(message, parsed, shared)
+            event, members = self._event(message, parsed, kind, origin_of(about))
+            if kind != "alias" and event.anonymous_id is None and event.user_id is None:
+                event.anonymous_id = shared.anonymous_id
+            if about:
+                event.context = context
+            has = has_contacts(members, about)
+            times = self._times(message, received_at_ms, shared)
+            return self._ingest.finish(event, times, sender, sender.source, None, has_contacts=has)
         except RefusedError as refusal:
             message_id = None if message is None or message.message_id is None else str(message.message_id)
             return Rejected(refusal.reason, refusal.detail, message_id and message_id[:MAX_ID_CHARS])
 
-    def _verdict(self, it: _Message, shared: Shared, sender: Sender, received_at_ms: int) -> Verdict:
-        message, kind = it.message, it.kind
-        context, about = it.context(shared)
-        name, properties, members, added = self._told(it)
-        added["channel"], added["campaign"] = origin_of(about)
-        anonymous_id, user_id = message.anonymous_id, message.user_id
-        if kind == "alias" and anonymous_id is None and message.previous_id != user_id:
+    def _event(
+        self, message: SegmentMessage, parsed: dict[str, Any], kind: str, origin: Origin
+    ) -> tuple[NativeEvent, dict[str, Any]]:
+        """(the event without its context, what its properties say)."""
+        name: str | None = kind
+        members = object_of(parsed, "properties")
+        raw = message.properties if members else _NOTHING
+        if kind == "track":
+            name, added = self._track(message.event, raw, members)
+        else:
+            raw, members, added = _of_other(message, parsed, kind, raw, members)
+        if origin is not UNKNOWN:
+            added = {**added, "channel": origin.channel, "campaign": origin.campaign}
+        anonymous_id = message.anonymous_id
+        if kind == "alias" and anonymous_id is None and message.previous_id != message.user_id:
             anonymous_id = message.previous_id
-        elif anonymous_id is None and user_id is None:
-            anonymous_id = shared.anonymous_id
         event = NativeEvent(
             id=self._new_id() if message.message_id in (None, "") else message.message_id,
             name=name,
             anonymous_id=anonymous_id,
-            user_id=user_id,
-            properties=msgspec.Raw(with_members(properties, members, added)),
+            user_id=message.user_id,
+            properties=with_members(raw, members, added) if added else raw,
         )
-        if context != b"{}":
-            event.context = msgspec.Raw(context)
-        has = has_contacts(members, about)
-        times = self._times(message, received_at_ms, shared)
-        return self._ingest.finish(event, times, sender, sender.source, None, has_contacts=has)
+        return event, members
 
-    def _told(self, it: _Message) -> tuple[str | None, bytes, dict[str, Any], Added]:
-        """(name of the event, its properties, the same read, what is to be added to them). A name that some funnel
-        looks at is never translated."""
-        raw, members = it.object("properties", it.message.properties)
-        if it.kind == "track":
-            event = it.message.event
-            if not event or len(event) > self._ingest.limits.name_chars:
-                return event, raw, members, {}
-            name = name_of(event)
-            translated = name if self._ingest.looks_at(name) else V2_NAMES.get(name, name)
-            return translated, raw, members, commerce(name, raw, members)
-        return it.kind, *_of_other(it, raw, members)
+    def _track(self, event: str | None, raw: msgspec.Raw, members: dict[str, Any]) -> tuple[str | None, Added]:
+        """(its name, what is to be added). A name that some funnel looks at is never translated."""
+        if not event or len(event) > self._ingest.limits.name_chars:
+            return event, NOTHING_ADDED
+        name = name_of(event)
+        translated = V2_NAMES.get(name)
+        if translated is None or self._ingest.looks_at(name):
+            translated = name
+        return translated, commerce(name, raw, members)
 
     def _times(self, message: SegmentMessage, received_at_ms: int, shared: Shared) -> Times:
         """The message's time with its client's clock corrected. A date that cannot be read, or lies before there was
@@ -193,47 +202,51 @@ class Segment:
             client_ms = None
         occurred_at_ms, was_unusable = correct_skew_ms(
             client_ms=client_ms,
-            sent_ms=_time_of(shared.sent_at if message.sent_at is None else message.sent_at),
+            sent_ms=shared.sent_ms if message.sent_at is None else _time_of(message.sent_at),
             received_ms=received_at_ms,
             max_skew_ms=self._ingest.limits.skew_ms,
         )
         return Times(occurred_at_ms, received_at_ms, was_unusable or (client is not None and client_ms is None))
 
 
-@dataclass(slots=True)
-class _Message:
-    """A message, the same as plain values, and its type."""
-
-    message: SegmentMessage
-    parsed: dict[str, Any]
-    kind: str
-
-    def object(self, member: str, raw: msgspec.Raw) -> tuple[bytes, dict[str, Any]]:
-        """A member that must be an object, as bytes and as values. Raises RefusedError."""
-        return as_object(member, raw), self.parsed.get(member) or {}
-
-    def context(self, shared: Shared) -> tuple[bytes, dict[str, Any]]:
-        """Its own context over the shared one."""
-        raw, about = self.object("context", self.message.context)
-        if shared.context == b"{}":
-            return raw, about
-        raw = under(raw, as_object("context", msgspec.Raw(shared.context)))
-        return raw, orjson.loads(raw)
+def _context_of(message: SegmentMessage, parsed: dict[str, Any], shared: Shared) -> tuple[msgspec.Raw, dict[str, Any]]:
+    """A message's own context over the shared one, as it was sent and as values."""
+    about = object_of(parsed, "context")
+    if shared.context == b"{}":
+        return message.context, about
+    base = orjson.loads(shared.context)
+    if not isinstance(base, dict):
+        raise RefusedError(RejectReason.WRONG_TYPE, "context must be an object")
+    own = bytes(message.context) if about else b"{}"
+    return msgspec.Raw(under(own, shared.context)), {**base, **about}
 
 
-def _of_other(it: _Message, raw: bytes, members: dict[str, Any]) -> tuple[bytes, dict[str, Any], Added]:
+def _of_other(
+    message: SegmentMessage, parsed: dict[str, Any], kind: str, raw: msgspec.Raw, members: dict[str, Any]
+) -> tuple[msgspec.Raw, dict[str, Any], Added]:
     """Properties of what is no track. The address of a group is nobody's own: it would make one contact of them all."""
-    message = it.message
-    if it.kind in ("page", "screen"):
+    if kind in ("page", "screen"):
         return raw, members, {"name": message.name, "category": message.category}
-    if it.kind == "alias":
+    if kind == "alias":
         is_person = message.anonymous_id is None and message.previous_id != message.user_id
         return raw, members, {"previous_id": None if is_person else message.previous_id}
-    traits_raw, traits = it.object("traits", message.traits)
-    if it.kind == "group" and not _CONTACT_NAMES.isdisjoint(traits):
+    traits = object_of(parsed, "traits")
+    traits_raw = bytes(message.traits) if traits else b"{}"
+    if kind == "group" and not _CONTACT_NAMES.isdisjoint(traits):
         traits_raw = without(traits_raw, _CONTACT_NAMES)
         traits = {name: value for name, value in traits.items() if name not in _CONTACT_NAMES}
-    return under(raw, traits_raw), {**traits, **members}, {"group_id": message.group_id}
+    whole = msgspec.Raw(under(bytes(raw), traits_raw))
+    return whole, {**traits, **members}, {"group_id": message.group_id}
+
+
+def object_of(parsed: dict[str, Any], member: str) -> dict[str, Any]:
+    """A member that must be an object; null is as good as an empty one. Raises RefusedError."""
+    found = parsed.get(member)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise RefusedError(RejectReason.WRONG_TYPE, f"{member} must be an object")
+    return found
 
 
 class _Answering(Keyed):
@@ -303,7 +316,7 @@ def _standing_alone(raw: bytes, shared: Shared) -> bytes:
     added = {"context": context or None, "sentAt": shared.sent_at, "anonymousId": shared.anonymous_id}
     if message.get("userId") is not None:
         del added["anonymousId"]
-    return with_members(raw, message, added)
+    return bytes(with_members(msgspec.Raw(raw), message, added))
 
 
 def _anonymous_id(headers: Headers) -> str | None:

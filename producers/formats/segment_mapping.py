@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -44,8 +45,13 @@ V2_NAMES: Final = {
     "cancelled_order": "order_cancelled",
 }
 """Segment's first e-commerce specification put the verb first; the second one, which the presets know, last."""
-_AMOUNTS: Final = ("value", "value_minor", "amount")
+Added = Mapping[str, Any]
+"""Members for the properties, where these have none of the name; None adds nothing."""
+NOTHING_ADDED: Final[Added] = MappingProxyType({})
+_AMOUNTS: Final = frozenset({"value", "value_minor", "amount"})
 _ORDER_IDS: Final = ("orderId", "orderID", "transaction_id", "transactionId")
+_V1_ORDER_IDS: Final = (*_ORDER_IDS, "id")
+_COMMERCE: Final = frozenset({"revenue", "total", "products", *_ORDER_IDS})
 _PRODUCT_NAMES: Final = ("name", "sku", "product_id", "productId", "id")
 _V1_ORDERS: Final = frozenset({"completed_order", "updated_order", "refunded_order", "cancelled_order"})
 _NULL: Final = b"null"
@@ -62,17 +68,17 @@ class _Order(msgspec.Struct, gc=False):
 _order = msgspec.json.Decoder(_Order)
 
 
-def with_members(raw: bytes, properties: Mapping[str, Any], added: Mapping[str, Any]) -> bytes:
+def with_members(raw: msgspec.Raw, properties: Mapping[str, Any], added: Added) -> msgspec.Raw:
     """`raw`, which says `properties`, with those of `added` that it has not; what was sent keeps its bytes."""
     fresh = {name: value for name, value in added.items() if value is not None and properties.get(name) is None}
     if not fresh:
         return raw
     text = msgspec.json.encode(fresh)
     if not properties:
-        return text
+        return msgspec.Raw(text)
     if fresh.keys() & properties.keys():  # a null stands there, and a name may not stand there twice
-        return msgspec.json.encode({**_members.decode(raw), **fresh})
-    return raw[:-1] + b"," + text[1:]
+        return msgspec.Raw(msgspec.json.encode({**_members.decode(raw), **fresh}))
+    return msgspec.Raw(bytes(raw)[:-1] + b"," + text[1:])
 
 
 def under(own: bytes, shared: bytes) -> bytes:
@@ -104,16 +110,17 @@ def origin_of(context: Mapping[str, Any]) -> Origin:
     )
 
 
-def commerce(name: str, raw: bytes, properties: Mapping[str, Any]) -> dict[str, Any]:
+def commerce(name: str, raw: msgspec.Raw, properties: Mapping[str, Any]) -> Added:
     """`value`, `order_id` and `product` of a track by the names that Segment's specification gives them."""
+    if _COMMERCE.isdisjoint(properties) and not name.startswith("product_") and name not in V2_NAMES:
+        return NOTHING_ADDED
     added: dict[str, Any] = {}
-    if ("revenue" in properties or "total" in properties) and not any(one in properties for one in _AMOUNTS):
+    if ("revenue" in properties or "total" in properties) and _AMOUNTS.isdisjoint(properties):
         order = _order.decode(raw)
         amount = order.total if bytes(order.revenue) == _NULL else order.revenue
         added["value"] = None if bytes(amount) == _NULL else amount
     if "order_id" not in properties:
-        names = (*_ORDER_IDS, "id") if name in _V1_ORDERS else _ORDER_IDS
-        added["order_id"] = _first(properties, names)
+        added["order_id"] = _first(properties, _V1_ORDER_IDS if name in _V1_ORDERS else _ORDER_IDS)
     if "product" not in properties:
         added["product"] = _product(name, properties)
     return added
