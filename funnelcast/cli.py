@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ticker": ("funnelcast.commands.ticker", "Move the watermark of quiet partitions."),
     "exporter": ("funnelcast.commands.exporter", "Serve /metrics from Redis for Prometheus."),
     "keys": ("funnelcast.commands.keys", "Create, list and revoke write keys."),
+    "snippet": ("funnelcast.commands.snippet", "Print the HTML that puts funnelcast.js on a page."),
     "send": ("funnelcast.commands.send", "Send a JSONL or CSV file through the collector."),
     "simulate": ("funnelcast.commands.simulate", "Write the events of a simulated shop as JSONL."),
     "replay": ("funnelcast.commands.replay", "Count a file from nothing and print the counters document."),

@@ -12,8 +12,11 @@ from producers.formats.port import Routes
 from producers.formats.posthog import PostHog
 from producers.formats.posthog_pages import flags, settings
 from producers.formats.segment import LETTERS, TYPES, Segment, SegmentBatches, SegmentSingle
+from producers.formats.snippet import Snippet
 from producers.formats.snowplow import Snowplow, SnowplowPixel
 from producers.ingest import Ingest
+from producers.snippet.builds import FILES
+from producers.snippet.pages import PINNED, newest, pinned
 from producers.webhooks.config import Webhooks
 from producers.webhooks.routes import add_webhooks
 
@@ -22,6 +25,7 @@ def all_routes(ingest: Ingest, webhooks: Webhooks | None = None) -> Routes:
     """A fresh table of every format, and of the webhooks that are configured."""
     routes = Routes()
     routes.add("POST", "/v1/events", Native(ingest))
+    _snippet(routes, ingest)
     _segment(routes, ingest)
     _pixel(routes, ingest)
     routes.add("POST", "/v1/cloudevents", CloudEvents(ingest))
@@ -31,6 +35,13 @@ def all_routes(ingest: Ingest, webhooks: Webhooks | None = None) -> Routes:
     if webhooks is not None:
         add_webhooks(routes, ingest, webhooks)
     return routes
+
+
+def _snippet(routes: Routes, ingest: Ingest) -> None:
+    routes.add("POST", "/v1/browser", Snippet(ingest))
+    for name in FILES:
+        routes.add("GET HEAD", f"/{name}", newest)
+    routes.add("GET HEAD", f"{PINNED}*", pinned)
 
 
 def _segment(routes: Routes, ingest: Ingest) -> None:

@@ -1,0 +1,37 @@
+// What an event says of its page, and where the visitor came from. Reads addresses; sends and stores nothing itself.
+
+import { D, config, keep, now, recall } from './state.js';
+
+const TAGS =
+  /^(utm_\w+|[dg]clid|gclsrc|[gw]braid|fbclid|ys?clid|msclkid|t[tw]clid|li_fat_id|rdt_cid|igshid|rb_clickid)$/;
+
+// Without what may be private: other parameters, the fragment, a name and password.
+export const clean = (address) => {
+  try {
+    const url = new URL(address);
+    [...url.searchParams.keys()].forEach(
+      (name) => TAGS.test(name) || (config.params || '').split(/\W+/).includes(name) || url.searchParams.delete(name),
+    );
+    url.hash = config.hash ? url.hash.split('?')[0] : '';
+    url.username = url.password = '';
+    return url.href;
+  } catch {
+    return '';
+  }
+};
+
+// `moment` is [time, address, title, referrer] of a call that is told later than it was made.
+export const pageAt = ([, address = location.href, title = D.title, referrer = D.referrer]) => ({
+  url: clean(address),
+  title,
+  referrer: clean(referrer),
+});
+
+// First touch: how this browser came for the first time. Last touch: the last address with campaign tags.
+export const touches = ({ url, referrer }) => {
+  const tags = {};
+  new URL(url).searchParams.forEach((value, name) => TAGS.test(name) && (tags[name] = value.slice(0, 200)));
+  recall('first') || keep('first', JSON.stringify({ ...tags, url, referrer, at_ms: now() }));
+  for (const _ in tags) keep('last', JSON.stringify(tags));
+  return { first_touch: JSON.parse(recall('first')), last_touch: JSON.parse(recall('last') || '{}') };
+};

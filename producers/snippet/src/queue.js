@@ -1,0 +1,122 @@
+// Events on their way. Each one lies under a key of its own in localStorage until the collector has answered, so that
+// tabs neither overwrite each other's events nor lose those of a tab that died. Knows nothing of what an event says.
+
+import { D, W, config, isHidden, keep, keptNames, now, on, recall } from './state.js';
+
+const BATCH_BYTES = 5e4; // keepalive requests of a page share 64 KiB
+const KEPT_BYTES = 1e6;
+const KEPT_EVENTS = 500;
+const KEPT_MS = 6048e5; // 7 days
+
+const own = new Map(); // key -> text of the events of this page that are not sent
+let flying = []; // keys of the request under way
+let isHealthy; // the last request of this page was answered well
+let tries = 0;
+let timer;
+
+// Nobody sends before this time: a tab is sending, or the collector asked for a pause. An absurd time is no reason.
+const pause = () => {
+  const left = recall('pause') - now();
+  return left > 0 && left < 36e5 ? left : 0;
+};
+
+const forget = (keys) => keys.forEach((key) => keep(key, own.delete(key) && ''));
+
+const later = (milliseconds) => {
+  clearTimeout(timer);
+  timer = setTimeout(flush, milliseconds);
+};
+
+export const add = (event) => {
+  const text = JSON.stringify(event);
+  if (text.length > 32768) return; // the collector's limit
+  const key = `e${event.occurred_at_ms}.${event.id}`; // sorts by time
+  own.set(key, text);
+  keep(key, text);
+  own.size > 9 ? flush() : timer || later(isHealthy ? 3e3 : 500);
+};
+
+export const drop = () => forget([...own.keys()]);
+
+// [keys, body] of the oldest events that fit into `room` bytes; what is too old or too much is forgotten.
+const batch = (keys, room) => {
+  let kept = 0;
+  const chosen = keys
+    .sort()
+    .reverse()
+    .map((key) => [key, own.get(key) || recall(key) || ''])
+    .filter(
+      ([key, text], index) =>
+        (text && index < KEPT_EVENTS && (kept += text.length) < KEPT_BYTES && now() - key.slice(1, 14) < KEPT_MS) ||
+        forget([key]),
+    )
+    .reverse()
+    .filter(([, text]) => (room -= new Blob([text]).size) > 0);
+  return [
+    chosen.map(([key]) => key),
+    `{"writeKey":"${config.key}","sent_at_ms":${now()},"events":[${chosen.map(([, text]) => text)}]}`,
+  ];
+};
+
+const address = () => config.host + '/v1/browser';
+const post = (body) => fetch(address(), { method: 'POST', body, keepalive: true, credentials: 'omit' });
+
+export const flush = () => {
+  clearTimeout(timer);
+  timer = 0;
+  if (flying[0]) return; // its answer flushes again
+  if (pause()) return later(Math.min(pause(), 2e3));
+  const [keys, body] = batch(
+    [...new Set([...own.keys(), ...keptNames().filter((name) => /^e\d/.test(name))])],
+    BATCH_BYTES,
+  );
+  if (!keys[0]) return;
+  flying = keys;
+  keep('pause', now() + 15e3);
+  post(body).then(({ ok, status, headers }) => {
+    if (status > 499 || status === 408 || status === 429) return failed(headers.get('retry-after'));
+    forget(keys); // taken, or refused for good
+    isHealthy = ok;
+    tries = 0;
+    flying = [];
+    keep('pause');
+    flush();
+  }, failed);
+};
+
+const failed = (seconds) => {
+  const wait = Math.max(seconds * 1e3 || 0, Math.min(6e4, 1e3 * 2 ** tries++)) * (1 + Math.random() / 5);
+  isHealthy = 0;
+  flying = [];
+  keep('pause', now() + wait);
+  later(wait);
+};
+
+// The page may die now, and no answer be seen. What was well so far is trusted; else the next page sends it again.
+const leave = () => {
+  if (flying[0] || !pause()) {
+    const [keys, body] = batch(
+      [...own.keys()].filter((key) => !flying.includes(key)),
+      flying[0] ? 13e3 : BATCH_BYTES,
+    );
+    keys[0] &&
+      ('keepalive' in Request.prototype ? post(body).catch(() => {}) : navigator.sendBeacon(address(), body));
+    flying = flying.concat(keys); // nothing more until the page is shown again
+    keep('pause');
+  }
+  isHealthy && navigator.onLine && forget(flying);
+};
+
+export const start = () => {
+  on(W, 'pagehide', leave);
+  on(W, 'pageshow', ({ persisted }) => {
+    if (persisted) flying = [];
+    flush();
+  });
+  on(W, 'online', () => {
+    keep('pause');
+    flush();
+  });
+  on(D, 'visibilitychange', () => isHidden() && flush());
+  flush();
+};

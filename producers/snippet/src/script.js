@@ -1,0 +1,16 @@
+// funnelcast.js: the script of a page. Takes its settings from the script tag and what the stub has kept.
+
+import { consent, flush, identify, init, page, replay, reset, track } from './api.js';
+import { D, W } from './state.js';
+
+const known = (W.funnelcast = W.funnelcast || {});
+if (!known.flush) {
+  Object.assign(known, { consent, flush, identify, init, page, reset, track });
+  const tag = D.currentScript;
+  if (tag && tag.dataset.key) {
+    const options = { host: new URL(tag.src).origin };
+    for (const name in tag.dataset) options[name] = tag.dataset[name] || true;
+    init(options);
+  }
+  replay(known);
+}

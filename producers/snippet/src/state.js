@@ -1,0 +1,50 @@
+// What the other modules share: the settings, small names for long ones, and everything that is stored in the browser.
+// Nothing is stored before consent: callers ask `keep` and `cookie` only for events that may be sent.
+
+export const config = {};
+export const D = document;
+export const W = window;
+export const now = Date.now;
+export const isHidden = () => D.visibilityState === 'hidden';
+
+export const on = (target, types, listener) =>
+  types.split(' ').forEach((type) => target.addEventListener(type, listener, true));
+
+// crypto.randomUUID is missing on pages without TLS; an object URL ends in a random UUID everywhere
+export const uuid = () => {
+  const url = URL.createObjectURL(new Blob());
+  URL.revokeObjectURL(url);
+  return url.slice(-36);
+};
+
+const PREFIX = 'funnelcast.';
+let store = {}; // where a browser blocks its own
+try {
+  store = localStorage || store;
+} catch {}
+
+export const recall = (name) => store[PREFIX + name];
+
+// Without a value it is forgotten; a full store keeps what it has.
+export const keep = (name, value) => {
+  try {
+    value ? (store[PREFIX + name] = value) : delete store[PREFIX + name];
+  } catch {}
+};
+
+export const keptNames = () =>
+  Object.keys(store)
+    .filter((key) => key.startsWith(PREFIX))
+    .map((key) => key.slice(PREFIX.length));
+
+// An empty value removes it. The widest domain that the browser takes wins, so that sub-domains share the visitor.
+export const cookie = (value) => {
+  const parts = location.hostname.split('.');
+  for (let at = parts.length; at-- > -1; ) {
+    D.cookie =
+      `funnelcast_id=${value};path=/;max-age=${value ? 31536e3 : 0};SameSite=Lax` +
+      (location.protocol === 'https:' ? ';Secure' : '') +
+      (at < 0 ? '' : ';domain=' + parts.slice(at).join('.'));
+    if (value && D.cookie.includes(value)) return;
+  }
+};

@@ -1,0 +1,119 @@
+// What is noticed without a call: page views, clicks, forms and impressions that the page's author has marked.
+
+import { D, W, config, isHidden, now, on } from './state.js';
+import { clean } from './page.js';
+
+const MARK = 'data-funnel-';
+const IMPRESSION = MARK + 'impression';
+const EVENT = MARK + 'event';
+
+// data-funnel-order-id="7" -> {order_id: '7'}
+const told = (element) => {
+  const found = {};
+  for (const { name, value } of element.attributes)
+    if (name.startsWith(MARK) && !/-(event|form|impression)$/.test(name))
+      found[name.slice(12).replace(/-/g, '_')] = value;
+  return found;
+};
+
+// E-mail and telephone number alone, where they look like it; never another field.
+const contacts = (form) => {
+  const found = {};
+  for (const { type, name, autocomplete, value } of form.elements) {
+    const is = (pattern) => pattern.test(type) || (type === 'text' && pattern.test(name + ' ' + autocomplete));
+    if (is(/e-?mail/i) && /\S@\S/.test(value)) found.email = value;
+    if (is(/^tel|phone|mobile| tel/i) && /^\+?[\d\s().-]{6,}$/.test(value)) found.phone = value;
+  }
+  return found;
+};
+
+export const watch = (put) => {
+  let last; // the address of the last page view
+  let isUnseen; // a page view waits until the page is visible
+  let late; // a page view waits for its title
+
+  const settle = () => {
+    const view = late;
+    late = 0;
+    view && view();
+  };
+  const view = () => {
+    last = clean(location.href);
+    isHidden() ? (isUnseen = 1) : put('page_view', {}, []);
+  };
+  // A router changes the address first and the title a little later.
+  const moved = () => {
+    if (clean(location.href) === last) return;
+    settle();
+    const moment = [now(), location.href, , last];
+    last = clean(location.href);
+    late = () => put('page_view', {}, moment);
+    setTimeout(settle, 300);
+  };
+  if (!config.manual) {
+    view();
+    for (const name of ['pushState', 'replaceState']) {
+      const original = history[name];
+      history[name] = function () {
+        original.apply(this, arguments);
+        moved();
+      };
+    }
+    on(W, 'popstate hashchange', moved);
+    on(W, 'pageshow', (event) => event.persisted && view());
+  }
+  on(W, 'pagehide', settle);
+  on(D, 'visibilitychange', () => {
+    settle();
+    if (isUnseen && !isHidden()) {
+      isUnseen = 0;
+      view();
+    }
+  });
+
+  on(D, 'click auxclick', (event) => {
+    const element =
+      event.button < 2 && event.composedPath().find((one) => one.getAttribute && one.getAttribute(EVENT));
+    element && put(element.getAttribute(EVENT), told(element), []);
+  });
+
+  on(D, 'submit', ({ target }) => {
+    const name = target.getAttribute(MARK + 'form');
+    const form = target.getAttribute('name') || target.id;
+    if (name) put(name, { form, ...contacts(target), ...told(target) }, []);
+    else if (config.forms) put('form_submit', { form }, []);
+  });
+
+  // Half of an element for a second, once for each element.
+  const timers = new Map();
+  const observer = new IntersectionObserver(
+    (entries) =>
+      entries.forEach(({ target, intersectionRatio }) => {
+        clearInterval(timers.get(target));
+        intersectionRatio < 0.5 ||
+          timers.set(
+            target,
+            setInterval(() => {
+              if (isHidden()) return;
+              clearInterval(timers.get(target));
+              observer.unobserve(target);
+              put(target.getAttribute(IMPRESSION), told(target), []);
+            }, 1e3),
+          );
+      }),
+    { threshold: 0.5 },
+  );
+  const seen = new WeakSet();
+  let scanning;
+  const scan = () => {
+    scanning = 0;
+    D.querySelectorAll(`[${IMPRESSION}]`).forEach((element) => {
+      seen.has(element) || observer.observe(element);
+      seen.add(element);
+    });
+  };
+  new MutationObserver(() => {
+    scanning = scanning || setTimeout(scan, 200);
+  }).observe(D, { childList: true, subtree: true, attributeFilter: [IMPRESSION] });
+  scan();
+};

@@ -1,0 +1,36 @@
+// `node build.mjs snippet [directory]` makes funnelcast.js, .mjs and .d.ts; `node build.mjs clients <directory>` bundles
+// the clients of other vendors as a site would.
+
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { minify } from 'terser';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const source = join(here, '../../producers/snippet/src');
+
+async function bundled(entry, format) {
+  const { outputFiles } = await build({
+    entryPoints: [entry], bundle: true, write: false, format, target: 'es2020', charset: 'utf8', legalComments: 'none',
+  });
+  return outputFiles[0].text;
+}
+
+async function snippet(directory = join(source, '../built')) {
+  await mkdir(directory, { recursive: true });
+  for (const [name, format, output] of [['script', 'iife', 'funnelcast.js'], ['module', 'esm', 'funnelcast.mjs']]) {
+    const options = { ecma: 2020, module: true, compress: { passes: 3, unsafe_arrows: true }, format: { ascii_only: true } };
+    const { code } = await minify(await bundled(join(source, `${name}.js`), format), options);
+    await writeFile(join(directory, output), `${code}\n`);
+  }
+  await copyFile(join(source, 'funnelcast.d.ts'), join(directory, 'funnelcast.d.ts'));
+}
+
+async function clients(directory) {
+  await mkdir(directory, { recursive: true });
+  for (const name of ['segment', 'snowplow', 'posthog'])
+    await writeFile(join(directory, `${name}.js`), await bundled(join(here, `clients/${name}.js`), 'iife'));
+}
+
+await { snippet, clients }[process.argv[2]](process.argv[3]);
