@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from producers.formats import segment_pages
 from producers.formats.cloudevents import CloudEvents
 from producers.formats.ga4 import DebugProtocol, MeasurementProtocol
 from producers.formats.native import Native
@@ -49,6 +50,11 @@ def _segment(routes: Routes, ingest: Ingest) -> None:
     batches = SegmentBatches(segment, ingest.limits.events)
     for path in ("/v1/batch", "/v1/b", "/v1/import"):
         routes.add("POST", path, batches, label="/v1/batch")
+    routes.add("POST", "/beacon/v1/batch", batches, label="/v1/batch")
+    routes.add("POST", "/v1/m", segment_pages.telemetry)
+    routes.add("GET", f"{segment_pages.SETTINGS}*", segment_pages.settings)
+    routes.add("GET", f"{segment_pages.ANALYTICS_JS}*", segment_pages.analytics_js)
+    routes.add("GET", "/sourceConfig", segment_pages.source_config)
     for kind in sorted(TYPES):
         routes.add("POST", f"/v1/{kind}", SegmentSingle(segment, kind))
     for letter, kind in LETTERS.items():
