@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from funnelcast.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
+    from producers.gate import Gate
     from producers.ingest import Ingest
     from producers.keys import KeyRing
     from producers.webhooks.config import Webhooks
@@ -47,6 +48,26 @@ def collector(
     ack_timeout: Annotated[float, typer.Option(help="Seconds to wait for Kafka before 503.")] = 10.0,
     linger_ms: Annotated[float, typer.Option(help="How long a first event waits for company.")] = 5.0,
     idempotence: Annotated[bool, typer.Option(help="Idempotent producer: retries write nothing twice.")] = True,
+    browser_events: Annotated[
+        str | None,
+        typer.Option(help="Orders, refunds or ad spend that every browser's key may send, e.g. order_completed."),
+    ] = None,
+    ip: Annotated[
+        Literal["drop", "truncate", "keep"], typer.Option(help="What becomes of addresses of clients in events.")
+    ] = "truncate",
+    deny_properties: Annotated[
+        str | None, typer.Option(help="Properties and traits to leave out, separated by commas.")
+    ] = None,
+    allow_properties: Annotated[
+        str | None, typer.Option(help="The only properties and traits to keep, besides those that the funnels read.")
+    ] = None,
+    rate_limit_address: Annotated[
+        float, typer.Option(min=0, help="Requests a second of one address with browsers' keys; 0: no limit.")
+    ] = 200.0,
+    rate_limit_key: Annotated[
+        float, typer.Option(min=0, help="Events a second of a key that states no rate of its own; 0: no limit.")
+    ] = 0.0,
+    require_read_key: Annotated[bool, typer.Option(help="/metrics only with a key of the scope read.")] = False,
 ) -> None:
     """Take events over HTTP and answer when Kafka has acknowledged them. SIGTERM drains and exits 0."""
     settings = load_settings(
@@ -61,11 +82,15 @@ def collector(
     limits = {"body_bytes": max_body_bytes, "event_bytes": max_event_bytes, "events": max_events}
     checks = {"strict_names": strict_names, "keep_contacts": keep_contacts}
     ring = _key_ring(settings, is_open, host)
-    ingest = _ingest(settings, limits, phone_region, checks)
+    names = {"browser": browser_events, "deny": deny_properties, "allow": allow_properties}
+    ingest = _ingest(settings, limits, phone_region, checks, ip=ip, names=names)
+    gate = _gate(rate_limit_address, rate_limit_key)
     hooks = None if settings.webhooks is None else _webhooks(settings.webhooks)
     import uvloop
 
-    uvloop.run(_run(settings, options, ring, ingest, hooks, host=host, port=port))
+    uvloop.run(
+        _run(settings, options, ring, ingest, hooks, gate, host=host, port=port, require_read_key=require_read_key)
+    )
 
 
 def _webhooks(path: Path) -> Webhooks:
@@ -99,27 +124,47 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _ingest(settings: Settings, limits: dict[str, int], phone_region: str | None, checks: dict[str, bool]) -> Ingest:
+def _ingest(
+    settings: Settings,
+    limits: dict[str, int],
+    phone_region: str | None,
+    checks: dict[str, Any],
+    *,
+    ip: str,
+    names: dict[str, str | None],
+) -> Ingest:
+    """`names`: comma-separated lists; see the options of the command."""
+    from funnelcast import intake
     from funnelcast.contacts import made_contact_key
     from producers.contacts import Contacts
     from producers.ingest import Ingest
     from producers.limits import Limits
+    from producers.privacy import IpRule, Privacy
     from schemas.funnel import load_funnels
 
-    known: set[str] = set()
-    personless = {"ad_spend"}
-    for funnel in load_funnels(settings.funnel_references):
-        rules = [rule for stage in funnel.stages for rule in stage.on]
-        rules += [rule for lost in funnel.lost for rule in lost.on]
-        known |= {rule.event for rule in rules} | set(funnel.refunds)
-        personless |= set(funnel.ad_spend)
+    funnels = load_funnels(settings.funnel_references)
+    browser, deny, allow = (_listed(names[one]) for one in ("browser", "deny", "allow"))
+    kept = None if names["allow"] is None else {*allow, *intake.read_properties(funnels)}
     return Ingest(
         limits=Limits(**limits),
         contacts=Contacts(made_contact_key(settings), phone_region=phone_region),
-        known_names=known,
-        personless_names=personless,
+        known_names=intake.known_names(funnels),
+        personless_names=intake.personless_names(funnels),
+        server_names=intake.server_names(funnels, browser),
+        privacy=Privacy(ip=IpRule(ip), deny=deny, allow=kept),
         **checks,
     )
+
+
+def _listed(text: str | None) -> list[str]:
+    return [one.strip() for one in (text or "").split(",") if one.strip()]
+
+
+def _gate(per_address: float, per_key: float, processes: int = 1) -> Gate:
+    from producers.gate import Gate
+    from producers.ratelimit import RateLimits
+
+    return Gate(RateLimits(address=per_address or None, key=per_key or None).shared_by(processes))
 
 
 async def _run(
@@ -128,13 +173,16 @@ async def _run(
     ring: KeyRing,
     ingest: Ingest,
     hooks: Webhooks | None,
+    gate: Gate,
     *,
     host: str,
     port: int,
+    require_read_key: bool,
 ) -> None:
     import structlog
 
     from funnelcast.logs import configure_logs
+    from funnelcast.readers import ReadersOnly
     from funnelcast.signals import stop_event
     from producers.collector import Collector
     from producers.kafka_sink import KafkaSink, SinkSettings
@@ -146,9 +194,10 @@ async def _run(
     log = structlog.get_logger("funnelcast.collector")
     topics = Topics(settings.space)
     sink = KafkaSink(SinkSettings(topics=(topics.events, topics.rejected, topics.hooks), **options))
-    app = Collector(sink=sink, ingest=ingest, keys=ring, topics=topics, routes=all_routes(ingest, hooks))
+    routes = all_routes(ingest, hooks)
+    app = Collector(sink=sink, ingest=ingest, keys=ring, topics=topics, routes=routes, gate=gate)
     await serve(
-        app,
+        ReadersOnly(app, ring) if require_read_key else app,
         sink,
         host=host,
         port=port,

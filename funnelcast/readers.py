@@ -1,0 +1,49 @@
+"""An ASGI application around another one: its metrics only for whoever has a read key. For collector and exporter."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any, Final
+
+from producers.http import JSON, Headers, HttpScope, Receive, Send, error_body, respond
+from producers.keys import KeyRing
+
+_GUARDED: Final = ("/metrics",)
+
+
+class ReadersOnly:
+    """Asks for a key of the scope read where numbers are; /healthz and /readyz stay open, they say yes or no."""
+
+    def __init__(self, app: Any, keys: KeyRing) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        is_guarded = scope["type"] == "http" and scope["path"].rstrip("/") in _GUARDED
+        if is_guarded and not self._keys.may_read(read_key_of(dict(scope["headers"]))):
+            body = error_body(
+                "bad_key",
+                "the read key is missing or unknown",
+                "send it as Bearer, X-Read-Key or Basic; make one with `funnelcast keys create --scope read`",
+            )
+            await respond(send, 401, body, (JSON, (b"www-authenticate", b'Bearer realm="read key"')))
+            return
+        await self._app(scope, receive, send)
+
+
+def read_key_of(headers: Headers) -> str | None:
+    """The read key: `Authorization: Bearer`, `X-Read-Key`, or either half of `Authorization: Basic`."""
+    if header := headers.get(b"x-read-key"):
+        return header.decode("latin-1").strip()
+    scheme, _, rest = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip()
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user, _, password = base64.b64decode(rest.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    return password or user
