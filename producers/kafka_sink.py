@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,7 +138,7 @@ class KafkaSink:
             return "shutting down"
         if self._producer is None:
             return self._why_not
-        return "Kafka does not acknowledge" if self._stalled(self._lanes.values()) else None
+        return "Kafka does not acknowledge" if self._stalled(self._lanes.values(), self._loop.time()) else None
 
     @property
     def outage(self) -> str | None:
@@ -160,19 +160,16 @@ class KafkaSink:
         """Write all and wait for the acknowledgement of the last."""
         if not records:
             return
-        size = sum(len(one.value) + 64 for one in records)
+        now, size = self._loop.time(), sum([len(one.value) + 64 for one in records])
         self._check_room(len(records), size)
-        by_lane: dict[tuple[str, int], list[Outgoing]] = {}
-        for one in records:
-            by_lane.setdefault((one.topic, one.partition), []).append(one)
-        lanes = [self._lane(at) for at in by_lane]
-        if self._stalled(lanes):
+        by_lane = self._by_lane(records)
+        if self._stalled(by_lane, now):
             raise SinkUnavailableError("Kafka does not acknowledge", 5)
-        ticket = _Ticket(len(records), size, self._loop.time(), self._loop.create_future())
+        ticket = _Ticket(len(records), size, now, self._loop.create_future())
         self._tickets.append(ticket)
         self._pending += len(records)
         self._pending_bytes += size
-        for lane, some in zip(lanes, by_lane.values(), strict=True):
+        for lane, some in by_lane.items():
             lane.waiting.append((ticket, some))
         self._schedule()
         try:
@@ -181,6 +178,19 @@ class KafkaSink:
             ticket.is_dead = True
             self._pending -= len(records)
             self._pending_bytes -= size
+
+    def _by_lane(self, records: Sequence[Outgoing]) -> dict[_Lane, list[Outgoing]]:
+        lanes = self._lanes
+        found: dict[_Lane, list[Outgoing]] = {}
+        for one in records:
+            lane = lanes.get((one.topic, one.partition))
+            if lane is None:
+                lane = lanes[one.topic, one.partition] = _Lane(one.topic, one.partition)
+            if lane in found:
+                found[lane].append(one)
+            else:
+                found[lane] = [one]
+        return found
 
     def _check_room(self, count: int, size: int) -> None:
         if self._is_closing:
@@ -194,16 +204,10 @@ class KafkaSink:
         ):
             raise SinkUnavailableError("too much is waiting for Kafka", 1)
 
-    def _lane(self, at: tuple[str, int]) -> _Lane:
-        lane = self._lanes.get(at)
-        if lane is None:
-            lane = self._lanes[at] = _Lane(*at)
-        return lane
-
-    def _stalled(self, lanes: Any) -> bool:
+    def _stalled(self, lanes: Iterable[_Lane], now: float) -> bool:
         """Whether one of the lanes has waited for an acknowledgement longer than any request may."""
-        oldest = self._loop.time() - self._settings.ack_seconds
-        return any(lane.in_flight_since is not None and lane.in_flight_since < oldest for lane in lanes)
+        oldest = now - self._settings.ack_seconds
+        return any([one.in_flight_since is not None and one.in_flight_since < oldest for one in lanes])  # noqa: C419
 
     # -- batches --------------------------------------------------------------------------------------------------
 
@@ -247,7 +251,7 @@ class KafkaSink:
                 lane.waiting.popleft()
                 continue
             parts.append((ticket, 0))
-            taken = _append_some(batch, records)
+            taken = batch.append_all(records)
             parts[-1] = (ticket, taken)
             if taken < len(records):
                 lane.waiting[0] = (ticket, records[taken:])
@@ -374,15 +378,6 @@ class KafkaSink:
         if self._producer is not None:
             await _stop(self._producer)
             self._producer = None
-
-
-def _append_some(batch: Any, records: list[Outgoing]) -> int:
-    """How many of the records found room."""
-    append = batch.append
-    for taken, one in enumerate(records):
-        if append(timestamp=one.timestamp_ms, key=one.key, value=one.value, headers=list(one.headers)) is None:
-            return taken
-    return len(records)
 
 
 async def _count_partitions(producer: Any, topics: Sequence[str]) -> dict[str, int]:

@@ -24,11 +24,10 @@ class Batch:
         self.size = size
         self.values: list[bytes] = []
 
-    def append(self, *, timestamp: int, key: bytes | None, value: bytes, headers: list[Any]) -> object | None:
-        if len(self.values) >= self.size:
-            return None
-        self.values.append(value)
-        return object()
+    def append_all(self, records: list[Outgoing]) -> int:
+        fitting = records[: self.size - len(self.values)]
+        self.values += [one.value for one in fitting]
+        return len(fitting)
 
     def close(self) -> None:
         pass
