@@ -1,0 +1,58 @@
+"""Recorded requests of real clients, and a way to send them to a collector in memory."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+import producers
+from producers.ingest import Scope
+from producers.keys import StoredKey, hash_key, write_keys
+from tests.support.collector import CollectorInMemory
+
+DIRECTORY = Path(producers.__file__).parent / "samples"
+KEY = "WRITE_KEY"
+"""The write key of every sample."""
+SOURCE = "samples"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One request as it was recorded."""
+
+    name: str
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+
+    async def send(self, collector: CollectorInMemory) -> httpx.Response:
+        """Send it as it is."""
+        path = f"{self.path}?{self.query}" if self.query else self.path
+        return await collector.request(self.method, path, self.body, self.headers)
+
+
+def sample(name: str) -> Sample:
+    """A recorded request by its name."""
+    members: dict[str, Any] = orjson.loads((DIRECTORY / f"{name}.json").read_bytes())
+    packed = members.get("body_base64")
+    body = base64.b64decode(packed) if packed is not None else members.get("body", "").encode()
+    return Sample(name, members["method"], members["path"], members.get("query", ""), members["headers"], body)
+
+
+def names(*formats: str) -> list[str]:
+    """The samples of these formats."""
+    return sorted(one.stem for one in DIRECTORY.glob("*.json") if one.stem.startswith(formats))
+
+
+def collector_of_samples(directory: Path, **options: Any) -> CollectorInMemory:
+    """A collector that knows the key of the samples."""
+    key = StoredKey("samples", hash_key(KEY), SOURCE, Scope.SERVER, "2025-01-01T00:00:00+00:00")
+    write_keys(directory / "keys.json", [key])
+    return CollectorInMemory(directory, options)
