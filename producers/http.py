@@ -25,6 +25,14 @@ Header = tuple[bytes, bytes]
 Answer = tuple[int, bytes, Sequence[Header]]
 """Status, body, headers."""
 JSON: Final = (b"content-type", b"application/json")
+SECURITY: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+"""On every answer: nothing here is a page, and nothing may be taken for another thing than it says it is."""
+ANY_SITE: Final = (b"cross-origin-resource-policy", b"cross-origin")
+"""On what pages of other sites embed: the snippet, a pixel."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -192,5 +200,5 @@ def preflight(headers: Headers) -> tuple[Header, ...]:
 async def respond(send: Send, status: int, body: bytes, headers: Iterable[Header]) -> None:
     """Send one whole answer."""
     length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [length, *headers]})
+    await send({"type": "http.response.start", "status": status, "headers": [length, *SECURITY, *headers]})
     await send({"type": "http.response.body", "body": body})

@@ -20,7 +20,7 @@ from producers.body import RequestError
 from producers.formats.attribution import origin_of_link, origin_of_members
 from producers.formats.port import Keyed, Reading, Request
 from producers.formats.segment import Segment
-from producers.http import Header
+from producers.http import ANY_SITE, Header
 from producers.ingest import Ingest, Rejected, Sender, Translated, Verdict
 from producers.keys import KeyRing
 from producers.times import MAX_MS, parse_time_ms
@@ -32,6 +32,7 @@ IMAGE: Final[Sequence[Header]] = (
     (b"cache-control", b"no-store, no-cache, must-revalidate, private, max-age=0"),
     (b"pragma", b"no-cache"),
     (b"expires", b"0"),
+    ANY_SITE,
 )
 """Headers that keep browsers and mail proxies from answering for us as far as they heed them."""
 NAMES: Final = {

@@ -22,7 +22,7 @@ from producers.formats.attribution import attribute, origin_of_link
 from producers.formats.port import SUCCESS, Reading, Request
 from producers.formats.snowplow_entities import entities_of, event_of
 from producers.formats.translating import Members, read_each, take_order
-from producers.http import JSON, Header, key_of
+from producers.http import ANY_SITE, JSON, Header, key_of
 from producers.ingest import Ingest, RefusedError, Sender, Translated
 from producers.keys import KeyRing
 from producers.times import NEGATIVE_AGE_MS
@@ -30,7 +30,7 @@ from schemas.reasons import RejectReason
 
 GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 """One transparent pixel."""
-_GIF_HEADERS: Final = ((b"content-type", b"image/gif"), (b"cache-control", b"no-store"))
+_GIF_HEADERS: Final = ((b"content-type", b"image/gif"), (b"cache-control", b"no-store"), ANY_SITE)
 _APP_ID: Final = re.compile(rb'"aid"\s*:\s*"([^"\\]{1,128})"')
 _NAMES: Final = {"pv": "page_view", "pp": "page_ping", "tr": "order_completed", "ti": "order_item"}
 _PROPERTIES: Final = {
