@@ -87,6 +87,8 @@ class Collector:
         self._routes = routes
         for path, page in (("/healthz", self._healthz), ("/readyz", self._readyz), ("/metrics", self._metrics)):
             routes.add("GET HEAD", path, page)
+        for path, page in (("/_liveness", self._healthz), ("/_readiness", self._readyz)):  # as PostHog calls them
+            routes.add("GET HEAD", path, page)
 
     async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
