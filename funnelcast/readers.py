@@ -6,10 +6,17 @@ import base64
 import binascii
 from typing import Any, Final
 
+from funnelcast.settings import Settings, SettingsError
 from producers.http import JSON, Headers, HttpScope, Receive, Send, error_body, respond
 from producers.keys import KeyRing
 
 _GUARDED: Final = ("/metrics",)
+
+
+def check_readers(settings: Settings, is_required: bool) -> None:
+    """Raises SettingsError where nobody could ever read."""
+    if is_required and settings.keys is None:
+        raise SettingsError("--require-read-key needs a file of keys: set FUNNELCAST_KEYS or give --keys keys.json")
 
 
 class ReadersOnly:

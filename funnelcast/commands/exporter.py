@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -27,19 +28,28 @@ def exporter(
         int, typer.Option(min=0, help="Values of a dimension with series of their own; the rest is `other`.")
     ] = 50,
     time_box: Annotated[float, typer.Option(min=0.1, help="Seconds a scrape waits for Redis.")] = 2.0,
+    require_read_key: Annotated[bool, typer.Option(help="/metrics only with a key of the scope read.")] = False,
+    keys: Annotated[Path | None, typer.Option(help="File of hashed keys (`funnelcast keys create`).")] = None,
 ) -> None:
     """Serve /metrics for Prometheus, /healthz and /readyz. Run one per space: two would count everything twice."""
-    settings = load_settings(redis=redis, space=space, funnels=funnels)
-    options = {"host": host, "port": port, "max_values": max_values, "time_box": time_box}
-    asyncio.run(_run(settings, **options))  # type: ignore[arg-type]
+    from funnelcast.readers import check_readers
+
+    settings = load_settings(redis=redis, space=space, funnels=funnels, keys=keys)
+    check_readers(settings, require_read_key)
+    options: dict[str, Any] = {"host": host, "port": port, "max_values": max_values, "time_box": time_box}
+    asyncio.run(_run(settings, require_read_key=require_read_key, **options))
 
 
-async def _run(settings: Settings, *, host: str, port: int, max_values: int, time_box: float) -> None:
+async def _run(
+    settings: Settings, *, host: str, port: int, max_values: int, time_box: float, require_read_key: bool
+) -> None:
     import structlog
 
     from funnelcast import __version__
     from funnelcast.logs import configure_logs
+    from funnelcast.readers import ReadersOnly
     from funnelcast.signals import stop_event
+    from producers.keys import KeyRing
     from schemas.funnel import load_funnels
     from streams.exporter.app import ExporterApp
     from streams.exporter.cache import SnapshotCache
@@ -55,9 +65,10 @@ async def _run(settings: Settings, *, host: str, port: int, max_values: int, tim
     reader = RedisCounterReader(client, settings.space)
     source = SnapshotSource(reader, funnels, clock_ms=lambda: time.time_ns() // 1_000_000, max_values=max_values)
     cache = SnapshotCache(source.take, time_box_seconds=time_box)
+    app = ExporterApp(cache, version=__version__, space=settings.space)
     try:
         await serve(
-            ExporterApp(cache, version=__version__, space=settings.space),
+            ReadersOnly(app, KeyRing(settings.keys)) if require_read_key else app,
             host=host,
             port=port,
             stop=stop_event(),

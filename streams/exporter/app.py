@@ -21,6 +21,12 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _SCRAPE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _GZIP_FROM_BYTES = 2048
+_SECURITY = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+"""On every answer, as the collector has them."""
 
 
 class ExporterApp:
@@ -106,5 +112,5 @@ async def _answer(send: Send, status: int, headers: dict[str, str], body: bytes,
         headers |= {"content-encoding": "gzip", "vary": "accept-encoding"}
     headers["content-length"] = str(len(body))
     encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.start", "status": status, "headers": [*encoded, *_SECURITY]})
     await send({"type": "http.response.body", "body": body})

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
 
-from streams.exporter.app import ExporterApp
+App = Callable[..., Awaitable[None]]
+"""An ASGI application."""
 
 
 class _Server(uvicorn.Server):
@@ -32,7 +33,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    app: ExporterApp,
+    app: App,
     *,
     host: str,
     port: int,
