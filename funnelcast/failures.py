@@ -15,12 +15,14 @@ _CODES = {
     "WebhooksError": 2,
     "StoreAddressError": 2,
     "CollectorRefusedError": 2,
+    "SpoolUnusableError": 2,
     "StoreRefusedError": 70,
     "LogGapError": 70,
     "NeedsHumanError": 70,
     "StoreUnavailableError": 75,
     "BrokerUnavailableError": 75,
     "TryAgainError": 75,
+    "SpoolBusyError": 75,
 }
 
 

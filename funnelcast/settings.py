@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     space: str = Field(default=DEFAULT_SPACE, description="prefix of topics and Redis keys")
     state_dir: Path = Field(default=Path(".funnelcast"), description="logs, data and progress of local processes")
     keys: Path | None = Field(default=None, description="file of hashed write keys")
+    spool_bytes: int = Field(default=1 << 30, ge=0, description="most bytes that wait on disk while Kafka is away")
     webhooks: Path | None = Field(default=None, description="file of webhooks (docs/webhooks.md)")
     watermark_delay: str = Field(default="1m", description="how far the watermark stays behind the newest reception")
     contact_key: str | None = Field(default=None, description="secret with which e-mails and phones are hashed")

@@ -17,6 +17,7 @@ import structlog
 from producers.address import TrustedProxies
 from producers.body import RequestError, decompress
 from producers.deliveries import Deliveries
+from producers.formats.native import shown_to_operator
 from producers.formats.port import Format, Page, Reading, Request, Route, Routes
 from producers.gate import Gate, RateLimitedError, too_many
 from producers.http import (
@@ -34,11 +35,13 @@ from producers.http import (
     respond,
     unavailable,
 )
-from producers.ingest import Deduplicated, Ingest, Sender
+from producers.ingest import Deduplicated, Ingest, Scope, Sender
 from producers.keys import KeyRing
+from producers.letter_limit import LetterLimit
 from producers.metrics import CollectorMetrics, Counts
 from producers.outbox import Outbox
-from producers.sink import Sink, SinkUnavailableError
+from producers.replayed import is_replayed, replayed_sender
+from producers.sink import Outgoing, Sink, SinkUnavailableError
 from schemas.reasons import RejectReason
 from schemas.topics import Topics
 
@@ -59,7 +62,7 @@ _encode = msgspec.json.Encoder().encode
 
 class Collector:
     """`app(scope, receive, send)`. `routes` are the formats it serves; `proxies` are believed about the addresses of
-    clients; `gate` says who must wait; `now_ms` is its clock."""
+    clients; `gate` says who must wait, `letter_limit` how many dead letters are too many; `now_ms` is its clock."""
 
     def __init__(
         self,
@@ -71,18 +74,20 @@ class Collector:
         routes: Routes,
         proxies: TrustedProxies | None = None,
         gate: Gate | None = None,
+        letter_limit: LetterLimit | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._sink = sink
         self._limits = ingest.limits
         self._keys = keys
         self._now_ms = now_ms
-        self.metrics = CollectorMetrics(pending=lambda: sink.pending, is_up=lambda: sink.trouble is None)
+        self.metrics = CollectorMetrics(pending=lambda: sink.pending, is_up=lambda: sink.outage is None)
         self._under_way = 0
         self._outbox = Outbox(sink, topics, ingest.limits)
         self._deliveries = Deliveries()
         self._proxies = proxies
         self._gate = gate or Gate()
+        self._letter_limit = letter_limit or LetterLimit()
         self._refused_letters: tuple[int, int] = (0, 0)
         self._routes = routes
         for path, page in (("/healthz", self._healthz), ("/readyz", self._readyz), ("/metrics", self._metrics)):
@@ -165,7 +170,7 @@ class Collector:
             reading = format.read(request, sender)
             self._gate.charge(request, sender, len(reading.verdicts))
             await self._store(reading, request, sender)
-            body, headers = format.answer(request, reading)
+            body, headers = (shown_to_operator if request.is_replay else format.answer)(request, reading)
             return 200, body, headers
         except RequestError as refusal:
             return await self._refuse(request, sender, refusal)
@@ -178,7 +183,15 @@ class Collector:
             return 500, error_body("internal", "the collector failed on this request", "see its log"), (JSON,)
 
     def _sender(self, request: Request, format: Format) -> Sender:
-        sender = format.sender_of(request, self._keys)
+        request.letter_headers = getattr(format, "letter_headers", ())
+        if is_replayed(request):
+            operator, sender, received_at_ms = replayed_sender(request, self._keys)
+            self._admit(request, operator)
+            request.is_replay, request.received_at_ms = True, received_at_ms
+            return sender
+        return self._admit(request, format.sender_of(request, self._keys))
+
+    def _admit(self, request: Request, sender: Sender | None) -> Sender:
         if sender is None:
             raise RequestError(
                 RejectReason.BAD_KEY,
@@ -190,7 +203,7 @@ class Collector:
 
     async def _store(self, reading: Reading, request: Request, sender: Sender) -> None:
         """Write what was read, or find that this delivery is stored already: then nothing is written."""
-        if reading.delivery is None:
+        if reading.delivery is None or request.is_replay:
             await self._write(reading, request, sender)
             return
         key, now_ms = (sender.source, request.label, reading.delivery), request.received_at_ms
@@ -208,12 +221,24 @@ class Collector:
     async def _write(self, reading: Reading, request: Request, sender: Sender) -> None:
         """Put everything on Kafka, events and dead letters, then count it."""
         records, counts = self._outbox.records(reading, request, sender.source)
+        self._check_letters(sender.source, len(counts.rejected))
+        needs_order = sender.scope is Scope.HISTORICAL or b"x-funnelcast-sequence" in request.headers
         try:
-            await self._sink.put(records)
+            await self._sink.put(records, needs_order=needs_order)
         except SinkUnavailableError:
             self.metrics.add("events_unacknowledged", counts.events)
             raise
+        if counts.rejected:
+            self._letter_limit.add(sender.source, len(counts.rejected), self._now_ms())
         self.metrics.counted(sender.source, counts)
+
+    def _check_letters(self, source: str, letters: int) -> None:
+        """Raises SinkUnavailableError where the source has written too many dead letters lately."""
+        try:
+            self._letter_limit.check(source, letters, self._now_ms())
+        except SinkUnavailableError:
+            self.metrics.add("dead_letters_held", letters, (source,))
+            raise
 
     # -- refusals -------------------------------------------------------------------------------------------------
 
@@ -230,17 +255,27 @@ class Collector:
         source = _UNKNOWN_SOURCE if sender is None else sender.source
         try:
             letter = self._outbox.letter(request.body, request, source, refusal.reason, refusal.message)
-            if sender is not None or self._may_write_refused():
+            if sender is not None:
+                await self._put_letter(letter, source)
+            elif self._may_write_refused():
                 await self._sink.put([letter])
         except SinkUnavailableError as error:
             if sender is not None:
-                self.metrics.add("events_unacknowledged")
                 return unavailable(error)
         self.metrics.counted(source, Counts(rejected=[refusal.reason]))
         status = _STATUS.get(refusal.reason, 400)
         body = error_body(refusal.reason.value, refusal.message, refusal.detail)
         headers = ((b"www-authenticate", b'Basic realm="write key"'),) if status == 401 else ()
         return status, body, (JSON, *headers)
+
+    async def _put_letter(self, letter: Outgoing, source: str) -> None:
+        self._check_letters(source, 1)
+        try:
+            await self._sink.put([letter])
+        except SinkUnavailableError:
+            self.metrics.add("events_unacknowledged")
+            raise
+        self._letter_limit.add(source, 1, self._now_ms())
 
     def _too_many(self, error: RateLimitedError) -> Answer:
         self.metrics.add("rate_limited", labels=(error.by,))
@@ -272,7 +307,7 @@ class Collector:
 
     async def _readyz(self, request: Request) -> Answer:
         trouble = self._sink.trouble
-        body = _encode({"ready": trouble is None, "reason": trouble or ""})
+        body = _encode({"ready": trouble is None, "reason": trouble or self._sink.note or ""})
         return 200 if trouble is None else 503, body, (JSON,)
 
     async def _metrics(self, request: Request) -> Answer:

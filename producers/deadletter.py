@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import builtins
 import re
+from collections.abc import Mapping
 
 import msgspec
 
@@ -23,14 +25,30 @@ class DeadLetter(msgspec.Struct, omit_defaults=True, kw_only=True):
     payload: str | None = None
     payload_base64: str | None = None
     is_cut: bool = False
+    headers: dict[str, str] | None = None
+    """Those without which the request could not be read again."""
+
+    def sent(self) -> builtins.bytes:
+        """The payload as bytes."""
+        if self.payload_base64 is not None:
+            return base64.b64decode(self.payload_base64)
+        return (self.payload or "").encode()
 
 
-_WRITE_KEY = re.compile(rb'("writeKey"\s*:\s*")[^"]*')
+_WRITE_KEY = re.compile(rb'("(?:writeKey|api_key|api_secret|token)"\s*:\s*")[^"]*')
 _encoder = msgspec.json.Encoder()
 
 
 def dead_letter(
-    *, reason: RejectReason, detail: str, source: str, route: str, received_at_ms: int, payload: bytes, keep_bytes: int
+    *,
+    reason: RejectReason,
+    detail: str,
+    source: str,
+    route: str,
+    received_at_ms: int,
+    payload: bytes,
+    keep_bytes: int,
+    headers: Mapping[bytes, bytes] | None = None,
 ) -> bytes:
     """JSON bytes of a letter."""
     kept = _WRITE_KEY.sub(rb"\1***", payload[:keep_bytes])
@@ -42,6 +60,9 @@ def dead_letter(
         received_at_ms=received_at_ms,
         bytes=len(payload),
         is_cut=keep_bytes < len(payload),
+        headers={name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
+        if headers
+        else None,
     )
     try:
         letter.payload = kept.decode()

@@ -50,6 +50,13 @@ COUNTERS: Final = (
         "events_unacknowledged",
         "Events answered with 503, because Kafka did not acknowledge them: their senders send them again.",
     ),
+    Family(
+        "dead_letters_held",
+        "Rejected events answered with 503, because their source wrote too many dead letters in a minute.",
+        ("source",),
+    ),
+    Family("spooled_records", "Records that went to disk because Kafka was away."),
+    Family("drained_records", "Records that went from disk to Kafka."),
     Family("times_clamped", "Events whose absurd time became the time of reception."),
     Family("placeholder_ids", "Ids that stand for no id and were dropped."),
     Family("unknown_names", "Accepted events that no funnel looks at."),
@@ -118,6 +125,7 @@ class CollectorMetrics(Collector):
         """Series exist before the first event: a rate needs a value to rise from."""
         self._requests.update({(route, "200"): 0 for route in ROUTES})
         self._received["unknown",] = 0
+        self._tables["dead_letters_held"]["unknown",] = 0
         self._events.update({("unknown", "rejected", reason.value): 0 for reason in RejectReason})
         self._tables["rate_limited"].update({(by,): 0 for by in ("key", "address", "refused")})
         for family in COUNTERS:

@@ -83,6 +83,7 @@ async def serve(
     host: str,
     port: int,
     stop: asyncio.Event,
+    drain_seconds: int = _DRAIN_SECONDS,
     on_listening: Callable[[str, int], None] = lambda host, port: None,
 ) -> None:
     """Serve until `stop` is set: then refuse new connections, answer what is under way, flush, leave.
@@ -103,7 +104,7 @@ async def serve(
             log_config=None,
             server_header=False,
             timeout_keep_alive=75,
-            timeout_graceful_shutdown=_DRAIN_SECONDS,
+            timeout_graceful_shutdown=drain_seconds,
             backlog=2048,
         )
     )

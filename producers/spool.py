@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import structlog
 
 from producers.sink import Outgoing, RecordsRefusedError, Sink, SinkUnavailableError
-from producers.spool_files import Backlog, SpoolBusyError, SpoolFiles
+from producers.spool_files import Backlog, SpoolBusyError, SpoolFiles, SpoolUnusableError
 from producers.spool_frames import HEADER_BYTES, UnreadableFrameError, decode_records, encode_records
 
 _log = structlog.get_logger("funnelcast.spool")
@@ -88,19 +88,21 @@ class SpoolSink:
         self._work = asyncio.Event()
         self._gate = asyncio.Event()
         self._gate.set()
-        self._drained = asyncio.Event()
+        self._is_empty = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._counts: dict[str, int] = {}
         self._mismatch: str | None = None
         self._write_error: tuple[float, str] | None = None
         self._is_closed = False
         self._spooled_total = self._drained_total = 0
+        self.on_moved: Callable[[str, int], None] = lambda name, count: None
+        """Told of records that went to the disk (`spooled_records`) and from there to Kafka (`drained_records`)."""
 
     async def __aenter__(self) -> SpoolSink:
         await self._in_thread(self._files.open)
         self._counts = {topic: n for topic, n in self._files.partitions.items() if isinstance(n, int) and n > 0}
         await self._inner.__aenter__()
-        self._drained.set()
+        self._is_empty.set()
         if self._files.records or self._files.bytes:
             self._begin()
         loop = asyncio.get_running_loop()
@@ -112,7 +114,7 @@ class SpoolSink:
         """Wait a little for Kafka to take what lies here; what is left is safe on disk."""
         if self._is_spooling and self._inner.trouble is None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._drained.wait(), self._settings.drain_seconds)
+                await asyncio.wait_for(self._is_empty.wait(), self._settings.drain_seconds)
         self._is_closed = True
         for task in self._tasks:
             task.cancel()
@@ -235,7 +237,7 @@ class SpoolSink:
     def _begin(self) -> None:
         if not self._is_spooling:
             self._is_spooling = True
-            self._drained.clear()
+            self._is_empty.clear()
             self._work.set()
             _log.warning("events go to the spool", why=self._inner.trouble or "Kafka did not acknowledge")
 
@@ -266,8 +268,12 @@ class SpoolSink:
             self._write_error = (time.monotonic(), text)
             return text
         self._write_error = None
-        self._spooled_total += sum(count for _, count in payloads)
+        self._spooled(sum(count for _, count in payloads))
         return None
+
+    def _spooled(self, count: int) -> None:
+        self._spooled_total += count
+        self.on_moved("spooled_records", count)
 
     # -- to Kafka -------------------------------------------------------------------------------------------------
 
@@ -313,7 +319,7 @@ class SpoolSink:
         self._is_spooling = False
         self._work.clear()
         self._gate.set()
-        self._drained.set()
+        self._is_empty.set()
         _log.info("the spool is drained", records=self._drained_total)
 
     def _check_counts(self) -> None:
@@ -331,14 +337,18 @@ class SpoolSink:
             await self._send_one_by_one(files, backlog)
             return
         await self._in_thread(partial(files.commit, backlog.end(), sum(frame.records for frame in backlog.frames)))
-        self._drained_total += len(records)
+        self._drained(len(records))
+
+    def _drained(self, count: int) -> None:
+        self._drained_total += count
+        self.on_moved("drained_records", count)
 
     async def _send_one_by_one(self, files: SpoolFiles, backlog: Backlog) -> None:
         """Something in there will never be taken: it is set aside, so that it does not block everything behind it."""
         for number, frame in enumerate(backlog.frames, 1):
             try:
                 await self._inner.put(decode_records(frame.payload))
-                self._drained_total += frame.records
+                self._drained(frame.records)
             except (RecordsRefusedError, UnreadableFrameError) as error:
                 _log.error("records of the spool that cannot be sent", records=frame.records, error=str(error))
                 await self._in_thread(partial(files.set_aside_frame, backlog, frame))
@@ -365,7 +375,7 @@ class SpoolSink:
         files = SpoolFiles(directory)
         try:
             await self._in_thread(files.open)
-        except (OSError, SpoolBusyError) as error:
+        except (SpoolUnusableError, SpoolBusyError) as error:
             _log.warning("a spool beside this one is not drained", directory=str(directory), why=str(error))
             return
         try:

@@ -36,6 +36,10 @@ class SpoolBusyError(Exception):
     """Another process holds this directory."""
 
 
+class SpoolUnusableError(Exception):
+    """The directory cannot be made, read or written."""
+
+
 class Place(NamedTuple):
     """A position in the spool: number of the segment, offset in it."""
 
@@ -82,7 +86,17 @@ class SpoolFiles:
     # -- opening --------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Take the directory and find out what is in it. Raises SpoolBusyError, OSError."""
+        """Take the directory and find out what is in it. Raises SpoolBusyError, SpoolUnusableError."""
+        try:
+            self._open()
+        except OSError as error:
+            self.close()
+            raise SpoolUnusableError(
+                f"the spool {self.directory} cannot be used ({error}): give a --state-dir on a disk that lasts, or "
+                "--spool-bytes 0 to answer 503 while Kafka is away"
+            ) from None
+
+    def _open(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -13,10 +13,15 @@ from funnelcast.settings import Settings, SettingsError, load_settings
 if TYPE_CHECKING:
     from producers.gate import Gate
     from producers.ingest import Ingest
+    from producers.kafka_sink import KafkaSink
     from producers.keys import KeyRing
+    from producers.spool import SpoolSink
     from producers.webhooks.config import Webhooks
+    from schemas.topics import Topics
 
 app = typer.Typer(add_completion=False)
+_SPOOL_SECONDS = 5
+"""A request that Kafka does not acknowledge in time still goes to disk: so much longer a stop waits."""
 
 
 @app.command(
@@ -68,10 +73,25 @@ def collector(
         float, typer.Option(min=0, help="Events a second of a key that states no rate of its own; 0: no limit.")
     ] = 0.0,
     require_read_key: Annotated[bool, typer.Option(help="/metrics only with a key of the scope read.")] = False,
+    spool_bytes: Annotated[
+        int | None,
+        typer.Option(min=0, help="Most bytes that wait on disk while Kafka is away; 0: answer 503 instead. [1 GiB]"),
+    ] = None,
+    dead_letter_limit: Annotated[
+        int, typer.Option(min=0, help="Dead letters of one source in a minute before it is answered 503; 0: no limit.")
+    ] = 10_000,
 ) -> None:
     """Take events over HTTP and answer when Kafka has acknowledged them. SIGTERM drains and exits 0."""
+    from funnelcast.readers import check_readers
+
     settings = load_settings(
-        kafka=kafka, space=space, funnels=funnels, keys=keys, state_dir=state_dir, webhooks=webhooks
+        kafka=kafka,
+        space=space,
+        funnels=funnels,
+        keys=keys,
+        state_dir=state_dir,
+        webhooks=webhooks,
+        spool_bytes=spool_bytes,
     )
     options = {
         "is_idempotent": idempotence,
@@ -81,6 +101,7 @@ def collector(
     }
     limits = {"body_bytes": max_body_bytes, "event_bytes": max_event_bytes, "events": max_events}
     checks = {"strict_names": strict_names, "keep_contacts": keep_contacts}
+    check_readers(settings, require_read_key)
     ring = _key_ring(settings, is_open, host)
     names = {"browser": browser_events, "deny": deny_properties, "allow": allow_properties}
     ingest = _ingest(settings, limits, phone_region, checks, ip=ip, names=names)
@@ -89,7 +110,18 @@ def collector(
     import uvloop
 
     uvloop.run(
-        _run(settings, options, ring, ingest, hooks, gate, host=host, port=port, require_read_key=require_read_key)
+        _run(
+            settings,
+            options,
+            ring,
+            ingest,
+            hooks,
+            gate,
+            host=host,
+            port=port,
+            require_read_key=require_read_key,
+            dead_letter_limit=dead_letter_limit,
+        )
     )
 
 
@@ -178,6 +210,7 @@ async def _run(
     host: str,
     port: int,
     require_read_key: bool,
+    dead_letter_limit: int,
 ) -> None:
     import structlog
 
@@ -185,23 +218,56 @@ async def _run(
     from funnelcast.readers import ReadersOnly
     from funnelcast.signals import stop_event
     from producers.collector import Collector
-    from producers.kafka_sink import KafkaSink, SinkSettings
+    from producers.letter_limit import LetterLimit
     from producers.routes import all_routes
     from producers.server import serve
+    from producers.spool import SpoolSink
+    from producers.spool_metrics import show_spool
     from schemas.topics import Topics
 
     configure_logs()
     log = structlog.get_logger("funnelcast.collector")
     topics = Topics(settings.space)
-    sink = KafkaSink(SinkSettings(topics=(topics.events, topics.rejected, topics.hooks), **options))
-    routes = all_routes(ingest, hooks)
-    app = Collector(sink=sink, ingest=ingest, keys=ring, topics=topics, routes=routes, gate=gate)
+    sink = _sink(settings, topics, options)
+    app = Collector(
+        sink=sink,
+        ingest=ingest,
+        keys=ring,
+        topics=topics,
+        routes=all_routes(ingest, hooks),
+        gate=gate,
+        letter_limit=LetterLimit(dead_letter_limit),
+    )
+    show_spool(app.metrics, sink if isinstance(sink, SpoolSink) else None)
     await serve(
         ReadersOnly(app, ring) if require_read_key else app,
         sink,
         host=host,
         port=port,
         stop=stop_event(),
+        drain_seconds=int(options["ack_seconds"]) + _SPOOL_SECONDS,
         on_listening=lambda at, number: log.info("listening", url=f"http://{at}:{number}", space=settings.space),
     )
     log.info("stopped")
+
+
+def _sink(
+    settings: Settings, topics: Topics, options: dict[str, Any], *, index: int = 0, of: int = 1
+) -> KafkaSink | SpoolSink:
+    """Kafka, behind a spool of this process's own. `of`: how many collectors share the directory; the first of them
+    also drains what those left that are no more."""
+    from producers.kafka_sink import KafkaSink, SinkSettings
+    from producers.spool import SpoolSettings, SpoolSink, directory_of, leftovers_of
+
+    written = (topics.events, topics.rejected, topics.hooks)
+    kafka = KafkaSink(SinkSettings(topics=written, **options))
+    if not settings.spool_bytes:
+        return kafka
+    parent = settings.state_dir / "spool" / settings.space
+    spool = SpoolSettings(
+        directory_of(parent, index),
+        settings.spool_bytes // of,
+        written,
+        leftovers=leftovers_of(parent, of=of) if index == 0 else (),
+    )
+    return SpoolSink(kafka, spool)

@@ -49,8 +49,13 @@ class Native(Keyed):
 
     def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
         """`{"accepted", "results"}`."""
-        results = shown(reading.verdicts)
-        return _encode({"accepted": taken(results), "results": results}), (JSON,)
+        return shown_to_operator(request, reading)
+
+
+def shown_to_operator(request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+    """The verdicts one by one: the answer of this format, and to every dead letter that is sent again."""
+    results = shown(reading.verdicts)
+    return _encode({"accepted": taken(results), "results": results}), (JSON,)
 
 
 def shown(verdicts: Sequence[Outcome]) -> list[EventVerdict]:

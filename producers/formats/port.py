@@ -30,6 +30,10 @@ class Request:
     body: bytes = b""
     raw_body: bytes = b""
     received_at_ms: int = 0
+    is_replay: bool = False
+    """A dead letter that an operator sends again: signatures and ages were looked at before."""
+    letter_headers: tuple[bytes, ...] = ()
+    """Headers without which the request could not be read again: kept in its dead letters."""
     limits: tuple[Header, ...] = ()
     """What the answer says of a rate limit that applies to the sender."""
 

@@ -17,6 +17,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from producers.metrics import CollectorMetrics
+from producers.spool_metrics import show_spool
 from streams.exporter import catalogue
 from streams.worker.metrics import WorkerMetrics
 
@@ -27,7 +28,9 @@ RULES = sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))
 @cache
 def exported_names() -> frozenset[str]:
     """Every sample name that one of our processes exports, and `up`."""
-    collector = CollectorMetrics(pending=lambda: 0, is_up=lambda: True).registry
+    metrics = CollectorMetrics(pending=lambda: 0, is_up=lambda: True)
+    show_spool(metrics, None)
+    collector = metrics.registry
     names = {metric.exported for metric in catalogue.METRICS} | {"up"}
     names |= {f"{catalogue.SCRAPE_SECONDS}_{part}" for part in ("bucket", "count", "sum")}
     for registry in (collector, WorkerMetrics().registry):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from producers.formats.segment import TYPES
 from producers.metrics import CollectorMetrics
+from producers.spool_metrics import show_spool
 from schemas.reasons import RejectReason
 
 DOC = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
@@ -23,6 +24,7 @@ def test_every_path_is_there() -> None:
 
 def test_every_metric_is_there() -> None:
     metrics = CollectorMetrics(pending=lambda: 0, is_up=lambda: True)
+    show_spool(metrics, None)
     for family in metrics.registry.collect():
         name = family.name + ("_total" if family.type == "counter" else "")
         short = name.removeprefix("funnelcast_collector")
