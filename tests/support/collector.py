@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from producers.collector import Collector
 from producers.contacts import Contacts
+from producers.gate import Gate
 from producers.ingest import Ingest, Scope, Sender
 from producers.keys import KeyRing, create_key
 from producers.routes import all_routes
@@ -32,24 +33,37 @@ class CollectorInMemory:
     options: dict[str, Any] = field(default_factory=dict)
     is_open: bool = False
     sink: MemorySink = field(default_factory=MemorySink)
+    gate: Gate | None = None
+    address: str = "127.0.0.1"
+    """Of the client."""
+    browser: dict[str, Any] = field(default_factory=dict)
+    """What limits the browser's key: see StoredKey."""
 
     def __post_init__(self) -> None:
         path = self.directory / "keys.json"
-        self.keys = {
-            scope: create_key(path, source=f"source-{scope}", scope=scope, created_at="2025-01-01T00:00:00+00:00")[0]
-            for scope in Scope
-        }
+        self.keys = {scope: self._key(path, scope) for scope in Scope}
         ring = KeyRing(path, open_sender=Sender() if self.is_open else None)
         ingest = Ingest(contacts=Contacts(b"secret"), **self.options)
         self.app = Collector(
-            sink=self.sink, ingest=ingest, keys=ring, topics=TOPICS, routes=all_routes(ingest), now_ms=lambda: NOW
+            sink=self.sink,
+            ingest=ingest,
+            keys=ring,
+            topics=TOPICS,
+            routes=all_routes(ingest),
+            gate=self.gate,
+            now_ms=lambda: NOW,
         )
+
+    def _key(self, path: Path, scope: Scope) -> str:
+        options = self.browser if scope is Scope.BROWSER else {}
+        at = "2025-01-01T00:00:00+00:00"
+        return create_key(path, source=f"source-{scope}", scope=scope, created_at=at, **options)[0]
 
     async def request(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> httpx.Response:
         """Ask without anything added."""
-        transport = httpx.ASGITransport(app=self.app)
+        transport = httpx.ASGITransport(app=self.app, client=(self.address, 123))
         async with httpx.AsyncClient(transport=transport, base_url="http://c") as client:
             return await client.request(method, path, content=body, headers=headers)
 
