@@ -138,7 +138,8 @@ def _translated(
 ) -> Translated:
     client_id, user_id = person
     name, params = members.get("name"), dict_of(members.get("params"))
-    stated = members.get("timestamp_micros", shared_micros)
+    own_micros = members.get("timestamp_micros")
+    stated = shared_micros if own_micros is None else own_micros
     event = Translated(name=name if isinstance(name, str) else None, anonymous_id=client_id, user_id=user_id)
     event.id = _event_id(event, params, stated, raw, number)
     event.client_ms = _milliseconds(stated)

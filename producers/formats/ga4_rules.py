@@ -61,7 +61,8 @@ def _of_event(event: Members, path: str, shared_micros: object, now_ms: int) -> 
             )
     if ("value" in params) and "currency" not in params:
         yield _message(f"{path}.params.currency", "a value needs a currency", "VALUE_REQUIRED")
-    micros = event.get("timestamp_micros", shared_micros)
+    own_micros = event.get("timestamp_micros")
+    micros = shared_micros if own_micros is None else own_micros
     if isinstance(micros, int) and micros // 1000 < now_ms - BACKDATE_HOURS * 3_600_000:
         yield _message(
             f"{path}.timestamp_micros", f"older than {BACKDATE_HOURS} hours; Google moves it", "VALUE_OUT_OF_BOUNDS"
