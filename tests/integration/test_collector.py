@@ -112,12 +112,12 @@ async def test_sigterm_answers_what_is_under_way_and_exits_0(collector: RunningC
     assert len(await collector.records(collector.topics.events, accepted)) >= accepted
 
 
-async def test_503_while_the_broker_hangs_and_recovery_by_itself(
+async def test_503_without_a_spool_while_the_broker_hangs_and_recovery_by_itself(
     broker: OwnBroker, fresh_space: str, tmp_path: Path
 ) -> None:
     topics = Topics(fresh_space)
     await ensure_topics(broker.address, topics, partitions=PARTITIONS)
-    running = start(broker.address, fresh_space, tmp_path, "--open", "--ack-timeout", "1")
+    running = start(broker.address, fresh_space, tmp_path, "--open", "--ack-timeout", "1", "--spool-bytes", "0")
     try:
         await running.until_status("/readyz", 200)
         assert (await running.post(event(1))).status_code == 200
@@ -142,7 +142,7 @@ async def test_a_broker_that_comes_late_or_loses_everything_needs_no_restart_of_
 ) -> None:
     topics = Topics(fresh_space)
     broker.kill()
-    running = start(broker.address, fresh_space, tmp_path, "--open", "--ack-timeout", "1")
+    running = start(broker.address, fresh_space, tmp_path, "--open", "--ack-timeout", "1", "--spool-bytes", "0")
     try:
         await running.until_status("/readyz", 503)
         answer = await running.post(event(1))

@@ -60,7 +60,9 @@ class Clients:
 async def test_a_broker_killed_and_restarted(own_kafka: RealKafka, fresh_space: str, tmp_path: Path) -> None:
     topics = Topics(fresh_space)
     await ensure_topics(own_kafka.bootstrap, topics, partitions=PARTITIONS)
-    collector = start(own_kafka.bootstrap, fresh_space, tmp_path, "--open", "--ack-timeout", "1.5")
+    collector = start(
+        own_kafka.bootstrap, fresh_space, tmp_path, "--open", "--ack-timeout", "1.5", "--spool-bytes", "0"
+    )
     try:
         await collector.until_status("/readyz", 200)
         clients = Clients(collector)
