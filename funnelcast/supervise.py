@@ -51,6 +51,8 @@ class ProcessSpec:
     stop_seconds: float = 15.0
     prepare: Callable[[], None] | None = None
     """Called before every start: a port or file to make ready."""
+    is_logged_apart: bool = True
+    """Its output goes to a file of its own; else to where ours goes."""
 
 
 class Child:
@@ -149,6 +151,9 @@ class Child:
     def _is_stopping(self) -> bool:
         return self._stopping
 
+    def _last_words(self) -> str:
+        return f"; its log {self.log} ends:\n{self.tail()}" if self.spec.is_logged_apart else ""
+
     def tail(self, lines: int = LOG_TAIL_LINES) -> str:
         """Last lines of its log."""
         try:
@@ -162,7 +167,7 @@ class Child:
         if self.spec.prepare is not None:
             self.spec.prepare()
         argv = (sys.executable, "-I", "-S", _LEASH, str(os.getpid()), *self.spec.argv)
-        with self.log.open("ab") as log:
+        with self.log.open("ab") if self.spec.is_logged_apart else contextlib.nullcontext() as log:
             # its own session: Ctrl-C reaches us alone, and we stop the children in order
             self._process = await asyncio.create_subprocess_exec(
                 *argv,
@@ -182,7 +187,7 @@ class Child:
                 return
             self.exits[code] += 1
             if code in FINAL_EXITS or not self.spec.restart:
-                self.failure = f"{self.spec.name} ended with exit code {code}; its log {self.log} ends:\n{self.tail()}"
+                self.failure = f"{self.spec.name} ended with exit code {code}{self._last_words()}"
                 self._report(self.failure)
                 return
             if time.monotonic() - self._started >= STABLE_SECONDS:

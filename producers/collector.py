@@ -40,6 +40,7 @@ from producers.keys import KeyRing
 from producers.letter_limit import LetterLimit
 from producers.metrics import CollectorMetrics, Counts
 from producers.outbox import Outbox
+from producers.peers import Peers
 from producers.replayed import is_replayed, replayed_sender
 from producers.sink import Outgoing, Sink, SinkUnavailableError
 from schemas.reasons import RejectReason
@@ -82,6 +83,8 @@ class Collector:
         self._keys = keys
         self._now_ms = now_ms
         self.metrics = CollectorMetrics(pending=lambda: sink.pending, is_up=lambda: sink.outage is None)
+        self.peers: Peers | None = None
+        """The other processes of this collector: metrics and readiness are those of all."""
         self._under_way = 0
         self._outbox = Outbox(sink, topics, ingest.limits)
         self._deliveries = Deliveries()
@@ -307,10 +310,14 @@ class Collector:
 
     async def _readyz(self, request: Request) -> Answer:
         trouble = self._sink.trouble
+        if trouble is None and self.peers is not None:
+            trouble = await self.peers.trouble()
         body = _encode({"ready": trouble is None, "reason": trouble or self._sink.note or ""})
         return 200 if trouble is None else 503, body, (JSON,)
 
     async def _metrics(self, request: Request) -> Answer:
+        if self.peers is not None:
+            await self.peers.count_all()
         return 200, self.metrics.render(), ((b"content-type", b"text/plain; version=0.0.4"),)
 
 

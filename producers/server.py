@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _DRAIN_SECONDS = 10
+_BACKLOG = 2048
 
 
 class _Corked:
@@ -84,11 +85,13 @@ async def serve(
     port: int,
     stop: asyncio.Event,
     drain_seconds: int = _DRAIN_SECONDS,
+    is_port_shared: bool = False,
     on_listening: Callable[[str, int], None] = lambda host, port: None,
 ) -> None:
     """Serve until `stop` is set: then refuse new connections, answer what is under way, flush, leave.
 
-    `sink` is open while the application is. Raises OSError when the port is taken.
+    `sink` is open while the application is. With `is_port_shared` other processes may listen on the same port. Raises
+    OSError when the port is taken.
     """
     server = _Server(
         uvicorn.Config(
@@ -105,13 +108,13 @@ async def serve(
             server_header=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=drain_seconds,
-            backlog=2048,
+            backlog=_BACKLOG,
         )
     )
     server.on_listening = on_listening
     _tame_gc()
     async with sink:
-        serving = asyncio.create_task(_serve(server))
+        serving = asyncio.create_task(_serve(server, [_shared(host, port)] if is_port_shared else None))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
@@ -119,9 +122,15 @@ async def serve(
         await serving
 
 
-async def _serve(server: uvicorn.Server) -> None:
+def _shared(host: str, port: int) -> socket.socket:
+    """A socket among which the kernel spreads the connections to one port. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=True)
+
+
+async def _serve(server: uvicorn.Server, sockets: list[socket.socket] | None) -> None:
     try:
-        await server.serve()
+        await server.serve(sockets)
     except SystemExit:  # uvicorn's way to say that it could not listen
         raise OSError(f"cannot listen on {server.config.host}:{server.config.port}; is it in use?") from None
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ipaddress
+import sys
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,10 +15,14 @@ import typer
 from funnelcast.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
+    from funnelcast.workers import Worker
+    from producers.address import TrustedProxies
+    from producers.collector import Collector
     from producers.gate import Gate
     from producers.ingest import Ingest
     from producers.kafka_sink import KafkaSink
     from producers.keys import KeyRing
+    from producers.sink import Sink
     from producers.spool import SpoolSink
     from producers.webhooks.config import Webhooks
     from schemas.topics import Topics
@@ -80,6 +88,13 @@ def collector(
     dead_letter_limit: Annotated[
         int, typer.Option(min=0, help="Dead letters of one source in a minute before it is answered 503; 0: no limit.")
     ] = 10_000,
+    trusted_proxies: Annotated[
+        str | None,
+        typer.Option(help="Networks whose X-Forwarded-For is believed, separated by commas, e.g. 10.0.0.0/8."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that share the port.")] = 1,
+    worker_index: Annotated[int | None, typer.Option(hidden=True)] = None,
+    worker_directory: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Take events over HTTP and answer when Kafka has acknowledged them. SIGTERM drains and exits 0."""
     from funnelcast.readers import check_readers
@@ -104,11 +119,17 @@ def collector(
     check_readers(settings, require_read_key)
     ring = _key_ring(settings, is_open, host)
     names = {"browser": browser_events, "deny": deny_properties, "allow": allow_properties}
-    ingest = _ingest(settings, limits, phone_region, checks, ip=ip, names=names)
-    gate = _gate(rate_limit_address, rate_limit_key)
+    ingest = build_ingest(settings, limits, phone_region, checks, ip=ip, names=names)
+    gate = _gate(rate_limit_address, rate_limit_key, workers)
+    proxies = _proxies(trusted_proxies)
     hooks = None if settings.webhooks is None else _webhooks(settings.webhooks)
     import uvloop
 
+    from funnelcast.workers import Worker, run_workers
+
+    if workers > 1 and worker_index is None:
+        asyncio.run(run_workers(workers, sys.argv[1:], host=host, port=port))
+        return
     uvloop.run(
         _run(
             settings,
@@ -121,6 +142,8 @@ def collector(
             port=port,
             require_read_key=require_read_key,
             dead_letter_limit=dead_letter_limit,
+            proxies=proxies,
+            worker=Worker() if worker_index is None else Worker(worker_index, workers, worker_directory),
         )
     )
 
@@ -156,7 +179,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _ingest(
+def build_ingest(
     settings: Settings,
     limits: dict[str, int],
     phone_region: str | None,
@@ -192,6 +215,17 @@ def _listed(text: str | None) -> list[str]:
     return [one.strip() for one in (text or "").split(",") if one.strip()]
 
 
+def _proxies(networks: str | None) -> TrustedProxies | None:
+    from producers.address import TrustedProxies
+
+    if not networks:
+        return None
+    try:
+        return TrustedProxies(networks.split(","))
+    except ValueError as error:
+        raise SettingsError(f"--trusted-proxies: {error}; write networks such as 10.0.0.0/8,192.0.2.7") from None
+
+
 def _gate(per_address: float, per_key: float, processes: int = 1) -> Gate:
     from producers.gate import Gate
     from producers.ratelimit import RateLimits
@@ -211,6 +245,8 @@ async def _run(
     port: int,
     require_read_key: bool,
     dead_letter_limit: int,
+    proxies: TrustedProxies | None,
+    worker: Worker,
 ) -> None:
     import structlog
 
@@ -228,7 +264,7 @@ async def _run(
     configure_logs()
     log = structlog.get_logger("funnelcast.collector")
     topics = Topics(settings.space)
-    sink = _sink(settings, topics, options)
+    sink = _sink(settings, topics, options, index=worker.index, of=worker.count)
     app = Collector(
         sink=sink,
         ingest=ingest,
@@ -237,18 +273,31 @@ async def _run(
         routes=all_routes(ingest, hooks),
         gate=gate,
         letter_limit=LetterLimit(dead_letter_limit),
+        proxies=proxies,
     )
     show_spool(app.metrics, sink if isinstance(sink, SpoolSink) else None)
-    await serve(
-        ReadersOnly(app, ring) if require_read_key else app,
-        sink,
-        host=host,
-        port=port,
-        stop=stop_event(),
-        drain_seconds=int(options["ack_seconds"]) + _SPOOL_SECONDS,
-        on_listening=lambda at, number: log.info("listening", url=f"http://{at}:{number}", space=settings.space),
-    )
+    async with _peers(worker, app, sink):
+        await serve(
+            ReadersOnly(app, ring) if require_read_key else app,
+            sink,
+            host=host,
+            port=port,
+            stop=stop_event(),
+            drain_seconds=int(options["ack_seconds"]) + _SPOOL_SECONDS,
+            is_port_shared=worker.directory is not None,
+            on_listening=lambda at, number: log.info("listening", url=f"http://{at}:{number}", space=settings.space),
+        )
     log.info("stopped")
+
+
+def _peers(worker: Worker, app: Collector, sink: Sink) -> AbstractAsyncContextManager[object]:
+    """The other processes of this collector; nobody where it is alone."""
+    from producers.peers import Peers
+
+    if worker.directory is None:
+        return contextlib.nullcontext()
+    app.peers = Peers(worker.directory, index=worker.index, count=worker.count, metrics=app.metrics, sink=sink)
+    return app.peers
 
 
 def _sink(
