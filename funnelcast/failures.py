@@ -21,6 +21,7 @@ _CODES = {
     "NeedsHumanError": 70,
     "StoreUnavailableError": 75,
     "BrokerUnavailableError": 75,
+    "HooksUnavailableError": 75,
     "TryAgainError": 75,
     "SpoolBusyError": 75,
 }

@@ -47,6 +47,11 @@ class Topics:
         """Consumer group of the workers."""
         return f"funnelcast.{self.space}.worker"
 
+    @property
+    def enricher_group(self) -> str:
+        """Consumer group of the enrichers."""
+        return f"funnelcast.{self.space}.enricher"
+
     def all(self) -> tuple[str, ...]:
         """Every topic of the space."""
         return (self.events, self.rejected, self.late, self.hooks)

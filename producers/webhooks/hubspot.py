@@ -81,7 +81,7 @@ def _told(change: Members, arrived: Arrived, reasons: dict[str | None, str | Non
         if name in ("dealstage", "lifecyclestage"):
             told.is_stage = True
             told.keys = (value or "",) if name == "dealstage" else (f"lifecyclestage/{value}",)
-    if kind == "deal" and (told.is_stage or what == "creation"):
+    if told.is_stage or (kind in ("deal", "contact") and what == "creation"):
         told.deal = number
     told.properties = present(
         {

@@ -1,0 +1,195 @@
+"""The enricher's work on one hook: ask the CRM what the hook does not say, and write the event.
+
+A missing enrichment never loses the hook: when the CRM is away for longer than the hook's patience, or has no such
+thing, the event says what the hook holds. Ids come from the hook (Bitrix24: from the deal's stage), so that a hook that
+is worked on twice is one event. Reads no Kafka; writes through the sink.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from producers.deadletter import dead_letter
+from producers.ingest import Accepted, Ingest, Rejected
+from producers.sink import Outgoing, Sink, SinkUnavailableError, partition_for
+from producers.webhooks.config import Hook, Webhooks
+from producers.webhooks.crm import Crm, CrmUnavailableError, Details
+from producers.webhooks.endpoint import PREFIX
+from producers.webhooks.enricher_metrics import EnricherMetrics
+from producers.webhooks.hooked import HookRecord, decode_hook
+from producers.webhooks.mapper import Mapper
+from producers.webhooks.providers import PROVIDERS
+from producers.webhooks.told import Arrived, Told
+from schemas.reasons import RejectReason
+from schemas.topics import Topics
+
+_log = structlog.get_logger("funnelcast.enricher")
+FIRST_PAUSE_SECONDS: Final = 0.5
+MOST_PAUSE_SECONDS: Final = 60.0
+_REMEMBERED: Final = 100_000
+LETTER_BYTES: Final = 65_536
+
+
+class Enricher:
+    """Works on hooks of every CRM, any number at once."""
+
+    def __init__(
+        self,
+        *,
+        webhooks: Webhooks,
+        ingest: Ingest,
+        crms: Mapping[str, Crm],
+        sink: Sink,
+        topics: Topics,
+        metrics: EnricherMetrics,
+    ) -> None:
+        self._hooks = webhooks.by_name()
+        self._mappers = {name: Mapper(hook, ingest) for name, hook in self._hooks.items()}
+        self._crms = crms
+        self._sink = sink
+        self._topics = topics
+        self._metrics = metrics
+        self._written: OrderedDict[str, None] = OrderedDict()
+        self._letters = 0
+
+    async def work_on(self, value: bytes) -> None:
+        """Returns when the event, or a dead letter, is acknowledged. Its one broad `except`: what breaks on one hook
+        must not stop the others."""
+        hook, record, told = "unknown", None, None
+        try:
+            record = decode_hook(value)
+            hook = record.hook if record.hook in self._hooks else "unknown"
+            told = self._told(record)
+        except ValueError as error:
+            await self._refuse(value, hook, record, RejectReason.MALFORMED_JSON, f"no hook: {error}")
+            return
+        if told is None:
+            await self._refuse(value, hook, record, RejectReason.UNSUPPORTED_TYPE, f"no hook is named {record.hook!r}")
+            return
+        try:
+            await self._enrich(record, told)
+        except Exception:
+            _log.exception("hook failed", hook=hook, id=record.id)
+            await self._refuse(value, hook, record, RejectReason.UNSUPPORTED_TYPE, "the enricher failed on this hook")
+
+    def _told(self, record: HookRecord) -> Told | None:
+        hook = self._hooks.get(record.hook)
+        if hook is None:
+            return None
+        arrived = Arrived(record.payload.encode(), {}, hook.account or hook.name, hook.currency)
+        told = PROVIDERS[hook.provider].read(arrived).told
+        if len(told) != 1:
+            raise ValueError(f"it tells {len(told)} things")
+        return told[0]
+
+    async def _enrich(self, record: HookRecord, told: Told) -> None:
+        hook = self._hooks[record.hook]
+        details = await self._details(hook, told)
+        if details is not None:
+            add_details(told, details)
+        outcome = "bare" if details is None else "enriched"
+        if told.id in self._written:
+            self._metrics.worked_on(hook.name, "unchanged")
+            return
+        verdict = self._mappers[hook.name].verdict(told, record.received_at_ms)
+        if isinstance(verdict, Rejected):
+            await self._refuse(told.element, hook.name, record, verdict.reason, verdict.detail)
+        elif isinstance(verdict, Accepted):
+            await self._put([await self._event(verdict)])
+            self._metrics.worked_on(hook.name, outcome)
+        self._remember(told.id)
+
+    async def _details(self, hook: Hook, told: Told) -> Details | None:
+        """What the CRM says, None where it has no such thing or has not answered in time."""
+        crm = self._crms.get(hook.name)
+        if crm is None or hook.api is None or told.deal is None:
+            return None
+        loop = asyncio.get_running_loop()
+        give_up, tries = loop.time() + hook.api.milliseconds("patience") / 1000, 0
+        while True:
+            try:
+                return await crm.details(told)
+            except CrmUnavailableError as error:
+                pause = pause_of(tries, error.retry_after_seconds)
+                tries += 1
+                self._metrics.retried(hook.name)
+                if loop.time() + pause > give_up:
+                    _log.warning("hook without its details", hook=hook.name, id=told.id, tries=tries, error=str(error))
+                    return None
+                if tries in (1, 10):
+                    _log.warning("CRM does not answer", hook=hook.name, error=str(error), again_in_seconds=pause)
+            await asyncio.sleep(pause)
+
+    async def _event(self, verdict: Accepted) -> Outgoing:
+        topic = self._topics.events
+        partition = partition_for(verdict.key, await self._partitions(topic))
+        return Outgoing(topic, partition, verdict.key, verdict.value, verdict.received_at_ms)
+
+    def _remember(self, told_id: str) -> None:
+        self._written[told_id] = None
+        if len(self._written) > _REMEMBERED:
+            self._written.popitem(last=False)
+
+    async def _refuse(
+        self, payload: bytes, hook: str, record: HookRecord | None, reason: RejectReason, detail: str
+    ) -> None:
+        known = self._hooks.get(hook)
+        received_at_ms = 0 if record is None else record.received_at_ms
+        value = dead_letter(
+            reason=reason,
+            detail=detail,
+            source="unknown" if known is None else known.sent_as,
+            route=PREFIX + hook,
+            received_at_ms=received_at_ms,
+            payload=payload,
+            keep_bytes=LETTER_BYTES,
+        )
+        self._letters += 1
+        topic, headers = self._topics.rejected, (("reason", reason.value.encode()),)
+        partition = self._letters % await self._partitions(topic)
+        await self._put([Outgoing(topic, partition, None, value, received_at_ms, headers)])
+        self._metrics.worked_on(hook, "rejected")
+
+    async def _partitions(self, topic: str) -> int:
+        while True:
+            try:
+                return self._sink.partitions_of(topic)
+            except SinkUnavailableError as error:
+                await asyncio.sleep(min(error.retry_after_seconds, 1))
+
+    async def _put(self, records: list[Outgoing]) -> None:
+        """Until Kafka has acknowledged it: there is no sender who could send it again."""
+        while True:
+            try:
+                await self._sink.put(records)
+                return
+            except SinkUnavailableError as error:
+                _log.warning("Kafka does not take the event", error=str(error))
+                await asyncio.sleep(min(error.retry_after_seconds, 5))
+
+
+def add_details(told: Told, details: Details) -> None:
+    """What the CRM says, over what the hook said."""
+    if details.keys and details.id is not None:
+        told.keys, told.is_stage = details.keys, True
+    elif details.keys:
+        told.keys = (*told.keys, *details.keys)
+    told.id = details.id or told.id
+    told.type = details.type or told.type
+    told.occurred_ms = details.occurred_ms or told.occurred_ms
+    told.subject = details.subject or told.subject
+    told.email = details.email or told.email
+    told.phone = details.phone or told.phone
+    told.properties = {**told.properties, **details.properties}
+
+
+def pause_of(tries: int, asked_seconds: float | None) -> float:
+    """Seconds until the next try: doubling, with some jitter, and never less than the CRM asks for."""
+    pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(tries, 10), MOST_PAUSE_SECONDS) * random.uniform(0.8, 1.2)
+    return max(pause, asked_seconds or 0.0)

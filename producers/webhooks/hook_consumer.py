@@ -1,0 +1,143 @@
+"""Reads the `hooks` topic: at least once, many hooks at a time, committed only behind what is done.
+
+The only module of webhooks that knows aiokafka. A hook that waits for its CRM holds back the commit of its partition,
+and, once the window is full, its reading; nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+
+_log = structlog.get_logger("funnelcast.enricher")
+POLL_MS: Final = 200
+DRAIN_SECONDS: Final = 10.0
+START_SECONDS: Final = 30.0
+
+
+class HooksUnavailableError(Exception):
+    """No broker answers, or it has no such topic: try again."""
+
+
+@dataclass(slots=True)
+class _Lane:
+    """Hooks of one partition that are under way, in order."""
+
+    tasks: deque[tuple[int, asyncio.Task[None]]] = field(default_factory=deque)
+
+    def done_until(self) -> int | None:
+        """The offset behind the hooks at the front that are done, None where there are none."""
+        found: int | None = None
+        while self.tasks and self.tasks[0][1].done():
+            offset, task = self.tasks.popleft()
+            task.result()
+            found = offset + 1
+        return found
+
+
+class HookConsumer(ConsumerRebalanceListener):
+    """`run` until `stop`. `work_on` returns when a hook is done for good."""
+
+    def __init__(
+        self,
+        *,
+        kafka: str,
+        topic: str,
+        group: str,
+        work_on: Callable[[bytes], Awaitable[None]],
+        window: int = 256,
+        started: Callable[[int], None] = lambda under_way: None,
+    ) -> None:
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=kafka.split(","),
+            group_id=group,
+            client_id="funnelcast-enricher",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
+        self._topic = topic
+        self._work_on = work_on
+        self._window = window
+        self._started = started
+        self._lanes: dict[TopicPartition, _Lane] = {}
+        self.is_reading = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read until `stop`, then wait a little for what is under way. Raises HooksUnavailableError at the start."""
+        self._consumer.subscribe([self._topic], listener=self)
+        try:
+            await asyncio.wait_for(self._consumer.start(), START_SECONDS)
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self._consumer.stop()
+            raise HooksUnavailableError(f"the hooks cannot be read: {error!r}") from error
+        try:
+            while not stop.is_set():
+                await self._read()
+                await self._commit()
+            await self._drain()
+        finally:
+            self.is_reading = False
+            self._cancel(list(self._lanes))
+            with contextlib.suppress(KafkaError, TimeoutError):
+                await asyncio.wait_for(self._consumer.stop(), DRAIN_SECONDS)
+
+    @property
+    def under_way(self) -> int:
+        """Hooks that are worked on."""
+        return sum(len(lane.tasks) for lane in self._lanes.values())
+
+    async def _read(self) -> None:
+        """As many as there is room for. Without room the broker still hears of us, so that it takes nothing away."""
+        room = self._window - self.under_way
+        if room > 0:
+            self._consumer.resume(*self._consumer.paused())
+        else:
+            self._consumer.pause(*self._consumer.assignment())
+        batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=max(room, 1))
+        for at, records in batches.items():
+            lane = self._lanes.setdefault(at, _Lane())
+            for record in records:
+                task = asyncio.ensure_future(self._work_on(record.value or b""))
+                lane.tasks.append((record.offset, task))
+        self._started(self.under_way)
+
+    async def _commit(self) -> None:
+        done = {at: until for at, lane in self._lanes.items() if (until := lane.done_until()) is not None}
+        if not done:
+            return
+        try:
+            await self._consumer.commit(done)
+        except (KafkaError, IllegalStateError) as error:
+            # somebody else has the partition now, or the broker is away: the hooks are worked on again, to the same end
+            _log.warning("commit failed", error=repr(error))
+
+    async def _drain(self) -> None:
+        """What can be finished soon; the rest is read again."""
+        tasks = [task for lane in self._lanes.values() for _, task in lane.tasks]
+        if tasks:
+            await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
+        await self._commit()
+
+    def _cancel(self, partitions: list[TopicPartition]) -> None:
+        for at in partitions:
+            lane = self._lanes.pop(at, None)
+            for _, task in () if lane is None else lane.tasks:
+                task.cancel()
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        """See aiokafka: what is under way is somebody else's from now on."""
+        self.is_reading = False
+        self._cancel(list(revoked))
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        """See aiokafka."""
+        self.is_reading = True
+        _log.info("reads hooks", partitions=len(assigned))
