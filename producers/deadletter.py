@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import builtins
-import re
 from collections.abc import Mapping
 
 import msgspec
 
+from producers.blot import blot
 from schemas.reasons import RejectReason
 
 
@@ -35,7 +35,6 @@ class DeadLetter(msgspec.Struct, omit_defaults=True, kw_only=True):
         return (self.payload or "").encode()
 
 
-_WRITE_KEY = re.compile(rb'("(?:writeKey|api_key|api_secret|token)"\s*:\s*")[^"]*')
 _encoder = msgspec.json.Encoder()
 
 
@@ -51,7 +50,7 @@ def dead_letter(
     headers: Mapping[bytes, bytes] | None = None,
 ) -> bytes:
     """JSON bytes of a letter."""
-    kept = _WRITE_KEY.sub(rb"\1***", payload[:keep_bytes])
+    kept = blot(payload[:keep_bytes])
     letter = DeadLetter(
         reason=reason.value,
         detail=detail[:1000],

@@ -15,7 +15,7 @@ from schemas.reasons import RejectReason
 
 _EXACT: Final = re.compile(r"https?://(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 _WILDCARD: Final = re.compile(r"(?:https?://)?\*\.[a-z0-9_-]+(?:\.[a-z0-9_-]+)+(?::\d{1,5})?")
-_ORIGIN: Final = re.compile(r"(https?)://([^/?#@\s]+)")
+_ORIGIN: Final = re.compile(r"(https?)://([^/?#@\s\\]+)(?=[/?#]|$)")
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
