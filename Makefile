@@ -9,13 +9,14 @@ CHAOS_EVENTS ?= 300000
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kafka test-chaos test-browser bench lint format up down clean
+.PHONY: help setup demo test test-kafka test-chaos test-clients test-browser bench lint format up down clean
 
 help:
 	@echo "make demo        run everything on this machine: real history, then a live shop (Ctrl-C ends it)"
 	@echo "make test        unit, property and integration tests on the embedded stack"
 	@echo "make test-kafka  the same contracts on a real Apache Kafka 4.1 (Java 17 and Maven)"
 	@echo "make test-chaos  kill real processes at random and compare the numbers with an oracle"
+	@echo "make test-clients  the clients of Segment, RudderStack, PostHog, Snowplow and CloudEvents for Node.js (node, npm)"
 	@echo "make test-browser  funnelcast.js and other browser clients in Chromium (node, npm, chromium)"
 	@echo "make bench       the benchmark table"
 	@echo "make lint        ruff, mypy, import-linter"
@@ -45,6 +46,15 @@ test-kafka: setup
 test-chaos: setup
 	$(BIN)/python -m pytest -m chaos tests/chaos $(PYTEST_ARGS)
 	$(BIN)/funnelcast chaos --seconds $(CHAOS_SECONDS) --faults $(CHAOS_FAULTS) --events $(CHAOS_EVENTS) --seed $(SEED) $(CHAOS_ARGS)
+
+CLIENTS_STAMP := tests/clients/node_modules/.installed
+
+$(CLIENTS_STAMP): tests/clients/package.json tests/clients/package-lock.json
+	npm --prefix tests/clients ci --silent
+	@touch $@
+
+test-clients: setup $(CLIENTS_STAMP)
+	$(BIN)/python -m pytest tests/clients $(PYTEST_ARGS)
 
 test-browser: setup
 	npm --prefix tests/browser ci --silent

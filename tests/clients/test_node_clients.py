@@ -1,0 +1,182 @@
+"""The real clients for Node.js, pointed at a real collector over a network that fails: what they were told to send is
+in the log, once each, under the names and ids of the product."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from producers.ingest import Scope
+from producers.keys import create_key
+from schemas.topics import Topics
+from streams.admin import ensure_topics
+from tests.clients.door import Door, opened
+from tests.clients.expected import CLIENTS, Person, mismatch
+from tests.support.running_collector import PARTITIONS, RunningCollector, start
+from tests.support.stack import StackAddresses
+
+HERE = Path(__file__).parent
+PEOPLE = [Person(number) for number in range(1, 5)]
+SECONDS = 100.0
+pytestmark = [
+    pytest.mark.clients,
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(not (HERE / "node_modules").exists(), reason="run make test-clients, which installs them"),
+]
+
+
+@dataclass
+class Site:
+    """A collector that can be stopped and started, and the door before it."""
+
+    running: RunningCollector
+    door: Door
+    key: str
+    directory: Path
+
+    async def go_away(self) -> None:
+        """Stop the collector."""
+        await asyncio.to_thread(self.running.stop)
+        self.door.found_nobody.clear()
+
+    async def come_back(self) -> None:
+        """Start it again on its port, as soon as the client has noticed."""
+        async with asyncio.timeout(SECONDS):
+            await self.door.found_nobody.wait()
+        port = self.running.url.rsplit(":", 1)[1]
+        again = begin(self.running.kafka, self.running.topics.space, self.directory, port)
+        again.url = self.running.url
+        self.running = again
+        await again.until_status("/readyz", 200)
+
+    async def events(self) -> list[dict[str, Any]]:
+        """Everything in the log."""
+        return [json.loads(value) for value in await everything(self.running.kafka, self.running.topics.events)]
+
+
+def begin(kafka: str, space: str, directory: Path, *port: str) -> RunningCollector:
+    flags = [item for number in port for item in ("--port", number)]
+    return start(kafka, space, directory, "--keys", str(directory / "keys.json"), *flags)
+
+
+async def everything(kafka: str, topic: str) -> list[bytes]:
+    """Values of all records up to the present end."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        ends = await consumer.end_offsets(partitions)
+        found: list[bytes] = []
+        async with asyncio.timeout(SECONDS):
+            while len(found) < sum(ends.values()):
+                for some in (await consumer.getmany(timeout_ms=200)).values():
+                    found += [bytes(one.value or b"") for one in some]
+        return found
+    finally:
+        await consumer.stop()
+
+
+@pytest.fixture
+async def site(embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path) -> AsyncIterator[Site]:
+    await ensure_topics(embedded_stack.kafka, Topics(fresh_space), partitions=PARTITIONS)
+    key, _ = create_key(tmp_path / "keys.json", source="shop", scope=Scope.SERVER, created_at="2025-01-01T00:00:00Z")
+    running = begin(embedded_stack.kafka, fresh_space, tmp_path)
+    site = Site(running, Door(running.url), key, tmp_path)
+    try:
+        await running.until_status("/readyz", 200)
+        async with opened(site.door):
+            yield site
+    finally:
+        site.running.process.kill()
+        site.running.process.wait()
+
+
+@dataclass
+class Client:
+    """A client at work."""
+
+    process: asyncio.subprocess.Process
+
+    async def says(self, word: str) -> None:
+        """Wait for its next word; anything else that it says is what went wrong."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(SECONDS):
+            line = await self.process.stdout.readline()
+        assert line.decode().strip() == word
+
+    def tell(self, line: str) -> None:
+        """Let it go on."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n".encode())
+
+
+@asynccontextmanager
+async def client_of(name: str, site: Site) -> AsyncIterator[Client]:
+    process = await asyncio.create_subprocess_exec(
+        "node", str(HERE / f"{name}.mjs"), site.door.url, site.key, stdin=-1, stdout=-1, limit=1 << 20
+    )
+    client = Client(process)
+    client.tell(json.dumps({"people": [one.plan for one in PEOPLE]}))
+    try:
+        yield client
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def check(name: str, events: list[dict[str, Any]]) -> None:
+    """Every wanted event once, and no other: copies by (source, id) apart."""
+    copies = {(one["source"], one["id"]): one for one in events}
+    assert {one["source"] for one in events} <= {"shop"}
+    left = list(copies.values())
+    for wanted in (one for person in PEOPLE for one in CLIENTS[name](person)):
+        reasons = [mismatch(one, wanted) for one in left]
+        assert None in reasons, (wanted, [one for one in left if one["name"] == wanted["name"]], reasons)
+        del left[reasons.index(None)]
+    assert left == []
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+async def test_every_call_is_one_event(name: str, site: Site) -> None:
+    async with client_of(name, site) as client:
+        await client.says("half")
+        client.tell("go")
+        await client.says("done")
+    events = await site.events()
+    check(name, events)
+    assert len(events) == len({one["id"] for one in events})
+    assert {one.status for one in site.door.sent} == {200}
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+async def test_refused_and_lost_answers_cost_nothing_and_double_nothing(name: str, site: Site) -> None:
+    site.door.refuse, site.door.lose = 1, 1
+    async with client_of(name, site) as client:
+        await client.says("half")
+        site.door.lose = 1
+        client.tell("go")
+        await client.says("done")
+    assert (site.door.refuse, site.door.lose) == (0, 0)
+    check(name, await site.events())
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+async def test_a_collector_that_goes_away_and_comes_back(name: str, site: Site) -> None:
+    async with client_of(name, site) as client:
+        await client.says("half")
+        await site.go_away()
+        client.tell("go")
+        await site.come_back()
+        await client.says("done")
+    check(name, await site.events())
