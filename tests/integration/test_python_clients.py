@@ -1,0 +1,260 @@
+"""Snowplow's and PostHog's own Python clients, pointed at the collector: what arrives is what was sent, once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from posthog import Posthog
+from snowplow_tracker.emitters import AsyncEmitter, Emitter
+from snowplow_tracker.events.page_view import PageView
+from snowplow_tracker.events.self_describing import SelfDescribing
+from snowplow_tracker.events.structured_event import StructuredEvent
+from snowplow_tracker.self_describing_json import SelfDescribingJson
+from snowplow_tracker.subject import Subject
+from snowplow_tracker.tracker import Tracker
+
+from producers.ingest import Scope
+from producers.keys import create_key
+from schemas.topics import Topics
+from streams.admin import ensure_topics
+from tests.support.collector import CollectorInMemory
+from tests.support.running_collector import PARTITIONS, RunningCollector, start
+from tests.support.served_collector import ServedCollector, served
+from tests.support.stack import StackAddresses
+
+NUMBERS = range(25)
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    for name in ("posthog", "snowplow_tracker.emitters"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[ServedCollector]:
+    """A collector in this process, over a log in memory."""
+    async with served(CollectorInMemory(tmp_path)) as running:
+        yield running
+
+
+@pytest.fixture
+async def there(
+    embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path
+) -> AsyncIterator[tuple[RunningCollector, str]]:
+    """A collector as a process over a broker, and a write key of it."""
+    await ensure_topics(embedded_stack.kafka, Topics(fresh_space), partitions=PARTITIONS)
+    keys = tmp_path / "write-keys.json"
+    key, _ = create_key(keys, source="shop", scope=Scope.SERVER, created_at="2025-01-01T00:00:00+00:00")
+    running = start(embedded_stack.kafka, fresh_space, tmp_path, "--keys", str(keys))
+    try:
+        await running.until_status("/readyz", 200)
+        yield running, key
+    finally:
+        running.process.kill()
+        running.process.wait()
+
+
+def emitter(url: str, kind: type[Emitter] = Emitter, **options: Any) -> Emitter:
+    """An emitter for a collector at `url`."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    return kind(parts.hostname, protocol="http", port=parts.port, **options)
+
+
+def tracker(sending: Emitter, app_id: str, **options: Any) -> Tracker:
+    """A tracker of one known visitor."""
+    subject = Subject().set_user_id("u1").set_domain_user_id("d1").set_platform("web")
+    return Tracker("shop", sending, subject=subject, app_id=app_id, **options)
+
+
+def leads(tracking: Tracker) -> None:
+    """Numbered leads of Ann."""
+    for number in NUMBERS:
+        about = {"number": number, "email": "ann@example.com", "value": "10.50"}
+        tracking.track(SelfDescribing(SelfDescribingJson("iglu:com.example/lead_created/jsonschema/1-0-0", about)))
+
+
+async def in_log(there: tuple[RunningCollector, str], count: int) -> list[dict[str, Any]]:
+    """The first `count` events on the broker."""
+    running, _ = there
+    return [json.loads(one.value) for one in await running.records(running.topics.events, count)]
+
+
+async def accounts(url: str) -> tuple[float, float]:
+    """(events received, events accepted), all sources."""
+    async with httpx.AsyncClient() as client:
+        text = (await client.get(f"{url}/metrics")).text
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+    received = sum(float(value) for name, value in lines if name.startswith("funnelcast_collector_events_received_tot"))
+    became = [(name, float(value)) for name, value in lines if name.startswith("funnelcast_collector_events_total{")]
+    return received, sum(value for name, value in became if 'accepted"' in name)
+
+
+class TestSnowplow:
+    @pytest.mark.parametrize("method", ["post", "get"])
+    @pytest.mark.parametrize("is_packed", [True, False])
+    async def test_every_event_arrives_on_the_broker_once(
+        self, there: tuple[RunningCollector, str], method: str, is_packed: bool
+    ) -> None:
+        running, key = there
+
+        def send() -> None:
+            tracking = tracker(emitter(running.url, method=method), key, encode_base64=is_packed)
+            tracking.track(PageView("https://shop.example.com/?utm_source=google", page_title="Shop"))
+            tracking.track(StructuredEvent(category="cart", action="add to cart", value=9.5))
+            leads(tracking)
+            tracking.flush()
+
+        before_ms = time.time_ns() // 1_000_000
+        await asyncio.to_thread(send)
+        found = await in_log(there, len(NUMBERS) + 2)
+        assert await accounts(running.url) == (len(NUMBERS) + 2, len(NUMBERS) + 2)
+        assert len({one["id"] for one in found}) == len(found)
+        assert {(one["source"], one["user_id"], one["anonymous_id"]) for one in found} == {("shop", "u1", "d1")}
+        about = [one for one in found if one["name"] == "lead_created"]
+        assert sorted(one["properties"]["number"] for one in about) == list(NUMBERS)
+        assert {one["properties"]["value"] for one in about} == {"10.50"}
+        assert len({one["contact_id"] for one in about}) == 1
+        assert "example.com" not in str([one["properties"] for one in about])
+        (page,) = (one for one in found if one["name"] == "page_view")
+        assert page["properties"] == {"channel": "google"}
+        now_ms = time.time_ns() // 1_000_000
+        assert all(before_ms - 1_000 <= one["occurred_at_ms"] <= now_ms for one in found)
+
+    async def test_threads_that_send_lose_nothing(self, here: ServedCollector) -> None:
+        sending = emitter(here.url, AsyncEmitter, batch_size=4, thread_count=3)
+        await asyncio.to_thread(leads, tracker(sending, here.memory.keys[Scope.SERVER]))
+        await asyncio.to_thread(sending.flush)
+        found = await here.until_events(len(NUMBERS))
+        assert sorted(one["properties"]["number"] for one in found) == list(NUMBERS)
+
+    @pytest.mark.parametrize("fault", [503, 429, "lost"])
+    async def test_a_retry_sends_the_same_ids(self, here: ServedCollector, fault: int | str) -> None:
+        here.faults = [fault]
+        sending = emitter(here.url, batch_size=len(NUMBERS))
+        await asyncio.to_thread(leads, tracker(sending, here.memory.keys[Scope.SERVER]))
+        copies = 2 if fault == "lost" else 1
+        found = await here.until_events(copies * len(NUMBERS))
+        assert [status for *_, status in here.requests] == [503 if fault == "lost" else fault, 200]
+        assert len({one["id"] for one in found}) == len(NUMBERS)
+        for one in found:
+            assert [other for other in found if other["id"] == one["id"]] == [one] * copies
+
+    async def test_a_wrong_key_is_said_once(self, here: ServedCollector) -> None:
+        unsent: list[Any] = []
+        sending = emitter(here.url, batch_size=1, on_failure=lambda count, events: unsent.extend(events))
+        wrong = tracker(sending, "nobody")
+        await asyncio.to_thread(wrong.track, StructuredEvent(category="a", action="b"))
+        assert [status for *_, status in here.requests] == [401]
+        assert [one["se_ac"] for one in unsent] == ["b"]
+        assert here.memory.events() == []
+
+
+def posthog(url: str, key: str, **options: Any) -> Posthog:
+    """A client of the collector at `url`."""
+    return Posthog(key, host=url, disable_geoip=True, **options)
+
+
+def orders(client: Posthog) -> list[str | None]:
+    """Numbered orders of one account; the ids that the client gave them."""
+    return [
+        client.capture(
+            "order completed",
+            distinct_id="u1",
+            properties={"order_id": f"o{number}", "value": "19.99", "currency": "EUR", "email": "ann@example.com"},
+        )
+        for number in NUMBERS
+    ]
+
+
+class TestPostHog:
+    @pytest.mark.parametrize("options", [{"sync_mode": True}, {"flush_at": 10}, {"flush_at": 10, "gzip": True}])
+    async def test_every_event_arrives_on_the_broker_once(
+        self, there: tuple[RunningCollector, str], options: dict[str, Any]
+    ) -> None:
+        running, key = there
+
+        def send() -> list[str | None]:
+            client = posthog(running.url, key, **options)
+            sent = orders(client)
+            client.flush()
+            client.shutdown()
+            return sent
+
+        before_ms = time.time_ns() // 1_000_000
+        sent = await asyncio.to_thread(send)
+        found = await in_log(there, len(NUMBERS))
+        assert await accounts(running.url) == (len(NUMBERS), len(NUMBERS))
+        assert sorted(one["id"] for one in found) == sorted(str(one) for one in sent)
+        assert {(one["name"], one["source"], one["user_id"]) for one in found} == {("order_completed", "shop", "u1")}
+        assert sorted(one["properties"]["order_id"] for one in found) == sorted(f"o{number}" for number in NUMBERS)
+        assert all(one["properties"].keys() == {"order_id", "value", "currency"} for one in found)
+        assert len({one["contact_id"] for one in found}) == 1
+        now_ms = time.time_ns() // 1_000_000
+        assert all(before_ms <= one["occurred_at_ms"] <= now_ms for one in found)
+
+    @pytest.mark.parametrize("fault", [503, 429, "lost"])
+    async def test_a_retry_sends_the_same_ids(self, here: ServedCollector, fault: int | str) -> None:
+        here.faults = [fault]
+        client = posthog(here.url, here.memory.keys[Scope.SERVER], flush_at=len(NUMBERS))
+
+        def send() -> list[str | None]:
+            sent = orders(client)
+            client.flush(timeout_seconds=20)
+            client.shutdown()
+            return sent
+
+        sent = await asyncio.to_thread(send)
+        copies = 2 if fault == "lost" else 1
+        found = await here.until_events(copies * len(NUMBERS))
+        assert sorted(one["id"] for one in found) == sorted(str(one) for one in sent * copies)
+        for one in found:
+            assert [other for other in found if other["id"] == one["id"]] == [one] * copies
+
+    async def test_a_wrong_key_is_said_once(self, here: ServedCollector) -> None:
+        errors: list[Any] = []
+        client = posthog(here.url, "nobody", flush_at=1, on_error=lambda error, batch: errors.append(error))
+
+        def send() -> None:
+            client.capture("x", distinct_id="u1")
+            client.flush()
+            client.shutdown()
+
+        await asyncio.to_thread(send)
+        assert [status for *_, status in here.requests] == [401]
+        assert [getattr(one, "status", None) for one in errors] == [401]
+        assert here.memory.events() == []
+
+    async def test_flags_are_none_and_not_asked_for_again(self, here: ServedCollector) -> None:
+        client = posthog(here.url, here.memory.keys[Scope.SERVER], sync_mode=True)
+        flags = await asyncio.to_thread(client.evaluate_flags, "u1")
+        assert flags.keys == []
+        assert [status for *_, status in here.requests] == [200]
+
+    async def test_who_somebody_is(self, here: ServedCollector) -> None:
+        client = posthog(here.url, here.memory.keys[Scope.SERVER], sync_mode=True)
+
+        def send() -> None:
+            client.alias("visitor-1", "u1")
+            client.set(distinct_id="u1", properties={"email": "ann@example.com", "name": "Ann"})
+            client.group_identify("company", "acme", {"name": "Acme"})
+            client.capture("looked around")
+
+        await asyncio.to_thread(send)
+        found = {one["name"]: one for one in here.memory.events()}
+        assert (found["alias"]["user_id"], found["alias"]["anonymous_id"]) == ("u1", "visitor-1")
+        assert found["set"]["context"]["traits"] == {"name": "Ann"}
+        assert found["set"]["contact_id"]
+        assert found["group"]["properties"]["name"] == "Acme"
+        assert "user_id" not in found["looked_around"]
+        assert here.memory.letters() == []
