@@ -91,6 +91,8 @@ class Hook(BaseModel):
     currency: str | None = None
     public_url: str | None = None
     legacy_signatures: bool = False
+    anonymous_payments: bool = False
+    """Payments that do not say who paid count too: where no other event of the same sale does."""
     api: Api | None = None
     _stages: dict[str, str | None] = PrivateAttr(default_factory=dict)
 

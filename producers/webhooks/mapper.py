@@ -28,7 +28,8 @@ class Mapper:
             is_known, name = self.hook.event_of(("*",))
             if not is_known:
                 return self._unknown_stage(told)
-        if name is None or (told.needs_person and not _says_who(told)):
+        is_left_to_others = told.needs_person and not self.hook.anonymous_payments and not _says_who(told)
+        if name is None or is_left_to_others:
             name = self._kept_name(told, is_known)
         return self._checked(told, name, received_at_ms)
 
