@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class RunningCollector:
     kafka: str
     topics: Topics
     log: Path
+    command: list[str] = field(default_factory=list)
 
     async def post(self, body: Any, **options: Any) -> httpx.Response:
         async with httpx.AsyncClient() as client:
@@ -65,6 +66,16 @@ class RunningCollector:
         finally:
             await consumer.stop()
 
+    def kill(self) -> None:
+        """Kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+    def start(self) -> None:
+        """Start it again on the same port and directory."""
+        with self.log.open("a") as file:
+            self.process = subprocess.Popen(self.command, stderr=file, text=True, env=_environment())
+
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(DEADLINE)
@@ -72,10 +83,12 @@ class RunningCollector:
 
 def start(kafka: str, space: str, directory: Path, *flags: str) -> RunningCollector:
     port, log = free_port(), directory / "collector.log"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FUNNELCAST_")}
     command = [sys.executable, "-m", "funnelcast", "collector", "--port", str(port), "--kafka", kafka, "--space", space]
+    command += ["--state-dir", str(directory), *flags]
     with log.open("w") as file:
-        process = subprocess.Popen(
-            [*command, "--state-dir", str(directory), *flags], stderr=file, text=True, env=environment
-        )
-    return RunningCollector(process, f"http://127.0.0.1:{port}", kafka, Topics(space), log)
+        process = subprocess.Popen(command, stderr=file, text=True, env=_environment())
+    return RunningCollector(process, f"http://127.0.0.1:{port}", kafka, Topics(space), log, command)
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("FUNNELCAST_")}

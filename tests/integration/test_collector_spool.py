@@ -1,0 +1,199 @@
+"""The collector as a process while its broker hangs, dies, or never came: events are taken and arrive in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from schemas.topics import Topics
+from streams.admin import ensure_topics
+from tests.support.broker import OwnBroker
+from tests.support.retrying import RetryingClients, until
+from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, start
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[OwnBroker]:
+    own = OwnBroker(tmp_path)
+    own.start()
+    yield own
+    own.kill()
+
+
+@pytest.fixture
+def topics(fresh_space: str) -> Topics:
+    return Topics(fresh_space)
+
+
+async def started(broker: OwnBroker, topics: Topics, directory: Path, *flags: str, ack: str = "1") -> RunningCollector:
+    """A collector that has seen its broker once."""
+    await ensure_topics(broker.address, topics, partitions=PARTITIONS)
+    running = start(broker.address, topics.space, directory, "--open", "--ack-timeout", ack, *flags)
+    await running.until_status("/readyz", 200)
+    return running
+
+
+def event(number: int, person: int = 0) -> dict[str, Any]:
+    return {"id": f"e{number}", "name": "click", "anonymous_id": f"v{person}"}
+
+
+async def readiness(running: RunningCollector) -> tuple[int, str]:
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{running.url}/readyz")
+    return answer.status_code, answer.json()["reason"]
+
+
+async def metric(running: RunningCollector, name: str) -> float:
+    async with httpx.AsyncClient() as client:
+        lines = (await client.get(f"{running.url}/metrics")).text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"funnelcast_collector_{name} "))
+
+
+async def until_drained(running: RunningCollector) -> None:
+    await running.until_status("/readyz", 200)
+    async with asyncio.timeout(DEADLINE):
+        while (await readiness(running)) != (200, ""):  # noqa: ASYNC110 - a process is asked
+            await asyncio.sleep(0.1)
+
+
+async def ids(running: RunningCollector, count: int) -> list[str]:
+    return [json.loads(one.value)["id"] for one in await running.records(running.topics.events, count)]
+
+
+async def test_a_broker_that_hangs_costs_no_event_and_no_order(
+    broker: OwnBroker, topics: Topics, tmp_path: Path
+) -> None:
+    running = await started(broker, topics, tmp_path)
+    try:
+        assert (await running.post(event(0))).status_code == 200
+        broker.send(signal.SIGSTOP)
+        for number in range(1, 30):
+            assert (await running.post(event(number))).status_code == 200
+        status, reason = await readiness(running)
+        assert status == 200
+        assert reason.startswith("spooling: ")
+        assert await metric(running, "spool_records") == 29
+        assert await metric(running, "up") == 0
+        broker.send(signal.SIGCONT)
+        await until_drained(running)
+        assert (await running.post(event(30))).status_code == 200
+        found = await ids(running, 31)
+        assert list(dict.fromkeys(found)) == [f"e{number}" for number in range(31)]
+        assert await metric(running, "spool_records") == 0
+        assert await metric(running, "drained_records_total") == 29
+    finally:
+        assert await asyncio.to_thread(running.stop) == 0
+
+
+async def test_a_stop_answers_from_disk_what_the_broker_does_not_and_the_next_start_delivers(
+    broker: OwnBroker, topics: Topics, tmp_path: Path
+) -> None:
+    running = await started(broker, topics, tmp_path, ack="5")
+    broker.send(signal.SIGSTOP)
+    async with httpx.AsyncClient(timeout=DEADLINE, limits=httpx.Limits(max_connections=40)) as client:
+        posts = (client.post(f"{running.url}/v1/events", json=event(n, n)) for n in range(20))
+        sending = [asyncio.create_task(one) for one in posts]
+        async with asyncio.timeout(DEADLINE):
+            while await metric(running, "pending_records") < 20:  # noqa: ASYNC110 - a process is asked
+                await asyncio.sleep(0.02)
+        assert await asyncio.to_thread(running.stop) == 0
+        assert [one.status_code for one in await asyncio.gather(*sending)] == [200] * 20
+    broker.send(signal.SIGCONT)
+    running.start()
+    try:
+        await until_drained(running)
+        assert set(await ids(running, 20)) == {f"e{n}" for n in range(20)}
+    finally:
+        assert await asyncio.to_thread(running.stop) == 0
+
+
+async def test_collector_and_broker_killed_in_turn_while_clients_keep_sending(
+    broker: OwnBroker, topics: Topics, tmp_path: Path
+) -> None:
+    running = await started(broker, topics, tmp_path)
+    clients = RetryingClients(f"{running.url}/v1/events")
+    sending = asyncio.create_task(clients.run())
+    try:
+        await until(lambda: len(clients.acknowledged) > 50)
+        broker.kill()  # and with it its log: what it had acknowledged is gone, what comes now is not
+        await asyncio.sleep(1.5)  # longer than --ack-timeout: what is under way is answered from disk or dead
+        known = set(clients.acknowledged)
+        for _ in range(2):
+            before = len(clients.acknowledged)
+            await until(lambda before=before: len(clients.acknowledged) > before + 50)  # type: ignore[misc]
+            running.kill()
+            running.start()
+        before = len(clients.acknowledged)
+        await until(lambda: len(clients.acknowledged) > before + 50)
+        broker.start()
+        await ensure_topics(broker.address, topics, partitions=PARTITIONS)
+        await until_drained(running)
+        clients.is_over = True
+        await sending
+        await until_drained(running)
+        wanted = set(clients.acknowledged) - known
+        found = await ids(running, len(wanted))
+        assert wanted <= set(found)
+    finally:
+        sending.cancel()
+        assert await asyncio.to_thread(running.stop) == 0
+
+
+async def test_a_collector_that_never_saw_its_broker_does_not_know_where_events_go(
+    broker: OwnBroker, topics: Topics, tmp_path: Path
+) -> None:
+    broker.kill()
+    running = start(broker.address, topics.space, tmp_path, "--open", "--ack-timeout", "1")
+    try:
+        await running.until_status("/readyz", 503)
+        answer = await running.post(event(1))
+        assert answer.status_code == 503
+        assert answer.json()["code"] == "unavailable"
+        broker.start()
+        await ensure_topics(broker.address, topics, partitions=PARTITIONS)
+        await until_drained(running)
+        broker.kill()
+        await running.until_status("/readyz", 200)
+        assert (await running.post(event(1))).status_code == 200
+        broker.start()
+        await ensure_topics(broker.address, topics, partitions=PARTITIONS)
+        await until_drained(running)
+        assert set(await ids(running, 1)) == {"e1"}
+    finally:
+        assert await asyncio.to_thread(running.stop) == 0
+
+
+async def test_ordered_senders_are_told_to_wait(broker: OwnBroker, topics: Topics, tmp_path: Path) -> None:
+    running = await started(broker, topics, tmp_path)
+    try:
+        broker.send(signal.SIGSTOP)
+        answer = await running.post([event(1)], headers={"X-Funnelcast-Sequence": "s:0"})
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) >= 1
+        assert (await running.post([event(2)])).status_code == 200
+        broker.send(signal.SIGCONT)
+    finally:
+        assert await asyncio.to_thread(running.stop) == 0
+
+
+async def test_a_spool_has_one_owner_and_a_disk(broker: OwnBroker, topics: Topics, tmp_path: Path) -> None:
+    running = await started(broker, topics, tmp_path)
+    try:
+        log = tmp_path / "second"
+        log.mkdir()
+        second = start(broker.address, topics.space, tmp_path, "--open")
+        assert await asyncio.to_thread(second.process.wait, DEADLINE) == 75
+        assert "another collector uses the spool" in second.log.read_text()
+    finally:
+        assert await asyncio.to_thread(running.stop) == 0
+    (log / "spool").write_text("")
+    third = start(broker.address, topics.space, log, "--open")
+    assert await asyncio.to_thread(third.process.wait, DEADLINE) == 2
+    assert "cannot be used" in third.log.read_text()
