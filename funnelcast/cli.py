@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "funnels": ("funnelcast.commands.funnels", "Check, list and show funnel definitions."),
     "forget": ("funnelcast.commands.forget", "Take a person out of the counted state; the numbers stay."),
     "gaps": ("funnelcast.commands.gaps", "Accept lost records explicitly, and list what was accepted."),
+    "fuzz": ("funnelcast.commands.fuzz", "Send mutated requests and noise to a collector; nothing may break."),
     "chaos": ("funnelcast.commands.chaos", "Kill real processes at random and prove that the numbers stay exact."),
 }
 

@@ -1,0 +1,80 @@
+"""`funnelcast fuzz`: mutated requests against a live collector. Prints; judges nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from funnelcast.settings import load_settings
+from funnelcast.signals import run_until_told
+
+if TYPE_CHECKING:
+    from funnelcast.fuzz import Verdict
+
+app = typer.Typer(no_args_is_help=True, help="Send mutated requests and noise.", add_completion=False)
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps `collector` a subcommand of its own."""
+
+
+@app.command(
+    epilog="Examples:  funnelcast fuzz collector --requests 100000 --seed 7  ·  "
+    "funnelcast fuzz collector --seed 7 --only 4711  ·  "
+    "funnelcast fuzz collector --url http://127.0.0.1:8080 --key KEY --requests 5000"
+)
+def collector(
+    requests: Annotated[int, typer.Option(min=1, help="How many requests.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Draws the requests: the same seed sends the same ones.")] = 1,
+    only: Annotated[int | None, typer.Option(min=0, help="Send this request of the seed alone.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="A running collector; default: one of its own on an embedded stack.")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="Write key for --url.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as one JSON document.")] = False,
+) -> None:
+    """Send recorded requests of every format with something wrong in them, and pure noise, to a collector.
+
+    Checked: no 5xx other than 503, an answer to every request, every error as code, message and detail; the process
+    lives, its log tells of no bug, its memory grows by at most 50 MB; received = accepted + rejected + deduplicated for
+    every source; what was accepted is on Kafka (the last three of a collector of its own). Exit 1 when a check fails;
+    failing requests are kept as they went over the wire in the state directory.
+    """
+    from funnelcast.fuzz import FuzzPlan, run_fuzz
+
+    verdict = run_until_told(
+        run_fuzz(
+            FuzzPlan(requests, seed, only),
+            state_dir=load_settings().state_dir,
+            url=url,
+            key=key,
+            say=lambda line: typer.echo(line, err=True),
+        )
+    )
+    if as_json:
+        typer.echo(json.dumps(verdict.as_document()))
+    else:
+        _print(verdict)
+    raise typer.Exit(0 if verdict.ok else 1)
+
+
+def _print(verdict: Verdict) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("format", *verdict.statuses, title="answers by status")
+    for name, found in [*verdict.by_format.items(), ("all", verdict.statuses)]:
+        table.add_row(name, *(str(found.get(one, "")) for one in verdict.statuses))
+    Console().print(table)
+    for source, one in verdict.balance.items():
+        typer.echo(f"source {source}: " + ", ".join(f"{name} {count}" for name, count in one.items()))
+    for fault in verdict.faults[:20]:
+        typer.echo(f"fault: {fault}")
+    for file in verdict.saved:
+        typer.echo(f"kept: {file}")
+    grown = "" if verdict.rss_growth_bytes is None else f", memory grew by {verdict.rss_growth_bytes / 1e6:.1f} MB"
+    said = "nothing wrong" if verdict.ok else f"{len(verdict.faults)} FAULTS"
+    typer.echo(f"{said}: {verdict.requests} requests in {verdict.seconds} s{grown}")

@@ -1,0 +1,116 @@
+"""What the fuzzer sends: recorded requests, and shots made of them, down to the bytes on the wire. Sends nothing."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final
+
+import orjson
+
+Header = tuple[bytes, bytes]
+KEY: Final = b"WRITE_KEY"
+"""The write key of every recorded request."""
+WHOLE, SLOW, ABORTED, STALLED, CHUNKED, RAW = "whole", "slow", "aborted", "stalled", "chunked", "raw"
+"""How a body travels: at once, in pieces with pauses, cut off, never to its end, in chunks; or bytes that need not even
+be HTTP."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One request that a real client sent, its body in clear."""
+
+    name: str
+    method: bytes
+    target: bytes
+    headers: tuple[Header, ...]
+    body: bytes
+    hook: Mapping[str, Any] | None = None
+    """The webhook it belongs to, as a file of webhooks says it."""
+
+    @property
+    def format(self) -> str:
+        """What the table of results calls it: `posthog`, `webhook-stripe`."""
+        return "-".join(self.name.split("-")[: 2 if self.hook is not None else 1])
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One request to be sent."""
+
+    number: int
+    format: str
+    method: bytes
+    target: bytes
+    headers: tuple[Header, ...]
+    body: bytes
+    hook: Mapping[str, Any] | None = None
+    is_signed: bool = False
+    """To be signed anew when it is sent: signatures hold the time."""
+    way: str = WHOLE
+    may_be_no_http: bool = False
+    """The server may answer in plain text, or close the connection."""
+    mutations: tuple[str, ...] = ()
+
+    def wire(self) -> bytes:
+        """Every byte of it."""
+        if self.way == RAW:
+            return self.body
+        lines = [self.method + b" " + self.target + b" HTTP/1.1"]
+        lines += [name + b": " + value for name, value in self.headers]
+        names = {name.lower() for name, _ in self.headers}
+        if self.way == CHUNKED:
+            lines.append(b"transfer-encoding: chunked")
+        elif b"content-length" not in names and b"transfer-encoding" not in names:
+            lines.append(b"content-length: %d" % len(self.body))
+        body = _chunked(self.body) if self.way == CHUNKED else self.body
+        return b"\r\n".join([*lines, b"", body])
+
+
+def _chunked(body: bytes) -> bytes:
+    pieces = [body[at : at + 1000] for at in range(0, len(body), 1000)]
+    return b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in pieces) + b"0\r\n\r\n"
+
+
+def recorded() -> tuple[Sample, ...]:
+    """Every recorded request that is shipped, by name."""
+    directory = resources.files("producers") / "samples"
+    files = sorted((one for one in directory.iterdir() if one.name.endswith(".json")), key=lambda one: one.name)
+    return tuple(_sample(one.name.removesuffix(".json"), orjson.loads(one.read_bytes())) for one in files)
+
+
+def _sample(name: str, found: dict[str, Any]) -> Sample:
+    packed, query = found.get("body_base64"), found.get("query")
+    body = base64.b64decode(packed) if packed is not None else found.get("body", "").encode()
+    headers = {key.lower(): value for key, value in found["headers"].items()}
+    if body[:2] == b"\x1f\x8b":
+        body = zlib.decompress(body, 31)
+        headers.pop("content-encoding", None)
+    headers.pop("content-length", None)
+    headers["host"] = "127.0.0.1"
+    target = found["path"] + (f"?{query}" if query else "")
+    return Sample(
+        name,
+        found["method"].encode(),
+        target.encode(),
+        tuple((key.encode(), value.encode()) for key, value in headers.items()),
+        body,
+        found.get("webhook"),
+    )
+
+
+def with_key(sample: Sample, key: bytes) -> Sample:
+    """The sample with a write key of one's own."""
+    basic, own = (base64.b64encode(one + b":") for one in (KEY, key))
+    headers = tuple((name, value.replace(KEY, key).replace(basic, own)) for name, value in sample.headers)
+    return Sample(
+        sample.name,
+        sample.method,
+        sample.target.replace(KEY, key),
+        headers,
+        sample.body.replace(KEY, key),
+        sample.hook,
+    )
