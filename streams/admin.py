@@ -23,7 +23,8 @@ from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
 from streams.transport.metadata import TopicIdentity, reports_end_offsets, topic_identity
 from streams.transport.port import LogRange
 
-DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 FOR_EVER = "-1"
 LONGEST_MS = str(2**63 - 1)
 VISIBLE_SECONDS = 20.0
@@ -35,6 +36,20 @@ _POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long a live space keeps what it holds, in milliseconds. All of it is about persons, so none of it is for
+    ever: long enough to notice a fault over a weekend, to mend it and to count or send again."""
+
+    events_ms: int = 7 * DAY_MS
+    rejected_ms: int = 7 * DAY_MS
+    """Dead letters hold what was sent, e-mails and phones in clear."""
+    late_ms: int = 30 * DAY_MS
+    """Longer than a month's report is looked at; no more in them than in events."""
+    hooks_ms: int = 7 * DAY_MS
+    """Webhooks as they came, until the enricher has made events of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class TopicState:
     """One topic after `ensure_topics`."""
 
@@ -43,22 +58,34 @@ class TopicState:
     created: bool
     problems: tuple[str, ...] = ()
     """What is not as it should be, each with what to do."""
+    retention_ms: int | None = None
+    """As it is now; None for ever, or where the broker does not say."""
 
 
-def wanted_configs(topics: Topics, *, historical: bool, retention_ms: int) -> dict[str, dict[str, str]]:
+def wanted_configs(
+    topics: Topics, *, historical: bool, retention: Retention = Retention()
+) -> dict[str, dict[str, str]]:
     """Configuration of each topic by name.
 
     A live space is stamped by the broker, so that no client clock moves retention or the watermark's clamp. A
-    historical one carries the times of its events: they are old from the start, so it keeps everything.
+    historical one carries the times of its events: they are old from the start, so it keeps everything; what it
+    rejected was rejected now.
     """
-    keep = FOR_EVER if historical else str(retention_ms)
-    events = {"cleanup.policy": "delete", "retention.ms": keep}
+    forever = {"cleanup.policy": "delete", "retention.ms": FOR_EVER}
+    rejected = _kept(retention.rejected_ms)
     if historical:
-        events |= {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": LONGEST_MS}
-    else:
-        events |= {"message.timestamp.type": "LogAppendTime"}
-    aside = {"cleanup.policy": "delete", "retention.ms": keep if historical else str(max(retention_ms, 30 * DAY_MS))}
-    return {topics.events: events} | {name: dict(aside) for name in (topics.rejected, topics.late, topics.hooks)}
+        stamped = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": LONGEST_MS}
+        others = {topics.late: dict(forever), topics.hooks: dict(forever)}
+        return {topics.events: forever | stamped, topics.rejected: rejected, **others}
+    events = _kept(retention.events_ms) | {"message.timestamp.type": "LogAppendTime"}
+    others = {topics.late: _kept(retention.late_ms), topics.hooks: _kept(retention.hooks_ms)}
+    return {topics.events: events, topics.rejected: rejected, **others}
+
+
+def _kept(milliseconds: int) -> dict[str, str]:
+    """Kafka deletes whole segments only: a segment of a day is gone a day after its time, not a week."""
+    segment_ms = min(DAY_MS, max(milliseconds // 7, HOUR_MS))
+    return {"cleanup.policy": "delete", "retention.ms": str(milliseconds), "segment.ms": str(segment_ms)}
 
 
 async def ensure_topics(
@@ -67,14 +94,14 @@ async def ensure_topics(
     *,
     partitions: int | None = None,
     historical: bool = False,
-    retention_ms: int = 7 * DAY_MS,
+    retention: Retention = Retention(),
     replication: int = -1,
 ) -> list[TopicState]:
     """Create the missing topics, wait until the brokers show them, compare the others with what is wanted.
 
     `partitions` None: the default for a new space, whatever an existing one has. Raises BrokerUnavailableError.
     """
-    configs = wanted_configs(topics, historical=historical, retention_ms=retention_ms)
+    configs = wanted_configs(topics, historical=historical, retention=retention)
     async with _admin(kafka) as admin:
         before = {name: await topic_identity(admin._client, name) for name in topics.all()}
         events_before = before[topics.events]
@@ -84,8 +111,12 @@ async def ensure_topics(
         states = []
         for name in topics.all():
             identity = await _visible(admin, name)
-            problems = () if name in missing else await _differences(admin, name, identity, partitions, configs[name])
-            states.append(TopicState(name, identity.partitions, name in missing, problems))
+            actual = configs[name] if name in missing else await _configs_of(admin, name)
+            problems = _differences(name, identity, partitions, configs[name], actual)
+            keeps = int(actual.get("retention.ms", FOR_EVER))
+            states.append(
+                TopicState(name, identity.partitions, name in missing, problems, None if keeps < 0 else keeps)
+            )
         return states
 
 
@@ -177,8 +208,13 @@ async def _visible(admin: AIOKafkaAdminClient, name: str) -> TopicIdentity:
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _differences(
-    admin: AIOKafkaAdminClient, name: str, identity: TopicIdentity, partitions: int | None, wanted: dict[str, str]
+async def _configs_of(admin: AIOKafkaAdminClient, name: str) -> dict[str, str]:
+    answers: Any = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+    return {entry[0]: entry[1] for answer in answers for found in answer.resources for entry in found[4]}
+
+
+def _differences(
+    name: str, identity: TopicIdentity, partitions: int | None, wanted: dict[str, str], actual: dict[str, str]
 ) -> tuple[str, ...]:
     problems = []
     if partitions is not None and identity.partitions != partitions:
@@ -186,8 +222,6 @@ async def _differences(
             f"{name} has {identity.partitions} partitions, not {partitions}: the count is fixed for the life of a "
             "space; use another --space"
         )
-    answers: Any = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
-    actual = {entry[0]: entry[1] for answer in answers for found in answer.resources for entry in found[4]}
     for setting in ("message.timestamp.type", "cleanup.policy"):
         if setting in wanted and setting in actual and actual[setting] != wanted[setting]:
             problems.append(

@@ -175,10 +175,11 @@ async def test_topics_are_created_and_checked_by_the_command(env: dict[str, str]
 
     code, said = await create("--partitions", "3")
     assert code == 0
-    assert [one["created"] for one in said["topics"]] == [True] * 3
+    assert [one["created"] for one in said["topics"]] == [True] * 4
     code, said = await create()
     assert code == 0
-    assert [(one["created"], one["partitions"]) for one in said["topics"]] == [(False, 3)] * 3
+    assert [(one["created"], one["partitions"]) for one in said["topics"]] == [(False, 3)] * 4
+    assert {one["retention_ms"] for one in said["topics"]} <= {7 * 86_400_000, 30 * 86_400_000, None}
     code, said = await create("--partitions", "5")
     assert code == 1
     assert "use another --space" in said["problems"][0]
