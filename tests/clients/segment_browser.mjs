@@ -27,18 +27,23 @@ function call(method, ...values) {
   return analytics[method](...values);
 }
 
+async function flush() {
+  while (answered < calls) await pause(50);
+}
+
+// What is sent again says who the visitor is by then, so nobody becomes somebody while something waits.
 await run({
   async act({ anonymous, user, email, order, value }) {
     analytics.reset();
     analytics.setAnonymousId(anonymous);
     await call("page", "Home");
     await call("track", "Product Viewed", { name: "Tea", price: 3.5 });
+    await flush();
     await call("identify", user, { email, plan: "team" });
     await call("alias", user, anonymous);
     await call("group", "g1", { size: 3 });
     await call("track", "Order Completed", { order_id: order, revenue: value, currency: "EUR" });
+    await flush();
   },
-  async flush() {
-    while (answered < calls) await pause(50);
-  },
+  flush,
 });
