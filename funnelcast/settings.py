@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -33,6 +33,14 @@ class Settings(BaseSettings):
     spool_bytes: int = Field(default=1 << 30, ge=0, description="most bytes that wait on disk while Kafka is away")
     webhooks: Path | None = Field(default=None, description="file of webhooks (docs/webhooks.md)")
     watermark_delay: str = Field(default="1m", description="how far the watermark stays behind the newest reception")
+    ip: Literal["drop", "truncate", "keep"] = Field(
+        default="truncate", description="what becomes of addresses of clients in events"
+    )
+    deny_properties: str = Field(default="", description="properties and traits to leave out of events")
+    allow_properties: str | None = Field(
+        default=None, description="the only properties and traits to keep, besides those that the funnels read"
+    )
+    browser_events: str = Field(default="", description="orders, refunds or ad spend that every browser's key may send")
     contact_key: str | None = Field(default=None, description="secret with which e-mails and phones are hashed")
 
     @field_validator("space")

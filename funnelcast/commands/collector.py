@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from producers.ingest import Ingest
     from producers.kafka_sink import KafkaSink
     from producers.keys import KeyRing
+    from producers.privacy import Privacy
     from producers.sink import Sink
     from producers.spool import SpoolSink
     from producers.webhooks.config import Webhooks
+    from schemas.funnel import Funnel
     from schemas.topics import Topics
 
 app = typer.Typer(add_completion=False)
@@ -66,8 +68,9 @@ def collector(
         typer.Option(help="Orders, refunds or ad spend that every browser's key may send, e.g. order_completed."),
     ] = None,
     ip: Annotated[
-        Literal["drop", "truncate", "keep"], typer.Option(help="What becomes of addresses of clients in events.")
-    ] = "truncate",
+        Literal["drop", "truncate", "keep"] | None,
+        typer.Option(help="What becomes of addresses of clients in events. [truncate: /24 and /48]"),
+    ] = None,
     deny_properties: Annotated[
         str | None, typer.Option(help="Properties and traits to leave out, separated by commas.")
     ] = None,
@@ -107,6 +110,10 @@ def collector(
         state_dir=state_dir,
         webhooks=webhooks,
         spool_bytes=spool_bytes,
+        ip=ip,
+        deny_properties=deny_properties,
+        allow_properties=allow_properties,
+        browser_events=browser_events,
     )
     options = {
         "is_idempotent": idempotence,
@@ -118,8 +125,7 @@ def collector(
     checks = {"strict_names": strict_names, "keep_contacts": keep_contacts}
     check_readers(settings, require_read_key)
     ring = _key_ring(settings, is_open, host)
-    names = {"browser": browser_events, "deny": deny_properties, "allow": allow_properties}
-    ingest = build_ingest(settings, limits, phone_region, checks, ip=ip, names=names)
+    ingest = build_ingest(settings, limits, phone_region, checks)
     gate = _gate(rate_limit_address, rate_limit_key, workers)
     proxies = _proxies(trusted_proxies)
     hooks = None if settings.webhooks is None else _webhooks(settings.webhooks)
@@ -180,39 +186,39 @@ def _is_loopback(host: str) -> bool:
 
 
 def build_ingest(
-    settings: Settings,
-    limits: dict[str, int],
-    phone_region: str | None,
-    checks: dict[str, Any],
-    *,
-    ip: str,
-    names: dict[str, str | None],
+    settings: Settings, limits: dict[str, int], phone_region: str | None, checks: dict[str, Any]
 ) -> Ingest:
-    """`names`: comma-separated lists; see the options of the command."""
+    """The checks of this installation: collector and enricher hold events to the same ones."""
     from funnelcast import intake
     from funnelcast.contacts import made_contact_key
     from producers.contacts import Contacts
     from producers.ingest import Ingest
     from producers.limits import Limits
-    from producers.privacy import IpRule, Privacy
     from schemas.funnel import load_funnels
 
     funnels = load_funnels(settings.funnel_references)
-    browser, deny, allow = (_listed(names[one]) for one in ("browser", "deny", "allow"))
-    kept = None if names["allow"] is None else {*allow, *intake.read_properties(funnels)}
     return Ingest(
         limits=Limits(**limits),
         contacts=Contacts(made_contact_key(settings), phone_region=phone_region),
         known_names=intake.known_names(funnels),
         personless_names=intake.personless_names(funnels),
-        server_names=intake.server_names(funnels, browser),
-        privacy=Privacy(ip=IpRule(ip), deny=deny, allow=kept),
+        server_names=intake.server_names(funnels, _listed(settings.browser_events)),
+        privacy=_privacy(settings, funnels),
         **checks,
     )
 
 
-def _listed(text: str | None) -> list[str]:
-    return [one.strip() for one in (text or "").split(",") if one.strip()]
+def _privacy(settings: Settings, funnels: list[Funnel]) -> Privacy:
+    from funnelcast.intake import read_properties
+    from producers.privacy import IpRule, Privacy
+
+    allowed = settings.allow_properties
+    kept = None if allowed is None else {*_listed(allowed), *read_properties(funnels)}
+    return Privacy(ip=IpRule(settings.ip), deny=_listed(settings.deny_properties), allow=kept)
+
+
+def _listed(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
 
 
 def _proxies(networks: str | None) -> TrustedProxies | None:

@@ -32,7 +32,7 @@ def enricher(
     window: Annotated[int, typer.Option(min=1, help="Hooks that are worked on at once.")] = 256,
     keep_contacts: Annotated[bool, typer.Option(help="As the collector has it.")] = False,
     phone_region: Annotated[str | None, typer.Option(help="As the collector has it.")] = None,
-    ip: Annotated[Literal["drop", "truncate", "keep"], typer.Option(help="As the collector has it.")] = "truncate",
+    ip: Annotated[Literal["drop", "truncate", "keep"] | None, typer.Option(help="As the collector has it.")] = None,
     deny_properties: Annotated[str | None, typer.Option(help="As the collector has it.")] = None,
     allow_properties: Annotated[str | None, typer.Option(help="As the collector has it.")] = None,
 ) -> None:
@@ -40,12 +40,20 @@ def enricher(
     from funnelcast.commands.collector import build_ingest
     from funnelcast.logs import configure_logs
 
-    settings = load_settings(kafka=kafka, space=space, funnels=funnels, webhooks=webhooks, state_dir=state_dir)
+    settings = load_settings(
+        kafka=kafka,
+        space=space,
+        funnels=funnels,
+        webhooks=webhooks,
+        state_dir=state_dir,
+        ip=ip,
+        deny_properties=deny_properties,
+        allow_properties=allow_properties,
+    )
     settings.need_kafka()
     hooks = _webhooks(settings)
     configure_logs()
-    names = {"browser": None, "deny": deny_properties, "allow": allow_properties}
-    ingest = build_ingest(settings, {}, phone_region, {"keep_contacts": keep_contacts}, ip=ip, names=names)
+    ingest = build_ingest(settings, {}, phone_region, {"keep_contacts": keep_contacts})
     asyncio.run(_run(settings, hooks, ingest, window=window, health=(health_host, health_port)))
 
 
