@@ -51,7 +51,9 @@ def configure_logs(level: str = "INFO") -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     human = sys.stderr.isatty()
-    final: Any = structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer()
+    # a traceback with the values of its variables would show bodies, keys and e-mails
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    final: Any = plain if human else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import sys
+from collections.abc import Iterator
 
-from funnelcast.logs import RateLimit
+import pytest
+import structlog
+
+from funnelcast.logs import RateLimit, configure_logs
+
+
+@pytest.fixture
+def logs_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = before
+    structlog.reset_defaults()
 
 
 def record(message: str, *args: object) -> logging.LogRecord:
@@ -23,3 +38,20 @@ def test_one_of_many_like_it_passes_and_tells_of_the_others() -> None:
     assert limit.filter(later)
     assert later.getMessage() == "node 4 is away (2 more like this)"
     assert not limit.filter(record("node %s is away", 5))
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_traceback_shows_no_values(is_terminal: bool, monkeypatch: pytest.MonkeyPatch, logs_as_before: None) -> None:
+    def fail(body: str) -> None:
+        raise RuntimeError("a bug")
+
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: is_terminal)
+    monkeypatch.setattr(sys, "stderr", stream)
+    configure_logs()
+    try:
+        fail("ann@example.com" + " of a secret")
+    except RuntimeError:
+        structlog.get_logger("funnelcast.test").exception("request failed")
+    assert "a bug" in stream.getvalue()
+    assert "ann@example.com of a secret" not in stream.getvalue()
