@@ -58,6 +58,10 @@ _STATUS: Final = {
 """Status of a request that is refused as a whole; 400 for every other reason."""
 _UNKNOWN_SOURCE: Final = "unknown"
 _REFUSED_LETTERS_PER_SECOND: Final = 10
+_EXPOSITION: Final = (
+    (b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -318,7 +322,7 @@ class Collector:
     async def _metrics(self, request: Request) -> Answer:
         if self.peers is not None:
             await self.peers.count_all()
-        return 200, self.metrics.render(), ((b"content-type", b"text/plain; version=0.0.4"),)
+        return 200, self.metrics.render(), _EXPOSITION
 
 
 def _head_of(row: dict[str, Route]) -> Route | None:
