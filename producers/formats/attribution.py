@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_plus
 
@@ -27,6 +28,8 @@ CLICK_IDS: Final = {
     "rb_clickid": "vk",
 }
 """Parameters that advertising networks append to a link, and the channel they stand for; the first one present wins."""
+_NAMES: Final = frozenset({"utm_source", "utm_campaign", *CLICK_IDS})
+_CACHED_CHARS: Final = 512
 _PAIRS: Final = re.compile(rf"(?:^|[?&])(utm_source|utm_campaign|{'|'.join(CLICK_IDS)})=([^&#]+)")
 
 
@@ -44,14 +47,23 @@ def origin_of_link(link: object) -> Origin:
     """The origin that a URL states, or the query of one with or without its question mark."""
     if not isinstance(link, str) or "=" not in link:
         return UNKNOWN
+    return _known_link(link) if len(link) <= _CACHED_CHARS else _origin_of(link)
+
+
+def _origin_of(link: str) -> Origin:
     pairs = _PAIRS.findall(link)
     if not pairs:
         return UNKNOWN
     return origin_of_members({name: unquote_plus(value) for name, value in reversed(pairs)})
 
 
+_known_link = lru_cache(maxsize=4096)(_origin_of)  # visitors of one campaign come by one link
+
+
 def origin_of_members(members: Mapping[str, Any]) -> Origin:
     """The origin that members named as a link's parameters state: `utm_source`, `utm_campaign`, else a click id."""
+    if _NAMES.isdisjoint(members):
+        return UNKNOWN
     channel = text_of(members.get("utm_source"))
     if channel is None:
         channel = next((owner for name, owner in CLICK_IDS.items() if members.get(name)), None)
@@ -60,7 +72,10 @@ def origin_of_members(members: Mapping[str, Any]) -> Origin:
 
 def attribute(properties: dict[str, Any], *origins: Origin) -> None:
     """Add `channel` and `campaign` where they are absent: each of the first origin that knows it."""
-    for channel, campaign in origins:
+    for one in origins:
+        if one is UNKNOWN:
+            continue
+        channel, campaign = one
         if channel and properties.get("channel") is None:
             properties["channel"] = channel
         if campaign and properties.get("campaign") is None:

@@ -20,24 +20,24 @@ Translate = Callable[[Members, bytes, int], Translated]
 _ORDER_IDS: Final = ("orderId", "transaction_id", "transactionId")
 _AMOUNTS: Final = ("value", "value_minor", "amount")
 _REVENUES: Final = ("revenue", "total")
+_ORDERS: Final = frozenset({*_ORDER_IDS, *_REVENUES})
 
 
 def read_each(
     ingest: Ingest, elements: list[bytes], request: Request, sender: Sender, translate: Translate, *, id_member: str
 ) -> Reading:
     """One verdict for each element; `id_member` names the event in the verdict where it cannot be translated."""
+    check, finish, received_at_ms = ingest.check_text, ingest.translated, request.received_at_ms
     verdicts: list[Outcome] = []
     for number, raw in enumerate(elements):
         members: Any = None
         try:
-            members = ingest.check_text(raw)
-            if not isinstance(members, dict):
+            members = check(raw)
+            if type(members) is not dict:
                 raise RefusedError(RejectReason.NOT_AN_OBJECT, "an event is a JSON object")
-            event = translate(members, raw, number)
+            verdicts.append(finish(translate(members, raw, number), sender=sender, received_at_ms=received_at_ms))
         except RefusedError as refusal:
             verdicts.append(Rejected(refusal.reason, refusal.detail, _named(members, id_member)))
-        else:
-            verdicts.append(ingest.translated(event, sender=sender, received_at_ms=request.received_at_ms))
     return Reading(elements, verdicts)
 
 
@@ -54,6 +54,8 @@ def random_id(prefix: str) -> str:
 
 def take_order(properties: Members) -> None:
     """Give an order the names that funnels read, beside its own: `order_id`, and `value` where revenue was sent."""
+    if _ORDERS.isdisjoint(properties):
+        return
     if properties.get("order_id") is None:
         found = next((properties[name] for name in _ORDER_IDS if properties.get(name) is not None), None)
         if found is not None:
