@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from producers.contacts import Contacts
 from producers.gate import Gate
 from producers.ingest import Ingest, Scope, Sender
 from producers.keys import KeyRing, create_key
+from producers.letter_limit import LetterLimit
 from producers.routes import all_routes
 from producers.sink import MemorySink
 from schemas.record import decode_any
@@ -34,6 +36,8 @@ class CollectorInMemory:
     is_open: bool = False
     sink: MemorySink = field(default_factory=MemorySink)
     gate: Gate | None = None
+    letter_limit: LetterLimit | None = None
+    now_ms: Callable[[], int] = lambda: NOW
     address: str = "127.0.0.1"
     """Of the client."""
     browser: dict[str, Any] = field(default_factory=dict)
@@ -51,7 +55,8 @@ class CollectorInMemory:
             topics=TOPICS,
             routes=all_routes(ingest),
             gate=self.gate,
-            now_ms=lambda: NOW,
+            letter_limit=self.letter_limit,
+            now_ms=self.now_ms,
         )
 
     def _key(self, path: Path, scope: Scope) -> str:

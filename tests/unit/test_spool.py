@@ -215,7 +215,7 @@ async def test_a_full_spool_says_so_and_takes_again_when_it_is_drained(tmp_path:
         with pytest.raises(SinkUnavailableError, match="full") as caught:
             await sink.put(records(f"{taken:0100}"))
         assert caught.value.retry_after_seconds >= 1
-        assert sink.trouble == "the spool is full"
+        assert "full" in str(sink.trouble)
         assert sink.state().bytes <= 2_000
         log.away = None
         await until(drained(sink))
