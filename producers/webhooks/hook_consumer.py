@@ -19,7 +19,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 _log = structlog.get_logger("funnelcast.enricher")
 POLL_MS: Final = 200
-DRAIN_SECONDS: Final = 10.0
+DRAIN_SECONDS: Final = 5.0
 START_SECONDS: Final = 30.0
 
 
