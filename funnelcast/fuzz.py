@@ -236,7 +236,7 @@ async def run_fuzz(
 @asynccontextmanager
 async def _own_collector(directory: Path, say: Callable[[str], None]) -> AsyncIterator[Target]:
     keys, hooks = directory / "keys.json", directory / "webhooks.yaml"
-    _write_settings(keys, hooks)
+    write_settings(keys, hooks)
     async with EmbeddedStack(directory, report=say) as stack, Supervisor(directory, report=say) as services:
         space, port = f"fuzz-{uuid.uuid4().hex[:10]}", free_port()
         await ensure_topics(stack.kafka, Topics(space), partitions=PARTITIONS)
@@ -252,7 +252,7 @@ async def _own_collector(directory: Path, say: Callable[[str], None]) -> AsyncIt
 _WITHOUT_LIMITS = ("--rate-limit-address", "0", "--rate-limit-key", "0")
 
 
-def _write_settings(keys: Path, hooks: Path) -> None:
+def write_settings(keys: Path, hooks: Path) -> None:
     """Keys of every scope, and the webhooks of the recorded deliveries."""
     stored = [
         StoredKey(name.lower(), hash_key(name), name.lower(), scope.value, _CREATED) for name, scope in _KEYS.items()

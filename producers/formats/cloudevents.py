@@ -190,10 +190,11 @@ def _attributes_of(headers: Headers) -> Attributes:
 def _as_structured(attributes: Attributes, body: bytes) -> bytes:
     """A CloudEvent of headers and body as one that stands alone, for its dead letter."""
     try:
-        data = {"data": orjson.loads(body)} if body.strip() else {}
+        orjson.loads(body or b"0")
+        data: Attributes = {"data": msgspec.Raw(body)} if body.strip() else {}  # as it was sent, however deep
     except orjson.JSONDecodeError:
         data = {"data_base64": base64.b64encode(body).decode()}
-    return orjson.dumps(attributes | data)
+    return msgspec.json.encode(attributes | data)
 
 
 def _header_text(name: bytes, value: bytes) -> str:

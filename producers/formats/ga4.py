@@ -8,14 +8,13 @@ states a time. Google's own limits are told of, not enforced: only the collector
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 import orjson
 
 from producers.body import malformed, split_array
-from producers.formats.attribution import attribute, origin_of_link, origin_of_members
+from producers.formats.attribution import Origin, attribute, origin_of_link, origin_of_members, text_of
 from producers.formats.ga4_rules import messages_of
 from producers.formats.port import Keyed, Reading, Request
 from producers.formats.translating import Members, content_id, dict_of, id_of, random_id, read_each, take_order
@@ -25,6 +24,7 @@ from producers.times import MAX_MS
 from schemas.reasons import RejectReason
 
 _PAGE: Final = {"page_location": "url", "page_title": "title", "page_referrer": "referrer"}
+_OF_CONTEXT: Final = frozenset({*_PAGE, "session_id"})
 _PURCHASE: Final = "purchase"
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -75,11 +75,6 @@ class MeasurementProtocol(Keyed):
         return reading
 
 
-@dataclass(slots=True)
-class _Checked(Reading):
-    messages: list[dict[str, str]] = field(default_factory=list)
-
-
 class DebugProtocol(MeasurementProtocol):
     """`POST /debug/mp/collect`: the events are read and forgotten."""
 
@@ -91,16 +86,20 @@ class DebugProtocol(MeasurementProtocol):
         except orjson.JSONDecodeError:
             raise malformed(request.body) from None
         found += (_message(number, one) for number, one in enumerate(verdicts) if isinstance(one, Rejected))
-        return _Checked(messages=found)
+        request.body = _encode({"validationMessages": found})  # nobody needs what was sent any more
+        return Reading()
 
     def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
         """`{"validationMessages"}`."""
-        return _encode({"validationMessages": reading.messages if isinstance(reading, _Checked) else []}), (JSON,)
+        return request.body, (JSON,)
 
 
 def _alone(body: bytes, event: bytes) -> bytes:
     """A request of one event with all that it shared with others: so it can be read again."""
-    shared = {name: value for name, value in _members.decode(body).items() if name != "events"}
+    try:
+        shared = {name: value for name, value in _members.decode(body).items() if name != "events"}
+    except (UnicodeDecodeError, RecursionError):  # in a member that nobody looks at
+        raise malformed(body) from None
     return _encode(shared | {"events": [msgspec.Raw(event)]})
 
 
@@ -139,29 +138,34 @@ def _translated(
     client_id, user_id = person
     name, params = members.get("name"), dict_of(members.get("params"))
     own_micros = members.get("timestamp_micros")
-    stated = shared_micros if own_micros is None else own_micros
+    micros = shared_micros if own_micros is None else own_micros
     event = Translated(name=name if isinstance(name, str) else None, anonymous_id=client_id, user_id=user_id)
-    event.id = _event_id(event, params, stated, raw, number)
-    event.client_ms = _milliseconds(stated)
-    event.is_time_unreadable = stated is not None and event.client_ms is None
-    event.properties = {one: value for one, value in params.items() if one not in _PAGE and one != "session_id"}
-    take_order(event.properties)
-    attribute(
-        event.properties,
-        origin_of_members({"utm_source": params.get("source"), "utm_campaign": params.get("campaign"), **params}),
-        origin_of_link(params.get("page_location")),
-    )
-    event.context = _context(params, shared)
+    event.id = _event_id(event, params, micros, raw, number)
+    event.client_ms = None if micros is None else _milliseconds(micros)
+    event.is_time_unreadable = micros is not None and event.client_ms is None
+    if _OF_CONTEXT.isdisjoint(params):
+        event.properties, event.context = params, shared
+    else:
+        event.properties = {one: value for one, value in params.items() if one not in _OF_CONTEXT}
+        event.context = _context(params, shared)
+    properties = event.properties
+    take_order(properties)
+    stated = Origin(text_of(params.get("source")), text_of(params.get("campaign")))
+    attribute(properties, stated, origin_of_members(properties), origin_of_link(params.get("page_location")))
     return event
 
 
 def _context(params: Members, shared: Members) -> Members:
-    context = dict(shared)
-    page = {place: params[one] for one, place in _PAGE.items() if params.get(one) not in (None, "")}
+    context, page = shared.copy(), {}
+    for one, place in _PAGE.items():
+        value = params.get(one)
+        if value is not None and value != "":
+            page[place] = value
     if page:
         context["page"] = page
-    if params.get("session_id") not in (None, ""):
-        context["session"] = {"id": params["session_id"]}
+    session_id = params.get("session_id")
+    if session_id is not None and session_id != "":
+        context["session"] = {"id": session_id}
     return context
 
 

@@ -192,6 +192,14 @@ async def test_binary_json_that_is_none_is_400_and_an_incomplete_one_a_letter_th
     assert answer.json()["accepted"] == 1
 
 
+async def test_binary_json_that_is_deep_is_rejected_with_a_letter(collector: CollectorInMemory) -> None:
+    headers = {f"ce-{name}": value for name, value in plain().items()} | {"content-type": "application/json"}
+    body = b'{"a":' + b"[" * 900 + b"]" * 900 + b"}"
+    answer = await collector.post(body, PATH, headers=headers)
+    assert [one["reason"] for one in answer.json()["results"]] == ["too_deep"]
+    assert body.decode() in collector.letters()[-1]["payload"]
+
+
 @pytest.mark.parametrize(
     ("value", "source"),
     [
