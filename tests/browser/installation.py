@@ -1,0 +1,228 @@
+"""The whole of funnelcast for one test: a collector and a worker as processes of their own, and what they counted.
+
+It starts commands, asks the collector over HTTP, and reads the counters that the worker wrote to Redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from funnelcast.ports import free_port
+from schemas.funnel import parse_funnel
+from schemas.topics import Topics
+from streams.admin import ensure_topics
+from streams.report.document import Document, build_document
+from streams.store.connection import close, connect
+from streams.store.reader import RedisCounterReader
+from tests.support.command import run_command, start_command
+from tests.support.stack import StackAddresses
+
+SECONDS = 60.0
+NAMES = ("page_view", "hero_view", "cta_click", "lead", "form_submit", "identify", "custom", "done")
+FUNNEL = f"""
+name: site
+version: 1
+conversion_window: 1d
+stages:
+{"".join(f"  - {{name: {name}, on: [{name}]}}" + chr(10) for name in NAMES)}
+dimensions:
+  - {{name: channel, attribution: first}}
+"""
+"""One stage for each event, so that `events` of a stage counts them."""
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
+    """The first true answer of the condition. Fails at the deadline."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.05)
+    return answer
+
+
+@dataclass
+class Installation:
+    """Collector and worker of one space. `key` is a browser's."""
+
+    stack: StackAddresses
+    space: str
+    directory: Path
+    port: int = field(default_factory=free_port)
+    key: str = ""
+    server_key: str = ""
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    collector: subprocess.Popen[bytes] | None = None
+    marks: int = 0
+    before: dict[str, int] = field(default_factory=dict)
+    records_before: int = 0
+
+    @property
+    def url(self) -> str:
+        """Of the collector."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Everything, ready."""
+        (self.directory / "site.yaml").write_text(FUNNEL)
+        self._run(ensure_topics(self.stack.kafka, Topics(self.space), partitions=1))
+        self.key, self.server_key = self._new_key("browser"), self._new_key("server")
+        health = free_port()
+        worker = self._command("worker", "--health-port", str(health))
+        self.processes.append(worker)
+        self.start_collector()
+        until(lambda: self._is_up(worker, health), "worker ready")
+
+    def start_collector(self) -> None:
+        """On the same port as before."""
+        self.collector = self._command("collector", "--port", str(self.port))
+        self.processes.append(self.collector)
+        until(lambda: self._is_up(self.collector, self.port), "collector ready")
+
+    def stop_collector(self) -> None:
+        """Ports are closed when this returns: connections are refused."""
+        assert self.collector is not None
+        self.collector.terminate()
+        _, err = self.collector.communicate(timeout=SECONDS)
+        assert self.collector.returncode == 0, err.decode()
+
+    def snippet(self, *arguments: str, url: str = "") -> dict[str, Any]:
+        """What `funnelcast snippet --json` says."""
+        more = ("--attribute", "allow-bots")  # a driven browser says that it is one
+        return self._json("snippet", "--url", url or self.url, "--key", self.key, "--json", *more, *arguments)
+
+    def begin(self) -> None:
+        """What was counted so far is another test's."""
+        self.before, self.records_before = {}, 0
+        self.before, self.records_before = self.events(), len(self.records())
+
+    def events(self) -> dict[str, int]:
+        """Distinct events of this test by name, as they stand in Redis now, and `duplicates`."""
+        document = self.document()
+        cells: dict[str, Any] = document["counters"].get("total", {})
+        stages: dict[str, Any] = next(iter(cells.values()))[""] if cells else {}
+        found: dict[str, int] = {name: stages[name].get("events", 0) for name in stages}
+        found["duplicates"] = document["input"]["duplicates"]
+        return {name: count - self.before.get(name, 0) for name, count in found.items()}
+
+    def document(self) -> dict[str, Any]:
+        """The counters document, as `funnelcast report --json` prints it."""
+        found: Document = self._run(_document(self.stack.redis, self.space))
+        return found
+
+    def report(self) -> dict[str, Any]:
+        """What `funnelcast report --json` prints."""
+        return self._json("report", "--funnel", str(self.directory / "site.yaml"), "--json")
+
+    def counted(self, *, duplicates: bool = False, **expected: int) -> None:
+        """Wait until exactly these events are counted; nothing that was sent before is still to come."""
+        until(lambda: self._seen(expected), f"{expected} counted, are {self.events()}")
+        done = self.events().get("done", 0) + 1
+        self.marks += 1
+        marker = {"id": f"m-{self.marks}", "name": "done", "user_id": "marker"}
+        answer = httpx.post(f"{self.url}/v1/events", json=marker, headers={"X-Write-Key": self.server_key}, timeout=20)
+        assert answer.status_code == 200
+        until(lambda: self.events().get("done") == done, "the marker counted")
+        found = {name: count for name, count in self.events().items() if count and name != "done"}
+        assert found.pop("duplicates", 0) == 0 or duplicates
+        assert found == {name: count for name, count in expected.items() if count}
+
+    def records(self) -> list[dict[str, Any]]:
+        """Events of this test as they stand in the log, without markers."""
+        found = self._run(_records(self.stack.kafka, Topics(self.space).events))
+        return [one for one in found if one.get("name") not in ("done", None)][self.records_before :]
+
+    def metric(self, name: str) -> float:
+        """Sum of a metric of the collector."""
+        lines = httpx.get(f"{self.url}/metrics", timeout=20).text.splitlines()
+        return sum(
+            float(line.rpartition(" ")[2])
+            for line in lines
+            if line.startswith((f"funnelcast_collector_{name}{{", f"funnelcast_collector_{name} "))
+        )
+
+    def end(self) -> None:
+        """Nothing is left."""
+        for process in self.processes:
+            process.kill()
+            process.communicate()
+
+    def _is_up(self, process: subprocess.Popen[bytes] | None, port: int) -> bool:
+        assert process is not None
+        assert process.poll() is None, process.communicate()[1].decode()
+        return _answers(f"http://127.0.0.1:{port}/readyz")
+
+    def _seen(self, expected: dict[str, int]) -> bool:
+        found = self.events()
+        return all(found.get(name, 0) >= count for name, count in expected.items())
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """In another thread: Playwright's loop runs in this one."""
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(asyncio.run, work).result(SECONDS)
+
+    def _new_key(self, scope: str) -> str:
+        key = self._json("keys", "create", "--source", scope, "--scope", scope, "--json")["key"]
+        assert isinstance(key, str)
+        return key
+
+    def _json(self, *arguments: str) -> dict[str, Any]:
+        code, out, err = run_command(*arguments, state_dir=self.directory, env=self._environment())
+        assert code == 0, err
+        found: dict[str, Any] = json.loads(out)
+        return found
+
+    def _command(self, *arguments: str) -> subprocess.Popen[bytes]:
+        return start_command(*arguments, state_dir=self.directory, env=self._environment())
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "FUNNELCAST_KAFKA": self.stack.kafka,
+            "FUNNELCAST_REDIS": self.stack.redis,
+            "FUNNELCAST_SPACE": self.space,
+            "FUNNELCAST_FUNNELS": str(self.directory / "site.yaml"),
+            "FUNNELCAST_KEYS": str(self.directory / "keys.json"),
+        }
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+async def _document(redis: str, space: str) -> Document:
+    client = connect(redis)
+    try:
+        return await build_document(RedisCounterReader(client, space), parse_funnel(FUNNEL))
+    finally:
+        await close(client)
+
+
+async def _records(kafka: str, topic: str) -> list[dict[str, Any]]:
+    from aiokafka import AIOKafkaConsumer, TopicPartition
+
+    partition = TopicPartition(topic, 0)
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
+    await consumer.start()
+    try:
+        consumer.assign([partition])
+        end = (await consumer.end_offsets([partition]))[partition]
+        await consumer.seek_to_beginning(partition)
+        found: list[dict[str, Any]] = []
+        while await consumer.position(partition) < end:
+            for some in (await consumer.getmany(timeout_ms=200)).values():
+                found += [json.loads(one.value) for one in some if one.value]
+        return found
+    finally:
+        await consumer.stop()

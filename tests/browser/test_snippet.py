@@ -1,0 +1,236 @@
+"""funnelcast.js on real pages in Chromium: what is counted in Redis is what was done on the page."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.installation import Installation, until
+from tests.browser.shop import Shop, page
+
+BODY = """
+<p data-funnel-impression=hero_view data-funnel-banner=spring>Spring sale</p>
+<button id=buy data-funnel-event=cta_click data-funnel-order-id=p-1><b>Buy</b></button>
+<a id=next href=/next>Next</a>
+<form id=ask name=contact data-funnel-form=lead onsubmit="return false">
+<input name=email type=email value=Ann@example.com><input name=tel type=tel value="+49 30 901820">
+<input name=hotel value=Hilton><input name=phone_model value="X 12">
+<input name=note value=secret1><input type=password name=email_password value=secret2@x><button>Send</button></form>
+<form id=search name=search onsubmit="return false"><input name=email value=bob@example.com><button>Find</button></form>
+"""
+
+
+def told(site: Installation, name: str) -> list[dict[str, Any]]:
+    """Records of this name, in the order of the log."""
+    return [one for one in site.records() if one["name"] == name]
+
+
+def loaded(tab: Page) -> None:
+    """Wait for the script."""
+    tab.wait_for_function("typeof funnelcast.flush === 'function'")
+
+
+def test_views_clicks_impressions_and_a_lead(site: Installation, shop: Shop, tab: Page) -> None:
+    head = site.snippet()["html"]
+    shop.pages = {"/": page(head, BODY), "/next": page(head)}
+    tab.goto(f"{shop.url}/?utm_source=spring-news&utm_campaign=may&token=secret3#secret4")
+    tab.click("#buy b")
+    tab.click("#ask button")
+    tab.click("#search button")
+    site.counted(page_view=1, cta_click=1, lead=1, hero_view=1)
+    tab.click("#buy")
+    tab.click("#next")
+    tab.wait_for_url("**/next")
+    site.counted(page_view=2, cta_click=2, lead=1, hero_view=1)
+    cells = site.report()["counters"]["total"]
+    assert next(iter(cells.values()))["channel=spring-news"]["cta_click"]["events"] == 2
+    records = site.records()
+    assert not re.search(r"secret|Hilton|X 12|ann@|bob@|901820", str(records), flags=re.I)
+    assert len({one["anonymous_id"] for one in records}) == 1
+    (lead,) = told(site, "lead")
+    assert len(lead["contact_id"]) == 64
+    assert lead["properties"] == {"form": "contact", "channel": "spring-news", "campaign": "may"}
+    assert told(site, "cta_click")[0]["properties"]["order_id"] == "p-1"
+    assert told(site, "hero_view")[0]["properties"]["banner"] == "spring"
+    assert told(site, "page_view")[1]["context"]["page"] == {
+        "url": f"{shop.url}/next",
+        "title": "Shop",
+        "referrer": f"{shop.url}/?utm_source=spring-news&utm_campaign=may",
+    }
+
+
+def test_first_and_last_touch(site: Installation, shop: Shop, tab: Page) -> None:
+    shop.pages = {"/": page(site.snippet("--attribute", "params=product")["html"])}
+    for number, query in enumerate(["?gclid=g1", "", "?utm_source=mail&product=7", "?other=1"], 1):
+        tab.goto(f"{shop.url}/{query}")
+        site.counted(page_view=number)
+    touches = [(one["properties"].get("channel"), one["context"]) for one in told(site, "page_view")]
+    assert [channel for channel, _ in touches] == ["google", "google", "mail", "mail"]
+    assert all(context["first_touch"]["gclid"] == "g1" for _, context in touches)
+    assert [context["last_touch"] for _, context in touches[1:3]] == [{"gclid": "g1"}, {"utm_source": "mail"}]
+    assert touches[2][1]["page"]["url"] == f"{shop.url}/?utm_source=mail&product=7"
+
+
+def test_calls_before_the_script_is_there_keep_their_time_and_page(site: Installation, shop: Shop, tab: Page) -> None:
+    html = site.snippet()["html"]
+    stub, script = html.split("</script>\n")
+    late = (
+        f"<script>window.load = () => {{ const made = document.createRange().createContextualFragment({script!r}); "
+        "document.head.append(made) }</script>".replace("</script>')", "<\\/script>')")
+    )
+    early = "<script>funnelcast.track('custom', {n: 1}); history.replaceState(0, '', '/later')</script>"
+    shop.pages = {"/": page(f"{stub}</script>{early}{late}", BODY)}
+    tab.goto(f"{shop.url}/")
+    before_ms = tab.evaluate("Date.now()")
+    tab.evaluate("window.title = document.title = 'Later'")
+    tab.wait_for_timeout(50)
+    tab.evaluate("load()")
+    site.counted(page_view=1, custom=1, hero_view=1)
+    (custom,), (view,) = told(site, "custom"), told(site, "page_view")
+    assert custom["occurred_at_ms"] <= before_ms < view["occurred_at_ms"]
+    assert custom["context"]["page"] == {"url": f"{shop.url}/", "title": "Shop", "referrer": ""}
+    assert view["context"]["page"] == {"url": f"{shop.url}/later", "title": "Later", "referrer": ""}
+
+
+def test_who_a_visitor_is_and_was(site: Installation, shop: Shop, tab: Page) -> None:
+    shop.pages = {"/": page(site.snippet("--attribute", "manual")["html"])}
+    tab.goto(shop.url)
+    loaded(tab)
+    tab.evaluate("funnelcast.page({kind: 'home'})")
+    tab.evaluate("funnelcast.identify(77, {email: 'ann@example.com', plan: 'pro'})")
+    tab.evaluate("funnelcast.track('custom')")
+    site.counted(page_view=1, identify=1, custom=1)
+    tab.reload()
+    loaded(tab)
+    tab.evaluate("funnelcast.track('custom'), funnelcast.reset(), funnelcast.track('custom')")
+    site.counted(page_view=1, identify=1, custom=3)
+    records = site.records()
+    assert [one.get("user_id") for one in records] == [None, "77", "77", "77", None]
+    ids = [one["anonymous_id"] for one in records]
+    assert len(set(ids[:4])) == 1
+    assert ids[4] != ids[0]
+    assert len(records[1]["contact_id"]) == 64
+    assert records[1]["properties"] == {"plan": "pro"}
+
+
+def test_a_page_that_changes_its_address_itself(site: Installation, shop: Shop, tab: Page) -> None:
+    shop.pages = {"/": page(site.snippet()["html"])}
+    tab.goto(shop.url)
+    loaded(tab)
+    tab.evaluate("history.pushState({}, '', '/a?sort=1'); setTimeout(() => document.title = 'A', 100)")
+    tab.wait_for_function("document.title === 'A'")
+    tab.evaluate("history.replaceState({}, '', '/a?sort=2')")  # the same page
+    tab.wait_for_timeout(350)
+    tab.evaluate("history.pushState({}, '', '/b'); history.pushState({}, '', '/c'); document.title = 'C'")
+    tab.go_back()
+    tab.wait_for_url("**/b")
+    site.counted(page_view=5)
+    views = [one["context"]["page"] for one in told(site, "page_view")]
+    assert [one["url"].removeprefix(shop.url) for one in views] == ["/", "/a", "/b", "/c", "/b"]
+    assert [one["title"] for one in views][:2] == ["Shop", "A"]
+    assert [one["referrer"].removeprefix(shop.url) for one in views] == ["", "/", "/a", "/b", "/c"]
+
+
+def test_routes_in_the_fragment(site: Installation, shop: Shop, tab: Page) -> None:
+    shop.pages = {"/": page(site.snippet("--attribute", "hash")["html"])}
+    tab.goto(f"{shop.url}/#/one?token=secret")
+    loaded(tab)
+    tab.evaluate("location.hash = '#/two'")
+    site.counted(page_view=2)
+    urls = [one["context"]["page"]["url"] for one in told(site, "page_view")]
+    assert urls == [f"{shop.url}/#/one", f"{shop.url}/#/two"]
+
+
+def test_back_to_a_page_that_was_kept_alive(site: Installation, shop: Shop, tab: Page) -> None:
+    shop.pages = {"/": page(site.snippet()["html"], BODY), "/next": page("")}
+    tab.goto(shop.url)
+    site.counted(page_view=1, hero_view=1)
+    tab.evaluate("window.mark = 1; addEventListener('pageshow', (e) => { window.restored = e.persisted })")
+    tab.click("#buy")
+    tab.goto(f"{shop.url}/next")
+    tab.go_back(wait_until="commit")
+    tab.wait_for_function("window.mark === 1 && window.restored === true")
+    tab.click("#buy")
+    site.counted(page_view=2, cta_click=2, hero_view=1)
+
+
+def test_impressions_of_elements_below_hidden_and_added_later(site: Installation, shop: Shop, tab: Page) -> None:
+    body = "<div style='height:3000px'></div><p id=low data-funnel-impression=hero_view data-funnel-n=low>low</p>"
+    shop.pages = {"/": page(site.snippet("--attribute", "manual")["html"], body)}
+    tab.goto(shop.url)
+    loaded(tab)
+    tab.evaluate("scrollTo(0, 4000); setTimeout(() => scrollTo(0, 0), 300)")  # seen too shortly
+    tab.wait_for_timeout(1500)
+    tab.evaluate(
+        "const one = document.createElement('p'); one.dataset.funnelImpression = 'hero_view'; one.textContent = 'new';"
+        "one.dataset.funnelN = 'new'; document.body.prepend(one)"
+    )
+    site.counted(hero_view=1)
+    tab.evaluate("scrollTo(0, 4000)")
+    site.counted(hero_view=2)
+    tab.evaluate("scrollTo(0, 0)")
+    tab.wait_for_timeout(1200)
+    tab.evaluate("scrollTo(0, 4000), funnelcast.track('custom')")
+    site.counted(hero_view=2, custom=1)
+    assert [one["properties"]["n"] for one in told(site, "hero_view")] == ["new", "low"]
+
+
+def test_every_form_when_the_page_wants_it_without_a_field(site: Installation, shop: Shop, tab: Page) -> None:
+    shop.pages = {"/": page(site.snippet("--attribute", "manual", "--attribute", "forms")["html"], BODY)}
+    tab.goto(shop.url)
+    loaded(tab)
+    tab.click("#search button")
+    site.counted(form_submit=1, hero_view=1)
+    (submit,) = told(site, "form_submit")
+    assert submit["properties"] == {"form": "search"}
+    assert "contact_id" not in submit
+
+
+def test_as_an_es_module(site: Installation, shop: Shop, tab: Page) -> None:
+    source = site.snippet()["module"]["src"]
+    options = f"{{key: '{site.key}', host: '{site.url}', allowBots: true}}"
+    module = f"<script type=module>import {{init, track}} from '{source}'; init({options}); track('custom')</script>"
+    shop.pages = {"/": page(module, BODY)}
+    tab.goto(shop.url)
+    tab.click("#buy")
+    site.counted(page_view=1, custom=1, cta_click=1, hero_view=1)
+
+
+@pytest.mark.parametrize("policy", ["hash", "nonce"])
+def test_under_a_strict_policy(site: Installation, shop: Shop, tab: Page, policy: str) -> None:
+    if policy == "hash":
+        found = site.snippet("--no-stub")
+        allowed, html = f"'{found['integrity']}'", found["html"]
+    else:
+        allowed, html = "'nonce-n0'", site.snippet("--nonce", "n0")["html"]
+    shop.headers = {
+        "Content-Security-Policy": f"default-src 'none'; script-src {allowed}; connect-src {site.url}; "
+        "require-trusted-types-for 'script'; form-action 'none'; base-uri 'none'"
+    }
+    broken: list[str] = []
+    tab.on("console", lambda message: broken.append(message.text) if message.type == "error" else None)
+    shop.pages = {"/": page(html, BODY.replace(' onsubmit="return false"', ""))}
+    shop.pages["/favicon.ico"] = ""
+    tab.goto(shop.url)
+    tab.click("#buy")
+    site.counted(page_view=1, cta_click=1, hero_view=1)
+    assert broken == []
+
+
+def test_bytes_that_are_not_the_pinned_ones_are_not_run(site: Installation, shop: Shop, tab: Page) -> None:
+    html = site.snippet()["html"]
+    shop.pages = {"/": page(re.sub(r"sha384-.{8}", "sha384-AAAAAAAA", html))}
+    tab.goto(shop.url)
+    assert tab.evaluate("typeof funnelcast.flush") == "undefined"
+
+
+def test_two_scripts_count_once(site: Installation, shop: Shop, tab: Page) -> None:
+    html = site.snippet()["html"]
+    shop.pages = {"/": page(html + html, BODY)}
+    tab.goto(shop.url)
+    tab.click("#buy")
+    site.counted(page_view=1, cta_click=1, hero_view=1)
+    assert until(lambda: site.metric("events_received_total") >= 3, "all received")
