@@ -48,7 +48,8 @@ _PLACES: Final = {
     "$timezone": (None, "timezone"),
 }
 """Where the context has a place of its own for a member; the others keep their names there."""
-_TRAITS: Final = ("$set_once", "$set")
+_TRAITS: Final = frozenset({"$set_once", "$set"})
+_NOT_CONTEXT: Final = _TRAITS | {"$group_set"}
 _SECONDS_BELOW: Final = 100_000_000_000
 """A number of a time below this says seconds, above milliseconds."""
 
@@ -161,25 +162,33 @@ def _token_of_first(body: bytes) -> str | None:
 
 
 def _translated(members: Members, number: int) -> Translated:
-    sent = dict_of(members.get("properties"))
+    sent = members.get("properties")
+    if type(sent) is not dict:
+        sent = {}
     name = members.get("event")
-    if name is None and any(one in members for one in _TRAITS):
+    if name is None and not _TRAITS.isdisjoint(members):
         name = "$set"
     user_id, anonymous_id = ids_of(members, sent, name)
     event = Translated(id=_event_id(members, sent, number), user_id=user_id, anonymous_id=anonymous_id)
-    event.name = _NAMES.get(name, name.lstrip("$")) if isinstance(name, str) else None
+    if isinstance(name, str):
+        event.name = _NAMES.get(name) or name.lstrip("$")
     _share_out(event, sent)
-    traits: Members = {}
-    for holder in (sent, members):
-        for one in _TRAITS:
-            traits.update(dict_of(holder.get(one)))
-    if traits:
-        event.context["traits"] = traits
+    if not (_TRAITS.isdisjoint(sent) and _TRAITS.isdisjoint(members)):
+        _add_traits(event, sent, members)
     for one, value in dict_of(sent.get("$group_set")).items():
         event.properties.setdefault(one, value)
     take_order(event.properties)
     attribute(event.properties, origin_of_members(event.properties), origin_of_link(sent.get("$current_url")))
     return event
+
+
+def _add_traits(event: Translated, *holders: Members) -> None:
+    traits: Members = {}
+    for holder in holders:
+        traits.update(dict_of(holder.get("$set_once")))
+        traits.update(dict_of(holder.get("$set")))
+    if traits:
+        event.context["traits"] = traits
 
 
 def _share_out(event: Translated, sent: Members) -> None:
@@ -192,7 +201,7 @@ def _share_out(event: Translated, sent: Members) -> None:
             continue
         place = _PLACES.get(name)
         if place is None:
-            if name not in _TRAITS and name != "$group_set":
+            if name not in _NOT_CONTEXT:
                 context[name] = value
         elif value is not None:
             group, member = place
@@ -215,15 +224,19 @@ def _set_times(
     event: Translated, members: Members, sent_ms: int | None, received_at_ms: int, *, is_skewed: bool
 ) -> None:
     stated = members.get("timestamp")
-    stated = dict_of(members.get("properties")).get("$time") if stated is None else stated
-    event.client_ms = _moment_ms(stated)
-    event.is_time_unreadable = stated is not None and event.client_ms is None
-    if event.client_ms is None:
-        offset = members.get("offset")
-        if isinstance(offset, int) and not isinstance(offset, bool) and 0 <= offset <= received_at_ms:
-            event.client_ms, event.is_time_unreadable = received_at_ms - offset, False
-    elif is_skewed:
-        event.sent_ms = _moment_ms(members.get("sent_at")) or sent_ms
+    if stated is None:
+        stated = dict_of(members.get("properties")).get("$time")
+    event.client_ms = None if stated is None else _moment_ms(stated)
+    if event.client_ms is not None:
+        if is_skewed:
+            own = members.get("sent_at")
+            event.sent_ms = sent_ms if own is None else _moment_ms(own)
+        return
+    offset = members.get("offset")
+    if isinstance(offset, int) and not isinstance(offset, bool) and 0 <= offset <= received_at_ms:
+        event.client_ms = received_at_ms - offset
+    else:
+        event.is_time_unreadable = stated is not None
 
 
 def _sent_ms(sent_at: object, query: bytes) -> int | None:

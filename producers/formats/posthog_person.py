@@ -12,23 +12,21 @@ Id = str | int | None
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _COOKIELESS: Final = "$posthog_cookieless"
 """Stands for every visitor who refused cookies: nobody's id."""
+_ALIASES: Final = ("$create_alias", "$merge_dangerously")
 _SERVERS_WITH_USER_FIRST: Final = "posthog-node"
 """Its alias call names the account first; other clients name the device."""
 
 
 def ids_of(members: Members, properties: Members, name: object) -> tuple[Id, Id]:
     """(user id, anonymous id) of an event."""
-    distinct_id = next(
-        (
-            found
-            for one in (members.get("distinct_id"), properties.get("distinct_id"), members.get("$distinct_id"))
-            if (found := id_of(one)) is not None
-        ),
-        None,
-    )
+    distinct_id = id_of(members.get("distinct_id"))
+    if distinct_id is None:
+        distinct_id = id_of(properties.get("distinct_id"))
+    if distinct_id is None:
+        distinct_id = id_of(members.get("$distinct_id"))
     if distinct_id == _COOKIELESS:
         return None, None
-    if name in ("$create_alias", "$merge_dangerously"):
+    if name in _ALIASES:
         return _of_alias(distinct_id, id_of(properties.get("alias")), properties)
     if name == "$identify":
         return distinct_id, id_of(properties.get("$anon_distinct_id")) or _device(distinct_id, properties)
