@@ -232,6 +232,8 @@ def _of_other(
         return raw, members, {"previous_id": None if is_person else message.previous_id}
     traits = object_of(parsed, "traits")
     traits_raw = bytes(message.traits) if traits else b"{}"
+    if kind == "identify" and not traits and isinstance(found := object_of(parsed, "context").get("traits"), dict):
+        traits, traits_raw = found, msgspec.json.encode(found)  # where RudderStack's clients put them
     if kind == "group" and not _CONTACT_NAMES.isdisjoint(traits):
         traits_raw = without(traits_raw, _CONTACT_NAMES)
         traits = {name: value for name, value in traits.items() if name not in _CONTACT_NAMES}

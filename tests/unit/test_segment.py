@@ -173,6 +173,16 @@ class TestWho:
         assert first["contact_id"] == second["contact_id"]
         assert b"example.com" not in b"".join(one.value for one in collector.sink.records("funnelcast.t.events"))
 
+    @pytest.mark.parametrize(
+        ("traits", "properties"), [({"plan": "team", "email": "ann@example.com"}, {"plan": "team"}), ("none", {})]
+    )
+    async def test_rudderstack_keeps_traits_in_the_context(
+        self, collector: CollectorInMemory, traits: Any, properties: dict[str, Any]
+    ) -> None:
+        found = await one(collector, message(context={"traits": traits}), "/v1/identify")
+        assert found["properties"] == properties
+        assert ("contact_id" in found) == isinstance(traits, dict)
+
     async def test_the_address_of_a_group_is_nobodys_contact(self, collector: CollectorInMemory) -> None:
         body = message(groupId="g", traits={"email": "office@example.com", "phone": "+4930123456", "plan": "team"})
         found = await one(collector, body, "/v1/group")
