@@ -58,15 +58,24 @@ _PROPERTIES: Final = {
     },
 }
 """Fields of each kind of event, and the properties they become."""
-_CONTEXT: Final = (("ip", "ip"), ("ua", "userAgent"), ("lang", "locale"), ("tz", "timezone"), ("p", "platform"))
-_GROUPS: Final = (
-    ("page", (("url", "url"), ("page", "title"), ("refr", "referrer"))),
-    ("session", (("sid", "id"), ("vid", "number"))),
-    ("app", (("aid", "id"), ("tna", "tracker"))),
-    ("library", (("tv", "version"),)),
-)
+_CONTEXT: Final = {
+    "ip": (None, "ip"),
+    "ua": (None, "userAgent"),
+    "lang": (None, "locale"),
+    "tz": (None, "timezone"),
+    "p": (None, "platform"),
+    "url": ("page", "url"),
+    "page": ("page", "title"),
+    "refr": ("page", "referrer"),
+    "sid": ("session", "id"),
+    "vid": ("session", "number"),
+    "aid": ("app", "id"),
+    "tna": ("app", "tracker"),
+    "tv": ("library", "version"),
+}
+"""Fields of every event, and their places in the context."""
 _WRITE_KEY: Final = re.compile(r"fc[bshr]_")
-_NETWORK_IDS: Final = ("nuid", "tnuid")
+_ENTITIES: Final = frozenset({"co", "cx"})
 
 
 class _Payload(msgspec.Struct):
@@ -146,77 +155,95 @@ def _fields(query: bytes) -> dict[str, str]:
 
 
 def _translated(ingest: Ingest, fields: Members, *, is_anonymous: bool) -> Translated:
-    entities = entities_of(_json(ingest, fields, "co", "cx", is_needed=False))
-    event = Translated(
-        id=_text(fields, "eid"),
-        user_id=_text(fields, "uid"),
-        anonymous_id=_anonymous_id(fields, entities.device_id, is_anonymous=is_anonymous),
-    )
+    if is_anonymous:
+        for name in ("ip", "nuid", "tnuid"):
+            fields.pop(name, None)
+    event = Translated(id=_text(fields.get("eid")), user_id=_text(fields.get("uid")))
     _name(event, ingest, fields)
-    event.properties.update((name, value) for name, value in entities.order.items() if name not in event.properties)
+    _set_context(event.context, fields)
+    device_id = None if _ENTITIES.isdisjoint(fields) else _add_entities(event, ingest, fields)
+    event.anonymous_id = _text(fields.get("duid")) or _other_id(fields, device_id)
     take_order(event.properties)
     attribute(event.properties, origin_of_link(fields.get("url")))
     _set_times(event, fields)
-    _set_context(event, fields, is_anonymous=is_anonymous)
-    if entities.all:
-        event.context["contexts"] = entities.all
-    if entities.contacts:
-        event.context["traits"] = entities.contacts
     return event
 
 
-def _anonymous_id(fields: Members, device_id: str | None, *, is_anonymous: bool) -> str | None:
-    """The tracker's own id of the visitor, of the network or the device, at last that of the session."""
-    network = None if is_anonymous else next((one for name in _NETWORK_IDS if (one := _text(fields, name))), None)
-    return _text(fields, "duid") or network or device_id or _text(fields, "sid")
+def _other_id(fields: Members, device_id: str | None) -> str | None:
+    """Of a visitor without an id of the tracker: of the network, of the device, at last of the session."""
+    return _text(fields.get("nuid")) or _text(fields.get("tnuid")) or device_id or _text(fields.get("sid"))
 
 
 def _name(event: Translated, ingest: Ingest, fields: Members) -> None:
     """Name and properties, by the kind of event."""
-    kind = _text(fields, "e") or ""
+    kind = fields.get("e")
     if kind == "ue":
         event.name, event.properties = event_of(_json(ingest, fields, "ue_pr", "ue_px", is_needed=True))
         return
-    if kind != "se" and kind not in _NAMES:
-        raise RefusedError(RejectReason.UNSUPPORTED_TYPE, f"e {kind[:32]!r} is none of pv pp se ue tr ti")
-    event.name = _text(fields, "se_ac") if kind == "se" else _NAMES[kind]
-    event.properties = _renamed(fields, _PROPERTIES.get(kind, {}).items())
+    if kind != "se" and kind not in ("pv", "pp", "tr", "ti"):
+        raise RefusedError(RejectReason.UNSUPPORTED_TYPE, f"e {str(kind)[:32]!r} is none of pv pp se ue tr ti")
+    event.name = _text(fields.get("se_ac")) if kind == "se" else _NAMES[kind]
+    for field, name in _PROPERTIES.get(kind, {}).items():
+        value = fields.get(field)
+        if value is not None and value != "":
+            event.properties[name] = value
+
+
+def _add_entities(event: Translated, ingest: Ingest, fields: Members) -> str | None:
+    """What accompanies the event; the id of the device, where that is said."""
+    entities = entities_of(_json(ingest, fields, "co", "cx", is_needed=False))
+    for name, value in entities.order.items():
+        event.properties.setdefault(name, value)
+    if entities.all:
+        event.context["contexts"] = entities.all
+    if entities.contacts:
+        event.context["traits"] = entities.contacts
+    return entities.device_id
 
 
 def _set_times(event: Translated, fields: Members) -> None:
     """`ttm` is true time and needs no correction. Some trackers cut `stm` to whole seconds: it is never taken for
     earlier than the event."""
-    stated = "ttm" if fields.get("ttm") not in (None, "") else "dtm"
-    event.client_ms = _milliseconds(fields.get(stated))
-    event.is_time_unreadable = event.client_ms is None and fields.get(stated) not in (None, "")
-    if stated == "ttm" or event.client_ms is None:
+    stated = fields.get("ttm")
+    if stated is not None and stated != "":
+        event.client_ms = _milliseconds(stated)
+        event.is_time_unreadable = event.client_ms is None
         return
-    event.sent_ms = _milliseconds(fields.get("stm"))
-    if event.sent_ms is not None and NEGATIVE_AGE_MS <= event.sent_ms - event.client_ms < 0:
-        event.sent_ms = event.client_ms
+    stated = fields.get("dtm")
+    if stated is None or stated == "":
+        return
+    client_ms = event.client_ms = _milliseconds(stated)
+    if client_ms is None:
+        event.is_time_unreadable = True
+        return
+    sent_ms = _milliseconds(fields.get("stm"))
+    if sent_ms is not None and NEGATIVE_AGE_MS <= sent_ms - client_ms < 0:
+        sent_ms = client_ms
+    event.sent_ms = sent_ms
 
 
-def _set_context(event: Translated, fields: Members, *, is_anonymous: bool) -> None:
-    context = _renamed(fields, _CONTEXT)
-    if is_anonymous:
-        context.pop("ip", None)
-    if _WRITE_KEY.match(_text(fields, "aid") or ""):
-        fields.pop("aid")  # a key is nobody's business
-    for group, names in _GROUPS:
-        if found := _renamed(fields, names):
-            context[group] = found
-    event.context = context
-
-
-def _renamed(fields: Members, names: Any) -> Members:
-    return {name: value for field, name in names if (value := fields.get(field)) not in (None, "")}
+def _set_context(context: Members, fields: Members) -> None:
+    for field, value in fields.items():
+        place = _CONTEXT.get(field)
+        if place is None or value is None or value == "":
+            continue
+        group, name = place
+        if group is None:
+            context[name] = value
+        elif group in context:
+            context[group][name] = value
+        else:
+            context[group] = {name: value}
+    app_id = fields.get("aid")
+    if isinstance(app_id, str) and _WRITE_KEY.match(app_id):  # a key is nobody's business
+        del context["app"]["id"]
 
 
 def _json(ingest: Ingest, fields: Members, plain: str, encoded: str, *, is_needed: bool) -> Any:
     """The JSON of a field that is plain or in base64, of either alphabet, with or without padding; None where it is
     absent. Raises RefusedError where it is no JSON; an event that can do without it gets the text."""
-    text = _text(fields, plain)
-    packed = None if text is not None else _text(fields, encoded)
+    text = _text(fields.get(plain))
+    packed = None if text is not None else _text(fields.get(encoded))
     if text is None and packed is None:
         return None
     try:
@@ -237,14 +264,13 @@ def _unpacked(text: str) -> bytes:
         raise ValueError(str(error)) from None
 
 
-def _text(fields: Members, name: str) -> str | None:
+def _text(value: object) -> str | None:
     """A field as a text; some trackers send numbers as numbers."""
-    value = fields.get(name)
-    if isinstance(value, str):
+    if type(value) is str:
         return value or None
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+    return str(value) if type(value) is int else None
 
 
 def _milliseconds(value: object) -> int | None:
-    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None
+    text = value if type(value) is str else str(value) if type(value) is int else ""
+    return int(text) if text.isdigit() and len(text) <= 15 and text.isascii() else None

@@ -37,8 +37,9 @@ def test_snowplows_fields_are_those_of_the_code() -> None:
         assert dict(re.findall(r"`(\w+)` `(\w+)`", row.partition(" | ")[2])) == names
     for kind, name in snowplow._NAMES.items():
         assert f"| `{kind}` | `{name}` |" in section
-    for field, _ in snowplow._CONTEXT:
+    for field, (_, name) in snowplow._CONTEXT.items():
         assert f"`{field}`" in section
+        assert name in section
 
 
 def test_posthogs_members_are_those_of_the_code() -> None:
