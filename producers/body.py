@@ -13,7 +13,9 @@ import msgspec
 
 from schemas.reasons import RejectReason
 
-_GZIP: Final = b"\x1f\x8b"
+GZIP: Final = b"\x1f\x8b"
+"""How a body begins that is compressed, whatever its header says."""
+_NEWLINE: Final = ord("\n")
 _BOM: Final = b"\xef\xbb\xbf"
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
 _anything = msgspec.json.Decoder(msgspec.Raw)
@@ -32,7 +34,7 @@ class RequestError(ValueError):
 def decompress(body: bytes, encoding: str, limit: int) -> bytes:
     """The body in clear, at most `limit` bytes. gzip is recognised by its first bytes, whatever the header says."""
     encoding = encoding.strip().lower()
-    if body[:2] == _GZIP:
+    if body[:2] == GZIP:
         return _inflate(body, 31, limit)
     if encoding == "deflate":
         return _inflate(body, 15 if body[:1] == b"\x78" else -15, limit)
@@ -53,7 +55,7 @@ def _inflate(body: bytes, window: int, limit: int) -> bytes:
                 raise too_large(limit, "after decompression")
             if not inflater.eof:
                 raise RequestError(RejectReason.BAD_ENCODING, "the compressed body is cut off")
-            body = inflater.unused_data if inflater.unused_data[:2] == _GZIP else b""
+            body = inflater.unused_data if inflater.unused_data[:2] == GZIP else b""
     except zlib.error as error:
         raise RequestError(RejectReason.BAD_ENCODING, "the compressed body is broken", str(error)) from None
     return found
@@ -69,11 +71,11 @@ def too_large(limit: int, where: str = "as sent") -> RequestError:
 def split_events(body: bytes, limit: int) -> list[bytes]:
     """The events of a native body, each as it was sent: one object, an array, or one JSON value a line."""
     body = body.removeprefix(_BOM).strip()
-    if not body:
-        raise RequestError(RejectReason.MALFORMED_JSON, "the body is empty", "send one event, an array, or NDJSON")
     if body[:1] == b"[":
         return split_array(body, limit)
-    if b"\n" not in body or _is_one_value(body):
+    if not body:
+        raise RequestError(RejectReason.MALFORMED_JSON, "the body is empty", "send one event, an array, or NDJSON")
+    if _NEWLINE not in body or _is_one_value(body):
         if body[:1] != b"{":
             raise RequestError(RejectReason.MALFORMED_JSON, "the body is neither an event nor an array of events")
         if not _is_one_value(body):
@@ -90,7 +92,7 @@ def split_array(body: bytes, limit: int) -> list[bytes]:
         raise malformed(body) from None
     if len(elements) > limit:
         raise too_many(len(elements), limit)
-    return [bytes(one) for one in elements]
+    return list(map(bytes, elements))
 
 
 def _lines(body: bytes, limit: int) -> list[bytes]:

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from producers.address import TrustedProxies
-from producers.body import RequestError, decompress
+from producers.body import GZIP, RequestError, decompress
 from producers.deliveries import Deliveries
 from producers.formats.native import shown_to_operator
 from producers.formats.port import Format, Page, Reading, Request, Route, Routes
@@ -26,12 +26,12 @@ from producers.http import (
     Answer,
     Headers,
     HttpScope,
+    Patience,
     Receive,
     Send,
     cors,
     error_body,
     preflight,
-    read_body,
     respond,
     unavailable,
 )
@@ -84,6 +84,7 @@ class Collector:
     ) -> None:
         self._sink = sink
         self._limits = ingest.limits
+        self._patience = Patience(ingest.limits.body_seconds)
         self._keys = keys
         self._now_ms = now_ms
         self.metrics = CollectorMetrics(pending=lambda: sink.pending, is_up=lambda: sink.outage is None)
@@ -167,12 +168,12 @@ class Collector:
         try:
             if self._under_way > self._limits.requests:
                 raise SinkUnavailableError("too many requests at once", 1)
-            request.raw_body = request.body = await read_body(
-                receive, self._limits.body_bytes, self._limits.body_seconds
-            )
+            body = await self._patience.read_body(receive, self._limits.body_bytes)
+            request.raw_body = request.body = body
             request.received_at_ms = self._now_ms()
-            encoding = request.headers.get(b"content-encoding", b"").decode("latin-1")
-            request.body = decompress(request.raw_body, encoding, self._limits.body_bytes)
+            encoding = request.headers.get(b"content-encoding")
+            if encoding is not None or body[:2] == GZIP:
+                request.body = decompress(body, (encoding or b"").decode("latin-1"), self._limits.body_bytes)
             sender = self._sender(request, format)
             reading = format.read(request, sender)
             self._gate.charge(request, sender, len(reading.verdicts))
@@ -228,7 +229,8 @@ class Collector:
     async def _write(self, reading: Reading, request: Request, sender: Sender) -> None:
         """Put everything on Kafka, events and dead letters, then count it."""
         records, counts = self._outbox.records(reading, request, sender.source)
-        self._check_letters(sender.source, len(counts.rejected))
+        if counts.rejected:
+            self._check_letters(sender.source, len(counts.rejected))
         needs_order = sender.scope is Scope.HISTORICAL or b"x-funnelcast-sequence" in request.headers
         try:
             await self._sink.put(records, needs_order=needs_order)

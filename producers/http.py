@@ -36,33 +36,51 @@ ANY_SITE: Final = (b"cross-origin-resource-policy", b"cross-origin")
 _encode = msgspec.json.Encoder().encode
 
 
-async def read_body(receive: Receive, limit: int, seconds: float) -> bytes:
-    """The whole body, at most `limit` bytes, within `seconds`. Raises RequestError, without reading the rest."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None  # noqa: S101 - an application runs in a task
-    late: list[bool] = []
+class Patience:
+    """Gives up requests whose bodies do not arrive within `seconds`: one timer for all of them, because a timer for
+    each would cost more than reading a small body."""
 
-    def give_up() -> None:
-        late.append(True)
-        task.cancel()
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
 
-    handle = loop.call_later(seconds, give_up)  # half the price of asyncio.timeout, which a small request would feel
-    try:
-        parts, is_whole = await _read_parts(receive, limit)
-    except asyncio.CancelledError:
-        if not late or task.uncancel():
-            raise
-        raise RequestError(
-            RejectReason.BODY_TIMEOUT, "the body did not arrive in time", f"within {seconds:.0f} s"
-        ) from None
-    finally:
-        handle.cancel()
-    body = parts[0] if len(parts) == 1 else b"".join(parts)
-    if len(body) > limit:
-        raise too_large(limit)
-    if not is_whole:
-        raise RequestError(RejectReason.MALFORMED_JSON, "the connection ended before the body did")
-    return body
+    async def read_body(self, receive: Receive, limit: int) -> bytes:
+        """The whole body, at most `limit` bytes. Raises RequestError, without reading the rest."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # noqa: S101 - an application runs in a task
+        self._since[task] = loop.time()
+        if self._timer is None:
+            self._timer = loop.call_later(self._seconds, self._look, loop)
+        try:
+            parts, is_whole = await _read_parts(receive, limit)
+        except asyncio.CancelledError:
+            if task not in self._late or task.uncancel():
+                raise
+            detail = f"within {self._seconds:.0f} s"
+            raise RequestError(RejectReason.BODY_TIMEOUT, "the body did not arrive in time", detail) from None
+        finally:
+            del self._since[task]
+            self._late.discard(task)
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        if len(body) > limit:
+            raise too_large(limit)
+        if not is_whole:
+            raise RequestError(RejectReason.MALFORMED_JSON, "the connection ended before the body did")
+        return body
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The oldest stands first: cancel what is late, and look again when the next one would be."""
+        self._timer = None
+        now = loop.time()
+        for task, since in self._since.items():
+            if now - since < self._seconds:
+                self._timer = loop.call_later(self._seconds - (now - since), self._look, loop)
+                return
+            if task not in self._late:
+                self._late.add(task)
+                task.cancel()
 
 
 async def _read_parts(receive: Receive, limit: int) -> tuple[list[bytes], bool]:
@@ -199,6 +217,6 @@ def preflight(headers: Headers) -> tuple[Header, ...]:
 
 async def respond(send: Send, status: int, body: bytes, headers: Iterable[Header]) -> None:
     """Send one whole answer."""
-    length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [length, *SECURITY, *headers]})
+    length = () if status == 204 else ((b"content-length", b"%d" % len(body)),)
+    await send({"type": "http.response.start", "status": status, "headers": (*length, *SECURITY, *headers)})
     await send({"type": "http.response.body", "body": body})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -75,8 +75,7 @@ class Gauge:
     merge: Callable[[Iterable[float]], float] = sum
 
 
-@dataclass(slots=True)
-class Counts:
+class Counts(msgspec.Struct):
     """What became of the events of one request, once Kafka has them."""
 
     accepted: int = 0
@@ -85,7 +84,7 @@ class Counts:
     unknown_names: int = 0
     deduplicated: int = 0
     ticks: int = 0
-    rejected: list[RejectReason] = field(default_factory=list)
+    rejected: list[RejectReason] = []
 
     @property
     def events(self) -> int:
@@ -166,14 +165,14 @@ class CollectorMetrics(Collector):
             self._events[source, "deduplicated", ""] += counts.deduplicated
         for reason in counts.rejected:
             self._events[source, "rejected", reason.value] += 1
-        for name, count in (
-            ("times_clamped", counts.clamped),
-            ("placeholder_ids", counts.placeholder_ids),
-            ("unknown_names", counts.unknown_names),
-            ("ticks", counts.ticks),
-        ):
-            if count:
-                self._tables[name][()] += count
+        if counts.clamped:
+            self.add("times_clamped", counts.clamped)
+        if counts.placeholder_ids:
+            self.add("placeholder_ids", counts.placeholder_ids)
+        if counts.unknown_names:
+            self.add("unknown_names", counts.unknown_names)
+        if counts.ticks:
+            self.add("ticks", counts.ticks)
 
     # -- for Prometheus and for the other processes ---------------------------------------------------------------
 

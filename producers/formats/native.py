@@ -15,7 +15,10 @@ from producers.ingest import Accepted, Deduplicated, Deferred, Ingest, Outcome, 
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class EventVerdict(msgspec.Struct, omit_defaults=True):
+_JSON: Final = (JSON,)
+
+
+class EventVerdict(msgspec.Struct, omit_defaults=True, gc=False):
     """What became of one element of the request, in its order."""
 
     id: str | None
@@ -23,6 +26,11 @@ class EventVerdict(msgspec.Struct, omit_defaults=True):
     reason: str | None = None
     detail: str | None = None
     tick: int | None = None
+
+
+class _Answer(msgspec.Struct):
+    accepted: int
+    results: list[EventVerdict]
 
 
 class Native(Keyed):
@@ -55,17 +63,17 @@ class Native(Keyed):
 def shown_to_operator(request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
     """The verdicts one by one: the answer of this format, and to every dead letter that is sent again."""
     results = shown(reading.verdicts)
-    return _encode({"accepted": taken(results), "results": results}), (JSON,)
+    return _encode(_Answer(taken(results), results)), _JSON
 
 
 def shown(verdicts: Sequence[Outcome]) -> list[EventVerdict]:
     """The verdicts as an answer states them."""
-    return [_shown(one) for one in verdicts]
+    return [EventVerdict(one.id, "accepted") if type(one) is Accepted else _shown(one) for one in verdicts]
 
 
 def taken(results: Sequence[EventVerdict]) -> int:
     """How many were accepted."""
-    return sum(one.status == "accepted" for one in results)
+    return sum([one.status == "accepted" for one in results])
 
 
 def _shown(verdict: Outcome) -> EventVerdict:

@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+import msgspec
+
 from producers.http import JSON, Answer, Header, Headers, key_of
 from producers.ingest import Outcome, Sender
 from producers.keys import KeyRing
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct):
     """One request. `body` is whole and in clear (decompressed); `raw_body` is what arrived, for signatures."""
 
     method: str

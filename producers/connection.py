@@ -1,0 +1,407 @@
+"""One HTTP/1.1 connection: what uvicorn's server needs to run an ASGI application, at half the price of its own.
+
+httptools parses; this module decides no status except 400 and 431 for what is no request. It speaks the part of ASGI
+that our applications use: an answer states its length and comes in one piece, so head and body take one system call.
+Bounds that a public server needs are here: size of a head, time for a head, idle time, a client that does not read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import unquote
+
+import httptools
+import structlog
+import uvicorn
+from uvicorn.server import ServerState
+
+_log = structlog.get_logger("funnelcast.http")
+HEAD_BYTES: Final = 65_536
+"""Of the line and the headers of one request."""
+HELD_BODY_BYTES: Final = 262_144
+"""Of a body that the application has not asked for yet; more has to wait at the client's."""
+HEAD_SECONDS: Final = 30.0
+"""Within this a head must be whole, a refused body at its end, an answer taken."""
+IDLE_SECONDS: Final = 75.0
+"""A connection without a request is kept for so long."""
+_SHORT: Final = 128
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_STATUS_LINES: Final = {one.value: f"HTTP/1.1 {one.value} {one.phrase}\r\n".encode() for one in HTTPStatus}
+_NO_BODY: Final = frozenset({204, 304})
+_BAD_REQUEST: Final = b'{"code":"bad_request","message":"this is no HTTP request","detail":""}'
+_HEAD_TOO_LARGE: Final = b'{"code":"head_too_large","message":"the headers are too large","detail":""}'
+Header = tuple[bytes, bytes]
+
+
+class Connection(asyncio.Protocol):
+    """uvicorn makes one for each connection; it keeps `server_state.connections` and `.tasks` true."""
+
+    def __init__(
+        self, config: uvicorn.Config, server_state: ServerState, app_state: dict[str, Any], _loop: Any = None
+    ) -> None:
+        self.app: Any = config.loaded_app
+        self.loop: asyncio.AbstractEventLoop = _loop or asyncio.get_running_loop()
+        self.state = server_state
+        self.is_closing = False
+        self.writable: asyncio.Event | None = None
+        """While the client does not read: set when it does."""
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._transport: Any = None
+        self._server: tuple[str, int] | None = None
+        self._client: tuple[str, int] | None = None
+        self._url = b""
+        self._headers: list[Header] = []
+        self._wants_leave = False
+        self._head_bytes = 0
+        self._since = self.loop.time()
+        """When the present state began: idle, a head that is read, an answer that is not taken."""
+        self._is_idle = True
+        self._incoming: Exchange | None = None
+        self._serving: Exchange | None = None
+        self._queue: deque[Exchange] = deque()
+
+    # -- the transport ------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: Any) -> None:
+        """See asyncio.Protocol."""
+        self._transport = transport
+        self._client = _address(transport.get_extra_info("peername"))
+        self._server = _address(transport.get_extra_info("sockname"))
+        self.state.connections.add(self)  # type: ignore[arg-type]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol. What is being served goes on: it is stored, whether its client waits or not."""
+        self.is_closing = True
+        self.state.connections.discard(self)
+        self._queue.clear()
+        for one in (self._incoming, self._serving):
+            if one is not None:
+                one.on_disconnect()
+        self.resume_writing()
+        self._parser = None
+
+    def eof_received(self) -> bool:
+        """See asyncio.Protocol. Whoever ends its own side still gets its answer."""
+        self._end_after_answer()
+        return self._serving is not None
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        if self._parser is None or self.is_closing:
+            return
+        if self._incoming is None:
+            self._begin_head(len(data))
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._end_after_answer()  # no other protocol is spoken here
+        except httptools.HttpParserError:
+            self._refuse(400, _BAD_REQUEST)
+        else:
+            if self._head_bytes > HEAD_BYTES:
+                self._refuse(431, _HEAD_TOO_LARGE)
+
+    def _begin_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._is_idle:
+            self._is_idle = False
+            self._since = self.loop.time()
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self.writable = asyncio.Event()
+        self._since = self.loop.time()
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        writable, self.writable = self.writable, None
+        if writable is not None:
+            writable.set()
+
+    # -- the parser ---------------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """See httptools."""
+        self._url, self._headers, self._wants_leave = b"", [], False
+
+    def on_url(self, url: bytes) -> None:
+        """See httptools."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """See httptools."""
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._wants_leave = True
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """See httptools: a request begins, and waits for those before it."""
+        self._head_bytes = 0
+        scope = self._scope()
+        is_last = scope["http_version"] == "1.0" or not self._parser.should_keep_alive()
+        self._incoming = exchange = Exchange(self, scope, is_last=is_last, wants_leave=self._wants_leave)
+        if self._serving is None:
+            self._serve(exchange)
+        else:
+            self._queue.append(exchange)
+            self.pause_reading()
+
+    def on_body(self, body: bytes) -> None:
+        """See httptools."""
+        if self._incoming is not None:
+            self._incoming.on_body(body)
+
+    def on_message_complete(self) -> None:
+        """See httptools."""
+        if self._incoming is not None:
+            self._incoming.on_end()
+            self._incoming = None
+        if self._serving is None:  # it was answered before it was whole
+            self._wait_for_next()
+
+    def _scope(self) -> dict[str, Any]:
+        url = self._url
+        if url[:1] != b"/":
+            url = _origin_form(url)
+        raw_path, _, query = url.partition(b"?")
+        path = raw_path.decode("latin-1")
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": self._parser.get_http_version(),
+            "method": self._parser.get_method().decode("ascii"),
+            "scheme": "http",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "root_path": "",
+            "headers": self._headers,
+            "client": self._client,
+            "server": self._server,
+        }
+
+    # -- requests -----------------------------------------------------------------------------------------------------
+
+    def _serve(self, exchange: Exchange) -> None:
+        self._serving = exchange
+        exchange.task = task = self.loop.create_task(exchange.run())
+        self.state.tasks.add(task)
+
+    def answer(self, exchange: Exchange, data: bytes) -> None:
+        """Send an answer; then go on with the next request, or wait for one."""
+        self.state.total_requests += 1
+        self._serving = None
+        if self.is_closing:
+            return
+        self._transport.write(data)
+        if exchange.is_last:
+            self.close()
+        elif self._queue:
+            self._serve(self._queue.popleft())
+        else:
+            self._wait_for_next()
+            self._transport.resume_reading()
+
+    def _wait_for_next(self) -> None:
+        self._is_idle = self._incoming is None and not self._head_bytes
+        self._since = self.loop.time()
+
+    def write_leave(self) -> None:
+        """The client waits for leave to send its body."""
+        if not self.is_closing:
+            self._transport.write(_CONTINUE)
+
+    def pause_reading(self) -> None:
+        """Let the client wait."""
+        if not self.is_closing:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        if not self.is_closing:
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Send what is written, then leave."""
+        self.is_closing = True
+        self._transport.close()
+
+    def _end_after_answer(self) -> None:
+        """Nothing more can come: answer what is being served, and leave."""
+        self._parser = None
+        self._queue.clear()
+        if self._incoming is not None:
+            self._incoming.on_disconnect()
+        if self._serving is not None:
+            self._serving.is_last = True
+
+    def _refuse(self, status: int, body: bytes) -> None:
+        """What came is no request; what came before it is answered first."""
+        self._end_after_answer()
+        if self._serving is None:
+            length = (b"content-length", str(len(body)).encode())
+            self._transport.write(
+                head_of(status, (length, (b"content-type", b"application/json")), is_last=True) + body
+            )
+            self.close()
+
+    def shutdown(self) -> None:
+        """uvicorn stops: answer what is under way, take nothing more."""
+        if self._serving is None:
+            self.close()
+        else:
+            (self._queue[-1] if self._queue else self._serving).is_last = True
+
+    def expire(self, now: float) -> None:
+        """Close what has been idle, half a request, or unread for too long. Whoever is being served is not touched."""
+        if self._serving is not None and self.writable is None:
+            return
+        if now - self._since > (IDLE_SECONDS if self._is_idle else HEAD_SECONDS):
+            self._transport.abort()
+
+
+class Exchange:
+    """One request and its answer, as ASGI sees them."""
+
+    __slots__ = (
+        "_body",
+        "_connection",
+        "_head",
+        "_is_answered",
+        "_is_gone",
+        "_is_whole",
+        "_scope",
+        "_size",
+        "_waiter",
+        "_wants_leave",
+        "is_last",
+        "task",
+    )
+
+    def __init__(self, connection: Connection, scope: dict[str, Any], *, is_last: bool, wants_leave: bool) -> None:
+        self.is_last = is_last
+        self.task: asyncio.Task[None] | None = None
+        self._connection = connection
+        self._scope = scope
+        self._wants_leave = wants_leave
+        self._body: list[bytes] = []
+        self._size = 0
+        self._is_whole = self._is_gone = self._is_answered = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._head: bytes | None = None
+
+    def on_body(self, part: bytes) -> None:
+        """A part of the body; what comes after the answer is nobody's."""
+        if self._is_answered:
+            return
+        self._body.append(part)
+        self._size += len(part)
+        if self._size > HELD_BODY_BYTES:
+            self._connection.pause_reading()
+        self._wake()
+
+    def on_end(self) -> None:
+        """The body is whole."""
+        self._is_whole = True
+        self._wake()
+
+    def on_disconnect(self) -> None:
+        """Nothing more will come."""
+        self._is_gone = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def run(self) -> None:
+        """The application's part. Whatever it leaves unanswered is a 500, or a 503 where it was cut off by a stop."""
+        connection, status = self._connection, 500
+        try:
+            await connection.app(self._scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            status = 503
+            raise
+        except Exception:
+            _log.exception("application failed", path=self._scope["path"][:200])
+        finally:
+            connection.state.tasks.discard(self.task)
+            if not self._is_answered:
+                self.is_last = self._is_answered = True
+                connection.answer(self, head_of(status, ((b"content-length", b"0"),), is_last=True))
+
+    async def receive(self) -> dict[str, Any]:
+        """See ASGI: what has come of the body; waits while that is nothing."""
+        if self._wants_leave and not self._body:
+            self._connection.write_leave()
+        self._wants_leave = False
+        while not (self._body or self._is_whole or self._is_gone):
+            self._connection.resume_reading()
+            self._waiter = self._connection.loop.create_future()
+            await self._waiter
+        if self._is_answered or (self._is_gone and not self._is_whole):
+            return {"type": "http.disconnect"}
+        parts, self._body, self._size = self._body, [], 0
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        return {"type": "http.request", "body": body, "more_body": not self._is_whole}
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """See ASGI: the head is kept until its body comes, and that in one piece."""
+        connection = self._connection
+        if self._head is None:
+            headers = (*connection.state.default_headers, *message.get("headers", ()))
+            self._head = head_of(message["status"], headers, is_last=self.is_last)
+            return
+        if self._is_answered or message.get("more_body"):
+            raise RuntimeError("an answer comes once, and in one piece")
+        if connection.writable is not None:
+            await connection.writable.wait()
+        self._is_answered = True
+        self._body = []
+        body = b"" if self._scope["method"] == "HEAD" else message.get("body", b"")
+        connection.answer(self, self._head + body)
+
+
+_ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
+
+
+def head_of(status: int, headers: Iterable[Header], *, is_last: bool) -> bytes:
+    """The bytes before the body of an answer."""
+    lines = [_STATUS_LINES[status], *[_line(one) for one in headers]]
+    if is_last:
+        lines.append(b"connection: close\r\n")
+    lines.append(b"\r\n")
+    return b"".join(lines)
+
+
+def _line(header: Header) -> bytes:
+    return _short_line(header) if len(header[1]) <= _SHORT else _new_line(header)
+
+
+def _new_line(header: Header) -> bytes:
+    name, value = header
+    if b"\r" in value or b"\n" in value or b"\0" in value:
+        raise RuntimeError(f"the value of the header {name!r} would be two headers")
+    return b"%b: %b\r\n" % header
+
+
+_short_line = lru_cache(maxsize=1024)(_new_line)  # most answers have the same headers
+
+
+def _origin_form(url: bytes) -> bytes:
+    """Path and query of what a client sends to a proxy, or asks of the whole server."""
+    try:
+        parsed = httptools.parse_url(url)
+    except httptools.HttpParserInvalidURLError:
+        return b"/"
+    return (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
+
+
+def _address(found: Any) -> tuple[str, int] | None:
+    return (str(found[0]), int(found[1])) if isinstance(found, tuple) and len(found) >= 2 else None
