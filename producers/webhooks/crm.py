@@ -7,6 +7,7 @@ all of its hook's requests back; contacts, users and pipelines are remembered fo
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from producers.webhooks.told import Members, Told
 
 MAX_PAUSE_SECONDS: Final = 300.0
 _REMEMBERED: Final = 20_000
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(slots=True)
@@ -118,25 +120,28 @@ class CrmHttp:
         self._cache = Cache(keep_seconds)
         self._counted = counted
 
-    async def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
-        """The JSON of an answer, None where there is no such thing. Raises CrmUnavailableError."""
+    async def get(self, path: str, *ids: str | None, params: Mapping[str, str] | None = None) -> Any:
+        """The JSON of an answer, None where there is no such thing. `ids` fill the `{}` of the path: they come with
+        hooks, so what could lead to another path is no id. Raises CrmUnavailableError."""
+        if not all(one is not None and _ID.fullmatch(one) for one in ids):
+            return None
         await self._pace.turn()
         try:
-            answer = await self._client.get(self._base + path, params=params)
+            answer = await self._client.get(self._base + path.format(*ids), params=params)
         except httpx.HTTPError as error:
             self._counted(0)
             raise CrmUnavailableError(f"no answer: {type(error).__name__}") from None
         self._counted(answer.status_code)
         return self._read(answer)
 
-    async def remembered(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+    async def remembered(self, path: str, *ids: str | None, params: Mapping[str, str] | None = None) -> Any:
         """The same for what seldom changes; None also where the API refuses us this."""
-        key = f"{path}?{sorted((params or {}).items())}"
+        key = f"{path} {ids} {sorted((params or {}).items())}"
         is_known, found = self._cache.get(key)
         if is_known:
             return found
         try:
-            found = await self.get(path, params)
+            found = await self.get(path, *ids, params=params)
         except CrmRefusedError:
             found = None
         self._cache.put(key, found)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from producers.webhooks.crm import CrmHttp, Details
 from producers.webhooks.told import Members, Told, items, members, present, text
+
+_WITH: Final = {"with": "contacts,loss_reason,catalog_elements"}
 
 
 class AmoCrm:
@@ -14,7 +18,7 @@ class AmoCrm:
 
     async def details(self, told: Told) -> Details | None:
         """See `Crm`."""
-        lead = await self._http.get(f"/api/v4/leads/{told.deal}", {"with": "contacts,loss_reason,catalog_elements"})
+        lead = await self._http.get("/api/v4/leads/{}", told.deal, params=_WITH)
         if lead is None:
             return None
         lead = members(lead)
@@ -46,7 +50,7 @@ class AmoCrm:
         if number is None:
             return
         found.subject = f"{told.subject.rsplit(':', 2)[0]}:contact:{number}"
-        contact = members(await self._http.remembered(f"/api/v4/contacts/{number}"))
+        contact = members(await self._http.remembered("/api/v4/contacts/{}", number))
         for one in items(contact.get("custom_fields_values")):
             value = next((text(each.get("value")) for each in items(one.get("values"))), None)
             if one.get("field_code") == "EMAIL":
@@ -58,19 +62,19 @@ class AmoCrm:
         number = text(told.properties.get("manager"), lead.get("responsible_user_id"))
         if number is None:
             return None
-        return text(members(await self._http.remembered(f"/api/v4/users/{number}")).get("name"))
+        return text(members(await self._http.remembered("/api/v4/users/{}", number)).get("name"))
 
     async def _product(self, element: Members) -> str | None:
         catalog = text(members(element.get("metadata")).get("catalog_id"))
-        path = f"/api/v4/catalogs/{catalog}/elements/{text(element.get('id'))}"
-        return text(members(await self._http.remembered(path)).get("name")) if catalog else None
+        found = await self._http.remembered("/api/v4/catalogs/{}/elements/{}", catalog, text(element.get("id")))
+        return text(members(found).get("name"))
 
     async def _place(self, told: Told) -> tuple[str | None, str | None]:
         """Names of the pipeline and the stage."""
         number, status = told.properties.get("pipeline"), told.properties.get("stage")
         if not number or not status:
             return None, None
-        pipeline = members(await self._http.remembered(f"/api/v4/leads/pipelines/{number}"))
+        pipeline = members(await self._http.remembered("/api/v4/leads/pipelines/{}", number))
         statuses = items(members(pipeline.get("_embedded")).get("statuses"))
         return text(pipeline.get("name")), next(
             (text(one.get("name")) for one in statuses if text(one.get("id")) == status), None

@@ -18,7 +18,7 @@ class Bitrix24:
     async def details(self, told: Told) -> Details | None:
         """See `Crm`."""
         kind = "lead" if told.type.startswith("lead") else "deal"
-        thing = members(_result(await self._http.get(f"/crm.{kind}.get", {"ID": told.deal or ""})))
+        thing = members(_result(await self._http.get(f"/crm.{kind}.get", params={"ID": told.deal or ""})))
         if not thing:
             return None
         stage = text(thing.get("STAGE_ID"), thing.get("STATUS_ID")) or ""
@@ -58,25 +58,25 @@ class Bitrix24:
         number = text(thing.get("CONTACT_ID"))
         if number and number != "0":
             found.subject = f"{told.subject.rsplit(':', 2)[0]}:contact:{number}"
-            thing = members(_result(await self._http.remembered("/crm.contact.get", {"ID": number})))
+            thing = members(_result(await self._http.remembered("/crm.contact.get", params={"ID": number})))
         found.email, found.phone = _first(thing.get("EMAIL")), _first(thing.get("PHONE"))
 
     async def _manager(self, number: str | None) -> str | None:
         if number is None:
             return None
-        users = items(_result(await self._http.remembered("/user.get", {"ID": number})))
+        users = items(_result(await self._http.remembered("/user.get", params={"ID": number})))
         names = [text(users[0].get(part)) for part in ("NAME", "LAST_NAME")] if users else []
         return " ".join(part for part in names if part) or number
 
     async def _products(self, kind: str, number: str | None) -> list[str]:
         if number is None:
             return []
-        rows = items(_result(await self._http.get(f"/crm.{kind}.productrows.get", {"ID": number})))
+        rows = items(_result(await self._http.get(f"/crm.{kind}.productrows.get", params={"ID": number})))
         return [name for one in rows[:20] if (name := text(one.get("PRODUCT_NAME")))]
 
     async def _stage_name(self, kind: str, stage: str, category: str | None) -> str | None:
         entity = "STATUS" if kind == "lead" else "DEAL_STAGE" + (f"_{category}" if category not in (None, "0") else "")
-        found = items(_result(await self._http.remembered("/crm.status.list", {"filter[ENTITY_ID]": entity})))
+        found = items(_result(await self._http.remembered("/crm.status.list", params={"filter[ENTITY_ID]": entity})))
         return next((text(one.get("NAME")) for one in found if text(one.get("STATUS_ID")) == stage), None)
 
     async def close(self) -> None:

@@ -12,6 +12,8 @@ _DEAL: Final = {
     "associations": "contacts",
 }
 
+_CONTACT: Final = {"properties": "email,phone"}
+
 
 class HubSpot:
     """Stage and time stay the hook's: they are what was true when it happened."""
@@ -25,7 +27,7 @@ class HubSpot:
             found = Details()
             is_there = await self._person(found, told, told.deal or "")
             return found if is_there else None
-        deal = await self._http.get(f"/crm/v3/objects/deals/{told.deal}", _DEAL)
+        deal = await self._http.get("/crm/v3/objects/deals/{}", told.deal, params=_DEAL)
         if deal is None:
             return None
         found, known = Details(), members(members(deal).get("properties"))
@@ -52,7 +54,7 @@ class HubSpot:
     async def _person(self, found: Details, told: Told, number: str) -> bool:
         """The contact's e-mail and phone; False where there is no such contact."""
         found.subject = f"{told.subject.rsplit(':', 2)[0]}:contact:{number}"
-        answer = await self._http.remembered(f"/crm/v3/objects/contacts/{number}", {"properties": "email,phone"})
+        answer = await self._http.remembered("/crm/v3/objects/contacts/{}", number, params=_CONTACT)
         known = members(members(answer).get("properties"))
         found.email, found.phone = text(known.get("email")), text(known.get("phone"))
         return answer is not None
@@ -60,7 +62,7 @@ class HubSpot:
     async def _manager(self, number: str | None) -> str | None:
         if number is None:
             return None
-        owner = members(await self._http.remembered(f"/crm/v3/owners/{number}"))
+        owner = members(await self._http.remembered("/crm/v3/owners/{}", number))
         names = [text(owner.get(part)) for part in ("firstName", "lastName")]
         return " ".join(part for part in names if part) or text(owner.get("email")) or number
 

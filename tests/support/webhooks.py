@@ -46,13 +46,14 @@ class HookedCollector:
     webhooks: Webhooks
     now_ms: int = NOW
     sink: MemorySink = field(default_factory=MemorySink)
+    keys: KeyRing = field(default_factory=lambda: KeyRing(None))
 
     def __post_init__(self) -> None:
         ingest = Ingest(contacts=CONTACTS)
         self.app = Collector(
             sink=self.sink,
             ingest=ingest,
-            keys=KeyRing(None),
+            keys=self.keys,
             topics=TOPICS,
             routes=all_routes(ingest, self.webhooks),
             now_ms=lambda: self.now_ms,
@@ -88,9 +89,9 @@ class HookedCollector:
         return [decode_any(one.value) for one in self.sink.records(TOPICS.rejected)]
 
 
-def of_sample(name: str, **options: Any) -> HookedCollector:
+def of_sample(name: str, *, keys: KeyRing | None = None, **options: Any) -> HookedCollector:
     """A collector that knows the hook of a recorded delivery, with more options."""
-    return HookedCollector(hooks_of({**load(name)["webhook"], **options}))
+    return HookedCollector(hooks_of({**load(name)["webhook"], **options}), keys=keys or KeyRing(None))
 
 
 async def told_by(name: str, **options: Any) -> list[dict[str, Any]]:

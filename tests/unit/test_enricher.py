@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 import pytest
 
 from producers.ingest import Ingest
@@ -238,6 +239,18 @@ async def test_people_and_users_are_asked_for_once(crm: FakeCrm) -> None:
     assert crm.count("/api/v4/users/") == 1
     assert crm.count("/api/v4/leads/pipelines/") == 1
     assert crm.count("/api/v4/contacts/") == 2
+
+
+@pytest.mark.parametrize(
+    "number", ["../../v4/account?x=", "1/../../../account", "7/notes", "%2e%2e", "", "1" * 65, "7#"]
+)
+async def test_an_id_of_a_hook_leads_to_no_other_path(crm: FakeCrm, number: str) -> None:
+    lead = {"id": number, "status_id": "142", "pipeline_id": number, "responsible_user_id": number}
+    payload = orjson.dumps({"leads": {"status": {"0": lead}}, "account": {"subdomain": "example"}}).decode()
+    value = encode_hook(HookRecord(hook="amocrm", id="1", received_at_ms=NOW, payload=payload))
+    [event] = await Rig(crm)("amocrm-leads-status", values=[value])
+    assert event["name"] == "payment"
+    assert {path for _, path in crm.asked} <= {"/api/v4/leads/unknown"}
 
 
 async def test_requests_keep_their_pace(crm: FakeCrm) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from producers.ingest import Scope
+from producers.keys import KeyRing, create_key
+from tests.support.collector import NOW
 from tests.support.webhooks import CONTACTS, EVERY_SAMPLE, HookedCollector, hooks_of, load, of_sample, told_by
 
 NOW_S = 1_735_725_600
@@ -221,3 +225,17 @@ async def test_a_hook_of_a_crm_with_access_is_left_to_the_enricher() -> None:
     await collector.send(load("bitrix24-deal-update"))
     [hook] = collector.hooks()
     assert load("bitrix24-deal-update")["webhook"]["secrets"][0] not in str(hook)
+
+
+async def test_a_letter_of_an_unknown_stage_can_be_sent_again_once_the_stage_is_mapped(tmp_path: Path) -> None:
+    collector = of_sample("pipedrive-deal-stage")
+    await collector.send(load("pipedrive-deal-stage"))
+    [letter] = collector.letters()
+    path = tmp_path / "keys.json"
+    key, _ = create_key(path, source="ops", scope=Scope.HISTORICAL, created_at="2025-01-01T00:00:00+00:00")
+    mended = of_sample("pipedrive-deal-stage", keys=KeyRing(path), stages={"3": "offer_sent"})
+    headers = {"X-Write-Key": key, "X-Funnelcast-Replayed": f"{letter['received_at_ms']};{letter['source']}"}
+    answer = await mended.post(letter["route"], letter["payload"], headers)
+    assert answer.json()["accepted"] == 1, answer.text
+    [event] = mended.events()
+    assert (event["name"], event["source"], event["received_at_ms"]) == ("offer_sent", "pipedrive", NOW)
