@@ -135,8 +135,7 @@ class NativeEvent(msgspec.Struct, gc=False):
     marker: str | None = None
 
 
-@dataclass(slots=True)
-class Translated:
+class Translated(msgspec.Struct, gc=False):
     """An event as another format tells it, before any check. Times are epoch milliseconds of the client's clock; `None`
     is absent. An e-mail or phone among the properties or in `context.traits` is found there."""
 
@@ -151,8 +150,8 @@ class Translated:
     sent_ms: int | None = None
     is_time_unreadable: bool = False
     """A time was sent, and is none: reception is taken, and counted."""
-    properties: dict[str, Any] = field(default_factory=dict)
-    context: dict[str, Any] = field(default_factory=dict)
+    properties: dict[str, Any] = {}
+    context: dict[str, Any] = {}
 
 
 class Times(msgspec.Struct, frozen=True, gc=False):

@@ -25,6 +25,7 @@ from schemas.reasons import RejectReason
 
 _PAGE: Final = {"page_location": "url", "page_title": "title", "page_referrer": "referrer"}
 _OF_CONTEXT: Final = frozenset({*_PAGE, "session_id"})
+_ORIGIN: Final = frozenset({"source", "campaign"})
 _PURCHASE: Final = "purchase"
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -150,8 +151,9 @@ def _translated(
         event.context = _context(params, shared)
     properties = event.properties
     take_order(properties)
-    stated = Origin(text_of(params.get("source")), text_of(params.get("campaign")))
-    attribute(properties, stated, origin_of_members(properties), origin_of_link(params.get("page_location")))
+    if not _ORIGIN.isdisjoint(params):
+        attribute(properties, Origin(text_of(params.get("source")), text_of(params.get("campaign"))))
+    attribute(properties, origin_of_members(properties), origin_of_link(params.get("page_location")))
     return event
 
 

@@ -20,7 +20,7 @@ import orjson
 from producers.body import RequestError, malformed, split_array
 from producers.formats.attribution import attribute, origin_of_link
 from producers.formats.port import SUCCESS, Reading, Request
-from producers.formats.snowplow_entities import entities_of, event_of
+from producers.formats.snowplow_entities import Entities, entities_of, event_of
 from producers.formats.translating import Members, read_each, take_order
 from producers.http import ANY_SITE, JSON, Header, key_of
 from producers.ingest import Ingest, RefusedError, Sender, Translated
@@ -178,7 +178,7 @@ def _name(event: Translated, ingest: Ingest, fields: Members) -> None:
     """Name and properties, by the kind of event."""
     kind = fields.get("e")
     if kind == "ue":
-        event.name, event.properties = event_of(_json(ingest, fields, "ue_pr", "ue_px", is_needed=True))
+        event.name, event.properties = event_of(_json(ingest, fields, "ue_pr", "ue_px"))
         return
     if kind != "se" and kind not in ("pv", "pp", "tr", "ti"):
         raise RefusedError(RejectReason.UNSUPPORTED_TYPE, f"e {str(kind)[:32]!r} is none of pv pp se ue tr ti")
@@ -191,7 +191,10 @@ def _name(event: Translated, ingest: Ingest, fields: Members) -> None:
 
 def _add_entities(event: Translated, ingest: Ingest, fields: Members) -> str | None:
     """What accompanies the event; the id of the device, where that is said."""
-    entities = entities_of(_json(ingest, fields, "co", "cx", is_needed=False))
+    try:
+        entities = entities_of(_json(ingest, fields, "co", "cx"))
+    except RefusedError:  # the event can do without
+        entities = Entities(all=fields.get("co") or fields.get("cx"))
     for name, value in entities.order.items():
         event.properties.setdefault(name, value)
     if entities.all:
@@ -239,27 +242,27 @@ def _set_context(context: Members, fields: Members) -> None:
         del context["app"]["id"]
 
 
-def _json(ingest: Ingest, fields: Members, plain: str, encoded: str, *, is_needed: bool) -> Any:
+def _json(ingest: Ingest, fields: Members, plain: str, encoded: str) -> Any:
     """The JSON of a field that is plain or in base64, of either alphabet, with or without padding; None where it is
-    absent. Raises RefusedError where it is no JSON; an event that can do without it gets the text."""
+    absent. Raises RefusedError where it is no JSON."""
+    packed = fields.get(encoded)
+    if type(packed) is str and packed and not fields.get(plain):
+        try:
+            return ingest.check_text(_unpacked(packed))
+        except ValueError:
+            raise RefusedError(RejectReason.MALFORMED_JSON, f"{encoded} is no base64") from None
     text = _text(fields.get(plain))
-    packed = None if text is not None else _text(fields.get(encoded))
-    if text is None and packed is None:
-        return None
-    try:
-        return ingest.check_text(text.encode() if text is not None else _unpacked(packed or ""))
-    except (RefusedError, ValueError) as error:
-        if not is_needed:
-            return text or packed
-        detail = error.detail if isinstance(error, RefusedError) else f"{encoded} is no base64"
-        reason = error.reason if isinstance(error, RefusedError) else RejectReason.MALFORMED_JSON
-        raise RefusedError(reason, detail) from None
+    return None if text is None else ingest.check_text(text.encode())
 
 
 def _unpacked(text: str) -> bytes:
-    text = text.rstrip("=").replace("-", "+").replace("_", "/")
+    if "-" in text or "_" in text:
+        text = text.replace("-", "+").replace("_", "/")
+    if len(text) % 4:
+        text = text.rstrip("=")
+        text += "=" * (-len(text) % 4)
     try:
-        return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
+        return binascii.a2b_base64(text, strict_mode=True)
     except binascii.Error as error:
         raise ValueError(str(error)) from None
 

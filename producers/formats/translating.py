@@ -18,7 +18,7 @@ Members = dict[str, Any]
 Translate = Callable[[Members, bytes, int], Translated]
 """(members of an element, the element as it was sent, its place in the request) -> event. May raise RefusedError."""
 _ORDER_IDS: Final = ("orderId", "transaction_id", "transactionId")
-_AMOUNTS: Final = ("value", "value_minor", "amount")
+_AMOUNTS: Final = frozenset({"value", "value_minor", "amount"})
 _REVENUES: Final = ("revenue", "total")
 _ORDERS: Final = frozenset({*_ORDER_IDS, *_REVENUES})
 
@@ -43,8 +43,11 @@ def read_each(
 
 def content_id(prefix: str, *parts: object) -> str:
     """An id out of what was sent, so that the same thing sent again is a copy."""
-    joined = b"\0".join(one if isinstance(one, bytes) else str(one).encode("utf-8", "surrogatepass") for one in parts)
-    return f"{prefix}-{xxhash.xxh3_128_hexdigest(joined)}"
+    hashed = xxhash.xxh3_128()
+    for one in parts:
+        hashed.update(one if type(one) is bytes else str(one).encode("utf-8", "surrogatepass"))
+        hashed.update(b"\0")
+    return f"{prefix}-{hashed.hexdigest()}"
 
 
 def random_id(prefix: str) -> str:
@@ -57,18 +60,22 @@ def take_order(properties: Members) -> None:
     if _ORDERS.isdisjoint(properties):
         return
     if properties.get("order_id") is None:
-        found = next((properties[name] for name in _ORDER_IDS if properties.get(name) is not None), None)
-        if found is not None:
-            properties["order_id"] = found
-    if not any(name in properties for name in _AMOUNTS):
-        found = next((properties[name] for name in _REVENUES if properties.get(name) is not None), None)
-        if found is not None:
-            properties["value"] = found
+        _copy(properties, _ORDER_IDS, "order_id")
+    if _AMOUNTS.isdisjoint(properties):
+        _copy(properties, _REVENUES, "value")
+
+
+def _copy(properties: Members, names: tuple[str, ...], name: str) -> None:
+    for one in names:
+        value = properties.get(one)
+        if value is not None:
+            properties[name] = value
+            return
 
 
 def id_of(value: object) -> str | int | None:
     """A value that can be an id, else None."""
-    return value if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)) else None
+    return value if type(value) is str or type(value) is int else None
 
 
 def dict_of(value: object) -> Members:
