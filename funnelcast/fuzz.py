@@ -200,7 +200,11 @@ class FuzzRun:
     async def _check_counts(self) -> None:
         verdict, target = self._verdict, self._target
         async with httpx.AsyncClient(trust_env=False) as client:
-            metrics = (await client.get(f"http://{target.host}:{target.port}/metrics")).text
+            answer = await client.get(f"http://{target.host}:{target.port}/metrics")
+        if answer.status_code != 200:
+            verdict.faults.append(f"/metrics answered {answer.status_code}: the counts could not be checked")
+            return
+        metrics = answer.text
         verdict.balance = balance_of(metrics)
         verdict.faults += faults_of_balance(verdict.balance)
         if target.kafka is None:

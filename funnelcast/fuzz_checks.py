@@ -14,7 +14,7 @@ from funnelcast.fuzz_wire import CLOSED, HUNG, Answer
 
 RSS_LIMIT_BYTES: Final = 50 * 1024 * 1024
 _PREFIX: Final = "funnelcast_collector_"
-_STATUSES: Final = frozenset({200, 204, 304, 400, 401, 403, 404, 405, 408, 415, 429, 503})
+_STATUSES: Final = frozenset({200, 204, 304, 400, 401, 403, 404, 405, 408, 415, 429, 431, 503})
 _TROUBLE: Final = ("Traceback", "request failed", "page failed", "never retrieved", "Exception in")
 
 

@@ -1,0 +1,56 @@
+"""A short run of the fuzzer against a collector process; `--requests 100000` makes a long one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import run_command
+
+
+@pytest.mark.timeout(400)
+def test_three_thousand_shots_break_nothing(tmp_path: Path) -> None:
+    arguments = ("collector", "--requests", "3000", "--seed", "11", "--json")
+    code, out, err = run_command("fuzz", *arguments, state_dir=tmp_path, seconds=380)
+    assert out, err
+    verdict = json.loads(out)
+    assert verdict["faults"] == []
+    assert (code, verdict["ok"]) == (0, True)
+    assert sum(verdict["statuses"].values()) == verdict["requests"] == 3000
+    assert verdict["statuses"]["200"] > 1000
+    assert len(verdict["by_format"]) >= 10
+    assert verdict["rss_growth_bytes"] <= 50 * 1024 * 1024
+    assert verdict["records"]["events"] > 500
+
+
+async def test_a_fault_is_kept_for_a_look(tmp_path: Path) -> None:
+    """Whoever answers 500 to everything fails every request; the same number of the seed sends the same bytes."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
+        writer.write(b"HTTP/1.1 500 No\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        arguments = ("fuzz", "collector", "--url", url, "--key", "MINE", "--seed", "3", "--json")
+        code, out, err = await asyncio.to_thread(run_command, *arguments, "--requests", "20", state_dir=tmp_path)
+        assert code == 1, err
+        verdict = json.loads(out)
+        first = verdict["saved"][0]
+        sent = _taken(first)
+        number = first.split("-")[-1].removesuffix(".http")
+        await asyncio.to_thread(run_command, *arguments, "--only", number, state_dir=tmp_path)
+    assert f"request {number} " in verdict["faults"][0]
+    assert "status 500" in verdict["faults"][0]
+    assert _taken(first) == sent
+
+
+def _taken(file: str) -> bytes:
+    """What a file holds; it is gone then."""
+    found = Path(file).read_bytes()
+    Path(file).unlink()
+    return found
