@@ -20,6 +20,8 @@ import structlog
 import uvicorn
 from uvicorn.server import ServerState
 
+from producers.http import JSON, SECURITY
+
 _log = structlog.get_logger("funnelcast.http")
 HEAD_BYTES: Final = 65_536
 """Of the line and the headers of one request."""
@@ -246,9 +248,7 @@ class Connection(asyncio.Protocol):
         self._end_after_answer()
         if self._serving is None:
             length = (b"content-length", str(len(body)).encode())
-            self._transport.write(
-                head_of(status, (length, (b"content-type", b"application/json")), is_last=True) + body
-            )
+            self._transport.write(head_of(status, (length, JSON, *SECURITY), is_last=True) + body)
             self.close()
 
     def shutdown(self) -> None:
@@ -329,12 +329,12 @@ class Exchange:
             status = 503
             raise
         except Exception:
-            _log.exception("application failed", path=self._scope["path"][:200])
+            _log.exception("application failed")  # without the path: a webhook's secret may stand in it
         finally:
             connection.state.tasks.discard(self.task)
             if not self._is_answered:
                 self.is_last = self._is_answered = True
-                connection.answer(self, head_of(status, ((b"content-length", b"0"),), is_last=True))
+                connection.answer(self, head_of(status, ((b"content-length", b"0"), *SECURITY), is_last=True))
 
     async def receive(self) -> dict[str, Any]:
         """See ASGI: what has come of the body; waits while that is nothing."""
