@@ -41,9 +41,9 @@ _STRUCTURED: Final = "application/cloudevents"
 _OURS: Final = frozenset({"id", "specversion", "time", "userid", "anonymousid", "contactid", "datacontenttype"})
 """Attributes that become members of the event; the others stay together in its context."""
 _PERSON: Final = {
-    "user_id": ("userid", "user_id", "userId"),
-    "anonymous_id": ("anonymousid", "anonymous_id", "anonymousId"),
-    "contact_id": ("contactid", "contact_id", "contactId"),
+    "user_id": ("userid", ("user_id", "userId")),
+    "anonymous_id": ("anonymousid", ("anonymous_id", "anonymousId")),
+    "contact_id": ("contactid", ("contact_id", "contactId")),
 }
 """Each id of a person: its extension attribute, then the members of the data."""
 _ESCAPED: Final = re.compile(r"\\(.)")
@@ -235,11 +235,12 @@ def _text_or_none(value: object) -> str | None:
 
 
 def _person(member: str, attributes: Attributes, data: dict[str, Any]) -> str | int | None:
-    extension, *members = _PERSON[member]
-    for value in (attributes.get(extension), *(data.get(one) for one in members)):
-        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
-            return value
-    return None
+    """An id of the person: as an extension attribute says it, else as the data do."""
+    extension, members = _PERSON[member]
+    value = attributes.get(extension)
+    if value is None and data:
+        value = next((found for found in map(data.get, members) if found is not None), None)
+    return value if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None
 
 
 def _rest(attributes: Attributes) -> Attributes:

@@ -54,15 +54,14 @@ _V1_ORDER_IDS: Final = (*_ORDER_IDS, "id")
 _COMMERCE: Final = frozenset({"revenue", "total", "products", *_ORDER_IDS})
 _PRODUCT_NAMES: Final = ("name", "sku", "product_id", "productId", "id")
 _V1_ORDERS: Final = frozenset({"completed_order", "updated_order", "refunded_order", "cancelled_order"})
-_NULL: Final = b"null"
 Members = dict[str, msgspec.Raw]
 _members = msgspec.json.Decoder(Members)
 name_of = lru_cache(maxsize=4096)(normalise_name)
 
 
 class _Order(msgspec.Struct, gc=False):
-    revenue: msgspec.Raw = msgspec.Raw(_NULL)
-    total: msgspec.Raw = msgspec.Raw(_NULL)
+    revenue: msgspec.Raw = msgspec.Raw(b"null")
+    total: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _order = msgspec.json.Decoder(_Order)
@@ -116,14 +115,19 @@ def commerce(name: str, raw: msgspec.Raw, properties: Mapping[str, Any]) -> Adde
         return NOTHING_ADDED
     added: dict[str, Any] = {}
     if ("revenue" in properties or "total" in properties) and _AMOUNTS.isdisjoint(properties):
-        order = _order.decode(raw)
-        amount = order.total if bytes(order.revenue) == _NULL else order.revenue
-        added["value"] = None if bytes(amount) == _NULL else amount
+        added["value"] = _amount(raw, properties)
     if "order_id" not in properties:
         added["order_id"] = _first(properties, _V1_ORDER_IDS if name in _V1_ORDERS else _ORDER_IDS)
-    if "product" not in properties:
+    if "product" not in properties and ("products" in properties or "product" in name):
         added["product"] = _product(name, properties)
     return added
+
+
+def _amount(raw: msgspec.Raw, properties: Mapping[str, Any]) -> msgspec.Raw | None:
+    """Revenue, else total, digit by digit as it was sent."""
+    if properties.get("revenue") is not None:
+        return _order.decode(raw).revenue
+    return None if properties.get("total") is None else _order.decode(raw).total
 
 
 def _product(name: str, properties: Mapping[str, Any]) -> str | int | None:
