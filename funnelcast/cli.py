@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("funnelcast.commands.report", "Print the live counters with rates."),
     "funnels": ("funnelcast.commands.funnels", "Check, list and show funnel definitions."),
     "forget": ("funnelcast.commands.forget", "Take a person out of the counted state; the numbers stay."),
+    "rejected": ("funnelcast.commands.rejected", "List, show and replay what the collector rejected."),
     "gaps": ("funnelcast.commands.gaps", "Accept lost records explicitly, and list what was accepted."),
     "fuzz": ("funnelcast.commands.fuzz", "Send mutated requests and noise to a collector; nothing may break."),
     "chaos": ("funnelcast.commands.chaos", "Kill real processes at random and prove that the numbers stay exact."),

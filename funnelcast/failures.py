@@ -16,6 +16,7 @@ _CODES = {
     "StoreAddressError": 2,
     "CollectorRefusedError": 2,
     "SpoolUnusableError": 2,
+    "NoSuchLetterError": 2,
     "StoreRefusedError": 70,
     "LogGapError": 70,
     "NeedsHumanError": 70,

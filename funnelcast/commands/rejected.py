@@ -1,0 +1,270 @@
+"""`funnelcast rejected`: look at dead letters, and send them again when what rejected them is mended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from funnelcast.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from producers.letters import LetterLog
+    from producers.rejected import Letter, Tally, Wanted
+    from producers.resend import Outcome, Resender
+
+app = typer.Typer(no_args_is_help=True, help="List, show and replay what the collector rejected.", add_completion=False)
+PIPE_WIDTH, PAYLOAD_CHARS, INTERRUPTED = 200, 70, 130
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+ReasonOption = Annotated[
+    list[str] | None, typer.Option("--reason", help="Only this reason (docs/api.md); repeat for several.")
+]
+SourceOption = Annotated[str | None, typer.Option(help="Only this source; `unknown`: no valid key came with it.")]
+RouteOption = Annotated[str | None, typer.Option(help="Only what came over this path, e.g. /v1/events.")]
+SinceOption = Annotated[str | None, typer.Option(help="Received since: 1h (ago), 2025-01-31, RFC 3339, epoch ms.")]
+UntilOption = Annotated[str | None, typer.Option(help="Received before this time; same forms.")]
+KafkaOption = Annotated[str | None, typer.Option(help="host:port[,host:port] of the brokers.")]
+SpaceOption = Annotated[str | None, typer.Option(help="Prefix of topics.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, on stdout.")]
+
+
+@app.command("list", epilog="Example:  funnelcast rejected list --source web --since 1h --limit 50")
+def list_letters(
+    reason: ReasonOption = None,
+    source: SourceOption = None,
+    route: RouteOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: Annotated[int, typer.Option(min=0, help="So many of the newest are shown; all are counted.")] = 20,
+    kafka: KafkaOption = None,
+    space: SpaceOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """The newest dead letters, newest last, and how many there are of each kind."""
+    settings = load_settings(kafka=kafka, space=space)
+    newest, tally = asyncio.run(_newest(settings, _wanted(reason, source, route, since, until), limit))
+    if as_json:
+        rows = [
+            {"source": one.source, "reason": one.reason, "route": one.route, "count": one.count} for one in tally.rows()
+        ]
+        typer.echo(json.dumps({"total": tally.total, "kinds": rows, "letters": [_document(one) for one in newest]}))
+        return
+    _show_letters(newest)
+    _show_tally(tally)
+
+
+@app.command(epilog="Example:  funnelcast rejected show 3:1207")
+def show(
+    place: Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="As `rejected list` names it.")],
+    kafka: KafkaOption = None,
+    space: SpaceOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """One letter whole, with what was sent."""
+    partition, _, offset = place.partition(":")
+    if not (partition.isdigit() and offset.isdigit()):
+        raise typer.BadParameter("write PARTITION:OFFSET, e.g. 3:1207", param_hint="PARTITION:OFFSET")
+    letter = asyncio.run(_one(load_settings(kafka=kafka, space=space), int(partition), int(offset)))
+    document = _document(letter)
+    if as_json:
+        typer.echo(json.dumps(document))
+        return
+    payload = document.pop("payload", None)
+    for name, value in document.items():
+        typer.echo(f"{name}: {_plain(str(value))}")
+    if payload is not None:
+        typer.echo(f"\n{_plain(payload)}")
+
+
+@app.command(
+    epilog="Example:  funnelcast rejected replay --reason unknown_stage --since 2d --key fch_... --dry-run  "
+    "(then without --dry-run)"
+)
+def replay(
+    url: Annotated[str, typer.Option(help="The collector.", envvar="FUNNELCAST_URL")] = DEFAULT_URL,
+    key: Annotated[str | None, typer.Option(help="Write key of the scope historical.", envvar="FUNNELCAST_KEY")] = None,
+    reason: ReasonOption = None,
+    source: SourceOption = None,
+    route: RouteOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Send at most so many.")] = None,
+    as_source: Annotated[
+        str | None, typer.Option(help="Source of letters whose sender was not known (bad_key).")
+    ] = None,
+    is_dry: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")] = False,
+    starts_over: Annotated[bool, typer.Option("--again", help="Start over; copies are recognised by id.")] = False,
+    kafka: KafkaOption = None,
+    space: SpaceOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Send payloads through the collector again, as their sources and at their times.
+
+    Goes on where the same command was stopped. What is still bad becomes a new letter. Letters that nobody has vouched
+    for (bad_key, revoked_key, wrong_origin, bad_signature, stale_delivery, not_allowed) are sent only with --reason.
+    """
+    import httpx
+
+    from producers.resend import Resender, progress_file
+
+    settings = load_settings(kafka=kafka, space=space)
+    wanted = _wanted(reason, source, route, since, until)
+    chosen = [sorted(reason or ()), source, route, since, until, as_source]
+    progress = progress_file(settings.state_dir, url=url, space=settings.space, chosen=chosen)
+    resender = Resender(
+        url, key, httpx.AsyncClient(), wanted, progress, as_source=as_source, limit=limit, is_dry=is_dry
+    )
+    try:
+        outcome = asyncio.run(_replay(settings, resender, starts_over=starts_over or is_dry))
+    except KeyboardInterrupt:
+        typer.echo(f"stopped after {resender.outcome.sent} letters; the same command goes on from there", err=True)
+        sys.exit(INTERRUPTED)
+    _show_outcome(outcome, as_json=as_json, is_dry=is_dry)
+
+
+def _wanted(
+    reasons: list[str] | None, source: str | None, route: str | None, since: str | None, until: str | None
+) -> Wanted:
+    from producers.rejected import Wanted
+    from schemas.reasons import RejectReason
+
+    for one in reasons or ():
+        if one not in {reason.value for reason in RejectReason}:
+            known = ", ".join(reason.value for reason in RejectReason)
+            raise typer.BadParameter(f"{one!r} is no reason; reasons are {known}", param_hint="--reason")
+    return Wanted(frozenset(reasons or ()), source, route, _instant(since, "--since"), _instant(until, "--until"))
+
+
+def _instant(text: str | None, hint: str) -> int | None:
+    from streams.report.service import ReportError, parse_instant_ms
+
+    if text is None:
+        return None
+    try:
+        return parse_instant_ms(text, timezone="UTC", now_ms=time.time_ns() // 1_000_000)
+    except ReportError as error:
+        raise typer.BadParameter(str(error), param_hint=hint) from None
+
+
+async def _newest(settings: Settings, wanted: Wanted, limit: int) -> tuple[list[Letter], Tally]:
+    import heapq
+
+    from producers.rejected import Tally
+
+    heap: list[tuple[int, int, int, Letter]] = []
+    tally = Tally()
+    async with _log(settings) as log:
+        async for letters in log.read():
+            for one in letters:
+                if not wanted.takes(one.letter):
+                    continue
+                tally.add(one.letter)
+                heapq.heappush(heap, (one.letter.received_at_ms, one.offset, one.partition, one))
+                if len(heap) > limit:
+                    heapq.heappop(heap)
+    return [one for *_, one in sorted(heap, key=lambda item: item[:3])], tally
+
+
+async def _one(settings: Settings, partition: int, offset: int) -> Letter:
+    async with _log(settings) as log:
+        return await log.one(partition, offset)
+
+
+async def _replay(settings: Settings, resender: Resender, *, starts_over: bool) -> Outcome:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("reading letters")
+        resender.on_progress = lambda outcome: bar.update(task, description=f"{outcome.sent} letters sent")
+        resender.on_wait = lambda why: bar.update(task, description=f"waiting: {why[:60]}")
+        async with resender.client, _log(settings) as log:
+            return await resender.run(log, starts_over=starts_over)
+
+
+def _log(settings: Settings) -> LetterLog:
+    from producers.letters import LetterLog
+    from schemas.topics import Topics
+
+    return LetterLog(settings.need_kafka(), Topics(settings.space).rejected)
+
+
+# What is shown
+
+
+def _document(one: Letter) -> dict[str, Any]:
+    import msgspec
+
+    found: dict[str, Any] = msgspec.to_builtins(one.letter)
+    return {"partition": one.partition, "offset": one.offset} | found
+
+
+def _show_letters(letters: Sequence[Letter]) -> None:
+    if not letters:
+        return
+    table = _table("when (UTC)", "place", "source", "reason", "route", "detail", "payload")
+    for one in letters:
+        letter = one.letter
+        when = datetime.fromtimestamp(letter.received_at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        payload = letter.sent()[: PAYLOAD_CHARS * 4].decode(errors="replace")
+        shown = " ".join(payload.split())[:PAYLOAD_CHARS]
+        table.add_row(when, one.place, *map(_plain, (letter.source, letter.reason, letter.route, letter.detail, shown)))
+    _print(table)
+
+
+def _show_tally(tally: Tally) -> None:
+    if not tally.total:
+        typer.echo("no letters")
+        return
+    table = _table("source", "reason", "route", "letters")
+    for one in tally.rows():
+        table.add_row(one.source, one.reason, one.route, str(one.count))
+    table.add_row("", "", "all", str(tally.total))
+    _print(table)
+
+
+def _plain(text: str) -> str:
+    """Without what would steer the terminal: anybody can send a letter."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
+def _table(*headings: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading == "letters" else "left", overflow="fold")
+    return table
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(width=PIPE_WIDTH, highlight=False, markup=False)
+    console.print(table)
+
+
+def _show_outcome(outcome: Outcome, *, as_json: bool, is_dry: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(outcome.as_document() | {"dry_run": is_dry}))
+        return
+    if is_dry:
+        typer.echo(f"{outcome.sent} letters would be sent")
+    else:
+        typer.echo(f"{outcome.sent} letters sent: {outcome.accepted} events accepted, {outcome.deduplicated} known")
+    for reason, count in outcome.rejected.most_common():
+        typer.echo(f"  {count} rejected again: {reason}")
+    for why, count in outcome.skipped.most_common():
+        typer.echo(f"  {count} not sent: {why}")
