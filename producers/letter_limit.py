@@ -21,6 +21,10 @@ class LetterLimit:
         self._windows: dict[str, tuple[int, int, bool]] = {}
         """By source: when the window began, letters written in it, whether it was said to be full."""
 
+    def shared_by(self, processes: int) -> LetterLimit:
+        """The part of one of several processes that share a limit."""
+        return LetterLimit(max(1, self._per_minute // processes) if self._per_minute else 0)
+
     def check(self, source: str, letters: int, now_ms: int) -> None:
         """Raises SinkUnavailableError where these letters would be too many. A request alone may hold as many as it
         does: it could never be written otherwise."""

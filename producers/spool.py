@@ -157,7 +157,7 @@ class SpoolSink:
             await self._inner.put(records)
             return
         await self._gate.wait()
-        if not self._is_spooling and self._inner.trouble is None:
+        if not self._is_spooling:
             try:
                 await self._inner.put(records)
                 return

@@ -278,7 +278,7 @@ async def _run(
         topics=topics,
         routes=all_routes(ingest, hooks),
         gate=gate,
-        letter_limit=LetterLimit(dead_letter_limit),
+        letter_limit=LetterLimit(dead_letter_limit).shared_by(worker.count),
         proxies=proxies,
     )
     show_spool(app.metrics, sink if isinstance(sink, SpoolSink) else None)

@@ -60,6 +60,14 @@ def test_a_request_alone_may_hold_more_than_the_limit() -> None:
     limit.check("web", 500, NOW + 60_000)
 
 
+def test_processes_share_a_limit() -> None:
+    limit = LetterLimit(10).shared_by(4)
+    limit.add("web", 2, NOW)
+    with pytest.raises(SinkUnavailableError, match="the limit is 2"):
+        limit.check("web", 1, NOW)
+    LetterLimit(0).shared_by(4).check("web", 10**6, NOW)
+
+
 def test_zero_is_no_limit_and_a_clock_that_goes_back_opens_it() -> None:
     none = LetterLimit(0)
     none.add("web", 10**6, NOW)
