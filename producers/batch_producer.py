@@ -51,6 +51,11 @@ class BatchProducer(AIOKafkaProducer):
         compression = accumulator._compression_type if expected_bytes >= WORTH_COMPRESSING else _PLAIN
         return Batch(accumulator._batch_size, compression, is_transactional=0)  # type: ignore[no-untyped-call]
 
+    def node_of(self, topic: str, partition: int) -> int | None:
+        """The broker that leads a partition, as far as is known: one produce request at a time goes to each."""
+        node: int | None = self.client.cluster.leader_for_partition(TopicPartition(topic, partition))
+        return node
+
     async def send_batch(self, batch: Any, topic: str, *, partition: int) -> asyncio.Future[Any]:
         """Queue a closed batch; the future is done when it is acknowledged."""
         accumulator: Any = self._message_accumulator

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -111,6 +111,9 @@ class KafkaSink:
         self._pending = 0
         self._pending_bytes = 0
         self._flush_handle: asyncio.TimerHandle | None = None
+        self._flushed = 0.0
+        self._in_flight: Counter[object] = Counter()
+        """Batches that each broker has not answered."""
         self._flushing: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._broken = asyncio.Event()
@@ -212,8 +215,10 @@ class KafkaSink:
     # -- batches --------------------------------------------------------------------------------------------------
 
     def _schedule(self) -> None:
+        """A flush at once, or when the last one is `linger_ms` ago."""
         if self._flush_handle is None:
-            self._flush_handle = self._loop.call_later(self._settings.linger_ms / 1000, self._start_flush)
+            pause = self._flushed + self._settings.linger_ms / 1000 - self._loop.time()
+            self._flush_handle = self._loop.call_later(max(0.0, pause), self._start_flush)
 
     def _start_flush(self) -> None:
         self._flush_handle = None
@@ -224,22 +229,34 @@ class KafkaSink:
         task.add_done_callback(self._flushing.discard)
 
     async def _flush(self, producer: Any) -> None:
+        """Send what waits for brokers that are free: one with a request in flight would let these batches wait, small
+        as they are now, and each costs as much as ten records."""
+        busy = {node for node, batches in self._in_flight.items() if batches}
         for lane in list(self._lanes.values()):
             if lane.waiting and lane.in_flight_since is None:
-                await self._send(producer, lane)
+                node = producer.node_of(lane.topic, lane.partition)
+                if node not in busy:
+                    await self._send(producer, lane, node)
 
-    async def _send(self, producer: Any, lane: _Lane) -> None:
+    async def _send(self, producer: Any, lane: _Lane, node: object) -> None:
         parts: _Parts = []
         try:
             batch = self._fill(producer, lane, parts)
             if not parts:
                 return
-            lane.in_flight_since = self._loop.time()
+            lane.in_flight_since = self._flushed = self._loop.time()
             future = await producer.send_batch(batch, lane.topic, partition=lane.partition)
         except Exception as error:
             self._on_failure(lane, parts, error)
             return
-        future.add_done_callback(lambda done: self._on_done(producer, lane, parts, done))
+        in_flight = self._in_flight
+        in_flight[node] += 1
+
+        def on_done(done: asyncio.Future[Any]) -> None:
+            in_flight[node] -= 1
+            self._on_done(producer, lane, parts, done)
+
+        future.add_done_callback(on_done)
 
     def _fill(self, producer: Any, lane: _Lane, parts: _Parts) -> Any:
         """A batch of what waits, whole or up to the size of a batch; requests that were given up are left out. `parts`
@@ -273,7 +290,7 @@ class KafkaSink:
             ticket.left -= count
             if ticket.left == 0 and not ticket.done.done():
                 ticket.done.set_result(None)
-        if lane.waiting:
+        if self._pending:
             self._schedule()
 
     def _on_failure(self, lane: _Lane, parts: _Parts, error: BaseException) -> None:
@@ -285,7 +302,7 @@ class KafkaSink:
         # an idempotent producer cannot go on after a batch that failed: its number is missing for ever
         if self._settings.is_idempotent or isinstance(error, ProducerClosed) or _is_finished(self._producer):
             self._broken.set()
-        if lane.waiting:
+        if self._pending:
             self._schedule()
 
     # -- time and connection --------------------------------------------------------------------------------------
@@ -357,6 +374,7 @@ class KafkaSink:
         for ticket in self._tickets:
             ticket.fail(SinkUnavailableError("the connection to Kafka was lost", 2))
         await _stop(producer)
+        self._in_flight = Counter()
         for lane in self._lanes.values():
             lane.waiting.clear()
             lane.in_flight_since = None

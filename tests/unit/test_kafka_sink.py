@@ -43,6 +43,8 @@ class Broker:
     hold: bool = False
     held: list[tuple[asyncio.Future[None], int, Batch]] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
+    leaders: dict[int, int] = field(default_factory=dict)
+    """By partition; without an entry each partition has a leader of its own."""
     refuse_connections: int = 0
     producers: int = 0
 
@@ -89,6 +91,9 @@ class Producer:
     async def partitions_for(self, topic: str) -> set[int]:
         return {0, 1, 2, 3}
 
+    def node_of(self, topic: str, partition: int) -> int:
+        return self.broker.leaders.get(partition, partition)
+
     def create_batch(self, expected_bytes: int) -> Batch:
         return Batch(self.broker.size)
 
@@ -130,6 +135,29 @@ async def test_requests_of_one_partition_share_a_batch_and_keep_their_order() ->
         )
     assert broker.logs == {0: [b"a1", b"a2", b"b1", b"c1"], 1: [b"b2"]}
     assert broker.batches == [4, 1]
+
+
+async def test_what_comes_while_a_broker_is_busy_waits_for_company() -> None:
+    broker = Broker(hold=True, leaders={0: 1, 1: 1, 2: 1, 3: 3})
+    async with connected(broker) as sink:
+        first = asyncio.create_task(sink.put(records("a")))
+        await until(lambda: len(broker.held) == 1)
+        later = [
+            asyncio.create_task(sink.put(records(text, partition=at))) for at, text in ((1, "b"), (1, "c"), (3, "d"))
+        ]
+        await until(lambda: len(broker.held) == 2)  # the leader of 3 is free
+        assert [partition for _, partition, _ in broker.held] == [0, 3]
+        broker.let_go()
+        await asyncio.gather(first, *later)
+    assert broker.logs == {0: [b"a"], 1: [b"b", b"c"], 3: [b"d"]}
+    assert broker.batches == [1, 1, 2]
+
+
+async def test_a_first_event_does_not_wait() -> None:
+    broker = Broker()
+    async with connected(broker, linger_ms=60_000) as sink:
+        await sink.put(records("a"))
+    assert broker.logs == {0: [b"a"]}
 
 
 async def test_a_request_larger_than_a_batch_is_split_in_order() -> None:
