@@ -1,0 +1,204 @@
+"""Collector, enricher and a CRM that fails, as processes on any broker; and hooks of which every number is known."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from funnelcast.ports import free_port
+from schemas.funnel import parse_funnel
+from schemas.record import decode_any
+from schemas.topics import Topics
+from streams.admin import ensure_topics
+from tests.support.counting import document_of
+from tests.support.fake_crm import TOKEN, FakeCrm
+from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, start
+from tests.support.webhooks import write_hooks
+from tests.support.workers import until
+
+SECRET = "amocrm-secret-0123456789abc"
+BITRIX_TOKEN = "51856fefc120afa4b628cc82d3935cce"
+FUNNEL = parse_funnel(
+    """
+name: deals
+version: 1
+currency: EUR
+conversion_window: 30d
+stages:
+  - {name: lead, on: [lead_created]}
+  - {name: payment, on: [payment], order: true}
+lost:
+  - {on: [deal_lost]}
+dimensions:
+  - {name: manager, attribution: stage}
+  - {name: product, attribution: stage}
+"""
+)
+
+
+@dataclass
+class Processes:
+    """A collector, and an enricher that is started and killed."""
+
+    collector: RunningCollector
+    webhooks: Path
+    directory: Path
+    enricher: subprocess.Popen[str] | None = None
+    port: int = 0
+
+    def start(self, *flags: str) -> None:
+        """The enricher."""
+        self.port = free_port()
+        command = [sys.executable, "-m", "funnelcast", "enricher", "--kafka", self.collector.kafka]
+        command += ["--space", self.collector.topics.space, "--webhooks", str(self.webhooks)]
+        command += ["--state-dir", str(self.directory), "--health-port", str(self.port), *flags]
+        with (self.directory / "enricher.log").open("a") as log:
+            self.enricher = subprocess.Popen(command, stderr=log, text=True)
+
+    def end(self, number: signal.Signals = signal.SIGKILL) -> int:
+        """Send a signal to it; its exit code."""
+        assert self.enricher is not None
+        self.enricher.send_signal(number)
+        return self.enricher.wait(DEADLINE)
+
+    async def metric(self, name: str) -> float:
+        """Sum of a metric of the enricher; 0 while it does not answer."""
+        async with httpx.AsyncClient() as client:
+            try:
+                text = (await client.get(f"http://127.0.0.1:{self.port}/metrics")).text
+            except httpx.TransportError:
+                return 0
+        return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
+
+    async def status(self, path: str) -> int:
+        async with httpx.AsyncClient() as client:
+            try:
+                return (await client.get(f"http://127.0.0.1:{self.port}{path}")).status_code
+            except httpx.TransportError:
+                return 0
+
+
+@asynccontextmanager
+async def hooked_processes(kafka: str, space: str, directory: Path, crm: FakeCrm) -> AsyncIterator[Processes]:
+    """A collector that is ready, and no enricher yet."""
+    await ensure_topics(kafka, Topics(space), partitions=PARTITIONS)
+    api = {"token": TOKEN, "rate": 60, "timeout": "1s", "patience": "10m"}
+    amocrm = {"name": "amo", "provider": "amocrm", "secrets": [SECRET], "currency": "EUR"}
+    bitrix = {"name": "bx", "provider": "bitrix24", "secrets": [BITRIX_TOKEN]}
+    webhooks = write_hooks(
+        directory / "webhooks.yaml",
+        {**amocrm, "api": {**api, "url": crm.url}},
+        {**bitrix, "api": {**api, "url": f"{crm.url}/rest/1/secret"}},
+    )
+    collector = start(kafka, space, directory, "--open", "--webhooks", str(webhooks))
+    running = Processes(collector, webhooks, directory)
+    try:
+        await collector.until_status("/readyz", 200)
+        yield running
+    finally:
+        collector.process.kill()
+        collector.process.wait()
+        if running.enricher is not None:
+            running.enricher.kill()
+            running.enricher.wait()
+
+
+async def send(collector: RunningCollector, path: str, form: dict[str, Any]) -> None:
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(f"{collector.url}/v1/webhooks/{path}", data=form, timeout=DEADLINE)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["accepted"] >= 1
+
+
+async def send_lead(collector: RunningCollector, number: int, kind: str, seconds: int, **members: Any) -> None:
+    lead = {"id": number, "price": 100, "responsible_user_id": 109 + number % 2, "pipeline_id": 7, "status_id": 1003}
+    lead |= {"last_modified": seconds, "date_create": seconds, **members}
+    form = {f"leads[{kind}][0][{name}]": value for name, value in lead.items()}
+    await send(collector, f"amo/{SECRET}", {**form, "account[subdomain]": "example"})
+
+
+async def send_deal(collector: RunningCollector, number: int, event: str, seconds: int) -> None:
+    form = {"event": event, "data[FIELDS][ID]": number, "ts": seconds, "auth[member_id]": "m"}
+    await send(collector, "bx", {**form, "auth[application_token]": BITRIX_TOKEN})
+
+
+async def events_of(collector: RunningCollector) -> list[tuple[bytes | None, bytes, int]]:
+    """Everything in the events topic now."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=collector.kafka, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(collector.topics.events, number) for number in range(PARTITIONS)]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        found: list[Any] = []
+        async with asyncio.timeout(DEADLINE):
+            while len(found) < sum(ends.values()):
+                for some in (await consumer.getmany(timeout_ms=200)).values():
+                    found += some
+    finally:
+        await consumer.stop()
+    return [(one.key, one.value, one.timestamp) for one in sorted(found, key=lambda one: one.timestamp)]
+
+
+async def check_exact_with_kill_and_faults(processes: Processes, crm: FakeCrm) -> None:
+    """30 leads of amoCRM, 10 of them won for 100 each; 8 deals of Bitrix24, each told three times, 4 won for 50."""
+    collector, now = processes.collector, int(time.time()) - 60
+    for number in range(30):
+        crm.leads[str(1000 + number)] = {"contact": str(5000 + number)}
+        await send_lead(collector, 1000 + number, "add", now)
+    for number in range(8):
+        stage = {"STAGE_ID": "NEW", "STAGE_SEMANTIC_ID": "P", "CONTACT_ID": str(7000 + number), "ASSIGNED_BY_ID": "5"}
+        if number < 4:
+            stage |= {"STAGE_ID": "WON", "STAGE_SEMANTIC_ID": "S"}
+        moved = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(now + 5))
+        crm.leads[str(number)] = {**stage, "OPPORTUNITY": "50.00", "CURRENCY_ID": "EUR", "MOVED_TIME": moved}
+        for second in range(3):
+            await send_deal(collector, number, "ONCRMDEALUPDATE", now + second)
+    crm.faults = deque([429, "drop", 500, 503, "drop", 429, 500])
+    processes.start("--window", "8")
+
+    async def some() -> bool:
+        return crm.count("/api/v4/leads/") > 8
+
+    await until(some, seconds=60)
+    processes.end()
+    for number in range(10):
+        await send_lead(collector, 1000 + number, "status", now + 10, status_id=142)
+    crm.faults = deque(["hang", 429, 429, "drop"])
+    processes.start()
+
+    async def all_of_it() -> bool:
+        found = {decode_any(value)["id"] for _, value, _ in await events_of(collector)}
+        return len(found) >= 30 + 8 + 10
+
+    await until(all_of_it, seconds=60)
+    assert await processes.status("/readyz") == 200
+
+    async def nothing_under_way() -> bool:
+        return await processes.metric("funnelcast_enricher_under_way") == 0
+
+    await until(nothing_under_way, seconds=60)
+    assert processes.end(signal.SIGTERM) == 0, (processes.directory / "enricher.log").read_text()
+    records = await events_of(collector)
+    document = await document_of(records, FUNNEL)
+    counted = document["counters"]["total"]["all"]
+    assert counted[""]["lead"]["entries"] == 30 + 4
+    assert counted[""]["payment"]["entries"] == 10 + 4
+    assert counted[""]["payment"]["orders"] == {"EUR": 14}
+    assert counted[""]["payment"]["revenue"] == {"EUR": 10 * 100_00 + 4 * 50_00}
+    assert counted["product=blue lamp"]["payment"]["revenue"] == {"EUR": 10 * 100_00 + 4 * 50_00}
+    assert counted["manager=manager 109"]["lead"]["entries"] == 15
+    assert counted["manager=manager 110"]["payment"]["revenue"] == {"EUR": 5 * 100_00}
+    assert counted["manager=ann seller"]["payment"]["revenue"] == {"EUR": 4 * 50_00}
