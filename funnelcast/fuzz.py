@@ -32,7 +32,7 @@ from funnelcast.fuzz_checks import (
 from funnelcast.fuzz_mutate import shot_of
 from funnelcast.fuzz_shots import Sample, Shot, recorded, with_key
 from funnelcast.fuzz_sign import signed
-from funnelcast.fuzz_wire import CLOSED, HUNG, Answer, Lane
+from funnelcast.fuzz_wire import CLOSED, GARBLED, HUNG, Answer, Lane
 from funnelcast.ports import free_port
 from funnelcast.services import Site
 from funnelcast.stack import EmbeddedStack, RunDirectory
@@ -153,7 +153,8 @@ class FuzzRun:
         await lane.close()
 
     def _judge(self, shot: Shot, answer: Answer) -> None:
-        shown = "hung" if answer is HUNG else "closed" if answer is CLOSED else str(answer.status)
+        shown = {CLOSED.status: "closed", HUNG.status: "hung", GARBLED.status: "garbled"}.get(answer.status)
+        shown = shown or str(answer.status)
         self._statuses[shown] += 1
         self._by_format.setdefault(shot.format, Counter())[shown] += 1
         self._done += 1

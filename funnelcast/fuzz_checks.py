@@ -10,7 +10,7 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from funnelcast.fuzz_shots import Shot
-from funnelcast.fuzz_wire import CLOSED, HUNG, Answer
+from funnelcast.fuzz_wire import CLOSED, GARBLED, HUNG, Answer
 
 RSS_LIMIT_BYTES: Final = 50 * 1024 * 1024
 _PREFIX: Final = "funnelcast_collector_"
@@ -22,14 +22,14 @@ def fault_of(shot: Shot, answer: Answer) -> str | None:
     """What is wrong with an answer, or None."""
     if answer is HUNG:
         return "neither an answer nor an end of the connection"
+    if answer is GARBLED:
+        return "the answer is no HTTP"
     if answer is CLOSED:
         return None if shot.may_be_no_http else "no answer"
     if answer.status not in _STATUSES:
         return f"status {answer.status}"
     if answer.status < 400 or shot.method == b"HEAD":
         return None
-    if shot.may_be_no_http and answer.headers.get(b"content-type", b"").startswith(b"text/plain"):
-        return None  # the server below the collector: no request was there to be answered
     return _fault_of_error(answer)
 
 

@@ -14,7 +14,7 @@ from random import Random
 from typing import Final
 
 from funnelcast.fuzz_json import odd_bytes, odd_json, odd_pairs
-from funnelcast.fuzz_shots import ABORTED, CHUNKED, RAW, SLOW, STALLED, Header, Sample, Shot
+from funnelcast.fuzz_shots import ABORTED, CHUNKED, QUEUED, RAW, SLOW, STALLED, Header, Sample, Shot
 
 NOISE: Final = "noise"
 """The format of what no client would send."""
@@ -65,7 +65,9 @@ _BAD_HEADERS: Final[tuple[Header, ...]] = (
     (b"content-length", b"-1"), (b"content-length", b"5"), (b"content-length", b"999999999"),
     (b"content-length", b"x"), (b"content-length", b"0"), (b"content-length", b"18446744073709551616"),
     (b"transfer-encoding", b"chunked"), (b"transfer-encoding", b"gzip, chunked"), (b"transfer-encoding", b"xchunked"),
-    (b"host", b"\0"), (b"bad name", b"x"), (b"x\ny", b"z"), (b"x", b"y\r\nz: 1"), (b"x", b"\0"), (b"", b"x"),
+    (b"host", b"\0"), (b"origin", b"a\r\n b"), (b"origin", b"a\rb"),
+    (b"origin", b"a\nb"), (b"access-control-request-headers", b"x\r\n\ty"),
+    (b"bad name", b"x"), (b"x\ny", b"z"), (b"x", b"y\r\nz: 1"), (b"x", b"\0"), (b"", b"x"),
     (b"x" * 70_000, b"y"), (b"x", b"y" * 300_000),
 )  # fmt: skip
 _NOISE: Final = (
@@ -226,10 +228,10 @@ def _key(rng: Random, shot: Shot) -> Shot:
 
 
 def _way(rng: Random, shot: Shot) -> Shot:
-    way = rng.choices((CHUNKED, SLOW, ABORTED, STALLED), weights=(600, 100, 200, 3))[0]
+    way = rng.choices((CHUNKED, QUEUED, SLOW, ABORTED, STALLED), weights=(500, 200, 100, 200, 3))[0]
     if way == CHUNKED and any(name in (b"content-length", b"transfer-encoding") for name, _ in shot.headers):
         return shot
-    return replace(shot, way=way, may_be_no_http=shot.may_be_no_http or way == ABORTED)
+    return replace(shot, way=way, may_be_no_http=shot.may_be_no_http or way in (ABORTED, STALLED))
 
 
 _MUTATORS: Final[dict[str, Mutator]] = {

@@ -14,9 +14,11 @@ import orjson
 Header = tuple[bytes, bytes]
 KEY: Final = b"WRITE_KEY"
 """The write key of every recorded request."""
-WHOLE, SLOW, ABORTED, STALLED, CHUNKED, RAW = "whole", "slow", "aborted", "stalled", "chunked", "raw"
-"""How a body travels: at once, in pieces with pauses, cut off, never to its end, in chunks; or bytes that need not even
-be HTTP."""
+WHOLE, SLOW, ABORTED, STALLED, CHUNKED, QUEUED, RAW = "whole", "slow", "aborted", "stalled", "chunked", "queued", "raw"
+"""How it travels: at once, in pieces with pauses, cut off, never to its end, in chunks, behind others that were sent
+without waiting; or as bytes that need not even be HTTP."""
+BEFORE: Final = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n" * 2
+"""What a queued request stands behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Shot:
     """To be signed anew when it is sent: signatures hold the time."""
     way: str = WHOLE
     may_be_no_http: bool = False
-    """The server may answer in plain text, or close the connection."""
+    """The server may close the connection without an answer."""
     mutations: tuple[str, ...] = ()
 
     def wire(self) -> bytes:
@@ -67,7 +69,8 @@ class Shot:
         elif b"content-length" not in names and b"transfer-encoding" not in names:
             lines.append(b"content-length: %d" % len(self.body))
         body = _chunked(self.body) if self.way == CHUNKED else self.body
-        return b"\r\n".join([*lines, b"", body])
+        wire = b"\r\n".join([*lines, b"", body])
+        return BEFORE + wire if self.way == QUEUED else wire
 
 
 def _chunked(body: bytes) -> bytes:

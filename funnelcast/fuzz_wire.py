@@ -7,12 +7,11 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import Final
 
-from funnelcast.fuzz_shots import ABORTED, SLOW, STALLED, Shot
+from funnelcast.fuzz_shots import ABORTED, QUEUED, SLOW, STALLED, Shot
 
 ANSWER_SECONDS: Final = 45.0
 """Longer than the collector waits for a body."""
 _PAUSE_SECONDS: Final = 0.02
-_PIECES: Final = 4
 _NO_BODY: Final = frozenset({204, 304})
 _BIG: Final = 4 * 1024 * 1024
 
@@ -30,6 +29,9 @@ CLOSED: Final = Answer(0)
 HUNG: Final = Answer(-1)
 """Neither an answer nor the end of the connection in time."""
 
+GARBLED: Final = Answer(-2)
+"""Something that is no HTTP."""
+
 
 class Lane:
     """One connection after another to one server; one shot at a time."""
@@ -40,7 +42,7 @@ class Lane:
 
     async def send(self, shot: Shot) -> Answer:
         """The answer to a shot. A connection that the server had closed meanwhile is replaced once."""
-        is_own = shot.may_be_no_http or shot.way in (SLOW, ABORTED, STALLED)
+        is_own = shot.may_be_no_http or shot.way in (SLOW, ABORTED, STALLED, QUEUED)
         if is_own:
             await self.close()
         was_used = self._streams is not None
@@ -67,10 +69,15 @@ class Lane:
                 self._streams = await asyncio.open_connection(self._host, self._port, limit=_BIG)
             reader, writer = self._streams
             await asyncio.wait_for(_write(writer, shot), ANSWER_SECONDS)
+            for _ in range(2 if shot.way == QUEUED else 0):
+                await asyncio.wait_for(_read(reader, is_head=False), ANSWER_SECONDS)
             return await asyncio.wait_for(_read(reader, is_head=shot.method == b"HEAD"), ANSWER_SECONDS)
         except TimeoutError:
             await self.close()
             return HUNG
+        except (ValueError, IndexError):
+            await self.close()
+            return GARBLED
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             await self.close()
             return CLOSED
@@ -79,7 +86,7 @@ class Lane:
 async def _write(writer: asyncio.StreamWriter, shot: Shot) -> None:
     wire = shot.wire()
     if shot.way == SLOW:
-        size = len(wire) // _PIECES + 1
+        size = len(wire) // (2 + shot.number % 9) + 1
         for at in range(0, len(wire), size):
             writer.write(wire[at : at + size])
             await writer.drain()
