@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from producers.formats.port import Request
-from producers.http import JSON, Answer, error_body
+from producers.http import ANY_SITE, JSON, Answer, error_body
 from producers.snippet.builds import File, by_name, current
 
 PINNED: Final = "/v1/snippet/"
@@ -13,8 +13,7 @@ _SHORT: Final = b"public, max-age=300"
 _FOR_EVER: Final = b"public, max-age=31536000, immutable"
 _SHARED: Final = (
     (b"access-control-allow-origin", b"*"),  # never the caller's own: caches hold one answer for every site
-    (b"cross-origin-resource-policy", b"cross-origin"),
-    (b"x-content-type-options", b"nosniff"),
+    ANY_SITE,
     (b"vary", b"Accept-Encoding"),
 )
 

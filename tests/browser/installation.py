@@ -28,7 +28,7 @@ from tests.support.command import run_command, start_command
 from tests.support.stack import StackAddresses
 
 SECONDS = 60.0
-NAMES = ("page_view", "hero_view", "cta_click", "lead", "form_submit", "identify", "custom", "done")
+NAMES = ("page_view", "hero_view", "cta_click", "lead", "form_submit", "identify", "custom", "page", "done")
 FUNNEL = f"""
 name: site
 version: 1

@@ -150,6 +150,7 @@ async def test_a_pinned_file_is_served_for_ever_with_its_hash(collector: Collect
     assert answer.headers["access-control-allow-origin"] == "*"
     assert answer.headers["vary"] == "Accept-Encoding"
     assert answer.headers.get_list("cross-origin-resource-policy") == ["cross-origin"]
+    assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
     digest = base64.b64encode(hashlib.sha384(answer.content).digest()).decode()
     assert file.integrity == f"sha384-{digest}"
     plain = await collector.request("GET", current().path(name), headers={"Accept-Encoding": "identity"})
@@ -196,7 +197,8 @@ def ask(*arguments: str) -> Any:
 
 
 def test_the_command_prints_stub_address_and_hash() -> None:
-    done = ask("--url", "https://collect.example.com/", "--nonce", "n0", "--consent", "pending")
+    more = ("--attribute", "manual", "--attribute", "params=q page")
+    done = ask("--url", "https://collect.example.com/", "--nonce", "n0", "--consent", "pending", *more)
     assert done.exit_code == 0
     stub, script = Scripts(done.output).found
     assert stub == {"nonce": "n0"}
@@ -208,6 +210,8 @@ def test_the_command_prints_stub_address_and_hash() -> None:
         "crossorigin": "anonymous",
         "data-key": 'fcb_"k',
         "data-consent": "pending",
+        "data-manual": "",
+        "data-params": "q page",
     }
 
 
@@ -216,6 +220,10 @@ def test_the_command_prints_json() -> None:
     assert found["src"].endswith(current().path("funnelcast.js"))
     assert found["module"]["integrity"] == current().files["funnelcast.mjs"].integrity
     assert len(Scripts(found["html"]).found) == 1
+
+
+def test_an_attribute_that_is_none_is_refused() -> None:
+    assert ask("--url", "https://collect.example.com", "--attribute", 'x"=1').exit_code == 2
 
 
 @pytest.mark.parametrize("url", ["collect.example.com", "https://example.com/collect", "ftp://example.com", "https://"])

@@ -1,0 +1,3 @@
+import { AnalyticsBrowser } from '@segment/analytics-next';
+
+window.AnalyticsBrowser = AnalyticsBrowser;

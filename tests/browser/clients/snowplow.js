@@ -1,0 +1,3 @@
+import * as snowplow from '@snowplow/browser-tracker';
+
+window.snowplow = snowplow;
