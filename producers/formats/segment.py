@@ -229,7 +229,8 @@ def _of_other(
         return raw, members, {"name": message.name, "category": message.category}
     if kind == "alias":
         is_person = message.anonymous_id is None and message.previous_id != message.user_id
-        return raw, members, {"previous_id": None if is_person else message.previous_id}
+        is_told = is_person or message.previous_id == message.anonymous_id
+        return raw, members, {"previous_id": None if is_told else message.previous_id}
     traits = object_of(parsed, "traits")
     traits_raw = bytes(message.traits) if traits else b"{}"
     if kind == "identify" and not traits and isinstance(found := object_of(parsed, "context").get("traits"), dict):

@@ -59,6 +59,12 @@ def segment_browser(person: Person) -> list[Event]:
     ]
 
 
+def rudder_browser(person: Person) -> list[Event]:
+    """RudderStack's client in a page repeats the traits, and with them the e-mail, in everything that follows."""
+    first, second, *known = segment_browser(person)
+    return [first, second, *(one | {"email": True} for one in known)]
+
+
 def posthog(person: Person) -> list[Event]:
     """PostHog knows one id; only identify and alias say two."""
     plan = person.plan
@@ -112,6 +118,7 @@ CLIENTS: dict[str, Callable[[Person], list[Event]]] = {
     "segment_node": segment,
     "rudder_node": segment,
     "segment_browser": segment_browser,
+    "rudder_browser": rudder_browser,
     "posthog_node": posthog,
     "snowplow_node": snowplow,
     "cloudevents_node": cloudevents,

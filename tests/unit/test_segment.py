@@ -142,6 +142,7 @@ class TestWho:
                 {"anonymous_id": "v1", "user_id": "u"},
                 {"previous_id": "old"},
             ),
+            ("/v1/alias", {"userId": "u", "previousId": "v1"}, {"anonymous_id": "v1", "user_id": "u"}, {}),
             ("/v1/group", {"userId": "u", "groupId": "g"}, {"anonymous_id": "v1", "user_id": "u"}, {"group_id": "g"}),
         ],
     )
