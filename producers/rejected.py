@@ -39,6 +39,7 @@ _ID_MEMBERS: Final = {
 _POSTHOG: Final = ("/batch", "/e", "/i/v0/e", "/capture", "/track", "/engage")
 ID_MEMBERS: Final = _ID_MEMBERS | dict.fromkeys(_POSTHOG, "uuid")
 """Member that holds an event's id, by route. Formats that are not here have ids in all that they accept."""
+_GA4: Final = "/mp/collect"
 _QUERIES: Final = {"/pixel.gif": b"id", "/pixel/v1/track": b"messageId", "/pixel/v1/page": b"messageId"}
 _decode: Final = msgspec.json.Decoder(DeadLetter).decode
 
@@ -112,15 +113,30 @@ def again(one: Letter, *, source: str | None = None) -> Again:
     source = letter.source if letter.source != UNKNOWN_SOURCE else source
     if source is None:
         raise CannotSendError("nobody knows whose it is: name a source with --as-source")
-    body = _with_id(letter.route, letter.sent(), f"letter-{one.partition}-{one.offset}")
+    body = _with_time(one) if letter.route == _GA4 else _with_id(letter, f"letter-{one.partition}-{one.offset}")
     if letter.route == "/v1/batch" and _member(body, "batch") is None:
         body = b'{"batch":[' + body + b"]}"
     headers = {"Content-Type": "application/json", **(letter.headers or {})}
     return Again(letter.route, body, headers | {HEADER: replayed_header(letter.received_at_ms, source)})
 
 
-def _with_id(route: str, payload: bytes, made: str) -> bytes:
+def _with_time(one: Letter) -> bytes:
+    """Google's hits have no ids; the collector makes one of content and time. Where none is stated the time is that of
+    reception, to the microsecond by which this letter differs from its like."""
+    payload = one.letter.sent()
+    hit = _parsed(payload)
+    events = hit.get("events") if isinstance(hit, dict) else None
+    if not isinstance(hit, dict) or not isinstance(events, list) or "timestamp_micros" in hit:
+        return payload
+    if any(isinstance(event, dict) and "timestamp_micros" in event for event in events):
+        return payload
+    micros = one.letter.received_at_ms * 1000 + (one.partition * 31 + one.offset) % 1000
+    return payload.rstrip()[:-1] + b',"timestamp_micros":%d}' % micros
+
+
+def _with_id(letter: DeadLetter, made: str) -> bytes:
     """The payload, with an id where one is due and none is there; everything else as it was sent."""
+    route, payload = letter.route, letter.sent()
     if route in _QUERIES:
         name = _QUERIES[route]
         has_one = any(f"{n}=".encode() in b"&" + payload for n in ("&id", "&i", "&messageId"))

@@ -60,6 +60,8 @@ Parameters = dict[str, str]
 class _Image(Keyed):
     """Reads one event of the query; an event that is refused is the request's refusal, for the eyes of a tester."""
 
+    letter_headers = (b"referer",)
+
     def sender_of(self, request: Request, keys: KeyRing) -> Sender | None:
         """The sender of `k`, `key` or `writeKey`, else of the usual places."""
         found = _KEY.search(request.query)
