@@ -19,7 +19,10 @@ import msgspec
 
 from schemas.record import EventRecord, encode_event
 
-IP_NAMES: Final = frozenset({"ip", "$ip", "ip_address", "ipAddress", "user_ipaddress"})
+IP_NAMES: Final = frozenset(
+    {"ip", "$ip", "ip_address", "ipAddress", "user_ipaddress", "ip_override", "request_ip", "requestIP"}
+)
+"""As Segment, PostHog, Snowplow, GA4 and RudderStack call the address of a client, and people by hand."""
 DEEPEST: Final = 64
 """Deeper than the checks of ingest let anything be; what lies below stays as it is."""
 _PARAMETER: Final = re.compile(r"(?:^|[?&#])[^=&#?\s]{1,64}=([^&#\s]+)")

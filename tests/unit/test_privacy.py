@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,6 +17,9 @@ from producers.contacts import Contacts
 from producers.ingest import Accepted, Ingest, Sender, Translated
 from producers.privacy import IpRule, Privacy, clean_link, truncate_ip
 from schemas.record import decode_any
+from tests.support import samples
+from tests.support.collector import TOPICS
+from tests.support.webhooks import EVERY_SAMPLE, load, of_sample
 
 NOW = 1_735_725_600_000
 
@@ -165,3 +171,20 @@ def test_a_text_made_to_be_slow_is_not() -> None:
     for text in ("?a=" * 10_000 + "@", "&" * 32_000 + "@", "a" * 32_000 + "=@", "?" + "a" * 64 + "=" + "@." * 16_000):
         clean_link(text)
     assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize("name", [one for one in samples.names("") if not one.startswith("webhook-")])
+async def test_no_recorded_request_leaves_an_e_mail_or_an_address_behind(name: str, tmp_path: Path) -> None:
+    collector = samples.collector_of_samples(tmp_path)
+    await samples.sample(name).send(collector)
+    stored = "".join(one.value.decode() for one in collector.sink.records(TOPICS.events))
+    assert not re.search(r"[\w.+-]+(?:@|%40)[\w-]+\.\w+", stored)
+    assert not re.search(r'ip"\s*:\s*"\d+\.\d+\.\d+\.[1-9]', stored)
+
+
+async def test_no_recorded_webhook_leaves_an_e_mail_behind() -> None:
+    for name in EVERY_SAMPLE:
+        collector = of_sample(name.removeprefix("webhook-"))
+        await collector.send(load(name.removeprefix("webhook-")))
+        events = [json.dumps(one) for one in collector.events()]
+        assert not [one for one in events if re.search(r"[\w.+-]+@[\w-]+\.\w+", one)], name
