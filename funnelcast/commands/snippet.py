@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html import escape
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -29,6 +30,9 @@ def snippet(
         Literal["granted", "pending", "denied"], typer.Option(help="What holds until the page says otherwise.")
     ] = "granted",
     stub: Annotated[bool, typer.Option(help="With the inline stub, so that a page may call before the load.")] = True,
+    attribute: Annotated[
+        list[str] | None, typer.Option(help="A further data attribute: manual, params=q. Repeat; see docs/snippet.md.")
+    ] = None,
     nonce: Annotated[str | None, typer.Option(help="Of the page's Content-Security-Policy.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -41,6 +45,7 @@ def snippet(
     attributes = {"src": source, "integrity": integrity, "crossorigin": "anonymous", "data-key": key}
     if consent != "granted":
         attributes["data-consent"] = consent
+    attributes |= dict(_attribute(one) for one in attribute or ())
     html = _html(attributes, nonce, stub=stub)
     if not as_json:
         typer.echo(html)
@@ -56,6 +61,14 @@ def _base(url: str) -> str:
     if parts.path.strip("/"):
         raise typer.BadParameter("the collector answers at the root of a host; leave the path away", param_hint="--url")
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _attribute(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    name = name.strip().removeprefix("data-").lower()
+    if not re.fullmatch(r"[a-z][a-z-]*", name):
+        raise typer.BadParameter(f"{text!r} is no name or name=value", param_hint="--attribute")
+    return f"data-{name}", value.strip()
 
 
 def _html(attributes: dict[str, str], nonce: str | None, *, stub: bool) -> str:
