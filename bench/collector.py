@@ -1,7 +1,8 @@
-"""The collector's price: acknowledged requests per second and CPU, beside a bare ASGI echo on the same server.
+"""The collector's price: acknowledged requests per second and CPU, beside a bare ASGI echo, and every client's format
+beside our own.
 
-The echo does everything of HTTP and nothing of events; both meet the same load in the same repetition. "Per core" is a
-second of the collector's own CPU time: on a small machine the load and the broker need the rest.
+An echo does everything of HTTP and nothing of events. All meet the same kind of load in the same repetition. "Per core"
+is a second of the collector's own CPU time: on a small machine the load and the broker need the rest.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from bench.bodies import DIALECTS, WEBHOOKS
 from bench.children import cpu_seconds, measured_child, scratch
 from bench.table import Figures
 from funnelcast.ports import free_port
@@ -22,41 +24,72 @@ from streams.admin import ensure_topics
 
 START_SECONDS = 30.0
 BATCH = 50
-SINGLE_TARGET, BATCH_TARGET = 6_000, 60_000
+SINGLE_TARGET, BATCH_TARGET = 8_000, 100_000
+ECHO_TARGET, FORMAT_TARGET, HALF_LOAD_TARGET_MS = 0.27, 0.7, 50
+Load = dict[str, float]
 
 
 async def measure(kafka: str, space: str, seconds: float, figures: Figures) -> None:
     """One repetition; `space` must not be used by another."""
     await ensure_topics(kafka, Topics(space), partitions=8)
     async with scratch() as directory:
+        hooks = directory / "webhooks.yaml"
+        hooks.write_text(WEBHOOKS)
         collector = ("funnelcast", "collector", "--open", "--kafka", kafka, "--space", space)
-        async with _server(*collector, "--state-dir", str(directory), path="/readyz") as (port, pid):
-            single, batch = await _load(port, pid, 1, seconds), await _load(port, pid, BATCH, seconds)
+        files = ("--state-dir", str(directory), "--webhooks", str(hooks))
+        async with _server(*collector, *files, path="/readyz") as (port, pid):
+            single = await _load(port, pid, 1, seconds)
+            batch = await _load(port, pid, BATCH, seconds)
+            rate = single["requests_per_second"] / 2
+            half = await _load(port, pid, 1, seconds, rate=rate)
+            formats = await _formats(port, pid, seconds / 2)
     async with _server("bench.echo", path="/") as (port, pid):
-        bare, bare_batch = await _load(port, pid, 1, seconds), await _load(port, pid, BATCH, seconds)
-    _note(figures, "single", single, bare, SINGLE_TARGET)
-    _note(figures, f"batches of {BATCH}", batch, bare_batch, BATCH_TARGET)
+        ours = await _load(port, pid, 1, seconds)
+    async with _server("bench.echo", "--stock", path="/") as (port, pid):
+        stock = await _load(port, pid, 1, seconds)
+    _note(figures, "single", single, SINGLE_TARGET)
+    _note_echo(figures, "uvicorn's own connection", single, stock, ECHO_TARGET)
+    _note_echo(figures, "the collector's connection", single, ours, None)
+    _note(figures, f"batches of {BATCH}", batch, BATCH_TARGET)
     figures.add("collector: single, time to answer p99", single["p99_ms"], "ms")
+    figures.add("collector: single at half load, p99", half["p99_ms"], "ms", target=HALF_LOAD_TARGET_MS)
+    for name, found in formats.items():
+        native = single if DIALECTS[name].most == 1 else batch
+        text = f"collector: {name}, events per core second over native ones"
+        figures.add(text, _per_core(found) / _per_core(native), "x", target=FORMAT_TARGET, is_lower_better=False)
 
 
-def _note(figures: Figures, name: str, ours: dict[str, float], bare: dict[str, float], target: int) -> None:
-    per_core = ours["events"] / ours["cpu_seconds"]
-    figures.add(
-        f"collector: {name}, acknowledged events", per_core, "per s and core", target=target, is_lower_better=False
-    )
-    figures.add(
-        f"collector: {name}, acknowledged requests", ours["requests_per_second"], "per s", is_lower_better=False
-    )
-    us, bare_us = (one["cpu_seconds"] * 1e6 / one["requests"] for one in (ours, bare))
-    figures.add(f"collector: {name}, CPU", us * ours["requests"] / ours["events"], "us/event")
-    figures.add(f"collector: {name}, CPU of a request over a bare echo's", us / bare_us, "x")
+async def _formats(port: int, pid: int, seconds: float) -> dict[str, Load]:
+    names = [name for name in DIALECTS if name != "native"]
+    return {name: await _load(port, pid, min(BATCH, DIALECTS[name].most), seconds, dialect=name) for name in names}
 
 
-async def _load(port: int, pid: int, batch: int, seconds: float) -> dict[str, float]:
-    url, size = f"http://127.0.0.1:{port}/v1/events", str(batch)
-    await measured_child("bench.load", url, "--batch", size, "--seconds", "1")  # warm
+def _note(figures: Figures, name: str, found: Load, target: int) -> None:
+    acknowledged = f"collector: {name}, acknowledged"
+    figures.add(f"{acknowledged} events", _per_core(found), "per s and core", target=target, is_lower_better=False)
+    figures.add(f"{acknowledged} requests", found["requests_per_second"], "per s", is_lower_better=False)
+    figures.add(f"collector: {name}, CPU", 1e6 / _per_core(found), "us/event")
+
+
+def _note_echo(figures: Figures, connection: str, found: Load, bare: Load, target: float | None) -> None:
+    text = f"collector: single, requests per core second over a bare echo's on {connection}"
+    figures.add(text, _per_core(found) / _per_core(bare), "x", target=target, is_lower_better=False)
+
+
+def _per_core(found: Load) -> float:
+    return found["events"] / found["cpu_seconds"]
+
+
+async def _load(
+    port: int, pid: int, batch: int, seconds: float, *, dialect: str = "native", rate: float | None = None
+) -> Load:
+    url = f"http://127.0.0.1:{port}/"
+    options = ["--batch", str(batch), "--dialect", dialect]
+    await measured_child("bench.load", url, *options, "--seconds", "1")  # warm
+    if rate is not None:
+        options += ["--rate", str(rate)]
     before = cpu_seconds(pid)
-    found = await measured_child("bench.load", url, "--batch", size, "--seconds", str(seconds))
+    found = await measured_child("bench.load", url, *options, "--seconds", str(seconds))
     if found["errors"]:
         raise RuntimeError(f"{found['errors']:.0f} of {found['requests']:.0f} requests were not answered with 200")
     return found | {"cpu_seconds": cpu_seconds(pid) - before}

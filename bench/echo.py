@@ -1,4 +1,5 @@
-"""A bare ASGI application on the collector's own server, to compare with: reads the body, answers `{}`."""
+"""A bare ASGI application to compare with: reads the body, answers `{}`. On the collector's own connection, or as
+uvicorn serves anybody (`--stock`: httptools, uvloop, no access log)."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import argparse
 import asyncio
 from typing import Any
 
+import uvicorn
 import uvloop
 
 from producers.server import serve
@@ -28,16 +30,24 @@ class _NoSink:
         pass
 
 
+async def _stock(port: int) -> None:
+    config = uvicorn.Config(
+        echo, port=port, http="httptools", loop="none", lifespan="off", ws="none", access_log=False, log_config=None
+    )
+    await uvicorn.Server(config).serve()
+
+
+async def _ours(port: int) -> None:
+    await serve(echo, _NoSink(), host="127.0.0.1", port=port, stop=asyncio.Event())
+
+
 def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser(prog="python -m bench.echo", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    port: int = parser.parse_args().port
-
-    async def run() -> None:
-        await serve(echo, _NoSink(), host="127.0.0.1", port=port, stop=asyncio.Event())
-
-    uvloop.run(run())
+    parser.add_argument("--stock", action="store_true")
+    options = parser.parse_args()
+    uvloop.run((_stock if options.stock else _ours)(options.port))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""A load of POSTs on loopback for a bounded time: `python -m bench.load URL --batch 50`.
+"""A load of requests on loopback for a bounded time: `python -m bench.load URL --batch 50 --dialect segment`.
 
-Each connection sends its next request when the answer to the last one is there. Bodies are made beforehand; every
+Each connection sends its next request when the answer to the last one is there, or, with `--rate`, when it is due: the
+wait for an answer is then counted from when the request should have been sent. Requests are made beforehand; every
 answer must be a 200. Prints one JSON object.
 """
 
@@ -14,11 +15,9 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
 import uvloop
 
-BODIES = 400
-PEOPLE = 20_000
+from bench.bodies import DIALECTS, Dialect, events
 
 
 class Connection(asyncio.Protocol):
@@ -50,17 +49,32 @@ class Connection(asyncio.Protocol):
         self._load.closed()
 
     def _ask(self) -> None:
-        self._started = time.perf_counter()
-        self._transport.write(self._load.next_request())
+        self._started = self._load.due()
+        pause = self._started - time.perf_counter()
+        if pause > 0:
+            asyncio.get_running_loop().call_later(pause, self._send)
+        else:
+            self._send()
+
+    def _send(self) -> None:
+        if self._load.is_over:
+            self._transport.close()
+        else:
+            self._transport.write(self._load.next_request())
 
 
 class Load:
     """Counts, and says when it is over."""
 
-    def __init__(self, url: str, batch: int, connections: int) -> None:
+    def __init__(self, url: str, *, dialect: Dialect, batch: int, connections: int, rate: float | None) -> None:
         self._parts = urlsplit(url)
-        self._requests = [self._request(number, batch) for number in range(BODIES)]
+        first = random.getrandbits(40)  # a delivery of an earlier load would be known
+        self._requests = [
+            dialect.make(events(first + number, batch)).wire(self._parts.netloc) for number in range(dialect.distinct)
+        ]
         self._batch, self._connections = batch, connections
+        self._rate = rate
+        self._due = 0.0
         self._sent = 0
         self._seconds: list[float] = []
         self._errors = 0
@@ -68,20 +82,17 @@ class Load:
         self._done = asyncio.Event()
         self.is_over = False
 
-    def _request(self, number: int, batch: int) -> bytes:
-        chance = random.Random(number)
-        events = [_event(number * batch + at, chance) for at in range(batch)]
-        body = orjson.dumps(events if batch > 1 else events[0])
-        head = (
-            f"POST {self._parts.path} HTTP/1.1\r\nHost: {self._parts.netloc}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
-        return head.encode() + body
+    def due(self) -> float:
+        """When the next request is to be sent: now, or at its turn."""
+        if self._rate is None:
+            return time.perf_counter()
+        self._due += 1 / self._rate
+        return self._due
 
     def next_request(self) -> bytes:
         """The next of the prepared requests, round and round."""
         self._sent += 1
-        return self._requests[self._sent % BODIES]
+        return self._requests[self._sent % len(self._requests)]
 
     def answered(self, is_good: bool, seconds: float) -> None:
         """One answer."""
@@ -97,6 +108,7 @@ class Load:
     async def run(self, seconds: float) -> dict[str, float]:
         """The figures of a load of this long."""
         loop, started = asyncio.get_running_loop(), time.perf_counter()
+        self._due = started
         for _ in range(self._connections):
             await loop.create_connection(lambda: Connection(self), self._parts.hostname or "", self._parts.port or 80)
         loop.call_later(seconds, setattr, self, "is_over", True)
@@ -112,22 +124,6 @@ class Load:
         }
 
 
-def _event(number: int, chance: random.Random) -> dict[str, Any]:
-    return {
-        "id": f"e-{number}",
-        "name": "click",
-        "occurred_at_ms": 1_735_725_600_000,
-        "anonymous_id": f"v{chance.randrange(PEOPLE)}",
-        "properties": {
-            "channel": "google",
-            "campaign": "spring",
-            "order_id": f"o{number}",
-            "value": "19.99",
-            "currency": "EUR",
-        },
-    }
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__)
@@ -135,10 +131,16 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--dialect", choices=DIALECTS, default="native")
+    parser.add_argument("--rate", type=float, default=None, help="requests a second; default: as many as are answered")
     options = parser.parse_args()
+    dialect = DIALECTS[options.dialect]
 
     async def run() -> dict[str, float]:
-        return await Load(options.url, options.batch, options.connections).run(options.seconds)
+        load = Load(
+            options.url, dialect=dialect, batch=options.batch, connections=options.connections, rate=options.rate
+        )
+        return await load.run(options.seconds)
 
     print(json.dumps(uvloop.run(run())))
 
