@@ -73,6 +73,12 @@ class Processes:
         self.enricher.send_signal(number)
         return self.enricher.wait(DEADLINE)
 
+    def stop(self) -> None:
+        """Leave nothing behind."""
+        if self.enricher is not None:
+            self.enricher.kill()
+            self.enricher.wait()
+
     async def metric(self, name: str) -> float:
         """Sum of a metric of the enricher; 0 while it does not answer."""
         async with httpx.AsyncClient() as client:
@@ -110,9 +116,7 @@ async def hooked_processes(kafka: str, space: str, directory: Path, crm: FakeCrm
     finally:
         collector.process.kill()
         collector.process.wait()
-        if running.enricher is not None:
-            running.enricher.kill()
-            running.enricher.wait()
+        running.stop()
 
 
 async def send(collector: RunningCollector, path: str, form: dict[str, Any]) -> None:

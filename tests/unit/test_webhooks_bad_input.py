@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+from hubspot.utils.signature import Signature
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -116,6 +117,20 @@ async def test_a_replayed_delivery_is_answered_and_not_stored_again(name: str) -
         "results": [{"id": one["id"], "status": "deduplicated"} for one in first.json()["results"]],
     }
     assert len(collector.events()) == stored
+
+
+async def test_hubspots_older_signatures_are_taken_only_where_they_are_asked_for() -> None:
+    sample, url = load("hubspot-deals"), "https://collect.example.com/v1/webhooks/hubspot"
+    [secret] = sample["webhook"]["secrets"]
+    for version in ("v1", "v2"):
+        signature = Signature.get_signature(secret, sample["body"], version, url, "POST")
+        headers = {"x-hubspot-signature": signature, "x-hubspot-signature-version": version}
+        await refused(of_sample("hubspot-deals"), sample, headers=headers)
+        answer = await of_sample("hubspot-deals", legacy_signatures=True).send(sample, headers=headers)
+        assert answer.json()["accepted"] == 5
+        # a newer signature that is wrong is not made good by an older one
+        both = {**headers, "x-hubspot-signature-v3": "AAAA", "x-hubspot-request-timestamp": str(NOW)}
+        await refused(of_sample("hubspot-deals", legacy_signatures=True), sample, headers=both)
 
 
 async def test_an_unknown_stage_is_rejected_alone_and_kept() -> None:
