@@ -34,8 +34,7 @@ _NAMES: Final = {
     "$merge_dangerously": "alias",
     "$groupidentify": "group",
 }
-_NOT_PROPERTIES: Final = frozenset({"token", "api_key", "distinct_id"})
-_PLACES: Final = {
+_PLACES: Final[dict[str, Any]] = {
     "$current_url": ("page", "url"),
     "$pathname": ("page", "path"),
     "$referrer": ("page", "referrer"),
@@ -46,10 +45,10 @@ _PLACES: Final = {
     "$raw_user_agent": (None, "userAgent"),
     "$browser_language": (None, "locale"),
     "$timezone": (None, "timezone"),
+    **dict.fromkeys(("token", "api_key", "distinct_id", "$set", "$set_once", "$group_set")),
 }
-"""Where the context has a place of its own for a member; the others keep their names there."""
-_TRAITS: Final = frozenset({"$set_once", "$set"})
-_NOT_CONTEXT: Final = _TRAITS | {"$group_set"}
+"""Where the context has a place of its own for a member, and None where it goes elsewhere or nowhere; others keep their
+names."""
 _SECONDS_BELOW: Final = 100_000_000_000
 """A number of a time below this says seconds, above milliseconds."""
 
@@ -166,50 +165,59 @@ def _translated(members: Members, number: int) -> Translated:
     if type(sent) is not dict:
         sent = {}
     name = members.get("event")
-    if name is None and not _TRAITS.isdisjoint(members):
+    if name is None and ("$set" in members or "$set_once" in members):
         name = "$set"
+    event_id = members.get("uuid")
+    if type(event_id) is not str or not event_id:
+        event_id = _event_id(members, sent, number)
     user_id, anonymous_id = ids_of(members, sent, name)
-    event = Translated(id=_event_id(members, sent, number), user_id=user_id, anonymous_id=anonymous_id)
-    if isinstance(name, str):
+    event = Translated(id=event_id, user_id=user_id, anonymous_id=anonymous_id)
+    if type(name) is str:
         event.name = _NAMES.get(name) or name.lstrip("$")
-    _share_out(event, sent)
-    if not (_TRAITS.isdisjoint(sent) and _TRAITS.isdisjoint(members)):
-        _add_traits(event, sent, members)
-    for one, value in dict_of(sent.get("$group_set")).items():
-        event.properties.setdefault(one, value)
+    if _share_out(event.properties, event.context, sent) or "$set" in members or "$set_once" in members:
+        _add_profile(event, sent, members)
     take_order(event.properties)
     attribute(event.properties, origin_of_members(event.properties), origin_of_link(sent.get("$current_url")))
     return event
 
 
-def _add_traits(event: Translated, *holders: Members) -> None:
+def _add_profile(event: Translated, *holders: Members) -> None:
+    """What is said of the person goes to the traits; what is said of a group is about the event."""
     traits: Members = {}
     for holder in holders:
         traits.update(dict_of(holder.get("$set_once")))
         traits.update(dict_of(holder.get("$set")))
+        for one, value in dict_of(holder.get("$group_set")).items():
+            event.properties.setdefault(one, value)
     if traits:
         event.context["traits"] = traits
 
 
-def _share_out(event: Translated, sent: Members) -> None:
-    """The client's own members to the context, all others to the properties."""
-    properties, context = event.properties, event.context
+def _share_out(properties: Members, context: Members, sent: Members) -> bool:
+    """The client's own members to the context, all others to the properties. Whether there are traits among them."""
+    has_profile = False
     for name, value in sent.items():
-        if name[:1] != "$":
-            if name not in _NOT_PROPERTIES:
-                properties[name] = value
-            continue
-        place = _PLACES.get(name)
-        if place is None:
-            if name not in _NOT_CONTEXT:
+        place = _PLACES.get(name, name)
+        if place is name:
+            if name[:1] == "$":
                 context[name] = value
+            else:
+                properties[name] = value
+        elif place is None:
+            has_profile = has_profile or name[:1] == "$"
         elif value is not None:
             group, member = place
-            (context if group is None else context.setdefault(group, {}))[member] = value
+            if group is None:
+                context[member] = value
+            elif group in context:
+                context[group][member] = value
+            else:
+                context[group] = {member: value}
+    return has_profile
 
 
 def _event_id(members: Members, sent: Members, number: int) -> str | int:
-    """`uuid`, else what older clients send; else made of the content where a time tells two events apart."""
+    """What older clients send; else made of the content where a time tells two events apart."""
     stated = id_of(members.get("uuid")) or id_of(sent.get("$insert_id"))
     if stated:
         return stated

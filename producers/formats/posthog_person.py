@@ -12,38 +12,55 @@ Id = str | int | None
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _COOKIELESS: Final = "$posthog_cookieless"
 """Stands for every visitor who refused cookies: nobody's id."""
-_ALIASES: Final = ("$create_alias", "$merge_dangerously")
+_LINKS: Final = ("$identify", "$create_alias", "$merge_dangerously", "$groupidentify")
+_SAYING: Final = frozenset({"$is_identified", "$user_id", "$process_person_profile", "$device_id"})
+"""Members that tell an account from a device; servers send none of them."""
 _SERVERS_WITH_USER_FIRST: Final = "posthog-node"
 """Its alias call names the account first; other clients name the device."""
 
 
 def ids_of(members: Members, properties: Members, name: object) -> tuple[Id, Id]:
     """(user id, anonymous id) of an event."""
-    distinct_id = id_of(members.get("distinct_id"))
-    if distinct_id is None:
-        distinct_id = id_of(properties.get("distinct_id"))
-    if distinct_id is None:
-        distinct_id = id_of(members.get("$distinct_id"))
+    distinct_id = members.get("distinct_id")
+    if type(distinct_id) is not str:
+        distinct_id = _other_id(members, properties)
+    if name in _LINKS:
+        return _of_link(distinct_id, properties, name)
     if distinct_id == _COOKIELESS:
         return None, None
-    if name in _ALIASES:
-        return _of_alias(distinct_id, id_of(properties.get("alias")), properties)
-    if name == "$identify":
-        return distinct_id, id_of(properties.get("$anon_distinct_id")) or _device(distinct_id, properties)
-    if _is_anonymous(distinct_id, properties, name):
+    if _SAYING.isdisjoint(properties):
+        return distinct_id, None
+    if _is_anonymous(distinct_id, properties):
         return None, distinct_id
     return distinct_id, _device(distinct_id, properties)
 
 
-def _is_anonymous(distinct_id: Id, properties: Members, name: object) -> bool:
+def _other_id(members: Members, properties: Members) -> Id:
+    for one in (members.get("distinct_id"), properties.get("distinct_id"), members.get("$distinct_id")):
+        if id_of(one) is not None:
+            return id_of(one)
+    return None
+
+
+def _of_link(distinct_id: Id, properties: Members, name: object) -> tuple[Id, Id]:
+    """Of the events that say that two ids are one person, or that a group is something."""
+    if name == "$identify":
+        return distinct_id, id_of(properties.get("$anon_distinct_id")) or _device(distinct_id, properties)
+    if name == "$groupidentify":
+        is_group = isinstance(distinct_id, str) and distinct_id[:1] == "$"  # made of its name where nobody is meant
+        if is_group or _is_anonymous(distinct_id, properties):
+            return None, distinct_id
+        return distinct_id, _device(distinct_id, properties)
+    return _of_alias(distinct_id, id_of(properties.get("alias")), properties)
+
+
+def _is_anonymous(distinct_id: Id, properties: Members) -> bool:
     """Whether a distinct id is a device's. Browsers say so; servers know accounts only, unless they have nobody."""
     is_identified = properties.get("$is_identified")
     if isinstance(is_identified, bool):
         return not is_identified
     if properties.get("$user_id") is not None:
         return False
-    if name == "$groupidentify" and isinstance(distinct_id, str) and distinct_id[:1] == "$":
-        return True  # made of the group's name where nobody is meant
     return properties.get("$process_person_profile") is False or (
         distinct_id is not None and properties.get("$device_id") == distinct_id
     )

@@ -75,7 +75,6 @@ _CONTEXT: Final = {
 }
 """Fields of every event, and their places in the context."""
 _WRITE_KEY: Final = re.compile(r"fc[bshr]_")
-_ENTITIES: Final = frozenset({"co", "cx"})
 
 
 class _Payload(msgspec.Struct):
@@ -158,13 +157,16 @@ def _translated(ingest: Ingest, fields: Members, *, is_anonymous: bool) -> Trans
     if is_anonymous:
         for name in ("ip", "nuid", "tnuid"):
             fields.pop(name, None)
-    event = Translated(id=_text(fields.get("eid")), user_id=_text(fields.get("uid")))
+    event = Translated(id=_text(fields.get("eid")))
+    if "uid" in fields:
+        event.user_id = _text(fields["uid"])
     _name(event, ingest, fields)
     _set_context(event.context, fields)
-    device_id = None if _ENTITIES.isdisjoint(fields) else _add_entities(event, ingest, fields)
+    device_id = _add_entities(event, ingest, fields) if "co" in fields or "cx" in fields else None
     event.anonymous_id = _text(fields.get("duid")) or _other_id(fields, device_id)
     take_order(event.properties)
-    attribute(event.properties, origin_of_link(fields.get("url")))
+    if "url" in fields:
+        attribute(event.properties, origin_of_link(fields["url"]))
     _set_times(event, fields)
     return event
 
@@ -238,7 +240,7 @@ def _set_context(context: Members, fields: Members) -> None:
         else:
             context[group] = {name: value}
     app_id = fields.get("aid")
-    if isinstance(app_id, str) and _WRITE_KEY.match(app_id):  # a key is nobody's business
+    if type(app_id) is str and app_id[:2] == "fc" and _WRITE_KEY.match(app_id):  # a key is nobody's business
         del context["app"]["id"]
 
 

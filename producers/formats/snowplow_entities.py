@@ -6,12 +6,14 @@ A schema is named `iglu:vendor/name/format/version`; the name is what an event i
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from producers.formats.translating import Members, dict_of
 from producers.ingest import RefusedError
 from schemas.reasons import RejectReason
 
+_SCHEMA_CHARS: Final = 512
 _CONTACTS: Final = {"email": "email", "phone": "phone"}
 _COMMERCE: Final = "snowplow_ecommerce_action"
 _PURCHASE: Final = "order_completed"
@@ -41,16 +43,19 @@ class Entities:
 
 def event_of(envelope: Any) -> tuple[str, Members]:
     """(name, properties) of a self-describing event. Raises RefusedError."""
-    inner = dict_of(dict_of(envelope).get("data"))
-    name, properties = name_of(inner.get("schema")), inner.get("data")
-    if name is None:
+    inner = envelope.get("data") if type(envelope) is dict else None
+    name = name_of(inner.get("schema")) if type(inner) is dict else None
+    if inner is None or name is None:
         raise RefusedError(RejectReason.MISSING_NAME, "the self-describing event names no schema iglu:vendor/name/...")
-    if properties is not None and not isinstance(properties, dict):
+    properties = inner.get("data")
+    if properties is None:
+        return name, {}
+    if type(properties) is not dict:
         raise RefusedError(RejectReason.WRONG_TYPE, "the data of a self-describing event must be an object")
-    properties = properties or {}
-    kind = properties.get("type")
-    if name == _COMMERCE and isinstance(kind, str) and kind:
-        name = _PURCHASE if kind == "transaction" else kind
+    if name == _COMMERCE:
+        kind = properties.get("type")
+        if isinstance(kind, str) and kind:
+            name = _PURCHASE if kind == "transaction" else kind
     return name, properties
 
 
@@ -75,7 +80,10 @@ def entities_of(envelope: Any) -> Entities:
 
 def name_of(schema: object) -> str | None:
     """The name out of `iglu:vendor/name/format/version`."""
-    if not isinstance(schema, str):
-        return None
+    return _named(schema) if isinstance(schema, str) and len(schema) <= _SCHEMA_CHARS else None
+
+
+@lru_cache(maxsize=4096)  # a site has a handful
+def _named(schema: str) -> str | None:
     parts = schema.removeprefix("iglu:").split("/")
     return parts[1] if len(parts) > 1 and parts[1] else None
