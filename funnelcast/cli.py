@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stack": ("funnelcast.commands.stack", "Embedded broker and Valkey for a laptop, tests and the demo."),
     "topics": ("funnelcast.commands.topics", "Create and check the topics of a space."),
     "collector": ("funnelcast.commands.collector", "Take events over HTTP and put them on Kafka."),
+    "webhooks": ("funnelcast.commands.webhooks", "Check the file of webhooks, and try what a delivery becomes."),
     "enricher": ("funnelcast.commands.enricher", "Ask CRMs what their webhooks do not say."),
     "worker": ("funnelcast.commands.worker", "Count events from Kafka into Redis, exactly once."),
     "ticker": ("funnelcast.commands.ticker", "Move the watermark of quiet partitions."),

@@ -177,6 +177,11 @@ class Hook(BaseModel):
         """Requests a second to its API."""
         return (self.api.rate if self.api else None) or _RATES.get(self.provider, 2.0)
 
+    @property
+    def known_stages(self) -> dict[str, str | None]:
+        """The stage map, defaults filled in, as names compare."""
+        return dict(self._stages)
+
     def event_of(self, keys: tuple[str, ...]) -> tuple[bool, str | None]:
         """(whether the map knows one of the keys, the event of the first it knows; None: of no step of a funnel)."""
         for key in keys:

@@ -1,0 +1,173 @@
+"""`funnelcast webhooks`: check the file, show what a hook's stages mean, try a delivery. Sends nothing anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from funnelcast.settings import SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from producers.webhooks.config import Hook, Webhooks
+    from producers.webhooks.told import Told
+    from schemas.funnel import Funnel
+
+app = typer.Typer(no_args_is_help=True, help="Check the file of webhooks, and try what a delivery becomes.")
+WebhooksFile = Annotated[Path | None, typer.Option("--webhooks", help="The file; default FUNNELCAST_WEBHOOKS.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def _load(given: Path | None) -> Webhooks:
+    from producers.webhooks.config import load_webhooks
+
+    path = load_settings(webhooks=given).webhooks
+    if path is None:
+        raise SettingsError("where are the webhooks? set FUNNELCAST_WEBHOOKS or give --webhooks webhooks.yaml")
+    return load_webhooks(path, os.environ)
+
+
+def _hook(webhooks: Webhooks, name: str) -> Hook:
+    found = webhooks.by_name().get(name)
+    if found is None:
+        raise SettingsError(f"there is no hook {name!r}; there are {', '.join(sorted(webhooks.by_name()))}")
+    return found
+
+
+def _summary(hook: Hook) -> dict[str, Any]:
+    """Without a secret: of an address that holds one, only where it stands."""
+    from producers.webhooks.endpoint import PREFIX
+    from producers.webhooks.providers import ENRICHED, PATH_SECRET
+
+    details = "enricher" if hook.api is not None else ("api missing" if hook.provider in ENRICHED else "")
+    return {
+        "name": hook.name,
+        "provider": hook.provider,
+        "source": hook.sent_as,
+        "address": PREFIX + hook.name + ("/<secret>" if hook.provider in PATH_SECRET else ""),
+        "secrets": len(hook.secrets),
+        "details": details,
+    }
+
+
+@app.command(epilog="Example:  funnelcast webhooks check --webhooks webhooks.yaml")
+def check(webhooks: WebhooksFile = None, as_json: JsonFlag = False) -> None:
+    """Check the file: exit 0 when it can be used, 2 with what to change when not."""
+    rows = [_summary(hook) for hook in _load(webhooks).hooks]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    _print_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows])
+
+
+@app.command(epilog="Example:  funnelcast webhooks show stripe")
+def show(
+    name: Annotated[str, typer.Argument(help="The hook.")], webhooks: WebhooksFile = None, as_json: JsonFlag = False
+) -> None:
+    """Show which event each stage or type of a hook becomes, defaults filled in."""
+    hook = _hook(_load(webhooks), name)
+    if as_json:
+        typer.echo(json.dumps(hook.known_stages, ensure_ascii=False))
+        return
+    _print_table(["at the vendor", "event"], [[key, event or "-"] for key, event in hook.known_stages.items()])
+
+
+@app.command(
+    "try",
+    epilog="Examples:  funnelcast webhooks try stripe delivery.json  ·  "
+    "funnelcast webhooks try shopify order.json --header 'X-Shopify-Topic: orders/paid'",
+)
+def try_delivery(
+    name: Annotated[str, typer.Argument(help="The hook.")],
+    file: Annotated[Path, typer.Argument(help="The body of a delivery, as the vendor's own page shows it.")],
+    header: Annotated[list[str] | None, typer.Option(help="A header that came with it; repeatable.")] = None,
+    webhooks: WebhooksFile = None,
+    funnels: Annotated[str | None, typer.Option(help="Preset names or files: who looks at the events.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what a delivery becomes. Nothing is checked of its signature, sent or asked; exit 1 if some is rejected."""
+    from schemas.funnel import load_funnels
+
+    hook, settings = _hook(_load(webhooks), name), load_settings(funnels=funnels)
+    definitions = load_funnels(settings.funnel_references)
+    try:
+        body = file.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror or error}") from None
+    found = [_shown(hook, told, definitions) for told in _told(hook, body, header or [])]
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+    for one in [] if as_json else found:
+        _print_table(["", "what it becomes"], _rows(one))
+    if any("rejected" in one for one in found):
+        raise typer.Exit(1)
+
+
+def _told(hook: Hook, body: bytes, headers: list[str]) -> list[Told]:
+    from producers.body import RequestError
+    from producers.webhooks.providers import PROVIDERS
+    from producers.webhooks.told import Arrived
+
+    pairs = [one.partition(":") for one in headers]
+    sent = {name.strip().lower().encode(): value.strip().encode() for name, _, value in pairs}
+    try:
+        arrived = Arrived(body, sent, hook.account or hook.name, hook.currency)
+        return PROVIDERS[hook.provider].read(arrived).told
+    except RequestError as error:
+        raise SettingsError(f"the delivery cannot be read: {error.message}: {error.detail}") from None
+
+
+def _shown(hook: Hook, told: Told, funnels: list[Funnel]) -> dict[str, Any]:
+    import time
+
+    from producers.contacts import Contacts
+    from producers.ingest import Accepted, Ingest, Rejected
+    from producers.webhooks.mapper import Mapper
+    from schemas.record import decode_any
+
+    ingest = Ingest(contacts=Contacts(b"only for show"))
+    verdict = Mapper(hook, ingest).verdict(told, time.time_ns() // 1_000_000)
+    if isinstance(verdict, Rejected):
+        return {"rejected": verdict.reason.value, "detail": verdict.detail}
+    assert isinstance(verdict, Accepted)  # noqa: S101 - hooks make no ticks
+    event = decode_any(verdict.value)
+    ids = {name: event[name] for name in ("user_id", "contact_id", "anonymous_id") if name in event}
+    asks = {"then": "the enricher asks the CRM"} if told.deal is not None and hook.api is not None else {}
+    seen = _looked_at(event["name"], funnels)
+    return {"event": event["name"], "looked at by": seen, "person": ids, "properties": event["properties"], **asks}
+
+
+def _rows(shown: dict[str, Any], indent: str = "") -> list[list[str]]:
+    rows = []
+    for name, value in shown.items():
+        if isinstance(value, dict):
+            rows += [[indent + name, ""], *_rows(value, indent + "  ")]
+        else:
+            rows.append([indent + name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)])
+    return rows
+
+
+def _looked_at(name: str, funnels: list[Funnel]) -> str:
+    from schemas.names import normalise_name
+
+    name, found = normalise_name(name), []
+    for funnel in funnels:
+        found += [f"{funnel.name}: {one.name}" for one in funnel.stages if any(rule.event == name for rule in one.on)]
+        found += [f"{funnel.name}: lost" for one in funnel.lost if any(rule.event == name for rule in one.on)]
+        found += [f"{funnel.name}: refund"] if name in funnel.refunds else []
+    return ", ".join(found) or "nobody"
+
+
+def _print_table(headings: list[str], rows: list[list[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
