@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from struct import unpack_from
+
 _M = 0x5BD1E995
 _MASK = 0xFFFFFFFF
 
@@ -9,20 +11,14 @@ _MASK = 0xFFFFFFFF
 def murmur2(key: bytes) -> int:
     """32-bit murmur2 of Kafka's `Utils.murmur2` (seed 0x9747b28c), unsigned."""
     length = len(key)
-    h = (0x9747B28C ^ length) & _MASK
-    end = length & ~3
-    for i in range(0, end, 4):
-        k = int.from_bytes(key[i : i + 4], "little")
+    h = 0x9747B28C ^ length
+    for k in unpack_from(f"<{length >> 2}I", key):
         k = (k * _M) & _MASK
-        k ^= k >> 24
-        k = (k * _M) & _MASK
-        h = ((h * _M) & _MASK) ^ k
-    tail = key[end:]
+        h = ((h * _M) & _MASK) ^ (((k ^ (k >> 24)) * _M) & _MASK)
+    tail = key[length & ~3 :]
     if tail:
-        h ^= int.from_bytes(tail, "little")
-        h = (h * _M) & _MASK
-    h ^= h >> 13
-    h = (h * _M) & _MASK
+        h = ((h ^ int.from_bytes(tail, "little")) * _M) & _MASK
+    h = ((h ^ (h >> 13)) * _M) & _MASK
     return h ^ (h >> 15)
 
 
