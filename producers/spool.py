@@ -31,6 +31,8 @@ from producers.spool_frames import HEADER_BYTES, UnreadableFrameError, decode_re
 
 _log = structlog.get_logger("funnelcast.spool")
 _FULL_MARGIN_BYTES = 1024 * 1024
+_QUEUE_BYTES = 64 * 1024 * 1024
+"""In memory on their way to a disk that does not keep up."""
 _RETRY_SECONDS = 5
 _MISMATCH_SECONDS = 60
 _T = TypeVar("_T")
@@ -224,6 +226,8 @@ class SpoolSink:
             raise SinkUnavailableError("shutting down", 1)
         if self._is_full(size):
             raise SinkUnavailableError("the spool is full", _RETRY_SECONDS)
+        if self._queued_bytes and self._queued_bytes + size > _QUEUE_BYTES:
+            raise SinkUnavailableError("too much is waiting for the disk", 1)
         self._begin()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()

@@ -197,3 +197,25 @@ async def test_a_spool_has_one_owner_and_a_disk(broker: OwnBroker, topics: Topic
     third = start(broker.address, topics.space, log, "--open")
     assert await asyncio.to_thread(third.process.wait, DEADLINE) == 2
     assert "cannot be used" in third.log.read_text()
+
+
+async def test_fewer_workers_drain_what_more_of_them_left(broker: OwnBroker, topics: Topics, tmp_path: Path) -> None:
+    running = await started(broker, topics, tmp_path, "--workers", "2")
+    broker.send(signal.SIGSTOP)
+    answers = [(await running.post(event(number, number))).status_code for number in range(40)]
+    assert set(answers) == {200}
+    running.kill()
+    spools = tmp_path / "spool" / topics.space
+    assert all(any(one.glob("*.spool")) for one in (spools / "worker-0", spools / "worker-1"))
+    broker.send(signal.SIGCONT)
+    running.command = [one for one in running.command if one not in ("--workers", "2")]
+    async with asyncio.timeout(DEADLINE):
+        while await running.status("/healthz") == 200:  # noqa: ASYNC110 - the workers end with their parent
+            await asyncio.sleep(0.05)
+    running.start()
+    try:
+        await until_drained(running)
+        assert set(await ids(running, 40)) == {f"e{number}" for number in range(40)}
+        await until(lambda: not (spools / "worker-1").exists())
+    finally:
+        assert await asyncio.to_thread(running.stop) == 0

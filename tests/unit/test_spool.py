@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import random
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from producers import spool_files
+from producers import spool, spool_files
 from producers.sink import MemorySink, Outgoing, RecordsRefusedError, SinkUnavailableError
 from producers.spool import SpoolSettings, SpoolSink, directory_of, leftovers_of
 from producers.spool_files import SpoolBusyError
@@ -222,6 +223,23 @@ async def test_a_full_spool_says_so_and_takes_again_when_it_is_drained(tmp_path:
         assert sink.trouble is None
         await sink.put(records("last"))
     assert len(log.values()) == taken + 1
+
+
+async def test_what_waits_for_a_slow_disk_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = threading.Event()
+    monkeypatch.setattr(spool_files, "_sync", lambda descriptor: goes_on.wait(DEADLINE))
+    monkeypatch.setattr(spool, "_QUEUE_BYTES", 1_000)
+    log = Log(away="away")
+    async with spooling(log, tmp_path) as sink:
+        waiting = [asyncio.create_task(sink.put(records("x" * 400))) for _ in range(2)]
+        await until(lambda: sink.pending == 2)
+        with pytest.raises(SinkUnavailableError, match="waiting for the disk"):
+            await sink.put(records("x" * 400))
+        goes_on.set()
+        await asyncio.gather(*waiting)
+        log.away = None
+        await until(drained(sink))
+    assert len(log.values()) == 2
 
 
 async def test_senders_who_need_the_order_of_the_log_are_never_left_on_disk(tmp_path: Path) -> None:
