@@ -136,6 +136,8 @@ def _shown(hook: Hook, told: Told, funnels: list[Funnel]) -> dict[str, Any]:
     assert isinstance(verdict, Accepted)  # noqa: S101 - hooks make no ticks
     event = decode_any(verdict.value)
     ids = {name: event[name] for name in ("user_id", "contact_id", "anonymous_id") if name in event}
+    if ids.get("contact_id", told.subject) != told.subject:
+        ids["contact_id"] = "made of the e-mail or phone"  # with the collector's key, which is not asked for here
     asks = {"then": "the enricher asks the CRM"} if told.deal is not None and hook.api is not None else {}
     seen = _looked_at(event["name"], funnels)
     return {"event": event["name"], "looked at by": seen, "person": ids, "properties": event["properties"], **asks}
