@@ -16,7 +16,7 @@ from producers.body import RequestError
 from producers.formats.native import shown, taken
 from producers.formats.port import Reading, Request
 from producers.http import JSON, Header
-from producers.ingest import Deferred, Ingest, Outcome, Sender, depth_of
+from producers.ingest import Deferred, Ingest, Outcome, Sender, is_deeper
 from producers.keys import KeyRing
 from producers.webhooks import signatures
 from producers.webhooks.bitrix24 import token_of
@@ -64,7 +64,7 @@ class Endpoint:
     def read(self, request: Request, sender: Sender) -> Reading:
         """One verdict for each thing that the delivery tells."""
         hook = self._hook
-        if request.body[:1] in (b"{", b"[") and depth_of(request.body) > self._depth:
+        if request.body[:1] in (b"{", b"[") and is_deeper(request.body, self._depth):
             raise RequestError(RejectReason.TOO_DEEP, "the body is nested too deep", f"deeper than {self._depth}")
         arrived = Arrived(request.body, request.headers, hook.account or hook.name, hook.currency)
         delivery = self._provider.read(arrived)

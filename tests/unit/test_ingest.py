@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import time
 from typing import Any
 
 import orjson
 import pytest
 
 from producers.contacts import Contacts, normalise_email, normalise_phone
-from producers.ingest import Accepted, Ingest, Rejected, Scope, Sender, Ticked, depth_of
+from producers.ingest import Accepted, Ingest, Rejected, Scope, Sender, Ticked, is_deeper
 from producers.limits import Limits
 from schemas.reasons import RejectReason
 from schemas.record import decode_any
@@ -147,7 +148,28 @@ def test_depth_is_bounded_and_brackets_in_texts_do_not_count() -> None:
     assert reason(deep) == "too_deep"
     assert reason(b'{"a":' * 5000 + b"1" + b"}" * 5000) == "too_deep"
     assert record(event(properties={"x": '[{"' * 100}))
-    assert depth_of(b'{"a":["[[[\\"", {"b":1}]}') == 3
+    nested = b'{"a":["[[[\\"", {"b":1}]}'
+    assert is_deeper(nested, 2)
+    assert not is_deeper(nested, 3)
+    assert not is_deeper(b"[" + b"{}," * 1000 + b"{}]", 2)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"{" * 40 + b'"' + b'\\"' * 500_000,
+        b"[" * 500_000 + b"]" * 500_000,
+        b'{"a":' + b"[]," * 300_000,
+        b"}{" * 500_000,
+        b'"' * 999_999,
+    ],
+    ids=["quotes", "deep", "flat", "unbalanced", "texts"],
+)
+def test_depth_costs_no_more_than_the_length(raw: bytes) -> None:
+    """A thousandth of what a second look at every byte would take."""
+    started = time.process_time()
+    is_deeper(raw, 32)
+    assert time.process_time() - started < 1.0
 
 
 def test_null_members_are_absent() -> None:
