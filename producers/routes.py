@@ -12,7 +12,8 @@ from producers.formats.pixel import Pixel, RudderPixel
 from producers.formats.port import Routes
 from producers.formats.posthog import PostHog
 from producers.formats.posthog_pages import flags, settings
-from producers.formats.segment import LETTERS, TYPES, Segment, SegmentBatches, SegmentSingle
+from producers.formats.segment import LETTERS, SegmentBatches, SegmentSingle
+from producers.formats.segment_message import TYPES, Segment
 from producers.formats.snippet import Snippet
 from producers.formats.snowplow import Snowplow, SnowplowPixel
 from producers.ingest import Ingest

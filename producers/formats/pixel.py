@@ -19,7 +19,7 @@ import orjson
 from producers.body import RequestError
 from producers.formats.attribution import origin_of_link, origin_of_members
 from producers.formats.port import Keyed, Reading, Request
-from producers.formats.segment import Segment
+from producers.formats.segment_message import Segment
 from producers.http import ANY_SITE, Header
 from producers.ingest import Ingest, Rejected, Sender, Translated, Verdict
 from producers.keys import KeyRing

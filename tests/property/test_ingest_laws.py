@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from producers.body import RequestError, decompress, split_events
 from producers.contacts import Contacts
-from producers.formats.segment import Segment, decode_batch
+from producers.formats.segment import decode_batch
+from producers.formats.segment_message import Segment
 from producers.ingest import Accepted, Ingest, Rejected, Scope, Sender, Ticked
 from schemas.funnel import load_funnel
 from schemas.ids import person_key

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from producers.formats.segment import TYPES
+from producers.formats.segment_message import TYPES
 from producers.metrics import CollectorMetrics
 from producers.spool_metrics import show_spool
 from schemas.reasons import RejectReason
