@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from producers.metrics import CollectorMetrics
 from producers.spool_metrics import show_spool
+from producers.webhooks.enricher_metrics import EnricherMetrics
 from streams.exporter import catalogue
 from streams.worker.metrics import WorkerMetrics
 
@@ -33,7 +34,7 @@ def exported_names() -> frozenset[str]:
     collector = metrics.registry
     names = {metric.exported for metric in catalogue.METRICS} | {"up"}
     names |= {f"{catalogue.SCRAPE_SECONDS}_{part}" for part in ("bucket", "count", "sum")}
-    for registry in (collector, WorkerMetrics().registry):
+    for registry in (collector, WorkerMetrics().registry, EnricherMetrics().registry):
         names |= set(_samples_of(registry))
     return frozenset(names)
 
