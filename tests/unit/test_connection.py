@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from producers import connection as module
+from producers.exchange import head_of
 from producers.server import serve
 
 DEADLINE = 10.0
@@ -311,4 +311,4 @@ async def test_who_is_served_is_not_left(server: Server, monkeypatch: pytest.Mon
 
 async def test_a_header_cannot_become_two() -> None:
     with pytest.raises(RuntimeError, match="would be two headers"):
-        module.head_of(200, [(b"x", b"a\r\nset-cookie: b")], is_last=False)
+        head_of(200, [(b"x", b"a\r\nset-cookie: b")], is_last=False)
