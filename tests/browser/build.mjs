@@ -12,7 +12,7 @@ const source = join(here, '../../producers/snippet/src');
 
 async function bundled(entry, format) {
   const { outputFiles } = await build({
-    entryPoints: [entry], bundle: true, write: false, format, target: 'es2020', charset: 'utf8', legalComments: 'none',
+    entryPoints: [entry], bundle: true, write: false, format, target: 'es2021', charset: 'utf8', legalComments: 'none',
   });
   return outputFiles[0].text;
 }
@@ -20,7 +20,7 @@ async function bundled(entry, format) {
 async function snippet(directory = join(source, '../built')) {
   await mkdir(directory, { recursive: true });
   for (const [name, format, output] of [['script', 'iife', 'funnelcast.js'], ['module', 'esm', 'funnelcast.mjs']]) {
-    const options = { ecma: 2020, module: true, compress: { passes: 3, unsafe_arrows: true }, format: { ascii_only: true } };
+    const options = { ecma: 2021, module: true, compress: { passes: 3, unsafe_arrows: true }, format: { ascii_only: true } };
     const { code } = await minify(await bundled(join(source, `${name}.js`), format), options);
     await writeFile(join(directory, output), `${code}\n`);
   }

@@ -149,7 +149,7 @@ def test_a_reload_and_a_restart_of_the_browser_while_the_collector_is_down(
     own_site: Installation, shop: Shop, context: BrowserContext
 ) -> None:
     shop.scripts = {"/funnelcast.js": httpx.get(f"{own_site.url}/funnelcast.js").content}
-    settings = f'data-key="{own_site.key}" data-host="{own_site.url}" data-allow-bots'
+    settings = f'data-key="{own_site.key}" data-host="{own_site.url}/" data-allow-bots'
     shop.pages = {"/": page(f"<script src=/funnelcast.js {settings}></script>")}
     own_site.stop_collector()
     tab = opened(context.new_page(), shop.url)
@@ -248,6 +248,14 @@ def test_the_queue_is_capped_by_count_age_and_bytes(gate: Gate, site: Installati
     tab.evaluate("delete localStorage['funnelcast.pause'], funnelcast.flush()")
     until(lambda: unanswered(tab) == 0, "nothing waits")
     site.counted(custom=500, page_view=32)
+
+
+def test_what_cannot_be_told_costs_the_page_nothing(site: Installation, shop: Shop, tab: Page) -> None:
+    shop.pages = {"/": page(site.snippet(*MANUAL)["html"])}
+    opened(tab, shop.url)
+    tab.evaluate("const ring = {}; ring.ring = ring; funnelcast.track('custom', ring)")
+    tab.evaluate("funnelcast.track('custom', {n: 1n}), funnelcast.track('custom', {n: 2})")
+    site.counted(custom=1)
 
 
 def test_a_long_queue_goes_in_several_requests(gate: Gate, site: Installation, shop: Shop, tab: Page) -> None:

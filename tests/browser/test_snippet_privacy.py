@@ -131,6 +131,20 @@ def test_a_browser_that_blocks_its_storage(site: Installation, shop: Shop, conte
     assert all(one["properties"]["channel"] == "news" for one in site.records())
 
 
+def test_a_browser_whose_storage_is_full(site: Installation, shop: Shop, tab: Page) -> None:
+    shop.pages = {"/": page(""), "/full": page(site.snippet()["html"], BODY)}
+    tab.goto(shop.url)
+    tab.evaluate(
+        "() => { try { for (let n = 0; ; n++) localStorage[n] = 'x'.repeat(262144) } catch {}"
+        " try { for (let n = 0; ; n++) localStorage['y' + n] = 'x' } catch {} }"
+    )
+    tab.goto(f"{shop.url}/full?utm_source=news")
+    loaded(tab)
+    tab.click("#buy")
+    site.counted(page_view=1, cta_click=1, hero_view=1)
+    assert all(one["properties"]["channel"] == "news" for one in site.records())
+
+
 def test_nobody_else_is_asked(site: Installation, shop: Shop, context: BrowserContext) -> None:
     asked: set[str] = set()
     context.on("request", lambda one: asked.add("/".join(one.url.split("/")[:3])))

@@ -24,7 +24,7 @@ const visitor = () => {
 };
 
 const release = (event) => {
-  event.user_id ? keep('user', event.user_id) : (event.user_id = recall('user') || undefined);
+  keep('user', (event.user_id ||= recall('user')));
   event.anonymous_id = visitor();
   Object.assign(event.context, touches(event.context.page));
   add(event);

@@ -31,7 +31,10 @@ export const pageAt = ([, address = location.href, title = D.title, referrer = D
 export const touches = ({ url, referrer }) => {
   const tags = {};
   new URL(url).searchParams.forEach((value, name) => TAGS.test(name) && (tags[name] = value.slice(0, 200)));
-  recall('first') || keep('first', JSON.stringify({ ...tags, url, referrer, at_ms: now() }));
-  for (const _ in tags) keep('last', JSON.stringify(tags));
-  return { first_touch: JSON.parse(recall('first')), last_touch: JSON.parse(recall('last') || '{}') };
+  const text = JSON.stringify(tags);
+  const first = recall('first') || JSON.stringify({ ...tags, url, referrer, at_ms: now() });
+  const last = text[2] ? text : recall('last') || text;
+  keep('first', first);
+  keep('last', last);
+  return { first_touch: JSON.parse(first), last_touch: JSON.parse(last) };
 };

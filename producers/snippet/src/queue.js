@@ -27,13 +27,16 @@ const later = (milliseconds) => {
   timer = setTimeout(flush, milliseconds);
 };
 
+// What is no JSON, or more than the collector takes, is nobody's fault on the page: it is left out.
 export const add = (event) => {
-  const text = JSON.stringify(event);
-  if (text.length > 32768) return; // the collector's limit
-  const key = `e${event.occurred_at_ms}.${event.id}`; // sorts by time
-  own.set(key, text);
-  keep(key, text);
-  own.size > 9 ? flush() : timer || later(isHealthy ? 3e3 : 500);
+  try {
+    const text = JSON.stringify(event);
+    if (text.length > 32768) return;
+    const key = `e${event.occurred_at_ms}.${event.id}`; // sorts by time
+    own.set(key, text);
+    keep(key, text);
+    own.size > 9 ? flush() : timer || later(isHealthy ? 3e3 : 500);
+  } catch {}
 };
 
 export const drop = () => forget([...own.keys()]);
@@ -58,7 +61,7 @@ const batch = (keys, room) => {
   ];
 };
 
-const address = () => config.host + '/v1/browser';
+const address = () => config.host.replace(/\/$/, '') + '/v1/browser';
 const post = (body) => fetch(address(), { method: 'POST', body, keepalive: true, credentials: 'omit' });
 
 export const flush = () => {
@@ -74,7 +77,7 @@ export const flush = () => {
   flying = keys;
   keep('pause', now() + 15e3);
   post(body).then(({ ok, status, headers }) => {
-    if (status > 499 || status === 408 || status === 429) return failed(headers.get('retry-after'));
+    if (/^(5|408|429)/.test(status)) return failed(headers.get('retry-after'));
     forget(keys); // taken, or refused for good
     isHealthy = ok;
     tries = 0;
@@ -88,7 +91,7 @@ const failed = (seconds) => {
   const wait = Math.max(seconds * 1e3 || 0, Math.min(6e4, 1e3 * 2 ** tries++)) * (1 + Math.random() / 5);
   isHealthy = 0;
   flying = [];
-  keep('pause', now() + wait);
+  keptNames()[0] && keep('pause', now() + wait); // nothing is stored after a `denied`
   later(wait);
 };
 
@@ -100,7 +103,7 @@ const leave = () => {
       flying[0] ? 13e3 : BATCH_BYTES,
     );
     keys[0] &&
-      ('keepalive' in Request.prototype ? post(body).catch(() => {}) : navigator.sendBeacon(address(), body));
+      ('keepalive' in Request.prototype ? post(body).catch(now) : navigator.sendBeacon(address(), body));
     flying = flying.concat(keys); // nothing more until the page is shown again
     keep('pause');
   }

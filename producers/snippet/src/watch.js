@@ -11,9 +11,9 @@ const EVENT = MARK + 'event';
 const told = (element) => {
   const found = {};
   for (const { name, value } of element.attributes)
-    if (name.startsWith(MARK) && !/-(event|form|impression)$/.test(name))
-      found[name.slice(12).replace(/-/g, '_')] = value;
-  return found;
+    if (name.startsWith(MARK)) found[name.slice(12).replace(/-/g, '_')] = value;
+  const { event, form, impression, ...properties } = found;
+  return properties;
 };
 
 // E-mail and telephone number alone, where they look like it; never another field.
@@ -22,7 +22,7 @@ const contacts = (form) => {
   for (const { type, name, autocomplete, value } of form.elements) {
     const is = (pattern) => pattern.test(type) || (type === 'text' && pattern.test(name + ' ' + autocomplete));
     if (is(/e-?mail/i) && /\S@\S/.test(value)) found.email = value;
-    if (is(/^tel|phone|mobile| tel/i) && /^\+?[\d\s().-]{6,}$/.test(value)) found.phone = value;
+    if (is(/\btel|phone|mobile/i) && /^\+?[\d\s().-]{6,}$/.test(value)) found.phone = value;
   }
   return found;
 };
@@ -72,9 +72,10 @@ export const watch = (put) => {
   });
 
   on(D, 'click auxclick', (event) => {
-    const element =
-      event.button < 2 && event.composedPath().find((one) => one.getAttribute && one.getAttribute(EVENT));
-    element && put(element.getAttribute(EVENT), told(element), []);
+    for (const element of event.button < 2 ? event.composedPath() : []) {
+      const name = element.getAttribute?.(EVENT);
+      if (name) return put(name, told(element), []);
+    }
   });
 
   on(D, 'submit', ({ target }) => {
@@ -113,7 +114,7 @@ export const watch = (put) => {
     });
   };
   new MutationObserver(() => {
-    scanning = scanning || setTimeout(scan, 200);
+    scanning ||= setTimeout(scan, 200);
   }).observe(D, { childList: true, subtree: true, attributeFilter: [IMPRESSION] });
   scan();
 };
