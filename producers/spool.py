@@ -14,27 +14,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from producers.sink import Outgoing, RecordsRefusedError, Sink, SinkUnavailableError
-from producers.spool_files import Backlog, SpoolBusyError, SpoolFiles, SpoolUnusableError
-from producers.spool_frames import HEADER_BYTES, UnreadableFrameError, decode_records, encode_records
+from producers.spool_courier import Courier
+from producers.spool_files import SpoolFiles
+from producers.spool_settings import SpoolSettings, SpoolState
+from producers.spool_writer import RETRY_SECONDS, GroupWriter
 
 _log = structlog.get_logger("funnelcast.spool")
 _FULL_MARGIN_BYTES = 1024 * 1024
-_QUEUE_BYTES = 64 * 1024 * 1024
-"""In memory on their way to a disk that does not keep up."""
-_RETRY_SECONDS = 5
 _MISMATCH_SECONDS = 60
+_SAY_SECONDS = 30
 _T = TypeVar("_T")
 
 
@@ -48,44 +45,18 @@ class OpenSink(Sink, Protocol):
         """Close."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpoolSettings:
-    """Bounds and habits of the spool."""
-
-    directory: Path
-    limit_bytes: int
-    topics: tuple[str, ...]
-    poll_seconds: float = 0.2
-    drain_seconds: float = 5.0
-    """How long a stop waits for Kafka to take what lies here."""
-    leftovers: tuple[Path, ...] = ()
-    """Spools of collectors that are no more, to be drained as well."""
-    segment_bytes: int = 0
-
-
-class SpoolState(NamedTuple):
-    """For the metrics."""
-
-    limit_bytes: int = 0
-    bytes: int = 0
-    records: int = 0
-    oldest_ms: int | None = None
-    spooled: int = 0
-    drained: int = 0
-    quarantined_bytes: int = 0
-
-
 class SpoolSink:
     """`async with SpoolSink(kafka_sink, settings) as sink`. Opens and closes the sink inside."""
 
     def __init__(self, inner: OpenSink, settings: SpoolSettings, *, now_ms: Callable[[], int] | None = None) -> None:
         self._inner = inner
         self._settings = settings
-        self._files = SpoolFiles(settings.directory, now_ms=now_ms, segment_bytes=_segment_bytes(settings))
+        self._files = SpoolFiles(settings.directory, now_ms=now_ms, segment_bytes=settings.size_of_segments)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
-        self._waiting: list[tuple[bytes, int, asyncio.Future[None]]] = []
-        self._queued_bytes = self._queued_records = 0
-        self._writer: asyncio.Task[None] | None = None
+        self._writer = GroupWriter(
+            self._files, self._in_thread, limit_bytes=settings.limit_bytes, on_written=self._spooled
+        )
+        self._courier = Courier(inner, self._in_thread, on_carried=self._drained)
         self._is_spooling = False
         self._work = asyncio.Event()
         self._gate = asyncio.Event()
@@ -94,7 +65,7 @@ class SpoolSink:
         self._tasks: list[asyncio.Task[None]] = []
         self._counts: dict[str, int] = {}
         self._mismatch: str | None = None
-        self._write_error: tuple[float, str] | None = None
+        self._said: tuple[float, str] = (0.0, "")
         self._is_closed = False
         self._spooled_total = self._drained_total = 0
         self.on_moved: Callable[[str, int], None] = lambda name, count: None
@@ -118,12 +89,13 @@ class SpoolSink:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._is_empty.wait(), self._settings.drain_seconds)
         self._is_closed = True
+        self._gate.set()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._inner.__aexit__(None, None, None)
-        if self._writer is not None:
-            await self._writer
+        if self._writer.task is not None:
+            await self._writer.task
         await self._in_thread(self._files.close)
         self._thread.shutdown()
 
@@ -167,7 +139,11 @@ class SpoolSink:
                 raise
             except SinkUnavailableError as error:
                 _log.debug("to the spool", why=str(error))
-        await self._spool(records)
+        if self._is_closed:
+            raise SinkUnavailableError("shutting down", 1)
+        done = self._writer.begin(records)
+        self._begin()
+        await done
 
     @property
     def trouble(self) -> str | None:
@@ -177,11 +153,9 @@ class SpoolSink:
             return self._mismatch
         if any(topic not in self._counts for topic in self._settings.topics):
             return outage
-        if self._is_full(min(_FULL_MARGIN_BYTES, self._settings.limit_bytes // 10)):
+        if self._writer.is_full(min(_FULL_MARGIN_BYTES, self._settings.limit_bytes // 10)):
             return "the spool is full"
-        if self._write_error is not None and time.monotonic() - self._write_error[0] < _RETRY_SECONDS:
-            return self._write_error[1]
-        return None
+        return self._writer.error
 
     @property
     def outage(self) -> str | None:
@@ -199,7 +173,7 @@ class SpoolSink:
     @property
     def pending(self) -> int:
         """Records that are neither on Kafka nor on disk yet."""
-        return self._inner.pending + self._queued_records
+        return self._inner.pending + self._writer.queued_records
 
     def state(self) -> SpoolState:
         """What lies on disk, and what went through it since the start."""
@@ -214,29 +188,7 @@ class SpoolSink:
             files.quarantined_bytes,
         )
 
-    # -- to the disk ----------------------------------------------------------------------------------------------
-
-    def _is_full(self, size: int) -> bool:
-        return self._files.bytes + self._queued_bytes + size > self._settings.limit_bytes
-
-    async def _spool(self, records: Sequence[Outgoing]) -> None:
-        payload = encode_records(records)
-        size = HEADER_BYTES + len(payload)
-        if self._is_closed:
-            raise SinkUnavailableError("shutting down", 1)
-        if self._is_full(size):
-            raise SinkUnavailableError("the spool is full", _RETRY_SECONDS)
-        if self._queued_bytes and self._queued_bytes + size > _QUEUE_BYTES:
-            raise SinkUnavailableError("too much is waiting for the disk", 1)
-        self._begin()
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((payload, len(records), done))
-        self._queued_bytes += size
-        self._queued_records += len(records)
-        if self._writer is None:
-            self._writer = loop.create_task(self._write_groups())
-        await done
+    # -- from the disk to Kafka ----------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
         if not self._is_spooling:
@@ -245,41 +197,9 @@ class SpoolSink:
             self._work.set()
             _log.warning("events go to the spool", why=self._inner.trouble or "Kafka did not acknowledge")
 
-    async def _write_groups(self) -> None:
-        """One sync for all that came while the one before was under way."""
-        while self._waiting:
-            group, self._waiting = self._waiting, []
-            error = await self._write([(payload, count) for payload, count, _ in group])
-            self._queued_bytes -= sum(HEADER_BYTES + len(payload) for payload, _, _ in group)
-            self._queued_records -= sum(count for _, count, _ in group)
-            for _, _, done in group:
-                if done.done():
-                    continue
-                if error is None:
-                    done.set_result(None)
-                else:
-                    done.set_exception(SinkUnavailableError(error, _RETRY_SECONDS))
-        self._writer = None
-
-    async def _write(self, payloads: list[tuple[bytes, int]]) -> str | None:
-        """What went wrong, or None."""
-        try:
-            await self._in_thread(partial(self._files.append, payloads))
-        except Exception as error:
-            text = f"the spool cannot be written: {getattr(error, 'strerror', None) or error!r}"
-            if self._write_error is None or self._write_error[1] != text:
-                _log.exception("the spool cannot be written", directory=str(self._files.directory))
-            self._write_error = (time.monotonic(), text)
-            return text
-        self._write_error = None
-        self._spooled(sum(count for _, count in payloads))
-        return None
-
     def _spooled(self, count: int) -> None:
         self._spooled_total += count
         self.on_moved("spooled_records", count)
-
-    # -- to Kafka -------------------------------------------------------------------------------------------------
 
     async def _drain_for_ever(self) -> None:
         while True:
@@ -288,12 +208,12 @@ class SpoolSink:
                 is_empty = await self._drain_some()
             except (SinkUnavailableError, OSError) as error:
                 self._gate.set()
-                _log.warning("the spool waits", why=str(error))
+                self._say(str(error))
                 await asyncio.sleep(self._settings.poll_seconds)
             except Exception:
                 self._gate.set()
                 _log.exception("the spool is not drained")
-                await asyncio.sleep(_RETRY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
             else:
                 if is_empty:
                     self._end()
@@ -308,16 +228,16 @@ class SpoolSink:
         if backlog is not None:
             if not backlog.is_all:
                 self._gate.set()
-            await self._send(self._files, backlog)
+            await self._courier.carry(self._files, backlog)
             if backlog.is_all:
                 self._gate.clear()  # whoever comes now waits; whoever came meanwhile is sent next
             return False
         self._gate.clear()
-        if self._writer is not None:
-            await asyncio.wait([self._writer])
+        if self._writer.task is not None:
+            await asyncio.wait([self._writer.task])
             return False
         await self._in_thread(self._files.clear)
-        return self._writer is None and not self._waiting
+        return self._writer.task is None
 
     def _end(self) -> None:
         self._is_spooling = False
@@ -332,31 +252,16 @@ class SpoolSink:
                 self._learn(topic, self._inner.partitions_of(topic))
         self._mismatch = None
 
-    async def _send(self, files: SpoolFiles, backlog: Backlog) -> None:
-        """Put frames on Kafka, then move the cursor behind them."""
-        try:
-            records = [one for frame in backlog.frames for one in decode_records(frame.payload)]
-            await self._inner.put(records)
-        except (RecordsRefusedError, UnreadableFrameError):
-            await self._send_one_by_one(files, backlog)
-            return
-        await self._in_thread(partial(files.commit, backlog.end(), sum(frame.records for frame in backlog.frames)))
-        self._drained(len(records))
+    def _say(self, why: str) -> None:
+        """The same reason once in a while."""
+        now = time.monotonic()
+        if why != self._said[1] or now - self._said[0] > _SAY_SECONDS:
+            self._said = (now, why)
+            _log.warning("the spool waits", why=why)
 
     def _drained(self, count: int) -> None:
         self._drained_total += count
         self.on_moved("drained_records", count)
-
-    async def _send_one_by_one(self, files: SpoolFiles, backlog: Backlog) -> None:
-        """Something in there will never be taken: it is set aside, so that it does not block everything behind it."""
-        for number, frame in enumerate(backlog.frames, 1):
-            try:
-                await self._inner.put(decode_records(frame.payload))
-                self._drained(frame.records)
-            except (RecordsRefusedError, UnreadableFrameError) as error:
-                _log.error("records of the spool that cannot be sent", records=frame.records, error=str(error))
-                await self._in_thread(partial(files.set_aside_frame, backlog, frame))
-            await self._in_thread(partial(files.commit, backlog.end(number), frame.records))
 
     # -- beside ---------------------------------------------------------------------------------------------------
 
@@ -373,43 +278,7 @@ class SpoolSink:
 
     async def _drain_leftovers(self) -> None:
         for directory in self._settings.leftovers:
-            await self._drain_leftover(directory)
-
-    async def _drain_leftover(self, directory: Path) -> None:
-        files = SpoolFiles(directory)
-        try:
-            await self._in_thread(files.open)
-        except (SpoolUnusableError, SpoolBusyError) as error:
-            _log.warning("a spool beside this one is not drained", directory=str(directory), why=str(error))
-            return
-        try:
-            while (backlog := await self._in_thread(files.read)) is not None:
-                try:
-                    await self._send(files, backlog)
-                except (SinkUnavailableError, OSError) as error:
-                    _log.warning("a spool beside this one waits", directory=str(directory), why=str(error))
-                    await asyncio.sleep(self._settings.poll_seconds)
-            await self._in_thread(files.clear)
-        finally:
-            await self._in_thread(files.close)
-        if not files.quarantined_bytes:
-            await self._in_thread(partial(shutil.rmtree, directory, ignore_errors=True))
+            await self._courier.empty(directory, pause_seconds=self._settings.poll_seconds)
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-
-def _segment_bytes(settings: SpoolSettings) -> int:
-    """Small enough that space comes free while a full spool is drained."""
-    return settings.segment_bytes or min(16 * 1024 * 1024, max(64 * 1024, settings.limit_bytes // 16))
-
-
-def directory_of(parent: Path, index: int) -> Path:
-    """Where the collector with this number keeps its spool, beside those of its siblings."""
-    return parent / f"worker-{index}"
-
-
-def leftovers_of(parent: Path, *, of: int) -> tuple[Path, ...]:
-    """Spools of siblings with a number at or above `of`: collectors that are no more."""
-    found = [path for path in parent.glob("worker-*") if path.name.removeprefix("worker-").isdigit()]
-    return tuple(sorted(path for path in found if int(path.name.removeprefix("worker-")) >= of))

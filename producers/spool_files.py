@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -23,13 +22,13 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from producers.spool_frames import HEADER_BYTES, Frame, encode_frame, frame_bytes, next_frame, whole_frames
+from producers.durable import cut, read_json, sync, write_all, write_json
+from producers.spool_frames import HEADER_BYTES, Frame, encode_frame, frame_bytes, next_frame, torn_end, whole_frames
 
 _log = structlog.get_logger("funnelcast.spool")
 _SUFFIX: Final = ".spool"
 _SEGMENT_BYTES: Final = 16 * 1024 * 1024
 _READ_BYTES: Final = 1024 * 1024
-_sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
 
 
 class SpoolBusyError(Exception):
@@ -108,7 +107,7 @@ class SpoolFiles:
                 f"another collector uses the spool {self.directory}; give each its own --state-dir"
             ) from None
         self._folder = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self.partitions = _read_json(self.directory / "partitions.json") or {}
+        self.partitions = read_json(self.directory / "partitions.json") or {}
         self._recover()
 
     def _recover(self) -> None:
@@ -128,7 +127,7 @@ class SpoolFiles:
 
     def _read_cursor(self, numbers: Sequence[int]) -> Place:
         path = self.directory / "cursor.json"
-        found = _read_json(path)
+        found = read_json(path)
         if found is not None and isinstance(found.get("segment"), int) and isinstance(found.get("offset"), int):
             return Place(found["segment"], found["offset"])
         if path.exists():
@@ -137,30 +136,14 @@ class SpoolFiles:
 
     def _mend_end(self, number: int) -> int:
         """Cut off what a crash left of the newest segment's last write. Where it ends."""
-        data = self._path(number).read_bytes()
-        at = durable = self._cursor.offset if number == self._cursor.segment else 0
-        holes: list[int] = []
-        while True:
-            if frames := whole_frames(data, at):
-                at, durable = frames[-1].end, frames[-1].durable
-            if at >= len(data):
-                break
-            holes.append(at)
-            at = next_frame(data, at + 1) or len(data)
-        torn = next((hole for hole in holes if hole >= durable), None)
+        path = self._path(number)
+        data = path.read_bytes()
+        torn = torn_end(data, self._cursor.offset if number == self._cursor.segment else 0)
         if torn is None:
             return len(data)
-        self._cut(number, torn, len(data))
+        _log.warning("cut off the torn end of the spool, which nobody was told about", bytes=len(data) - torn)
+        cut(path, torn)
         return torn
-
-    def _cut(self, number: int, end: int, size: int) -> None:
-        _log.warning("cut off the torn end of the spool, which nobody was told about", bytes=size - end)
-        descriptor = os.open(self._path(number), os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.ftruncate(descriptor, end)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     def _set_aside(self, number: int, start: int, data: bytes) -> None:
         """Keep what cannot be read, for a human. Said again at every start until it is taken away."""
@@ -192,8 +175,8 @@ class SpoolFiles:
         start, now_ms = self._ends[self._number], self._now_ms()
         data = b"".join(encode_frame(one, count=count, written_ms=now_ms, durable=start) for one, count in payloads)
         try:
-            _write_all(self._out, data, start)
-            _sync(self._out)
+            write_all(self._out, data, start)
+            sync(self._out)
         except OSError:
             self._give_up_segment(start)
             raise
@@ -264,7 +247,9 @@ class SpoolFiles:
 
     def commit(self, place: Place, records: int) -> None:
         """Everything before `place` is in Kafka: `records` more than before. Raises OSError: some are sent again."""
-        self._write_json("cursor.json", {"segment": place.segment, "offset": place.offset})
+        write_json(
+            self.directory / "cursor.json", {"segment": place.segment, "offset": place.offset}, folder=self._folder
+        )
         self._cursor = place
         self.records = max(0, self.records - records)
         if not self.records:
@@ -298,7 +283,7 @@ class SpoolFiles:
 
     def remember(self, partitions: dict[str, int]) -> None:
         """Partition counts, for a start while Kafka is away."""
-        self._write_json("partitions.json", partitions)
+        write_json(self.directory / "partitions.json", partitions, folder=self._folder)
         self.partitions = dict(partitions)
 
     def close(self) -> None:
@@ -311,32 +296,6 @@ class SpoolFiles:
 
     def _path(self, number: int) -> Path:
         return self.directory / f"{number:012d}{_SUFFIX}"
-
-    def _write_json(self, name: str, value: object) -> None:
-        fresh = self.directory / f".{name}"
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            _write_all(descriptor, json.dumps(value).encode(), 0)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        fresh.replace(self.directory / name)
-        os.fsync(self._folder)
-
-
-def _read_json(path: Path) -> dict[str, int] | None:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _write_all(descriptor: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        view, offset = view[written:], offset + written
 
 
 def _placed(frames: Sequence[Frame], offset: int) -> list[Frame]:

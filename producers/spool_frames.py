@@ -88,6 +88,23 @@ def next_frame(data: bytes, start: int) -> int | None:
     return None
 
 
+def torn_end(data: bytes, start: int) -> int | None:
+    """Where the bytes of a write begin that was never acknowledged; None where there are none.
+
+    What cannot be read below the newest frame's durable mark is damage and no torn end.
+    """
+    at = durable = start
+    holes: list[int] = []
+    while True:
+        if frames := whole_frames(data, at):
+            at, durable = frames[-1].end, frames[-1].durable
+        if at >= len(data):
+            break
+        holes.append(at)
+        at = next_frame(data, at + 1) or len(data)
+    return next((hole for hole in holes if hole >= durable), None)
+
+
 def _frame_at(data: bytes, start: int) -> Frame | None:
     size = frame_bytes(data[start : start + HEADER_BYTES])
     if size is None or start + size > len(data):

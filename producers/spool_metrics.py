@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 
 from producers.metrics import CollectorMetrics
-from producers.spool import SpoolSink, SpoolState
+from producers.spool import SpoolSink
+from producers.spool_settings import SpoolState
 
 _NOTHING = SpoolState()
 

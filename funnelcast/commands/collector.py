@@ -312,7 +312,8 @@ def _sink(
     """Kafka, behind a spool of this process's own. `of`: how many collectors share the directory; the first of them
     also drains what those left that are no more."""
     from producers.kafka_sink import KafkaSink, SinkSettings
-    from producers.spool import SpoolSettings, SpoolSink, directory_of, leftovers_of
+    from producers.spool import SpoolSink
+    from producers.spool_settings import SpoolSettings, directory_of, leftovers_of
 
     written = (topics.events, topics.rejected, topics.hooks)
     kafka = KafkaSink(SinkSettings(topics=written, **options))

@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from producers import spool, spool_files
+from producers import spool_files, spool_writer
 from producers.sink import MemorySink, Outgoing, RecordsRefusedError, SinkUnavailableError
-from producers.spool import SpoolSettings, SpoolSink, directory_of, leftovers_of
+from producers.spool import SpoolSink
 from producers.spool_files import SpoolBusyError
+from producers.spool_settings import SpoolSettings, directory_of, leftovers_of
 
 DEADLINE = 10.0
 TOPICS = ("t",)
@@ -95,8 +96,8 @@ async def killed(sink: SpoolSink) -> None:
     for task in sink._tasks:
         task.cancel()
     await asyncio.gather(*sink._tasks, return_exceptions=True)
-    if sink._writer is not None:
-        await asyncio.wait([sink._writer])
+    if sink._writer.task is not None:
+        await asyncio.wait([sink._writer.task])
     await asyncio.get_running_loop().run_in_executor(sink._thread, sink._files.close)
     sink._thread.shutdown()
 
@@ -195,7 +196,7 @@ async def test_it_hands_over_while_requests_never_pause(tmp_path: Path) -> None:
 
 async def test_one_sync_serves_all_that_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     syncs: list[int] = []
-    monkeypatch.setattr(spool_files, "_sync", syncs.append)
+    monkeypatch.setattr(spool_files, "sync", syncs.append)
     log = Log(away="away")
     async with spooling(log, tmp_path) as sink:
         await asyncio.gather(*(sink.put(records(str(n))) for n in range(200)))
@@ -227,8 +228,8 @@ async def test_a_full_spool_says_so_and_takes_again_when_it_is_drained(tmp_path:
 
 async def test_what_waits_for_a_slow_disk_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     goes_on = threading.Event()
-    monkeypatch.setattr(spool_files, "_sync", lambda descriptor: goes_on.wait(DEADLINE))
-    monkeypatch.setattr(spool, "_QUEUE_BYTES", 1_000)
+    monkeypatch.setattr(spool_files, "sync", lambda descriptor: goes_on.wait(DEADLINE))
+    monkeypatch.setattr(spool_writer, "QUEUE_BYTES", 1_000)
     log = Log(away="away")
     async with spooling(log, tmp_path) as sink:
         waiting = [asyncio.create_task(sink.put(records("x" * 400))) for _ in range(2)]
@@ -260,7 +261,7 @@ async def test_a_disk_that_fails_is_answered_with_503_until_it_works(
             def fails(descriptor: int) -> None:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-            patch.setattr(spool_files, "_sync", fails)
+            patch.setattr(spool_files, "sync", fails)
             with pytest.raises(SinkUnavailableError, match="cannot be written"):
                 await sink.put(records("a"))
             assert "cannot be written" in (sink.trouble or "")

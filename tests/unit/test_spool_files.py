@@ -217,7 +217,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     opened(tmp_path).close()
 
 
-@pytest.mark.parametrize("fails", ["_write_all", "_sync"])
+@pytest.mark.parametrize("fails", ["write_all", "sync"])
 def test_a_disk_that_fails_costs_only_what_was_not_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
