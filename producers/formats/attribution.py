@@ -28,7 +28,8 @@ CLICK_IDS: Final = {
     "rb_clickid": "vk",
 }
 """Parameters that advertising networks append to a link, and the channel they stand for; the first one present wins."""
-_NAMES: Final = frozenset({"utm_source", "utm_campaign", *CLICK_IDS})
+ORIGINS: Final = frozenset({"utm_source", "utm_campaign", *CLICK_IDS})
+"""Every parameter that tells an origin."""
 _CACHED_CHARS: Final = 512
 _PAIRS: Final = re.compile(rf"(?:^|[?&])(utm_source|utm_campaign|{'|'.join(CLICK_IDS)})=([^&#]+)")
 
@@ -62,7 +63,7 @@ _known_link = lru_cache(maxsize=4096)(_origin_of)  # visitors of one campaign co
 
 def origin_of_members(members: Mapping[str, Any]) -> Origin:
     """The origin that members named as a link's parameters state: `utm_source`, `utm_campaign`, else a click id."""
-    if _NAMES.isdisjoint(members):
+    if ORIGINS.isdisjoint(members):
         return UNKNOWN
     channel = text_of(members.get("utm_source"))
     if channel is None:

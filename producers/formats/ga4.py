@@ -14,10 +14,10 @@ import msgspec
 import orjson
 
 from producers.body import malformed, split_array
-from producers.formats.attribution import Origin, attribute, origin_of_link, origin_of_members, text_of
+from producers.formats.attribution import Origin, attribute, text_of
 from producers.formats.ga4_rules import messages_of
 from producers.formats.port import Keyed, Reading, Request
-from producers.formats.translating import Members, content_id, dict_of, id_of, random_id, read_each, take_order
+from producers.formats.translating import Members, add_common, content_id, dict_of, id_of, random_id, read_each
 from producers.http import JSON, Header
 from producers.ingest import Ingest, Rejected, Sender, Translated
 from producers.times import MAX_MS
@@ -25,7 +25,6 @@ from schemas.reasons import RejectReason
 
 _PAGE: Final = {"page_location": "url", "page_title": "title", "page_referrer": "referrer"}
 _OF_CONTEXT: Final = frozenset({*_PAGE, "session_id"})
-_ORIGIN: Final = frozenset({"source", "campaign"})
 _PURCHASE: Final = "purchase"
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -150,10 +149,9 @@ def _translated(
         event.properties = {one: value for one, value in params.items() if one not in _OF_CONTEXT}
         event.context = _context(params, shared)
     properties = event.properties
-    take_order(properties)
-    if not _ORIGIN.isdisjoint(params):
+    if "source" in params or "campaign" in params:
         attribute(properties, Origin(text_of(params.get("source")), text_of(params.get("campaign"))))
-    attribute(properties, origin_of_members(properties), origin_of_link(params.get("page_location")))
+    add_common(properties, params.get("page_location"))
     return event
 
 
@@ -174,10 +172,10 @@ def _context(params: Members, shared: Members) -> Members:
 def _event_id(event: Translated, params: Members, stated: object, raw: bytes, number: int) -> str:
     transaction = params.get("transaction_id")
     if event.name == _PURCHASE and isinstance(transaction, str | int) and transaction not in ("", 0):
-        return content_id("ga4-purchase", transaction)
+        return content_id("ga4-purchase", str(transaction))
     if stated is None:
         return random_id("ga4")
-    return content_id("ga4", event.anonymous_id, event.user_id, stated, number, raw)
+    return content_id("ga4", f"{event.anonymous_id}\0{event.user_id}\0{stated}\0{number}\0", raw)
 
 
 def _milliseconds(micros: object) -> int | None:

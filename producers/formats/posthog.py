@@ -16,10 +16,9 @@ import msgspec
 import orjson
 
 from producers.body import RequestError, decompress, malformed, split_array
-from producers.formats.attribution import attribute, origin_of_link, origin_of_members
 from producers.formats.port import Reading, Request
 from producers.formats.posthog_person import ids_of
-from producers.formats.translating import Members, content_id, dict_of, id_of, random_id, read_each, take_order
+from producers.formats.translating import Members, add_common, content_id, dict_of, id_of, random_id, read_each
 from producers.http import JSON, Header, key_of
 from producers.ingest import Ingest, Sender, Translated
 from producers.keys import KeyRing
@@ -176,8 +175,7 @@ def _translated(members: Members, number: int) -> Translated:
         event.name = _NAMES.get(name) or name.lstrip("$")
     if _share_out(event.properties, event.context, sent) or "$set" in members or "$set_once" in members:
         _add_profile(event, sent, members)
-    take_order(event.properties)
-    attribute(event.properties, origin_of_members(event.properties), origin_of_link(sent.get("$current_url")))
+    add_common(event.properties, sent.get("$current_url"))
     return event
 
 
@@ -225,7 +223,7 @@ def _event_id(members: Members, sent: Members, number: int) -> str | int:
     if at is None:
         return random_id("ph")
     about = orjson.dumps([members.get("event"), members.get("distinct_id"), sent], default=str)
-    return content_id("ph", at, number, about)
+    return content_id("ph", f"{at}\0{number}\0", about)
 
 
 def _set_times(

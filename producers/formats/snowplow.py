@@ -18,14 +18,13 @@ import msgspec
 import orjson
 
 from producers.body import RequestError, malformed, split_array
-from producers.formats.attribution import attribute, origin_of_link
 from producers.formats.port import SUCCESS, Reading, Request
 from producers.formats.snowplow_entities import Entities, entities_of, event_of
-from producers.formats.translating import Members, read_each, take_order
+from producers.formats.translating import Members, add_common, read_each
 from producers.http import ANY_SITE, JSON, Header, key_of
 from producers.ingest import Ingest, RefusedError, Sender, Translated
 from producers.keys import KeyRing
-from producers.times import NEGATIVE_AGE_MS
+from producers.times import MAX_MS, NEGATIVE_AGE_MS
 from schemas.reasons import RejectReason
 
 GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -74,6 +73,7 @@ _CONTEXT: Final = {
     "tv": ("library", "version"),
 }
 """Fields of every event, and their places in the context."""
+_TIME_CHARS: Final = 20
 _WRITE_KEY: Final = re.compile(r"fc[bshr]_")
 
 
@@ -164,9 +164,7 @@ def _translated(ingest: Ingest, fields: Members, *, is_anonymous: bool) -> Trans
     _set_context(event.context, fields)
     device_id = _add_entities(event, ingest, fields) if "co" in fields or "cx" in fields else None
     event.anonymous_id = _text(fields.get("duid")) or _other_id(fields, device_id)
-    take_order(event.properties)
-    if "url" in fields:
-        attribute(event.properties, origin_of_link(fields["url"]))
+    add_common(event.properties, fields.get("url"))
     _set_times(event, fields)
     return event
 
@@ -277,5 +275,9 @@ def _text(value: object) -> str | None:
 
 
 def _milliseconds(value: object) -> int | None:
-    text = value if type(value) is str else str(value) if type(value) is int else ""
-    return int(text) if text.isdigit() and len(text) <= 15 and text.isascii() else None
+    if type(value) is str:
+        try:
+            value = int(value[:_TIME_CHARS])
+        except ValueError:
+            return None
+    return value if type(value) is int and 0 <= value <= MAX_MS else None

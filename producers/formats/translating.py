@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import xxhash
 
+from producers.formats.attribution import ORIGINS, attribute, origin_of_link, origin_of_members
 from producers.formats.port import Reading, Request
 from producers.ingest import Ingest, Outcome, RefusedError, Rejected, Sender, Translated
 from schemas.ids import MAX_ID_CHARS
@@ -20,7 +21,7 @@ Translate = Callable[[Members, bytes, int], Translated]
 _ORDER_IDS: Final = ("orderId", "transaction_id", "transactionId")
 _AMOUNTS: Final = frozenset({"value", "value_minor", "amount"})
 _REVENUES: Final = ("revenue", "total")
-_ORDERS: Final = frozenset({*_ORDER_IDS, *_REVENUES})
+_COMMON: Final = frozenset({*_ORDER_IDS, *_REVENUES, *ORIGINS})
 
 
 def read_each(
@@ -41,13 +42,9 @@ def read_each(
     return Reading(elements, verdicts)
 
 
-def content_id(prefix: str, *parts: object) -> str:
+def content_id(prefix: str, about: str, raw: bytes = b"") -> str:
     """An id out of what was sent, so that the same thing sent again is a copy."""
-    hashed = xxhash.xxh3_128()
-    for one in parts:
-        hashed.update(one if type(one) is bytes else str(one).encode("utf-8", "surrogatepass"))
-        hashed.update(b"\0")
-    return f"{prefix}-{hashed.hexdigest()}"
+    return f"{prefix}-{xxhash.xxh3_128_hexdigest(about.encode('utf-8', 'surrogatepass') + raw)}"
 
 
 def random_id(prefix: str) -> str:
@@ -55,10 +52,18 @@ def random_id(prefix: str) -> str:
     return f"{prefix}-{uuid.uuid4()}"
 
 
+def add_common(properties: Members, link: object = None) -> None:
+    """Add the names that funnels read, beside a client's own: those of an order, channel and campaign. `link` is the
+    page's."""
+    if not _COMMON.isdisjoint(properties):
+        take_order(properties)
+        attribute(properties, origin_of_members(properties))
+    if link is not None:
+        attribute(properties, origin_of_link(link))
+
+
 def take_order(properties: Members) -> None:
-    """Give an order the names that funnels read, beside its own: `order_id`, and `value` where revenue was sent."""
-    if _ORDERS.isdisjoint(properties):
-        return
+    """Add to an order `order_id`, and `value` where revenue was sent."""
     if properties.get("order_id") is None:
         _copy(properties, _ORDER_IDS, "order_id")
     if _AMOUNTS.isdisjoint(properties):
