@@ -64,8 +64,9 @@ class Endpoint:
     def read(self, request: Request, sender: Sender) -> Reading:
         """One verdict for each thing that the delivery tells."""
         hook = self._hook
-        if request.body[:1] in (b"{", b"[") and is_deeper(request.body, self._depth):
-            raise RequestError(RejectReason.TOO_DEEP, "the body is nested too deep", f"deeper than {self._depth}")
+        body, limit = request.body, self._depth
+        if body[:1] in (b"{", b"[") and body.count(b"{") + body.count(b"[") > limit and is_deeper(body, limit):
+            raise RequestError(RejectReason.TOO_DEEP, "the body is nested too deep", f"deeper than {limit}")
         arrived = Arrived(request.body, request.headers, hook.account or hook.name, hook.currency)
         delivery = self._provider.read(arrived)
         if len(delivery.told) > self._events:

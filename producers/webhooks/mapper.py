@@ -5,6 +5,8 @@ Collector and enricher use the same mapper, so that a hook becomes the same even
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from producers.ingest import Ingest, Rejected, Scope, Sender, Translated, Verdict
 from producers.webhooks.config import Hook
 from producers.webhooks.told import Told
@@ -20,10 +22,11 @@ class Mapper:
         self.hook = hook
         self.sender = Sender(hook.sent_as, Scope.SERVER, f"webhook:{hook.name}")
         self._ingest = ingest
+        self._event_of = lru_cache(maxsize=4096)(hook.event_of)
 
     def verdict(self, told: Told, received_at_ms: int) -> Verdict:
         """The event, or why not. Never raises."""
-        is_known, name = self.hook.event_of(told.keys)
+        is_known, name = self._event_of(told.keys)
         if told.is_stage and not is_known:
             is_known, name = self.hook.event_of(("*",))
             if not is_known:

@@ -45,6 +45,7 @@ STAGES: Final[dict[str, str | None]] = {
 _DIGITS: Final = {"ISK": 2, "UGX": 2, "MGA": 0}
 """Where Stripe's minor units are not those of ISO 4217."""
 _USER_NAMES: Final = ("user_id", "userId", "funnelcast_user_id")
+_COMMON: Final = ("manager", "product", "campaign", "channel", "pipeline")
 _DEVICE_NAMES: Final = ("anonymous_id", "anonymousId", "funnelcast_anonymous_id")
 _Reader = Callable[[Told, Members, Members], None]
 
@@ -82,9 +83,10 @@ def _subject(thing: Members, account: str) -> str:
 
 def _people(told: Told, thing: Members) -> None:
     details, billing = members(thing.get("customer_details")), members(thing.get("billing_details"))
-    known = members(thing.get("metadata"))
-    told.user_id = text(*(known.get(name) for name in _USER_NAMES), thing.get("client_reference_id"))
-    told.anonymous_id = text(*(known.get(name) for name in _DEVICE_NAMES))
+    told.user_id = text(thing.get("client_reference_id"))
+    if known := members(thing.get("metadata")):
+        told.user_id = text(*map(known.get, _USER_NAMES), told.user_id)
+        told.anonymous_id = text(*map(known.get, _DEVICE_NAMES))
     told.email = text(
         details.get("email"),
         thing.get("customer_email"),
@@ -99,8 +101,7 @@ def _people(told: Told, thing: Members) -> None:
 def _common(thing: Members) -> Members:
     """What the seller's own metadata says of the sale."""
     known = members(thing.get("metadata"))
-    names = ("manager", "product", "campaign", "channel", "pipeline")
-    return {name: text(known.get(name)) for name in names}
+    return {name: text(known[name]) for name in _COMMON if name in known}
 
 
 def _id(value: object) -> str | None:
@@ -115,11 +116,18 @@ def _amount(told: Told, thing: Members, *names: str) -> None:
     told.properties |= {"value": value, "currency": currency if value is not None else None}
 
 
+def _product(told: Told, lines: object) -> None:
+    """The first line's, unless the metadata name one."""
+    if lines is not None and told.properties.get("product") is None:
+        told.properties["product"] = next(
+            (text(one.get("description")) for one in items(members(lines).get("data"))), None
+        )
+
+
 def _session(told: Told, thing: Members, _: Members) -> None:
     _amount(told, thing, "amount_total")
     told.properties["order_id"] = intent = _id(thing.get("payment_intent"))
-    product = [text(one.get("description")) for one in items(members(thing.get("line_items")).get("data"))]
-    told.properties["product"] = told.properties["product"] or next(iter(product), None)
+    _product(told, thing.get("line_items"))
     is_paid = thing.get("payment_status") == "paid" and intent is not None
     if told.type == "checkout.session.completed" and not is_paid:
         told.keys = ()  # a subscription is paid by its invoice, a delayed method by a later event
@@ -176,9 +184,7 @@ def _invoice(told: Told, thing: Members, _: Members) -> None:
     intents = [_id(members(one.get("payment")).get("payment_intent")) for one in payments]
     intent = _id(thing.get("payment_intent")) or next((one for one in intents if one), None)
     told.properties["order_id"] = intent or text(thing.get("id"))
-    lines = items(members(thing.get("lines")).get("data"))
-    product = next((text(one.get("description")) for one in lines), None)
-    told.properties["product"] = told.properties["product"] or product
+    _product(told, thing.get("lines"))
     told.properties["billing_reason"] = text(thing.get("billing_reason"))
     if told.type == "invoice.paid" and not integer(thing.get("amount_paid")):
         told.keys = ()  # a trial: nothing was paid

@@ -76,7 +76,7 @@ def parse_object(body: bytes) -> Members:
 
 def members(value: object) -> Members:
     """The object, or an empty one."""
-    return value if isinstance(value, dict) else {}
+    return value if value.__class__ is dict else {}
 
 
 def items(value: object) -> list[Members]:
@@ -87,7 +87,10 @@ def items(value: object) -> list[Members]:
 def text(*values: object) -> str | None:
     """The first that is a text or a number and not blank, as text."""
     for value in values:
-        if isinstance(value, str | int | float) and not isinstance(value, bool):
+        if value is None:
+            continue
+        kind = value.__class__  # of parsed JSON and forms: no subclasses
+        if kind is str or kind is int or kind is float:
             found = str(value).strip()
             if found:
                 return found
