@@ -37,7 +37,7 @@ def normalise_email(text: str) -> str | None:
     """Trimmed, in lower case; None unless it has one @ with something on both sides and no space within."""
     email = text.strip().lower()
     name, _, domain = email.partition("@")
-    if not name or not domain or "@" in domain or len(email) > 254 or any(c.isspace() for c in email):
+    if not name or not domain or "@" in domain or len(email) > 254 or email.split() != [email]:
         return None
     return email
 
