@@ -38,14 +38,11 @@ from schemas.reasons import RejectReason
 Attributes = dict[str, Any]
 _BATCH: Final = "application/cloudevents-batch"
 _STRUCTURED: Final = "application/cloudevents"
-_OURS: Final = frozenset({"id", "specversion", "time", "userid", "anonymousid", "contactid", "datacontenttype"})
+_PERSON: Final = frozenset({"userid", "anonymousid", "contactid", "email", "phone"})
+"""Extension attributes that say who it was."""
+_OURS: Final = _PERSON | {"id", "specversion", "time", "datacontenttype"}
 """Attributes that become members of the event; the others stay together in its context."""
-_PERSON: Final = {
-    "user_id": ("userid", ("user_id", "userId")),
-    "anonymous_id": ("anonymousid", ("anonymous_id", "anonymousId")),
-    "contact_id": ("contactid", ("contact_id", "contactId")),
-}
-"""Each id of a person: its extension attribute, then the members of the data."""
+_DATA_IDS: Final = frozenset({"user_id", "userId", "anonymous_id", "anonymousId", "contact_id", "contactId"})
 _ESCAPED: Final = re.compile(r"\\(.)")
 
 
@@ -137,13 +134,11 @@ class CloudEvents(Keyed):
             id=_event_id(attributes),
             name=_text("type", attributes.get("type"), RejectReason.MISSING_NAME),
             properties=properties,
-            context=msgspec.Raw(orjson.dumps({"cloudevent": _rest(attributes)})),
-            anonymous_id=_person("anonymous_id", attributes, found),
-            contact_id=_person("contact_id", attributes, found),
-            user_id=_person("user_id", attributes, found),
+            context=msgspec.Raw(_context_of(attributes)),
         )
+        _name_person(event, attributes, found)
         has = has_contacts(found, None)
-        if not has and not (event.user_id or event.anonymous_id or event.contact_id):
+        if not (event.user_id or event.anonymous_id or event.contact_id or has or event.email or event.phone):
             event.user_id = _text_or_none(attributes.get("subject"))
         times = self._times(attributes.get("time"), received_at_ms)
         return self._ingest.finish(event, times, sender, sender.source, None, has_contacts=has)
@@ -216,15 +211,17 @@ def _event_id(attributes: Attributes) -> str:
     """Source and id as one, injective: a `#` of the source is encoded. Beyond 256 characters their SHA-256."""
     own = _text("id", attributes.get("id"), RejectReason.MISSING_ID)
     source = _text("source", attributes.get("source"), RejectReason.MISSING_ID)
-    joined = f"{source.replace('%', '%25').replace('#', '%23')}#{own}"
+    if "%" in source or "#" in source:
+        source = source.replace("%", "%25").replace("#", "%23")
+    joined = f"{source}#{own}"
     if len(joined) <= MAX_ID_CHARS:
         return joined
     return "sha256:" + hashlib.sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _text(attribute: str, value: object, reason: RejectReason) -> str:
-    if isinstance(value, str) and value.strip():
-        return value.strip()
+    if isinstance(value, str) and (text := value.strip()):
+        return text
     if value is None or value == "":
         raise RefusedError(reason, f"the attribute {attribute} is missing")
     raise RefusedError(RejectReason.WRONG_TYPE, f"the attribute {attribute} must be a text")
@@ -234,17 +231,27 @@ def _text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-def _person(member: str, attributes: Attributes, data: dict[str, Any]) -> str | int | None:
-    """An id of the person: as an extension attribute says it, else as the data do."""
-    extension, members = _PERSON[member]
-    value = attributes.get(extension)
-    if value is None and data:
-        value = next((found for found in map(data.get, members) if found is not None), None)
-    return value if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None
+def _name_person(event: NativeEvent, attributes: Attributes, data: Attributes) -> None:
+    """Who it was: as extension attributes say it, else as the data do. E-mails among the data finds the ingest."""
+    if not _PERSON.isdisjoint(attributes):
+        event.user_id = _id_of(attributes.get("userid"))
+        event.anonymous_id = _id_of(attributes.get("anonymousid"))
+        event.contact_id = _id_of(attributes.get("contactid"))
+        event.email, event.phone = _text_or_none(attributes.get("email")), _text_or_none(attributes.get("phone"))
+    if _DATA_IDS.isdisjoint(data):
+        return
+    event.user_id = event.user_id or _id_of(data.get("user_id")) or _id_of(data.get("userId"))
+    event.anonymous_id = event.anonymous_id or _id_of(data.get("anonymous_id")) or _id_of(data.get("anonymousId"))
+    event.contact_id = event.contact_id or _id_of(data.get("contact_id")) or _id_of(data.get("contactId"))
 
 
-def _rest(attributes: Attributes) -> Attributes:
-    return {name: value for name, value in attributes.items() if name not in _OURS}
+def _id_of(value: object) -> str | int | None:
+    return value if isinstance(value, str | int) and not isinstance(value, bool) else None
+
+
+def _context_of(attributes: Attributes) -> bytes:
+    """What else the attributes say."""
+    return orjson.dumps({"cloudevent": {name: attributes[name] for name in attributes if name not in _OURS}})
 
 
 def _properties(data: Any, raw: msgspec.Raw) -> msgspec.Raw:

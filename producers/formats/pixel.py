@@ -12,12 +12,12 @@ import re
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import unquote_plus
 
 import orjson
 
 from producers.body import RequestError
-from producers.formats.attribution import origin_of_link, origin_of_members
+from producers.formats.attribution import attribute, origin_of_link, origin_of_members
 from producers.formats.port import Keyed, Reading, Request
 from producers.formats.segment_message import Segment
 from producers.http import ANY_SITE, Header
@@ -53,7 +53,7 @@ DEFAULT_NAME: Final = "impression"
 MAX_QUERY_BYTES: Final = 8_192
 MAX_PARAMETERS: Final = 100
 _MAX_DEPTH: Final = 6
-_KEY: Final = re.compile(rb"(?:(?<=&)|^)(k|key|writeKey)=([^&]*)")
+_KEY: Final = re.compile(rb"(^|&)(k|key|writeKey)=([^&]*)")
 Parameters = dict[str, str]
 
 
@@ -67,20 +67,19 @@ class _Image(Keyed):
         found = _KEY.search(request.query)
         if found is None:
             return super().sender_of(request, keys)
-        return keys.sender_of(unquote_plus(found[2].decode("latin-1")))
+        return keys.sender_of(unquote_plus(found[3].decode("latin-1")))
 
     def read(self, request: Request, sender: Sender) -> Reading:
         """One verdict. Raises RequestError with the reason of the event."""
         query = request.query if request.method == "GET" else request.body
-        request.body = _KEY.sub(rb"\1=***", query)  # what a dead letter is to hold
-        if len(query) > MAX_QUERY_BYTES:
-            raise RequestError(
-                RejectReason.EVENT_TOO_LARGE, "the query is too long", f"at most {MAX_QUERY_BYTES} bytes"
-            )
-        verdict = self.verdict(parameters_of(query), request, sender)
-        if isinstance(verdict, Rejected):
-            raise RequestError(verdict.reason, verdict.detail, "this pixel was not counted; see docs/clients.md")
-        return Reading([request.body], [verdict])
+        try:
+            verdict = self.verdict(parameters_of(query), request, sender)
+            if isinstance(verdict, Rejected):
+                raise RequestError(verdict.reason, verdict.detail, "this pixel was not counted; see docs/clients.md")
+        except RequestError:
+            request.body = _KEY.sub(rb"\1\2=***", query)  # what the dead letter is to hold
+            raise
+        return Reading([query], [verdict])
 
     def verdict(self, sent: Parameters, request: Request, sender: Sender) -> Verdict:
         """The verdict over what the link says."""
@@ -144,13 +143,22 @@ class RudderPixel(_Image):
 
 def parameters_of(query: bytes) -> Parameters:
     """The parameters of a query, the first of each name. Raises RequestError where there are too many."""
-    try:
-        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=False, max_num_fields=MAX_PARAMETERS)
-    except ValueError:
-        raise RequestError(
-            RejectReason.EVENT_TOO_LARGE, "the query holds too many parameters", f"at most {MAX_PARAMETERS}"
-        ) from None
-    return dict(reversed(pairs))
+    if len(query) > MAX_QUERY_BYTES:
+        raise RequestError(RejectReason.EVENT_TOO_LARGE, "the query is too long", f"at most {MAX_QUERY_BYTES} bytes")
+    pairs = query.decode("latin-1").split("&")
+    if len(pairs) > MAX_PARAMETERS:
+        detail = f"at most {MAX_PARAMETERS}"
+        raise RequestError(RejectReason.EVENT_TOO_LARGE, "the query holds too many parameters", detail)
+    found: Parameters = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        if value:
+            found.setdefault(_clear(name), _clear(value))
+    return found
+
+
+def _clear(text: str) -> str:
+    return unquote_plus(text) if "%" in text or "+" in text else text
 
 
 def nested(flat: Parameters) -> dict[str, Any]:
@@ -168,12 +176,6 @@ def nested(flat: Parameters) -> dict[str, Any]:
 
 def _properties(sent: Parameters, page: str) -> dict[str, Any]:
     """What stands under `p.`, with the origin of the link, else of the page that shows the pixel."""
-    properties: dict[str, Any] = {name[2:]: value for name, value in sent.items() if name.startswith("p.") and name[2:]}
-    own, of_page = origin_of_members(sent), origin_of_link(page)
-    for member, value in (
-        ("channel", own.channel or of_page.channel),
-        ("campaign", own.campaign or of_page.campaign),
-    ):
-        if value:
-            properties.setdefault(member, value)
+    properties: dict[str, Any] = {name[2:]: value for name, value in sent.items() if name[:2] == "p." and name[2:]}
+    attribute(properties, origin_of_members(sent), origin_of_link(page))
     return properties

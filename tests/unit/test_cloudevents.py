@@ -256,6 +256,16 @@ async def test_an_email_of_the_data_is_the_contact_and_is_not_kept(collector: Co
     assert "email" not in event.get("properties", {})
 
 
+async def test_an_email_among_the_attributes_is_the_contact_too(collector: CollectorInMemory) -> None:
+    told: list[dict[str, Any]] = [{"email": "ann@example.com"}, {"data": {"email": "ANN@example.com"}}]
+    for number, where in enumerate(told):
+        await collector.post(plain(id=str(number), userid=None, subject="o-1", **where), PATH, headers=STRUCTURED)
+    first, second = collector.events()
+    assert first["contact_id"] == second["contact_id"]
+    assert "user_id" not in first
+    assert "@" not in str(first)
+
+
 @pytest.mark.parametrize("time", ["no time", 5, "1970-01-01T00:00:00Z", "2999-01-01T00:00:00Z"])
 async def test_an_absurd_time_is_the_time_of_reception(collector: CollectorInMemory, time: Any) -> None:
     await collector.post(plain(time=time), PATH, headers=STRUCTURED)

@@ -56,6 +56,7 @@ async def test_an_image_without_a_trace_in_caches(collector: CollectorInMemory) 
         ("u=1&gclid=x", {"properties": {"channel": "google"}}),
         ("u=1&p.channel=mail&gclid=x", {"properties": {"channel": "mail"}}),
         ("u=1&a=v1&a=v2", {"anonymous_id": "v1"}),
+        ("u=1&&=x&p.=y&p.a=b+c&p.%C3%BC=%FF&p.empty=", {"properties": {"a": "b c", "ü": "\ufffd"}}),
     ],
 )
 async def test_names_of_parameters(collector: CollectorInMemory, query: str, expected: dict[str, Any]) -> None:
