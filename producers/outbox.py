@@ -33,13 +33,11 @@ class Outbox:
         counts = Counts()
         for raw, verdict in zip(reading.elements, reading.verdicts, strict=True):
             if isinstance(verdict, Accepted):
-                key = verdict.key
-                partition = partition_for(key, partitions)
-                records.append(Outgoing(topic, partition, key, verdict.value, verdict.received_at_ms))
+                at = partition_for(verdict.key, partitions)
+                records.append(Outgoing(topic, at, verdict.key, verdict.value, verdict.received_at_ms))
                 counts.accepted += 1
-                counts.clamped += verdict.was_clamped
-                counts.placeholder_ids += verdict.placeholder_ids
-                counts.unknown_names += not verdict.is_known
+                if verdict.was_clamped or verdict.placeholder_ids or not verdict.is_known:
+                    _count_oddities(counts, verdict)
             elif isinstance(verdict, Rejected):
                 records.append(self.letter(raw, request, source, verdict.reason, verdict.detail))
                 counts.rejected.append(verdict.reason)
@@ -78,3 +76,9 @@ class Outbox:
         partition = self._letter_number % self._partitions_of(topic)
         headers = (("reason", reason.value.encode()),)
         return Outgoing(topic, partition, None, value, request.received_at_ms, headers)
+
+
+def _count_oddities(counts: Counts, verdict: Accepted) -> None:
+    counts.clamped += verdict.was_clamped
+    counts.placeholder_ids += verdict.placeholder_ids
+    counts.unknown_names += not verdict.is_known
