@@ -256,15 +256,13 @@ def _json(ingest: Ingest, fields: Members, plain: str, encoded: str) -> Any:
 
 
 def _unpacked(text: str) -> bytes:
-    if "-" in text or "_" in text:
-        text = text.replace("-", "+").replace("_", "/")
     if len(text) % 4:
         text = text.rstrip("=")
         text += "=" * (-len(text) % 4)
     try:
         return binascii.a2b_base64(text, strict_mode=True)
-    except binascii.Error as error:
-        raise ValueError(str(error)) from None
+    except binascii.Error:  # the other alphabet, or none
+        return binascii.a2b_base64(text.replace("-", "+").replace("_", "/"), strict_mode=True)
 
 
 def _text(value: object) -> str | None:
