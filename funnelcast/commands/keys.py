@@ -122,6 +122,9 @@ def list_keys(keys: KeysFile = None, as_json: JsonFlag = False) -> None:
     if as_json:
         typer.echo(json.dumps([_public(one) for one in found]))
         return
+    if not found:
+        typer.echo("no keys yet; make one: funnelcast keys create --source web --scope browser", err=True)
+        return
     Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(_table(found))
 
 

@@ -161,6 +161,7 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_commands_with_everything_a_browser_key_may_have(tmp_path: Path) -> None:
     runner, keys = CliRunner(), ["--keys", str(tmp_path / "keys.json")]
+    assert "no keys yet" in runner.invoke(app, ["list", *keys]).stderr
     origins = ["--origin", "https://Shop.example/", "--origin", "*.shop.example"]
     limits = [*origins, "--allow", "payment", "--rate", "20", "--app-id", "shop"]
     made = runner.invoke(app, ["create", "--source", "web", "--scope", "browser", "--json", *limits, *keys])

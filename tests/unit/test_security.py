@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -325,6 +326,25 @@ class TestNothingSecretIsWrittenDown:
     )
     def test_keys_are_blotted_out(self, sent: bytes, kept: bytes) -> None:
         assert blot(sent) == kept
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            b'"' + b"a" * 65_000 + b'token"',
+            b'"token' * 11_000,
+            b'"token"' + b" " * 65_000,
+            b'"token":"' + rb"\"" * 32_000,
+            b"&" + b"a_" * 32_000 + b"token",
+            b"&k" * 32_000,
+            b"fcb_" * 16_000,
+            b"auth%5B" * 9_000,
+        ],
+        ids=range(8),
+    )
+    def test_a_text_made_to_be_slow_is_not(self, text: bytes) -> None:
+        started = time.perf_counter()
+        blot(text)
+        assert time.perf_counter() - started < 2
 
     async def test_letters_hold_no_key(self, collector: CollectorInMemory) -> None:
         key = collector.keys[Scope.SERVER]
