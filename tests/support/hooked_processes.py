@@ -29,6 +29,7 @@ from tests.support.webhooks import write_hooks
 from tests.support.workers import until
 
 SECRET = "amocrm-secret-0123456789abc"
+BITRIX_PATH = "rest/1/secret"
 BITRIX_TOKEN = "51856fefc120afa4b628cc82d3935cce"
 FUNNEL = parse_funnel(
     """
@@ -106,7 +107,7 @@ async def hooked_processes(kafka: str, space: str, directory: Path, crm: FakeCrm
     webhooks = write_hooks(
         directory / "webhooks.yaml",
         {**amocrm, "api": {**api, "url": crm.url}},
-        {**bitrix, "api": {**api, "url": f"{crm.url}/rest/1/secret"}},
+        {**bitrix, "api": {**api, "url": f"{crm.url}/{BITRIX_PATH}"}},
     )
     collector = start(kafka, space, directory, "--open", "--webhooks", str(webhooks))
     running = Processes(collector, webhooks, directory)
@@ -195,6 +196,8 @@ async def check_exact_with_kill_and_faults(processes: Processes, crm: FakeCrm) -
 
     await until(nothing_under_way, seconds=60)
     assert processes.end(signal.SIGTERM) == 0, (processes.directory / "enricher.log").read_text()
+    log = (processes.directory / "enricher.log").read_text()
+    assert not any(secret in log for secret in (SECRET, BITRIX_TOKEN, TOKEN, BITRIX_PATH))
     records = await events_of(collector)
     document = await document_of(records, FUNNEL)
     counted = document["counters"]["total"]["all"]

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Iterator
 
+import httpx
 import pytest
 import structlog
 
@@ -55,3 +56,12 @@ def test_a_traceback_shows_no_values(is_terminal: bool, monkeypatch: pytest.Monk
         structlog.get_logger("funnelcast.test").exception("request failed")
     assert "a bug" in stream.getvalue()
     assert "ann@example.com of a secret" not in stream.getvalue()
+
+
+def test_addresses_that_are_asked_are_not_logged(monkeypatch: pytest.MonkeyPatch, logs_as_before: None) -> None:
+    monkeypatch.setattr(sys, "stderr", stream := io.StringIO())
+    configure_logs()
+    transport = httpx.MockTransport(lambda request: httpx.Response(200))
+    with httpx.Client(transport=transport) as client:
+        client.get("https://crm.example.com/rest/1/secret/crm.deal.get")
+    assert stream.getvalue() == ""
