@@ -18,10 +18,11 @@ from typing import Any
 from bench.bodies import DIALECTS, WEBHOOKS, Dialect, Sent, events
 from producers.collector import Collector
 from producers.contacts import Contacts
-from producers.ingest import Ingest, Sender
+from producers.ingest import Ingest
 from producers.keys import KeyRing
 from producers.routes import all_routes
 from producers.sink import MemorySink, Outgoing
+from producers.verdicts import Sender
 from producers.webhooks.config import parse_webhooks
 from schemas.topics import Topics
 

@@ -31,8 +31,8 @@ from funnelcast.sender import OrderedSender, Refused
 from funnelcast.services import Site
 from funnelcast.stack import EmbeddedStack, RunDirectory
 from funnelcast.supervise import NeedsHumanError, Supervisor
-from producers.ingest import Scope
 from producers.keys import create_key
+from producers.verdicts import Scope
 from schemas.funnel import load_funnel
 from schemas.ids import person_key
 from schemas.partition import partition_of

@@ -29,8 +29,8 @@ from funnelcast.services import Site
 from funnelcast.stack import EmbeddedStack, RunDirectory
 from funnelcast.supervise import Supervisor
 from producers.cdnow import cdnow_events
-from producers.ingest import Scope
 from producers.keys import create_key
+from producers.verdicts import Scope
 from schemas.counters import DAY_MS, Grain
 from schemas.funnel import Funnel, load_funnel
 from schemas.topics import Topics

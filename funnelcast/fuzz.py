@@ -37,8 +37,8 @@ from funnelcast.ports import free_port
 from funnelcast.services import Site
 from funnelcast.stack import EmbeddedStack, RunDirectory
 from funnelcast.supervise import Child, Supervisor
-from producers.ingest import Scope
 from producers.keys import StoredKey, hash_key, write_keys
+from producers.verdicts import Scope
 from schemas.topics import Topics
 from streams.admin import ensure_topics, log_range_of
 

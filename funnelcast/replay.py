@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from producers.contacts import Contacts
-from producers.ingest import Accepted, Ingest, Rejected, Scope, Sender, Ticked, Verdict
+from producers.ingest import Ingest
 from producers.sink import partition_for
+from producers.verdicts import Accepted, Rejected, Scope, Sender, Ticked, Verdict
 from schemas.funnel import Funnel
 from schemas.reasons import RejectReason
 from schemas.record import encode_tick

@@ -25,8 +25,8 @@ from funnelcast.sender import BATCH_LINES, OrderedSender, Refused
 from funnelcast.services import Site
 from funnelcast.stack import EmbeddedStack, RunDirectory
 from funnelcast.supervise import Reporter, Supervisor, TryAgainError
-from producers.ingest import Rejected, Scope
 from producers.keys import create_key
+from producers.verdicts import Rejected, Scope
 from schemas.topics import Topics
 from streams.admin import delete_topics, ensure_topics
 from streams.report.document import build_document

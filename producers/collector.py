@@ -35,7 +35,7 @@ from producers.http import (
     respond,
     unavailable,
 )
-from producers.ingest import Deduplicated, Ingest, Scope, Sender
+from producers.ingest import Ingest
 from producers.keys import KeyRing
 from producers.letter_limit import LetterLimit
 from producers.metrics import CollectorMetrics, Counts
@@ -43,6 +43,7 @@ from producers.outbox import Outbox
 from producers.peers import Peers
 from producers.replayed import is_replayed, replayed_sender
 from producers.sink import Outgoing, Sink, SinkUnavailableError
+from producers.verdicts import Deduplicated, Scope, Sender
 from schemas.reasons import RejectReason
 from schemas.topics import Topics
 
@@ -262,11 +263,13 @@ class Collector:
             except RateLimitedError as error:
                 return self._too_many(error)
         source = _UNKNOWN_SOURCE if sender is None else sender.source
+        if not request.received_at_ms:  # its body never was whole
+            request.received_at_ms = self._now_ms()
         try:
             letter = self._outbox.letter(request.body, request, source, refusal.reason, refusal.message)
             if sender is not None:
                 await self._put_letter(letter, source)
-            elif self._may_write_refused():
+            elif not is_replayed(request) and self._may_write_refused():  # a replay is a letter already
                 await self._sink.put([letter])
         except SinkUnavailableError as error:
             if sender is not None:

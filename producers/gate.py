@@ -11,9 +11,9 @@ from typing import Final
 
 from producers.formats.port import Request
 from producers.http import JSON, Answer, Header, error_body
-from producers.ingest import Scope, Sender
 from producers.origins import check_page
 from producers.ratelimit import Level, RateLimits, TokenBuckets, bucket_of
+from producers.verdicts import Scope, Sender
 
 _WORDS: Final = {
     "key": "too many events with this write key",

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs
 import msgspec
 
 from producers.body import RequestError, too_large
-from producers.ingest import Scope, Sender
 from producers.sink import SinkUnavailableError
+from producers.verdicts import Scope, Sender
 from schemas.reasons import RejectReason
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -6,10 +6,7 @@ call the same functions, so both make the same records, byte for byte.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
 
@@ -18,159 +15,40 @@ import orjson
 
 from producers.contacts import Contacts
 from producers.limits import Limits
-from producers.privacy import IP_NAMES, Privacy
+from producers.objects import (
+    context_contacts,
+    has_contacts,
+    id_in,
+    id_of,
+    is_deeper,
+    shape_refusal,
+    take_objects,
+    without_contacts,
+)
+from producers.privacy import Privacy
 from producers.times import MAX_MS, correct_skew_ms, parse_time_ms
+from producers.verdicts import (
+    ABSENT,
+    DEFAULT_SOURCE,
+    Accepted,
+    NativeEvent,
+    RefusedError,
+    Rejected,
+    Scope,
+    Sender,
+    Sequence,
+    Ticked,
+    Times,
+    Translated,
+    Verdict,
+)
 from schemas.ids import MAX_ID_CHARS, is_placeholder, person_key
 from schemas.names import normalise_name
 from schemas.reasons import RejectReason
 from schemas.record import EventRecord, encode_tick
 
-DEFAULT_SOURCE: Final = "default"
-_EMPTY: Final = b"{}"
-_ABSENT: Final = msgspec.Raw(b"null")
-NOTHING: Final = msgspec.Raw(b"{}")
-"""Properties or a context without a member."""
-_CONTACT_NAMES: Final = frozenset({"email", "Email", "EMAIL", "phone", "Phone", "PHONE"})
-_PERSONAL_NAMES: Final = _CONTACT_NAMES | IP_NAMES
-_STRINGS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-"""Never looks at a byte twice: what has no closing quote is a string to its end."""
-_ONE_KIND: Final = bytes.maketrans(b"[]", b"{}")
-_NO_BRACKETS: Final = bytes(one for one in range(256) if one not in b"[]{}")
 _BRACKET: Final = ord("[")
 _name_of = lru_cache(maxsize=4096)(normalise_name)
-
-Sequence = tuple[str, int]
-"""(session, running number) of an ordered sender."""
-
-
-class Scope(StrEnum):
-    """What a key may do. A browser's key is public; a historical one may set the time of reception; a read key sends
-    nothing."""
-
-    BROWSER = "browser"
-    SERVER = "server"
-    HISTORICAL = "historical"
-    READ = "read"
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Who sends: the source of a write key and its scope."""
-
-    source: str = DEFAULT_SOURCE
-    scope: Scope = Scope.SERVER
-    id: str = field(default="", compare=False)
-    """Of the write key: sessions of two keys are two sessions, whatever they are called."""
-    allow: frozenset[str] = field(default=frozenset(), compare=False)
-    """Names (normalised) that a browser's key may send although they are for servers."""
-    origins: tuple[str, ...] = field(default=(), compare=False)
-    """Pages that may use a browser's key; empty: all."""
-    rate: float | None = field(default=None, compare=False)
-    """Events a second, None: as the collector says."""
-
-
-class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """An event as it goes on Kafka. `key` is None for an event without a person (ad spend)."""
-
-    id: str
-    name: str
-    key: bytes | None
-    value: bytes
-    received_at_ms: int
-    was_clamped: bool = False
-    placeholder_ids: int = 0
-    is_known: bool = True
-
-
-class Ticked(msgspec.Struct, frozen=True, gc=False):
-    """A time that moves the watermark of every partition."""
-
-    tick_ms: int
-    value: bytes
-
-
-class Rejected(msgspec.Struct, frozen=True, gc=False):
-    """Why an event is not taken. `id` is what could be read of it."""
-
-    reason: RejectReason
-    detail: str
-    id: str | None = None
-
-
-class Deferred(msgspec.Struct, frozen=True, gc=False):
-    """A webhook that names a thing without describing it: stored whole for the enricher, which makes the event."""
-
-    id: str
-    key: bytes
-    value: bytes
-
-
-class Deduplicated(msgspec.Struct, frozen=True, gc=False):
-    """A delivery that is stored already; nothing is written."""
-
-    id: str | None = None
-
-
-Verdict = Accepted | Ticked | Rejected
-"""What the checks say of one event."""
-Outcome = Verdict | Deferred | Deduplicated
-"""What becomes of one element of a request."""
-
-
-class NativeEvent(msgspec.Struct, gc=False):
-    """An event of `POST /v1/events`, or a tick; other formats are translated into it. Unknown members are ignored."""
-
-    id: str | int | None = None
-    name: str | None = None
-    occurred_at_ms: int | None = None
-    occurred_at: str | None = None
-    received_at_ms: int | None = None
-    anonymous_id: str | int | None = None
-    contact_id: str | int | None = None
-    user_id: str | int | None = None
-    email: str | None = None
-    phone: str | int | None = None
-    source: str | None = None
-    properties: msgspec.Raw = NOTHING
-    context: msgspec.Raw = _ABSENT
-    tick: int | None = None
-    marker: str | None = None
-
-
-class Translated(msgspec.Struct, gc=False):
-    """An event as another format tells it, before any check. Times are epoch milliseconds of the client's clock; `None`
-    is absent. An e-mail or phone among the properties or in `context.traits` is found there."""
-
-    id: str | int | None = None
-    name: str | None = None
-    anonymous_id: str | int | None = None
-    contact_id: str | int | None = None
-    user_id: str | int | None = None
-    email: str | None = None
-    phone: str | None = None
-    client_ms: int | None = None
-    sent_ms: int | None = None
-    is_time_unreadable: bool = False
-    """A time was sent, and is none: reception is taken, and counted."""
-    properties: dict[str, Any] = {}
-    context: dict[str, Any] = {}
-
-
-class Times(msgspec.Struct, frozen=True, gc=False):
-    """When an event occurred and was received, and whether an absurd time was already mended."""
-
-    occurred_at_ms: int
-    received_at_ms: int
-    was_clamped: bool = False
-
-
-class RefusedError(Exception):
-    """Carries a `Rejected` out of nested checks; never leaves the functions that give a verdict."""
-
-    def __init__(self, reason: RejectReason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
 
 
 class Ingest:
@@ -360,7 +238,7 @@ class Ingest:
             contact_id=contact_id or None,
             user_id=user_id or None,
             properties=event.properties,
-            context=None if event.context is _ABSENT else event.context,
+            context=None if event.context is ABSENT else event.context,
             placeholder_ids=placeholders,
             seq=sequence,
         )
@@ -386,56 +264,16 @@ class Ingest:
         """Take e-mail and phone out of the properties and the context; the contact id made from them."""
         email, phone = event.email, None if event.phone is None else str(event.phone)
         if has_contacts:
-            event.properties, found_email, found_phone = _without_contacts(event.properties, keep=self._keep_contacts)
+            event.properties, found_email, found_phone = without_contacts(event.properties, keep=self._keep_contacts)
             email, phone = email or found_email, phone or found_phone
-        if has_contacts and event.context is not _ABSENT:
-            event.context, found_email, found_phone = _context_contacts(event.context, keep=self._keep_contacts)
+        if has_contacts and event.context is not ABSENT:
+            event.context, found_email, found_phone = context_contacts(event.context, keep=self._keep_contacts)
             email, phone = email or found_email, phone or found_phone
         if self._contacts is None:
             return None
         return (self._contacts.of_email(email) if email else None) or (
             self._contacts.of_phone(phone) if phone else None
         )
-
-
-def id_of(event: NativeEvent | None) -> str | None:
-    """How a rejected event is named in the answer."""
-    return None if event is None or event.id is None else str(event.id)[:MAX_ID_CHARS]
-
-
-def id_in(parsed: object) -> str | None:
-    """The id of an event that has not the shape of one."""
-    found = parsed.get("id") if isinstance(parsed, dict) else None
-    is_id = isinstance(found, str | int) and not isinstance(found, bool)
-    return str(found)[:MAX_ID_CHARS] if is_id else None
-
-
-def take_objects(event: NativeEvent, parsed: dict[str, Any]) -> bool:
-    """Hold properties and context to be objects; null is as good as absent. Returns whether an e-mail or phone lies in
-    them."""
-    properties, context = parsed.get("properties"), parsed.get("context")
-    if properties is None:
-        event.properties = NOTHING
-    elif not isinstance(properties, dict):
-        raise RefusedError(RejectReason.WRONG_TYPE, "properties must be an object")
-    if context is not None and not isinstance(context, dict):
-        raise RefusedError(RejectReason.WRONG_TYPE, "context must be an object")
-    if not context:
-        event.context = _ABSENT
-    return has_contacts(properties, context)
-
-
-def has_contacts(properties: object, context: object) -> bool:
-    """Whether an e-mail, a phone or the address of a machine lies among the properties, in the context or in its
-    traits."""
-    if isinstance(properties, dict) and not _PERSONAL_NAMES.isdisjoint(properties):
-        return True
-    if not isinstance(context, dict):
-        return False
-    traits = context.get("traits")
-    return not _PERSONAL_NAMES.isdisjoint(context) or (
-        isinstance(traits, dict) and not _PERSONAL_NAMES.isdisjoint(traits)
-    )
 
 
 def _time_of(text: str) -> int:
@@ -469,34 +307,6 @@ def _tick(event: NativeEvent, sender: Sender, sequence: Sequence | None) -> Tick
     return Ticked(event.tick, encode_tick(event.tick, marker=event.marker, seq=sequence))
 
 
-def shape_refusal(raw: bytes, error: msgspec.ValidationError) -> RefusedError:
-    """The refusal of valid JSON that has not the shape of an event."""
-    if raw.lstrip()[:1] != b"{":
-        return RefusedError(RejectReason.NOT_AN_OBJECT, "an event is a JSON object")
-    return RefusedError(RejectReason.WRONG_TYPE, str(error))
-
-
-def as_object(member: str, raw: msgspec.Raw) -> bytes:
-    """The bytes of a member that must be an object (null counts as an empty one). Raises RefusedError."""
-    text = bytes(raw)  # a decoder leaves no blanks around it
-    if text[:1] == b"{":
-        return text
-    if text == b"null":
-        return _EMPTY
-    raise RefusedError(RejectReason.WRONG_TYPE, f"{member} must be an object")
-
-
-def is_deeper(raw: bytes, limit: int) -> bool:
-    """Whether objects and lists are nested deeper than that, brackets in strings apart. Takes time in proportion to the
-    length, whatever stands there."""
-    brackets = _STRINGS.sub(b"", raw).translate(_ONE_KIND, _NO_BRACKETS)
-    for _ in range(limit):
-        brackets = brackets.replace(b"{}", b"")  # the innermost level
-        if not brackets:
-            return False
-    return b"{}" in brackets or brackets.count(b"{") > limit
-
-
 def _clean(member: str, sent: str | int | None) -> str | None:
     """The trimmed id; empty where a placeholder was sent, None where nothing was."""
     if sent is None:
@@ -511,38 +321,3 @@ def _no_person(placeholders: int) -> str:
     if placeholders:
         return "every id sent is a placeholder (such as 'null' or 'anonymous')"
     return "one of anonymous_id, contact_id, user_id (or an email, a phone) is needed"
-
-
-_Members = dict[str, msgspec.Raw]
-_members = msgspec.json.Decoder(_Members)
-
-
-def _without_contacts(raw: msgspec.Raw, *, keep: bool) -> tuple[msgspec.Raw, str | None, str | None]:
-    """(the object without its members `email` and `phone`, their values); everything else stays as it was sent."""
-    members = _members.decode(raw)
-    contacts = _CONTACT_NAMES & members.keys()
-    if not contacts:
-        return raw, None, None
-    found: dict[str, str] = {}
-    for member in contacts:
-        value = orjson.loads(bytes(members[member]))
-        if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
-            found.setdefault(member.lower(), str(value))
-        del members[member]
-    return raw if keep else _raw_of(members), found.get("email"), found.get("phone")
-
-
-def _context_contacts(context: msgspec.Raw, *, keep: bool) -> tuple[msgspec.Raw, str | None, str | None]:
-    """The same for `context` and `context.traits`, where Segment's clients repeat what `identify` said."""
-    context, email, phone = _without_contacts(context, keep=keep)
-    members = _members.decode(context)
-    traits = members.get("traits")
-    if traits is not None and bytes(traits)[:1] == b"{":
-        members["traits"], found_email, found_phone = _without_contacts(traits, keep=keep)
-        email, phone = email or found_email, phone or found_phone
-        context = _raw_of(members)
-    return context, email, phone
-
-
-def _raw_of(members: dict[str, msgspec.Raw]) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(members))

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from producers.body import RequestError
-from producers.ingest import Scope, Sender
 from producers.origins import check_origin
+from producers.verdicts import Scope, Sender
 from schemas.names import normalise_name
 from schemas.reasons import RejectReason
 

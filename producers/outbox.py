@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from producers.deadletter import dead_letter
 from producers.formats.port import Reading, Request
-from producers.ingest import Accepted, Deduplicated, Deferred, Rejected, Ticked
 from producers.limits import Limits
 from producers.metrics import Counts
 from producers.sink import Outgoing, Sink, partition_for
+from producers.verdicts import Accepted, Deduplicated, Deferred, Rejected, Ticked
 from schemas.reasons import RejectReason
 from schemas.topics import Topics
 

@@ -13,8 +13,8 @@ from urllib.parse import quote, unquote
 from producers.body import RequestError
 from producers.formats.port import Request
 from producers.http import key_of
-from producers.ingest import Scope, Sender
 from producers.keys import KeyRing
+from producers.verdicts import Scope, Sender
 from schemas.reasons import RejectReason
 
 HEADER: Final = "X-Funnelcast-Replayed"

@@ -163,8 +163,8 @@ def _webhooks(path: Path) -> Webhooks:
 
 
 def _key_ring(settings: Settings, is_open: bool, host: str) -> KeyRing:
-    from producers.ingest import Sender
     from producers.keys import KeyRing, read_keys
+    from producers.verdicts import Sender
 
     if is_open and not _is_loopback(host):
         raise SettingsError("--open takes events from anyone, so it listens on loopback only; leave --host away")

@@ -66,8 +66,8 @@ def create(
     as_json: JsonFlag = False,
 ) -> None:
     """Make a new key and print it once. A running collector knows it within a second."""
-    from producers.ingest import Scope
     from producers.keys import KeyOptionError, create_key
+    from producers.verdicts import Scope
 
     path, options = _file(keys), _options(origin, allow, rate, app_id)
     try:

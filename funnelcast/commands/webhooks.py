@@ -125,7 +125,8 @@ def _shown(hook: Hook, told: Told, funnels: list[Funnel]) -> dict[str, Any]:
     import time
 
     from producers.contacts import Contacts
-    from producers.ingest import Accepted, Ingest, Rejected
+    from producers.ingest import Ingest
+    from producers.verdicts import Accepted, Rejected
     from producers.webhooks.mapper import Mapper
     from schemas.record import decode_any
 

@@ -10,7 +10,8 @@ import msgspec
 from producers.body import split_events
 from producers.formats.port import Keyed, Reading, Request
 from producers.http import JSON, Header, sequence_of
-from producers.ingest import Accepted, Deduplicated, Deferred, Ingest, Outcome, Rejected, Sender
+from producers.ingest import Ingest
+from producers.verdicts import Accepted, Deduplicated, Deferred, Outcome, Rejected, Sender
 
 _encode: Final = msgspec.json.Encoder().encode
 

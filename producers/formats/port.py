@@ -13,8 +13,8 @@ from typing import Final, Protocol
 import msgspec
 
 from producers.http import JSON, Answer, Header, Headers, key_of
-from producers.ingest import Outcome, Sender
 from producers.keys import KeyRing
+from producers.verdicts import Outcome, Sender
 
 
 class Request(msgspec.Struct):

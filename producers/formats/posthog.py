@@ -20,9 +20,10 @@ from producers.formats.port import Reading, Request
 from producers.formats.posthog_person import ids_of
 from producers.formats.translating import Members, add_common, content_id, dict_of, id_of, random_id, read_each
 from producers.http import JSON, Header, key_of
-from producers.ingest import Ingest, Sender, Translated
+from producers.ingest import Ingest
 from producers.keys import KeyRing
 from producers.times import parse_time_ms
+from producers.verdicts import Sender, Translated
 from schemas.reasons import RejectReason
 
 OK: Final = b'{"status":"Ok"}'

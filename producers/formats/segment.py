@@ -18,7 +18,7 @@ from producers.formats.port import Keyed, Reading, Request
 from producers.formats.segment_mapping import with_members
 from producers.formats.segment_message import TYPES, Segment, Shared, time_of
 from producers.http import JSON, Header, Headers
-from producers.ingest import Rejected, Sender
+from producers.verdicts import Rejected, Sender
 from schemas.reasons import RejectReason
 
 LETTERS: Final = {one[0]: one for one in sorted(TYPES)}

@@ -27,18 +27,10 @@ from producers.formats.segment_mapping import (
     with_origin,
     without,
 )
-from producers.ingest import (
-    Ingest,
-    NativeEvent,
-    RefusedError,
-    Rejected,
-    Sender,
-    Times,
-    Verdict,
-    has_contacts,
-    shape_refusal,
-)
+from producers.ingest import Ingest
+from producers.objects import has_contacts, shape_refusal
 from producers.times import correct_skew_ms, parse_time_ms
+from producers.verdicts import NativeEvent, RefusedError, Rejected, Sender, Times, Verdict
 from schemas.ids import MAX_ID_CHARS
 from schemas.reasons import RejectReason
 

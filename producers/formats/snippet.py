@@ -13,20 +13,10 @@ import msgspec
 from producers.body import RequestError, malformed, too_many
 from producers.formats.attribution import attribute, origin_of_members
 from producers.formats.port import Keyed, Reading, Request
-from producers.ingest import (
-    Ingest,
-    NativeEvent,
-    RefusedError,
-    Rejected,
-    Sender,
-    Times,
-    Verdict,
-    id_in,
-    id_of,
-    shape_refusal,
-    take_objects,
-)
+from producers.ingest import Ingest
+from producers.objects import id_in, id_of, shape_refusal, take_objects
 from producers.times import correct_skew_ms
+from producers.verdicts import NativeEvent, RefusedError, Rejected, Sender, Times, Verdict
 from schemas.reasons import RejectReason
 
 _Members = dict[str, msgspec.Raw]

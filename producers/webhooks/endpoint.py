@@ -16,8 +16,10 @@ from producers.body import RequestError
 from producers.formats.native import shown, taken
 from producers.formats.port import Reading, Request
 from producers.http import JSON, Header
-from producers.ingest import Deferred, Ingest, Outcome, Sender, is_deeper
+from producers.ingest import Ingest
 from producers.keys import KeyRing
+from producers.objects import is_deeper
+from producers.verdicts import Deferred, Outcome, Sender
 from producers.webhooks import signatures
 from producers.webhooks.bitrix24 import token_of
 from producers.webhooks.config import Hook

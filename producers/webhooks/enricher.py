@@ -16,8 +16,9 @@ from typing import Final
 import structlog
 
 from producers.deadletter import dead_letter
-from producers.ingest import Accepted, Ingest, Rejected
+from producers.ingest import Ingest
 from producers.sink import Outgoing, Sink, SinkUnavailableError, partition_for
+from producers.verdicts import Accepted, Rejected
 from producers.webhooks.config import Hook, Webhooks
 from producers.webhooks.crm import Crm, CrmUnavailableError, Details
 from producers.webhooks.endpoint import PREFIX

@@ -22,8 +22,8 @@ from snowplow_tracker.self_describing_json import SelfDescribingJson
 from snowplow_tracker.subject import Subject
 from snowplow_tracker.tracker import Tracker
 
-from producers.ingest import Scope
 from producers.keys import create_key
+from producers.verdicts import Scope
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 from tests.support.collector import CollectorInMemory

@@ -15,8 +15,8 @@ import pytest
 from rudderstack.analytics.client import Client as RudderClient
 from segment.analytics.client import Client as SegmentClient
 
-from producers.ingest import Scope
 from producers.keys import create_key
+from producers.verdicts import Scope
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 from tests.support.collector import CollectorInMemory

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from producers.ingest import Accepted, Ingest, Scope, Sender, Ticked
+from producers.ingest import Ingest
+from producers.verdicts import Accepted, Scope, Sender, Ticked
 from schemas.funnel import Funnel, parse_funnel
 from schemas.partition import partition_of as kafka_partition_of
 from schemas.record import encode_forget

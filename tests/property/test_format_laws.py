@@ -18,7 +18,8 @@ from producers.formats.pixel import Pixel, RudderPixel
 from producers.formats.port import Format, Request
 from producers.formats.segment import SegmentBatches, SegmentSingle
 from producers.formats.segment_message import Segment
-from producers.ingest import Accepted, Ingest, Rejected, Sender
+from producers.ingest import Ingest
+from producers.verdicts import Accepted, Rejected, Sender
 from schemas.record import decode_any
 from tests.support.noise import VALUES, json_of, members
 

@@ -13,7 +13,8 @@ from producers.body import RequestError, decompress, split_events
 from producers.contacts import Contacts
 from producers.formats.segment import decode_batch
 from producers.formats.segment_message import Segment
-from producers.ingest import Accepted, Ingest, Rejected, Scope, Sender, Ticked
+from producers.ingest import Ingest
+from producers.verdicts import Accepted, Rejected, Scope, Sender, Ticked
 from schemas.funnel import load_funnel
 from schemas.ids import person_key
 from streams.core.decode import UNREADABLE, Decoder

@@ -15,11 +15,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from producers.collector import Collector
 from producers.contacts import Contacts
 from producers.gate import Gate
-from producers.ingest import Ingest, Scope, Sender
+from producers.ingest import Ingest
 from producers.keys import KeyRing, create_key
 from producers.letter_limit import LetterLimit
 from producers.routes import all_routes
 from producers.sink import MemorySink
+from producers.verdicts import Scope, Sender
 from schemas.record import decode_any
 from schemas.topics import Topics
 

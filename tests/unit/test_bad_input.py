@@ -13,9 +13,9 @@ import orjson
 import pytest
 
 from producers.gate import Gate
-from producers.ingest import Scope
 from producers.keys import read_keys, revoke_key
 from producers.ratelimit import RateLimits
+from producers.verdicts import Scope
 from tests.support.collector import NOW, CollectorInMemory, event
 from tests.support.webhooks import load, of_sample
 

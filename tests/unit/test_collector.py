@@ -15,10 +15,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from producers.formats.native import Native
-from producers.ingest import Scope
 from producers.keys import revoke_key
 from producers.limits import Limits
 from producers.sink import SinkUnavailableError
+from producers.verdicts import Scope
 from tests.support.collector import NOW, TOPICS, CollectorInMemory, basic, event
 
 
@@ -334,6 +334,8 @@ class TestBounds:
         part = {"type": "http.request", "body": b"x" * 600_000, "more_body": True}
         status, body = await ask(collector, [part, part])
         assert (status, body["code"]) == (400, "body_too_large")
+        (letter,) = collector.sink.records("funnelcast.t.rejected")
+        assert letter.timestamp_ms == NOW
 
     async def test_requests_under_way_are_bounded(self, tmp_path: Path) -> None:
         collector = CollectorInMemory(tmp_path, options={"limits": Limits(requests=1, body_seconds=5)})

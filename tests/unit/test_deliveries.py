@@ -10,8 +10,8 @@ import pytest
 
 from producers.deliveries import Deliveries
 from producers.formats.port import Keyed, Reading, Request
-from producers.ingest import Accepted, Deferred, Outcome, Rejected, Sender
 from producers.sink import MemorySink, Outgoing, SinkUnavailableError
+from producers.verdicts import Accepted, Deferred, Outcome, Rejected, Sender
 from schemas.reasons import RejectReason
 from tests.support.collector import TOPICS, CollectorInMemory
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from producers.body import RequestError
 from producers.formats.ga4 import DebugProtocol, MeasurementProtocol
 from producers.formats.port import Request
-from producers.ingest import Accepted, Ingest, Rejected, Scope, Sender
+from producers.ingest import Ingest
+from producers.verdicts import Accepted, Rejected, Scope, Sender
 from tests.support.collector import NOW, CollectorInMemory
 from tests.support.noise import VALUES, json_of, members
 from tests.support.samples import SOURCE, collector_of_samples, sample

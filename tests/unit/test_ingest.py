@@ -11,8 +11,10 @@ import orjson
 import pytest
 
 from producers.contacts import Contacts, normalise_email, normalise_phone
-from producers.ingest import Accepted, Ingest, Rejected, Scope, Sender, Ticked, is_deeper
+from producers.ingest import Ingest
 from producers.limits import Limits
+from producers.objects import is_deeper
+from producers.verdicts import Accepted, Rejected, Scope, Sender, Ticked
 from schemas.reasons import RejectReason
 from schemas.record import decode_any
 

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from funnelcast.commands.keys import app
 from producers.body import RequestError
-from producers.ingest import Scope, Sender
 from producers.keys import InputFileError, KeyRing, StoredKey, create_key, hash_key, read_keys, revoke_key, write_keys
+from producers.verdicts import Scope, Sender
 from schemas.reasons import RejectReason
 
 

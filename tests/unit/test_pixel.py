@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from producers.formats.pixel import GIF, nested
-from producers.ingest import Scope
+from producers.verdicts import Scope
 from tests.support.collector import NOW, CollectorInMemory
 
 

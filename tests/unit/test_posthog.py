@@ -17,7 +17,8 @@ from producers.body import RequestError
 from producers.formats.port import Request
 from producers.formats.posthog import PostHog
 from producers.formats.posthog_person import ids_of
-from producers.ingest import Accepted, Ingest, Rejected, Scope, Sender
+from producers.ingest import Ingest
+from producers.verdicts import Accepted, Rejected, Scope, Sender
 from tests.support.collector import NOW, CollectorInMemory
 from tests.support.noise import VALUES, json_of, members
 from tests.support.samples import SOURCE, collector_of_samples, names, sample

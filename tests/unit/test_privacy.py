@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.contacts import Contacts
-from producers.ingest import Accepted, Ingest, Sender, Translated
+from producers.ingest import Ingest
 from producers.privacy import IpRule, Privacy, clean_link, truncate_ip
+from producers.verdicts import Accepted, Sender, Translated
 from schemas.record import decode_any
 from tests.support import samples
 from tests.support.collector import TOPICS

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from producers.deadletter import DeadLetter
-from producers.ingest import Scope
 from producers.rejected import UNVOUCHED, CannotSendError, Letter, Tally, Wanted, again, letter_of
 from producers.replayed import HEADER
+from producers.verdicts import Scope
 from schemas.reasons import RejectReason
 from tests.support.collector import NOW, TOPICS, CollectorInMemory
 from tests.support.samples import collector_of_samples, names, sample

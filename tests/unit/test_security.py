@@ -15,9 +15,9 @@ from funnelcast.intake import read_properties, server_names
 from funnelcast.readers import ReadersOnly
 from producers.blot import blot
 from producers.gate import Gate
-from producers.ingest import Scope
 from producers.keys import KeyRing, create_key, read_keys, revoke_key
 from producers.ratelimit import RateLimits
+from producers.verdicts import Scope
 from schemas.funnel import load_funnels, parse_funnel
 from schemas.reasons import RejectReason
 from tests.support.collector import TOPICS, CollectorInMemory, basic, event

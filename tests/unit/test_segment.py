@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from producers.formats.segment_mapping import V2_NAMES
-from producers.ingest import Scope
+from producers.verdicts import Scope
 from tests.support.collector import NOW, CollectorInMemory, basic
 
 TIME = "2025-01-01T10:00:00.000Z"

@@ -12,8 +12,9 @@ import orjson
 import pytest
 
 from producers.cdnow import CUSTOMERS, PURCHASES, cdnow_events
-from producers.ingest import Accepted, Ingest, Rejected, Scope, Sender
+from producers.ingest import Ingest
 from producers.simulator import START_MS, simulate
+from producers.verdicts import Accepted, Rejected, Scope, Sender
 from schemas.funnel import load_funnel
 
 HISTORICAL = Sender("web", Scope.HISTORICAL)

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from producers.ingest import Scope
 from producers.snippet.builds import FILES, current
+from producers.verdicts import Scope
 from tests.support.collector import NOW, CollectorInMemory
 
 MAX_BYTES = 3_072

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from producers.formats.port import Request
 from producers.formats.snowplow import GIF, Snowplow
-from producers.ingest import Accepted, Ingest, Rejected, Scope, Sender
+from producers.ingest import Ingest
 from producers.keys import create_key
+from producers.verdicts import Accepted, Rejected, Scope, Sender
 from tests.support.collector import NOW, CollectorInMemory
 from tests.support.noise import VALUES, json_of, members
 from tests.support.samples import SOURCE, collector_of_samples, sample

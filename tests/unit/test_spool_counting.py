@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from producers.ingest import Accepted, Ingest, Sender
+from producers.ingest import Ingest
 from producers.sink import Outgoing
 from producers.spool import SpoolSink
+from producers.verdicts import Accepted, Sender
 from schemas.funnel import load_funnel
 from streams.report.document import build_document, canonical_json
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from producers.ingest import Scope
 from producers.keys import KeyRing, create_key
+from producers.verdicts import Scope
 from tests.support.collector import NOW
 from tests.support.webhooks import CONTACTS, EVERY_SAMPLE, HookedCollector, hooks_of, load, of_sample, told_by
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from producers.body import RequestError
 from producers.formats.port import Request
-from producers.ingest import Accepted, Deferred, Ingest, Rejected
+from producers.ingest import Ingest
+from producers.verdicts import Accepted, Deferred, Rejected
 from producers.webhooks.endpoint import Endpoint
 from producers.webhooks.providers import PROVIDERS
 from tests.support.collector import NOW
