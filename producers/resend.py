@@ -84,7 +84,7 @@ class Resender:
         return self.outcome
 
     async def _send_some(self, letters: Sequence[Letter]) -> None:
-        chosen = [one for one in letters if self.wanted.sends(one.letter)]
+        chosen = [one for one in letters if self._is_chosen(one)]
         if self.limit is not None:
             chosen = chosen[: self.limit - self.outcome.sent]
         requests = [request for one in chosen if (request := self._request(one)) is not None]
@@ -97,6 +97,13 @@ class Resender:
         if not self.is_dry:
             _write_progress(self.progress, self._next)
         self.on_progress(self.outcome)
+
+    def _is_chosen(self, one: Letter) -> bool:
+        if self.wanted.sends(one.letter):
+            return True
+        if self.wanted.takes(one.letter):
+            self.outcome.skipped[f"{one.letter.reason} (nobody has vouched for it; name it with --reason)"] += 1
+        return False
 
     def _request(self, one: Letter) -> Again | None:
         try:

@@ -77,6 +77,7 @@ def show(
         typer.echo(json.dumps(document))
         return
     payload = document.pop("payload", None)
+    document["received"] = _when(letter)
     for name, value in document.items():
         typer.echo(f"{name}: {_plain(str(value))}")
     if payload is not None:
@@ -208,16 +209,21 @@ def _document(one: Letter) -> dict[str, Any]:
     return {"partition": one.partition, "offset": one.offset} | found
 
 
+def _when(one: Letter) -> str:
+    return datetime.fromtimestamp(one.letter.received_at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def _show_letters(letters: Sequence[Letter]) -> None:
     if not letters:
         return
     table = _table("when (UTC)", "place", "source", "reason", "route", "detail", "payload")
     for one in letters:
         letter = one.letter
-        when = datetime.fromtimestamp(letter.received_at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         payload = letter.sent()[: PAYLOAD_CHARS * 4].decode(errors="replace")
         shown = " ".join(payload.split())[:PAYLOAD_CHARS]
-        table.add_row(when, one.place, *map(_plain, (letter.source, letter.reason, letter.route, letter.detail, shown)))
+        table.add_row(
+            _when(one), one.place, *map(_plain, (letter.source, letter.reason, letter.route, letter.detail, shown))
+        )
     _print(table)
 
 
@@ -230,6 +236,10 @@ def _show_tally(tally: Tally) -> None:
         table.add_row(one.source, one.reason, one.route, str(one.count))
     table.add_row("", "", "all", str(tally.total))
     _print(table)
+
+
+def _letters(count: int) -> str:
+    return "1 letter" if count == 1 else f"{count} letters"
 
 
 def _plain(text: str) -> str:
@@ -261,9 +271,10 @@ def _show_outcome(outcome: Outcome, *, as_json: bool, is_dry: bool) -> None:
         typer.echo(json.dumps(outcome.as_document() | {"dry_run": is_dry}))
         return
     if is_dry:
-        typer.echo(f"{outcome.sent} letters would be sent")
+        typer.echo(f"{_letters(outcome.sent)} would be sent")
     else:
-        typer.echo(f"{outcome.sent} letters sent: {outcome.accepted} events accepted, {outcome.deduplicated} known")
+        known = f", {outcome.deduplicated} known" if outcome.deduplicated else ""
+        typer.echo(f"{_letters(outcome.sent)} sent, {outcome.accepted} accepted{known}")
     for reason, count in outcome.rejected.most_common():
         typer.echo(f"  {count} rejected again: {reason}")
     for why, count in outcome.skipped.most_common():
