@@ -5,13 +5,15 @@ Reads and writes that one file; knows nothing of HTTP.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import json
 import os
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -107,7 +109,21 @@ def write_keys(path: Path, keys: Iterable[StoredKey]) -> None:
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump({"keys": [members(one) for one in keys]}, file, indent=2)
         file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
     fresh.replace(path)
+
+
+@contextmanager
+def _alone_with(path: Path) -> Iterator[None]:
+    """Nobody else changes the file meanwhile: a key made at the same time must not undo that one is revoked."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def members(stored: StoredKey) -> dict[str, Any]:
@@ -123,16 +139,18 @@ def create_key(path: Path, *, source: str, scope: Scope, created_at: str, **opti
     key = _PREFIX[scope] + secrets.token_urlsafe(32)
     stored = StoredKey(secrets.token_hex(4), hash_key(key), source, scope.value, created_at, **options)
     _check(stored)
-    write_keys(path, [*read_keys(path), stored])
+    with _alone_with(path):
+        write_keys(path, [*read_keys(path), stored])
     return key, stored
 
 
 def revoke_key(path: Path, key_id: str, *, revoked_at: str = "revoked") -> bool:
     """Mark a key as revoked; False when there is none that is not."""
-    keys = read_keys(path)
-    if not any(one.id == key_id and one.revoked_at is None for one in keys):
-        return False
-    write_keys(path, [replace(one, revoked_at=revoked_at) if one.id == key_id else one for one in keys])
+    with _alone_with(path):
+        keys = read_keys(path)
+        if not any(one.id == key_id and one.revoked_at is None for one in keys):
+            return False
+        write_keys(path, [replace(one, revoked_at=revoked_at) if one.id == key_id else one for one in keys])
     return True
 
 

@@ -17,6 +17,13 @@ from typing import Final
 BURST_SECONDS: Final = 5.0
 """A bucket holds so many seconds' worth."""
 MOST_BUCKETS: Final = 50_000
+_OWN_NETWORKS: Final = tuple(
+    ip_network(one)
+    for one in (
+        *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"),
+        *("::1/128", "fc00::/7", "fe80::/10"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +106,15 @@ def _level(tokens: float, rate: float) -> Level:
 
 @lru_cache(maxsize=16_384)
 def bucket_of(address: str) -> str | None:
-    """Who shares a bucket: an IPv4 address, the /64 of an IPv6 one (one customer has all of it). None for this machine
-    and for what is no address: nobody can be told apart there."""
+    """Who shares a bucket: an IPv4 address, the /64 of an IPv6 one (one customer has all of it). None where nobody can
+    be told apart: this machine and private networks, where proxies stand that nobody has named as such, and what is no
+    address."""
     try:
         found = ip_address(address)
     except ValueError:
         return None
-    if found.is_loopback:
+    if isinstance(found, IPv6Address) and found.ipv4_mapped:
+        found = found.ipv4_mapped
+    if any(found in one for one in _OWN_NETWORKS):
         return None
-    return str(ip_network(f"{found}/64", strict=False)) if isinstance(found, IPv6Address) else address
+    return str(ip_network(f"{found}/64", strict=False)) if isinstance(found, IPv6Address) else str(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,19 @@ def test_options_that_could_never_work_are_refused(tmp_path: Path, scope: Scope,
     with pytest.raises(ValueError, match=r"origin|--allow|--app-id|--rate"):
         create_key(tmp_path / "keys.json", source="web", scope=scope, created_at="", **options)
     assert not (tmp_path / "keys.json").exists()
+
+
+def test_keys_made_and_revoked_at_once_are_all_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    first = [create_key(path, source="old", scope=Scope.SERVER, created_at="")[1].id for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        made = [pool.submit(create_key, path, source="new", scope=Scope.SERVER, created_at="") for _ in range(8)]
+        revoked = [pool.submit(revoke_key, path, one) for one in first]
+        assert all(one.result() for one in made)
+        assert all(one.result() for one in revoked)
+    stored = read_keys(path)
+    assert len(stored) == 16
+    assert {one.id for one in stored if one.revoked_at} == set(first)
 
 
 def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,12 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+from typer.testing import CliRunner
 
+from funnelcast.cli import app
 from funnelcast.intake import read_properties, server_names
 from funnelcast.readers import ReadersOnly
+from funnelcast.settings import SettingsError
 from producers.blot import blot
 from producers.gate import Gate
 from producers.keys import KeyRing, create_key, read_keys, revoke_key
@@ -301,6 +304,20 @@ class TestReadKeys:
             assert answer.headers["x-content-type-options"] == "nosniff"
         assert (await self.ask(app, "/metrics/")).status_code == 401
         assert (await self.ask(app, "/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["collector", "--open", "--kafka", "127.0.0.1:9"], ["exporter", "--redis", "redis://127.0.0.1:9"]],
+    ids=["collector", "exporter"],
+)
+def test_metrics_that_nobody_could_read_are_a_mistake(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FUNNELCAST_KEYS", raising=False)
+    with pytest.raises(SettingsError, match="--require-read-key needs a file of keys"):
+        CliRunner().invoke(app, [*command, "--require-read-key"], catch_exceptions=False)
 
 
 SECRET = "fcs_" + "S" * 43
