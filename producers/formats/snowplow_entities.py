@@ -14,9 +14,12 @@ from producers.verdicts import RefusedError
 from schemas.reasons import RejectReason
 
 _SCHEMA_CHARS: Final = 512
-_CONTACTS: Final = {"email": "email", "phone": "phone"}
+_CONTACTS: Final = frozenset({"email", "phone"})
 _COMMERCE: Final = "snowplow_ecommerce_action"
 _PURCHASE: Final = "order_completed"
+_FORMS: Final = frozenset({"submit_form", "change_form", "focus_form"})
+_FIELDS: Final = {"email": "email", "e-mail": "email", "tel": "phone", "phone": "phone", "telephone": "phone"}
+"""Types and names of a form's fields that hold a contact."""
 _ORDER: Final = {
     "transaction": {"transaction_id": "order_id", "revenue": "value", "currency": "currency"},
     "refund": {
@@ -56,7 +59,21 @@ def event_of(envelope: Any) -> tuple[str, Members]:
         kind = properties.get("type")
         if isinstance(kind, str) and kind:
             name = _PURCHASE if kind == "transaction" else kind
+    elif name in _FORMS:
+        _take_fields(properties)
     return name, properties
+
+
+def _take_fields(properties: Members) -> None:
+    """Make `email` and `phone` of what was typed into a form; it does not stay among the form's elements."""
+    elements = properties.get("elements")
+    for one in elements if isinstance(elements, list) else [properties]:
+        field = dict_of(one)
+        contact = _FIELDS.get(str(field.get("type")).lower()) or _FIELDS.get(str(field.get("name")).lower())
+        if contact is None and one is properties:
+            contact = _FIELDS.get(str(field.get("elementId")).lower())
+        if contact is not None and isinstance(field.get("value"), str):
+            properties.setdefault(contact, field.pop("value"))
 
 
 def entities_of(envelope: Any) -> Entities:

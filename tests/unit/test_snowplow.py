@@ -161,6 +161,37 @@ class TestKinds:
         assert found["context"]["contexts"][0]["data"] == {"plan": "pro"}
         assert "example.com" not in str(found["context"].get("traits"))
 
+    @pytest.mark.parametrize(
+        ("name", "about", "left"),
+        [
+            (
+                "submit_form",
+                {
+                    "formId": "f",
+                    "elements": [{"name": "n", "value": "x"}, {"name": "Email", "value": "ann@example.com"}],
+                },
+                {"formId": "f", "elements": [{"name": "n", "value": "x"}, {"name": "Email"}]},
+            ),
+            (
+                "submit_form",
+                {"elements": [{"type": "email", "value": "ann@example.com"}]},
+                {"elements": [{"type": "email"}]},
+            ),
+            ("change_form", {"elementId": "email", "value": "ann@example.com"}, {"elementId": "email"}),
+            ("change_form", {"type": "email", "value": "ann@example.com"}, {"type": "email"}),
+        ],
+    )
+    async def test_contacts_of_a_form_become_the_contact(
+        self, collector: CollectorInMemory, name: str, about: dict[str, Any], left: dict[str, Any]
+    ) -> None:
+        found = await one(collector, e="ue", ue_px=packed(described(name, about)))
+        assert (found["name"], found["contact_id"], found["properties"]) == (name, CONTACT_OF_ANN, left)
+
+    @pytest.mark.parametrize("elements", [None, 7, [], [7, None], [{"type": None, "value": 7}], {"a": 1}])
+    async def test_a_form_of_whatever_shape_is_taken(self, collector: CollectorInMemory, elements: Any) -> None:
+        found = await one(collector, e="ue", ue_px=packed(described("submit_form", {"elements": elements})))
+        assert found["properties"] == {"elements": elements}
+
     async def test_entities_that_cannot_be_read_cost_nothing(self, collector: CollectorInMemory) -> None:
         found = await one(collector, cx="%%%")
         assert found["context"]["contexts"] == "%%%"
