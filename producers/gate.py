@@ -1,4 +1,4 @@
-"""Whether a sender may send now: from this page, and at this rate. Decides; counts and answers nothing.
+"""Whether a sender may send now: from this page, and at this rate. Decides; counts nothing, logs one thing.
 
 In memory of one process. A key of the scope server or historical without a rate of its own passes untouched.
 """
@@ -9,12 +9,15 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
 from producers.formats.port import Request
 from producers.http import JSON, Answer, Header, error_body
 from producers.origins import check_page
 from producers.ratelimit import Level, RateLimits, TokenBuckets, bucket_of
 from producers.verdicts import Scope, Sender
 
+_log = structlog.get_logger("funnelcast.collector")
 _WORDS: Final = {
     "key": "too many events with this write key",
     "address": "too many requests from this address",
@@ -40,6 +43,7 @@ class Gate:
         self._keys = TokenBuckets()
         self._addresses = TokenBuckets()
         self._refused = TokenBuckets()
+        self._has_warned = False
 
     def admit(self, request: Request, sender: Sender) -> None:
         """Raises RequestError where the page is not listed, RateLimitedError where it is too much."""
@@ -55,6 +59,9 @@ class Gate:
     def _admit_address(self, request: Request) -> None:
         rate, bucket = self._limits.address, bucket_of(request.address)
         if rate is None or bucket is None:
+            if rate is not None and not self._has_warned and b"x-forwarded-for" in request.headers:
+                self._has_warned = True
+                _log.warning("a private address is not limited; if it is a proxy, name it with --trusted-proxies")
             return
         level = self._addresses.take(bucket, rate, self._clock())
         request.limits = shown(level)

@@ -208,6 +208,14 @@ class TestRates:
         assert {one.status_code for one in answers} == {200}
         assert "x-ratelimit-limit" not in answers[0].headers
 
+    async def test_a_proxy_that_nobody_named_is_logged_once(self, tmp_path: Path) -> None:
+        collector = CollectorInMemory(tmp_path, address="10.0.0.1")
+        with structlog.testing.capture_logs() as lines:
+            for _ in range(3):
+                answer = await collector.post(event(), scope=BROWSER, headers={"X-Forwarded-For": OUTSIDE})
+        assert answer.status_code == 200
+        assert ["--trusted-proxies" in one["event"] for one in lines] == [True]
+
     async def test_a_key_that_states_a_rate_pays_for_events(self, tmp_path: Path, clock: Clock) -> None:
         collector = CollectorInMemory(tmp_path, gate=Gate(clock=clock), browser={"rate": 2.0})
         first = await collector.post([event(n) for n in range(9)], scope=BROWSER)
