@@ -114,7 +114,7 @@ class MemorySink:
         return [one for (name, _), log in sorted(self.logs.items()) if name == topic for one in log]
 
 
-_partition_of = lru_cache(maxsize=16_384)(partition_of)  # people come back; the hash in Python costs 2 us
+_partition_of = lru_cache(maxsize=32_768)(partition_of)  # people come back; the hash in Python costs 2 us
 _NO_PERSON_PARTITION = 0
 """Events without a person (ad spend) share one partition: a later statement must meet the one it replaces."""
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from funnelcast.commands.collector import _proxies
+from funnelcast.settings import SettingsError
 from producers.address import TrustedProxies
+from producers.formats.port import Request
+from producers.http import Answer
+from tests.support.collector import CollectorInMemory
 
 
 @pytest.mark.parametrize(
@@ -37,3 +45,35 @@ def test_without_proxies_nobody_is_believed() -> None:
 def test_a_network_that_is_none() -> None:
     with pytest.raises(ValueError, match="proxies"):
         TrustedProxies(["proxies.example"])
+
+
+@pytest.mark.parametrize(
+    ("proxies", "expected"), [(None, "10.0.0.1"), ("10.0.0.0/8", "198.51.100.7"), ("192.0.2.0/24", "10.0.0.1")]
+)
+async def test_a_request_has_the_address_of_its_client(proxies: str | None, expected: str, tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    async def page(request: Request) -> Answer:
+        seen.append(request.address)
+        return 200, b"", ()
+
+    app = CollectorInMemory(tmp_path).app
+    app._proxies = None if proxies is None else TrustedProxies([proxies])
+    app._routes.add("GET", "/address", page)
+    forwarded = [(b"x-forwarded-for", b"192.0.2.66"), (b"x-forwarded-for", b"198.51.100.7, 10.0.0.2")]
+    scope = {"type": "http", "method": "GET", "path": "/address", "headers": forwarded, "client": ("10.0.0.1", 5)}
+
+    async def receive() -> Any:
+        raise AssertionError("a page reads no body")
+
+    async def send(message: Any) -> None:
+        pass
+
+    await app(scope, receive, send)
+    assert seen == [expected]
+
+
+@pytest.mark.parametrize("wrong", ["10.0.0.0/33", "proxy", "10.0.0.1,,"])
+def test_a_wrong_flag_is_told(wrong: str) -> None:
+    with pytest.raises(SettingsError, match="--trusted-proxies"):
+        _proxies(wrong)
