@@ -74,6 +74,5 @@ def configure_logs(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs whole addresses, and those of some CRMs are secrets
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -60,7 +60,6 @@ def test_a_traceback_shows_no_values(is_terminal: bool, monkeypatch: pytest.Monk
 
 def test_addresses_that_are_asked_are_not_logged(monkeypatch: pytest.MonkeyPatch, logs_as_before: None) -> None:
     monkeypatch.setattr(sys, "stderr", stream := io.StringIO())
-    logging.getLogger("httpx").setLevel(logging.NOTSET)  # as it is where no plugin of pytest has touched it
     configure_logs()
     transport = httpx.MockTransport(lambda request: httpx.Response(200))
     with httpx.Client(transport=transport) as client:
