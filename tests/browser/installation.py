@@ -27,7 +27,7 @@ from streams.store.reader import RedisCounterReader
 from tests.support.command import run_command, start_command
 from tests.support.stack import StackAddresses
 
-SECONDS = 60.0
+SECONDS = 120.0
 NAMES = ("page_view", "hero_view", "cta_click", "lead", "form_submit", "identify", "custom", "page", "done")
 FUNNEL = f"""
 name: site
@@ -41,11 +41,12 @@ dimensions:
 """One stage for each event, so that `events` of a stage counts them."""
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
+def until(condition: Callable[[], Any], what: str | Callable[[], str], seconds: float = SECONDS) -> Any:
     """The first true answer of the condition. Fails at the deadline."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:.0f} s: {what() if callable(what) else what}")
         time.sleep(0.05)
     return answer
 
@@ -125,7 +126,7 @@ class Installation:
 
     def counted(self, *, duplicates: bool = False, **expected: int) -> None:
         """Wait until exactly these events are counted; nothing that was sent before is still to come."""
-        until(lambda: self._seen(expected), f"{expected} counted, are {self.events()}")
+        until(lambda: self._seen(expected), lambda: f"{expected} counted, are {self.events()}\n{self._state()}")
         done = self.events().get("done", 0) + 1
         self.marks += 1
         marker = {"id": f"m-{self.marks}", "name": "done", "user_id": "marker"}
@@ -160,6 +161,12 @@ class Installation:
         assert process is not None
         assert process.poll() is None, process.communicate()[1].decode()
         return _answers(f"http://127.0.0.1:{port}/readyz")
+
+    def _state(self) -> str:
+        """What the collector says of itself."""
+        lines = httpx.get(f"{self.url}/metrics", timeout=20).text.splitlines()
+        ends = [process.poll() for process in self.processes]
+        return "\n".join([f"ended: {ends}", *(one for one in lines if "events" in one or "requests_total" in one)])
 
     def _seen(self, expected: dict[str, int]) -> bool:
         found = self.events()

@@ -23,6 +23,9 @@ BODY = """
 """
 
 
+MANUAL = ("--attribute", "manual")
+
+
 def told(site: Installation, name: str) -> list[dict[str, Any]]:
     """Records of this name, in the order of the log."""
     return [one for one in site.records() if one["name"] == name]
@@ -96,7 +99,7 @@ def test_calls_before_the_script_is_there_keep_their_time_and_page(site: Install
 
 
 def test_who_a_visitor_is_and_was(site: Installation, shop: Shop, tab: Page) -> None:
-    shop.pages = {"/": page(site.snippet("--attribute", "manual")["html"])}
+    shop.pages = {"/": page(site.snippet(*MANUAL)["html"])}
     tab.goto(shop.url)
     loaded(tab)
     tab.evaluate("funnelcast.page({kind: 'home'})")
@@ -159,7 +162,7 @@ def test_back_to_a_page_that_was_kept_alive(site: Installation, shop: Shop, tab:
 
 def test_impressions_of_elements_below_hidden_and_added_later(site: Installation, shop: Shop, tab: Page) -> None:
     body = "<div style='height:3000px'></div><p id=low data-funnel-impression=hero_view data-funnel-n=low>low</p>"
-    shop.pages = {"/": page(site.snippet("--attribute", "manual")["html"], body)}
+    shop.pages = {"/": page(site.snippet(*MANUAL)["html"], body)}
     tab.goto(shop.url)
     loaded(tab)
     tab.evaluate("scrollTo(0, 4000); setTimeout(() => scrollTo(0, 0), 300)")  # seen too shortly
@@ -178,8 +181,30 @@ def test_impressions_of_elements_below_hidden_and_added_later(site: Installation
     assert [one["properties"]["n"] for one in told(site, "hero_view")] == ["new", "low"]
 
 
+def test_clicks_in_a_shadow_root_with_the_middle_button_and_the_keyboard(
+    site: Installation, shop: Shop, tab: Page
+) -> None:
+    body = "<div id=host></div><a id=out href=/other data-funnel-event=cta_click data-funnel-my-event=1>Out</a>"
+    shop.pages = {"/": page(site.snippet(*MANUAL)["html"], body), "/other": page("")}
+    tab.goto(shop.url)
+    loaded(tab)
+    tab.evaluate(
+        "const root = document.getElementById('host').attachShadow({mode: 'open'});"
+        "root.innerHTML = '<p data-funnel-event=custom>outer <b id=in data-funnel-event=cta_click>inner</b></p>'"
+    )
+    tab.click("#in")
+    tab.click("#out", button="right")
+    tab.keyboard.press("Escape")
+    tab.click("#out", button="middle")
+    tab.focus("#out")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**/other")
+    site.counted(cta_click=3)
+    assert told(site, "cta_click")[1]["properties"] == {"my_event": "1"}
+
+
 def test_every_form_when_the_page_wants_it_without_a_field(site: Installation, shop: Shop, tab: Page) -> None:
-    shop.pages = {"/": page(site.snippet("--attribute", "manual", "--attribute", "forms")["html"], BODY)}
+    shop.pages = {"/": page(site.snippet(*MANUAL, "--attribute", "forms")["html"], BODY)}
     tab.goto(shop.url)
     loaded(tab)
     tab.click("#search button")
