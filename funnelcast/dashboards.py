@@ -372,7 +372,14 @@ def _counting(y: int) -> Iterable[Panel]:
                 "rejected: {{reason}}",
             ),
         ],
-        Place(0, y + 9, 12, 10),
+        Place(0, y + 9, 8, 10),
+    )
+    yield _lines(
+        "Waiting on disk",
+        "Records in the spools of the collectors: taken and acknowledged while Kafka was away, not yet there.",
+        "short",
+        [Query("max by (instance) (funnelcast_collector_spool_records)", "{{instance}}")],
+        Place(8, y + 9, 8, 10),
     )
     yield _table(
         "Firing alerts",
@@ -385,7 +392,7 @@ def _counting(y: int) -> Iterable[Panel]:
                 is_table=True,
             )
         ],
-        Place(12, y + 9, 12, 10),
+        Place(16, y + 9, 8, 10),
     )
 
 
