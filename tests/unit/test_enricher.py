@@ -58,7 +58,7 @@ class Rig:
     def hook(self, sample: str) -> dict[str, Any]:
         hook = load(sample)["webhook"]
         url = f"{self.crm.url}/rest/1/secret" if hook["provider"] == "bitrix24" else self.crm.url
-        api = {"url": url, "token": TOKEN, "rate": 500, "timeout": "300ms", "patience": "20s"}
+        api = {"url": url, "token": TOKEN, "rate": 500, "timeout": "10s", "patience": "40s"}
         return {**hook, "api": {**api, **self.options}}
 
     async def hooks(self, sample: str) -> list[bytes]:
@@ -203,7 +203,7 @@ async def test_what_the_crm_does_not_have_becomes_what_the_hook_says(crm: FakeCr
 
 async def test_faults_are_waited_out(crm: FakeCrm) -> None:
     crm.faults = deque([429, 500, "drop", "hang", 503, 429, "drop"])
-    rig = Rig(crm)
+    rig = Rig(crm, {"timeout": "500ms"})
     won, _ = await rig("amocrm-leads-status")
     assert won["properties"]["manager"] == "Manager 109"
     assert not crm.faults
