@@ -11,7 +11,7 @@ from bisect import bisect_left
 
 from streams.core.book import book
 from streams.core.cache import Busy, PersonCache, chunk_fields
-from streams.core.intake import Op
+from streams.core.chunk import Op
 from streams.core.person import (
     EXT_AMOUNT,
     FOR_LIFE,

@@ -16,10 +16,11 @@ import msgspec
 from schemas.counters import CellGroup, Cells
 from schemas.funnel import Funnel
 from streams.core.book import Books
+from streams.core.chunk import Prepared, Record
 from streams.core.deadlines import collect_due, fire
 from streams.core.decode import Decoder
 from streams.core.expiry import Expiry
-from streams.core.intake import Intake, Prepared, Record, SlotIntake
+from streams.core.intake import Intake, SlotIntake
 from streams.core.plan import Plan
 from streams.core.registers import Registers
 from streams.core.rollup import RollUp

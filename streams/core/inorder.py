@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from schemas.counters import Family, family
 from streams.core.busy import base_before, recent
-from streams.core.intake import Op
+from streams.core.chunk import Op
 from streams.core.person import (
     FOR_LIFE,
     HAS_AMOUNT,

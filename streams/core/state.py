@@ -9,8 +9,8 @@ from __future__ import annotations
 from streams.core.book import book
 from streams.core.busy import count_late, is_foldable, seal
 from streams.core.cache import PersonCache, chunk_fields
+from streams.core.chunk import Op
 from streams.core.forget import is_nameless, without_ids
-from streams.core.intake import Op
 from streams.core.person import STATUS_MASK, Hot, Person, Single, pack_person, unpack_person, unpack_singles
 from streams.core.plan import INFINITE, RESOLVED
 from streams.core.walk import fold, hot_of, status_of, walk

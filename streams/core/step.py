@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from streams.core.busy import busy_of, kept_at
+from streams.core.chunk import Forget, Op
 from streams.core.inorder import begin, in_order
-from streams.core.intake import Forget, Op
 from streams.core.person import EXT_AMOUNT, STATUS_MASK
 from streams.core.plan import ORDER
 from streams.core.state import SlotState
