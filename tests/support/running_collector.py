@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from funnelcast.ports import free_port
 from schemas.topics import Topics
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 PARTITIONS = 4
 
 
