@@ -214,6 +214,16 @@ def test_every_form_when_the_page_wants_it_without_a_field(site: Installation, s
     assert "contact_id" not in submit
 
 
+def test_begun_by_a_call_as_from_a_tag_manager(site: Installation, shop: Shop, tab: Page) -> None:
+    html = site.snippet()["html"].replace(f' data-key="{site.key}"', "")
+    options = f"{{key: '{site.key}', host: '{site.url}', allowBots: true, params: 'q'}}"
+    calls = f"<script>funnelcast.track('custom'); funnelcast.init({options})</script>"
+    shop.pages = {"/": page(html.replace("</script>\n", f"</script>{calls}", 1))}
+    tab.goto(f"{shop.url}/?q=tea&token=x")
+    site.counted(page_view=1, custom=1)
+    assert {one["context"]["page"]["url"] for one in site.records()} == {f"{shop.url}/?q=tea"}
+
+
 def test_as_an_es_module(site: Installation, shop: Shop, tab: Page) -> None:
     source = site.snippet()["module"]["src"]
     options = f"{{key: '{site.key}', host: '{site.url}', allowBots: true}}"

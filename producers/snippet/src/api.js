@@ -1,7 +1,7 @@
 // What a page may call, and consent. An event waits here until it may be stored and sent.
 
 import { add, drop, flush, start } from './queue.js';
-import { pageAt, touches } from './page.js';
+import { clean, touches } from './page.js';
 import { D, config, cookie, keep, keptNames, now, on, recall, uuid } from './state.js';
 import { watch } from './watch.js';
 
@@ -23,30 +23,34 @@ const visitor = () => {
   return anonymous;
 };
 
-const release = (event) => {
-  keep('user', (event.user_id ||= recall('user')));
-  event.anonymous_id = visitor();
-  Object.assign(event.context, touches(event.context.page));
-  add(event);
-};
-
-const put = (name, properties, at = moment, user_id) => {
-  const event = {
-    id: uuid(),
-    name,
-    occurred_at_ms: at[0] || now(),
-    user_id,
-    properties: { ...properties },
-    context: { page: pageAt(at) },
-  };
-  isOpen() ? release(event) : choice !== 'denied' && held.push(event);
+// The third is [time, address, title, referrer] of a call that is told later than it was made.
+const put = (
+  name,
+  properties,
+  [time = now(), address = location.href, title = D.title, referrer = D.referrer] = moment,
+  user_id,
+) => {
+  properties = { ...properties };
+  if (isOpen()) {
+    keep('user', (user_id ||= recall('user')));
+    const page = { url: clean(address), title, referrer: clean(referrer) };
+    add({
+      id: uuid(),
+      name,
+      occurred_at_ms: time,
+      anonymous_id: visitor(),
+      user_id,
+      properties,
+      context: { page, ...touches(page) },
+    });
+  } else if (choice !== 'denied') held.push([name, properties, [time, address, title, referrer], user_id]);
 };
 
 const open = () => {
   if (isOpen()) {
     isStarted || start();
     isStarted = 1;
-    held.splice(0).forEach(release);
+    held.splice(0).forEach((call) => put(...call));
   }
 };
 

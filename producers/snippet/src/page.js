@@ -1,6 +1,6 @@
 // What an event says of its page, and where the visitor came from. Reads addresses; sends and stores nothing itself.
 
-import { D, config, keep, now, recall } from './state.js';
+import { config, keep, now, recall } from './state.js';
 
 const TAGS =
   /^(utm_\w+|[dg]clid|gclsrc|[gw]braid|fbclid|ys?clid|msclkid|t[tw]clid|li_fat_id|rdt_cid|igshid|rb_clickid)$/;
@@ -19,13 +19,6 @@ export const clean = (address) => {
     return '';
   }
 };
-
-// `moment` is [time, address, title, referrer] of a call that is told later than it was made.
-export const pageAt = ([, address = location.href, title = D.title, referrer = D.referrer]) => ({
-  url: clean(address),
-  title,
-  referrer: clean(referrer),
-});
 
 // First touch: how this browser came for the first time. Last touch: the last address with campaign tags.
 export const touches = ({ url, referrer }) => {
