@@ -1,5 +1,5 @@
-"""The Kafka sink: bounded group commit on an idempotent producer. With `batch_producer` and `idempotence` the only
-module of producers that knows aiokafka.
+"""The Kafka sink: bounded group commit on an idempotent producer. With `kafka_connection`, `batch_producer` and
+`idempotence` the only module of producers that knows aiokafka.
 
 Records of concurrent requests that go to one partition travel in one batch (4 us a record; sent one by one 12). An
 idempotent producer never fails in an outage, it waits: so what waits is bounded here, in number, bytes and time, and
@@ -10,47 +10,20 @@ is up gets nothing more written, so no hole is left inside it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from aiokafka.errors import (
-    InvalidTimestampError,
-    KafkaError,
-    MessageSizeTooLargeError,
-    ProducerClosed,
-    RecordListTooLargeError,
-    UnknownError,
-)
+from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError, ProducerClosed, RecordListTooLargeError
 
-from producers import idempotence
 from producers.batch_producer import WORTH_COMPRESSING, BatchProducer
+from producers.kafka_connection import STOP_SECONDS, SinkSettings, connect, is_finished, stop
 from producers.sink import Outgoing, RecordsRefusedError, SinkUnavailableError
 
 _log = structlog.get_logger("funnelcast.sink")
-_STOP_SECONDS = 5.0
 _SWEEP_SECONDS = 0.25
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError)
-
-
-@dataclass(frozen=True, slots=True)
-class SinkSettings:
-    """Bounds and habits of the sink."""
-
-    bootstrap: str
-    topics: tuple[str, ...]
-    linger_ms: float = 5
-    batch_bytes: int = 262_144
-    ack_seconds: float = 10.0
-    pending_records: int = 100_000
-    pending_bytes: int = 64 * 1024 * 1024
-    request_timeout_ms: int = 20_000
-    connect_seconds: float = 10.0
-    is_idempotent: bool = True
-    client_id: str = "funnelcast-collector"
 
 
 class _Ticket:
@@ -300,7 +273,7 @@ class KafkaSink:
         for ticket, _ in parts:
             ticket.fail(kind(f"Kafka refused the batch: {type(error).__name__}", 2))
         # an idempotent producer cannot go on after a batch that failed: its number is missing for ever
-        if self._settings.is_idempotent or isinstance(error, ProducerClosed) or _is_finished(self._producer):
+        if self._settings.is_idempotent or isinstance(error, ProducerClosed) or is_finished(self._producer):
             self._broken.set()
         if self._pending:
             self._schedule()
@@ -322,7 +295,7 @@ class KafkaSink:
         while not self._is_closing:
             self._broken.clear()
             try:
-                self._producer = await self._connect()
+                self._producer, self._partitions = await connect(self._settings, self._new_producer)
             except Exception as error:
                 self._why_not = f"no connection to Kafka: {error}"
                 _log.warning("no connection to Kafka", error=repr(error))
@@ -336,50 +309,19 @@ class KafkaSink:
             self.reconnects += 1
             await self._drop_producer()
 
-    async def _connect(self) -> Any:
-        try:
-            with idempotence.unlogged_refusal():
-                return await self._start_producer()
-        except UnknownError:
-            if not self._settings.is_idempotent or not idempotence.install():
-                raise
-            return await self._start_producer()
-
-    async def _start_producer(self) -> Any:
-        settings = self._settings
-        producer = self._new_producer(
-            bootstrap_servers=settings.bootstrap,
-            client_id=settings.client_id,
-            acks="all",
-            enable_idempotence=settings.is_idempotent,
-            compression_type="zstd",
-            linger_ms=0,
-            max_batch_size=settings.batch_bytes,
-            request_timeout_ms=settings.request_timeout_ms,
-            retry_backoff_ms=100,
-        )
-        try:
-            async with asyncio.timeout(settings.connect_seconds):
-                await producer.start()
-                self._partitions = await _count_partitions(producer, settings.topics)
-        except BaseException:
-            await _stop(producer)
-            raise
-        return producer
-
     async def _drop_producer(self) -> None:
         """Fail what waits, so that nothing of it is written behind a later retry, and leave the old producer."""
         producer, self._producer = self._producer, None
         self._why_not = "connecting to Kafka again"
         for ticket in self._tickets:
             ticket.fail(SinkUnavailableError("the connection to Kafka was lost", 2))
-        await _stop(producer)
+        await stop(producer)
         self._in_flight = Counter()
         for lane in self._lanes.values():
             lane.waiting.clear()
             lane.in_flight_since = None
 
-    async def close(self, seconds: float = _STOP_SECONDS) -> None:
+    async def close(self, seconds: float = STOP_SECONDS) -> None:
         """Take nothing more, wait for what is under way (at most `seconds`), leave Kafka."""
         self._is_closing = True
         waiting = [ticket.done for ticket in self._tickets if not ticket.is_dead]
@@ -394,28 +336,5 @@ class KafkaSink:
         if self._flush_handle is not None:
             self._flush_handle.cancel()
         if self._producer is not None:
-            await _stop(self._producer)
+            await stop(self._producer)
             self._producer = None
-
-
-async def _count_partitions(producer: Any, topics: Sequence[str]) -> dict[str, int]:
-    """From the list of all topics: to ask for one by name would create it where brokers do so by themselves."""
-    cluster = await producer.client.fetch_all_metadata()
-    counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
-    missing = [topic for topic, count in counts.items() if not count]
-    if missing:
-        raise KafkaError(f"there is no topic {' and no '.join(missing)}; run `funnelcast topics create`")
-    for topic in topics:
-        await producer.partitions_for(topic)  # from now on its leaders are known
-    return counts
-
-
-def _is_finished(producer: Any) -> bool:
-    task = getattr(getattr(producer, "_sender", None), "sender_task", None)
-    return task is not None and task.done()
-
-
-async def _stop(producer: Any) -> None:
-    """Leave without waiting for a broker that is away."""
-    with contextlib.suppress(Exception):
-        await asyncio.wait_for(producer.stop(), _STOP_SECONDS)

@@ -311,7 +311,8 @@ def _sink(
 ) -> KafkaSink | SpoolSink:
     """Kafka, behind a spool of this process's own. `of`: how many collectors share the directory; the first of them
     also drains what those left that are no more."""
-    from producers.kafka_sink import KafkaSink, SinkSettings
+    from producers.kafka_connection import SinkSettings
+    from producers.kafka_sink import KafkaSink
     from producers.spool import SpoolSink
     from producers.spool_settings import SpoolSettings, directory_of, leftovers_of
 

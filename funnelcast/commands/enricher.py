@@ -73,7 +73,8 @@ async def _run(
     import structlog
 
     from funnelcast.signals import stop_event
-    from producers.kafka_sink import KafkaSink, SinkSettings
+    from producers.kafka_connection import SinkSettings
+    from producers.kafka_sink import KafkaSink
     from producers.webhooks.crms import crms_of
     from producers.webhooks.enricher import Enricher
     from producers.webhooks.enricher_metrics import EnricherMetrics

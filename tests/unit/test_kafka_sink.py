@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError, OutOfOrderSequenceNumber, RequestTimedOutError
 
-from producers.kafka_sink import KafkaSink, SinkSettings
+from producers.kafka_connection import SinkSettings
+from producers.kafka_sink import KafkaSink
 from producers.sink import Outgoing, SinkUnavailableError
 
 DEADLINE = 5.0
