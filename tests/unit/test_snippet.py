@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from producers.snippet import builds
 from producers.snippet.builds import FILES, current
 from producers.verdicts import Scope
 from tests.support.collector import NOW, CollectorInMemory
 
 MAX_BYTES = 3_072
+ROOT = Path(__file__).parents[2]
 LINK = {"url": "https://shop.example/?utm_source=news", "title": "Shop", "referrer": ""}
 
 
@@ -132,6 +134,35 @@ async def test_an_envelope_of_too_many_events_and_one_without_a_key(tmp_path: Pa
 def test_the_script_is_small() -> None:
     size = len(gzip.compress(current().files["funnelcast.js"].body, 9, mtime=0))
     assert size <= MAX_BYTES, f"funnelcast.js has {size} bytes compressed; {MAX_BYTES} are promised"
+    assert f"{size:,} bytes compressed" in (ROOT / "docs" / "snippet.md").read_text()
+
+
+async def test_a_released_build_is_served_after_the_next_one(
+    collector: CollectorInMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = current().name
+    for name in FILES:
+        for directory in ("built", f"retired/{old}"):
+            (tmp_path / directory).mkdir(parents=True, exist_ok=True)
+            (tmp_path / directory / name).write_bytes(current().files[name].body)
+    (tmp_path / "built" / "funnelcast.js").write_text("// another")
+    before = current().path("funnelcast.js")
+    monkeypatch.setattr(builds, "_HERE", tmp_path)
+    for cached in (builds.current, builds.by_name):
+        cached.cache_clear()
+    try:
+        assert current().name != old
+        assert (await collector.request("GET", current().path("funnelcast.js"))).text == "// another"
+        assert len((await collector.request("GET", before)).content) > 5_000
+    finally:
+        monkeypatch.undo()
+        for cached in (builds.current, builds.by_name):
+            cached.cache_clear()
+
+
+def test_retired_builds_bear_their_names() -> None:
+    retired = Path(builds.__file__).parent / "retired"
+    assert {one.name for one in retired.glob("*")} <= builds.by_name().keys()
 
 
 def test_the_script_asks_for_no_eval_and_names_no_other_host() -> None:
