@@ -61,7 +61,7 @@ def collector(
     ] = 32_768,
     max_events: Annotated[int, typer.Option(help="Most events of one request.")] = 2_000,
     ack_timeout: Annotated[float, typer.Option(help="Seconds to wait for Kafka before 503.")] = 10.0,
-    linger_ms: Annotated[float, typer.Option(help="How long a first event waits for company.")] = 5.0,
+    linger_ms: Annotated[float, typer.Option(help="Least time between two sends to Kafka.")] = 5.0,
     idempotence: Annotated[bool, typer.Option(help="Idempotent producer: retries write nothing twice.")] = True,
     browser_events: Annotated[
         str | None,
