@@ -1,0 +1,137 @@
+"""A collector and its broker taken away in turn while clients keep sending, a worker beside them, and its counts."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+
+from schemas.funnel import load_funnel
+from schemas.topics import Topics
+from streams.report.document import build_document
+from streams.store.connection import connect
+from streams.store.reader import RedisCounterReader
+from tests.support.retrying import RetryingClients, until
+from tests.support.running_collector import RunningCollector
+
+STEP = 60
+SECONDS = 120.0
+DEFINITION = """
+name: kills
+version: 1
+conversion_window: 30d
+stages:
+  - {name: click, on: [click]}
+  - {name: lead, on: [lead]}
+"""
+
+
+@contextmanager
+def worker(kafka: str, redis: str, topics: Topics, directory: Path) -> Iterator[Path]:
+    """A worker process on this space; the definition that it counts."""
+    definition = directory / "kills.yaml"
+    definition.write_text(DEFINITION)
+    command = [sys.executable, "-m", "funnelcast", "worker", "--health-port", "0", "--kafka", kafka]
+    command += ["--redis", redis, "--space", topics.space, "--funnels", str(definition)]
+    command += ["--state-dir", str(directory / "worker")]
+    with (directory / "worker.log").open("ab") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file)
+    try:
+        yield definition
+    finally:
+        process.kill()
+        process.wait()
+
+
+@dataclass
+class Kills:
+    """What happens to the two, and that clients go on through it."""
+
+    collector: RunningCollector
+    clients: RetryingClients
+    broker_leaves: Callable[[], Awaitable[None]]
+    broker_returns: Callable[[], Awaitable[None]]
+
+    async def more(self) -> None:
+        """Wait until some more requests were answered with 200."""
+        wanted = len(self.clients.acknowledged) + STEP
+        await until(lambda: len(self.clients.acknowledged) >= wanted, SECONDS)
+
+    def collector_dies(self) -> None:
+        """Kill -9, and start it again."""
+        self.collector.kill()
+        self.collector.start()
+
+    async def in_turn(self, rng: Random, rounds: int) -> None:
+        """The two in turn, each also while the other is away or has just come back."""
+        self.collector_dies()
+        await self.more()
+        for _ in range(rounds):
+            await self.broker_leaves()
+            await self.more()
+            self.collector_dies()
+            await self.more()
+            await self.broker_returns()
+            await asyncio.sleep(rng.random())  # into the draining
+            self.collector_dies()
+            if rng.random() < 0.5:
+                await self.drained()
+            await self.more()
+
+    async def drained(self) -> None:
+        """Wait until nothing is on disk any more."""
+        async with asyncio.timeout(SECONDS):
+            while await _readiness(self.collector) != (200, ""):  # noqa: ASYNC110 - a process is asked
+                await asyncio.sleep(0.1)
+
+    async def run(self, rng: Random, rounds: int) -> list[str]:
+        """The whole story; ids of all that was answered with 200."""
+        await self.collector.until_status("/readyz", 200)
+        sending = asyncio.create_task(self.clients.run())
+        await self.more()
+        await self.in_turn(rng, rounds)
+        self.clients.is_over = True
+        await asyncio.wait_for(sending, SECONDS)
+        await self.drained()
+        return self.clients.acknowledged
+
+
+async def _readiness(collector: RunningCollector) -> tuple[int, str]:
+    try:
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(f"{collector.url}/readyz")
+    except httpx.TransportError:
+        return 0, "no answer"
+    return answer.status_code, answer.json()["reason"]
+
+
+async def counted_once(redis: str, space: str, definition: Path, acknowledged: list[str]) -> None:
+    """The report in the end, and that it stays there."""
+    funnel = load_funnel(str(definition))
+    client = connect(redis)
+    try:
+        reader = RedisCounterReader(client, space)
+        document: dict[str, Any] = {}
+        async with asyncio.timeout(SECONDS):
+            while _events(document) < len(acknowledged):
+                await asyncio.sleep(0.2)
+                document = await build_document(reader, funnel)
+        await asyncio.sleep(2)
+        document = await build_document(reader, funnel)
+        assert _events(document) == len(acknowledged) == len(set(acknowledged))
+        assert document["input"]["accepted"] == len(acknowledged)
+    finally:
+        await client.aclose()
+
+
+def _events(document: dict[str, Any]) -> int:
+    cell = document.get("counters", {}).get("total", {}).get("all", {}).get("", {})
+    return int(cell.get("click", {}).get("events", 0))
