@@ -348,6 +348,20 @@ async def test_spools_of_collectors_that_are_no_more_are_drained_too(tmp_path: P
     assert sorted(log.values()) == ["of 0", "of 1", "of 2"]
 
 
+async def test_a_spool_for_other_partitions_is_left_where_it_is(tmp_path: Path) -> None:
+    log = Log()
+    async with spooling(log, directory_of(tmp_path, 1)) as sink:
+        await until(lambda: (directory_of(tmp_path, 1) / "partitions.json").exists())
+        log.away = "away"
+        await sink.put(records("a"))
+    log.away, log.partitions = None, 8
+    async with spooling(log, directory_of(tmp_path, 0), leftovers=leftovers_of(tmp_path, of=1)) as sink:
+        await until(lambda: sink._tasks[-1].done())
+        await sink.put(records("b"))
+    assert log.values() == ["b"]
+    assert [one.name for one in leftovers_of(tmp_path, of=1)] == ["worker-1"]
+
+
 @dataclass
 class Sent:
     """One client of one partition: sends its next number until it is acknowledged."""
