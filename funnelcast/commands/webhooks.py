@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from producers.webhooks.told import Told
     from schemas.funnel import Funnel
 
-app = typer.Typer(no_args_is_help=True, help="Check the file of webhooks, and try what a delivery becomes.")
+app = typer.Typer(
+    no_args_is_help=True, help="Check the file of webhooks, and try what a delivery becomes.", add_completion=False
+)
 WebhooksFile = Annotated[Path | None, typer.Option("--webhooks", help="The file; default FUNNELCAST_WEBHOOKS.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -54,10 +56,14 @@ def _summary(hook: Hook) -> dict[str, Any]:
     }
 
 
-@app.command(epilog="Example:  funnelcast webhooks check --webhooks webhooks.yaml")
-def check(webhooks: WebhooksFile = None, as_json: JsonFlag = False) -> None:
+@app.command(epilog="Example:  funnelcast webhooks check webhooks.yaml")
+def check(
+    file: Annotated[Path | None, typer.Argument(help="The file; default FUNNELCAST_WEBHOOKS.")] = None,
+    webhooks: WebhooksFile = None,
+    as_json: JsonFlag = False,
+) -> None:
     """Check the file: exit 0 when it can be used, 2 with what to change when not."""
-    rows = [_summary(hook) for hook in _load(webhooks).hooks]
+    rows = [_summary(hook) for hook in _load(file or webhooks).hooks]
     if as_json:
         typer.echo(json.dumps(rows))
         return
