@@ -51,6 +51,7 @@ class Connection(asyncio.Protocol):
         self._headers: list[Header] = []
         self._wants_leave = False
         self._head_bytes = 0
+        self._raw_left = 0
         self._since = self.loop.time()
         """When the present state began: idle, a head that is read, an answer that is not taken."""
         self._is_idle = True
@@ -85,19 +86,34 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
+        if self._raw_left:
+            self._read_raw(data)
+            return
         if self._parser is None or self.is_closing:
             return
         if self._incoming is None:
             self._begin_head(len(data))
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._end_after_answer()  # no other protocol is spoken here
+        except httptools.HttpParserUpgrade as upgrade:
+            self._read_raw(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(400, _BAD_REQUEST)
         else:
             if self._head_bytes > HEAD_BYTES:
                 self._refuse(431, _HEAD_TOO_LARGE)
+
+    def _read_raw(self, data: bytes) -> None:
+        """The body of a request that asks for another protocol: none is spoken here, and the parser leaves it."""
+        part = data[: self._raw_left]
+        self._raw_left -= len(part)
+        if part and self._incoming is not None:
+            self._incoming.on_body(part)
+        if not self._raw_left:
+            if self._incoming is not None:
+                self._incoming.on_end()
+                self._incoming = None
+            self._end_after_answer()
 
     def _begin_head(self, size: int) -> None:
         self._head_bytes += size
@@ -136,6 +152,8 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """See httptools: a request begins, and waits for those before it."""
         self._head_bytes = 0
+        if self._parser.should_upgrade():
+            self._raw_left = _length_in(self._headers)
         scope = self._scope()
         is_last = scope["http_version"] == "1.0" or not self._parser.should_keep_alive()
         self._incoming = exchange = Exchange(self, scope, is_last=is_last, wants_leave=self._wants_leave)
@@ -152,6 +170,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """See httptools."""
+        if self._raw_left:
+            return
         if self._incoming is not None:
             self._incoming.on_end()
             self._incoming = None
@@ -228,11 +248,11 @@ class Connection(asyncio.Protocol):
     def _end_after_answer(self) -> None:
         """Nothing more can come: answer what is being served, and leave."""
         self._parser = None
-        self._queue.clear()
         if self._incoming is not None:
             self._incoming.on_disconnect()
-        if self._serving is not None:
-            self._serving.is_last = True
+        last = self._queue[-1] if self._queue else self._serving
+        if last is not None:
+            last.is_last = True
 
     def _refuse(self, status: int, body: bytes) -> None:
         """What came is no request; what came before it is answered first."""
@@ -255,6 +275,11 @@ class Connection(asyncio.Protocol):
             return
         if now - self._since > (IDLE_SECONDS if self._is_idle else HEAD_SECONDS):
             self._transport.abort()
+
+
+def _length_in(headers: list[Header]) -> int:
+    """What the parser has found to be a number."""
+    return next((int(value) for name, value in headers if name == b"content-length"), 0)
 
 
 def _origin_form(url: bytes) -> bytes:

@@ -215,15 +215,61 @@ async def test_what_is_no_request(server: Server, garbage: bytes) -> None:
 
 async def test_what_came_before_garbage_is_answered(server: Server) -> None:
     async with server.client() as client:
-        assert await client.ask(GET + b"garbage\r\n\r\n") == (200, b"/a ")
+        assert await client.ask(post(b"1") + post(b"2") + b"garbage\r\n\r\n") == (200, b"/a 1")
+        assert await client.answer() == (200, b"/a 2")
         assert await client.is_closed()
 
 
-async def test_two_lengths_are_refused(server: Server) -> None:
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Content-Length: 3\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 3",
+        b"Content-Length: 3\r\nContent-Length: 4",
+        b"Content-Length: +3",
+        b"Content-Length: 3\r\n Content-Length: 4",
+        b"Transfer-Encoding: chunked, identity",
+        b"X : 1\r\nContent-Length: 3",
+    ],
+)
+async def test_a_body_without_one_clear_length_is_refused(server: Server, headers: bytes) -> None:
     async with server.client() as client:
-        double = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
-        assert (await client.ask(double))[0] == 400
+        assert (await client.ask(b"POST /a HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n\r\n0\r\n\r\n"))[0] == 400
         assert await client.is_closed()
+    assert b"abc" not in server.app.bodies
+
+
+async def test_a_body_with_an_upgrade_is_read(server: Server) -> None:
+    async with server.client() as client:
+        upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+        whole = post(b"body" * 5, extra=upgrade)
+        client.writer.write(whole[:-11])
+        await until(lambda: server.app.scopes)
+        assert await client.ask(whole[-11:] + GET) == (200, b"/a " + b"body" * 5)
+        assert await client.is_closed()
+    assert len(server.app.scopes) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        (b"GET http://collector.example/a?b=1 HTTP/1.1", "/a"),
+        (b"OPTIONS * HTTP/1.1", "*"),
+        (b"GET //a HTTP/1.1", "//a"),
+        (b"GET /%zz%00 HTTP/1.1", "/%zz\x00"),
+    ],
+)
+async def test_forms_of_a_path(server: Server, line: bytes, path: str) -> None:
+    async with server.client() as client:
+        assert (await client.ask(line + b"\r\nHost: x\r\n\r\n"))[0] == 200
+    assert server.app.scopes[0]["path"] == path
+
+
+async def test_what_follows_the_last_request_is_not_served(server: Server) -> None:
+    async with server.client() as client:
+        assert await client.ask(b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" + GET) == (200, b"/a ")
+        assert await client.is_closed()
+    assert len(server.app.scopes) == 1
 
 
 async def test_a_broken_body_ends_as_one_that_is_cut_off(server: Server) -> None:
