@@ -6,7 +6,7 @@ import { failed, key, pause, run, url } from "./plan.mjs";
 const waiting = [];
 
 async function send(message) {
-  for (let attempt = 0; attempt < 50; attempt += 1) {
+  for (let attempt = 0; attempt < 900; attempt += 1) {
     try {
       const headers = { ...message.headers, authorization: `Bearer ${key}` };
       const answer = await fetch(`${url}/v1/cloudevents`, { method: "POST", headers, body: message.body });

@@ -7,7 +7,7 @@ const client = new PostHog(key, {
   host: url,
   flushAt: 5,
   flushInterval: 200,
-  fetchRetryCount: 20,
+  fetchRetryCount: 300,
   fetchRetryDelay: 300,
   disableGeoip: false,
 });
