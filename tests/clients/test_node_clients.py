@@ -139,9 +139,11 @@ async def in_log(name: str, site: Site) -> list[dict[str, Any]]:
     """Everything in the log, once it is all there: what came before Kafka did waits on the collector's disk."""
     count = sum(len(CLIENTS[name](person)) for person in PEOPLE)
     async with asyncio.timeout(SECONDS):
-        while len({one["id"] for one in (found := await site.events())}) < count:
+        while True:
+            found = await site.events()
+            if len({one["id"] for one in found}) >= count:
+                return found
             await asyncio.sleep(0.2)
-    return found
 
 
 def check(name: str, events: list[dict[str, Any]]) -> None:
