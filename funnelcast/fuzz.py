@@ -35,8 +35,9 @@ from funnelcast.fuzz_sign import signed
 from funnelcast.fuzz_wire import CLOSED, GARBLED, HUNG, Answer, Lane
 from funnelcast.ports import free_port
 from funnelcast.services import Site
+from funnelcast.settings import SettingsError
 from funnelcast.stack import EmbeddedStack, RunDirectory
-from funnelcast.supervise import Child, Supervisor
+from funnelcast.supervise import Child, Supervisor, TryAgainError
 from producers.keys import StoredKey, hash_key, write_keys
 from producers.verdicts import Scope
 from schemas.topics import Topics
@@ -200,10 +201,10 @@ class FuzzRun:
 
     async def _check_counts(self) -> None:
         verdict, target = self._verdict, self._target
-        async with httpx.AsyncClient(trust_env=False) as client:
-            answer = await client.get(f"http://{target.host}:{target.port}/metrics")
-        if answer.status_code != 200:
-            verdict.faults.append(f"/metrics answered {answer.status_code}: the counts could not be checked")
+        answer = await _page(target, "/metrics")
+        if answer is None or answer.status_code != 200:
+            said = "did not answer" if answer is None else f"answered {answer.status_code}"
+            verdict.faults.append(f"/metrics {said}: the counts could not be checked")
             return
         metrics = answer.text
         verdict.balance = balance_of(metrics)
@@ -228,14 +229,31 @@ async def run_fuzz(
     TryAgainError where that does not start."""
     saving = state_dir / "fuzz"
     if url is not None:
-        parts = urlsplit(url)
-        target = Target(parts.hostname or "127.0.0.1", parts.port or 80, (key or "").encode() or None)
+        target = _target_of(url, key)
+        if await _page(target, "/healthz") is None:
+            raise TryAgainError(f"nothing answers at {url}")
         return await FuzzRun(plan, target, saving=saving, say=say).run()
     with RunDirectory.fresh(state_dir, "fuzz") as directory:
         async with _own_collector(directory.path, say) as target:
             verdict = await FuzzRun(plan, target, saving=saving, say=say).run()
         directory.is_kept = not verdict.ok
         return verdict
+
+
+def _target_of(url: str, key: str | None) -> Target:
+    """Raises SettingsError."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
+        raise SettingsError(f"--url {url}: write http://host:port; it speaks no TLS, so go to the collector itself")
+    return Target(parts.hostname, parts.port or 80, (key or "").encode() or None)
+
+
+async def _page(target: Target, path: str) -> httpx.Response | None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        try:
+            return await client.get(f"http://{target.host}:{target.port}{path}")
+        except httpx.TransportError:
+            return None
 
 
 @asynccontextmanager
