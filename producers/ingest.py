@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import orjson
@@ -49,6 +49,9 @@ from schemas.record import EventRecord, encode_tick
 
 _BRACKET: Final = ord("[")
 _name_of = lru_cache(maxsize=4096)(normalise_name)
+
+_OWN_BYTES: Final = 2_048
+"""What a record may have beside what was sent: ids, name, source, times."""
 
 
 class Ingest:
@@ -116,9 +119,7 @@ class Ingest:
         """The JSON value of one event within the bounds of size and depth. Parsed whole, although its parts go on as
         they were sent: a worker must be able to read whatever is accepted. Raises RefusedError."""
         if len(raw) > self.limits.event_bytes:
-            raise RefusedError(
-                RejectReason.EVENT_TOO_LARGE, f"{len(raw)} bytes; an event may have {self.limits.event_bytes}"
-            )
+            raise self._too_large(len(raw))
         brackets = raw.count(b"{") + raw.count(b"[") if _BRACKET in raw else raw.count(b"{")
         if brackets > self.limits.depth and is_deeper(raw, self.limits.depth):
             raise RefusedError(RejectReason.TOO_DEEP, f"nested deeper than {self.limits.depth}")
@@ -167,10 +168,11 @@ class Ingest:
                 email=event.email,
                 phone=event.phone,
             )
+            has = has_contacts(event.properties, event.context)
             if event.properties:
-                native.properties = self._raw("properties", event.properties)
+                native.properties = self._raw("properties", event.properties) if has else cast(Any, event.properties)
             if event.context:
-                native.context = self._raw("context", event.context)
+                native.context = self._raw("context", event.context) if has else cast(Any, event.context)
             occurred_at_ms, was_unusable = correct_skew_ms(
                 client_ms=event.client_ms,
                 sent_ms=event.sent_ms,
@@ -178,10 +180,15 @@ class Ingest:
                 max_skew_ms=self.limits.skew_ms,
             )
             times = Times(occurred_at_ms, received_at_ms, was_unusable or event.is_time_unreadable)
-            has = has_contacts(event.properties, event.context)
-            return self.finish(native, times, sender, sender.source, None, has_contacts=has)
+            verdict = self.finish(native, times, sender, sender.source, None, has_contacts=has)
+            if len(verdict.value) > self.limits.event_bytes + _OWN_BYTES:
+                raise self._too_large(len(verdict.value))
+            return verdict
         except RefusedError as refusal:
-            return Rejected(refusal.reason, refusal.detail, None if event.id is None else str(event.id)[:MAX_ID_CHARS])
+            reason, detail = refusal.reason, refusal.detail
+        except (TypeError, ValueError, RecursionError) as error:  # of the encoder
+            reason, detail = RejectReason.WRONG_TYPE, str(error)
+        return Rejected(reason, detail, None if event.id is None else str(event.id)[:MAX_ID_CHARS])
 
     def _raw(self, member: str, value: dict[str, Any]) -> msgspec.Raw:
         try:
@@ -189,10 +196,11 @@ class Ingest:
         except (TypeError, ValueError, RecursionError) as error:
             raise RefusedError(RejectReason.WRONG_TYPE, f"{member}: {error}") from None
         if len(raw) > self.limits.event_bytes:
-            raise RefusedError(
-                RejectReason.EVENT_TOO_LARGE, f"{len(raw)} bytes; an event may have {self.limits.event_bytes}"
-            )
+            raise self._too_large(len(raw))
         return msgspec.Raw(raw)
+
+    def _too_large(self, size: int) -> RefusedError:
+        return RefusedError(RejectReason.EVENT_TOO_LARGE, f"{size} bytes; an event may have {self.limits.event_bytes}")
 
     def finish(
         self,
@@ -203,7 +211,7 @@ class Ingest:
         sequence: Sequence | None,
         *,
         has_contacts: bool,
-    ) -> Verdict:
+    ) -> Accepted:
         """The checks that all formats share; raises RefusedError. `has_contacts`: an e-mail, a phone or the address of
         a machine may lie among the properties or in the context."""
         event_id, name = self._identity(event)

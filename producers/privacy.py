@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
@@ -60,9 +60,9 @@ class Privacy:
         value = encode_event(record)
         if not (may_hold_ip or self._is_always or _holds_mail(value)):
             return value
-        record.properties = self._object(record.properties, is_property=True, is_top=True)
+        record.properties = self._object(_as_raw(record.properties), is_property=True, is_top=True)
         if record.context is not None:
-            record.context = self._object(record.context, is_property=False, is_top=True)
+            record.context = self._object(_as_raw(record.context), is_property=False, is_top=True)
         return encode_event(record)
 
     def _object(self, raw: msgspec.Raw, *, is_property: bool, is_top: bool = False, depth: int = 0) -> msgspec.Raw:
@@ -108,6 +108,10 @@ class Privacy:
             return raw
         network = truncate_ip(str(_anything.decode(raw))) if self._ip is IpRule.TRUNCATE else None
         return None if network is None else msgspec.Raw(_encode(network))
+
+
+def _as_raw(value: msgspec.Raw | dict[str, Any]) -> msgspec.Raw:
+    return msgspec.Raw(_encode(value)) if isinstance(value, dict) else value
 
 
 @lru_cache(maxsize=16_384)

@@ -12,7 +12,7 @@ import msgspec
 
 
 class EventRecord(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
-    """One accepted event. Times are epoch milliseconds; `properties` and `context` are kept as they were sent."""
+    """One accepted event. Times are epoch milliseconds; `properties` and `context` go on as sent."""
 
     id: str
     name: str
@@ -22,8 +22,8 @@ class EventRecord(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     anonymous_id: str | None = None
     contact_id: str | None = None
     user_id: str | None = None
-    properties: msgspec.Raw = msgspec.Raw(b"{}")
-    context: msgspec.Raw | None = None
+    properties: msgspec.Raw | dict[str, Any] = msgspec.Raw(b"{}")
+    context: msgspec.Raw | dict[str, Any] | None = None
     placeholder_ids: int = 0
     """How many of the ids sent were placeholders and were dropped."""
     seq: tuple[str, int] | None = None
