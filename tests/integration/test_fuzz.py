@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 
@@ -32,6 +33,9 @@ async def test_a_fault_is_kept_for_a_look(tmp_path: Path) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(65_536)
         writer.write(b"HTTP/1.1 500 No\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while await reader.read(65_536):  # closing on what was not read would take the answer back
+                pass
         writer.close()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
