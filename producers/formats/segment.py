@@ -19,6 +19,7 @@ from producers.formats.segment_mapping import with_members
 from producers.formats.segment_message import TYPES, Segment, Shared, time_of
 from producers.http import JSON, Header, Headers
 from producers.verdicts import Rejected, Sender
+from schemas.ids import MAX_ID_CHARS
 from schemas.reasons import RejectReason
 
 LETTERS: Final = {one[0]: one for one in sorted(TYPES)}
@@ -31,7 +32,6 @@ class SegmentBatch(msgspec.Struct, rename="camel"):
     sent_at: Any = None
     timestamp: Any = None
     context: msgspec.Raw = msgspec.Raw(b"{}")
-    write_key: str | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -43,6 +43,7 @@ class _Answer(msgspec.Struct):
 _batch = msgspec.json.Decoder(SegmentBatch)
 _encode = msgspec.json.Encoder().encode
 _HEADERS: Final = (JSON,)
+_MAX_TIME_CHARS: Final = 64
 
 
 def decode_batch(body: bytes, headers: Headers | None = None) -> tuple[SegmentBatch, Shared]:
@@ -51,6 +52,8 @@ def decode_batch(body: bytes, headers: Headers | None = None) -> tuple[SegmentBa
     context = bytes(batch.context)
     orjson.loads(context)
     sent_at = batch.timestamp if batch.sent_at is None else batch.sent_at
+    if not isinstance(sent_at, str) or len(sent_at) > _MAX_TIME_CHARS:
+        sent_at = None
     context = b"{}" if context == b"null" else context
     return batch, Shared(context, sent_at, _anonymous_id(headers or {}), time_of(sent_at))
 
@@ -100,6 +103,7 @@ class SegmentBatches(_Answering):
             raise malformed(request.body) from None
         if len(batch.batch) > self._limit:
             raise too_many(len(batch.batch), self._limit)
+        self._segment.check_shared(shared)
         elements = [bytes(one) for one in batch.batch]
         read, received_at_ms = self._segment.read, request.received_at_ms
         verdicts = [read(one, sender=sender, received_at_ms=received_at_ms, shared=shared) for one in elements]
@@ -131,6 +135,7 @@ def _anonymous_id(headers: Headers) -> str | None:
     if header is None:
         return None
     try:
-        return base64.b64decode(header, validate=True).decode()
+        found = base64.b64decode(header, validate=True).decode()
     except (binascii.Error, ValueError):
         return None
+    return found if len(found) <= MAX_ID_CHARS else None

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from producers.body import RequestError
 from producers.formats.attribution import UNKNOWN, Origin
 from producers.formats.segment_mapping import (
     NOTHING_ADDED,
@@ -28,7 +29,7 @@ from producers.formats.segment_mapping import (
     without,
 )
 from producers.ingest import Ingest
-from producers.objects import has_contacts, shape_refusal
+from producers.objects import has_contacts, is_deeper, shape_refusal
 from producers.times import correct_skew_ms, parse_time_ms
 from producers.verdicts import NativeEvent, RefusedError, Rejected, Sender, Times, Verdict
 from schemas.ids import MAX_ID_CHARS
@@ -58,7 +59,6 @@ class SegmentMessage(msgspec.Struct, rename="camel", gc=False):
     properties: msgspec.Raw = _NOTHING
     traits: msgspec.Raw = _NOTHING
     context: msgspec.Raw = _NOTHING
-    write_key: str | None = None
 
 
 _decode = msgspec.json.Decoder(SegmentMessage).decode
@@ -90,6 +90,17 @@ class Segment:
     def __init__(self, ingest: Ingest, new_id: Callable[[], str]) -> None:
         self._ingest = ingest
         self._new_id = new_id
+
+    def check_shared(self, shared: Shared) -> None:
+        """Hold what the messages of a batch share to a part of what one of them may have: it is written with each, and
+        a small request must not become a large one. Raises RequestError."""
+        limits, context = self._ingest.limits, shared.context
+        if len(context) > limits.event_bytes // 4:
+            detail = f"{len(context)} bytes; it may have {limits.event_bytes // 4}, and is written with every message"
+            raise RequestError(RejectReason.EVENT_TOO_LARGE, "the context of the batch is too large", detail)
+        if is_deeper(context, limits.depth):
+            detail = f"nested deeper than {limits.depth}"
+            raise RequestError(RejectReason.TOO_DEEP, "the context of the batch is too deep", detail)
 
     def read(
         self,

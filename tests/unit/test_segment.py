@@ -118,6 +118,22 @@ class TestPaths:
         answer = await collector.post({"batch": [large] * 40}, "/v1/batch")
         assert (answer.status_code, answer.json()["code"]) == (400, "body_too_large")
 
+    @pytest.mark.parametrize(
+        ("context", "code"),
+        [({"text": "x" * 8_200}, "event_too_large"), (orjson.loads(b"[" * 40 + b"]" * 40), "too_deep")],
+    )
+    async def test_a_shared_context_cannot_be_multiplied(
+        self, collector: CollectorInMemory, context: Any, code: str
+    ) -> None:
+        body = {"batch": [message()] * 100, "context": {"a": context}}
+        answer = await collector.post(body, "/v1/batch")
+        assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+    async def test_what_else_a_batch_shares_is_short_or_nothing(self, collector: CollectorInMemory) -> None:
+        body = {"batch": [{"type": "track", "userId": "u"}] * 2, "sentAt": "x" * 9_000}
+        await collector.post(body, "/v1/batch", headers={"AnonymousId": base64.b64encode(b"v" * 300).decode()})
+        assert [one["bytes"] for one in collector.letters()] == [29, 29]
+
 
 class TestWho:
     @pytest.mark.parametrize(
