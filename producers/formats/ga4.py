@@ -8,7 +8,7 @@ states a time. Google's own limits are told of, not enforced: only the collector
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
@@ -45,6 +45,16 @@ class _Hit(msgspec.Struct):
     device: Any = None
 
 
+class _Shared(NamedTuple):
+    """The same, read."""
+
+    client_id: str | int | None
+    user_id: str | int | None
+    micros: Any
+    client_ms: int | None
+    context: Members
+
+
 _hit: Final = msgspec.json.Decoder(_Hit)
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -63,11 +73,16 @@ class MeasurementProtocol(Keyed):
             raise malformed(request.body) from None
         events = bytes(hit.events)
         elements = [events] if events[:1] == b"{" else split_array(events, self._ingest.limits.events)
-        shared = _shared_context(hit)
-        person = (id_of(hit.client_id) or id_of(hit.app_instance_id), id_of(hit.user_id))
+        shared = _Shared(
+            id_of(hit.client_id) or id_of(hit.app_instance_id),
+            id_of(hit.user_id),
+            hit.timestamp_micros,
+            _milliseconds(hit.timestamp_micros),
+            _shared_context(hit),
+        )
 
         def translate(event: Members, raw: bytes, number: int) -> Translated:
-            return _translated(event, raw, number, hit.timestamp_micros, person, shared)
+            return _translated(event, raw, number, shared)
 
         reading = read_each(self._ingest, elements, request, sender, translate, id_member="id")
         for number, verdict in enumerate(reading.verdicts):
@@ -128,52 +143,45 @@ def _shared_context(hit: _Hit) -> Members:
     return context
 
 
-def _translated(
-    members: Members,
-    raw: bytes,
-    number: int,
-    shared_micros: object,
-    person: tuple[str | int | None, str | int | None],
-    shared: Members,
-) -> Translated:
-    client_id, user_id = person
+def _translated(members: Members, raw: bytes, number: int, shared: _Shared) -> Translated:
     name, params = members.get("name"), dict_of(members.get("params"))
-    own_micros = members.get("timestamp_micros")
-    micros = shared_micros if own_micros is None else own_micros
-    event = Translated(name=name if isinstance(name, str) else None, anonymous_id=client_id, user_id=user_id)
-    event.id = _event_id(event, params, micros, raw, number)
-    event.client_ms = None if micros is None else _milliseconds(micros)
-    event.is_time_unreadable = micros is not None and event.client_ms is None
-    if _OF_CONTEXT.isdisjoint(params):
-        event.properties, event.context = params, shared
+    event = Translated(name=name if type(name) is str else None, anonymous_id=shared.client_id, user_id=shared.user_id)
+    micros = members.get("timestamp_micros")
+    if micros is None:
+        micros, event.client_ms = shared.micros, shared.client_ms
     else:
-        event.properties = {one: value for one, value in params.items() if one not in _OF_CONTEXT}
-        event.context = _context(params, shared)
-    properties = event.properties
+        event.client_ms = _milliseconds(micros)
+    event.is_time_unreadable = micros is not None and event.client_ms is None
+    event.id = _event_id(event, params, micros, raw, number)
+    event.properties = params
+    event.context = shared.context if _OF_CONTEXT.isdisjoint(params) else _take_context(params, shared.context)
     if "source" in params or "campaign" in params:
-        attribute(properties, Origin(text_of(params.get("source")), text_of(params.get("campaign"))))
-    add_common(properties, params.get("page_location"))
+        attribute(params, Origin(text_of(params.get("source")), text_of(params.get("campaign"))))
+    page = event.context.get("page")
+    add_common(params, None if page is None else page.get("url"))
     return event
 
 
-def _context(params: Members, shared: Members) -> Members:
+def _take_context(params: Members, shared: Members) -> Members:
+    """Page and session out of the parameters."""
     context, page = shared.copy(), {}
     for one, place in _PAGE.items():
-        value = params.get(one)
+        value = params.pop(one, None)
         if value is not None and value != "":
             page[place] = value
     if page:
         context["page"] = page
-    session_id = params.get("session_id")
+    session_id = params.pop("session_id", None)
     if session_id is not None and session_id != "":
         context["session"] = {"id": session_id}
     return context
 
 
 def _event_id(event: Translated, params: Members, stated: object, raw: bytes, number: int) -> str:
-    transaction = params.get("transaction_id")
-    if event.name == _PURCHASE and isinstance(transaction, str | int) and transaction not in ("", 0):
-        return content_id("ga4-purchase", str(transaction))
+    if event.name == _PURCHASE:
+        transaction = id_of(params.get("transaction_id"))
+        if transaction:
+            return content_id("ga4-purchase", str(transaction))
     if stated is None:
         return random_id("ga4")
     return content_id("ga4", f"{event.anonymous_id}\0{event.user_id}\0{stated}\0{number}\0", raw)
