@@ -25,20 +25,29 @@ class Courier:
         self._kafka = kafka
         self._in_thread = in_thread
         self._on_carried = on_carried
+        self._careful: set[Path] = set()
+        """Spools whose next frames go one by one, because something among them was refused."""
 
     async def carry(self, files: SpoolFiles, backlog: Backlog) -> None:
-        """Put frames on Kafka, then move the cursor. Raises SinkUnavailableError, OSError: some are carried again."""
+        """Put frames on Kafka, then move the cursor. Raises SinkUnavailableError, OSError: some are carried again.
+
+        Where something among them will never be taken, nothing has happened yet, and the next call goes frame by frame.
+        """
+        if files.directory in self._careful:
+            await self._one_by_one(files, backlog)
+            return
         try:
             records = [one for frame in backlog.frames for one in decode_records(frame.payload)]
             await self._kafka.put(records)
         except (RecordsRefusedError, UnreadableFrameError):
-            await self._one_by_one(files, backlog)
+            self._careful.add(files.directory)
             return
         await self._in_thread(partial(files.commit, backlog.end(), sum(frame.records for frame in backlog.frames)))
         self._on_carried(len(records))
 
     async def _one_by_one(self, files: SpoolFiles, backlog: Backlog) -> None:
-        """Something in there will never be taken: it is set aside, so that it does not block everything behind it."""
+        """What is refused is set aside, so that it does not block everything behind it. A refusal costs the producer
+        its connection: the frame behind it may have to wait for the next call."""
         for number, frame in enumerate(backlog.frames, 1):
             try:
                 await self._kafka.put(decode_records(frame.payload))
@@ -47,6 +56,7 @@ class Courier:
                 _log.error("records of the spool that cannot be sent", records=frame.records, error=str(error))
                 await self._in_thread(partial(files.set_aside_frame, backlog, frame))
             await self._in_thread(partial(files.commit, backlog.end(number), frame.records))
+        self._careful.discard(files.directory)
 
     async def empty(self, directory: Path, *, pause_seconds: float) -> None:
         """Carry all that another collector left in its directory, then remove that."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from funnelcast.realkafka import RealKafka
 from schemas.topics import Topics
@@ -84,6 +87,49 @@ async def test_a_broker_killed_and_restarted(own_kafka: RealKafka, fresh_space: 
         assert clients.in_the_end
     finally:
         assert await asyncio.to_thread(collector.stop) == 0
+
+
+async def test_what_the_topic_will_never_take_does_not_block_the_spool(
+    own_kafka: RealKafka, fresh_space: str, tmp_path: Path
+) -> None:
+    topics = Topics(fresh_space)
+    await ensure_topics(own_kafka.bootstrap, topics, partitions=PARTITIONS)
+    await _limit_messages(own_kafka.bootstrap, topics.events, 3_000)
+    collector = start(own_kafka.bootstrap, fresh_space, tmp_path, "--open", "--ack-timeout", "1.5")
+    try:
+        await collector.until_status("/readyz", 200)
+        huge = {"id": "huge", "name": "click", "anonymous_id": "v", "properties": {"text": secrets.token_hex(5_000)}}
+        assert (await collector.post(huge)).status_code == 503  # as ever: it is not acknowledged
+        own_kafka.kill()
+        await own_kafka.gone()
+        for event in ({"id": "a", "name": "click", "anonymous_id": "v"}, huge, {**huge, "id": "b", "properties": {}}):
+            assert (await collector.post(event)).status_code == 200
+        await own_kafka.start()
+        async with asyncio.timeout(OUTAGE_LIMIT):
+            found: set[str] = set()
+            while not found >= {"a", "b"}:
+                records = await collector.records(topics.events, 2)
+                found = {json.loads(one.value)["id"] for one in records}
+        assert "huge" not in found
+        assert any(size > 10_000 for size in _quarantined(tmp_path))
+    finally:
+        assert await asyncio.to_thread(collector.stop) == 0
+
+
+def _quarantined(directory: Path) -> list[int]:
+    """Sizes of what was set aside."""
+    return [one.stat().st_size for one in directory.rglob("quarantine/*.bad")]
+
+
+async def _limit_messages(kafka: str, topic: str, size: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await admin.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, topic, configs={"max.message.bytes": str(size)})]
+        )
+    finally:
+        await admin.close()
 
 
 async def _until(is_true: Any) -> None:

@@ -9,11 +9,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, OutOfOrderSequenceNumber, RequestTimedOutError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    RequestTimedOutError,
+)
 
 from producers.kafka_connection import SinkSettings
 from producers.kafka_sink import KafkaSink
-from producers.sink import Outgoing, SinkUnavailableError
+from producers.sink import Outgoing, RecordsRefusedError, SinkUnavailableError
 
 DEADLINE = 5.0
 
@@ -275,3 +280,13 @@ async def test_closing_waits_for_what_is_under_way_within_a_bound() -> None:
         await sink.close(seconds=0.05)
         with pytest.raises(SinkUnavailableError):
             await waiting
+
+
+async def test_what_the_topic_will_never_take_is_told_apart_from_an_outage() -> None:
+    broker = Broker(errors=[MessageSizeTooLargeError()])
+    async with connected(broker) as sink:
+        with pytest.raises(RecordsRefusedError, match="MessageSizeTooLarge"):
+            await sink.put(records("a"))
+        await until(lambda: broker.producers == 2 and sink.trouble is None)
+        await sink.put(records("b"))
+    assert broker.logs[0] == [b"b"]
