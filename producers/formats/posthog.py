@@ -49,6 +49,8 @@ _PLACES: Final[dict[str, Any]] = {
 }
 """Where the context has a place of its own for a member, and None where it goes elsewhere or nowhere; others keep their
 names."""
+_PROFILE: Final = frozenset({"$set", "$set_once", "$group_set"})
+_TIME_CHARS: Final = 64
 _SECONDS_BELOW: Final = 100_000_000_000
 """A number of a time below this says seconds, above milliseconds."""
 
@@ -203,7 +205,7 @@ def _share_out(properties: Members, context: Members, sent: Members) -> bool:
             else:
                 properties[name] = value
         elif place is None:
-            has_profile = has_profile or name[:1] == "$"
+            has_profile = has_profile or name in _PROFILE
         elif value is not None:
             group, member = place
             if group is None:
@@ -233,8 +235,9 @@ def _set_times(
     stated = members.get("timestamp")
     if stated is None:
         stated = dict_of(members.get("properties")).get("$time")
-    event.client_ms = None if stated is None else _moment_ms(stated)
-    if event.client_ms is not None:
+    client_ms = None if stated is None else _moment_ms(stated)
+    if client_ms is not None:
+        event.client_ms = client_ms
         if is_skewed:
             own = members.get("sent_at")
             event.sent_ms = sent_ms if own is None else _moment_ms(own)
@@ -260,8 +263,8 @@ def _sent_ms(sent_at: object, query: bytes) -> int | None:
 
 def _moment_ms(value: object) -> int | None:
     """Epoch milliseconds of a text, or of a number of seconds or milliseconds."""
-    if isinstance(value, str):
-        return parse_time_ms(value[:64])
+    if type(value) is str:
+        return parse_time_ms(value if len(value) <= _TIME_CHARS else value[:_TIME_CHARS])
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _SECONDS_BELOW * 1000:
         return int(value * 1000 if value < _SECONDS_BELOW else value)
     return None

@@ -216,11 +216,13 @@ def _set_times(event: Translated, fields: Members) -> None:
     stated = fields.get("dtm")
     if stated is None or stated == "":
         return
-    client_ms = event.client_ms = _milliseconds(stated)
+    client_ms = _milliseconds(stated)
     if client_ms is None:
         event.is_time_unreadable = True
         return
-    sent_ms = _milliseconds(fields.get("stm"))
+    event.client_ms = client_ms
+    sent = fields.get("stm")
+    sent_ms = client_ms if sent == stated else _milliseconds(sent)
     if sent_ms is not None and NEGATIVE_AGE_MS <= sent_ms - client_ms < 0:
         sent_ms = client_ms
     event.sent_ms = sent_ms
@@ -276,7 +278,7 @@ def _text(value: object) -> str | None:
 def _milliseconds(value: object) -> int | None:
     if type(value) is str:
         try:
-            value = int(value[:_TIME_CHARS])
+            value = int(value if len(value) <= _TIME_CHARS else value[:_TIME_CHARS])
         except ValueError:
             return None
     return value if type(value) is int and 0 <= value <= MAX_MS else None
