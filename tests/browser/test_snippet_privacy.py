@@ -82,8 +82,6 @@ def test_granted_then_denied_leaves_nothing(site: Installation, shop: Shop, cont
         ("navigator.globalPrivacyControl = true", "", False),
         ("navigator.globalPrivacyControl = true", "ignore-gpc", True),
         ("navigator.globalPrivacyControl = false", "", True),
-        ("navigator.doNotTrack = '1'", "", True),
-        ("navigator.doNotTrack = '1'", "respect-dnt", False),
     ],
 )
 def test_what_the_browser_says_for_its_user(

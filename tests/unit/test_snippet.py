@@ -19,7 +19,7 @@ from producers.snippet.builds import FILES, current
 from producers.verdicts import Scope
 from tests.support.collector import NOW, CollectorInMemory
 
-MAX_BYTES = 3_072
+MAX_BYTES = 3_000
 ROOT = Path(__file__).parents[2]
 LINK = {"url": "https://shop.example/?utm_source=news", "title": "Shop", "referrer": ""}
 

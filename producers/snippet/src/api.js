@@ -7,12 +7,9 @@ import { watch } from './watch.js';
 
 let choice; // undefined before init
 let isBlocked;
-let isStarted;
 let anonymous;
 let held = [];
 let moment = [];
-
-const isOpen = () => choice === 'granted' && !D.prerendering;
 
 const visitor = () => {
   if (!anonymous) {
@@ -31,7 +28,7 @@ const put = (
   user_id,
 ) => {
   properties = { ...properties };
-  if (isOpen()) {
+  if (config.isOpen) {
     keep('user', (user_id ||= recall('user')));
     const page = { url: clean(address), title, referrer: clean(referrer) };
     add({
@@ -47,9 +44,8 @@ const put = (
 };
 
 const open = () => {
-  if (isOpen()) {
-    isStarted || start();
-    isStarted = 1;
+  if ((config.isOpen = choice === 'granted' && !D.prerendering)) {
+    flush(); // what earlier pages have left
     held.splice(0).forEach((call) => put(...call));
   }
 };
@@ -81,9 +77,9 @@ export const init = (options) => {
   Object.assign(config, options);
   isBlocked =
     (navigator.webdriver && !config.allowBots) ||
-    (navigator.globalPrivacyControl && !config.ignoreGpc) ||
-    (navigator.doNotTrack == 1 && config.respectDnt);
+    (navigator.globalPrivacyControl && !config.ignoreGpc);
   isBlocked || watch(put);
+  start();
   on(D, 'prerenderingchange', open);
   consent(config.consent || 'granted');
 };

@@ -22,8 +22,6 @@ export interface Options {
   allowBots?: boolean;
   /** Global Privacy Control is not taken for a `denied`. */
   ignoreGpc?: boolean;
-  /** Do Not Track is taken for a `denied`. */
-  respectDnt?: boolean;
 }
 
 /** Once, before anything is sent; the script tag's `data-key` does it by itself. */

@@ -2,15 +2,15 @@
 
 import { config, keep, now, recall } from './state.js';
 
-const TAGS =
-  /^(utm_\w+|[dg]clid|gclsrc|[gw]braid|fbclid|ys?clid|msclkid|t[tw]clid|li_fat_id|rdt_cid|igshid|rb_clickid)$/;
+// Campaign tags and click ids: gclid, dclid, fbclid, yclid, ysclid, ttclid, twclid, msclkid, rb_clickid, ...
+const TAGS = /^(utm_\w+|\w*cl(ick|k)?id|gclsrc|[gw]braid|li_fat_id|rdt_cid|igshid)$/;
 
 // Without what may be private: other parameters, the fragment, a name and password.
 export const clean = (address) => {
   try {
     const url = new URL(address);
     [...url.searchParams.keys()].forEach(
-      (name) => TAGS.test(name) || (config.params || '').split(/\W+/).includes(name) || url.searchParams.delete(name),
+      (name) => TAGS.test(name) || (config.params || '').split(/[ ,]+/).includes(name) || url.searchParams.delete(name),
     );
     url.hash = config.hash ? url.hash.split('?')[0] : '';
     url.username = url.password = '';

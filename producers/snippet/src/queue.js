@@ -39,7 +39,7 @@ export const add = (event) => {
   } catch {}
 };
 
-export const drop = () => forget([...own.keys()]);
+export const drop = () => own.clear(); // the caller empties the store
 
 // [keys, body] of the oldest events that fit into `room` bytes; what is too old or too much is forgotten.
 const batch = (keys, room) => {
@@ -67,8 +67,8 @@ const post = (body) => fetch(address(), { method: 'POST', body, keepalive: true,
 export const flush = () => {
   clearTimeout(timer);
   timer = 0;
-  if (flying[0]) return; // its answer flushes again
-  if (pause()) return later(Math.min(pause(), 2e3));
+  if (flying[0] || !config.isOpen) return; // its answer flushes again
+  if (pause()) return later(1e3);
   const [keys, body] = batch(
     [...new Set([...own.keys(), ...keptNames().filter((name) => /^e\d/.test(name))])],
     BATCH_BYTES,
@@ -91,7 +91,7 @@ const failed = (seconds) => {
   const wait = Math.max(seconds * 1e3 || 0, Math.min(6e4, 1e3 * 2 ** tries++)) * (1 + Math.random() / 5);
   isHealthy = 0;
   flying = [];
-  keptNames()[0] && keep('pause', now() + wait); // nothing is stored after a `denied`
+  config.isOpen && keep('pause', now() + wait);
   later(wait);
 };
 
@@ -121,5 +121,4 @@ export const start = () => {
     flush();
   });
   on(D, 'visibilitychange', () => isHidden() && flush());
-  flush();
 };

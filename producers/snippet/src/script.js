@@ -6,10 +6,10 @@ import { D, W } from './state.js';
 const known = (W.funnelcast = W.funnelcast || {});
 if (!known.flush) {
   Object.assign(known, { consent, flush, identify, init, page, reset, track });
-  const tag = D.currentScript;
-  if (tag && tag.dataset.key) {
-    const options = { host: new URL(tag.src).origin };
-    for (const name in tag.dataset) options[name] = tag.dataset[name] || true;
+  const { src, dataset } = D.currentScript || {};
+  if (dataset?.key) {
+    const options = { host: new URL(src).origin };
+    for (const name in dataset) options[name] = dataset[name] || true;
     init(options);
   }
   replay(known);

@@ -43,7 +43,7 @@ export const cookie = (value) => {
   for (let at = parts.length; at-- > -1; ) {
     D.cookie =
       `funnelcast_id=${value};path=/;max-age=${value ? 31536e3 : 0};SameSite=Lax` +
-      (location.protocol === 'https:' ? ';Secure' : '') +
+      (location.protocol[5] ? ';Secure' : '') + // https:
       (at < 0 ? '' : ';domain=' + parts.slice(at).join('.'));
     if (value && D.cookie.includes(value)) return;
   }

@@ -20,9 +20,9 @@ const told = (element) => {
 const contacts = (form) => {
   const found = {};
   for (const { type, name, autocomplete, value } of form.elements) {
-    const is = (pattern) => pattern.test(type) || (type === 'text' && pattern.test(name + ' ' + autocomplete));
-    if (is(/e-?mail/i) && /\S@\S/.test(value)) found.email = value;
-    if (is(/\btel|phone|mobile/i) && /^\+?[\d\s().-]{6,}$/.test(value)) found.phone = value;
+    const about = type === 'text' ? name + ' ' + autocomplete : type;
+    if (/e-?mail/i.test(about) && /\S@\S/.test(value)) found.email = value;
+    if (/\btel|phone|mobile/i.test(about) && /^\+?[\d\s().-]{6,}$/.test(value)) found.phone = value;
   }
   return found;
 };
