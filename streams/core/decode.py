@@ -7,7 +7,7 @@ The struct is generated from the funnels, so a property nobody counts by costs n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
@@ -31,6 +31,11 @@ def _properties(funnels: Sequence[Funnel]) -> list[str]:
     return sorted(names - set(AMOUNTS)) + list(AMOUNTS)
 
 
+_MOST: Final = 2**62
+_MOST_PLACEHOLDERS: Final = 1000
+_Int: TypeAlias = Annotated[int, msgspec.Meta(ge=-_MOST, le=_MOST)]
+"""What is stored must fit 64 bits; the sums of what is counted, too."""
+_Few: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=_MOST_PLACEHOLDERS)]
 UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
 
@@ -52,15 +57,15 @@ class Decoder:
             [
                 ("id", str, ""),
                 ("name", str, ""),
-                ("occurred_at_ms", int, 0),
-                ("received_at_ms", int, 0),
+                ("occurred_at_ms", _Int, 0),
+                ("received_at_ms", _Int, 0),
                 ("source", str, ""),
                 ("properties", self.properties, self.empty),
-                ("placeholder_ids", int, 0),
-                ("seq", tuple[str, int] | None, None),
-                ("tick", int | None, None),
+                ("placeholder_ids", _Few, 0),
+                ("seq", tuple[str, _Int] | None, None),
+                ("tick", _Int | None, None),
                 ("marker", str | None, None),
-                ("forget", int | None, None),
+                ("forget", _Int | None, None),
             ],
             gc=False,
         )
@@ -93,7 +98,7 @@ class Decoder:
             received_at_ms=received,
             source=str(fields.get("source") or ""),
             properties=properties,
-            placeholder_ids=_integer(fields.get("placeholder_ids")) or 0,
+            placeholder_ids=min(max(_integer(fields.get("placeholder_ids")) or 0, 0), _MOST_PLACEHOLDERS),
             seq=(str(seq[0]), int(seq[1])) if is_seq and isinstance(seq, list) else None,
             tick=tick,
             marker=None if fields.get("marker") is None else str(fields["marker"]),
@@ -110,6 +115,7 @@ class Decoder:
 
 
 def _integer(value: object) -> int | None:
+    """A whole number that can be stored, else None."""
     if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST else None

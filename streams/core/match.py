@@ -13,7 +13,7 @@ from schemas.funnel import Condition, Rule
 from schemas.ids import clean_id
 from schemas.money import clean_currency, clean_minor, parse_minor
 from schemas.names import normalise_name
-from streams.core.decode import NO_RAW, Decoder
+from streams.core.decode import NO_RAW, UNREADABLE, Decoder
 from streams.core.plan import LOST, ORDER, REFUND, Plan
 
 _MEMO_LIMIT = 10_000
@@ -67,10 +67,15 @@ class NameRules:
 
 
 def plain(value: Any) -> Any:
-    """A property's value as Python has it; raw JSON is decoded, absent and null are None."""
-    if isinstance(value, msgspec.Raw):
-        return None if value is NO_RAW else msgspec.json.decode(value)
-    return value
+    """A property as Python has it; raw JSON is decoded: absent and null are None, what cannot be read is empty."""
+    if not isinstance(value, msgspec.Raw):
+        return value
+    if value is NO_RAW:
+        return None
+    try:
+        return msgspec.json.decode(value)
+    except UNREADABLE:
+        return ""
 
 
 class Matcher:
@@ -123,7 +128,7 @@ def _raw_text(raw: msgspec.Raw) -> str | None:
     if text == b"null":
         return None
     if text[:1] == b'"':
-        decoded = msgspec.json.decode(text)
+        decoded = plain(raw)
         return decoded if isinstance(decoded, str) else ""
     return text.decode() if text[:1] in b"-0123456789" else ""
 
