@@ -85,7 +85,7 @@ class Collector:
     ) -> None:
         self._sink = sink
         self._limits = ingest.limits
-        self._patience = Patience(ingest.limits.body_seconds)
+        self._patience = Patience(ingest.limits.body_seconds, ingest.limits.unfinished_bytes)
         self._keys = keys
         self._now_ms = now_ms
         self.metrics = CollectorMetrics(pending=lambda: sink.pending, is_up=lambda: sink.outage is None)

@@ -36,24 +36,29 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Patience:
-    """Gives up requests whose bodies do not arrive within `seconds`: one timer for all of them, because a timer for
-    each would cost more than reading a small body."""
+    """Reads bodies, and bounds what waits for their ends: `seconds` for each, `room_bytes` for all that are not whole.
 
-    def __init__(self, seconds: float) -> None:
+    One timer for all of them, because a timer for each would cost more than reading a small body.
+    """
+
+    def __init__(self, seconds: float, room_bytes: int) -> None:
         self._seconds = seconds
+        self._room_bytes = room_bytes
+        self._held_bytes = 0
         self._since: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     async def read_body(self, receive: Receive, limit: int) -> bytes:
-        """The whole body, at most `limit` bytes. Raises RequestError, without reading the rest."""
+        """The whole body, at most `limit` bytes. Raises RequestError, without reading the rest, and
+        SinkUnavailableError while the halves of other bodies leave no room for this one's."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None  # noqa: S101 - an application runs in a task
         self._since[task] = loop.time()
         if self._timer is None:
             self._timer = loop.call_later(self._seconds, self._look, loop)
         try:
-            parts, is_whole = await _read_parts(receive, limit)
+            parts, is_whole = await self._read_parts(receive, limit)
         except asyncio.CancelledError:
             if task not in self._late or task.uncancel():
                 raise
@@ -69,6 +74,24 @@ class Patience:
             raise RequestError(RejectReason.MALFORMED_JSON, "the connection ended before the body did")
         return body
 
+    async def _read_parts(self, receive: Receive, limit: int) -> tuple[list[bytes], bool]:
+        """(what arrived, up to one part beyond the limit; whether that is all)."""
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while (message := await receive())["type"] == "http.request":
+                part = message.get("body", b"")
+                parts.append(part)
+                if not message.get("more_body") or size + len(part) > limit:
+                    return parts, True
+                size += len(part)
+                self._held_bytes += len(part)
+                if self._held_bytes > self._room_bytes:
+                    raise SinkUnavailableError("too many unfinished bodies at once", 1)
+            return parts or [b""], False
+        finally:
+            self._held_bytes -= size
+
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """The oldest stands first: cancel what is late, and look again when the next one would be."""
         self._timer = None
@@ -80,19 +103,6 @@ class Patience:
             if task not in self._late:
                 self._late.add(task)
                 task.cancel()
-
-
-async def _read_parts(receive: Receive, limit: int) -> tuple[list[bytes], bool]:
-    """(what arrived, up to one part beyond the limit; whether that is all)."""
-    parts: list[bytes] = []
-    size, message = 0, await receive()
-    while message["type"] == "http.request":
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if not message.get("more_body") or size > limit:
-            return parts, True
-        message = await receive()
-    return parts or [b""], False
 
 
 _QUERY_KEYS: Final = ("writeKey", "api_secret", "token", "key")

@@ -15,7 +15,9 @@ class Limits:
     events: int = 2_000
     """Events of one request."""
     requests: int = 2_000
-    """Requests under way at once: a bound on what their bodies hold."""
+    """Requests under way at once."""
+    unfinished_bytes: int = 134_217_728
+    """Of all bodies that have not arrived whole: slow senders cannot fill the memory."""
     body_seconds: float = 30.0
     """How long a body may take to arrive."""
     depth: int = 32

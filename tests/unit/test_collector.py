@@ -337,6 +337,25 @@ class TestBounds:
         (letter,) = collector.sink.records("funnelcast.t.rejected")
         assert letter.timestamp_ms == NOW
 
+    async def test_halves_of_bodies_are_bounded_together(self, tmp_path: Path) -> None:
+        collector = CollectorInMemory(tmp_path, options={"limits": Limits(unfinished_bytes=1000, body_seconds=5)})
+        half = {"type": "http.request", "body": b"x" * 600, "more_body": True}
+        waiting = asyncio.create_task(ask(collector, [half]))
+        await asyncio.sleep(0)
+        assert await ask(collector, [half]) == (
+            503,
+            {
+                "code": "unavailable",
+                "message": "events cannot be taken now; send the same again",
+                "detail": "too many unfinished bodies at once",
+            },
+        )
+        assert (await collector.post(event())).status_code == 200, "a whole body needs no room"
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        status, body = await ask(collector, [half, {"type": "http.disconnect"}])
+        assert (status, body["code"]) == (400, "malformed_json"), "the room of who left is free again"
+
     async def test_requests_under_way_are_bounded(self, tmp_path: Path) -> None:
         collector = CollectorInMemory(tmp_path, options={"limits": Limits(requests=1, body_seconds=5)})
         waiting = asyncio.create_task(ask(collector, []))
