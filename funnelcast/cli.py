@@ -46,15 +46,20 @@ class _Lazy(typer.core.TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """What the list of commands shows of one."""
         if cmd_name not in COMMANDS:
             return None
-        module, summary = COMMANDS[cmd_name]
-        if ctx.resilient_parsing or any(one in ("--help", "-h") for one in sys.argv[1:2]) or len(sys.argv) == 1:
-            return typer.core.TyperCommand(cmd_name, short_help=summary, help=summary)
-        loaded: Any = importlib.import_module(module)
-        command = typer.main.get_command(loaded.app)
-        command.name = cmd_name
-        return command
+        summary = COMMANDS[cmd_name][1]
+        return typer.core.TyperCommand(cmd_name, short_help=summary, help=summary)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is run: only its module is imported."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in COMMANDS:
+            loaded: Any = importlib.import_module(COMMANDS[name][0])
+            command = typer.main.get_command(loaded.app)
+            command.name = name
+        return name, command, rest
 
 
 app = typer.Typer(cls=_Lazy, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
