@@ -29,6 +29,8 @@ class RequestError(ValueError):
         self.reason = reason
         self.message = message
         self.detail = detail
+        self.source: str | None = None
+        """Whose request it is, where that is known although nothing of it is taken."""
 
 
 def decompress(body: bytes, encoding: str, limit: int) -> bytes:

@@ -207,7 +207,11 @@ class Collector:
                 "the write key is missing or unknown",
                 "send it as Basic user, Bearer, X-Write-Key or writeKey; make one with `funnelcast keys create`",
             )
-        self._gate.admit(request, sender)
+        try:
+            self._gate.admit(request, sender)
+        except RequestError as refusal:
+            refusal.source = sender.source
+            raise
         return sender
 
     async def _store(self, reading: Reading, request: Request, sender: Sender) -> None:
@@ -262,7 +266,7 @@ class Collector:
                 self._gate.refused(request)
             except RateLimitedError as error:
                 return self._too_many(error)
-        source = _UNKNOWN_SOURCE if sender is None else sender.source
+        source = refusal.source or _UNKNOWN_SOURCE if sender is None else sender.source
         if not request.received_at_ms:  # its body never was whole
             request.received_at_ms = self._now_ms()
         try:

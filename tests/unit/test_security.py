@@ -156,7 +156,7 @@ class TestOrigins:
         assert answer.json().keys() == {"code", "message", "detail"}
         assert answer.headers.get("access-control-allow-origin") == headers.get("Origin")
         assert bound.events() == []
-        assert [one["reason"] for one in bound.letters()] == ["wrong_origin"]
+        assert [(one["reason"], one["source"]) for one in bound.letters()] == [("wrong_origin", "source-browser")]
 
     async def test_letters_of_wrong_pages_are_few(self, bound: CollectorInMemory) -> None:
         for _ in range(30):
