@@ -21,6 +21,8 @@ import yaml
 from prometheus_client import start_http_server
 
 from producers.metrics import CollectorMetrics
+from producers.spool_metrics import show_spool
+from producers.webhooks.enricher_metrics import EnricherMetrics
 from schemas.record import encode_tick
 from streams.exporter.cache import MAX_AGE_SECONDS, TIME_BOX_SECONDS
 from streams.report.document import build_document, canonical_json
@@ -230,16 +232,19 @@ def rendered_configuration(targets: dict[str, str]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def prometheus(exporter: Exporter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     directory = tmp_path_factory.mktemp("prometheus")
-    port, worker_port, collector_port = free_port(), free_port(), free_port()
+    port, worker_port, collector_port, enricher_port = (free_port() for _ in range(4))
     worker, collector = WorkerMetrics(), CollectorMetrics(pending=lambda: 0, is_up=lambda: True)
+    show_spool(collector, None)
     worker.store_up.set(1)
     worker.partitions.set(2)
     for partition in ("0", "1"):
         worker.lag.labels(partition).set(0)
     serving = [start_http_server(worker_port, "127.0.0.1", worker.registry)]
     serving.append(start_http_server(collector_port, "127.0.0.1", collector.registry))
+    serving.append(start_http_server(enricher_port, "127.0.0.1", EnricherMetrics().registry))
     targets = {"exporter": exporter.url.removeprefix("http://"), "prometheus": f"127.0.0.1:{port}"}
     targets |= {"worker": f"127.0.0.1:{worker_port}", "collector": f"127.0.0.1:{collector_port}"}
+    targets["enricher"] = f"127.0.0.1:{enricher_port}"
     path = directory / "prometheus.yml"
     path.write_text(yaml.safe_dump(rendered_configuration(targets)))
     flags = [f"--config.file={path}", f"--storage.tsdb.path={directory / 'data'}", "--log.level=warn"]
@@ -263,10 +268,10 @@ def prometheus(exporter: Exporter, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_every_target_is_up(prometheus: Prometheus) -> None:
-    wait_until(lambda: len(prometheus.query("up == 1")) == 4, "all targets are up")
+    wait_until(lambda: len(prometheus.query("up == 1")) == 5, "all targets are up")
     targets = prometheus.get("targets")["activeTargets"]
     assert {one["labels"]["job"]: one["health"] for one in targets} == dict.fromkeys(
-        ("exporter", "collector", "worker", "prometheus"), "up"
+        ("exporter", "collector", "enricher", "worker", "prometheus"), "up"
     )
 
 
