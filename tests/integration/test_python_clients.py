@@ -6,8 +6,6 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,14 +20,9 @@ from snowplow_tracker.self_describing_json import SelfDescribingJson
 from snowplow_tracker.subject import Subject
 from snowplow_tracker.tracker import Tracker
 
-from producers.keys import create_key
 from producers.verdicts import Scope
-from schemas.topics import Topics
-from streams.admin import ensure_topics
-from tests.support.collector import CollectorInMemory
-from tests.support.running_collector import PARTITIONS, RunningCollector, start
-from tests.support.served_collector import ServedCollector, served
-from tests.support.stack import StackAddresses
+from tests.support.running_collector import RunningCollector
+from tests.support.served_collector import ServedCollector
 
 NUMBERS = range(25)
 
@@ -38,30 +31,6 @@ NUMBERS = range(25)
 def _quiet() -> None:
     for name in ("posthog", "snowplow_tracker.emitters"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-@pytest.fixture
-async def here(tmp_path: Path) -> AsyncIterator[ServedCollector]:
-    """A collector in this process, over a log in memory."""
-    async with served(CollectorInMemory(tmp_path)) as running:
-        yield running
-
-
-@pytest.fixture
-async def there(
-    embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path
-) -> AsyncIterator[tuple[RunningCollector, str]]:
-    """A collector as a process over a broker, and a write key of it."""
-    await ensure_topics(embedded_stack.kafka, Topics(fresh_space), partitions=PARTITIONS)
-    keys = tmp_path / "write-keys.json"
-    key, _ = create_key(keys, source="shop", scope=Scope.SERVER, created_at="2025-01-01T00:00:00+00:00")
-    running = start(embedded_stack.kafka, fresh_space, tmp_path, "--keys", str(keys))
-    try:
-        await running.until_status("/readyz", 200)
-        yield running, key
-    finally:
-        running.process.kill()
-        running.process.wait()
 
 
 def emitter(url: str, kind: type[Emitter] = Emitter, **options: Any) -> Emitter:

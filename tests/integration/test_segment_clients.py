@@ -6,23 +6,17 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from rudderstack.analytics.client import Client as RudderClient
 from segment.analytics.client import Client as SegmentClient
 
-from producers.keys import create_key
 from producers.verdicts import Scope
-from schemas.topics import Topics
-from streams.admin import ensure_topics
-from tests.support.collector import CollectorInMemory
-from tests.support.running_collector import PARTITIONS, RunningCollector, start
-from tests.support.served_collector import ServedCollector, served
-from tests.support.stack import StackAddresses
+from tests.support.running_collector import RunningCollector
+from tests.support.served_collector import ServedCollector
 
 NUMBERS = range(25)
 Make = Callable[..., Any]
@@ -33,30 +27,6 @@ BOTH = pytest.mark.parametrize("make", [SegmentClient, RudderClient], ids=["segm
 def _quiet() -> None:
     for name in ("segment", "rudderstack", "backoff"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-@pytest.fixture
-async def here(tmp_path: Path) -> AsyncIterator[ServedCollector]:
-    """A collector in this process, over a log in memory."""
-    async with served(CollectorInMemory(tmp_path)) as running:
-        yield running
-
-
-@pytest.fixture
-async def there(
-    embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path
-) -> AsyncIterator[tuple[RunningCollector, str]]:
-    """A collector as a process over a broker, and a write key of it."""
-    await ensure_topics(embedded_stack.kafka, Topics(fresh_space), partitions=PARTITIONS)
-    keys = tmp_path / "write-keys.json"
-    key, _ = create_key(keys, source="shop", scope=Scope.SERVER, created_at="2025-01-01T00:00:00+00:00")
-    running = start(embedded_stack.kafka, fresh_space, tmp_path, "--keys", str(keys))
-    try:
-        await running.until_status("/readyz", 200)
-        yield running, key
-    finally:
-        running.process.kill()
-        running.process.wait()
 
 
 def client(make: Make, url: str, key: str, errors: list[Any], **options: Any) -> Any:
