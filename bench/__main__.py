@@ -15,7 +15,7 @@ from typing import Any
 from bench import collector, idle, latency, memory, throughput
 from bench.log import FilledLog, fill
 from bench.table import Figures, machine
-from funnelcast.realkafka import RealKafka
+from funnelcast.stack.real_kafka import RealKafka
 
 PARTS = ("throughput", "memory", "idle", "collector", "latency")
 PEOPLE = (10_000, 200_000, 2_000_000)

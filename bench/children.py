@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from funnelcast.stack import EmbeddedStack
+from funnelcast.stack.embedded import EmbeddedStack
 from streams.store.connection import Client, close, connect
 
 CHILD_SECONDS = 300.0

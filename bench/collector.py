@@ -17,8 +17,8 @@ from contextlib import asynccontextmanager
 from bench.bodies import DIALECTS, WEBHOOKS
 from bench.children import cpu_seconds, measured_child, scratch
 from bench.table import Figures
-from funnelcast.ports import free_port
-from funnelcast.services import status_of
+from funnelcast.processes.ports import free_port
+from funnelcast.processes.services import status_of
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 
@@ -121,7 +121,7 @@ async def _server(module: str, *arguments: str, path: str) -> AsyncIterator[tupl
 
 
 async def _alone(options: argparse.Namespace) -> None:
-    from funnelcast.realkafka import RealKafka
+    from funnelcast.stack.real_kafka import RealKafka
 
     figures = Figures()
     async with RealKafka() as kafka:

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 
 from bench.workload import records
-from schemas.funnel import load_funnels
+from schemas.funnel.load import load_funnels
 from streams.core.engine import PartitionEngine, Record
 from streams.core.step import step
 

@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from producers.server import serve
+from producers.http.server import serve
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:

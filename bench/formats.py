@@ -16,13 +16,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.bodies import DIALECTS, WEBHOOKS, Dialect, Sent, events
-from producers.collector import Collector
-from producers.contacts import Contacts
-from producers.ingest import Ingest
-from producers.keys import KeyRing
-from producers.routes import all_routes
-from producers.sink import MemorySink, Outgoing
-from producers.verdicts import Sender
+from producers.access.keys import KeyRing
+from producers.collector.app import Collector
+from producers.collector.routes import all_routes
+from producers.ingest.checks import Ingest
+from producers.ingest.contacts import Contacts
+from producers.ingest.verdicts import Sender
+from producers.sink.port import MemorySink, Outgoing
 from producers.webhooks.config import parse_webhooks
 from schemas.topics import Topics
 

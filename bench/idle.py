@@ -12,9 +12,9 @@ from bench.children import cpu_seconds, valkey
 from bench.log import PARTITIONS
 from bench.table import Figures
 from bench.workload import event_record
-from funnelcast.ports import free_port
-from funnelcast.services import Site
-from funnelcast.supervise import Supervisor
+from funnelcast.processes.ports import free_port
+from funnelcast.processes.services import Site
+from funnelcast.processes.supervise import Supervisor
 from schemas.partition import partition_of
 from schemas.topics import Topics
 from streams.admin import ensure_topics

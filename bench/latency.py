@@ -18,9 +18,9 @@ import orjson
 
 from bench.children import valkey
 from bench.table import Figures
-from funnelcast.ports import free_port
-from funnelcast.services import Site
-from funnelcast.supervise import Supervisor
+from funnelcast.processes.ports import free_port
+from funnelcast.processes.services import Site
+from funnelcast.processes.supervise import Supervisor
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 

@@ -9,7 +9,7 @@ from bench.children import used_memory, valkey
 from bench.log import PARTITIONS
 from bench.table import Figures
 from bench.workload import DELAY_MS, SPAN_MS, START_MS, event_record
-from schemas.funnel import load_funnels
+from schemas.funnel.load import load_funnels
 from schemas.partition import partition_of
 from streams.store.connection import Client
 from streams.store.redis import RedisPartitionStore

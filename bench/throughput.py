@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from bench.children import cpu_seconds, measured_child, valkey
 from bench.log import PARTITIONS, FilledLog
 from bench.table import Figures
-from funnelcast.ports import free_port
-from funnelcast.services import Site
-from funnelcast.supervise import Supervisor
+from funnelcast.processes.ports import free_port
+from funnelcast.processes.services import Site
+from funnelcast.processes.supervise import Supervisor
 from streams.store.redis import RedisPartitionStore
 
 POLL_SECONDS = 0.05

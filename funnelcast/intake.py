@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from schemas.funnel import Funnel, Rule
+from schemas.funnel.model import Funnel, Rule
 from schemas.names import normalise_name
 
 PAGES: Final = frozenset({"page_view", "page", "screen"})

@@ -7,8 +7,8 @@ import binascii
 from typing import Any, Final
 
 from funnelcast.settings import Settings, SettingsError
-from producers.http import JSON, Headers, HttpScope, Receive, Send, error_body, respond
-from producers.keys import KeyRing
+from producers.access.keys import KeyRing
+from producers.http.messages import JSON, Headers, HttpScope, Receive, Send, error_body, respond
 
 _GUARDED: Final = ("/metrics",)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from schemas.funnel import parse_duration_ms
+from schemas.funnel.duration import parse_duration_ms
 from schemas.topics import DEFAULT_SPACE, Topics
 
 FILE = "funnelcast.toml"

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from schemas.funnel import Funnel
+from schemas.funnel.model import Funnel
 from schemas.money import minor_digits
 from streams.report.table import fitting
 

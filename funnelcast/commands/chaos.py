@@ -29,7 +29,7 @@ def chaos(
     """Send events through real processes while workers, the collector, Valkey and the broker are killed, stopped and
     continued; then compare every counter with an oracle's and with an undisturbed count. Exit 1 if not exact.
     """
-    from funnelcast.chaos import ChaosPlan, run_chaos
+    from funnelcast.chaos.run import ChaosPlan, run_chaos
 
     plan = ChaosPlan(seconds=seconds, seed=seed, faults=faults, events=events)
     verdict = run_until_told(

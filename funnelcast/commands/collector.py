@@ -15,18 +15,18 @@ import typer
 from funnelcast.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
-    from funnelcast.workers import Worker
-    from producers.address import TrustedProxies
-    from producers.collector import Collector
-    from producers.gate import Gate
-    from producers.ingest import Ingest
-    from producers.kafka_sink import KafkaSink
-    from producers.keys import KeyRing
-    from producers.privacy import Privacy
-    from producers.sink import Sink
-    from producers.spool import SpoolSink
+    from funnelcast.processes.workers import Worker
+    from producers.access.keys import KeyRing
+    from producers.collector.app import Collector
+    from producers.collector.gate import Gate
+    from producers.http.address import TrustedProxies
+    from producers.ingest.checks import Ingest
+    from producers.ingest.privacy import Privacy
+    from producers.sink.kafka import KafkaSink
+    from producers.sink.port import Sink
+    from producers.spool.sink import SpoolSink
     from producers.webhooks.config import Webhooks
-    from schemas.funnel import Funnel
+    from schemas.funnel.model import Funnel
     from schemas.topics import Topics
 
 app = typer.Typer(add_completion=False)
@@ -131,7 +131,7 @@ def collector(
     hooks = None if settings.webhooks is None else _webhooks(settings.webhooks)
     import uvloop
 
-    from funnelcast.workers import Worker, run_workers
+    from funnelcast.processes.workers import Worker, run_workers
 
     if workers > 1 and worker_index is None:
         asyncio.run(run_workers(workers, sys.argv[1:], host=host, port=port))
@@ -163,8 +163,8 @@ def _webhooks(path: Path) -> Webhooks:
 
 
 def _key_ring(settings: Settings, is_open: bool, host: str) -> KeyRing:
-    from producers.keys import KeyRing, read_keys
-    from producers.verdicts import Sender
+    from producers.access.keys import KeyRing, read_keys
+    from producers.ingest.verdicts import Sender
 
     if is_open and not _is_loopback(host):
         raise SettingsError("--open takes events from anyone, so it listens on loopback only; leave --host away")
@@ -191,10 +191,10 @@ def build_ingest(
     """The checks of this installation: collector and enricher hold events to the same ones."""
     from funnelcast import intake
     from funnelcast.contacts import made_contact_key
-    from producers.contacts import Contacts
-    from producers.ingest import Ingest
-    from producers.limits import Limits
-    from schemas.funnel import load_funnels
+    from producers.ingest.checks import Ingest
+    from producers.ingest.contacts import Contacts
+    from producers.ingest.limits import Limits
+    from schemas.funnel.load import load_funnels
 
     funnels = load_funnels(settings.funnel_references)
     return Ingest(
@@ -210,7 +210,7 @@ def build_ingest(
 
 def _privacy(settings: Settings, funnels: list[Funnel]) -> Privacy:
     from funnelcast.intake import read_properties
-    from producers.privacy import IpRule, Privacy
+    from producers.ingest.privacy import IpRule, Privacy
 
     allowed = settings.allow_properties
     kept = None if allowed is None else {*_listed(allowed), *read_properties(funnels)}
@@ -222,7 +222,7 @@ def _listed(text: str) -> list[str]:
 
 
 def _proxies(networks: str | None) -> TrustedProxies | None:
-    from producers.address import TrustedProxies
+    from producers.http.address import TrustedProxies
 
     if not networks:
         return None
@@ -233,8 +233,8 @@ def _proxies(networks: str | None) -> TrustedProxies | None:
 
 
 def _gate(per_address: float, per_key: float, processes: int = 1) -> Gate:
-    from producers.gate import Gate
-    from producers.ratelimit import RateLimits
+    from producers.collector.gate import Gate
+    from producers.collector.ratelimit import RateLimits
 
     return Gate(RateLimits(address=per_address or None, key=per_key or None).shared_by(processes))
 
@@ -259,12 +259,12 @@ async def _run(
     from funnelcast.logs import configure_logs
     from funnelcast.readers import ReadersOnly
     from funnelcast.signals import stop_event
-    from producers.collector import Collector
-    from producers.letter_limit import LetterLimit
-    from producers.routes import all_routes
-    from producers.server import serve
-    from producers.spool import SpoolSink
-    from producers.spool_metrics import show_spool
+    from producers.collector.app import Collector
+    from producers.collector.routes import all_routes
+    from producers.collector.spool_metrics import show_spool
+    from producers.dead_letters.limit import LetterLimit
+    from producers.http.server import serve
+    from producers.spool.sink import SpoolSink
     from schemas.topics import Topics
 
     configure_logs()
@@ -298,7 +298,7 @@ async def _run(
 
 def _peers(worker: Worker, app: Collector, sink: Sink) -> AbstractAsyncContextManager[object]:
     """The other processes of this collector; nobody where it is alone."""
-    from producers.peers import Peers
+    from producers.collector.peers import Peers
 
     if worker.directory is None:
         return contextlib.nullcontext()
@@ -311,10 +311,10 @@ def _sink(
 ) -> KafkaSink | SpoolSink:
     """Kafka, behind a spool of this process's own. `of`: how many collectors share the directory; the first of them
     also drains what those left that are no more."""
-    from producers.kafka_connection import SinkSettings
-    from producers.kafka_sink import KafkaSink
-    from producers.spool import SpoolSink
-    from producers.spool_settings import SpoolSettings, directory_of, leftovers_of
+    from producers.sink.connection import SinkSettings
+    from producers.sink.kafka import KafkaSink
+    from producers.spool.settings import SpoolSettings, directory_of, leftovers_of
+    from producers.spool.sink import SpoolSink
 
     written = (topics.events, topics.rejected, topics.hooks)
     kafka = KafkaSink(SinkSettings(topics=written, **options))

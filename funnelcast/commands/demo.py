@@ -1,4 +1,4 @@
-"""`funnelcast demo`: the main job on this machine. Composes the plan and the view; the work is in funnelcast.demo."""
+"""`funnelcast demo`: the main job on this machine. Composes the plan and the view; funnelcast.demo.run works."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def demo(
 async def _demo(seconds: float | None, rate: float, kafka: str | None, redis: str | None) -> None:
     from rich.console import Console
 
-    from funnelcast.demo import DemoPlan, run_demo
-    from funnelcast.demo_view import View
+    from funnelcast.demo.run import DemoPlan, run_demo
+    from funnelcast.demo.view import View
     from funnelcast.signals import stop_event
 
     plan = DemoPlan(

@@ -12,7 +12,7 @@ import typer
 from funnelcast.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
-    from producers.ingest import Ingest
+    from producers.ingest.checks import Ingest
     from producers.webhooks.config import Webhooks
 
 app = typer.Typer(add_completion=False)
@@ -73,8 +73,8 @@ async def _run(
     import structlog
 
     from funnelcast.signals import stop_event
-    from producers.kafka_connection import SinkSettings
-    from producers.kafka_sink import KafkaSink
+    from producers.sink.connection import SinkSettings
+    from producers.sink.kafka import KafkaSink
     from producers.webhooks.crms import crms_of
     from producers.webhooks.enricher import Enricher
     from producers.webhooks.enricher_metrics import EnricherMetrics

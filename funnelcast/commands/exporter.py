@@ -49,8 +49,8 @@ async def _run(
     from funnelcast.logs import configure_logs
     from funnelcast.readers import ReadersOnly
     from funnelcast.signals import stop_event
-    from producers.keys import KeyRing
-    from schemas.funnel import load_funnels
+    from producers.access.keys import KeyRing
+    from schemas.funnel.load import load_funnels
     from streams.exporter.app import ExporterApp
     from streams.exporter.cache import SnapshotCache
     from streams.exporter.server import serve

@@ -91,7 +91,7 @@ def _key(person: str | None, ids: dict[str, str | None]) -> bytes:
 def _contact(settings: Settings, email: str | None, phone: str | None, region: str | None) -> bytes:
     """The person key of an e-mail or phone, as the collector makes it."""
     from funnelcast.contacts import known_contact_key
-    from producers.contacts import Contacts
+    from producers.ingest.contacts import Contacts
     from schemas.ids import person_key
 
     contacts = Contacts(known_contact_key(settings), phone_region=region)

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from schemas.funnel import Funnel, FunnelError, load_funnel, preset_names
+from schemas.funnel.load import FunnelError, load_funnel
+from schemas.funnel.model import Funnel
+from schemas.funnel.presets import preset_names
 
 app = typer.Typer(no_args_is_help=True, help="Check, list and show funnel definitions.")
 
@@ -67,7 +69,9 @@ def show(
     as_json: JsonFlag = False,
 ) -> None:
     """Show a definition as it is understood, defaults filled in."""
-    definition = load_funnel(name).as_definition()
+    from schemas.funnel.definition import definition_of
+
+    definition = definition_of(load_funnel(name))
     if as_json:
         typer.echo(json.dumps(definition, ensure_ascii=False))
         return

@@ -11,7 +11,7 @@ from funnelcast.settings import load_settings
 from funnelcast.signals import run_until_told
 
 if TYPE_CHECKING:
-    from funnelcast.fuzz import Verdict
+    from funnelcast.fuzz.run import Verdict
 
 app = typer.Typer(no_args_is_help=True, help="Send mutated requests and noise.", add_completion=False)
 
@@ -43,7 +43,7 @@ def collector(
     every source; what was accepted is on Kafka (the last three of a collector of its own). Exit 1 when a check fails;
     failing requests are kept as they went over the wire in the state directory.
     """
-    from funnelcast.fuzz import FuzzPlan, run_fuzz
+    from funnelcast.fuzz.run import FuzzPlan, run_fuzz
 
     verdict = run_until_told(
         run_fuzz(

@@ -13,7 +13,7 @@ import typer
 from funnelcast.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
-    from producers.keys import StoredKey
+    from producers.access.keys import StoredKey
 
 app = typer.Typer(no_args_is_help=True, help="Create, list and revoke write keys and read keys.", add_completion=False)
 KeysFile = Annotated[Path | None, typer.Option("--keys", help="File of hashed keys; default FUNNELCAST_KEYS.")]
@@ -66,8 +66,8 @@ def create(
     as_json: JsonFlag = False,
 ) -> None:
     """Make a new key and print it once. A running collector knows it within a second."""
-    from producers.keys import KeyOptionError, create_key
-    from producers.verdicts import Scope
+    from producers.access.keys import KeyOptionError, create_key
+    from producers.ingest.verdicts import Scope
 
     path, options = _file(keys), _options(origin, allow, rate, app_id)
     try:
@@ -84,7 +84,7 @@ def create(
 
 
 def _source(source: str) -> str:
-    from producers.keys import MAX_SOURCE_CHARS
+    from producers.access.keys import MAX_SOURCE_CHARS
 
     source = source.strip()
     if not source or len(source) > MAX_SOURCE_CHARS:
@@ -106,7 +106,7 @@ def _options(
 
 def _public(stored: StoredKey) -> dict[str, Any]:
     """A key without its hash, and without what it does not have."""
-    from producers.keys import members
+    from producers.access.keys import members
 
     return {name: value for name, value in members(stored).items() if name != "sha256"}
 
@@ -116,7 +116,7 @@ def list_keys(keys: KeysFile = None, as_json: JsonFlag = False) -> None:
     """List the keys: ids, sources, scopes and what limits them. Revoked ones too."""
     from rich.console import Console
 
-    from producers.keys import read_keys
+    from producers.access.keys import read_keys
 
     found = read_keys(_file(keys))
     if as_json:
@@ -153,7 +153,7 @@ def revoke(
     key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys list` shows it.")], keys: KeysFile = None
 ) -> None:
     """Revoke a key. A running collector refuses it within a second. Exit 1 when there is no such active key."""
-    from producers.keys import revoke_key
+    from producers.access.keys import revoke_key
 
     if not revoke_key(_file(keys), key_id, revoked_at=_now()):
         typer.echo(f"no active key {key_id!r}; see `funnelcast keys list`", err=True)

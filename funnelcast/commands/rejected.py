@@ -15,9 +15,9 @@ import typer
 from funnelcast.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from producers.letters import LetterLog
-    from producers.rejected import Letter, Tally, Wanted
-    from producers.resend import Outcome, Resender
+    from producers.dead_letters.reader import LetterLog
+    from producers.dead_letters.replay import Letter, Tally, Wanted
+    from producers.dead_letters.resend import Outcome, Resender
 
 app = typer.Typer(no_args_is_help=True, help="List, show and replay what the collector rejected.", add_completion=False)
 PIPE_WIDTH, PAYLOAD_CHARS, INTERRUPTED = 200, 70, 130
@@ -113,7 +113,7 @@ def replay(
     """
     import httpx
 
-    from producers.resend import Resender, progress_file
+    from producers.dead_letters.resend import Resender, progress_file
 
     settings = load_settings(kafka=kafka, space=space)
     wanted = _wanted(reason, source, route, since, until)
@@ -133,7 +133,7 @@ def replay(
 def _wanted(
     reasons: list[str] | None, source: str | None, route: str | None, since: str | None, until: str | None
 ) -> Wanted:
-    from producers.rejected import Wanted
+    from producers.dead_letters.replay import Wanted
     from schemas.reasons import RejectReason
 
     for one in reasons or ():
@@ -157,7 +157,7 @@ def _instant(text: str | None, hint: str) -> int | None:
 async def _newest(settings: Settings, wanted: Wanted, limit: int) -> tuple[list[Letter], Tally]:
     import heapq
 
-    from producers.rejected import Tally
+    from producers.dead_letters.replay import Tally
 
     heap: list[tuple[int, int, int, Letter]] = []
     tally = Tally()
@@ -193,7 +193,7 @@ async def _replay(settings: Settings, resender: Resender, *, starts_over: bool) 
 
 
 def _log(settings: Settings) -> LetterLog:
-    from producers.letters import LetterLog
+    from producers.dead_letters.reader import LetterLog
     from schemas.topics import Topics
 
     return LetterLog(settings.need_kafka(), Topics(settings.space).rejected)

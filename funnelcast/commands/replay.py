@@ -13,7 +13,8 @@ import typer
 
 from funnelcast.settings import Settings, load_settings
 from funnelcast.signals import run_until_told
-from schemas.funnel import Funnel, load_funnels
+from schemas.funnel.load import load_funnels
+from schemas.funnel.model import Funnel
 
 app = typer.Typer(help="Count a file from nothing and print the counters document.")
 
@@ -66,7 +67,7 @@ async def _replay(
 ) -> tuple[tuple[Funnel, ...], list[dict[str, Any]]]:
     from rich.console import Console
 
-    from funnelcast.replay import Refusals, ReplayJob, replay_through_memory
+    from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
     from funnelcast.tables import progress_bar
 
     names = references or settings.funnel_references
@@ -85,7 +86,7 @@ async def _replay(
         if through is Through.memory:
             documents = await replay_through_memory(job, refusals, progress=progress)
         else:
-            from funnelcast.replay_stack import replay_through_stack
+            from funnelcast.replay.stack import replay_through_stack
 
             documents = await replay_through_stack(
                 job,

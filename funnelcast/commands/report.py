@@ -12,7 +12,8 @@ import typer
 
 from funnelcast.settings import Settings, SettingsError, load_settings
 from schemas.counters import Grain
-from schemas.funnel import Funnel, load_funnel, load_funnels
+from schemas.funnel.load import load_funnel, load_funnels
+from schemas.funnel.model import Funnel
 
 if TYPE_CHECKING:
     from streams.report.service import ReportPart

@@ -1,4 +1,4 @@
-"""`funnelcast send`: a file through the collector, with a progress bar. Composes; `producers.importer` does it."""
+"""`funnelcast send`: a file through the collector, with a progress bar. Composes `producers.importer`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import typer
 from funnelcast.settings import load_settings
 
 if TYPE_CHECKING:
-    from producers.importer import Importer, Progress
-    from producers.lines import Refused
+    from producers.importer.importer import Importer, Progress
+    from producers.importer.lines import Refused
 
 app = typer.Typer(add_completion=False)
 _SHOWN = 20
@@ -48,8 +48,8 @@ def send(
     """Send a file of events. Interrupted, the same command goes on where it stopped; nothing is counted twice."""
     import httpx
 
-    from producers.importer import Importer, Target
-    from producers.lines import Mapping, open_events
+    from producers.importer.importer import Importer, Target
+    from producers.importer.lines import Mapping, open_events
 
     settings = load_settings(state_dir=state_dir)
     target = Target(url, key, patience)

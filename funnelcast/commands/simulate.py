@@ -22,8 +22,8 @@ def simulate(
     """Write deterministic native events of a shop (web, CRM and billing) for the preset `sales`, over about 60 days."""
     import orjson
 
-    from producers.simulator import simulate as events_of
-    from producers.times import parse_time_ms
+    from producers.ingest.times import parse_time_ms
+    from producers.simulator.simulator import simulate as events_of
 
     start_ms = parse_time_ms(start)
     if start_ms is None:

@@ -1,4 +1,4 @@
-"""`funnelcast stack up`: the embedded stack in the foreground. Starts and stops it; the work is in funnelcast.stack."""
+"""`funnelcast stack up`: the embedded stack in the foreground. Starts and stops `funnelcast.stack`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def up(
 
 async def _up(directory: Path, kafka: str | None, redis: str | None) -> None:
     from funnelcast.signals import stop_event
-    from funnelcast.stack import EVALUATION_NOTE, EmbeddedStack
+    from funnelcast.stack.embedded import EVALUATION_NOTE, EmbeddedStack
 
     stop = stop_event()
     typer.echo(EVALUATION_NOTE, err=True)

@@ -92,7 +92,7 @@ def create(
 
 
 def _milliseconds(option: str, text: str) -> int:
-    from schemas.funnel import parse_duration_ms
+    from schemas.funnel.duration import parse_duration_ms
 
     try:
         return parse_duration_ms(text)

@@ -15,7 +15,7 @@ from funnelcast.settings import SettingsError, load_settings
 if TYPE_CHECKING:
     from producers.webhooks.config import Hook, Webhooks
     from producers.webhooks.told import Told
-    from schemas.funnel import Funnel
+    from schemas.funnel.model import Funnel
 
 app = typer.Typer(
     no_args_is_help=True, help="Check the file of webhooks, and try what a delivery becomes.", add_completion=False
@@ -96,7 +96,7 @@ def try_delivery(
     as_json: JsonFlag = False,
 ) -> None:
     """Show what a delivery becomes. Nothing is checked of its signature, sent or asked; exit 1 if some is rejected."""
-    from schemas.funnel import load_funnels
+    from schemas.funnel.load import load_funnels
 
     hook, settings = _hook(_load(webhooks), name), load_settings(funnels=funnels)
     definitions = load_funnels(settings.funnel_references)
@@ -114,7 +114,7 @@ def try_delivery(
 
 
 def _told(hook: Hook, body: bytes, headers: list[str]) -> list[Told]:
-    from producers.body import RequestError
+    from producers.http.body import RequestError
     from producers.webhooks.providers import PROVIDERS
     from producers.webhooks.told import Arrived
 
@@ -130,9 +130,9 @@ def _told(hook: Hook, body: bytes, headers: list[str]) -> list[Told]:
 def _shown(hook: Hook, told: Told, funnels: list[Funnel]) -> dict[str, Any]:
     import time
 
-    from producers.contacts import Contacts
-    from producers.ingest import Ingest
-    from producers.verdicts import Accepted, Rejected
+    from producers.ingest.checks import Ingest
+    from producers.ingest.contacts import Contacts
+    from producers.ingest.verdicts import Accepted, Rejected
     from producers.webhooks.mapper import Mapper
     from schemas.record import decode_any
 

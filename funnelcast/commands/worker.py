@@ -64,7 +64,7 @@ def worker(
 async def _run(settings: Settings, options: dict[str, object]) -> int:
     from funnelcast.logs import configure_logs
     from funnelcast.signals import stop_event
-    from schemas.funnel import load_funnels
+    from schemas.funnel.load import load_funnels
     from schemas.topics import Topics
     from streams.store.connection import connect, server_warnings
     from streams.store.redis import RedisPartitionStore

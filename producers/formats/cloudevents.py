@@ -16,14 +16,14 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 import orjson
 
-from producers.body import RequestError, malformed, split_array
 from producers.formats.native import shown, taken
 from producers.formats.port import Keyed, Reading, Request
-from producers.http import JSON, Header, Headers
-from producers.ingest import Ingest
-from producers.objects import has_contacts
-from producers.times import parse_time_ms
-from producers.verdicts import NOTHING, NativeEvent, RefusedError, Rejected, Sender, Times, Verdict
+from producers.http.body import RequestError, malformed, split_array
+from producers.http.messages import JSON, Header, Headers
+from producers.ingest.checks import Ingest
+from producers.ingest.objects import has_contacts
+from producers.ingest.times import parse_time_ms
+from producers.ingest.verdicts import NOTHING, NativeEvent, RefusedError, Rejected, Sender, Times, Verdict
 from schemas.ids import MAX_ID_CHARS
 from schemas.reasons import RejectReason
 

@@ -13,15 +13,15 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import orjson
 
-from producers.body import malformed, split_array
 from producers.formats.attribution import Origin, attribute, text_of
 from producers.formats.ga4_rules import messages_of
 from producers.formats.port import Keyed, Reading, Request
 from producers.formats.translating import Members, add_common, content_id, dict_of, id_of, random_id, read_each
-from producers.http import JSON, Header
-from producers.ingest import Ingest
-from producers.times import MAX_MS
-from producers.verdicts import Rejected, Sender, Translated
+from producers.http.body import malformed, split_array
+from producers.http.messages import JSON, Header
+from producers.ingest.checks import Ingest
+from producers.ingest.times import MAX_MS
+from producers.ingest.verdicts import Rejected, Sender, Translated
 from schemas.reasons import RejectReason
 
 _PAGE: Final = {"page_location": "url", "page_title": "title", "page_referrer": "referrer"}

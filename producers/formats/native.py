@@ -7,11 +7,11 @@ from typing import Final
 
 import msgspec
 
-from producers.body import split_events
 from producers.formats.port import Keyed, Reading, Request
-from producers.http import JSON, Header, sequence_of
-from producers.ingest import Ingest
-from producers.verdicts import Accepted, Deduplicated, Deferred, Outcome, Rejected, Sender
+from producers.http.body import split_events
+from producers.http.messages import JSON, Header, sequence_of
+from producers.ingest.checks import Ingest
+from producers.ingest.verdicts import Accepted, Deduplicated, Deferred, Outcome, Rejected, Sender
 
 _encode: Final = msgspec.json.Encoder().encode
 

@@ -16,15 +16,15 @@ from urllib.parse import unquote_plus
 
 import orjson
 
-from producers.body import RequestError
+from producers.access.keys import KeyRing
 from producers.formats.attribution import attribute, origin_of_link, origin_of_members
 from producers.formats.port import Keyed, Reading, Request
 from producers.formats.segment_message import Segment
-from producers.http import ANY_SITE, Header
-from producers.ingest import Ingest
-from producers.keys import KeyRing
-from producers.times import MAX_MS, parse_time_ms
-from producers.verdicts import Rejected, Sender, Translated, Verdict
+from producers.http.body import RequestError
+from producers.http.messages import ANY_SITE, Header
+from producers.ingest.checks import Ingest
+from producers.ingest.times import MAX_MS, parse_time_ms
+from producers.ingest.verdicts import Rejected, Sender, Translated, Verdict
 from schemas.reasons import RejectReason
 
 GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")

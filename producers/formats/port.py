@@ -1,7 +1,7 @@
 """What a format is: a client's way to say events over HTTP. Values and ports only; the collector serves them.
 
 A format finds the sender, reads a request into verdicts, and words the answer. It does no I/O and has no clock: the
-time of reception stands in the request. Everything it accepts goes through `producers.ingest`.
+time of reception stands in the request. Everything it accepts goes through `producers.ingest.checks`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Final, Protocol
 
 import msgspec
 
-from producers.http import JSON, Answer, Header, Headers, key_of
-from producers.keys import KeyRing
-from producers.verdicts import Outcome, Sender
+from producers.access.keys import KeyRing
+from producers.http.messages import JSON, Answer, Header, Headers, key_of
+from producers.ingest.verdicts import Outcome, Sender
 
 
 class Request(msgspec.Struct):

@@ -15,15 +15,15 @@ from urllib.parse import parse_qs
 import msgspec
 import orjson
 
-from producers.body import RequestError, decompress, malformed, split_array
+from producers.access.keys import KeyRing
 from producers.formats.port import Reading, Request
 from producers.formats.posthog_person import ids_of
 from producers.formats.translating import Members, add_common, content_id, dict_of, id_of, random_id, read_each
-from producers.http import JSON, Header, key_of
-from producers.ingest import Ingest
-from producers.keys import KeyRing
-from producers.times import parse_time_ms
-from producers.verdicts import Sender, Translated
+from producers.http.body import RequestError, decompress, malformed, split_array
+from producers.http.messages import JSON, Header, key_of
+from producers.ingest.checks import Ingest
+from producers.ingest.times import parse_time_ms
+from producers.ingest.verdicts import Sender, Translated
 from schemas.reasons import RejectReason
 
 OK: Final = b'{"status":"Ok"}'

@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from producers.formats.port import Request
-from producers.http import JSON, Answer, error_body
+from producers.http.messages import JSON, Answer, error_body
 
 _SCRIPT: Final = (b"content-type", b"text/javascript; charset=utf-8")
 _CACHED: Final = (b"cache-control", b"public, max-age=300")

@@ -12,13 +12,13 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from producers.body import RequestError, malformed, too_many
 from producers.formats.native import EventVerdict, shown, taken
 from producers.formats.port import Keyed, Reading, Request
 from producers.formats.segment_mapping import with_members
 from producers.formats.segment_message import TYPES, Segment, Shared, time_of
-from producers.http import JSON, Header, Headers
-from producers.verdicts import Rejected, Sender
+from producers.http.body import RequestError, malformed, too_many
+from producers.http.messages import JSON, Header, Headers
+from producers.ingest.verdicts import Rejected, Sender
 from schemas.ids import MAX_ID_CHARS
 from schemas.reasons import RejectReason
 

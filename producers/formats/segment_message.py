@@ -1,5 +1,4 @@
-"""One message of Segment's or RudderStack's clients as a native event. Pure, as `producers.ingest` is; docs/clients.md
-shows the mapping.
+"""One message of Segment's or RudderStack's clients as a native event. Pure; docs/clients.md shows the mapping.
 
 Names: track -> its `event`; page, screen, identify, group, alias -> the type. Nothing of a message is lost: properties
 (or traits) stay as they were sent, with the members of `producers.formats.segment_mapping` added where they are absent.
@@ -14,7 +13,6 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from producers.body import RequestError
 from producers.formats.attribution import UNKNOWN, Origin
 from producers.formats.segment_mapping import (
     NOTHING_ADDED,
@@ -28,10 +26,11 @@ from producers.formats.segment_mapping import (
     with_origin,
     without,
 )
-from producers.ingest import Ingest
-from producers.objects import has_contacts, is_deeper, shape_refusal
-from producers.times import correct_skew_ms, parse_time_ms
-from producers.verdicts import NativeEvent, RefusedError, Rejected, Sender, Times, Verdict
+from producers.http.body import RequestError
+from producers.ingest.checks import Ingest
+from producers.ingest.objects import has_contacts, is_deeper, shape_refusal
+from producers.ingest.times import correct_skew_ms, parse_time_ms
+from producers.ingest.verdicts import NativeEvent, RefusedError, Rejected, Sender, Times, Verdict
 from schemas.ids import MAX_ID_CHARS
 from schemas.reasons import RejectReason
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote
 import orjson
 
 from producers.formats.port import SUCCESS, Request
-from producers.http import JSON, Answer, Headers, error_body
+from producers.http.messages import JSON, Answer, Headers, error_body
 
 SETTINGS: Final = "/v1/projects/"
 ANALYTICS_JS: Final = "/analytics.js/v1/"

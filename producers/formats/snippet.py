@@ -1,6 +1,6 @@
 """What funnelcast.js sends: native events in an envelope that says when it was sent, so that a wrong clock is mended.
 
-Pure, as `producers.ingest` is. An event keeps its numbers as they were sent; channel and campaign of the last touch
+Pure. An event keeps its numbers as they were sent; channel and campaign of the last touch
 become properties where the event states none.
 """
 
@@ -10,20 +10,20 @@ from typing import Any, Final
 
 import msgspec
 
-from producers.body import RequestError, malformed, too_many
 from producers.formats.attribution import attribute, origin_of_members
 from producers.formats.port import Keyed, Reading, Request
-from producers.ingest import Ingest
-from producers.objects import id_in, id_of, shape_refusal, take_objects
-from producers.times import correct_skew_ms
-from producers.verdicts import NativeEvent, RefusedError, Rejected, Sender, Times, Verdict
+from producers.http.body import RequestError, malformed, too_many
+from producers.ingest.checks import Ingest
+from producers.ingest.objects import id_in, id_of, shape_refusal, take_objects
+from producers.ingest.times import correct_skew_ms
+from producers.ingest.verdicts import NativeEvent, RefusedError, Rejected, Sender, Times, Verdict
 from schemas.reasons import RejectReason
 
 _Members = dict[str, msgspec.Raw]
 
 
 class Envelope(msgspec.Struct):
-    """The body of `POST /v1/browser`; the write key in it is read by `producers.http`."""
+    """The body of `POST /v1/browser`; the write key in it is read by `producers.http.messages`."""
 
     events: list[msgspec.Raw] | None = None
     sent_at_ms: int | None = None

@@ -17,15 +17,15 @@ from urllib.parse import parse_qsl
 import msgspec
 import orjson
 
-from producers.body import RequestError, malformed, split_array
+from producers.access.keys import KeyRing
 from producers.formats.port import SUCCESS, Reading, Request
 from producers.formats.snowplow_entities import Entities, entities_of, event_of
 from producers.formats.translating import Members, add_common, read_each
-from producers.http import ANY_SITE, JSON, Header, key_of
-from producers.ingest import Ingest
-from producers.keys import KeyRing
-from producers.times import MAX_MS, NEGATIVE_AGE_MS
-from producers.verdicts import RefusedError, Sender, Translated
+from producers.http.body import RequestError, malformed, split_array
+from producers.http.messages import ANY_SITE, JSON, Header, key_of
+from producers.ingest.checks import Ingest
+from producers.ingest.times import MAX_MS, NEGATIVE_AGE_MS
+from producers.ingest.verdicts import RefusedError, Sender, Translated
 from schemas.reasons import RejectReason
 
 GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")

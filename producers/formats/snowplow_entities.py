@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from producers.formats.translating import Members, dict_of
-from producers.verdicts import RefusedError
+from producers.ingest.verdicts import RefusedError
 from schemas.reasons import RejectReason
 
 _SCHEMA_CHARS: Final = 512

@@ -11,8 +11,8 @@ import xxhash
 
 from producers.formats.attribution import ORIGINS, attribute, origin_of_link, origin_of_members
 from producers.formats.port import Reading, Request
-from producers.ingest import Ingest
-from producers.verdicts import Outcome, RefusedError, Rejected, Sender, Translated
+from producers.ingest.checks import Ingest
+from producers.ingest.verdicts import Outcome, RefusedError, Rejected, Sender, Translated
 from schemas.ids import MAX_ID_CHARS
 from schemas.reasons import RejectReason
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from producers.formats.port import Request
-from producers.http import ANY_SITE, JSON, Answer, error_body
+from producers.http.messages import ANY_SITE, JSON, Answer, error_body
 from producers.snippet.builds import File, by_name, current
 
 PINNED: Final = "/v1/snippet/"

@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from producers.body import RequestError
+from producers.http.body import RequestError
 from schemas.reasons import RejectReason
 
 MAX_FIELDS: Final = 20_000

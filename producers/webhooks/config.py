@@ -26,7 +26,8 @@ from pydantic import (
 
 from producers.webhooks.providers import ENRICHED, PATH_SECRET, PROVIDERS
 from producers.webhooks.signatures import standard_secret
-from schemas.funnel import FunnelError, parse_duration_ms
+from schemas.funnel.duration import parse_duration_ms
+from schemas.funnel.load import FunnelError
 from schemas.money import clean_currency
 from schemas.names import normalise_name
 

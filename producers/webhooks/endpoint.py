@@ -12,14 +12,14 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from producers.body import RequestError
+from producers.access.keys import KeyRing
 from producers.formats.native import shown, taken
 from producers.formats.port import Reading, Request
-from producers.http import JSON, Header
-from producers.ingest import Ingest
-from producers.keys import KeyRing
-from producers.objects import is_deeper
-from producers.verdicts import Deferred, Outcome, Sender
+from producers.http.body import RequestError
+from producers.http.messages import JSON, Header
+from producers.ingest.checks import Ingest
+from producers.ingest.objects import is_deeper
+from producers.ingest.verdicts import Deferred, Outcome, Sender
 from producers.webhooks import signatures
 from producers.webhooks.bitrix24 import token_of
 from producers.webhooks.config import Hook

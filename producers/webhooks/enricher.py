@@ -15,10 +15,10 @@ from typing import Final
 
 import structlog
 
-from producers.deadletter import dead_letter
-from producers.ingest import Ingest
-from producers.sink import Outgoing, Sink, SinkUnavailableError, partition_for
-from producers.verdicts import Accepted, Rejected
+from producers.dead_letters.record import dead_letter
+from producers.ingest.checks import Ingest
+from producers.ingest.verdicts import Accepted, Rejected
+from producers.sink.port import Outgoing, Sink, SinkUnavailableError, partition_for
 from producers.webhooks.config import Hook, Webhooks
 from producers.webhooks.crm import Crm, CrmUnavailableError, Details
 from producers.webhooks.endpoint import PREFIX

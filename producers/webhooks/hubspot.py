@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from producers.body import RequestError
+from producers.http.body import RequestError
 from producers.webhooks.told import (
     Arrived,
     Delivery,

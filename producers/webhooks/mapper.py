@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from producers.ingest import Ingest
-from producers.verdicts import Rejected, Scope, Sender, Translated, Verdict
+from producers.ingest.checks import Ingest
+from producers.ingest.verdicts import Rejected, Scope, Sender, Translated, Verdict
 from producers.webhooks.config import Hook
 from producers.webhooks.told import Told
 from schemas.ids import clean_id

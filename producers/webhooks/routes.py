@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from producers.formats.port import Routes
-from producers.ingest import Ingest
+from producers.ingest.checks import Ingest
 from producers.webhooks.config import Webhooks
 from producers.webhooks.endpoint import PREFIX, Endpoint
 from producers.webhooks.providers import PATH_SECRET

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import orjson
 
-from producers.body import RequestError
-from producers.times import MAX_MS, parse_time_ms
+from producers.http.body import RequestError
+from producers.ingest.times import MAX_MS, parse_time_ms
 from schemas.money import minor_digits
 from schemas.reasons import RejectReason
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from schemas.counters import Cells, is_kept
-from schemas.funnel import Funnel
+from schemas.funnel.model import Funnel
 from schemas.partition import partition_of
 from streams.core.engine import Changes, PartitionEngine, Record
 from streams.core.registers import Registers

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
-from schemas.funnel import Funnel
+from schemas.funnel.model import Funnel
 
 AMOUNTS: Final = ("value", "value_minor", "amount")
 """Properties kept as raw JSON: decimals stay exactly as they were sent."""

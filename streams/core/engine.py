@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from schemas.counters import CellGroup, Cells
-from schemas.funnel import Funnel
+from schemas.funnel.model import Funnel
 from streams.core.book import Books
 from streams.core.chunk import Prepared, Record
 from streams.core.deadlines import collect_due, fire

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from schemas.funnel import Condition, Rule
+from schemas.funnel.model import Condition, Rule
 from schemas.ids import clean_id
 from schemas.money import clean_currency, clean_minor, parse_minor
 from schemas.names import normalise_name

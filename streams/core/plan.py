@@ -15,7 +15,7 @@ from struct import Struct
 from typing import Final
 
 from schemas.counters import DURATION_EDGES_SECONDS, STAGE_LOST, Family, currency_code, duration_sub, family
-from schemas.funnel import Funnel
+from schemas.funnel.model import Funnel
 
 INFINITE: Final = 1 << 62
 REASON_CAP: Final = 100

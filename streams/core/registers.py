@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from schemas.counters import CODE_OTHER, CODE_UNKNOWN, OTHER, UNKNOWN, VALUE_CHARS
-from schemas.funnel import Funnel
+from schemas.funnel.model import Funnel
 from streams.core.plan import REASON_CAP
 
 REASONS = 0

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as PrometheusMetric
 
 from schemas.counters import DURATION_EDGES_SECONDS, OTHER, UNKNOWN
-from schemas.funnel import Funnel
+from schemas.funnel.model import Funnel
 from schemas.money import minor_digits
 from streams.exporter import catalogue
 from streams.exporter.catalogue import Metric

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from schemas.counters import HOUR_MS, MINUTE_MS, Cell, Cells, Grain
-from schemas.funnel import Funnel
+from schemas.funnel.model import Funnel
 from streams.report.document import NamedCell, Registers, add_cell, merge_into, name_cells
 from streams.store.port import CounterReader, PartitionMeta, PartitionView, StoreError
 

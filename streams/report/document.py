@@ -31,7 +31,7 @@ from schemas.counters import (
     currency_text,
     split_field,
 )
-from schemas.funnel import Funnel
+from schemas.funnel.model import Funnel
 from streams.report.rates import rates_of
 from streams.store.port import CounterReader, PartitionView
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from schemas.funnel import Funnel
+from schemas.funnel.model import Funnel
 
 Z = 1.959964
 ENOUGH_RESOLVED = 30

@@ -11,7 +11,8 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from schemas.counters import HOUR_MS, MINUTE_MS, VALUE_CHARS, Grain
-from schemas.funnel import Funnel, parse_duration_ms
+from schemas.funnel.duration import parse_duration_ms
+from schemas.funnel.model import Funnel
 from streams.report.document import RATED_GRAINS, Document, document_of
 from streams.store.port import CounterReader, PartitionView, StoreRefusedError
 

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from schemas.funnel import Funnel
+from schemas.funnel.model import Funnel
 from schemas.money import minor_digits
 from streams.report.rates import Rate, rates_of
 

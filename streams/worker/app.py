@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from schemas.funnel import Funnel
+from schemas.funnel.model import Funnel
 from schemas.topics import Topics
 from streams.store.port import PartitionStore, StoreRefusedError, StoreUnavailableError
 from streams.transport.app import (

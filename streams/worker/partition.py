@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from schemas.counters import CODE_OTHER
-from schemas.funnel import Funnel
+from schemas.funnel.model import Funnel
 from streams.core.engine import Changes, PartitionEngine, Prepared, SlotChanges
 from streams.core.registers import Registers
 from streams.store.cells import DEFAULT_MAX_CELLS, CellCache

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from funnelcast.chaos import ChaosPlan
-from funnelcast.chaos_faults import BROKER_KINDS, KINDS
+from funnelcast.chaos.faults import BROKER_KINDS, KINDS
+from funnelcast.chaos.run import ChaosPlan
 from tests.support.command import run_command
 
 

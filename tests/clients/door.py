@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from funnelcast.ports import free_port
+from funnelcast.processes.ports import free_port
 
 _UNAVAILABLE = b'{"code":"unavailable","message":"try again","detail":""}'
 _HOP_BY_HOP = (b"content-length", b"connection", b"transfer-encoding", b"date", b"server")

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from producers.keys import create_key
-from producers.verdicts import Scope
+from producers.access.keys import create_key
+from producers.ingest.verdicts import Scope
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 from tests.clients.door import Door, opened

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from producers.contacts import Contacts
-from schemas.funnel import load_funnel
+from producers.ingest.contacts import Contacts
+from schemas.funnel.load import load_funnel
 from schemas.record import EventRecord, encode_event, encode_forget, encode_tick
 from schemas.topics import Topics
 from streams.admin import ensure_topics

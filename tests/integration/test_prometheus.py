@@ -20,9 +20,10 @@ import pytest
 import yaml
 from prometheus_client import start_http_server
 
-from producers.metrics import CollectorMetrics
-from producers.spool_metrics import show_spool
+from producers.collector.metrics import CollectorMetrics
+from producers.collector.spool_metrics import show_spool
 from producers.webhooks.enricher_metrics import EnricherMetrics
+from schemas.funnel.definition import definition_of
 from schemas.record import encode_tick
 from streams.exporter.cache import MAX_AGE_SECONDS, TIME_BOX_SECONDS
 from streams.report.document import build_document, canonical_json
@@ -73,7 +74,7 @@ class Exporter:
 
 def definition(directory: Path) -> Path:
     path = directory / "shop.json"
-    path.write_text(json.dumps(SHOP.as_definition()))
+    path.write_text(json.dumps(definition_of(SHOP)))
     return path
 
 

@@ -20,7 +20,7 @@ from snowplow_tracker.self_describing_json import SelfDescribingJson
 from snowplow_tracker.subject import Subject
 from snowplow_tracker.tracker import Tracker
 
-from producers.verdicts import Scope
+from producers.ingest.verdicts import Scope
 from tests.support.running_collector import RunningCollector
 from tests.support.served_collector import ServedCollector
 

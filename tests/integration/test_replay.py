@@ -14,7 +14,7 @@ import psutil
 import pytest
 import redis.asyncio
 
-from funnelcast.chaos_events import START_MS, arrivals, make_events
+from funnelcast.chaos.events import START_MS, arrivals, make_events
 from streams.store.port import StoreUnavailableError
 from streams.store.reader import RedisCounterReader
 from tests.support.command import run_command, start_command

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from funnelcast.replay import Refusals, ReplayJob, replay_through_memory
+from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
 from tests.oracle.counting import count
 from tests.oracle.generate import Wants, random_case
 from tests.property.cases import assert_same, text_of

@@ -14,7 +14,7 @@ import pytest
 from rudderstack.analytics.client import Client as RudderClient
 from segment.analytics.client import Client as SegmentClient
 
-from producers.verdicts import Scope
+from producers.ingest.verdicts import Scope
 from tests.support.running_collector import RunningCollector
 from tests.support.served_collector import ServedCollector
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from producers.keys import create_key
-from producers.verdicts import Scope
+from producers.access.keys import create_key
+from producers.ingest.verdicts import Scope
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, start

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from schemas.funnel import load_funnel, load_funnels
+from schemas.funnel.load import load_funnel, load_funnels
 from schemas.partition import partition_of
 from schemas.topics import Topics
 from streams.admin import ensure_topics
@@ -25,7 +25,7 @@ from tests.support.command import run_command, start_command
 from tests.support.stack import StackAddresses
 from tests.support.worker_processes import Workers
 from tests.support.workers import fill, producing, until
-from tests.unit.test_worker_partition import history
+from tests.unit.streams.worker.test_partition import history
 
 PARTITIONS = 4
 FUNNEL = load_funnel("sales")

@@ -14,7 +14,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from funnelcast.realkafka import RealKafka
+from funnelcast.stack.real_kafka import RealKafka
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 from tests.support.kafka import own_kafka

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from funnelcast.realkafka import RealKafka
+from funnelcast.stack.real_kafka import RealKafka
 from schemas.record import decode_any
 from tests.support.fake_crm import FakeCrm
 from tests.support.hooked_processes import (

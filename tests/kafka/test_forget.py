@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from funnelcast.realkafka import RealKafka
+from funnelcast.stack.real_kafka import RealKafka
 from schemas.partition import partition_of
 from schemas.record import decode_any
 from schemas.topics import Topics

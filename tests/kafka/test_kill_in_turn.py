@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from funnelcast.realkafka import RealKafka
+from funnelcast.stack.real_kafka import RealKafka
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 from tests.support.kafka import own_kafka

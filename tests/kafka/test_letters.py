@@ -9,9 +9,9 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from funnelcast.realkafka import RealKafka
-from producers.deadletter import DeadLetter
-from producers.letters import LetterLog, NoSuchLetterError
+from funnelcast.stack.real_kafka import RealKafka
+from producers.dead_letters.reader import LetterLog, NoSuchLetterError
+from producers.dead_letters.record import DeadLetter
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 from tests.support.kafka import real_kafka

@@ -13,8 +13,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from funnelcast.kafka_jars import KafkaFilesError, kafka_files
-from funnelcast.realkafka import RealKafka
+from funnelcast.stack.kafka_jars import KafkaFilesError, kafka_files
+from funnelcast.stack.real_kafka import RealKafka
 from tests.support.kafka import own_kafka, real_kafka
 
 __all__ = ["own_kafka", "real_kafka"]
@@ -69,7 +69,7 @@ async def test_acknowledged_records_survive_kill_and_restart(own_kafka: RealKafk
 def test_a_broker_dies_with_the_process_that_started_it() -> None:
     script = (
         "import asyncio, os, signal\n"
-        "from funnelcast.realkafka import RealKafka\n"
+        "from funnelcast.stack.real_kafka import RealKafka\n"
         "async def main():\n"
         "    kafka = RealKafka()\n"
         "    await kafka.start()\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from funnelcast.realkafka import RealKafka
+from funnelcast.stack.real_kafka import RealKafka
 from tests.support.kafka import real_kafka  # noqa: F401 - a fixture
 from tests.support.worker_contract import *  # noqa: F403 - the tests of the contract
 

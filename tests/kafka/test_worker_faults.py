@@ -18,7 +18,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 
-from funnelcast.realkafka import RealKafka
+from funnelcast.stack.real_kafka import RealKafka
 from schemas.topics import Topics
 from streams.admin import delete_topics, ensure_topics
 from streams.store.connection import connect

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from producers.ingest import Ingest
-from producers.verdicts import Accepted, Scope, Sender, Ticked
-from schemas.funnel import Funnel, parse_funnel
+from producers.ingest.checks import Ingest
+from producers.ingest.verdicts import Accepted, Scope, Sender, Ticked
+from schemas.funnel.load import parse_funnel
+from schemas.funnel.model import Funnel
 from schemas.partition import partition_of as kafka_partition_of
 from schemas.record import encode_forget
 from streams.core.count import Counted, count_records

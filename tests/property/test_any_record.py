@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from funnelcast.fuzz_json import odd_bytes, odd_json
-from schemas.funnel import Funnel, load_funnel
+from funnelcast.fuzz.json_mutations import odd_bytes, odd_json
+from schemas.funnel.load import load_funnel
+from schemas.funnel.model import Funnel
 from streams.core.count import count_records
 from streams.core.engine import Record
 

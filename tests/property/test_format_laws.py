@@ -11,15 +11,15 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.body import RequestError
-from producers.contacts import Contacts
 from producers.formats.cloudevents import CloudEvents
 from producers.formats.pixel import Pixel, RudderPixel
 from producers.formats.port import Format, Request
 from producers.formats.segment import SegmentBatches, SegmentSingle
 from producers.formats.segment_message import Segment
-from producers.ingest import Ingest
-from producers.verdicts import Accepted, Rejected, Sender
+from producers.http.body import RequestError
+from producers.ingest.checks import Ingest
+from producers.ingest.contacts import Contacts
+from producers.ingest.verdicts import Accepted, Rejected, Sender
 from schemas.record import decode_any
 from tests.support.noise import VALUES, json_of, members
 

@@ -9,13 +9,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.body import RequestError, decompress, split_events
-from producers.contacts import Contacts
 from producers.formats.segment import decode_batch
 from producers.formats.segment_message import Segment
-from producers.ingest import Ingest
-from producers.verdicts import Accepted, Rejected, Scope, Sender, Ticked
-from schemas.funnel import load_funnel
+from producers.http.body import RequestError, decompress, split_events
+from producers.ingest.checks import Ingest
+from producers.ingest.contacts import Contacts
+from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender, Ticked
+from schemas.funnel.load import load_funnel
 from schemas.ids import person_key
 from streams.core.decode import UNREADABLE, Decoder
 

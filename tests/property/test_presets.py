@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from schemas.funnel import Funnel, load_funnel, preset_names
+from schemas.funnel.definition import definition_of
+from schemas.funnel.load import load_funnel
+from schemas.funnel.model import Funnel
+from schemas.funnel.presets import preset_names
 from tests.oracle.build import MINUTE, event, total
 from tests.oracle.counting import count
 from tests.oracle.generate import Case
@@ -33,7 +36,7 @@ def _whole_way(funnel: Funnel) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", preset_names())
 def test_a_person_who_does_everything_reaches_the_last_stage(name: str) -> None:
     funnel = load_funnel(name)
-    case = Case(funnel.as_definition(), _whole_way(funnel), watermark_delay_ms=0)
+    case = Case(definition_of(funnel), _whole_way(funnel), watermark_delay_ms=0)
     (found,) = core_documents([case.funnel], case, Run(batch_sizes=[2] * 20, dump_and_load=True, slow_only=False))
     assert found == count(case.funnel, case.log, watermark_delay_ms=0)
     assert {stage: one["entries"] for stage, one in total(found).items()} == dict.fromkeys(

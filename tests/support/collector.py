@@ -12,15 +12,15 @@ import httpx
 import orjson
 from prometheus_client.parser import text_string_to_metric_families
 
-from producers.collector import Collector
-from producers.contacts import Contacts
-from producers.gate import Gate
-from producers.ingest import Ingest
-from producers.keys import KeyRing, create_key
-from producers.letter_limit import LetterLimit
-from producers.routes import all_routes
-from producers.sink import MemorySink
-from producers.verdicts import Scope, Sender
+from producers.access.keys import KeyRing, create_key
+from producers.collector.app import Collector
+from producers.collector.gate import Gate
+from producers.collector.routes import all_routes
+from producers.dead_letters.limit import LetterLimit
+from producers.ingest.checks import Ingest
+from producers.ingest.contacts import Contacts
+from producers.ingest.verdicts import Scope, Sender
+from producers.sink.port import MemorySink
 from schemas.record import decode_any
 from schemas.topics import Topics
 

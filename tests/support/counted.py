@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from schemas.funnel import Funnel, parse_funnel
+from schemas.funnel.load import parse_funnel
+from schemas.funnel.model import Funnel
 from schemas.partition import partition_of
 from schemas.record import encode_tick
 from streams.store.port import PartitionStore

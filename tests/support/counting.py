@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from schemas.funnel import Funnel
+from schemas.funnel.model import Funnel
 from schemas.record import encode_tick
 from streams.report.document import build_document
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace

@@ -16,8 +16,8 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from producers.metrics import CollectorMetrics
-from producers.spool_metrics import show_spool
+from producers.collector.metrics import CollectorMetrics
+from producers.collector.spool_metrics import show_spool
 from producers.webhooks.enricher_metrics import EnricherMetrics
 from streams.exporter import catalogue
 from streams.worker.metrics import WorkerMetrics

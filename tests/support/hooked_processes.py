@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from funnelcast.ports import free_port
-from schemas.funnel import parse_funnel
+from funnelcast.processes.ports import free_port
+from schemas.funnel.load import parse_funnel
 from schemas.record import decode_any
 from schemas.topics import Topics
 from streams.admin import ensure_topics

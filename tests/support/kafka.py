@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from funnelcast.realkafka import RealKafka
+from funnelcast.stack.real_kafka import RealKafka
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from schemas.funnel import load_funnel
+from schemas.funnel.load import load_funnel
 from schemas.topics import Topics
 from streams.report.document import build_document
 from streams.store.connection import connect

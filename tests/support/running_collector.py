@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from funnelcast.ports import free_port
+from funnelcast.processes.ports import free_port
 from schemas.topics import Topics
 
 DEADLINE = 60.0

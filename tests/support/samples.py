@@ -11,8 +11,8 @@ import httpx
 import orjson
 
 import producers
-from producers.keys import StoredKey, hash_key, write_keys
-from producers.verdicts import Scope
+from producers.access.keys import StoredKey, hash_key, write_keys
+from producers.ingest.verdicts import Scope
 from tests.support.collector import CollectorInMemory
 
 DIRECTORY = Path(producers.__file__).parent / "samples"

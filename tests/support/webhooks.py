@@ -12,12 +12,12 @@ import httpx
 import orjson
 import yaml
 
-from producers.collector import Collector
-from producers.contacts import Contacts
-from producers.ingest import Ingest
-from producers.keys import KeyRing
-from producers.routes import all_routes
-from producers.sink import MemorySink
+from producers.access.keys import KeyRing
+from producers.collector.app import Collector
+from producers.collector.routes import all_routes
+from producers.ingest.checks import Ingest
+from producers.ingest.contacts import Contacts
+from producers.sink.port import MemorySink
 from producers.webhooks.config import Webhooks, parse_webhooks
 from schemas.record import decode_any
 from tests.support.collector import NOW, TOPICS

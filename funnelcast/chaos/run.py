@@ -1,0 +1,300 @@
+"""Real processes, killed and stopped at random while events flow; then the counters are held against two others: an
+oracle that reads the definitions over the whole history, and the core in memory over the undisturbed log.
+
+Composes and judges; counts nothing itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from funnelcast.chaos.events import START_MS, ChaosEvent, arrivals, make_events
+from funnelcast.chaos.faults import BROKER_KINDS, KINDS, Broker, Disturber, Fault
+from funnelcast.chaos.oracle import expected, found, lost_and_double
+from funnelcast.processes.ports import free_port
+from funnelcast.processes.services import Site
+from funnelcast.processes.supervise import NeedsHumanError, Supervisor
+from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
+from funnelcast.replay.sender import OrderedSender, Refused
+from funnelcast.replay.stack import await_marker
+from funnelcast.stack.embedded import EmbeddedStack, RunDirectory
+from producers.access.keys import create_key
+from producers.ingest.verdicts import Scope
+from schemas.funnel.load import load_funnel
+from schemas.ids import person_key
+from schemas.partition import partition_of
+from schemas.topics import Topics
+from streams.admin import ensure_topics
+from streams.report.document import build_document
+from streams.store.connection import close, connect
+from streams.store.reader import RedisCounterReader
+
+PARTITIONS, WORKERS = 4, 3
+WATERMARK_DELAY_MS = 60_000
+FINAL_TICK_MS = START_MS + 30 * 86_400_000
+"""Past every deadline of the events: nothing is open at the end."""
+READY_SECONDS = 60.0
+LINES_PER_BATCH = 100
+DEFINITION = str(resources.files("funnelcast") / "data" / "chaos.yaml")
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What came out."""
+
+    events: int
+    records: int
+    faults: list[Fault] = field(default_factory=list)
+    silences: int = 0
+    """How often a partition had no events for some seconds."""
+    lost: int = 0
+    double: int = 0
+    exact: bool = False
+    differences: list[str] = field(default_factory=list)
+    restarts: dict[str, int] = field(default_factory=dict)
+    retries: int = 0
+    seconds: float = 0.0
+    drained_seconds: float = 0.0
+
+    def as_document(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ChaosPlan:
+    """What a run does. Equal plans send equal events and draw equal faults; when they strike, the machine decides."""
+
+    seconds: float
+    seed: int
+    faults: int
+    events: int
+
+    def kinds(self, *, with_broker: bool, with_valkey: bool) -> list[str]:
+        """One kind a fault, every kind before any comes again, in an order drawn by the seed."""
+        chooser = random.Random(self.seed)
+        known = [*KINDS, *(BROKER_KINDS if with_broker else ())]
+        known = [kind for kind in known if with_valkey or not kind.startswith("valkey")]
+        drawn: list[str] = []
+        while len(drawn) < self.faults:
+            chooser.shuffle(known)
+            drawn += known
+        return drawn[: self.faults]
+
+
+class ChaosRun:
+    """One run in a directory and a space of its own."""
+
+    def __init__(
+        self,
+        plan: ChaosPlan,
+        *,
+        stack: EmbeddedStack,
+        services: Supervisor,
+        broker: Broker | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self._plan, self._stack, self._services, self._broker, self._say = plan, stack, services, broker, say
+        self._flowing = [asyncio.Event() for _ in range(PARTITIONS)]
+        for one in self._flowing:
+            one.set()
+        self._disturber = Disturber(
+            stack=stack, services=services, broker=broker, flowing=self._flowing, seed=plan.seed + 2, say=say
+        )
+        self._space = f"chaos-{uuid.uuid4().hex[:10]}"
+        self._began = 0.0
+        self._marker = uuid.uuid4().hex
+        self._retries = 0
+
+    async def run(self) -> Verdict:
+        """Send, disturb, drain, judge."""
+        self._say(f"drawing {self._plan.events} events")
+        events, lines, lanes = await asyncio.to_thread(_draw, self._plan)
+        url, key = await self._start()
+        self._began = time.monotonic()
+        feeding = [asyncio.create_task(self._feed(at, lane, url, key)) for at, lane in enumerate(lanes)]
+        await self._disturber.run(
+            self._plan.kinds(with_broker=self._broker is not None, with_valkey=self._stack.is_redis_embedded),
+            began=self._began,
+            seconds=self._plan.seconds,
+            while_running=feeding,
+        )
+        await asyncio.gather(*feeding)
+        await self._end(url, key)
+        sent_after = time.monotonic() - self._began
+        self._say(f"all {len(lines)} records acknowledged after {sent_after:.1f} s; waiting for the workers")
+        document = await self._document()
+        verdict = Verdict(
+            events=len(events), records=len(lines), faults=self._disturber.faults, silences=self._disturber.silences
+        )
+        verdict.seconds = round(time.monotonic() - self._began, 1)
+        verdict.drained_seconds = round(verdict.seconds - sent_after, 1)
+        verdict.retries = self._retries
+        verdict.restarts = {**self._services.restarts(), **self._stack.restarts()}
+        want, have = expected(events), found(document)
+        verdict.lost, verdict.double = lost_and_double(want, have)
+        verdict.differences = [
+            f"{' / '.join(part for part in key if part)}: {have.get(key, 0)}, the oracle says {want.get(key, 0)}"
+            for key in sorted(want.keys() | have.keys())
+            if want.get(key, 0) != have.get(key, 0)
+        ]
+        self._say("comparing with the core in memory over the undisturbed log")
+        verdict.differences += await self._against_memory(lines, document)
+        verdict.exact = not verdict.differences
+        return verdict
+
+    # -- the system -------------------------------------------------------------------------------------------------
+
+    async def _start(self) -> tuple[str, str]:
+        await ensure_topics(self._stack.kafka, Topics(self._space), partitions=PARTITIONS, historical=True)
+        keys = self._services.directory / "keys.json"
+        created_at = datetime.now(UTC).isoformat(timespec="seconds")
+        key, _ = create_key(keys, source="chaos", scope=Scope.HISTORICAL, created_at=created_at)
+        site = Site(
+            kafka=self._stack.kafka,
+            redis=self._stack.redis,
+            space=self._space,
+            funnels=(DEFINITION,),
+            directory=self._services.directory,
+            watermark_delay_ms=WATERMARK_DELAY_MS,
+            keys=keys,
+        )
+        port = free_port()
+        await self._services.start(site.collector(port))
+        for number in range(1, WORKERS + 1):
+            await self._services.start(site.worker(number, free_port()))
+        await self._services.ready(READY_SECONDS)
+        self._say(f"collector and {WORKERS} workers are ready; logs in {self._services.directory / 'logs'}")
+        return f"http://127.0.0.1:{port}/v1/events", key
+
+    def _check(self) -> None:
+        self._stack.check()
+        self._services.check()
+
+    # -- the events -------------------------------------------------------------------------------------------------
+
+    async def _feed(self, partition: int, lines: Sequence[bytes], url: str, key: str) -> None:
+        """Send one partition's lines in order over the time of the run, as a client that repeats what is not
+        acknowledged and numbers nothing: a repeated batch is a batch of duplicates."""
+        begun = time.monotonic()
+        async with httpx.AsyncClient() as client:
+            sender = OrderedSender(
+                url=url,
+                key=key,
+                client=client,
+                on_refused=_refused,
+                check=self._check,
+                session=None,
+                batch_lines=LINES_PER_BATCH,
+            )
+            for number, line in enumerate(lines):
+                if number % LINES_PER_BATCH == 0:
+                    await self._flowing[partition].wait()
+                    due = begun + self._plan.seconds * number / len(lines)
+                    await asyncio.sleep(max(0.0, due - time.monotonic()))
+                await sender.add(line)
+            await sender.flush()
+            self._retries += sender.retries
+
+    async def _end(self, url: str, key: str) -> None:
+        """Move the watermark past every deadline, and mark the end."""
+        async with httpx.AsyncClient() as client:
+            sender = OrderedSender(url=url, key=key, client=client, on_refused=_refused, check=self._check)
+            await sender.add(orjson.dumps({"tick": FINAL_TICK_MS, "marker": self._marker}))
+            await sender.flush()
+
+    # -- the judgement ----------------------------------------------------------------------------------------------
+
+    async def _document(self) -> dict[str, Any]:
+        client = connect(self._stack.redis)
+        try:
+            reader = RedisCounterReader(client, self._space)
+            await await_marker(reader, PARTITIONS, self._marker, check=self._check)
+            document: dict[str, Any] = await build_document(reader, load_funnel(DEFINITION))
+            return document
+        finally:
+            await close(client)
+
+    async def _against_memory(self, lines: Sequence[bytes], document: dict[str, Any]) -> list[str]:
+        log = self._services.directory / "events.jsonl"
+        with log.open("wb") as file:
+            file.writelines(line + b"\n" for line in lines)
+        job = ReplayJob(
+            funnels=(load_funnel(DEFINITION),),
+            references=(DEFINITION,),
+            events=log,
+            watermark_ms=FINAL_TICK_MS - WATERMARK_DELAY_MS,
+            partitions=PARTITIONS,
+            watermark_delay_ms=WATERMARK_DELAY_MS,
+        )
+        (undisturbed,) = await replay_through_memory(job, Refusals(log))
+        ours, theirs = dict(_leaves(document["counters"])), dict(_leaves(undisturbed["counters"]))
+        return [
+            f"{' / '.join(path)}: {ours.get(path, 0)}, in memory {theirs.get(path, 0)}"
+            for path in sorted(ours.keys() | theirs.keys())
+            if ours.get(path, 0) != theirs.get(path, 0)
+        ]
+
+
+def _leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int]]:
+    if isinstance(tree, dict):
+        for name, below in tree.items():
+            yield from _leaves(below, (*path, str(name)))
+    else:
+        yield path, tree
+
+
+def _draw(plan: ChaosPlan) -> tuple[list[ChaosEvent], list[bytes], list[list[bytes]]]:
+    """(events, their lines in log order, the same by partition)."""
+    events = make_events(plan.seed, plan.events)
+    natives = [event.native(received_at) for received_at, event in arrivals(plan.seed, events)]
+    lines = [orjson.dumps(native) for native in natives]
+    return events, lines, _lanes(natives, lines)
+
+
+def _lanes(events: Sequence[dict[str, Any]], lines: Sequence[bytes]) -> list[list[bytes]]:
+    """The lines of each partition, in log order."""
+    lanes: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
+    for event, line in zip(events, lines, strict=True):
+        key = person_key(event["user_id"], None, None)
+        assert key is not None  # noqa: S101 - every event has a person
+        lanes[partition_of(key, PARTITIONS)].append(line)
+    return lanes
+
+
+def _refused(refused: Refused) -> None:
+    raise NeedsHumanError(f"the collector refused an event of the run: {refused.reason}: {refused.detail}")
+
+
+async def run_chaos(
+    plan: ChaosPlan, *, state_dir: Path, kafka: str | None, real_kafka: bool, say: Callable[[str], None]
+) -> Verdict:
+    """A run from nothing; its directory is kept unless the verdict is exact. Raises TryAgainError, NeedsHumanError."""
+    with RunDirectory.fresh(state_dir, "chaos") as directory:
+        async with AsyncExitStack() as cleanup:
+            broker: Broker | None = None
+            if real_kafka:
+                from funnelcast.stack.real_kafka import RealKafka
+
+                started = await cleanup.enter_async_context(RealKafka(directory.path / "kafka"))
+                broker, kafka = started, started.bootstrap
+            stack = await cleanup.enter_async_context(EmbeddedStack(directory.path, kafka=kafka, report=say))
+            services = await cleanup.enter_async_context(Supervisor(directory.path, report=say))
+            verdict = await ChaosRun(plan, stack=stack, services=services, broker=broker, say=say).run()
+        directory.is_kept = not verdict.exact
+    if not verdict.exact:
+        say(f"logs and events are kept in {directory.path}")
+    return verdict

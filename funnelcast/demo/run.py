@@ -1,0 +1,295 @@
+"""The main job: everything on this machine. A real purchase history through the collector first, then a live shop.
+
+Composes the embedded stack, the processes and the view; counts nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+
+import httpx
+import orjson
+
+from funnelcast.demo.shop import Shop
+from funnelcast.demo.view import History, Pulse, View
+from funnelcast.processes.ports import free_port
+from funnelcast.processes.services import Site
+from funnelcast.processes.supervise import Supervisor
+from funnelcast.replay.memory import Refusals, ReplayJob
+from funnelcast.replay.sender import OrderedSender
+from funnelcast.replay.stack import count_on
+from funnelcast.stack.embedded import EmbeddedStack, RunDirectory
+from producers.access.keys import create_key
+from producers.ingest.verdicts import Scope
+from producers.simulator.cdnow import cdnow_events
+from schemas.counters import DAY_MS, Grain
+from schemas.funnel.load import load_funnel
+from schemas.funnel.model import Funnel
+from schemas.topics import Topics
+from streams.admin import ensure_topics
+from streams.report.document import Document, document_of
+from streams.store.connection import close, connect
+from streams.store.port import CounterReader, PartitionMeta, StoreUnavailableError
+from streams.store.reader import RedisCounterReader
+
+PARTITIONS, WORKERS = 4, 2
+READY_SECONDS = 60.0
+LIVE_DELAY_MS = 2_000
+"""Watermark delay of the live shop: its visitors decide within seconds."""
+FEED_SECONDS, LOOK_SECONDS = 0.1, 1.0
+DRAIN_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPlan:
+    """What the demo does. `seconds` of live shop; None: until it is stopped."""
+
+    state_dir: Path
+    seconds: float | None = None
+    events_per_second: float = 300.0
+    kafka: str | None = None
+    redis: str | None = None
+
+
+async def run_demo(plan: DemoPlan, view: View, stop: asyncio.Event) -> None:
+    """Run to the end or until `stop`. Raises TryAgainError, NeedsHumanError."""
+    with RunDirectory.fresh(plan.state_dir, "demo") as directory:
+        await _run_in(directory.path, plan, view, stop)
+
+
+async def _run_in(directory: Path, plan: DemoPlan, view: View, stop: asyncio.Event) -> None:
+    async with EmbeddedStack(directory, kafka=plan.kafka, redis=plan.redis, report=view.note) as stack:
+        view.say(f"broker {stack.kafka}, {stack.redis}; logs in {directory}")
+        history = await _until(stop, _count_history(stack, directory, view))
+        if history is None:
+            return  # stopped: what was started goes with the stack
+        view.history(history)
+        async with _live_shop(stack, directory, plan, view) as shop:
+            await shop.run(stop, plan.seconds)
+            live = await shop.settled()
+        view.final(history, shop.funnel, live)
+
+
+async def _until(stop: asyncio.Event, work: Awaitable[History]) -> History | None:
+    """The result, or None when stopped before."""
+    task, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        for one in (task, stopping):
+            one.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _definition(name: str) -> str:
+    return str(resources.files("funnelcast") / "data" / f"{name}.yaml")
+
+
+# -- the history ------------------------------------------------------------------------------------------------------
+
+
+async def _count_history(stack: EmbeddedStack, directory: Path, view: View) -> History:
+    view.say("counting the CDNOW purchase history (1997-98) through collector, broker and two workers ...")
+    events, last_ms = await asyncio.to_thread(_write_history, directory / "cdnow.jsonl")
+    funnel = load_funnel(_definition("cdnow"))
+    job = ReplayJob(
+        funnels=(funnel,),
+        references=(_definition("cdnow"),),
+        events=events,
+        watermark_ms=last_ms + funnel.conversion_window_ms + DAY_MS,
+        partitions=PARTITIONS,
+        workers=WORKERS,
+    )
+    began = time.monotonic()
+    with view.progress() as progress:
+        (document,) = await count_on(
+            stack, directory / "history", job, Refusals(events, view.note), report=view.note, progress=progress
+        )
+    return History(funnel=funnel, document=document, seconds=time.monotonic() - began)
+
+
+def _write_history(path: Path) -> tuple[Path, int]:
+    last_ms = 0
+    with path.open("wb") as file:
+        for event in cdnow_events():
+            file.write(orjson.dumps(event) + b"\n")
+            last_ms = max(last_ms, event["occurred_at_ms"])
+    return path, last_ms
+
+
+# -- the live shop ----------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _live_shop(stack: EmbeddedStack, directory: Path, plan: DemoPlan, view: View) -> AsyncIterator[LiveShop]:
+    space = f"shop-{uuid.uuid4().hex[:8]}"
+    await ensure_topics(stack.kafka, Topics(space), partitions=PARTITIONS)
+    home = directory / "shop"
+    async with Supervisor(home, report=view.note) as services:
+        created_at = datetime.now(UTC).isoformat(timespec="seconds")
+        key, _ = create_key(home / "keys.json", source="web", scope=Scope.SERVER, created_at=created_at)
+        site = Site(
+            kafka=stack.kafka,
+            redis=stack.redis,
+            space=space,
+            funnels=(_definition("shop"),),
+            directory=home,
+            watermark_delay_ms=LIVE_DELAY_MS,
+            keys=home / "keys.json",
+        )
+        client, redis = httpx.AsyncClient(), connect(stack.redis)
+        try:
+            shop = LiveShop(services, site, key, client, RedisCounterReader(redis, space), view, stack.check)
+            await shop.start(plan.events_per_second)
+            yield shop
+        finally:
+            await client.aclose()
+            await close(redis)
+
+
+class LiveShop:
+    """Collector, two workers, exporter and ticker of the live space; its visitors; what the view shows of them."""
+
+    def __init__(
+        self,
+        services: Supervisor,
+        site: Site,
+        key: str,
+        client: httpx.AsyncClient,
+        reader: CounterReader,
+        view: View,
+        check_stack: Callable[[], None],
+    ) -> None:
+        self.funnel: Funnel = load_funnel(site.funnels[0])
+        self._services, self._site, self._key, self._client = services, site, key, client
+        self._reader, self._view, self._check_stack = reader, view, check_stack
+        self._collector_port, self._exporter_port = free_port(), free_port()
+        self._worker_ports = [free_port() for _ in range(WORKERS)]
+        self._shop = Shop()
+        self._counted: tuple[float, int] | None = None
+
+    async def start(self, events_per_second: float) -> None:
+        """Start every process and say where they listen."""
+        self._shop.events_per_second = events_per_second
+        for spec in (
+            self._site.collector(self._collector_port),
+            *(self._site.worker(number, port) for number, port in enumerate(self._worker_ports, 1)),
+            self._site.exporter(self._exporter_port),
+            self._site.ticker(),
+        ):
+            await self._services.start(spec)
+        await self._services.ready(READY_SECONDS)
+        self._view.live(
+            collector=f"http://127.0.0.1:{self._collector_port}",
+            metrics=f"http://127.0.0.1:{self._exporter_port}/metrics",
+            key=self._key,
+        )
+
+    async def run(self, stop: asyncio.Event, seconds: float | None) -> None:
+        """Feed and show until `stop`, or for `seconds`."""
+        feeding = asyncio.create_task(self._feed())
+        began = time.monotonic()
+        try:
+            with self._view.showing():
+                while not stop.is_set() and (seconds is None or time.monotonic() - began < seconds):
+                    self._check()
+                    if feeding.done():
+                        feeding.result()
+                    await self._look(time.monotonic() - began)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
+        finally:
+            feeding.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await feeding
+
+    async def settled(self) -> Document:
+        """The document once the workers have caught up, or as it is when they do not."""
+        deadline, seen = time.monotonic() + DRAIN_SECONDS, -1
+        while time.monotonic() < deadline:
+            document = await self._document()
+            accepted = document["input"]["accepted"]
+            if accepted == seen and not await self._lag():
+                return document
+            seen = accepted
+            await asyncio.sleep(LOOK_SECONDS / 2)
+        return await self._document()
+
+    def _check(self) -> None:
+        self._check_stack()
+        self._services.check()
+
+    async def _feed(self) -> None:
+        sender = OrderedSender(
+            url=f"http://127.0.0.1:{self._collector_port}/v1/events",
+            key=self._key,
+            client=self._client,
+            check=self._check,
+            session=None,
+        )
+        while True:
+            for event in self._shop.due(time.time_ns() // 1_000_000):
+                await sender.add(orjson.dumps(event))
+            await sender.flush()
+            await asyncio.sleep(FEED_SECONDS)
+
+    async def _look(self, elapsed_seconds: float) -> None:
+        try:
+            document = await self._document()
+            received = [meta.max_received_ms for meta in await self._metas() if meta.max_received_ms is not None]
+        except StoreUnavailableError as error:
+            self._view.note(str(error))
+            return
+        now = time.time()
+        self._view.show(
+            self.funnel,
+            document,
+            Pulse(
+                elapsed_seconds=elapsed_seconds,
+                events_per_second=self._speed(document["input"]["accepted"]),
+                lag=await self._lag(),
+                freshness_seconds=max(0.0, now - max(received) / 1000) if received else None,
+                restarts=sum(self._services.restarts().values()),
+            ),
+        )
+
+    async def _metas(self) -> list[PartitionMeta]:
+        found = [await self._reader.meta(partition) for partition in await self._reader.partitions()]
+        return [one[1] for one in found if one is not None]
+
+    async def _document(self) -> Document:
+        """Totals alone: what the view shows, at the price of a few cells."""
+        views = [
+            view
+            for partition in await self._reader.partitions()
+            if (view := await self._reader.view(partition, self.funnel.slot, grains=(Grain.TOTAL,))) is not None
+        ]
+        registers = await self._reader.registers(self.funnel.slot)
+        return document_of(self.funnel, views, registers, rated=(Grain.TOTAL,))
+
+    def _speed(self, accepted: int) -> float | None:
+        now, before = time.monotonic(), self._counted
+        self._counted = (now, accepted)
+        return None if before is None or now <= before[0] else (accepted - before[1]) / (now - before[0])
+
+    async def _lag(self) -> int | None:
+        """Records that the workers have not applied, as they say; None while one does not answer."""
+        try:
+            answers = [await self._client.get(f"http://127.0.0.1:{port}/metrics") for port in self._worker_ports]
+        except httpx.TransportError:
+            return None
+        lines = [line for answer in answers for line in answer.text.splitlines()]
+        return sum(
+            int(float(line.rpartition(" ")[2])) for line in lines if line.startswith("funnel_worker_lag_records{")
+        )

@@ -1,0 +1,288 @@
+"""Mutated requests of every format, and noise, against a live collector: what it must never do is checked.
+
+Composes; what is sent is made in `fuzz_mutate` and judged in `fuzz_checks`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import yaml
+
+from funnelcast.fuzz.checks import (
+    RSS_LIMIT_BYTES,
+    Balance,
+    balance_of,
+    fault_of,
+    faults_of_balance,
+    resident_bytes,
+    total_of,
+    troubles_in,
+)
+from funnelcast.fuzz.mutate import shot_of
+from funnelcast.fuzz.requests import Sample, Shot, recorded, with_key
+from funnelcast.fuzz.sign import signed
+from funnelcast.fuzz.wire import CLOSED, GARBLED, HUNG, Answer, Lane
+from funnelcast.processes.ports import free_port
+from funnelcast.processes.services import Site
+from funnelcast.processes.supervise import Child, Supervisor, TryAgainError
+from funnelcast.settings import SettingsError
+from funnelcast.stack.embedded import EmbeddedStack, RunDirectory
+from producers.access.keys import StoredKey, hash_key, write_keys
+from producers.ingest.verdicts import Scope
+from schemas.topics import Topics
+from streams.admin import ensure_topics, log_range_of
+
+LANES = 32
+READY_SECONDS = 60.0
+REPORT_SECONDS = 5.0
+SAVED = 20
+"""Failing requests that are kept."""
+PARTITIONS = 4
+_CREATED = "2025-01-01T00:00:00+00:00"
+_KEYS = {
+    "WRITE_KEY": Scope.SERVER,
+    "BROWSER_KEY": Scope.BROWSER,
+    "HISTORICAL_KEY": Scope.HISTORICAL,
+    "READ_KEY": Scope.READ,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FuzzPlan:
+    """What a run does. Equal plans send equal requests, but for the time in signatures."""
+
+    requests: int
+    seed: int
+    only: int | None = None
+    """Send this one alone."""
+
+    @property
+    def numbers(self) -> range:
+        """Of the shots."""
+        return range(self.requests) if self.only is None else range(self.only, self.only + 1)
+
+    @property
+    def warm_up(self) -> int:
+        """Requests after which memory is measured for the first time."""
+        return min(self.requests // 2, max(1_000, self.requests // 10))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A collector. What is known of it only when it is ours is None."""
+
+    host: str
+    port: int
+    key: bytes | None = None
+    child: Child | None = None
+    kafka: str | None = None
+    space: str = ""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What came out."""
+
+    requests: int
+    seed: int
+    statuses: dict[str, int] = field(default_factory=dict)
+    by_format: dict[str, dict[str, int]] = field(default_factory=dict)
+    rss_growth_bytes: int | None = None
+    balance: Balance = field(default_factory=dict)
+    records: dict[str, int] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    saved: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    ok: bool = False
+
+    def as_document(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+class FuzzRun:
+    """One run against one target."""
+
+    def __init__(self, plan: FuzzPlan, target: Target, *, saving: Path, say: Callable[[str], None]) -> None:
+        self._plan, self._target, self._saving, self._say = plan, target, saving, say
+        samples = recorded()
+        self._samples: Sequence[Sample] = [with_key(one, target.key) for one in samples] if target.key else samples
+        self._numbers = iter(plan.numbers)
+        self._done = 0
+        self._statuses: Counter[str] = Counter()
+        self._by_format: dict[str, Counter[str]] = {}
+        self._warm_bytes: int | None = None
+        self._verdict = Verdict(len(plan.numbers), plan.seed)
+
+    async def run(self) -> Verdict:
+        """Send everything, then look at what is left."""
+        began, pid = time.monotonic(), self._pid()
+        reporting = asyncio.create_task(self._report(began))
+        try:
+            async with asyncio.TaskGroup() as lanes:
+                for _ in range(min(LANES, len(self._plan.numbers))):
+                    lanes.create_task(self._lane())
+        finally:
+            reporting.cancel()
+        verdict = self._verdict
+        verdict.seconds = round(time.monotonic() - began, 1)
+        verdict.statuses = dict(sorted(self._statuses.items()))
+        verdict.by_format = {name: dict(sorted(found.items())) for name, found in sorted(self._by_format.items())}
+        await self._check_process(pid)
+        await self._check_counts()
+        verdict.ok = not verdict.faults
+        return verdict
+
+    async def _lane(self) -> None:
+        lane = Lane(self._target.host, self._target.port)
+        for number in self._numbers:
+            shot = shot_of(self._plan.seed, number, self._samples)
+            if shot.is_signed:
+                shot = signed(shot, time.time_ns() // 1_000_000)
+            self._judge(shot, await lane.send(shot))
+        await lane.close()
+
+    def _judge(self, shot: Shot, answer: Answer) -> None:
+        shown = {CLOSED.status: "closed", HUNG.status: "hung", GARBLED.status: "garbled"}.get(answer.status)
+        shown = shown or str(answer.status)
+        self._statuses[shown] += 1
+        self._by_format.setdefault(shot.format, Counter())[shown] += 1
+        self._done += 1
+        if self._done == self._plan.warm_up and (pid := self._pid()):
+            self._warm_bytes = resident_bytes(pid)
+        fault = fault_of(shot, answer)
+        if fault is not None:
+            self._fail(shot, fault)
+
+    def _fail(self, shot: Shot, fault: str) -> None:
+        text = f"request {shot.number} ({shot.format}: {', '.join(shot.mutations) or 'as recorded'}): {fault}"
+        self._verdict.faults.append(text)
+        self._say(text)
+        if len(self._verdict.saved) >= SAVED:
+            return
+        self._saving.mkdir(parents=True, exist_ok=True)
+        file = self._saving / f"fuzz-{self._plan.seed}-{shot.number}.http"
+        file.write_bytes(shot.wire())
+        self._verdict.saved.append(str(file))
+
+    def _pid(self) -> int | None:
+        return self._target.child.pid if self._target.child is not None else None
+
+    async def _report(self, began: float) -> None:
+        while True:
+            await asyncio.sleep(REPORT_SECONDS)
+            rate = self._done / (time.monotonic() - began)
+            faults = len(self._verdict.faults)
+            self._say(f"{self._done} of {len(self._plan.numbers)} sent, {rate:.0f} a second, {faults} faults")
+
+    async def _check_process(self, pid: int | None) -> None:
+        child, verdict = self._target.child, self._verdict
+        if child is None:
+            return
+        if child.pid != pid or child.restarts or pid is None:
+            verdict.faults.append(f"the collector ended and was started again ({child.restarts} times): {child.tail()}")
+            return
+        verdict.faults += [f"the collector's log: {line}" for line in troubles_in(child.log)[:SAVED]]
+        if self._warm_bytes is not None:
+            verdict.rss_growth_bytes = max(0, resident_bytes(pid) - self._warm_bytes)
+            if verdict.rss_growth_bytes > RSS_LIMIT_BYTES:
+                verdict.faults.append(f"memory grew by {verdict.rss_growth_bytes} bytes")
+
+    async def _check_counts(self) -> None:
+        verdict, target = self._verdict, self._target
+        answer = await _page(target, "/metrics")
+        if answer is None or answer.status_code != 200:
+            said = "did not answer" if answer is None else f"answered {answer.status_code}"
+            verdict.faults.append(f"/metrics {said}: the counts could not be checked")
+            return
+        metrics = answer.text
+        verdict.balance = balance_of(metrics)
+        verdict.faults += faults_of_balance(verdict.balance)
+        if target.kafka is None:
+            return
+        topics, partitions = Topics(target.space), range(PARTITIONS)
+        for name, topic in (("events", topics.events), ("hooks", topics.hooks), ("rejected", topics.rejected)):
+            ends = [await log_range_of(target.kafka, topic, partition) for partition in partitions]
+            verdict.records[name] = sum(one.end or 0 for one in ends)
+        accepted = sum(one["accepted"] for one in verdict.balance.values())
+        expected = accepted + PARTITIONS * total_of(metrics, "ticks")
+        found = verdict.records["events"] + verdict.records["hooks"]
+        if found < expected or (found > expected and not self._statuses["503"]):
+            verdict.faults.append(f"{expected} records were acknowledged as events or hooks, Kafka has {found}")
+
+
+async def run_fuzz(
+    plan: FuzzPlan, *, state_dir: Path, url: str | None, key: str | None, say: Callable[[str], None]
+) -> Verdict:
+    """Against the collector at `url`, or else against one of our own on the embedded stack. Raises NeedsHumanError,
+    TryAgainError where that does not start."""
+    saving = state_dir / "fuzz"
+    if url is not None:
+        target = _target_of(url, key)
+        if await _page(target, "/healthz") is None:
+            raise TryAgainError(f"nothing answers at {url}")
+        return await FuzzRun(plan, target, saving=saving, say=say).run()
+    with RunDirectory.fresh(state_dir, "fuzz") as directory:
+        async with _own_collector(directory.path, say) as target:
+            verdict = await FuzzRun(plan, target, saving=saving, say=say).run()
+        directory.is_kept = not verdict.ok
+        return verdict
+
+
+def _target_of(url: str, key: str | None) -> Target:
+    """Raises SettingsError."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
+        raise SettingsError(f"--url {url}: write http://host:port; it speaks no TLS, so go to the collector itself")
+    return Target(parts.hostname, parts.port or 80, (key or "").encode() or None)
+
+
+async def _page(target: Target, path: str) -> httpx.Response | None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        try:
+            return await client.get(f"http://{target.host}:{target.port}{path}")
+        except httpx.TransportError:
+            return None
+
+
+@asynccontextmanager
+async def _own_collector(directory: Path, say: Callable[[str], None]) -> AsyncIterator[Target]:
+    keys, hooks = directory / "keys.json", directory / "webhooks.yaml"
+    write_settings(keys, hooks)
+    async with EmbeddedStack(directory, report=say) as stack, Supervisor(directory, report=say) as services:
+        space, port = f"fuzz-{uuid.uuid4().hex[:10]}", free_port()
+        await ensure_topics(stack.kafka, Topics(space), partitions=PARTITIONS)
+        site = Site(stack.kafka, stack.redis, space, ("sales",), directory, keys=keys, contact_key="fuzz")
+        spec = site.collector(port)
+        argv = (*spec.argv, "--webhooks", str(hooks), *_WITHOUT_LIMITS)
+        child = await services.start(replace(spec, argv=argv))
+        await child.ready(READY_SECONDS)
+        say(f"collector on port {port}, pid {child.pid}, log {child.log}")
+        yield Target("127.0.0.1", port, None, child, stack.kafka, space)
+
+
+_WITHOUT_LIMITS = ("--rate-limit-address", "0", "--rate-limit-key", "0")
+
+
+def write_settings(keys: Path, hooks: Path) -> None:
+    """Keys of every scope, and the webhooks of the recorded deliveries."""
+    stored = [
+        StoredKey(name.lower(), hash_key(name), name.lower(), scope.value, _CREATED) for name, scope in _KEYS.items()
+    ]
+    revoked = StoredKey(
+        "revoked", hash_key("REVOKED_KEY"), "revoked", Scope.SERVER.value, _CREATED, revoked_at=_CREATED
+    )
+    write_keys(keys, [*stored, revoked])
+    found = {one.hook["name"]: dict(one.hook) for one in recorded() if one.hook is not None}
+    hooks.write_text(yaml.safe_dump({"hooks": list(found.values())}))

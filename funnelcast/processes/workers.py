@@ -1,0 +1,85 @@
+"""`funnelcast collector --workers N`: N collector processes on one port, and the parent that keeps them alive.
+
+The kernel spreads connections over the processes (SO_REUSEPORT). The parent takes no requests: it reserves the port,
+starts a process again when it dies, with back-off, and hands on a stop. What no restart can mend (a wrong setting)
+stops all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from funnelcast.processes.supervise import NeedsHumanError, ProcessSpec, Supervisor
+from funnelcast.settings import SettingsError
+from funnelcast.signals import stop_event
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Which of how many processes this one is, and the directory where they find each other; None where it is alone."""
+
+    index: int = 0
+    count: int = 1
+    directory: Path | None = None
+
+
+STOP_SECONDS = 30.0
+"""A worker drains its requests, Kafka and the spool within this."""
+_LOOK_SECONDS = 0.2
+_WRONG_USE = 2
+
+
+@contextlib.contextmanager
+def reserved_port(host: str, port: int) -> Iterator[int]:
+    """The number of a port that the processes of this machine's user may share; refused where others have it.
+
+    Raises OSError when the port is taken. Listens to nothing itself.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if port:
+        with socket.socket(family) as probe:  # alone: two collectors must not share a port by accident
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            _bind(probe, host, port)
+    with socket.socket(family) as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        _bind(reserved, host, port)
+        yield int(reserved.getsockname()[1])
+
+
+def _bind(one: socket.socket, host: str, port: int) -> None:
+    try:
+        one.bind((host, port))
+    except OSError as error:
+        raise OSError(error.errno, f"cannot listen on {host}:{port}; is it in use?") from None
+
+
+async def run_workers(count: int, arguments: Sequence[str], *, host: str, port: int) -> None:
+    """Serve with `count` processes until a signal. `arguments` are those of this command, as they were given.
+
+    Raises SettingsError or NeedsHumanError when a worker gave up for good.
+    """
+    stop = stop_event()
+    with reserved_port(host, port) as number, tempfile.TemporaryDirectory(prefix="funnelcast-") as directory:
+        async with Supervisor(Path(directory)) as supervisor:
+            for index in range(count):
+                mine = ("--port", str(number), "--worker-index", str(index), "--worker-directory", directory)
+                argv = (sys.executable, "-m", "funnelcast", *arguments, *mine)
+                spec = ProcessSpec(f"worker-{index}", argv, stop_seconds=STOP_SECONDS, is_logged_apart=False)
+                await supervisor.start(spec)
+            while not stop.is_set():
+                _check(supervisor)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
+
+
+def _check(supervisor: Supervisor) -> None:
+    for child in supervisor.children.values():
+        if child.failure is not None:
+            raise SettingsError(child.failure) if child.exits[_WRONG_USE] else NeedsHumanError(child.failure)

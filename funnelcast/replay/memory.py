@@ -1,0 +1,186 @@
+"""Count a file of native events from nothing: what is read, what is refused, and the way through memory.
+
+Both ways (see `replay_stack` for the other) make the same records of the same lines and give them to the same core, so
+they print the same document. Holds no counting of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from producers.ingest.checks import Ingest
+from producers.ingest.contacts import Contacts
+from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender, Ticked, Verdict
+from producers.sink.port import partition_for
+from schemas.funnel.model import Funnel
+from schemas.reasons import RejectReason
+from schemas.record import encode_tick
+from streams.report.document import build_document
+from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
+from streams.worker.partition import LogRecord, PartitionProcessor
+
+CHUNK_RECORDS = 5_000
+SHOWN_REFUSALS = 20
+Progress = Callable[[int, int], None]
+"""(bytes read, bytes of the file)."""
+PROGRESS_LINES = 500
+HISTORICAL = Sender(scope=Scope.HISTORICAL)
+NOT_FOR_SENDING = frozenset(
+    {RejectReason.MALFORMED_JSON, RejectReason.TOO_DEEP, RejectReason.EVENT_TOO_LARGE, RejectReason.INVALID_TIME}
+)
+"""A line refused for one of these is refused before it is sent: it would spoil the request it travels in, or, without a
+time of its own, be given the collector's clock and count differently every time."""
+
+
+class InputFileError(ValueError):
+    """A file that cannot be read; the text says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayJob:
+    """What is counted and how."""
+
+    funnels: tuple[Funnel, ...]
+    references: tuple[str, ...]
+    """The funnels as they were named: presets and files."""
+    events: Path
+    watermark_ms: int | None = None
+    partitions: int = 1
+    workers: int = 1
+    watermark_delay_ms: int = 60_000
+    contact_key: str = "replay"
+    """Any will do: contact ids are compared, never shown."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file; 0 where it cannot be told."""
+        try:
+            return self.events.stat().st_size
+        except OSError:
+            return 0
+
+    @property
+    def final_tick_ms(self) -> int | None:
+        """The tick that ends the replay, so that the watermark is the one asked for."""
+        return None if self.watermark_ms is None else self.watermark_ms + self.watermark_delay_ms
+
+    def ingest(self) -> Ingest:
+        """The collector's checks."""
+        personless = {"ad_spend"}.union(*(funnel.ad_spend for funnel in self.funnels))
+        return Ingest(contacts=Contacts(self.contact_key.encode()), personless_names=personless)
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Lines that were not taken: the first are shown, all are counted."""
+
+    path: Path
+    say: Callable[[str], None] = lambda line: print(line, file=sys.stderr)
+    by_reason: Counter[str] = field(default_factory=Counter)
+
+    def add(self, line_number: int, reason: str, detail: str) -> None:
+        """Count one, and say so unless there were many."""
+        self.by_reason[reason] += 1
+        if self.by_reason.total() <= SHOWN_REFUSALS:
+            self.say(f"{self.path}:{line_number}: rejected: {reason}: {detail}")
+
+    def sum_up(self) -> None:
+        """One line at the end, if there was any."""
+        if self.by_reason:
+            parts = ", ".join(f"{reason} {count}" for reason, count in sorted(self.by_reason.items()))
+            self.say(f"{self.path}: {self.by_reason.total()} lines rejected ({parts})")
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(number from 1, text) of every line that is not blank. Raises InputFileError."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if text := line.strip():
+                    yield number, text
+    except OSError as error:
+        raise InputFileError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def no_progress(done: int, total: int) -> None:
+    """Shows nothing."""
+
+
+async def replay_through_memory(
+    job: ReplayJob, refusals: Refusals, *, progress: Progress = no_progress
+) -> list[dict[str, Any]]:
+    """The counters documents, in the order of the funnels."""
+    counting = _MemoryCounting(job)
+    await counting.start()
+    ingest = job.ingest()
+    read, size = 0, job.size
+    for number, line in read_lines(job.events):
+        read += len(line) + 1
+        if number % PROGRESS_LINES == 0:
+            progress(read, size)
+        verdict = ingest.native(line, sender=HISTORICAL, received_at_ms=None)
+        if isinstance(verdict, Rejected):
+            refusals.add(number, verdict.reason, verdict.detail)
+        else:
+            await counting.add(verdict)
+    if job.final_tick_ms is not None:
+        await counting.add(Ticked(job.final_tick_ms, encode_tick(job.final_tick_ms)))
+    await counting.finish()
+    reader = MemoryCounterReader(counting.space)
+    return [await build_document(reader, funnel) for funnel in job.funnels]
+
+
+class _MemoryCounting:
+    """The partitions of a log that exists only while it is read."""
+
+    def __init__(self, job: ReplayJob) -> None:
+        self.space = MemorySpace(clock_ms=lambda: 0)
+        store = MemoryPartitionStore(self.space)
+        self._store, self._job = store, job
+        self._processors = [
+            PartitionProcessor(store, partition, job.funnels, watermark_delay_ms=job.watermark_delay_ms)
+            for partition in range(job.partitions)
+        ]
+        self._waiting: list[list[LogRecord]] = [[] for _ in range(job.partitions)]
+        self._offsets = [0] * job.partitions
+
+    async def start(self) -> None:
+        """Claim every partition."""
+        await self._store.check_funnels({_slot(funnel): funnel.fingerprint for funnel in self._job.funnels})
+        for processor in self._processors:
+            await processor.claim()
+
+    async def add(self, verdict: Verdict) -> None:
+        """Append a record where the collector's sink would."""
+        if isinstance(verdict, Accepted):
+            at = partition_for(verdict.key, self._job.partitions)
+            await self._append(at, verdict.key, verdict.value, verdict.received_at_ms)
+        elif isinstance(verdict, Ticked):
+            for at in range(self._job.partitions):
+                await self._append(at, None, verdict.value, verdict.tick_ms)
+
+    async def finish(self) -> None:
+        """Apply what waits and everything that is due."""
+        for partition in range(self._job.partitions):
+            await self._apply(partition)
+            await self._processors[partition].settle()
+
+    async def _append(self, partition: int, key: bytes | None, value: bytes, timestamp_ms: int) -> None:
+        self._waiting[partition].append(LogRecord(key, value, timestamp_ms, self._offsets[partition]))
+        self._offsets[partition] += 1
+        if len(self._waiting[partition]) >= CHUNK_RECORDS:
+            await self._apply(partition)
+
+    async def _apply(self, partition: int) -> None:
+        records, self._waiting[partition] = self._waiting[partition], []
+        if records:
+            await self._processors[partition].process(records, self._offsets[partition])
+
+
+def _slot(funnel: Funnel) -> str:
+    return f"{funnel.name}@{funnel.version}"

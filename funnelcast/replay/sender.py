@@ -1,0 +1,110 @@
+"""Sends lines through a collector, in order, each batch until it is acknowledged. Decides nothing about them.
+
+Every batch carries the session and the running number of its first line: a batch that is sent again after a lost answer
+is recognised by the worker and is not even a duplicate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from funnelcast.processes.supervise import NeedsHumanError, TryAgainError
+
+BATCH_LINES, BATCH_BYTES = 500, 400_000
+PATIENCE_SECONDS = 120.0
+"""How long a batch is tried again before the sender gives up."""
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.05, 2.0
+REQUEST_SECONDS = 30.0
+_FINAL = frozenset({400, 401, 403, 404, 405, 413, 415, 422})
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One element that the collector did not take."""
+
+    number: int
+    """As given to `OrderedSender.add`."""
+    reason: str
+    detail: str
+
+
+@dataclass(slots=True)
+class OrderedSender:
+    """Collects lines into batches; one request at a time, so the log keeps the order. Not for concurrent use."""
+
+    url: str
+    key: str | None
+    client: httpx.AsyncClient
+    on_refused: Callable[[Refused], None] = lambda refused: None
+    check: Callable[[], None] = lambda: None
+    """Called before every try: raises when sending has become pointless."""
+    session: str | None = field(default_factory=lambda: uuid.uuid4().hex[:16])
+    """None: batches carry no number, as those of a plain client."""
+    batch_lines: int = BATCH_LINES
+    acknowledged: int = 0
+    retries: int = 0
+    _lines: list[bytes] = field(default_factory=list)
+    _numbers: list[int] = field(default_factory=list)
+    _bytes: int = 0
+    _sent: int = 0
+
+    async def add(self, line: bytes, number: int = 0) -> None:
+        """Queue one JSON object; sends when a batch is full."""
+        self._lines.append(line)
+        self._numbers.append(number)
+        self._bytes += len(line)
+        if len(self._lines) >= self.batch_lines or self._bytes >= BATCH_BYTES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Send what is queued; returns when it is acknowledged. Raises TryAgainError, NeedsHumanError."""
+        if not self._lines:
+            return
+        lines, numbers = self._lines, self._numbers
+        self._lines, self._numbers, self._bytes = [], [], 0
+        results = await self._until_acknowledged(b"[" + b",".join(lines) + b"]")
+        self._sent += len(lines)
+        self.acknowledged += len(lines)
+        self._report(numbers, results)
+
+    async def _until_acknowledged(self, body: bytes) -> Sequence[dict[str, Any]]:
+        headers = {"Content-Type": "application/json"}
+        if self.key is not None:
+            headers["X-Write-Key"] = self.key
+        if self.session is not None:
+            headers["X-Funnelcast-Sequence"] = f"{self.session}:{self._sent}"
+        deadline, pause = time.monotonic() + PATIENCE_SECONDS, FIRST_PAUSE_SECONDS
+        while True:
+            self.check()
+            results, why = await self._try(body, headers)
+            if results is not None:
+                return results
+            if time.monotonic() > deadline:
+                raise TryAgainError(f"{self.url} did not take a batch within {PATIENCE_SECONDS:.0f} s: {why}")
+            self.retries += 1
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, MAX_PAUSE_SECONDS)
+
+    async def _try(self, body: bytes, headers: dict[str, str]) -> tuple[Sequence[dict[str, Any]] | None, str]:
+        try:
+            response = await self.client.post(self.url, content=body, headers=headers, timeout=REQUEST_SECONDS)
+        except httpx.TransportError as error:
+            return None, repr(error)
+        if response.status_code == 200:
+            results: Sequence[dict[str, Any]] = response.json()["results"]
+            return results, ""
+        if response.status_code in _FINAL:
+            raise NeedsHumanError(f"{self.url} answered {response.status_code}: {response.text[:500]}")
+        return None, f"{response.status_code} {response.text[:200]}"
+
+    def _report(self, numbers: Sequence[int], results: Sequence[dict[str, Any]]) -> None:
+        for number, result in zip(numbers, results, strict=True):
+            if result.get("status") == "rejected":
+                self.on_refused(Refused(number, str(result.get("reason")), str(result.get("detail", ""))))

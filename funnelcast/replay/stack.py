@@ -1,0 +1,201 @@
+"""Count a file through everything: collector, Kafka, workers, Redis, report, in a space that exists for this alone.
+
+Any of the processes may be killed on the way: they are started again, the sender repeats what was not acknowledged, and
+the document comes out the same. Composes; counts nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from funnelcast.processes.ports import free_port
+from funnelcast.processes.services import Site
+from funnelcast.processes.supervise import Reporter, Supervisor, TryAgainError
+from funnelcast.replay.memory import HISTORICAL, NOT_FOR_SENDING, Progress, Refusals, ReplayJob, no_progress, read_lines
+from funnelcast.replay.sender import BATCH_LINES, OrderedSender, Refused
+from funnelcast.stack.embedded import EmbeddedStack, RunDirectory
+from producers.access.keys import create_key
+from producers.ingest.verdicts import Rejected, Scope
+from schemas.topics import Topics
+from streams.admin import delete_topics, ensure_topics
+from streams.report.document import build_document
+from streams.store.connection import close, connect, delete_space
+from streams.store.port import CounterReader, StoreUnavailableError
+from streams.store.reader import RedisCounterReader
+
+READY_SECONDS = 60.0
+STALLED_SECONDS = 120.0
+"""Without any progress for this long, a replay gives up."""
+POLL_SECONDS = 0.1
+
+
+async def replay_through_stack(
+    job: ReplayJob,
+    refusals: Refusals,
+    *,
+    state_dir: Path,
+    kafka: str | None,
+    redis: str | None,
+    progress: Progress = no_progress,
+) -> list[dict[str, Any]]:
+    """The counters documents, in the order of the funnels. Raises TryAgainError, NeedsHumanError."""
+    with RunDirectory.fresh(state_dir, "replay") as directory:
+        async with EmbeddedStack(directory.path, kafka=kafka, redis=redis) as stack:
+            return await count_on(stack, directory.path, job, refusals, progress=progress)
+
+
+async def count_on(
+    stack: EmbeddedStack,
+    directory: Path,
+    job: ReplayJob,
+    refusals: Refusals,
+    *,
+    report: Reporter | None = None,
+    progress: Progress = no_progress,
+) -> list[dict[str, Any]]:
+    """The same on a stack that runs; processes, keys and logs live in `directory`."""
+    async with Supervisor(directory, report=report) as services, _space(stack, directory, job) as site:
+
+        def check() -> None:
+            stack.check()
+            services.check()
+
+        key = _key(site)
+        url = await _start(services, site, job)
+        marker = await _send(job, refusals, url=url, key=key, check=check, progress=progress)
+        documents = await _documents(stack.redis, site.space, job, marker=marker, check=check)
+        await services.stop()  # before the space goes away under them
+        return documents
+
+
+@asynccontextmanager
+async def _space(stack: EmbeddedStack, directory: Path, job: ReplayJob) -> AsyncIterator[Site]:
+    """Topics and names of a fresh space; on a server that is not ours nothing of it stays."""
+    space = f"replay-{uuid.uuid4().hex[:12]}"
+    topics = Topics(space)
+    await ensure_topics(stack.kafka, topics, partitions=job.partitions, historical=True)
+    try:
+        yield Site(
+            kafka=stack.kafka,
+            redis=stack.redis,
+            space=space,
+            funnels=job.references,
+            directory=directory,
+            watermark_delay_ms=job.watermark_delay_ms,
+            keys=directory / "keys.json",
+            contact_key=job.contact_key,
+        )
+    finally:
+        if not stack.is_kafka_embedded:
+            await delete_topics(stack.kafka, topics)
+        if not stack.is_redis_embedded:
+            client = connect(stack.redis)
+            await delete_space(client, space)
+            await close(client)
+
+
+def _key(site: Site) -> str:
+    assert site.keys is not None  # noqa: S101 - set above
+    created_at = datetime.now(UTC).isoformat(timespec="seconds")
+    return create_key(site.keys, source="replay", scope=Scope.HISTORICAL, created_at=created_at)[0]
+
+
+async def _start(services: Supervisor, site: Site, job: ReplayJob) -> str:
+    """Start collector and workers; returns the URL for events once the collector takes them."""
+    port = free_port()
+    collector = await services.start(site.collector(port))
+    for number in range(1, job.workers + 1):
+        await services.start(site.worker(number, free_port()))
+    await collector.ready(READY_SECONDS)
+    return f"http://127.0.0.1:{port}/v1/events"
+
+
+async def _send(
+    job: ReplayJob, refusals: Refusals, *, url: str, key: str, check: Callable[[], None], progress: Progress
+) -> str:
+    """Send every line and the end marker; returns the marker."""
+    ingest, marker = job.ingest(), uuid.uuid4().hex
+    sent = 0
+    async with httpx.AsyncClient() as client:
+
+        def on_refused(refused: Refused) -> None:
+            refusals.add(refused.number, refused.reason, refused.detail)
+
+        sender = OrderedSender(url=url, key=key, client=client, on_refused=on_refused, check=check)
+        for number, line in read_lines(job.events):
+            sent += len(line) + 1
+            if number % BATCH_LINES == 0:
+                progress(sent, job.size)
+            verdict = ingest.native(line, sender=HISTORICAL, received_at_ms=None)
+            if isinstance(verdict, Rejected) and verdict.reason in NOT_FOR_SENDING:
+                refusals.add(number, verdict.reason, verdict.detail)
+            else:
+                await sender.add(line, number)
+        # a tick at 0 moves no watermark: it carries the marker alone
+        await sender.add(orjson.dumps({"tick": job.final_tick_ms or 0, "marker": marker}))
+        await sender.flush()
+    return marker
+
+
+async def _documents(
+    redis: str, space: str, job: ReplayJob, *, marker: str, check: Callable[[], None]
+) -> list[dict[str, Any]]:
+    client = connect(redis)
+    try:
+        reader = RedisCounterReader(client, space)
+        await await_marker(reader, job.partitions, marker, check=check)
+        return [await _patiently(partial(build_document, reader, funnel), check) for funnel in job.funnels]
+    finally:
+        await close(client)
+
+
+async def await_marker(
+    reader: CounterReader,
+    partitions: int,
+    marker: str,
+    *,
+    check: Callable[[], None],
+    stalled_seconds: float = STALLED_SECONDS,
+) -> None:
+    """Wait until every partition has applied the marker and everything due before it. Raises TryAgainError when nothing
+    moves for `stalled_seconds`."""
+    seen: object = None
+    deadline = time.monotonic() + stalled_seconds
+    while True:
+        check()
+        try:
+            metas = [await reader.meta(partition) for partition in range(partitions)]
+        except StoreUnavailableError:
+            metas = []
+        if metas and all(one is not None and one[1].marker == marker and one[1].pending == 0 for one in metas):
+            return
+        now = [None if one is None else (one[0], one[1].pending) for one in metas]
+        if now and now != seen:
+            seen, deadline = now, time.monotonic() + stalled_seconds
+        if time.monotonic() > deadline:
+            raise TryAgainError(f"the workers have made no progress for {stalled_seconds:.0f} s; partitions: {now}")
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _patiently(ask: Callable[[], Any], check: Callable[[], None]) -> Any:
+    """The answer, however often Redis is away before it."""
+    deadline = time.monotonic() + STALLED_SECONDS
+    while True:
+        check()
+        try:
+            return await ask()
+        except StoreUnavailableError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(POLL_SECONDS)

@@ -1,0 +1,340 @@
+"""The collector: an ASGI application that takes events over HTTP and answers when Kafka has acknowledged them.
+
+Plain ASGI without a framework: one request is a handful of calls. It parses HTTP and decides statuses; what an event is
+decides `producers.ingest.checks`, how a client says it `producers.formats`. `producers.collector.routes`
+maps paths; docs/api.md is the law of statuses.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import structlog
+
+from producers.access.keys import KeyRing
+from producers.collector.deliveries import Deliveries
+from producers.collector.gate import Gate, RateLimitedError, too_many
+from producers.collector.metrics import CollectorMetrics, Counts
+from producers.collector.peers import Peers
+from producers.collector.records import Outbox
+from producers.dead_letters.header import is_replayed, replayed_sender
+from producers.dead_letters.limit import LetterLimit
+from producers.formats.native import shown_to_operator
+from producers.formats.port import Format, Page, Reading, Request, Route, Routes
+from producers.http.address import TrustedProxies
+from producers.http.body import GZIP, RequestError, decompress
+from producers.http.messages import (
+    JSON,
+    VARY,
+    Answer,
+    Headers,
+    HttpScope,
+    Patience,
+    Receive,
+    Send,
+    cors,
+    error_body,
+    preflight,
+    respond,
+    unavailable,
+)
+from producers.ingest.checks import Ingest
+from producers.ingest.verdicts import Deduplicated, Scope, Sender
+from producers.sink.port import Outgoing, Sink, SinkUnavailableError
+from schemas.reasons import RejectReason
+from schemas.topics import Topics
+
+_log = structlog.get_logger("funnelcast.collector")
+_STATUS: Final = {
+    RejectReason.BAD_KEY: 401,
+    RejectReason.REVOKED_KEY: 401,
+    RejectReason.BAD_SIGNATURE: 401,
+    RejectReason.WRONG_ORIGIN: 403,
+    RejectReason.BODY_TIMEOUT: 408,
+    RejectReason.WRONG_CONTENT_TYPE: 415,
+}
+"""Status of a request that is refused as a whole; 400 for every other reason."""
+_UNKNOWN_SOURCE: Final = "unknown"
+_REFUSED_LETTERS_PER_SECOND: Final = 10
+_EXPOSITION: Final = (
+    (b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+)
+_encode = msgspec.json.Encoder().encode
+
+
+class Collector:
+    """`app(scope, receive, send)`. `routes` are the formats it serves; `proxies` are believed about the addresses of
+    clients; `gate` says who must wait, `letter_limit` how many dead letters are too many; `now_ms` is its clock."""
+
+    def __init__(
+        self,
+        *,
+        sink: Sink,
+        ingest: Ingest,
+        keys: KeyRing,
+        topics: Topics,
+        routes: Routes,
+        proxies: TrustedProxies | None = None,
+        gate: Gate | None = None,
+        letter_limit: LetterLimit | None = None,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._sink = sink
+        self._limits = ingest.limits
+        self._patience = Patience(ingest.limits.body_seconds, ingest.limits.unfinished_bytes)
+        self._keys = keys
+        self._now_ms = now_ms
+        self.metrics = CollectorMetrics(pending=lambda: sink.pending, is_up=lambda: sink.outage is None)
+        self.peers: Peers | None = None
+        """The other processes of this collector: metrics and readiness are those of all."""
+        self._under_way = 0
+        self._outbox = Outbox(sink, topics, ingest.limits)
+        self._deliveries = Deliveries()
+        self._proxies = proxies
+        self._gate = gate or Gate()
+        self._letter_limit = letter_limit or LetterLimit()
+        self._refused_letters: tuple[int, int] = (0, 0)
+        self._routes = routes
+        for path, page in (("/healthz", self._healthz), ("/readyz", self._readyz), ("/metrics", self._metrics)):
+            routes.add("GET HEAD", path, page)
+        for path, page in (("/_liveness", self._healthz), ("/_readiness", self._readyz)):  # as PostHog calls them
+            routes.add("GET HEAD", path, page)
+
+    async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._other(scope, receive, send)
+            return
+        path, method = scope["path"], scope["method"]
+        headers: Headers = dict(scope["headers"])
+        row = self._routes.at(path)
+        route = None if row is None else row.get(method) or (_head_of(row) if method == "HEAD" else None)
+        if route is None:
+            if method == "OPTIONS":
+                await respond(send, 204, b"", preflight(headers))
+            else:
+                await self._no_route(row is not None, headers, send)
+            return
+        address = self._address(scope, headers)
+        request = Request(method, path, headers, scope.get("query_string", b""), route.label, address)
+        endpoint = route.endpoint
+        if callable(endpoint):
+            await self._page(request, endpoint, send)
+        else:
+            await self._take(request, endpoint, receive, send)
+
+    def _address(self, scope: HttpScope, headers: Headers) -> str:
+        client = scope.get("client")
+        peer: str = client[0] if client else ""
+        if self._proxies is None or b"x-forwarded-for" not in headers:
+            return peer
+        hops = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        return self._proxies.client(peer, b",".join(hops))
+
+    async def _other(self, scope: HttpScope, receive: Receive, send: Send) -> None:
+        """The lifespan protocol: nothing of ours hangs on it. Websockets are not spoken."""
+        if scope["type"] == "lifespan":
+            while True:
+                message = await receive()
+                await send({"type": f"{message['type']}.complete"})
+                if message["type"] == "lifespan.shutdown":
+                    return
+
+    async def _no_route(self, is_path_known: bool, headers: Headers, send: Send) -> None:
+        status = 405 if is_path_known else 404
+        code = "method_not_allowed" if is_path_known else "not_found"
+        message = "this path takes another method" if is_path_known else "there is nothing at this path"
+        self.metrics.answered("other", status)
+        body = error_body(code, message, "POST events to /v1/events; see docs/api.md")
+        await respond(send, status, body, (JSON, *cors(headers)))
+
+    # -- events ---------------------------------------------------------------------------------------------------
+
+    async def _take(self, request: Request, format: Format, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        self._under_way += 1
+        try:
+            status, body, extra = await self._answer(request, format, receive)
+        finally:
+            self._under_way -= 1
+        await respond(send, status, body, (*extra, *request.limits, *cors(request.headers)))
+        self.metrics.answered(request.label, status, time.perf_counter() - started)
+
+    async def _answer(self, request: Request, format: Format, receive: Receive) -> Answer:
+        """(status, body, headers). Its one broad `except`: a bug costs one request, not the process."""
+        sender: Sender | None = None
+        try:
+            if self._under_way > self._limits.requests:
+                raise SinkUnavailableError("too many requests at once", 1)
+            body = await self._patience.read_body(receive, self._limits.body_bytes)
+            request.raw_body = request.body = body
+            request.received_at_ms = self._now_ms()
+            encoding = request.headers.get(b"content-encoding")
+            if encoding is not None or body[:2] == GZIP:
+                request.body = decompress(body, (encoding or b"").decode("latin-1"), self._limits.body_bytes)
+            sender = self._sender(request, format)
+            reading = format.read(request, sender)
+            self._gate.charge(request, sender, len(reading.verdicts))
+            await self._store(reading, request, sender)
+            body, headers = (shown_to_operator if request.is_replay else format.answer)(request, reading)
+            return 200, body, headers
+        except RequestError as refusal:
+            return await self._refuse(request, sender, refusal)
+        except RateLimitedError as error:
+            return self._too_many(error)
+        except SinkUnavailableError as error:
+            return unavailable(error)
+        except Exception:
+            _log.exception("request failed", route=request.label)
+            return 500, error_body("internal", "the collector failed on this request", "see its log"), (JSON,)
+
+    def _sender(self, request: Request, format: Format) -> Sender:
+        request.letter_headers = getattr(format, "letter_headers", ())
+        if is_replayed(request):
+            operator, sender, received_at_ms = replayed_sender(request, self._keys)
+            self._admit(request, operator)
+            request.is_replay, request.received_at_ms = True, received_at_ms
+            return sender
+        return self._admit(request, format.sender_of(request, self._keys))
+
+    def _admit(self, request: Request, sender: Sender | None) -> Sender:
+        if sender is None:
+            raise RequestError(
+                RejectReason.BAD_KEY,
+                "the write key is missing or unknown",
+                "send it as Basic user, Bearer, X-Write-Key or writeKey; make one with `funnelcast keys create`",
+            )
+        try:
+            self._gate.admit(request, sender)
+        except RequestError as refusal:
+            refusal.source = sender.source
+            raise
+        return sender
+
+    async def _store(self, reading: Reading, request: Request, sender: Sender) -> None:
+        """Write what was read, or find that this delivery is stored already: then nothing is written."""
+        if reading.delivery is None or request.is_replay:
+            await self._write(reading, request, sender)
+            return
+        key, now_ms = (sender.source, request.label, reading.delivery), request.received_at_ms
+        if not await self._deliveries.begin(key, now_ms):
+            reading.verdicts = [Deduplicated(getattr(one, "id", None)) for one in reading.verdicts]
+            self.metrics.counted(sender.source, Counts(deduplicated=len(reading.verdicts)))
+            return
+        is_stored = False
+        try:
+            await self._write(reading, request, sender)
+            is_stored = True
+        finally:
+            self._deliveries.end(key, now_ms, is_stored=is_stored)
+
+    async def _write(self, reading: Reading, request: Request, sender: Sender) -> None:
+        """Put everything on Kafka, events and dead letters, then count it."""
+        records, counts = self._outbox.records(reading, request, sender.source)
+        if counts.rejected:
+            self._check_letters(sender.source, len(counts.rejected))
+        needs_order = sender.scope is Scope.HISTORICAL or b"x-funnelcast-sequence" in request.headers
+        try:
+            await self._sink.put(records, needs_order=needs_order)
+        except SinkUnavailableError:
+            self.metrics.add("events_unacknowledged", counts.events)
+            raise
+        if counts.rejected:
+            self._letter_limit.add(sender.source, len(counts.rejected), self._now_ms())
+        self.metrics.counted(sender.source, counts)
+
+    def _check_letters(self, source: str, letters: int) -> None:
+        """Raises SinkUnavailableError where the source has written too many dead letters lately."""
+        try:
+            self._letter_limit.check(source, letters, self._now_ms())
+        except SinkUnavailableError:
+            self.metrics.add("dead_letters_held", letters, (source,))
+            raise
+
+    # -- refusals -------------------------------------------------------------------------------------------------
+
+    async def _refuse(self, request: Request, sender: Sender | None, refusal: RequestError) -> Answer:
+        """The answer to a request that is refused whole: counted as one rejected event, with a dead letter.
+
+        Whoever has no key cannot fill the topic: such letters are cut short and limited to a few a second.
+        """
+        if sender is None:
+            try:
+                self._gate.refused(request)
+            except RateLimitedError as error:
+                return self._too_many(error)
+        source = refusal.source or _UNKNOWN_SOURCE if sender is None else sender.source
+        if not request.received_at_ms:  # its body never was whole
+            request.received_at_ms = self._now_ms()
+        try:
+            letter = self._outbox.letter(request.body, request, source, refusal.reason, refusal.message)
+            if sender is not None:
+                await self._put_letter(letter, source)
+            elif not is_replayed(request) and self._may_write_refused():  # a replay is a letter already
+                await self._sink.put([letter])
+        except SinkUnavailableError as error:
+            if sender is not None:
+                return unavailable(error)
+        self.metrics.counted(source, Counts(rejected=[refusal.reason]))
+        status = _STATUS.get(refusal.reason, 400)
+        body = error_body(refusal.reason.value, refusal.message, refusal.detail)
+        headers = ((b"www-authenticate", b'Basic realm="write key"'),) if status == 401 else ()
+        return status, body, (JSON, *headers)
+
+    async def _put_letter(self, letter: Outgoing, source: str) -> None:
+        self._check_letters(source, 1)
+        try:
+            await self._sink.put([letter])
+        except SinkUnavailableError:
+            self.metrics.add("events_unacknowledged")
+            raise
+        self._letter_limit.add(source, 1, self._now_ms())
+
+    def _too_many(self, error: RateLimitedError) -> Answer:
+        self.metrics.add("rate_limited", labels=(error.by,))
+        return too_many(error)
+
+    def _may_write_refused(self) -> bool:
+        second, count = self._refused_letters
+        now = self._now_ms() // 1000
+        if now != second:
+            second, count = now, 0
+        self._refused_letters = (second, count + 1)
+        return count < _REFUSED_LETTERS_PER_SECOND
+
+    # -- pages ----------------------------------------------------------------------------------------------------
+
+    async def _page(self, request: Request, page: Page, send: Send) -> None:
+        try:
+            status, body, headers = await page(request)
+        except Exception:
+            _log.exception("page failed", route=request.label)
+            status, headers = 500, (JSON,)
+            body = error_body("internal", "the collector failed on this request", "see its log")
+        is_public = any(name == b"access-control-allow-origin" for name, _ in headers)  # one answer for every site
+        own = () if is_public else cors(request.headers) or (VARY,)
+        await respond(send, status, body, (*headers, *own))
+
+    async def _healthz(self, request: Request) -> Answer:
+        return 200, b'{"alive":true}', (JSON,)
+
+    async def _readyz(self, request: Request) -> Answer:
+        trouble = self._sink.trouble
+        if trouble is None and self.peers is not None:
+            trouble = await self.peers.trouble()
+        body = _encode({"ready": trouble is None, "reason": trouble or self._sink.note or ""})
+        return 200 if trouble is None else 503, body, (JSON,)
+
+    async def _metrics(self, request: Request) -> Answer:
+        if self.peers is not None:
+            await self.peers.count_all()
+        return 200, self.metrics.render(), _EXPOSITION
+
+
+def _head_of(row: dict[str, Route]) -> Route | None:
+    """A page answers HEAD as GET; the server leaves the body out. Events are not sent by HEAD."""
+    route = row.get("GET")
+    return route if route is not None and callable(route.endpoint) else None

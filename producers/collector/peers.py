@@ -1,0 +1,121 @@
+"""The processes of one collector, as they know each other: whichever is asked for metrics or readiness answers for all.
+
+Each listens on a socket file of a directory that is theirs alone, and tells whoever connects what it has counted and
+whether it is ready. Before it tells, it writes its counters down: the process that comes after it, should it die, goes
+on from there, so that no counter that anybody saw ever falls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from producers.collector.metrics import CollectorMetrics, Snapshot
+from producers.sink.port import Sink
+
+_ANSWER_SECONDS: Final = 2.0
+
+
+class PeerState(msgspec.Struct):
+    """What one process says of itself."""
+
+    snapshot: Snapshot
+    trouble: str | None
+    note: str | None
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(PeerState).decode
+_decode_snapshot: Final = msgspec.msgpack.Decoder(Snapshot).decode
+
+
+class Peers:
+    """`async with` around the time in which process `index` of `count` serves. The directory is on a local disk."""
+
+    def __init__(self, directory: Path, *, index: int, count: int, metrics: CollectorMetrics, sink: Sink) -> None:
+        self._directory = directory
+        self._index = index
+        self._count = count
+        self._metrics = metrics
+        self._sink = sink
+        self._server: asyncio.AbstractServer | None = None
+
+    async def __aenter__(self) -> Peers:
+        if (counted := self._written(self._index)) is not None:
+            self._metrics.load(counted)
+        path = self._socket(self._index)
+        path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._tell, path)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.close()
+        self._write_down()
+
+    async def others(self) -> dict[int, PeerState | None]:
+        """What each of the others says; None for one that does not answer."""
+        numbers = [one for one in range(self._count) if one != self._index]
+        states = await asyncio.gather(*(self._ask(one) for one in numbers))
+        return dict(zip(numbers, states, strict=True))
+
+    async def count_all(self) -> None:
+        """Make the metrics those of all processes. One that does not answer counts as it was last seen."""
+        states = await self.others()
+        self._write_down()
+        found: list[Snapshot] = []
+        for number, state in states.items():
+            counted = self._written(number) if state is None else state.snapshot
+            if counted is not None:
+                found.append(counted if state is not None else msgspec.structs.replace(counted, gauges={}))
+        self._metrics.others = found
+
+    async def trouble(self) -> str | None:
+        """Why one of the others takes no events, or None."""
+        for number, state in (await self.others()).items():
+            if state is None:
+                return f"worker {number} does not answer"
+            if state.trouble is not None:
+                return f"worker {number}: {state.trouble}"
+        return None
+
+    async def _ask(self, number: int) -> PeerState | None:
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                reader, writer = await asyncio.open_unix_connection(self._socket(number))
+                try:
+                    return _decode(await reader.read())
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError, msgspec.DecodeError):
+            return None
+
+    async def _tell(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        state = PeerState(self._write_down(), self._sink.trouble, self._sink.note)
+        with contextlib.suppress(OSError):
+            writer.write(_encode(state))
+            await writer.drain()
+        writer.close()
+
+    def _write_down(self) -> Snapshot:
+        snapshot = self._metrics.snapshot()
+        fresh = self._directory / f"worker-{self._index}.fresh"
+        fresh.write_bytes(_encode(snapshot))
+        fresh.replace(self._counters(self._index))
+        return snapshot
+
+    def _written(self, number: int) -> Snapshot | None:
+        try:
+            return _decode_snapshot(self._counters(number).read_bytes())
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def _socket(self, number: int) -> Path:
+        return self._directory / f"worker-{number}.sock"
+
+    def _counters(self, number: int) -> Path:
+        return self._directory / f"worker-{number}.counters"

@@ -1,0 +1,84 @@
+"""From the verdicts of a request to records for Kafka: events, hooks, ticks, dead letters, and what to count for them.
+
+Decides partitions and headers; writes nothing itself.
+"""
+
+from __future__ import annotations
+
+from producers.collector.metrics import Counts
+from producers.dead_letters.record import dead_letter
+from producers.formats.port import Reading, Request
+from producers.ingest.limits import Limits
+from producers.ingest.verdicts import Accepted, Deduplicated, Deferred, Rejected, Ticked
+from producers.sink.port import Outgoing, Sink, partition_for
+from schemas.reasons import RejectReason
+from schemas.topics import Topics
+
+
+class Outbox:
+    """Makes the records of one space."""
+
+    def __init__(self, sink: Sink, topics: Topics, limits: Limits) -> None:
+        self._partitions_of = sink.partitions_of
+        self._topics = topics
+        self._limits = limits
+        self._letter_number = 0
+
+    def records(self, reading: Reading, request: Request, source: str) -> tuple[list[Outgoing], Counts]:
+        """What goes on Kafka, in the request's order, and what is counted when it is there. Raises
+        SinkUnavailableError while the number of partitions is not known."""
+        topic = self._topics.events
+        partitions = self._partitions_of(topic)
+        records: list[Outgoing] = []
+        counts = Counts()
+        for raw, verdict in zip(reading.elements, reading.verdicts, strict=True):
+            if isinstance(verdict, Accepted):
+                at = partition_for(verdict.key, partitions)
+                records.append(Outgoing(topic, at, verdict.key, verdict.value, verdict.received_at_ms))
+                counts.accepted += 1
+                if verdict.was_clamped or verdict.placeholder_ids or not verdict.is_known:
+                    _count_oddities(counts, verdict)
+            elif isinstance(verdict, Rejected):
+                records.append(self.letter(raw, request, source, verdict.reason, verdict.detail))
+                counts.rejected.append(verdict.reason)
+            elif isinstance(verdict, Deferred):
+                records.append(self._hook(verdict, request.received_at_ms))
+                counts.accepted += 1
+            elif isinstance(verdict, Deduplicated):
+                counts.deduplicated += 1
+            else:
+                records += self._ticks(verdict, partitions)
+                counts.ticks += 1
+        return records, counts
+
+    def _ticks(self, tick: Ticked, partitions: int) -> list[Outgoing]:
+        return [Outgoing(self._topics.events, at, None, tick.value, tick.tick_ms) for at in range(partitions)]
+
+    def _hook(self, verdict: Deferred, received_at_ms: int) -> Outgoing:
+        topic = self._topics.hooks
+        partition = partition_for(verdict.key, self._partitions_of(topic))
+        return Outgoing(topic, partition, verdict.key, verdict.value, received_at_ms)
+
+    def letter(self, raw: bytes, request: Request, source: str, reason: RejectReason, detail: str) -> Outgoing:
+        """The dead letter of what was refused; letters go round the partitions."""
+        topic = self._topics.rejected
+        value = dead_letter(
+            reason=reason,
+            detail=detail,
+            source=source,
+            route=request.label,
+            received_at_ms=request.received_at_ms,
+            payload=raw,
+            keep_bytes=self._limits.dead_letter_bytes,
+            headers={name: request.headers[name] for name in request.letter_headers if name in request.headers},
+        )
+        self._letter_number += 1
+        partition = self._letter_number % self._partitions_of(topic)
+        headers = (("reason", reason.value.encode()),)
+        return Outgoing(topic, partition, None, value, request.received_at_ms, headers)
+
+
+def _count_oddities(counts: Counts, verdict: Accepted) -> None:
+    counts.clamped += verdict.was_clamped
+    counts.placeholder_ids += verdict.placeholder_ids
+    counts.unknown_names += not verdict.is_known

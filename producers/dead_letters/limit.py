@@ -1,0 +1,56 @@
+"""A limit on dead letters, for each source: after a bad deploy senders keep their events instead of pouring them into
+the rejected topic. Good requests pass. Pure: the time is an argument."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+
+from producers.sink.port import SinkUnavailableError
+
+_log = structlog.get_logger("funnelcast.collector")
+_WINDOW_MS: Final = 60_000
+
+
+class LetterLimit:
+    """At most `per_minute` letters of one source; 0 is no limit. A window begins with its first letter."""
+
+    def __init__(self, per_minute: int = 0) -> None:
+        self._per_minute = per_minute
+        self._windows: dict[str, tuple[int, int, bool]] = {}
+        """By source: when the window began, letters written in it, whether it was said to be full."""
+
+    def shared_by(self, processes: int) -> LetterLimit:
+        """The part of one of several processes that share a limit."""
+        return LetterLimit(max(1, self._per_minute // processes) if self._per_minute else 0)
+
+    def check(self, source: str, letters: int, now_ms: int) -> None:
+        """Raises SinkUnavailableError where these letters would be too many. A request alone may hold as many as it
+        does: it could never be written otherwise."""
+        if not letters or not self._per_minute:
+            return
+        began_ms, written, was_said = self._window(source, now_ms)
+        if not written or written + letters <= self._per_minute:
+            return
+        if not was_said:
+            _log.error("too many dead letters: what would be one more is held back", source=source, written=written)
+        self._windows[source] = (began_ms, written, True)
+        seconds = max(1, -(-(began_ms + _WINDOW_MS - now_ms) // 1000))
+        raise SinkUnavailableError(
+            f"source {source!r} had {written} events rejected within a minute, the limit is {self._per_minute}; mend "
+            "what it sends (`funnelcast rejected list`), and send this again",
+            seconds,
+        )
+
+    def add(self, source: str, letters: int, now_ms: int) -> None:
+        """Count letters that were written."""
+        if letters and self._per_minute:
+            began_ms, written, was_said = self._window(source, now_ms)
+            self._windows[source] = (began_ms, written + letters, was_said)
+
+    def _window(self, source: str, now_ms: int) -> tuple[int, int, bool]:
+        window = self._windows.get(source)
+        if window is None or not 0 <= now_ms - window[0] < _WINDOW_MS:
+            return now_ms, 0, False
+        return window

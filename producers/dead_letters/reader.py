@@ -1,0 +1,114 @@
+"""Reads the topic of dead letters from a broker, once, up to where it ended at the start. Commits and joins nothing.
+
+Knows aiokafka's consumer; what a letter means is `producers.dead_letters.replay`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from producers.dead_letters.replay import Letter, letter_of
+
+_FETCH_MS: Final = 500
+_REQUEST_MS: Final = 15_000
+_QUIET_FETCHES: Final = 60
+"""So often in a row nothing may come before the broker is held for silent."""
+
+
+class BrokerUnavailableError(Exception):
+    """Kafka does not answer: try again."""
+
+
+class NoSuchLetterError(ValueError):
+    """There is no such topic, partition or letter."""
+
+
+class LetterLog:
+    """`async with LetterLog(kafka, topic) as log`."""
+
+    def __init__(self, kafka: str, topic: str) -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=kafka.split(","),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            request_timeout_ms=_REQUEST_MS,
+            fetch_max_wait_ms=_FETCH_MS // 2,
+        )
+
+    async def __aenter__(self) -> LetterLog:
+        try:
+            await self._consumer.start()
+            self._partitions = sorted((await self._cluster()).partitions_for_topic(self._topic) or ())
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self._consumer.stop()
+            raise BrokerUnavailableError(f"Kafka at {self._kafka}: {error!r}") from error
+        if not self._partitions:
+            await self._consumer.stop()
+            raise NoSuchLetterError(f"there is no topic {self._topic}; is the --space right?")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._consumer.stop()
+
+    async def _cluster(self) -> Any:
+        """From the list of all topics: to ask for one by name would create it where brokers do so by themselves."""
+        return await self._consumer._client.fetch_all_metadata()
+
+    async def read(
+        self, start: Mapping[int, int] | None = None, *, partition: int | None = None
+    ) -> AsyncIterator[list[Letter]]:
+        """Every letter from `start` (offsets by partition; default: the oldest) in pieces, each in the order of its
+        partition. Records that are no letters are left out. Raises BrokerUnavailableError."""
+        at = [TopicPartition(self._topic, one) for one in self._partitions if partition in (None, one)]
+        self._consumer.assign(at)
+        ends: dict[TopicPartition, int] = {}
+        next_offsets: dict[TopicPartition, int] = {}
+        await self._seek(at, start or {})
+        quiet = 0
+        while len(ends) < len(at) or any(next_offsets.get(one, 0) < ends[one] for one in at):
+            batches = await self._fetch()
+            for one in at:
+                end = self._consumer.highwater(one)
+                if end is not None:
+                    ends.setdefault(one, end)
+                next_offsets[one] = max(next_offsets.get(one, 0), await self._consumer.position(one))
+            for one, records in batches.items():
+                found = (letter_of(r.partition, r.offset, r.value) for r in records if r.offset < ends[one])
+                yield [letter for letter in found if letter is not None]
+            quiet = 0 if batches else quiet + 1
+            if quiet > _QUIET_FETCHES:
+                raise BrokerUnavailableError(f"Kafka at {self._kafka} does not deliver topic {self._topic}")
+
+    async def _seek(self, at: list[TopicPartition], start: Mapping[int, int]) -> None:
+        try:
+            oldest = await self._consumer.beginning_offsets(at)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise BrokerUnavailableError(f"Kafka at {self._kafka}: {error!r}") from error
+        for one in at:
+            self._consumer.seek(one, max(oldest[one], start.get(one.partition, 0)))
+
+    async def _fetch(self) -> dict[TopicPartition, list[Any]]:
+        try:
+            found: dict[TopicPartition, list[Any]] = await self._consumer.getmany(timeout_ms=_FETCH_MS)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise BrokerUnavailableError(f"Kafka at {self._kafka}: {error!r}") from error
+        return found
+
+    async def one(self, partition: int, offset: int) -> Letter:
+        """A single letter. Raises NoSuchLetterError, BrokerUnavailableError."""
+        if partition not in self._partitions:
+            raise NoSuchLetterError(f"the topic has partitions {self._partitions[0]} to {self._partitions[-1]}")
+        async for letters in self.read({partition: offset}, partition=partition):
+            if letters and letters[0].offset == offset:
+                return letters[0]
+            break
+        raise NoSuchLetterError(f"there is no letter {partition}:{offset}; it may have been removed by retention")

@@ -1,0 +1,190 @@
+"""Sends dead letters through the collector again: each until it is answered, and goes on where it was stopped.
+
+Progress is a small file with the next offset of each partition, written when everything before it is answered. What a
+crash sends twice has the same ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from producers.dead_letters.reader import LetterLog
+from producers.dead_letters.replay import Again, CannotSendError, Letter, Wanted, again
+from producers.importer.importer import CollectorRefusedError, TryAgainError
+
+AT_ONCE: Final = 8
+REQUEST_SECONDS: Final = 30.0
+FIRST_PAUSE_SECONDS: Final = 0.2
+MAX_PAUSE_SECONDS: Final = 30.0
+_SEND_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_WRONG_KEY: Final = frozenset({"bad_key", "revoked_key", "not_allowed", "wrong_origin"})
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of the letters."""
+
+    sent: int = 0
+    accepted: int = 0
+    deduplicated: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    """By reason: each is a new letter."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Letters that cannot be sent, by why."""
+
+    def as_document(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "sent": self.sent,
+            "accepted": self.accepted,
+            "deduplicated": self.deduplicated,
+            "rejected": dict(self.rejected),
+            "skipped": dict(self.skipped),
+        }
+
+
+@dataclass(slots=True)
+class Resender:
+    """`await run(log)`. `patience_seconds` is how long one letter is tried again; `client` goes to one collector."""
+
+    url: str
+    key: str | None
+    client: httpx.AsyncClient
+    wanted: Wanted
+    progress: Path
+    as_source: str | None = None
+    limit: int | None = None
+    is_dry: bool = False
+    patience_seconds: float = 300.0
+    on_progress: Callable[[Outcome], None] = lambda outcome: None
+    on_wait: Callable[[str], None] = lambda why: None
+    outcome: Outcome = field(default_factory=Outcome)
+    _next: dict[int, int] = field(default_factory=dict)
+
+    async def run(self, log: LetterLog, *, starts_over: bool = False) -> Outcome:
+        """Send what is wanted, up to the end of the topic at the start. Raises TryAgainError, CollectorRefusedError,
+        and what the log raises."""
+        if not starts_over:
+            self._next = _read_progress(self.progress)
+        async for letters in log.read(self._next):
+            for at in range(0, len(letters), AT_ONCE):
+                await self._send_some(letters[at : at + AT_ONCE])
+                if self.limit is not None and self.outcome.sent >= self.limit:
+                    return self.outcome
+        return self.outcome
+
+    async def _send_some(self, letters: Sequence[Letter]) -> None:
+        chosen = [one for one in letters if self._is_chosen(one)]
+        if self.limit is not None:
+            chosen = chosen[: self.limit - self.outcome.sent]
+        requests = [request for one in chosen if (request := self._request(one)) is not None]
+        if not self.is_dry:
+            await asyncio.gather(*(self._send(one) for one in requests))
+        self.outcome.sent += len(requests)
+        is_cut_short = self.limit is not None and self.outcome.sent >= self.limit
+        last = chosen[-1] if is_cut_short and chosen else letters[-1]
+        self._next[last.partition] = last.offset + 1
+        if not self.is_dry:
+            _write_progress(self.progress, self._next)
+        self.on_progress(self.outcome)
+
+    def _is_chosen(self, one: Letter) -> bool:
+        if self.wanted.sends(one.letter):
+            return True
+        if self.wanted.takes(one.letter):
+            self.outcome.skipped[f"{one.letter.reason} (nobody has vouched for it; name it with --reason)"] += 1
+        return False
+
+    def _request(self, one: Letter) -> Again | None:
+        try:
+            return again(one, source=self.as_source)
+        except CannotSendError as error:
+            self.outcome.skipped[str(error).split(":")[0]] += 1
+            return None
+
+    async def _send(self, request: Again) -> None:
+        loop = asyncio.get_running_loop()
+        deadline, pause = loop.time() + self.patience_seconds, FIRST_PAUSE_SECONDS
+        while True:
+            response, why = await self._try(request)
+            if response is not None and response.status_code not in _SEND_AGAIN:
+                self._count(response)
+                return
+            if loop.time() > deadline:
+                raise TryAgainError(f"{self.url} did not take a letter in time ({why}); the same command goes on here")
+            self.on_wait(why)
+            await asyncio.sleep(max(pause, _retry_after(response)))
+            pause = min(pause * 2, MAX_PAUSE_SECONDS)
+
+    async def _try(self, request: Again) -> tuple[httpx.Response | None, str]:
+        headers = request.headers | ({} if self.key is None else {"X-Write-Key": self.key})
+        address = self.url.rstrip("/") + request.path
+        try:
+            response = await self.client.post(address, content=request.body, headers=headers, timeout=REQUEST_SECONDS)
+        except httpx.TransportError as error:
+            return None, repr(error)
+        return response, f"{response.status_code} {response.text[:200]}"
+
+    def _count(self, response: httpx.Response) -> None:
+        document = _document(response)
+        if response.status_code != 200:
+            code = str(document.get("code", response.status_code))
+            if code in _WRONG_KEY:
+                raise CollectorRefusedError(
+                    f"{self.url} answered {response.status_code} {code}: {document.get('message', '')}; a replay needs "
+                    "a write key of the scope historical (`funnelcast keys create --scope historical`)"
+                )
+            self.outcome.rejected[code] += 1
+            return
+        for result in document.get("results", []):
+            if result.get("status") == "rejected":
+                self.outcome.rejected[str(result.get("reason"))] += 1
+            elif result.get("status") == "deduplicated":
+                self.outcome.deduplicated += 1
+            else:
+                self.outcome.accepted += 1
+
+
+def progress_file(directory: Path, *, url: str, space: str, chosen: Sequence[object]) -> Path:
+    """Where the progress of a replay lies; named by all that decides what is sent where. `chosen` is what the operator
+    asked for, in his words: "the last hour" goes on where it was stopped."""
+    parts = urlsplit(url)
+    text = json.dumps([parts.netloc, parts.path.rstrip("/"), space, *chosen])
+    return directory / "rejected" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+
+
+def _read_progress(path: Path) -> dict[int, int]:
+    try:
+        return {int(partition): int(offset) for partition, offset in json.loads(path.read_bytes()).items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _write_progress(path: Path, offsets: dict[int, int]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".fresh")
+    fresh.write_text(json.dumps(offsets))
+    fresh.replace(path)
+
+
+def _retry_after(response: httpx.Response | None) -> float:
+    text = "" if response is None else response.headers.get("retry-after", "")
+    return min(float(text), 60.0) if text.isascii() and text.isdigit() else 0.0
+
+
+def _document(response: httpx.Response) -> dict[str, Any]:
+    try:
+        found = response.json()
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,110 @@
+"""Runs an ASGI application on uvicorn: says where it listens, and on `stop` drains within a bound. Counts nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any, cast
+
+import uvicorn
+
+from producers.http.connection import Connection
+
+_DRAIN_SECONDS = 10
+_BACKLOG = 2048
+_EXPIRY_TICKS = 50
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: it would raise the signal again at the end, and the exit code would not
+    be 0."""
+
+    on_listening: Callable[[str, int], None]
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second; every five seconds look for connections that nobody uses."""
+        if counter % _EXPIRY_TICKS == 0:
+            now = asyncio.get_running_loop().time()
+            for one in list(self.server_state.connections):
+                cast(Connection, one).expire(now)
+        return await super().on_tick(counter)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say where."""
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self.on_listening(host, port)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the caller."""
+        yield
+
+
+async def serve(
+    app: Any,
+    sink: AbstractAsyncContextManager[object],
+    *,
+    host: str,
+    port: int,
+    stop: asyncio.Event,
+    drain_seconds: int = _DRAIN_SECONDS,
+    is_port_shared: bool = False,
+    on_listening: Callable[[str, int], None] = lambda host, port: None,
+) -> None:
+    """Serve until `stop` is set: then refuse new connections, answer what is under way, flush, leave.
+
+    `sink` is open while the application is. With `is_port_shared` other processes may listen on the same port. Raises
+    OSError when the port is taken.
+    """
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            loop="none",
+            http=Connection,
+            proxy_headers=False,
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=drain_seconds,
+            backlog=_BACKLOG,
+        )
+    )
+    server.on_listening = on_listening
+    _tame_gc()
+    async with sink:
+        serving = asyncio.create_task(_serve(server, [_shared(host, port)] if is_port_shared else None))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        stopping.cancel()
+        await serving
+
+
+def _shared(host: str, port: int) -> socket.socket:
+    """A socket among which the kernel spreads the connections to one port. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=True)
+
+
+async def _serve(server: uvicorn.Server, sockets: list[socket.socket] | None) -> None:
+    try:
+        await server.serve(sockets)
+    except SystemExit:  # uvicorn's way to say that it could not listen
+        raise OSError(f"cannot listen on {server.config.host}:{server.config.port}; is it in use?") from None
+
+
+def _tame_gc() -> None:
+    """What lives for ever is not looked at again; requests make little garbage in cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

@@ -1,0 +1,340 @@
+"""The Kafka sink: bounded group commit on an idempotent producer. With `kafka_connection`, `batch_producer` and
+`idempotence` the only module of producers that knows aiokafka.
+
+Records of concurrent requests that go to one partition travel in one batch (4 us a record; sent one by one 12). An
+idempotent producer never fails in an outage, it waits: so what waits is bounded here, in number, bytes and time, and
+the request gets `SinkUnavailableError`. A partition has one batch in flight; a request whose batch failed or whose time
+is up gets nothing more written, so no hole is left inside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError, ProducerClosed, RecordListTooLargeError
+
+from producers.sink.batch_producer import WORTH_COMPRESSING, BatchProducer
+from producers.sink.connection import STOP_SECONDS, SinkSettings, connect, is_finished, stop
+from producers.sink.port import Outgoing, RecordsRefusedError, SinkUnavailableError
+
+_log = structlog.get_logger("funnelcast.sink")
+_SWEEP_SECONDS = 0.25
+_REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError)
+
+
+class _Ticket:
+    """One `put`: how many of its records are not acknowledged, since when."""
+
+    __slots__ = ("born", "done", "is_dead", "left", "size")
+
+    def __init__(self, count: int, size: int, born: float, done: asyncio.Future[None]) -> None:
+        self.left = count
+        self.size = size
+        self.born = born
+        self.done = done
+        self.is_dead = False
+
+    def fail(self, error: SinkUnavailableError) -> None:
+        self.is_dead = True
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+_Parts = list[tuple[_Ticket, int]]
+
+
+class _Lane:
+    """What waits for one partition, in order."""
+
+    __slots__ = ("in_flight_since", "partition", "topic", "waiting")
+
+    def __init__(self, topic: str, partition: int) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.waiting: deque[tuple[_Ticket, list[Outgoing]]] = deque()
+        self.in_flight_since: float | None = None
+
+    def expected_bytes(self) -> int:
+        """About what the next batch will hold; exact only as long as it is small."""
+        size = 0
+        for _, records in self.waiting:
+            for one in records:
+                size += len(one.value)
+                if size >= WORTH_COMPRESSING:
+                    return size
+        return size
+
+
+class KafkaSink:
+    """`async with KafkaSink(settings) as sink`. Connects in the background and keeps trying; `trouble` says what is
+    wrong meanwhile.
+    """
+
+    def __init__(self, settings: SinkSettings, *, new_producer: Callable[..., Any] = BatchProducer) -> None:
+        self._settings = settings
+        self._new_producer = new_producer
+        self._producer: Any = None
+        self._partitions: dict[str, int] = {}
+        self._lanes: dict[tuple[str, int], _Lane] = {}
+        self._tickets: deque[_Ticket] = deque()
+        self._pending = 0
+        self._pending_bytes = 0
+        self._flush_handle: asyncio.TimerHandle | None = None
+        self._flushed = 0.0
+        self._in_flight: Counter[object] = Counter()
+        """Batches that each broker has not answered."""
+        self._flushing: set[asyncio.Task[None]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._broken = asyncio.Event()
+        self._is_closing = False
+        self._why_not = "not connected to Kafka yet"
+        self.reconnects = 0
+
+    async def __aenter__(self) -> KafkaSink:
+        self._loop = asyncio.get_running_loop()
+        self._tasks = [self._loop.create_task(self._stay_connected()), self._loop.create_task(self._sweep())]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def pending(self) -> int:
+        """Records that are not acknowledged yet."""
+        return self._pending
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be written now, or None."""
+        if self._is_closing:
+            return "shutting down"
+        if self._producer is None:
+            return self._why_not
+        return "Kafka does not acknowledge" if self._stalled(self._lanes.values(), self._loop.time()) else None
+
+    @property
+    def outage(self) -> str | None:
+        """The same: nothing waits here without being told so."""
+        return self.trouble
+
+    @property
+    def note(self) -> str | None:
+        """Nothing."""
+        return None
+
+    def partitions_of(self, topic: str) -> int:
+        """Number of partitions, read when connecting: it is fixed for the life of a space."""
+        if self._producer is None:
+            raise SinkUnavailableError(self._why_not, 5)
+        return self._partitions[topic]
+
+    async def put(self, records: Sequence[Outgoing], *, needs_order: bool = False) -> None:
+        """Write all and wait for the acknowledgement of the last."""
+        if not records:
+            return
+        now, size = self._loop.time(), sum([len(one.value) + 64 for one in records])
+        self._check_room(len(records), size)
+        by_lane = self._by_lane(records)
+        if self._stalled(by_lane, now):
+            raise SinkUnavailableError("Kafka does not acknowledge", 5)
+        ticket = _Ticket(len(records), size, now, self._loop.create_future())
+        self._tickets.append(ticket)
+        self._pending += len(records)
+        self._pending_bytes += size
+        for lane, some in by_lane.items():
+            lane.waiting.append((ticket, some))
+        self._schedule()
+        try:
+            await ticket.done
+        finally:
+            ticket.is_dead = True
+            self._pending -= len(records)
+            self._pending_bytes -= size
+
+    def _by_lane(self, records: Sequence[Outgoing]) -> dict[_Lane, list[Outgoing]]:
+        lanes = self._lanes
+        found: dict[_Lane, list[Outgoing]] = {}
+        for one in records:
+            lane = lanes.get((one.topic, one.partition))
+            if lane is None:
+                lane = lanes[one.topic, one.partition] = _Lane(one.topic, one.partition)
+            if lane in found:
+                found[lane].append(one)
+            else:
+                found[lane] = [one]
+        return found
+
+    def _check_room(self, count: int, size: int) -> None:
+        if self._is_closing:
+            raise SinkUnavailableError("shutting down", 1)
+        if self._producer is None:
+            raise SinkUnavailableError(self._why_not, 5)
+        is_alone = self._pending == 0
+        if not is_alone and (
+            self._pending + count > self._settings.pending_records
+            or self._pending_bytes + size > self._settings.pending_bytes
+        ):
+            raise SinkUnavailableError("too much is waiting for Kafka", 1)
+
+    def _stalled(self, lanes: Iterable[_Lane], now: float) -> bool:
+        """Whether one of the lanes has waited for an acknowledgement longer than any request may."""
+        oldest = now - self._settings.ack_seconds
+        return any([one.in_flight_since is not None and one.in_flight_since < oldest for one in lanes])  # noqa: C419
+
+    # -- batches --------------------------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        """A flush at once, or when the last one is `linger_ms` ago."""
+        if self._flush_handle is None:
+            pause = self._flushed + self._settings.linger_ms / 1000 - self._loop.time()
+            self._flush_handle = self._loop.call_later(max(0.0, pause), self._start_flush)
+
+    def _start_flush(self) -> None:
+        self._flush_handle = None
+        if self._producer is None:
+            return
+        task = self._loop.create_task(self._flush(self._producer))
+        self._flushing.add(task)
+        task.add_done_callback(self._flushing.discard)
+
+    async def _flush(self, producer: Any) -> None:
+        """Send what waits for brokers that are free: one with a request in flight would let these batches wait, small
+        as they are now, and each costs as much as ten records."""
+        busy = {node for node, batches in self._in_flight.items() if batches}
+        for lane in list(self._lanes.values()):
+            if lane.waiting and lane.in_flight_since is None:
+                node = producer.node_of(lane.topic, lane.partition)
+                if node not in busy:
+                    await self._send(producer, lane, node)
+
+    async def _send(self, producer: Any, lane: _Lane, node: object) -> None:
+        parts: _Parts = []
+        try:
+            batch = self._fill(producer, lane, parts)
+            if not parts:
+                return
+            lane.in_flight_since = self._flushed = self._loop.time()
+            future = await producer.send_batch(batch, lane.topic, partition=lane.partition)
+        except Exception as error:
+            self._on_failure(lane, parts, error)
+            return
+        in_flight = self._in_flight
+        in_flight[node] += 1
+
+        def on_done(done: asyncio.Future[Any]) -> None:
+            in_flight[node] -= 1
+            self._on_done(producer, lane, parts, done)
+
+        future.add_done_callback(on_done)
+
+    def _fill(self, producer: Any, lane: _Lane, parts: _Parts) -> Any:
+        """A batch of what waits, whole or up to the size of a batch; requests that were given up are left out. `parts`
+        receives whose records are in it."""
+        batch = producer.create_batch(lane.expected_bytes())
+        while lane.waiting:
+            ticket, records = lane.waiting[0]
+            if ticket.is_dead:
+                lane.waiting.popleft()
+                continue
+            parts.append((ticket, 0))
+            taken = batch.append_all(records)
+            parts[-1] = (ticket, taken)
+            if taken < len(records):
+                lane.waiting[0] = (ticket, records[taken:])
+                break
+            lane.waiting.popleft()
+        batch.close()
+        return batch
+
+    def _on_done(self, producer: Any, lane: _Lane, parts: _Parts, done: asyncio.Future[Any]) -> None:
+        if done.cancelled():
+            self._on_failure(lane, parts, ProducerClosed())
+            return
+        error = done.exception()
+        if error is not None:
+            self._on_failure(lane, parts, error)
+            return
+        lane.in_flight_since = None
+        for ticket, count in parts:
+            ticket.left -= count
+            if ticket.left == 0 and not ticket.done.done():
+                ticket.done.set_result(None)
+        if self._pending:
+            self._schedule()
+
+    def _on_failure(self, lane: _Lane, parts: _Parts, error: BaseException) -> None:
+        lane.in_flight_since = None
+        _log.warning("batch failed", topic=lane.topic, partition=lane.partition, error=repr(error))
+        kind = RecordsRefusedError if isinstance(error, _REFUSALS) else SinkUnavailableError
+        for ticket, _ in parts:
+            ticket.fail(kind(f"Kafka refused the batch: {type(error).__name__}", 2))
+        # an idempotent producer cannot go on after a batch that failed: its number is missing for ever
+        if self._settings.is_idempotent or isinstance(error, ProducerClosed) or is_finished(self._producer):
+            self._broken.set()
+        if self._pending:
+            self._schedule()
+
+    # -- time and connection --------------------------------------------------------------------------------------
+
+    async def _sweep(self) -> None:
+        """Give up requests whose time is over."""
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            oldest = self._loop.time() - self._settings.ack_seconds
+            while self._tickets and (self._tickets[0].is_dead or self._tickets[0].born < oldest):
+                ticket = self._tickets.popleft()
+                if not ticket.is_dead:
+                    ticket.fail(SinkUnavailableError("Kafka did not acknowledge in time", 2))
+
+    async def _stay_connected(self) -> None:
+        pause = 0.1
+        while not self._is_closing:
+            self._broken.clear()
+            try:
+                self._producer, self._partitions = await connect(self._settings, self._new_producer)
+            except Exception as error:
+                self._why_not = f"no connection to Kafka: {error}"
+                _log.warning("no connection to Kafka", error=repr(error))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+                continue
+            pause = 0.1
+            _log.info("connected to Kafka", partitions=self._partitions)
+            self._schedule()
+            await self._broken.wait()
+            self.reconnects += 1
+            await self._drop_producer()
+
+    async def _drop_producer(self) -> None:
+        """Fail what waits, so that nothing of it is written behind a later retry, and leave the old producer."""
+        producer, self._producer = self._producer, None
+        self._why_not = "connecting to Kafka again"
+        for ticket in self._tickets:
+            ticket.fail(SinkUnavailableError("the connection to Kafka was lost", 2))
+        await stop(producer)
+        self._in_flight = Counter()
+        for lane in self._lanes.values():
+            lane.waiting.clear()
+            lane.in_flight_since = None
+
+    async def close(self, seconds: float = STOP_SECONDS) -> None:
+        """Take nothing more, wait for what is under way (at most `seconds`), leave Kafka."""
+        self._is_closing = True
+        waiting = [ticket.done for ticket in self._tickets if not ticket.is_dead]
+        if waiting and self._producer is not None:
+            await asyncio.wait(waiting, timeout=seconds)
+        for ticket in self._tickets:
+            if not ticket.is_dead:
+                ticket.fail(SinkUnavailableError("shutting down", 1))
+        for task in (*self._tasks, *self._flushing):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._flushing, return_exceptions=True)
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+        if self._producer is not None:
+            await stop(self._producer)
+            self._producer = None

@@ -1,0 +1,77 @@
+"""A funnel from a preset, a file or a text in YAML or JSON. Reads files, nothing else.
+
+Every error names the file, the path inside it and what to write instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from schemas.funnel.explain import causes, did_you_mean, explain
+from schemas.funnel.model import Funnel
+from schemas.funnel.presets import preset_names, preset_text
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML in which only true and false are booleans: in YAML 1.1 the key `on` and the value `no` would be."""
+
+
+_Yaml.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":timestamp"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Yaml.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+
+
+class FunnelError(ValueError):
+    """A funnel file or name that cannot be used; the text says where and what to write instead."""
+
+
+def load_funnel(reference: str) -> Funnel:
+    """The definition of a preset name or of a file. Raises FunnelError."""
+    if reference in preset_names():
+        return parse_funnel(preset_text(reference), origin=f"preset {reference}")
+    path = Path(reference)
+    if not path.is_file():
+        raise FunnelError(
+            f"{reference}: neither a file nor a preset; presets are {', '.join(preset_names())}"
+            + did_you_mean(reference, preset_names())
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FunnelError(f"{reference}: cannot be read as UTF-8 text: {error}") from None
+    return parse_funnel(text, origin=reference)
+
+
+def load_funnels(references: Sequence[str]) -> list[Funnel]:
+    """Several definitions, each name@version once. Raises FunnelError."""
+    funnels = [load_funnel(reference) for reference in references]
+    names = [funnel.name for funnel in funnels]
+    for name in names:
+        if names.count(name) > 1:
+            raise FunnelError(f"funnel {name!r} is given twice; give every funnel of one run a name of its own")
+    if not funnels:
+        raise FunnelError("no funnel given; name a preset (e.g. sales) or a file")
+    return funnels
+
+
+def parse_funnel(text: str, *, origin: str = "funnel") -> Funnel:
+    """A definition from YAML or JSON text; `origin` names it in errors. Raises FunnelError."""
+    try:
+        data = yaml.load(text, Loader=_Yaml)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise FunnelError(f"{origin}: is neither YAML nor JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise FunnelError(f"{origin}: must be a mapping that starts like `name: shop`, not {type(data).__name__}")
+    try:
+        return Funnel.model_validate(data)
+    except ValidationError as error:
+        raise FunnelError("\n".join(explain(origin, one) for one in causes(error))) from None

@@ -1,0 +1,317 @@
+"""The funnel definition: data that says what is counted (docs/semantics.md 2), as checked values. Pure.
+
+Every error says what to write instead; `schemas.funnel.load` reads files, `schemas.funnel.explain` words the errors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from schemas.funnel.duration import DurationMs
+from schemas.money import clean_currency
+from schemas.names import normalise_name
+
+Operator = Literal["eq", "in", "gt", "gte", "lt", "lte", "ne", "exists"]
+Plain = str | int | float | bool
+ROLES = ("impression", "click", "lead", "payment")
+MAX_STAGES = 64
+_ORDERINGS = {"gt", "gte", "lt", "lte"}
+_CONDITION_KEYS = ("gt", "gte", "lt", "lte", "ne", "exists")
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not normalise_name(value):
+        raise ValueError(f"{value!r} is not a name; write a text such as lead_created")
+    return normalise_name(value)
+
+
+Name = Annotated[str, BeforeValidator(_name)]
+
+
+def _as_list(value: object) -> object:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def number_of(value: object) -> Decimal | None:
+    """A number sent as a number or as a text, exactly; None for everything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        return None
+    text = value.strip() if isinstance(value, str) else str(value)
+    if not text.isascii() or "_" in text:
+        return None
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Condition(_Model):
+    """One comparison of an event's property. An absent (or null) property fails all but `exists: false`."""
+
+    property: str
+    op: Operator
+    operand: Plain | tuple[Plain, ...]
+
+    def holds(self, value: object) -> bool:
+        """Whether a property's value (None = absent) satisfies the condition.
+
+        Equality is by type and exact text; order compares numbers, sent as numbers or as texts.
+        """
+        if self.op == "exists":
+            return (value is not None) == bool(self.operand)
+        if value is None:
+            return False
+        if self.op == "eq":
+            return _equal(value, self.operand)
+        if self.op == "ne":
+            return not _equal(value, self.operand)
+        if self.op == "in":
+            assert isinstance(self.operand, tuple)  # noqa: S101 - set so by Rule
+            return any(_equal(value, one) for one in self.operand)
+        number, bound = number_of(value), number_of(self.operand)
+        if number is None or bound is None:
+            return False
+        if self.op == "gt":
+            return number > bound
+        if self.op == "gte":
+            return number >= bound
+        return number < bound if self.op == "lt" else number <= bound
+
+
+def _equal(value: object, operand: object) -> bool:
+    if isinstance(value, bool) or isinstance(operand, bool):
+        return value is operand
+    if isinstance(value, str) or isinstance(operand, str):
+        return isinstance(value, str) and isinstance(operand, str) and value == operand
+    left, right = number_of(value), number_of(operand)
+    return left is not None and left == right
+
+
+class Rule(_Model):
+    """An event name, optionally with conditions on its properties (all must hold)."""
+
+    event: Name
+    where: tuple[Condition, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: object) -> object:
+        return {"event": data} if isinstance(data, str) else data
+
+    @field_validator("where", mode="before")
+    @classmethod
+    def _conditions(cls, where: object) -> object:
+        if not isinstance(where, dict):
+            if isinstance(where, list | tuple) and all(isinstance(one, Condition) for one in where):
+                return where
+            raise ValueError("write a mapping of properties, e.g. where: {form: contact, value: {gt: 0}}")
+        found: list[Condition] = []
+        for prop, wanted in where.items():
+            found += _conditions_of(str(prop), wanted)
+        return tuple(found)
+
+
+def _conditions_of(prop: str, wanted: object) -> list[Condition]:
+    if isinstance(wanted, dict):
+        if not wanted:
+            raise ValueError(f"{prop}: write at least one of {' '.join(_CONDITION_KEYS)}")
+        for op, operand in wanted.items():
+            _check_operand(prop, str(op), operand)
+        return [Condition(property=prop, op=op, operand=operand) for op, operand in wanted.items()]
+    if isinstance(wanted, list | tuple):
+        if not wanted or not all(isinstance(one, str | int | float | bool) for one in wanted):
+            raise ValueError(f"{prop}: write a list of plain values, e.g. [contact, quote]")
+        return [Condition(property=prop, op="in", operand=tuple(wanted))]
+    if not isinstance(wanted, str | int | float | bool):
+        raise ValueError(f"{prop}: write a value, a list of values, or any of {' '.join(_CONDITION_KEYS)}")
+    return [Condition(property=prop, op="eq", operand=wanted)]
+
+
+def _check_operand(prop: str, op: str, operand: object) -> None:
+    if op not in _CONDITION_KEYS:
+        raise ValueError(f"{prop}: unknown comparison {op!r}; write one of {' '.join(_CONDITION_KEYS)}")
+    if op == "exists" and not isinstance(operand, bool):
+        raise ValueError(f"{prop}: exists takes true or false")
+    if op in _ORDERINGS and number_of(operand) is None:
+        raise ValueError(f"{prop}: {op} compares numbers; write e.g. {op}: 100")
+    if op == "ne" and not isinstance(operand, str | int | float | bool):
+        raise ValueError(f"{prop}: ne takes one plain value")
+
+
+Rules = Annotated[tuple[Rule, ...], BeforeValidator(_as_list), Field(min_length=1)]
+
+
+def _stage_name(value: object) -> str:
+    _name(value)
+    return str(value).strip()
+
+
+class Stage(_Model):
+    """One stage: which events belong to it and how long a person may stay before it counts as abandoned."""
+
+    name: Annotated[str, BeforeValidator(_stage_name)]
+    """As written: documents and metrics show it; compared like every name."""
+    on: Rules
+    abandon_after_ms: DurationMs | None = Field(default=None, alias="abandon_after")
+    stalled_after_ms: DurationMs | None = Field(default=None, alias="stalled_after")
+    role: str | None = None
+    nth: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Order stage for the person's nth and later orders; None: not an order stage."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _order_is_nth_1(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            raise ValueError("write a mapping, e.g. {name: lead, on: [lead_created]}")
+        given = dict(data)
+        order = given.pop("order", False)
+        if not isinstance(order, bool):
+            raise ValueError("order takes true or false; for the n-th order write nth: 2")
+        if order and "nth" in given and given["nth"] != 1:
+            raise ValueError("write either order: true (the first and later orders) or nth: n, not both")
+        if order:
+            given["nth"] = 1
+        if isinstance(given.get("name"), str) and given.get("role") is None:
+            name = normalise_name(given["name"])
+            given["role"] = name if name in ROLES else None
+        return given
+
+    @field_validator("role")
+    @classmethod
+    def _known_role(cls, role: str | None) -> str | None:
+        if role is not None and role not in ROLES:
+            raise ValueError(f"{role!r} is no role; write one of {' '.join(ROLES)}, or leave it out")
+        return role
+
+
+class LostRule(_Model):
+    """Events that end a journey; with a fixed reason, or else the event's property `reason`."""
+
+    on: Rules
+    reason: str | None = None
+
+
+class Dimension(_Model):
+    """A property by which everything is also counted."""
+
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[^|=\s]+$")
+    attribution: Literal["first", "stage"]
+    property: str = ""
+    values: tuple[str, ...] | None = None
+    cap: int = Field(default=100, ge=1, le=10_000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            raise ValueError("write a mapping, e.g. {name: channel, attribution: first}")
+        given = dict(data)
+        if not given.get("property"):
+            given["property"] = given.get("name")
+        if isinstance(given.get("values"), list):
+            given["values"] = [str(one) for one in given["values"]]
+        return given
+
+    @field_validator("values")
+    @classmethod
+    def _distinct(cls, values: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if values is None:
+            return None
+        cleaned = tuple(dict.fromkeys(text.strip()[:64].casefold() for text in values))
+        if not cleaned or "" in cleaned or len(cleaned) > 10_000:
+            raise ValueError("write 1 to 10,000 distinct values that are not empty, or leave values out")
+        return cleaned
+
+
+class Funnel(_Model):
+    """A checked definition. Two definitions with one `fingerprint` count the same."""
+
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    version: int = Field(default=1, ge=1)
+    timezone: str = "UTC"
+    currency: str = "USD"
+    conversion_window_ms: DurationMs = Field(alias="conversion_window")
+    allowed_lateness_ms: DurationMs = Field(default=3 * 86_400_000, alias="allowed_lateness", validate_default=False)
+    reentry: Literal["window", "completion"] = "window"
+    sources: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: v if v is None else _as_list(v))] = None
+    stages: tuple[Stage, ...] = Field(min_length=1, max_length=MAX_STAGES)
+    lost: tuple[LostRule, ...] = ()
+    refunds: Annotated[tuple[Name, ...], BeforeValidator(_as_list)] = ("refund",)
+    ad_spend: Annotated[tuple[Name, ...], BeforeValidator(_as_list)] = ("ad_spend",)
+    dimensions: tuple[Dimension, ...] = Field(default=(), max_length=12)
+    pairs: tuple[tuple[str, str], ...] = ()
+    description: str = ""
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, OSError, ValueError):
+            raise ValueError(f"{name!r} is no time zone; write an IANA name, e.g. Europe/Athens or UTC") from None
+        return name
+
+    @field_validator("currency", mode="before")
+    @classmethod
+    def _currency(cls, code: object) -> str:
+        cleaned = clean_currency(code)
+        if cleaned is None:
+            raise ValueError(f"{code!r} is no currency; write a three-letter ISO-4217 code, e.g. EUR")
+        return cleaned
+
+    @model_validator(mode="after")
+    def _whole(self) -> Funnel:
+        names = [normalise_name(stage.name) for stage in self.stages]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"stages: the name {name!r} stands twice; every stage needs its own")
+        if "lost" in names:
+            raise ValueError("stages: the name 'lost' is taken by lost events; write another one")
+        if self.stages[-1].abandon_after_ms is not None:
+            raise ValueError(
+                f"stages[{len(names) - 1}].abandon_after: the last stage is completed at once; leave it out"
+            )
+        dimensions = [dimension.name for dimension in self.dimensions]
+        if len(set(dimensions)) < len(dimensions):
+            raise ValueError("dimensions: a name stands twice; every dimension needs its own")
+        for pair in self.pairs:
+            for name in pair:
+                if name not in dimensions:
+                    raise ValueError(f"pairs: {name!r} is no dimension of this funnel; write two of {dimensions}")
+            if pair[0] == pair[1]:
+                raise ValueError(f"pairs: {list(pair)} pairs a dimension with itself")
+        return self
+
+    @property
+    def slot(self) -> str:
+        """`name@version`: the key of everything counted by this definition."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over everything that changes a number; the description does not."""
+        meaning = self.model_dump(mode="json", exclude={"description"})
+        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
+
+    def event_names(self) -> frozenset[str]:
+        """Normalised names of every event that can count here."""
+        rules = [rule for stage in self.stages for rule in stage.on] + [rule for lost in self.lost for rule in lost.on]
+        return frozenset({rule.event for rule in rules} | set(self.refunds) | set(self.ad_spend))

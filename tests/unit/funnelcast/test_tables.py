@@ -1,0 +1,51 @@
+"""Tables in narrow terminals: fewer columns, and never half a number."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from funnelcast.tables import stage_table
+from schemas.funnel.load import load_funnel
+from streams.report.rates import rates_of
+from streams.report.table import render_report
+
+FUNNEL = load_funnel("sales")
+CELL = {
+    stage.name: {
+        "events": 1_234_567,
+        "entries": 1_000_000,
+        "started": 1_000_000,
+        "advanced.cohort": 420_000,
+        "abandoned.cohort": 79_999,
+        "open": 500_001,
+        "orders": {"EUR": 12_345, "USD": 9},
+        "revenue": {"EUR": 1_234_567_890, "USD": 987_654},
+    }
+    for stage in FUNNEL.stages
+}
+DOCUMENT = {
+    "watermark_ms": 1_735_725_600_000,
+    "input": {"accepted": 1, "duplicates": 0, "late": 0, "persons": 1, "placeholder_ids": 0, "link_conflicts": 0},
+    "counters": {"total": {"all": {"": CELL}}},
+    "rates": [{"grain": "total", "bucket": "all", "dim": "", **rates_of(FUNNEL, CELL)}],
+}
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+@pytest.mark.parametrize("which", ["report", "replay"])
+def test_no_cell_is_cut(which: str, width: int) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=width)
+    console.print(
+        render_report(FUNNEL, DOCUMENT, width=width)
+        if which == "report"
+        else stage_table(FUNNEL, DOCUMENT, width=width)
+    )
+    shown = out.getvalue()
+    assert "…" not in shown
+    assert "repeat_purchase" in shown
+    assert "12,345,678.90 EUR" in shown
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= width

@@ -1,0 +1,157 @@
+"""Dead letters sent again: which are meant, what is sent, and that every format makes the same event of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from producers.dead_letters.header import HEADER
+from producers.dead_letters.record import DeadLetter
+from producers.dead_letters.replay import UNVOUCHED, CannotSendError, Letter, Tally, Wanted, again, letter_of
+from producers.ingest.verdicts import Scope
+from schemas.reasons import RejectReason
+from tests.support.collector import NOW, TOPICS, CollectorInMemory
+from tests.support.samples import collector_of_samples, names, sample
+
+DAY_MS = 86_400_000
+SAMPLES = [name for name in names("") if not name.startswith("webhook")]
+
+
+def letter(payload: str = "{}", **members: Any) -> Letter:
+    """A letter at 2:7."""
+    values: dict[str, Any] = {"reason": "missing_id", "detail": "", "source": "web", "route": "/v1/events"}
+    values |= {"received_at_ms": NOW, "bytes": len(payload), "payload": payload} | members
+    return Letter(2, 7, DeadLetter(**values))
+
+
+def test_letters_are_chosen_by_what_they_say() -> None:
+    one = letter().letter
+    assert Wanted().takes(one)
+    assert Wanted(frozenset({"missing_id", "too_deep"}), "web", "/v1/events", NOW, NOW + 1).takes(one)
+    for other in (
+        Wanted(frozenset({"too_deep"})),
+        Wanted(source="crm"),
+        Wanted(route="/v1/batch"),
+        Wanted(since_ms=NOW + 1),
+        Wanted(until_ms=NOW),
+    ):
+        assert not other.takes(one)
+
+
+@pytest.mark.parametrize("reason", sorted(UNVOUCHED))
+def test_what_nobody_vouched_for_is_sent_only_by_name(reason: str) -> None:
+    one = letter(reason=reason).letter
+    assert Wanted().takes(one)
+    assert not Wanted().sends(one)
+    assert Wanted(frozenset({reason})).sends(one)
+
+
+def test_every_reason_that_says_who_may_not_send_is_among_the_unvouched() -> None:
+    about_the_sender = {one for one in RejectReason if "key" in one or "origin" in one or "signature" in one}
+    assert {one.value for one in about_the_sender} <= UNVOUCHED
+    assert RejectReason.NOT_ALLOWED.value in UNVOUCHED
+
+
+def test_an_event_without_an_id_gets_one_from_the_letters_place() -> None:
+    request = again(letter(' {"name": "click", "properties": {"value": 19.990}} '))
+    assert request.path == "/v1/events"
+    assert request.body == b' {"name": "click", "properties": {"value": 19.990},"id":"letter-2-7"}'
+    assert request.headers[HEADER] == f"{NOW};web"
+
+
+@pytest.mark.parametrize(
+    ("payload", "sent"),
+    [
+        ('{"id":"e1"}', '{"id":"e1"}'),
+        ("{}", '{"id":"letter-2-7"}'),
+        ('{"id":null}', '{"id":null,"id":"letter-2-7"}'),
+        ("[1]", "[1]"),
+        ("{broken", "{broken"),
+        ("", ""),
+    ],
+)
+def test_what_has_an_id_or_can_have_none_is_sent_as_it_was(payload: str, sent: str) -> None:
+    assert again(letter(payload)).body == sent.encode()
+
+
+def test_a_message_of_a_batch_is_wrapped_and_a_whole_batch_is_not() -> None:
+    one = again(letter('{"type":"page"}', route="/v1/batch"))
+    assert one.body == b'{"batch":[{"type":"page","messageId":"letter-2-7"}]}'
+    whole = '{"batch":[{"type":"page"}]}'
+    assert again(letter(whole, route="/v1/batch")).body == whole.encode()
+
+
+def test_bytes_and_headers_come_back() -> None:
+    one = letter("", payload_base64="/wA=", route="/v1/webhooks/shop", headers={"x-shopify-topic": "orders"})
+    request = again(one)
+    assert request.body == b"\xff\0"
+    assert request.headers["x-shopify-topic"] == "orders"
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"is_cut": True, "bytes": 99}, "its payload was cut: 2 of 99 bytes are kept"),
+        ({"route": "other"}, "is no path"),
+        ({"source": "unknown"}, "nobody knows whose it is"),
+    ],
+)
+def test_what_cannot_be_sent_says_why(members: dict[str, Any], words: str) -> None:
+    with pytest.raises(CannotSendError, match=words):
+        again(letter(**members))
+    if members.get("source"):
+        assert again(letter(**members), source="shop").headers[HEADER] == f"{NOW};shop"
+
+
+@pytest.mark.parametrize("value", [None, b"", b"{}", b"[]", b"\xff", b'{"reason":1}'])
+def test_a_record_that_is_no_letter_is_none(value: bytes | None) -> None:
+    assert letter_of(0, 0, value) is None
+
+
+def test_the_tally_names_most_first() -> None:
+    tally = Tally()
+    for reason in ("too_deep", "missing_id", "missing_id"):
+        tally.add(letter(reason=reason).letter)
+    assert tally.total == 3
+    assert [(one.reason, one.count) for one in tally.rows()] == [("missing_id", 2), ("too_deep", 1)]
+
+
+def _events(collector: CollectorInMemory) -> list[dict[str, Any]]:
+    """Events in an order, without ids that are made by chance; a letter takes no part in a sender's numbering."""
+    events = collector.events()
+    for one in events:
+        one.pop("seq", None)
+        if one["id"].split("-")[0] in ("api", "pixel", "ph", "ga4", "letter"):
+            one["id"] = ""
+    return sorted(events, key=lambda one: msgspec.json.encode(one))
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+async def test_every_format_makes_of_a_letter_what_it_makes_of_the_request(name: str, tmp_path: Path) -> None:
+    for part in ("direct", "strict", "mended"):
+        (tmp_path / part).mkdir()
+    direct = collector_of_samples(tmp_path / "direct")
+    await sample(name).send(direct)
+    if direct.letters() or not direct.events():
+        pytest.skip("no sample of events that are taken")
+    strict = collector_of_samples(tmp_path / "strict", known_names=(), strict_names=True, personless_names=())
+    await sample(name).send(strict)
+    mended = collector_of_samples(tmp_path / "mended")
+    mended.app._now_ms = lambda: NOW + 2 * DAY_MS
+    letters = strict.sink.records(TOPICS.rejected)
+    assert len(letters) == len(direct.events())
+    for number, record in enumerate(letters):
+        one = letter_of(record.partition, number, record.value)
+        assert one is not None
+        request = again(one)
+        for _ in range(2):  # a copy has the same id
+            headers = request.headers | {"X-Write-Key": mended.keys[Scope.HISTORICAL]}
+            answer = await mended.request("POST", request.path, request.body, headers)
+            assert (answer.status_code, answer.json().get("accepted")) == (200, 1), answer.text
+    ids = [one["id"] for one in mended.events()]
+    assert len(ids) == 2 * len(set(ids))
+    mended.sink.logs = {at: log[::2] for at, log in mended.sink.logs.items()}
+    assert _events(mended) == _events(direct)

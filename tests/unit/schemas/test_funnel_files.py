@@ -1,0 +1,172 @@
+"""Funnel files: what loads, what every error says, and that a shown definition is the same definition."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from schemas.funnel.definition import definition_of
+from schemas.funnel.load import FunnelError, load_funnel, load_funnels, parse_funnel
+from schemas.funnel.model import Condition
+from schemas.funnel.presets import preset_names
+
+CONTRACT_EXAMPLE = """
+name: shop
+version: 1
+timezone: Europe/Athens        # default UTC
+currency: EUR                  # default USD
+conversion_window: 30d         # ms s m h d w
+allowed_lateness: 3d           # default
+reentry: window                # default; or completion
+sources: [web, crm]            # default: all
+stages:
+  - {name: impression, on: [impression, ad_view], abandon_after: 30m}
+  - name: lead
+    on: [{event: form_submit, where: {form: contact}}, lead_created]
+    abandon_after: 7d
+    stalled_after: 2d
+    role: lead
+  - {name: payment, on: [payment, {event: order_paid, where: {value: {gt: 0}}}], order: true}
+  - {name: repeat_purchase, on: [payment], nth: 2}
+lost:
+  - {on: [lead_lost]}                              # reason from the property `reason`
+  - {on: [payment_error], reason: payment_error}
+refunds: [refund]              # default
+ad_spend: [ad_spend]           # default
+dimensions:
+  - {name: channel, attribution: first, cap: 100}
+  - {name: manager, attribution: stage, property: owner, values: [ann, bob]}
+pairs: [[channel, manager]]
+"""
+
+
+def test_the_example_of_the_contract_loads() -> None:
+    funnel = parse_funnel(CONTRACT_EXAMPLE)
+    assert [stage.name for stage in funnel.stages] == ["impression", "lead", "payment", "repeat_purchase"]
+    assert funnel.conversion_window_ms == 30 * 86_400_000
+    assert funnel.stages[2].nth == 1
+    assert funnel.stages[0].role == "impression"
+    assert funnel.dimensions[1].property == "owner"
+    assert funnel.slot == "shop@1"
+    assert {"form_submit", "refund", "ad_spend", "lead_lost"} <= funnel.event_names()
+
+
+def test_json_is_read_too() -> None:
+    text = '{"name": "j", "conversion_window": "1d", "stages": [{"name": "a", "on": "A b"}]}'
+    assert parse_funnel(text).stages[0].on[0].event == "a_b"
+
+
+def test_a_stage_is_shown_as_it_is_written() -> None:
+    text = "name: x\nconversion_window: 1d\nstages: [{name: ' Saw ad ', on: Saw-Ad}, {name: Lead, on: x}]"
+    stages = parse_funnel(text).stages
+    assert [(stage.name, stage.role, stage.on[0].event) for stage in stages] == [
+        ("Saw ad", None, "saw_ad"),
+        ("Lead", "lead", "x"),
+    ]
+
+
+def test_yaml_words_that_are_booleans_in_yaml_1_1_stay_words() -> None:
+    funnel = parse_funnel("name: a\nconversion_window: 1d\nstages: [{name: x, on: [yes]}]\n")
+    assert funnel.stages[0].on[0].event == "yes"
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_loads_and_shows_as_an_equal_definition(name: str) -> None:
+    funnel = load_funnel(name)
+    assert funnel.name == name
+    shown = yaml.safe_dump(definition_of(funnel), sort_keys=False)
+    assert parse_funnel(shown).fingerprint == funnel.fingerprint
+
+
+def test_the_presets_of_the_contract_ship() -> None:
+    assert {"sales", "aida", "retention", "b2b8", "retail8", "deal8", "autofunnel"} <= set(preset_names())
+
+
+def test_a_description_does_not_change_the_fingerprint_and_a_number_does() -> None:
+    base = parse_funnel(CONTRACT_EXAMPLE)
+    assert parse_funnel(CONTRACT_EXAMPLE + "description: other\n").fingerprint == base.fingerprint
+    assert (
+        parse_funnel(CONTRACT_EXAMPLE.replace("abandon_after: 7d", "abandon_after: 8d")).fingerprint != base.fingerprint
+    )
+
+
+STAGE = "{name: a, on: [a]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "says"),
+    [
+        ("conversion_window: 1d\nstages: [" + STAGE + "]", "name", "is missing"),
+        ("name: x\nconversion_window: 3x\nstages: [" + STAGE + "]", "conversion_window", "30m, 12h or 7d"),
+        ("name: x\nconversion_window: 30\nstages: [" + STAGE + "]", "conversion_window", "30m, 12h or 7d"),
+        ("name: x\nconversion_window: 1d\nstages: []", "stages", "at least one"),
+        ("name: x\nconversion_window: 1d\nstages: [{name: a, on: a, abandon_afer: 1d}, {name: b, on: b}]",
+         "stages[0].abandon_afer", "did you mean 'abandon_after'"),
+        ("name: x\nconversion_window: 1d\nstages: [{name: a, on: a}, {name: A, on: b}]", "stages", "stands twice"),
+        ("name: x\nconversion_window: 1d\nstages: [{name: a, on: a, abandon_after: 1h}]",
+         "stages[0].abandon_after", "last stage"),
+        ("name: x\ncurrency: EURO\nconversion_window: 1d\nstages: [" + STAGE + "]", "currency", "ISO-4217"),
+        ("name: x\ntimezone: Mars/Base\nconversion_window: 1d\nstages: [" + STAGE + "]", "timezone", "IANA"),
+        ("name: x\nconversion_window: 1d\npairs: [[a, b]]\nstages: [" + STAGE + "]", "pairs", "no dimension"),
+        ("name: x\nconversion_window: 1d\nstages: [{name: a, on: [{event: e, where: {v: {gte: x}}}]}]",
+         "stages[0].on[0].where", "compares numbers"),
+        ("name: x\nconversion_window: 1d\nstages: [{name: a, on: [{event: e, where: {v: {near: 1}}}]}]",
+         "stages[0].on[0].where", "unknown comparison"),
+        ("name: x\nconversion_window: 1d\nstages: [{name: a, on: a, role: buyer}]", "stages[0].role", "write one of"),
+        ("name: x\nconversion_window: 1d\nstages: [{name: a, on: a, order: true, nth: 2}]", "stages[0]", "not both"),
+        ("name: x\nconversion_window: 1d\nlost: [foo]\nstages: [" + STAGE + "]", "lost[0]", "write e.g. {on: [lead"),
+        ("- a", "", "must be a mapping"),
+        ("a: [", "", "neither YAML nor JSON"),
+    ],
+)  # fmt: skip
+def test_an_error_names_the_file_the_path_and_what_to_write(text: str, path: str, says: str) -> None:
+    with pytest.raises(FunnelError) as caught:
+        parse_funnel(text, origin="shop.yaml")
+    message = str(caught.value)
+    assert message.startswith(f"shop.yaml: {path}")
+    assert says in message
+
+
+def test_unknown_references_name_the_presets(tmp_path: Path) -> None:
+    with pytest.raises(FunnelError, match="did you mean 'sales'"):
+        load_funnel("sale")
+    with pytest.raises(FunnelError, match="no funnel given"):
+        load_funnels([])
+    with pytest.raises(FunnelError, match="given twice"):
+        load_funnels(["sales", "sales"])
+    binary = tmp_path / "x.yaml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(FunnelError, match="UTF-8"):
+        load_funnel(str(binary))
+
+
+@pytest.mark.parametrize(
+    ("op", "operand", "value", "holds"),
+    [
+        ("eq", "contact", "contact", True),
+        ("eq", "contact", "Contact", False),
+        ("eq", 5, 5.0, True),
+        ("eq", 5, "5", False),
+        ("eq", True, 1, False),
+        ("eq", True, True, True),
+        ("in", ("a", 2), 2, True),
+        ("in", ("a", 2), "b", False),
+        ("gt", 0, "19.99", True),
+        ("gt", 0, 0, False),
+        ("gte", 0, 0, True),
+        ("lt", 10, 9.99, True),
+        ("lte", 10, "x", False),
+        ("ne", "a", "b", True),
+        ("ne", "a", None, False),
+        ("exists", True, None, False),
+        ("exists", False, None, True),
+        ("exists", True, "", True),
+        ("gt", 0, True, False),
+        ("eq", "x", ["x"], False),
+    ],
+)
+def test_conditions(op: str, operand: object, value: object, holds: bool) -> None:
+    condition = Condition(property="p", op=op, operand=operand)  # type: ignore[arg-type]
+    assert condition.holds(value) is holds

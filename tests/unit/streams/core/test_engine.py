@@ -1,0 +1,298 @@
+"""The engine's face: retries, odd records, restart, eviction, limits. The counts themselves: tests/property."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from schemas.counters import STAGE_LOST, Cells, Family, Grain, cell_field
+from schemas.funnel.load import load_funnel, parse_funnel
+from schemas.funnel.model import Funnel
+from streams.core.count import cells_of, count_records
+from streams.core.engine import PartitionEngine, Record
+from streams.core.plan import Plan
+from streams.core.walk import Walk
+from streams.store.port import NO_DEADLINE, PERSON_BUCKETS, Claim
+
+T0 = 1_750_000_000_000
+TOTAL = (Grain.TOTAL, 0, 0)
+
+
+def event(name: str, at: int, *, person: str = "a:v", received: int | None = None, **more: Any) -> Record:
+    """A record of the events topic; `more` are further fields, `properties` among them."""
+    received = at if received is None else received
+    body = {
+        "id": f"{name}{at}",
+        "name": name,
+        "occurred_at_ms": at,
+        "received_at_ms": received,
+        "source": "web",
+        **more,
+    }
+    return person.encode(), json.dumps(body).encode(), received
+
+
+def tick(at: int, **more: Any) -> Record:
+    """A tick record."""
+    return None, json.dumps({"tick": at, **more}).encode(), at
+
+
+def counted(funnel: Funnel, records: list[Record], **how: Any) -> tuple[Cells, dict[str, int]]:
+    """Cells and stats after records."""
+    found = count_records([funnel], records, **how)
+    stats: dict[str, int] = {}
+    for view in found[funnel.slot].views:
+        for name, amount in view.meta.stats.get(funnel.slot, {}).items():
+            stats[name] = stats.get(name, 0) + amount
+    return cells_of(found, funnel.slot), stats
+
+
+def of(cells: Cells, family: Family, stage: int) -> int:
+    """A family of a stage in the totals."""
+    return cells.get(TOTAL, {}).get(cell_field(0, 0, stage), {}).get(int(family), 0)
+
+
+@pytest.fixture
+def sales() -> Funnel:
+    return load_funnel("sales")
+
+
+def test_what_cannot_be_read_is_counted_and_moves_nothing(sales: Funnel) -> None:
+    odd = [b"", b"[]", b"nonsense", b"\xff\xfe", b'{"id": 1}', b'{"tick": "soon"}', b"null"]
+    engine = PartitionEngine([sales])
+    engine.apply(engine.prepare([(b"a:v", value, T0) for value in odd]))
+    assert engine.meta.watermark_ms is None
+    assert engine.meta.stats[sales.slot]["undecodable"] == len(odd)
+    assert engine.meta.records == len(odd)
+
+
+def test_a_counted_event_of_nobody_moves_the_watermark_and_counts_nothing(sales: Funnel) -> None:
+    """Webhooks may name things that belong to no person."""
+    nobody = [(None, *event(name, T0)[1:]) for name in ("impression", "lead", "payment", "refund", "no such event")]
+    engine = PartitionEngine([sales])
+    changes = engine.apply(engine.prepare(nobody))
+    assert engine.meta.watermark_ms == T0 - 60_000
+    assert not changes.slots[sales.slot].persons
+    assert not changes.slots[sales.slot].deltas
+    assert engine.meta.records == len(nobody)
+
+
+def forget(person: str | None = "a:v") -> Record:
+    """A forget record."""
+    return None if person is None else person.encode(), b'{"forget": 1}', T0
+
+
+def test_a_forgotten_person_is_kept_under_a_number_until_the_horizon_has_passed(sales: Funnel) -> None:
+    """A buyer too: without a name nobody's order can come again."""
+    records = [event("payment", T0, properties={"order_id": "o1", "value": "5"}), forget(), event("payment", T0 + 1)]
+    found = count_records([sales], records)[sales.slot]
+    assert sorted(found.persons) == [b"a:v", b"x:1"]
+    ticks = [tick(T0 + days * 86_400_000) for days in (400, 401)]
+    later = count_records([sales], [*records, *ticks], batch_sizes=[1])[sales.slot]
+    assert sorted(later.persons) == [b"a:v"]
+
+
+def test_a_forget_record_moves_no_watermark_and_wants_a_person(sales: Funnel) -> None:
+    engine = PartitionEngine([sales])
+    engine.apply(engine.prepare([forget(), forget(None), (b"a:v", b'{"forget": "now"}', T0)]))
+    assert engine.meta.watermark_ms is None
+    assert engine.meta.forgets == 1
+    assert engine.meta.records == 3
+    assert engine.meta.stats[sales.slot]["undecodable"] == 1
+    assert "forgotten" not in engine.meta.stats[sales.slot]
+
+
+def test_a_key_with_nul_is_forgotten_too(sales: Funnel) -> None:
+    found = count_records([sales], [event("click", T0, person="a:v\0w"), forget("a:v\0w")])[sales.slot]
+    assert list(found.persons) == [b"x:1"]
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        None,
+        [],
+        "x",
+        {"channel": {"a": 1}},
+        {"channel": [1]},
+        {"value": {}},
+        {"value": "1_0"},
+        {"order_id": [1]},
+        {"currency": 4},
+    ],
+)
+def test_odd_properties_never_stop_an_event(sales: Funnel, properties: Any) -> None:
+    cells, stats = counted(
+        sales, [event("impression", T0, properties=properties), event("payment", T0 + 1, properties=properties)]
+    )
+    assert stats["accepted"] == 2
+    assert of(cells, Family.EVENTS, 0) == of(cells, Family.EVENTS, 4) == 1
+
+
+def test_the_exact_decimal_counts(sales: Funnel) -> None:
+    value = (
+        '{"id":"1","name":"payment","occurred_at_ms":%d,"received_at_ms":%d,"source":"w","properties":{"value":0.145}}'
+    )
+    records: list[Record] = [(b"a:v", (value % (T0, T0)).encode(), T0)]
+    cells, _ = counted(sales, records)
+    (revenue,) = [n for code, n in cells[TOTAL][cell_field(0, 0, 4)].items() if code & 255 == Family.REVENUE]
+    assert revenue == 14
+
+
+def test_a_retry_of_an_ordered_sender_is_no_duplicate(sales: Funnel) -> None:
+    records = [event("impression", T0 + n, seq=["s", n]) for n in range(3)]
+    _, stats = counted(sales, [*records, *records], batch_sizes=[2])
+    assert (stats["accepted"], stats["duplicates"], stats["retries"]) == (3, 0, 3)
+
+
+def test_only_the_last_sessions_are_remembered(sales: Funnel) -> None:
+    engine = PartitionEngine([sales])
+    engine.apply(engine.prepare([event("impression", T0 + n, seq=[f"s{n}", 1]) for n in range(20)]))
+    assert list(engine.meta.sessions) == [f"s{n}" for n in range(12, 20)]
+
+
+def test_a_session_in_use_outlives_idle_ones(sales: Funnel) -> None:
+    senders = [("busy" if n % 2 else f"s{n}", n) for n in range(40)]
+    engine = PartitionEngine([sales])
+    engine.apply(engine.prepare([event("impression", T0 + n, seq=[name, n]) for name, n in senders]))
+    engine.apply(engine.prepare([event("impression", T0 + 1, seq=["busy", 1])]))
+    assert engine.meta.stats[sales.slot]["retries"] == 1
+    assert engine.meta.sessions["busy"] == 39
+
+
+def test_a_restart_with_nothing_due_reads_no_bucket(sales: Funnel) -> None:
+    engine = PartitionEngine([sales])
+    tmin = [NO_DEADLINE] * PERSON_BUCKETS
+    people = [event("impression", T0, person=f"a:{n}") for n in range(2_500)]
+    applied = [engine.apply(engine.prepare(people)), engine.apply(engine.prepare([tick(T0 + 3_600_000)]))]
+    while (more := engine.fire()) is not None:
+        applied.append(more)
+    for changes in applied:
+        for bucket, minute in changes.slots[sales.slot].tmin.items():
+            tmin[bucket] = minute
+    packed = b"".join(minute.to_bytes(4, "little") for minute in tmin)
+    again = PartitionEngine([sales])
+    again.restore(Claim(offset=0, seq=0, token=1, meta=engine.snapshot_meta(), tmin={sales.slot: packed}))
+    assert again.meta.pending == 0
+    assert again.needs(None) == {}
+
+
+def test_a_marker_without_a_time_moves_no_watermark(sales: Funnel) -> None:
+    engine = PartitionEngine([sales])
+    engine.apply(engine.prepare([tick(0, marker="end")]))
+    assert (engine.meta.marker, engine.meta.watermark_ms) == ("end", None)
+
+
+def test_a_record_from_the_future_moves_the_watermark_a_minute_at_most(sales: Funnel) -> None:
+    engine = PartitionEngine([sales], watermark_delay_ms=0)
+    key, value, _ = event("impression", T0, received=T0 + 10**9)
+    engine.apply(engine.prepare([(key, value, T0)]))
+    assert engine.meta.watermark_ms == T0 + 60_000
+
+
+def test_late_events_are_handed_out_with_their_age(sales: Funnel) -> None:
+    engine = PartitionEngine([sales])
+    late = event("impression", T0, received=T0 + sales.allowed_lateness_ms + 1)
+    changes = engine.apply(engine.prepare([late]))
+    assert changes.late == [(sales.slot, b"a:v", late[1], sales.allowed_lateness_ms + 1)]
+    assert engine.meta.stats[sales.slot]["late"] == 1
+    assert engine.meta.stats[sales.slot]["late_le_7d"] == 1
+
+
+def test_deadlines_beyond_the_limit_stay_pending(sales: Funnel) -> None:
+    engine = PartitionEngine([sales])
+    people = [event("impression", T0, person=f"a:{n}") for n in range(2_000)]
+    engine.apply(engine.prepare(people))
+    engine.apply(engine.prepare([tick(T0 + 3_600_000)]))
+    assert engine.meta.pending == 500
+    assert engine.fire() is not None
+    assert engine.meta.pending == 0
+    assert engine.fire() is None
+
+
+def test_a_chunk_ends_before_too_many_people_change(sales: Funnel) -> None:
+    engine = PartitionEngine([sales])
+    records = [event("impression", T0, person=f"a:{n // 2}") for n in range(100)]
+    assert engine.chunk_end(records, 0, max_persons=10) <= 20
+    assert engine.chunk_end(records, 90, max_persons=10) == 100
+    assert engine.chunk_end(records, 0, max_persons=1000, max_records=7) == 7
+
+
+@pytest.mark.parametrize(
+    "how", [{"max_persons": 3}, {"dump_and_load": True}, {"max_persons": 1, "dump_and_load": True}]
+)
+def test_forgetting_and_reading_again_changes_nothing(sales: Funnel, how: dict[str, Any]) -> None:
+    names = ["impression", "click", "lead", "payment", "lead_lost", "offer"]
+    records = [
+        event(names[n * 7 % 6], T0 + n * 400_000, person=f"a:{n % 11}", properties={"channel": f"c{n % 3}", "value": n})
+        for n in range(400)
+    ]
+    assert counted(sales, records, batch_sizes=[7], **how) == counted(sales, records)
+
+
+def test_the_slow_path_alone_counts_the_same(sales: Funnel) -> None:
+    names = ["impression", "click", "lead", "payment", "lead_lost", "offer", "payment"]
+    records = [
+        event(
+            names[n * 5 % 7],
+            T0 + n * 900_000 - n % 4 * 2_000_000,
+            received=T0 + n * 900_000,
+            person=f"a:{n % 3}",
+            properties={"order_id": f"o{n // 9}", "value": n},
+        )
+        for n in range(500)
+    ]
+    assert counted(sales, records, batch_sizes=[50]) == counted(sales, records, batch_sizes=[50], slow_only=True)
+
+
+def test_expired_minutes_are_deleted_and_totals_stay(sales: Funnel) -> None:
+    engine = PartitionEngine([sales], watermark_delay_ms=0)
+    engine.apply(engine.prepare([event("impression", T0)]))
+    changes = engine.apply(engine.prepare([tick(T0 + 50 * 3_600_000)]))
+    assert (int(Grain.MINUTE), T0 // 60_000, 0) in changes.slots[sales.slot].expired
+    assert not any(group[0] == Grain.HOUR for group in changes.slots[sales.slot].expired)
+
+
+def test_a_busy_person_costs_what_happened_lately(sales: Funnel, monkeypatch: pytest.MonkeyPatch) -> None:
+    walked: list[int] = []
+    from streams.core.walk import walk
+
+    def counting(plan: Plan, base: Any, singles: Any) -> Walk:
+        walked.append(len(singles))
+        return walk(plan, base, singles)
+
+    monkeypatch.setattr("streams.core.busy.walk", counting)
+    monkeypatch.setattr("streams.core.state.walk", counting)
+    names = ["impression", "click", "lead_lost", "payment", "lead"]
+    records = []
+    for n in range(3_000):
+        late = 500_000 if n % 10 == 0 else 0
+        properties = {"order_id": f"o{n}", "value": "1"}
+        records.append(event(names[n % 5], T0 + n * 60_000 - late, received=T0 + n * 60_000, properties=properties))
+    cells, stats = counted(sales, records, batch_sizes=[500])
+    assert stats["accepted"] == 3_000
+    assert of(cells, Family.EVENTS, STAGE_LOST) == 600
+    assert max(walked) <= 5 * Plan.seal
+    few = records[:250]
+    assert counted(sales, few, slow_only=True)[0] == counted(sales, few)[0]
+
+
+def test_a_tail_of_one_instant_is_exact(sales: Funnel) -> None:
+    records = [event("impression", T0, id=f"i{n}") for n in range(300)]
+    records += [event("click", T0 + 1), event("impression", T0, id="i7")]
+    cells, stats = counted(sales, records)
+    assert of(cells, Family.EVENTS, 0) == 300
+    assert stats["duplicates"] == 1
+
+
+def test_many_wide_dimensions_are_counted_too() -> None:
+    dimensions = [{"name": f"d{n}", "attribution": "first", "cap": 10_000} for n in range(12)]
+    funnel = parse_funnel(
+        json.dumps(
+            {"name": "w", "conversion_window": "1d", "stages": [{"name": "a", "on": ["a"]}], "dimensions": dimensions}
+        )
+    )
+    cells, _ = counted(funnel, [event("a", T0, properties={f"d{n}": "x" for n in range(12)})])
+    assert cells[Grain.TOTAL, 0, 12] == {cell_field(2, 0, 0): cells[TOTAL][cell_field(0, 0, 0)]}

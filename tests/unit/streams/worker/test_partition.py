@@ -1,0 +1,197 @@
+"""One partition's loop over the memory store and the real core: fences, restarts, deadlines, late events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+
+from schemas.funnel.load import load_funnel
+from schemas.record import EventRecord, encode_event, encode_tick
+from streams.report.document import build_document, canonical_json
+from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
+from streams.store.port import Fence, PartitionMeta
+from streams.worker.partition import FencedError, LateRecord, LogRecord, PartitionProcessor
+
+START = 1_735_725_600_000
+MINUTE = 60_000
+FUNNEL = load_funnel("sales")
+
+
+def event(offset: int, name: str, person: str, at: int, *, received: int | None = None, **properties: str) -> LogRecord:
+    """An event record of the log."""
+    received = at if received is None else received
+    made = EventRecord(
+        id=f"e{offset}",
+        name=name,
+        occurred_at_ms=at,
+        received_at_ms=received,
+        source="web",
+        anonymous_id=person,
+        properties=msgspec.Raw(msgspec.json.encode(properties)),
+    )
+    return LogRecord(f"a:{person}".encode(), encode_event(made), received, offset)
+
+
+def tick(offset: int, at: int, marker: str | None = None) -> LogRecord:
+    """A tick record of the log."""
+    return LogRecord(None, encode_tick(at, marker=marker), at, offset)
+
+
+def history(persons: int) -> list[LogRecord]:
+    """Every person sees an advertisement, half of them click; then a day passes."""
+    log: list[LogRecord] = []
+    for i in range(persons):
+        log.append(event(len(log), "impression", f"v{i}", START + i, channel=f"c{i % 3}"))
+        if i % 2:
+            log.append(event(len(log), "click", f"v{i}", START + i + 1))
+    log.append(tick(len(log), START + 24 * 60 * MINUTE, "end"))
+    return log
+
+
+def processor(space: MemorySpace, **settings: object) -> PartitionProcessor:
+    """A processor of partition 0."""
+    return PartitionProcessor(MemoryPartitionStore(space), 0, [FUNNEL], **settings)  # type: ignore[arg-type]
+
+
+async def document(space: MemorySpace) -> bytes:
+    """The counters document."""
+    return canonical_json(await build_document(MemoryCounterReader(space), FUNNEL))
+
+
+async def in_one_go(log: Sequence[LogRecord]) -> bytes:
+    """The document after one worker read everything."""
+    space = MemorySpace()
+    one = processor(space)
+    await one.claim()
+    await one.process(log, len(log))
+    assert one.meta.pending == 0
+    return await document(space)
+
+
+async def test_a_restart_between_any_two_batches_leaves_the_same_document() -> None:
+    log = history(60)
+    expected = await in_one_go(log)
+    space = MemorySpace()
+    position = 0
+    while position < len(log):
+        one = processor(space)
+        await one.claim()
+        assert one.offset == position
+        await one.process(log[position : position + 7], position + len(log[position : position + 7]))
+        position = one.offset
+    assert await document(space) == expected
+
+
+async def test_a_worker_that_was_replaced_is_fenced_and_changes_nothing() -> None:
+    log = history(20)
+    space = MemorySpace()
+    zombie, owner = processor(space), processor(space)
+    await zombie.claim()
+    await zombie.process(log[:10], 10)
+    await owner.claim()
+    before = await document(space)
+    with pytest.raises(FencedError):
+        await zombie.process(log[10:], len(log))
+    assert zombie.fence is None
+    assert await document(space) == before
+    await owner.process(log[10:], len(log))
+    assert await document(space) == await in_one_go(log)
+    await zombie.claim()
+    assert zombie.offset == len(log)
+
+
+async def test_it_stops_between_chunks_when_it_must_and_stands_at_a_chunks_end() -> None:
+    log = history(3000)
+    space = MemorySpace()
+    one = processor(space)
+    await one.claim()
+    await one.process(log, len(log), proceed=lambda: False)
+    assert 0 < one.offset < len(log)
+    assert one.fence == await MemoryPartitionStore(space).peek(0)
+    await one.process(log[one.offset :], len(log))
+    assert await document(space) == await in_one_go(log)
+
+
+async def test_deadlines_of_many_people_are_booked_in_writes_of_their_own_at_one_offset() -> None:
+    log = history(4000)
+    space = MemorySpace()
+    one = processor(space)
+    await one.claim()
+    await one.process(log[:-1], len(log) - 1)
+    before = one.fence
+    await one.process(log[-1:], len(log))
+    after = one.fence
+    assert before is not None
+    assert after is not None
+    assert after.seq > before.seq + 2
+    assert one.meta.pending == 0
+    assert one.meta.marker == "end"
+
+
+async def test_deadlines_that_a_predecessor_left_are_booked_after_the_claim() -> None:
+    log = history(4000)
+    space = MemorySpace()
+
+    class Impatient(MemoryPartitionStore):
+        """Dies after the first write of the last batch."""
+
+        left = 1
+
+        async def apply(self, partition: int, fence: Fence, next_offset: int, writes: object) -> bool:
+            if fence.offset == len(log):
+                raise RuntimeError("killed")
+            return await super().apply(partition, fence, next_offset, writes)  # type: ignore[arg-type]
+
+    dying = PartitionProcessor(Impatient(space), 0, [FUNNEL])
+    await dying.claim()
+    with pytest.raises(RuntimeError, match="killed"):
+        await dying.process(log, len(log))
+    heir = processor(space)
+    await heir.claim()
+    assert heir.offset == len(log)
+    assert heir.meta.pending > 0
+    await heir.settle()
+    assert heir.meta.pending == 0
+    assert await document(space) == await in_one_go(log)
+
+
+async def test_late_events_are_safe_before_the_cursor_moves() -> None:
+    space = MemorySpace()
+    store = MemoryPartitionStore(space)
+    seen: list[tuple[int, str, int]] = []
+
+    class Sink:
+        async def publish(self, late: Sequence[LateRecord]) -> None:
+            fence = await store.peek(0)
+            assert fence is not None
+            seen.extend((fence.offset, slot, age_ms) for slot, _key, _value, age_ms in late)
+
+    class Ear:
+        late = 0
+        records = 0
+
+        def on_chunk(self, records: int, seconds: float) -> None:
+            self.records += records
+
+        def on_apply(self, meta: PartitionMeta) -> None:
+            assert meta.records > 0
+
+        def on_late(self, slot: str, count: int) -> None:
+            self.late += count
+
+    ear = Ear()
+    one = processor(space, late=Sink(), observer=ear)
+    await one.claim()
+    week = 7 * 24 * 60 * MINUTE
+    log = [
+        tick(0, START + week + MINUTE),
+        event(1, "impression", "v", START, received=START + week + MINUTE),
+    ]
+    await one.process(log, 2)
+    assert [(offset, slot) for offset, slot, _ in seen] == [(0, FUNNEL.slot)]
+    assert seen[0][2] >= week - MINUTE
+    assert ear.late == 1
+    assert ear.records == 2
+    assert one.offset == 2
