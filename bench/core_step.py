@@ -38,29 +38,29 @@ def _apply(engine: PartitionEngine, batch: list[Record], clock: _Clock | None) -
     clock = clock or _Clock()
     clock.start()
     prepared = engine.prepare(batch)
-    for slot, names in prepared.new_names.items():
-        known = engine.registers.mapping(slot)
+    for funnel_id, names in prepared.new_names.items():
+        known = engine.registers.mapping(funnel_id)
         used = {register: sum(1 for one, _ in known if one == register) for register, _ in names}
         codes = {}
         for register, name in names:
             codes[register, name] = 2 + used[register]
             used[register] += 1
-        engine.admit_names(slot, codes)
+        engine.admit_names(funnel_id, codes)
     clock.lap("prepare")
     engine.needs(prepared)
     clock.lap("needs")
-    for name, parts in engine._slots.items():
-        parts.intake.resolve(prepared.slots[name])
-        step(parts.state, prepared.slots[name].ops)
-        prepared.slots[name].ops.clear()
+    for name, parts in engine._funnels.items():
+        parts.intake.resolve(prepared.funnels[name])
+        step(parts.state, prepared.funnels[name].ops)
+        prepared.funnels[name].ops.clear()
     clock.lap("count")
     changes = engine.apply(prepared)
     clock.lap("deadlines, roll-up, hand over")
     while engine.meta.pending and engine.fire():
         pass
     clock.lap("further deadlines")
-    persons = sum(len(one.persons) for one in changes.slots.values())
-    packed = sum(len(value or b"") for one in changes.slots.values() for value in one.persons.values())
+    persons = sum(len(one.persons) for one in changes.funnels.values())
+    packed = sum(len(value or b"") for one in changes.funnels.values() for value in one.persons.values())
     return persons, packed
 
 
@@ -79,7 +79,7 @@ def run(funnel: str, events: int, people: int, batch: int) -> dict[str, Any]:
         persons, packed = persons + some, packed + size
     gc.unfreeze()
     micros = {name: spent / events * 1e6 for name, spent in clock.spent.items()}
-    stored = [len(value) for slot in engine._slots.values() for value in slot.state.persons.values()]
+    stored = [len(value) for funnel_id in engine._funnels.values() for value in funnel_id.state.persons.values()]
     return {"people": people, "us": micros, "total": sum(micros.values()), "bytes": sum(stored) / max(1, len(stored))}
 
 

@@ -18,12 +18,12 @@ from typing import Any
 
 from schemas.counters import CellGroup, Cells, cell_field
 from streams.store.connection import Client, close, connect
-from streams.store.port import PERSON_BUCKETS, Fence, PartitionMeta, SlotWrites, Writes
+from streams.store.port import PERSON_BUCKETS, Fence, FunnelWrites, PartitionMeta, Writes
 from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
 from tests.support.valkey import ValkeyServer
 
-SLOT = "sales@1"
+FUNNEL_ID = "sales@1"
 CHANGED_PERSONS, CHANGED_CELLS, GROUPS = 2_000, 400, 30
 APPLIES = 60
 
@@ -41,7 +41,7 @@ class Bench:
 
     async def run(self) -> dict[str, float]:
         """Every figure, by name."""
-        claim = await self.store.claim(0, [SLOT])
+        claim = await self.store.claim(0, [FUNNEL_ID])
         self.fence = Fence(claim.token, claim.offset, claim.seq)
         await self._fill()
         await self._steady()
@@ -75,11 +75,11 @@ class Bench:
 
     async def _reads(self) -> None:
         samples = [self.rng.sample(self.keys, min(1000, self.people)) for _ in range(20)]
-        server, python, _ = await self._measured(samples, lambda keys: self.store.read(0, SLOT, persons=keys))
+        server, python, _ = await self._measured(samples, lambda keys: self.store.read(0, FUNNEL_ID, persons=keys))
         self.numbers["read 1,000 persons server ms"] = server
         self.numbers["read 1,000 persons python ms"] = python
         buckets = [[bucket] for bucket in range(0, PERSON_BUCKETS, 8)]
-        server, python, _ = await self._measured(buckets, lambda some: self.store.read(0, SLOT, buckets=some))
+        server, python, _ = await self._measured(buckets, lambda some: self.store.read(0, FUNNEL_ID, buckets=some))
         self.numbers["load a bucket server ms"] = server
         self.numbers["load a bucket python ms"] = python
 
@@ -93,11 +93,11 @@ class Bench:
                 for dimset in (1, 2)
             }
             total += sum(map(len, cells.values()))
-            await self._apply(Writes(meta=PartitionMeta(), slots={SLOT: SlotWrites(cells=cells)}))
+            await self._apply(Writes(meta=PartitionMeta(), funnels={FUNNEL_ID: FunnelWrites(cells=cells)}))
         self.numbers["bytes/cell"] = (await self._memory() - before) / total
         views = [{"since": {1: 10_060}, "until": {1: 10_119}}] * 10
         server, python, _ = await self._measured(
-            views, lambda bounds: self.reader.view(0, SLOT, grains=[1], dimsets=[1], **bounds)
+            views, lambda bounds: self.reader.view(0, FUNNEL_ID, grains=[1], dimsets=[1], **bounds)
         )
         self.numbers["view of 18,000 cells server ms"] = server
         self.numbers["view of 18,000 cells python ms"] = python
@@ -128,7 +128,7 @@ class Bench:
             n = self.rng.randrange(GROUPS)
             group: CellGroup = (n % 4, 1000 + n // 12 if n % 4 else 0, n % 3)
             changed.setdefault(group, {})[cell_field(self.rng.randrange(20), 0, self.rng.randrange(6))] = self._cell()
-        return Writes(meta=PartitionMeta(), slots={SLOT: SlotWrites(persons=states, cells=changed)})
+        return Writes(meta=PartitionMeta(), funnels={FUNNEL_ID: FunnelWrites(persons=states, cells=changed)})
 
     def _cell(self) -> dict[int, int]:
         return {code: self.rng.randrange(1, 5000) for code in (1, 2, 3, 6, 8)}

@@ -273,9 +273,9 @@ class LiveShop:
         views = [
             view
             for partition in await self._reader.partitions()
-            if (view := await self._reader.view(partition, self.funnel.slot, grains=(Grain.TOTAL,))) is not None
+            if (view := await self._reader.view(partition, self.funnel.funnel_id, grains=(Grain.TOTAL,))) is not None
         ]
-        registers = await self._reader.registers(self.funnel.slot)
+        registers = await self._reader.registers(self.funnel.funnel_id)
         return document_of(self.funnel, views, registers, rated=(Grain.TOTAL,))
 
     def _speed(self, accepted: int) -> float | None:

@@ -151,7 +151,7 @@ class _MemoryCounting:
 
     async def start(self) -> None:
         """Claim every partition."""
-        await self._store.check_funnels({_slot(funnel): funnel.fingerprint for funnel in self._job.funnels})
+        await self._store.check_funnels({_funnel_id(funnel): funnel.fingerprint for funnel in self._job.funnels})
         for processor in self._processors:
             await processor.claim()
 
@@ -182,5 +182,5 @@ class _MemoryCounting:
             await self._processors[partition].process(records, self._offsets[partition])
 
 
-def _slot(funnel: Funnel) -> str:
+def _funnel_id(funnel: Funnel) -> str:
     return f"{funnel.name}@{funnel.version}"

@@ -301,7 +301,7 @@ class Funnel(_Model):
         return self
 
     @property
-    def slot(self) -> str:
+    def funnel_id(self) -> str:
         """`name@version`: the key of everything counted by this definition."""
         return f"{self.name}@{self.version}"
 

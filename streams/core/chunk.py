@@ -23,7 +23,7 @@ Forget = tuple[int, bytes, bytes, int]
 
 
 @dataclass(slots=True)
-class SlotPrepared:
+class FunnelPrepared:
     """What a chunk means to one funnel."""
 
     ops: list[Op] = field(default_factory=list)
@@ -45,7 +45,7 @@ class SlotPrepared:
 class Prepared:
     """A chunk, ready: see `PartitionEngine.prepare`."""
 
-    slots: dict[str, SlotPrepared]
+    funnels: dict[str, FunnelPrepared]
     records: int = 0
     max_received_ms: int | None = None
     marker: str | None = None
@@ -59,5 +59,5 @@ class Prepared:
 
     @property
     def new_names(self) -> dict[str, list[tuple[int, str]]]:
-        """By slot: (register, name) in log order, to be registered in the store before the apply."""
-        return {slot: list(one.names) for slot, one in self.slots.items() if one.names}
+        """By funnel: (register, name) in log order, to be registered in the store before the apply."""
+        return {funnel_id: list(one.names) for funnel_id, one in self.funnels.items() if one.names}

@@ -20,7 +20,7 @@ from streams.store.port import PERSON_BUCKETS, Claim, Loaded, PartitionMeta, Par
 
 @dataclass(slots=True)
 class Counted:
-    """What was counted for one slot."""
+    """What was counted for one funnel_id."""
 
     views: list[PartitionView]
     registers: dict[tuple[int, str], int]
@@ -39,11 +39,11 @@ class _Stored:
     meta: PartitionMeta = field(default_factory=PartitionMeta)
 
     def claim(self) -> Claim:
-        tmin = {slot: b"".join(one.to_bytes(4, "little") for one in row) for slot, row in self.tmin.items()}
+        tmin = {funnel_id: b"".join(one.to_bytes(4, "little") for one in row) for funnel_id, row in self.tmin.items()}
         return Claim(offset=0, seq=0, token=1, meta=self.meta, tmin=tmin, expiry=dict(self.opaque))
 
-    def read(self, slot: str, buckets: Sequence[int], persons: Sequence[bytes]) -> Loaded:
-        stored = self.persons.get(slot, {})
+    def read(self, funnel_id: str, buckets: Sequence[int], persons: Sequence[bytes]) -> Loaded:
+        stored = self.persons.get(funnel_id, {})
         found: dict[int, dict[bytes, bytes]] = {bucket: {} for bucket in buckets}
         if buckets:
             for key, packed in stored.items():
@@ -53,22 +53,22 @@ class _Stored:
 
     def write(self, changes: Changes, meta: PartitionMeta) -> None:
         self.meta = meta
-        for slot, one in changes.slots.items():
-            persons = self.persons.setdefault(slot, {})
+        for funnel_id, one in changes.funnels.items():
+            persons = self.persons.setdefault(funnel_id, {})
             for key, packed in one.persons.items():
                 if packed is None:
                     persons.pop(key, None)
                 else:
                     persons[key] = packed
-            row = self.tmin.setdefault(slot, [0xFFFFFFFF] * PERSON_BUCKETS)
+            row = self.tmin.setdefault(funnel_id, [0xFFFFFFFF] * PERSON_BUCKETS)
             for bucket, minute in one.tmin.items():
                 row[bucket] = minute
-            cells = self.cells.setdefault(slot, {})
+            cells = self.cells.setdefault(funnel_id, {})
             merge(cells, one.deltas)
             for group in one.expired:
                 cells.pop(group, None)
             if one.opaque is not None:
-                self.opaque[slot] = one.opaque
+                self.opaque[funnel_id] = one.opaque
 
 
 def merge(cells: Cells, deltas: Cells) -> None:
@@ -99,14 +99,14 @@ class _Partition:
     def load(self, prepared: object) -> None:
         engine = self.engine
         while needs := engine.needs(prepared):  # type: ignore[arg-type]
-            for slot, one in needs.items():
-                engine.admit(slot, self.stored.read(slot, one.buckets, one.persons))
+            for funnel_id, one in needs.items():
+                engine.admit(funnel_id, self.stored.read(funnel_id, one.buckets, one.persons))
 
     def count(self, records: Sequence[Record]) -> None:
         engine = self.engine
         prepared = engine.prepare(records)
-        for slot, names in prepared.new_names.items():
-            engine.admit_names(slot, _assign(engine.registers, slot, names))
+        for funnel_id, names in prepared.new_names.items():
+            engine.admit_names(funnel_id, _assign(engine.registers, funnel_id, names))
         self.load(prepared)
         self.stored.write(engine.apply(prepared), engine.snapshot_meta())
         self.fire()
@@ -119,9 +119,9 @@ class _Partition:
                 self.stored.write(changes, self.engine.snapshot_meta())
 
 
-def _assign(registers: Registers, slot: str, names: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
+def _assign(registers: Registers, funnel_id: str, names: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
     """Codes as the store would give them."""
-    caps, known = registers.caps(slot), registers.mapping(slot)
+    caps, known = registers.caps(funnel_id), registers.mapping(funnel_id)
     used = {register: sum(1 for one, _ in known if one == register) for register in caps}
     found: dict[tuple[int, str], int] = {}
     for register, name in names:
@@ -167,7 +167,7 @@ def count_records(
                 part.engine = engine()
                 part.engine.restore(part.stored.claim())
             part.count(batch)
-    return {funnel.slot: _counted(funnel.slot, parts, registers) for funnel in funnels}
+    return {funnel.funnel_id: _counted(funnel.funnel_id, parts, registers) for funnel in funnels}
 
 
 def _split(records: Iterable[Record], partitions: int) -> list[list[Record]]:
@@ -189,22 +189,22 @@ def _batches(log: Sequence[Record], sizes: Sequence[int] | None) -> Iterable[Seq
         start, turn = start + size, turn + 1
 
 
-def _counted(slot: str, parts: Sequence[_Partition], registers: Registers) -> Counted:
+def _counted(funnel_id: str, parts: Sequence[_Partition], registers: Registers) -> Counted:
     views = []
     for number, part in enumerate(parts):
         stored = part.stored
         watermark = stored.meta.watermark_ms or 0
-        stored_cells = stored.cells.get(slot, {})
+        stored_cells = stored.cells.get(funnel_id, {})
         cells = {group: fields for group, fields in stored_cells.items() if is_kept(group[0], group[1], watermark)}
         meta = msgspec.structs.replace(stored.meta)
         views.append(PartitionView(partition=number, offset=0, meta=meta, cells=cells))
-    persons = {key: packed for part in parts for key, packed in part.stored.persons.get(slot, {}).items()}
-    return Counted(views, registers.mapping(slot), persons)
+    persons = {key: packed for part in parts for key, packed in part.stored.persons.get(funnel_id, {}).items()}
+    return Counted(views, registers.mapping(funnel_id), persons)
 
 
-def cells_of(counted: Mapping[str, Counted], slot: str) -> Cells:
+def cells_of(counted: Mapping[str, Counted], funnel_id: str) -> Cells:
     """All partitions' cells added up."""
     total: Cells = {}
-    for view in counted[slot].views:
+    for view in counted[funnel_id].views:
         merge(total, view.cells)
     return total

@@ -9,18 +9,18 @@ from __future__ import annotations
 from streams.core.cache import MINUTE_MS
 from streams.core.person import HAS_AMOUNT, STATUS_MASK
 from streams.core.plan import INFINITE, RESOLVED, STALLED
-from streams.core.state import SlotState
+from streams.core.state import FunnelState
 
 _SHARE = 4
 """The bounds of buckets are raised when this share of the wheel has fired."""
 
 
-def collect_due(state: SlotState, watermark_ms: int) -> None:
+def collect_due(state: FunnelState, watermark_ms: int) -> None:
     """Queue every person whose second has come."""
     state.queue.extend(state.wheel.due(watermark_ms))
 
 
-def fire(state: SlotState, watermark_ms: int, limit: int) -> None:
+def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:
     """Look at queued persons, at most `limit` that change; those not in memory stay queued."""
     changed = 0
     waiting: list[bytes] = []
@@ -45,7 +45,7 @@ def fire(state: SlotState, watermark_ms: int, limit: int) -> None:
         state.fired = 0
 
 
-def _fire_one(state: SlotState, key: bytes, blob: bytes, watermark_ms: int) -> int:
+def _fire_one(state: FunnelState, key: bytes, blob: bytes, watermark_ms: int) -> int:
     """Book what is due for a person; when to look again."""
     if not state.slow_only:
         wake = _fire_header(state, key, blob, watermark_ms)
@@ -58,7 +58,7 @@ def _fire_one(state: SlotState, key: bytes, blob: bytes, watermark_ms: int) -> i
     return state.wake_of(state.persons[key])
 
 
-def _fire_header(state: SlotState, key: bytes, blob: bytes, watermark_ms: int) -> int:
+def _fire_header(state: FunnelState, key: bytes, blob: bytes, watermark_ms: int) -> int:
     """Book the deadline of the last entry from the header alone; when to look again, -1 where it is not enough."""
     plan, counts = state.plan, state.books.counts
     q1, q2, q3, _, _, code = plan.header.unpack_from(blob)

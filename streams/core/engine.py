@@ -20,15 +20,15 @@ from streams.core.chunk import Prepared, Record
 from streams.core.deadlines import collect_due, fire
 from streams.core.decode import Decoder
 from streams.core.expiry import Expiry
-from streams.core.intake import Intake, SlotIntake
+from streams.core.intake import FunnelIntake, Intake
 from streams.core.plan import Plan
 from streams.core.registers import Registers
 from streams.core.rollup import RollUp
-from streams.core.state import SlotState
+from streams.core.state import FunnelState
 from streams.core.step import step
 from streams.store.port import Claim, Loaded, PartitionMeta
 
-__all__ = ["Changes", "Needs", "PartitionEngine", "Prepared", "Record", "SlotChanges"]
+__all__ = ["Changes", "FunnelChanges", "Needs", "PartitionEngine", "Prepared", "Record"]
 
 FIRE_LIMIT = 1500
 PERSONS_PER_CHUNK = 2000
@@ -45,8 +45,8 @@ class Needs:
 
 
 @dataclass(slots=True)
-class SlotChanges:
-    """What an apply changes for one funnel; as `SlotWrites`, but cells are deltas."""
+class FunnelChanges:
+    """What an apply changes for one funnel; as `FunnelWrites`, but cells are deltas."""
 
     persons: dict[bytes, bytes | None]
     tmin: dict[int, int]
@@ -59,12 +59,12 @@ class SlotChanges:
 class Changes:
     """What an apply changes."""
 
-    slots: dict[str, SlotChanges]
+    funnels: dict[str, FunnelChanges]
     late: list[tuple[str, bytes, bytes, int]] = field(default_factory=list)
-    """(slot, key, value, age in ms) of events that came too late for a funnel."""
+    """(funnel_id, key, value, age in ms) of events that came too late for a funnel."""
 
 
-class _Slot:
+class _Parts:
     """One funnel's parts."""
 
     def __init__(
@@ -78,8 +78,8 @@ class _Slot:
         slow_only: bool,
     ) -> None:
         self.plan = Plan(funnel)
-        self.intake = SlotIntake(self.plan, decoder, registers.slots[funnel.slot], delay_ms=delay_ms)
-        self.state = SlotState(self.plan, max_persons=max_persons, slow_only=slow_only)
+        self.intake = FunnelIntake(self.plan, decoder, registers.funnels[funnel.funnel_id], delay_ms=delay_ms)
+        self.state = FunnelState(self.plan, max_persons=max_persons, slow_only=slow_only)
         self.rollup = RollUp(self.plan)
         self.expiry = Expiry()
         self.dimsets = 1 + len(self.plan.dimensions) + len(self.plan.pairs)
@@ -97,13 +97,13 @@ class PartitionEngine:
         max_persons: int = 1_000_000,
         slow_only: bool = False,
     ) -> None:
-        self.slots = tuple(funnel.slot for funnel in funnels)
+        self.funnel_ids = tuple(funnel.funnel_id for funnel in funnels)
         self.registers = Registers(funnels) if registers is None else registers
         self.meta = PartitionMeta()
         self._delay = watermark_delay_ms
         decoder = Decoder(funnels)
-        self._slots = {
-            funnel.slot: _Slot(
+        self._parts = {
+            funnel.funnel_id: _Parts(
                 funnel,
                 decoder,
                 self.registers,
@@ -113,24 +113,24 @@ class PartitionEngine:
             )
             for funnel in funnels
         }
-        self._intake = Intake(decoder, {name: slot.intake for name, slot in self._slots.items()})
+        self._intake = Intake(decoder, {name: parts.intake for name, parts in self._parts.items()})
         self._bind_stats()
 
     def _bind_stats(self) -> None:
-        for name, slot in self._slots.items():
+        for name, parts in self._parts.items():
             stats = self.meta.stats.setdefault(name, {})
             for one in _STATS:
                 stats.setdefault(one, 0)
-            slot.state.stats = stats
+            parts.state.stats = stats
 
     def restore(self, claim: Claim) -> None:
         """Continue from stored state. Once, on a new engine."""
         self.meta = msgspec.msgpack.decode(msgspec.msgpack.encode(claim.meta), type=PartitionMeta)
         self._bind_stats()
-        for name, slot in self._slots.items():
+        for name, parts in self._parts.items():
             if name in claim.tmin:
-                slot.state.restore(claim.tmin[name])
-            slot.expiry.restore(claim.expiry.get(name))
+                parts.state.restore(claim.tmin[name])
+            parts.expiry.restore(claim.expiry.get(name))
         self._count_pending()
 
     def snapshot_meta(self) -> PartitionMeta:
@@ -138,7 +138,7 @@ class PartitionEngine:
         return msgspec.structs.replace(
             self.meta,
             sessions=dict(self.meta.sessions),
-            stats={slot: dict(stats) for slot, stats in self.meta.stats.items()},
+            stats={funnel_id: dict(stats) for funnel_id, stats in self.meta.stats.items()},
         )
 
     def chunk_end(
@@ -163,29 +163,29 @@ class PartitionEngine:
         """Decode a chunk and decide what does not depend on persons; changes nothing."""
         return self._intake.prepare(records, self.meta)
 
-    def admit_names(self, slot: str, codes: Mapping[tuple[int, str], int]) -> None:
+    def admit_names(self, funnel_id: str, codes: Mapping[tuple[int, str], int]) -> None:
         """Take over the codes the store gave to new names."""
-        self.registers.load(slot, codes)
+        self.registers.load(funnel_id, codes)
 
     def needs(self, prepared: Prepared | None) -> dict[str, Needs]:
         """What must be read before `apply(prepared)`, or (None) before `fire()`; empty when nothing is missing."""
         found: dict[str, Needs] = {}
-        for name, slot in self._slots.items():
+        for name, parts in self._parts.items():
             one = Needs()
             if prepared is not None:
-                one.persons = slot.state.missing(prepared.slots[name].keys())
+                one.persons = parts.state.missing(prepared.funnels[name].keys())
                 if prepared.max_received_ms is not None:
-                    one.buckets = slot.state.due_buckets(prepared.max_received_ms - self._delay)
+                    one.buckets = parts.state.due_buckets(prepared.max_received_ms - self._delay)
             elif self.meta.watermark_ms is not None:
-                one.buckets = slot.state.due_buckets(self.meta.watermark_ms)
-                one.persons = slot.state.due_missing(FIRE_LIMIT)
+                one.buckets = parts.state.due_buckets(self.meta.watermark_ms)
+                one.persons = parts.state.due_missing(FIRE_LIMIT)
             if one.buckets or one.persons:
                 found[name] = one
         return found
 
-    def admit(self, slot: str, loaded: Loaded) -> None:
+    def admit(self, funnel_id: str, loaded: Loaded) -> None:
         """Take over what was read."""
-        self._slots[slot].state.admit(loaded)
+        self._parts[funnel_id].state.admit(loaded)
 
     def apply(self, prepared: Prepared) -> Changes:
         """Count a chunk: move the watermark, count the events, book deadlines that passed (the first of them)."""
@@ -199,15 +199,15 @@ class PartitionEngine:
             meta.max_received_ms = prepared.max_received_ms
             meta.watermark_ms = prepared.max_received_ms - self._delay
         late: list[tuple[str, bytes, bytes, int]] = []
-        for name, slot in self._slots.items():
-            one = prepared.slots[name]
-            slot.intake.resolve(one)
+        for name, parts in self._parts.items():
+            one = prepared.funnels[name]
+            parts.intake.resolve(one)
             for stat, amount in one.stats.items():
-                slot.state.stats[stat] = slot.state.stats.get(stat, 0) + amount
+                parts.state.stats[stat] = parts.state.stats.get(stat, 0) + amount
             for stat, amount in (("undecodable", prepared.undecodable), ("retries", prepared.retries)):
                 if amount:
-                    slot.state.stats[stat] = slot.state.stats.get(stat, 0) + amount
-            step(slot.state, one.ops, one.forgets)
+                    parts.state.stats[stat] = parts.state.stats.get(stat, 0) + amount
+            step(parts.state, one.ops, one.forgets)
             late += [(name, *event) for event in one.late]
         changes = self._changes(FIRE_LIMIT)
         changes.late = late
@@ -220,24 +220,24 @@ class PartitionEngine:
     def _changes(self, limit: int) -> Changes:
         watermark = self.meta.watermark_ms
         changes = Changes({})
-        for name, slot in self._slots.items():
+        for name, parts in self._parts.items():
             if watermark is not None:
-                collect_due(slot.state, watermark)
-                fire(slot.state, watermark, limit)
-                changes.slots[name] = self._slot_changes(slot, watermark)
+                collect_due(parts.state, watermark)
+                fire(parts.state, watermark, limit)
+                changes.funnels[name] = self._changes_of(parts, watermark)
         self._count_pending()
         return changes
 
-    def _slot_changes(self, slot: _Slot, watermark: int) -> SlotChanges:
-        state = slot.state
-        deltas = slot.rollup.cells(state.books, watermark)
+    def _changes_of(self, parts: _Parts, watermark: int) -> FunnelChanges:
+        state = parts.state
+        deltas = parts.rollup.cells(state.books, watermark)
         state.books = Books()
-        expired = slot.expiry.expired(watermark, slot.dimsets)
-        is_changed = slot.expiry.note(deltas) or bool(expired)
+        expired = parts.expiry.expired(watermark, parts.dimsets)
+        is_changed = parts.expiry.note(deltas) or bool(expired)
         persons, tmin = state.take_changes()
-        return SlotChanges(persons, tmin, deltas, expired, slot.expiry.opaque() if is_changed else None)
+        return FunnelChanges(persons, tmin, deltas, expired, parts.expiry.opaque() if is_changed else None)
 
     def _count_pending(self) -> None:
         watermark = self.meta.watermark_ms
-        states = [slot.state for slot in self._slots.values()]
+        states = [parts.state for parts in self._parts.values()]
         self.meta.pending = 0 if watermark is None else sum(state.pending(watermark) for state in states)

@@ -1,7 +1,7 @@
 """What stays of a person who is to be forgotten: a history without a name, so that the numbers stay as they are.
 
 Takes away the key and every mark by which an event or order could be told again; keeps stages, times, amounts and the
-codes of dimension values. Pure; `SlotState.forget` stores the result.
+codes of dimension values. Pure; `FunnelState.forget` stores the result.
 """
 
 from __future__ import annotations

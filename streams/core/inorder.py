@@ -26,7 +26,7 @@ from streams.core.person import (
     pack_single,
 )
 from streams.core.plan import EDGES_MS, LOST, NO_STAGE, OPEN, ORDER, RESOLVED, STALLED
-from streams.core.state import SlotState
+from streams.core.state import FunnelState
 from streams.core.walk import walk
 
 _VALUE, _OPEN_VALUE = family(Family.VALUE), family(Family.OPEN_VALUE)
@@ -36,7 +36,7 @@ Header = tuple[int, int, int, int, int, int]
 """As packed: last_at, flags, stage + 1 | t0, chunks | entered_at, orders | cold bytes | first code | entry code."""
 
 
-def begin(state: SlotState, op: Op) -> bool:
+def begin(state: FunnelState, op: Op) -> bool:
     """A person's first event, of a stage or an order."""
     key, at, tie, kind, code, _, single = op
     plan = state.plan
@@ -61,7 +61,7 @@ def begin(state: SlotState, op: Op) -> bool:
     return True
 
 
-def in_order(state: SlotState, op: Op, blob: bytes) -> bool:
+def in_order(state: FunnelState, op: Op, blob: bytes) -> bool:
     """Count an event that is newer than all its person has, and no copy."""
     _, at, _, kind, _, horizon, _ = op
     plan = state.plan
@@ -75,7 +75,7 @@ def in_order(state: SlotState, op: Op, blob: bytes) -> bool:
     return kind == LOST and _loss(state, op, blob, header)
 
 
-def _order(state: SlotState, op: Op, blob: bytes, header: Header) -> bool:
+def _order(state: FunnelState, op: Op, blob: bytes, header: Header) -> bool:
     key, at, _, _, _, _, single = op
     plan = state.plan
     q1, q2, q3, cold, first, last_code = header
@@ -99,7 +99,7 @@ def _order(state: SlotState, op: Op, blob: bytes, header: Header) -> bool:
     return _stage(state, op, blob, (q1, q2, q3 + 1, cold, first, last_code), to, entries)
 
 
-def _may_be_known(state: SlotState, key: bytes, blob: bytes, header: Header, order: int) -> bool:
+def _may_be_known(state: FunnelState, key: bytes, blob: bytes, header: Header, order: int) -> bool:
     """Whether an order id stands anywhere in the person (rarely: something that looks like it)."""
     start = state.plan.header.size + header[3]
     if order.to_bytes(8, "little") in blob[start:] or order.to_bytes(8, "big") in blob[:start]:
@@ -108,7 +108,7 @@ def _may_be_known(state: SlotState, key: bytes, blob: bytes, header: Header, ord
     return chunks > 0 and base_before(state, key, blob, chunks).orders.get(order) is not None
 
 
-def _further_event(state: SlotState, op: Op, blob: bytes, header: Header) -> bool:
+def _further_event(state: FunnelState, op: Op, blob: bytes, header: Header) -> bool:
     """A later event of an order that is known: an event of its stage and nothing more."""
     key, at, _, _, code, _, single = op
     plan = state.plan
@@ -124,7 +124,7 @@ def _further_event(state: SlotState, op: Op, blob: bytes, header: Header) -> boo
     return True
 
 
-def _stage(state: SlotState, op: Op, blob: bytes, header: Header, to: int, entries: Sequence[Entry]) -> bool:
+def _stage(state: FunnelState, op: Op, blob: bytes, header: Header, to: int, entries: Sequence[Entry]) -> bool:
     """An event of the stage `to`; `entries` of the journey under way where they are known."""
     _, at, _, kind, code, _, single = op
     plan = state.plan
@@ -184,7 +184,7 @@ def _stage(state: SlotState, op: Op, blob: bytes, header: Header, to: int, entri
     return True
 
 
-def _loss(state: SlotState, op: Op, blob: bytes, header: Header) -> bool:
+def _loss(state: FunnelState, op: Op, blob: bytes, header: Header) -> bool:
     _, at, _, _, code, _, single = op
     plan = state.plan
     counts, bits, low = state.books.counts, plan.code_bits, plan.family_bits
@@ -213,7 +213,7 @@ def _loss(state: SlotState, op: Op, blob: bytes, header: Header) -> bool:
     return True
 
 
-def _decide(state: SlotState, header: Header, at: int, deadline: int, there: int, entries: Sequence[Entry]) -> int:
+def _decide(state: FunnelState, header: Header, at: int, deadline: int, there: int, entries: Sequence[Entry]) -> int:
     """What an event at `at` makes of the open last entry before anything else; its new status."""
     plan, counts = state.plan, state.books.counts
     q1, _, q3, _, _, last_code = header
@@ -233,14 +233,14 @@ def _decide(state: SlotState, header: Header, at: int, deadline: int, there: int
     return status
 
 
-def _close_value(state: SlotState, entry: Entry) -> None:
+def _close_value(state: FunnelState, entry: Entry) -> None:
     """An entry is no longer open: its value is no open value."""
     if entry.minor > 0:
         place = (entry.at // 60_000, entry.code, entry.stage, _OPEN_VALUE | entry.currency << 8)
         state.books.money[place] -= entry.minor
 
 
-def _book_won(state: SlotState, entries: Sequence[Entry]) -> None:
+def _book_won(state: FunnelState, entries: Sequence[Entry]) -> None:
     """An order stage is entered: what led to it has won, back to the order stage before."""
     plan = state.plan
     for entry in reversed(entries):
@@ -250,13 +250,13 @@ def _book_won(state: SlotState, entries: Sequence[Entry]) -> None:
             break
 
 
-def _start(state: SlotState, here: int, at: int, to: int, code: int, single: Single | None) -> int:
+def _start(state: FunnelState, here: int, at: int, to: int, code: int, single: Single | None) -> int:
     """A journey starts. Flags of the header."""
     state.books.counts[here | state.plan.f_started[to]] += 1
     return _enter(state, here, at, to, code, single)
 
 
-def _enter(state: SlotState, here: int, at: int, to: int, code: int, single: Single | None) -> int:
+def _enter(state: FunnelState, here: int, at: int, to: int, code: int, single: Single | None) -> int:
     """An entry is made. Flags of the header."""
     plan, counts = state.plan, state.books.counts
     counts[here | plan.f_entries[to]] += 1
@@ -273,7 +273,7 @@ def _enter(state: SlotState, here: int, at: int, to: int, code: int, single: Sin
     return status | HAS_AMOUNT
 
 
-def _book_order(state: SlotState, single: Single, stage: int, code: int) -> None:
+def _book_order(state: FunnelState, single: Single, stage: int, code: int) -> None:
     money, minute = state.books.money, single.at // 60_000
     currency = single.currency if single.minor >= 0 else state.plan.currency
     money[minute, code, stage, _ORDERS | currency << 8] += 1
@@ -281,7 +281,7 @@ def _book_order(state: SlotState, single: Single, stage: int, code: int) -> None
         money[minute, code, stage, _REVENUE | currency << 8] += single.minor
 
 
-def _keep(state: SlotState, op: Op, blob: bytes, header: Header) -> None:
+def _keep(state: FunnelState, op: Op, blob: bytes, header: Header) -> None:
     """Append the event and write the header anew; `header[0]` needs no time."""
     key, at, tie, kind, code, _, single = op
     plan = state.plan

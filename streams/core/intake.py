@@ -13,13 +13,13 @@ from typing import Any, cast
 import xxhash
 
 from schemas.counters import currency_code
-from streams.core.chunk import Prepared, Record, SlotPrepared
+from streams.core.chunk import FunnelPrepared, Prepared, Record
 from streams.core.decode import NO_RAW, UNREADABLE, Decoder
 from streams.core.forget import nameless_key
 from streams.core.match import NO_AMOUNT, Match, Matcher, NameRules, amount_of, id_text, plain
 from streams.core.person import AT_MASK, Single
 from streams.core.plan import LOST, ORDER, REFUND, Plan
-from streams.core.registers import REASONS, SlotRegisters
+from streams.core.registers import REASONS, FunnelRegisters
 from streams.store.port import PartitionMeta
 
 AHEAD_MS = 60_000
@@ -38,10 +38,10 @@ LATE_EDGES_MS = tuple(
 )
 
 
-class SlotIntake:
+class FunnelIntake:
     """One funnel's view of records."""
 
-    def __init__(self, plan: Plan, decoder: Decoder, registers: SlotRegisters, *, delay_ms: int) -> None:
+    def __init__(self, plan: Plan, decoder: Decoder, registers: FunnelRegisters, *, delay_ms: int) -> None:
         self.plan = plan
         self.registers = registers
         self.matcher = Matcher(plan, decoder)
@@ -56,7 +56,7 @@ class SlotIntake:
         """Raw values -> code, for texts whose codes are settled."""
         self._places = list(enumerate(plan.shifts, start=1))
 
-    def take(self, record: Any, rules: NameRules, key: bytes, value: bytes, out: SlotPrepared, highest: int) -> None:
+    def take(self, record: Any, rules: NameRules, key: bytes, value: bytes, out: FunnelPrepared, highest: int) -> None:
         """Put one relevant-looking event into `out`; `highest` is the highest received time so far."""
         if self.sources is not None and record.source not in self.sources:
             return
@@ -78,16 +78,18 @@ class SlotIntake:
             out.unresolved.append((len(out.ops), record.properties, match))
         out.ops.append((key, at, tie, match.kind, code, horizon, single))
 
-    def resolve(self, out: SlotPrepared) -> None:
+    def resolve(self, out: FunnelPrepared) -> None:
         """Fill in the codes of names that the store has registered meanwhile."""
         for index, properties, match in out.unresolved:
             key, at, tie, kind, _, horizon, _ = out.ops[index]
-            code, single = self._event(properties, match, at, tie, SlotPrepared())
+            code, single = self._event(properties, match, at, tie, FunnelPrepared())
             out.ops[index] = (key, at, tie, kind, code, horizon, single)
         out.unresolved.clear()
         out.names.clear()
 
-    def _event(self, properties: Any, match: Match, at: int, tie: int, out: SlotPrepared) -> tuple[int, Single | None]:
+    def _event(
+        self, properties: Any, match: Match, at: int, tie: int, out: FunnelPrepared
+    ) -> tuple[int, Single | None]:
         """Code, and the whole event where it says more than its stage."""
         kind = match.kind
         code = 0 if kind == REFUND else self._code(properties, out)
@@ -101,7 +103,7 @@ class SlotIntake:
         refund = _id_hash(properties.refund_id) if kind == REFUND else 0
         return code, Single(at, tie, kind, code, 0, match.mask, order, refund, minor, currency)
 
-    def _amount(self, properties: Any, out: SlotPrepared) -> tuple[int, int]:
+    def _amount(self, properties: Any, out: FunnelPrepared) -> tuple[int, int]:
         money = amount_of(
             properties.value, properties.value_minor, properties.amount, properties.currency, self.plan.funnel.currency
         )
@@ -110,7 +112,7 @@ class SlotIntake:
             return -1, 0
         return (-1, 0) if money is NO_AMOUNT else (money[0], currency_code(money[1]))
 
-    def _code(self, properties: Any, out: SlotPrepared) -> int:
+    def _code(self, properties: Any, out: FunnelPrepared) -> int:
         raw = self.raw_values(properties)
         raws = raw if isinstance(raw, tuple) else (raw,)
         is_text = all(one is None or isinstance(one, str) for one in raws)
@@ -128,7 +130,7 @@ class SlotIntake:
         self._is_unresolved = self._is_unresolved or before
         return code
 
-    def _value_code(self, register: int, raw: Any, out: SlotPrepared) -> int:
+    def _value_code(self, register: int, raw: Any, out: FunnelPrepared) -> int:
         found = self.registers.all[register].code(plain(raw))
         if isinstance(found, int):
             return found
@@ -136,7 +138,7 @@ class SlotIntake:
         self._is_unresolved = True
         return 0
 
-    def _set_apart(self, key: bytes, value: bytes, age_ms: int, out: SlotPrepared) -> None:
+    def _set_apart(self, key: bytes, value: bytes, age_ms: int, out: FunnelPrepared) -> None:
         out.stats["late"] += 1
         out.stats[next((name for name, edge in LATE_EDGES_MS if age_ms <= edge), "late_le_inf")] += 1
         out.late.append((key, value, age_ms))
@@ -156,14 +158,14 @@ def person_field(key: bytes) -> bytes:
 class Intake:
     """All funnels' view of a partition's records."""
 
-    def __init__(self, decoder: Decoder, slots: dict[str, SlotIntake]) -> None:
+    def __init__(self, decoder: Decoder, funnels: dict[str, FunnelIntake]) -> None:
         self._decoder = decoder
-        self._slots = slots
+        self._funnels = funnels
 
     def prepare(self, records: Sequence[Record], meta: PartitionMeta) -> Prepared:
         """See `PartitionEngine.prepare`. One loop on purpose: every record passes here."""
         max_received_ms = meta.max_received_ms
-        out = Prepared({slot: SlotPrepared() for slot in self._slots}, len(records), max_received_ms)
+        out = Prepared({funnel_id: FunnelPrepared() for funnel_id in self._funnels}, len(records), max_received_ms)
         out.sessions = dict(meta.sessions)
         out.forgets = meta.forgets
         views = [
@@ -175,9 +177,9 @@ class Intake:
                 one.back,
                 one.codes,
                 one.raw_values,
-                out.slots[slot],
+                out.funnels[funnel_id],
             )
-            for slot, one in self._slots.items()
+            for funnel_id, one in self._funnels.items()
         ]
         highest = -1 if max_received_ms is None else max_received_ms
         newest = 0
@@ -250,8 +252,8 @@ class Intake:
             return
         key = person_field(key)
         out.forgets += 1
-        for slot, intake in self._slots.items():
-            into = out.slots[slot]
+        for funnel_id, intake in self._funnels.items():
+            into = out.funnels[funnel_id]
             into.forgets.append((len(into.ops), key, nameless_key(out.forgets), highest - intake.back))
 
 

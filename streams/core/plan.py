@@ -44,7 +44,7 @@ class Plan:
 
     def __init__(self, funnel: Funnel) -> None:
         self.funnel = funnel
-        self.slot = funnel.slot
+        self.funnel_id = funnel.funnel_id
         self.window = funnel.conversion_window_ms
         self.lateness = funnel.allowed_lateness_ms
         self.keep = self.window + self.lateness
@@ -70,7 +70,9 @@ class Plan:
     def _plan_orders(self, funnel: Funnel) -> None:
         self.order_stages = [at for at, order in enumerate(self.is_order) if order]
         if len(self.order_stages) > MAX_ORDER_STAGES:
-            raise ValueError(f"{funnel.slot}: {len(self.order_stages)} order stages; use at most {MAX_ORDER_STAGES}")
+            raise ValueError(
+                f"{funnel.funnel_id}: {len(self.order_stages)} order stages; use at most {MAX_ORDER_STAGES}"
+            )
         self.order_bit = {stage: 1 << at for at, stage in enumerate(self.order_stages)}
         self.nth = [funnel.stages[stage].nth or 1 for stage in self.order_stages]
 

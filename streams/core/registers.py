@@ -61,7 +61,7 @@ class Register:
             self.is_full = True
 
 
-class SlotRegisters:
+class FunnelRegisters:
     """All registers of one funnel version."""
 
     def __init__(self, funnel: Funnel) -> None:
@@ -72,30 +72,30 @@ class SlotRegisters:
 
 
 class Registers:
-    """The registers of every slot of a worker; shared by its partitions."""
+    """The registers of every funnel_id of a worker; shared by its partitions."""
 
     def __init__(self, funnels: Sequence[Funnel]) -> None:
-        self.slots = {funnel.slot: SlotRegisters(funnel) for funnel in funnels}
+        self.funnels = {funnel.funnel_id: FunnelRegisters(funnel) for funnel in funnels}
 
-    def listed(self, slot: str) -> list[tuple[int, str]]:
+    def listed(self, funnel_id: str) -> list[tuple[int, str]]:
         """Declared values, to be registered in this order before anything else."""
-        return [(at, name) for at, one in enumerate(self.slots[slot].all) for name in one.listed or ()]
+        return [(at, name) for at, one in enumerate(self.funnels[funnel_id].all) for name in one.listed or ()]
 
-    def caps(self, slot: str) -> dict[int, int]:
+    def caps(self, funnel_id: str) -> dict[int, int]:
         """How many names each register takes."""
-        return {at: one.cap for at, one in enumerate(self.slots[slot].all)}
+        return {at: one.cap for at, one in enumerate(self.funnels[funnel_id].all)}
 
-    def load(self, slot: str, codes: Mapping[tuple[int, str], int]) -> None:
+    def load(self, funnel_id: str, codes: Mapping[tuple[int, str], int]) -> None:
         """Take over (register, name) -> code as the store has them. Raises ValueError where they contradict."""
-        registers = self.slots[slot].all
+        registers = self.funnels[funnel_id].all
         for (register, name), code in codes.items():
             registers[register].admit(name, code)
 
-    def mapping(self, slot: str) -> dict[tuple[int, str], int]:
+    def mapping(self, funnel_id: str) -> dict[tuple[int, str], int]:
         """Every name known here, without `unknown` and `other`."""
         return {
             (at, name): code
-            for at, one in enumerate(self.slots[slot].all)
+            for at, one in enumerate(self.funnels[funnel_id].all)
             for name, code in one.codes.items()
             if code > CODE_OTHER
         }

@@ -16,7 +16,7 @@ from streams.core.plan import INFINITE, RESOLVED
 from streams.core.walk import fold, hot_of, status_of, walk
 
 
-class SlotState(PersonCache):
+class FunnelState(PersonCache):
     """A partition's people of one funnel and how an event that may be anything is counted."""
 
     def slow(self, op: Op) -> None:

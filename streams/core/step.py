@@ -1,8 +1,8 @@
 """The hot loop: one event of a chunk after the other, by the cheapest path that is exact.
 
 The paths work on the packed person: a few header fields and the bytes of the tail, never on objects. Each is taken only
-where the header makes the outcome certain; everything else goes the general way (`SlotState.slow`), which defines what
-is right: both leave the same books (tests hold one against the other). Here, in one loop with local names:
+where the header makes the outcome certain; everything else goes the general way (`FunnelState.slow`), which defines
+what is right: both leave the same books (tests hold one against the other). Here, in one loop with local names:
 
 * first event of a person
 * copy that is not earlier than the kept event
@@ -20,10 +20,10 @@ from streams.core.chunk import Forget, Op
 from streams.core.inorder import begin, in_order
 from streams.core.person import EXT_AMOUNT, STATUS_MASK
 from streams.core.plan import ORDER
-from streams.core.state import SlotState
+from streams.core.state import FunnelState
 
 
-def step(state: SlotState, ops: Sequence[Op], forgets: Sequence[Forget] = ()) -> None:
+def step(state: FunnelState, ops: Sequence[Op], forgets: Sequence[Forget] = ()) -> None:
     """Count the events of a chunk, and forget people in between."""
     start = 0
     for end, key, name, horizon in forgets:
@@ -33,7 +33,7 @@ def step(state: SlotState, ops: Sequence[Op], forgets: Sequence[Forget] = ()) ->
     _count(state, ops[start:] if start else ops)
 
 
-def _count(state: SlotState, ops: Sequence[Op]) -> None:
+def _count(state: FunnelState, ops: Sequence[Op]) -> None:
     if state.slow_only:
         for op in ops:
             state.slow(op)
@@ -41,7 +41,7 @@ def _count(state: SlotState, ops: Sequence[Op]) -> None:
         _steps(state, ops)
 
 
-def _steps(state: SlotState, ops: Sequence[Op]) -> None:  # one loop on purpose, see the module
+def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # one loop on purpose, see the module
     plan, slow = state.plan, state.slow
     persons, dirty, counts = state.persons, state.dirty, state.books.counts
     get, unpack, quad, record = persons.get, plan.header.unpack_from, plan.quad.pack, plan.record.pack

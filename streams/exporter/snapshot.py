@@ -70,9 +70,9 @@ class _Whole:
     metas: Metas
     newest_ms: int
     cells: Mapping[str, Cells]
-    """By slot: totals of the whole, and its buckets, summed over partitions."""
+    """By funnel: totals of the whole, and its buckets, summed over partitions."""
     dimensions: Mapping[str, dict[str, NamedCell]]
-    """By slot: totals by the label of a dimension value."""
+    """By funnel: totals by the label of a dimension value."""
 
 
 class SnapshotSource:
@@ -102,19 +102,19 @@ class SnapshotSource:
         partitions = await self._reader.partitions()
         found = await asyncio.gather(*(self._reader.meta(partition) for partition in partitions))
         metas = {partition: meta for partition, meta in zip(partitions, found, strict=True) if meta is not None}
-        slots = await self._reader.slots()
-        counted = [one for one in self._funnels if slots.get(one.slot, one.fingerprint) == one.fingerprint]
+        funnel_ids = await self._reader.fingerprints()
+        counted = [one for one in self._funnels if funnel_ids.get(one.funnel_id, one.fingerprint) == one.fingerprint]
         whole, is_new = await self._whole_of(metas, counted)
         funnels = []
         for funnel in self._funnels:
-            if funnel.slot not in whole.cells or funnel not in counted:
+            if funnel.funnel_id not in whole.cells or funnel not in counted:
                 funnels.append(FunnelCounts(funnel=funnel, is_same_definition=False))
                 continue
-            cells = whole.cells[funnel.slot]
+            cells = whole.cells[funnel.funnel_id]
             if not is_new:
                 cells = await self._with_newest(funnel, metas, whole)
-            registers = await self._reader.registers(funnel.slot)
-            funnels.append(self._counts(funnel, metas, cells, whole.dimensions[funnel.slot], registers))
+            registers = await self._reader.registers(funnel.funnel_id)
+            funnels.append(self._counts(funnel, metas, cells, whole.dimensions[funnel.funnel_id], registers))
         gaps = len(await self._reader.gaps())
         return Snapshot(read_at_ms=self._clock_ms(), metas=metas, gaps=gaps, funnels=funnels)
 
@@ -127,7 +127,7 @@ class SnapshotSource:
     async def _whole_of(self, metas: Metas, funnels: Sequence[Funnel]) -> tuple[_Whole, bool]:
         """A whole read to build on, and whether it is of now."""
         last = self._whole
-        if last is None or last.cells.keys() != {funnel.slot for funnel in funnels}:
+        if last is None or last.cells.keys() != {funnel.funnel_id for funnel in funnels}:
             return await self._read_whole(metas, funnels), True
         if last.metas == metas:
             return last, True
@@ -148,19 +148,21 @@ class SnapshotSource:
     async def _read_whole(self, metas: Metas, funnels: Sequence[Funnel]) -> _Whole:
         began = time.monotonic()
         newest_ms = _newest_ms(metas)
-        cells: dict[str, Cells] = {funnel.slot: {} for funnel in funnels}
-        dimensions: dict[str, Cells] = {funnel.slot: {} for funnel in funnels}
+        cells: dict[str, Cells] = {funnel.funnel_id: {} for funnel in funnels}
+        dimensions: dict[str, Cells] = {funnel.funnel_id: {} for funnel in funnels}
         jobs = [(funnel, partition) for funnel in funnels for partition in metas]
         await asyncio.gather(
             *(
-                self._read_partition(funnel, partition, newest_ms, cells[funnel.slot], dimensions[funnel.slot])
+                self._read_partition(
+                    funnel, partition, newest_ms, cells[funnel.funnel_id], dimensions[funnel.funnel_id]
+                )
                 for funnel, partition in jobs
             )
         )
         named = {}
         for funnel in funnels:
-            tree = name_cells(funnel, dimensions[funnel.slot], await self._reader.registers(funnel.slot))
-            named[funnel.slot] = tree.get("total", {}).get("all", {})
+            tree = name_cells(funnel, dimensions[funnel.funnel_id], await self._reader.registers(funnel.funnel_id))
+            named[funnel.funnel_id] = tree.get("total", {}).get("all", {})
         ended = time.monotonic()
         number = 0 if self._whole is None else self._whole.number + 1
         self._whole = _Whole(number, ended, ended - began, metas, newest_ms, cells, named)
@@ -178,10 +180,10 @@ class SnapshotSource:
         marginals = list(range(1, len(funnel.dimensions) + 1))
         async with self._turns:
             grains = [Grain.TOTAL, Grain.MINUTE, Grain.HOUR]
-            if view := await self._reader.view(partition, funnel.slot, grains=grains, dimsets=[0], since=since):
+            if view := await self._reader.view(partition, funnel.funnel_id, grains=grains, dimsets=[0], since=since):
                 merge_into(cells, view.cells)
             if marginals:
-                by_value = await self._reader.view(partition, funnel.slot, grains=[Grain.TOTAL], dimsets=marginals)
+                by_value = await self._reader.view(partition, funnel.funnel_id, grains=[Grain.TOTAL], dimsets=marginals)
                 if by_value is not None:
                     merge_into(dimensions, by_value.cells)
 
@@ -192,7 +194,7 @@ class SnapshotSource:
             Grain.HOUR: whole.newest_ms // HOUR_MS - _NEWEST_HOURS,
         }
         views = await asyncio.gather(*(self._newest_of(funnel, one, metas[one], whole.number, first) for one in metas))
-        kept = whole.cells[funnel.slot].items()
+        kept = whole.cells[funnel.funnel_id].items()
         cells = {group: fields for group, fields in kept if group[0] and group[1] < first[group[0]]}
         for view in views:
             if view is not None:
@@ -208,13 +210,13 @@ class SnapshotSource:
         first: Mapping[int, int],
     ) -> PartitionView | None:
         """The newest of a partition; read again only where its owner has written since."""
-        known = self._newest.get((partition, funnel.slot))
+        known = self._newest.get((partition, funnel.funnel_id))
         if known is not None and known[:2] == (number, meta):
             return known[2]
         async with self._turns:
             grains = [Grain.TOTAL, Grain.MINUTE, Grain.HOUR]
-            view = await self._reader.view(partition, funnel.slot, grains=grains, dimsets=[0], since=first)
-        self._newest[partition, funnel.slot] = (number, meta, view)
+            view = await self._reader.view(partition, funnel.funnel_id, grains=grains, dimsets=[0], since=first)
+        self._newest[partition, funnel.funnel_id] = (number, meta, view)
         return view
 
     def _counts(
@@ -223,7 +225,7 @@ class SnapshotSource:
         marks = [meta.watermark_ms for _, meta in metas.values() if meta.watermark_ms is not None]
         stats: dict[str, int] = {}
         for _, meta in metas.values():
-            for key, amount in meta.stats.get(funnel.slot, {}).items():
+            for key, amount in meta.stats.get(funnel.funnel_id, {}).items():
                 stats[key] = stats.get(key, 0) + amount
         return FunnelCounts(
             funnel=funnel,

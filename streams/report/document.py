@@ -52,9 +52,9 @@ async def build_document(reader: CounterReader, funnel: Funnel) -> Document:
     views = [
         view
         for partition in await reader.partitions()
-        if (view := await reader.view(partition, funnel.slot, grains=tuple(Grain))) is not None
+        if (view := await reader.view(partition, funnel.funnel_id, grains=tuple(Grain))) is not None
     ]
-    return document_of(funnel, views, await reader.registers(funnel.slot))
+    return document_of(funnel, views, await reader.registers(funnel.funnel_id))
 
 
 def document_of(
@@ -71,7 +71,7 @@ def document_of(
     if only is not None:
         counters = _only(counters, only)
     watermarks = [view.meta.watermark_ms for view in views if view.meta.watermark_ms is not None]
-    stats = [view.meta.stats.get(funnel.slot, {}) for view in views]
+    stats = [view.meta.stats.get(funnel.funnel_id, {}) for view in views]
     return {
         "counters": counters,
         "funnel": funnel.name,

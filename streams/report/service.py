@@ -49,7 +49,7 @@ async def report(reader: CounterReader, funnel: Funnel, part: ReportPart | None 
     """
     part = part or ReportPart()
     grains, dimsets = _grains(part), _dimsets(funnel, part.dim)
-    stored = (await reader.slots()).get(funnel.slot)
+    stored = (await reader.fingerprints()).get(funnel.funnel_id)
     if stored not in (None, funnel.fingerprint):
         raise StoreRefusedError(
             f"funnel {funnel.name} version {funnel.version} is counted by another definition; "
@@ -59,7 +59,7 @@ async def report(reader: CounterReader, funnel: Funnel, part: ReportPart | None 
     return document_of(
         funnel,
         views,
-        await reader.registers(funnel.slot),
+        await reader.registers(funnel.funnel_id),
         rated=RATED_GRAINS if part.grain is None else grains,
         only=_cell_label(part.dim) if part.dim and "=" in part.dim else None,
     )
@@ -70,7 +70,7 @@ async def _views(
 ) -> list[PartitionView]:
     since, until = _bounds(funnel, part.since_ms, 0), _bounds(funnel, part.until_ms, 1)
     found = [
-        await reader.view(partition, funnel.slot, grains=grains, dimsets=dimsets, since=since, until=until)
+        await reader.view(partition, funnel.funnel_id, grains=grains, dimsets=dimsets, since=since, until=until)
         for partition in await reader.partitions()
     ]
     return [view for view in found if view is not None]

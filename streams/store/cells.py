@@ -1,6 +1,6 @@
 """A bounded cache of absolute cells: turns the core's changes into the values to store. Pure, no I/O.
 
-The owner of a partition keeps one per slot; it is dropped whenever the partition is claimed again. Cells handed out and
+The owner of a partition keeps one for each funnel and drops it at every claim. Cells handed out and
 taken in are shared, never changed in place: a write still under way keeps the values it was made of.
 """
 

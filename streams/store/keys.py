@@ -1,6 +1,6 @@
 """Names of the keys in Redis, and the hash tags that spread partitions over a cluster. Pure arithmetic.
 
-Everything of one (space, partition) lies in one cluster slot, named `fc:{<space>/<partition>/<salt>}:...`; what
+Everything of one (space, partition) lies in one cluster funnel_id, named `fc:{<space>/<partition>/<salt>}:...`; what
 belongs to the space as a whole is `fc:{<space>}:...`.
 """
 
@@ -14,11 +14,11 @@ from schemas.topics import Topics
 CLUSTER_SLOTS = 16_384
 _SLOT_BITS = 14
 _WINDOW = 64
-"""A salt is searched until the slot falls this near behind its target: about 256 tries, 0.1 ms once."""
+"""A salt is searched until the funnel_id falls this near behind its target: about 256 tries, 0.1 ms once."""
 
 
 def cluster_slot(tag: str) -> int:
-    """Redis Cluster's slot of a hash tag (CRC16/XMODEM)."""
+    """Redis Cluster's funnel_id of a hash tag (CRC16/XMODEM)."""
     return crc_hqx(tag.encode(), 0) % CLUSTER_SLOTS
 
 
@@ -47,14 +47,14 @@ class SpaceKeys:
         self.partitions = prefix + "partitions"
         """Set of partition numbers that have state."""
         self.funnels = prefix + "funnels"
-        """Hash slot -> fingerprint."""
+        """Hash funnel_id -> fingerprint."""
         self.topics = prefix + "topics"
         """Hash topic -> identity."""
         self._registers = prefix + "r:"
 
-    def registers(self, slot: str) -> str:
-        """Hash of a slot's names: `<register>:<name>` -> code, and `<register>` -> names held."""
-        return self._registers + slot
+    def registers(self, funnel_id: str) -> str:
+        """Hash of a funnel_id's names: `<register>:<name>` -> code, and `<register>` -> names held."""
+        return self._registers + funnel_id
 
     def patterns(self) -> tuple[str, str]:
         """Globs of every key of the space (a space name has no special characters)."""
@@ -67,22 +67,22 @@ class PartitionKeys:
     def __init__(self, space: str, partition: int) -> None:
         self.prefix = f"fc:{{{partition_tag(space, partition)}}}:"
         self.cursor = self.prefix + "cur"
-        """Hash off, seq, epoch, token, meta, active; by slot `s:` start, `o:` opaque, `l:` left out at."""
+        """Hash off, seq, epoch, token, meta, active; by funnel_id `s:` start, `o:` opaque, `l:` left out at."""
         self.gaps = self.prefix + "gaps"
         """Stream of gaps accepted by an operator."""
 
-    def persons(self, slot: str, bucket: int) -> str:
+    def persons(self, funnel_id: str, bucket: int) -> str:
         """Hash of a person bucket: person field -> state."""
-        return f"{self.prefix}j:{slot}:{bucket}"
+        return f"{self.prefix}j:{funnel_id}:{bucket}"
 
-    def tmin(self, slot: str) -> str:
+    def tmin(self, funnel_id: str) -> str:
         """String of one u32 per bucket: its earliest deadline."""
-        return f"{self.prefix}t:{slot}"
+        return f"{self.prefix}t:{funnel_id}"
 
-    def cells(self, slot: str) -> str:
-        """Prefix of the slot's cell groups; see `group`."""
-        return f"{self.prefix}c:{slot}:"
+    def cells(self, funnel_id: str) -> str:
+        """Prefix of the funnel_id's cell groups; see `group`."""
+        return f"{self.prefix}c:{funnel_id}:"
 
-    def index(self, slot: str, grain: int) -> str:
+    def index(self, funnel_id: str, grain: int) -> str:
         """Sorted set of the groups of a grain that exist: `<bucket>:<dimension set>`, scored by bucket."""
-        return f"{self.prefix}x:{slot}:{grain}"
+        return f"{self.prefix}x:{funnel_id}:{grain}"

@@ -19,26 +19,26 @@ from streams.store.port import (
     PERSON_BUCKETS,
     Claim,
     Fence,
+    FunnelWrites,
     Loaded,
     PartitionMeta,
     PartitionView,
-    SlotWrites,
     Writes,
     bucket_of,
 )
 from streams.store.refusals import (
+    funnel_missed_events,
     gap_behind_cursor,
     gap_without_state,
     other_definition,
     other_topic,
-    slot_missed_events,
 )
 
 _FIRST_CODE = CODE_OTHER + 1
 
 
 @dataclass(slots=True)
-class _Slot:
+class _StoredFunnel:
     started_at: int
     persons: list[dict[bytes, bytes]] = field(default_factory=lambda: [{} for _ in range(PERSON_BUCKETS)])
     tmin: bytearray = field(default_factory=lambda: bytearray(NO_DEADLINE.to_bytes(4, "little") * PERSON_BUCKETS))
@@ -53,7 +53,7 @@ class _Partition:
     seq: int = 0
     token: int = 0
     meta: bytes = msgspec.msgpack.encode(PartitionMeta())
-    slots: dict[str, _Slot] = field(default_factory=dict)
+    funnels: dict[str, _StoredFunnel] = field(default_factory=dict)
     active: tuple[str, ...] = ()
 
 
@@ -75,33 +75,33 @@ class MemoryPartitionStore:
     def __init__(self, space: MemorySpace) -> None:
         self._space = space
 
-    async def claim(self, partition: int, slots: Sequence[str]) -> Claim:
+    async def claim(self, partition: int, funnel_ids: Sequence[str]) -> Claim:
         at = self._space.partitions.setdefault(partition, _Partition())
-        for name in slots:
-            known = at.slots.get(name)
+        for name in funnel_ids:
+            known = at.funnels.get(name)
             if known is not None and known.left_out_at not in (None, at.offset):
-                raise slot_missed_events(name, partition, known.left_out_at or 0, at.offset)
-        known_slots = {name for name in slots if name in at.slots}
-        for name in slots:
-            at.slots.setdefault(name, _Slot(started_at=at.offset)).left_out_at = None
-        for name in set(at.active) - set(slots):
-            if at.slots[name].left_out_at is None:
-                at.slots[name].left_out_at = at.offset
-        at.active = tuple(slots)
+                raise funnel_missed_events(name, partition, known.left_out_at or 0, at.offset)
+        known_funnels = {name for name in funnel_ids if name in at.funnels}
+        for name in funnel_ids:
+            at.funnels.setdefault(name, _StoredFunnel(started_at=at.offset)).left_out_at = None
+        for name in set(at.active) - set(funnel_ids):
+            if at.funnels[name].left_out_at is None:
+                at.funnels[name].left_out_at = at.offset
+        at.active = tuple(funnel_ids)
         at.token += 1
         return Claim(
             offset=at.offset,
             seq=at.seq,
             token=at.token,
             meta=msgspec.msgpack.decode(at.meta, type=PartitionMeta),
-            tmin={name: bytes(at.slots[name].tmin) for name in slots if name in known_slots},
-            expiry={name: opaque for name in slots if (opaque := at.slots[name].opaque) is not None},
+            tmin={name: bytes(at.funnels[name].tmin) for name in funnel_ids if name in known_funnels},
+            expiry={name: opaque for name in funnel_ids if (opaque := at.funnels[name].opaque) is not None},
         )
 
     async def read(
-        self, partition: int, slot: str, *, buckets: Sequence[int] = (), persons: Sequence[bytes] = ()
+        self, partition: int, funnel_id: str, *, buckets: Sequence[int] = (), persons: Sequence[bytes] = ()
     ) -> Loaded:
-        stored = self._slot(partition, slot)
+        stored = self._funnel_id(partition, funnel_id)
         if stored is None:
             return Loaded(buckets={bucket: {} for bucket in buckets}, persons=dict.fromkeys(persons))
         return Loaded(
@@ -110,9 +110,9 @@ class MemoryPartitionStore:
         )
 
     async def read_cells(
-        self, partition: int, slot: str, wanted: Mapping[CellGroup, Sequence[int]]
+        self, partition: int, funnel_id: str, wanted: Mapping[CellGroup, Sequence[int]]
     ) -> dict[CellGroup, dict[int, Cell]]:
-        stored = self._slot(partition, slot)
+        stored = self._funnel_id(partition, funnel_id)
         found: dict[CellGroup, dict[int, Cell]] = {}
         if stored is None:
             return found
@@ -130,10 +130,10 @@ class MemoryPartitionStore:
             return False
         if (at.offset, at.seq) != (fence.offset, fence.seq):
             return (at.offset, at.seq) == (next_offset, fence.seq + 1)
-        if not self._holds(writes.names) or any(slot not in at.slots for slot in writes.slots):
+        if not self._holds(writes.names) or any(funnel_id not in at.funnels for funnel_id in writes.funnels):
             return False
-        for slot, changes in writes.slots.items():
-            _write_slot(at.slots[slot], changes)
+        for funnel_id, changes in writes.funnels.items():
+            _write_funnel(at.funnels[funnel_id], changes)
         at.meta = msgspec.msgpack.encode(writes.meta)
         at.offset, at.seq = next_offset, fence.seq + 1
         return True
@@ -143,9 +143,9 @@ class MemoryPartitionStore:
         return None if at is None else Fence(token=at.token, offset=at.offset, seq=at.seq)
 
     async def register(
-        self, slot: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]
+        self, funnel_id: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]
     ) -> dict[tuple[int, str], int]:
-        known = self._space.registers.setdefault(slot, {})
+        known = self._space.registers.setdefault(funnel_id, {})
         codes: dict[tuple[int, str], int] = {}
         for register, name in names:
             if (register, name) not in known:
@@ -157,8 +157,8 @@ class MemoryPartitionStore:
             codes[register, name] = known[register, name]
         return codes
 
-    async def registers(self, slot: str) -> dict[tuple[int, str], int]:
-        return dict(self._space.registers.get(slot, {}))
+    async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
+        return dict(self._space.registers.get(funnel_id, {}))
 
     async def check_topic(self, topic: str, identity: str) -> None:
         bound = self._space.topics.setdefault(topic, identity)
@@ -167,7 +167,9 @@ class MemoryPartitionStore:
 
     async def check_funnels(self, fingerprints: Mapping[str, str]) -> None:
         stored = self._space.fingerprints
-        if changed := [slot for slot, print_ in fingerprints.items() if stored.get(slot, print_) != print_]:
+        if changed := [
+            funnel_id for funnel_id, print_ in fingerprints.items() if stored.get(funnel_id, print_) != print_
+        ]:
             raise other_definition(sorted(changed))
         stored.update(fingerprints)
 
@@ -188,14 +190,16 @@ class MemoryPartitionStore:
         self._space.gaps.append({key: str(value) for key, value in gap.items()})
         return old, offset
 
-    def _slot(self, partition: int, slot: str) -> _Slot | None:
+    def _funnel_id(self, partition: int, funnel_id: str) -> _StoredFunnel | None:
         at = self._space.partitions.get(partition)
-        return None if at is None else at.slots.get(slot)
+        return None if at is None else at.funnels.get(funnel_id)
 
     def _holds(self, names: Mapping[str, Mapping[tuple[int, str], int]]) -> bool:
         registers = self._space.registers
         return all(
-            registers.get(slot, {}).get(name) == code for slot, codes in names.items() for name, code in codes.items()
+            registers.get(funnel_id, {}).get(name) == code
+            for funnel_id, codes in names.items()
+            for name, code in codes.items()
         )
 
 
@@ -208,11 +212,11 @@ class MemoryCounterReader:
     async def partitions(self) -> list[int]:
         return sorted(self._space.partitions)
 
-    async def slots(self) -> dict[str, str]:
+    async def fingerprints(self) -> dict[str, str]:
         return dict(self._space.fingerprints)
 
-    async def registers(self, slot: str) -> dict[tuple[int, str], int]:
-        return dict(self._space.registers.get(slot, {}))
+    async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
+        return dict(self._space.registers.get(funnel_id, {}))
 
     async def meta(self, partition: int) -> tuple[int, PartitionMeta] | None:
         at = self._space.partitions.get(partition)
@@ -221,7 +225,7 @@ class MemoryCounterReader:
     async def view(
         self,
         partition: int,
-        slot: str,
+        funnel_id: str,
         *,
         grains: Sequence[int],
         dimsets: Sequence[int] | None = None,
@@ -232,7 +236,7 @@ class MemoryCounterReader:
         if at is None:
             return None
         meta = msgspec.msgpack.decode(at.meta, type=PartitionMeta)
-        stored = at.slots[slot].cells if slot in at.slots else {}
+        stored = at.funnels[funnel_id].cells if funnel_id in at.funnels else {}
         first, last = since or {}, until or {}
         cells = {
             (grain, bucket, dimset): {name: dict(cell) for name, cell in stored[grain, bucket, dimset].items()}
@@ -248,18 +252,18 @@ class MemoryCounterReader:
         return [dict(gap) for gap in self._space.gaps]
 
 
-def _write_slot(slot: _Slot, changes: SlotWrites) -> None:
+def _write_funnel(stored: _StoredFunnel, changes: FunnelWrites) -> None:
     for name, state in changes.persons.items():
         if state is None:
-            slot.persons[bucket_of(name)].pop(name, None)
+            stored.persons[bucket_of(name)].pop(name, None)
         else:
-            slot.persons[bucket_of(name)][name] = bytes(state)
+            stored.persons[bucket_of(name)][name] = bytes(state)
     for bucket, minutes in changes.tmin.items():
-        pack_into("<I", slot.tmin, bucket * 4, minutes)
-    _write_cells(slot.cells, changes.cells)
-    _drop_groups(slot.cells, changes.expired)
+        pack_into("<I", stored.tmin, bucket * 4, minutes)
+    _write_cells(stored.cells, changes.cells)
+    _drop_groups(stored.cells, changes.expired)
     if changes.opaque is not None:
-        slot.opaque = bytes(changes.opaque)
+        stored.opaque = bytes(changes.opaque)
 
 
 def _write_cells(stored: Cells, cells: Cells) -> None:

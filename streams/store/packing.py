@@ -11,7 +11,7 @@ import msgspec
 
 from schemas.counters import CellGroup
 from streams.store.keys import PartitionKeys
-from streams.store.port import NO_DEADLINE, PERSON_BUCKETS, Fence, SlotWrites, bucket_of
+from streams.store.port import NO_DEADLINE, PERSON_BUCKETS, Fence, FunnelWrites, bucket_of
 
 NO_DEADLINES = NO_DEADLINE.to_bytes(4, "little") * PERSON_BUCKETS
 _packb: Any = msgpack.dumps
@@ -29,7 +29,7 @@ class ApplyBlob:
 
     partition: PartitionKeys
     cursor_fields: list[str | bytes] = field(default_factory=list)
-    slots: list[str] = field(default_factory=list)
+    funnel_ids: list[str] = field(default_factory=list)
     sets: _KeyedList = field(default_factory=list)
     dels: _KeyedList = field(default_factory=list)
     cells: _KeyedList = field(default_factory=list)
@@ -38,20 +38,20 @@ class ApplyBlob:
     indexes: dict[str, int] = field(default_factory=dict)
     registers: _KeyedList = field(default_factory=list)
 
-    def add(self, slot: str, changes: SlotWrites) -> None:
-        """Changes of a slot."""
-        self.slots.append(f"s:{slot}")
-        self._add_persons(slot, changes.persons)
-        self._add_cells(slot, changes)
+    def add(self, funnel_id: str, changes: FunnelWrites) -> None:
+        """Changes of a funnel_id."""
+        self.funnel_ids.append(f"s:{funnel_id}")
+        self._add_persons(funnel_id, changes.persons)
+        self._add_cells(funnel_id, changes)
         if changes.tmin:
             flat = [
                 value
                 for bucket in sorted(changes.tmin)
                 for value in (bucket * 4, changes.tmin[bucket].to_bytes(4, "little"))
             ]
-            self.tmin.append((self.partition.tmin(slot), (flat, len(NO_DEADLINES))))
+            self.tmin.append((self.partition.tmin(funnel_id), (flat, len(NO_DEADLINES))))
         if changes.opaque is not None:
-            self.cursor_fields += (f"o:{slot}", changes.opaque)
+            self.cursor_fields += (f"o:{funnel_id}", changes.opaque)
 
     def names(self, key: str, codes: Mapping[tuple[int, str], int]) -> None:
         """Register codes the apply relies on."""
@@ -72,14 +72,14 @@ class ApplyBlob:
             [
                 *map(str, cursor),
                 ["meta", meta, *self.cursor_fields],
-                self.slots,
+                self.funnel_ids,
                 *([value for _, value in keyed] for keyed in lists),
                 len(self.indexes),
                 [value for _, value in self.registers],
             ]
         )
 
-    def _add_persons(self, slot: str, persons: Mapping[bytes, bytes | None]) -> None:
+    def _add_persons(self, funnel_id: str, persons: Mapping[bytes, bytes | None]) -> None:
         sets: dict[int, list[bytes]] = {}
         dels: dict[int, list[bytes]] = {}
         for name, state in persons.items():
@@ -87,25 +87,25 @@ class ApplyBlob:
                 dels.setdefault(bucket_of(name), []).append(name)
             else:
                 sets.setdefault(bucket_of(name), []).extend((name, state))
-        self.sets += ((self.partition.persons(slot, bucket), flat) for bucket, flat in sets.items())
-        self.dels += ((self.partition.persons(slot, bucket), names) for bucket, names in dels.items())
+        self.sets += ((self.partition.persons(funnel_id, bucket), flat) for bucket, flat in sets.items())
+        self.dels += ((self.partition.persons(funnel_id, bucket), names) for bucket, names in dels.items())
 
-    def _add_cells(self, slot: str, changes: SlotWrites) -> None:
-        prefix = self.partition.cells(slot)
+    def _add_cells(self, funnel_id: str, changes: FunnelWrites) -> None:
+        prefix = self.partition.cells(funnel_id)
         for group, cells in changes.cells.items():
             sets = [value for name, cell in cells.items() if cell for value in (pack_field(name), _encode_cell(cell))]
             dels = [pack_field(name) for name, cell in cells.items() if not cell]
-            value = (sets, dels, group[1], _member(group), self._index(slot, group[0]))
+            value = (sets, dels, group[1], _member(group), self._index(funnel_id, group[0]))
             self.cells.append((group_key(prefix, group), value))
         for group in changes.expired:
-            self.expired.append((group_key(prefix, group), (_member(group), self._index(slot, group[0]))))
+            self.expired.append((group_key(prefix, group), (_member(group), self._index(funnel_id, group[0]))))
 
-    def _index(self, slot: str, grain: int) -> int:
-        return self.indexes.setdefault(self.partition.index(slot, grain), len(self.indexes) + 1)
+    def _index(self, funnel_id: str, grain: int) -> int:
+        return self.indexes.setdefault(self.partition.index(funnel_id, grain), len(self.indexes) + 1)
 
 
 def group_key(prefix: str, group: CellGroup) -> str:
-    """Key of a cell group behind the slot's prefix (`PartitionKeys.cells`)."""
+    """Key of a cell group behind the funnel_id's prefix (`PartitionKeys.cells`)."""
     return f"{prefix}{group[0]}:{group[1]}:{group[2]}"
 
 

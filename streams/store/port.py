@@ -3,7 +3,7 @@
 One partition's state (cursor, meta, persons, cells) changes by `apply` alone, all of it or nothing, and only for the
 owner who claimed it last. Implementations: `streams.store.memory` and `streams.store.redis`, under one contract suite.
 
-A *slot* is the text `<funnel name>@<version>`: every funnel version has persons, cells and registers of its own.
+A *funnel_id* is the text `<funnel name>@<version>`: every funnel version has persons, cells and registers of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import msgspec
 from schemas.counters import Cell, CellGroup, Cells
 
 PERSON_BUCKETS = 128
-"""Person buckets of a (partition, slot); fixed for its life (docs/decisions/store-layout.md has the measurements).
+"""Person buckets of a (partition, funnel_id); fixed for its life (docs/decisions/store-layout.md has the measurements).
 Thousands of persons lie in one: whole buckets are read when a deadline is due in them, never for a single person."""
 CHUNK_SEPARATOR = b"\x00"
 """A person's further fields are `key NUL number`; they lie in the bucket of the key (`bucket_of`)."""
@@ -53,7 +53,7 @@ class PartitionMeta(msgspec.Struct, omit_defaults=True, array_like=False):
     sessions: dict[str, int] = {}
     """Last sequence number per ordered sender (oldest first, at most 8)."""
     stats: dict[str, dict[str, int]] = {}
-    """By slot: accepted, duplicates, late, persons, placeholder_ids, link_conflicts, late by age, ..."""
+    """By funnel: accepted, duplicates, late, persons, placeholder_ids, link_conflicts, late by age, ..."""
     records: int = 0
     """Records applied since the partition was created, ticks included."""
     last_event_ms: int = 0
@@ -72,15 +72,15 @@ class Claim:
     token: int
     meta: PartitionMeta
     tmin: Mapping[str, bytes]
-    """By slot: PERSON_BUCKETS little-endian u32, earliest deadline of each bucket in epoch minutes (a lower bound),
-    NO_DEADLINE where none; a slot that is new has no entry."""
+    """By funnel: PERSON_BUCKETS little-endian u32, earliest deadline of each bucket in epoch minutes (a lower bound),
+    NO_DEADLINE where none; a funnel that is new has no entry."""
     expiry: Mapping[str, bytes] = field(default_factory=dict)
-    """By slot: the core's own small state (register copy, oldest kept buckets, ...), opaque to the store."""
+    """By funnel: the core's own small state (register copy, oldest kept buckets, ...), opaque to the store."""
 
 
 @dataclass(slots=True)
-class SlotWrites:
-    """Changes of one slot; every value is absolute."""
+class FunnelWrites:
+    """Changes of one funnel_id; every value is absolute."""
 
     persons: dict[bytes, bytes | None] = field(default_factory=dict)
     """Person field (key or `key NUL number`) to its packed state; None deletes it."""
@@ -99,9 +99,9 @@ class Writes:
     """One apply: everything a chunk of the log changes."""
 
     meta: PartitionMeta
-    slots: dict[str, SlotWrites] = field(default_factory=dict)
+    funnels: dict[str, FunnelWrites] = field(default_factory=dict)
     names: dict[str, dict[tuple[int, str], int]] = field(default_factory=dict)
-    """By slot: register codes this partition uses for the first time since its claim. The apply is fenced where the
+    """By funnel: register codes this partition uses for the first time since its claim. The apply is fenced where the
     register no longer holds one of them: a server that lost its tail may have forgotten a name that was asked for
     before, and would give its code to another."""
 
@@ -129,18 +129,18 @@ class PartitionStore(Protocol):
     Every method raises StoreUnavailableError when the server is away; reads may be repeated at will.
     """
 
-    async def claim(self, partition: int, slots: Sequence[str]) -> Claim:
-        """Take ownership: earlier tokens are fenced from now on. Creates the partition where it is new. A new slot
-        starts at the cursor; a slot that was left out of the last claim while the cursor moved has missed events:
+    async def claim(self, partition: int, funnel_ids: Sequence[str]) -> Claim:
+        """Take ownership: earlier tokens are fenced from now on. Creates the partition where it is new. A new funnel_id
+        starts at the cursor; a funnel_id that was left out of the last claim while the cursor moved has missed events:
         StoreRefusedError."""
 
     async def read(
-        self, partition: int, slot: str, *, buckets: Sequence[int] = (), persons: Sequence[bytes] = ()
+        self, partition: int, funnel_id: str, *, buckets: Sequence[int] = (), persons: Sequence[bytes] = ()
     ) -> Loaded:
         """Whole person buckets and single person fields."""
 
     async def read_cells(
-        self, partition: int, slot: str, wanted: Mapping[CellGroup, Sequence[int]]
+        self, partition: int, funnel_id: str, wanted: Mapping[CellGroup, Sequence[int]]
     ) -> dict[CellGroup, dict[int, Cell]]:
         """Absolute cells that are stored among the wanted (group -> fields); absent ones are left out."""
 
@@ -156,20 +156,20 @@ class PartitionStore(Protocol):
         """(token, offset, seq) as stored; None for a partition that does not exist (the watchdog's question)."""
 
     async def register(
-        self, slot: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]
+        self, funnel_id: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]
     ) -> dict[tuple[int, str], int]:
         """Codes of (register, name) pairs, in the order given: known code, or the next one (from 2), or CODE_OTHER when
-        the register already holds caps[register] names. One register for all partitions of the slot."""
+        the register already holds caps[register] names. One register for all partitions of the funnel_id."""
 
-    async def registers(self, slot: str) -> dict[tuple[int, str], int]:
-        """Every (register, name) -> code of a slot."""
+    async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
+        """Every (register, name) -> code of a funnel_id."""
 
     async def check_topic(self, topic: str, identity: str) -> None:
         """Bind the space to a topic's identity (cluster id / topic id / partition count) at first sight; later raise
         StoreRefusedError where it differs."""
 
     async def check_funnels(self, fingerprints: Mapping[str, str]) -> None:
-        """Remember slot -> fingerprint of the definition; raise StoreRefusedError where a slot has another one."""
+        """Remember funnel_id -> fingerprint of the definition; raise StoreRefusedError where it has another one."""
 
     async def accept_gap(self, partition: int, offset: int, reason: str) -> tuple[int, int]:
         """Operator's decision: move the cursor to `offset`, record (old, new, reason) in the space's `gaps`. Fences the
@@ -179,7 +179,7 @@ class PartitionStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PartitionView:
-    """What a reader sees of one partition and slot, consistent as of one apply."""
+    """What a reader sees of one partition and funnel_id, consistent as of one apply."""
 
     partition: int
     offset: int
@@ -193,10 +193,10 @@ class CounterReader(Protocol):
     async def partitions(self) -> list[int]:
         """Partitions that have state in the space."""
 
-    async def slots(self) -> dict[str, str]:
-        """slot -> fingerprint of every funnel version counted in the space."""
+    async def fingerprints(self) -> dict[str, str]:
+        """funnel_id -> fingerprint of every funnel version counted in the space."""
 
-    async def registers(self, slot: str) -> dict[tuple[int, str], int]:
+    async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
         """See PartitionStore.registers."""
 
     async def meta(self, partition: int) -> tuple[int, PartitionMeta] | None:
@@ -205,7 +205,7 @@ class CounterReader(Protocol):
     async def view(
         self,
         partition: int,
-        slot: str,
+        funnel_id: str,
         *,
         grains: Sequence[int],
         dimsets: Sequence[int] | None = None,

@@ -40,13 +40,13 @@ class RedisCounterReader:
             members = await cast(Awaitable[set[bytes]], self._client.smembers(self._space.partitions))
         return sorted(map(int, members))
 
-    async def slots(self) -> dict[str, str]:
+    async def fingerprints(self) -> dict[str, str]:
         with translated():
             stored = await cast(Awaitable[dict[bytes, bytes]], self._client.hgetall(self._space.funnels))
-        return {slot.decode(): fingerprint.decode() for slot, fingerprint in stored.items()}
+        return {funnel_id.decode(): fingerprint.decode() for funnel_id, fingerprint in stored.items()}
 
-    async def registers(self, slot: str) -> dict[tuple[int, str], int]:
-        return await read_registers(self._client, self._space, slot)
+    async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
+        return await read_registers(self._client, self._space, funnel_id)
 
     async def meta(self, partition: int) -> tuple[int, PartitionMeta] | None:
         keys = PartitionKeys(self._space.space, partition)
@@ -57,7 +57,7 @@ class RedisCounterReader:
     async def view(
         self,
         partition: int,
-        slot: str,
+        funnel_id: str,
         *,
         grains: Sequence[int],
         dimsets: Sequence[int] | None = None,
@@ -66,13 +66,13 @@ class RedisCounterReader:
     ) -> PartitionView | None:
         keys, first, last = PartitionKeys(self._space.space, partition), since or {}, until or {}
         ranges: list[_Command] = [
-            ("ZRANGEBYSCORE", keys.index(slot, grain), first.get(grain, "-inf"), last.get(grain, "+inf"))
+            ("ZRANGEBYSCORE", keys.index(funnel_id, grain), first.get(grain, "-inf"), last.get(grain, "+inf"))
             for grain in grains
         ]
         index = await self._run(ranges, transaction=False)
         for _ in range(_TRIES):
             groups = _listed(grains, index, dimsets)
-            reads = _reads(keys.cells(slot), groups)
+            reads = _reads(keys.cells(funnel_id), groups)
             answers = await self._run([*ranges, ("HMGET", keys.cursor, "off", "meta"), *reads], transaction=True)
             before, index = index, answers[: len(ranges)]
             if index == before:

@@ -26,11 +26,11 @@ from streams.store.port import (
     bucket_of,
 )
 from streams.store.refusals import (
+    funnel_missed_events,
     gap_behind_cursor,
     gap_without_state,
     other_definition,
     other_topic,
-    slot_missed_events,
 )
 
 _READ_COMMANDS = 16
@@ -54,48 +54,52 @@ class RedisPartitionStore:
         self._topics: dict[str, str] = {}
         self._fingerprints: dict[str, str] = {}
 
-    async def claim(self, partition: int, slots: Sequence[str]) -> Claim:
+    async def claim(self, partition: int, funnel_ids: Sequence[str]) -> Claim:
         keys = self._keys(partition)
         await self._remind()
         with translated():
             await self._client.sadd(self._space.partitions, partition)
-        answer = await _CLAIM.run(self._client, [keys.cursor], [_nonce(), *slots])
+        answer = await _CLAIM.run(self._client, [keys.cursor], [_nonce(), *funnel_ids])
         if answer[0] != b"ok":
-            raise slot_missed_events(answer[1].decode(), partition, int(answer[2]), int(answer[3]))
+            raise funnel_missed_events(answer[1].decode(), partition, int(answer[2]), int(answer[3]))
         _, offset, seq, token, meta, known = answer
-        tmin = await self._many([("GET", keys.tmin(slot)) for slot in slots])
+        tmin = await self._many([("GET", keys.tmin(funnel_id)) for funnel_id in funnel_ids])
         return Claim(
             offset=int(offset),
             seq=int(seq),
             token=int(token),
             meta=PartitionMeta() if meta is None else _decode_meta(meta),
             tmin={
-                slot: deadlines or NO_DEADLINES
-                for slot, deadlines, (was_known, _) in zip(slots, tmin, known, strict=True)
+                funnel_id: deadlines or NO_DEADLINES
+                for funnel_id, deadlines, (was_known, _) in zip(funnel_ids, tmin, known, strict=True)
                 if was_known
             },
-            expiry={slot: opaque for slot, (_, opaque) in zip(slots, known, strict=True) if opaque is not None},
+            expiry={
+                funnel_id: opaque
+                for funnel_id, (_, opaque) in zip(funnel_ids, known, strict=True)
+                if opaque is not None
+            },
         )
 
     async def read(
-        self, partition: int, slot: str, *, buckets: Sequence[int] = (), persons: Sequence[bytes] = ()
+        self, partition: int, funnel_id: str, *, buckets: Sequence[int] = (), persons: Sequence[bytes] = ()
     ) -> Loaded:
         keys = self._keys(partition)
-        whole = await self._many([("HGETALL", keys.persons(slot, bucket)) for bucket in buckets])
+        whole = await self._many([("HGETALL", keys.persons(funnel_id, bucket)) for bucket in buckets])
         found: dict[bytes, bytes | None] = {}
         for start in range(0, len(persons), _READ_FIELDS):
             by_bucket: dict[int, list[bytes]] = {}
             for person in persons[start : start + _READ_FIELDS]:
                 by_bucket.setdefault(bucket_of(person), []).append(person)
-            fields = {keys.persons(slot, bucket): names for bucket, names in by_bucket.items()}
+            fields = {keys.persons(funnel_id, bucket): names for bucket, names in by_bucket.items()}
             for names, states in zip(by_bucket.values(), await self._fields(fields), strict=True):
                 found.update(zip(names, [None if state is False else state for state in states], strict=True))
         return Loaded(buckets=dict(zip(buckets, whole, strict=True)), persons=found)
 
     async def read_cells(
-        self, partition: int, slot: str, wanted: Mapping[CellGroup, Sequence[int]]
+        self, partition: int, funnel_id: str, wanted: Mapping[CellGroup, Sequence[int]]
     ) -> dict[CellGroup, dict[int, Cell]]:
-        prefix = self._keys(partition).cells(slot)
+        prefix = self._keys(partition).cells(funnel_id)
         fields = {group_key(prefix, group): list(map(pack_field, names)) for group, names in wanted.items() if names}
         answers = iter(await self._fields(fields))
         found: dict[CellGroup, dict[int, Cell]] = {}
@@ -109,16 +113,16 @@ class RedisPartitionStore:
             raise ValueError(f"an apply moves the cursor forward, not from {fence.offset} to {next_offset}")
         keys = self._keys(partition)
         blob = ApplyBlob(keys)
-        for slot, changes in writes.slots.items():
-            blob.add(slot, changes)
-        names = {slot: codes for slot, codes in writes.names.items() if codes}
+        for funnel_id, changes in writes.funnels.items():
+            blob.add(funnel_id, changes)
+        names = {funnel_id: codes for funnel_id, codes in writes.names.items() if codes}
         if self._is_cluster:
             # The registers lie on another server than the partition: asked before, not within.
             if not await self._holds(names):
                 return False
             names = {}
-        for slot, codes in names.items():
-            blob.names(self._space.registers(slot), codes)
+        for funnel_id, codes in names.items():
+            blob.names(self._space.registers(funnel_id), codes)
         arguments = blob.packed(fence, next_offset, _encode_meta(writes.meta))
         return int(await _APPLY.run(self._client, blob.keys(), [arguments])) > 0
 
@@ -133,16 +137,16 @@ class RedisPartitionStore:
         return Fence(token=int(token), offset=int(offset), seq=int(seq))
 
     async def register(
-        self, slot: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]
+        self, funnel_id: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]
     ) -> dict[tuple[int, str], int]:
         if not names:
             return {}
         wanted = [(str(register), str(caps[register]), name) for register, name in names]
-        codes = await _REGISTER.run(self._client, [self._space.registers(slot)], [pack(wanted)])
+        codes = await _REGISTER.run(self._client, [self._space.registers(funnel_id)], [pack(wanted)])
         return dict(zip(names, codes, strict=True))
 
-    async def registers(self, slot: str) -> dict[tuple[int, str], int]:
-        return await read_registers(self._client, self._space, slot)
+    async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
+        return await read_registers(self._client, self._space, funnel_id)
 
     async def check_topic(self, topic: str, identity: str) -> None:
         with translated():
@@ -155,7 +159,7 @@ class RedisPartitionStore:
     async def check_funnels(self, fingerprints: Mapping[str, str]) -> None:
         flat = [text for pair in fingerprints.items() for text in pair]
         if other := await _FUNNELS.run(self._client, [self._space.funnels], flat):
-            raise other_definition(sorted(slot.decode() for slot in other))
+            raise other_definition(sorted(funnel_id.decode() for funnel_id in other))
         self._fingerprints.update(fingerprints)
 
     async def accept_gap(self, partition: int, offset: int, reason: str) -> tuple[int, int]:
@@ -182,8 +186,8 @@ class RedisPartitionStore:
             await self.check_funnels(dict(self._fingerprints))
 
     async def _holds(self, names: Mapping[str, Mapping[tuple[int, str], int]]) -> bool:
-        for slot, codes in names.items():
-            known = await self.registers(slot)
+        for funnel_id, codes in names.items():
+            known = await self.registers(funnel_id)
             if any(known.get(name) != code for name, code in codes.items()):
                 return False
         return True
@@ -207,10 +211,10 @@ class RedisPartitionStore:
         return answers
 
 
-async def read_registers(client: Client, space: SpaceKeys, slot: str) -> dict[tuple[int, str], int]:
-    """Every (register, name) -> code of a slot."""
+async def read_registers(client: Client, space: SpaceKeys, funnel_id: str) -> dict[tuple[int, str], int]:
+    """Every (register, name) -> code of a funnel_id."""
     with translated():
-        stored = await cast(Awaitable[dict[bytes, bytes]], client.hgetall(space.registers(slot)))
+        stored = await cast(Awaitable[dict[bytes, bytes]], client.hgetall(space.registers(funnel_id)))
     names: dict[tuple[int, str], int] = {}
     for stored_name, code in stored.items():
         register, has_name, name = stored_name.partition(b":")

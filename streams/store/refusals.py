@@ -15,20 +15,20 @@ def other_topic(topic: str, bound: str, found: str) -> StoreRefusedError:
     )
 
 
-def other_definition(slots: Sequence[str]) -> StoreRefusedError:
+def other_definition(funnel_ids: Sequence[str]) -> StoreRefusedError:
     """A funnel changed without a new version."""
-    names = ", ".join(slots)
+    names = ", ".join(funnel_ids)
     return StoreRefusedError(
         f"the definition of {names} differs from the one already counted under this version: "
         "raise `version` in the funnel file (the new version starts its own counts)."
     )
 
 
-def slot_missed_events(slot: str, partition: int, left_out_at: int, offset: int) -> StoreRefusedError:
+def funnel_missed_events(funnel_id: str, partition: int, left_out_at: int, offset: int) -> StoreRefusedError:
     """A funnel was switched off and on again."""
     return StoreRefusedError(
-        f"funnel {slot} was not counted on partition {partition} from offset {left_out_at} to {offset}: its numbers "
-        "would miss these events. Raise `version` in the funnel file, or count from nothing in a new space."
+        f"funnel {funnel_id} was not counted on partition {partition} from offset {left_out_at} to {offset}: its "
+        "numbers would miss these events. Raise `version` in the funnel file, or count from nothing in a new space."
     )
 
 

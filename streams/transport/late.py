@@ -53,9 +53,12 @@ class LateTopic:
             producer = await self._started()
             sent = [
                 await producer.send(
-                    self._topic, value, key=key, headers=[("funnel", slot.encode()), ("age_ms", str(age_ms).encode())]
+                    self._topic,
+                    value,
+                    key=key,
+                    headers=[("funnel", funnel_id.encode()), ("age_ms", str(age_ms).encode())],
                 )
-                for slot, key, value, age_ms in late
+                for funnel_id, key, value, age_ms in late
             ]
             await asyncio.wait_for(asyncio.gather(*sent), SEND_SECONDS)
         except (KafkaError, OSError, TimeoutError) as error:

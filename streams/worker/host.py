@@ -50,9 +50,9 @@ class PartitionObserver:
         if meta.watermark_ms is not None:
             self._watermark.set(meta.watermark_ms / 1000)
 
-    def on_late(self, slot: str, count: int) -> None:
+    def on_late(self, funnel_id: str, count: int) -> None:
         """See `partition.Observer`."""
-        self._metrics.late.labels(slot.partition("@")[0]).inc(count)
+        self._metrics.late.labels(funnel_id.partition("@")[0]).inc(count)
 
 
 class WorkerHost:

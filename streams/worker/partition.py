@@ -12,13 +12,13 @@ from typing import NamedTuple, Protocol
 
 from schemas.counters import CODE_OTHER
 from schemas.funnel.model import Funnel
-from streams.core.engine import Changes, PartitionEngine, Prepared, SlotChanges
+from streams.core.engine import Changes, FunnelChanges, PartitionEngine, Prepared
 from streams.core.registers import Registers
 from streams.store.cells import DEFAULT_MAX_CELLS, CellCache
-from streams.store.port import Fence, PartitionMeta, PartitionStore, SlotWrites, Writes
+from streams.store.port import Fence, FunnelWrites, PartitionMeta, PartitionStore, Writes
 
 LateRecord = tuple[str, bytes, bytes, int]
-"""(slot, person key, record value, age in ms)."""
+"""(funnel_id, person key, record value, age in ms)."""
 
 
 class FencedError(Exception):
@@ -50,8 +50,8 @@ class Observer(Protocol):
     def on_apply(self, meta: PartitionMeta) -> None:
         """A write was acknowledged."""
 
-    def on_late(self, slot: str, count: int) -> None:
-        """Events of a slot were too late."""
+    def on_late(self, funnel_id: str, count: int) -> None:
+        """Events of a funnel_id were too late."""
 
 
 def wall_clock_ms() -> int:
@@ -127,16 +127,16 @@ class PartitionProcessor:
             registers=registers,
             max_persons=self._max_persons,
         )
-        claim = await self._store.claim(self.partition, engine.slots)
-        for slot in engine.slots:
-            listed = registers.listed(slot)
+        claim = await self._store.claim(self.partition, engine.funnel_ids)
+        for funnel_id in engine.funnel_ids:
+            listed = registers.listed(funnel_id)
             if listed:
-                await self._store.register(slot, listed, registers.caps(slot))
-            registers.load(slot, await self._store.registers(slot))
+                await self._store.register(funnel_id, listed, registers.caps(funnel_id))
+            registers.load(funnel_id, await self._store.registers(funnel_id))
         engine.restore(claim)
         self._engine = engine
-        share = max(1, self._max_cells // max(1, len(engine.slots)))
-        self._cells = {slot: CellCache(share) for slot in engine.slots}
+        share = max(1, self._max_cells // max(1, len(engine.funnel_ids)))
+        self._cells = {funnel_id: CellCache(share) for funnel_id in engine.funnel_ids}
         self._names = {}
         self._at = self._fence = Fence(claim.token, claim.offset, claim.seq)
 
@@ -180,39 +180,39 @@ class PartitionProcessor:
             self._observer.on_chunk(len(records), time.perf_counter() - began)
 
     async def _register(self, prepared: Prepared) -> None:
-        for slot, names in prepared.new_names.items():
-            codes = await self._store.register(slot, names, self.engine.registers.caps(slot))
-            self.engine.admit_names(slot, codes)
+        for funnel_id, names in prepared.new_names.items():
+            codes = await self._store.register(funnel_id, names, self.engine.registers.caps(funnel_id))
+            self.engine.admit_names(funnel_id, codes)
             used = {name: code for name, code in codes.items() if code > CODE_OTHER}
             if used:
-                self._names.setdefault(slot, {}).update(used)
+                self._names.setdefault(funnel_id, {}).update(used)
 
     async def _load(self, prepared: Prepared | None) -> None:
         while needs := self.engine.needs(prepared):
-            for slot, one in needs.items():
-                loaded = await self._store.read(self.partition, slot, buckets=one.buckets, persons=one.persons)
-                self.engine.admit(slot, loaded)
+            for funnel_id, one in needs.items():
+                loaded = await self._store.read(self.partition, funnel_id, buckets=one.buckets, persons=one.persons)
+                self.engine.admit(funnel_id, loaded)
 
     async def _write(self, changes: Changes, next_offset: int) -> None:
         if changes.late and self._late is not None:
             await self._late.publish(changes.late)
-        slots = {slot: await self._slot_writes(slot, one) for slot, one in changes.slots.items()}
+        funnels = {funnel_id: await self._writes_of(funnel_id, one) for funnel_id, one in changes.funnels.items()}
         meta = self.engine.snapshot_meta()
         meta.applied_at_ms = self._clock_ms()
-        writes = Writes(meta=meta, slots=slots, names=self._names)
+        writes = Writes(meta=meta, funnels=funnels, names=self._names)
         if not await self._store.apply(self.partition, self._at, next_offset, writes):
             raise FencedError
         self._names = {}
         self._at = self._fence = Fence(self._at.token, next_offset, self._at.seq + 1)
         self._report(changes.late, meta)
 
-    async def _slot_writes(self, slot: str, changes: SlotChanges) -> SlotWrites:
-        cells = self._cells[slot]
+    async def _writes_of(self, funnel_id: str, changes: FunnelChanges) -> FunnelWrites:
+        cells = self._cells[funnel_id]
         cells.forget(changes.expired)
         wanted = cells.missing(changes.deltas)
         if wanted:
-            cells.admit(wanted, await self._store.read_cells(self.partition, slot, wanted))
-        return SlotWrites(
+            cells.admit(wanted, await self._store.read_cells(self.partition, funnel_id, wanted))
+        return FunnelWrites(
             persons=changes.persons,
             tmin=changes.tmin,
             cells=cells.merge(changes.deltas),
@@ -225,7 +225,7 @@ class PartitionProcessor:
             return
         self._observer.on_apply(meta)
         counts: dict[str, int] = {}
-        for slot, _key, _value, _age in late:
-            counts[slot] = counts.get(slot, 0) + 1
-        for slot, count in counts.items():
-            self._observer.on_late(slot, count)
+        for funnel_id, _key, _value, _age in late:
+            counts[funnel_id] = counts.get(funnel_id, 0) + 1
+        for funnel_id, count in counts.items():
+            self._observer.on_late(funnel_id, count)

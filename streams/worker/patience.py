@@ -43,21 +43,21 @@ class PatientStore:
                 self._on_state(True)
                 return result
 
-    async def claim(self, partition: int, slots: Sequence[str]) -> Claim:
+    async def claim(self, partition: int, funnel_ids: Sequence[str]) -> Claim:
         """See the port."""
-        return await self._insist(lambda: self._store.claim(partition, slots))
+        return await self._insist(lambda: self._store.claim(partition, funnel_ids))
 
     async def read(
-        self, partition: int, slot: str, *, buckets: Sequence[int] = (), persons: Sequence[bytes] = ()
+        self, partition: int, funnel_id: str, *, buckets: Sequence[int] = (), persons: Sequence[bytes] = ()
     ) -> Loaded:
         """See the port."""
-        return await self._insist(lambda: self._store.read(partition, slot, buckets=buckets, persons=persons))
+        return await self._insist(lambda: self._store.read(partition, funnel_id, buckets=buckets, persons=persons))
 
     async def read_cells(
-        self, partition: int, slot: str, wanted: Mapping[CellGroup, Sequence[int]]
+        self, partition: int, funnel_id: str, wanted: Mapping[CellGroup, Sequence[int]]
     ) -> dict[CellGroup, dict[int, Cell]]:
         """See the port."""
-        return await self._insist(lambda: self._store.read_cells(partition, slot, wanted))
+        return await self._insist(lambda: self._store.read_cells(partition, funnel_id, wanted))
 
     async def apply(self, partition: int, fence: Fence, next_offset: int, writes: Writes) -> bool:
         """See the port."""
@@ -78,14 +78,14 @@ class PatientStore:
         return fence
 
     async def register(
-        self, slot: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]
+        self, funnel_id: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]
     ) -> dict[tuple[int, str], int]:
         """See the port."""
-        return await self._insist(lambda: self._store.register(slot, names, caps))
+        return await self._insist(lambda: self._store.register(funnel_id, names, caps))
 
-    async def registers(self, slot: str) -> dict[tuple[int, str], int]:
+    async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
         """See the port."""
-        return await self._insist(lambda: self._store.registers(slot))
+        return await self._insist(lambda: self._store.registers(funnel_id))
 
     async def check_topic(self, topic: str, identity: str) -> None:
         """See the port."""

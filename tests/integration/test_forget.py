@@ -159,12 +159,12 @@ async def test_forgotten_between_two_deaths_of_the_worker(
     await _counted(reader, len(LOG) + 2 + len(LATER) + 1)
     forgets = [(f"u:{one}".encode(), encode_forget(1), T0) for one in (SECRET, f"{SECRET}-other")]
     whole = [*LOG, *forgets, *LATER, (None, encode_tick(T0 + 40 * 86_400_000), T0 + 40 * 86_400_000)]
-    after = await reader.view(0, FUNNEL.slot, grains=(0, 1, 2, 3))
-    wanted = count_records([FUNNEL], whole)[FUNNEL.slot].views[0]
+    after = await reader.view(0, FUNNEL.funnel_id, grains=(0, 1, 2, 3))
+    wanted = count_records([FUNNEL], whole)[FUNNEL.funnel_id].views[0]
     assert after is not None
     assert after.cells == wanted.cells
     assert after.meta.stats == wanted.meta.stats
-    assert after.meta.stats[FUNNEL.slot]["forgotten"] == 2
+    assert after.meta.stats[FUNNEL.funnel_id]["forgotten"] == 2
 
 
 async def test_an_email_is_hashed_with_the_collectors_key(

@@ -165,7 +165,7 @@ async def test_an_event_is_on_the_page_when_it_is_applied(valkey_server: ValkeyS
     space, at_ms = f"l{uuid4().hex[:8]}", now_ms()
     client = connect(valkey_server.url)
     store = RedisPartitionStore(client, space)
-    await store.check_funnels({SHOP.slot: SHOP.fingerprint})
+    await store.check_funnels({SHOP.funnel_id: SHOP.fingerprint})
     processor = PartitionProcessor(store, 0, [SHOP])
     await processor.claim()
     entries = 'funnel_stage_entries{funnel="shop",stage="impression",version="3"}'

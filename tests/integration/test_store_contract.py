@@ -20,9 +20,9 @@ from streams.store.port import (
     Claim,
     CounterReader,
     Fence,
+    FunnelWrites,
     PartitionMeta,
     PartitionStore,
-    SlotWrites,
     StoreRefusedError,
     Writes,
     bucket_of,
@@ -31,8 +31,8 @@ from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
 from tests.support.valkey import ValkeyServer, debian_redis, free_port
 
-SLOT = "sales@1"
-OTHER_SLOT = "checkout@2"
+FUNNEL_ID = "sales@1"
+OTHER_FUNNEL_ID = "checkout@2"
 TOTAL: CellGroup = (Grain.TOTAL, 0, 0)
 
 
@@ -99,12 +99,12 @@ def fence_of(claim: Claim) -> Fence:
 
 def counting(events: int, *, persons: dict[bytes, bytes | None] | None = None) -> Writes:
     """An apply that leaves `events` in the whole's total."""
-    changes = SlotWrites(persons=persons or {}, cells={TOTAL: {1: {1: events}}})
-    return Writes(meta=PartitionMeta(records=events), slots={SLOT: changes})
+    changes = FunnelWrites(persons=persons or {}, cells={TOTAL: {1: {1: events}}})
+    return Writes(meta=PartitionMeta(records=events), funnels={FUNNEL_ID: changes})
 
 
 async def total(reader: CounterReader, partition: int = 0) -> int:
-    view = await reader.view(partition, SLOT, grains=[Grain.TOTAL])
+    view = await reader.view(partition, FUNNEL_ID, grains=[Grain.TOTAL])
     return 0 if view is None else view.cells.get(TOTAL, {}).get(1, {}).get(1, 0)
 
 
@@ -113,7 +113,7 @@ async def total(reader: CounterReader, partition: int = 0) -> int:
 
 async def test_a_new_partition_starts_at_nothing(store: PartitionStore) -> None:
     assert await store.peek(3) is None
-    claim = await store.claim(3, [SLOT])
+    claim = await store.claim(3, [FUNNEL_ID])
     assert (claim.offset, claim.seq, claim.meta) == (0, 0, PartitionMeta())
     assert claim.tmin == {}
     assert claim.expiry == {}
@@ -121,12 +121,14 @@ async def test_a_new_partition_starts_at_nothing(store: PartitionStore) -> None:
 
 
 async def test_an_apply_moves_cursor_and_state_together(store: PartitionStore, reader: CounterReader) -> None:
-    claim = await store.claim(0, [SLOT])
-    meta = PartitionMeta(watermark_ms=5, marker="end", sessions={"s": 2**60}, stats={SLOT: {"accepted": 7}}, records=7)
+    claim = await store.claim(0, [FUNNEL_ID])
+    meta = PartitionMeta(
+        watermark_ms=5, marker="end", sessions={"s": 2**60}, stats={FUNNEL_ID: {"accepted": 7}}, records=7
+    )
     writes = Writes(
         meta=meta,
-        slots={
-            SLOT: SlotWrites(
+        funnels={
+            FUNNEL_ID: FunnelWrites(
                 persons={b"u:1": b"\x00\xff\xc1", b"u:1\x001": b"more", b"c:\xc3\xa9": b""},
                 tmin={0: 1, 127: NO_DEADLINE - 1},
                 cells={TOTAL: {cell_field(0xFFFF, 0xFFFF, 255): {1: 2**62, 0x7FFF13: -(2**62)}}},
@@ -137,23 +139,23 @@ async def test_an_apply_moves_cursor_and_state_together(store: PartitionStore, r
     assert await store.apply(0, fence_of(claim), 7, writes)
     assert await store.peek(0) == Fence(claim.token, 7, 1)
     assert await reader.meta(0) == (7, meta)
-    again = await store.claim(0, [SLOT])
-    assert (again.offset, again.seq, again.meta, again.expiry) == (7, 1, meta, {SLOT: b"\x00own"})
-    deadlines = memoryview(again.tmin[SLOT]).cast("I")
+    again = await store.claim(0, [FUNNEL_ID])
+    assert (again.offset, again.seq, again.meta, again.expiry) == (7, 1, meta, {FUNNEL_ID: b"\x00own"})
+    deadlines = memoryview(again.tmin[FUNNEL_ID]).cast("I")
     assert len(deadlines) == PERSON_BUCKETS
     assert [bucket for bucket, minute in enumerate(deadlines) if minute != NO_DEADLINE] == [0, 127]
     assert (deadlines[0], deadlines[127]) == (1, NO_DEADLINE - 1)
-    loaded = await store.read(0, SLOT, buckets=[bucket_of(b"u:1")], persons=[b"c:\xc3\xa9", b"u:2"])
+    loaded = await store.read(0, FUNNEL_ID, buckets=[bucket_of(b"u:1")], persons=[b"c:\xc3\xa9", b"u:2"])
     assert loaded.buckets == {bucket_of(b"u:1"): {b"u:1": b"\x00\xff\xc1", b"u:1\x001": b"more"}}
     assert loaded.persons == {b"c:\xc3\xa9": b"", b"u:2": None}
-    cells = await store.read_cells(0, SLOT, {TOTAL: [cell_field(0xFFFF, 0xFFFF, 255), 5], (1, 1, 1): [1]})
+    cells = await store.read_cells(0, FUNNEL_ID, {TOTAL: [cell_field(0xFFFF, 0xFFFF, 255), 5], (1, 1, 1): [1]})
     assert cells == {TOTAL: {cell_field(0xFFFF, 0xFFFF, 255): {1: 2**62, 0x7FFF13: -(2**62)}}}
 
 
 async def test_a_later_claim_fences_the_earlier_owner(subject: Subject) -> None:
     zombie, owner = subject.store(), subject.store()
-    old = await zombie.claim(0, [SLOT])
-    new = await owner.claim(0, [SLOT])
+    old = await zombie.claim(0, [FUNNEL_ID])
+    new = await owner.claim(0, [FUNNEL_ID])
     assert old.token != new.token
     assert not await zombie.apply(0, fence_of(old), 5, counting(5))
     assert await owner.apply(0, fence_of(new), 3, counting(3))
@@ -162,7 +164,7 @@ async def test_a_later_claim_fences_the_earlier_owner(subject: Subject) -> None:
 
 
 async def test_only_the_stored_cursor_can_be_continued(store: PartitionStore, reader: CounterReader) -> None:
-    claim = await store.claim(0, [SLOT])
+    claim = await store.claim(0, [FUNNEL_ID])
     assert await store.apply(0, fence_of(claim), 10, counting(10))
     assert not await store.apply(0, Fence(claim.token, 5, 1), 12, counting(12))
     assert not await store.apply(0, Fence(claim.token, 10, 0), 12, counting(12))
@@ -172,17 +174,17 @@ async def test_only_the_stored_cursor_can_be_continued(store: PartitionStore, re
 
 
 async def test_the_same_apply_again_is_a_lost_reply(store: PartitionStore, reader: CounterReader) -> None:
-    claim = await store.claim(0, [SLOT])
+    claim = await store.claim(0, [FUNNEL_ID])
     assert await store.apply(0, fence_of(claim), 10, counting(10))
     assert await store.apply(0, fence_of(claim), 10, counting(99))
     assert await total(reader) == 10
     assert not await store.apply(0, fence_of(claim), 11, counting(11))
-    await store.claim(0, [SLOT])
+    await store.claim(0, [FUNNEL_ID])
     assert not await store.apply(0, fence_of(claim), 10, counting(10)), "another owner has been here since"
 
 
 async def test_deadlines_alone_move_only_the_sequence(store: PartitionStore, reader: CounterReader) -> None:
-    claim = await store.claim(0, [SLOT])
+    claim = await store.claim(0, [FUNNEL_ID])
     assert await store.apply(0, fence_of(claim), 4, counting(4))
     assert await store.apply(0, Fence(claim.token, 4, 1), 4, counting(5))
     assert await store.apply(0, Fence(claim.token, 4, 1), 4, counting(5)), "its reply was lost"
@@ -192,23 +194,23 @@ async def test_deadlines_alone_move_only_the_sequence(store: PartitionStore, rea
 
 
 async def test_the_cursor_never_goes_back(store: PartitionStore) -> None:
-    claim = await store.claim(0, [SLOT])
+    claim = await store.claim(0, [FUNNEL_ID])
     assert await store.apply(0, fence_of(claim), 9, counting(9))
     with pytest.raises(ValueError, match="forward"):
         await store.apply(0, Fence(claim.token, 9, 1), 8, counting(8))
 
 
 async def test_offsets_beyond_a_double_are_exact(store: PartitionStore) -> None:
-    claim = await store.claim(0, [SLOT])
+    claim = await store.claim(0, [FUNNEL_ID])
     assert await store.apply(0, fence_of(claim), 2**53, counting(1))
     assert not await store.apply(0, Fence(claim.token, 2**53 + 1, 1), 2**53 + 2, counting(2))
     assert await store.apply(0, Fence(claim.token, 2**53, 1), 2**53 + 1, counting(2))
-    assert (await store.claim(0, [SLOT])).offset == 2**53 + 1
+    assert (await store.claim(0, [FUNNEL_ID])).offset == 2**53 + 1
 
 
 async def test_of_many_rivals_one_wins(subject: Subject) -> None:
     stores = [subject.store() for _ in range(8)]
-    claims = await asyncio.gather(*(store.claim(0, [SLOT]) for store in stores))
+    claims = await asyncio.gather(*(store.claim(0, [FUNNEL_ID]) for store in stores))
     applied = await asyncio.gather(
         *(
             store.apply(0, fence_of(claim), 5, counting(n))
@@ -221,52 +223,52 @@ async def test_of_many_rivals_one_wins(subject: Subject) -> None:
 
 async def test_partitions_are_apart(store: PartitionStore, reader: CounterReader) -> None:
     for partition in (0, 5, 11):
-        claim = await store.claim(partition, [SLOT])
+        claim = await store.claim(partition, [FUNNEL_ID])
         assert await store.apply(partition, fence_of(claim), partition + 1, counting(partition))
     assert await reader.partitions() == [0, 5, 11]
     assert [await total(reader, partition) for partition in (0, 5, 11)] == [0, 5, 11]
 
 
-# Slots
+# Funnels
 
 
-async def test_a_new_slot_starts_at_the_cursor_and_an_unclaimed_one_takes_nothing(store: PartitionStore) -> None:
-    claim = await store.claim(0, [SLOT])
-    foreign = Writes(meta=PartitionMeta(), slots={OTHER_SLOT: SlotWrites(persons={b"u:1": b"x"})})
+async def test_a_new_funnel_starts_at_the_cursor_and_an_unclaimed_one_takes_nothing(store: PartitionStore) -> None:
+    claim = await store.claim(0, [FUNNEL_ID])
+    foreign = Writes(meta=PartitionMeta(), funnels={OTHER_FUNNEL_ID: FunnelWrites(persons={b"u:1": b"x"})})
     assert not await store.apply(0, fence_of(claim), 4, foreign)
     assert await store.apply(0, fence_of(claim), 4, counting(4))
-    both = await store.claim(0, [SLOT, OTHER_SLOT])
-    assert set(both.tmin) == {SLOT}
+    both = await store.claim(0, [FUNNEL_ID, OTHER_FUNNEL_ID])
+    assert set(both.tmin) == {FUNNEL_ID}
     assert await store.apply(0, fence_of(both), 5, foreign)
-    assert (await store.read(0, SLOT, persons=[b"u:1"])).persons == {b"u:1": None}
-    assert (await store.read(0, OTHER_SLOT, persons=[b"u:1"])).persons == {b"u:1": b"x"}
+    assert (await store.read(0, FUNNEL_ID, persons=[b"u:1"])).persons == {b"u:1": None}
+    assert (await store.read(0, OTHER_FUNNEL_ID, persons=[b"u:1"])).persons == {b"u:1": b"x"}
 
 
-async def test_a_slot_that_missed_events_is_refused(store: PartitionStore) -> None:
-    await store.claim(0, [SLOT])
-    await store.claim(0, [OTHER_SLOT])
-    claim = await store.claim(0, [OTHER_SLOT, SLOT])  # nothing went by: no harm
-    claim = await store.claim(0, [OTHER_SLOT])
+async def test_a_funnel_that_missed_events_is_refused(store: PartitionStore) -> None:
+    await store.claim(0, [FUNNEL_ID])
+    await store.claim(0, [OTHER_FUNNEL_ID])
+    claim = await store.claim(0, [OTHER_FUNNEL_ID, FUNNEL_ID])  # nothing went by: no harm
+    claim = await store.claim(0, [OTHER_FUNNEL_ID])
     assert await store.apply(0, fence_of(claim), 4, Writes(meta=PartitionMeta()))
-    await store.claim(0, [OTHER_SLOT])
+    await store.claim(0, [OTHER_FUNNEL_ID])
     with pytest.raises(StoreRefusedError, match=r"sales@1 was not counted .* from offset 0 to 4"):
-        await store.claim(0, [SLOT, OTHER_SLOT])
+        await store.claim(0, [FUNNEL_ID, OTHER_FUNNEL_ID])
     assert (await store.peek(0)) is not None
-    await store.claim(0, [OTHER_SLOT])
+    await store.claim(0, [OTHER_FUNNEL_ID])
 
 
 # Persons and cells
 
 
 async def test_persons_are_written_and_deleted(store: PartitionStore) -> None:
-    claim = await store.claim(0, [SLOT])
+    claim = await store.claim(0, [FUNNEL_ID])
     people: dict[bytes, bytes | None] = {b"u:%d" % n: b"state %d" % n for n in range(9000)}
     assert await store.apply(0, fence_of(claim), 1, counting(1, persons=people))
     gone = dict.fromkeys(list(people)[::2])
     assert await store.apply(0, Fence(claim.token, 1, 1), 2, counting(2, persons=gone))
     people.update(gone)
-    assert (await store.read(0, SLOT, persons=list(people))).persons == people
-    whole = (await store.read(0, SLOT, buckets=range(PERSON_BUCKETS))).buckets
+    assert (await store.read(0, FUNNEL_ID, persons=list(people))).persons == people
+    whole = (await store.read(0, FUNNEL_ID, buckets=range(PERSON_BUCKETS))).buckets
     assert {name: state for bucket in whole.values() for name, state in bucket.items()} == {
         name: state for name, state in people.items() if state is not None
     }
@@ -274,53 +276,55 @@ async def test_persons_are_written_and_deleted(store: PartitionStore) -> None:
 
 
 async def test_more_of_one_bucket_than_fits_luas_stack(store: PartitionStore, reader: CounterReader) -> None:
-    claim = await store.claim(0, [SLOT])
+    claim = await store.claim(0, [FUNNEL_ID])
     people: dict[bytes, bytes | None] = {b"u:1\x00%d" % n: b"%d" % n for n in range(9001)}
     fields = {n: {1: n + 1} for n in range(9001)}
-    changes = SlotWrites(persons=people, cells={TOTAL: fields})
-    assert await store.apply(0, fence_of(claim), 1, Writes(meta=PartitionMeta(), slots={SLOT: changes}))
-    assert (await store.read(0, SLOT, buckets=[bucket_of(b"u:1")])).buckets == {bucket_of(b"u:1"): people}
-    view = await reader.view(0, SLOT, grains=[Grain.TOTAL])
+    changes = FunnelWrites(persons=people, cells={TOTAL: fields})
+    assert await store.apply(0, fence_of(claim), 1, Writes(meta=PartitionMeta(), funnels={FUNNEL_ID: changes}))
+    assert (await store.read(0, FUNNEL_ID, buckets=[bucket_of(b"u:1")])).buckets == {bucket_of(b"u:1"): people}
+    view = await reader.view(0, FUNNEL_ID, grains=[Grain.TOTAL])
     assert view is not None
     assert view.cells == {TOTAL: fields}
-    nothing = SlotWrites(persons=dict.fromkeys(people), cells={TOTAL: {n: {} for n in fields}})
-    assert await store.apply(0, Fence(claim.token, 1, 1), 2, Writes(meta=PartitionMeta(), slots={SLOT: nothing}))
-    view = await reader.view(0, SLOT, grains=[Grain.TOTAL])
+    nothing = FunnelWrites(persons=dict.fromkeys(people), cells={TOTAL: {n: {} for n in fields}})
+    assert await store.apply(0, Fence(claim.token, 1, 1), 2, Writes(meta=PartitionMeta(), funnels={FUNNEL_ID: nothing}))
+    view = await reader.view(0, FUNNEL_ID, grains=[Grain.TOTAL])
     assert view is not None
     assert view.cells == {}
-    assert (await store.read(0, SLOT, buckets=[bucket_of(b"u:1")])).buckets == {bucket_of(b"u:1"): {}}
+    assert (await store.read(0, FUNNEL_ID, buckets=[bucket_of(b"u:1")])).buckets == {bucket_of(b"u:1"): {}}
 
 
 async def test_what_the_caller_changes_later_stays_outside(store: PartitionStore, reader: CounterReader) -> None:
-    claim = await store.claim(0, [SLOT])
+    claim = await store.claim(0, [FUNNEL_ID])
     writes = counting(3)
     assert await store.apply(0, fence_of(claim), 1, writes)
-    writes.slots[SLOT].cells[TOTAL][1][1] = 99
+    writes.funnels[FUNNEL_ID].cells[TOTAL][1][1] = 99
     writes.meta.stats["x"] = {"accepted": 1}
-    view = await reader.view(0, SLOT, grains=[Grain.TOTAL])
+    view = await reader.view(0, FUNNEL_ID, grains=[Grain.TOTAL])
     assert view is not None
     assert view.cells == {TOTAL: {1: {1: 3}}}
     view.cells[TOTAL][1][1] = 98
-    read = await store.read_cells(0, SLOT, {TOTAL: [1]})
+    read = await store.read_cells(0, FUNNEL_ID, {TOTAL: [1]})
     assert read == {TOTAL: {1: {1: 3}}}
     read[TOTAL][1][1] = 97
     assert await total(reader) == 3
-    assert (await store.claim(0, [SLOT])).meta == PartitionMeta(records=3)
+    assert (await store.claim(0, [FUNNEL_ID])).meta == PartitionMeta(records=3)
 
 
 async def test_expired_groups_and_emptied_ones_are_gone(store: PartitionStore, reader: CounterReader) -> None:
-    claim = await store.claim(0, [SLOT])
+    claim = await store.claim(0, [FUNNEL_ID])
     groups: list[CellGroup] = [(Grain.MINUTE, minute, dimset) for minute in (10, 11) for dimset in (0, 1)]
-    filled = SlotWrites(cells={group: {1: {1: 1}, 2: {1: 2}} for group in groups})
-    assert await store.apply(0, fence_of(claim), 1, Writes(meta=PartitionMeta(), slots={SLOT: filled}))
-    changes = SlotWrites(cells={groups[3]: {1: {}, 2: {}}, groups[2]: {1: {}}}, expired=[groups[0], (1, 9, 0)])
-    assert await store.apply(0, Fence(claim.token, 1, 1), 2, Writes(meta=PartitionMeta(), slots={SLOT: changes}))
-    view = await reader.view(0, SLOT, grains=[Grain.MINUTE])
+    filled = FunnelWrites(cells={group: {1: {1: 1}, 2: {1: 2}} for group in groups})
+    assert await store.apply(0, fence_of(claim), 1, Writes(meta=PartitionMeta(), funnels={FUNNEL_ID: filled}))
+    changes = FunnelWrites(cells={groups[3]: {1: {}, 2: {}}, groups[2]: {1: {}}}, expired=[groups[0], (1, 9, 0)])
+    assert await store.apply(0, Fence(claim.token, 1, 1), 2, Writes(meta=PartitionMeta(), funnels={FUNNEL_ID: changes}))
+    view = await reader.view(0, FUNNEL_ID, grains=[Grain.MINUTE])
     assert view is not None
     assert view.cells == {groups[1]: filled.cells[groups[1]], groups[2]: {2: {1: 2}}}
-    refilled = SlotWrites(cells={groups[0]: {7: {1: 1}}})
-    assert await store.apply(0, Fence(claim.token, 2, 2), 3, Writes(meta=PartitionMeta(), slots={SLOT: refilled}))
-    view = await reader.view(0, SLOT, grains=[Grain.MINUTE], dimsets=[0], until={Grain.MINUTE: 10})
+    refilled = FunnelWrites(cells={groups[0]: {7: {1: 1}}})
+    assert await store.apply(
+        0, Fence(claim.token, 2, 2), 3, Writes(meta=PartitionMeta(), funnels={FUNNEL_ID: refilled})
+    )
+    view = await reader.view(0, FUNNEL_ID, grains=[Grain.MINUTE], dimsets=[0], until={Grain.MINUTE: 10})
     assert view is not None
     assert view.cells == refilled.cells
 
@@ -329,15 +333,17 @@ async def test_expired_groups_and_emptied_ones_are_gone(store: PartitionStore, r
 
 
 async def test_a_view_holds_what_was_asked_for(store: PartitionStore, reader: CounterReader) -> None:
-    claim = await store.claim(0, [SLOT])
+    claim = await store.claim(0, [FUNNEL_ID])
     cells = {
         (grain, bucket, dimset): {1: {1: 1}} for grain in (1, 2, 3) for bucket in range(20, 30) for dimset in (0, 1, 12)
     }
     cells[TOTAL] = {1: {1: 1}}
-    assert await store.apply(0, fence_of(claim), 1, Writes(meta=PartitionMeta(), slots={SLOT: SlotWrites(cells=cells)}))
+    assert await store.apply(
+        0, fence_of(claim), 1, Writes(meta=PartitionMeta(), funnels={FUNNEL_ID: FunnelWrites(cells=cells)})
+    )
 
     async def seen(**asked: object) -> set[CellGroup]:
-        view = await reader.view(0, SLOT, **asked)  # type: ignore[arg-type]
+        view = await reader.view(0, FUNNEL_ID, **asked)  # type: ignore[arg-type]
         assert view is not None
         return set(view.cells)
 
@@ -353,26 +359,26 @@ async def test_a_view_holds_what_was_asked_for(store: PartitionStore, reader: Co
 
 
 async def test_buckets_past_their_keep_time_are_not_shown(store: PartitionStore, reader: CounterReader) -> None:
-    claim = await store.claim(0, [SLOT])
+    claim = await store.claim(0, [FUNNEL_ID])
     watermark_ms = 1_700_000_000_000
     minute, hour = (
         (watermark_ms - KEEP_MS[grain]) // ms for grain, ms in ((Grain.MINUTE, MINUTE_MS), (Grain.HOUR, HOUR_MS))
     )
     cells = {(grain, first + n, 0): {1: {1: 1}} for grain, first in ((1, minute), (2, hour)) for n in (-1, 0, 1)}
     cells[Grain.DAY, 0, 0] = {1: {1: 1}}
-    writes = Writes(meta=PartitionMeta(watermark_ms=watermark_ms), slots={SLOT: SlotWrites(cells=cells)})
+    writes = Writes(meta=PartitionMeta(watermark_ms=watermark_ms), funnels={FUNNEL_ID: FunnelWrites(cells=cells)})
     assert await store.apply(0, fence_of(claim), 1, writes)
-    view = await reader.view(0, SLOT, grains=list(Grain))
+    view = await reader.view(0, FUNNEL_ID, grains=list(Grain))
     assert view is not None
     assert set(view.cells) == set(cells) - {(1, minute - 1, 0), (2, hour - 1, 0)}
 
 
 async def test_a_view_of_what_is_not_there(store: PartitionStore, reader: CounterReader) -> None:
-    assert await reader.view(0, SLOT, grains=[0]) is None
+    assert await reader.view(0, FUNNEL_ID, grains=[0]) is None
     assert await reader.meta(0) is None
     assert await reader.partitions() == []
-    assert await reader.slots() == {}
-    await store.claim(0, [SLOT])
+    assert await reader.fingerprints() == {}
+    await store.claim(0, [FUNNEL_ID])
     view = await reader.view(0, "no@9", grains=[0, 1, 2, 3])
     assert view is not None
     assert (view.partition, view.offset, view.meta, view.cells) == (0, 0, PartitionMeta(), {})
@@ -380,7 +386,7 @@ async def test_a_view_of_what_is_not_there(store: PartitionStore, reader: Counte
 
 async def test_views_never_mix_two_applies(subject: Subject) -> None:
     store = subject.store()
-    claim = await store.claim(0, [SLOT])
+    claim = await store.claim(0, [FUNNEL_ID])
     groups: list[CellGroup] = [(1, minute, dimset) for minute in range(10) for dimset in range(3)]
     done = False
 
@@ -389,7 +395,7 @@ async def test_views_never_mix_two_applies(subject: Subject) -> None:
         for n in range(1, 61):
             cells = {group: {field: {1: n} for field in range(5)} for group in groups}
             meta = PartitionMeta(records=n)
-            writes = Writes(meta=meta, slots={SLOT: SlotWrites(cells=cells)})
+            writes = Writes(meta=meta, funnels={FUNNEL_ID: FunnelWrites(cells=cells)})
             assert await store.apply(0, Fence(claim.token, n - 1, n - 1), n, writes)
             await asyncio.sleep(0)
         done = True
@@ -397,7 +403,7 @@ async def test_views_never_mix_two_applies(subject: Subject) -> None:
     async def look() -> int:
         looks = 0
         while not done:
-            view = await subject.reader.view(0, SLOT, grains=[1])
+            view = await subject.reader.view(0, FUNNEL_ID, grains=[1])
             assert view is not None
             values = {cell[1] for fields in view.cells.values() for cell in fields.values()}
             assert values <= {view.offset}
@@ -415,17 +421,17 @@ async def test_views_never_mix_two_applies(subject: Subject) -> None:
 
 async def test_names_get_codes_in_order_up_to_the_cap(store: PartitionStore) -> None:
     names = [(1, "google"), (0, "no budget"), (1, "zöe"), (1, "google"), (1, "x:y")]
-    codes = await store.register(SLOT, names, {0: 10, 1: 2})
+    codes = await store.register(FUNNEL_ID, names, {0: 10, 1: 2})
     assert codes == {(1, "google"): 2, (0, "no budget"): 2, (1, "zöe"): 3, (1, "x:y"): CODE_OTHER}
-    assert await store.register(SLOT, [(1, "x:y")], {1: 3}) == {(1, "x:y"): 4}
-    assert await store.register(SLOT, [(1, "late"), (1, "google")], {1: 3}) == {
+    assert await store.register(FUNNEL_ID, [(1, "x:y")], {1: 3}) == {(1, "x:y"): 4}
+    assert await store.register(FUNNEL_ID, [(1, "late"), (1, "google")], {1: 3}) == {
         (1, "late"): CODE_OTHER,
         (1, "google"): 2,
     }
-    assert await store.register(SLOT, [], {}) == {}
+    assert await store.register(FUNNEL_ID, [], {}) == {}
     known = {(1, "google"): 2, (0, "no budget"): 2, (1, "zöe"): 3, (1, "x:y"): 4}
-    assert await store.registers(SLOT) == known
-    assert await store.registers(OTHER_SLOT) == {}
+    assert await store.registers(FUNNEL_ID) == known
+    assert await store.registers(OTHER_FUNNEL_ID) == {}
 
 
 async def test_registers_agree_under_concurrency(subject: Subject) -> None:
@@ -433,23 +439,23 @@ async def test_registers_agree_under_concurrency(subject: Subject) -> None:
     stores = [subject.store() for _ in range(6)]
     asked = [names[n:] + names[:n] for n in range(0, 36, 6)]
     answers = await asyncio.gather(
-        *(store.register(SLOT, list(some), {1: 30}) for store, some in zip(stores, asked, strict=True))
+        *(store.register(FUNNEL_ID, list(some), {1: 30}) for store, some in zip(stores, asked, strict=True))
     )
-    known = await subject.reader.registers(SLOT)
+    known = await subject.reader.registers(FUNNEL_ID)
     assert sorted(known.values()) == list(range(2, 32))
     for answer in answers:
         assert all(code == known.get(name, CODE_OTHER) for name, code in answer.items())
 
 
 async def test_an_apply_with_a_forgotten_name_is_fenced(store: PartitionStore, reader: CounterReader) -> None:
-    claim = await store.claim(0, [SLOT])
-    codes = await store.register(SLOT, [(1, "google"), (1, "bing")], {1: 9})
+    claim = await store.claim(0, [FUNNEL_ID])
+    codes = await store.register(FUNNEL_ID, [(1, "google"), (1, "bing")], {1: 9})
     writes = counting(1)
     for wrong in ({(1, "google"): 2, (1, "ask"): 4}, {(1, "bing"): 2}):
-        writes.names = {SLOT: wrong}
+        writes.names = {FUNNEL_ID: wrong}
         assert not await store.apply(0, fence_of(claim), 1, writes)
     assert await total(reader) == 0
-    writes.names = {SLOT: codes, OTHER_SLOT: {}}
+    writes.names = {FUNNEL_ID: codes, OTHER_FUNNEL_ID: {}}
     assert await store.apply(0, fence_of(claim), 1, writes)
 
 
@@ -464,12 +470,12 @@ async def test_a_space_belongs_to_its_topic(store: PartitionStore) -> None:
 
 
 async def test_a_definition_needs_a_new_version(store: PartitionStore, reader: CounterReader) -> None:
-    await store.check_funnels({SLOT: "aa"})
-    await store.check_funnels({SLOT: "aa", OTHER_SLOT: "bb"})
+    await store.check_funnels({FUNNEL_ID: "aa"})
+    await store.check_funnels({FUNNEL_ID: "aa", OTHER_FUNNEL_ID: "bb"})
     await store.check_funnels({})
     with pytest.raises(StoreRefusedError, match="sales@1"):
-        await store.check_funnels({"new@1": "cc", SLOT: "ab"})
-    assert await reader.slots() == {SLOT: "aa", OTHER_SLOT: "bb"}
+        await store.check_funnels({"new@1": "cc", FUNNEL_ID: "ab"})
+    assert await reader.fingerprints() == {FUNNEL_ID: "aa", OTHER_FUNNEL_ID: "bb"}
 
 
 async def test_an_accepted_gap_moves_the_cursor_once(subject: Subject) -> None:
@@ -477,7 +483,7 @@ async def test_an_accepted_gap_moves_the_cursor_once(subject: Subject) -> None:
     with pytest.raises(StoreRefusedError, match="no state"):
         await store.accept_gap(0, 10, "retention")
     for partition in (0, 1):
-        claim = await store.claim(partition, [SLOT])
+        claim = await store.claim(partition, [FUNNEL_ID])
         assert await store.apply(partition, fence_of(claim), 9, counting(9))
     assert await store.accept_gap(0, 100, "retention: ü") == (9, 100)
     assert await store.accept_gap(0, 100, "retention: ü") == (9, 100)
@@ -492,7 +498,7 @@ async def test_an_accepted_gap_moves_the_cursor_once(subject: Subject) -> None:
         ("1", "9", "20", "more"),
     ]
     assert all(int(gap["at_ms"]) > 1_600_000_000_000 for gap in gaps)
-    claim = await store.claim(0, [SLOT])
+    claim = await store.claim(0, [FUNNEL_ID])
     assert claim.offset == 100
     assert await store.apply(0, fence_of(claim), 101, counting(10))
 
@@ -508,15 +514,15 @@ async def test_a_space_is_deleted_whole_and_alone(url: str | None) -> None:
     longer = mine + "-2"
     for space in (mine, other, longer):
         store = RedisPartitionStore(client, space)
-        await store.check_funnels({SLOT: "aa"})
-        claim = await store.claim(1, [SLOT])
+        await store.check_funnels({FUNNEL_ID: "aa"})
+        claim = await store.claim(1, [FUNNEL_ID])
         assert await store.apply(1, fence_of(claim), 4, counting(4, persons={b"u:1": b"x"}))
         await store.accept_gap(1, 9, "gone")
-        await store.register(SLOT, [(1, "google")], {1: 3})
+        await store.register(FUNNEL_ID, [(1, "google")], {1: 3})
     assert await delete_space(client, mine) > 6
     assert await delete_space(client, mine) == 0
     reader = RedisCounterReader(client, mine)
-    assert (await reader.partitions(), await reader.slots(), await reader.gaps()) == ([], {}, [])
+    assert (await reader.partitions(), await reader.fingerprints(), await reader.gaps()) == ([], {}, [])
     for space in (other, longer):
         assert await total(RedisCounterReader(client, space), 1) == 4
     await ping(client)

@@ -11,8 +11,8 @@ from schemas.counters import CellGroup
 from streams.store.connection import close, connect, ping, server_warnings, translated
 from streams.store.port import (
     Fence,
+    FunnelWrites,
     PartitionMeta,
-    SlotWrites,
     StoreRefusedError,
     StoreUnavailableError,
     Writes,
@@ -21,7 +21,7 @@ from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
 from tests.support.valkey import ValkeyServer
 
-SLOT = "sales@1"
+FUNNEL_ID = "sales@1"
 GROUPS: list[CellGroup] = [(1, minute, dimset) for minute in range(6) for dimset in range(2)]
 
 
@@ -29,19 +29,19 @@ def everything(n: int) -> Writes:
     """An apply after which every cell and every person holds n."""
     cells = {group: {field: {1: n, 2: -n} for field in range(5)} for group in GROUPS}
     persons: dict[bytes, bytes | None] = {b"u:%d" % person: b"%d" % n for person in range(40)}
-    changes = SlotWrites(cells=cells, persons=persons, tmin={n % 128: n}, opaque=b"%d" % n)
-    return Writes(meta=PartitionMeta(records=n), slots={SLOT: changes})
+    changes = FunnelWrites(cells=cells, persons=persons, tmin={n % 128: n}, opaque=b"%d" % n)
+    return Writes(meta=PartitionMeta(records=n), funnels={FUNNEL_ID: changes})
 
 
 async def state(server: ValkeyServer) -> tuple[int, set[int]]:
     """(cursor, every number found in cells, persons and meta)."""
     client = connect(server.url)
     try:
-        view = await RedisCounterReader(client, "main").view(0, SLOT, grains=[1])
+        view = await RedisCounterReader(client, "main").view(0, FUNNEL_ID, grains=[1])
         if view is None:
             return 0, {0}
         found = {abs(value) for fields in view.cells.values() for cell in fields.values() for value in cell.values()}
-        loaded = await RedisPartitionStore(client, "main").read(0, SLOT, persons=[b"u:%d" % n for n in range(40)])
+        loaded = await RedisPartitionStore(client, "main").read(0, FUNNEL_ID, persons=[b"u:%d" % n for n in range(40)])
         found |= {int(value or b"0") for value in loaded.persons.values()}
         return view.offset, found | {view.meta.records}
     finally:
@@ -53,7 +53,7 @@ async def count_up(server: ValkeyServer, applies: int) -> None:
     client = connect(server.url)
     try:
         store = RedisPartitionStore(client, "main")
-        claim = await store.claim(0, [SLOT])
+        claim = await store.claim(0, [FUNNEL_ID])
         for n in range(applies):
             fence = Fence(claim.token, claim.offset + n, claim.seq + n)
             assert await store.apply(0, fence, fence.offset + 1, everything(fence.offset + 1))
@@ -91,8 +91,8 @@ async def test_the_owner_notices_that_the_server_went_back(own_server: ValkeySer
     client = connect(own_server.url)
     store, reader = RedisPartitionStore(client, "main"), RedisCounterReader(client, "main")
     await store.check_topic("events", "identity")
-    await store.check_funnels({SLOT: "aa"})
-    claim = await store.claim(0, [SLOT])
+    await store.check_funnels({FUNNEL_ID: "aa"})
+    claim = await store.claim(0, [FUNNEL_ID])
     fence = Fence(claim.token, claim.offset, claim.seq)
     assert await store.apply(0, fence, 1, everything(1))
     assert await store.apply(0, Fence(claim.token, 1, 1), 2, everything(2))
@@ -101,7 +101,7 @@ async def test_the_owner_notices_that_the_server_went_back(own_server: ValkeySer
     own_server.start()
     assert await store.peek(0) == Fence(claim.token, 1, 1), "what the watchdog sees"
     assert not await store.apply(0, Fence(claim.token, 2, 2), 3, everything(3))
-    again = await store.claim(0, [SLOT])
+    again = await store.claim(0, [FUNNEL_ID])
     assert (again.offset, again.seq) == (1, 1)
     own_server.kill()
     for path in (own_server.directory / "appendonlydir").iterdir():
@@ -111,8 +111,8 @@ async def test_the_owner_notices_that_the_server_went_back(own_server: ValkeySer
     assert not await store.apply(0, Fence(again.token, 1, 1), 2, everything(2)), (
         "an empty server takes nothing unclaimed"
     )
-    assert (await store.claim(0, [SLOT])).token not in (claim.token, again.token)
-    assert (await reader.partitions(), await reader.slots()) == ([0], {SLOT: "aa"})
+    assert (await store.claim(0, [FUNNEL_ID])).token not in (claim.token, again.token)
+    assert (await reader.partitions(), await reader.fingerprints()) == ([0], {FUNNEL_ID: "aa"})
     with pytest.raises(StoreRefusedError):
         await RedisPartitionStore(client, "main").check_topic("events", "another")
     await close(client)
@@ -121,22 +121,22 @@ async def test_the_owner_notices_that_the_server_went_back(own_server: ValkeySer
 async def test_a_forgotten_name_fences_the_apply_that_waits_with_its_code(own_server: ValkeyServer) -> None:
     client = connect(own_server.url)
     store = RedisPartitionStore(client, "main")
-    claim = await store.claim(0, [SLOT])
+    claim = await store.claim(0, [FUNNEL_ID])
     fence = Fence(claim.token, claim.offset, claim.seq)
     writes = everything(1)
-    writes.names = {SLOT: await store.register(SLOT, [(1, "google")], {1: 9})}
+    writes.names = {FUNNEL_ID: await store.register(FUNNEL_ID, [(1, "google")], {1: 9})}
     own_server.kill()
     own_server.tear(5)
     own_server.start()
     assert await store.peek(0) == fence, "the cursor alone cannot tell"
-    assert await store.register(SLOT, [(1, "bing")], {1: 9}) == {(1, "bing"): 2}
+    assert await store.register(FUNNEL_ID, [(1, "bing")], {1: 9}) == {(1, "bing"): 2}
     assert not await store.apply(0, fence, 1, writes)
     await close(client)
 
 
 async def test_an_apply_whose_reply_was_lost_counts_once(own_server: ValkeyServer) -> None:
     patient, hasty = connect(own_server.url), connect(own_server.url, timeout_seconds=0.05)
-    claim = await RedisPartitionStore(patient, "main").claim(0, [SLOT])
+    claim = await RedisPartitionStore(patient, "main").claim(0, [FUNNEL_ID])
     fence = Fence(claim.token, claim.offset, claim.seq)
     store = RedisPartitionStore(hasty, "main")
     await ping(hasty)
@@ -154,18 +154,18 @@ async def test_an_apply_whose_reply_was_lost_counts_once(own_server: ValkeyServe
 async def test_a_server_that_is_away_is_waited_for(own_server: ValkeyServer) -> None:
     client = connect(own_server.url)
     store, reader = RedisPartitionStore(client, "main"), RedisCounterReader(client, "main")
-    claim = await store.claim(0, [SLOT])
+    claim = await store.claim(0, [FUNNEL_ID])
     own_server.kill()
     fence = Fence(claim.token, 0, 0)
     for asked in (
         ping(client),
         store.apply(0, fence, 1, everything(1)),
-        store.claim(0, [SLOT]),
+        store.claim(0, [FUNNEL_ID]),
         store.peek(0),
-        store.read(0, SLOT, persons=[b"u:1"]),
-        store.register(SLOT, [(1, "a")], {1: 9}),
+        store.read(0, FUNNEL_ID, persons=[b"u:1"]),
+        store.register(FUNNEL_ID, [(1, "a")], {1: 9}),
         reader.partitions(),
-        reader.view(0, SLOT, grains=[0]),
+        reader.view(0, FUNNEL_ID, grains=[0]),
     ):
         with pytest.raises(StoreUnavailableError):
             await asked
@@ -177,7 +177,7 @@ async def test_a_server_that_is_away_is_waited_for(own_server: ValkeyServer) -> 
 async def test_a_full_server_takes_nothing_and_is_waited_for(own_server: ValkeyServer) -> None:
     client = connect(own_server.url)
     store = RedisPartitionStore(client, "main")
-    claim = await store.claim(0, [SLOT])
+    claim = await store.claim(0, [FUNNEL_ID])
     own_server.command("CONFIG SET maxmemory 1")
     with pytest.raises(StoreUnavailableError, match="refuses writes"):
         await store.apply(0, Fence(claim.token, 0, 0), 1, everything(1))
@@ -190,7 +190,7 @@ async def test_a_full_server_takes_nothing_and_is_waited_for(own_server: ValkeyS
 async def test_a_read_only_replica_is_waited_for(own_server: ValkeyServer) -> None:
     client = connect(own_server.url)
     store = RedisPartitionStore(client, "main")
-    claim = await store.claim(0, [SLOT])
+    claim = await store.claim(0, [FUNNEL_ID])
     own_server.command("REPLICAOF 127.0.0.1 1")
     with pytest.raises(StoreUnavailableError):
         await store.apply(0, Fence(claim.token, 0, 0), 1, everything(1))
@@ -203,7 +203,11 @@ async def test_a_busy_server_is_waited_for(own_server: ValkeyServer) -> None:
     with pytest.raises(StoreUnavailableError), translated():
         await other.execute_command("EVAL", "while true do end", 0)
     store, reader = RedisPartitionStore(client, "main"), RedisCounterReader(client, "main")
-    for asked in (store.claim(0, [SLOT]), store.read(0, SLOT, buckets=[1]), reader.view(0, SLOT, grains=[0])):
+    for asked in (
+        store.claim(0, [FUNNEL_ID]),
+        store.read(0, FUNNEL_ID, buckets=[1]),
+        reader.view(0, FUNNEL_ID, grains=[0]),
+    ):
         with pytest.raises(StoreUnavailableError, match="BUSY"):
             await asked
     own_server.command("SCRIPT KILL")
@@ -216,7 +220,7 @@ async def test_a_foreign_key_or_a_wrong_password_is_for_a_human(own_server: Valk
     store = RedisPartitionStore(client, "main")
     await client.set("fc:{main}:funnels", "not ours")
     with pytest.raises(StoreRefusedError, match="WRONGTYPE"):
-        await store.check_funnels({SLOT: "aa"})
+        await store.check_funnels({FUNNEL_ID: "aa"})
     stranger = connect(own_server.url.replace("//", "//:wrong@"))
     with pytest.raises(StoreRefusedError, match="password"):
         await ping(stranger)

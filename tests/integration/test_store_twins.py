@@ -17,9 +17,9 @@ from streams.store.port import (
     Claim,
     CounterReader,
     Fence,
+    FunnelWrites,
     PartitionMeta,
     PartitionStore,
-    SlotWrites,
     StoreRefusedError,
     Writes,
 )
@@ -27,16 +27,16 @@ from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
 from tests.support.valkey import ValkeyServer
 
-SLOTS = ["a@1", "a@2", "b@1"]
+FUNNEL_IDS = ["a@1", "a@2", "b@1"]
 partitions = st.integers(0, 1)
-slots = st.sampled_from(SLOTS)
+funnel_ids = st.sampled_from(FUNNEL_IDS)
 persons = st.sampled_from([b"u:%d" % n for n in range(6)] + [b"u:1\x00%d" % n for n in range(3)])
 groups = st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 2))
 amounts = st.integers(-(2**63), 2**63 - 1).filter(bool)
 cells = st.dictionaries(st.integers(0, 2**40 - 1) | st.integers(0, 3), st.dictionaries(st.integers(1, 600), amounts))
 metas = st.builds(PartitionMeta, watermark_ms=st.none() | st.just(10**12), marker=st.none() | st.text(max_size=3))
 changes = st.builds(
-    SlotWrites,
+    FunnelWrites,
     persons=st.dictionaries(persons, st.none() | st.binary(max_size=90), max_size=5),
     tmin=st.dictionaries(st.integers(0, 127), st.integers(0, 2**32 - 1), max_size=5),
     cells=st.dictionaries(groups, cells, max_size=4),
@@ -47,19 +47,19 @@ names = st.tuples(st.integers(0, 2), st.sampled_from(["x", "y", "z", "é"]))
 writes = st.builds(
     Writes,
     meta=metas,
-    slots=st.dictionaries(slots, changes, max_size=2),
-    names=st.dictionaries(slots, st.dictionaries(names, st.integers(2, 3), max_size=1), max_size=1),
+    funnels=st.dictionaries(funnel_ids, changes, max_size=2),
+    names=st.dictionaries(funnel_ids, st.dictionaries(names, st.integers(2, 3), max_size=1), max_size=1),
 )
 operations = st.one_of(
-    st.tuples(st.just("claim"), partitions, st.lists(slots, unique=True, min_size=1)),
+    st.tuples(st.just("claim"), partitions, st.lists(funnel_ids, unique=True, min_size=1)),
     st.tuples(st.just("apply"), st.integers(0, 2), st.sampled_from([0, 0, 0, 0, -1, 1]), st.integers(0, 3), writes),
     st.tuples(st.just("retry")),
-    st.tuples(st.just("read"), partitions, slots, st.lists(persons)),
-    st.tuples(st.just("read_cells"), partitions, slots, st.dictionaries(groups, st.lists(st.integers(0, 3)))),
-    st.tuples(st.just("view"), partitions, slots, st.none() | st.lists(st.integers(0, 2)), st.integers(0, 4)),
-    st.tuples(st.just("register"), slots, st.lists(names), st.integers(0, 3)),
+    st.tuples(st.just("read"), partitions, funnel_ids, st.lists(persons)),
+    st.tuples(st.just("read_cells"), partitions, funnel_ids, st.dictionaries(groups, st.lists(st.integers(0, 3)))),
+    st.tuples(st.just("view"), partitions, funnel_ids, st.none() | st.lists(st.integers(0, 2)), st.integers(0, 4)),
+    st.tuples(st.just("register"), funnel_ids, st.lists(names), st.integers(0, 3)),
     st.tuples(st.just("gap"), partitions, st.integers(0, 20)),
-    st.tuples(st.just("funnels"), st.dictionaries(slots, st.sampled_from(["f", "g"]))),
+    st.tuples(st.just("funnels"), st.dictionaries(funnel_ids, st.sampled_from(["f", "g"]))),
 )
 
 
@@ -100,21 +100,21 @@ class Player:
     async def _retry(self) -> Any:
         return self.last and await self.store.apply(*self.last)
 
-    async def _read(self, partition: int, slot: str, wanted: list[bytes]) -> Any:
-        return await self.store.read(partition, slot, buckets=range(128), persons=wanted)
+    async def _read(self, partition: int, funnel_id: str, wanted: list[bytes]) -> Any:
+        return await self.store.read(partition, funnel_id, buckets=range(128), persons=wanted)
 
-    async def _read_cells(self, partition: int, slot: str, wanted: Any) -> Any:
-        return await self.store.read_cells(partition, slot, wanted)
+    async def _read_cells(self, partition: int, funnel_id: str, wanted: Any) -> Any:
+        return await self.store.read_cells(partition, funnel_id, wanted)
 
-    async def _view(self, partition: int, slot: str, dimsets: list[int] | None, since: int) -> Any:
+    async def _view(self, partition: int, funnel_id: str, dimsets: list[int] | None, since: int) -> Any:
         bounds = {1: since, 3: 1}
         asked = {"grains": [0, 1, 2, 3], "dimsets": dimsets, "since": bounds, "until": {2: since}}
-        view = await self.reader.view(partition, slot, **asked)  # type: ignore[arg-type]
+        view = await self.reader.view(partition, funnel_id, **asked)  # type: ignore[arg-type]
         return view, view and list(view.cells) and sorted(view.cells)
 
-    async def _register(self, slot: str, wanted: list[tuple[int, str]], cap: int) -> Any:
-        answer = await self.store.register(slot, wanted, {0: cap, 1: cap, 2: 1})
-        return answer, await self.reader.registers(slot)
+    async def _register(self, funnel_id: str, wanted: list[tuple[int, str]], cap: int) -> Any:
+        answer = await self.store.register(funnel_id, wanted, {0: cap, 1: cap, 2: 1})
+        return answer, await self.reader.registers(funnel_id)
 
     async def _gap(self, partition: int, offset: int) -> Any:
         moved = await self.store.accept_gap(partition, offset, "because")
@@ -122,7 +122,7 @@ class Player:
 
     async def _funnels(self, fingerprints: dict[str, str]) -> Any:
         await self.store.check_funnels(fingerprints)
-        return await self.reader.slots()
+        return await self.reader.fingerprints()
 
     async def summary(self) -> Any:
         """Everything a reader and a new owner see."""
@@ -130,9 +130,9 @@ class Player:
         for partition in range(2):
             peeked = await self.store.peek(partition)
             everything.append((peeked and (peeked.offset, peeked.seq), await self.reader.meta(partition)))
-            for slot in SLOTS:
-                everything.append(await self.reader.view(partition, slot, grains=[0, 1, 2, 3]))
-                everything.append(await self.store.read(partition, slot, buckets=range(128)))
+            for funnel_id in FUNNEL_IDS:
+                everything.append(await self.reader.view(partition, funnel_id, grains=[0, 1, 2, 3]))
+                everything.append(await self.store.read(partition, funnel_id, buckets=range(128)))
         return everything
 
 

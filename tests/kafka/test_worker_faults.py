@@ -25,7 +25,7 @@ from streams.store.connection import connect
 from streams.store.redis import RedisPartitionStore
 from tests.support.command import run_command
 from tests.support.kafka import own_kafka, real_kafka
-from tests.support.tally import SLOT, Tally, tallies
+from tests.support.tally import FUNNEL_ID, Tally, tallies
 from tests.support.valkey import ValkeyServer
 from tests.support.workers import fill, producing, until
 
@@ -345,7 +345,7 @@ async def test_a_cursor_beyond_the_end_is_refused(site: Site) -> None:
     await site.create(1)
     async with producing(site.kafka.bootstrap) as producer:
         await site.send(producer, 10)
-    await site.store.claim(0, [SLOT])
+    await site.store.claim(0, [FUNNEL_ID])
     await site.store.accept_gap(0, 400, "test")
     worker = site.worker()
     assert await worker.code() == 70

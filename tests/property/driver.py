@@ -89,7 +89,7 @@ def core_documents(
 
 
 def counted_of(definitions: Sequence[dict[str, Any]], case: Case, run: Run) -> dict[str, Counted]:
-    """What the pure core leaves behind, by slot."""
+    """What the pure core leaves behind, by funnel_id."""
     return count_records(
         funnels_of(definitions),
         records_of(case),
@@ -124,11 +124,11 @@ class _CountedReader:
     async def partitions(self) -> list[int]:
         return sorted({view.partition for one in self._counted.values() for view in one.views})
 
-    async def slots(self) -> dict[str, str]:
+    async def fingerprints(self) -> dict[str, str]:
         return dict.fromkeys(self._counted, "")
 
-    async def registers(self, slot: str) -> dict[tuple[int, str], int]:
-        return dict(self._counted[slot].registers)
+    async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
+        return dict(self._counted[funnel_id].registers)
 
     async def meta(self, partition: int) -> tuple[int, PartitionMeta] | None:
         for one in self._counted.values():
@@ -137,8 +137,8 @@ class _CountedReader:
                     return view.offset, view.meta
         return None
 
-    async def view(self, partition: int, slot: str, **_: Any) -> PartitionView | None:
-        return next((view for view in self._counted[slot].views if view.partition == partition), None)
+    async def view(self, partition: int, funnel_id: str, **_: Any) -> PartitionView | None:
+        return next((view for view in self._counted[funnel_id].views if view.partition == partition), None)
 
     async def gaps(self) -> list[dict[str, str]]:
         return []

@@ -66,7 +66,7 @@ def test_no_record_stops_the_core(seed: int) -> None:
     records = [_record(rng, number) for number in range(300)]
     found = count_records(FUNNELS, records, batch_sizes=[7, 1, 50], dump_and_load=seed % 2 == 0)
     for funnel in FUNNELS:
-        (view,) = found[funnel.slot].views
+        (view,) = found[funnel.funnel_id].views
         assert view.meta.records == len(records)
 
 
@@ -93,4 +93,4 @@ def test_an_amount_that_cannot_be_read_is_none(value: bytes) -> None:
     body = b'{"id":"1","name":"payment","occurred_at_ms":%d,"received_at_ms":%d,"properties":{"%b":%b}}'
     for member in (b"value", b"value_minor", b"amount"):
         found = count_records(FUNNELS, [(b"a:1", body % (T0, T0, member, value), T0)])
-        assert found[FUNNELS[0].slot].views[0].meta.stats[FUNNELS[0].slot]["accepted"] <= 1
+        assert found[FUNNELS[0].funnel_id].views[0].meta.stats[FUNNELS[0].funnel_id]["accepted"] <= 1

@@ -84,7 +84,7 @@ async def fill(
     store: PartitionStore, funnel: Funnel, *, now_ms: int, partitions: int = 2, people: int = PEOPLE
 ) -> None:
     """Count the shop's events into a store, and a tick at `now_ms` in every partition."""
-    await store.check_funnels({funnel.slot: funnel.fingerprint})
+    await store.check_funnels({funnel.funnel_id: funnel.fingerprint})
     logs: list[list[LogRecord]] = [[] for _ in range(partitions)]
     for partition, record in log_records(shop_events(now_ms, people), partitions):
         logs[partition].append(record)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.counters import Family, family
-from streams.store.port import Fence, PartitionStore, SlotWrites, Writes
+from streams.store.port import Fence, FunnelWrites, PartitionStore, Writes
 from streams.worker.partition import FencedError
 
-SLOT = "tally@1"
+FUNNEL_ID = "tally@1"
 GROUP = (0, 0, 0)
 COUNT, TOTAL = family(Family.EVENTS), family(Family.ENTRIES)
 
@@ -54,9 +54,9 @@ class TallyProcessor:
 
     async def claim(self) -> None:
         self.fence = None
-        claim = await self._store.claim(self._partition, [SLOT])
+        claim = await self._store.claim(self._partition, [FUNNEL_ID])
         self._meta = claim.meta
-        found = await self._store.read_cells(self._partition, SLOT, {GROUP: [0]})
+        found = await self._store.read_cells(self._partition, FUNNEL_ID, {GROUP: [0]})
         cell = found.get(GROUP, {}).get(0, {})
         self._count, self._total = cell.get(COUNT, 0), cell.get(TOTAL, 0)
         self._at = self.fence = Fence(claim.token, claim.offset, claim.seq)
@@ -68,7 +68,8 @@ class TallyProcessor:
         self._count += len(records)
         self._total += sum(record.offset for record in records)
         writes = Writes(
-            meta=self._meta, slots={SLOT: SlotWrites(cells={GROUP: {0: {COUNT: self._count, TOTAL: self._total}}})}
+            meta=self._meta,
+            funnels={FUNNEL_ID: FunnelWrites(cells={GROUP: {0: {COUNT: self._count, TOTAL: self._total}}})},
         )
         if not await self._store.apply(self._partition, self._at, next_offset, writes):
             raise FencedError
@@ -88,7 +89,7 @@ async def tallies(store: PartitionStore, partitions: int) -> list[Tally]:
         if fence is None:
             result.append(Tally(0, 0, 0))
             continue
-        found = await store.read_cells(partition, SLOT, {GROUP: [0]})
+        found = await store.read_cells(partition, FUNNEL_ID, {GROUP: [0]})
         cell = found.get(GROUP, {}).get(0, {})
         result.append(Tally(cell.get(COUNT, 0), cell.get(TOTAL, 0), fence.offset))
     return result

@@ -19,7 +19,7 @@ from streams.admin import delete_topics, ensure_topics
 from streams.store.memory import MemoryPartitionStore, MemorySpace
 from streams.store.port import Fence, StoreUnavailableError, Writes
 from streams.transport.metadata import connect, topic_identity
-from tests.support.tally import SLOT
+from tests.support.tally import FUNNEL_ID
 from tests.support.workers import fill, producing, running, until
 
 PARTITIONS = 3
@@ -75,7 +75,7 @@ async def test_a_fenced_worker_claims_again_and_stays_exact(send: Send, start: S
     async with start(store) as worker:
         await send(100, 100, 100)
         await worker.counted(300)
-        await store.claim(1, [SLOT])
+        await store.claim(1, [FUNNEL_ID])
         await send(50, 50, 50)
         await worker.counted(450)
         assert worker.worker.metrics.fenced._value.get() == 1

@@ -1,7 +1,7 @@
 #!lua
 -- Write everything a chunk changes and move the cursor, or nothing. ARGV[1]: one msgpack array:
 --  1 token  2 off  3 seq  4 next off  5 next seq (decimal texts: Lua's numbers end at 2^53)
---  6 cursor fields to set besides (flat)  7 slots written (`s:` fields)
+--  6 cursor fields to set besides (flat)  7 funnel_ids written (`s:` fields)
 --  8 sets: {flat fields and values}            KEYS: a hash each
 --  9 dels: {fields}                            KEYS: a hash each
 -- 10 cells: {flat sets, dels, bucket, member, index}    KEYS: a hash each; index counts within 13

@@ -1,6 +1,6 @@
 #!lua
--- Take ownership of a partition. KEYS: cursor hash. ARGV: nonce (9 digits), then the slots.
--- Answers {'ok', off, seq, token, meta, {known before?, opaque} of each slot} or {'missed', slot, left out at, off}.
+-- Take ownership of a partition. KEYS: cursor hash. ARGV: nonce (9 digits), then the funnel_ids.
+-- Answers {'ok', off, seq, token, meta, {known before?, opaque} of each funnel_id} or {'missed', funnel_id, left out at, off}.
 local call, cur = redis.call, KEYS[1]
 local off = call('HGET', cur, 'off') or '0'
 local wanted = {}
@@ -10,14 +10,14 @@ for i = 2, #ARGV do
   wanted[ARGV[i]] = true
 end
 local active = call('HGET', cur, 'active')
-for _, slot in ipairs(active and cmsgpack.unpack(active) or {}) do
-  if not wanted[slot] then call('HSETNX', cur, 'l:' .. slot, off) end
+for _, funnel_id in ipairs(active and cmsgpack.unpack(active) or {}) do
+  if not wanted[funnel_id] then call('HSETNX', cur, 'l:' .. funnel_id, off) end
 end
-local slots, names = {}, {}
+local funnel_ids, names = {}, {}
 for i = 2, #ARGV do
   local new = call('HSETNX', cur, 's:' .. ARGV[i], off)
   call('HDEL', cur, 'l:' .. ARGV[i])
-  slots[i - 1] = {1 - new, call('HGET', cur, 'o:' .. ARGV[i])}
+  funnel_ids[i - 1] = {1 - new, call('HGET', cur, 'o:' .. ARGV[i])}
   names[i - 1] = ARGV[i]
 end
 -- The nonce keeps a token unique even when a server forgot the newest claims.
@@ -25,4 +25,4 @@ local token = call('HINCRBY', cur, 'epoch', 1) .. ARGV[1]
 call('HSETNX', cur, 'seq', '0')
 call('HSET', cur, 'off', off, 'token', token, 'active', cmsgpack.pack(names))
 local now = call('HMGET', cur, 'seq', 'meta')
-return {'ok', off, now[1], token, now[2], slots}
+return {'ok', off, now[1], token, now[2], funnel_ids}

@@ -1,5 +1,5 @@
 #!lua
--- Remember definitions. KEYS: funnel hash. ARGV: slot, fingerprint, ... Answers the slots that have another one (then nothing is written).
+-- Remember definitions. KEYS: funnel hash. ARGV: funnel_id, fingerprint, ... Answers the funnel_ids that have another one (then nothing is written).
 local other = {}
 for i = 1, #ARGV, 2 do
   local stored = redis.call('HGET', KEYS[1], ARGV[i])

@@ -1,5 +1,5 @@
 #!lua
--- Codes of names in a slot's registers. KEYS: register hash. ARGV[1]: msgpack {{register, cap, name}, ...} as texts.
+-- Codes of names in a funnel_id's registers. KEYS: register hash. ARGV[1]: msgpack {{register, cap, name}, ...} as texts.
 -- Field `<register>:<name>` holds a code, field `<register>` the number of names held. Code 1: the register is full.
 local call, key = redis.call, KEYS[1]
 local codes = {}

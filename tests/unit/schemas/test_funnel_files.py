@@ -49,7 +49,7 @@ def test_the_example_of_the_contract_loads() -> None:
     assert funnel.stages[2].nth == 1
     assert funnel.stages[0].role == "impression"
     assert funnel.dimensions[1].property == "owner"
-    assert funnel.slot == "shop@1"
+    assert funnel.funnel_id == "shop@1"
     assert {"form_submit", "refund", "ad_spend", "lead_lost"} <= funnel.event_names()
 
 

@@ -43,10 +43,10 @@ def counted(funnel: Funnel, records: list[Record], **how: Any) -> tuple[Cells, d
     """Cells and stats after records."""
     found = count_records([funnel], records, **how)
     stats: dict[str, int] = {}
-    for view in found[funnel.slot].views:
-        for name, amount in view.meta.stats.get(funnel.slot, {}).items():
+    for view in found[funnel.funnel_id].views:
+        for name, amount in view.meta.stats.get(funnel.funnel_id, {}).items():
             stats[name] = stats.get(name, 0) + amount
-    return cells_of(found, funnel.slot), stats
+    return cells_of(found, funnel.funnel_id), stats
 
 
 def of(cells: Cells, family: Family, stage: int) -> int:
@@ -64,7 +64,7 @@ def test_what_cannot_be_read_is_counted_and_moves_nothing(sales: Funnel) -> None
     engine = PartitionEngine([sales])
     engine.apply(engine.prepare([(b"a:v", value, T0) for value in odd]))
     assert engine.meta.watermark_ms is None
-    assert engine.meta.stats[sales.slot]["undecodable"] == len(odd)
+    assert engine.meta.stats[sales.funnel_id]["undecodable"] == len(odd)
     assert engine.meta.records == len(odd)
 
 
@@ -74,8 +74,8 @@ def test_a_counted_event_of_nobody_moves_the_watermark_and_counts_nothing(sales:
     engine = PartitionEngine([sales])
     changes = engine.apply(engine.prepare(nobody))
     assert engine.meta.watermark_ms == T0 - 60_000
-    assert not changes.slots[sales.slot].persons
-    assert not changes.slots[sales.slot].deltas
+    assert not changes.funnels[sales.funnel_id].persons
+    assert not changes.funnels[sales.funnel_id].deltas
     assert engine.meta.records == len(nobody)
 
 
@@ -87,10 +87,10 @@ def forget(person: str | None = "a:v") -> Record:
 def test_a_forgotten_person_is_kept_under_a_number_until_the_horizon_has_passed(sales: Funnel) -> None:
     """A buyer too: without a name nobody's order can come again."""
     records = [event("payment", T0, properties={"order_id": "o1", "value": "5"}), forget(), event("payment", T0 + 1)]
-    found = count_records([sales], records)[sales.slot]
+    found = count_records([sales], records)[sales.funnel_id]
     assert sorted(found.persons) == [b"a:v", b"x:1"]
     ticks = [tick(T0 + days * 86_400_000) for days in (400, 401)]
-    later = count_records([sales], [*records, *ticks], batch_sizes=[1])[sales.slot]
+    later = count_records([sales], [*records, *ticks], batch_sizes=[1])[sales.funnel_id]
     assert sorted(later.persons) == [b"a:v"]
 
 
@@ -100,12 +100,12 @@ def test_a_forget_record_moves_no_watermark_and_wants_a_person(sales: Funnel) ->
     assert engine.meta.watermark_ms is None
     assert engine.meta.forgets == 1
     assert engine.meta.records == 3
-    assert engine.meta.stats[sales.slot]["undecodable"] == 1
-    assert "forgotten" not in engine.meta.stats[sales.slot]
+    assert engine.meta.stats[sales.funnel_id]["undecodable"] == 1
+    assert "forgotten" not in engine.meta.stats[sales.funnel_id]
 
 
 def test_a_key_with_nul_is_forgotten_too(sales: Funnel) -> None:
-    found = count_records([sales], [event("click", T0, person="a:v\0w"), forget("a:v\0w")])[sales.slot]
+    found = count_records([sales], [event("click", T0, person="a:v\0w"), forget("a:v\0w")])[sales.funnel_id]
     assert list(found.persons) == [b"x:1"]
 
 
@@ -158,7 +158,7 @@ def test_a_session_in_use_outlives_idle_ones(sales: Funnel) -> None:
     engine = PartitionEngine([sales])
     engine.apply(engine.prepare([event("impression", T0 + n, seq=[name, n]) for name, n in senders]))
     engine.apply(engine.prepare([event("impression", T0 + 1, seq=["busy", 1])]))
-    assert engine.meta.stats[sales.slot]["retries"] == 1
+    assert engine.meta.stats[sales.funnel_id]["retries"] == 1
     assert engine.meta.sessions["busy"] == 39
 
 
@@ -170,11 +170,11 @@ def test_a_restart_with_nothing_due_reads_no_bucket(sales: Funnel) -> None:
     while (more := engine.fire()) is not None:
         applied.append(more)
     for changes in applied:
-        for bucket, minute in changes.slots[sales.slot].tmin.items():
+        for bucket, minute in changes.funnels[sales.funnel_id].tmin.items():
             tmin[bucket] = minute
     packed = b"".join(minute.to_bytes(4, "little") for minute in tmin)
     again = PartitionEngine([sales])
-    again.restore(Claim(offset=0, seq=0, token=1, meta=engine.snapshot_meta(), tmin={sales.slot: packed}))
+    again.restore(Claim(offset=0, seq=0, token=1, meta=engine.snapshot_meta(), tmin={sales.funnel_id: packed}))
     assert again.meta.pending == 0
     assert again.needs(None) == {}
 
@@ -196,9 +196,9 @@ def test_late_events_are_handed_out_with_their_age(sales: Funnel) -> None:
     engine = PartitionEngine([sales])
     late = event("impression", T0, received=T0 + sales.allowed_lateness_ms + 1)
     changes = engine.apply(engine.prepare([late]))
-    assert changes.late == [(sales.slot, b"a:v", late[1], sales.allowed_lateness_ms + 1)]
-    assert engine.meta.stats[sales.slot]["late"] == 1
-    assert engine.meta.stats[sales.slot]["late_le_7d"] == 1
+    assert changes.late == [(sales.funnel_id, b"a:v", late[1], sales.allowed_lateness_ms + 1)]
+    assert engine.meta.stats[sales.funnel_id]["late"] == 1
+    assert engine.meta.stats[sales.funnel_id]["late_le_7d"] == 1
 
 
 def test_deadlines_beyond_the_limit_stay_pending(sales: Funnel) -> None:
@@ -251,8 +251,8 @@ def test_expired_minutes_are_deleted_and_totals_stay(sales: Funnel) -> None:
     engine = PartitionEngine([sales], watermark_delay_ms=0)
     engine.apply(engine.prepare([event("impression", T0)]))
     changes = engine.apply(engine.prepare([tick(T0 + 50 * 3_600_000)]))
-    assert (int(Grain.MINUTE), T0 // 60_000, 0) in changes.slots[sales.slot].expired
-    assert not any(group[0] == Grain.HOUR for group in changes.slots[sales.slot].expired)
+    assert (int(Grain.MINUTE), T0 // 60_000, 0) in changes.funnels[sales.funnel_id].expired
+    assert not any(group[0] == Grain.HOUR for group in changes.funnels[sales.funnel_id].expired)
 
 
 def test_a_busy_person_costs_what_happened_lately(sales: Funnel, monkeypatch: pytest.MonkeyPatch) -> None:

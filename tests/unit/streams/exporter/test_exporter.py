@@ -300,9 +300,9 @@ async def test_readiness_follows_the_store() -> None:
 class _CountingReader(MemoryCounterReader):
     views = 0
 
-    async def view(self, partition: int, slot: str, **options: Any) -> PartitionView | None:
+    async def view(self, partition: int, funnel_id: str, **options: Any) -> PartitionView | None:
         self.views += 1
-        return await super().view(partition, slot, **options)
+        return await super().view(partition, funnel_id, **options)
 
 
 async def test_partitions_that_stand_still_are_not_read_again() -> None:
@@ -321,7 +321,7 @@ async def _grown(seconds: float) -> tuple[Snapshot, Snapshot]:
     """Snapshots of a growing shop: of a source for which every whole read is too slow, and of a new one."""
     space = MemorySpace(clock_ms=lambda: NOW)
     store, reader = MemoryPartitionStore(space), MemoryCounterReader(space)
-    await store.check_funnels({SHOP.slot: SHOP.fingerprint})
+    await store.check_funnels({SHOP.funnel_id: SHOP.fingerprint})
     processor = PartitionProcessor(store, 0, [SHOP], clock_ms=lambda: NOW)
     await processor.claim()
     source = SnapshotSource(reader, [SHOP], clock_ms=lambda: NOW, inline_seconds=seconds)

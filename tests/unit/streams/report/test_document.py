@@ -22,7 +22,7 @@ from schemas.counters import (
 from schemas.funnel.load import parse_funnel
 from streams.report.document import build_document, canonical_json, document_of
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
-from streams.store.port import Fence, PartitionMeta, PartitionView, SlotWrites, Writes
+from streams.store.port import Fence, FunnelWrites, PartitionMeta, PartitionView, Writes
 
 SHOP = parse_funnel(
     """
@@ -226,15 +226,15 @@ async def test_the_document_of_a_store() -> None:
     space = MemorySpace(clock_ms=lambda: 0)
     store = MemoryPartitionStore(space)
     for partition in (0, 3):
-        claim = await store.claim(partition, [SHOP.slot])
-        meta = PartitionMeta(watermark_ms=5000 + partition, stats={SHOP.slot: {"accepted": 1}})
-        names = await store.register(SHOP.slot, [(1, "google")], {1: 100})
+        claim = await store.claim(partition, [SHOP.funnel_id])
+        meta = PartitionMeta(watermark_ms=5000 + partition, stats={SHOP.funnel_id: {"accepted": 1}})
+        names = await store.register(SHOP.funnel_id, [(1, "google")], {1: 100})
         cells: Cells = {(Grain.TOTAL, 0, 1): {cell_field(names[1, "google"], 0, CLICK): {family(Family.EVENTS): 1}}}
         assert await store.apply(
             partition,
             Fence(token=claim.token, offset=0, seq=0),
             1,
-            Writes(meta=meta, slots={SHOP.slot: SlotWrites(cells=cells)}),
+            Writes(meta=meta, funnels={SHOP.funnel_id: FunnelWrites(cells=cells)}),
         )
     document = await build_document(MemoryCounterReader(space), SHOP)
     assert document["counters"] == {"total": {"all": {"channel=google": {"click": {"events": 2}}}}}

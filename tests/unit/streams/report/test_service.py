@@ -15,7 +15,7 @@ from streams.report.document import document_of
 from streams.report.service import ReportError, ReportPart, parse_instant_ms, report
 from streams.report.table import render_report
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
-from streams.store.port import Fence, PartitionMeta, PartitionView, SlotWrites, StoreRefusedError, Writes
+from streams.store.port import Fence, FunnelWrites, PartitionMeta, PartitionView, StoreRefusedError, Writes
 
 SHOP = parse_funnel(
     """
@@ -57,11 +57,11 @@ def filled_cells() -> Cells:
 async def reader(funnel: Funnel = SHOP) -> MemoryCounterReader:
     space = MemorySpace(clock_ms=lambda: 0)
     store = MemoryPartitionStore(space)
-    await store.check_funnels({funnel.slot: funnel.fingerprint})
-    claim = await store.claim(0, [funnel.slot])
-    await store.register(funnel.slot, [(1, "google"), (1, "fb"), (2, "ann")], {1: 9, 2: 9})
+    await store.check_funnels({funnel.funnel_id: funnel.fingerprint})
+    claim = await store.claim(0, [funnel.funnel_id])
+    await store.register(funnel.funnel_id, [(1, "google"), (1, "fb"), (2, "ann")], {1: 9, 2: 9})
     meta = PartitionMeta(watermark_ms=MIDNIGHT_ATHENS + 2 * DAY)
-    writes = Writes(meta=meta, slots={funnel.slot: SlotWrites(cells=filled_cells())})
+    writes = Writes(meta=meta, funnels={funnel.funnel_id: FunnelWrites(cells=filled_cells())})
     assert await store.apply(0, Fence(token=claim.token, offset=0, seq=0), 1, writes)
     return MemoryCounterReader(space)
 

@@ -1,4 +1,4 @@
-"""Keys: one cluster slot per partition, spread evenly over any number of servers."""
+"""Keys: one cluster funnel_id per partition, spread evenly over any number of servers."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ async def test_late_events_are_safe_before_the_cursor_moves() -> None:
         async def publish(self, late: Sequence[LateRecord]) -> None:
             fence = await store.peek(0)
             assert fence is not None
-            seen.extend((fence.offset, slot, age_ms) for slot, _key, _value, age_ms in late)
+            seen.extend((fence.offset, funnel_id, age_ms) for funnel_id, _key, _value, age_ms in late)
 
     class Ear:
         late = 0
@@ -178,7 +178,7 @@ async def test_late_events_are_safe_before_the_cursor_moves() -> None:
         def on_apply(self, meta: PartitionMeta) -> None:
             assert meta.records > 0
 
-        def on_late(self, slot: str, count: int) -> None:
+        def on_late(self, funnel_id: str, count: int) -> None:
             self.late += count
 
     ear = Ear()
@@ -190,7 +190,7 @@ async def test_late_events_are_safe_before_the_cursor_moves() -> None:
         event(1, "impression", "v", START, received=START + week + MINUTE),
     ]
     await one.process(log, 2)
-    assert [(offset, slot) for offset, slot, _ in seen] == [(0, FUNNEL.slot)]
+    assert [(offset, funnel_id) for offset, funnel_id, _ in seen] == [(0, FUNNEL.funnel_id)]
     assert seen[0][2] >= week - MINUTE
     assert ear.late == 1
     assert ear.records == 2
