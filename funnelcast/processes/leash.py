@@ -47,4 +47,5 @@ def main() -> None:
     os.execvp(command[0], command)  # noqa: S606 - a fixed argument list, no shell
 
 
-main()
+if __name__ == "__main__":
+    main()
