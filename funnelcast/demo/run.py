@@ -37,8 +37,9 @@ from schemas.funnel.model import Funnel
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 from streams.report.document import Document, document_of
+from streams.state import PartitionMeta
 from streams.store.connection import close, connect
-from streams.store.port import CounterReader, PartitionMeta, StoreUnavailableError
+from streams.store.port import CounterReader, StoreUnavailableError
 from streams.store.reader import RedisCounterReader
 
 PARTITIONS, WORKERS = 4, 2

@@ -1,8 +1,8 @@
 """A partition's people of one funnel in memory: what is known, what must be read, who wants to be looked at when.
 
-Buckets: a bucket that is *loaded* has a wheel entry for every wake-up of its persons; of one that is not, `tmin` is a
-lower bound. A bucket that is *complete* has all its persons in memory, so a key that is not there does not exist.
-Counts nothing.
+Buckets: a bucket that is *loaded* has a wheel entry for every wake-up of its persons; of one that is not,
+`earliest_deadlines` is a lower bound. A bucket that is *complete* has all its persons in memory, so a key that is not
+there does not exist. Counts nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from streams.core.book import Books
 from streams.core.person import FOR_LIFE, STATUS_MASK, Base
 from streams.core.plan import INFINITE, RESOLVED, Plan
 from streams.core.timers import Wheel
-from streams.store.port import CHUNK_SEPARATOR, NO_DEADLINE, PERSON_BUCKETS, Loaded
+from streams.state import CHUNK_SEPARATOR, NO_DEADLINE, PERSON_BUCKETS, Loaded
 
 MINUTE_MS = 60_000
 _BUCKETS_PER_READ = 16
@@ -59,13 +59,13 @@ class PersonCache:
         self.wheel = Wheel()
         self.queue: deque[bytes] = deque()
         """Persons whose second has come and who were not looked at yet."""
-        self.tmin = array("I", [NO_DEADLINE]) * PERSON_BUCKETS
+        self.earliest_deadlines = array("I", [NO_DEADLINE]) * PERSON_BUCKETS
         self.loaded = bytearray(b"\1" * PERSON_BUCKETS)
         self.complete = bytearray(b"\1" * PERSON_BUCKETS)
         self.dirty: dict[bytes, None] = {}
         self.dirty_fields: dict[bytes, bytes | None] = {}
         """Changed sealed chunks."""
-        self.dirty_tmin: dict[int, None] = {}
+        self.changed_deadlines: dict[int, None] = {}
         self._absent: set[bytes] = set()
         """Persons asked for who are not in the store."""
         self._loose: dict[bytes, bytes] = {}
@@ -75,12 +75,12 @@ class PersonCache:
         self._unloaded = 0
         self._all_complete = True
 
-    def restore(self, tmin: bytes) -> None:
+    def restore(self, earliest_deadlines: bytes) -> None:
         """Start from stored state: nothing is loaded yet."""
-        self.tmin = array("I")
-        self.tmin.frombytes(tmin)
+        self.earliest_deadlines = array("I")
+        self.earliest_deadlines.frombytes(earliest_deadlines)
         if byteorder == "big":
-            self.tmin.byteswap()
+            self.earliest_deadlines.byteswap()
         self.loaded = bytearray(PERSON_BUCKETS)
         self.complete = bytearray(PERSON_BUCKETS)
         self._unloaded = PERSON_BUCKETS
@@ -111,7 +111,7 @@ class PersonCache:
         if not self._unloaded:
             return []
         minute = watermark_ms // MINUTE_MS
-        due = (at for at, first in enumerate(self.tmin) if first <= minute and not self.loaded[at])
+        due = (at for at, first in enumerate(self.earliest_deadlines) if first <= minute and not self.loaded[at])
         return list(islice(due, _BUCKETS_PER_READ))
 
     def due_missing(self, limit: int) -> list[bytes]:
@@ -189,12 +189,12 @@ class PersonCache:
         """Changed person fields (None: gone) and bucket deadlines since the last time; evicts."""
         persons: dict[bytes, bytes | None] = {key: self.persons.get(key) for key in self.dirty}
         persons.update(self.dirty_fields)
-        tmin = {bucket: self.tmin[bucket] for bucket in self.dirty_tmin}
+        earliest_deadlines = {bucket: self.earliest_deadlines[bucket] for bucket in self.changed_deadlines}
         self.dirty.clear()
         self.dirty_fields.clear()
-        self.dirty_tmin.clear()
+        self.changed_deadlines.clear()
         self.evict()
-        return persons, tmin
+        return persons, earliest_deadlines
 
     def is_forgotten(self, blob: bytes, horizon: int) -> bool:
         """Whether a person has nothing at or after the horizon, no journey under way and nothing for life."""
@@ -215,9 +215,9 @@ class PersonCache:
         return int(max(q1 >> 16, end if passed else 0) + plan.keep)
 
     def _set_tmin(self, bucket: int, minute: int) -> None:
-        if minute != self.tmin[bucket]:
-            self.tmin[bucket] = minute
-            self.dirty_tmin[bucket] = None
+        if minute != self.earliest_deadlines[bucket]:
+            self.earliest_deadlines[bucket] = minute
+            self.changed_deadlines[bucket] = None
 
     def raise_tmin(self) -> None:
         """Write down anew when something is due in the loaded buckets: what fired leaves the old bound behind.
@@ -239,9 +239,9 @@ class PersonCache:
         if self.loaded[bucket]:
             self.wheel.push(key, wake)
         minute = wake // MINUTE_MS
-        if minute < self.tmin[bucket]:
-            self.tmin[bucket] = minute
-            self.dirty_tmin[bucket] = None
+        if minute < self.earliest_deadlines[bucket]:
+            self.earliest_deadlines[bucket] = minute
+            self.changed_deadlines[bucket] = None
 
     def pending(self, watermark_ms: int) -> int:
         """How many wake-ups (or buckets that may hold some) wait."""

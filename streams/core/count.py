@@ -15,7 +15,8 @@ from schemas.funnel.model import Funnel
 from schemas.partition import partition_of
 from streams.core.engine import Changes, PartitionEngine, Record
 from streams.core.registers import Registers
-from streams.store.port import PERSON_BUCKETS, Claim, Loaded, PartitionMeta, PartitionView, bucket_of
+from streams.state import PERSON_BUCKETS, Claim, Loaded, PartitionMeta, bucket_of
+from streams.store.port import PartitionView
 
 
 @dataclass(slots=True)
@@ -33,14 +34,24 @@ class _Stored:
     """One partition's store."""
 
     persons: dict[str, dict[bytes, bytes]] = field(default_factory=dict)
-    tmin: dict[str, list[int]] = field(default_factory=dict)
+    earliest_deadlines: dict[str, list[int]] = field(default_factory=dict)
     cells: dict[str, Cells] = field(default_factory=dict)
-    opaque: dict[str, bytes] = field(default_factory=dict)
+    core_state: dict[str, bytes] = field(default_factory=dict)
     meta: PartitionMeta = field(default_factory=PartitionMeta)
 
     def claim(self) -> Claim:
-        tmin = {funnel_id: b"".join(one.to_bytes(4, "little") for one in row) for funnel_id, row in self.tmin.items()}
-        return Claim(offset=0, seq=0, token=1, meta=self.meta, tmin=tmin, expiry=dict(self.opaque))
+        deadlines = {
+            funnel_id: b"".join(minute.to_bytes(4, "little") for minute in row)
+            for funnel_id, row in self.earliest_deadlines.items()
+        }
+        return Claim(
+            offset=0,
+            seq=0,
+            token=1,
+            meta=self.meta,
+            earliest_deadlines=deadlines,
+            core_state=dict(self.core_state),
+        )
 
     def read(self, funnel_id: str, buckets: Sequence[int], persons: Sequence[bytes]) -> Loaded:
         stored = self.persons.get(funnel_id, {})
@@ -60,15 +71,15 @@ class _Stored:
                     persons.pop(key, None)
                 else:
                     persons[key] = packed
-            row = self.tmin.setdefault(funnel_id, [0xFFFFFFFF] * PERSON_BUCKETS)
-            for bucket, minute in one.tmin.items():
+            row = self.earliest_deadlines.setdefault(funnel_id, [0xFFFFFFFF] * PERSON_BUCKETS)
+            for bucket, minute in one.earliest_deadlines.items():
                 row[bucket] = minute
             cells = self.cells.setdefault(funnel_id, {})
             merge(cells, one.deltas)
             for group in one.expired:
                 cells.pop(group, None)
-            if one.opaque is not None:
-                self.opaque[funnel_id] = one.opaque
+            if one.core_state is not None:
+                self.core_state[funnel_id] = one.core_state
 
 
 def merge(cells: Cells, deltas: Cells) -> None:

@@ -26,7 +26,7 @@ from streams.core.registers import Registers
 from streams.core.rollup import RollUp
 from streams.core.state import FunnelState
 from streams.core.step import step
-from streams.store.port import Claim, Loaded, PartitionMeta
+from streams.state import Claim, Loaded, PartitionMeta
 
 __all__ = ["Changes", "FunnelChanges", "Needs", "PartitionEngine", "Prepared", "Record"]
 
@@ -49,10 +49,10 @@ class FunnelChanges:
     """What an apply changes for one funnel; as `FunnelWrites`, but cells are deltas."""
 
     persons: dict[bytes, bytes | None]
-    tmin: dict[int, int]
+    earliest_deadlines: dict[int, int]
     deltas: Cells
     expired: list[CellGroup]
-    opaque: bytes | None
+    core_state: bytes | None
 
 
 @dataclass(slots=True)
@@ -128,9 +128,9 @@ class PartitionEngine:
         self.meta = msgspec.msgpack.decode(msgspec.msgpack.encode(claim.meta), type=PartitionMeta)
         self._bind_stats()
         for name, parts in self._parts.items():
-            if name in claim.tmin:
-                parts.state.restore(claim.tmin[name])
-            parts.expiry.restore(claim.expiry.get(name))
+            if name in claim.earliest_deadlines:
+                parts.state.restore(claim.earliest_deadlines[name])
+            parts.expiry.restore(claim.core_state.get(name))
         self._count_pending()
 
     def snapshot_meta(self) -> PartitionMeta:
@@ -234,8 +234,9 @@ class PartitionEngine:
         state.books = Books()
         expired = parts.expiry.expired(watermark, parts.dimsets)
         is_changed = parts.expiry.note(deltas) or bool(expired)
-        persons, tmin = state.take_changes()
-        return FunnelChanges(persons, tmin, deltas, expired, parts.expiry.opaque() if is_changed else None)
+        persons, deadlines = state.take_changes()
+        core_state = parts.expiry.core_state() if is_changed else None
+        return FunnelChanges(persons, deadlines, deltas, expired, core_state)
 
     def _count_pending(self) -> None:
         watermark = self.meta.watermark_ms

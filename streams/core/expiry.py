@@ -17,12 +17,12 @@ class Expiry:
     def __init__(self) -> None:
         self._range: dict[int, list[int]] = {}
 
-    def restore(self, opaque: bytes | None) -> None:
-        """Take over what `opaque` gave."""
-        if opaque:
-            self._range = msgspec.msgpack.decode(opaque, type=dict[int, list[int]])
+    def restore(self, core_state: bytes | None) -> None:
+        """Take over what `core_state` gave."""
+        if core_state:
+            self._range = msgspec.msgpack.decode(core_state, type=dict[int, list[int]])
 
-    def opaque(self) -> bytes:
+    def core_state(self) -> bytes:
         """State to be stored."""
         return msgspec.msgpack.encode(self._range)
 

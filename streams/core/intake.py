@@ -20,7 +20,7 @@ from streams.core.match import NO_AMOUNT, Match, Matcher, NameRules, amount_of, 
 from streams.core.person import AT_MASK, Single
 from streams.core.plan import LOST, ORDER, REFUND, Plan
 from streams.core.registers import REASONS, FunnelRegisters
-from streams.store.port import PartitionMeta
+from streams.state import PartitionMeta
 
 AHEAD_MS = 60_000
 """A record moves the watermark at most this far beyond the time the broker knows it by."""

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from schemas.counters import HOUR_MS, MINUTE_MS, Cell, Cells, Grain
 from schemas.funnel.model import Funnel
 from streams.report.document import NamedCell, Registers, add_cell, merge_into, name_cells
-from streams.store.port import CounterReader, PartitionMeta, PartitionView, StoreError
+from streams.state import PartitionMeta
+from streams.store.port import CounterReader, PartitionView, StoreError
 
 _PARALLEL_READS = 8
 _MINUTES_READ = 125

@@ -1,6 +1,6 @@
 """Names of the keys in Redis, and the hash tags that spread partitions over a cluster. Pure arithmetic.
 
-Everything of one (space, partition) lies in one cluster funnel_id, named `fc:{<space>/<partition>/<salt>}:...`; what
+Everything of one (space, partition) lies in one cluster slot, named `fc:{<space>/<partition>/<salt>}:...`; what
 belongs to the space as a whole is `fc:{<space>}:...`.
 """
 
@@ -14,11 +14,11 @@ from schemas.topics import Topics
 CLUSTER_SLOTS = 16_384
 _SLOT_BITS = 14
 _WINDOW = 64
-"""A salt is searched until the funnel_id falls this near behind its target: about 256 tries, 0.1 ms once."""
+"""A salt is searched until the slot falls this near behind its target: about 256 tries, 0.1 ms once."""
 
 
 def cluster_slot(tag: str) -> int:
-    """Redis Cluster's funnel_id of a hash tag (CRC16/XMODEM)."""
+    """Redis Cluster's slot of a hash tag (CRC16/XMODEM)."""
     return crc_hqx(tag.encode(), 0) % CLUSTER_SLOTS
 
 
@@ -67,7 +67,7 @@ class PartitionKeys:
     def __init__(self, space: str, partition: int) -> None:
         self.prefix = f"fc:{{{partition_tag(space, partition)}}}:"
         self.cursor = self.prefix + "cur"
-        """Hash off, seq, epoch, token, meta, active; by funnel_id `s:` start, `o:` opaque, `l:` left out at."""
+        """Hash off, seq, epoch, token, meta, active; by funnel_id `s:` start, `o:` core state, `l:` left out at."""
         self.gaps = self.prefix + "gaps"
         """Stream of gaps accepted by an operator."""
 
@@ -75,7 +75,7 @@ class PartitionKeys:
         """Hash of a person bucket: person field -> state."""
         return f"{self.prefix}j:{funnel_id}:{bucket}"
 
-    def tmin(self, funnel_id: str) -> str:
+    def earliest_deadlines(self, funnel_id: str) -> str:
         """String of one u32 per bucket: its earliest deadline."""
         return f"{self.prefix}t:{funnel_id}"
 

@@ -14,18 +14,18 @@ from struct import pack_into
 import msgspec
 
 from schemas.counters import CODE_OTHER, Cell, CellGroup, Cells, is_kept
-from streams.store.port import (
-    NO_DEADLINE,
+from streams.state import (
+    NO_DEADLINES,
     PERSON_BUCKETS,
     Claim,
     Fence,
     FunnelWrites,
     Loaded,
     PartitionMeta,
-    PartitionView,
     Writes,
     bucket_of,
 )
+from streams.store.port import PartitionView
 from streams.store.refusals import (
     funnel_missed_events,
     gap_behind_cursor,
@@ -41,9 +41,9 @@ _FIRST_CODE = CODE_OTHER + 1
 class _StoredFunnel:
     started_at: int
     persons: list[dict[bytes, bytes]] = field(default_factory=lambda: [{} for _ in range(PERSON_BUCKETS)])
-    tmin: bytearray = field(default_factory=lambda: bytearray(NO_DEADLINE.to_bytes(4, "little") * PERSON_BUCKETS))
+    earliest_deadlines: bytearray = field(default_factory=lambda: bytearray(NO_DEADLINES))
     cells: Cells = field(default_factory=dict)
-    opaque: bytes | None = None
+    core_state: bytes | None = None
     left_out_at: int | None = None
 
 
@@ -94,8 +94,10 @@ class MemoryPartitionStore:
             seq=at.seq,
             token=at.token,
             meta=msgspec.msgpack.decode(at.meta, type=PartitionMeta),
-            tmin={name: bytes(at.funnels[name].tmin) for name in funnel_ids if name in known_funnels},
-            expiry={name: opaque for name in funnel_ids if (opaque := at.funnels[name].opaque) is not None},
+            earliest_deadlines={
+                name: bytes(at.funnels[name].earliest_deadlines) for name in funnel_ids if name in known_funnels
+            },
+            core_state={name: state for name in funnel_ids if (state := at.funnels[name].core_state) is not None},
         )
 
     async def read(
@@ -258,12 +260,12 @@ def _write_funnel(stored: _StoredFunnel, changes: FunnelWrites) -> None:
             stored.persons[bucket_of(name)].pop(name, None)
         else:
             stored.persons[bucket_of(name)][name] = bytes(state)
-    for bucket, minutes in changes.tmin.items():
-        pack_into("<I", stored.tmin, bucket * 4, minutes)
+    for bucket, minutes in changes.earliest_deadlines.items():
+        pack_into("<I", stored.earliest_deadlines, bucket * 4, minutes)
     _write_cells(stored.cells, changes.cells)
     _drop_groups(stored.cells, changes.expired)
-    if changes.opaque is not None:
-        stored.opaque = bytes(changes.opaque)
+    if changes.core_state is not None:
+        stored.core_state = bytes(changes.core_state)
 
 
 def _write_cells(stored: Cells, cells: Cells) -> None:

@@ -10,10 +10,9 @@ import msgpack
 import msgspec
 
 from schemas.counters import CellGroup
+from streams.state import NO_DEADLINES, Fence, FunnelWrites, bucket_of
 from streams.store.keys import PartitionKeys
-from streams.store.port import NO_DEADLINE, PERSON_BUCKETS, Fence, FunnelWrites, bucket_of
 
-NO_DEADLINES = NO_DEADLINE.to_bytes(4, "little") * PERSON_BUCKETS
 _packb: Any = msgpack.dumps
 _unpackb: Any = msgpack.loads
 _encode_cell = msgspec.msgpack.Encoder().encode
@@ -34,7 +33,7 @@ class ApplyBlob:
     dels: _KeyedList = field(default_factory=list)
     cells: _KeyedList = field(default_factory=list)
     expired: _KeyedList = field(default_factory=list)
-    tmin: _KeyedList = field(default_factory=list)
+    earliest_deadlines: _KeyedList = field(default_factory=list)
     indexes: dict[str, int] = field(default_factory=dict)
     registers: _KeyedList = field(default_factory=list)
 
@@ -43,15 +42,15 @@ class ApplyBlob:
         self.funnel_ids.append(f"s:{funnel_id}")
         self._add_persons(funnel_id, changes.persons)
         self._add_cells(funnel_id, changes)
-        if changes.tmin:
+        if changes.earliest_deadlines:
             flat = [
                 value
-                for bucket in sorted(changes.tmin)
-                for value in (bucket * 4, changes.tmin[bucket].to_bytes(4, "little"))
+                for bucket in sorted(changes.earliest_deadlines)
+                for value in (bucket * 4, changes.earliest_deadlines[bucket].to_bytes(4, "little"))
             ]
-            self.tmin.append((self.partition.tmin(funnel_id), (flat, len(NO_DEADLINES))))
-        if changes.opaque is not None:
-            self.cursor_fields += (f"o:{funnel_id}", changes.opaque)
+            self.earliest_deadlines.append((self.partition.earliest_deadlines(funnel_id), (flat, len(NO_DEADLINES))))
+        if changes.core_state is not None:
+            self.cursor_fields += (f"o:{funnel_id}", changes.core_state)
 
     def names(self, key: str, codes: Mapping[tuple[int, str], int]) -> None:
         """Register codes the apply relies on."""
@@ -60,14 +59,14 @@ class ApplyBlob:
 
     def keys(self) -> list[str]:
         """KEYS of the script, section by section."""
-        lists = (self.sets, self.dels, self.cells, self.expired, self.tmin)
+        lists = (self.sets, self.dels, self.cells, self.expired, self.earliest_deadlines)
         keys = [self.partition.cursor, *(key for keyed in lists for key, _ in keyed), *self.indexes]
         return [*keys, *(key for key, _ in self.registers)]
 
     def packed(self, fence: Fence, next_offset: int, meta: bytes) -> bytes:
         """The argument. Numbers of the cursor are texts: Lua's end at 2^53."""
         cursor = (fence.token, fence.offset, fence.seq, next_offset, fence.seq + 1)
-        lists = (self.sets, self.dels, self.cells, self.expired, self.tmin)
+        lists = (self.sets, self.dels, self.cells, self.expired, self.earliest_deadlines)
         return pack(
             [
                 *map(str, cursor),

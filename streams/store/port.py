@@ -2,28 +2,17 @@
 
 One partition's state (cursor, meta, persons, cells) changes by `apply` alone, all of it or nothing, and only for the
 owner who claimed it last. Implementations: `streams.store.memory` and `streams.store.redis`, under one contract suite.
-
-A *funnel_id* is the text `<funnel name>@<version>`: every funnel version has persons, cells and registers of its own.
+The values that are passed stand in `streams.state`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
-from zlib import crc32
-
-import msgspec
 
 from schemas.counters import Cell, CellGroup, Cells
-
-PERSON_BUCKETS = 128
-"""Person buckets of a (partition, funnel_id); fixed for its life (docs/decisions/store-layout.md has the measurements).
-Thousands of persons lie in one: whole buckets are read when a deadline is due in them, never for a single person."""
-CHUNK_SEPARATOR = b"\x00"
-"""A person's further fields are `key NUL number`; they lie in the bucket of the key (`bucket_of`)."""
-NO_DEADLINE = 0xFFFFFFFF
-"""`tmin` of a bucket in which nothing waits for a deadline."""
+from streams.state import Claim, Fence, Loaded, PartitionMeta, Writes
 
 
 class StoreError(Exception):
@@ -36,91 +25,6 @@ class StoreUnavailableError(StoreError):
 
 class StoreRefusedError(StoreError):
     """The stored state contradicts what was asked (version, topic, layout): a human decides; the text says how."""
-
-
-class PartitionMeta(msgspec.Struct, omit_defaults=True, array_like=False):
-    """What the owner of a partition remembers beside the offset; written whole with every apply."""
-
-    watermark_ms: int | None = None
-    max_received_ms: int | None = None
-    """Highest received_at_ms applied; the watermark is this minus the worker's delay."""
-    marker: str | None = None
-    """Marker of the last tick that carried one."""
-    pending: int = 0
-    """Deadlines already passed by the watermark and not yet booked (they follow in the next applies)."""
-    applied_at_ms: int = 0
-    """Wall clock of the worker at the apply: for freshness only."""
-    sessions: dict[str, int] = {}
-    """Last sequence number per ordered sender (oldest first, at most 8)."""
-    stats: dict[str, dict[str, int]] = {}
-    """By funnel: accepted, duplicates, late, persons, placeholder_ids, link_conflicts, late by age, ..."""
-    records: int = 0
-    """Records applied since the partition was created, ticks included."""
-    last_event_ms: int = 0
-    """Newest occurred_at_ms applied."""
-    forgets: int = 0
-    """Forget records applied since the partition was created."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Result of taking ownership of a partition."""
-
-    offset: int
-    """Next offset to read; 0 for a new partition."""
-    seq: int
-    token: int
-    meta: PartitionMeta
-    tmin: Mapping[str, bytes]
-    """By funnel: PERSON_BUCKETS little-endian u32, earliest deadline of each bucket in epoch minutes (a lower bound),
-    NO_DEADLINE where none; a funnel that is new has no entry."""
-    expiry: Mapping[str, bytes] = field(default_factory=dict)
-    """By funnel: the core's own small state (register copy, oldest kept buckets, ...), opaque to the store."""
-
-
-@dataclass(slots=True)
-class FunnelWrites:
-    """Changes of one funnel_id; every value is absolute."""
-
-    persons: dict[bytes, bytes | None] = field(default_factory=dict)
-    """Person field (key or `key NUL number`) to its packed state; None deletes it."""
-    tmin: dict[int, int] = field(default_factory=dict)
-    """Bucket to earliest deadline (minutes)."""
-    cells: Cells = field(default_factory=dict)
-    """Absolute cells."""
-    expired: list[CellGroup] = field(default_factory=list)
-    """Groups past their keep time: deleted (without blocking)."""
-    opaque: bytes | None = None
-    """The core's own small state, None = unchanged."""
-
-
-@dataclass(slots=True)
-class Writes:
-    """One apply: everything a chunk of the log changes."""
-
-    meta: PartitionMeta
-    funnels: dict[str, FunnelWrites] = field(default_factory=dict)
-    names: dict[str, dict[tuple[int, str], int]] = field(default_factory=dict)
-    """By funnel: register codes this partition uses for the first time since its claim. The apply is fenced where the
-    register no longer holds one of them: a server that lost its tail may have forgotten a name that was asked for
-    before, and would give its code to another."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """What the writer believes the cursor to be."""
-
-    token: int
-    offset: int
-    seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """Persons read: whole buckets and single fields (None = not stored)."""
-
-    buckets: Mapping[int, Mapping[bytes, bytes]]
-    persons: Mapping[bytes, bytes | None]
 
 
 class PartitionStore(Protocol):
@@ -217,8 +121,3 @@ class CounterReader(Protocol):
 
     async def gaps(self) -> list[dict[str, str]]:
         """Gaps accepted by an operator, oldest first."""
-
-
-def bucket_of(person_field: bytes) -> int:
-    """Person bucket of a field: crc32 of the person key."""
-    return crc32(person_field.split(CHUNK_SEPARATOR, 1)[0]) & (PERSON_BUCKETS - 1)

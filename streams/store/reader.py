@@ -13,10 +13,11 @@ from typing import Any, cast
 import msgspec
 
 from schemas.counters import CellGroup, Cells, is_kept
+from streams.state import PartitionMeta
 from streams.store.connection import Client, Script, translated
 from streams.store.keys import PartitionKeys, SpaceKeys
 from streams.store.packing import group_key, unpack
-from streams.store.port import PartitionMeta, PartitionView, StoreUnavailableError
+from streams.store.port import PartitionView, StoreUnavailableError
 from streams.store.redis import read_registers
 
 _GROUPS = Script("groups")

@@ -14,17 +14,10 @@ import msgspec
 from redis.asyncio import RedisCluster
 
 from schemas.counters import Cell, CellGroup
+from streams.state import NO_DEADLINES, Claim, Fence, Loaded, PartitionMeta, Writes, bucket_of
 from streams.store.connection import Argument, Client, Script, translated
 from streams.store.keys import PartitionKeys, SpaceKeys
-from streams.store.packing import NO_DEADLINES, ApplyBlob, decode_cell, group_key, pack, pack_field, unpack
-from streams.store.port import (
-    Claim,
-    Fence,
-    Loaded,
-    PartitionMeta,
-    Writes,
-    bucket_of,
-)
+from streams.store.packing import ApplyBlob, decode_cell, group_key, pack, pack_field, unpack
 from streams.store.refusals import (
     funnel_missed_events,
     gap_behind_cursor,
@@ -63,21 +56,19 @@ class RedisPartitionStore:
         if answer[0] != b"ok":
             raise funnel_missed_events(answer[1].decode(), partition, int(answer[2]), int(answer[3]))
         _, offset, seq, token, meta, known = answer
-        tmin = await self._many([("GET", keys.tmin(funnel_id)) for funnel_id in funnel_ids])
+        deadlines = await self._many([("GET", keys.earliest_deadlines(funnel_id)) for funnel_id in funnel_ids])
         return Claim(
             offset=int(offset),
             seq=int(seq),
             token=int(token),
             meta=PartitionMeta() if meta is None else _decode_meta(meta),
-            tmin={
-                funnel_id: deadlines or NO_DEADLINES
-                for funnel_id, deadlines, (was_known, _) in zip(funnel_ids, tmin, known, strict=True)
+            earliest_deadlines={
+                funnel_id: packed or NO_DEADLINES
+                for funnel_id, packed, (was_known, _) in zip(funnel_ids, deadlines, known, strict=True)
                 if was_known
             },
-            expiry={
-                funnel_id: opaque
-                for funnel_id, (_, opaque) in zip(funnel_ids, known, strict=True)
-                if opaque is not None
+            core_state={
+                funnel_id: state for funnel_id, (_, state) in zip(funnel_ids, known, strict=True) if state is not None
             },
         )
 

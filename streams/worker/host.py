@@ -12,7 +12,8 @@ from typing import Any
 
 import structlog
 
-from streams.store.port import Fence, PartitionMeta, StoreRefusedError, StoreUnavailableError
+from streams.state import Fence, PartitionMeta
+from streams.store.port import StoreRefusedError, StoreUnavailableError
 from streams.transport.cursor import beyond_end
 from streams.transport.port import Batch, Placement
 from streams.worker.lane import Lane, Processor

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from streams.store.port import Fence, StoreRefusedError
+from streams.state import Fence
+from streams.store.port import StoreRefusedError
 from streams.transport.cursor import find_problem
 from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
 from streams.transport.port import Batch, Placement

@@ -14,8 +14,9 @@ from schemas.counters import CODE_OTHER
 from schemas.funnel.model import Funnel
 from streams.core.engine import Changes, FunnelChanges, PartitionEngine, Prepared
 from streams.core.registers import Registers
+from streams.state import Fence, FunnelWrites, PartitionMeta, Writes
 from streams.store.cells import DEFAULT_MAX_CELLS, CellCache
-from streams.store.port import Fence, FunnelWrites, PartitionMeta, PartitionStore, Writes
+from streams.store.port import PartitionStore
 
 LateRecord = tuple[str, bytes, bytes, int]
 """(funnel_id, person key, record value, age in ms)."""
@@ -214,10 +215,10 @@ class PartitionProcessor:
             cells.admit(wanted, await self._store.read_cells(self.partition, funnel_id, wanted))
         return FunnelWrites(
             persons=changes.persons,
-            tmin=changes.tmin,
+            earliest_deadlines=changes.earliest_deadlines,
             cells=cells.merge(changes.deltas),
             expired=changes.expired,
-            opaque=changes.opaque,
+            core_state=changes.core_state,
         )
 
     def _report(self, late: Iterable[LateRecord], meta: PartitionMeta) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from schemas.counters import Cell, CellGroup
-from streams.store.port import Claim, Fence, Loaded, PartitionStore, StoreUnavailableError, Writes
+from streams.state import Claim, Fence, Loaded, Writes
+from streams.store.port import PartitionStore, StoreUnavailableError
 
 T = TypeVar("T")
 FIRST_WAIT_SECONDS = 0.05

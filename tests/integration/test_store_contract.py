@@ -12,21 +12,10 @@ from uuid import uuid4
 import pytest
 
 from schemas.counters import CODE_OTHER, HOUR_MS, KEEP_MS, MINUTE_MS, CellGroup, Grain, cell_field
+from streams.state import NO_DEADLINE, PERSON_BUCKETS, Claim, Fence, FunnelWrites, PartitionMeta, Writes, bucket_of
 from streams.store.connection import close, connect, delete_space, ping, server_warnings
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
-from streams.store.port import (
-    NO_DEADLINE,
-    PERSON_BUCKETS,
-    Claim,
-    CounterReader,
-    Fence,
-    FunnelWrites,
-    PartitionMeta,
-    PartitionStore,
-    StoreRefusedError,
-    Writes,
-    bucket_of,
-)
+from streams.store.port import CounterReader, PartitionStore, StoreRefusedError
 from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
 from tests.support.valkey import ValkeyServer, debian_redis, free_port
@@ -115,8 +104,8 @@ async def test_a_new_partition_starts_at_nothing(store: PartitionStore) -> None:
     assert await store.peek(3) is None
     claim = await store.claim(3, [FUNNEL_ID])
     assert (claim.offset, claim.seq, claim.meta) == (0, 0, PartitionMeta())
-    assert claim.tmin == {}
-    assert claim.expiry == {}
+    assert claim.earliest_deadlines == {}
+    assert claim.core_state == {}
     assert await store.peek(3) == fence_of(claim)
 
 
@@ -130,9 +119,9 @@ async def test_an_apply_moves_cursor_and_state_together(store: PartitionStore, r
         funnels={
             FUNNEL_ID: FunnelWrites(
                 persons={b"u:1": b"\x00\xff\xc1", b"u:1\x001": b"more", b"c:\xc3\xa9": b""},
-                tmin={0: 1, 127: NO_DEADLINE - 1},
+                earliest_deadlines={0: 1, 127: NO_DEADLINE - 1},
                 cells={TOTAL: {cell_field(0xFFFF, 0xFFFF, 255): {1: 2**62, 0x7FFF13: -(2**62)}}},
-                opaque=b"\x00own",
+                core_state=b"\x00own",
             )
         },
     )
@@ -140,8 +129,8 @@ async def test_an_apply_moves_cursor_and_state_together(store: PartitionStore, r
     assert await store.peek(0) == Fence(claim.token, 7, 1)
     assert await reader.meta(0) == (7, meta)
     again = await store.claim(0, [FUNNEL_ID])
-    assert (again.offset, again.seq, again.meta, again.expiry) == (7, 1, meta, {FUNNEL_ID: b"\x00own"})
-    deadlines = memoryview(again.tmin[FUNNEL_ID]).cast("I")
+    assert (again.offset, again.seq, again.meta, again.core_state) == (7, 1, meta, {FUNNEL_ID: b"\x00own"})
+    deadlines = memoryview(again.earliest_deadlines[FUNNEL_ID]).cast("I")
     assert len(deadlines) == PERSON_BUCKETS
     assert [bucket for bucket, minute in enumerate(deadlines) if minute != NO_DEADLINE] == [0, 127]
     assert (deadlines[0], deadlines[127]) == (1, NO_DEADLINE - 1)
@@ -238,7 +227,7 @@ async def test_a_new_funnel_starts_at_the_cursor_and_an_unclaimed_one_takes_noth
     assert not await store.apply(0, fence_of(claim), 4, foreign)
     assert await store.apply(0, fence_of(claim), 4, counting(4))
     both = await store.claim(0, [FUNNEL_ID, OTHER_FUNNEL_ID])
-    assert set(both.tmin) == {FUNNEL_ID}
+    assert set(both.earliest_deadlines) == {FUNNEL_ID}
     assert await store.apply(0, fence_of(both), 5, foreign)
     assert (await store.read(0, FUNNEL_ID, persons=[b"u:1"])).persons == {b"u:1": None}
     assert (await store.read(0, OTHER_FUNNEL_ID, persons=[b"u:1"])).persons == {b"u:1": b"x"}

@@ -8,15 +8,9 @@ from pathlib import Path
 import pytest
 
 from schemas.counters import CellGroup
+from streams.state import Fence, FunnelWrites, PartitionMeta, Writes
 from streams.store.connection import close, connect, ping, server_warnings, translated
-from streams.store.port import (
-    Fence,
-    FunnelWrites,
-    PartitionMeta,
-    StoreRefusedError,
-    StoreUnavailableError,
-    Writes,
-)
+from streams.store.port import StoreRefusedError, StoreUnavailableError
 from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
 from tests.support.valkey import ValkeyServer
@@ -29,7 +23,7 @@ def everything(n: int) -> Writes:
     """An apply after which every cell and every person holds n."""
     cells = {group: {field: {1: n, 2: -n} for field in range(5)} for group in GROUPS}
     persons: dict[bytes, bytes | None] = {b"u:%d" % person: b"%d" % n for person in range(40)}
-    changes = FunnelWrites(cells=cells, persons=persons, tmin={n % 128: n}, opaque=b"%d" % n)
+    changes = FunnelWrites(cells=cells, persons=persons, earliest_deadlines={n % 128: n}, core_state=b"%d" % n)
     return Writes(meta=PartitionMeta(records=n), funnels={FUNNEL_ID: changes})
 
 

@@ -11,18 +11,10 @@ from uuid import uuid4
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.state import Claim, Fence, FunnelWrites, PartitionMeta, Writes
 from streams.store.connection import close, connect
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
-from streams.store.port import (
-    Claim,
-    CounterReader,
-    Fence,
-    FunnelWrites,
-    PartitionMeta,
-    PartitionStore,
-    StoreRefusedError,
-    Writes,
-)
+from streams.store.port import CounterReader, PartitionStore, StoreRefusedError
 from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
 from tests.support.valkey import ValkeyServer
@@ -38,10 +30,10 @@ metas = st.builds(PartitionMeta, watermark_ms=st.none() | st.just(10**12), marke
 changes = st.builds(
     FunnelWrites,
     persons=st.dictionaries(persons, st.none() | st.binary(max_size=90), max_size=5),
-    tmin=st.dictionaries(st.integers(0, 127), st.integers(0, 2**32 - 1), max_size=5),
+    earliest_deadlines=st.dictionaries(st.integers(0, 127), st.integers(0, 2**32 - 1), max_size=5),
     cells=st.dictionaries(groups, cells, max_size=4),
     expired=st.lists(groups, max_size=2),
-    opaque=st.none() | st.binary(max_size=9),
+    core_state=st.none() | st.binary(max_size=9),
 )
 names = st.tuples(st.integers(0, 2), st.sampled_from(["x", "y", "z", "é"]))
 writes = st.builds(
@@ -83,7 +75,7 @@ class Player:
     async def _claim(self, partition: int, wanted: list[str]) -> Any:
         claim: Claim = await self.store.claim(partition, wanted)
         self.owners.append((partition, Fence(claim.token, claim.offset, claim.seq)))
-        return claim.offset, claim.seq, claim.meta, claim.tmin, claim.expiry
+        return claim.offset, claim.seq, claim.meta, claim.earliest_deadlines, claim.core_state
 
     async def _apply(self, back: int, shift: int, events: int, changes: Writes) -> Any:
         if back >= len(self.owners):

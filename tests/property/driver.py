@@ -20,8 +20,9 @@ from schemas.partition import partition_of as kafka_partition_of
 from schemas.record import encode_forget
 from streams.core.count import Counted, count_records
 from streams.report.document import build_document
+from streams.state import Fence, PartitionMeta, Writes
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
-from streams.store.port import Fence, PartitionMeta, PartitionView, StoreUnavailableError, Writes
+from streams.store.port import PartitionView, StoreUnavailableError
 from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.oracle.counting import Document
 from tests.oracle.generate import Case

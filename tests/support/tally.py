@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.counters import Family, family
-from streams.store.port import Fence, FunnelWrites, PartitionStore, Writes
+from streams.state import Fence, FunnelWrites, Writes
+from streams.store.port import PartitionStore
 from streams.worker.partition import FencedError
 
 FUNNEL_ID = "tally@1"

@@ -16,8 +16,9 @@ import pytest
 
 from schemas.topics import Topics
 from streams.admin import delete_topics, ensure_topics
+from streams.state import Fence, Writes
 from streams.store.memory import MemoryPartitionStore, MemorySpace
-from streams.store.port import Fence, StoreUnavailableError, Writes
+from streams.store.port import StoreUnavailableError
 from streams.transport.metadata import connect, topic_identity
 from tests.support.tally import FUNNEL_ID
 from tests.support.workers import fill, producing, running, until

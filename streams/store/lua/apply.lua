@@ -6,7 +6,7 @@
 --  9 dels: {fields}                            KEYS: a hash each
 -- 10 cells: {flat sets, dels, bucket, member, index}    KEYS: a hash each; index counts within 13
 -- 11 expired: {member, index}                  KEYS: a hash each
--- 12 tmin: {flat byte offset, 4 bytes, ascending; size}       KEYS: a string each
+-- 12 earliest deadlines: {flat byte offset, 4 bytes, ascending; size}   KEYS: a string each
 -- 13 number of index keys                      KEYS: a sorted set each
 -- 14 names: {flat fields; codes}              KEYS: a register hash each (not in a cluster)
 -- Answers 1 written, 2 written by an earlier try of this very apply, 0 fenced, -1 names forgotten.
@@ -21,8 +21,8 @@ end
 for _, field in ipairs(w[7]) do
   if call('HEXISTS', cur, field) == 0 then return 0 end
 end
-local sets, dels, cells, expired, tmin = w[8], w[9], w[10], w[11], w[12]
-local k = 1 + #sets + #dels + #cells + #expired + #tmin + w[13]
+local sets, dels, cells, expired, earliest_deadlines = w[8], w[9], w[10], w[11], w[12]
+local k = 1 + #sets + #dels + #cells + #expired + #earliest_deadlines + w[13]
 for i, wanted in ipairs(w[14]) do
   for j, code in ipairs(call('HMGET', KEYS[k + i], unpack(wanted[1]))) do
     if code ~= wanted[2][j] then return -1 end
@@ -45,7 +45,7 @@ for i = 1, #sets do many('HSET', KEYS[k + i], sets[i]) end
 k = k + #sets
 for i = 1, #dels do many('HDEL', KEYS[k + i], dels[i]) end
 k = k + #dels
-local x = k + #cells + #expired + #tmin
+local x = k + #cells + #expired + #earliest_deadlines
 for i = 1, #cells do
   local c = cells[i]
   local key = KEYS[k + i]
@@ -60,8 +60,8 @@ for i = 1, #expired do
   call('ZREM', KEYS[x + expired[i][2]], expired[i][1])
 end
 k = k + #expired
-for i = 1, #tmin do
-  local key, flat, size = KEYS[k + i], tmin[i][1], tmin[i][2]
+for i = 1, #earliest_deadlines do
+  local key, flat, size = KEYS[k + i], earliest_deadlines[i][1], earliest_deadlines[i][2]
   local old = call('GET', key) or string.rep('\255', size)
   local parts, from = {}, 1
   for j = 1, #flat, 2 do

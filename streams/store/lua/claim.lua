@@ -1,6 +1,6 @@
 #!lua
 -- Take ownership of a partition. KEYS: cursor hash. ARGV: nonce (9 digits), then the funnel_ids.
--- Answers {'ok', off, seq, token, meta, {known before?, opaque} of each funnel_id} or {'missed', funnel_id, left out at, off}.
+-- Answers {'ok', off, seq, token, meta, {known before?, core state} of each funnel_id} or {'missed', funnel_id, left out at, off}.
 local call, cur = redis.call, KEYS[1]
 local off = call('HGET', cur, 'off') or '0'
 local wanted = {}

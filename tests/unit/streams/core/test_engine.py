@@ -14,7 +14,7 @@ from streams.core.count import cells_of, count_records
 from streams.core.engine import PartitionEngine, Record
 from streams.core.plan import Plan
 from streams.core.walk import Walk
-from streams.store.port import NO_DEADLINE, PERSON_BUCKETS, Claim
+from streams.state import NO_DEADLINE, PERSON_BUCKETS, Claim
 
 T0 = 1_750_000_000_000
 TOTAL = (Grain.TOTAL, 0, 0)
@@ -164,17 +164,19 @@ def test_a_session_in_use_outlives_idle_ones(sales: Funnel) -> None:
 
 def test_a_restart_with_nothing_due_reads_no_bucket(sales: Funnel) -> None:
     engine = PartitionEngine([sales])
-    tmin = [NO_DEADLINE] * PERSON_BUCKETS
+    deadlines = [NO_DEADLINE] * PERSON_BUCKETS
     people = [event("impression", T0, person=f"a:{n}") for n in range(2_500)]
     applied = [engine.apply(engine.prepare(people)), engine.apply(engine.prepare([tick(T0 + 3_600_000)]))]
     while (more := engine.fire()) is not None:
         applied.append(more)
     for changes in applied:
-        for bucket, minute in changes.funnels[sales.funnel_id].tmin.items():
-            tmin[bucket] = minute
-    packed = b"".join(minute.to_bytes(4, "little") for minute in tmin)
+        for bucket, minute in changes.funnels[sales.funnel_id].earliest_deadlines.items():
+            deadlines[bucket] = minute
+    packed = b"".join(minute.to_bytes(4, "little") for minute in deadlines)
     again = PartitionEngine([sales])
-    again.restore(Claim(offset=0, seq=0, token=1, meta=engine.snapshot_meta(), tmin={sales.funnel_id: packed}))
+    again.restore(
+        Claim(offset=0, seq=0, token=1, meta=engine.snapshot_meta(), earliest_deadlines={sales.funnel_id: packed})
+    )
     assert again.meta.pending == 0
     assert again.needs(None) == {}
 

@@ -36,5 +36,5 @@ def test_a_jump_is_given_out_in_parts() -> None:
 
 def test_the_range_survives_storing() -> None:
     expiry, again = _noted(range(5, 9), range(0)), Expiry()
-    again.restore(expiry.opaque())
+    again.restore(expiry.core_state())
     assert again.expired(10**12, 1) == expiry.expired(10**12, 1) != []

@@ -20,8 +20,9 @@ from streams.exporter.cache import SnapshotCache
 from streams.exporter.collector import Page
 from streams.exporter.collector import fill as fill_page
 from streams.exporter.snapshot import FunnelCounts, Snapshot, SnapshotSource, cohorts_of, windows_of
+from streams.state import PartitionMeta
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
-from streams.store.port import PartitionMeta, PartitionView, StoreRefusedError, StoreUnavailableError
+from streams.store.port import PartitionView, StoreRefusedError, StoreUnavailableError
 from streams.worker.partition import PartitionProcessor
 from tests.support.counted import SHOP, fill, log_records, shop_events
 

@@ -21,8 +21,9 @@ from schemas.counters import (
 )
 from schemas.funnel.load import parse_funnel
 from streams.report.document import build_document, canonical_json, document_of
+from streams.state import Fence, FunnelWrites, PartitionMeta, Writes
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
-from streams.store.port import Fence, FunnelWrites, PartitionMeta, PartitionView, Writes
+from streams.store.port import PartitionView
 
 SHOP = parse_funnel(
     """

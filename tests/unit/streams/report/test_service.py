@@ -14,8 +14,9 @@ from schemas.funnel.model import Funnel
 from streams.report.document import document_of
 from streams.report.service import ReportError, ReportPart, parse_instant_ms, report
 from streams.report.table import render_report
+from streams.state import Fence, FunnelWrites, PartitionMeta, Writes
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
-from streams.store.port import Fence, FunnelWrites, PartitionMeta, PartitionView, StoreRefusedError, Writes
+from streams.store.port import PartitionView, StoreRefusedError
 
 SHOP = parse_funnel(
     """

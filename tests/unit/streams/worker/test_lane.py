@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from streams.store.port import Fence
+from streams.state import Fence
 from streams.transport.errors import BrokerUnavailableError, LogGapError
 from streams.transport.port import Batch, LogRange
 from streams.worker.lane import HOLD_AT, Lane

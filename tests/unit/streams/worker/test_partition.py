@@ -10,8 +10,8 @@ import pytest
 from schemas.funnel.load import load_funnel
 from schemas.record import EventRecord, encode_event, encode_tick
 from streams.report.document import build_document, canonical_json
+from streams.state import Fence, PartitionMeta
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
-from streams.store.port import Fence, PartitionMeta
 from streams.worker.partition import FencedError, LateRecord, LogRecord, PartitionProcessor
 
 START = 1_735_725_600_000

@@ -11,8 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from schemas.topics import Topics
+from streams.state import Fence
 from streams.store.memory import MemoryPartitionStore, MemorySpace
-from streams.store.port import Fence, StoreRefusedError, StoreUnavailableError
+from streams.store.port import StoreRefusedError, StoreUnavailableError
 from streams.worker import host as host_module
 from streams.worker import patience
 from streams.worker.app import Worker, WorkerSettings
