@@ -1,0 +1,1 @@
+"""Kills real processes at random and compares the counters with an oracle."""

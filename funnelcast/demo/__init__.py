@@ -1,0 +1,1 @@
+"""The main job on one machine: a real history, then a live shop."""

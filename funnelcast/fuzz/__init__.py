@@ -1,0 +1,1 @@
+"""Mutated requests and noise against a collector; nothing may break."""

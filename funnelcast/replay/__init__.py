@@ -1,0 +1,1 @@
+"""Counts a file from nothing, in memory or through the whole stack."""

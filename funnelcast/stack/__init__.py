@@ -1,0 +1,1 @@
+"""Broker and store for a laptop, tests and the demo."""

@@ -1,0 +1,1 @@
+"""Who may send: write keys and the origins they may come from."""

@@ -1,0 +1,1 @@
+"""How each client says an event: one module a format, behind one port. Pure."""

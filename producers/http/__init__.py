@@ -1,0 +1,1 @@
+"""HTTP itself: connections, bodies, addresses. Knows no event."""

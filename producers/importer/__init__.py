@@ -1,0 +1,1 @@
+"""Files through the collector: JSONL and CSV, in order, with progress."""

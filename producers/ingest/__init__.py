@@ -1,0 +1,1 @@
+"""Checks and normalises one event; decides its verdict. Pure."""

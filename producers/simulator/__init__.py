@@ -1,0 +1,1 @@
+"""Events for trying: a simulated shop and a real purchase history."""

@@ -1,0 +1,1 @@
+"""Acknowledged writes to Kafka, behind a port."""

@@ -1,0 +1,1 @@
+"""Keeps events on disk while Kafka is away, and drains them in order."""

@@ -1,0 +1,1 @@
+"""Counters to rates, documents and tables. Pure but for reading the store."""

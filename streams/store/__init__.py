@@ -1,0 +1,1 @@
+"""State in Redis: one fenced, all-or-nothing write per chunk; a twin in memory."""

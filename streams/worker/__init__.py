@@ -1,0 +1,1 @@
+"""Counts partitions: claims, applies chunks, hands over at a rebalance."""
