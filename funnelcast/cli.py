@@ -11,8 +11,7 @@ import typer.core
 import typer.main
 
 from funnelcast import __version__
-
-EXIT_OK, EXIT_NO, EXIT_USAGE, EXIT_HUMAN, EXIT_RETRY = 0, 1, 2, 70, 75
+from schemas.errors import FunnelcastError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("funnelcast.commands.demo", "Run everything on this machine: real history, then a live simulated shop."),
@@ -83,15 +82,10 @@ def _root(
 
 def main() -> None:
     """Entry point. Known errors become one line on stderr and the exit code of contract.md; Ctrl-C ends quietly."""
-    from funnelcast.failures import exit_code_of
-
     try:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as error:
-        code = exit_code_of(error)
-        if code is None:
-            raise
+    except FunnelcastError as error:
         typer.echo(f"funnelcast: {error}", err=True)
-        sys.exit(code)
+        sys.exit(error.exit_code)

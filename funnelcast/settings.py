@@ -9,13 +9,14 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from schemas.errors import UsageError
 from schemas.funnel.duration import parse_duration_ms
 from schemas.topics import DEFAULT_SPACE, Topics
 
 FILE = "funnelcast.toml"
 
 
-class SettingsError(ValueError):
+class SettingsError(UsageError):
     """A setting that cannot be used; the text names it and says what to write."""
 
 

@@ -17,9 +17,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
+from schemas.errors import BrokerUnavailableError, NeedsHumanError
 from schemas.topics import DEFAULT_PARTITIONS, Topics
 from streams.transport.cursor import topic_missing
-from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
 from streams.transport.metadata import TopicIdentity, reports_end_offsets, topic_identity
 from streams.transport.port import LogRange
 

@@ -13,12 +13,12 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from schemas.errors import BrokerUnavailableError
 from schemas.partition import partition_of
 from schemas.record import encode_forget
 from schemas.topics import Topics
 from streams.store.port import CounterReader
 from streams.transport.cursor import topic_missing
-from streams.transport.errors import BrokerUnavailableError
 from streams.transport.metadata import topic_identity
 
 CONNECT_SECONDS = 30.0

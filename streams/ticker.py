@@ -14,9 +14,9 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from schemas.errors import BrokerUnavailableError
 from schemas.record import encode_tick
 from schemas.topics import Topics
-from streams.transport.errors import BrokerUnavailableError
 
 log = structlog.get_logger("ticker")
 DEFAULT_SECONDS = 5.0

@@ -26,13 +26,14 @@ from funnelcast.chaos.faults import BROKER_KINDS, KINDS, Broker, Disturber, Faul
 from funnelcast.chaos.oracle import expected, found, lost_and_double
 from funnelcast.processes.ports import free_port
 from funnelcast.processes.services import Site
-from funnelcast.processes.supervise import NeedsHumanError, Supervisor
+from funnelcast.processes.supervise import Supervisor
 from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
 from funnelcast.replay.sender import OrderedSender, Refused
 from funnelcast.replay.stack import await_marker
 from funnelcast.stack.embedded import EmbeddedStack, RunDirectory
 from producers.access.keys import create_key
 from producers.ingest.verdicts import Scope
+from schemas.errors import NeedsHumanError
 from schemas.funnel.load import load_funnel
 from schemas.ids import person_key
 from schemas.partition import partition_of

@@ -35,11 +35,12 @@ from funnelcast.fuzz.sign import signed
 from funnelcast.fuzz.wire import CLOSED, GARBLED, HUNG, Answer, Lane
 from funnelcast.processes.ports import free_port
 from funnelcast.processes.services import Site
-from funnelcast.processes.supervise import Child, Supervisor, TryAgainError
+from funnelcast.processes.supervise import Child, Supervisor
 from funnelcast.settings import SettingsError
 from funnelcast.stack.embedded import EmbeddedStack, RunDirectory
 from producers.access.keys import StoredKey, hash_key, write_keys
 from producers.ingest.verdicts import Scope
+from schemas.errors import TryAgainError
 from schemas.topics import Topics
 from streams.admin import ensure_topics, log_range_of
 

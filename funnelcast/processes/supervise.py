@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from schemas.errors import NeedsHumanError, TryAgainError
+
 FINAL_EXITS = frozenset({2, 70})
 FIRST_BACK_OFF_SECONDS, MAX_BACK_OFF_SECONDS = 0.1, 10.0
 STABLE_SECONDS = 5.0
@@ -29,14 +31,6 @@ _LEASH = str(Path(__file__).with_name("leash.py"))
 
 Probe = Callable[[], Awaitable[bool]]
 Reporter = Callable[[str], None]
-
-
-class NeedsHumanError(Exception):
-    """A child gave up for good; the text is its last words."""
-
-
-class TryAgainError(Exception):
-    """A child did not become ready in time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from funnelcast.processes.supervise import NeedsHumanError, ProcessSpec, Supervisor
+from funnelcast.processes.supervise import ProcessSpec, Supervisor
 from funnelcast.settings import SettingsError
 from funnelcast.signals import stop_event
+from schemas.errors import NeedsHumanError, PortTakenError
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ _WRONG_USE = 2
 def reserved_port(host: str, port: int) -> Iterator[int]:
     """The number of a port that the processes of this machine's user may share; refused where others have it.
 
-    Raises OSError when the port is taken. Listens to nothing itself.
+    Raises PortTakenError. Listens to nothing itself.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if port:
@@ -56,8 +57,8 @@ def reserved_port(host: str, port: int) -> Iterator[int]:
 def _bind(one: socket.socket, host: str, port: int) -> None:
     try:
         one.bind((host, port))
-    except OSError as error:
-        raise OSError(error.errno, f"cannot listen on {host}:{port}; is it in use?") from None
+    except OSError:
+        raise PortTakenError(f"cannot listen on {host}:{port}; is it in use?") from None
 
 
 async def run_workers(count: int, arguments: Sequence[str], *, host: str, port: int) -> None:

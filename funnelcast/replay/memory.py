@@ -17,6 +17,7 @@ from producers.ingest.checks import Ingest
 from producers.ingest.contacts import Contacts
 from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender, Ticked, Verdict
 from producers.sink.port import partition_for
+from schemas.errors import InputFileError
 from schemas.funnel.model import Funnel
 from schemas.reasons import RejectReason
 from schemas.record import encode_tick
@@ -35,10 +36,6 @@ NOT_FOR_SENDING = frozenset(
 )
 """A line refused for one of these is refused before it is sent: it would spoil the request it travels in, or, without a
 time of its own, be given the collector's clock and count differently every time."""
-
-
-class InputFileError(ValueError):
-    """A file that cannot be read; the text says which and why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from funnelcast.processes.supervise import NeedsHumanError, TryAgainError
+from schemas.errors import NeedsHumanError, TryAgainError
 
 BATCH_LINES, BATCH_BYTES = 500, 400_000
 PATIENCE_SECONDS = 120.0

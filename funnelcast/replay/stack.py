@@ -21,12 +21,13 @@ import orjson
 
 from funnelcast.processes.ports import free_port
 from funnelcast.processes.services import Site
-from funnelcast.processes.supervise import Reporter, Supervisor, TryAgainError
+from funnelcast.processes.supervise import Reporter, Supervisor
 from funnelcast.replay.memory import HISTORICAL, NOT_FOR_SENDING, Progress, Refusals, ReplayJob, no_progress, read_lines
 from funnelcast.replay.sender import BATCH_LINES, OrderedSender, Refused
 from funnelcast.stack.embedded import EmbeddedStack, RunDirectory
 from producers.access.keys import create_key
 from producers.ingest.verdicts import Rejected, Scope
+from schemas.errors import TryAgainError
 from schemas.topics import Topics
 from streams.admin import delete_topics, ensure_topics
 from streams.report.document import build_document

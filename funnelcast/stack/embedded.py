@@ -20,7 +20,8 @@ from pathlib import Path
 from types import TracebackType
 
 from funnelcast.processes.ports import free_port
-from funnelcast.processes.supervise import Child, NeedsHumanError, ProcessSpec, Reporter, Supervisor
+from funnelcast.processes.supervise import Child, ProcessSpec, Reporter, Supervisor
+from schemas.errors import NeedsHumanError
 
 EVALUATION_NOTE = (
     "embedded stack: for evaluation and tests; the broker keeps its log in memory only and is empty at every start"

@@ -21,6 +21,7 @@ from typing import Any
 from producers.access.origins import check_origin
 from producers.http.body import RequestError
 from producers.ingest.verdicts import Scope, Sender
+from schemas.errors import InputFileError, UsageError
 from schemas.names import normalise_name
 from schemas.reasons import RejectReason
 
@@ -29,11 +30,7 @@ _RELOAD_SECONDS = 1.0
 MAX_SOURCE_CHARS = 64
 
 
-class InputFileError(ValueError):
-    """A file that cannot be used; the text says which and what to do."""
-
-
-class KeyOptionError(ValueError):
+class KeyOptionError(UsageError):
     """What a key was to be made with does not fit together; the text says what does."""
 
 

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from producers.dead_letters.replay import Letter, letter_of
+from schemas.errors import BrokerUnavailableError, UsageError
 
 _FETCH_MS: Final = 500
 _REQUEST_MS: Final = 15_000
@@ -20,11 +21,7 @@ _QUIET_FETCHES: Final = 60
 """So often in a row nothing may come before the broker is held for silent."""
 
 
-class BrokerUnavailableError(Exception):
-    """Kafka does not answer: try again."""
-
-
-class NoSuchLetterError(ValueError):
+class NoSuchLetterError(UsageError):
     """There is no such topic, partition or letter."""
 
 

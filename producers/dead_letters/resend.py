@@ -20,7 +20,8 @@ import httpx
 
 from producers.dead_letters.reader import LetterLog
 from producers.dead_letters.replay import Again, CannotSendError, Letter, Wanted, again
-from producers.importer.importer import CollectorRefusedError, TryAgainError
+from producers.importer.importer import CollectorRefusedError
+from schemas.errors import TryAgainError
 
 AT_ONCE: Final = 8
 REQUEST_SECONDS: Final = 30.0

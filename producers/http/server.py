@@ -13,6 +13,7 @@ from typing import Any, cast
 import uvicorn
 
 from producers.http.connection import Connection
+from schemas.errors import PortTakenError
 
 _DRAIN_SECONDS = 10
 _BACKLOG = 2048
@@ -60,7 +61,7 @@ async def serve(
     """Serve until `stop` is set: then refuse new connections, answer what is under way, flush, leave.
 
     `sink` is open while the application is. With `is_port_shared` other processes may listen on the same port. Raises
-    OSError when the port is taken.
+    PortTakenError.
     """
     server = _Server(
         uvicorn.Config(
@@ -91,16 +92,23 @@ async def serve(
 
 
 def _shared(host: str, port: int) -> socket.socket:
-    """A socket among which the kernel spreads the connections to one port. Raises OSError."""
+    """A socket among which the kernel spreads the connections to one port. Raises PortTakenError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=True)
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=True)
+    except OSError:
+        raise _taken(host, port) from None
 
 
 async def _serve(server: uvicorn.Server, sockets: list[socket.socket] | None) -> None:
     try:
         await server.serve(sockets)
     except SystemExit:  # uvicorn's way to say that it could not listen
-        raise OSError(f"cannot listen on {server.config.host}:{server.config.port}; is it in use?") from None
+        raise _taken(server.config.host, server.config.port) from None
+
+
+def _taken(host: str, port: int) -> PortTakenError:
+    return PortTakenError(f"cannot listen on {host}:{port}; is it in use?")
 
 
 def _tame_gc() -> None:

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from producers.importer.lines import EventFile, Refused, batches
+from schemas.errors import TryAgainError, UsageError
 
 BATCH_LINES: Final = 500
 BATCH_BYTES: Final = 400_000
@@ -33,11 +34,7 @@ _TOO_LARGE: Final = frozenset({"body_too_large", "too_many_events"})
 _SEND_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-class TryAgainError(Exception):
-    """The collector did not take the events in time; the same command goes on where it stopped."""
-
-
-class CollectorRefusedError(ValueError):
+class CollectorRefusedError(UsageError):
     """The collector refuses the whole request, and would again; the text says what to change."""
 
 

@@ -25,16 +25,13 @@ import msgspec
 import orjson
 
 from producers.ingest.times import parse_time_ms
+from schemas.errors import InputFileError
 
 MEMBERS: Final = frozenset(
     {"id", "name", "occurred_at", "anonymous_id", "contact_id", "user_id", "email", "phone", "source"}
 )
 _MILLISECONDS: Final = frozenset({"occurred_at_ms"})
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-class InputFileError(ValueError):
-    """A file or mapping that cannot be used; the text says what to write instead."""
 
 
 @dataclass(frozen=True, slots=True)

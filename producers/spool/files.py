@@ -24,6 +24,7 @@ import structlog
 
 from producers.spool.durable import cut, read_json, sync, write_all, write_json
 from producers.spool.frames import HEADER_BYTES, Frame, encode_frame, frame_bytes, next_frame, torn_end, whole_frames
+from schemas.errors import TryAgainError, UsageError
 
 _log = structlog.get_logger("funnelcast.spool")
 _SUFFIX: Final = ".spool"
@@ -31,11 +32,11 @@ _SEGMENT_BYTES: Final = 16 * 1024 * 1024
 _READ_BYTES: Final = 1024 * 1024
 
 
-class SpoolBusyError(Exception):
+class SpoolBusyError(TryAgainError):
     """Another process holds this directory."""
 
 
-class SpoolUnusableError(Exception):
+class SpoolUnusableError(UsageError):
     """The directory cannot be made, read or written."""
 
 

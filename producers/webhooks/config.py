@@ -26,6 +26,7 @@ from pydantic import (
 
 from producers.webhooks.providers import ENRICHED, PATH_SECRET, PROVIDERS
 from producers.webhooks.signatures import standard_secret
+from schemas.errors import UsageError
 from schemas.funnel.duration import parse_duration_ms
 from schemas.funnel.load import FunnelError
 from schemas.money import clean_currency
@@ -38,7 +39,7 @@ _RATES: Final = {"amocrm": 7.0, "kommo": 7.0, "bitrix24": 2.0, "hubspot": 10.0}
 _strict = ConfigDict(extra="forbid", frozen=True)
 
 
-class WebhooksError(ValueError):
+class WebhooksError(UsageError):
     """A file of webhooks that cannot be used; the text says where and what to write instead."""
 
 

@@ -17,13 +17,15 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from schemas.errors import TryAgainError
+
 _log = structlog.get_logger("funnelcast.enricher")
 POLL_MS: Final = 200
 DRAIN_SECONDS: Final = 5.0
 START_SECONDS: Final = 30.0
 
 
-class HooksUnavailableError(Exception):
+class HooksUnavailableError(TryAgainError):
     """No broker answers, or it has no such topic: try again."""
 
 

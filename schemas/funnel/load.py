@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from schemas.errors import UsageError
 from schemas.funnel.explain import causes, did_you_mean, explain
 from schemas.funnel.model import Funnel
 from schemas.funnel.presets import preset_names, preset_text
@@ -30,7 +31,7 @@ _Yaml.add_implicit_resolver(
 )
 
 
-class FunnelError(ValueError):
+class FunnelError(UsageError):
     """A funnel file or name that cannot be used; the text says where and what to write instead."""
 
 

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
 
+from schemas.errors import PortTakenError
+
 App = Callable[..., Awaitable[None]]
 """An ASGI application."""
 
@@ -40,7 +42,7 @@ async def serve(
     stop: asyncio.Event,
     on_listening: Callable[[str, int], None] = lambda host, port: None,
 ) -> None:
-    """Serve until `stop` is set. Port 0 takes a free one. Raises OSError when the port is taken."""
+    """Serve until `stop` is set. Port 0 takes a free one. Raises PortTakenError."""
     config = uvicorn.Config(
         app,
         host=host,
@@ -68,4 +70,4 @@ async def _serve(server: uvicorn.Server) -> None:
     try:
         await server.serve()
     except SystemExit:  # uvicorn's way to say that it could not listen
-        raise OSError(f"cannot listen on {server.config.host}:{server.config.port}; is it in use?") from None
+        raise PortTakenError(f"cannot listen on {server.config.host}:{server.config.port}; is it in use?") from None

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from schemas.counters import HOUR_MS, MINUTE_MS, VALUE_CHARS, Grain
+from schemas.errors import UsageError
 from schemas.funnel.duration import parse_duration_ms
 from schemas.funnel.model import Funnel
 from streams.report.document import RATED_GRAINS, Document, document_of
@@ -19,7 +20,7 @@ from streams.store.port import CounterReader, PartitionView, StoreRefusedError
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 
-class ReportError(ValueError):
+class ReportError(UsageError):
     """A part that cannot be reported; the text says what to ask for instead."""
 
 

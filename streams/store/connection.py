@@ -17,6 +17,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
+from schemas.errors import UsageError
 from streams.store.keys import SpaceKeys
 from streams.store.port import StoreRefusedError, StoreUnavailableError
 
@@ -40,7 +41,7 @@ _WAIT_PREFIXES = (
 )
 
 
-class StoreAddressError(ValueError):
+class StoreAddressError(UsageError):
     """Not the address of a Redis server."""
 
 

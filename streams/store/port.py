@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from schemas.counters import Cell, CellGroup, Cells
+from schemas.errors import NeedsHumanError, TryAgainError
 from streams.state import Claim, Fence, Loaded, PartitionMeta, Writes
 
 
@@ -19,11 +20,11 @@ class StoreError(Exception):
     """Base of store errors."""
 
 
-class StoreUnavailableError(StoreError):
+class StoreUnavailableError(StoreError, TryAgainError):
     """The server cannot be reached or refuses writes for now: wait and try again; nothing was lost."""
 
 
-class StoreRefusedError(StoreError):
+class StoreRefusedError(StoreError, NeedsHumanError):
     """The stored state contradicts what was asked (version, topic, layout): a human decides; the text says how."""
 
 

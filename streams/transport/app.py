@@ -16,9 +16,9 @@ from aiokafka.errors import KafkaError
 from faust.app.base import BootStrategy
 from faust.transport.drivers import aiokafka as driver
 
+from schemas.errors import BrokerUnavailableError
 from schemas.topics import Topics
 from streams.transport.consumer import BatchConsumer
-from streams.transport.errors import BrokerUnavailableError
 from streams.transport.metadata import TopicIdentity
 from streams.transport.port import Batch, BatchHost
 from streams.transport.schema import BatchSchema

@@ -23,8 +23,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
+from schemas.errors import BrokerUnavailableError, NeedsHumanError
 from streams.transport.cursor import find_problem, gap_below
-from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
 from streams.transport.metadata import reports_end_offsets
 from streams.transport.port import Batch, BatchHost, LogRange
 from streams.transport.schema import as_message

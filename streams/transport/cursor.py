@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from streams.transport.errors import LogGapError, NeedsHumanError
+from schemas.errors import NeedsHumanError
+from streams.transport.errors import LogGapError
 from streams.transport.port import LogRange
 
 END_TRIES = 3

@@ -13,7 +13,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from streams.transport.errors import BrokerUnavailableError
+from schemas.errors import BrokerUnavailableError
 
 log = structlog.get_logger("late")
 SEND_SECONDS = 20.0

@@ -25,7 +25,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
+from schemas.errors import BrokerUnavailableError, NeedsHumanError
 
 _UNKNOWN_TOPIC = 3
 _NO_UUID = uuid.UUID(int=0)

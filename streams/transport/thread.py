@@ -15,7 +15,7 @@ from typing import Any
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from faust.transport.drivers import aiokafka as driver
 
-from streams.transport.errors import BrokerUnavailableError
+from schemas.errors import BrokerUnavailableError
 from streams.transport.records import hand_out_plain
 
 VERIFY_TRIES, VERIFY_PAUSE_SECONDS = 10, 0.1

@@ -10,8 +10,8 @@ import asyncio
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
+from schemas.errors import BrokerUnavailableError
 from streams.transport.cursor import partitions_changed, topic_deleted, topic_recreated
-from streams.transport.errors import BrokerUnavailableError
 from streams.transport.metadata import TopicIdentity, connect, topic_identity
 
 ANSWER_SECONDS = 5.0

@@ -1,7 +1,8 @@
 """The worker process: Faust reads the log, one lane per partition counts it into the store, exactly once.
 
 Composes transport, lanes, metrics and health from what it is given (a store, funnels, addresses); reads no environment.
-Ends with 0 (asked to stop), 70 (a human must decide), 75 (broker or store away at start) or 1 (a bug: start again).
+Ends with 0 (asked to stop), 2 (the health port is taken), 70 (a human must decide), 75 (broker or store away at start)
+or 1 (a bug: start again).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import structlog
 
+from schemas.errors import BrokerUnavailableError, FunnelcastError, PortTakenError, TryAgainError
 from schemas.funnel.model import Funnel
 from schemas.topics import Topics
 from streams.store.port import PartitionStore, StoreRefusedError, StoreUnavailableError
@@ -32,7 +34,6 @@ from streams.transport.app import (
     start_stream,
 )
 from streams.transport.cursor import topic_missing
-from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
 from streams.transport.late import LateTopic
 from streams.transport.metadata import TopicIdentity, connect, reports_end_offsets, topic_identity
 from streams.transport.thread import Tuning
@@ -45,7 +46,7 @@ from streams.worker.patience import PatientStore
 
 log = structlog.get_logger("worker")
 
-EXIT_OK, EXIT_BUG, EXIT_HUMAN, EXIT_RETRY = 0, 1, 70, 75
+EXIT_OK, EXIT_BUG = 0, 1
 HARD_EXIT_SECONDS = 5.0
 """Faust's stop may hang after the consumer has crashed: the process then ends without it."""
 DRAIN_SECONDS = 1.0
@@ -81,10 +82,6 @@ class WorkerSettings:
     max_poll_seconds: float = 120.0
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     """Set it to end the worker."""
-
-
-class PortTakenError(Exception):
-    """The health port is taken: choose another one, or try again."""
 
 
 class Worker:
@@ -324,12 +321,10 @@ class Worker:
 
 
 def exit_code(error: Exception) -> int:
-    """What the process ends with because of `error`."""
-    if isinstance(error, (NeedsHumanError, StoreRefusedError)):
-        return EXIT_HUMAN
-    if isinstance(error, (BrokerUnavailableError, StoreUnavailableError, PortTakenError, TimeoutError)):
-        return EXIT_RETRY
-    return EXIT_BUG
+    """What the process ends with because of `error`; Faust's own bounds end in a TimeoutError."""
+    if isinstance(error, FunnelcastError):
+        return error.exit_code
+    return TryAgainError.exit_code if isinstance(error, TimeoutError) else EXIT_BUG
 
 
 async def _tame_collector(host: WorkerHost, sleep: Callable[[float], Any] = asyncio.sleep) -> None:

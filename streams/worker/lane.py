@@ -16,10 +16,9 @@ from typing import Any, Protocol
 
 import structlog
 
+from schemas.errors import BrokerUnavailableError, NeedsHumanError
 from streams.state import Fence
-from streams.store.port import StoreRefusedError
 from streams.transport.cursor import find_problem
-from streams.transport.errors import BrokerUnavailableError, NeedsHumanError
 from streams.transport.port import Batch, Placement
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.partition import FencedError
@@ -144,7 +143,7 @@ class Lane:
                         await self._recover(problem)
         except asyncio.CancelledError:
             raise
-        except (StoreRefusedError, NeedsHumanError) as error:
+        except NeedsHumanError as error:
             self._on_fatal(error)
         except Exception as error:
             log.exception("lane_failed", partition=self.partition)

@@ -12,8 +12,8 @@ import psutil
 import pytest
 import redis.asyncio
 
-from funnelcast.processes.supervise import NeedsHumanError
 from funnelcast.stack.embedded import EmbeddedStack
+from schemas.errors import NeedsHumanError
 from tests.support.stack import StackAddresses, start_stack, stop_stack
 
 

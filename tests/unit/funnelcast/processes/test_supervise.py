@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from funnelcast.processes.supervise import Child, NeedsHumanError, ProcessSpec, Supervisor, TryAgainError
+from funnelcast.processes.supervise import Child, ProcessSpec, Supervisor
+from schemas.errors import NeedsHumanError, TryAgainError
 
 SLEEPER = "import time; time.sleep(60)"
 STUBBORN = (

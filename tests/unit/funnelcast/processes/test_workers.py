@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -12,12 +11,12 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from funnelcast.failures import exit_code_of
 from funnelcast.processes.ports import free_port
 from funnelcast.processes.workers import reserved_port
 from producers.collector.metrics import CollectorMetrics, Counts
 from producers.collector.peers import Peers
 from producers.sink.port import MemorySink, SinkUnavailableError
+from schemas.errors import PortTakenError
 from schemas.reasons import RejectReason
 
 
@@ -117,12 +116,11 @@ def test_a_port_in_use_is_refused_as_without_workers() -> None:
     with socket.create_server(("127.0.0.1", 0), reuse_port=True) as taken:
         port = taken.getsockname()[1]
         with (
-            pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}") as caught,
+            pytest.raises(PortTakenError, match=f"cannot listen on 127.0.0.1:{port}") as caught,
             reserved_port("127.0.0.1", port),
         ):
             pass
-    assert caught.value.errno == errno.EADDRINUSE
-    assert exit_code_of(caught.value) == 2
+    assert caught.value.exit_code == 2
 
 
 def test_the_reserved_port_can_be_shared_by_listeners() -> None:

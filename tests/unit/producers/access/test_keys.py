@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 
 from funnelcast.commands.keys import app
 from producers.access.keys import (
-    InputFileError,
     KeyRing,
     StoredKey,
     create_key,
@@ -25,6 +24,7 @@ from producers.access.keys import (
 )
 from producers.http.body import RequestError
 from producers.ingest.verdicts import Scope, Sender
+from schemas.errors import InputFileError
 from schemas.reasons import RejectReason
 
 

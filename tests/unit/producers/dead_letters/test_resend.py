@@ -15,7 +15,8 @@ from producers.dead_letters.reader import LetterLog
 from producers.dead_letters.record import DeadLetter
 from producers.dead_letters.replay import Letter, Wanted
 from producers.dead_letters.resend import Resender, progress_file
-from producers.importer.importer import CollectorRefusedError, TryAgainError
+from producers.importer.importer import CollectorRefusedError
+from schemas.errors import TryAgainError
 
 
 def letter(offset: int, partition: int = 0, **members: Any) -> Letter:

@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from producers.importer.importer import CollectorRefusedError, Importer, Target, TryAgainError
-from producers.importer.lines import EventFile, InputFileError, Mapping, Refused, batches, open_events
+from producers.importer.importer import CollectorRefusedError, Importer, Target
+from producers.importer.lines import EventFile, Mapping, Refused, batches, open_events
+from schemas.errors import InputFileError, TryAgainError
 
 Answer = Callable[[httpx.Request], httpx.Response]
 

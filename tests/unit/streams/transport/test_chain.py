@@ -12,9 +12,9 @@ from aiokafka import AIOKafkaConsumer
 from faust.transport.consumer import Consumer
 from faust.transport.drivers import aiokafka as driver
 
+from schemas.errors import BrokerUnavailableError
 from streams.transport.consumer import BatchConsumer, _Chain
 from streams.transport.cursor import check_cursor, find_problem
-from streams.transport.errors import BrokerUnavailableError
 from streams.transport.port import LogRange
 
 

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from schemas.errors import BrokerUnavailableError
 from streams.state import Fence
-from streams.transport.errors import BrokerUnavailableError, LogGapError
+from streams.transport.errors import LogGapError
 from streams.transport.port import Batch, LogRange
 from streams.worker.lane import HOLD_AT, Lane
 from streams.worker.metrics import WorkerMetrics

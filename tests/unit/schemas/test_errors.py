@@ -1,0 +1,101 @@
+"""Every error that ends a command carries its exit code, and no two classes of one name mean different things."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import (
+    BrokerUnavailableError,
+    FunnelcastError,
+    InputFileError,
+    NeedsHumanError,
+    PortTakenError,
+    TryAgainError,
+    UsageError,
+)
+
+ROOT = Path(__file__).parents[3]
+
+
+def product_files() -> Iterator[Path]:
+    for package in ("schemas", "producers", "streams", "funnelcast"):
+        yield from sorted((ROOT / package).rglob("*.py"))
+
+
+def error_classes() -> list[tuple[str, str]]:
+    """(module, name) of every class whose name ends in Error."""
+    found = []
+    for path in product_files():
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and node.name.endswith("Error") and not node.name.startswith("_"):
+                found.append((module, node.name))
+    return found
+
+
+def test_no_two_errors_have_one_name() -> None:
+    names = Counter(name for _, name in error_classes())
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_every_error_with_an_exit_code_has_one_of_the_documented_three() -> None:
+    classes = [getattr(importlib.import_module(module), name) for module, name in error_classes()]
+    coded = [error for error in classes if issubclass(error, FunnelcastError) and error is not FunnelcastError]
+    assert len(coded) > 15
+    assert {error.__name__: error.exit_code for error in coded if error.exit_code not in (2, 70, 75)} == {}
+    bases = (UsageError, NeedsHumanError, TryAgainError)
+    assert [error.__name__ for error in coded if sum(issubclass(error, base) for base in bases) != 1] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError, 2),
+        (InputFileError, 2),
+        (PortTakenError, 2),
+        (NeedsHumanError, 70),
+        (TryAgainError, 75),
+        (BrokerUnavailableError, 75),
+    ],
+)
+def test_the_codes_are_those_of_the_documents(error: type[FunnelcastError], code: int) -> None:
+    assert error.exit_code == code
+
+
+def test_a_command_ends_with_the_code_and_one_line(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "funnelcast", "funnels", "show", str(tmp_path / "none.yaml")]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("funnelcast: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("collector", "--open", "--port"),
+        ("worker", "--health-port"),
+        ("exporter", "--port"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_taken_port_is_wrong_use_for_every_process(command: tuple[str, ...], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        argv = [sys.executable, "-m", "funnelcast", *command, port]
+        env = {**os.environ, "FUNNELCAST_KAFKA": "127.0.0.1:1", "FUNNELCAST_REDIS": "redis://127.0.0.1:1"}
+        env |= {"FUNNELCAST_STATE_DIR": str(tmp_path), "FUNNELCAST_FUNNELS": "sales"}
+        done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+    assert port in done.stderr.splitlines()[-1]
+    assert "cannot listen" in done.stderr
