@@ -27,6 +27,7 @@ from pydantic import (
 from producers.webhooks.providers import ENRICHED, PATH_SECRET, PROVIDERS
 from producers.webhooks.signatures import standard_secret
 from schemas.errors import UsageError
+from schemas.explain import Explainer, KeyPath
 from schemas.funnel.duration import parse_duration_ms
 from schemas.funnel.load import FunnelError
 from schemas.money import clean_currency
@@ -234,7 +235,7 @@ def parse_webhooks(written: str, environment: Mapping[str, str], *, origin: str 
     try:
         return Webhooks.model_validate(_resolved(found, environment, origin, ""))
     except ValidationError as error:
-        raise WebhooksError("\n".join(_explain(origin, one) for one in error.errors(include_input=False))) from None
+        raise WebhooksError("\n".join(_ERRORS.lines(origin, error))) from None
 
 
 def _resolved(value: Any, environment: Mapping[str, str], origin: str, path: str) -> Any:
@@ -251,23 +252,19 @@ def _resolved(value: Any, environment: Mapping[str, str], origin: str, path: str
     return environment[name]
 
 
-_EXAMPLES: Final = {
-    "name": "name: shop",
-    "provider": "provider: stripe",
-    "secrets": "secrets: [env:STRIPE_WEBHOOK_SECRET]",
-    "hooks": "hooks: [{name: shop, provider: stripe, secrets: [env:STRIPE_WEBHOOK_SECRET]}]",
-    "url": "url: https://example.amocrm.com",
-}
+def _known_keys(path: KeyPath) -> list[str]:
+    model: type[BaseModel] = Api if "api" in path else Hook if "hooks" in path else Webhooks
+    return list(model.model_fields)
 
 
-def _explain(origin: str, error: Any) -> str:
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
-    message, kind = error["msg"].removeprefix("Value error, "), error["type"]
-    if kind == "extra_forbidden":
-        message = "unknown key; remove it"
-    elif kind == "missing":
-        name = str(error["loc"][-1])
-        message = f"is missing; write e.g. {_EXAMPLES.get(name, name + ': ...')}"
-    elif kind == "too_short":
-        message = f"is empty; write e.g. {_EXAMPLES.get(str(error['loc'][-1]), 'at least one')}"
-    return f"{origin}: {path}: {message}" if path else f"{origin}: {message}"
+_ERRORS: Final = Explainer(
+    known_keys=_known_keys,
+    examples={
+        "name": "name: shop",
+        "provider": "provider: stripe",
+        "secrets": "secrets: [env:STRIPE_WEBHOOK_SECRET]",
+        "hooks": "hooks: [{name: shop, provider: stripe, secrets: [env:STRIPE_WEBHOOK_SECRET]}]",
+        "url": "url: https://example.amocrm.com",
+    },
+    shows_input=False,
+)

@@ -13,7 +13,8 @@ import yaml
 from pydantic import ValidationError
 
 from schemas.errors import UsageError
-from schemas.funnel.explain import causes, did_you_mean, explain
+from schemas.explain import did_you_mean
+from schemas.funnel.explain import FUNNEL_ERRORS
 from schemas.funnel.model import Funnel
 from schemas.funnel.presets import preset_names, preset_text
 
@@ -75,4 +76,4 @@ def parse_funnel(text: str, *, origin: str = "funnel") -> Funnel:
     try:
         return Funnel.model_validate(data)
     except ValidationError as error:
-        raise FunnelError("\n".join(explain(origin, one) for one in causes(error))) from None
+        raise FunnelError("\n".join(FUNNEL_ERRORS.lines(origin, error))) from None

@@ -26,9 +26,10 @@ def parse(*hooks: Any, environment: dict[str, str] | None = None) -> Any:
     [
         ({**STRIPE, "provider": "paypal"}, "w.yaml: hooks[0].provider: is none of stripe, shopify"),
         ({**STRIPE, "name": "Shop 1"}, "w.yaml: hooks[0].name: must be 1-64 of a-z 0-9 _ -"),
-        ({**STRIPE, "secrets": []}, "w.yaml: hooks[0].secrets: is empty; write e.g. secrets: [env:"),
+        ({**STRIPE, "secrets": []}, "w.yaml: hooks[0].secrets: is empty; write at least one, e.g. secrets: [env:"),
         ({"name": "shop", "provider": "stripe"}, "w.yaml: hooks[0].secrets: is missing; write e.g. secrets: [env:"),
-        ({**STRIPE, "stage": {}}, "w.yaml: hooks[0].stage: unknown key; remove it"),
+        ({**STRIPE, "stage": {}}, "w.yaml: hooks[0].stage: unknown key; remove it (did you mean 'stages'?)"),
+        ({**AMO, "api": {"tokn": "whsec_hidden"}}, "w.yaml: hooks[0].api.tokn: unknown key; remove it (did you mean"),
         (
             {**STRIPE, "stages": {"a": ""}},
             "w.yaml: hooks[0].stages: 'a' has no name of an event; write e.g. {'a': offer_sent}",
