@@ -80,7 +80,8 @@ async def _run(
     from producers.webhooks.enricher_metrics import EnricherMetrics
     from producers.webhooks.hook_consumer import HookConsumer
     from schemas.topics import Topics
-    from streams.worker.health import HealthServer
+    from streams.web.app import EXPOSITION, Readiness, web_app
+    from streams.web.server import WebServer
 
     log, topics, metrics = structlog.get_logger("funnelcast.enricher"), Topics(settings.space), EnricherMetrics()
     stop = stop_event()
@@ -98,12 +99,15 @@ async def _run(
             window=window,
             started=metrics.under_way.set,
         )
-        server = HealthServer(
-            live=lambda: {"ok": True},
-            ready=lambda: {"ok": consumer.is_reading and sink.trouble is None, "reason": sink.trouble or ""},
-            metrics=metrics.render,
-            host=health[0],
-        )
+
+        async def ready() -> Readiness:
+            reason = sink.trouble or ("" if consumer.is_reading else "the topic of hooks is not being read yet")
+            return Readiness(not reason, reason)
+
+        async def rendered(accept: str) -> tuple[str, bytes]:
+            return EXPOSITION, metrics.render()
+
+        server = WebServer(web_app(metrics=rendered, ready=ready), host=health[0])
         if health[1] is not None:
             await server.start(health[1])
             log.info("listening", url=f"http://{health[0]}:{server.port}", space=settings.space)

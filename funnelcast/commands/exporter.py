@@ -53,10 +53,10 @@ async def _run(
     from schemas.funnel.load import load_funnels
     from streams.exporter.app import ExporterApp
     from streams.exporter.cache import SnapshotCache
-    from streams.exporter.server import serve
     from streams.exporter.snapshot import SnapshotSource
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
+    from streams.web.server import WebServer
 
     configure_logs()
     log = structlog.get_logger("funnelcast.exporter")
@@ -66,15 +66,14 @@ async def _run(
     source = SnapshotSource(reader, funnels, clock_ms=lambda: time.time_ns() // 1_000_000, max_values=max_values)
     cache = SnapshotCache(source.take, time_box_seconds=time_box)
     app = ExporterApp(cache, version=__version__, space=settings.space)
+    server = WebServer(ReadersOnly(app, KeyRing(settings.keys)) if require_read_key else app, host=host)
+    stop = stop_event()
     try:
-        await serve(
-            ReadersOnly(app, KeyRing(settings.keys)) if require_read_key else app,
-            host=host,
-            port=port,
-            stop=stop_event(),
-            on_listening=lambda at, number: log.info("listening", url=f"http://{at}:{number}", space=settings.space),
-        )
+        await server.start(port)
+        log.info("listening", url=f"http://{host}:{server.port}", space=settings.space)
+        await stop.wait()
     finally:
+        await server.stop()
         await cache.close()
         await source.close()
         await close(client)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
@@ -15,18 +13,9 @@ from prometheus_client.metrics_core import Metric as PrometheusMetric
 from streams.exporter import catalogue
 from streams.exporter.cache import Reading, SnapshotCache
 from streams.exporter.collector import Page, fill
+from streams.web.app import Readiness, Receive, Send, web_app
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 _SCRAPE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-_GZIP_FROM_BYTES = 2048
-_SECURITY = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-)
-"""On every answer, as the collector has them."""
 
 
 class ExporterApp:
@@ -46,6 +35,7 @@ class ExporterApp:
         self._clock_ms = clock_ms
         self._highest: dict[tuple[str, tuple[str, ...]], float] = {}
         self._reading: Reading | None = None
+        self._pages = web_app(metrics=self.page, ready=self.readiness)
         self._registry = CollectorRegistry()
         self._registry.register(self)
         self._scrape_seconds = Histogram(
@@ -55,23 +45,14 @@ class ExporterApp:
             registry=self._registry,
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http":
-            return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        if scope["method"] not in ("GET", "HEAD"):
-            await _answer(send, 405, {"allow": "GET, HEAD"}, b"only GET\n")
-        elif scope["path"] == "/metrics":
-            kind, body = await self.page(headers.get("accept", ""))
-            await _answer(send, 200, {"content-type": kind}, body, encodings=headers.get("accept-encoding", ""))
-        elif scope["path"] == "/healthz":
-            await _answer_json(send, 200, {"ok": True})
-        elif scope["path"] == "/readyz":
-            reading = await self._cache.fresh()
-            await _answer_json(send, 200 if reading.is_up else 503, {"ok": reading.is_up, "redis": reading.is_up})
-        else:
-            await _answer(send, 404, {}, b"/metrics, /healthz or /readyz\n")
+        await self._pages(scope, receive, send)
+
+    async def readiness(self) -> Readiness:
+        """Whether the store can be read."""
+        reading = await self._cache.fresh()
+        return Readiness(reading.is_up, "" if reading.is_up else "Redis cannot be read: /metrics shows the last counts")
 
     async def page(self, accept: str) -> tuple[str, bytes]:
         """(content type, body) of /metrics in the format the scraper prefers."""
@@ -99,18 +80,3 @@ class ExporterApp:
                 page.add(catalogue.SNAPSHOT_AGE, value=max(0, now_ms - reading.snapshot.read_at_ms) / 1000)
                 fill(page, reading.snapshot, now_ms)
         return page.families(self._highest)
-
-
-async def _answer_json(send: Send, status: int, state: dict[str, Any]) -> None:
-    await _answer(send, status, {"content-type": "application/json"}, json.dumps(state).encode() + b"\n")
-
-
-async def _answer(send: Send, status: int, headers: dict[str, str], body: bytes, *, encodings: str = "") -> None:
-    headers = {"content-type": "text/plain; charset=utf-8", "cache-control": "no-store", **headers}
-    if len(body) > _GZIP_FROM_BYTES and "gzip" in encodings:
-        body = gzip.compress(body, compresslevel=1)
-        headers |= {"content-encoding": "gzip", "vary": "accept-encoding"}
-    headers["content-length"] = str(len(body))
-    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": [*encoded, *_SECURITY]})
-    await send({"type": "http.response.body", "body": body})

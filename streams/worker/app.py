@@ -20,7 +20,7 @@ from typing import Any
 
 import structlog
 
-from schemas.errors import BrokerUnavailableError, FunnelcastError, PortTakenError, TryAgainError
+from schemas.errors import BrokerUnavailableError, FunnelcastError, TryAgainError
 from schemas.funnel.model import Funnel
 from schemas.topics import Topics
 from streams.store.port import PartitionStore, StoreRefusedError, StoreUnavailableError
@@ -37,7 +37,8 @@ from streams.transport.cursor import topic_missing
 from streams.transport.late import LateTopic
 from streams.transport.metadata import TopicIdentity, connect, reports_end_offsets, topic_identity
 from streams.transport.thread import Tuning
-from streams.worker.health import HealthServer
+from streams.web.app import EXPOSITION, Readiness, web_app
+from streams.web.server import WebServer
 from streams.worker.host import PartitionObserver, WorkerHost
 from streams.worker.lane import Processor
 from streams.worker.metrics import WorkerMetrics
@@ -107,9 +108,8 @@ class Worker:
             metrics=self.metrics,
             stop=self._on_failure,
         )
-        self.health = HealthServer(
-            live=self._is_live, ready=self.is_ready, metrics=self.metrics.render, host=settings.health_host
-        )
+        pages = web_app(metrics=self._render_metrics, ready=self._readyz, alive=self._healthz)
+        self.health = WebServer(pages, host=settings.health_host)
         self._store_up: bool | None = None
         self._store_warnings = store_warnings
         self._usual_session_seconds = KAFKA_SESSION_SECONDS
@@ -127,19 +127,13 @@ class Worker:
         self._spawn(self._wait_for_stop())
         try:
             if self.settings.health_port is not None:
-                await self._listen(self.settings.health_port)
+                await self.health.start(self.settings.health_port)
             await self._serve()
         except Exception as error:
             self._fail(error)
         finally:
             await self._leave()
         return EXIT_OK if self._code is None else self._code
-
-    async def _listen(self, port: int) -> None:
-        try:
-            await self.health.start(port)
-        except OSError as error:
-            raise PortTakenError(f"cannot listen on --health-port {port}: {error.strerror or error}") from error
 
     # -- start --------------------------------------------------------------------------------------------------------
 
@@ -291,19 +285,28 @@ class Worker:
             for message in await store_warnings():
                 log.warning("store_settings", message=message)
 
-    def _is_live(self) -> dict[str, Any]:
-        return {"ok": self.host.failure is None}
+    async def _healthz(self) -> bool:
+        return self.host.failure is None
 
-    def is_ready(self) -> dict[str, Any]:
+    async def _readyz(self) -> Readiness:
+        return self.readiness()
+
+    async def _render_metrics(self, accept: str) -> tuple[str, bytes]:
+        return EXPOSITION, self.metrics.render()
+
+    def readiness(self) -> Readiness:
         """What /readyz says."""
         joined, placed, up = self.host.has_joined, self.host.is_placed(), bool(self._store_up)
-        return {
-            "ok": joined and placed and up and not self._over.is_set(),
-            "joined": joined,
-            "placed": placed,
-            "store_up": up,
-            "partitions": sorted(self.host.lanes),
+        reasons = {
+            "the worker is stopping": self._over.is_set(),
+            "it has not joined its group yet": not joined,
+            "not all of its partitions are claimed yet": not placed,
+            "Redis does not answer": not up,
         }
+        reason = next((text for text, holds in reasons.items() if holds), "")
+        partitions = sorted(self.host.lanes)
+        details = {"joined": joined, "placed": placed, "store_up": up, "partitions": partitions}
+        return Readiness(not reason, reason, details)
 
     async def _unless_over(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Result of `work`; None as soon as the worker is asked to stop."""

@@ -254,7 +254,7 @@ async def test_the_health_port_answers(send: Send, start: Start) -> None:
 
 async def _get(port: int, path: str) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     head = await asyncio.wait_for(reader.read(), 5)
     writer.close()
     return int(head.split()[1])

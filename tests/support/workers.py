@@ -83,7 +83,7 @@ class Running:
     @property
     def is_ready(self) -> bool:
         """What /readyz says."""
-        return bool(self.worker.is_ready()["ok"])
+        return self.worker.readiness().is_ready
 
 
 @asynccontextmanager

@@ -202,7 +202,7 @@ def test_counters_never_fall_and_gauges_do() -> None:
 
 async def test_the_two_formats_and_compression() -> None:
     app = exporter(await filled())
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://exporter") as client:  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://exporter") as client:
         plain = await client.get("/metrics", headers={"accept": "text/plain", "accept-encoding": "identity"})
         assert plain.headers["content-type"].startswith("text/plain; version=0.0.4")
         assert "content-encoding" not in plain.headers
@@ -217,7 +217,7 @@ async def test_the_two_formats_and_compression() -> None:
         assert (await client.get("/nothing")).status_code == 404
         assert (await client.post("/metrics")).status_code == 405
         assert (await client.get("/healthz")).status_code == 200
-        assert (await client.get("/readyz")).json() == {"ok": True, "redis": True}
+        assert (await client.get("/readyz")).json() == {"ready": True, "reason": ""}
 
 
 class _Flaky:
@@ -293,8 +293,10 @@ async def test_scrapers_share_one_read() -> None:
 async def test_readiness_follows_the_store() -> None:
     store, app = await flaky()
     store.mode = StoreUnavailableError("away")
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://exporter") as client:  # type: ignore[arg-type]
-        assert (await client.get("/readyz")).status_code == 503
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://exporter") as client:
+        answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()["ready"]) == (503, False)
+        assert "Redis" in answer.json()["reason"]
         assert (await client.get("/healthz")).status_code == 200
 
 

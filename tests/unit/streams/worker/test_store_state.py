@@ -65,16 +65,16 @@ async def test_a_store_that_does_not_answer_is_seen_at_the_next_look(
     store = _Frozen(MemorySpace())
     worker = _worker(tmp_path, store, [])
     await worker.store.peek(0)
-    assert worker.is_ready()["store_up"]
+    assert worker.readiness().details["store_up"]
     busy = SimpleNamespace(partition=0, is_placed=True, processor=SimpleNamespace(fence=None, offset=0))
     worker.host.lanes[0] = cast(Lane, busy)
     watching = asyncio.create_task(worker.host.watch())
     try:
         store.frozen = True
-        await until(lambda: not worker.is_ready()["store_up"], seconds=3)
+        await until(lambda: not worker.readiness().details["store_up"], seconds=3)
         assert worker.metrics.store_up._value.get() == 0
         store.frozen = False
-        await until(lambda: worker.is_ready()["store_up"], seconds=3)
+        await until(lambda: worker.readiness().details["store_up"], seconds=3)
     finally:
         watching.cancel()
     store.frozen = True

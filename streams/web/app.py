@@ -1,0 +1,110 @@
+"""What every such server has: /healthz, /readyz, /metrics, and the same headers on all of it. Knows no process."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+"""An ASGI application."""
+Metrics = Callable[[str], Awaitable[tuple[str, bytes]]]
+"""(content type, body) of the metrics, for an Accept header."""
+
+EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+"""Content type of Prometheus' text format."""
+_GZIP_FROM_BYTES = 2048
+_SECURITY = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
+"""On every answer, as the collector has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """The answer of /readyz: 200 when ready, else 503. As the collector's: `{"ready": true, "reason": ""}`."""
+
+    is_ready: bool
+    reason: str = ""
+    """Why not, for people."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """More members of the JSON document."""
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"ready": self.is_ready, "reason": self.reason, **self.details}
+
+
+async def _always() -> bool:
+    return True
+
+
+def web_app(
+    *,
+    metrics: Metrics,
+    ready: Callable[[], Awaitable[Readiness]],
+    alive: Callable[[], Awaitable[bool]] = _always,
+) -> App:
+    """An application of the three pages. Answers GET and HEAD only; no request has a body."""
+
+    async def healthz(request: Request) -> Response:
+        is_alive = await alive()
+        return JSONResponse({"alive": is_alive}, 200 if is_alive else 503)
+
+    async def readyz(request: Request) -> Response:
+        readiness = await ready()
+        return JSONResponse(readiness.document(), 200 if readiness.is_ready else 503)
+
+    async def metrics_page(request: Request) -> Response:
+        content_type, body = await metrics(request.headers.get("accept", ""))
+        return Response(body, headers={"content-type": content_type})
+
+    routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics_page)]
+    app = Starlette(
+        routes=routes, middleware=[Middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES, compresslevel=1)]
+    )
+    app.router.redirect_slashes = False
+    app.router.default = PlainTextResponse(f"pages: {', '.join(route.path for route in routes)}\n", 404)
+    return _Guard(app)
+
+
+class _Guard:
+    """Around all of it: headers of every answer, of a 500 too; a GET with a body is refused unread."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(_SECURITY)
+                headers.setdefault("cache-control", "no-store")
+                headers["date"] = formatdate(usegmt=True)
+            await send(message)
+
+        if scope["type"] != "http":
+            return
+        if scope["method"] in ("GET", "HEAD") and _has_body(dict(scope["headers"])):
+            refusal = PlainTextResponse("pages take no body\n", 413, {"connection": "close"})
+            await refusal(scope, receive, send_with_headers)
+            return
+        await self._app(scope, receive, send_with_headers)
+
+
+def _has_body(headers: Mapping[bytes, bytes]) -> bool:
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip(b"0 ") != b""
