@@ -9,6 +9,7 @@ so that the persons' table is as large as it says.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import time
 from itertools import islice
@@ -18,6 +19,7 @@ from bench.workload import records
 from schemas.funnel.load import load_funnels
 from streams.core.engine import PartitionEngine, Record
 from streams.core.step import step
+from streams.store.memory import MemoryPartitionStore, MemorySpace
 
 
 class _Clock:
@@ -34,22 +36,15 @@ class _Clock:
         self._at = now
 
 
-def _apply(engine: PartitionEngine, batch: list[Record], clock: _Clock | None) -> tuple[int, int]:
-    clock = clock or _Clock()
+def _apply(engine: PartitionEngine, store: MemoryPartitionStore, batch: list[Record], clock: _Clock) -> tuple[int, int]:
     clock.start()
     prepared = engine.prepare(batch)
     for funnel_id, names in prepared.new_names.items():
-        known = engine.registers.mapping(funnel_id)
-        used = {register: sum(1 for one, _ in known if one == register) for register, _ in names}
-        codes = {}
-        for register, name in names:
-            codes[register, name] = 2 + used[register]
-            used[register] += 1
-        engine.admit_names(funnel_id, codes)
+        engine.admit_names(funnel_id, asyncio.run(store.register(funnel_id, names, engine.registers.caps(funnel_id))))
     clock.lap("prepare")
     engine.needs(prepared)
     clock.lap("needs")
-    for name, parts in engine._funnels.items():
+    for name, parts in engine._parts.items():
         parts.intake.resolve(prepared.funnels[name])
         step(parts.state, prepared.funnels[name].ops)
         prepared.funnels[name].ops.clear()
@@ -67,6 +62,7 @@ def _apply(engine: PartitionEngine, batch: list[Record], clock: _Clock | None) -
 def run(funnel: str, events: int, people: int, batch: int) -> dict[str, Any]:
     """One measurement."""
     engine = PartitionEngine(load_funnels([funnel]))
+    store = MemoryPartitionStore(MemorySpace(clock_ms=lambda: 0))
     stream: list[Record] = list(records(events, people))
     gc.collect()
     gc.freeze()
@@ -75,11 +71,11 @@ def run(funnel: str, events: int, people: int, batch: int) -> dict[str, Any]:
     persons = packed = 0
     source = iter(stream)
     while chunk := list(islice(source, batch)):
-        some, size = _apply(engine, chunk, clock)
+        some, size = _apply(engine, store, chunk, clock)
         persons, packed = persons + some, packed + size
     gc.unfreeze()
     micros = {name: spent / events * 1e6 for name, spent in clock.spent.items()}
-    stored = [len(value) for funnel_id in engine._funnels.values() for value in funnel_id.state.persons.values()]
+    stored = [len(value) for parts in engine._parts.values() for value in parts.state.persons.values()]
     return {"people": people, "us": micros, "total": sum(micros.values()), "bytes": sum(stored) / max(1, len(stored))}
 
 

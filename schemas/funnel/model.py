@@ -310,8 +310,3 @@ class Funnel(_Model):
         """SHA-256 (hex) over everything that changes a number; the description does not."""
         meaning = self.model_dump(mode="json", exclude={"description"})
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
-
-    def event_names(self) -> frozenset[str]:
-        """Normalised names of every event that can count here."""
-        rules = [rule for stage in self.stages for rule in stage.on] + [rule for lost in self.lost for rule in lost.on]
-        return frozenset({rule.event for rule in rules} | set(self.refunds) | set(self.ad_spend))

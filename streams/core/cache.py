@@ -41,9 +41,8 @@ class Busy:
 class PersonCache:
     """Packed persons, sealed chunks, buckets, wake-ups and what changed."""
 
-    def __init__(self, plan: Plan, *, max_persons: int, slow_only: bool) -> None:
+    def __init__(self, plan: Plan, *, max_persons: int) -> None:
         self.plan = plan
-        self.slow_only = slow_only or plan.is_wide
         self.max_persons = max_persons
         self.persons: dict[bytes, bytes] = {}
         self.sealed: dict[bytes, list[bytes]] = {}

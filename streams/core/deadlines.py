@@ -47,7 +47,7 @@ def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:
 
 def _fire_one(state: FunnelState, key: bytes, blob: bytes, watermark_ms: int) -> int:
     """Book what is due for a person; when to look again."""
-    if not state.slow_only:
+    if state.plan.has_fast_paths:
         wake = _fire_header(state, key, blob, watermark_ms)
         if wake >= 0:
             return wake

@@ -75,11 +75,10 @@ class _Parts:
         *,
         delay_ms: int,
         max_persons: int,
-        slow_only: bool,
     ) -> None:
         self.plan = Plan(funnel)
         self.intake = FunnelIntake(self.plan, decoder, registers.funnels[funnel.funnel_id], delay_ms=delay_ms)
-        self.state = FunnelState(self.plan, max_persons=max_persons, slow_only=slow_only)
+        self.state = FunnelState(self.plan, max_persons=max_persons)
         self.rollup = RollUp(self.plan)
         self.expiry = Expiry()
         self.dimsets = 1 + len(self.plan.dimensions) + len(self.plan.pairs)
@@ -95,7 +94,6 @@ class PartitionEngine:
         watermark_delay_ms: int = 60_000,
         registers: Registers | None = None,
         max_persons: int = 1_000_000,
-        slow_only: bool = False,
     ) -> None:
         self.funnel_ids = tuple(funnel.funnel_id for funnel in funnels)
         self.registers = Registers(funnels) if registers is None else registers
@@ -109,7 +107,6 @@ class PartitionEngine:
                 self.registers,
                 delay_ms=watermark_delay_ms,
                 max_persons=max_persons,
-                slow_only=slow_only,
             )
             for funnel in funnels
         }

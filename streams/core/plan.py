@@ -41,6 +41,8 @@ class Plan:
 
     seal = 32
     """Events per sealed chunk of a busy person; a tail of more than twice as many is sealed."""
+    has_fast_paths = True
+    """Whether events may be counted on packed persons; otherwise every one takes the general path."""
 
     def __init__(self, funnel: Funnel) -> None:
         self.funnel = funnel
@@ -149,6 +151,8 @@ class Plan:
 
     def _plan_formats(self) -> None:
         self.is_wide = self.code_bits > 64
+        if self.is_wide:
+            self.has_fast_paths = False
         """Codes too wide for a machine integer are stored as bytes and counted by the general path alone."""
         width = (self.code_bits + 7) // 8
         letter = "B" if width <= 1 else "H" if width == 2 else "I" if width <= 4 else "Q"

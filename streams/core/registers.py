@@ -90,12 +90,3 @@ class Registers:
         registers = self.funnels[funnel_id].all
         for (register, name), code in codes.items():
             registers[register].admit(name, code)
-
-    def mapping(self, funnel_id: str) -> dict[tuple[int, str], int]:
-        """Every name known here, without `unknown` and `other`."""
-        return {
-            (at, name): code
-            for at, one in enumerate(self.funnels[funnel_id].all)
-            for name, code in one.codes.items()
-            if code > CODE_OTHER
-        }

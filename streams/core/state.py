@@ -23,7 +23,7 @@ class FunnelState(PersonCache):
         """Count one event that may be anything."""
         key, at, tie, kind, code, horizon, single = op
         plan, stats = self.plan, self.stats
-        if key in self.sealed and not self.slow_only and count_late(self, op):
+        if key in self.sealed and plan.has_fast_paths and count_late(self, op):
             return
         person = self._person(key, horizon)
         is_new = person is None

@@ -34,11 +34,11 @@ def step(state: FunnelState, ops: Sequence[Op], forgets: Sequence[Forget] = ()) 
 
 
 def _count(state: FunnelState, ops: Sequence[Op]) -> None:
-    if state.slow_only:
+    if state.plan.has_fast_paths:
+        _steps(state, ops)
+    else:
         for op in ops:
             state.slow(op)
-    else:
-        _steps(state, ops)
 
 
 def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # one loop on purpose, see the module

@@ -78,11 +78,6 @@ class CellCache:
             self._young_count -= len(self._young.pop(group, _NO_CELLS))
             self._old_count -= len(self._old.pop(group, _NO_CELLS))
 
-    def clear(self) -> None:
-        """Know nothing: the partition is somebody else's, or was."""
-        self._young, self._old = {}, {}
-        self._young_count = self._old_count = 0
-
 
 _NO_CELLS: dict[int, Cell] = {}
 

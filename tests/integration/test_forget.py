@@ -17,11 +17,11 @@ from schemas.funnel.load import load_funnel
 from schemas.record import EventRecord, encode_event, encode_forget, encode_tick
 from schemas.topics import Topics
 from streams.admin import ensure_topics
-from streams.core.count import count_records
 from streams.report.document import build_document
 from streams.store.connection import connect
 from streams.store.reader import RedisCounterReader
 from tests.support.command import run_command, start_command
+from tests.support.counting import count_records
 from tests.support.stack import StackAddresses
 from tests.support.worker_processes import Workers
 from tests.support.workers import producing, until

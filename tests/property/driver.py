@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -18,15 +18,15 @@ from schemas.funnel.load import parse_funnel
 from schemas.funnel.model import Funnel
 from schemas.partition import partition_of as kafka_partition_of
 from schemas.record import encode_forget
-from streams.core.count import Counted, count_records
 from streams.report.document import build_document
-from streams.state import Fence, PartitionMeta, Writes
+from streams.state import Fence, Writes
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
-from streams.store.port import PartitionView, StoreUnavailableError
+from streams.store.port import CounterReader, StoreUnavailableError
 from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.oracle.counting import Document
 from tests.oracle.generate import Case
 from tests.oracle.values import person_of
+from tests.support.counting import Counted, CountedReader, count_records
 
 Record = tuple[bytes | None, bytes, int]
 _SENDER = Sender(scope=Scope.HISTORICAL)
@@ -86,7 +86,7 @@ def core_documents(
 ) -> list[Document]:
     """Documents of the pure core alone."""
     counted = counted_of(definitions, case, run)
-    return asyncio.run(_documents(_CountedReader(counted), funnels_of(definitions), with_rates=with_rates))
+    return asyncio.run(_documents(CountedReader(counted), funnels_of(definitions), with_rates=with_rates))
 
 
 def counted_of(definitions: Sequence[dict[str, Any]], case: Case, run: Run) -> dict[str, Counted]:
@@ -108,41 +108,12 @@ def stored_documents(definitions: Sequence[dict[str, Any]], case: Case, rng: Ran
     return asyncio.run(_stored(definitions, case, rng))
 
 
-async def _documents(reader: Any, funnels: Sequence[Funnel], *, with_rates: bool = False) -> list[Document]:
+async def _documents(reader: CounterReader, funnels: Sequence[Funnel], *, with_rates: bool = False) -> list[Document]:
     documents = [dict(await build_document(reader, funnel)) for funnel in funnels]
     for document in documents:
         if not with_rates:
             del document["rates"]
     return documents
-
-
-class _CountedReader:
-    """What `count_records` returned, as a report reads it."""
-
-    def __init__(self, counted: Mapping[str, Counted]) -> None:
-        self._counted = counted
-
-    async def partitions(self) -> list[int]:
-        return sorted({view.partition for one in self._counted.values() for view in one.views})
-
-    async def fingerprints(self) -> dict[str, str]:
-        return dict.fromkeys(self._counted, "")
-
-    async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
-        return dict(self._counted[funnel_id].registers)
-
-    async def meta(self, partition: int) -> tuple[int, PartitionMeta] | None:
-        for one in self._counted.values():
-            for view in one.views:
-                if view.partition == partition:
-                    return view.offset, view.meta
-        return None
-
-    async def view(self, partition: int, funnel_id: str, **_: Any) -> PartitionView | None:
-        return next((view for view in self._counted[funnel_id].views if view.partition == partition), None)
-
-    async def gaps(self) -> list[dict[str, str]]:
-        return []
 
 
 class _FailingStore(MemoryPartitionStore):

@@ -1,29 +1,274 @@
-"""Records of the events topic through the real core in memory, to the counters document."""
+"""Counting a log in memory, from nothing, through the real core: the one way in which tests do it.
+
+The store is a dict. It is asked exactly as a worker asks the real one, so this also exercises loading and eviction.
+Worker, cells cache and real stores are not in here: `tests/property/driver.py` and the contract tests run those.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+import pytest
+
+from schemas.counters import CODE_OTHER, Cells, is_kept
 from schemas.funnel.model import Funnel
+from schemas.partition import partition_of
 from schemas.record import encode_tick
+from streams.core.engine import Changes, PartitionEngine, Prepared, Record
+from streams.core.plan import Plan
+from streams.core.registers import Registers
 from streams.report.document import build_document
-from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
-from streams.worker.partition import LogRecord, PartitionProcessor
+from streams.state import NO_DEADLINE, PERSON_BUCKETS, Claim, Loaded, PartitionMeta, bucket_of
+from streams.store.port import PartitionView
 
 
-async def document_of(
-    records: Iterable[tuple[bytes | None, bytes, int]], funnel: Funnel, *, until_ms: int | None = None
-) -> dict[str, Any]:
-    """The document of (key, value, time) in one partition, with the watermark at `until_ms`."""
-    space = MemorySpace(clock_ms=lambda: 0)
-    store = MemoryPartitionStore(space)
-    await store.check_funnels({f"{funnel.name}@{funnel.version}": funnel.fingerprint})
-    processor = PartitionProcessor(store, 0, [funnel], watermark_delay_ms=0)
-    await processor.claim()
-    log = [LogRecord(key, value, at, number) for number, (key, value, at) in enumerate(records)]
+@dataclass(slots=True)
+class Counted:
+    """What was counted for one funnel_id."""
+
+    views: list[PartitionView]
+    registers: dict[tuple[int, str], int]
+    persons: dict[bytes, bytes] = field(default_factory=dict)
+    """What is stored of people, by field."""
+
+
+@dataclass(slots=True)
+class _Stored:
+    """One partition's store."""
+
+    persons: dict[str, dict[bytes, bytes]] = field(default_factory=dict)
+    earliest_deadlines: dict[str, list[int]] = field(default_factory=dict)
+    cells: dict[str, Cells] = field(default_factory=dict)
+    core_state: dict[str, bytes] = field(default_factory=dict)
+    meta: PartitionMeta = field(default_factory=PartitionMeta)
+
+    def claim(self) -> Claim:
+        deadlines = {
+            funnel_id: b"".join(minute.to_bytes(4, "little") for minute in row)
+            for funnel_id, row in self.earliest_deadlines.items()
+        }
+        return Claim(
+            offset=0, seq=0, token=1, meta=self.meta, earliest_deadlines=deadlines, core_state=dict(self.core_state)
+        )
+
+    def read(self, funnel_id: str, buckets: Sequence[int], persons: Sequence[bytes]) -> Loaded:
+        stored = self.persons.get(funnel_id, {})
+        found: dict[int, dict[bytes, bytes]] = {bucket: {} for bucket in buckets}
+        if buckets:
+            for key, packed in stored.items():
+                if bucket_of(key) in found:
+                    found[bucket_of(key)][key] = packed
+        return Loaded(found, {key: stored.get(key) for key in persons})
+
+    def write(self, changes: Changes, meta: PartitionMeta) -> None:
+        self.meta = meta
+        for funnel_id, one in changes.funnels.items():
+            persons = self.persons.setdefault(funnel_id, {})
+            for key, packed in one.persons.items():
+                if packed is None:
+                    persons.pop(key, None)
+                else:
+                    persons[key] = packed
+            row = self.earliest_deadlines.setdefault(funnel_id, [NO_DEADLINE] * PERSON_BUCKETS)
+            for bucket, minute in one.earliest_deadlines.items():
+                row[bucket] = minute
+            cells = self.cells.setdefault(funnel_id, {})
+            merge(cells, one.deltas)
+            for group in one.expired:
+                cells.pop(group, None)
+            if one.core_state is not None:
+                self.core_state[funnel_id] = one.core_state
+
+
+def merge(cells: Cells, deltas: Cells) -> None:
+    """Add deltas to absolute cells, leaving no zeros."""
+    for group, fields in deltas.items():
+        into = cells.setdefault(group, {})
+        for at, delta in fields.items():
+            cell = into.setdefault(at, {})
+            for family, amount in delta.items():
+                now = cell.get(family, 0) + amount
+                if now:
+                    cell[family] = now
+                else:
+                    cell.pop(family, None)
+            if not cell:
+                del into[at]
+        if not into:
+            del cells[group]
+
+
+class _Names:
+    """The registers of all partitions, which give codes to names as the store does."""
+
+    def __init__(self, registers: Registers) -> None:
+        self.registers = registers
+        self.codes: dict[str, dict[tuple[int, str], int]] = {}
+        for funnel_id in registers.funnels:
+            self.register(funnel_id, registers.listed(funnel_id))
+
+    def register(self, funnel_id: str, names: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
+        caps, codes = self.registers.caps(funnel_id), self.codes.setdefault(funnel_id, {})
+        given: dict[tuple[int, str], int] = {}
+        for register, name in names:
+            used = sum(1 for number, _ in codes if number == register)
+            if (register, name) not in codes and used < caps[register]:
+                codes[register, name] = 2 + used
+            given[register, name] = codes.get((register, name), CODE_OTHER)
+        return given
+
+
+class _Partition:
+    """One partition being counted."""
+
+    def __init__(self, engine: PartitionEngine, names: _Names) -> None:
+        self.engine = engine
+        self.names = names
+        self.stored = _Stored()
+
+    def load(self, prepared: Prepared | None) -> None:
+        engine = self.engine
+        while needs := engine.needs(prepared):
+            for funnel_id, one in needs.items():
+                engine.admit(funnel_id, self.stored.read(funnel_id, one.buckets, one.persons))
+
+    def count(self, records: Sequence[Record]) -> None:
+        engine = self.engine
+        prepared = engine.prepare(records)
+        for funnel_id, names in prepared.new_names.items():
+            engine.admit_names(funnel_id, self.names.register(funnel_id, names))
+        self.load(prepared)
+        self.stored.write(engine.apply(prepared), engine.snapshot_meta())
+        self.fire()
+
+    def fire(self) -> None:
+        while self.engine.meta.pending:
+            self.load(None)
+            changes = self.engine.fire()
+            if changes is not None:
+                self.stored.write(changes, self.engine.snapshot_meta())
+
+
+def count_records(
+    funnels: Sequence[Funnel],
+    records: Iterable[Record],
+    *,
+    watermark_delay_ms: int = 60_000,
+    partitions: int = 1,
+    batch_sizes: Sequence[int] | None = None,
+    dump_and_load: bool = False,
+    slow_only: bool = False,
+    max_persons: int | None = None,
+) -> dict[str, Counted]:
+    """Count records from nothing; a tick (no key) goes to every partition.
+
+    `batch_sizes` are used in turn; `dump_and_load` throws the engine away between batches and continues from the store;
+    `slow_only` counts every event on the general path.
+    """
+    names = _Names(Registers(funnels))
+
+    def engine() -> PartitionEngine:
+        return PartitionEngine(
+            funnels,
+            watermark_delay_ms=watermark_delay_ms,
+            registers=names.registers,
+            max_persons=1_000_000_000 if max_persons is None else max_persons,
+        )
+
+    with _paths(slow_only=slow_only):
+        parts = [_Partition(engine(), names) for _ in range(partitions)]
+        logs = _split(records, partitions)
+        for part, log in zip(parts, logs, strict=True):
+            for batch in _batches(log, batch_sizes):
+                if dump_and_load and part.stored.persons:
+                    part.engine = engine()
+                    part.engine.restore(part.stored.claim())
+                part.count(batch)
+    return {funnel.funnel_id: _counted(funnel.funnel_id, parts, names) for funnel in funnels}
+
+
+@contextmanager
+def _paths(*, slow_only: bool) -> Iterator[None]:
+    """All paths of the core, or the general one alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        if slow_only:
+            patch.setattr(Plan, "has_fast_paths", False)
+        yield
+
+
+def _split(records: Iterable[Record], partitions: int) -> list[list[Record]]:
+    logs: list[list[Record]] = [[] for _ in range(partitions)]
+    for record in records:
+        if record[0] is None:
+            for log in logs:
+                log.append(record)
+        else:
+            logs[partition_of(record[0], partitions)].append(record)
+    return logs
+
+
+def _batches(log: Sequence[Record], sizes: Sequence[int] | None) -> Iterable[Sequence[Record]]:
+    start = turn = 0
+    while start < len(log):
+        size = 5000 if not sizes else sizes[turn % len(sizes)]
+        yield log[start : start + size]
+        start, turn = start + size, turn + 1
+
+
+def _counted(funnel_id: str, parts: Sequence[_Partition], names: _Names) -> Counted:
+    views = []
+    for number, part in enumerate(parts):
+        stored = part.stored
+        watermark = stored.meta.watermark_ms or 0
+        stored_cells = stored.cells.get(funnel_id, {})
+        cells = {group: fields for group, fields in stored_cells.items() if is_kept(group[0], group[1], watermark)}
+        meta = msgspec.structs.replace(stored.meta)
+        views.append(PartitionView(partition=number, offset=0, meta=meta, cells=cells))
+    persons = {key: packed for part in parts for key, packed in part.stored.persons.get(funnel_id, {}).items()}
+    return Counted(views, dict(names.codes[funnel_id]), persons)
+
+
+def cells_of(counted: Mapping[str, Counted], funnel_id: str) -> Cells:
+    """All partitions' cells added up."""
+    total: Cells = {}
+    for view in counted[funnel_id].views:
+        merge(total, view.cells)
+    return total
+
+
+class CountedReader:
+    """What `count_records` returned, as a report reads it. Implements `streams.store.port.CounterReader`."""
+
+    def __init__(self, counted: Mapping[str, Counted]) -> None:
+        self._counted = counted
+
+    async def partitions(self) -> list[int]:
+        return sorted({view.partition for counted in self._counted.values() for view in counted.views})
+
+    async def fingerprints(self) -> dict[str, str]:
+        return dict.fromkeys(self._counted, "")
+
+    async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
+        return dict(self._counted[funnel_id].registers)
+
+    async def meta(self, partition: int) -> tuple[int, PartitionMeta] | None:
+        views = (view for counted in self._counted.values() for view in counted.views if view.partition == partition)
+        return next(((view.offset, view.meta) for view in views), None)
+
+    async def view(self, partition: int, funnel_id: str, **_: Any) -> PartitionView | None:
+        return next((view for view in self._counted[funnel_id].views if view.partition == partition), None)
+
+    async def gaps(self) -> list[dict[str, str]]:
+        return []
+
+
+async def document_of(records: Iterable[Record], funnel: Funnel, *, until_ms: int | None = None) -> dict[str, Any]:
+    """The counters document of (key, value, time) in one partition, with the watermark at `until_ms`."""
+    log = list(records)
     if until_ms is not None:
-        log.append(LogRecord(None, encode_tick(until_ms), until_ms, len(log)))
-    await processor.process(log, len(log))
-    await processor.settle()
-    return await build_document(MemoryCounterReader(space), funnel)
+        log.append((None, encode_tick(until_ms), until_ms))
+    return await build_document(CountedReader(count_records([funnel], log, watermark_delay_ms=0)), funnel)

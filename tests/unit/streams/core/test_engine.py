@@ -10,11 +10,11 @@ import pytest
 from schemas.counters import STAGE_LOST, Cells, Family, Grain, cell_field
 from schemas.funnel.load import load_funnel, parse_funnel
 from schemas.funnel.model import Funnel
-from streams.core.count import cells_of, count_records
 from streams.core.engine import PartitionEngine, Record
 from streams.core.plan import Plan
 from streams.core.walk import Walk
 from streams.state import NO_DEADLINE, PERSON_BUCKETS, Claim
+from tests.support.counting import cells_of, count_records
 
 T0 = 1_750_000_000_000
 TOTAL = (Grain.TOTAL, 0, 0)

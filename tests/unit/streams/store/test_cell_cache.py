@@ -66,9 +66,6 @@ def test_forgetting() -> None:
     cache.forget([(1, 1, 0), (9, 9, 9)])
     assert len(cache) == 1
     assert cache.missing({(1, 1, 0): {1: {1: 1}}}) == {(1, 1, 0): [1]}
-    cache.clear()
-    assert len(cache) == 0
-    assert cache.missing({TOTAL: {1: {1: 1}}}) == {TOTAL: [1]}
 
 
 @pytest.mark.parametrize("max_cells", [1, 7, 40, 10_000])
