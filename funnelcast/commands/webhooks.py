@@ -14,7 +14,7 @@ from funnelcast.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
     from producers.webhooks.config import Hook, Webhooks
-    from producers.webhooks.told import Told
+    from producers.webhooks.delivery import WebhookEvent
     from schemas.funnel.model import Funnel
 
 app = typer.Typer(
@@ -42,15 +42,12 @@ def _hook(webhooks: Webhooks, name: str) -> Hook:
 
 def _summary(hook: Hook) -> dict[str, Any]:
     """Without a secret: of an address that holds one, only where it stands."""
-    from producers.webhooks.endpoint import PREFIX
-    from producers.webhooks.providers import ENRICHED, PATH_SECRET
-
-    details = "enricher" if hook.api is not None else ("api missing" if hook.provider in ENRICHED else "")
+    details = "enricher" if hook.api is not None else ("" if hook.vendor.api is None else "api missing")
     return {
         "name": hook.name,
         "provider": hook.provider,
         "source": hook.sent_as,
-        "address": PREFIX + hook.name + ("/<secret>" if hook.provider in PATH_SECRET else ""),
+        "address": hook.path + ("/<secret>" if hook.vendor.secret_in_path else ""),
         "secrets": len(hook.secrets),
         "details": details,
     }
@@ -104,7 +101,7 @@ def try_delivery(
         body = file.read_bytes()
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror or error}") from None
-    found = [_shown(hook, told, definitions) for told in _told(hook, body, header or [])]
+    found = [_shown(hook, event, definitions) for event in _read(hook, body, header or [])]
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
     for one in [] if as_json else found:
@@ -113,21 +110,18 @@ def try_delivery(
         raise typer.Exit(1)
 
 
-def _told(hook: Hook, body: bytes, headers: list[str]) -> list[Told]:
+def _read(hook: Hook, body: bytes, headers: list[str]) -> list[WebhookEvent]:
     from producers.http.body import RequestError
-    from producers.webhooks.providers import PROVIDERS
-    from producers.webhooks.told import Arrived
 
     pairs = [one.partition(":") for one in headers]
     sent = {name.strip().lower().encode(): value.strip().encode() for name, _, value in pairs}
     try:
-        arrived = Arrived(body, sent, hook.account or hook.name, hook.currency)
-        return PROVIDERS[hook.provider].read(arrived).told
+        return hook.read(body, sent).events
     except RequestError as error:
         raise SettingsError(f"the delivery cannot be read: {error.message}: {error.detail}") from None
 
 
-def _shown(hook: Hook, told: Told, funnels: list[Funnel]) -> dict[str, Any]:
+def _shown(hook: Hook, sent: WebhookEvent, funnels: list[Funnel]) -> dict[str, Any]:
     import time
 
     from producers.ingest.checks import Ingest
@@ -137,15 +131,15 @@ def _shown(hook: Hook, told: Told, funnels: list[Funnel]) -> dict[str, Any]:
     from schemas.record import decode_any
 
     ingest = Ingest(contacts=Contacts(b"only for show"))
-    verdict = Mapper(hook, ingest).verdict(told, time.time_ns() // 1_000_000)
+    verdict = Mapper(hook, ingest).verdict(sent, time.time_ns() // 1_000_000)
     if isinstance(verdict, Rejected):
         return {"rejected": verdict.reason.value, "detail": verdict.detail}
     assert isinstance(verdict, Accepted)  # noqa: S101 - hooks make no ticks
     event = decode_any(verdict.value)
     ids = {name: event[name] for name in ("user_id", "contact_id", "anonymous_id") if name in event}
-    if ids.get("contact_id", told.subject) != told.subject:
+    if ids.get("contact_id", sent.subject) != sent.subject:
         ids["contact_id"] = "made of the e-mail or phone"  # with the collector's key, which is not asked for here
-    asks = {"then": "the enricher asks the CRM"} if told.deal is not None and hook.api is not None else {}
+    asks = {"then": "the enricher asks the CRM"} if sent.deal is not None and hook.api is not None else {}
     seen = _looked_at(event["name"], funnels)
     return {"event": event["name"], "looked at by": seen, "person": ids, "properties": event["properties"], **asks}
 

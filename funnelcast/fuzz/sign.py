@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from funnelcast.fuzz.requests import Header, Shot
-from producers.webhooks.signatures import standard_secret
+from producers.webhooks.generic import standard_secret
 
 
 def signed(shot: Shot, now_ms: int) -> Shot:

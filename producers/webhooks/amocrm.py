@@ -1,66 +1,67 @@
-"""amoCRM's and Kommo's webhooks: a form with brackets, several leads in one request, unsigned. Pure.
+"""amoCRM and Kommo. Their webhooks: a form with brackets, several leads in one request, unsigned. Their API v4: who
+the lead is, who sells, why it was lost, what it is about.
 
-The hook tells the status and the price of a lead; who it is and why it was lost has the API (`producers.webhooks.crm`).
-Status 142 is won and 143 is lost in every pipeline.
+A webhook has the status and the price of a lead, and little else. Status 142 is won and 143 is lost in every pipeline.
+Pure; the API is asked through a port.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from producers.webhooks.brackets import Tree, branches, parse_brackets
-from producers.webhooks.told import (
-    Arrived,
+from producers.webhooks.brackets import Tree, branches, parse_form
+from producers.webhooks.crm import CrmClient, Details
+from producers.webhooks.delivery import (
     Delivery,
-    Told,
+    Members,
+    RawDelivery,
+    WebhookEvent,
     compact,
     delivery_of,
+    items,
     members,
     moment,
-    parse_object,
     present,
     text,
 )
+from producers.webhooks.provider import Provider, check_address
 
-STAGES: Final[dict[str, str | None]] = {
+_STAGES: Final[dict[str, str | None]] = {
     "leads.add": "lead_created",
     "unsorted.add": None,
     "142": "payment",
     "143": "deal_lost",
 }
+_WITH: Final = {"with": "contacts,loss_reason,catalog_elements"}
 _DETAILED: Final = frozenset({"leads.add", "leads.status", "leads.restore"})
 
 
-def parse(body: bytes) -> Tree:
-    """The form, or one of its elements as a dead letter holds it. Raises RequestError."""
-    return parse_object(body) if body.lstrip()[:1] == b"{" else parse_brackets(body)
-
-
-def read(arrived: Arrived) -> Delivery:
+def read(raw: RawDelivery) -> Delivery:
     """One event for each thing of each list: `leads[status][0]`, `leads[status][1]`, `contacts[add][0]`, ..."""
-    tree = parse(arrived.body)
+    tree = parse_form(raw.body)
     account = members(tree.get("account"))
-    told = [
-        _told(group, action, thing, account, arrived)
+    events = [
+        _event(group, action, thing, account, raw)
         for group, actions in tree.items()
         if group != "account"
         for action, things in members(actions).items()
         for thing in branches(things)
     ]
-    return delivery_of(told)
+    return delivery_of(events)
 
 
-def account_of(tree: Tree, arrived: Arrived) -> str:
+def account_of(tree: Tree, raw: RawDelivery) -> str:
     """The account as it names itself."""
     account = members(tree.get("account"))
-    return text(account.get("subdomain"), account.get("id")) or arrived.account
+    return text(account.get("subdomain"), account.get("id")) or raw.account
 
 
-def _told(group: str, action: str, thing: Tree, account: Tree, arrived: Arrived) -> Told:
+def _event(group: str, action: str, thing: Tree, account: Tree, raw: RawDelivery) -> WebhookEvent:
     what, number = f"{group}.{action}", text(thing.get("id"), thing.get("uid")) or "unknown"
-    owner = account_of({"account": account}, arrived)
+    owner = account_of({"account": account}, raw)
     status, version = text(thing.get("status_id")), text(thing.get("last_modified"), thing.get("updated_at")) or ""
-    told = Told(
+    event = WebhookEvent(
         id=f"amocrm:{owner}:{what}:{number}:{version}",
         type=f"{group}_{action}",
         element=compact({group: {action: {"0": thing}}, "account": account}),
@@ -69,17 +70,17 @@ def _told(group: str, action: str, thing: Tree, account: Tree, arrived: Arrived)
         occurred_ms=moment(thing.get("last_modified") or thing.get("updated_at"), unit_ms=1000),
     )
     if action == "add":
-        told.id = f"amocrm:{owner}:{what}:{number}"
+        event.id = f"amocrm:{owner}:{what}:{number}"
         created = thing.get("date_create") or thing.get("created_at")
-        told.occurred_ms = moment(created, unit_ms=1000) or told.occurred_ms
+        event.occurred_ms = moment(created, unit_ms=1000) or event.occurred_ms
     if group == "leads":
-        told.properties = _lead(thing, number, arrived.currency)
+        event.properties = _lead(thing, number, raw.currency)
         if action == "status":
-            told.id = f"amocrm:{owner}:lead:{number}:{status}:{version}"
-            told.keys, told.is_stage = (f"{text(thing.get('pipeline_id'))}/{status}", status or ""), True
-        told.deal = number if what in _DETAILED else None
-    told.email, told.phone = _contact(thing)
-    return told
+            event.id = f"amocrm:{owner}:lead:{number}:{status}:{version}"
+            event.keys, event.is_stage = (f"{text(thing.get('pipeline_id'))}/{status}", status or ""), True
+        event.deal = number if what in _DETAILED else None
+    event.email, event.phone = _contact(thing)
+    return event
 
 
 def _kind(group: str, thing: Tree) -> str:
@@ -112,3 +113,81 @@ def _contact(thing: Tree) -> tuple[str | None, str | None]:
         value = next((text(members(each).get("value"), each) for each in values.values()), None)
         found.setdefault(code, value)
     return found.get("EMAIL"), found.get("PHONE")
+
+
+class AmoCrm:
+    """Status, time and price stay the hook's: they are what was true when it happened."""
+
+    def __init__(self, http: CrmClient) -> None:
+        self._http = http
+
+    async def details(self, event: WebhookEvent) -> Details | None:
+        """What the API adds."""
+        lead = await self._http.get("/api/v4/leads/{}", event.deal, params=_WITH)
+        if lead is None:
+            return None
+        lead = members(lead)
+        embedded = members(lead.get("_embedded"))
+        found = Details()
+        await self._contact(found, event, items(embedded.get("contacts")))
+        products = [name for one in items(embedded.get("catalog_elements"))[:5] if (name := await self._product(one))]
+        reasons = [text(one.get("name")) for one in items(embedded.get("loss_reason"))]
+        pipeline, stage = await self._place(event)
+        price = text(lead.get("price"))
+        found.properties = present(
+            {
+                "manager": await self._manager(event, lead),
+                "reason": next(iter(reasons), None) if "143" in event.keys else None,
+                "product": next(iter(products), None),
+                "products": products or None,
+                "pipeline": pipeline,
+                "stage": stage,
+                "value": price if event.properties.get("value") in (None, "0", "") else None,
+            }
+        )
+        if event.is_stage and stage is not None:
+            found.keys = (f"{pipeline}/{stage}", stage) if pipeline else (stage,)
+        return found
+
+    async def _contact(self, found: Details, event: WebhookEvent, contacts: list[Members]) -> None:
+        main = next((one for one in contacts if one.get("is_main")), next(iter(contacts), None))
+        number = None if main is None else text(main.get("id"))
+        if number is None:
+            return
+        found.subject = f"{event.subject.rsplit(':', 2)[0]}:contact:{number}"
+        contact = members(await self._http.remembered("/api/v4/contacts/{}", number))
+        for one in items(contact.get("custom_fields_values")):
+            value = next((text(each.get("value")) for each in items(one.get("values"))), None)
+            if one.get("field_code") == "EMAIL":
+                found.email = found.email or value
+            elif one.get("field_code") == "PHONE":
+                found.phone = found.phone or value
+
+    async def _manager(self, event: WebhookEvent, lead: Members) -> str | None:
+        number = text(event.properties.get("manager"), lead.get("responsible_user_id"))
+        if number is None:
+            return None
+        return text(members(await self._http.remembered("/api/v4/users/{}", number)).get("name"))
+
+    async def _product(self, element: Members) -> str | None:
+        catalog = text(members(element.get("metadata")).get("catalog_id"))
+        found = await self._http.remembered("/api/v4/catalogs/{}/elements/{}", catalog, text(element.get("id")))
+        return text(members(found).get("name"))
+
+    async def _place(self, event: WebhookEvent) -> tuple[str | None, str | None]:
+        """Names of the pipeline and the stage."""
+        number, status = event.properties.get("pipeline"), event.properties.get("stage")
+        if not number or not status:
+            return None, None
+        pipeline = members(await self._http.remembered("/api/v4/leads/pipelines/{}", number))
+        statuses = items(members(pipeline.get("_embedded")).get("statuses"))
+        return text(pipeline.get("name")), next(
+            (text(one.get("name")) for one in statuses if text(one.get("id")) == status), None
+        )
+
+
+AMOCRM: Final = Provider(
+    name="amocrm", read=read, check=check_address, stages=_STAGES, secret_in_path=True, api=AmoCrm, rate=7.0
+)
+KOMMO: Final = replace(AMOCRM, name="kommo")
+"""The same product under the name that it has outside of Russia."""

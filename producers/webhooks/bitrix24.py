@@ -1,18 +1,34 @@
-"""Bitrix24's outbound webhooks: a form that says which deal or lead changed, and nothing else of it. Pure.
+"""Bitrix24. Its outbound webhooks: a form that says which deal or lead changed, and nothing else of it. Its REST API
+through an inbound webhook: everything.
 
-The stage, the amount and the people have the API (`producers.webhooks.crm`). `auth[application_token]` is the secret.
+`auth[application_token]` is the secret. Pure; the API is asked through a port.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
-from producers.webhooks.amocrm import parse
-from producers.webhooks.brackets import Tree
-from producers.webhooks.told import Arrived, Delivery, Told, compact, members, moment, present, text
+from producers.formats.attribution import attribute, origin_of_members
+from producers.formats.port import Request
+from producers.webhooks.brackets import Tree, parse_form
+from producers.webhooks.crm import CrmClient, Details
+from producers.webhooks.delivery import (
+    Delivery,
+    Members,
+    RawDelivery,
+    WebhookEvent,
+    compact,
+    items,
+    members,
+    moment,
+    present,
+    text,
+)
+from producers.webhooks.provider import Credentials, Provider
+from producers.webhooks.signatures import Check, check_shared
 
-STAGES: Final[dict[str, str | None]] = {
+_STAGES: Final[dict[str, str | None]] = {
     "lead.add": "lead_created",
     "deal.add": "lead_created",
     "lead.update": None,
@@ -41,21 +57,21 @@ _EVENT: Final = re.compile(r"ONCRM(DEAL|LEAD|CONTACT|COMPANY)(ADD|UPDATE|DELETE)
 
 def token_of(body: bytes) -> bytes | None:
     """The secret that came along. Raises RequestError."""
-    token = text(members(parse(body).get("auth")).get("application_token"))
+    token = text(members(parse_form(body).get("auth")).get("application_token"))
     return None if token is None else token.encode()
 
 
-def read(arrived: Arrived) -> Delivery:
+def read(raw: RawDelivery) -> Delivery:
     """One event. Its element keeps no token."""
-    tree = parse(arrived.body)
+    tree = parse_form(raw.body)
     auth = members(tree.get("auth"))
-    account = text(auth.get("member_id"), auth.get("domain")) or arrived.account
+    account = text(auth.get("member_id"), auth.get("domain")) or raw.account
     name = (text(tree.get("event")) or "event").upper()
     match = _EVENT.fullmatch(name)
     kind, action = (match[1].lower(), match[2].lower()) if match else ("object", name.lower())
     number = text(members(members(tree.get("data")).get("FIELDS")).get("ID")) or "unknown"
     time = text(tree.get("ts")) or ""
-    told = Told(
+    event = WebhookEvent(
         id=f"bitrix24:{account}:{kind}:{number}:{action}:{time}",
         type=f"{kind}_{action}",
         element=compact(_without_token(tree, auth)),
@@ -64,15 +80,109 @@ def read(arrived: Arrived) -> Delivery:
         occurred_ms=moment(time, unit_ms=1000),
         deal=number if kind in ("deal", "lead") and action in ("add", "update") else None,
     )
-    told.properties = present(
+    event.properties = present(
         {
             "deal_id": number if kind == "deal" else None,
             "order_id": f"bitrix24:deal:{number}" if kind == "deal" else None,
         }
     )
-    return Delivery([told], told.id)
+    return Delivery([event], event.id)
 
 
 def _without_token(tree: Tree, auth: Tree) -> Tree:
     known = {name: auth[name] for name in ("domain", "member_id") if name in auth}
     return {**{name: tree[name] for name in ("event", "data", "ts") if name in tree}, "auth": known}
+
+
+class Bitrix24:
+    """An event of a deal is its stage and when it was reached: a change of something else is the same event again."""
+
+    def __init__(self, http: CrmClient) -> None:
+        self._http = http
+
+    async def details(self, event: WebhookEvent) -> Details | None:
+        """What the API adds."""
+        kind = "lead" if event.type.startswith("lead") else "deal"
+        thing = members(_result(await self._http.get(f"/crm.{kind}.get", params={"ID": event.deal or ""})))
+        if not thing:
+            return None
+        stage = text(thing.get("STAGE_ID"), thing.get("STATUS_ID")) or ""
+        semantics = text(thing.get("STAGE_SEMANTIC_ID"), thing.get("STATUS_SEMANTIC_ID")) or ""
+        moved = text(thing.get("MOVED_TIME"))
+        name = await self._stage_name(kind, stage, text(thing.get("CATEGORY_ID")))
+        found = Details(
+            keys=_keys(kind, stage, name, semantics),
+            id=f"{event.subject}:{stage}:{moved or ''}",
+            type=f"{kind}_stage",
+            occurred_ms=moment(moved),
+        )
+        await self._person(found, event, thing)
+        found.properties = await self._properties(kind, thing, stage, name, is_lost=semantics == "F")
+        return found
+
+    async def _properties(self, kind: str, thing: Members, stage: str, name: str | None, *, is_lost: bool) -> Members:
+        value = text(thing.get("OPPORTUNITY"))
+        products = await self._products(kind, text(thing.get("ID")))
+        found = present(
+            {
+                "value": value,
+                "currency": text(thing.get("CURRENCY_ID")) if value is not None else None,
+                "manager": await self._manager(text(thing.get("ASSIGNED_BY_ID"))),
+                "stage": name or stage,
+                "pipeline": text(thing.get("CATEGORY_ID")),
+                "reason": (name or stage) if is_lost else None,
+                "product": next(iter(products), None),
+                "products": products or None,
+            }
+        )
+        attribute(found, origin_of_members({key.lower(): thing.get(key) for key in ("UTM_SOURCE", "UTM_CAMPAIGN")}))
+        return found
+
+    async def _person(self, found: Details, event: WebhookEvent, thing: Members) -> None:
+        """The contact of a deal; a lead has its own e-mail and phone."""
+        number = text(thing.get("CONTACT_ID"))
+        if number and number != "0":
+            found.subject = f"{event.subject.rsplit(':', 2)[0]}:contact:{number}"
+            thing = members(_result(await self._http.remembered("/crm.contact.get", params={"ID": number})))
+        found.email, found.phone = _first(thing.get("EMAIL")), _first(thing.get("PHONE"))
+
+    async def _manager(self, number: str | None) -> str | None:
+        if number is None:
+            return None
+        users = items(_result(await self._http.remembered("/user.get", params={"ID": number})))
+        names = [text(users[0].get(part)) for part in ("NAME", "LAST_NAME")] if users else []
+        return " ".join(part for part in names if part) or number
+
+    async def _products(self, kind: str, number: str | None) -> list[str]:
+        if number is None:
+            return []
+        rows = items(_result(await self._http.get(f"/crm.{kind}.productrows.get", params={"ID": number})))
+        return [name for one in rows[:20] if (name := text(one.get("PRODUCT_NAME")))]
+
+    async def _stage_name(self, kind: str, stage: str, category: str | None) -> str | None:
+        entity = "STATUS" if kind == "lead" else "DEAL_STAGE" + (f"_{category}" if category not in (None, "0") else "")
+        found = items(_result(await self._http.remembered("/crm.status.list", params={"filter[ENTITY_ID]": entity})))
+        return next((text(one.get("NAME")) for one in found if text(one.get("STATUS_ID")) == stage), None)
+
+
+def _result(answer: Any) -> Any:
+    return answer.get("result") if isinstance(answer, dict) else None
+
+
+def _first(values: object) -> str | None:
+    return next((text(one.get("VALUE")) for one in items(values)), None)
+
+
+def _keys(kind: str, stage: str, name: str | None, semantics: str) -> tuple[str, ...]:
+    """Its id, the id without the pipeline in front (`C1:WON`), its name, what kind of stage it is."""
+    keys = [stage, stage.rpartition(":")[2], name or "", semantics if semantics in ("S", "F") else ""]
+    return tuple(f"lead/{one}" if kind == "lead" else one for one in dict.fromkeys(keys) if one)
+
+
+def _check(request: Request, credentials: Credentials) -> Check:
+    return check_shared(credentials.secrets, [token_of(request.body)])
+
+
+BITRIX24: Final = Provider(
+    name="bitrix24", read=read, check=_check, stages=_STAGES, api=Bitrix24, needs_token=False, rate=2.0
+)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from producers.http.body import RequestError
+from producers.webhooks.delivery import parse_object
 from schemas.reasons import RejectReason
 
 MAX_FIELDS: Final = 20_000
@@ -16,8 +17,13 @@ _PART: Final = re.compile(r"\[([^\[\]]*)\]")
 Tree = dict[str, Any]
 
 
+def parse_form(body: bytes) -> Tree:
+    """The form, or one element of it as a dead letter holds it (JSON). Raises RequestError."""
+    return parse_object(body) if body.lstrip()[:1] == b"{" else parse_brackets(body)
+
+
 def parse_brackets(body: bytes) -> Tree:
-    """The tree of a form; lists are objects with numbers for names. A name that is no such name stays whole.
+    """The tree of a form; lists are objects with numbers for names. A name of another shape stays whole.
 
     Raises RequestError.
     """
@@ -33,7 +39,7 @@ def parse_brackets(body: bytes) -> Tree:
 
 def branches(value: object) -> list[Tree]:
     """The objects of a list that came as a form."""
-    return [one for one in value.values() if isinstance(one, dict)] if isinstance(value, dict) else []
+    return [branch for branch in value.values() if isinstance(branch, dict)] if isinstance(value, dict) else []
 
 
 def _path(name: str) -> list[str]:

@@ -24,8 +24,9 @@ from pydantic import (
     model_validator,
 )
 
-from producers.webhooks.providers import ENRICHED, PATH_SECRET, PROVIDERS
-from producers.webhooks.signatures import standard_secret
+from producers.webhooks.delivery import Delivery, RawDelivery
+from producers.webhooks.provider import Credentials, Provider
+from producers.webhooks.providers import PROVIDERS
 from schemas.errors import UsageError
 from schemas.explain import Explainer, KeyPath
 from schemas.funnel.duration import parse_duration_ms
@@ -33,10 +34,9 @@ from schemas.funnel.load import FunnelError
 from schemas.money import clean_currency
 from schemas.names import normalise_name
 
+PREFIX: Final = "/v1/webhooks/"
 MIN_PATH_SECRET: Final = 16
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_RATES: Final = {"amocrm": 7.0, "kommo": 7.0, "bitrix24": 2.0, "hubspot": 10.0}
-"""Requests a second that the vendors allow."""
 _strict = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -143,26 +143,36 @@ class Hook(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> Hook:
-        if self.provider == "hubspot" and not self.public_url:
-            raise ValueError("needs public_url, because HubSpot signs it: the address as it is entered at HubSpot")
-        if self.api is not None and self.provider not in ENRICHED:
-            raise ValueError(f"has an api, which {self.provider} needs not; remove it")
-        if self.api is not None and self.api.token is None and self.provider != "bitrix24":
+        vendor = self.vendor
+        if vendor.needs_public_url and not self.public_url:
+            raise ValueError(f"needs public_url, because {self.provider} signs it: the address as it is entered there")
+        if self.api is not None and vendor.api is None:
+            raise ValueError(f"has an api, which {self.provider} does not need; remove it")
+        if self.api is not None and self.api.token is None and vendor.needs_token:
             raise ValueError("api needs a token; write e.g. token: env:AMOCRM_TOKEN")
         for secret in self.secrets:
             self._check_secret(secret.get_secret_value())
-        defaults = PROVIDERS[self.provider].stages
-        self._stages.update({normalise_name(key): event for key, event in {**defaults, **self.stages}.items()})
+        stages = {**vendor.stages, **self.stages}
+        self._stages.update({normalise_name(key): event for key, event in stages.items()})
         return self
 
     def _check_secret(self, secret: str) -> None:
-        if self.provider == "generic":
-            standard_secret(secret)
-        if self.provider in PATH_SECRET and len(secret) < MIN_PATH_SECRET:
+        self.vendor.key_of(secret)
+        if self.vendor.secret_in_path and len(secret) < MIN_PATH_SECRET:
             raise ValueError(
                 f"a secret of {self.provider} travels in the address, so that it must be long and random: "
                 f"at least {MIN_PATH_SECRET} characters"
             )
+
+    @property
+    def vendor(self) -> Provider:
+        """The value that `provider` names."""
+        return PROVIDERS[self.provider]
+
+    @property
+    def path(self) -> str:
+        """Its address at the collector."""
+        return PREFIX + self.name
 
     @property
     def sent_as(self) -> str:
@@ -170,15 +180,19 @@ class Hook(BaseModel):
         return self.source or self.name
 
     @property
-    def keys(self) -> tuple[bytes, ...]:
-        """The secrets as the signatures need them."""
-        texts = [secret.get_secret_value() for secret in self.secrets]
-        return tuple(standard_secret(one) if self.provider == "generic" else one.encode() for one in texts)
+    def credentials(self) -> Credentials:
+        """What its deliveries prove themselves with."""
+        secrets = tuple(self.vendor.key_of(secret.get_secret_value()) for secret in self.secrets)
+        return Credentials(self.path, secrets, self.public_url or "", self.legacy_signatures)
+
+    def read(self, body: bytes, headers: Mapping[bytes, bytes]) -> Delivery:
+        """What a delivery says. Raises RequestError."""
+        return self.vendor.read(RawDelivery(body, headers, self.account or self.name, self.currency))
 
     @property
     def rate(self) -> float:
         """Requests a second to its API."""
-        return (self.api.rate if self.api else None) or _RATES.get(self.provider, 2.0)
+        return (self.api.rate if self.api else None) or self.vendor.rate
 
     @property
     def known_stages(self) -> dict[str, str | None]:
@@ -188,9 +202,9 @@ class Hook(BaseModel):
     def event_of(self, keys: tuple[str, ...]) -> tuple[bool, str | None]:
         """(whether the map knows one of the keys, the event of the first it knows; None: of no step of a funnel)."""
         for key in keys:
-            found = normalise_name(key)
-            if found in self._stages:
-                return True, self._stages[found]
+            name = normalise_name(key)
+            if name in self._stages:
+                return True, self._stages[name]
         return False, None
 
 
@@ -225,15 +239,15 @@ def load_webhooks(path: Path, environment: Mapping[str, str]) -> Webhooks:
 def parse_webhooks(written: str, environment: Mapping[str, str], *, origin: str = "webhooks") -> Webhooks:
     """The same from YAML or JSON text. Raises WebhooksError."""
     try:
-        found = yaml.safe_load(written)
+        document = yaml.safe_load(written)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark is not None else ""
         raise WebhooksError(f"{origin}: is neither YAML nor JSON{where}") from None
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise WebhooksError(f"{origin}: must be a mapping that starts with `hooks:`")
     try:
-        return Webhooks.model_validate(_resolved(found, environment, origin, ""))
+        return Webhooks.model_validate(_resolved(document, environment, origin, ""))
     except ValidationError as error:
         raise WebhooksError("\n".join(_ERRORS.lines(origin, error))) from None
 
@@ -241,9 +255,9 @@ def parse_webhooks(written: str, environment: Mapping[str, str], *, origin: str 
 def _resolved(value: Any, environment: Mapping[str, str], origin: str, path: str) -> Any:
     """Every `env:NAME` replaced by what the environment holds."""
     if isinstance(value, dict):
-        return {key: _resolved(one, environment, origin, f"{path}.{key}") for key, one in value.items()}
+        return {key: _resolved(part, environment, origin, f"{path}.{key}") for key, part in value.items()}
     if isinstance(value, list):
-        return [_resolved(one, environment, origin, f"{path}[{at}]") for at, one in enumerate(value)]
+        return [_resolved(part, environment, origin, f"{path}[{index}]") for index, part in enumerate(value)]
     if not isinstance(value, str) or not value.startswith("env:"):
         return value
     name = value.removeprefix("env:")

@@ -1,32 +1,18 @@
-"""What a CRM's API tells of the thing that a hook names: the ports, and the HTTP that the CRMs share.
-
-The only module of webhooks that knows httpx. A request waits for its turn (the vendors' rate limits); one refusal holds
-all of its hook's requests back; contacts, users and pipelines are remembered for a while.
-"""
+"""What a CRM's API says of the thing that a webhook names: values and ports. Does no I/O; `producers.webhooks.crm_http`
+does."""
 
 from __future__ import annotations
 
-import asyncio
-import re
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
-import httpx
-
-from producers.webhooks.told import Members, Told
-
-MAX_PAUSE_SECONDS: Final = 300.0
-_REMEMBERED: Final = 20_000
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+from producers.webhooks.delivery import Members, WebhookEvent
 
 
 @dataclass(slots=True)
 class Details:
-    """What the API adds to a hook. Absent is None; `keys` replace the hook's own where there are any."""
+    """What the API adds to a webhook event. Absent is None; `keys` replace the event's own where there are any."""
 
     keys: tuple[str, ...] = ()
     id: str | None = None
@@ -47,155 +33,23 @@ class CrmUnavailableError(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
-class Crm(Protocol):
-    """A CRM's API."""
-
-    async def details(self, told: Told) -> Details | None:
-        """What it knows; None where the thing is gone. Raises CrmUnavailableError."""
-
-    async def close(self) -> None:
-        """Leave."""
+class CrmRefusedError(CrmUnavailableError):
+    """The CRM does not let us read this: somebody must look at the token. Tried again as an outage is."""
 
 
-class Pace:
-    """Lets requests through one after the other, no faster than `rate` a second."""
-
-    def __init__(self, rate: float) -> None:
-        self._interval = 1 / rate
-        self._next = 0.0
-        self._held_until = 0.0
-
-    async def turn(self) -> None:
-        """Wait for it."""
-        loop = asyncio.get_running_loop()
-        at = max(loop.time(), self._next, self._held_until)
-        self._next = at + self._interval
-        await asyncio.sleep(at - loop.time())
-        if self._held_until > loop.time():
-            await self.turn()
-
-    def hold(self, seconds: float) -> None:
-        """Nothing more for so long."""
-        self._held_until = max(self._held_until, asyncio.get_running_loop().time() + seconds)
-
-
-class Cache:
-    """Answers by request, for `seconds`; the oldest go first."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._found: OrderedDict[str, tuple[float, Any]] = OrderedDict()
-
-    def get(self, key: str) -> tuple[bool, Any]:
-        """(whether it is known, the answer)."""
-        found = self._found.get(key)
-        if found is None or time.monotonic() - found[0] > self._seconds:
-            return False, None
-        return True, found[1]
-
-    def put(self, key: str, answer: Any) -> None:
-        """Remember."""
-        self._found.pop(key, None)
-        self._found[key] = (time.monotonic(), answer)
-        while len(self._found) > _REMEMBERED:
-            self._found.popitem(last=False)
-
-
-class CrmHttp:
-    """GETs JSON of one CRM. `counted(status)` hears of every answer; the status is 0 where there was none."""
-
-    def __init__(
-        self,
-        *,
-        base: str,
-        headers: Mapping[str, str],
-        rate: float,
-        timeout_seconds: float,
-        keep_seconds: float,
-        counted: Callable[[int], None] = lambda status: None,
-    ) -> None:
-        self._base = base
-        self._client = httpx.AsyncClient(headers=dict(headers), timeout=timeout_seconds, follow_redirects=False)
-        self._pace = Pace(rate)
-        self._cache = Cache(keep_seconds)
-        self._counted = counted
+class CrmClient(Protocol):
+    """GETs JSON from one account of a CRM, at the vendor's pace."""
 
     async def get(self, path: str, *ids: str | None, params: Mapping[str, str] | None = None) -> Any:
-        """The JSON of an answer, None where there is no such thing. `ids` fill the `{}` of the path: they come with
-        hooks, so what could lead to another path is no id. Raises CrmUnavailableError."""
-        if not all(one is not None and _ID.fullmatch(one) for one in ids):
-            return None
-        await self._pace.turn()
-        try:
-            answer = await self._client.get(self._base + path.format(*ids), params=params)
-        except httpx.HTTPError as error:
-            self._counted(0)
-            raise CrmUnavailableError(f"no answer: {type(error).__name__}") from None
-        self._counted(answer.status_code)
-        return self._read(answer)
+        """The JSON of an answer, None where the thing does not exist. `ids` fill the `{}` of the path: they come with
+        webhooks, so anything that could lead to another path is not accepted as an id. Raises CrmUnavailableError."""
 
     async def remembered(self, path: str, *ids: str | None, params: Mapping[str, str] | None = None) -> Any:
-        """The same for what seldom changes; None also where the API refuses us this."""
-        key = f"{path} {ids} {sorted((params or {}).items())}"
-        is_known, found = self._cache.get(key)
-        if is_known:
-            return found
-        try:
-            found = await self.get(path, *ids, params=params)
-        except CrmRefusedError:
-            found = None
-        self._cache.put(key, found)
-        return found
-
-    def _read(self, answer: httpx.Response) -> Any:
-        status = answer.status_code
-        if status in (204, 404, 410):
-            return None
-        try:
-            found = answer.json() if answer.content else None
-        except ValueError:
-            found = None
-        error = str(found.get("error") or "") if isinstance(found, dict) else ""
-        if status == 429 or status >= 500 or error in _BUSY:
-            raise self._busy(answer, error)
-        if status in (401, 402, 403) or error in _REFUSED:
-            raise CrmRefusedError(f"status {status} {error}".strip())
-        if status == 400 and found is not None:
-            return None  # Bitrix24's way to say that there is no such thing
-        if status != 200 or found is None:
-            raise CrmUnavailableError(f"status {status} without JSON")
-        return found
-
-    def _busy(self, answer: httpx.Response, error: str) -> CrmUnavailableError:
-        pause = retry_after(answer.headers.get("retry-after"), time.time())
-        if pause is not None:
-            self._pace.hold(pause)
-        return CrmUnavailableError(f"status {answer.status_code} {error}".strip(), pause)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
+        """The same for what seldom changes; None also where the API refuses us this. Raises CrmUnavailableError."""
 
 
-class CrmRefusedError(CrmUnavailableError):
-    """The CRM does not let us see this: somebody must look at the token; tried again as an outage is."""
+class Crm(Protocol):
+    """A CRM's API as the enricher asks it."""
 
-
-_BUSY: Final = frozenset({"QUERY_LIMIT_EXCEEDED", "OVERLOAD_LIMIT", "OPERATION_TIME_LIMIT", "INTERNAL_SERVER_ERROR"})
-_REFUSED: Final = frozenset(
-    {"NO_AUTH_FOUND", "INVALID_CREDENTIALS", "insufficient_scope", "expired_token", "ACCESS_DENIED", "INVALID_REQUEST"}
-)
-
-
-def retry_after(header: str | None, now: float) -> float | None:
-    """Seconds that a Retry-After header asks for: a number or a date; at most MAX_PAUSE_SECONDS."""
-    if not header:
-        return None
-    try:
-        seconds = float(header)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(header).timestamp() - now
-        except ValueError:
-            return None
-    return min(max(seconds, 0.0), MAX_PAUSE_SECONDS) if seconds == seconds else None
+    async def details(self, event: WebhookEvent) -> Details | None:
+        """What the CRM knows of the event's `deal`; None where the thing is gone. Raises CrmUnavailableError."""

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 from producers.webhooks.config import Api, Hook, Webhooks
-from producers.webhooks.crm import Crm, CrmHttp
-from producers.webhooks.crm_amocrm import AmoCrm
-from producers.webhooks.crm_bitrix24 import Bitrix24
-from producers.webhooks.crm_hubspot import HubSpot
+from producers.webhooks.crm import Crm, Details
+from producers.webhooks.crm_http import CrmHttp
+from producers.webhooks.delivery import WebhookEvent
 from producers.webhooks.enricher_metrics import EnricherMetrics
 
 
-def crms_of(webhooks: Webhooks, metrics: EnricherMetrics) -> dict[str, Crm]:
+@dataclass(frozen=True, slots=True)
+class ConnectedCrm:
+    """A hook's CRM, and the connections to it."""
+
+    crm: Crm
+    http: CrmHttp
+
+    async def details(self, event: WebhookEvent) -> Details | None:
+        """What the CRM knows of the event. Raises CrmUnavailableError."""
+        return await self.crm.details(event)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.http.close()
+
+
+def crms_of(webhooks: Webhooks, metrics: EnricherMetrics) -> dict[str, ConnectedCrm]:
     """By the name of the hook."""
-    return {hook.name: _crm(hook, hook.api, metrics) for hook in webhooks.hooks if hook.api is not None}
+    return {hook.name: _connected(hook, hook.api, metrics) for hook in webhooks.hooks if hook.api is not None}
 
 
-def _crm(hook: Hook, api: Api, metrics: EnricherMetrics) -> Crm:
+def _connected(hook: Hook, api: Api, metrics: EnricherMetrics) -> ConnectedCrm:
     headers = {"accept": "application/json", "user-agent": "funnelcast-enricher"}
     if api.token is not None:
         headers["authorization"] = f"Bearer {api.token.get_secret_value()}"
@@ -29,6 +45,5 @@ def _crm(hook: Hook, api: Api, metrics: EnricherMetrics) -> Crm:
         keep_seconds=api.milliseconds("keep") / 1000,
         counted=partial(metrics.answered, hook.name),
     )
-    if hook.provider == "bitrix24":
-        return Bitrix24(http)
-    return HubSpot(http) if hook.provider == "hubspot" else AmoCrm(http)
+    assert hook.vendor.api is not None  # noqa: S101 - the file of webhooks allows an api only there
+    return ConnectedCrm(hook.vendor.api(http), http)

@@ -19,14 +19,12 @@ from producers.dead_letters.record import dead_letter
 from producers.ingest.checks import Ingest
 from producers.ingest.verdicts import Accepted, Rejected
 from producers.sink.port import Outgoing, Sink, SinkUnavailableError, partition_for
-from producers.webhooks.config import Hook, Webhooks
+from producers.webhooks.config import PREFIX, Hook, Webhooks
 from producers.webhooks.crm import Crm, CrmUnavailableError, Details
-from producers.webhooks.endpoint import PREFIX
+from producers.webhooks.delivery import WebhookEvent
 from producers.webhooks.enricher_metrics import EnricherMetrics
-from producers.webhooks.hooked import HookRecord, decode_hook
+from producers.webhooks.hook_record import HookRecord, decode_hook
 from producers.webhooks.mapper import Mapper
-from producers.webhooks.providers import PROVIDERS
-from producers.webhooks.told import Arrived, Told
 from schemas.reasons import RejectReason
 from schemas.topics import Topics
 
@@ -62,78 +60,78 @@ class Enricher:
     async def work_on(self, value: bytes) -> None:
         """Returns when the event, or a dead letter, is acknowledged. Its one broad `except`: what breaks on one hook
         must not stop the others."""
-        hook, record, told = "unknown", None, None
+        hook, record, event = "unknown", None, None
         try:
             record = decode_hook(value)
             hook = record.hook if record.hook in self._hooks else "unknown"
-            told = self._told(record)
+            event = self._read(record)
         except ValueError as error:
             await self._refuse(value, hook, record, RejectReason.MALFORMED_JSON, f"no hook: {error}")
             return
-        if told is None:
+        if event is None:
             await self._refuse(value, hook, record, RejectReason.UNSUPPORTED_TYPE, f"no hook is named {record.hook!r}")
             return
         try:
-            await self._enrich(record, told)
+            await self._enrich(record, event)
         except Exception:
             _log.exception("hook failed", hook=hook, id=record.id)
             await self._refuse(value, hook, record, RejectReason.UNSUPPORTED_TYPE, "the enricher failed on this hook")
 
-    def _told(self, record: HookRecord) -> Told | None:
+    def _read(self, record: HookRecord) -> WebhookEvent | None:
+        """Its one event; None where no hook has the name. Raises ValueError."""
         hook = self._hooks.get(record.hook)
         if hook is None:
             return None
-        arrived = Arrived(record.payload.encode(), {}, hook.account or hook.name, hook.currency)
-        told = PROVIDERS[hook.provider].read(arrived).told
-        if len(told) != 1:
-            raise ValueError(f"it tells {len(told)} things")
-        return told[0]
+        events = hook.read(record.payload.encode(), {}).events
+        if len(events) != 1:
+            raise ValueError(f"it holds {len(events)} events")
+        return events[0]
 
-    async def _enrich(self, record: HookRecord, told: Told) -> None:
+    async def _enrich(self, record: HookRecord, event: WebhookEvent) -> None:
         hook = self._hooks[record.hook]
-        details = await self._details(hook, told)
+        details = await self._details(hook, event)
         if details is not None:
-            add_details(told, details)
+            add_details(event, details)
         outcome = "bare" if details is None else "enriched"
-        if told.id in self._written:
+        if event.id in self._written:
             self._metrics.worked_on(hook.name, "unchanged")
             return
-        verdict = self._mappers[hook.name].verdict(told, record.received_at_ms)
+        verdict = self._mappers[hook.name].verdict(event, record.received_at_ms)
         if isinstance(verdict, Rejected):
-            await self._refuse(told.element, hook.name, record, verdict.reason, verdict.detail)
+            await self._refuse(event.element, hook.name, record, verdict.reason, verdict.detail)
         elif isinstance(verdict, Accepted):
-            await self._put([await self._event(verdict)])
+            await self._put([await self._outgoing(verdict)])
             self._metrics.worked_on(hook.name, outcome)
-        self._remember(told.id)
+        self._remember(event.id)
 
-    async def _details(self, hook: Hook, told: Told) -> Details | None:
+    async def _details(self, hook: Hook, event: WebhookEvent) -> Details | None:
         """What the CRM says, None where it has no such thing or has not answered in time."""
         crm = self._crms.get(hook.name)
-        if crm is None or hook.api is None or told.deal is None:
+        if crm is None or hook.api is None or event.deal is None:
             return None
         loop = asyncio.get_running_loop()
         give_up, tries = loop.time() + hook.api.milliseconds("patience") / 1000, 0
         while True:
             try:
-                return await crm.details(told)
+                return await crm.details(event)
             except CrmUnavailableError as error:
                 pause = pause_of(tries, error.retry_after_seconds)
                 tries += 1
                 self._metrics.retried(hook.name)
                 if loop.time() + pause > give_up:
-                    _log.warning("hook without its details", hook=hook.name, id=told.id, tries=tries, error=str(error))
+                    _log.warning("hook without its details", hook=hook.name, id=event.id, tries=tries, error=str(error))
                     return None
                 if tries in (1, 10):
                     _log.warning("CRM does not answer", hook=hook.name, error=str(error), again_in_seconds=pause)
             await asyncio.sleep(pause)
 
-    async def _event(self, verdict: Accepted) -> Outgoing:
+    async def _outgoing(self, verdict: Accepted) -> Outgoing:
         topic = self._topics.events
         partition = partition_for(verdict.key, await self._partitions(topic))
         return Outgoing(topic, partition, verdict.key, verdict.value, verdict.received_at_ms)
 
-    def _remember(self, told_id: str) -> None:
-        self._written[told_id] = None
+    def _remember(self, event_id: str) -> None:
+        self._written[event_id] = None
         if len(self._written) > _REMEMBERED:
             self._written.popitem(last=False)
 
@@ -175,19 +173,19 @@ class Enricher:
                 await asyncio.sleep(min(error.retry_after_seconds, 5))
 
 
-def add_details(told: Told, details: Details) -> None:
+def add_details(event: WebhookEvent, details: Details) -> None:
     """What the CRM says, over what the hook said."""
     if details.keys and details.id is not None:
-        told.keys, told.is_stage = details.keys, True
+        event.keys, event.is_stage = details.keys, True
     elif details.keys:
-        told.keys = (*told.keys, *details.keys)
-    told.id = details.id or told.id
-    told.type = details.type or told.type
-    told.occurred_ms = details.occurred_ms or told.occurred_ms
-    told.subject = details.subject or told.subject
-    told.email = details.email or told.email
-    told.phone = details.phone or told.phone
-    told.properties = {**told.properties, **details.properties}
+        event.keys = (*event.keys, *details.keys)
+    event.id = details.id or event.id
+    event.type = details.type or event.type
+    event.occurred_ms = details.occurred_ms or event.occurred_ms
+    event.subject = details.subject or event.subject
+    event.email = details.email or event.email
+    event.phone = details.phone or event.phone
+    event.properties = {**event.properties, **details.properties}
 
 
 def pause_of(tries: int, asked_seconds: float | None) -> float:

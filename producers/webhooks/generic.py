@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import Final
 
-from producers.webhooks.told import Arrived, Delivery, Members, Told, members, moment, parse_object, text
+from producers.formats.port import Request
+from producers.webhooks.delivery import (
+    Delivery,
+    Members,
+    RawDelivery,
+    WebhookEvent,
+    members,
+    moment,
+    parse_object,
+    text,
+)
+from producers.webhooks.provider import Credentials, Provider
+from producers.webhooks.signatures import (
+    MAX_SIGNATURES,
+    Check,
+    Secrets,
+    is_any_equal,
+    is_number,
+    sha256_base64,
+    verdict,
+)
 
-STAGES: Final[dict[str, str | None]] = {}
-HEADERS: Final = (b"webhook-id",)
+_HEADERS: Final = (b"webhook-id",)
 _IDS: Final = ("user_id", "anonymous_id", "contact_id", "email", "phone")
 
 
-def read(arrived: Arrived) -> Delivery:
+def read(raw: RawDelivery) -> Delivery:
     """One event for each delivery. Its name is the `type`, as it stands or as the stage map says."""
-    body = parse_object(arrived.body)
+    body = parse_object(raw.body)
     data = members(body.get("data")) or members(body.get("properties"))
-    delivery = arrived.header(b"webhook-id")
+    delivery = raw.header(b"webhook-id")
     kind = text(body.get("type"), body.get("name")) or ""
     time = body.get("timestamp", body.get("occurred_at_ms", body.get("occurred_at")))
     ids = {name: text(body.get(name), data.get(name)) for name in _IDS}
     occurred_ms = _time(time)
-    told = Told(
+    event = WebhookEvent(
         id=text(body.get("id"), delivery) or "",
         type=kind,
-        element=arrived.body,
-        subject=ids["contact_id"] or f"webhook:{arrived.account}:{text(data.get('id'), delivery) or 'unknown'}",
+        element=raw.body,
+        subject=ids["contact_id"] or f"webhook:{raw.account}:{text(data.get('id'), delivery) or 'unknown'}",
         keys=(kind,),
         occurred_ms=occurred_ms,
         is_time_unreadable=time is not None and occurred_ms is None,
@@ -34,7 +55,7 @@ def read(arrived: Arrived) -> Delivery:
         phone=ids["phone"],
         properties=_without_ids(data),
     )
-    return Delivery([told], delivery)
+    return Delivery([event], delivery)
 
 
 def _without_ids(data: Members) -> Members:
@@ -45,3 +66,46 @@ def _time(value: object) -> int | None:
     """RFC 3339, or seconds or milliseconds: what lies before 2001 in milliseconds is seconds."""
     found = moment(value)
     return moment(value, unit_ms=1000) if found is not None and found < 10**12 and not isinstance(value, str) else found
+
+
+def check_standard(
+    body: bytes, headers: tuple[bytes | None, bytes | None, bytes | None], secrets: Secrets, now_ms: int
+) -> Check:
+    """Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,<base64>[ v1,<base64>]` over
+    `id.timestamp.body`. Secrets are the bytes behind `whsec_` (`standard_secret`)."""
+    identity, time, signatures = headers
+    if not identity or not time or not signatures or not is_number(time):
+        return Check.FORGED
+    signed = identity + b"." + time + b"." + body
+    sent = [part.partition(b",")[2] for part in signatures.split() if part.startswith(b"v1,")][:MAX_SIGNATURES]
+    expected = [sha256_base64(secret, signed) for secret in secrets]
+    return verdict(is_any_equal(expected, sent), int(time) * 1000, now_ms)
+
+
+def standard_secret(text: str) -> bytes:
+    """The key behind `whsec_<base64>`. Raises ValueError."""
+    encoded = text.removeprefix("whsec_")
+    try:
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except binascii.Error:
+        key = b""
+    if not key:
+        raise ValueError("must be whsec_ and base64, as Standard Webhooks has it")
+    return key
+
+
+def _check(request: Request, credentials: Credentials) -> Check:
+    sent = request.headers.get
+    headers = sent(b"webhook-id"), sent(b"webhook-timestamp"), sent(b"webhook-signature")
+    return check_standard(request.raw_body, headers, credentials.secrets, request.received_at_ms)
+
+
+GENERIC: Final = Provider(
+    name="generic",
+    read=read,
+    check=_check,
+    stages={},
+    headers=_HEADERS,
+    key_of=standard_secret,
+    keeps_names=True,
+)

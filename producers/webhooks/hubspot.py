@@ -1,30 +1,37 @@
-"""HubSpot's webhooks: a list of changes, each of one property of one object. Pure.
+"""HubSpot. Its webhooks: a list of changes, each of one property of one object, with neither an amount nor an e-mail.
+Its CRM API: the amount of a deal, its owner, why it was lost, and whose it is.
 
-They name deals and contacts by number and carry neither an amount nor an e-mail: the enricher has those, where the hook
-has access to the API.
+Pure; the API is asked through a port.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import Final
 
+from producers.formats.port import Request
 from producers.http.body import RequestError
-from producers.webhooks.told import (
-    Arrived,
+from producers.webhooks.crm import CrmClient, Details
+from producers.webhooks.delivery import (
     Delivery,
     Members,
-    Told,
+    RawDelivery,
+    WebhookEvent,
     compact,
     delivery_of,
     items,
+    members,
     moment,
     parse_json,
     present,
     text,
 )
+from producers.webhooks.provider import Credentials, Provider
+from producers.webhooks.signatures import Check, Secrets, is_any_equal, is_number, sha256_base64, verdict
 from schemas.reasons import RejectReason
 
-STAGES: Final[dict[str, str | None]] = {
+_STAGES: Final[dict[str, str | None]] = {
     "contact.creation": "lead_created",
     "deal.creation": None,
     "appointmentscheduled": "consultation",
@@ -43,12 +50,19 @@ STAGES: Final[dict[str, str | None]] = {
     "lifecyclestage/evangelist": None,
     "lifecyclestage/other": None,
 }
+_DEAL: Final = {
+    "properties": "amount,deal_currency_code,hubspot_owner_id,closed_lost_reason,pipeline,dealname",
+    "associations": "contacts",
+}
+_CONTACT: Final = {"properties": "email,phone"}
+_DECODED: Final = re.compile(r"%(3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)", re.IGNORECASE)
+"""The escapes that HubSpot undoes in the address before it signs."""
 _OBJECTS: Final = {"0-1": "contact", "0-3": "deal"}
 
 
-def read(arrived: Arrived) -> Delivery:
+def read(raw: RawDelivery) -> Delivery:
     """One event for each change."""
-    found = parse_json(arrived.body)
+    found = parse_json(raw.body)
     changes = items(found if isinstance(found, list) else [found])
     if not changes and found != []:
         raise RequestError(RejectReason.NOT_AN_OBJECT, "HubSpot sends a list of changes")
@@ -57,16 +71,16 @@ def read(arrived: Arrived) -> Delivery:
         for one in changes
         if one.get("propertyName") == "closed_lost_reason"
     }
-    told = [_told(one, arrived, reasons) for one in changes]
-    return delivery_of(told)
+    events = [_event(one, raw, reasons) for one in changes]
+    return delivery_of(events)
 
 
-def _told(change: Members, arrived: Arrived, reasons: dict[str | None, str | None]) -> Told:
+def _event(change: Members, raw: RawDelivery, reasons: dict[str | None, str | None]) -> WebhookEvent:
     kind, what = _type(change)
-    account = text(change.get("portalId")) or arrived.account
+    account = text(change.get("portalId")) or raw.account
     number = text(change.get("objectId")) or "unknown"
     name, value = text(change.get("propertyName")), text(change.get("propertyValue"))
-    told = Told(
+    event = WebhookEvent(
         id=_id(change),
         type=f"{kind}_{name or what}",
         element=compact(change),
@@ -74,18 +88,18 @@ def _told(change: Members, arrived: Arrived, reasons: dict[str | None, str | Non
         occurred_ms=moment(change.get("occurredAt")),
     )
     if kind == "contact" and name == "email":
-        told.email = value
-    told.keys = (f"{kind}.{what}",)
+        event.email = value
+    event.keys = (f"{kind}.{what}",)
     if name is not None:
-        told.keys = ()
+        event.keys = ()
         if name in ("dealstage", "lifecyclestage"):
-            told.is_stage = True
-            told.keys = (value or "",) if name == "dealstage" else (f"lifecyclestage/{value}",)
-    if told.is_stage or (kind in ("deal", "contact") and what == "creation"):
-        told.deal = number
-    told.properties = present(
+            event.is_stage = True
+            event.keys = (value or "",) if name == "dealstage" else (f"lifecyclestage/{value}",)
+    if event.is_stage or (kind in ("deal", "contact") and what == "creation"):
+        event.deal = number
+    event.properties = present(
         {
-            "stage": value if told.is_stage else None,
+            "stage": value if event.is_stage else None,
             "deal_id": number if kind == "deal" else None,
             "order_id": f"hubspot:deal:{number}" if kind == "deal" else None,
             "manager": value if name == "hubspot_owner_id" else None,
@@ -93,7 +107,7 @@ def _told(change: Members, arrived: Arrived, reasons: dict[str | None, str | Non
             "property": name,
         }
     )
-    return told
+    return event
 
 
 def _type(change: Members) -> tuple[str, str]:
@@ -108,3 +122,112 @@ def _id(change: Members) -> str:
     """An eventId alone is not promised to be unique."""
     parts = [text(change.get(name)) for name in ("portalId", "eventId", "subscriptionId", "objectId", "occurredAt")]
     return "-".join(part or "" for part in parts) if any(parts) else ""
+
+
+class HubSpot:
+    """Stage and time stay the hook's: they are what was true when it happened."""
+
+    def __init__(self, http: CrmClient) -> None:
+        self._http = http
+
+    async def details(self, event: WebhookEvent) -> Details | None:
+        """What the API adds."""
+        if event.type.startswith("contact"):
+            found = Details()
+            is_there = await self._person(found, event, event.deal or "")
+            return found if is_there else None
+        deal = await self._http.get("/crm/v3/objects/deals/{}", event.deal, params=_DEAL)
+        if deal is None:
+            return None
+        found, known = Details(), members(members(deal).get("properties"))
+        contacts = items(members(members(members(deal).get("associations")).get("contacts")).get("results"))
+        number = next((text(one.get("id")) for one in contacts), None)
+        if number is not None:
+            await self._person(found, event, number)
+        found.properties = await self._properties(event, known)
+        return found
+
+    async def _properties(self, event: WebhookEvent, known: Members) -> Members:
+        value = text(known.get("amount"))
+        is_lost = event.properties.get("stage") == "closedlost"
+        return present(
+            {
+                "value": value,
+                "currency": text(known.get("deal_currency_code")) if value is not None else None,
+                "manager": await self._manager(text(known.get("hubspot_owner_id"))),
+                "reason": text(known.get("closed_lost_reason")) if is_lost else None,
+                "pipeline": text(known.get("pipeline")),
+            }
+        )
+
+    async def _person(self, found: Details, event: WebhookEvent, number: str) -> bool:
+        """The contact's e-mail and phone; False where there is no such contact."""
+        found.subject = f"{event.subject.rsplit(':', 2)[0]}:contact:{number}"
+        answer = await self._http.remembered("/crm/v3/objects/contacts/{}", number, params=_CONTACT)
+        known = members(members(answer).get("properties"))
+        found.email, found.phone = text(known.get("email")), text(known.get("phone"))
+        return answer is not None
+
+    async def _manager(self, number: str | None) -> str | None:
+        if number is None:
+            return None
+        owner = members(await self._http.remembered("/crm/v3/owners/{}", number))
+        names = [text(owner.get(part)) for part in ("firstName", "lastName")]
+        return " ".join(part for part in names if part) or text(owner.get("email")) or number
+
+
+def check_hubspot(
+    body: bytes,
+    headers: tuple[bytes | None, bytes | None],
+    secrets: Secrets,
+    now_ms: int,
+    *,
+    method: str,
+    url: str,
+) -> Check:
+    """v3: `X-HubSpot-Signature-v3` (base64) over method, address, body and `X-HubSpot-Request-Timestamp` (ms)."""
+    signature, time = headers
+    if not signature or not time or not is_number(time):
+        return Check.FORGED
+    expected = [
+        sha256_base64(secret, method.encode() + address + body + time)
+        for secret in secrets
+        for address in _addresses(url)
+    ]
+    return verdict(is_any_equal(expected, [signature]), int(time), now_ms)
+
+
+def check_hubspot_legacy(
+    body: bytes, headers: tuple[bytes | None, bytes | None], secrets: Secrets, *, method: str, url: str
+) -> Check:
+    """v1 (secret and body) and v2 (secret, method, address, body): a bare SHA-256 in hex, without a time."""
+    signature, version = headers
+    if not signature:
+        return Check.FORGED
+    if version == b"v2":
+        signed = [secret + method.encode() + address + body for secret in secrets for address in _addresses(url)]
+    else:
+        signed = [secret + body for secret in secrets]
+    return verdict(is_any_equal([hashlib.sha256(text).hexdigest().encode() for text in signed], [signature]))
+
+
+def _addresses(url: str) -> list[bytes]:
+    """The address as it was registered and as HubSpot signs it."""
+    decoded = _DECODED.sub(lambda match: chr(int(match[1], 16)), url)
+    return [url.encode()] if decoded == url else [url.encode(), decoded.encode()]
+
+
+def _check(request: Request, credentials: Credentials) -> Check:
+    sent, body, url = request.headers.get, request.raw_body, credentials.public_url
+    signature, time = sent(b"x-hubspot-signature-v3"), sent(b"x-hubspot-request-timestamp")
+    if signature is None and credentials.takes_legacy:
+        old = sent(b"x-hubspot-signature"), sent(b"x-hubspot-signature-version")
+        return check_hubspot_legacy(body, old, credentials.secrets, method=request.method, url=url)
+    return check_hubspot(
+        body, (signature, time), credentials.secrets, request.received_at_ms, method=request.method, url=url
+    )
+
+
+HUBSPOT: Final = Provider(
+    name="hubspot", read=read, check=_check, stages=_STAGES, needs_public_url=True, api=HubSpot, rate=10.0
+)

@@ -1,6 +1,6 @@
-"""From what a webhook tells to the event, by the hook's stage map and the collector's checks. Pure.
+"""From a webhook event to an event, by the hook's stage map and the collector's checks. Pure.
 
-Collector and enricher use the same mapper, so that a hook becomes the same event on either way.
+Collector and enricher use the same mapper, so that both make the same event of a webhook.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from functools import lru_cache
 from producers.ingest.checks import Ingest
 from producers.ingest.verdicts import Rejected, Scope, Sender, Translated, Verdict
 from producers.webhooks.config import Hook
-from producers.webhooks.told import Told
+from producers.webhooks.delivery import WebhookEvent
 from schemas.ids import clean_id
 from schemas.names import normalise_name
 from schemas.reasons import RejectReason
@@ -25,62 +25,61 @@ class Mapper:
         self._ingest = ingest
         self._event_of = lru_cache(maxsize=4096)(hook.event_of)
 
-    def verdict(self, told: Told, received_at_ms: int) -> Verdict:
+    def verdict(self, sent: WebhookEvent, received_at_ms: int) -> Verdict:
         """The event, or why not. Never raises."""
-        is_known, name = self._event_of(told.keys)
-        if told.is_stage and not is_known:
+        is_known, name = self._event_of(sent.keys)
+        if sent.is_stage and not is_known:
             is_known, name = self.hook.event_of(("*",))
             if not is_known:
-                return self._unknown_stage(told)
-        is_left_to_others = told.needs_person and not self.hook.anonymous_payments and not _says_who(told)
+                return self._unknown_stage(sent)
+        is_left_to_others = sent.needs_person and not self.hook.anonymous_payments and not _says_who(sent)
         if name is None or is_left_to_others:
-            name = self._kept_name(told, is_known)
-        return self._checked(told, name, received_at_ms)
+            name = self._kept_name(sent, is_known)
+        return self._checked(sent, name, received_at_ms)
 
-    def _unknown_stage(self, told: Told) -> Rejected:
-        stage = told.keys[0] if told.keys else ""
+    def _unknown_stage(self, sent: WebhookEvent) -> Rejected:
+        stage = sent.keys[0] if sent.keys else ""
         return Rejected(
             RejectReason.UNKNOWN_STAGE,
             f"the stage {stage[:64]!r} has no event; add it to `stages` of the hook {self.hook.name!r}, "
-            f"e.g. stages: {{{told.keys[-1][:64]!r}: offer_sent}}, or null for a stage of no step of a funnel",
-            told.id or None,
+            f"e.g. stages: {{{sent.keys[-1][:64]!r}: offer_sent}}, or null for a stage of no step of a funnel",
+            sent.id or None,
         )
 
-    def _kept_name(self, told: Told, is_known: bool) -> str:
-        """What nobody maps keeps the vendor's name. A generic sender's names are event names as they stand."""
-        if self.hook.provider == "generic" and not is_known:
-            return told.type
-        return normalise_name(f"{self.hook.provider}_{told.type}".replace(".", "_"))
+    def _kept_name(self, sent: WebhookEvent, is_known: bool) -> str:
+        """What the map does not have keeps the vendor's name."""
+        if self.hook.vendor.keeps_names and not is_known:
+            return sent.type
+        return normalise_name(f"{self.hook.provider}_{sent.type}".replace(".", "_"))
 
-    def _checked(self, told: Told, name: str, received_at_ms: int) -> Verdict:
+    def _checked(self, sent: WebhookEvent, name: str, received_at_ms: int) -> Verdict:
         """Who it is: the ids, else the e-mail or phone, else the vendor's own name of the person."""
         event = Translated(
-            id=told.id or None,
+            id=sent.id or None,
             name=name or None,
-            anonymous_id=told.anonymous_id,
-            user_id=told.user_id,
-            email=told.email,
-            phone=told.phone,
-            client_ms=told.occurred_ms,
-            is_time_unreadable=told.is_time_unreadable,
-            properties=self._with_manager(told),
+            anonymous_id=sent.anonymous_id,
+            user_id=sent.user_id,
+            email=sent.email,
+            phone=sent.phone,
+            client_ms=sent.occurred_ms,
+            is_time_unreadable=sent.is_time_unreadable,
+            properties=self._with_manager(sent),
         )
-        if not _says_who(told):
-            event.contact_id = told.subject
+        if not _says_who(sent):
+            event.contact_id = sent.subject
         verdict = self._ingest.translated(event, sender=self.sender, received_at_ms=received_at_ms)
         if isinstance(verdict, Rejected) and verdict.reason is RejectReason.MISSING_PERSON:
-            event.contact_id = told.subject  # what looked like an e-mail or a phone is none
+            event.contact_id = sent.subject  # what looked like an e-mail or a phone is none
             verdict = self._ingest.translated(event, sender=self.sender, received_at_ms=received_at_ms)
         return verdict
 
-    def _with_manager(self, told: Told) -> dict[str, object]:
+    def _with_manager(self, sent: WebhookEvent) -> dict[str, object]:
         """The name of the manager where the hook's file gives one for the number."""
-        manager = told.properties.get("manager")
+        manager = sent.properties.get("manager")
         if isinstance(manager, str) and manager in self.hook.managers:
-            return {**told.properties, "manager": self.hook.managers[manager]}
-        return told.properties
+            return {**sent.properties, "manager": self.hook.managers[manager]}
+        return sent.properties
 
 
-def _says_who(told: Told) -> bool:
-    ids = (told.user_id, told.anonymous_id, told.email, told.phone)
-    return any(clean_id(one) for one in ids)
+def _says_who(sent: WebhookEvent) -> bool:
+    return any(map(clean_id, (sent.user_id, sent.anonymous_id, sent.email, sent.phone)))

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from producers.webhooks.told import Arrived, Delivery, Members, Told, members, moment, parse_object, present, text
+from producers.webhooks.delivery import (
+    Delivery,
+    Members,
+    RawDelivery,
+    WebhookEvent,
+    members,
+    moment,
+    parse_object,
+    present,
+    text,
+)
+from producers.webhooks.provider import Provider, check_address
 
-STAGES: Final[dict[str, str | None]] = {
+_STAGES: Final[dict[str, str | None]] = {
     "lead.create": "lead_created",
     "deal.create": "lead_created",
     "won": "payment",
@@ -15,30 +26,30 @@ STAGES: Final[dict[str, str | None]] = {
 _ACTIONS: Final = {"added": "create", "updated": "change", "deleted": "delete"}
 
 
-def read(arrived: Arrived) -> Delivery:
+def read(raw: RawDelivery) -> Delivery:
     """One event for each delivery."""
-    body = parse_object(arrived.body)
+    body = parse_object(raw.body)
     meta, previous = members(body.get("meta")), members(body.get("previous"))
     data = members(body.get("data")) or members(body.get("current"))
     kind = text(meta.get("entity"), meta.get("object")) or "object"
     action = text(meta.get("action")) or "change"
     action = _ACTIONS.get(action, action)
-    account = text(meta.get("company_id")) or arrived.account
+    account = text(meta.get("company_id")) or raw.account
     number = text(data.get("id"), meta.get("entity_id"), meta.get("id")) or "unknown"
     name = text(meta.get("id")) if "entity" in meta else None
     if name is None:  # v1 has no name for a delivery
         name = "-".join((kind, action, number, text(meta.get("timestamp_micro"), meta.get("timestamp")) or ""))
-    told = Told(
+    event = WebhookEvent(
         id=name,
         type=f"{kind}_{action}",
-        element=arrived.body,
+        element=raw.body,
         subject=_subject(account, kind, number, data),
         occurred_ms=moment(meta.get("timestamp"), unit_ms=1000) if meta.get("timestamp") else None,
     )
-    _contact(told, data)
-    told.properties = _properties(data, kind, number)
-    _place(told, data, previous, f"{kind}.{action}")
-    return Delivery([told], name)
+    _contact(event, data)
+    event.properties = _properties(data, kind, number)
+    _place(event, data, previous, f"{kind}.{action}")
+    return Delivery([event], name)
 
 
 def _subject(account: str, kind: str, number: str, data: Members) -> str:
@@ -51,11 +62,11 @@ def _id(value: object) -> str | None:
     return text(members(value).get("value"), members(value).get("id"), value)
 
 
-def _contact(told: Told, data: Members) -> None:
+def _contact(event: WebhookEvent, data: Members) -> None:
     for member, plural in (("email", "emails"), ("phone", "phones")):
         found = data.get(plural) or data.get(member)
         first = found[0] if isinstance(found, list) and found else found
-        setattr(told, member, text(members(first).get("value"), first))
+        setattr(event, member, text(members(first).get("value"), first))
 
 
 def _properties(data: Members, kind: str, number: str) -> Members:
@@ -76,13 +87,16 @@ def _properties(data: Members, kind: str, number: str) -> Members:
     )
 
 
-def _place(told: Told, data: Members, previous: Members, what: str) -> None:
+def _place(event: WebhookEvent, data: Members, previous: Members, what: str) -> None:
     """Its keys in the stage map: a deal that is closed is no longer at a stage."""
     status, stage = text(data.get("status")), text(data.get("stage_id"))
-    told.keys = (what,)
+    event.keys = (what,)
     if what == "deal.change" and "status" in previous and status in ("won", "lost"):
-        told.keys = (status,)
+        event.keys = (status,)
         closed = moment(data.get(f"{status}_time"))
-        told.occurred_ms = told.occurred_ms if closed is None else closed
+        event.occurred_ms = event.occurred_ms if closed is None else closed
     elif what == "deal.change" and "stage_id" in previous:
-        told.keys, told.is_stage = (f"{text(data.get('pipeline_id'))}/{stage}", stage or ""), True
+        event.keys, event.is_stage = (f"{text(data.get('pipeline_id'))}/{stage}", stage or ""), True
+
+
+PIPEDRIVE: Final = Provider(name="pipedrive", read=read, check=check_address, stages=_STAGES, secret_in_path=True)

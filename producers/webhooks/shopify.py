@@ -6,11 +6,12 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from producers.formats.attribution import attribute, origin_of_link
-from producers.webhooks.told import (
-    Arrived,
+from producers.formats.port import Request
+from producers.webhooks.delivery import (
     Delivery,
     Members,
-    Told,
+    RawDelivery,
+    WebhookEvent,
     items,
     members,
     moment,
@@ -18,8 +19,10 @@ from producers.webhooks.told import (
     present,
     text,
 )
+from producers.webhooks.provider import Credentials, Provider
+from producers.webhooks.signatures import Check, Secrets, is_any_equal, sha256_base64, verdict
 
-STAGES: Final[dict[str, str | None]] = {
+_STAGES: Final[dict[str, str | None]] = {
     "customers/create": "lead_created",
     "checkouts/create": "checkout_started",
     "draft_orders/create": "offer_sent",
@@ -28,32 +31,31 @@ STAGES: Final[dict[str, str | None]] = {
     "orders/cancelled": "order_cancelled",
     "refunds/create": "refund",
 }
-HEADERS: Final = (b"x-shopify-topic", b"x-shopify-shop-domain", b"x-shopify-webhook-id")
-"""Without which a body cannot be read."""
+_HEADERS: Final = (b"x-shopify-topic", b"x-shopify-shop-domain", b"x-shopify-webhook-id")
 _TIMES: Final = {"orders/paid": "processed_at", "orders/cancelled": "cancelled_at"}
 
 
-def read(arrived: Arrived) -> Delivery:
+def read(raw: RawDelivery) -> Delivery:
     """One event for each delivery."""
-    body = parse_object(arrived.body)
-    topic = (arrived.header(b"x-shopify-topic") or "unknown/unknown").lower()
-    shop = arrived.header(b"x-shopify-shop-domain") or arrived.account
+    body = parse_object(raw.body)
+    topic = (raw.header(b"x-shopify-topic") or "unknown/unknown").lower()
+    shop = raw.header(b"x-shopify-shop-domain") or raw.account
     number = text(body.get("id"), body.get("token")) or "unknown"
     version = text(body.get("updated_at"), body.get("created_at")) or ""
     time = text(body.get(_TIMES.get(topic, "")), body.get("updated_at"), body.get("created_at"))
-    told = Told(
+    event = WebhookEvent(
         id=f"{topic}:{number}:{version}",  # of signed parts only: the name of the delivery is not signed
         type=topic.replace("/", "_"),
-        element=arrived.body,
+        element=raw.body,
         subject=_subject(body, shop, topic, number),
         keys=(topic,),
         occurred_ms=moment(time),
         is_time_unreadable=time is not None and moment(time) is None,
     )
-    _people(told, body, topic)
-    told.properties = present(_properties(body, topic, number))
-    attribute(told.properties, origin_of_link(body.get("landing_site")))
-    return Delivery([told], arrived.header(b"x-shopify-webhook-id"))
+    _people(event, body, topic)
+    event.properties = present(_properties(body, topic, number))
+    attribute(event.properties, origin_of_link(body.get("landing_site")))
+    return Delivery([event], raw.header(b"x-shopify-webhook-id"))
 
 
 def _subject(body: Members, shop: str, topic: str, number: str) -> str:
@@ -65,13 +67,13 @@ def _subject(body: Members, shop: str, topic: str, number: str) -> str:
     return f"shopify:{shop}:order:{order}" if order else f"shopify:{shop}:{kind}:{number}"
 
 
-def _people(told: Told, body: Members, topic: str) -> None:
+def _people(event: WebhookEvent, body: Members, topic: str) -> None:
     customer = members(body.get("customer"))
-    told.email = text(body.get("email"), body.get("contact_email"), customer.get("email"))
-    told.phone = text(body.get("phone"), customer.get("phone"))
+    event.email = text(body.get("email"), body.get("contact_email"), customer.get("email"))
+    event.phone = text(body.get("phone"), customer.get("phone"))
     notes = {text(one.get("name")): text(one.get("value")) for one in items(body.get("note_attributes"))}
-    told.user_id = notes.get("user_id") or notes.get("funnelcast_user_id")
-    told.anonymous_id = notes.get("anonymous_id") or notes.get("funnelcast_anonymous_id")
+    event.user_id = notes.get("user_id") or notes.get("funnelcast_user_id")
+    event.anonymous_id = notes.get("anonymous_id") or notes.get("funnelcast_anonymous_id")
 
 
 def _properties(body: Members, topic: str, number: str) -> Members:
@@ -115,3 +117,16 @@ def _sum(transactions: list[Members]) -> str | None:
         return str(sum((Decimal(text(one.get("amount")) or "0") for one in transactions), Decimal(0)))
     except InvalidOperation:
         return None
+
+
+def check_shopify(body: bytes, header: bytes | None, secrets: Secrets) -> Check:
+    """`X-Shopify-Hmac-Sha256`: base64 over the body; its time is not signed, so there is no window."""
+    expected = [sha256_base64(secret, body) for secret in secrets]
+    return verdict(is_any_equal(expected, [header] if header else []))
+
+
+def _check(request: Request, credentials: Credentials) -> Check:
+    return check_shopify(request.raw_body, request.headers.get(b"x-shopify-hmac-sha256"), credentials.secrets)
+
+
+SHOPIFY: Final = Provider(name="shopify", read=read, check=_check, stages=_STAGES, headers=_HEADERS)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from producers.webhooks.told import (
-    Arrived,
+from producers.formats.port import Request
+from producers.webhooks.delivery import (
     Delivery,
     Members,
-    Told,
+    RawDelivery,
+    WebhookEvent,
     integer,
     items,
     major,
@@ -23,9 +24,11 @@ from producers.webhooks.told import (
     present,
     text,
 )
+from producers.webhooks.provider import Credentials, Provider
+from producers.webhooks.signatures import MAX_SIGNATURES, Check, Secrets, is_any_equal, is_number, sha256_hex, verdict
 from schemas.money import clean_currency
 
-STAGES: Final[dict[str, str | None]] = {
+_STAGES: Final[dict[str, str | None]] = {
     "quote.finalized": "offer_sent",
     "quote.accepted": None,
     "quote.canceled": "offer_declined",
@@ -47,29 +50,29 @@ _DIGITS: Final = {"ISK": 2, "UGX": 2, "MGA": 0}
 _USER_NAMES: Final = ("user_id", "userId", "funnelcast_user_id")
 _COMMON: Final = ("manager", "product", "campaign", "channel", "pipeline")
 _DEVICE_NAMES: Final = ("anonymous_id", "anonymousId", "funnelcast_anonymous_id")
-_Reader = Callable[[Told, Members, Members], None]
+_Reader = Callable[[WebhookEvent, Members, Members], None]
 
 
-def read(arrived: Arrived) -> Delivery:
+def read(raw: RawDelivery) -> Delivery:
     """One event for each delivery."""
-    event = parse_object(arrived.body)
-    thing = members(members(event.get("data")).get("object"))
-    kind = text(event.get("type")) or "event"
-    told = Told(
-        id=text(event.get("id")) or "",
+    body = parse_object(raw.body)
+    thing = members(members(body.get("data")).get("object"))
+    kind = text(body.get("type")) or "event"
+    event = WebhookEvent(
+        id=text(body.get("id")) or "",
         type=kind,
-        element=arrived.body,
-        subject=_subject(thing, text(event.get("account")) or arrived.account),
+        element=raw.body,
+        subject=_subject(thing, text(body.get("account")) or raw.account),
         keys=(kind,),
-        occurred_ms=moment(event.get("created"), unit_ms=1000),
+        occurred_ms=moment(body.get("created"), unit_ms=1000),
     )
-    _people(told, thing)
-    told.properties = _common(thing)
+    _people(event, thing)
+    event.properties = _common(thing)
     reader = _READERS.get(text(thing.get("object")) or "")
     if reader is not None:
-        reader(told, thing, members(members(event.get("data")).get("previous_attributes")))
-    told.properties = present(told.properties)
-    return Delivery([told], text(event.get("id")))
+        reader(event, thing, members(members(body.get("data")).get("previous_attributes")))
+    event.properties = present(event.properties)
+    return Delivery([event], text(body.get("id")))
 
 
 def _subject(thing: Members, account: str) -> str:
@@ -81,13 +84,13 @@ def _subject(thing: Members, account: str) -> str:
     return f"stripe:{account}:{'payment_intent' if intent else kind}:{text(intent, thing.get('id')) or 'unknown'}"
 
 
-def _people(told: Told, thing: Members) -> None:
+def _people(event: WebhookEvent, thing: Members) -> None:
     details, billing = members(thing.get("customer_details")), members(thing.get("billing_details"))
-    told.user_id = text(thing.get("client_reference_id"))
+    event.user_id = text(thing.get("client_reference_id"))
     if known := members(thing.get("metadata")):
-        told.user_id = text(*map(known.get, _USER_NAMES), told.user_id)
-        told.anonymous_id = text(*map(known.get, _DEVICE_NAMES))
-    told.email = text(
+        event.user_id = text(*map(known.get, _USER_NAMES), event.user_id)
+        event.anonymous_id = text(*map(known.get, _DEVICE_NAMES))
+    event.email = text(
         details.get("email"),
         thing.get("customer_email"),
         billing.get("email"),
@@ -95,7 +98,7 @@ def _people(told: Told, thing: Members) -> None:
         thing.get("email"),
         members(thing.get("evidence")).get("customer_email_address"),
     )
-    told.phone = text(details.get("phone"), thing.get("customer_phone"), billing.get("phone"))
+    event.phone = text(details.get("phone"), thing.get("customer_phone"), billing.get("phone"))
 
 
 def _common(thing: Members) -> Members:
@@ -109,97 +112,97 @@ def _id(value: object) -> str | None:
     return text(members(value).get("id"), value)
 
 
-def _amount(told: Told, thing: Members, *names: str) -> None:
+def _amount(event: WebhookEvent, thing: Members, *names: str) -> None:
     currency = clean_currency(thing.get("currency"))
     minor = next((one for one in map(thing.get, names) if integer(one) is not None), None)
     value = major(minor, currency, _DIGITS.get(currency or ""))
-    told.properties |= {"value": value, "currency": currency if value is not None else None}
+    event.properties |= {"value": value, "currency": currency if value is not None else None}
 
 
-def _product(told: Told, lines: object) -> None:
+def _product(event: WebhookEvent, lines: object) -> None:
     """The first line's, unless the metadata name one."""
-    if lines is not None and told.properties.get("product") is None:
-        told.properties["product"] = next(
+    if lines is not None and event.properties.get("product") is None:
+        event.properties["product"] = next(
             (text(one.get("description")) for one in items(members(lines).get("data"))), None
         )
 
 
-def _session(told: Told, thing: Members, _: Members) -> None:
-    _amount(told, thing, "amount_total")
-    told.properties["order_id"] = intent = _id(thing.get("payment_intent"))
-    _product(told, thing.get("line_items"))
+def _session(event: WebhookEvent, thing: Members, _: Members) -> None:
+    _amount(event, thing, "amount_total")
+    event.properties["order_id"] = intent = _id(thing.get("payment_intent"))
+    _product(event, thing.get("line_items"))
     is_paid = thing.get("payment_status") == "paid" and intent is not None
-    if told.type == "checkout.session.completed" and not is_paid:
-        told.keys = ()  # a subscription is paid by its invoice, a delayed method by a later event
+    if event.type == "checkout.session.completed" and not is_paid:
+        event.keys = ()  # a subscription is paid by its invoice, a delayed method by a later event
 
 
-def _intent(told: Told, thing: Members, _: Members) -> None:
-    _amount(told, thing, "amount_received", "amount")
-    if told.type != "payment_intent.succeeded":
-        _amount(told, thing, "amount")
-    told.properties["order_id"] = text(thing.get("id"))
+def _intent(event: WebhookEvent, thing: Members, _: Members) -> None:
+    _amount(event, thing, "amount_received", "amount")
+    if event.type != "payment_intent.succeeded":
+        _amount(event, thing, "amount")
+    event.properties["order_id"] = text(thing.get("id"))
     error = members(thing.get("last_payment_error"))
-    told.properties["reason"] = text(error.get("decline_code"), error.get("code"), error.get("type"))
-    told.needs_person = told.type == "payment_intent.succeeded"
+    event.properties["reason"] = text(error.get("decline_code"), error.get("code"), error.get("type"))
+    event.needs_person = event.type == "payment_intent.succeeded"
 
 
-def _charge(told: Told, thing: Members, previous: Members) -> None:
-    _amount(told, thing, "amount_captured", "amount")
+def _charge(event: WebhookEvent, thing: Members, previous: Members) -> None:
+    _amount(event, thing, "amount_captured", "amount")
     charge = text(thing.get("id"))
-    told.properties["order_id"] = _id(thing.get("payment_intent")) or charge
+    event.properties["order_id"] = _id(thing.get("payment_intent")) or charge
     outcome = members(thing.get("outcome"))
-    told.properties["reason"] = text(thing.get("failure_code"), outcome.get("reason"))
-    if told.type == "charge.refunded":
-        _refunded(told, thing, integer(previous.get("amount_refunded")) or 0)
+    event.properties["reason"] = text(thing.get("failure_code"), outcome.get("reason"))
+    if event.type == "charge.refunded":
+        _refunded(event, thing, integer(previous.get("amount_refunded")) or 0)
     else:
-        told.needs_person = True
+        event.needs_person = True
 
 
-def _refunded(told: Told, thing: Members, before: int) -> None:
+def _refunded(event: WebhookEvent, thing: Members, before: int) -> None:
     """Of this refund alone: the charge holds the sum of all its refunds."""
     total = integer(thing.get("amount_refunded")) or 0
-    _amount(told, {**thing, "amount": total - before}, "amount")
+    _amount(event, {**thing, "amount": total - before}, "amount")
     refunds = items(members(thing.get("refunds")).get("data"))
     newest = max(refunds, key=lambda one: integer(one.get("created")) or 0, default={})
-    told.properties["refund_id"] = text(newest.get("id")) or f"{text(thing.get('id'))}:{total}"
-    told.properties["reason"] = text(newest.get("reason"))
+    event.properties["refund_id"] = text(newest.get("id")) or f"{text(thing.get('id'))}:{total}"
+    event.properties["reason"] = text(newest.get("reason"))
 
 
-def _refund(told: Told, thing: Members, _: Members) -> None:
-    _amount(told, thing, "amount")
-    told.properties["refund_id"] = text(thing.get("id"))
-    told.properties["order_id"] = _id(thing.get("payment_intent")) or _id(thing.get("charge"))
-    told.properties["reason"] = text(thing.get("reason"), thing.get("failure_reason"))
+def _refund(event: WebhookEvent, thing: Members, _: Members) -> None:
+    _amount(event, thing, "amount")
+    event.properties["refund_id"] = text(thing.get("id"))
+    event.properties["order_id"] = _id(thing.get("payment_intent")) or _id(thing.get("charge"))
+    event.properties["reason"] = text(thing.get("reason"), thing.get("failure_reason"))
 
 
-def _dispute(told: Told, thing: Members, _: Members) -> None:
-    _amount(told, thing, "amount")
-    told.properties["order_id"] = _id(thing.get("payment_intent")) or _id(thing.get("charge"))
-    told.properties["reason"] = text(thing.get("reason"))
+def _dispute(event: WebhookEvent, thing: Members, _: Members) -> None:
+    _amount(event, thing, "amount")
+    event.properties["order_id"] = _id(thing.get("payment_intent")) or _id(thing.get("charge"))
+    event.properties["reason"] = text(thing.get("reason"))
 
 
-def _invoice(told: Told, thing: Members, _: Members) -> None:
-    _amount(told, thing, "amount_paid" if told.type == "invoice.paid" else "amount_due")
+def _invoice(event: WebhookEvent, thing: Members, _: Members) -> None:
+    _amount(event, thing, "amount_paid" if event.type == "invoice.paid" else "amount_due")
     payments = items(members(thing.get("payments")).get("data"))
     intents = [_id(members(one.get("payment")).get("payment_intent")) for one in payments]
     intent = _id(thing.get("payment_intent")) or next((one for one in intents if one), None)
-    told.properties["order_id"] = intent or text(thing.get("id"))
-    _product(told, thing.get("lines"))
-    told.properties["billing_reason"] = text(thing.get("billing_reason"))
-    if told.type == "invoice.paid" and not integer(thing.get("amount_paid")):
-        told.keys = ()  # a trial: nothing was paid
-    if told.type == "invoice.payment_failed":
-        told.properties["reason"] = text(members(thing.get("last_finalization_error")).get("code"))
+    event.properties["order_id"] = intent or text(thing.get("id"))
+    _product(event, thing.get("lines"))
+    event.properties["billing_reason"] = text(thing.get("billing_reason"))
+    if event.type == "invoice.paid" and not integer(thing.get("amount_paid")):
+        event.keys = ()  # a trial: nothing was paid
+    if event.type == "invoice.payment_failed":
+        event.properties["reason"] = text(members(thing.get("last_finalization_error")).get("code"))
 
 
-def _quote(told: Told, thing: Members, _: Members) -> None:
-    _amount(told, thing, "amount_total")
-    told.properties["deal_id"] = text(thing.get("id"))
+def _quote(event: WebhookEvent, thing: Members, _: Members) -> None:
+    _amount(event, thing, "amount_total")
+    event.properties["deal_id"] = text(thing.get("id"))
 
 
-def _subscription(told: Told, thing: Members, _: Members) -> None:
+def _subscription(event: WebhookEvent, thing: Members, _: Members) -> None:
     details = members(thing.get("cancellation_details"))
-    told.properties["reason"] = text(details.get("feedback"), details.get("reason"))
+    event.properties["reason"] = text(details.get("feedback"), details.get("reason"))
 
 
 _READERS: Final[dict[str, _Reader]] = {
@@ -212,3 +215,22 @@ _READERS: Final[dict[str, _Reader]] = {
     "quote": _quote,
     "subscription": _subscription,
 }
+
+
+def check_stripe(body: bytes, header: bytes | None, secrets: Secrets, now_ms: int) -> Check:
+    """`Stripe-Signature: t=<seconds>,v1=<hex>[,v1=...]` over `t.body`; the secret as it stands, with its `whsec_`."""
+    parts = [part.strip().partition(b"=") for part in (header or b"").split(b",")]
+    times = [value for name, _, value in parts if name == b"t"]
+    sent = [value for name, _, value in parts if name == b"v1"][:MAX_SIGNATURES]
+    if len(times) != 1 or not is_number(times[0]):
+        return Check.FORGED
+    expected = [sha256_hex(secret, times[0] + b"." + body) for secret in secrets]
+    return verdict(is_any_equal(expected, sent), int(times[0]) * 1000, now_ms)
+
+
+def _check(request: Request, credentials: Credentials) -> Check:
+    header = request.headers.get(b"stripe-signature")
+    return check_stripe(request.raw_body, header, credentials.secrets, request.received_at_ms)
+
+
+STRIPE: Final = Provider(name="stripe", read=read, check=_check, stages=_STAGES)

@@ -14,11 +14,11 @@ import pytest
 
 from producers.ingest.checks import Ingest
 from producers.sink.port import MemorySink, SinkUnavailableError
-from producers.webhooks.crm import Pace, retry_after
+from producers.webhooks.crm_http import Pace, retry_after
 from producers.webhooks.crms import crms_of
 from producers.webhooks.enricher import Enricher, pause_of
 from producers.webhooks.enricher_metrics import EnricherMetrics
-from producers.webhooks.hooked import HookRecord, encode_hook
+from producers.webhooks.hook_record import HookRecord, encode_hook
 from schemas.record import decode_any
 from tests.support.collector import NOW, TOPICS
 from tests.support.fake_crm import TOKEN, FakeCrm

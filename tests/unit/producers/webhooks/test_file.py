@@ -36,7 +36,7 @@ def parse(*hooks: Any, environment: dict[str, str] | None = None) -> Any:
         ),
         ({**STRIPE, "currency": "euro"}, "w.yaml: hooks[0].currency: is no currency; write three letters"),
         ({**STRIPE, "secrets": ["env:NOT_THERE"]}, "w.yaml: hooks[0].secrets[0]: the environment has no NOT_THERE"),
-        ({**STRIPE, "api": {"url": "https://x.example"}}, "has an api, which stripe needs not; remove it"),
+        ({**STRIPE, "api": {"url": "https://x.example"}}, "has an api, which stripe does not need; remove it"),
         ({**AMO, "secrets": ["short"]}, "must be long and random: at least 16 characters"),
         ({**AMO, "api": {"url": "x"}}, "w.yaml: hooks[0].api.url: is no address; write e.g. https://"),
         ({**AMO, "api": {"url": "https://x.example"}}, "api needs a token; write e.g. token: env:"),
@@ -74,7 +74,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_secrets_come_from_the_environment_and_are_not_shown() -> None:
     hooks = parse({**STRIPE, "secrets": ["env:A", "env:B"]}, environment={"A": "whsec_hidden", "B": "whsec_more"})
-    assert hooks.hooks[0].keys == (b"whsec_hidden", b"whsec_more")
+    assert hooks.hooks[0].credentials.secrets == (b"whsec_hidden", b"whsec_more")
     assert "hidden" not in repr(hooks)
     assert "hidden" not in hooks.model_dump_json()
 

@@ -16,18 +16,11 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from stripe import SignatureVerificationError, WebhookSignature
 
-from producers.webhooks.signatures import (
-    WINDOW_MS,
-    Check,
-    basic_of,
-    check_hubspot,
-    check_hubspot_legacy,
-    check_shared,
-    check_shopify,
-    check_standard,
-    check_stripe,
-    standard_secret,
-)
+from producers.webhooks.generic import check_standard, standard_secret
+from producers.webhooks.hubspot import check_hubspot, check_hubspot_legacy
+from producers.webhooks.shopify import check_shopify
+from producers.webhooks.signatures import WINDOW_MS, Check, basic_of, check_shared
+from producers.webhooks.stripe import check_stripe
 
 NOW_MS = 1_735_725_600_000
 NOW = NOW_MS // 1000

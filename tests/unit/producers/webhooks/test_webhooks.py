@@ -206,10 +206,10 @@ async def test_an_element_of_a_dead_letter_reads_as_the_same_event_again() -> No
     first = collector.events()
     again = of_sample("amocrm-leads-status", stages={"142": None})
     from producers.webhooks.amocrm import read
-    from producers.webhooks.told import Arrived
+    from producers.webhooks.delivery import RawDelivery
 
-    told = read(Arrived(load("amocrm-leads-status")["body"].encode(), {}, "x", "EUR")).told
-    for one in told:
+    events = read(RawDelivery(load("amocrm-leads-status")["body"].encode(), {}, "x", "EUR")).events
+    for one in events:
         await again.post("/v1/webhooks/amocrm/amocrm-secret-0123456789abc", one.element)
     assert sorted(map(str, again.events())) == sorted(map(str, first))
 

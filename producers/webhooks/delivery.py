@@ -1,6 +1,7 @@
-"""What a webhook tells, before it is an event: values, and careful ways to read JSON whose shape nobody promises.
+"""What a delivery of a webhook says, before it is an event: values, and careful ways to read JSON whose shape is not
+promised.
 
-Pure. A provider's module reads a delivery into `Told`s; `producers.webhooks.mapper` makes events of them.
+Pure. A vendor's module reads a `RawDelivery` into `WebhookEvent`s; `producers.webhooks.mapper` makes events of them.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ DAY_MS: Final = 86_400_000
 
 
 @dataclass(slots=True)
-class Told:
-    """One thing that a delivery tells.
+class WebhookEvent:
+    """One thing that happened at the vendor.
 
     `keys` are looked up in the hook's stage map, the first that is there wins; `type` is what the vendor calls it: a
-    thing without a place in the map becomes the event `<provider>_<type>`. `subject` names the person in the vendor's
-    own words (`customer:cus_1`), for want of an id, an e-mail or a phone.
+    type that the map does not have becomes the event `<provider>_<type>`. `subject` names the person in the vendor's
+    own words (`customer:cus_1`), where there is no id, e-mail or phone.
     """
 
     id: str
@@ -45,16 +46,16 @@ class Told:
     phone: str | None = None
     properties: Members = field(default_factory=dict)
     needs_person: bool = False
-    """Counts only where it says who: another event of the same sale will. Else it stays `<provider>_<type>`."""
+    """Counts only where it says who paid: another event of the same sale will. Else it stays `<provider>_<type>`."""
     deal: str | None = None
-    """Set where the CRM has more to tell of it than the hook: what the enricher asks for."""
+    """Set where the CRM knows more than the webhook: the number that the enricher asks for."""
 
 
 @dataclass(slots=True)
 class Delivery:
-    """One delivery: what it tells, and the vendor's name of it."""
+    """One delivery as it was read: its events, and the vendor's name of it."""
 
-    told: list[Told]
+    events: list[WebhookEvent]
     id: str | None = None
 
 
@@ -68,10 +69,10 @@ def parse_json(body: bytes) -> Any:
 
 def parse_object(body: bytes) -> Members:
     """The body as a JSON object. Raises RequestError."""
-    found = parse_json(body)
-    if not isinstance(found, dict):
+    value = parse_json(body)
+    if not isinstance(value, dict):
         raise RequestError(RejectReason.NOT_AN_OBJECT, "the body of this webhook is a JSON object")
-    return found
+    return value
 
 
 def members(value: object) -> Members:
@@ -91,9 +92,9 @@ def text(*values: object) -> str | None:
             continue
         kind = value.__class__  # of parsed JSON and forms: no subclasses
         if kind is str or kind is int or kind is float:
-            found = str(value).strip()
-            if found:
-                return found
+            stripped = str(value).strip()
+            if stripped:
+                return stripped
     return None
 
 
@@ -112,8 +113,8 @@ def moment(value: object, *, unit_ms: int = 1) -> int | None:
     """Epoch milliseconds of a number of `unit_ms` or of a text with a date and time."""
     number = integer(value)
     if number is not None:
-        found = number * unit_ms
-        return found if 0 < found <= MAX_MS else None
+        milliseconds = number * unit_ms
+        return milliseconds if 0 < milliseconds <= MAX_MS else None
     return parse_time_ms(value[:64]) if isinstance(value, str) else None
 
 
@@ -134,12 +135,12 @@ def present(properties: Members) -> Members:
     return {name: value for name, value in properties.items() if value is not None}
 
 
-def delivery_of(told: list[Told]) -> Delivery:
-    """A delivery whose vendor gives it no name: it is named after what it tells."""
-    if len(told) < 2:
-        return Delivery(told, (told[0].id or None) if told else None)
-    ids = "\n".join(sorted(one.id for one in told))
-    return Delivery(told, hashlib.sha256(ids.encode()).hexdigest())
+def delivery_of(events: list[WebhookEvent]) -> Delivery:
+    """A delivery whose vendor gives it no name: it is named after its events."""
+    if len(events) < 2:
+        return Delivery(events, (events[0].id or None) if events else None)
+    ids = "\n".join(sorted(event.id for event in events))
+    return Delivery(events, hashlib.sha256(ids.encode()).hexdigest())
 
 
 def compact(value: object) -> bytes:
@@ -148,8 +149,8 @@ def compact(value: object) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
-    """A delivery as a provider's module reads it. `account` names the vendor's account (default: the hook)."""
+class RawDelivery:
+    """A delivery as a vendor's module reads it. `account` names the vendor's account (default: the hook)."""
 
     body: bytes
     headers: Mapping[bytes, bytes]
@@ -159,5 +160,4 @@ class Arrived:
 
     def header(self, name: bytes) -> str | None:
         """A header as text, None where it is absent or empty."""
-        found = self.headers.get(name, b"").decode("latin-1").strip()
-        return found or None
+        return self.headers.get(name, b"").decode("latin-1").strip() or None

@@ -6,14 +6,14 @@ import msgspec
 
 
 class HookRecord(msgspec.Struct, kw_only=True):
-    """One thing that a delivery told of, as it stood there."""
+    """One event of a delivery, as it stood there."""
 
     hook: str
     """Its name in the file of webhooks."""
     id: str
     received_at_ms: int
     payload: str
-    """Reads, alone, as a delivery of this one thing."""
+    """Can be read as a delivery of this event alone."""
 
 
 _encoder = msgspec.json.Encoder()
@@ -26,5 +26,5 @@ def encode_hook(record: HookRecord) -> bytes:
 
 
 def decode_hook(value: bytes) -> HookRecord:
-    """The record. Raises ValueError (msgspec's errors are such) where it is none."""
+    """The record. Raises ValueError (msgspec's errors are such) where the value is no record."""
     return _decoder.decode(value)
