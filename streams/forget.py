@@ -57,12 +57,12 @@ async def _send(producer: AIOKafkaProducer, topic: str, person: bytes, asked_at_
     return Tombstone(partition, sent.offset)
 
 
-async def is_applied(reader: CounterReader, at: Tombstone, *, seconds: float) -> bool:
+async def is_applied(reader: CounterReader, tombstone: Tombstone, *, seconds: float) -> bool:
     """Whether the worker's cursor passes the record in time. Raises StoreUnavailableError."""
     deadline = time.monotonic() + seconds
     while True:
-        found = await reader.meta(at.partition)
-        if found is not None and found[0] > at.offset:
+        status = await reader.status(tombstone.partition)
+        if status is not None and status.offset > tombstone.offset:
             return True
         if time.monotonic() > deadline:
             return False

@@ -266,8 +266,8 @@ class LiveShop:
         )
 
     async def _metas(self) -> list[PartitionMeta]:
-        found = [await self._reader.meta(partition) for partition in await self._reader.partitions()]
-        return [one[1] for one in found if one is not None]
+        statuses = [await self._reader.status(partition) for partition in await self._reader.partitions()]
+        return [status.meta for status in statuses if status is not None]
 
     async def _document(self) -> Document:
         """Totals alone: what the view shows, at the price of a few cells."""

@@ -176,12 +176,12 @@ async def await_marker(
     while True:
         check()
         try:
-            metas = [await reader.meta(partition) for partition in range(partitions)]
+            statuses = [await reader.status(partition) for partition in range(partitions)]
         except StoreUnavailableError:
-            metas = []
-        if metas and all(one is not None and one[1].marker == marker and one[1].pending == 0 for one in metas):
+            statuses = []
+        if statuses and all(status and status.meta.marker == marker and not status.meta.pending for status in statuses):
             return
-        now = [None if one is None else (one[0], one[1].pending) for one in metas]
+        now = [status and (status.offset, status.meta.pending) for status in statuses]
         if now and now != seen:
             seen, deadline = now, time.monotonic() + stalled_seconds
         if time.monotonic() > deadline:

@@ -77,21 +77,21 @@ def fill(page: Page, snapshot: Snapshot, now_ms: int) -> None:
 
 
 def _fill_partitions(page: Page, snapshot: Snapshot, now_ms: int) -> None:
-    page.add(catalogue.PARTITIONS, value=len(snapshot.metas))
+    page.add(catalogue.PARTITIONS, value=len(snapshot.statuses))
     page.add(catalogue.GAPS, value=snapshot.gaps)
-    if newest := max((meta.last_event_ms for _, meta in snapshot.metas.values()), default=0):
+    if newest := max((status.meta.last_event_ms for status in snapshot.statuses.values()), default=0):
         page.add(catalogue.LAST_EVENT, value=newest / 1000)
-    for partition, (offset, meta) in sorted(snapshot.metas.items()):
-        at = str(partition)
-        page.add(catalogue.OFFSET, at, value=offset)
-        page.add(catalogue.PENDING, at, value=meta.pending)
-        page.add(catalogue.RECORDS, at, value=meta.records)
-        page.add(catalogue.APPLIED_AT, at, value=meta.applied_at_ms / 1000)
+    for partition, status in sorted(snapshot.statuses.items()):
+        label, meta = str(partition), status.meta
+        page.add(catalogue.OFFSET, label, value=status.offset)
+        page.add(catalogue.PENDING, label, value=meta.pending)
+        page.add(catalogue.RECORDS, label, value=meta.records)
+        page.add(catalogue.APPLIED_AT, label, value=meta.applied_at_ms / 1000)
         if meta.watermark_ms is not None:
-            page.add(catalogue.WATERMARK, at, value=meta.watermark_ms / 1000)
-            page.add(catalogue.WATERMARK_LAG, at, value=(now_ms - meta.watermark_ms) / 1000)
+            page.add(catalogue.WATERMARK, label, value=meta.watermark_ms / 1000)
+            page.add(catalogue.WATERMARK_LAG, label, value=(now_ms - meta.watermark_ms) / 1000)
         if meta.max_received_ms is not None:
-            page.add(catalogue.FRESHNESS, at, value=max(0, now_ms - meta.max_received_ms) / 1000)
+            page.add(catalogue.FRESHNESS, label, value=max(0, now_ms - meta.max_received_ms) / 1000)
 
 
 class _Filler:

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from schemas.counters import HOUR_MS, MINUTE_MS, Cell, Cells, Grain
 from schemas.funnel.model import Funnel
 from streams.report.document import NamedCell, Registers, add_cell, merge_into, name_cells
-from streams.state import PartitionMeta
-from streams.store.port import CounterReader, PartitionView, StoreError
+from streams.store.port import CounterReader, PartitionStatus, PartitionView, StoreError
 
 _PARALLEL_READS = 8
 _MINUTES_READ = 125
@@ -30,8 +29,8 @@ _INLINE_SECONDS = 0.5
 _SHARE_OF_TIME = 10
 """... and takes at most one part in so many of the time."""
 
-Metas = dict[int, tuple[int, PartitionMeta]]
-"""By partition: (offset, meta)."""
+Statuses = dict[int, PartitionStatus]
+"""By partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Snapshot:
     """Everything read at one time."""
 
     read_at_ms: int
-    metas: Metas
+    statuses: Statuses
     gaps: int
     funnels: list[FunnelCounts]
 
@@ -68,7 +67,7 @@ class _Whole:
     number: int
     ended_at: float
     seconds: float
-    metas: Metas
+    statuses: Statuses
     newest_ms: int
     cells: Mapping[str, Cells]
     """By funnel: totals of the whole, and its buckets, summed over partitions."""
@@ -95,17 +94,17 @@ class SnapshotSource:
         self._inline_seconds = inline_seconds
         self._whole: _Whole | None = None
         self._background: asyncio.Task[None] | None = None
-        self._newest: dict[tuple[int, str], tuple[int, tuple[int, PartitionMeta], PartitionView | None]] = {}
+        self._newest: dict[tuple[int, str], tuple[int, PartitionStatus, PartitionView | None]] = {}
         self._turns = asyncio.Semaphore(_PARALLEL_READS)
 
     async def take(self) -> Snapshot:
         """Read the store. Raises StoreUnavailableError, StoreRefusedError."""
         partitions = await self._reader.partitions()
-        found = await asyncio.gather(*(self._reader.meta(partition) for partition in partitions))
-        metas = {partition: meta for partition, meta in zip(partitions, found, strict=True) if meta is not None}
+        answers = await asyncio.gather(*(self._reader.status(partition) for partition in partitions))
+        statuses = {partition: status for partition, status in zip(partitions, answers, strict=True) if status}
         funnel_ids = await self._reader.fingerprints()
         counted = [one for one in self._funnels if funnel_ids.get(one.funnel_id, one.fingerprint) == one.fingerprint]
-        whole, is_new = await self._whole_of(metas, counted)
+        whole, is_new = await self._whole_of(statuses, counted)
         funnels = []
         for funnel in self._funnels:
             if funnel.funnel_id not in whole.cells or funnel not in counted:
@@ -113,11 +112,11 @@ class SnapshotSource:
                 continue
             cells = whole.cells[funnel.funnel_id]
             if not is_new:
-                cells = await self._with_newest(funnel, metas, whole)
+                cells = await self._with_newest(funnel, statuses, whole)
             registers = await self._reader.registers(funnel.funnel_id)
-            funnels.append(self._counts(funnel, metas, cells, whole.dimensions[funnel.funnel_id], registers))
+            funnels.append(self._counts(funnel, statuses, cells, whole.dimensions[funnel.funnel_id], registers))
         gaps = len(await self._reader.gaps())
-        return Snapshot(read_at_ms=self._clock_ms(), metas=metas, gaps=gaps, funnels=funnels)
+        return Snapshot(read_at_ms=self._clock_ms(), statuses=statuses, gaps=gaps, funnels=funnels)
 
     async def close(self) -> None:
         """Give up a read in the background."""
@@ -125,33 +124,33 @@ class SnapshotSource:
             self._background.cancel()
             await asyncio.wait({self._background})
 
-    async def _whole_of(self, metas: Metas, funnels: Sequence[Funnel]) -> tuple[_Whole, bool]:
+    async def _whole_of(self, statuses: Statuses, funnels: Sequence[Funnel]) -> tuple[_Whole, bool]:
         """A whole read to build on, and whether it is of now."""
         last = self._whole
         if last is None or last.cells.keys() != {funnel.funnel_id for funnel in funnels}:
-            return await self._read_whole(metas, funnels), True
-        if last.metas == metas:
+            return await self._read_whole(statuses, funnels), True
+        if last.statuses == statuses:
             return last, True
         is_slow = last.seconds > self._inline_seconds
         if not is_slow:
-            return await self._read_whole(metas, funnels), True
+            return await self._read_whole(statuses, funnels), True
         if self._background is None and time.monotonic() > last.ended_at + _SHARE_OF_TIME * last.seconds:
-            self._background = asyncio.create_task(self._read_in_background(metas, funnels))
+            self._background = asyncio.create_task(self._read_in_background(statuses, funnels))
         return last, False
 
-    async def _read_in_background(self, metas: Metas, funnels: Sequence[Funnel]) -> None:
+    async def _read_in_background(self, statuses: Statuses, funnels: Sequence[Funnel]) -> None:
         try:
             with contextlib.suppress(StoreError):  # the scrapes meet the same error and say so
-                await self._read_whole(metas, funnels)
+                await self._read_whole(statuses, funnels)
         finally:
             self._background = None
 
-    async def _read_whole(self, metas: Metas, funnels: Sequence[Funnel]) -> _Whole:
+    async def _read_whole(self, statuses: Statuses, funnels: Sequence[Funnel]) -> _Whole:
         began = time.monotonic()
-        newest_ms = _newest_ms(metas)
+        newest_ms = _newest_ms(statuses)
         cells: dict[str, Cells] = {funnel.funnel_id: {} for funnel in funnels}
         dimensions: dict[str, Cells] = {funnel.funnel_id: {} for funnel in funnels}
-        jobs = [(funnel, partition) for funnel in funnels for partition in metas]
+        jobs = [(funnel, partition) for funnel in funnels for partition in statuses]
         await asyncio.gather(
             *(
                 self._read_partition(
@@ -166,7 +165,7 @@ class SnapshotSource:
             named[funnel.funnel_id] = tree.get("total", {}).get("all", {})
         ended = time.monotonic()
         number = 0 if self._whole is None else self._whole.number + 1
-        self._whole = _Whole(number, ended, ended - began, metas, newest_ms, cells, named)
+        self._whole = _Whole(number, ended, ended - began, statuses, newest_ms, cells, named)
         self._newest.clear()
         return self._whole
 
@@ -188,13 +187,15 @@ class SnapshotSource:
                 if by_value is not None:
                     merge_into(dimensions, by_value.cells)
 
-    async def _with_newest(self, funnel: Funnel, metas: Metas, whole: _Whole) -> Cells:
+    async def _with_newest(self, funnel: Funnel, statuses: Statuses, whole: _Whole) -> Cells:
         """The cells of the last whole read, totals and newest buckets replaced by those of now."""
         first: dict[int, int] = {
             Grain.MINUTE: whole.newest_ms // MINUTE_MS - _NEWEST_MINUTES,
             Grain.HOUR: whole.newest_ms // HOUR_MS - _NEWEST_HOURS,
         }
-        views = await asyncio.gather(*(self._newest_of(funnel, one, metas[one], whole.number, first) for one in metas))
+        views = await asyncio.gather(
+            *(self._newest_of(funnel, one, statuses[one], whole.number, first) for one in statuses)
+        )
         kept = whole.cells[funnel.funnel_id].items()
         cells = {group: fields for group, fields in kept if group[0] and group[1] < first[group[0]]}
         for view in views:
@@ -206,27 +207,27 @@ class SnapshotSource:
         self,
         funnel: Funnel,
         partition: int,
-        meta: tuple[int, PartitionMeta],
+        status: PartitionStatus,
         number: int,
         first: Mapping[int, int],
     ) -> PartitionView | None:
         """The newest of a partition; read again only where its owner has written since."""
         known = self._newest.get((partition, funnel.funnel_id))
-        if known is not None and known[:2] == (number, meta):
+        if known is not None and known[:2] == (number, status):
             return known[2]
         async with self._turns:
             grains = [Grain.TOTAL, Grain.MINUTE, Grain.HOUR]
             view = await self._reader.view(partition, funnel.funnel_id, grains=grains, dimsets=[0], since=first)
-        self._newest[partition, funnel.funnel_id] = (number, meta, view)
+        self._newest[partition, funnel.funnel_id] = (number, status, view)
         return view
 
     def _counts(
-        self, funnel: Funnel, metas: Metas, cells: Cells, dimensions: dict[str, NamedCell], registers: Registers
+        self, funnel: Funnel, statuses: Statuses, cells: Cells, dimensions: dict[str, NamedCell], registers: Registers
     ) -> FunnelCounts:
-        marks = [meta.watermark_ms for _, meta in metas.values() if meta.watermark_ms is not None]
+        marks = [mark for status in statuses.values() if (mark := status.meta.watermark_ms) is not None]
         stats: dict[str, int] = {}
-        for _, meta in metas.values():
-            for key, amount in meta.stats.get(funnel.funnel_id, {}).items():
+        for status in statuses.values():
+            for key, amount in status.meta.stats.get(funnel.funnel_id, {}).items():
                 stats[key] = stats.get(key, 0) + amount
         return FunnelCounts(
             funnel=funnel,
@@ -234,7 +235,8 @@ class SnapshotSource:
             stats=stats,
             totals={**dimensions, "": _named(funnel, registers, cells.get((Grain.TOTAL, 0, 0), {}))},
             windows={
-                name: _named(funnel, registers, summed) for name, summed in windows_of(cells, _newest_ms(metas)).items()
+                name: _named(funnel, registers, summed)
+                for name, summed in windows_of(cells, _newest_ms(statuses)).items()
             },
             cohorts={
                 age: _named(funnel, registers, summed)
@@ -283,8 +285,8 @@ def sum_buckets(buckets: Cells, grain: int, first: int, last: int) -> dict[int, 
     return summed
 
 
-def _newest_ms(metas: Metas) -> int:
-    return max((meta.max_received_ms or 0 for _, meta in metas.values()), default=0)
+def _newest_ms(statuses: Statuses) -> int:
+    return max((status.meta.max_received_ms or 0 for status in statuses.values()), default=0)
 
 
 def _named(funnel: Funnel, registers: Registers, fields: dict[int, Cell]) -> NamedCell:

@@ -25,7 +25,7 @@ from streams.state import (
     Writes,
     bucket_of,
 )
-from streams.store.port import PartitionView
+from streams.store.port import PartitionStatus, PartitionView
 from streams.store.refusals import (
     funnel_missed_events,
     gap_behind_cursor,
@@ -220,9 +220,11 @@ class MemoryCounterReader:
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
         return dict(self._space.registers.get(funnel_id, {}))
 
-    async def meta(self, partition: int) -> tuple[int, PartitionMeta] | None:
-        at = self._space.partitions.get(partition)
-        return None if at is None else (at.offset, msgspec.msgpack.decode(at.meta, type=PartitionMeta))
+    async def status(self, partition: int) -> PartitionStatus | None:
+        stored = self._space.partitions.get(partition)
+        if stored is None:
+            return None
+        return PartitionStatus(offset=stored.offset, meta=msgspec.msgpack.decode(stored.meta, type=PartitionMeta))
 
     async def view(
         self,

@@ -83,6 +83,15 @@ class PartitionStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """How far a partition is counted, as of one apply."""
+
+    offset: int
+    """Next offset to read."""
+    meta: PartitionMeta
+
+
+@dataclass(frozen=True, slots=True)
 class PartitionView:
     """What a reader sees of one partition and funnel_id, consistent as of one apply."""
 
@@ -104,8 +113,8 @@ class CounterReader(Protocol):
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
         """See PartitionStore.registers."""
 
-    async def meta(self, partition: int) -> tuple[int, PartitionMeta] | None:
-        """(offset, meta) of one partition."""
+    async def status(self, partition: int) -> PartitionStatus | None:
+        """How far one partition is counted; None where it has no state."""
 
     async def view(
         self,

@@ -17,7 +17,7 @@ from streams.state import PartitionMeta
 from streams.store.connection import Client, Script, translated
 from streams.store.keys import PartitionKeys, SpaceKeys
 from streams.store.packing import group_key, unpack
-from streams.store.port import PartitionView, StoreUnavailableError
+from streams.store.port import PartitionStatus, PartitionView, StoreUnavailableError
 from streams.store.redis import read_registers
 
 _GROUPS = Script("groups")
@@ -49,11 +49,11 @@ class RedisCounterReader:
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
         return await read_registers(self._client, self._space, funnel_id)
 
-    async def meta(self, partition: int) -> tuple[int, PartitionMeta] | None:
+    async def status(self, partition: int) -> PartitionStatus | None:
         keys = PartitionKeys(self._space.space, partition)
         with translated():
             offset, meta = await cast(Awaitable[list[bytes | None]], self._client.hmget(keys.cursor, ["off", "meta"]))
-        return None if offset is None else (int(offset), _meta(meta))
+        return None if offset is None else PartitionStatus(offset=int(offset), meta=_meta(meta))
 
     async def view(
         self,

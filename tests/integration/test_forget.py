@@ -98,8 +98,8 @@ async def _write(env: dict[str, str], records: list[tuple[bytes | None, bytes, i
 
 async def _counted(reader: RedisCounterReader, offset: int) -> None:
     async def reached() -> bool:
-        found = await reader.meta(0)
-        return found is not None and found[0] >= offset and not found[1].pending
+        status = await reader.status(0)
+        return status is not None and status.offset >= offset and not status.meta.pending
 
     await until(reached, seconds=60, what=f"offset {offset} counted")
 
@@ -178,10 +178,10 @@ async def test_an_email_is_hashed_with_the_collectors_key(
     code, said = await _forget(env, tmp_path, "--email", " Ann@Example.com ")
     assert code == 0
     assert said == {"person": f"c:{contact}", "partition": 0, "offset": 0, "erased": True}
-    found = await reader.meta(0)
-    assert found is not None
-    assert found[1].forgets == 1
-    assert found[1].watermark_ms is None
+    status = await reader.status(0)
+    assert status is not None
+    assert status.meta.forgets == 1
+    assert status.meta.watermark_ms is None
 
 
 async def test_what_is_wrong_is_said(env: dict[str, str], tmp_path: Path) -> None:

@@ -112,10 +112,10 @@ async def applied(pid: int, at_least: int, deadline: float) -> None:
     try:
         while True:
             try:
-                metas = [await reader.meta(partition) for partition in await reader.partitions()]
+                statuses = [await reader.status(partition) for partition in await reader.partitions()]
             except StoreUnavailableError:
-                metas = []
-            if sum(one[0] for one in metas if one is not None) >= at_least:
+                statuses = []
+            if sum(status.offset for status in statuses if status is not None) >= at_least:
                 return
             assert time.monotonic() < deadline, f"the workers did not apply {at_least} records"
             await asyncio.sleep(0.05)

@@ -15,7 +15,7 @@ from schemas.counters import CODE_OTHER, HOUR_MS, KEEP_MS, MINUTE_MS, CellGroup,
 from streams.state import NO_DEADLINE, PERSON_BUCKETS, Claim, Fence, FunnelWrites, PartitionMeta, Writes, bucket_of
 from streams.store.connection import close, connect, delete_space, ping, server_warnings
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
-from streams.store.port import CounterReader, PartitionStore, StoreRefusedError
+from streams.store.port import CounterReader, PartitionStatus, PartitionStore, StoreRefusedError
 from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
 from tests.support.valkey import ValkeyServer, debian_redis, free_port
@@ -127,7 +127,7 @@ async def test_an_apply_moves_cursor_and_state_together(store: PartitionStore, r
     )
     assert await store.apply(0, fence_of(claim), 7, writes)
     assert await store.peek(0) == Fence(claim.token, 7, 1)
-    assert await reader.meta(0) == (7, meta)
+    assert await reader.status(0) == PartitionStatus(offset=7, meta=meta)
     again = await store.claim(0, [FUNNEL_ID])
     assert (again.offset, again.seq, again.meta, again.core_state) == (7, 1, meta, {FUNNEL_ID: b"\x00own"})
     deadlines = memoryview(again.earliest_deadlines[FUNNEL_ID]).cast("I")
@@ -364,7 +364,7 @@ async def test_buckets_past_their_keep_time_are_not_shown(store: PartitionStore,
 
 async def test_a_view_of_what_is_not_there(store: PartitionStore, reader: CounterReader) -> None:
     assert await reader.view(0, FUNNEL_ID, grains=[0]) is None
-    assert await reader.meta(0) is None
+    assert await reader.status(0) is None
     assert await reader.partitions() == []
     assert await reader.fingerprints() == {}
     await store.claim(0, [FUNNEL_ID])

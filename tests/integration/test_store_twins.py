@@ -121,7 +121,7 @@ class Player:
         everything: list[Any] = []
         for partition in range(2):
             peeked = await self.store.peek(partition)
-            everything.append((peeked and (peeked.offset, peeked.seq), await self.reader.meta(partition)))
+            everything.append((peeked and (peeked.offset, peeked.seq), await self.reader.status(partition)))
             for funnel_id in FUNNEL_IDS:
                 everything.append(await self.reader.view(partition, funnel_id, grains=[0, 1, 2, 3]))
                 everything.append(await self.store.read(partition, funnel_id, buckets=range(128)))

@@ -88,8 +88,8 @@ async def write(kafka: str, topic: str, parts: list[list[LogRecord]], pick: Call
 
 async def finished(reader: RedisCounterReader) -> bool:
     """Whether every partition has seen the marker and booked its deadlines."""
-    metas = [await reader.meta(number) for number in range(PARTITIONS)]
-    return all(one is not None and one[1].marker == "end" and not one[1].pending for one in metas)
+    statuses = [await reader.status(number) for number in range(PARTITIONS)]
+    return all(status and status.meta.marker == "end" and not status.meta.pending for status in statuses)
 
 
 async def test_two_workers_one_of_them_killed_count_what_memory_counts(
@@ -152,14 +152,14 @@ async def test_the_ticker_moves_the_watermark_of_a_quiet_space(
     try:
 
         async def moved() -> bool:
-            metas = [await reader.meta(number) for number in range(PARTITIONS)]
-            return all(one is not None and one[1].watermark_ms is not None for one in metas)
+            statuses = [await reader.status(number) for number in range(PARTITIONS)]
+            return all(status is not None and status.meta.watermark_ms is not None for status in statuses)
 
         await until(moved, seconds=30, what="a watermark in every partition")
         now_ms = time.time_ns() // 1_000_000
         for number in range(PARTITIONS):
-            found: Any = await reader.meta(number)
-            assert found[1].watermark_ms <= now_ms - 60_000
+            status: Any = await reader.status(number)
+            assert status.meta.watermark_ms <= now_ms - 60_000
     finally:
         ticker.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(ticker.wait, 10) == 0

@@ -81,7 +81,7 @@ async def test_totals_outcomes_and_money() -> None:
 async def test_retries_of_ordered_senders_are_shown() -> None:
     counts = FunnelCounts(SHOP, is_same_definition=True, stats={"retries": 7})
     page = Page()
-    fill_page(page, Snapshot(read_at_ms=NOW, metas={}, gaps=0, funnels=[counts]), NOW)
+    fill_page(page, Snapshot(read_at_ms=NOW, statuses={}, gaps=0, funnels=[counts]), NOW)
     assert page.samples["funnel_record_retries"]["shop", "3"] == 7
 
 
@@ -317,7 +317,7 @@ async def test_partitions_that_stand_still_are_not_read_again() -> None:
     again = await source.take()
     assert reader.views == read
     assert again.funnels[0].totals == first.funnels[0].totals
-    assert isinstance(first.metas[0][1], PartitionMeta)
+    assert isinstance(first.statuses[0].meta, PartitionMeta)
 
 
 async def _grown(seconds: float) -> tuple[Snapshot, Snapshot]:
@@ -340,7 +340,7 @@ async def test_where_a_whole_read_is_slow_the_newest_is_laid_over_the_last_one()
     seen, fresh = await _grown(seconds=-1.0)
     assert seen.funnels[0].totals[""] == fresh.funnels[0].totals[""]
     assert seen.funnels[0].windows["5m"] == fresh.funnels[0].windows["5m"]
-    assert seen.metas == fresh.metas
+    assert seen.statuses == fresh.statuses
 
 
 async def test_where_it_is_fast_everything_is_of_now() -> None:
