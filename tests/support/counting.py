@@ -23,7 +23,7 @@ from streams.core.plan import Plan
 from streams.core.registers import Registers
 from streams.report.document import build_document
 from streams.state import NO_DEADLINE, PERSON_BUCKETS, Claim, Loaded, PartitionMeta, bucket_of
-from streams.store.port import PartitionView
+from streams.store.port import PartitionStatus, PartitionView
 
 
 @dataclass(slots=True)
@@ -255,9 +255,9 @@ class CountedReader:
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
         return dict(self._counted[funnel_id].registers)
 
-    async def meta(self, partition: int) -> tuple[int, PartitionMeta] | None:
+    async def status(self, partition: int) -> PartitionStatus | None:
         views = (view for counted in self._counted.values() for view in counted.views if view.partition == partition)
-        return next(((view.offset, view.meta) for view in views), None)
+        return next((PartitionStatus(view.offset, view.meta) for view in views), None)
 
     async def view(self, partition: int, funnel_id: str, **_: Any) -> PartitionView | None:
         return next((view for view in self._counted[funnel_id].views if view.partition == partition), None)
