@@ -9,11 +9,12 @@ CHAOS_EVENTS ?= 300000
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kafka test-chaos test-clients test-browser bench lint format up down clean
+.PHONY: help setup demo test test-thorough test-kafka test-chaos test-clients test-browser bench lint format up down clean
 
 help:
 	@echo "make demo        run everything on this machine: real history, then a live shop (Ctrl-C ends it)"
 	@echo "make test        unit, property and integration tests on the embedded stack"
+	@echo "make test-thorough  the same with every random case, as .ci/run does"
 	@echo "make test-kafka  the same contracts on a real Apache Kafka 4.1 (Java 17 and Maven)"
 	@echo "make test-chaos  kill real processes at random and compare the numbers with an oracle"
 	@echo "make test-clients  the clients of Segment, RudderStack, PostHog, Snowplow and CloudEvents for Node.js (node, npm)"
@@ -39,6 +40,9 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -n auto --dist worksteal tests/unit tests/property $(PYTEST_ARGS)
 	$(BIN)/python -m pytest tests/integration tests/e2e $(PYTEST_ARGS)
+
+test-thorough: export FUNNELCAST_THOROUGH = 1
+test-thorough: test
 
 test-kafka: setup
 	$(BIN)/python -m pytest -m kafka tests/kafka $(PYTEST_ARGS)

@@ -11,16 +11,7 @@ import typer.main
 import yaml
 
 from funnelcast.cli import COMMANDS
-from tests.support.deployed import (
-    ROOT,
-    RULES,
-    alert_names,
-    exported_names,
-    metric_names,
-    recorded_names,
-    rules,
-    run_tool,
-)
+from tests.support.deployed import ROOT, alert_names, exported_names, metric_names, recorded_names, rules
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -32,21 +23,6 @@ each_alert = pytest.mark.parametrize("rule", ALERTS, ids=[rule["alert"] for rule
 
 
 # Prometheus
-
-
-@pytest.mark.parametrize("path", RULES, ids=lambda path: path.name)
-def test_promtool_likes_the_rules(path: Any) -> None:
-    run_tool("promtool", "check", "rules", "--lint=all", "--lint-fatal", str(path))
-
-
-def test_promtool_likes_the_configuration() -> None:
-    run_tool("promtool", "check", "config", "deploy/prometheus/prometheus.yml")
-
-
-@pytest.mark.timeout(300)  # a week of evaluations
-@pytest.mark.parametrize("name", ["business.yml", "services.yml"])
-def test_alerts_fire_and_stay_silent_as_their_tests_say(name: str) -> None:
-    run_tool("promtool", "test", "rules", f"deploy/prometheus/tests/{name}")
 
 
 def test_every_alert_is_tested() -> None:
@@ -80,18 +56,6 @@ def test_the_runbook_has_a_heading_for_every_alert_and_no_other() -> None:
 def test_links_of_the_runbook_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#]+)", (ROOT / "docs/runbook.md").read_text()):
         assert target == "api.md" or (ROOT / "docs" / target).is_file(), target
-
-
-def test_amtool_likes_the_alertmanager_and_alerts_go_where_they_should() -> None:
-    config = "deploy/alertmanager/alertmanager.yml"
-    run_tool("amtool", "check-config", config)
-    routes = {
-        ("alertname=FunnelWatchdog", "severity=none"): "heartbeat",
-        ("alertname=FunnelNoEvents", "severity=critical"): "now",
-        ("alertname=FunnelConversionDrop", "severity=warning"): "morning",
-    }
-    for labels, receiver in routes.items():
-        assert receiver in run_tool("amtool", "config", "routes", "test", f"--config.file={config}", *labels)
 
 
 def test_inhibitions_name_alerts_that_exist() -> None:

@@ -18,6 +18,7 @@ from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender
 from tests.support.collector import NOW, CollectorInMemory
 from tests.support.noise import VALUES, json_of, members
 from tests.support.samples import SOURCE, collector_of_samples, sample
+from tests.support.thorough import cases
 
 CONTACT_OF_ANN = "beac5748fe881f214ea8b8f7b35dd2452f728e8939045499f8fbe659da95f40f"
 
@@ -241,7 +242,7 @@ BODIES = members("client_id", "user_id", "timestamp_micros", "user_properties", 
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=cases(200), deadline=None)
 @given(BODIES | VALUES)
 def test_any_json_gives_verdicts_or_is_refused(body: Any) -> None:
     raw = json_of(body)

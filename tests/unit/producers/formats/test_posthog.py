@@ -22,6 +22,7 @@ from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender
 from tests.support.collector import NOW, CollectorInMemory
 from tests.support.noise import VALUES, json_of, members
 from tests.support.samples import SOURCE, collector_of_samples, names, sample
+from tests.support.thorough import cases
 
 CONTACT_OF_ANN = "beac5748fe881f214ea8b8f7b35dd2452f728e8939045499f8fbe659da95f40f"
 DEVICE = "01a20ec7-e1e2-73df-bfe6-9ac2e20dff3e"
@@ -357,7 +358,7 @@ EVENTS = members(
 BODIES = st.fixed_dictionaries({"batch": st.lists(EVENTS | VALUES, max_size=3), "sent_at": VALUES}) | EVENTS
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=cases(200), deadline=None)
 @given(BODIES | st.lists(EVENTS, max_size=3) | VALUES)
 def test_any_json_gives_verdicts_or_is_refused(body: Any) -> None:
     raw = json_of(body)

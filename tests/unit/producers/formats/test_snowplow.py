@@ -19,6 +19,7 @@ from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender
 from tests.support.collector import NOW, CollectorInMemory
 from tests.support.noise import VALUES, json_of, members
 from tests.support.samples import SOURCE, collector_of_samples, sample
+from tests.support.thorough import cases
 
 TP2 = "/com.snowplowanalytics.snowplow/tp2"
 UNSTRUCT = "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0"
@@ -314,7 +315,7 @@ FIELDS = members(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=cases(200), deadline=None)
 @given(st.lists(FIELDS | VALUES, max_size=4))
 def test_any_json_gives_verdicts(events: list[Any]) -> None:
     body = json_of({"data": events})

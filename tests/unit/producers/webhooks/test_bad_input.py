@@ -18,6 +18,7 @@ from producers.ingest.verdicts import Accepted, Deferred, Rejected
 from producers.webhooks.endpoint import Endpoint
 from producers.webhooks.providers import PROVIDERS
 from tests.support.collector import NOW
+from tests.support.thorough import cases
 from tests.support.webhooks import (
     CONTACTS,
     HookedCollector,
@@ -293,7 +294,7 @@ def endpoint(provider: str) -> Endpoint:
 ENDPOINTS = {provider: endpoint(provider) for provider in PROVIDERS}
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=cases(400), suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(sorted(PROVIDERS)),
     shaped.map(lambda value: orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS) if _fits(value) else b"1")

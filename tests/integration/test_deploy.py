@@ -1,0 +1,36 @@
+"""What is shipped for Prometheus and Alertmanager, read by their own tools: promtool and amtool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.deployed import RULES, run_tool
+
+
+@pytest.mark.parametrize("path", RULES, ids=lambda path: path.name)
+def test_promtool_accepts_the_rules(path: Path) -> None:
+    run_tool("promtool", "check", "rules", "--lint=all", "--lint-fatal", str(path))
+
+
+def test_promtool_accepts_the_configuration() -> None:
+    run_tool("promtool", "check", "config", "deploy/prometheus/prometheus.yml")
+
+
+@pytest.mark.timeout(300)  # a week of evaluations
+@pytest.mark.parametrize("name", ["business.yml", "services.yml"])
+def test_alerts_fire_and_stay_silent_as_their_tests_state(name: str) -> None:
+    run_tool("promtool", "test", "rules", f"deploy/prometheus/tests/{name}")
+
+
+def test_amtool_accepts_the_alertmanager_and_alerts_go_where_they_should() -> None:
+    config = "deploy/alertmanager/alertmanager.yml"
+    run_tool("amtool", "check-config", config)
+    routes = {
+        ("alertname=FunnelWatchdog", "severity=none"): "heartbeat",
+        ("alertname=FunnelNoEvents", "severity=critical"): "now",
+        ("alertname=FunnelConversionDrop", "severity=warning"): "morning",
+    }
+    for labels, receiver in routes.items():
+        assert receiver in run_tool("amtool", "config", "routes", "test", f"--config.file={config}", *labels)

@@ -1,0 +1,23 @@
+"""How many random cases a test takes: a few while one works, all of them where it is decided whether a change lands.
+
+`FUNNELCAST_THOROUGH=1` asks for all (`.ci/run` and `make test-thorough` do). The laws of the counting have a number of
+their own, `FUNNELCAST_CASES`: they take as many here as there.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+FEW = 10
+IS_THOROUGH = os.environ.get("FUNNELCAST_THOROUGH", "") not in ("", "0")
+
+
+def cases(number: int, *, few: int = FEW) -> int:
+    """How many of `number` cases this run takes."""
+    return number if IS_THOROUGH else min(number, few)
+
+
+settings.register_profile("funnelcast", max_examples=cases(100), deadline=None)
+settings.load_profile("funnelcast")
