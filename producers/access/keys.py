@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from producers.access.origins import check_origin
+from producers.files.durable import OWNER_ONLY, write_atomically
 from producers.http.body import RequestError
 from producers.ingest.verdicts import Scope, Sender
 from schemas.errors import InputFileError, UsageError
@@ -101,14 +102,8 @@ def _check(stored: StoredKey) -> None:
 
 def write_keys(path: Path, keys: Iterable[StoredKey]) -> None:
     """Replace the file at once, readable by its owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump({"keys": [members(one) for one in keys]}, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    text = json.dumps({"keys": [members(stored) for stored in keys]}, indent=2)
+    write_atomically(path, f"{text}\n".encode(), mode=OWNER_ONLY)
 
 
 @contextmanager

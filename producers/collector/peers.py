@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from producers.collector.metrics import CollectorMetrics, Snapshot
+from producers.files.durable import write_atomically
 from producers.sink.port import Sink
 
 _ANSWER_SECONDS: Final = 2.0
@@ -103,9 +104,8 @@ class Peers:
 
     def _write_down(self) -> Snapshot:
         snapshot = self._metrics.snapshot()
-        fresh = self._directory / f"worker-{self._index}.fresh"
-        fresh.write_bytes(_encode(snapshot))
-        fresh.replace(self._counters(self._index))
+        # the directory ends with the parent: nothing in it has to survive more than this process
+        write_atomically(self._counters(self._index), _encode(snapshot), is_synced=False)
         return snapshot
 
     def _written(self, number: int) -> Snapshot | None:

@@ -20,6 +20,7 @@ import httpx
 
 from producers.dead_letters.reader import LetterLog
 from producers.dead_letters.replay import Again, CannotSendError, Letter, Wanted, again
+from producers.files.durable import write_atomically
 from producers.importer.importer import CollectorRefusedError
 from schemas.errors import TryAgainError
 
@@ -172,10 +173,7 @@ def _read_progress(path: Path) -> dict[int, int]:
 
 
 def _write_progress(path: Path, offsets: dict[int, int]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".fresh")
-    fresh.write_text(json.dumps(offsets))
-    fresh.replace(path)
+    write_atomically(path, json.dumps(offsets).encode())
 
 
 def _retry_after(response: httpx.Response | None) -> float:

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from producers.files.durable import write_atomically
 from producers.importer.lines import EventFile, Refused, batches
 from schemas.errors import TryAgainError, UsageError
 
@@ -187,10 +188,7 @@ class Importer:
         raise CollectorRefusedError(f"{self.target.url} answered {response.status_code}: {message}")
 
     def _save(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(json.dumps(asdict(self.progress)))
-        fresh.replace(self._path)
+        write_atomically(self._path, json.dumps(asdict(self.progress)).encode())
 
 
 def _fresh() -> Progress:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from producers.spool.durable import cut, read_json, sync, write_all, write_json
+from producers.files.durable import cut, read_json, sync, sync_directory, write_all, write_atomically
 from producers.spool.frames import HEADER_BYTES, Frame, encode_frame, frame_bytes, next_frame, torn_end, whole_frames
 from schemas.errors import TryAgainError, UsageError
 
@@ -81,7 +82,7 @@ class SpoolFiles:
         self._cursor = Place(0, 0)
         self._out: int | None = None
         self._number = 0
-        self._lock = self._folder = -1
+        self._lock = -1
 
     # -- opening --------------------------------------------------------------------------------------------------
 
@@ -107,7 +108,6 @@ class SpoolFiles:
             raise SpoolBusyError(
                 f"another collector uses the spool {self.directory}; give each its own --state-dir"
             ) from None
-        self._folder = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.partitions = read_json(self.directory / "partitions.json") or {}
         self._recover()
 
@@ -151,7 +151,7 @@ class SpoolFiles:
         folder = self.directory / "quarantine"
         folder.mkdir(exist_ok=True, mode=0o700)
         path = folder / f"{number:012d}-{start}.bad"
-        path.write_bytes(data)
+        write_atomically(path, data)
         self.quarantined_bytes = sum(one.stat().st_size for one in folder.glob("*.bad"))
         _log.error("the spool is damaged: set aside what cannot be read", path=str(path), bytes=len(data))
 
@@ -194,7 +194,7 @@ class SpoolFiles:
             self._path(number).unlink()  # of a start that got no further
         out = os.open(self._path(number), flags, 0o600)
         try:
-            os.fsync(self._folder)
+            sync_directory(self.directory)
         except OSError:
             os.close(out)
             raise
@@ -248,9 +248,7 @@ class SpoolFiles:
 
     def commit(self, place: Place, records: int) -> None:
         """Everything before `place` is in Kafka: `records` more than before. Raises OSError: some are sent again."""
-        write_json(
-            self.directory / "cursor.json", {"segment": place.segment, "offset": place.offset}, folder=self._folder
-        )
+        self._write("cursor.json", {"segment": place.segment, "offset": place.offset})
         self._cursor = place
         self.records = max(0, self.records - records)
         if not self.records:
@@ -284,16 +282,18 @@ class SpoolFiles:
 
     def remember(self, partitions: dict[str, int]) -> None:
         """Partition counts, for a start while Kafka is away."""
-        write_json(self.directory / "partitions.json", partitions, folder=self._folder)
+        self._write("partitions.json", partitions)
         self.partitions = dict(partitions)
 
     def close(self) -> None:
         """Leave the directory to others."""
         self._close_segment()
-        for descriptor in (self._folder, self._lock):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._folder = self._lock = -1
+        if self._lock >= 0:
+            os.close(self._lock)
+        self._lock = -1
+
+    def _write(self, name: str, value: object) -> None:
+        write_atomically(self.directory / name, json.dumps(value).encode())
 
     def _path(self, number: int) -> Path:
         return self.directory / f"{number:012d}{_SUFFIX}"
