@@ -9,7 +9,9 @@ placing anew; nothing is skipped.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -80,7 +82,11 @@ class Lane:
         self._filled = asyncio.Event()
         self._run = 0
         self._held = False
-        self._suspended = True
+        self._lives = itertools.count(1)
+        self._life: int | None = None
+        """From `start` to `suspend`. A task works only as long as the number it was given stands here, so a task of an
+        earlier life ends by itself, even where the partition was started again before it looked."""
+        self._suspended_at: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._troubles = 0
         self._calm = 0
@@ -90,7 +96,7 @@ class Lane:
 
     def put(self, batch: Batch) -> None:
         """Take a batch at once; full queues slow the fetching down, they refuse nothing."""
-        if self._suspended or batch.run != self._run:
+        if self._life is None or batch.run != self._run:
             return  # of an earlier placement: its records come again
         self._metrics.batches.inc()
         self._queue.append(batch)
@@ -101,45 +107,53 @@ class Lane:
 
     def start(self) -> None:
         """The partition is ours and paused: place it and go on."""
-        previous, self._suspended = self._task, False
-        self._task = asyncio.create_task(self._live(previous), name=f"partition {self.partition}")
+        self._begin_life(afresh=False)
 
     def suspend(self) -> None:
         """The partition may be going away: finish the chunk at hand, take no further one."""
-        self._suspended = True
-        self.is_placed = False
-        self._queue.clear()
-        self._filled.set()
+        if self._life is not None and self._suspended_at is None:
+            self._suspended_at = time.monotonic()
+        self._end_life()
 
     async def close(self, seconds: float) -> None:
         """End; what is still under way after `seconds` is broken off (the store applies it whole or not at all)."""
-        self.suspend()
+        self._end_life()
         await _end(self._task, seconds)
 
     def repair(self) -> None:
         """The store is not where this worker left it: drop everything known and claim again."""
-        if self._suspended:
+        if self._life is None:
             return
         self._metrics.repairs.inc()
-        self.suspend()
-        self._suspended = False
-        previous = self._task
-        if previous is not None:
-            previous.cancel()  # nothing it still does could be applied: the store is elsewhere
-        self._task = asyncio.create_task(self._live(previous, afresh=True), name=f"partition {self.partition}")
+        if self._task is not None:
+            self._task.cancel()  # nothing it still does could be applied: the store is elsewhere
+        self._begin_life(afresh=True)
 
     # -- its life -----------------------------------------------------------------------------------------------------
 
-    async def _live(self, previous: asyncio.Task[None] | None, *, afresh: bool = False) -> None:
+    def _begin_life(self, *, afresh: bool) -> None:
+        self._end_life()
+        life = self._life = next(self._lives)
+        self._task = asyncio.create_task(
+            self._live(life, self._task, afresh=afresh), name=f"partition {self.partition}"
+        )
+
+    def _end_life(self) -> None:
+        self._life = None
+        self.is_placed = False
+        self._queue.clear()
+        self._filled.set()
+
+    async def _live(self, life: int, previous: asyncio.Task[None] | None, *, afresh: bool) -> None:
         await _end(previous, 2.0)
         try:
-            while not self._suspended:
+            while self._life == life:
                 try:
-                    await self._take(afresh=afresh)
-                    await self._work()
+                    await self._take(life, afresh=afresh)
+                    await self._work(life)
                 except (FencedError, BrokerUnavailableError) as problem:
                     afresh = isinstance(problem, FencedError)
-                    if not self._suspended:
+                    if self._life == life:
                         await self._recover(problem)
         except asyncio.CancelledError:
             raise
@@ -166,7 +180,7 @@ class Lane:
         except TimeoutError:
             return
 
-    async def _take(self, *, afresh: bool) -> None:
+    async def _take(self, life: int, *, afresh: bool) -> None:
         """Own the partition: keep what is loaded if the store stands exactly where we left it, claim otherwise."""
         fence = None if afresh else self.processor.fence
         if fence is not None and await self._peek(self.partition) == fence:
@@ -178,23 +192,29 @@ class Lane:
             problem = await find_problem(self._placement.log_range, self._topic, self.partition, self.processor.offset)
             if problem is not None:
                 raise problem
-        if not self._suspended:
+        if self._life == life:
             await self.processor.settle()
-            await self._place(self.processor.offset)
+            await self._place(life, self.processor.offset)
 
-    async def _place(self, cursor: int) -> None:
+    async def _place(self, life: int, cursor: int) -> None:
+        if self._life != life:
+            return
         self._queue.clear()
         self._held = False
-        if self._suspended:
-            return
         self._placement.hold(self.partition)  # nothing of the new run may arrive before its number is known
         self._run = 0  # and nothing of the old one is wanted any more
-        self._run = await self._placement.place(self.partition, cursor)
+        run = await self._placement.place(self.partition, cursor)
+        if self._life != life:
+            return  # taken away meanwhile: the next life places it
+        self._run = run
         self.is_placed = True
+        if self._suspended_at is not None:
+            self._metrics.rebalance_pause_seconds.observe(time.monotonic() - self._suspended_at)
+            self._suspended_at = None
         log.info("partition_placed", partition=self.partition, offset=cursor)
 
-    async def _work(self) -> None:
-        while not self._suspended:
+    async def _work(self, life: int) -> None:
+        while self._life == life:
             if not self._queue:
                 self._filled.clear()
                 await self._filled.wait()
@@ -203,13 +223,10 @@ class Lane:
             if self._held and len(self._queue) <= RELEASE_AT:
                 self._held = False
                 self._placement.release(self.partition)
-            await self.processor.process(records, next_offset, proceed=self._proceed)
+            await self.processor.process(records, next_offset, proceed=lambda: self._life == life)
             self._calm += 1
             if self._calm >= CALM_APPLIES:
                 self._troubles = 0
-
-    def _proceed(self) -> bool:
-        return not self._suspended
 
     def _next_batch(self) -> tuple[Sequence[Any], int]:
         """The oldest batch, joined with small ones that continue it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+_PAUSE_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 _CHUNK_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 
@@ -31,6 +32,13 @@ class WorkerMetrics:
             "funnel_worker_chunk_seconds",
             "From a chunk of records to its acknowledged write.",
             buckets=_CHUNK_SECONDS,
+            registry=self.registry,
+        )
+
+        self.rebalance_pause_seconds = Histogram(
+            "funnel_worker_rebalance_pause_seconds",
+            "From the start of a rebalance until a partition that stayed with this worker is read again.",
+            buckets=_PAUSE_SECONDS,
             registry=self.registry,
         )
 

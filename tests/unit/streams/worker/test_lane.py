@@ -30,6 +30,8 @@ class FakePlacement:
         self.held: list[bool] = []
         self.range = LogRange(0, 1_000_000)
         self.failures: list[Exception] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     def assigned(self) -> frozenset[int]:
         return frozenset({0})
@@ -41,7 +43,9 @@ class FakePlacement:
         if self.failures:
             raise self.failures.pop()
         self.placed.append(offset)
-        return len(self.placed)
+        number = len(self.placed)
+        await self.gate.wait()
+        return number
 
     def hold(self, partition: int) -> None:
         self.held.append(True)
@@ -91,21 +95,22 @@ class Bench:
         self.placement = FakePlacement()
         self.processor = FakeProcessor()
         self.fatal: list[Exception] = []
+        self.metrics = WorkerMetrics()
         self.lane = Lane(
             topic="events",
             partition=0,
             processor=self.processor,
             placement=self.placement,
             peek=self._peek,
-            metrics=WorkerMetrics(),
+            metrics=self.metrics,
             on_fatal=self.fatal.append,
         )
 
     async def _peek(self, partition: int) -> Fence:
         return self.processor.stored
 
-    async def placed(self, times: int) -> None:
-        await until(lambda: len(self.placement.placed) >= times and self.lane.is_placed, seconds=10)
+    async def placed(self, times: int, *, seconds: float = 10) -> None:
+        await until(lambda: len(self.placement.placed) >= times and self.lane.is_placed, seconds=seconds)
 
     def put(self, prev: int, following: int, *, run: int | None = None) -> None:
         number = len(self.placement.placed) if run is None else run
@@ -183,13 +188,13 @@ async def test_a_partition_kept_over_a_rebalance_is_not_claimed_again() -> None:
     await until(lambda: bench.processor.offset == 3)
     bench.lane.suspend()
     bench.lane.start()
-    await bench.placed(2)
+    await bench.placed(2, seconds=1)
     assert bench.processor.claims == 1
     assert bench.placement.placed == [0, 3]
     bench.lane.suspend()
     bench.processor.stored = Fence(9, 7, 7)  # somebody else owned it meanwhile
     bench.lane.start()
-    await bench.placed(3)
+    await bench.placed(3, seconds=1)
     assert bench.processor.claims == 2
     await bench.lane.close(1)
 
@@ -206,9 +211,40 @@ async def test_a_chunk_under_way_is_finished_before_the_partition_starts_anew() 
     await asyncio.sleep(0)
     assert len(bench.placement.placed) == 1
     bench.processor.gate.set()
-    await bench.placed(2)
+    await bench.placed(2, seconds=1)
     assert bench.placement.placed == [0, 3]
     assert bench.processor.claims == 1
+    await bench.lane.close(1)
+
+
+async def test_a_position_that_arrives_after_the_partition_was_taken_away_does_not_count() -> None:
+    bench = Bench()
+    bench.placement.gate.clear()
+    bench.lane.start()
+    await until(lambda: bench.placement.placed == [0])
+    bench.lane.suspend()
+    bench.placement.gate.set()
+    await bench.lane.close(1)
+    assert not bench.lane.is_placed
+    bench.put(0, 3)
+    assert bench.metrics.registry.get_sample_value("funnel_worker_batches_total") == 0
+
+
+async def test_the_pause_of_a_partition_that_stays_is_measured_and_no_other() -> None:
+    bench = Bench()
+
+    def pauses() -> float | None:
+        return bench.metrics.registry.get_sample_value("funnel_worker_rebalance_pause_seconds_count")
+
+    bench.lane.start()
+    await bench.placed(1)
+    bench.lane.repair()
+    await bench.placed(2)
+    assert pauses() == 0
+    bench.lane.suspend()
+    bench.lane.start()
+    await bench.placed(3)
+    assert pauses() == 1
     await bench.lane.close(1)
 
 
