@@ -10,9 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 
 from funnelcast.chaos.events import ChaosEvent
+from streams.report.cell import CellView
+from streams.report.shapes import Counters
 
 STAGES = ("click", "lead", "payment")
 WINDOW_MS = 86_400_000
@@ -137,19 +138,17 @@ def _count_outcome(
             tally.add(next_at, channel, stage, "revived.period")
 
 
-def found(document: Mapping[str, Any]) -> dict[Key, int]:
+def checked_cells(counters: Counters) -> dict[Key, int]:
     """The cells of a counters document that are checked."""
-    cells: dict[Key, int] = {}
-    for grain in GRAINS:
-        for bucket, by_value in document["counters"].get(grain, {}).items():
-            for value, by_stage in by_value.items():
-                for stage, families in by_stage.items():
-                    for family, amount in families.items():
-                        if family in FAMILIES:
-                            by_sub = amount if isinstance(amount, dict) else {"": amount}
-                            for sub, number in by_sub.items():
-                                cells[(grain, bucket, value, stage, family, sub)] = number
-    return cells
+    return {
+        (grain, bucket, value, stage, family, sub): amount
+        for grain in GRAINS
+        for bucket, by_value in counters.get(grain, {}).items()
+        for value, cell in by_value.items()
+        for stage in cell
+        for family in FAMILIES & cell[stage].keys()
+        for sub, amount in CellView(cell).amounts(stage, family).items()
+    }
 
 
 def lost_and_double(want: Mapping[Key, int], have: Mapping[Key, int]) -> tuple[int, int]:

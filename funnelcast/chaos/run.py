@@ -23,7 +23,7 @@ import orjson
 
 from funnelcast.chaos.events import START_MS, ChaosEvent, arrivals, make_events
 from funnelcast.chaos.faults import BROKER_KINDS, KINDS, Broker, Disturber, Fault
-from funnelcast.chaos.oracle import expected, found, lost_and_double
+from funnelcast.chaos.oracle import checked_cells, expected, lost_and_double
 from funnelcast.processes.ports import free_port
 from funnelcast.processes.services import Site
 from funnelcast.processes.supervise import Supervisor
@@ -40,6 +40,7 @@ from schemas.partition import partition_of
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 from streams.report.document import build_document
+from streams.report.shapes import CountersDocument
 from streams.store.connection import close, connect
 from streams.store.reader import RedisCounterReader
 
@@ -145,7 +146,7 @@ class ChaosRun:
         verdict.drained_seconds = round(verdict.seconds - sent_after, 1)
         verdict.retries = self._retries
         verdict.restarts = {**self._services.restarts(), **self._stack.restarts()}
-        want, have = expected(events), found(document)
+        want, have = expected(events), checked_cells(document["counters"])
         verdict.lost, verdict.double = lost_and_double(want, have)
         verdict.differences = [
             f"{' / '.join(part for part in key if part)}: {have.get(key, 0)}, the oracle says {want.get(key, 0)}"
@@ -219,17 +220,16 @@ class ChaosRun:
 
     # -- the judgement ----------------------------------------------------------------------------------------------
 
-    async def _document(self) -> dict[str, Any]:
+    async def _document(self) -> CountersDocument:
         client = connect(self._stack.redis)
         try:
             reader = RedisCounterReader(client, self._space)
             await await_marker(reader, PARTITIONS, self._marker, check=self._check)
-            document: dict[str, Any] = await build_document(reader, load_funnel(DEFINITION))
-            return document
+            return await build_document(reader, load_funnel(DEFINITION))
         finally:
             await close(client)
 
-    async def _against_memory(self, lines: Sequence[bytes], document: dict[str, Any]) -> list[str]:
+    async def _against_memory(self, lines: Sequence[bytes], document: CountersDocument) -> list[str]:
         log = self._services.directory / "events.jsonl"
         with log.open("wb") as file:
             file.writelines(line + b"\n" for line in lines)

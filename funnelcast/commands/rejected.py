@@ -144,13 +144,13 @@ def _wanted(
 
 
 def _instant(text: str | None, hint: str) -> int | None:
-    from streams.report.service import ReportError, parse_instant_ms
+    from streams.report.question import QuestionError, parse_instant_ms
 
     if text is None:
         return None
     try:
         return parse_instant_ms(text, timezone="UTC", now_ms=time.time_ns() // 1_000_000)
-    except ReportError as error:
+    except QuestionError as error:
         raise typer.BadParameter(str(error), param_hint=hint) from None
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +13,9 @@ from funnelcast.settings import Settings, load_settings
 from funnelcast.signals import run_until_told
 from schemas.funnel.load import load_funnels
 from schemas.funnel.model import Funnel
+
+if TYPE_CHECKING:
+    from streams.report.shapes import CountersDocument
 
 app = typer.Typer(help="Count a file from nothing and print the counters document.")
 
@@ -53,7 +54,10 @@ def replay(
         sys.stdout.buffer.write(canonical_json(documents[0] if len(documents) == 1 else documents) + b"\n")
         sys.stdout.flush()
         return
-    _show(funnels, documents)
+    from streams.report.document import whole_only
+    from streams.report.table import print_reports
+
+    print_reports(funnels, [whole_only(document) for document in documents])
 
 
 async def _replay(
@@ -64,11 +68,11 @@ async def _replay(
     watermark: int | None,
     partitions: int,
     workers: int,
-) -> tuple[tuple[Funnel, ...], list[dict[str, Any]]]:
+) -> tuple[tuple[Funnel, ...], list[CountersDocument]]:
     from rich.console import Console
 
+    from funnelcast.progress import progress_bar
     from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
-    from funnelcast.tables import progress_bar
 
     names = references or settings.funnel_references
     job = ReplayJob(
@@ -98,22 +102,3 @@ async def _replay(
             )
     refusals.sum_up()
     return job.funnels, documents
-
-
-def _show(funnels: Sequence[Funnel], documents: Sequence[dict[str, Any]]) -> None:
-    from rich.console import Console
-
-    from funnelcast.tables import stage_table
-
-    console = Console(highlight=False)
-    for funnel, document in zip(funnels, documents, strict=True):
-        title = f"{funnel.name} version {funnel.version}"
-        console.print(stage_table(funnel, document, title=title, width=console.width))
-        counted = ", ".join(f"{name} {amount:,}" for name, amount in document["input"].items())
-        console.print(f"{counted}; watermark {_when(document['watermark_ms'])}", soft_wrap=True)
-
-
-def _when(milliseconds: int | None) -> str:
-    if milliseconds is None:
-        return "none"
-    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC).isoformat(timespec="seconds")

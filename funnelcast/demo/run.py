@@ -36,7 +36,8 @@ from schemas.funnel.load import load_funnel
 from schemas.funnel.model import Funnel
 from schemas.topics import Topics
 from streams.admin import ensure_topics
-from streams.report.document import Document, document_of
+from streams.report.document import document_of
+from streams.report.shapes import CountersDocument
 from streams.state import PartitionMeta
 from streams.store.connection import close, connect
 from streams.store.port import CounterReader, StoreUnavailableError
@@ -215,7 +216,7 @@ class LiveShop:
             with contextlib.suppress(asyncio.CancelledError):
                 await feeding
 
-    async def settled(self) -> Document:
+    async def settled(self) -> CountersDocument:
         """The document once the workers have caught up, or as it is when they do not."""
         deadline, seen = time.monotonic() + DRAIN_SECONDS, -1
         while time.monotonic() < deadline:
@@ -269,7 +270,7 @@ class LiveShop:
         statuses = [await self._reader.status(partition) for partition in await self._reader.partitions()]
         return [status.meta for status in statuses if status is not None]
 
-    async def _document(self) -> Document:
+    async def _document(self) -> CountersDocument:
         """Totals alone: what the view shows, at the price of a few cells."""
         views = [
             view

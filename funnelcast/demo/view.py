@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from funnelcast.tables import conversion, money, number, progress_bar, stage_table, total_rates, totals
+from funnelcast.progress import progress_bar
 from schemas.funnel.model import Funnel
+from streams.report import texts
+from streams.report.cell import CellView, total_cell
+from streams.report.rates import rates_of
+from streams.report.shapes import CountersDocument
+from streams.report.table import render_cell
 
-Document = Mapping[str, Any]
 LINE_SECONDS = 3.0
 """Off a terminal: how often the live shop says how it is."""
 
@@ -26,7 +28,7 @@ class History:
     """The counted purchase history."""
 
     funnel: Funnel
-    document: Document
+    document: CountersDocument
     seconds: float
 
 
@@ -98,7 +100,7 @@ class View:
             finally:
                 self._live = None
 
-    def show(self, funnel: Funnel, document: Document, pulse: Pulse) -> None:
+    def show(self, funnel: Funnel, document: CountersDocument, pulse: Pulse) -> None:
         """The newest state."""
         if self._live is not None:
             self._live.update(Group(self._table(funnel, document), Text(pulse.text()), Text("Ctrl-C ends", "dim")))
@@ -106,7 +108,7 @@ class View:
             self._next_line = time.monotonic() + LINE_SECONDS
             self.say(f"{pulse.text()}  {entries_line(funnel, document)}")
 
-    def final(self, history: History, funnel: Funnel, document: Document) -> None:
+    def final(self, history: History, funnel: Funnel, document: CountersDocument) -> None:
         """Both reports."""
         self.say("")
         self.history(history)
@@ -117,35 +119,36 @@ class View:
             f"{counted['late']:,} late, {counted['persons']:,} visitors"
         )
 
-    def _table(self, funnel: Funnel, document: Document, *, title: str | None = None) -> Table:
-        return stage_table(funnel, document, title=title, width=self._console.width)
+    def _table(self, funnel: Funnel, document: CountersDocument, *, title: str | None = None) -> RenderableType:
+        return render_cell(funnel, total_cell(document), title=title, width=self._console.width)
 
 
 def history_lines(history: History) -> list[str]:
     """The figures of the purchase history."""
-    stages = totals(history.document)
-    orders = [sum(stages.get(stage.name, {}).get("orders", {}).values()) for stage in history.funnel.stages]
-    currency = history.funnel.currency
-    revenue = sum(families.get("revenue", {}).get(currency, 0) for families in stages.values())
-    first, second = (stage.name for stage in history.funnel.stages[:2])
-    within = stages.get(first, {}).get("transitions.cohort", {}).get(second, 0)
-    counted = sum(orders)
-    again = f"{orders[1] / orders[0]:.1%}" if orders[0] else "-"
-    average = money(round(revenue / counted), currency) if counted else "-"
+    view = CellView(total_cell(history.document))
+    names, currency = [stage.name for stage in history.funnel.stages], history.funnel.currency
+    first, second = names[:2]
+    customers, repeated = view.amount(first, "orders"), view.amount(second, "orders")
+    orders = sum(view.amount(stage, "orders") for stage in names)
+    revenue = sum(view.amounts(stage, "revenue").get(currency, 0) for stage in names)
+    within = view.amounts(first, "transitions.cohort").get(second, 0)
+    again = f"{repeated / customers:.1%}" if customers else texts.ABSENT
+    average = texts.money(round(revenue / orders), currency) if orders else texts.ABSENT
     return [
-        f"CDNOW: {number(orders[0])} customers made {number(counted)} purchases: {money(revenue, currency)} in revenue",
-        f"CDNOW: {number(orders[1])} bought again ({again}), {number(within)} of them within 180 days of the first; "
+        f"CDNOW: {customers:,} customers made {orders:,} purchases: {texts.money(revenue, currency)} in revenue",
+        f"CDNOW: {repeated:,} bought again ({again}), {within:,} of them within 180 days of the first; "
         f"average {average} a purchase",
         f"CDNOW: counted in {history.seconds:.1f} s through collector, broker, workers and Valkey",
     ]
 
 
-def entries_line(funnel: Funnel, document: Document) -> str:
+def entries_line(funnel: Funnel, document: CountersDocument) -> str:
     """Entries and conversion of every stage in one line."""
-    counted, rates = totals(document), total_rates(document)
+    cell = total_cell(document)
+    view, rates = CellView(cell), rates_of(funnel, cell)["cohort_conversion"]
     parts = []
     for stage in funnel.stages:
-        part = f"{stage.name} {number(counted.get(stage.name, {}).get('entries', 0))}"
-        rate = rates.get("cohort_conversion", {}).get(stage.name)
-        parts.append(part if rate is None else f"{part} ({conversion(rate)})")
+        part = f"{stage.name} {view.entries(stage.name):,}"
+        rate = rates.get(stage.name)
+        parts.append(part if rate is None else f"{part} ({texts.cohort_share(rate)})")
     return ", ".join(parts)

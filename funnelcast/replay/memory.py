@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from producers.ingest.checks import Ingest
 from producers.ingest.contacts import Contacts
@@ -22,6 +21,7 @@ from schemas.funnel.model import Funnel
 from schemas.reasons import RejectReason
 from schemas.record import encode_tick
 from streams.report.document import build_document
+from streams.report.shapes import CountersDocument
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.worker.partition import LogRecord, PartitionProcessor
 
@@ -110,7 +110,7 @@ def no_progress(done: int, total: int) -> None:
 
 async def replay_through_memory(
     job: ReplayJob, refusals: Refusals, *, progress: Progress = no_progress
-) -> list[dict[str, Any]]:
+) -> list[CountersDocument]:
     """The counters documents, in the order of the funnels."""
     counting = _MemoryCounting(job)
     await counting.start()

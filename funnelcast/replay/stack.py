@@ -31,6 +31,7 @@ from schemas.errors import TryAgainError
 from schemas.topics import Topics
 from streams.admin import delete_topics, ensure_topics
 from streams.report.document import build_document
+from streams.report.shapes import CountersDocument
 from streams.store.connection import close, connect, delete_space
 from streams.store.port import CounterReader, StoreUnavailableError
 from streams.store.reader import RedisCounterReader
@@ -49,7 +50,7 @@ async def replay_through_stack(
     kafka: str | None,
     redis: str | None,
     progress: Progress = no_progress,
-) -> list[dict[str, Any]]:
+) -> list[CountersDocument]:
     """The counters documents, in the order of the funnels. Raises TryAgainError, NeedsHumanError."""
     with RunDirectory.fresh(state_dir, "replay") as directory:
         async with EmbeddedStack(directory.path, kafka=kafka, redis=redis) as stack:
@@ -64,7 +65,7 @@ async def count_on(
     *,
     report: Reporter | None = None,
     progress: Progress = no_progress,
-) -> list[dict[str, Any]]:
+) -> list[CountersDocument]:
     """The same on a stack that runs; processes, keys and logs live in `directory`."""
     async with Supervisor(directory, report=report) as services, _space(stack, directory, job) as site:
 
@@ -151,7 +152,7 @@ async def _send(
 
 async def _documents(
     redis: str, space: str, job: ReplayJob, *, marker: str, check: Callable[[], None]
-) -> list[dict[str, Any]]:
+) -> list[CountersDocument]:
     client = connect(redis)
     try:
         reader = RedisCounterReader(client, space)

@@ -6,8 +6,7 @@ from the start, so that the first event is seen as a change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as PrometheusMetric
@@ -18,7 +17,8 @@ from schemas.money import minor_digits
 from streams.exporter import catalogue
 from streams.exporter.catalogue import Metric
 from streams.exporter.snapshot import FunnelCounts, Snapshot
-from streams.report.rates import CellView
+from streams.report.cell import CellView
+from streams.report.shapes import Amounts
 
 _LOST = "lost"
 _COHORT_EDGES = {"5m": 300, "1h": 3600, "1d": 86_400}
@@ -109,11 +109,11 @@ class _Filler:
 
     def fill(self) -> None:
         self._fill_info()
-        self._fill_totals(self._counts.totals.get("", {}))
+        self._fill_totals(CellView(self._counts.totals.get("", {})))
         for window in catalogue.WINDOWS:
-            self._fill_window(window, self._counts.windows.get(window, {}))
+            self._fill_window(window, CellView(self._counts.windows.get(window, {})))
         for age in catalogue.COHORT_AGES:
-            self._fill_cohort(age, self._counts.cohorts.get(age, {}))
+            self._fill_cohort(age, CellView(self._counts.cohorts.get(age, {})))
         self._fill_dimensions()
 
     def _add(self, metric: Metric, *labels: str, value: float) -> None:
@@ -127,106 +127,98 @@ class _Filler:
         for age in catalogue.LATE_AGES:
             self._add(catalogue.LATE, age, value=self._counts.stats.get(f"late_le_{age}", 0))
 
-    def _fill_totals(self, cell: Mapping[str, Mapping[str, Any]]) -> None:
+    def _fill_totals(self, view: CellView) -> None:
         for family, metric in catalogue.STAGE.items():
             for stage in self._stages:
-                self._add(metric, stage, value=cell.get(stage, {}).get(family, 0))
-        self._add(catalogue.STAGE["events"], _LOST, value=cell.get(_LOST, {}).get("events", 0))
+                self._add(metric, stage, value=view.amount(stage, family))
+        self._add(catalogue.STAGE["events"], _LOST, value=view.amount(_LOST, "events"))
         for stage in self._stages:
-            found = cell.get(stage, {})
-            self._fill_keyed(catalogue.STAGE_LOST_BY_REASON, (stage,), self._reasons, found.get("lost.cohort", {}))
-            self._fill_keyed(catalogue.TRANSITIONS, (stage,), (), found.get("transitions.cohort", {}))
-            self._fill_durations(stage, found.get("durations", {}))
+            lost, transitions = view.amounts(stage, "lost.cohort"), view.amounts(stage, "transitions.cohort")
+            self._fill_keyed(catalogue.STAGE_LOST_BY_REASON, stage, expected=self._reasons, amounts=lost)
+            self._fill_keyed(catalogue.TRANSITIONS, stage, expected=(), amounts=transitions)
+            self._fill_durations(stage, view.amounts(stage, "durations"))
             for family, metric in catalogue.STAGE_MONEY.items():
-                self._fill_money(metric, family, (stage,), found, is_expected=self._has_family(stage, family))
+                self._fill_money(metric, family, stage, view=view, of_stage=stage)
+                if self._has_family(stage, family):
+                    self._add(metric, stage, self._funnel.currency, value=0)
         for stage, following in zip(self._stages, self._stages[1:], strict=False):
             self._add(catalogue.TRANSITIONS, stage, following, value=0)
-        for currency, minor in {self._funnel.currency: 0, **cell.get("", {}).get("spend", {})}.items():
-            self._add(catalogue.SPEND, currency, value=minor / 10 ** minor_digits(currency))
+        self._fill_money(catalogue.SPEND, "spend", view=view, of_stage="")
+        self._add(catalogue.SPEND, self._funnel.currency, value=0)
 
     def _has_family(self, stage: str, family: str) -> bool:
         return (stage in self._order_stages) == (family in ("orders", "revenue", "refunds"))
 
-    def _fill_keyed(
-        self, metric: Metric, labels: tuple[str, ...], expected: Iterable[str], found: Mapping[str, int]
-    ) -> None:
+    def _fill_keyed(self, metric: Metric, *labels: str, expected: Iterable[str], amounts: Amounts) -> None:
         for key in expected:
             self._add(metric, *labels, key, value=0)
-        for key, amount in found.items():
+        for key, amount in amounts.items():
             self._add(metric, *labels, key, value=amount)
 
-    def _fill_durations(self, stage: str, found: Mapping[str, int]) -> None:
+    def _fill_durations(self, stage: str, amounts: Amounts) -> None:
         """Cumulative, as histogram_quantile wants them."""
         edges = [*map(str, DURATION_EDGES_SECONDS), "inf"]
-        for target in sorted({key.rpartition(" ")[0] for key in found}):
+        for target in sorted({key.rpartition(" ")[0] for key in amounts}):
             so_far = 0
             for edge in edges:
-                so_far += found.get(f"{target} {edge}", 0)
+                so_far += amounts.get(f"{target} {edge}", 0)
                 self._add(catalogue.DURATIONS, stage, target, "+Inf" if edge == "inf" else edge, value=so_far)
 
-    def _fill_money(
-        self, metric: Metric, family: str, labels: tuple[str, ...], found: Mapping[str, Any], *, is_expected: bool
-    ) -> None:
+    def _fill_money(self, metric: Metric, family: str, *labels: str, view: CellView, of_stage: str) -> None:
         """By currency; amounts in major units (`orders` is a number)."""
-        if is_expected:
-            self._add(metric, *labels, self._funnel.currency, value=0)
-        for currency, amount in found.get(family, {}).items():
+        for currency, amount in view.amounts(of_stage, family).items():
             unit = 1 if family == "orders" else 10 ** minor_digits(currency)
             self._add(metric, *labels, currency, value=amount / unit)
 
-    def _fill_window(self, window: str, cell: Mapping[str, Mapping[str, Any]]) -> None:
-        at = CellView(self._funnel, cell)
-        for number, stage in enumerate(self._stages):
+    def _fill_window(self, window: str, view: CellView) -> None:
+        for stage in self._stages:
             for family, metric in catalogue.WINDOW.items():
-                self._add(metric, stage, window, value=at.get(number, family))
-            self._add(catalogue.WINDOW_RESOLVED, stage, window, value=at.resolved(number))
-            lost = cell.get(stage, {}).get("lost.period", {})
-            self._fill_keyed(catalogue.WINDOW_LOST, (stage, window), self._reasons, lost)
-        self._add(catalogue.WINDOW["events"], _LOST, window, value=cell.get(_LOST, {}).get("events", 0))
+                self._add(metric, stage, window, value=view.amount(stage, family))
+            self._add(catalogue.WINDOW_RESOLVED, stage, window, value=view.resolved(stage))
+            lost = view.amounts(stage, "lost.period")
+            self._fill_keyed(catalogue.WINDOW_LOST, stage, window, expected=self._reasons, amounts=lost)
+        self._add(catalogue.WINDOW["events"], _LOST, window, value=view.amount(_LOST, "events"))
         for family, metric in catalogue.WINDOW_MONEY.items():
-            if self._order_stages:
-                self._add(metric, window, self._funnel.currency, value=0)
             for stage in self._order_stages:
-                self._fill_money(metric, family, (window,), cell.get(stage, {}), is_expected=False)
-        self._fill_conversions(at, window)
+                self._fill_money(metric, family, window, view=view, of_stage=stage)
+                self._add(metric, window, self._funnel.currency, value=0)
+        self._fill_conversions(view, window)
 
-    def _fill_conversions(self, at: CellView, window: str) -> None:
-        last = len(self._stages) - 1
-        shares: dict[tuple[int, int, str], tuple[int, int]] = {(0, last, "overall"): (at.entries(last), at.entries(0))}
-        for j in range(last):
-            shares[j, j + 1, "period"] = (at.entries(j + 1), at.entries(j))
-            shares[j, j + 1, "step"] = (at.passed(j + 1) - at.get(j + 1, "started"), at.passed(j))
-        for (j, k, kind), (numerator, denominator) in shares.items():
-            labels = (self._stages[j], self._stages[k], kind, window)
-            self._add(catalogue.CONVERSION_NUMERATOR, *labels, value=numerator)
-            self._add(catalogue.CONVERSION_DENOMINATOR, *labels, value=denominator)
+    def _fill_conversions(self, view: CellView, window: str) -> None:
+        first, last = self._stages[0], self._stages[-1]
+        shares = {(first, last, "overall"): (view.entries(last), view.entries(first))}
+        for j, k in zip(self._stages, self._stages[1:], strict=False):
+            shares[j, k, "period"] = (view.entries(k), view.entries(j))
+            shares[j, k, "step"] = (view.passed(k) - view.amount(k, "started"), view.passed(j))
+        for labels, (numerator, denominator) in shares.items():
+            self._add(catalogue.CONVERSION_NUMERATOR, *labels, window, value=numerator)
+            self._add(catalogue.CONVERSION_DENOMINATOR, *labels, window, value=denominator)
 
-    def _fill_cohort(self, age: str, cell: Mapping[str, Mapping[str, Any]]) -> None:
+    def _fill_cohort(self, age: str, view: CellView) -> None:
         edges = {str(edge) for edge in DURATION_EDGES_SECONDS if edge <= _COHORT_EDGES[age]}
         for stage in self._stages[:-1]:
-            found = cell.get(stage, {})
-            in_time = sum(n for key, n in found.get("durations", {}).items() if key.rpartition(" ")[2] in edges)
-            self._add(catalogue.COHORT_ENTRIES, stage, age, value=found.get("entries", 0))
+            durations = view.amounts(stage, "durations")
+            in_time = sum(amount for key, amount in durations.items() if key.rpartition(" ")[2] in edges)
+            self._add(catalogue.COHORT_ENTRIES, stage, age, value=view.entries(stage))
             self._add(catalogue.COHORT_WENT_ON, stage, age, value=in_time)
 
     def _fill_dimensions(self) -> None:
         for dimension, values in self._counts.values.items():
-            kept = {*values, UNKNOWN, OTHER}
+            shown = {*values, UNKNOWN, OTHER}
             for value in (*values, UNKNOWN, OTHER):
-                self._fill_value(dimension, value, {}, is_expected=True)
+                self._fill_value(dimension, value, CellView({}))
             for label, cell in self._counts.totals.items():
                 name, _, value = label.partition("=")
                 if name == dimension:
-                    self._fill_value(dimension, value if value in kept else OTHER, cell, is_expected=False)
+                    self._fill_value(dimension, value if value in shown else OTHER, CellView(cell))
 
-    def _fill_value(
-        self, dimension: str, value: str, cell: Mapping[str, Mapping[str, Any]], *, is_expected: bool
-    ) -> None:
+    def _fill_value(self, dimension: str, value: str, view: CellView) -> None:
         for stage in self._stages:
-            found, labels = cell.get(stage, {}), (dimension, value, stage)
+            labels = (dimension, value, stage)
             for family, metric in catalogue.DIMENSION.items():
-                self._add(metric, *labels, value=found.get(family, 0))
-            self._add(catalogue.DIMENSION_LOST, *labels, value=sum(found.get("lost.cohort", {}).values()))
+                self._add(metric, *labels, value=view.amount(stage, family))
+            self._add(catalogue.DIMENSION_LOST, *labels, value=view.amount(stage, "lost.cohort"))
             for family, metric in catalogue.DIMENSION_MONEY.items():
-                expected = is_expected and stage in self._order_stages
-                self._fill_money(metric, family, labels, found, is_expected=expected)
+                self._fill_money(metric, family, *labels, view=view, of_stage=stage)
+                if stage in self._order_stages:
+                    self._add(metric, *labels, self._funnel.currency, value=0)

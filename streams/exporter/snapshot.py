@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 
 from schemas.counters import HOUR_MS, MINUTE_MS, Cell, Cells, Grain
 from schemas.funnel.model import Funnel
-from streams.report.document import NamedCell, Registers, add_cell, merge_into, name_cells
+from streams.report.document import add_cell, merge_into
+from streams.report.names import Registers, name_cells
+from streams.report.shapes import NamedCell
 from streams.store.port import CounterReader, PartitionStatus, PartitionView, StoreError
 
 _PARALLEL_READS = 8
@@ -71,7 +73,7 @@ class _Whole:
     newest_ms: int
     cells: Mapping[str, Cells]
     """By funnel: totals of the whole, and its buckets, summed over partitions."""
-    dimensions: Mapping[str, dict[str, NamedCell]]
+    dimensions: Mapping[str, Mapping[str, NamedCell]]
     """By funnel: totals by the label of a dimension value."""
 
 
@@ -113,8 +115,8 @@ class SnapshotSource:
             cells = whole.cells[funnel.funnel_id]
             if not is_new:
                 cells = await self._with_newest(funnel, statuses, whole)
-            registers = await self._reader.registers(funnel.funnel_id)
-            funnels.append(self._counts(funnel, statuses, cells, whole.dimensions[funnel.funnel_id], registers))
+            registers, dimensions = await self._reader.registers(funnel.funnel_id), whole.dimensions[funnel.funnel_id]
+            funnels.append(self._counts(funnel, statuses, cells=cells, dimensions=dimensions, registers=registers))
         gaps = len(await self._reader.gaps())
         return Snapshot(read_at_ms=self._clock_ms(), statuses=statuses, gaps=gaps, funnels=funnels)
 
@@ -222,7 +224,12 @@ class SnapshotSource:
         return view
 
     def _counts(
-        self, funnel: Funnel, statuses: Statuses, cells: Cells, dimensions: dict[str, NamedCell], registers: Registers
+        self,
+        funnel: Funnel,
+        statuses: Statuses,
+        cells: Cells,
+        dimensions: Mapping[str, NamedCell],
+        registers: Registers,
     ) -> FunnelCounts:
         marks = [mark for status in statuses.values() if (mark := status.meta.watermark_ms) is not None]
         stats: dict[str, int] = {}
@@ -290,6 +297,5 @@ def _newest_ms(statuses: Statuses) -> int:
 
 
 def _named(funnel: Funnel, registers: Registers, fields: dict[int, Cell]) -> NamedCell:
-    tree = name_cells(funnel, {(Grain.TOTAL, 0, 0): fields}, registers)
-    cell: NamedCell = tree.get("total", {}).get("all", {}).get("", {})
-    return cell
+    counters = name_cells(funnel, {(Grain.TOTAL, 0, 0): fields}, registers)
+    return counters.get("total", {}).get("all", {}).get("", {})

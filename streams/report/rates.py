@@ -7,19 +7,16 @@ nothing is None: absent, never 0 and never NaN.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
+from itertools import pairwise
 
 from schemas.funnel.model import Funnel
+from streams.report.cell import CellView
+from streams.report.shapes import CohortRate, Money, NamedCell, Rate, Rates
 
 Z = 1.959964
 ENOUGH_RESOLVED = 30
 """Entries that must be resolved before a stage may be called the bottleneck."""
-
-Rate = dict[str, Any]
-"""rate, numerator, denominator, interval ([low, high] or None)."""
-NamedCell = Mapping[str, Mapping[str, Any]]
 
 
 def wilson(successes: int, trials: int) -> list[float] | None:
@@ -47,74 +44,41 @@ def ratio(numerator: int, denominator: int) -> Rate | None:
     }
 
 
-def rates_of(funnel: Funnel, cell: NamedCell) -> dict[str, Any]:
+def rates_of(funnel: Funnel, cell: NamedCell) -> Rates:
     """All rates of one cell (`counters[grain][bucket][dimension values]` of the document).
 
     Conversions are of neighbouring stages (`"j -> k"`); `overall` is last over first.
     """
-    at = CellView(funnel, cell)
+    view = CellView(cell)
     names = [stage.name for stage in funnel.stages]
-    last = len(names) - 1
-    steps = {f"{names[j]} -> {names[j + 1]}": j for j in range(last)}
+    steps = list(pairwise(names))
     return {
-        "period_conversion": {step: ratio(at.entries(j + 1), at.entries(j)) for step, j in steps.items()},
+        "period_conversion": {f"{j} -> {k}": ratio(view.entries(k), view.entries(j)) for j, k in steps},
         "step_conversion": {
-            step: ratio(at.passed(j + 1) - at.get(j + 1, "started"), at.passed(j)) for step, j in steps.items()
+            f"{j} -> {k}": ratio(view.passed(k) - view.amount(k, "started"), view.passed(j)) for j, k in steps
         },
-        "cohort_conversion": {names[j]: _cohort_conversion(at, j) for j in range(last)},
-        "abandonment": {names[j]: ratio(at.get(j, "abandoned.cohort"), at.resolved(j)) for j in range(last)},
-        "overall": ratio(at.entries(last), at.entries(0)),
-        "bottleneck": _bottleneck(at, names),
-        "money": _money(at),
+        "cohort_conversion": {stage: _cohort_conversion(view, stage) for stage in names[:-1]},
+        "abandonment": {
+            stage: ratio(view.amount(stage, "abandoned.cohort"), view.resolved(stage)) for stage in names[:-1]
+        },
+        "overall": ratio(view.entries(names[-1]), view.entries(names[0])),
+        "bottleneck": _bottleneck(view, names),
+        "money": _money(funnel, view),
     }
 
 
-class CellView:
-    """Amounts of a cell by the number of the stage; what is left out is 0."""
-
-    def __init__(self, funnel: Funnel, cell: NamedCell) -> None:
-        self.funnel = funnel
-        self.cell = cell
-
-    def get(self, stage: int, family: str) -> int:
-        """A family without sub-keys."""
-        amount: int = self.cell.get(self.funnel.stages[stage].name, {}).get(family, 0)
-        return amount
-
-    def by_key(self, stage: int, family: str, key: str) -> int:
-        """One sub-key of a family."""
-        amount: int = self.cell.get(self.funnel.stages[stage].name, {}).get(family, {}).get(key, 0)
-        return amount
-
-    def entries(self, stage: int) -> int:
-        """Entries of a stage."""
-        return self.get(stage, "entries")
-
-    def passed(self, stage: int) -> int:
-        """Journeys that got to the stage or jumped over it."""
-        return self.entries(stage) + self.get(stage, "skipped")
-
-    def resolved(self, stage: int) -> int:
-        """Entries whose outcome is known."""
-        return self.entries(stage) - self.get(stage, "open")
-
-    def in_role(self, role: str, family: str) -> int:
-        """A family summed over the stages of a role."""
-        return sum(self.get(k, family) for k, stage in enumerate(self.funnel.stages) if stage.role == role)
+def _cohort_conversion(view: CellView, stage: str) -> CohortRate | None:
+    entries = view.entries(stage)
+    rate = ratio(view.amount(stage, "advanced.cohort"), entries)
+    return None if rate is None else {**rate, "maturity": view.resolved(stage) / entries}
 
 
-def _cohort_conversion(at: CellView, stage: int) -> Rate | None:
-    entries = at.entries(stage)
-    found = ratio(at.get(stage, "advanced.cohort"), entries)
-    return None if found is None else {**found, "maturity": at.resolved(stage) / entries}
-
-
-def _bottleneck(at: CellView, names: list[str]) -> str | None:
+def _bottleneck(view: CellView, names: list[str]) -> str | None:
     """The stage with the highest abandonment among those with enough resolved entries; the earliest of equals."""
     shares = [
-        (Fraction(at.get(stage, "abandoned.cohort"), at.resolved(stage)), -stage)
-        for stage in range(len(names) - 1)
-        if at.resolved(stage) >= ENOUGH_RESOLVED
+        (Fraction(view.amount(stage, "abandoned.cohort"), view.resolved(stage)), -number)
+        for number, stage in enumerate(names[:-1])
+        if view.resolved(stage) >= ENOUGH_RESOLVED
     ]
     return names[-max(shares)[1]] if shares else None
 
@@ -125,39 +89,45 @@ def _over(numerator: int | None, denominator: int | None) -> float | None:
     return numerator / denominator
 
 
-def _money(at: CellView) -> dict[str, Any]:
+def _money(funnel: Funnel, view: CellView) -> Money:
     """Amounts in minor units of the funnel's currency; costs per unit are absent without ad spend."""
-    currency = at.funnel.currency
-    order_stages = [k for k, stage in enumerate(at.funnel.stages) if stage.nth is not None]
-    orders, revenue, refunds = (
-        sum(at.by_key(k, family, currency) for k in order_stages) for family in ("orders", "revenue", "refunds")
-    )
-    spend: int | None = at.cell.get("", {}).get("spend", {}).get(currency)
-    per_mille = None if spend is None else 1000 * spend
+
+    def ordered(family: str) -> int:
+        amounts = (view.amounts(stage.name, family) for stage in funnel.stages if stage.nth is not None)
+        return sum(by_currency.get(funnel.currency, 0) for by_currency in amounts)
+
+    def in_role(role: str, family: str) -> int:
+        return sum(view.amount(stage.name, family) for stage in funnel.stages if stage.role == role)
+
+    orders, revenue = ordered("orders"), ordered("revenue")
+    spend = view.amounts("", "spend").get(funnel.currency)
+    impressions = in_role("impression", "events")
     return {
-        "currency": currency,
+        "currency": funnel.currency,
         "orders": orders,
         "revenue": revenue,
-        "refunds": refunds,
+        "refunds": ordered("refunds"),
         "spend": spend,
         "aov": _over(revenue, orders),
-        "rpm": _over(1000 * revenue, at.in_role("impression", "events")),
-        "cpm": _over(per_mille, at.in_role("impression", "events")),
-        "cpc": _over(spend, at.in_role("click", "events")),
-        "cpl": _over(spend, at.in_role("lead", "entries")),
-        "cpa": _over(spend, at.in_role("payment", "entries")),
+        "rpm": _over(1000 * revenue, impressions),
+        "cpm": _over(None if spend is None else 1000 * spend, impressions),
+        "cpc": _over(spend, in_role("click", "events")),
+        "cpl": _over(spend, in_role("lead", "entries")),
+        "cpa": _over(spend, in_role("payment", "entries")),
         "roas": _over(revenue, spend),
-        "forecast": _forecast(at, order_stages),
+        "forecast": _forecast(funnel, view),
     }
 
 
-def _forecast(at: CellView, order_stages: list[int]) -> float | None:
+def _forecast(funnel: Funnel, view: CellView) -> float | None:
     """Expected revenue: over the stages before the first order, open_value x won / resolved entries, exactly summed."""
-    if not order_stages:
-        return None
+    names = [stage.name for stage in funnel.stages]
+    first_order = next((number for number, stage in enumerate(funnel.stages) if stage.nth is not None), 0)
     terms = [
-        Fraction(at.by_key(stage, "open_value", at.funnel.currency) * at.get(stage, "won"), at.resolved(stage))
-        for stage in range(order_stages[0])
-        if at.resolved(stage) > 0
+        Fraction(
+            view.amounts(stage, "open_value").get(funnel.currency, 0) * view.amount(stage, "won"), view.resolved(stage)
+        )
+        for stage in names[:first_order]
+        if view.resolved(stage) > 0
     ]
     return float(sum(terms)) if terms else None

@@ -1,148 +1,151 @@
-"""A counters document as a table for people. Renders what the document holds; counts nothing."""
+"""A counters document as tables for a terminal, for every command that shows one. Counts nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from itertools import pairwise
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from schemas.funnel.model import Funnel
-from schemas.money import minor_digits
-from streams.report.rates import Rate, rates_of
+from streams.report import texts
+from streams.report.cell import CellView, sum_cells
+from streams.report.rates import rates_of
+from streams.report.shapes import CountersDocument, NamedCell, Rate, Rates
 
+BOTTLENECK = "◀"
 _LEFT_OUT_FIRST = ("events", "95 %", "lost", "open", "orders", "abandoned", "went on", "conversion")
 _GRAINS = ("total", "day", "hour", "minute")
-_ABSENT = "–"
 WIDE = 110
 """Columns of a terminal in which everything is shown, unless names are very long."""
+
+
+def print_reports(funnels: Sequence[Funnel], documents: Sequence[CountersDocument]) -> None:
+    """On stdout, one below the other."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE  # nobody sees where a line is cut
+    for funnel, document in zip(funnels, documents, strict=True):
+        console.print(render_report(funnel, document, width=console.width))
+
+
+def render_report(funnel: Funnel, document: CountersDocument, *, width: int = WIDE) -> RenderableType:
+    """A table for each dimension value the document holds, summed over its buckets (totals if it has them)."""
+    counters = document["counters"]
+    grain = next((name for name in _GRAINS if name in counters), None)
+    head = _head(funnel, document, grain)
+    if grain is None:
+        return Group(head, Text("Nothing counted here yet.", style="dim"))
+    cells: dict[str, list[NamedCell]] = {}
+    for bucket in counters[grain].values():
+        for dim, cell in bucket.items():
+            cells.setdefault(dim, []).append(cell)
+    tables = [render_cell(funnel, sum_cells(cells[dim]), title=dim or None, width=width) for dim in sorted(cells)]
+    return Group(head, *tables)
+
+
+def render_cell(funnel: Funnel, cell: NamedCell, *, title: str | None = None, width: int = WIDE) -> RenderableType:
+    """One cell: a row for each stage, and a line of what is of the whole funnel."""
+    rates = rates_of(funnel, cell)
+    parts: list[RenderableType] = [_stage_table(funnel, cell, rates, title=title, width=width)]
+    if any(rate is not None and rate["maturity"] < 1 for rate in rates["cohort_conversion"].values()):
+        parts.append(Text(f"{texts.SO_FAR} so far: some entries have no outcome yet", style="dim"))
+    parts.append(Text(" · ".join(_summary(funnel, rates))))
+    return Group(*parts)
 
 
 def fitting(rows: Sequence[Mapping[str, str]], width: int, left_out_first: Sequence[str], *, gap: int) -> list[str]:
     """Headings whose columns fit into `width` characters whole: those of `left_out_first` go, in that order, as needed.
     A cell may have lines; a cut cell would be worse than none."""
     headings = list(rows[0])
-    widths = {
-        one: max(len(line) for text in (one, *(row[one] for row in rows)) for line in text.splitlines() or [""]) + gap
-        for one in headings
-    }
-    for one in left_out_first:
-        if 2 + sum(widths[heading] for heading in headings) <= width:
+    columns = {heading: [heading, *(row[heading] for row in rows)] for heading in headings}
+    widths = {name: gap + max(map(_width, column)) for name, column in columns.items()}
+    for heading in left_out_first:
+        if 2 + sum(widths[shown] for shown in headings) <= width:
             break
-        if one in headings:
-            headings.remove(one)
+        if heading in headings:
+            headings.remove(heading)
     return headings
 
 
-def render_report(funnel: Funnel, document: Mapping[str, Any], *, width: int = WIDE) -> RenderableType:
-    """One table for each dimension value the document holds, summed over its buckets (totals if it has them). In a
-    narrow terminal it leaves out what is easiest to miss."""
-    counters = document["counters"]
-    grain = next((name for name in _GRAINS if name in counters), None)
-    head = _head(funnel, document, grain)
-    if grain is None:
-        return Group(head, Text("Nothing counted here yet.", style="dim"))
-    cells: dict[str, Any] = {}
-    for bucket in counters[grain].values():
-        _add(cells, bucket)
-    return Group(head, *(part for dim in sorted(cells) for part in _render_cell(funnel, dim, cells[dim], width)))
+def _width(text: str) -> int:
+    return max(len(line) for line in text.split("\n"))
 
 
-def _head(funnel: Funnel, document: Mapping[str, Any], grain: str | None) -> Text:
-    mark, taken = document["watermark_ms"], document["input"]
-    until = _ABSENT if mark is None else datetime.fromtimestamp(mark / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    buckets = sorted(document["counters"].get(grain, {})) if grain else []
-    span = "" if grain in (None, "total") else f" · {grain}s {buckets[0]} to {buckets[-1]}"
-    return Text(
-        f"{funnel.name} version {funnel.version}{span} · watermark {until} · {taken['accepted']:,} events of "
-        f"{taken['persons']:,} persons, {taken['duplicates']:,} duplicates, {taken['late']:,} late",
-        style="bold",
+def _head(funnel: Funnel, document: CountersDocument, grain: str | None) -> Text:
+    counts, parts = document["input"], [f"{funnel.name} version {funnel.version}"]
+    if grain not in (None, "total"):
+        buckets = sorted(document["counters"][grain])
+        parts.append(f"{grain}s {buckets[0]} to {buckets[-1]}")
+    parts.append(f"watermark {_when(document['watermark_ms'])}")
+    parts.append(f"{counts['accepted']:,} events of {counts['persons']:,} persons")
+    text = " · ".join(parts) + f", {counts['duplicates']:,} duplicates, {counts['late']:,} late"
+    if counts["placeholder_ids"] or counts["link_conflicts"]:
+        text += f", {counts['placeholder_ids']:,} placeholder ids, {counts['link_conflicts']:,} link conflicts"
+    return Text(text, style="bold")
+
+
+def _when(time_ms: int | None) -> str:
+    return (
+        texts.ABSENT if time_ms is None else f"{datetime.fromtimestamp(time_ms / 1000, tz=UTC):%Y-%m-%d %H:%M:%S} UTC"
     )
 
 
-def _render_cell(funnel: Funnel, dim: str, cell: Mapping[str, Any], width: int) -> Iterable[RenderableType]:
-    rates = rates_of(funnel, cell)
-    names = [stage.name for stage in funnel.stages]
-    rows = []
-    for number, name in enumerate(names):
-        step = f"{names[number - 1]} -> {name}"
-        rows.append(_row(name, cell.get(name, {}), rates, rates["period_conversion"].get(step) if number else None))
+def _stage_table(funnel: Funnel, cell: NamedCell, rates: Rates, *, title: str | None, width: int) -> Table:
+    view, names = CellView(cell), [stage.name for stage in funnel.stages]
+    shares = [None, *(rates["period_conversion"][f"{j} -> {k}"] for j, k in pairwise(names))]
+    rows = [_row(name, view, rates, share) for name, share in zip(names, shares, strict=True)]
     if all(stage.nth is None for stage in funnel.stages):
         rows = [{heading: row[heading] for heading in row if heading not in ("orders", "revenue")} for row in rows]
-    table = Table(
-        title=dim or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True
-    )
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True)
     headings = fitting(rows, width, _LEFT_OUT_FIRST, gap=2)
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "stage" else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(row[heading] for heading in headings))
-    yield table
-    if any(one is not None and one["maturity"] < 1 for one in rates["cohort_conversion"].values()):
-        yield Text("* so far: some entries have no outcome yet", style="dim")
-    yield Text(" · ".join(_summary(funnel, rates)))
+    return table
 
 
-def _row(name: str, found: Mapping[str, Any], rates: Mapping[str, Any], step: Rate | None) -> dict[str, str]:
-    """Cells of a stage by their heading. `conversion` is from the stage before, `went on` to a later one."""
-    cohort = rates["cohort_conversion"].get(name)
-    so_far = "*" if cohort is not None and cohort["maturity"] < 1 else ""
+def _row(stage: str, view: CellView, rates: Rates, share: Rate | None) -> dict[str, str]:
+    """Texts of a stage by their heading. `share` is the conversion from the stage before, `went on` to a later one."""
+    revenue = sorted(view.amounts(stage, "revenue").items())
     return {
-        "stage": name,
-        "events": _number(found.get("events", 0)),
-        "entries": _number(found.get("entries", 0)),
-        "conversion": _share(step),
-        "95 %": _interval(step),
-        "went on": so_far + _share(cohort),
-        "abandoned": _share(rates["abandonment"].get(name)),
-        "lost": _number(sum(found.get("lost.cohort", {}).values())),
-        "open": _number(found.get("open", 0)),
-        "orders": _number(sum(found.get("orders", {}).values())),
-        "revenue": "\n".join(_money(minor, currency) for currency, minor in sorted(found.get("revenue", {}).items())),
+        "stage": f"{stage} {BOTTLENECK}" if stage == rates["bottleneck"] else stage,
+        "events": texts.number(view.amount(stage, "events")),
+        "entries": texts.number(view.entries(stage)),
+        "conversion": texts.share(share),
+        "95 %": texts.interval(share),
+        "went on": texts.cohort_share(rates["cohort_conversion"].get(stage)),
+        "abandoned": texts.share(rates["abandonment"].get(stage)),
+        "lost": texts.number(view.amount(stage, "lost.cohort")),
+        "open": texts.number(view.amount(stage, "open")),
+        "orders": texts.number(view.amount(stage, "orders")),
+        "revenue": "\n".join(texts.money(minor, currency) for currency, minor in revenue),
     }
 
 
-def _summary(funnel: Funnel, rates: Mapping[str, Any]) -> Iterable[str]:
+def _summary(funnel: Funnel, rates: Rates) -> Iterable[str]:
     money, currency = rates["money"], funnel.currency
-    yield f"overall {_share(rates['overall'])} {_interval(rates['overall'])}".rstrip()
+    yield f"overall {texts.share(rates['overall'])} {texts.interval(rates['overall'])}".rstrip()
     if money["orders"]:
         yield f"orders {money['orders']:,}"
-        yield f"revenue {_money(money['revenue'], currency)}"
-    for name in ("refunds", "spend", "aov", "rpm", "cpm", "cpc", "cpl", "cpa", "forecast"):
-        if money[name]:
-            yield f"{name.upper() if len(name) == 3 else name} {_money(money[name], currency)}"
+        yield f"revenue {texts.money(money['revenue'], currency)}"
+    amounts = {
+        "refunds": money["refunds"],
+        "spend": money["spend"],
+        "AOV": money["aov"],
+        "RPM": money["rpm"],
+        "CPM": money["cpm"],
+        "CPC": money["cpc"],
+        "CPL": money["cpl"],
+        "CPA": money["cpa"],
+        "forecast": money["forecast"],
+    }
+    yield from (f"{name} {texts.money(amount, currency)}" for name, amount in amounts.items() if amount)
     if money["roas"] is not None:
         yield f"ROAS {money['roas']:.2f}"
-    yield f"bottleneck {rates['bottleneck'] or _ABSENT}"
-
-
-def _number(amount: int) -> str:
-    return f"{amount:,}" if amount else ""
-
-
-def _share(rate: Rate | None) -> str:
-    return _ABSENT if rate is None else f"{100 * rate['rate']:.{1 if rate['rate'] >= 0.01 else 2}f} %"
-
-
-def _interval(rate: Rate | None) -> str:
-    if rate is None or rate["interval"] is None:
-        return ""
-    low, high = rate["interval"]
-    return f"{100 * low:.2f}–{100 * high:.2f}"
-
-
-def _money(minor: float, currency: str) -> str:
-    digits = minor_digits(currency)
-    return f"{minor / 10**digits:,.{digits}f} {currency}"
-
-
-def _add(target: dict[str, Any], source: Mapping[str, Any]) -> None:
-    for key, value in source.items():
-        if isinstance(value, dict):
-            _add(target.setdefault(key, {}), value)
-        else:
-            target[key] = target.get(key, 0) + value
+    yield f"bottleneck {rates['bottleneck'] or texts.ABSENT}"

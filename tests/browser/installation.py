@@ -21,7 +21,8 @@ from funnelcast.processes.ports import free_port
 from schemas.funnel.load import parse_funnel
 from schemas.topics import Topics
 from streams.admin import ensure_topics
-from streams.report.document import Document, build_document
+from streams.report.document import build_document
+from streams.report.shapes import CountersDocument
 from streams.store.connection import close, connect
 from streams.store.reader import RedisCounterReader
 from tests.support.command import run_command, start_command
@@ -117,8 +118,7 @@ class Installation:
 
     def document(self) -> dict[str, Any]:
         """The counters document, as `funnelcast report --json` prints it."""
-        found: Document = self._run(_document(self.stack.redis, self.space))
-        return found
+        return dict(self._run(_document(self.stack.redis, self.space)))
 
     def report(self) -> dict[str, Any]:
         """What `funnelcast report --json` prints."""
@@ -208,7 +208,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-async def _document(redis: str, space: str) -> Document:
+async def _document(redis: str, space: str) -> CountersDocument:
     client = connect(redis)
     try:
         return await build_document(RedisCounterReader(client, space), parse_funnel(FUNNEL))

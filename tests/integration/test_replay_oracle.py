@@ -42,8 +42,8 @@ async def test_a_replayed_file_counts_as_the_oracle_does(seed: int, tmp_path: Pa
         partitions=case.partitions,
         partition_of=lambda person: partition_of(person, case.partitions),
     )
-    del document["rates"]
+    counted = {name: part for name, part in document.items() if name != "rates"}
     try:
-        assert_same(expected, document)
+        assert_same(expected, counted)
     except AssertionError as error:
         raise AssertionError(f"seed {seed}:\n{text_of(case)}\n{error}") from None

@@ -271,4 +271,4 @@ async def document_of(records: Iterable[Record], funnel: Funnel, *, until_ms: in
     log = list(records)
     if until_ms is not None:
         log.append((None, encode_tick(until_ms), until_ms))
-    return await build_document(CountedReader(count_records([funnel], log, watermark_delay_ms=0)), funnel)
+    return dict(await build_document(CountedReader(count_records([funnel], log, watermark_delay_ms=0)), funnel))

@@ -123,9 +123,9 @@ async def counted_once(redis: str, space: str, definition: Path, acknowledged: l
         async with asyncio.timeout(SECONDS):
             while _events(document) < len(acknowledged):
                 await asyncio.sleep(0.2)
-                document = await build_document(reader, funnel)
+                document = dict(await build_document(reader, funnel))
         await asyncio.sleep(2)
-        document = await build_document(reader, funnel)
+        document = dict(await build_document(reader, funnel))
         assert _events(document) == len(acknowledged) == len(set(acknowledged))
         assert document["input"]["accepted"] == len(acknowledged)
     finally:

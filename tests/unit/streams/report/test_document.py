@@ -58,8 +58,7 @@ def whole(stage: int, amounts: dict[int, int]) -> Cells:
 
 
 def totals(*views: PartitionView) -> dict[str, Any]:
-    found: dict[str, Any] = document_of(SHOP, views, REGISTERS)["counters"]["total"]["all"]
-    return found
+    return dict(document_of(SHOP, views, REGISTERS)["counters"]["total"]["all"])
 
 
 def test_families_and_sub_keys_have_their_names() -> None:

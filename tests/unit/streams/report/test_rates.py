@@ -9,7 +9,9 @@ import pytest
 
 from schemas.funnel.load import parse_funnel
 from schemas.funnel.model import Funnel
-from streams.report.rates import rates_of, ratio, wilson
+from streams.report.rates import rates_of as typed_rates_of
+from streams.report.rates import ratio, wilson
+from streams.report.shapes import NamedCell
 from tests.oracle import examples
 from tests.oracle.build import counted, funnel, total
 from tests.oracle.definition import read_funnel
@@ -18,6 +20,11 @@ from tests.oracle.rates import rates_of as rates_of_the_oracle
 
 def as_product(definition: dict[str, Any]) -> Funnel:
     return parse_funnel(json.dumps(definition))
+
+
+def rates_of(funnel: Funnel, cell: NamedCell) -> dict[str, Any]:
+    """As plain JSON."""
+    return dict(typed_rates_of(funnel, cell))
 
 
 def rates(definition: dict[str, Any], log: examples.Log) -> dict[str, Any]:

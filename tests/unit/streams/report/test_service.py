@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -12,7 +11,9 @@ from schemas.counters import Cells, Family, Grain, cell_field, family
 from schemas.funnel.load import parse_funnel
 from schemas.funnel.model import Funnel
 from streams.report.document import document_of
-from streams.report.service import ReportError, ReportPart, parse_instant_ms, report
+from streams.report.question import QuestionError, ReportQuestion, parse_instant_ms
+from streams.report.service import report
+from streams.report.shapes import Counters, CountersDocument
 from streams.report.table import render_report
 from streams.state import Fence, FunnelWrites, PartitionMeta, Writes
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
@@ -36,6 +37,7 @@ pairs: [[channel, manager]]
 MIDNIGHT_ATHENS = 1_735_682_400_000
 """2025-01-01T00:00 in Athens, 2024-12-31T22:00Z."""
 HOUR, DAY = 3_600_000, 86_400_000
+NOW = MIDNIGHT_ATHENS + 2 * DAY
 EVENTS = family(Family.EVENTS)
 
 
@@ -67,9 +69,12 @@ async def reader(funnel: Funnel = SHOP) -> MemoryCounterReader:
     return MemoryCounterReader(space)
 
 
-async def counters(**part: Any) -> dict[str, Any]:
-    found: dict[str, Any] = (await report(await reader(), SHOP, ReportPart(**part)))["counters"]
-    return found
+def question(**texts: str) -> ReportQuestion:
+    return ReportQuestion.parse(SHOP, now_ms=NOW, **texts)
+
+
+async def counters(**texts: str) -> Counters:
+    return (await report(await reader(), question(**texts)))["counters"]
 
 
 async def test_nothing_asked_for_is_everything() -> None:
@@ -85,13 +90,13 @@ async def test_nothing_asked_for_is_everything() -> None:
 
 
 async def test_one_grain_with_its_rates() -> None:
-    document = await report(await reader(), SHOP, ReportPart(grain=Grain.HOUR, dim=""))
+    document = await report(await reader(), question(grain="hour", dim=""))
     assert list(document["counters"]) == ["hour"]
     assert len(document["rates"]) == 48
 
 
 async def test_a_span_takes_the_buckets_it_touches_and_no_totals() -> None:
-    found = await counters(since_ms=MIDNIGHT_ATHENS + HOUR // 2, until_ms=MIDNIGHT_ATHENS + 2 * HOUR)
+    found = await counters(since=str(MIDNIGHT_ATHENS + HOUR // 2), until="2025-01-01T00:00Z")
     assert list(found["hour"]) == ["2024-12-31T22Z", "2024-12-31T23Z"]
     assert list(found["day"]) == ["2025-01-01"]
     assert list(found["minute"]) == ["2024-12-31T23:00Z"]
@@ -99,7 +104,7 @@ async def test_a_span_takes_the_buckets_it_touches_and_no_totals() -> None:
 
 
 async def test_days_are_those_of_the_funnels_time_zone() -> None:
-    found = await counters(grain=Grain.DAY, since_ms=MIDNIGHT_ATHENS + DAY, until_ms=MIDNIGHT_ATHENS + 2 * DAY)
+    found = await counters(grain="day", since="2025-01-02", until="2025-01-03")
     assert list(found["day"]) == ["2025-01-02"]
 
 
@@ -116,30 +121,47 @@ async def test_days_are_those_of_the_funnels_time_zone() -> None:
     ],
 )
 async def test_dimensions_pairs_and_single_cells(dim: str, cells: list[str]) -> None:
-    found = await counters(grain=Grain.TOTAL, dim=dim)
+    found = await counters(grain="total", dim=dim)
     assert list(found.get("total", {}).get("all", {})) == cells
 
 
 @pytest.mark.parametrize("dim", ["city", "manager|channel", "city=athens"])
-async def test_what_is_not_counted_is_refused_with_what_is(dim: str) -> None:
-    with pytest.raises(ReportError, match=r"dimensions and pairs are: channel, manager, channel\|manager"):
-        await counters(dim=dim)
+def test_what_is_not_counted_is_refused_with_what_is(dim: str) -> None:
+    with pytest.raises(QuestionError, match=r"dimensions and pairs are: channel, manager, channel\|manager"):
+        question(dim=dim)
 
 
-async def test_totals_have_no_time() -> None:
-    with pytest.raises(ReportError, match="leave --since and --until away"):
-        await counters(grain=Grain.TOTAL, since_ms=1)
+def test_totals_have_no_time() -> None:
+    with pytest.raises(QuestionError, match="leave since and until away"):
+        question(grain="total", since="24h")
+
+
+def test_a_span_must_not_end_before_it_begins() -> None:
+    with pytest.raises(QuestionError, match="since must lie before until"):
+        question(since="2025-01-02", until="2025-01-02")
+
+
+def test_a_grain_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(QuestionError, match="'week' is no grain; write total, minute, hour, day"):
+        question(grain="week")
+
+
+def test_a_question_is_a_value() -> None:
+    asked = question(grain="day", since="2025-01-01", dim="channel= Google ")
+    assert asked == ReportQuestion(
+        funnel=SHOP, grain=Grain.DAY, since_ms=MIDNIGHT_ATHENS, dimset=1, label="channel=google"
+    )
 
 
 async def test_another_definition_under_the_same_name_and_version_is_refused() -> None:
     other = SHOP.model_copy(update={"currency": "USD"})
     with pytest.raises(StoreRefusedError, match="another definition"):
-        await report(await reader(), other)
+        await report(await reader(), ReportQuestion(other))
 
 
 async def test_a_funnel_that_is_not_counted_yet_is_an_empty_document() -> None:
     other = SHOP.model_copy(update={"name": "other"})
-    document = await report(await reader(), other)
+    document = await report(await reader(), ReportQuestion(other))
     assert document["counters"] == {}
 
 
@@ -158,11 +180,11 @@ def test_forms_of_time(text: str, at_ms: int) -> None:
 
 
 def test_what_is_no_time_is_refused() -> None:
-    with pytest.raises(ReportError, match="write 2025-01-31"):
+    with pytest.raises(QuestionError, match="write 2025-01-31"):
         parse_instant_ms("yesterday", timezone="UTC", now_ms=0)
 
 
-def rendered(document: dict[str, Any]) -> str:
+def rendered(document: CountersDocument) -> str:
     console = Console(file=io.StringIO(), width=140, color_system=None)
     console.print(render_report(SHOP, document))
     output = console.file

@@ -7,13 +7,13 @@ import io
 import pytest
 from rich.console import Console
 
-from funnelcast.tables import stage_table
 from schemas.funnel.load import load_funnel
 from streams.report.rates import rates_of
-from streams.report.table import render_report
+from streams.report.shapes import CountersDocument, NamedCell
+from streams.report.table import render_cell, render_report
 
 FUNNEL = load_funnel("sales")
-CELL = {
+CELL: NamedCell = {
     stage.name: {
         "events": 1_234_567,
         "entries": 1_000_000,
@@ -26,7 +26,9 @@ CELL = {
     }
     for stage in FUNNEL.stages
 }
-DOCUMENT = {
+DOCUMENT: CountersDocument = {
+    "funnel": FUNNEL.name,
+    "version": FUNNEL.version,
     "watermark_ms": 1_735_725_600_000,
     "input": {"accepted": 1, "duplicates": 0, "late": 0, "persons": 1, "placeholder_ids": 0, "link_conflicts": 0},
     "counters": {"total": {"all": {"": CELL}}},
@@ -35,14 +37,12 @@ DOCUMENT = {
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 140])
-@pytest.mark.parametrize("which", ["report", "replay"])
+@pytest.mark.parametrize("which", ["report", "cell"])
 def test_no_cell_is_cut(which: str, width: int) -> None:
     out = io.StringIO()
     console = Console(file=out, width=width)
     console.print(
-        render_report(FUNNEL, DOCUMENT, width=width)
-        if which == "report"
-        else stage_table(FUNNEL, DOCUMENT, width=width)
+        render_report(FUNNEL, DOCUMENT, width=width) if which == "report" else render_cell(FUNNEL, CELL, width=width)
     )
     shown = out.getvalue()
     assert "…" not in shown

@@ -1,0 +1,137 @@
+"""Names for stored codes: cells of a funnel as the `counters` of its document. Pure.
+
+`counters[grain][bucket][dimension values][stage][family]` is an integer, or integers by sub-key; what is zero is left
+out, and keys are sorted, so that equal counts give equal bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from schemas.counters import (
+    BY_CURRENCY,
+    BY_REASON,
+    BY_STAGE,
+    CODE_OTHER,
+    CODE_UNKNOWN,
+    DURATION_EDGES_SECONDS,
+    FAMILY_NAMES,
+    GRAIN_NAMES,
+    OTHER,
+    STAGE_LOST,
+    STAGE_NONE,
+    UNKNOWN,
+    Cell,
+    Cells,
+    Family,
+    Grain,
+    bucket_label,
+    currency_text,
+    split_field,
+)
+from schemas.funnel.model import Funnel
+from streams.report.shapes import Counters, NamedCell
+
+Registers = Mapping[tuple[int, str], int]
+"""Code of a value by (register, value); register 0 holds reasons, the others dimensions in the funnel's order."""
+_REASONS = 0
+_RESOLVED = (Family.ADVANCED_COHORT, Family.ABANDONED_COHORT, Family.COMPLETED, Family.LOST_COHORT)
+_Amounts = dict[str, dict[str | None, int]]
+"""By family and sub-key; None: it has none."""
+_Before = TypeVar("_Before")
+_After = TypeVar("_After")
+
+
+def name_cells(funnel: Funnel, cells: Cells, registers: Registers) -> Counters:
+    """The document's `counters`: names for codes, `open` derived, zeros left out, keys sorted."""
+    labels = _Labels(funnel, registers)
+    tree: dict[str, dict[str, dict[str, dict[str, _Amounts]]]] = {}
+    for group, fields in cells.items():
+        grain, bucket, dimset = group
+        by_values = tree.setdefault(GRAIN_NAMES[Grain(grain)], {}).setdefault(bucket_label(grain, bucket), {})
+        for field, cell in fields.items():
+            value1, value2, stage = split_field(field)
+            by_stage = by_values.setdefault(labels.values(dimset, value1, value2), {})
+            labels.name_into(by_stage.setdefault(labels.stage(stage), {}), cell)
+    return _tidy(tree, lambda buckets: _tidy(buckets, lambda cells: _tidy(cells, _named_cell)))
+
+
+def _named_cell(stages: dict[str, _Amounts]) -> NamedCell:
+    return _tidy(stages, lambda families: _tidy(families, _plain))
+
+
+def _tidy(tree: Mapping[str, _Before], tidied: Callable[[_Before], _After]) -> dict[str, _After]:
+    """With each value tidied: keys sorted, without what is 0 or empty."""
+    pairs = ((key, tidied(tree[key])) for key in sorted(tree))
+    return {key: value for key, value in pairs if value}
+
+
+def _plain(by_key: Mapping[str | None, int]) -> int | dict[str, int]:
+    """The amount of a family without sub-keys, or its amounts by sub-key that are not 0."""
+    if None in by_key:
+        return by_key[None]
+    return {key: by_key[key] for key in sorted(key for key in by_key if key is not None) if by_key[key]}
+
+
+class _Labels:
+    """Texts of the codes of one funnel."""
+
+    def __init__(self, funnel: Funnel, registers: Registers) -> None:
+        self._stages = [stage.name for stage in funnel.stages]
+        self._dimensions = [dimension.name for dimension in funnel.dimensions]
+        self._pairs = [tuple(self._dimensions.index(name) for name in pair) for pair in funnel.pairs]
+        self._names = {(register, code): name for (register, name), code in registers.items()}
+
+    def stage(self, code: int) -> str:
+        if code == STAGE_LOST:
+            return "lost"
+        return "" if code == STAGE_NONE else self._stages[code]
+
+    def value(self, register: int, code: int) -> str:
+        if code == CODE_UNKNOWN:
+            return UNKNOWN
+        return OTHER if code == CODE_OTHER else self._names.get((register, code), OTHER)
+
+    def values(self, dimset: int, value1: int, value2: int) -> str:
+        """The label of a cell: empty for the whole, `channel=google`, `channel=google|manager=ann`."""
+        if dimset == 0:
+            return ""
+        known = len(self._dimensions)
+        if dimset <= known:
+            return self._one(dimset - 1, value1)
+        first, second = self._pairs[dimset - known - 1]
+        return f"{self._one(first, value1)}|{self._one(second, value2)}"
+
+    def _one(self, dimension: int, code: int) -> str:
+        return f"{self._dimensions[dimension]}={self.value(dimension + 1, code)}"
+
+    def name_into(self, amounts: _Amounts, cell: Cell) -> None:
+        """Add a cell's amounts under the names of their families and sub-keys."""
+        still_open = 0
+        for code, amount in cell.items():
+            base, sub = Family(code & 0xFF), code >> 8
+            if base == Family.ENTRIES:
+                still_open += amount
+            elif base in _RESOLVED:
+                still_open -= amount
+            _add(amounts, FAMILY_NAMES[base], self._sub_key(base, sub), amount)
+        _add(amounts, "open", None, still_open)
+
+    def _sub_key(self, base: Family, sub: int) -> str | None:
+        if base in BY_REASON:
+            return self.value(_REASONS, sub)
+        if base in BY_STAGE:
+            return self._stages[sub]
+        if base in BY_CURRENCY:
+            return currency_text(sub)
+        if base == Family.DURATIONS:
+            edge = sub & 0xF
+            text = str(DURATION_EDGES_SECONDS[edge]) if edge < len(DURATION_EDGES_SECONDS) else "inf"
+            return f"{self._stages[sub >> 4]} {text}"
+        return None
+
+
+def _add(amounts: _Amounts, family: str, key: str | None, amount: int) -> None:
+    by_key = amounts.setdefault(family, {})
+    by_key[key] = by_key.get(key, 0) + amount

@@ -1,0 +1,141 @@
+"""What is asked of a report, as a value: parsed from texts once, for the command and for every page. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from schemas.counters import GRAIN_NAMES, HOUR_MS, MINUTE_MS, VALUE_CHARS, Grain
+from schemas.errors import UsageError
+from schemas.funnel.duration import parse_duration_ms
+from schemas.funnel.model import Funnel
+
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+_GRAINS = {name: grain for grain, name in GRAIN_NAMES.items()}
+_BUCKETED = (Grain.MINUTE, Grain.HOUR, Grain.DAY)
+
+
+class QuestionError(UsageError):
+    """A question that has no answer; the text says what to write instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportQuestion:
+    """Which part of a funnel's document is wanted; nothing set: all of it."""
+
+    funnel: Funnel
+    grain: Grain | None = None
+    since_ms: int | None = None
+    """Buckets that end after this instant."""
+    until_ms: int | None = None
+    """Buckets that begin before this instant."""
+    dimset: int | None = None
+    """Cells of the whole (0), of a dimension (1, 2, ...) or of a pair (behind them), in the funnel's order."""
+    label: str | None = None
+    """Only the cells with this label: `channel=google`."""
+
+    @classmethod
+    def parse(
+        cls,
+        funnel: Funnel,
+        *,
+        now_ms: int,
+        grain: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        dim: str | None = None,
+    ) -> Self:
+        """From texts as people write them; None where nothing is asked.
+
+        `grain`: `total`, `day`, `hour`, `minute`. `since`, `until`: as `parse_instant_ms` reads them. `dim`: a
+        dimension (`channel`), a declared pair (`channel|manager`), one cell (`channel=google`); empty: the whole.
+        Raises QuestionError.
+        """
+        question = cls(
+            funnel=funnel,
+            grain=None if grain is None else _parse_grain(grain),
+            since_ms=None if since is None else parse_instant_ms(since, timezone=funnel.timezone, now_ms=now_ms),
+            until_ms=None if until is None else parse_instant_ms(until, timezone=funnel.timezone, now_ms=now_ms),
+            dimset=None if dim is None else _parse_dimset(funnel, dim),
+            label=_label(dim) if dim and "=" in dim else None,
+        )
+        if question.grain == Grain.TOTAL and question.has_times:
+            raise QuestionError("totals are of all time: leave since and until away, or ask for day, hour or minute")
+        if question.since_ms is not None and question.until_ms is not None and question.since_ms >= question.until_ms:
+            raise QuestionError("since must lie before until")
+        return question
+
+    @property
+    def has_times(self) -> bool:
+        """Whether it is bounded in time."""
+        return self.since_ms is not None or self.until_ms is not None
+
+    @property
+    def grains(self) -> tuple[Grain, ...]:
+        """What to read: totals have no time."""
+        if self.grain is not None:
+            return (self.grain,)
+        return _BUCKETED if self.has_times else tuple(Grain)
+
+    @property
+    def first_buckets(self) -> dict[int, int] | None:
+        """By grain, the bucket in which `since_ms` lies."""
+        return None if self.since_ms is None else self._buckets_at(self.since_ms)
+
+    @property
+    def last_buckets(self) -> dict[int, int] | None:
+        """By grain, the last bucket that begins before `until_ms`."""
+        return None if self.until_ms is None else self._buckets_at(self.until_ms - 1)
+
+    def _buckets_at(self, time_ms: int) -> dict[int, int]:
+        day = datetime.fromtimestamp(time_ms / 1000, ZoneInfo(self.funnel.timezone)).date()
+        return {
+            Grain.MINUTE: time_ms // MINUTE_MS,
+            Grain.HOUR: time_ms // HOUR_MS,
+            Grain.DAY: day.toordinal() - _EPOCH_ORDINAL,
+        }
+
+
+def parse_instant_ms(text: str, *, timezone: str, now_ms: int) -> int:
+    """Epoch milliseconds of a date or time (`2025-01-31`, RFC 3339; without an offset in `timezone`), of epoch
+    milliseconds, or of a duration back from `now_ms` (`24h`). Raises QuestionError."""
+    stripped = text.strip()
+    if stripped.isdigit() and len(stripped) >= 11:
+        return int(stripped)
+    try:
+        return now_ms - parse_duration_ms(stripped)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(stripped)
+    except ValueError:
+        raise QuestionError(
+            f"{text!r} is no time; write 2025-01-31, 2025-01-31T10:00:00Z, 24h (ago), or epoch milliseconds"
+        ) from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(timezone))
+    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
+
+
+def _parse_grain(text: str) -> Grain:
+    if text not in _GRAINS:
+        raise QuestionError(f"{text!r} is no grain; write {', '.join(_GRAINS)}")
+    return _GRAINS[text]
+
+
+def _parse_dimset(funnel: Funnel, dim: str) -> int:
+    names = [dimension.name for dimension in funnel.dimensions]
+    known = ["", *names, *("|".join(pair) for pair in funnel.pairs)]
+    asked = "|".join(part.partition("=")[0] for part in dim.split("|"))
+    if asked not in known:
+        raise QuestionError(
+            f"{dim!r} is not counted in funnel {funnel.name}; dimensions and pairs are: "
+            + (", ".join(known[1:]) or "none")
+        )
+    return known.index(asked)
+
+
+def _label(dim: str) -> str:
+    parts = [part.partition("=") for part in dim.split("|")]
+    return "|".join(f"{name}={value.strip()[:VALUE_CHARS].casefold()}" for name, _, value in parts)

@@ -1,0 +1,43 @@
+"""Numbers, shares and amounts of a document as people read them in a terminal. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from schemas.money import minor_digits
+from streams.report.shapes import CohortRate, Rate
+
+ABSENT = "–"
+SO_FAR = "*"
+"""Marks a share that can still grow: some entries have no outcome yet."""
+
+
+def number(amount: int) -> str:
+    """1,234; nothing for 0."""
+    return f"{amount:,}" if amount else ""
+
+
+def share(rate: Rate | None) -> str:
+    """A rate in percent."""
+    return ABSENT if rate is None else f"{100 * rate['rate']:.{1 if rate['rate'] >= 0.01 else 2}f} %"
+
+
+def cohort_share(rate: CohortRate | None) -> str:
+    """A cohort's rate in percent, marked until every entry of it is decided."""
+    return f"{SO_FAR if rate is not None and rate['maturity'] < 1 else ''}{share(rate)}"
+
+
+def interval(rate: Rate | None) -> str:
+    """The interval of a rate in percent; nothing where it has none."""
+    if rate is None or rate["interval"] is None:
+        return ""
+    low, high = rate["interval"]
+    return f"{100 * low:.2f}–{100 * high:.2f}"
+
+
+def money(minor: float, currency: str) -> str:
+    """Minor units as an amount in major ones; a whole number of them is shown exactly."""
+    digits = minor_digits(currency)
+    if isinstance(minor, int):
+        return f"{Decimal(minor).scaleb(-digits):,.{digits}f} {currency}"
+    return f"{minor / 10**digits:,.{digits}f} {currency}"
