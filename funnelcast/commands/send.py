@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -56,12 +57,11 @@ def send(
     refusals = _Refusals(file)
     mapping = Mapping.parse(columns or [], constants or [])
     events = open_events(file, mapping=mapping, is_historical=historical, refused=refusals.add)
-    with httpx.Client() as client:
-        importer = Importer(events, target, settings.state_dir, client, on_refused=refusals.add)
-        if again:
-            importer.start_over()
-        was_sent = importer.progress.is_done
-        progress = _run(importer)
+    importer = Importer(events, target, settings.state_dir, httpx.AsyncClient(), on_refused=refusals.add)
+    if again:
+        importer.start_over()
+    was_sent = importer.progress.is_done
+    progress = _run(importer)
     refusals.sum_up()
     if as_json:
         document = {"accepted": progress.accepted, "rejected": progress.rejected + refusals.local(progress)}
@@ -106,11 +106,16 @@ def _run(importer: Importer) -> Progress:
         importer.on_wait = lambda why: bar.update(task, description=f"waiting: {why[:60]}")
         bar.update(task, completed=importer.progress.sent)
         try:
-            return importer.run()
+            return asyncio.run(_send(importer))
         except KeyboardInterrupt:
             done = importer.progress.sent
     typer.echo(f"stopped after {done} events; the same command goes on from there", err=True)
     sys.exit(EXIT_INTERRUPTED)
+
+
+async def _send(importer: Importer) -> Progress:
+    async with importer.client:
+        return await importer.run()
 
 
 def _count(importer: Importer) -> int:

@@ -6,8 +6,6 @@ is recognised by the worker and is not even a duplicate.
 
 from __future__ import annotations
 
-import asyncio
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,14 +13,15 @@ from typing import Any
 
 import httpx
 
-from schemas.errors import NeedsHumanError, TryAgainError
+from producers.client.collector import CollectorClient, CollectorRefusedError, RetryPolicy
+from schemas.errors import NeedsHumanError
 
 BATCH_LINES, BATCH_BYTES = 500, 400_000
-PATIENCE_SECONDS = 120.0
-"""How long a batch is tried again before the sender gives up."""
-FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.05, 2.0
-REQUEST_SECONDS = 30.0
-_FINAL = frozenset({400, 401, 403, 404, 405, 413, 415, 422})
+POLICY = RetryPolicy(
+    patience_seconds=120.0, first_pause_seconds=0.05, longest_pause_seconds=2.0, longest_asked_seconds=0.0
+)
+"""Between processes of one machine, which come back within seconds: to wait as long as a collector asks the whole world
+to wait would only slow the run down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,33 +75,17 @@ class OrderedSender:
 
     async def _until_acknowledged(self, body: bytes) -> Sequence[dict[str, Any]]:
         headers = {"Content-Type": "application/json"}
-        if self.key is not None:
-            headers["X-Write-Key"] = self.key
         if self.session is not None:
             headers["X-Funnelcast-Sequence"] = f"{self.session}:{self._sent}"
-        deadline, pause = time.monotonic() + PATIENCE_SECONDS, FIRST_PAUSE_SECONDS
-        while True:
-            self.check()
-            results, why = await self._try(body, headers)
-            if results is not None:
-                return results
-            if time.monotonic() > deadline:
-                raise TryAgainError(f"{self.url} did not take a batch within {PATIENCE_SECONDS:.0f} s: {why}")
-            self.retries += 1
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, MAX_PAUSE_SECONDS)
-
-    async def _try(self, body: bytes, headers: dict[str, str]) -> tuple[Sequence[dict[str, Any]] | None, str]:
+        collector = CollectorClient(self.client, self.key, POLICY, check=self.check, on_wait=self._count_retry)
+        answer = await collector.post_until_answered(self.url, body, headers)
         try:
-            response = await self.client.post(self.url, content=body, headers=headers, timeout=REQUEST_SECONDS)
-        except httpx.TransportError as error:
-            return None, repr(error)
-        if response.status_code == 200:
-            results: Sequence[dict[str, Any]] = response.json()["results"]
-            return results, ""
-        if response.status_code in _FINAL:
-            raise NeedsHumanError(f"{self.url} answered {response.status_code}: {response.text[:500]}")
-        return None, f"{response.status_code} {response.text[:200]}"
+            return answer.results(self.url)
+        except CollectorRefusedError as error:
+            raise NeedsHumanError(str(error)) from None
+
+    def _count_retry(self, why: str) -> None:
+        self.retries += 1
 
     def _report(self, numbers: Sequence[int], results: Sequence[dict[str, Any]]) -> None:
         for number, result in zip(numbers, results, strict=True):

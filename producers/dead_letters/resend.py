@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,17 +18,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from producers.client.collector import Answer, CollectorClient, CollectorRefusedError, RetryPolicy
 from producers.dead_letters.reader import LetterLog
 from producers.dead_letters.replay import Again, CannotSendError, Letter, Wanted, again
 from producers.files.durable import write_atomically
-from producers.importer.importer import CollectorRefusedError
-from schemas.errors import TryAgainError
 
 AT_ONCE: Final = 8
-REQUEST_SECONDS: Final = 30.0
-FIRST_PAUSE_SECONDS: Final = 0.2
-MAX_PAUSE_SECONDS: Final = 30.0
-_SEND_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_ADVICE: Final = "the same command goes on here"
 _WRONG_KEY: Final = frozenset({"bad_key", "revoked_key", "not_allowed", "wrong_origin"})
 
 
@@ -70,6 +66,7 @@ class Resender:
     patience_seconds: float = 300.0
     on_progress: Callable[[Outcome], None] = lambda outcome: None
     on_wait: Callable[[str], None] = lambda why: None
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     outcome: Outcome = field(default_factory=Outcome)
     _next: dict[int, int] = field(default_factory=dict)
 
@@ -115,40 +112,23 @@ class Resender:
             return None
 
     async def _send(self, request: Again) -> None:
-        loop = asyncio.get_running_loop()
-        deadline, pause = loop.time() + self.patience_seconds, FIRST_PAUSE_SECONDS
-        while True:
-            response, why = await self._try(request)
-            if response is not None and response.status_code not in _SEND_AGAIN:
-                self._count(response)
-                return
-            if loop.time() > deadline:
-                raise TryAgainError(f"{self.url} did not take a letter in time ({why}); the same command goes on here")
-            self.on_wait(why)
-            await asyncio.sleep(max(pause, _retry_after(response)))
-            pause = min(pause * 2, MAX_PAUSE_SECONDS)
+        policy = RetryPolicy(
+            self.patience_seconds, longest_pause_seconds=30.0, longest_asked_seconds=60.0, advice=_ADVICE
+        )
+        collector = CollectorClient(self.client, self.key, policy, on_wait=self.on_wait, sleep=self.sleep)
+        url = self.url.rstrip("/") + request.path
+        self._count(await collector.post_until_answered(url, request.body, request.headers))
 
-    async def _try(self, request: Again) -> tuple[httpx.Response | None, str]:
-        headers = request.headers | ({} if self.key is None else {"X-Write-Key": self.key})
-        address = self.url.rstrip("/") + request.path
-        try:
-            response = await self.client.post(address, content=request.body, headers=headers, timeout=REQUEST_SECONDS)
-        except httpx.TransportError as error:
-            return None, repr(error)
-        return response, f"{response.status_code} {response.text[:200]}"
-
-    def _count(self, response: httpx.Response) -> None:
-        document = _document(response)
-        if response.status_code != 200:
-            code = str(document.get("code", response.status_code))
-            if code in _WRONG_KEY:
-                raise CollectorRefusedError(
-                    f"{self.url} answered {response.status_code} {code}: {document.get('message', '')}; a replay needs "
-                    "a write key of the scope historical (`funnelcast keys create --scope historical`)"
-                )
-            self.outcome.rejected[code] += 1
+    def _count(self, answer: Answer) -> None:
+        if answer.code in _WRONG_KEY:
+            raise CollectorRefusedError(
+                f"{self.url} answered {answer.status} {answer.code}: {answer.explanation}; a replay needs a write key "
+                "of the scope historical (`funnelcast keys create --scope historical`)"
+            )
+        if answer.status != 200:
+            self.outcome.rejected[answer.code] += 1
             return
-        for result in document.get("results", []):
+        for result in answer.document.get("results", []):
             if result.get("status") == "rejected":
                 self.outcome.rejected[str(result.get("reason"))] += 1
             elif result.get("status") == "deduplicated":
@@ -174,16 +154,3 @@ def _read_progress(path: Path) -> dict[int, int]:
 
 def _write_progress(path: Path, offsets: dict[int, int]) -> None:
     write_atomically(path, json.dumps(offsets).encode())
-
-
-def _retry_after(response: httpx.Response | None) -> float:
-    text = "" if response is None else response.headers.get("retry-after", "")
-    return min(float(text), 60.0) if text.isascii() and text.isdigit() else 0.0
-
-
-def _document(response: httpx.Response) -> dict[str, Any]:
-    try:
-        found = response.json()
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

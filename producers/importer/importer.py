@@ -9,12 +9,12 @@ events' ids.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-import random
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -22,21 +22,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from producers.client.collector import CollectorClient, CollectorRefusedError, RetryPolicy
 from producers.files.durable import write_atomically
 from producers.importer.lines import EventFile, Refused, batches
-from schemas.errors import TryAgainError, UsageError
 
 BATCH_LINES: Final = 500
 BATCH_BYTES: Final = 400_000
-REQUEST_SECONDS: Final = 30.0
-FIRST_PAUSE_SECONDS: Final = 0.2
-MAX_PAUSE_SECONDS: Final = 10.0
 _TOO_LARGE: Final = frozenset({"body_too_large", "too_many_events"})
-_SEND_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-
-
-class CollectorRefusedError(UsageError):
-    """The collector refuses the whole request, and would again; the text says what to change."""
+_ADVICE: Final = "run the same command again, it goes on where it stopped"
 
 
 class _TooLargeError(Exception):
@@ -78,11 +71,11 @@ class Importer:
     file: EventFile
     target: Target
     state_dir: Path
-    client: httpx.Client
+    client: httpx.AsyncClient
     on_refused: Callable[[Refused], None]
     on_progress: Callable[[Progress], None] = lambda progress: None
     on_wait: Callable[[str], None] = lambda why: None
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
     progress: Progress = field(init=False)
     _path: Path = field(init=False)
@@ -103,14 +96,14 @@ class Importer:
         """Forget the progress and send everything again, in a new session."""
         self.progress = _fresh()
 
-    def run(self) -> Progress:
+    async def run(self) -> Progress:
         """Send what is not acknowledged yet. Raises TryAgainError, CollectorRefusedError, InputFileError."""
         progress = self.progress
         self._save()
         if self.file.is_historical and not progress.is_done:
-            self._check_scope()
+            await self._check_scope()
         for batch in batches(self._rest(), lines=BATCH_LINES, size=BATCH_BYTES):
-            results = self._send_batch([event for _, event in batch], progress.sent)
+            results = await self._send_batch([event for _, event in batch], progress.sent)
             for (line, _), result in zip(batch, results, strict=True):
                 if result.get("status") == "accepted":
                     progress.accepted += 1
@@ -129,63 +122,43 @@ class Importer:
             if number >= self.progress.sent:
                 yield one
 
-    def _send_batch(self, events: list[bytes], first: int) -> list[dict[str, Any]]:
+    async def _send_batch(self, events: list[bytes], first: int) -> list[dict[str, Any]]:
         """Results of a batch. What is too large for one request goes in halves, until the line is found that is too
         large by itself: it alone is rejected."""
         try:
-            return self._send(b"\n".join(events), {"X-Funnelcast-Sequence": f"{self.progress.session}:{first}"})
+            return await self._send(b"\n".join(events), {"X-Funnelcast-Sequence": f"{self.progress.session}:{first}"})
         except _TooLargeError as error:
             if len(events) == 1:
                 return [{"status": "rejected", "reason": "event_too_large", "detail": str(error)}]
         half = len(events) // 2
-        return self._send_batch(events[:half], first) + self._send_batch(events[half:], first + half)
+        return await self._send_batch(events[:half], first) + await self._send_batch(events[half:], first + half)
 
-    def _check_scope(self) -> None:
+    async def _check_scope(self) -> None:
         """With another key the collector would take the events as happening now. A tick at 0 moves nothing."""
-        result = self._send(b'{"tick":0}', {})[0]
+        result = (await self._send(b'{"tick":0}', {}))[0]
         if result.get("status") != "accepted":
             raise CollectorRefusedError(
                 "--historical needs a write key of the scope historical; make one with "
                 "`funnelcast keys create --source import --scope historical`"
             )
 
-    def _send(self, body: bytes, sequence: dict[str, str]) -> list[dict[str, Any]]:
+    async def _send(self, body: bytes, sequence: dict[str, str]) -> list[dict[str, Any]]:
         """Results of one batch, however often it takes."""
-        headers = {"Content-Type": "application/x-ndjson", **sequence}
-        if self.target.key:
-            headers["Authorization"] = f"Bearer {self.target.key}"
-        deadline, pause = self.clock() + self.target.patience_seconds, FIRST_PAUSE_SECONDS
-        while True:
-            results, why, wanted_pause = self._try(body, headers)
-            if results is not None:
-                return results
-            if self.clock() > deadline:
-                raise TryAgainError(
-                    f"{self.target.url} took nothing for {self.target.patience_seconds:.0f} s ({why}); "
-                    "run the same command again, it goes on where it stopped"
-                )
-            self.on_wait(why)
-            self.sleep(max(wanted_pause, pause * random.uniform(0.8, 1.2)))
-            pause = min(pause * 2, MAX_PAUSE_SECONDS)
+        url = self.target.url
+        answer = await self._collector().post_until_answered(
+            url, body, {"Content-Type": "application/x-ndjson", **sequence}
+        )
+        if answer.code == "malformed_json":  # not one line of the batch is JSON
+            return [{"status": "rejected", "reason": "malformed_json"}] * (body.count(b"\n") + 1)
+        if answer.status == 413 or answer.code in _TOO_LARGE:  # 413: a proxy before the collector
+            raise _TooLargeError(answer.explanation)
+        return answer.results(url)
 
-    def _try(self, body: bytes, headers: dict[str, str]) -> tuple[list[dict[str, Any]] | None, str, float]:
-        """(results or None, why not, pause that the server asks for)."""
-        try:
-            response = self.client.post(self.target.url, content=body, headers=headers, timeout=REQUEST_SECONDS)
-        except httpx.TransportError as error:
-            return None, f"no connection: {error}", 0.0
-        if response.status_code == 200:
-            results: list[dict[str, Any]] = response.json()["results"]
-            return results, "", 0.0
-        if response.status_code in _SEND_AGAIN:
-            return None, f"status {response.status_code}", _retry_after(response)
-        answer = _error_of(response)
-        if answer.get("code") == "malformed_json":  # not one line of the batch is JSON
-            return [{"status": "rejected", "reason": "malformed_json"}] * (body.count(b"\n") + 1), "", 0.0
-        message = f"{answer.get('message', response.text[:200])} {answer.get('detail', '')}".strip()
-        if response.status_code == 413 or answer.get("code") in _TOO_LARGE:  # 413: a proxy before the collector
-            raise _TooLargeError(message)
-        raise CollectorRefusedError(f"{self.target.url} answered {response.status_code}: {message}")
+    def _collector(self) -> CollectorClient:
+        policy = RetryPolicy(self.target.patience_seconds, advice=_ADVICE)
+        return CollectorClient(
+            self.client, self.target.key, policy, on_wait=self.on_wait, sleep=self.sleep, clock=self.clock
+        )
 
     def _save(self) -> None:
         write_atomically(self._path, json.dumps(asdict(self.progress)).encode())
@@ -200,16 +173,3 @@ def _load(path: Path) -> Progress | None:
         return Progress(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         return None
-
-
-def _retry_after(response: httpx.Response) -> float:
-    text = response.headers.get("retry-after", "")
-    return min(float(text), MAX_PAUSE_SECONDS) if text.isdigit() else 0.0
-
-
-def _error_of(response: httpx.Response) -> dict[str, Any]:
-    try:
-        answer = response.json()
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}

@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError, ProducerClosed, RecordListTooLargeError
+from tenacity import AsyncRetrying, RetryCallState, wait_exponential
 
 from producers.sink.batch_producer import WORTH_COMPRESSING, BatchProducer
 from producers.sink.connection import STOP_SECONDS, SinkSettings, connect, is_finished, stop
@@ -23,6 +24,7 @@ from producers.sink.port import Outgoing, RecordsRefusedError, SinkUnavailableEr
 
 _log = structlog.get_logger("funnelcast.sink")
 _SWEEP_SECONDS = 0.25
+_PAUSES = wait_exponential(multiplier=0.1, max=2.0)
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError)
 
 
@@ -291,23 +293,20 @@ class KafkaSink:
                     ticket.fail(SinkUnavailableError("Kafka did not acknowledge in time", 2))
 
     async def _stay_connected(self) -> None:
-        pause = 0.1
         while not self._is_closing:
             self._broken.clear()
-            try:
-                self._producer, self._partitions = await connect(self._settings, self._new_producer)
-            except Exception as error:
-                self._why_not = f"no connection to Kafka: {error}"
-                _log.warning("no connection to Kafka", error=repr(error))
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 2.0)
-                continue
-            pause = 0.1
+            tries = AsyncRetrying(wait=_PAUSES, before_sleep=self._say_why_not)
+            self._producer, self._partitions = await tries(connect, self._settings, self._new_producer)
             _log.info("connected to Kafka", partitions=self._partitions)
             self._schedule()
             await self._broken.wait()
             self.reconnects += 1
             await self._drop_producer()
+
+    def _say_why_not(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome is not None else None
+        self._why_not = f"no connection to Kafka: {error}"
+        _log.warning("no connection to Kafka", error=repr(error))
 
     async def _drop_producer(self) -> None:
         """Fail what waits, so that nothing of it is written behind a later retry, and leave the old producer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
@@ -10,12 +11,12 @@ from typing import Any, cast
 import httpx
 import pytest
 
+from producers.client.collector import CollectorRefusedError
 from producers.dead_letters import resend
 from producers.dead_letters.reader import LetterLog
 from producers.dead_letters.record import DeadLetter
 from producers.dead_letters.replay import Letter, Wanted
 from producers.dead_letters.resend import Resender, progress_file
-from producers.importer.importer import CollectorRefusedError
 from schemas.errors import TryAgainError
 
 
@@ -62,14 +63,9 @@ async def run(
     collector: Callable[[httpx.Request], httpx.Response], directory: Path, log: Log | None = None, **options: Any
 ) -> resend.Outcome:
     async with httpx.AsyncClient(transport=httpx.MockTransport(collector)) as client:
+        options["sleep"] = lambda seconds: asyncio.sleep(0)
         resender = Resender("http://c", "key", client, options.pop("wanted", Wanted()), directory / "p.json", **options)
         return await resender.run(cast(LetterLog, log or Log()))
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resend, "FIRST_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(resend, "_retry_after", lambda response: 0.0)
 
 
 async def test_every_letter_is_sent_once_and_the_next_run_has_nothing_to_do(tmp_path: Path) -> None:

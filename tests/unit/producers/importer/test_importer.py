@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from producers.importer.importer import CollectorRefusedError, Importer, Target
+from producers.client.collector import CollectorRefusedError
+from producers.importer.importer import Importer, Target
 from producers.importer.lines import EventFile, Mapping, Refused, batches, open_events
 from schemas.errors import InputFileError, TryAgainError
 
@@ -50,15 +51,19 @@ def events_of(file: EventFile) -> list[dict[str, Any]]:
     return [json.loads(event) for _, event in file.events()]
 
 
+async def no_sleep(seconds: float) -> None:
+    """Time does not pass."""
+
+
 def importer(path: Path, collector: Collector, *, directory: Path, **options: Any) -> Importer:
-    client = httpx.Client(transport=httpx.MockTransport(collector))
+    client = httpx.AsyncClient(transport=httpx.MockTransport(collector))
     return Importer(
         read(path, **options),
         Target("http://c", "key", patience_seconds=10),
         directory,
         client,
         on_refused=lambda refused: None,
-        sleep=lambda seconds: None,
+        sleep=no_sleep,
     )
 
 
@@ -164,39 +169,39 @@ class TestLines:
 
 
 class TestSending:
-    def test_everything_is_sent_in_order_with_running_numbers(self, jsonl: Path, tmp_path: Path) -> None:
+    async def test_everything_is_sent_in_order_with_running_numbers(self, jsonl: Path, tmp_path: Path) -> None:
         collector = Collector()
-        done = importer(jsonl, collector, directory=tmp_path).run()
+        done = await importer(jsonl, collector, directory=tmp_path).run()
         assert [one["id"] for one in collector.events] == [f"e{n}" for n in range(1200)]
         sequences = [sequence for sequence, _ in collector.requests]
         assert sequences == [f"{done.session}:{n}" for n in (0, 500, 1000)]
         assert (done.accepted, done.rejected, done.is_done) == (1200, 0, True)
 
-    def test_a_second_run_sends_nothing_and_again_is_a_new_session(self, jsonl: Path, tmp_path: Path) -> None:
-        first = importer(jsonl, Collector(), directory=tmp_path).run()
+    async def test_a_second_run_sends_nothing_and_again_is_a_new_session(self, jsonl: Path, tmp_path: Path) -> None:
+        first = await importer(jsonl, Collector(), directory=tmp_path).run()
         collector = Collector()
         again = importer(jsonl, collector, directory=tmp_path)
-        assert again.run().accepted == 1200
+        assert (await again.run()).accepted == 1200
         assert collector.requests == []
         again.start_over()
-        assert again.run().session != first.session
+        assert (await again.run()).session != first.session
         assert len(collector.events) == 1200
 
-    def test_a_corrected_mapping_or_another_key_is_another_import(self, tmp_path: Path) -> None:
+    async def test_a_corrected_mapping_or_another_key_is_another_import(self, tmp_path: Path) -> None:
         path = tmp_path / "o.csv"
         path.write_text("no,who,client\n1,a,b\n")
         for member in ("who", "client"):
             collector = Collector()
             mapping = Mapping.parse([f"id=no,user_id={member}"], ["name=payment"])
-            importer(path, collector, directory=tmp_path, mapping=mapping).run()
+            await importer(path, collector, directory=tmp_path, mapping=mapping).run()
             assert len(collector.events) == 1
         collector = Collector()
         other = importer(path, collector, directory=tmp_path, mapping=mapping)
         other = Importer(other.file, Target("http://c", "other"), tmp_path, other.client, lambda refused: None)
-        other.run()
+        await other.run()
         assert len(collector.events) == 1
 
-    def test_a_line_too_large_for_any_request_is_rejected_alone(self, tmp_path: Path) -> None:
+    async def test_a_line_too_large_for_any_request_is_rejected_alone(self, tmp_path: Path) -> None:
         path, refused, sent = tmp_path / "e.jsonl", list[Refused](), Collector()
         lines = [json.dumps({"id": f"e{n}", "pad": "x" * (600 if n == 3 else 5)}) for n in range(7)]
         path.write_text("\n".join(lines))
@@ -207,41 +212,49 @@ class TestSending:
             return sent(request)
 
         one = importer(path, Collector(), directory=tmp_path)
-        one.client, one.on_refused = httpx.Client(transport=httpx.MockTransport(bounded)), refused.append
-        done = one.run()
+        one.client, one.on_refused = httpx.AsyncClient(transport=httpx.MockTransport(bounded)), refused.append
+        done = await one.run()
         assert (done.accepted, done.rejected, done.is_done) == (6, 1, True)
         assert [(line.line, line.reason) for line in refused] == [(4, "event_too_large")]
         numbers = [int(str(sequence).rpartition(":")[2]) for sequence, _ in sent.requests]
         firsts = [int(events[0]["id"].removeprefix("e")) for _, events in sent.requests]
         assert numbers == firsts == sorted(firsts)
 
-    def test_trouble_is_waited_out_and_the_same_is_sent_again(self, jsonl: Path, tmp_path: Path) -> None:
+    async def test_trouble_is_waited_out_and_the_same_is_sent_again(self, jsonl: Path, tmp_path: Path) -> None:
         busy = httpx.Response(503, headers={"Retry-After": "3"}, json={"code": "unavailable"})
         collector, pauses = (
             Collector(busy, httpx.ConnectError("refused"), httpx.ReadTimeout("slow"), busy),
             list[float](),
         )
         one = importer(jsonl, collector, directory=tmp_path)
-        one.sleep = pauses.append
-        assert one.run().accepted == 1200
+
+        async def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+
+        one.sleep = sleep
+        assert (await one.run()).accepted == 1200
         assert len(collector.events) == 1200
         assert pauses[0] == pauses[3] == 3.0
         assert pauses[1] < pauses[2] < 3.0
 
-    def test_it_gives_up_in_the_end_and_goes_on_later(self, jsonl: Path, tmp_path: Path) -> None:
+    async def test_it_gives_up_in_the_end_and_goes_on_later(self, jsonl: Path, tmp_path: Path) -> None:
         now = [0.0]
         down = [httpx.ConnectError("refused")] * 1000
         one = importer(jsonl, Collector(*down), directory=tmp_path)
-        one.clock, one.sleep = lambda: now[0], lambda seconds: now.__setitem__(0, now[0] + seconds)
+
+        async def sleep(seconds: float) -> None:
+            now[0] += seconds
+
+        one.clock, one.sleep = lambda: now[0], sleep
         with pytest.raises(TryAgainError, match="same command again"):
-            one.run()
+            await one.run()
         assert 10 <= now[0] < 40
         collector = Collector()
         later = importer(jsonl, collector, directory=tmp_path)
         assert later.progress.session == one.progress.session
-        assert later.run().accepted == 1200
+        assert (await later.run()).accepted == 1200
 
-    def test_after_an_interruption_it_goes_on_behind_the_last_acknowledged_batch(
+    async def test_after_an_interruption_it_goes_on_behind_the_last_acknowledged_batch(
         self, jsonl: Path, tmp_path: Path
     ) -> None:
         def interrupt(progress: object) -> None:
@@ -250,39 +263,39 @@ class TestSending:
         one = importer(jsonl, Collector(), directory=tmp_path)
         one.on_progress = interrupt
         with pytest.raises(KeyboardInterrupt):
-            one.run()
+            await one.run()
         collector = Collector()
-        done = importer(jsonl, collector, directory=tmp_path).run()
+        done = await importer(jsonl, collector, directory=tmp_path).run()
         assert [sequence for sequence, _ in collector.requests] == [f"{done.session}:{n}" for n in (500, 1000)]
         assert done.accepted == 1200
 
-    def test_rejected_lines_are_named(self, tmp_path: Path) -> None:
+    async def test_rejected_lines_are_named(self, tmp_path: Path) -> None:
         path, refused = tmp_path / "e.jsonl", list[Refused]()
         path.write_text('{"id":"a"}\n\n{"id":"b","bad":true}\n')
         one = importer(path, Collector(), directory=tmp_path)
         one.on_refused = refused.append
-        assert one.run().rejected == 1
+        assert (await one.run()).rejected == 1
         assert [line.line for line in refused] == [3]
 
-    def test_a_batch_without_a_single_json_line_is_rejected_line_by_line(self, tmp_path: Path) -> None:
+    async def test_a_batch_without_a_single_json_line_is_rejected_line_by_line(self, tmp_path: Path) -> None:
         path = tmp_path / "e.jsonl"
         path.write_text("{\n{x\n")
         answer = httpx.Response(400, json={"code": "malformed_json", "message": "no", "detail": ""})
-        assert importer(path, Collector(answer), directory=tmp_path).run().rejected == 2
+        assert (await importer(path, Collector(answer), directory=tmp_path).run()).rejected == 2
 
-    def test_a_bad_key_is_said_at_once(self, jsonl: Path, tmp_path: Path) -> None:
+    async def test_a_bad_key_is_said_at_once(self, jsonl: Path, tmp_path: Path) -> None:
         answer = httpx.Response(401, json={"code": "bad_key", "message": "the write key is unknown", "detail": "x"})
         with pytest.raises(CollectorRefusedError, match="answered 401: the write key is unknown"):
-            importer(jsonl, Collector(answer), directory=tmp_path).run()
+            await importer(jsonl, Collector(answer), directory=tmp_path).run()
 
-    def test_history_needs_its_own_key(self, jsonl: Path, tmp_path: Path) -> None:
+    async def test_history_needs_its_own_key(self, jsonl: Path, tmp_path: Path) -> None:
         refused = httpx.Response(
             200, json={"accepted": 0, "results": [{"status": "rejected", "reason": "not_allowed"}]}
         )
         with pytest.raises(CollectorRefusedError, match="scope historical"):
-            importer(jsonl, Collector(refused), directory=tmp_path, is_historical=True).run()
+            await importer(jsonl, Collector(refused), directory=tmp_path, is_historical=True).run()
         collector = Collector()
-        importer(jsonl, collector, directory=tmp_path, is_historical=True).run()
+        await importer(jsonl, collector, directory=tmp_path, is_historical=True).run()
         assert collector.requests[0] == (None, [{"tick": 0}])  # no number: it would hide the first event
         assert len(collector.events) == 1200
 
