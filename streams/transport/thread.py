@@ -1,4 +1,4 @@
-"""The thread in which aiokafka runs under Faust: what Faust does not let one set, and two faults of theirs mended.
+"""The thread in which aiokafka runs under Faust: what Faust does not let one set, and faults of theirs fixed.
 
 A poll that raises leaves aiokafka believing that a poll is under way for ever, and the limit on the time between polls
 (`max_poll_interval`) is off from then on. A consumer that has nothing to poll because all partitions wait for the store
@@ -31,6 +31,8 @@ class Tuning:
     """... and this is the latency that gathering them may cost."""
     identity_seconds: float = 5.0
     """How often the topic is compared with the one at start while no records come."""
+    leaves_group: bool = True
+    """Whether the broker is told of the end. The embedded one must not be: see `ConsumerThread.on_start`."""
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -45,6 +47,29 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._partition_assignment_strategy = [StickyPartitionAssignor]
         hand_out_plain(consumer)
         return consumer
+
+    async def on_start(self) -> None:
+        """As Faust does, without LeaveGroup where the broker does not bear it.
+
+        The embedded broker keeps the leader of a group that left while the group was forming, and waits for its
+        SyncGroup from then on: no restart helps. Such a worker lets its session end instead.
+        """
+        await super().on_start()
+        app: Any = self.app
+        if not app.tuning.leaves_group:
+            coordinator: Any = self._ensure_consumer()._coordinator
+
+            async def forget_membership() -> None:
+                coordinator.reset_generation()
+
+            coordinator._maybe_leave_group = forget_membership
+
+    def close(self) -> None:
+        """Nothing: `on_thread_stop` closes the consumer.
+
+        Faust calls this where a rebalance ends during a stop. Its own way closes aiokafka on the loop of the app, which
+        is not the consumer's: the group is not left, and now and then the process never ends.
+        """
 
     async def getmany(self, active_partitions: Any, timeout: float) -> Any:
         """A copy is polled: the set shrinks during the poll, and an empty set means "all partitions" to aiokafka."""

@@ -49,7 +49,7 @@ log = structlog.get_logger("worker")
 
 EXIT_OK, EXIT_BUG = 0, 1
 HARD_EXIT_SECONDS = 5.0
-"""Faust's stop may hang after the consumer has crashed: the process then ends without it."""
+"""Faust's stop may hang: the process then ends without it."""
 DRAIN_SECONDS = 1.0
 STOP_SECONDS = 1.0
 TOPIC_SECONDS = 10.0
@@ -95,7 +95,7 @@ class Worker:
         *,
         make_processor: Callable[[int], Processor] | None = None,
         store_warnings: StoreWarnings | None = None,
-        hard_exit: bool = True,
+        exit_hard: Callable[[int], None] | None = os._exit,
     ) -> None:
         self.settings = settings
         self.metrics = WorkerMetrics()
@@ -113,11 +113,12 @@ class Worker:
         self._store_up: bool | None = None
         self._store_warnings = store_warnings
         self._usual_session_seconds = KAFKA_SESSION_SECONDS
+        self._leaves_group = True
         self._over = asyncio.Event()
         self._code: int | None = None
         self.failure: Exception | None = None
         """Why it ended by itself."""
-        self._may_exit_hard = hard_exit
+        self._exit_hard = exit_hard
         self._hard_exit: threading.Timer | None = None
         self._app: StreamApp | None = None
         self._tasks: list[asyncio.Task[Any]] = []
@@ -156,7 +157,12 @@ class Worker:
 
     def _new_app(self, identity: TopicIdentity) -> StreamApp:
         chosen = self.settings
-        tuning = Tuning(chosen.fetch_min_bytes, chosen.fetch_max_wait_ms, chosen.identity_seconds)
+        tuning = Tuning(
+            fetch_min_bytes=chosen.fetch_min_bytes,
+            fetch_max_wait_ms=chosen.fetch_max_wait_ms,
+            identity_seconds=chosen.identity_seconds,
+            leaves_group=self._leaves_group,
+        )
         stream = StreamSettings(
             kafka=chosen.kafka,
             topics=chosen.topics,
@@ -177,6 +183,7 @@ class Worker:
                     identity = await topic_identity(client, topic)
                     if not reports_end_offsets(client):
                         self._usual_session_seconds = EMBEDDED_SESSION_SECONDS
+                        self._leaves_group = False
                 finally:
                     await client.close()
                 if identity is not None:
@@ -234,14 +241,21 @@ class Worker:
             log.error("worker_failed", error=repr(error), exc_info=error, exit_code=self._code)
         else:
             log.error("worker_stopped", message=str(error), exit_code=self._code)
-        if self._may_exit_hard:
-            self._hard_exit = threading.Timer(HARD_EXIT_SECONDS, os._exit, (self._code,))
+        self._arm()
+        self._over.set()
+
+    def _arm(self) -> None:
+        """From now on the process ends in time, whatever hangs: Faust's consumer thread and the main loop may wait for
+        each other."""
+        if self._exit_hard is not None and self._hard_exit is None:
+            code = EXIT_OK if self._code is None else self._code
+            self._hard_exit = threading.Timer(HARD_EXIT_SECONDS, self._exit_hard, (code,))
             self._hard_exit.daemon = True
             self._hard_exit.start()
-        self._over.set()
 
     async def _leave(self) -> None:
         """Finish the chunks at hand, leave the group, close; bounded, whatever hangs."""
+        self._arm()
         self._over.set()
         await self.host.drain(DRAIN_SECONDS)
         if self._app is not None:

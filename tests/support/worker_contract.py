@@ -243,6 +243,20 @@ async def test_topics_are_created_once_and_checked_afterwards(broker: str, topic
     assert missing is None
 
 
+async def test_a_rebalance_that_ends_during_a_stop_leaves_the_closing_to_the_consumers_own_thread(
+    send: Send, start: Start
+) -> None:
+    async with start(MemoryPartitionStore(MemorySpace())) as worker:
+        await send(10, 10, 10)
+        await worker.counted(30)
+        consumer = worker.worker._app.consumer
+        kafka: Any = consumer._thread._consumer
+        consumer.close()  # as Faust does on the app's loop
+        assert not kafka._closed
+        assert await worker.stop() == 0
+        assert kafka._closed
+
+
 async def test_the_health_port_answers(send: Send, start: Start) -> None:
     async with start(MemoryPartitionStore(MemorySpace())) as worker:
         port = worker.worker.health.port

@@ -104,7 +104,7 @@ async def running(
         WorkerSettings(kafka, topics, [], data_dir, **chosen),
         store,
         make_processor=lambda partition: made[0].new_processor(partition),
-        hard_exit=False,
+        exit_hard=None,
     )
     one = Running(worker, store, partitions)
     made.append(one)

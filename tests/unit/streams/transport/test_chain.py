@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.transport.consumer import Consumer
 from faust.transport.drivers import aiokafka as driver
 
@@ -137,7 +138,7 @@ def test_what_is_overridden_in_faust_is_still_there() -> None:
         "ack",
     ):
         assert callable(getattr(driver.Consumer, name)), name
-    for name in ("_create_worker_consumer", "getmany", "_fetch_records", "_seek_wait", "_ensure_consumer"):
+    for name in ("_create_worker_consumer", "getmany", "_fetch_records", "_seek_wait", "_ensure_consumer", "close"):
         assert callable(getattr(driver.AIOKafkaConsumerThread, name)), name
     assert "self._read_offset.__getitem__" in inspect.getsource(Consumer._drain_messages)
 
@@ -146,3 +147,5 @@ def test_what_is_set_in_aiokafka_is_still_there() -> None:
     source = inspect.getsource(AIOKafkaConsumer.__init__) + inspect.getsource(AIOKafkaConsumer.start)
     for name in ("_fetch_min_bytes", "_fetch_max_wait_ms", "_partition_assignment_strategy"):
         assert source.count(f"self.{name}") >= 2, f"{name} is set at creation and used at start"
+    for method in (GroupCoordinator.close, GroupCoordinator._heartbeat_routine):
+        assert "self._maybe_leave_group()" in inspect.getsource(method)

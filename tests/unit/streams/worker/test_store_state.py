@@ -37,7 +37,7 @@ def _worker(tmp_path: Path, store: MemoryPartitionStore, warnings: list[str]) ->
         return warnings
 
     settings = WorkerSettings("127.0.0.1:9", Topics("main"), [], tmp_path)
-    return Worker(settings, store, store_warnings=ask, hard_exit=False)
+    return Worker(settings, store, store_warnings=ask, exit_hard=None)
 
 
 async def test_the_servers_settings_are_told_at_the_start_and_after_an_outage(tmp_path: Path) -> None:
