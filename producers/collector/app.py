@@ -22,8 +22,9 @@ from producers.collector.peers import Peers
 from producers.collector.records import Outbox
 from producers.dead_letters.header import is_replayed, replayed_sender
 from producers.dead_letters.limit import LetterLimit
-from producers.formats.native import shown_to_operator
-from producers.formats.port import Format, Page, Reading, Request, Route, Routes
+from producers.formats.native import verdicts_answer
+from producers.formats.port import Endpoint, Page, Reading, Request
+from producers.formats.routing import EventRoute, Routes
 from producers.http.address import TrustedProxies
 from producers.http.body import GZIP, RequestError, decompress
 from producers.http.messages import (
@@ -63,6 +64,7 @@ _EXPOSITION: Final = (
     (b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),
     (b"cache-control", b"no-store"),
 )
+_FAILED: Final = Answer(500, error_body("internal", "the collector failed on this request", "see its log"), (JSON,))
 _encode = msgspec.json.Encoder().encode
 
 
@@ -88,7 +90,9 @@ class Collector:
         self._patience = Patience(ingest.limits.body_seconds, ingest.limits.unfinished_bytes)
         self._keys = keys
         self._now_ms = now_ms
-        self.metrics = CollectorMetrics(pending=lambda: sink.pending, is_up=lambda: sink.outage is None)
+        self.metrics = CollectorMetrics(
+            pending=lambda: sink.pending, is_up=lambda: sink.outage is None, routes=routes.labels_at_start
+        )
         self.peers: Peers | None = None
         """The other processes of this collector: metrics and readiness are those of all."""
         self._under_way = 0
@@ -100,9 +104,9 @@ class Collector:
         self._refused_letters: tuple[int, int] = (0, 0)
         self._routes = routes
         for path, page in (("/healthz", self._healthz), ("/readyz", self._readyz), ("/metrics", self._metrics)):
-            routes.add("GET HEAD", path, page)
+            routes.add_page(Page("GET", path, page))
         for path, page in (("/_liveness", self._healthz), ("/_readiness", self._readyz)):  # as PostHog calls them
-            routes.add("GET HEAD", path, page)
+            routes.add_page(Page("GET", path, page))
 
     async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -111,7 +115,7 @@ class Collector:
         path, method = scope["path"], scope["method"]
         headers: Headers = dict(scope["headers"])
         row = self._routes.at(path)
-        route = None if row is None else row.get(method) or (_head_of(row) if method == "HEAD" else None)
+        route = None if row is None else row.get(method)
         if route is None:
             if method == "OPTIONS":
                 await respond(send, 204, b"", preflight(headers))
@@ -120,11 +124,10 @@ class Collector:
             return
         address = self._address(scope, headers)
         request = Request(method, path, headers, scope.get("query_string", b""), route.label, address)
-        endpoint = route.endpoint
-        if callable(endpoint):
-            await self._page(request, endpoint, send)
+        if isinstance(route, EventRoute):
+            await self._take(request, route.endpoint, receive, send)
         else:
-            await self._take(request, endpoint, receive, send)
+            await self._page(request, route.page, send)
 
     def _address(self, scope: HttpScope, headers: Headers) -> str:
         client = scope.get("client")
@@ -153,18 +156,18 @@ class Collector:
 
     # -- events ---------------------------------------------------------------------------------------------------
 
-    async def _take(self, request: Request, format: Format, receive: Receive, send: Send) -> None:
+    async def _take(self, request: Request, endpoint: Endpoint, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         self._under_way += 1
         try:
-            status, body, extra = await self._answer(request, format, receive)
+            status, body, extra = await self._answer(request, endpoint, receive)
         finally:
             self._under_way -= 1
         await respond(send, status, body, (*extra, *request.limits, *cors(request.headers)))
         self.metrics.answered(request.label, status, time.perf_counter() - started)
 
-    async def _answer(self, request: Request, format: Format, receive: Receive) -> Answer:
-        """(status, body, headers). Its one broad `except`: a bug costs one request, not the process."""
+    async def _answer(self, request: Request, endpoint: Endpoint, receive: Receive) -> Answer:
+        """Its one broad `except`: a bug costs one request, not the process."""
         sender: Sender | None = None
         try:
             if self._under_way > self._limits.requests:
@@ -175,12 +178,17 @@ class Collector:
             encoding = request.headers.get(b"content-encoding")
             if encoding is not None or body[:2] == GZIP:
                 request.body = decompress(body, (encoding or b"").decode("latin-1"), self._limits.body_bytes)
-            sender = self._sender(request, format)
-            reading = format.read(request, sender)
+            request.dead_letter_headers = endpoint.dead_letter_headers
+            if is_replayed(request):
+                sender = self._replayed_sender(request)
+                request.body = endpoint.body_of(request)
+            else:
+                request.body = endpoint.body_of(request)
+                sender = self._admit(request, endpoint.sender_of(request, self._keys))
+            reading = endpoint.read(request, sender)
             self._gate.charge(request, sender, len(reading.verdicts))
             await self._store(reading, request, sender)
-            body, headers = (shown_to_operator if request.is_replay else format.answer)(request, reading)
-            return 200, body, headers
+            return verdicts_answer(reading) if request.is_replay else endpoint.answer(request, reading)
         except RequestError as refusal:
             return await self._refuse(request, sender, refusal)
         except RateLimitedError as error:
@@ -189,16 +197,13 @@ class Collector:
             return unavailable(error)
         except Exception:
             _log.exception("request failed", route=request.label)
-            return 500, error_body("internal", "the collector failed on this request", "see its log"), (JSON,)
+            return _FAILED
 
-    def _sender(self, request: Request, format: Format) -> Sender:
-        request.letter_headers = getattr(format, "letter_headers", ())
-        if is_replayed(request):
-            operator, sender, received_at_ms = replayed_sender(request, self._keys)
-            self._admit(request, operator)
-            request.is_replay, request.received_at_ms = True, received_at_ms
-            return sender
-        return self._admit(request, format.sender_of(request, self._keys))
+    def _replayed_sender(self, request: Request) -> Sender:
+        operator, sender, received_at_ms = replayed_sender(request, self._keys)
+        self._admit(request, operator)
+        request.is_replay, request.received_at_ms = True, received_at_ms
+        return sender
 
     def _admit(self, request: Request, sender: Sender | None) -> Sender:
         if sender is None:
@@ -270,7 +275,8 @@ class Collector:
         if not request.received_at_ms:  # its body never was whole
             request.received_at_ms = self._now_ms()
         try:
-            letter = self._outbox.letter(request.body, request, source, refusal.reason, refusal.message)
+            payload = request.body if refusal.payload is None else refusal.payload
+            letter = self._outbox.letter(payload, request, source, refusal.reason, refusal.message)
             if sender is not None:
                 await self._put_letter(letter, source)
             elif not is_replayed(request) and self._may_write_refused():  # a replay is a letter already
@@ -282,7 +288,7 @@ class Collector:
         status = _STATUS.get(refusal.reason, 400)
         body = error_body(refusal.reason.value, refusal.message, refusal.detail)
         headers = ((b"www-authenticate", b'Basic realm="write key"'),) if status == 401 else ()
-        return status, body, (JSON, *headers)
+        return Answer(status, body, (JSON, *headers))
 
     async def _put_letter(self, letter: Outgoing, source: str) -> None:
         self._check_letters(source, 1)
@@ -309,32 +315,25 @@ class Collector:
 
     async def _page(self, request: Request, page: Page, send: Send) -> None:
         try:
-            status, body, headers = await page(request)
+            status, body, headers = await page.serve(request)
         except Exception:
             _log.exception("page failed", route=request.label)
-            status, headers = 500, (JSON,)
-            body = error_body("internal", "the collector failed on this request", "see its log")
+            status, body, headers = _FAILED
         is_public = any(name == b"access-control-allow-origin" for name, _ in headers)  # one answer for every site
         own = () if is_public else cors(request.headers) or (VARY,)
         await respond(send, status, body, (*headers, *own))
 
     async def _healthz(self, request: Request) -> Answer:
-        return 200, b'{"alive":true}', (JSON,)
+        return Answer(200, b'{"alive":true}', (JSON,))
 
     async def _readyz(self, request: Request) -> Answer:
         trouble = self._sink.trouble
         if trouble is None and self.peers is not None:
             trouble = await self.peers.trouble()
         body = _encode({"ready": trouble is None, "reason": trouble or self._sink.note or ""})
-        return 200 if trouble is None else 503, body, (JSON,)
+        return Answer(200 if trouble is None else 503, body, (JSON,))
 
     async def _metrics(self, request: Request) -> Answer:
         if self.peers is not None:
             await self.peers.count_all()
-        return 200, self.metrics.render(), _EXPOSITION
-
-
-def _head_of(row: dict[str, Route]) -> Route | None:
-    """A page answers HEAD as GET; the server leaves the body out. Events are not sent by HEAD."""
-    route = row.get("GET")
-    return route if route is not None and callable(route.endpoint) else None
+        return Answer(200, self.metrics.render(), _EXPOSITION)

@@ -102,4 +102,4 @@ def too_many(error: RateLimitedError) -> Answer:
     """429 with `Retry-After`. Nothing was taken: neither counted as received nor written anywhere."""
     wait = error.level.wait_seconds
     body = error_body("rate_limited", str(error), f"send the same again in {wait} s")
-    return 429, body, (JSON, (b"retry-after", b"%d" % wait))
+    return Answer(429, body, (JSON, (b"retry-after", b"%d" % wait)))

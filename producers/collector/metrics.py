@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +21,6 @@ from prometheus_client.registry import Collector
 
 from schemas.reasons import RejectReason
 
-ROUTES: Final = ("/v1/events", "/v1/batch", "/v1/track", "/v1/page", "/v1/identify")
 EDGES: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 _PREFIX: Final = "funnelcast_collector_"
 Labels = tuple[str, ...]
@@ -102,27 +101,28 @@ class Snapshot(msgspec.Struct):
 
 
 class CollectorMetrics(Collector):
-    """For each source received = accepted + rejected + deduplicated, always."""
+    """For each source received = accepted + rejected + deduplicated, always. `routes` are shown before their first
+    request."""
 
-    def __init__(self, *, pending: Callable[[], int], is_up: Callable[[], bool]) -> None:
+    def __init__(self, *, pending: Callable[[], int], is_up: Callable[[], bool], routes: Sequence[str] = ()) -> None:
         self.registry = CollectorRegistry()
         self._tables: dict[str, Table] = {one.name: Counter() for one in COUNTERS}
         self._requests: Table = self._tables["requests"]
         self._received: Table = self._tables["events_received"]
         self._events: Table = self._tables["events"]
-        self._buckets = {route: [0] * (len(EDGES) + 1) for route in ROUTES}
+        self._buckets = {route: [0] * (len(EDGES) + 1) for route in routes}
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._gauges: dict[str, Gauge] = {}
         self.others: list[Snapshot] = []
         """What the other processes of this collector counted; set before `render`."""
-        self._show_zeros()
+        self._show_zeros(routes)
         self.gauge("pending_records", "Records that Kafka has not acknowledged.", pending)
         self.gauge("up", "1 while events can be written to Kafka.", is_up, merge=min)
         self.registry.register(self)
 
-    def _show_zeros(self) -> None:
+    def _show_zeros(self, routes: Sequence[str]) -> None:
         """Series exist before the first event: a rate needs a value to rise from."""
-        self._requests.update({(route, "200"): 0 for route in ROUTES})
+        self._requests.update({(route, "200"): 0 for route in routes})
         self._received["unknown",] = 0
         self._tables["dead_letters_held"]["unknown",] = 0
         self._events.update({("unknown", "rejected", reason.value): 0 for reason in RejectReason})

@@ -70,7 +70,7 @@ class Outbox:
             received_at_ms=request.received_at_ms,
             payload=raw,
             keep_bytes=self._limits.dead_letter_bytes,
-            headers={name: request.headers[name] for name in request.letter_headers if name in request.headers},
+            headers={name: request.headers[name] for name in request.dead_letter_headers if name in request.headers},
         )
         self._letter_number += 1
         partition = self._letter_number % self._partitions_of(topic)

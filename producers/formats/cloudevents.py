@@ -9,17 +9,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 import orjson
 
-from producers.formats.native import shown, taken
-from producers.formats.port import Keyed, Reading, Request
+from producers.formats.native import verdicts_answer
+from producers.formats.port import BaseEndpoint, Format, Reading, Request, RoutePath
 from producers.http.body import RequestError, malformed, split_array
-from producers.http.messages import JSON, Header, Headers
+from producers.http.messages import Answer, Headers
 from producers.ingest.checks import Ingest
 from producers.ingest.objects import has_contacts
 from producers.ingest.times import parse_time_ms
@@ -46,8 +45,10 @@ class _WithData(msgspec.Struct, gc=False):
 _with_data = msgspec.json.Decoder(_WithData)
 
 
-class CloudEvents(Keyed):
+class CloudEvents(BaseEndpoint):
     """`POST /v1/cloudevents`."""
+
+    paths = (RoutePath("POST", "/v1/cloudevents"),)
 
     def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest
@@ -62,10 +63,9 @@ class CloudEvents(Keyed):
         elements = split_array(request.body, self._ingest.limits.events) if is_batch else [request.body]
         return Reading(elements, [self._structured(one, sender, request.received_at_ms) for one in elements])
 
-    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+    def answer(self, request: Request, reading: Reading) -> Answer:
         """`{"accepted", "results"}`, as for native events."""
-        results = shown(reading.verdicts)
-        return msgspec.json.encode({"accepted": taken(results), "results": results}), (JSON,)
+        return verdicts_answer(reading)
 
     def _structured(self, raw: bytes, sender: Sender, received_at_ms: int) -> Verdict:
         """Attributes and data in one JSON object."""
@@ -271,3 +271,6 @@ def _id_in(attributes: object) -> str | None:
     """How a rejected event is named in the answer: by its own id, as its sender knows it."""
     found = attributes.get("id") if isinstance(attributes, dict) else None
     return found[:MAX_ID_CHARS] if isinstance(found, str) else None
+
+
+CLOUDEVENTS: Final = Format(name="cloudevents", endpoints=lambda ingest: (CloudEvents(ingest),))

@@ -2,12 +2,11 @@
 says what is wrong. Pure; docs/clients.md shows the mapping.
 
 The protocol knows no id of an event: a purchase is named by its transaction, another event by its content where it
-states a time. Google's own limits are told of, not enforced: only the collector's are.
+states a time. The collector enforces its own limits only; Google's are reported at the debug path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -15,10 +14,11 @@ import orjson
 
 from producers.formats.attribution import Origin, attribute, text_of
 from producers.formats.ga4_rules import messages_of
-from producers.formats.port import Keyed, Reading, Request
+from producers.formats.port import BaseEndpoint, Format, Reading, Request, RoutePath
+from producers.formats.replaying import DeadLetterPayload, parsed
 from producers.formats.translating import Members, add_common, content_id, dict_of, id_of, random_id, read_each
 from producers.http.body import malformed, split_array
-from producers.http.messages import JSON, Header
+from producers.http.messages import JSON, Answer
 from producers.ingest.checks import Ingest
 from producers.ingest.times import MAX_MS
 from producers.ingest.verdicts import Rejected, Sender, Translated
@@ -59,8 +59,10 @@ _hit: Final = msgspec.json.Decoder(_Hit)
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-class MeasurementProtocol(Keyed):
+class MeasurementProtocol(BaseEndpoint):
     """`POST /mp/collect`; the write key is its `api_secret`."""
+
+    paths = (RoutePath("POST", "/mp/collect"),)
 
     def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest
@@ -90,24 +92,38 @@ class MeasurementProtocol(Keyed):
                 elements[number] = _alone(request.body, elements[number])
         return reading
 
+    def replay_body(self, dead_letter: DeadLetterPayload) -> bytes:
+        """Google's hits have no ids; the collector makes one of content and time. Where none is stated the time is that
+        of reception, to the microsecond by which this dead letter differs from others like it."""
+        payload = dead_letter.payload
+        hit = parsed(payload)
+        events = hit.get("events") if isinstance(hit, dict) else None
+        if not isinstance(hit, dict) or not isinstance(events, list) or "timestamp_micros" in hit:
+            return payload
+        if any(isinstance(event, dict) and "timestamp_micros" in event for event in events):
+            return payload
+        micros = dead_letter.received_at_ms * 1000 + (dead_letter.partition * 31 + dead_letter.offset) % 1000
+        return payload.rstrip()[:-1] + b',"timestamp_micros":%d}' % micros
+
 
 class DebugProtocol(MeasurementProtocol):
     """`POST /debug/mp/collect`: the events are read and forgotten."""
+
+    paths = (RoutePath("POST", "/debug/mp/collect"),)
 
     def read(self, request: Request, sender: Sender) -> Reading:
         """No events, but what there is to say of them: what the collector would reject, what Google's limits forbid."""
         verdicts = MeasurementProtocol.read(self, request, sender).verdicts
         try:
-            found = messages_of(orjson.loads(request.body), request.received_at_ms)
+            messages = messages_of(orjson.loads(request.body), request.received_at_ms)
         except orjson.JSONDecodeError:
             raise malformed(request.body) from None
-        found += (_message(number, one) for number, one in enumerate(verdicts) if isinstance(one, Rejected))
-        request.body = _encode({"validationMessages": found})  # nobody needs what was sent any more
-        return Reading()
+        messages += (_message(number, one) for number, one in enumerate(verdicts) if isinstance(one, Rejected))
+        return Reading(report=_encode({"validationMessages": messages}))
 
-    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+    def answer(self, request: Request, reading: Reading) -> Answer:
         """`{"validationMessages"}`."""
-        return request.body, (JSON,)
+        return Answer(200, reading.report, (JSON,))
 
 
 def _alone(body: bytes, event: bytes) -> bytes:
@@ -194,3 +210,6 @@ def _milliseconds(micros: object) -> int | None:
         return None
     found = int(text) // 1000
     return found if found <= MAX_MS else None
+
+
+GA4: Final = Format(name="ga4", endpoints=lambda ingest: (MeasurementProtocol(ingest), DebugProtocol(ingest)))

@@ -7,15 +7,13 @@ from typing import Final
 
 import msgspec
 
-from producers.formats.port import Keyed, Reading, Request
+from producers.formats.port import BaseEndpoint, Format, Reading, Request, RoutePath
 from producers.http.body import split_events
-from producers.http.messages import JSON, Header, sequence_of
+from producers.http.messages import JSON, Answer, sequence_of
 from producers.ingest.checks import Ingest
 from producers.ingest.verdicts import Accepted, Deduplicated, Deferred, Outcome, Rejected, Sender
 
 _encode: Final = msgspec.json.Encoder().encode
-
-
 _JSON: Final = (JSON,)
 
 
@@ -29,13 +27,16 @@ class EventVerdict(msgspec.Struct, omit_defaults=True, gc=False):
     tick: int | None = None
 
 
-class _Answer(msgspec.Struct):
+class _Verdicts(msgspec.Struct):
     accepted: int
     results: list[EventVerdict]
 
 
-class Native(Keyed):
+class Native(BaseEndpoint):
     """`POST /v1/events`."""
+
+    paths = (RoutePath("POST", "/v1/events", is_shown_at_start=True),)
+    id_member = "id"
 
     def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest
@@ -56,15 +57,15 @@ class Native(Keyed):
             ]
         return Reading(elements, verdicts)
 
-    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+    def answer(self, request: Request, reading: Reading) -> Answer:
         """`{"accepted", "results"}`."""
-        return shown_to_operator(request, reading)
+        return verdicts_answer(reading)
 
 
-def shown_to_operator(request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+def verdicts_answer(reading: Reading) -> Answer:
     """The verdicts one by one: the answer of this format, and to every dead letter that is sent again."""
     results = shown(reading.verdicts)
-    return _encode(_Answer(taken(results), results)), _JSON
+    return Answer(200, _encode(_Verdicts(taken(results), results)), _JSON)
 
 
 def shown(verdicts: Sequence[Outcome]) -> list[EventVerdict]:
@@ -85,3 +86,6 @@ def _shown(verdict: Outcome) -> EventVerdict:
     if isinstance(verdict, Deduplicated):
         return EventVerdict(verdict.id, "deduplicated")
     return EventVerdict(None, "accepted", tick=verdict.tick_ms)
+
+
+NATIVE: Final = Format(name="native", endpoints=lambda ingest: (Native(ingest),))

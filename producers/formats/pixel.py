@@ -11,17 +11,18 @@ import base64
 import re
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import unquote_plus
 
 import orjson
 
 from producers.access.keys import KeyRing
 from producers.formats.attribution import attribute, origin_of_link, origin_of_members
-from producers.formats.port import Keyed, Reading, Request
+from producers.formats.port import BaseEndpoint, Endpoint, Format, Reading, Request, RoutePath
+from producers.formats.replaying import DeadLetterPayload, with_id_in_query
 from producers.formats.segment_message import Segment
 from producers.http.body import RequestError
-from producers.http.messages import ANY_SITE, Header
+from producers.http.messages import ANY_SITE, Answer, Header
 from producers.ingest.checks import Ingest
 from producers.ingest.times import MAX_MS, parse_time_ms
 from producers.ingest.verdicts import Rejected, Sender, Translated, Verdict
@@ -36,6 +37,7 @@ IMAGE: Final[Sequence[Header]] = (
     ANY_SITE,
 )
 """Headers that keep browsers and mail proxies from answering for us as far as they heed them."""
+_ANSWER: Final = Answer(200, GIF, IMAGE)
 NAMES: Final = {
     "e": "event",
     "i": "id",
@@ -58,10 +60,12 @@ _KEY: Final = re.compile(rb"(^|&)(k|key|writeKey)=([^&]*)")
 Parameters = dict[str, str]
 
 
-class _Image(Keyed):
-    """Reads one event of the query; an event that is refused is the request's refusal, for the eyes of a tester."""
+class _Image(BaseEndpoint):
+    """Reads one event of the query; an event that is refused is the request's refusal, so that a tester sees it."""
 
-    letter_headers = (b"referer",)
+    dead_letter_headers = (b"referer",)
+    id_name: ClassVar[str]
+    """The parameter that gets the id of a dead letter that is sent again."""
 
     def sender_of(self, request: Request, keys: KeyRing) -> Sender | None:
         """The sender of `k`, `key` or `writeKey`, else of the usual places."""
@@ -77,8 +81,8 @@ class _Image(Keyed):
             verdict = self.verdict(parameters_of(query), request, sender)
             if isinstance(verdict, Rejected):
                 raise RequestError(verdict.reason, verdict.detail, "this pixel was not counted; see docs/clients.md")
-        except RequestError:
-            request.body = _KEY.sub(rb"\1\2=***", query)  # what the dead letter is to hold
+        except RequestError as refusal:
+            refusal.payload = _KEY.sub(rb"\1\2=***", query)
             raise
         return Reading([query], [verdict])
 
@@ -86,13 +90,20 @@ class _Image(Keyed):
         """The verdict over what the link says."""
         raise NotImplementedError
 
-    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+    def answer(self, request: Request, reading: Reading) -> Answer:
         """The image."""
-        return GIF, IMAGE
+        return _ANSWER
+
+    def replay_body(self, dead_letter: DeadLetterPayload) -> bytes:
+        """The query, as a form."""
+        return with_id_in_query(dead_letter, ("id", "i", "messageId"), self.id_name)
 
 
 class Pixel(_Image):
     """`GET /pixel.gif?k=KEY&e=impression&a=ANONYMOUS&p.order_id=1`."""
+
+    paths = (RoutePath("GET POST", "/pixel.gif"),)
+    id_name = "id"
 
     def __init__(self, ingest: Ingest, new_id: Callable[[], str] = lambda: f"pixel-{uuid.uuid4()}") -> None:
         self._ingest = ingest
@@ -130,9 +141,12 @@ class Pixel(_Image):
 class RudderPixel(_Image):
     """`GET /pixel/v1/track|page?writeKey=KEY&anonymousId=A&event=NAME&properties.value=1`."""
 
+    id_name = "messageId"
+
     def __init__(self, segment: Segment, kind: str) -> None:
         self._segment = segment
         self._kind = kind
+        self.paths = (RoutePath("GET POST", f"/pixel/v1/{kind}"),)
 
     def verdict(self, sent: Parameters, request: Request, sender: Sender) -> Verdict:
         """The verdict over the message that the dotted names spell."""
@@ -180,3 +194,11 @@ def _properties(sent: Parameters, page: str) -> dict[str, Any]:
     properties: dict[str, Any] = {name[2:]: value for name, value in sent.items() if name[:2] == "p." and name[2:]}
     attribute(properties, origin_of_members(sent), origin_of_link(page))
     return properties
+
+
+def _endpoints(ingest: Ingest) -> list[Endpoint]:
+    segment = Segment(ingest, lambda: f"pixel-{uuid.uuid4()}")
+    return [Pixel(ingest), *(RudderPixel(segment, kind) for kind in ("track", "page"))]
+
+
+PIXEL: Final = Format(name="pixel", endpoints=_endpoints)

@@ -1,24 +1,29 @@
 """What a format is: a client's way to say events over HTTP. Values and ports only; the collector serves them.
 
-A format finds the sender, reads a request into verdicts, and words the answer. It does no I/O and has no clock: the
-time of reception stands in the request. Everything it accepts goes through `producers.ingest.checks`.
+A format is one value: its endpoints, each with its paths, and the pages that its clients ask for besides. An endpoint
+finds the sender, reads a request into verdicts, words the answer, and knows how one of its dead letters is sent again.
+It does no I/O and has no clock: the time of reception stands in the request. Everything it accepts goes through
+`producers.ingest.checks`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 import msgspec
 
 from producers.access.keys import KeyRing
+from producers.formats.replaying import DeadLetterPayload, with_id
 from producers.http.messages import JSON, Answer, Header, Headers, key_of
+from producers.ingest.checks import Ingest
 from producers.ingest.verdicts import Outcome, Sender
 
 
 class Request(msgspec.Struct):
-    """One request. `body` is whole and in clear (decompressed); `raw_body` is what arrived, for signatures."""
+    """One request. `raw_body` is what arrived, for signatures; `body` is the same in clear: decompressed, and unpacked
+    by `Endpoint.body_of`."""
 
     method: str
     path: str
@@ -32,8 +37,8 @@ class Request(msgspec.Struct):
     raw_body: bytes = b""
     received_at_ms: int = 0
     is_replay: bool = False
-    """A dead letter that an operator sends again: signatures and ages were looked at before."""
-    letter_headers: tuple[bytes, ...] = ()
+    """A dead letter that an operator sends again: signatures and ages were checked before."""
+    dead_letter_headers: tuple[bytes, ...] = ()
     """Headers without which the request could not be read again: kept in its dead letters."""
     limits: tuple[Header, ...] = ()
     """What the answer says of a rate limit that applies to the sender."""
@@ -47,10 +52,37 @@ class Reading:
     verdicts: list[Outcome] = field(default_factory=list)
     delivery: str | None = None
     """Names this delivery of a webhook: the same one again, once stored, is answered but not stored again."""
+    report: bytes = b""
+    """What the answer says where it is not about verdicts."""
 
 
-class Format(Protocol):
-    """How one kind of client talks."""
+@dataclass(frozen=True, slots=True)
+class RoutePath:
+    """Where an endpoint is served: methods (separated by blanks), and a path; one that ends in `*` stands for all that
+    begin so."""
+
+    methods: str
+    path: str
+    label: str = ""
+    """The route's name in metrics, dead letters and logs; default: the path."""
+    is_shown_at_start: bool = False
+    """Its metrics exist before its first request."""
+
+
+class Endpoint(Protocol):
+    """How one kind of request is taken."""
+
+    @property
+    def paths(self) -> Sequence[RoutePath]:
+        """Where it is served."""
+
+    @property
+    def dead_letter_headers(self) -> tuple[bytes, ...]:
+        """Headers without which a request could not be read again."""
+
+    def body_of(self, request: Request) -> bytes:
+        """The decompressed body, unpacked from what else a client wraps it in. Called once, before all that follows.
+        Raises RequestError."""
 
     def sender_of(self, request: Request, keys: KeyRing) -> Sender | None:
         """Who sends; None or a RequestError where the request must be refused."""
@@ -58,62 +90,57 @@ class Format(Protocol):
     def read(self, request: Request, sender: Sender) -> Reading:
         """The events of the request. Raises RequestError where not even its events can be told apart."""
 
-    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
-        """Body and headers of the 200, when everything is stored."""
+    def answer(self, request: Request, reading: Reading) -> Answer:
+        """The 200, when everything is stored."""
+
+    def replay_body(self, dead_letter: DeadLetterPayload) -> bytes:
+        """The body that sends a dead letter of this endpoint again: complete, and with an id, so that one sent twice is
+        counted once."""
 
 
-class Keyed:
-    """The usual places of a write key, and the answer `{"success":true}` that most clients expect."""
+class BaseEndpoint:
+    """The usual: a write key in one of the usual places, a body as it is, the answer `{"success":true}` that most
+    clients expect, events that say their ids in the member `id_member`."""
+
+    paths: Sequence[RoutePath] = ()
+    dead_letter_headers: tuple[bytes, ...] = ()
+    id_member: ClassVar[str | None] = None
+    """Of one event's JSON object; None: every event that is accepted has an id of its own."""
+
+    def body_of(self, request: Request) -> bytes:
+        """The body as it is."""
+        return request.body
 
     def sender_of(self, request: Request, keys: KeyRing) -> Sender | None:
         """The sender of the request's write key."""
         return keys.sender_of(key_of(request.headers, request.query, request.body))
 
-    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+    def answer(self, request: Request, reading: Reading) -> Answer:
         """Nothing that a client would have to read."""
-        return SUCCESS, (JSON,)
+        return SUCCESS_ANSWER
+
+    def replay_body(self, dead_letter: DeadLetterPayload) -> bytes:
+        """As it was sent, with an id where it has none."""
+        return dead_letter.payload if self.id_member is None else with_id(dead_letter, self.id_member)
 
 
 SUCCESS: Final = b'{"success":true}'
-Page = Callable[[Request], Awaitable[Answer]]
-"""Answers a request that carries no events."""
+SUCCESS_ANSWER: Final = Answer(200, SUCCESS, (JSON,))
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """One method of one path: its name in metrics, and what serves it."""
+class Page:
+    """Answers requests that carry no events. A page for GET answers HEAD too."""
 
-    label: str
-    endpoint: Format | Page
+    methods: str
+    path: str
+    serve: Callable[[Request], Awaitable[Answer]]
 
 
-class Routes:
-    """The collector's table of paths. A path that ends in `*` stands for all that begin so; an exact one wins, then the
-    longest."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A format: what one kind of client says, and asks for."""
 
-    def __init__(self) -> None:
-        self._exact: dict[str, dict[str, Route]] = {}
-        self._prefixes: dict[str, dict[str, Route]] = {}
-
-    def add(self, methods: str, path: str, endpoint: Format | Page, *, label: str | None = None) -> None:
-        """Serve `path` for the methods (separated by blanks); `label` defaults to the path."""
-        table = self._prefixes if path.endswith("*") else self._exact
-        row = table.setdefault(path.rstrip("*"), {})
-        for method in methods.split():
-            if method in row:
-                raise ValueError(f"{method} {path} is served twice")
-            row[method] = Route(label or path, endpoint)
-
-    def at(self, path: str) -> dict[str, Route] | None:
-        """The methods of a path, None where there is nothing. A slash at the end makes no difference."""
-        row = self._exact.get(path)
-        if row is None and path[-1:] == "/":
-            row = self._exact.get(path.rstrip("/") or "/")
-        if row is None:
-            found = max((one for one in self._prefixes if path.startswith(one)), key=len, default=None)
-            row = None if found is None else self._prefixes[found]
-        return row
-
-    def paths(self) -> list[str]:
-        """Every path, prefixes with their star."""
-        return sorted([*self._exact, *(f"{one}*" for one in self._prefixes)])
+    name: str
+    endpoints: Callable[[Ingest], Sequence[Endpoint]]
+    pages: tuple[Page, ...] = ()

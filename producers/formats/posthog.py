@@ -8,7 +8,6 @@ context. All others are the properties of the event.
 from __future__ import annotations
 
 import binascii
-from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -16,17 +15,18 @@ import msgspec
 import orjson
 
 from producers.access.keys import KeyRing
-from producers.formats.port import Reading, Request
+from producers.formats.port import BaseEndpoint, Format, Page, Reading, Request, RoutePath
+from producers.formats.posthog_pages import flags, settings
 from producers.formats.posthog_person import ids_of
 from producers.formats.translating import Members, add_common, content_id, dict_of, id_of, random_id, read_each
 from producers.http.body import RequestError, decompress, malformed, split_array
-from producers.http.messages import JSON, Header, key_of
+from producers.http.messages import JSON, Answer, key_of
 from producers.ingest.checks import Ingest
 from producers.ingest.times import parse_time_ms
 from producers.ingest.verdicts import Sender, Translated
 from schemas.reasons import RejectReason
 
-OK: Final = b'{"status":"Ok"}'
+_OK: Final = Answer(200, b'{"status":"Ok"}', (JSON,))
 _NAMES: Final = {
     "$pageview": "page_view",
     "$pageleave": "page_leave",
@@ -80,21 +80,22 @@ _properties: Final = msgspec.json.Decoder(_Properties)
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class PostHog:
+class PostHog(BaseEndpoint):
     """Every path of the capture API."""
+
+    paths = tuple(RoutePath("GET POST", path) for path in ("/batch", "/e", "/i/v0/e", "/capture", "/track", "/engage"))
+    id_member = "uuid"
 
     def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest
 
     def sender_of(self, request: Request, keys: KeyRing) -> Sender | None:
         """By the project token: `api_key` or `token` of the request, else `token` of its first event."""
-        self._clear(request)
-        found = key_of(request.headers, request.query, request.body)
-        return keys.sender_of(found or _token_of_first(request.body))
+        key = key_of(request.headers, request.query, request.body)
+        return keys.sender_of(key or _token_of_first(request.body))
 
     def read(self, request: Request, sender: Sender) -> Reading:
         """One verdict for each event."""
-        self._clear(request)
         elements, shared = self._split(request.body)
         sent_ms, is_skewed = _sent_ms(shared.sent_at, request.query), shared.historical_migration is not True
 
@@ -105,15 +106,15 @@ class PostHog:
 
         return read_each(self._ingest, elements, request, sender, translate, id_member="uuid")
 
-    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+    def answer(self, request: Request, reading: Reading) -> Answer:
         """`{"status":"Ok"}`."""
-        return OK, (JSON,)
+        return _OK
 
-    def _clear(self, request: Request) -> None:
-        """Leave JSON in the body, whatever it came in. Does nothing where it already is."""
+    def body_of(self, request: Request) -> bytes:
+        """The JSON, whatever it came in: a form or a query with `data`, plain, in base64 or gzipped."""
         body = request.body.strip()
         if body[:1] in (b"{", b"["):
-            return
+            return request.body
         form = body if body else request.query
         if b"data=" not in form:
             raise malformed(request.body)
@@ -121,7 +122,7 @@ class PostHog:
             text = parse_qs(form.decode("latin-1"), max_num_fields=100)["data"][0].strip()
         except (ValueError, KeyError):
             raise malformed(request.body) from None
-        request.body = text.encode() if text[:1] in ("{", "[") else self._unpacked(text)
+        return text.encode() if text[:1] in ("{", "[") else self._unpacked(text)
 
     def _unpacked(self, text: str) -> bytes:
         """Base64, where a plus may have become a blank; gzipped or not."""
@@ -268,3 +269,14 @@ def _moment_ms(value: object) -> int | None:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _SECONDS_BELOW * 1000:
         return int(value * 1000 if value < _SECONDS_BELOW else value)
     return None
+
+
+POSTHOG: Final = Format(
+    name="posthog",
+    endpoints=lambda ingest: (PostHog(ingest),),
+    pages=(
+        Page("GET POST", "/flags", flags),
+        Page("GET POST", "/decide", flags),
+        Page("GET", "/array/*", settings),
+    ),
+)

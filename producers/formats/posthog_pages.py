@@ -55,15 +55,17 @@ _SCRIPT_BODY: Final = b"window._POSTHOG_REMOTE_CONFIG=window._POSTHOG_REMOTE_CON
 
 async def flags(request: Request) -> Answer:
     """`/flags`, `/decide`: nobody has a flag."""
-    return 200, _FLAGS, (JSON,)
+    return Answer(200, _FLAGS, (JSON,))
 
 
 async def settings(request: Request) -> Answer:
     """`/array/<token>/config`, as JSON or as the script that sets it: everything beyond capturing is off."""
     match = _ARRAY.fullmatch(request.path)
     if match is None:
-        return 404, error_body("not_found", "there is nothing at this path", "only config and config.js"), (JSON,)
+        return Answer(
+            404, error_body("not_found", "there is nothing at this path", "only config and config.js"), (JSON,)
+        )
     config = orjson.dumps({"token": match[1], **_SETTINGS})
     if match[2] is None:
-        return 200, config, (JSON, _CACHED)
-    return 200, _SCRIPT_BODY % (match[1].encode(), config), (_SCRIPT, _CACHED)
+        return Answer(200, config, (JSON, _CACHED))
+    return Answer(200, _SCRIPT_BODY % (match[1].encode(), config), (_SCRIPT, _CACHED))

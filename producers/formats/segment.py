@@ -6,23 +6,27 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
-from typing import Any, Final
+import uuid
+from typing import Any, ClassVar, Final
 
 import msgspec
 import orjson
 
+from producers.formats import segment_pages
 from producers.formats.native import EventVerdict, shown, taken
-from producers.formats.port import Keyed, Reading, Request
+from producers.formats.port import BaseEndpoint, Endpoint, Format, Page, Reading, Request, RoutePath
+from producers.formats.replaying import DeadLetterPayload, parsed, with_id
 from producers.formats.segment_mapping import with_members
 from producers.formats.segment_message import TYPES, Segment, Shared, time_of
 from producers.http.body import RequestError, malformed, too_many
-from producers.http.messages import JSON, Header, Headers
+from producers.http.messages import JSON, Answer, Headers
+from producers.ingest.checks import Ingest
 from producers.ingest.verdicts import Rejected, Sender
 from schemas.ids import MAX_ID_CHARS
 from schemas.reasons import RejectReason
 
-LETTERS: Final = {one[0]: one for one in sorted(TYPES)}
+LETTERS: Final = {kind[0]: kind for kind in sorted(TYPES)}
+_SHOWN_AT_START: Final = frozenset({"track", "page", "identify"})
 
 
 class SegmentBatch(msgspec.Struct, rename="camel"):
@@ -34,7 +38,7 @@ class SegmentBatch(msgspec.Struct, rename="camel"):
     context: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-class _Answer(msgspec.Struct):
+class _Verdicts(msgspec.Struct):
     success: bool
     accepted: int
     results: list[EventVerdict]
@@ -58,21 +62,25 @@ def decode_batch(body: bytes, headers: Headers | None = None) -> tuple[SegmentBa
     return batch, Shared(context, sent_at, _anonymous_id(headers or {}), time_of(sent_at))
 
 
-class _Answering(Keyed):
+class _Messages(BaseEndpoint):
     """Every answer says `success`, and what became of each message."""
 
-    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+    id_member: ClassVar[str] = "messageId"
+
+    def answer(self, request: Request, reading: Reading) -> Answer:
         """`{"success", "accepted", "results"}`; the clients read nothing of it."""
         results = shown(reading.verdicts)
-        return _encode(_Answer(True, taken(results), results)), _HEADERS
+        return Answer(200, _encode(_Verdicts(True, taken(results), results)), _HEADERS)
 
 
-class SegmentSingle(_Answering):
+class SegmentSingle(_Messages):
     """`POST /v1/track` and its like: one message of the type that the path says."""
 
     def __init__(self, segment: Segment, kind: str) -> None:
         self._segment = segment
         self._kind = kind
+        label, is_shown = f"/v1/{kind}", kind in _SHOWN_AT_START
+        self.paths = (RoutePath("POST", label, label, is_shown), RoutePath("POST", f"/v1/{kind[0]}", label))
 
     def read(self, request: Request, sender: Sender) -> Reading:
         """One verdict. What is no JSON, or too large, is refused: nothing else would be read of the request."""
@@ -88,8 +96,13 @@ class SegmentSingle(_Answering):
         return Reading([request.body], [verdict])
 
 
-class SegmentBatches(_Answering):
+class SegmentBatches(_Messages):
     """`POST /v1/batch`: messages that say their own type."""
+
+    paths = tuple(
+        RoutePath("POST", path, "/v1/batch", is_shown_at_start=True)
+        for path in ("/v1/batch", "/v1/b", "/v1/import", "/beacon/v1/batch")
+    )
 
     def __init__(self, segment: Segment, limit: int) -> None:
         self._segment = segment
@@ -112,6 +125,13 @@ class SegmentBatches(_Answering):
                 if isinstance(verdict, Rejected):
                     elements[at] = _standing_alone(elements[at], shared)
         return Reading(elements, [*verdicts])
+
+    def replay_body(self, dead_letter: DeadLetterPayload) -> bytes:
+        """One message as a batch of its own; a whole batch as it was sent."""
+        body = with_id(dead_letter, self.id_member)
+        event = parsed(body)
+        is_batch = isinstance(event, dict) and event.get("batch") is not None
+        return body if is_batch else b'{"batch":[' + body + b"]}"
 
 
 def _standing_alone(raw: bytes, shared: Shared) -> bytes:
@@ -139,3 +159,21 @@ def _anonymous_id(headers: Headers) -> str | None:
     except (binascii.Error, ValueError):
         return None
     return found if len(found) <= MAX_ID_CHARS else None
+
+
+def _endpoints(ingest: Ingest) -> list[Endpoint]:
+    segment = Segment(ingest, lambda: f"api-{uuid.uuid4()}")
+    singles = [SegmentSingle(segment, kind) for kind in sorted(TYPES)]
+    return [SegmentBatches(segment, ingest.limits.events), *singles]
+
+
+SEGMENT: Final = Format(
+    name="segment",
+    endpoints=_endpoints,
+    pages=(
+        Page("POST", "/v1/m", segment_pages.telemetry),
+        Page("GET", f"{segment_pages.SETTINGS}*", segment_pages.settings),
+        Page("GET", f"{segment_pages.ANALYTICS_JS}*", segment_pages.analytics_js),
+        Page("GET", "/sourceConfig", segment_pages.source_config),
+    ),
+)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote
 
 import orjson
 
-from producers.formats.port import SUCCESS, Request
+from producers.formats.port import SUCCESS_ANSWER, Request
 from producers.http.messages import JSON, Answer, Headers, error_body
 
 SETTINGS: Final = "/v1/projects/"
@@ -65,7 +65,7 @@ async def analytics_js(request: Request) -> Answer:
 
 async def telemetry(request: Request) -> Answer:
     """`POST /v1/m`: what analytics-next counts about itself; nobody's events."""
-    return 200, SUCCESS, (JSON,)
+    return SUCCESS_ANSWER
 
 
 def _scheme(headers: Headers, host: bytes) -> str:
@@ -77,8 +77,8 @@ def _scheme(headers: Headers, host: bytes) -> str:
 
 
 def _json(value: dict[str, Any]) -> Answer:
-    return 200, orjson.dumps(value), (JSON, _NO_STORE)
+    return Answer(200, orjson.dumps(value), (JSON, _NO_STORE))
 
 
 def _not_found(message: str, detail: str) -> Answer:
-    return 404, error_body("not_found", message, detail), (JSON,)
+    return Answer(404, error_body("not_found", message, detail), (JSON,))

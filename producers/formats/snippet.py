@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from producers.formats.attribution import attribute, origin_of_members
-from producers.formats.port import Keyed, Reading, Request
+from producers.formats.port import BaseEndpoint, Format, Reading, Request, RoutePath
 from producers.http.body import RequestError, malformed, too_many
 from producers.ingest.checks import Ingest
 from producers.ingest.objects import id_in, id_of, shape_refusal, take_objects
@@ -34,8 +34,11 @@ _event: Final = msgspec.json.Decoder(NativeEvent)
 _members: Final = msgspec.json.Decoder(_Members)
 
 
-class Snippet(Keyed):
+class Snippet(BaseEndpoint):
     """`POST /v1/browser`: an envelope of events, or one event alone (as a dead letter holds it)."""
+
+    paths = (RoutePath("POST", "/v1/browser"),)
+    id_member = "id"
 
     def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest
@@ -83,3 +86,6 @@ def _attributed(properties: msgspec.Raw, context: object) -> msgspec.Raw:
     members: dict[str, Any] = dict(_members.decode(properties))
     attribute(members, origin_of_members(touch))
     return msgspec.Raw(msgspec.json.encode(members))
+
+
+SNIPPET: Final = Format(name="snippet", endpoints=lambda ingest: (Snippet(ingest),))

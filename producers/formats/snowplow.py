@@ -18,11 +18,11 @@ import msgspec
 import orjson
 
 from producers.access.keys import KeyRing
-from producers.formats.port import SUCCESS, Reading, Request
+from producers.formats.port import BaseEndpoint, Format, Reading, Request, RoutePath
 from producers.formats.snowplow_entities import Entities, entities_of, event_of
 from producers.formats.translating import Members, add_common, read_each
 from producers.http.body import RequestError, malformed, split_array
-from producers.http.messages import ANY_SITE, JSON, Header, key_of
+from producers.http.messages import ANY_SITE, Answer, key_of
 from producers.ingest.checks import Ingest
 from producers.ingest.times import MAX_MS, NEGATIVE_AGE_MS
 from producers.ingest.verdicts import RefusedError, Sender, Translated
@@ -30,7 +30,8 @@ from schemas.reasons import RejectReason
 
 GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 """One transparent pixel."""
-_GIF_HEADERS: Final = ((b"content-type", b"image/gif"), (b"cache-control", b"no-store"), ANY_SITE)
+_PIXEL: Final = Answer(200, GIF, ((b"content-type", b"image/gif"), (b"cache-control", b"no-store"), ANY_SITE))
+_LABEL: Final = "/com.snowplowanalytics.snowplow/tp2"
 _APP_ID: Final = re.compile(rb'"aid"\s*:\s*"([^"\\]{1,128})"')
 _NAMES: Final = {"pv": "page_view", "pp": "page_ping", "tr": "order_completed", "ti": "order_item"}
 _PROPERTIES: Final = {
@@ -85,8 +86,14 @@ class _Payload(msgspec.Struct):
 _payload: Final = msgspec.json.Decoder(_Payload)
 
 
-class Snowplow:
+class Snowplow(BaseEndpoint):
     """A batch of events as trackers post it. A tracker knows no key: its `aid` may be registered for one."""
+
+    paths: Sequence[RoutePath] = (
+        RoutePath("POST", _LABEL),
+        RoutePath("POST", "/com.*", _LABEL),  # a `postPath` of one's own has such a vendor in front, too
+    )
+    id_member = "eid"
 
     def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest
@@ -103,10 +110,6 @@ class Snowplow:
     def read(self, request: Request, sender: Sender) -> Reading:
         """One verdict for each event."""
         return self._read(self._elements(request), request, sender)
-
-    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
-        """Nothing that a tracker would read."""
-        return SUCCESS, (JSON,)
 
     def _app_id(self, request: Request) -> str | None:
         """Of the first event: a request is one sender's."""
@@ -134,9 +137,11 @@ class Snowplow:
 class SnowplowPixel(Snowplow):
     """`GET /i`: one event in the query, answered with a pixel."""
 
-    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+    paths = (RoutePath("GET", "/i", _LABEL),)
+
+    def answer(self, request: Request, reading: Reading) -> Answer:
         """A pixel, because the tracker may have asked for an image."""
-        return GIF, _GIF_HEADERS
+        return _PIXEL
 
     def _app_id(self, request: Request) -> str | None:
         return _fields(request.query).get("aid")
@@ -282,3 +287,6 @@ def _milliseconds(value: object) -> int | None:
         except ValueError:
             return None
     return value if type(value) is int and 0 <= value <= MAX_MS else None
+
+
+SNOWPLOW: Final = Format(name="snowplow", endpoints=lambda ingest: (Snowplow(ingest), SnowplowPixel(ingest)))

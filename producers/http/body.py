@@ -31,6 +31,8 @@ class RequestError(ValueError):
         self.detail = detail
         self.source: str | None = None
         """Whose request it is, where that is known although nothing of it is taken."""
+        self.payload: bytes | None = None
+        """What the dead letter is to hold, where that is not the body."""
 
 
 def decompress(body: bytes, encoding: str, limit: int) -> bytes:

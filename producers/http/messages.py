@@ -6,7 +6,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
@@ -21,8 +21,16 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 HttpScope = MutableMapping[str, Any]
 Headers = dict[bytes, bytes]
 Header = tuple[bytes, bytes]
-Answer = tuple[int, bytes, Sequence[Header]]
-"""Status, body, headers."""
+
+
+class Answer(NamedTuple):
+    """What a request is answered."""
+
+    status: int
+    body: bytes
+    headers: Sequence[Header] = ()
+
+
 JSON: Final = (b"content-type", b"application/json")
 SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -185,7 +193,7 @@ def sequence_of(headers: Headers, sender: Sender) -> tuple[str, int] | None:
 def unavailable(error: SinkUnavailableError) -> Answer:
     """The answer while Kafka is away or slow."""
     body = error_body("unavailable", "events cannot be taken now; send the same again", str(error))
-    return 503, body, (JSON, (b"retry-after", str(max(1, error.retry_after_seconds)).encode()))
+    return Answer(503, body, (JSON, (b"retry-after", str(max(1, error.retry_after_seconds)).encode())))
 
 
 def error_body(code: str, message: str, detail: str) -> bytes:

@@ -29,16 +29,16 @@ async def pinned(request: Request) -> Answer:
     build = by_name().get(name)
     if build is None or file not in build.files:
         text = error_body("not_found", "no such build of the snippet", "see `funnelcast snippet`")
-        return 404, text, (JSON, (b"cache-control", b"no-store"))
+        return Answer(404, text, (JSON, (b"cache-control", b"no-store")))
     return _answer(request, build.files[file], _FOR_EVER)
 
 
 def _answer(request: Request, file: File, cache_control: bytes) -> Answer:
     headers = [(b"etag", file.etag), (b"cache-control", cache_control), *_SHARED]
     if file.etag in request.headers.get(b"if-none-match", b""):
-        return 304, b"", headers
+        return Answer(304, b"", headers)
     headers.append((b"content-type", file.content_type))
     if b"gzip" in request.headers.get(b"accept-encoding", b""):
         headers.append((b"content-encoding", b"gzip"))
-        return 200, file.gzipped, headers
-    return 200, file.body, headers
+        return Answer(200, file.gzipped, headers)
+    return Answer(200, file.body, headers)

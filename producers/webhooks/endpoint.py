@@ -1,4 +1,5 @@
-"""`POST /v1/webhooks/<name>`: a vendor's webhook as a format of the collector. No I/O, no clock.
+"""`POST /v1/webhooks/<name>`, and below it for a secret in the address: a vendor's webhook as an endpoint of the
+collector. No I/O, no clock.
 
 A delivery that does not prove that it is genuine is refused (401 bad_signature), a genuine one outside the replay
 window too (400 stale_delivery). What is taken is answered at once; what only the CRM's API knows is left to the
@@ -7,15 +8,11 @@ enricher.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import msgspec
-
 from producers.access.keys import KeyRing
-from producers.formats.native import shown, taken
-from producers.formats.port import Reading, Request
+from producers.formats.native import verdicts_answer
+from producers.formats.port import BaseEndpoint, Reading, Request, RoutePath
 from producers.http.body import RequestError
-from producers.http.messages import JSON, Header
+from producers.http.messages import Answer
 from producers.ingest.checks import Ingest
 from producers.ingest.objects import is_deeper
 from producers.ingest.verdicts import Deferred, Outcome, Sender
@@ -26,10 +23,8 @@ from producers.webhooks.mapper import Mapper
 from producers.webhooks.signatures import WINDOW_MS, Check
 from schemas.reasons import RejectReason
 
-_encode = msgspec.json.Encoder().encode
 
-
-class Endpoint:
+class HookEndpoint(BaseEndpoint):
     """One hook's address."""
 
     def __init__(self, hook: Hook, ingest: Ingest) -> None:
@@ -37,8 +32,10 @@ class Endpoint:
         self._mapper = Mapper(hook, ingest)
         self._events, self._depth = ingest.limits.events, ingest.limits.depth
         self._provider, self._credentials = hook.vendor, hook.credentials
-        self.letter_headers = hook.vendor.headers
-        """Headers that a dead letter keeps, because the body says nothing without them."""
+        self.dead_letter_headers = hook.vendor.headers
+        self.paths = [RoutePath("POST", hook.path)]
+        if hook.vendor.secret_in_path:  # no secret becomes part of a label
+            self.paths.append(RoutePath("POST", f"{hook.path}/*", hook.path))
 
     def sender_of(self, request: Request, keys: KeyRing) -> Sender | None:
         """The hook's source, once the delivery has proved genuine. Write keys play no part."""
@@ -68,10 +65,9 @@ class Endpoint:
         verdicts = [self._outcome(event, request.received_at_ms) for event in delivery.events]
         return Reading([event.element for event in delivery.events], verdicts, delivery.id)
 
-    def answer(self, request: Request, reading: Reading) -> tuple[bytes, Sequence[Header]]:
+    def answer(self, request: Request, reading: Reading) -> Answer:
         """`{"accepted", "results"}`."""
-        results = shown(reading.verdicts)
-        return _encode({"accepted": taken(results), "results": results}), (JSON,)
+        return verdicts_answer(reading)
 
     def _outcome(self, event: WebhookEvent, received_at_ms: int) -> Outcome:
         if event.deal is None or self._hook.api is None:

@@ -234,7 +234,7 @@ def rendered_configuration(targets: dict[str, str]) -> dict[str, Any]:
 def prometheus(exporter: Exporter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     directory = tmp_path_factory.mktemp("prometheus")
     port, worker_port, collector_port, enricher_port = (free_port() for _ in range(4))
-    worker, collector = WorkerMetrics(), CollectorMetrics(pending=lambda: 0, is_up=lambda: True)
+    worker, collector = WorkerMetrics(), CollectorMetrics(pending=lambda: 0, is_up=lambda: True, routes=["/v1/events"])
     show_spool(collector, None)
     worker.store_up.set(1)
     worker.partitions.set(2)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from producers.formats.cloudevents import CloudEvents
 from producers.formats.pixel import Pixel, RudderPixel
-from producers.formats.port import Format, Request
+from producers.formats.port import Endpoint, Request
 from producers.formats.segment import SegmentBatches, SegmentSingle
 from producers.formats.segment_message import Segment
 from producers.http.body import RequestError
@@ -73,13 +73,13 @@ HEADERS = st.dictionaries(
 
 
 def check(
-    format: Format, body: bytes, *, headers: dict[bytes, bytes] | None = None, query: bytes | None = None
+    endpoint: Endpoint, body: bytes, *, headers: dict[bytes, bytes] | None = None, query: bytes | None = None
 ) -> None:
-    """Read, and hold what came of it against the law."""
+    """Read, and compare what came of it with the law."""
     method = "POST" if query is None else "GET"
     request = Request(method, "/x", headers or {}, query or b"", body=body, raw_body=body, received_at_ms=NOW)
     try:
-        reading = format.read(request, Sender())
+        reading = endpoint.read(request, Sender())
     except RequestError:
         return
     assert len(reading.elements) == len(reading.verdicts)
@@ -90,7 +90,7 @@ def check(
             assert (record["id"], record["name"]) == (verdict.id, verdict.name)
             assert 0 <= record["occurred_at_ms"] <= NOW + 60_000
             assert orjson.loads(json.dumps(record["properties"])) == record["properties"]
-    format.answer(request, reading)
+    endpoint.answer(request, reading)
 
 
 @settings(max_examples=200, deadline=None)

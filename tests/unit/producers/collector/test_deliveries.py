@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from producers.collector.deliveries import Deliveries
-from producers.formats.port import Keyed, Reading, Request
+from producers.formats.port import BaseEndpoint, Reading, Request, RoutePath
 from producers.ingest.verdicts import Accepted, Deferred, Outcome, Rejected, Sender
 from producers.sink.port import MemorySink, Outgoing, SinkUnavailableError
 from schemas.reasons import RejectReason
@@ -19,8 +19,10 @@ KEY = ("shop", "/hooks", "d-1")
 DAY_MS = 86_400_000
 
 
-class Hooks(Keyed):
+class Hooks(BaseEndpoint):
     """Three outcomes for one delivery, which the body names."""
+
+    paths = (RoutePath("POST", "/hooks"),)
 
     def read(self, request: Request, sender: Sender) -> Reading:
         name = request.body.decode()
@@ -48,7 +50,7 @@ class SlowSink(MemorySink):
 
 def collector_of(directory: Path, sink: MemorySink | None = None) -> CollectorInMemory:
     collector = CollectorInMemory(directory, sink=sink or MemorySink())
-    collector.app._routes.add("POST", "/hooks", Hooks())
+    collector.app._routes.add(Hooks())
     return collector
 
 

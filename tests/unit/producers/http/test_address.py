@@ -9,7 +9,7 @@ import pytest
 
 from funnelcast.commands.collector import _proxies
 from funnelcast.settings import SettingsError
-from producers.formats.port import Request
+from producers.formats.port import Page, Request
 from producers.http.address import TrustedProxies
 from producers.http.messages import Answer
 from tests.support.collector import CollectorInMemory
@@ -55,11 +55,11 @@ async def test_a_request_has_the_address_of_its_client(proxies: str | None, expe
 
     async def page(request: Request) -> Answer:
         seen.append(request.address)
-        return 200, b"", ()
+        return Answer(200, b"", ())
 
     app = CollectorInMemory(tmp_path).app
     app._proxies = None if proxies is None else TrustedProxies([proxies])
-    app._routes.add("GET", "/address", page)
+    app._routes.add_page(Page("GET", "/address", page))
     forwarded = [(b"x-forwarded-for", b"192.0.2.66"), (b"x-forwarded-for", b"198.51.100.7, 10.0.0.2")]
     scope = {"type": "http", "method": "GET", "path": "/address", "headers": forwarded, "client": ("10.0.0.1", 5)}
 

@@ -15,7 +15,7 @@ from producers.formats.port import Request
 from producers.http.body import RequestError
 from producers.ingest.checks import Ingest
 from producers.ingest.verdicts import Accepted, Deferred, Rejected
-from producers.webhooks.endpoint import Endpoint
+from producers.webhooks.endpoint import HookEndpoint
 from producers.webhooks.providers import PROVIDERS
 from tests.support.collector import NOW
 from tests.support.thorough import cases
@@ -282,13 +282,13 @@ forms = st.lists(st.tuples(st.text("abc[]0=&%", max_size=12), st.text(max_size=6
 INGEST = Ingest(contacts=CONTACTS)
 
 
-def endpoint(provider: str) -> Endpoint:
+def endpoint(provider: str) -> HookEndpoint:
     hook = {"name": "h", "provider": provider, "secrets": ["whsec_b3RoZXIgc2VjcmV0IG9mIHR3ZW50eSBmb3Vy"]}
     if provider == "hubspot":
         hook["public_url"] = "https://collect.example.com/h"
     if provider in ("amocrm", "bitrix24", "hubspot"):
         hook["api"] = {"url": "https://crm.example.com", "token": "t"}  # type: ignore[assignment]
-    return Endpoint(hooks_of(hook).hooks[0], INGEST)
+    return HookEndpoint(hooks_of(hook).hooks[0], INGEST)
 
 
 ENDPOINTS = {provider: endpoint(provider) for provider in PROVIDERS}
@@ -315,7 +315,7 @@ def test_whatever_a_genuine_delivery_holds_it_gets_verdicts(provider: str, body:
     assert len(reading.elements) == len(reading.verdicts)
     assert all(isinstance(one, Accepted | Rejected | Deferred) for one in reading.verdicts)
     assert all(isinstance(one, bytes) for one in reading.elements)
-    orjson.loads(format.answer(request, reading)[0])
+    orjson.loads(format.answer(request, reading).body)
 
 
 def _fits(value: object) -> bool:

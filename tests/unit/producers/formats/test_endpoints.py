@@ -1,0 +1,44 @@
+"""What every endpoint owes the collector, whatever its format."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from producers.access.keys import KeyRing
+from producers.collector.routes import all_routes
+from producers.formats.port import Request
+from producers.formats.routing import EventRoute
+from producers.http.body import GZIP, decompress
+from producers.ingest.checks import Ingest
+from producers.ingest.contacts import Contacts
+from producers.ingest.verdicts import Sender
+from tests.support.collector import NOW
+from tests.support.samples import Sample, names, sample
+
+ROUTES = all_routes(Ingest(contacts=Contacts(b"key")))
+SAMPLES = [name for name in names("") if not name.startswith("webhook")]
+
+
+def _request(sample: Sample) -> Request:
+    headers = {name.lower().encode(): value.encode() for name, value in sample.headers.items()}
+    body = decompress(sample.body, "", 1_000_000) if sample.body[:2] == GZIP else sample.body
+    query = sample.query.encode()
+    return Request(sample.method, sample.path, headers, query, body=body, raw_body=sample.body, received_at_ms=NOW)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_request_is_decoded_once_and_never_rewritten(name: str) -> None:
+    request = _request(sample(name))
+    route = (ROUTES.at(request.path) or {}).get(request.method)
+    if not isinstance(route, EventRoute):
+        pytest.skip("no sample of events")
+    request.body = route.endpoint.body_of(request)
+    as_it_was = copy.deepcopy(request)
+    sender = route.endpoint.sender_of(request, KeyRing(None, open_sender=Sender()))
+    assert request == as_it_was
+    assert sender is not None
+    route.endpoint.answer(request, route.endpoint.read(request, sender))
+    assert request == as_it_was
+    assert route.endpoint.body_of(request) == request.body
