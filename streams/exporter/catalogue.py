@@ -23,11 +23,6 @@ class Metric:
     text: str
     labels: tuple[str, ...] = ()
 
-    @property
-    def exported(self) -> str:
-        """The name of its samples."""
-        return f"{self.name}_total" if self.kind == "counter" else self.name
-
 
 _FUNNEL = ("funnel", "version")
 _STAGE = (*_FUNNEL, "stage")

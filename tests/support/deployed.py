@@ -26,13 +26,17 @@ ROOT = Path(__file__).parents[2]
 RULES = sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))
 
 
+def _sample_name(metric: catalogue.Metric) -> str:
+    return f"{metric.name}_total" if metric.kind == "counter" else metric.name
+
+
 @cache
 def exported_names() -> frozenset[str]:
     """Every sample name that one of our processes exports, and `up`."""
     metrics = CollectorMetrics(pending=lambda: 0, is_up=lambda: True)
     show_spool(metrics, None)
     collector = metrics.registry
-    names = {metric.exported for metric in catalogue.METRICS} | {"up"}
+    names = {_sample_name(metric) for metric in catalogue.METRICS} | {"up"}
     names |= {f"{catalogue.SCRAPE_SECONDS}_{part}" for part in ("bucket", "count", "sum")}
     for registry in (collector, WorkerMetrics().registry, EnricherMetrics().registry):
         names |= set(_samples_of(registry))
