@@ -8,6 +8,9 @@ CHAOS_FAULTS ?= 15
 CHAOS_EVENTS ?= 300000
 SEED ?= 1
 
+# What pytest and the processes of a test compile is kept for the next: they would compile it a hundred times.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-thorough test-kafka test-chaos test-clients test-browser bench lint format up down clean
 

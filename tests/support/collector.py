@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 import orjson
 from prometheus_client.parser import text_string_to_metric_families
 
-from producers.access.keys import KeyRing, create_key
+from producers.access.keys import KeyRing, StoredKey, create_key, members, read_keys
 from producers.collector.app import Collector
 from producers.collector.gate import Gate
 from producers.collector.routes import all_routes
@@ -26,6 +28,24 @@ from schemas.topics import Topics
 
 NOW = 1_735_725_600_000
 TOPICS = Topics("t")
+
+
+def new_keys(browser: Mapping[str, Any]) -> tuple[dict[Scope, str], list[StoredKey]]:
+    """A write key of each scope, and what a file holds of them. `browser`: options of the browser's (StoredKey)."""
+    keys: dict[Scope, str] = {}
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "keys.json"
+        for scope in Scope:
+            options = browser if scope is Scope.BROWSER else {}
+            created_at = "2025-01-01T00:00:00+00:00"
+            keys[scope], _ = create_key(path, source=f"source-{scope}", scope=scope, created_at=created_at, **options)
+        return keys, read_keys(path)
+
+
+@cache
+def _keys_of_all() -> tuple[dict[Scope, str], list[StoredKey]]:
+    """Keys without options, made once: a key file is synced to the disk, and a thousand tests want one."""
+    return new_keys({})
 
 
 @dataclass
@@ -46,7 +66,11 @@ class CollectorInMemory:
 
     def __post_init__(self) -> None:
         path = self.directory / "keys.json"
-        self.keys = {scope: self._key(path, scope) for scope in Scope}
+        self.keys, stored = new_keys(self.browser) if self.browser else _keys_of_all()
+        in_file = read_keys(path)
+        ids = {key.id for key in in_file}
+        all_keys = [*in_file, *(key for key in stored if key.id not in ids)]
+        path.write_bytes(orjson.dumps({"keys": [members(key) for key in all_keys]}))
         ring = KeyRing(path, open_sender=Sender() if self.is_open else None)
         ingest = Ingest(contacts=Contacts(b"secret"), **self.options)
         self.app = Collector(
@@ -59,11 +83,6 @@ class CollectorInMemory:
             letter_limit=self.letter_limit,
             now_ms=self.now_ms,
         )
-
-    def _key(self, path: Path, scope: Scope) -> str:
-        options = self.browser if scope is Scope.BROWSER else {}
-        at = "2025-01-01T00:00:00+00:00"
-        return create_key(path, source=f"source-{scope}", scope=scope, created_at=at, **options)[0]
 
     async def request(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
