@@ -1,4 +1,4 @@
-"""The counters document (docs/api.md): stored cells of all partitions, summed and named. Pure but `build_document`."""
+"""The counters document (docs/reports.md) of stored cells, summed over partitions. Only `build_document` reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shapes of the counters document (docs/api.md): what its JSON holds, as types. Nothing else.
+"""The shapes of the counters document (docs/reports.md): what its JSON holds, as types. Nothing else.
 
 What is 0 is left out everywhere: read a cell through `streams.report.cell.CellView`.
 """

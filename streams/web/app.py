@@ -61,11 +61,11 @@ def web_app(
 ) -> App:
     """An application of the three pages. Answers GET and HEAD only; no request has a body."""
 
-    async def healthz(request: Request) -> Response:
+    async def healthz(_request: Request) -> Response:
         is_alive = await alive()
         return JSONResponse({"alive": is_alive}, 200 if is_alive else 503)
 
-    async def readyz(request: Request) -> Response:
+    async def readyz(_request: Request) -> Response:
         readiness = await ready()
         return JSONResponse(readiness.document(), 200 if readiness.is_ready else 503)
 
