@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any
 
 from streams.core.match import Match
+from streams.core.outgoing import Outgoing
 from streams.core.person import Single
 
 Record = tuple[bytes | None, bytes, int]
@@ -28,8 +29,8 @@ class FunnelPrepared:
 
     ops: list[Op] = field(default_factory=list)
     stats: Counter[str] = field(default_factory=Counter)
-    late: list[tuple[bytes, bytes, int]] = field(default_factory=list)
-    """(key, value, age in ms)."""
+    outgoing: list[Outgoing] = field(default_factory=list)
+    """In log order."""
     forgets: list[Forget] = field(default_factory=list)
     """In log order."""
     unresolved: list[tuple[int, Any, Match]] = field(default_factory=list)

@@ -21,6 +21,7 @@ from streams.core.deadlines import collect_due, fire
 from streams.core.decode import Decoder
 from streams.core.expiry import Expiry
 from streams.core.intake import FunnelIntake, Intake
+from streams.core.outgoing import Outgoing
 from streams.core.plan import Plan
 from streams.core.registers import Registers
 from streams.core.rollup import RollUp
@@ -60,8 +61,8 @@ class Changes:
     """What an apply changes."""
 
     funnels: dict[str, FunnelChanges]
-    late: list[tuple[str, bytes, bytes, int]] = field(default_factory=list)
-    """(funnel_id, key, value, age in ms) of events that came too late for a funnel."""
+    outgoing: list[Outgoing] = field(default_factory=list)
+    """To be published and acknowledged before the changes are stored."""
 
 
 class _Parts:
@@ -195,7 +196,7 @@ class PartitionEngine:
         if prepared.max_received_ms is not None:
             meta.max_received_ms = prepared.max_received_ms
             meta.watermark_ms = prepared.max_received_ms - self._delay
-        late: list[tuple[str, bytes, bytes, int]] = []
+        outgoing: list[Outgoing] = []
         for name, parts in self._parts.items():
             one = prepared.funnels[name]
             parts.intake.resolve(one)
@@ -205,9 +206,9 @@ class PartitionEngine:
                 if amount:
                     parts.state.stats[stat] = parts.state.stats.get(stat, 0) + amount
             step(parts.state, one.ops, one.forgets)
-            late += [(name, *event) for event in one.late]
+            outgoing += one.outgoing
         changes = self._changes(FIRE_LIMIT)
-        changes.late = late
+        changes.outgoing = outgoing
         return changes
 
     def fire(self, limit: int = FIRE_LIMIT) -> Changes | None:

@@ -17,6 +17,7 @@ from streams.core.chunk import FunnelPrepared, Prepared, Record
 from streams.core.decode import NO_RAW, UNREADABLE, Decoder
 from streams.core.forget import nameless_key
 from streams.core.match import NO_AMOUNT, Match, Matcher, NameRules, amount_of, id_text, plain
+from streams.core.outgoing import late_event
 from streams.core.person import AT_MASK, Single
 from streams.core.plan import LOST, ORDER, REFUND, Plan
 from streams.core.registers import REASONS, FunnelRegisters
@@ -141,7 +142,7 @@ class FunnelIntake:
     def _set_apart(self, key: bytes, value: bytes, age_ms: int, out: FunnelPrepared) -> None:
         out.stats["late"] += 1
         out.stats[next((name for name, edge in LATE_EDGES_MS if age_ms <= edge), "late_le_inf")] += 1
-        out.late.append((key, value, age_ms))
+        out.outgoing.append(late_event(self.plan.funnel_id, key=key, value=value, age_ms=age_ms))
 
 
 def _id_hash(value: object) -> int:

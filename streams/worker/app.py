@@ -23,6 +23,7 @@ import structlog
 from schemas.errors import BrokerUnavailableError, FunnelcastError, TryAgainError
 from schemas.funnel.model import Funnel
 from schemas.topics import Topics
+from streams.core.outgoing import OutgoingKind
 from streams.store.port import PartitionStore, StoreRefusedError, StoreUnavailableError
 from streams.transport.app import (
     EMBEDDED_SESSION_SECONDS,
@@ -34,8 +35,8 @@ from streams.transport.app import (
     start_stream,
 )
 from streams.transport.cursor import topic_missing
-from streams.transport.late import LateTopic
 from streams.transport.metadata import TopicIdentity, connect, reports_end_offsets, topic_identity
+from streams.transport.publisher import TopicPublisher
 from streams.transport.thread import Tuning
 from streams.web.app import EXPOSITION, Readiness, web_app
 from streams.web.server import WebServer
@@ -100,7 +101,7 @@ class Worker:
         self.settings = settings
         self.metrics = WorkerMetrics()
         self.store = PatientStore(store, self._on_store)
-        self.late = LateTopic(settings.kafka, settings.topics.late)
+        self.publisher = TopicPublisher(settings.kafka, {OutgoingKind.LATE: settings.topics.late})
         self.host = WorkerHost(
             topic=settings.topics.events,
             store=self.store,
@@ -261,7 +262,7 @@ class Worker:
         if self._app is not None:
             stopping = asyncio.ensure_future(self._app.stop())
             await asyncio.wait({stopping}, timeout=STOP_SECONDS)
-        for closing in (self.late.close(), self.health.stop()):
+        for closing in (self.publisher.close(), self.health.stop()):
             await asyncio.wait({asyncio.ensure_future(closing)}, timeout=STOP_SECONDS)
         for task in self._tasks:
             task.cancel()
@@ -277,7 +278,7 @@ class Worker:
             self.settings.funnels,
             watermark_delay_ms=self.settings.watermark_delay_ms,
             max_persons=self.settings.max_persons,
-            late=self.late,
+            publisher=self.publisher,
             observer=PartitionObserver(self.metrics, partition, time.time),
         )
 

@@ -1,25 +1,24 @@
 """One partition's counting: log records in, fenced writes out. Knows no Faust, no Kafka client, no Redis.
 
-A chunk goes prepare -> names -> needs -> apply -> late topic -> cells -> store; deadlines that are left over follow in
+A chunk goes prepare -> names -> needs -> apply -> publish -> cells -> store; deadlines that are left over follow in
 writes of their own at the same offset. The memory replay runs the same object over the memory store.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from schemas.counters import CODE_OTHER
 from schemas.funnel.model import Funnel
 from streams.core.engine import Changes, FunnelChanges, PartitionEngine, Prepared
+from streams.core.outgoing import FUNNEL_HEADER, Outgoing, OutgoingKind
 from streams.core.registers import Registers
 from streams.state import Fence, FunnelWrites, PartitionMeta, Writes
 from streams.store.cells import DEFAULT_MAX_CELLS, CellCache
 from streams.store.port import PartitionStore
-
-LateRecord = tuple[str, bytes, bytes, int]
-"""(funnel_id, person key, record value, age in ms)."""
 
 
 class FencedError(Exception):
@@ -35,11 +34,14 @@ class LogRecord(NamedTuple):
     offset: int
 
 
-class LateSink(Protocol):
-    """Where events go that are too late to be counted."""
+class Publisher(Protocol):
+    """The one way out of the worker beside the store."""
 
-    async def publish(self, late: Sequence[LateRecord]) -> None:
-        """Return when every one is safely written; waits as long as that takes."""
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        """Return when every one is acknowledged; waits as long as that takes.
+
+        Nothing of their chunk is applied before. The same records may come again after a crash.
+        """
 
 
 class Observer(Protocol):
@@ -52,7 +54,7 @@ class Observer(Protocol):
         """A write was acknowledged."""
 
     def on_late(self, funnel_id: str, count: int) -> None:
-        """Events of a funnel_id were too late."""
+        """Events were too late for a funnel."""
 
 
 def wall_clock_ms() -> int:
@@ -77,7 +79,7 @@ class PartitionProcessor:
         watermark_delay_ms: int = 60_000,
         max_persons: int = 1_000_000,
         max_cells: int = DEFAULT_MAX_CELLS,
-        late: LateSink | None = None,
+        publisher: Publisher | None = None,
         observer: Observer | None = None,
         clock_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
@@ -87,7 +89,7 @@ class PartitionProcessor:
         self._watermark_delay_ms = watermark_delay_ms
         self._max_persons = max_persons
         self._max_cells = max_cells
-        self._late = late
+        self._publisher = publisher
         self._observer = observer
         self._clock_ms = clock_ms
         self._fence: Fence | None = None
@@ -195,8 +197,8 @@ class PartitionProcessor:
                 self.engine.admit(funnel_id, loaded)
 
     async def _write(self, changes: Changes, next_offset: int) -> None:
-        if changes.late and self._late is not None:
-            await self._late.publish(changes.late)
+        if changes.outgoing and self._publisher is not None:
+            await self._publisher.publish(changes.outgoing)
         funnels = {funnel_id: await self._writes_of(funnel_id, one) for funnel_id, one in changes.funnels.items()}
         meta = self.engine.snapshot_meta()
         meta.applied_at_ms = self._clock_ms()
@@ -205,7 +207,7 @@ class PartitionProcessor:
             raise FencedError
         self._names = {}
         self._at = self._fence = Fence(self._at.token, next_offset, self._at.seq + 1)
-        self._report(changes.late, meta)
+        self._report(changes.outgoing, meta)
 
     async def _writes_of(self, funnel_id: str, changes: FunnelChanges) -> FunnelWrites:
         cells = self._cells[funnel_id]
@@ -221,12 +223,10 @@ class PartitionProcessor:
             core_state=changes.core_state,
         )
 
-    def _report(self, late: Iterable[LateRecord], meta: PartitionMeta) -> None:
+    def _report(self, outgoing: Iterable[Outgoing], meta: PartitionMeta) -> None:
         if self._observer is None:
             return
         self._observer.on_apply(meta)
-        counts: dict[str, int] = {}
-        for funnel_id, _key, _value, _age in late:
-            counts[funnel_id] = counts.get(funnel_id, 0) + 1
-        for funnel_id, count in counts.items():
+        late = Counter(record.header(FUNNEL_HEADER) for record in outgoing if record.kind is OutgoingKind.LATE)
+        for funnel_id, count in late.items():
             self._observer.on_late(funnel_id, count)

@@ -11,6 +11,7 @@ from schemas.counters import STAGE_LOST, Cells, Family, Grain, cell_field
 from schemas.funnel.load import load_funnel, parse_funnel
 from schemas.funnel.model import Funnel
 from streams.core.engine import PartitionEngine, Record
+from streams.core.outgoing import late_event
 from streams.core.plan import Plan
 from streams.core.walk import Walk
 from streams.state import NO_DEADLINE, PERSON_BUCKETS, Claim
@@ -198,7 +199,9 @@ def test_late_events_are_handed_out_with_their_age(sales: Funnel) -> None:
     engine = PartitionEngine([sales])
     late = event("impression", T0, received=T0 + sales.allowed_lateness_ms + 1)
     changes = engine.apply(engine.prepare([late]))
-    assert changes.late == [(sales.funnel_id, b"a:v", late[1], sales.allowed_lateness_ms + 1)]
+    age_ms = sales.allowed_lateness_ms + 1
+    assert changes.outgoing == [late_event(sales.funnel_id, key=b"a:v", value=late[1], age_ms=age_ms)]
+    assert changes.outgoing[0].headers == (("funnel", sales.funnel_id.encode()), ("age_ms", str(age_ms).encode()))
     assert engine.meta.stats[sales.funnel_id]["late"] == 1
     assert engine.meta.stats[sales.funnel_id]["late_le_7d"] == 1
 

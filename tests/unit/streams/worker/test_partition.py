@@ -7,15 +7,18 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
+from schemas.errors import BrokerUnavailableError
 from schemas.funnel.load import load_funnel
 from schemas.record import EventRecord, encode_event, encode_tick
+from streams.core.outgoing import Outgoing, OutgoingKind
 from streams.report.document import build_document, canonical_json
 from streams.state import Fence, PartitionMeta
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
-from streams.worker.partition import FencedError, LateRecord, LogRecord, PartitionProcessor
+from streams.worker.partition import FencedError, LogRecord, PartitionProcessor
 
 START = 1_735_725_600_000
 MINUTE = 60_000
+WEEK = 7 * 24 * 60 * MINUTE
 FUNNEL = load_funnel("sales")
 
 
@@ -157,16 +160,54 @@ async def test_deadlines_that_a_predecessor_left_are_booked_after_the_claim() ->
     assert await document(space) == await in_one_go(log)
 
 
+def with_a_late_event() -> list[LogRecord]:
+    """A tick, and an event that came a week after it happened."""
+    return [tick(0, START + WEEK + MINUTE), event(1, "impression", "v", START, received=START + WEEK + MINUTE)]
+
+
+async def test_nothing_is_applied_when_publishing_fails_and_the_next_owner_publishes_the_same() -> None:
+    space = MemorySpace()
+    store = MemoryPartitionStore(space)
+
+    class Topic:
+        def __init__(self, failure: Exception | None = None) -> None:
+            self.failure = failure
+            self.published: list[Outgoing] = []
+
+        async def publish(self, records: Sequence[Outgoing]) -> None:
+            self.published.extend(records)  # written, and the acknowledgement lost
+            if self.failure is not None:
+                raise self.failure
+
+    first, second = Topic(BrokerUnavailableError("away")), Topic()
+    dying = processor(space, publisher=first)
+    await dying.claim()
+    before = await store.peek(0)
+    with pytest.raises(BrokerUnavailableError):
+        await dying.process(with_a_late_event(), 2)
+    assert await store.peek(0) == before
+    assert dying.fence is None
+    heir = processor(space, publisher=second)
+    await heir.claim()
+    assert heir.offset == 0
+    await heir.process(with_a_late_event(), 2)
+    assert heir.offset == 2
+    assert len(second.published) == 1
+    assert second.published == first.published
+
+
 async def test_late_events_are_safe_before_the_cursor_moves() -> None:
     space = MemorySpace()
     store = MemoryPartitionStore(space)
-    seen: list[tuple[int, str, int]] = []
+    seen: list[tuple[int, OutgoingKind, str, int]] = []
 
-    class Sink:
-        async def publish(self, late: Sequence[LateRecord]) -> None:
+    class Topic:
+        async def publish(self, records: Sequence[Outgoing]) -> None:
             fence = await store.peek(0)
             assert fence is not None
-            seen.extend((fence.offset, funnel_id, age_ms) for funnel_id, _key, _value, age_ms in late)
+            seen.extend(
+                (fence.offset, record.kind, record.header("funnel"), int(record.header("age_ms"))) for record in records
+            )
 
     class Ear:
         late = 0
@@ -182,16 +223,11 @@ async def test_late_events_are_safe_before_the_cursor_moves() -> None:
             self.late += count
 
     ear = Ear()
-    one = processor(space, late=Sink(), observer=ear)
+    one = processor(space, publisher=Topic(), observer=ear)
     await one.claim()
-    week = 7 * 24 * 60 * MINUTE
-    log = [
-        tick(0, START + week + MINUTE),
-        event(1, "impression", "v", START, received=START + week + MINUTE),
-    ]
-    await one.process(log, 2)
-    assert [(offset, funnel_id) for offset, funnel_id, _ in seen] == [(0, FUNNEL.funnel_id)]
-    assert seen[0][2] >= week - MINUTE
+    await one.process(with_a_late_event(), 2)
+    assert [record[:3] for record in seen] == [(0, OutgoingKind.LATE, FUNNEL.funnel_id)]
+    assert seen[0][3] >= WEEK - MINUTE
     assert ear.late == 1
     assert ear.records == 2
     assert one.offset == 2

@@ -1,0 +1,38 @@
+"""What counting a chunk sends out beside its counts: records for other topics, as values. Knows no topic's name.
+
+Every one is published and acknowledged before the chunk is applied. A crash between the two publishes it again, from
+the same log and so with the same key, value and headers: readers know a copy by them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+FUNNEL_HEADER, AGE_HEADER = "funnel", "age_ms"
+
+
+class OutgoingKind(StrEnum):
+    """Says which topic a record belongs to."""
+
+    LATE = "late"
+    """An event too late for a funnel, as it stands in the log."""
+
+
+class Outgoing(NamedTuple):
+    """One record."""
+
+    kind: OutgoingKind
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+    def header(self, name: str) -> str:
+        """Text of a header; empty where there is none."""
+        return dict(self.headers).get(name, b"").decode()
+
+
+def late_event(funnel_id: str, *, key: bytes, value: bytes, age_ms: int) -> Outgoing:
+    """An event that came too late for a funnel, `age_ms` after it occurred."""
+    headers = ((FUNNEL_HEADER, funnel_id.encode()), (AGE_HEADER, str(age_ms).encode()))
+    return Outgoing(OutgoingKind.LATE, key, value, headers)

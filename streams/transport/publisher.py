@@ -1,0 +1,83 @@
+"""The producer of everything a worker sends out: each record acknowledged before the caller's cursor moves.
+
+One producer, a topic for each kind. Written at least once: a write whose acknowledgement was lost is written again, the
+same key, value and headers. Knows nothing of what the records mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
+
+from schemas.errors import BrokerUnavailableError
+from streams.core.outgoing import Outgoing, OutgoingKind
+
+log = structlog.get_logger("funnelcast.transport")
+SEND_SECONDS = 20.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
+
+
+class TopicPublisher:
+    """Implements `streams.worker.partition.Publisher`. Connects at the first record."""
+
+    def __init__(self, kafka: str, topics: Mapping[OutgoingKind, str]) -> None:
+        self._kafka = kafka
+        self._topics = topics
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        """Return when all are acknowledged; waits for a broker that is away."""
+        insist = AsyncRetrying(
+            retry=retry_if_exception_type(BrokerUnavailableError),
+            wait=wait_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS),
+            before_sleep=_report,
+        )
+        await insist(self._publish, records)
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            await producer.stop()
+
+    async def _publish(self, records: Sequence[Outgoing]) -> None:
+        try:
+            producer = await self._started()
+            sent = [
+                await producer.send(
+                    self._topics[record.kind], record.value, key=record.key, headers=list(record.headers)
+                )
+                for record in records
+            ]
+            await asyncio.wait_for(asyncio.gather(*sent), SEND_SECONDS)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise BrokerUnavailableError(f"records were not acknowledged: {error!r}") from error
+
+    async def _started(self) -> AIOKafkaProducer:
+        async with self._starting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=self._kafka.split(","),
+                    acks="all",
+                    compression_type="zstd",
+                    linger_ms=5,
+                    request_timeout_ms=15_000,
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
+
+
+def _report(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome is not None else None
+    log.warning("publishing_waits", records=len(state.args[0]), error=str(error))
