@@ -1,4 +1,4 @@
-"""The exporter's HTTP as an ASGI application: /metrics, /healthz, /readyz. Renders snapshots; reads nothing itself."""
+"""The exporter as an ASGI application: renders snapshots as /metrics. Reads nothing itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric as PrometheusMetric
 
 from streams.exporter import catalogue
 from streams.exporter.cache import Reading, SnapshotCache
-from streams.exporter.collector import Page, fill
+from streams.exporter.samples import Page, fill
 from streams.web.app import Readiness, Receive, Send, web_app
 
 _SCRAPE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -51,13 +51,13 @@ class ExporterApp:
 
     async def readiness(self) -> Readiness:
         """Whether the store can be read."""
-        reading = await self._cache.fresh()
+        reading = await self._cache.newest()
         return Readiness(reading.is_up, "" if reading.is_up else "Redis cannot be read: /metrics shows the last counts")
 
     async def page(self, accept: str) -> tuple[str, bytes]:
         """(content type, body) of /metrics in the format the scraper prefers."""
         started = time.perf_counter()
-        self._reading = await self._cache.fresh()
+        self._reading = await self._cache.newest()
         encoder, kind = choose_encoder(accept)
         body: bytes = encoder(self._registry)
         self._scrape_seconds.observe(time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""The newest snapshot: read again when a scrape wants a fresher one, never waited for beyond a scrape's time box."""
+"""The newest snapshot: read again when a scrape needs a newer one, and never waited for longer than the time box."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from streams.exporter.snapshot import Snapshot
 from streams.store.port import StoreRefusedError, StoreUnavailableError
 
 MAX_AGE_SECONDS = 0.2
-"""A snapshot younger than this is fresh: several scrapers share one read."""
+"""A snapshot younger than this is shown again: several scrapers share one read."""
 TIME_BOX_SECONDS = 2.0
-"""How long a scrape waits for a fresh snapshot before it shows the last one."""
+"""How long a scrape waits for a new snapshot before it shows the last one."""
 
 _log = structlog.get_logger("streams.exporter")
 
@@ -27,7 +27,7 @@ class Reading:
     snapshot: Snapshot | None
     """None: nothing could be read yet."""
     is_up: bool
-    """Whether the snapshot is fresh."""
+    """Whether the newest read of the store succeeded in time."""
     is_refused: bool
     """Whether the store holds what must not be read: a human decides."""
     read_seconds: float
@@ -51,28 +51,28 @@ class SnapshotCache:
         self._clock = clock
         self._snapshot: Snapshot | None = None
         self._taken_at = float("-inf")
-        self._reading: asyncio.Task[None] | None = None
+        self._read_task: asyncio.Task[None] | None = None
         self._is_up = False
         self._is_refused = False
         self._read_seconds = 0.0
         self._errors = 0
 
-    async def fresh(self) -> Reading:
-        """A snapshot that is fresh, or the last one with `is_up` false. Never raises for the store's sake."""
+    async def newest(self) -> Reading:
+        """A snapshot of now, or the last one with `is_up` false. No trouble of the store is raised."""
         if self._clock() - self._taken_at > self._max_age:
-            if self._reading is None:
-                self._reading = asyncio.create_task(self._read())
-            await asyncio.wait({self._reading}, timeout=self._time_box)
-            if self._reading is not None:
+            if self._read_task is None:
+                self._read_task = asyncio.create_task(self._read())
+            await asyncio.wait({self._read_task}, timeout=self._time_box)
+            if self._read_task is not None:
                 self._is_up = False
                 self._errors += 1
         return Reading(self._snapshot, self._is_up, self._is_refused, self._read_seconds, self._errors)
 
     async def close(self) -> None:
         """Give up a read under way."""
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.wait({self._reading})
+        if self._read_task is not None:
+            self._read_task.cancel()
+            await asyncio.wait({self._read_task})
 
     async def _read(self) -> None:
         started = self._clock()
@@ -80,18 +80,18 @@ class SnapshotCache:
             self._snapshot = await self._take()
         except (StoreUnavailableError, StoreRefusedError) as error:
             self._fail(error, is_refused=isinstance(error, StoreRefusedError))
-        except Exception as error:  # what cannot be read must not take the page away: it says so instead
-            _log.exception("store cannot be read", error=str(error))
+        except Exception as error:  # whatever the reason: the page stays, and says that it is old
+            _log.exception("store_unreadable", error=str(error))
             self._fail(error, is_refused=True)
         else:
             self._taken_at = started
             self._read_seconds = self._clock() - started
             self._is_up, self._is_refused = True, False
         finally:
-            self._reading = None
+            self._read_task = None
 
     def _fail(self, error: Exception, *, is_refused: bool) -> None:
         if self._is_up or is_refused != self._is_refused:
-            _log.warning("no fresh counters", error=str(error))
+            _log.warning("counters_not_read", error=str(error))
         self._is_up, self._is_refused = False, is_refused
         self._errors += 1

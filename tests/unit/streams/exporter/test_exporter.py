@@ -17,8 +17,8 @@ from schemas.counters import Cells, Family, Grain, cell_field, family
 from streams.exporter import catalogue
 from streams.exporter.app import ExporterApp
 from streams.exporter.cache import SnapshotCache
-from streams.exporter.collector import Page
-from streams.exporter.collector import fill as fill_page
+from streams.exporter.samples import Page
+from streams.exporter.samples import fill as fill_page
 from streams.exporter.snapshot import FunnelCounts, Snapshot, SnapshotSource, cohorts_of, windows_of
 from streams.state import PartitionMeta
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace

@@ -1,7 +1,7 @@
-"""Metric families from a snapshot: what Prometheus gets to see. Pure but for the highest values it has shown.
+"""The samples of one page from a snapshot: what Prometheus gets to see. Pure.
 
-Every metric of the catalogue is on every page, and every stage, window and known dimension value has its series at 0
-from the start, so that the first event is seen as a change.
+Every metric of the catalogue is on every page, and every stage, window and known dimension value has its series from
+the start, at 0, so that the first event is seen as a change.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Page:
     def families(self, highest: dict[tuple[str, tuple[str, ...]], float]) -> Iterable[PrometheusMetric]:
         """Metric families in the order of the catalogue.
 
-        A counter never falls below `highest`: after a server has lost its newest second, counts are made again, and
-        `rate()` would take the dip for a restart and add everything once more.
+        A counter never falls below `highest` (updated here): after a Redis server has lost its newest second, events
+        are counted again, and `rate()` would take the dip for a restart and add everything once more.
         """
         for metric in catalogue.METRICS:
             if metric.kind == "gauge":
@@ -67,7 +67,7 @@ class Page:
 
 
 def fill(page: Page, snapshot: Snapshot, now_ms: int) -> None:
-    """Everything a snapshot says."""
+    """Add everything that a snapshot holds."""
     _fill_partitions(page, snapshot, now_ms)
     for counts in snapshot.funnels:
         labels = (counts.funnel.name, str(counts.funnel.version))
