@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 Line = MutableMapping[str, Any]
-_QUIET = ("aiokafka", "faust", "mode", "kafka", "httpx", "httpcore", "asyncio", "uvicorn.access", "streams")
+_QUIET = ("aiokafka", "faust", "mode", "kafka", "httpx", "httpcore", "asyncio", "uvicorn.access")
 _CHATTER_SECONDS = 10.0
 
 

@@ -18,7 +18,7 @@ from schemas.errors import BrokerUnavailableError
 from schemas.record import encode_tick
 from schemas.topics import Topics
 
-log = structlog.get_logger("ticker")
+log = structlog.get_logger("funnelcast.ticker")
 DEFAULT_SECONDS = 5.0
 SEND_SECONDS = 10.0
 

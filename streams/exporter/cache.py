@@ -17,7 +17,7 @@ MAX_AGE_SECONDS = 0.2
 TIME_BOX_SECONDS = 2.0
 """How long a scrape waits for a new snapshot before it shows the last one."""
 
-_log = structlog.get_logger("streams.exporter")
+log = structlog.get_logger("funnelcast.exporter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class SnapshotCache:
         except (StoreUnavailableError, StoreRefusedError) as error:
             self._fail(error, is_refused=isinstance(error, StoreRefusedError))
         except Exception as error:  # whatever the reason: the page stays, and says that it is old
-            _log.exception("store_unreadable", error=str(error))
+            log.exception("store_unreadable", error=str(error))
             self._fail(error, is_refused=True)
         else:
             self._taken_at = started
@@ -92,6 +92,6 @@ class SnapshotCache:
 
     def _fail(self, error: Exception, *, is_refused: bool) -> None:
         if self._is_up or is_refused != self._is_refused:
-            _log.warning("counters_not_read", error=str(error))
+            log.warning("counters_not_read", error=str(error))
         self._is_up, self._is_refused = False, is_refused
         self._errors += 1

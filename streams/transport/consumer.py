@@ -30,7 +30,7 @@ from streams.transport.port import Batch, BatchHost, LogRange
 from streams.transport.schema import as_message
 from streams.transport.thread import ConsumerThread
 
-log = structlog.get_logger("transport")
+log = structlog.get_logger("funnelcast.transport")
 T = TypeVar("T")
 
 IDLE_SECONDS = 0.02

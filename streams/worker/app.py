@@ -46,7 +46,7 @@ from streams.worker.metrics import WorkerMetrics
 from streams.worker.partition import PartitionProcessor
 from streams.worker.patience import PatientStore
 
-log = structlog.get_logger("worker")
+log = structlog.get_logger("funnelcast.worker")
 
 EXIT_OK, EXIT_BUG = 0, 1
 HARD_EXIT_SECONDS = 5.0

@@ -20,7 +20,7 @@ from streams.worker.lane import Lane, Processor
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.patience import PatientStore
 
-log = structlog.get_logger("worker")
+log = structlog.get_logger("funnelcast.worker")
 
 WATCH_SECONDS = 2.0
 STALL_WATCHES = 30

@@ -25,7 +25,7 @@ from streams.transport.port import Batch, Placement
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.partition import FencedError
 
-log = structlog.get_logger("worker")
+log = structlog.get_logger("funnelcast.worker")
 
 HOLD_AT, RELEASE_AT = 2, 1
 """Batches waiting at which the partition stops and starts to be fetched; a few more may be on their way."""
@@ -160,7 +160,7 @@ class Lane:
         except NeedsHumanError as error:
             self._on_fatal(error)
         except Exception as error:
-            log.exception("lane_failed", partition=self.partition)
+            log.exception("partition_failed", partition=self.partition)
             self._on_fatal(error)
 
     async def _recover(self, problem: Exception) -> None:

@@ -1,0 +1,47 @@
+"""The rule for logs (CONTRIBUTING.md), read from the sources: names of loggers, names of events."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LEVELS = {"debug", "info", "warning", "error", "exception"}
+PACKAGES = ("streams",)
+FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def _calls(path: Path, method: set[str]) -> Iterator[ast.Call]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in method:
+            yield node
+
+
+def _text(node: ast.expr) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_logger_is_named_after_its_package(package: str) -> None:
+    loggers = {
+        path: _text(call.args[0])
+        for path in FILES
+        if path.is_relative_to(ROOT / package)
+        for call in _calls(path, {"get_logger"})
+    }
+    assert loggers
+    for path, name in loggers.items():
+        assert name == f"funnelcast.{path.relative_to(ROOT / package).with_suffix('').parts[0]}", path
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_event_is_a_fixed_name_in_snake_case(path: Path) -> None:
+    for call in _calls(path, LEVELS):
+        assert isinstance(call.func, ast.Attribute)
+        if isinstance(call.func.value, ast.Name) and call.func.value.id in {"log", "_log"}:
+            assert re.fullmatch(r"[a-z]+(_[a-z]+)*", _text(call.args[0])), f"{path}:{call.lineno}"
+            assert len(call.args) == 1, f"{path}:{call.lineno}: what varies is a field"
