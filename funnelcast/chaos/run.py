@@ -224,7 +224,7 @@ class ChaosRun:
         client = connect(self._stack.redis)
         try:
             reader = RedisCounterReader(client, self._space)
-            await await_marker(reader, PARTITIONS, self._marker, check=self._check)
+            await await_marker(reader, PARTITIONS, self._marker, check=self._check, describe=self._services.describe)
             return await build_document(reader, load_funnel(DEFINITION))
         finally:
             await close(client)

@@ -1,14 +1,16 @@
 """Child processes of this machine: start, readiness, restart with back-off, clean stop. Knows no service by name.
 
 Laws: a child never outlives this process (leash.py); exit 70 (needs a human) and 2 (wrong use) are final and loud;
-whatever else ends is started again; a stop asks first (SIGTERM) and insists at a deadline (SIGKILL). Must be used from
-the main thread: the kernel ties a child to the thread that started it.
+whatever else ends is started again, unless it ended five times and was never ready; a stop asks first (SIGTERM) and
+insists at a deadline (SIGKILL). Must be used from the main thread: the kernel ties a child to the thread that started
+it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import operator
 import os
 import signal
 import sys
@@ -19,12 +21,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from schemas.errors import NeedsHumanError, TryAgainError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_exponential, wait_fixed
+
+from schemas.errors import FunnelcastError, NeedsHumanError, TryAgainError
 
 FINAL_EXITS = frozenset({2, 70})
-FIRST_BACK_OFF_SECONDS, MAX_BACK_OFF_SECONDS = 0.1, 10.0
+_BACK_OFF = wait_exponential(multiplier=0.1, max=10.0)
+"""Pauses before a child is started again; they begin anew when it was ready."""
+VAIN_STARTS = 5
+"""A child that ends so often and was never ready has failed: whatever keeps it down does not go away by itself."""
+KILLS = frozenset({signal.SIGKILL, signal.SIGTERM})
+"""Signals that come from outside: they say nothing about the child."""
 STABLE_SECONDS = 5.0
-"""A child that ran this long starts with the first back-off again."""
+"""A child without a probe counts as ready when it has run this long."""
+READINESS_SECONDS = 0.25
 POLL_SECONDS = 0.05
 LOG_TAIL_LINES = 15
 _LEASH = str(Path(__file__).with_name("leash.py"))
@@ -57,10 +67,14 @@ class Child:
         self.log = log
         self.restarts = 0
         self.exits: Counter[int] = Counter()
-        self.failure: str | None = None
+        self.failure: FunnelcastError | None = None
+        """Why it will not be started again."""
         self._report = report
         self._process: asyncio.subprocess.Process | None = None
-        self._started = 0.0
+        self._has_been_ready = False
+        self._ready_process: asyncio.subprocess.Process | None = None
+        """The last one that was seen to be ready."""
+        self._vain_starts = 0
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
         self._held = asyncio.Event()
@@ -78,12 +92,15 @@ class Child:
         self._task = asyncio.create_task(self._watch(), name=f"watch {self.spec.name}")
 
     async def ready(self, seconds: float) -> None:
-        """Wait for the probe. Raises TryAgainError at the deadline, NeedsHumanError when it failed for good."""
+        """Wait for the probe. Raises TryAgainError at the deadline, and the failure of one that ended for good."""
         deadline = time.monotonic() + seconds
         while True:
             if self.failure is not None:
-                raise NeedsHumanError(self.failure)
+                raise self.failure
+            process = self._process
             if self.pid is not None and (self.spec.probe is None or await self.spec.probe()):
+                if self.spec.probe is not None:
+                    self._note_ready(process)
                 return
             if time.monotonic() > deadline:
                 raise TryAgainError(
@@ -142,6 +159,12 @@ class Child:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
+    def describe(self) -> str:
+        """One line for an error's text."""
+        state = "does not run" if self.pid is None else "runs"
+        exits = ", ".join(f"{_cause(code)} x{count}" for code, count in self.exits.items())
+        return f"{self.spec.name} {state}; ended: {exits or 'never'}; log: {self.log}"
+
     def _is_stopping(self) -> bool:
         return self._stopping
 
@@ -171,29 +194,73 @@ class Child:
                 env={**os.environ, **self.spec.env},
                 start_new_session=True,
             )
-        self._started = time.monotonic()
 
     async def _watch(self) -> None:
-        back_off = FIRST_BACK_OFF_SECONDS
-        while self._process is not None:
-            code = await self._process.wait()
-            if self._stopping:
-                return
-            self.exits[code] += 1
-            if code in FINAL_EXITS or not self.spec.restart:
-                self.failure = f"{self.spec.name} ended with exit code {code}{self._last_words()}"
-                self._report(self.failure)
-                return
-            if time.monotonic() - self._started >= STABLE_SECONDS:
-                back_off = FIRST_BACK_OFF_SECONDS
-            self._report(f"{self.spec.name} ended ({_cause(code)}): started again in {back_off:.1f} s")
-            await asyncio.sleep(back_off)
-            back_off = min(back_off * 2, MAX_BACK_OFF_SECONDS)
+        """Start it again whenever it ends, until it is stopped or has failed for good."""
+        starts = AsyncRetrying(retry=retry_if_result(bool), wait=self._back_off, before_sleep=self._report_restart)
+        await starts(self._run_once)
+
+    async def _run_once(self) -> bool:
+        """One life of the process; whether it has to be started again."""
+        if self.pid is None:
             await self._held.wait()
             if self._is_stopping():  # it may have been asked to while we slept
-                return
+                return False
             self.restarts += 1
             await self._spawn()
+        code = await self._ended()
+        if self._is_stopping():
+            return False
+        self.exits[code] += 1
+        self.failure = self._failure_by(code)
+        if self.failure is not None:
+            self._report(str(self.failure))
+        return self.failure is None
+
+    async def _ended(self) -> int:
+        """The exit code; until then the process is asked whether it is ready."""
+        process = self._process
+        assert process is not None  # noqa: S101 - it was started
+        asking = asyncio.create_task(self._await_readiness(process), name=f"readiness of {self.spec.name}")
+        try:
+            return await process.wait()
+        finally:
+            asking.cancel()
+
+    async def _await_readiness(self, process: asyncio.subprocess.Process) -> None:
+        if self.spec.probe is None:
+            await asyncio.sleep(STABLE_SECONDS)
+        else:
+            unready = AsyncRetrying(retry=retry_if_result(operator.not_), wait=wait_fixed(READINESS_SECONDS))
+            await unready(self.spec.probe)
+        self._note_ready(process)
+
+    def _note_ready(self, process: asyncio.subprocess.Process | None) -> None:
+        self._has_been_ready = True
+        self._ready_process = process
+
+    def _failure_by(self, code: int) -> FunnelcastError | None:
+        """Why it is not started again after this exit code; None when it is."""
+        name = self.spec.name
+        if code in FINAL_EXITS or not self.spec.restart:
+            return NeedsHumanError(f"{name} ended with exit code {code}{self._last_words()}")
+        if self._has_been_ready or -code in KILLS:
+            return None
+        self._vain_starts += 1
+        if self._vain_starts < VAIN_STARTS:
+            return None
+        kind = TryAgainError if code == TryAgainError.exit_code else NeedsHumanError
+        return kind(f"{name} ended {VAIN_STARTS} times before it was ready ({_cause(code)}){self._last_words()}")
+
+    def _back_off(self, state: RetryCallState) -> float:
+        if self._ready_process is self._process:
+            state.attempt_number = 1  # it was ready: the pauses begin anew
+        return _BACK_OFF(state)
+
+    def _report_restart(self, state: RetryCallState) -> None:
+        code = self._process.returncode if self._process is not None else None
+        if code is not None:
+            self._report(f"{self.spec.name} ended ({_cause(code)}): started again in {state.upcoming_sleep:.1f} s")
 
 
 class Supervisor:
@@ -225,10 +292,14 @@ class Supervisor:
         await asyncio.gather(*(child.ready(seconds) for child in self.children.values()))
 
     def check(self) -> None:
-        """Raise NeedsHumanError when a child failed for good."""
+        """Raise the failure of a child that will not be started again."""
         for child in self.children.values():
             if child.failure is not None:
-                raise NeedsHumanError(child.failure)
+                raise child.failure
+
+    def describe(self) -> str:
+        """Every child in a line, for an error: how it is, how often it ended and how, where its log is."""
+        return "\n".join(child.describe() for child in self.children.values())
 
     def restarts(self) -> dict[str, int]:
         """Restarts by child."""

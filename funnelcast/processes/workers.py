@@ -19,7 +19,7 @@ from pathlib import Path
 from funnelcast.processes.supervise import ProcessSpec, Supervisor
 from funnelcast.settings import SettingsError
 from funnelcast.signals import stop_event
-from schemas.errors import NeedsHumanError, PortTakenError
+from schemas.errors import PortTakenError
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,4 +83,4 @@ async def run_workers(count: int, arguments: Sequence[str], *, host: str, port: 
 def _check(supervisor: Supervisor) -> None:
     for child in supervisor.children.values():
         if child.failure is not None:
-            raise SettingsError(child.failure) if child.exits[_WRONG_USE] else NeedsHumanError(child.failure)
+            raise SettingsError(str(child.failure)) if child.exits[_WRONG_USE] else child.failure

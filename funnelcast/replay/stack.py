@@ -73,10 +73,13 @@ async def count_on(
             stack.check()
             services.check()
 
+        def describe() -> str:
+            return f"{stack.describe()}\n{services.describe()}".strip()
+
         key = _key(site)
         url = await _start(services, site, job)
         marker = await _send(job, refusals, url=url, key=key, check=check, progress=progress)
-        documents = await _documents(stack.redis, site.space, job, marker=marker, check=check)
+        documents = await _documents(stack.redis, site.space, job, marker=marker, check=check, describe=describe)
         await services.stop()  # before the space goes away under them
         return documents
 
@@ -151,12 +154,12 @@ async def _send(
 
 
 async def _documents(
-    redis: str, space: str, job: ReplayJob, *, marker: str, check: Callable[[], None]
+    redis: str, space: str, job: ReplayJob, *, marker: str, check: Callable[[], None], describe: Callable[[], str]
 ) -> list[CountersDocument]:
     client = connect(redis)
     try:
         reader = RedisCounterReader(client, space)
-        await await_marker(reader, job.partitions, marker, check=check)
+        await await_marker(reader, job.partitions, marker, check=check, describe=describe)
         return [await _patiently(partial(build_document, reader, funnel), check) for funnel in job.funnels]
     finally:
         await close(client)
@@ -168,10 +171,11 @@ async def await_marker(
     marker: str,
     *,
     check: Callable[[], None],
+    describe: Callable[[], str],
     stalled_seconds: float = STALLED_SECONDS,
 ) -> None:
-    """Wait until every partition has applied the marker and everything due before it. Raises TryAgainError when nothing
-    moves for `stalled_seconds`."""
+    """Wait until every partition has applied the marker and everything due before it. Raises what `check` raises, and
+    TryAgainError when nothing moves for `stalled_seconds`: its text ends with what `describe` says of the processes."""
     seen: object = None
     deadline = time.monotonic() + stalled_seconds
     while True:
@@ -186,7 +190,10 @@ async def await_marker(
         if now and now != seen:
             seen, deadline = now, time.monotonic() + stalled_seconds
         if time.monotonic() > deadline:
-            raise TryAgainError(f"the workers have made no progress for {stalled_seconds:.0f} s; partitions: {now}")
+            raise TryAgainError(
+                f"the workers have made no progress for {stalled_seconds:.0f} s; (offset, pending) by partition: "
+                f"{now}\n{describe()}"
+            )
         await asyncio.sleep(POLL_SECONDS)
 
 

@@ -21,7 +21,7 @@ from types import TracebackType
 
 from funnelcast.processes.ports import free_port
 from funnelcast.processes.supervise import Child, ProcessSpec, Reporter, Supervisor
-from schemas.errors import NeedsHumanError
+from schemas.errors import FunnelcastError, NeedsHumanError
 
 EVALUATION_NOTE = (
     "embedded stack: for evaluation and tests; the broker keeps its log in memory only and is empty at every start"
@@ -94,6 +94,10 @@ class EmbeddedStack:
     def check(self) -> None:
         """Raise NeedsHumanError when a server is gone for good."""
         self._supervisor.check()
+
+    def describe(self) -> str:
+        """Every server in a line, for an error."""
+        return self._supervisor.describe()
 
     def restarts(self) -> dict[str, int]:
         """Restarts by server."""
@@ -272,6 +276,9 @@ class RunDirectory:
             yield directory
         except (asyncio.CancelledError, KeyboardInterrupt):
             shutil.rmtree(directory.path, ignore_errors=True)
+            raise
+        except FunnelcastError as error:
+            error.args = (f"{error}\nlogs and data of this run are kept in {directory.path}",)
             raise
         if not directory.is_kept:
             shutil.rmtree(directory.path, ignore_errors=True)

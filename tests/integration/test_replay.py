@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import time
 from importlib import resources
 from pathlib import Path
@@ -15,6 +16,11 @@ import pytest
 import redis.asyncio
 
 from funnelcast.chaos.events import START_MS, arrivals, make_events
+from funnelcast.processes.ports import free_port
+from funnelcast.replay.memory import Refusals, ReplayJob
+from funnelcast.replay.stack import replay_through_stack
+from schemas.errors import NeedsHumanError
+from schemas.funnel.load import load_funnel
 from streams.store.port import StoreUnavailableError
 from streams.store.reader import RedisCounterReader
 from tests.support.command import run_command, start_command
@@ -195,3 +201,21 @@ def test_an_empty_file_is_an_empty_document(tmp_path: Path) -> None:
     code, out, _ = run_command("replay", "--events", str(log), "--json", state_dir=tmp_path)
     assert code == 0
     assert json.loads(out)["counters"] == {}
+
+
+async def test_a_port_given_twice_ends_it_at_once_and_names_the_log(
+    tmp_path: Path, embedded_stack: StackAddresses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    monkeypatch.setattr("funnelcast.replay.stack.free_port", lambda: port)
+    log = write_log(tmp_path / "events.jsonl", 10)
+    job = ReplayJob(funnels=(load_funnel("sales"),), references=("sales",), events=log, watermark_ms=WATERMARK_MS)
+    with pytest.raises(NeedsHumanError) as caught:
+        await replay_through_stack(
+            job, Refusals(log), state_dir=tmp_path, kafka=embedded_stack.kafka, redis=embedded_stack.redis
+        )
+    first, *_, last = str(caught.value).splitlines()
+    assert re.match(r"(worker-1|collector) ended with exit code 2; its log \S+\.log ends:", first)
+    assert "cannot listen" in str(caught.value)
+    kept = Path(last.removeprefix("logs and data of this run are kept in "))
+    assert (kept / "logs" / "worker-1.log").is_file()

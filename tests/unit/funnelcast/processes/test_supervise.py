@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from tenacity import wait_exponential
 
 from funnelcast.processes.supervise import Child, ProcessSpec, Supervisor
 from schemas.errors import NeedsHumanError, TryAgainError
@@ -110,3 +111,96 @@ async def test_not_ready_says_what_the_log_says(supervisor: Supervisor) -> None:
     await until(lambda: "godot" in child.tail())
     with pytest.raises(TryAgainError, match="waiting for godot"):
         await child.ready(0.1)
+
+
+@pytest.fixture
+def quick_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("funnelcast.processes.supervise._BACK_OFF", wait_exponential(multiplier=0.01, max=0.1))
+
+
+@pytest.mark.usefixtures("quick_back_off")
+@pytest.mark.parametrize(("code", "kind"), [(75, TryAgainError), (1, NeedsHumanError)])
+async def test_five_starts_in_vain_are_a_failure_with_its_last_words(
+    supervisor: Supervisor, code: int, kind: type[Exception]
+) -> None:
+    async def never() -> bool:
+        return False
+
+    argv = (sys.executable, "-c", f"import sys; print('the port is taken', flush=True); sys.exit({code})")
+    child = await supervisor.start(ProcessSpec(name="worker-1", argv=argv, probe=never))
+    with pytest.raises(kind) as caught:
+        await child.ready(30)
+    text = f"worker-1 ended 5 times before it was ready (exit code {code}); its log {child.log} ends:\n"
+    assert str(caught.value).startswith(text)
+    assert str(caught.value).endswith("the port is taken")
+    with pytest.raises(kind):
+        supervisor.check()
+    assert (child.exits, child.restarts) == ({code: 5}, 4)
+
+
+WAITS_FOR_WORD = """
+import pathlib, sys, time
+ready, go = map(pathlib.Path, sys.argv[1:])
+if go.exists():
+    sys.exit(75)
+ready.touch()
+while not go.exists():
+    time.sleep(0.01)
+sys.exit(75)
+"""
+
+
+@pytest.mark.usefixtures("quick_back_off")
+async def test_a_child_that_was_ready_is_started_again_however_often(supervisor: Supervisor, tmp_path: Path) -> None:
+    ready, go = tmp_path / "ready", tmp_path / "go"
+
+    async def is_ready() -> bool:
+        return ready.exists()
+
+    argv = (sys.executable, "-c", WAITS_FOR_WORD, str(ready), str(go))
+    child = await supervisor.start(ProcessSpec(name="child", argv=argv, probe=is_ready))
+    await child.ready(30)
+    ready.unlink()
+    go.touch()
+    await until(lambda: child.restarts >= 7, 30)
+    assert child.failure is None
+
+
+@pytest.mark.usefixtures("quick_back_off")
+async def test_kills_from_outside_are_no_starts_in_vain(supervisor: Supervisor) -> None:
+    async def never() -> bool:
+        return False
+
+    child = await supervisor.start(ProcessSpec(name="child", argv=(sys.executable, "-c", SLEEPER), probe=never))
+    for number in range(1, 8):
+        await until(lambda: child.send(signal.SIGKILL))
+        await until(lambda number=number: child.exits.total() == number)  # type: ignore[misc]
+    await until(lambda: child.pid is not None)
+    assert child.failure is None
+
+
+async def test_the_back_off_begins_anew_when_it_was_ready(tmp_path: Path) -> None:
+    said: list[str] = []
+    is_up = [False]
+
+    async def probe() -> bool:
+        return is_up[0]
+
+    async with Supervisor(tmp_path, report=said.append) as supervisor:
+        child = await supervisor.start(ProcessSpec(name="child", argv=(sys.executable, "-c", SLEEPER), probe=probe))
+        for number, is_ready in enumerate((False, False, True, False), start=1):
+            is_up[0] = is_ready
+            if is_ready:
+                await child.ready(30)
+            await until(lambda: child.send(signal.SIGKILL))
+            is_up[0] = False
+            await until(lambda number=number: len(said) == number)  # type: ignore[misc]
+    assert [line.rpartition(" in ")[2] for line in said] == ["0.1 s", "0.2 s", "0.1 s", "0.2 s"]
+
+
+async def test_a_description_names_every_child_its_ends_and_its_log(supervisor: Supervisor) -> None:
+    child = await supervisor.start(spec(SLEEPER, "worker-1"))
+    assert supervisor.describe() == f"worker-1 runs; ended: never; log: {child.log}"
+    child.send(signal.SIGKILL)
+    await until(lambda: child.restarts == 1)
+    assert supervisor.describe() == f"worker-1 runs; ended: signal SIGKILL x1; log: {child.log}"
