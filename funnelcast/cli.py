@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "forget": ("funnelcast.commands.forget", "Take a person out of the counted state; the numbers stay."),
     "rejected": ("funnelcast.commands.rejected", "List, show and replay what the collector rejected."),
     "gaps": ("funnelcast.commands.gaps", "Accept lost records explicitly, and list what was accepted."),
+    "config": ("funnelcast.commands.config", "Print the settings in effect, and where each comes from."),
     "fuzz": ("funnelcast.commands.fuzz", "Send mutated requests and noise to a collector; nothing may break."),
     "chaos": ("funnelcast.commands.chaos", "Kill real processes at random and prove that the numbers stay exact."),
 }
@@ -53,14 +54,22 @@ class _Lazy(typer.core.TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is run: only its module is imported."""
-        name, command, rest = super().resolve_command(ctx, args)
+        name, command, arguments = super().resolve_command(ctx, args)
         if name in COMMANDS:
             loaded: Any = importlib.import_module(COMMANDS[name][0])
             command = typer.main.get_command(loaded.app)
             command.name = name
-        return name, command, rest
+        return name, command, arguments
 
 
+def _show_no_type_of_flags() -> None:
+    """A flag takes no value, so `--help` says nothing of its type: typer would write `<bool>`."""
+    option: Any = typer.core.TyperOption
+    display = option.display_type_rich
+    option.display_type_rich = lambda self, ctx: "" if self.is_flag else display(self, ctx)
+
+
+_show_no_type_of_flags()
 app = typer.Typer(cls=_Lazy, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
 

@@ -1,17 +1,18 @@
-"""The key with which an installation hashes e-mails and phones. Reads and makes it; hashes nothing itself."""
+"""The key with which an installation hashes e-mails and phones. Reads it, or makes it once; hashes nothing itself."""
 
 from __future__ import annotations
 
 import os
 import secrets
 
-from funnelcast.settings import Settings, SettingsError
+from funnelcast.settings import SettingsError
+from funnelcast.settings.sections import ContactKeySettings
 
 _FILE = "contact.key"
 
 
-def made_contact_key(settings: Settings) -> bytes:
-    """The installation's key; made once and kept in the state directory where none is set."""
+def ensure_contact_key(settings: ContactKeySettings) -> bytes:
+    """The installation's key. Where none is set it is made once and kept in the state directory."""
     if settings.contact_key:
         return settings.contact_key.encode()
     path = settings.state_dir / _FILE
@@ -24,11 +25,11 @@ def made_contact_key(settings: Settings) -> bytes:
     return path.read_text().strip().encode()
 
 
-def known_contact_key(settings: Settings) -> bytes:
-    """The key the collector uses. Raises SettingsError where there is none: a new one would find nobody."""
+def existing_contact_key(settings: ContactKeySettings) -> bytes:
+    """The key that the collector uses. Raises SettingsError where there is none: with a new one no person is found."""
     path = settings.state_dir / _FILE
     if not settings.contact_key and not path.is_file():
         raise SettingsError(
             f"no contact key: set FUNNELCAST_CONTACT_KEY, or --state-dir to the collector's (there is no {path})"
         )
-    return made_contact_key(settings)
+    return ensure_contact_key(settings)

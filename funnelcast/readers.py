@@ -1,4 +1,4 @@
-"""An ASGI application around another one: its metrics only for whoever has a read key. For collector and exporter."""
+"""An ASGI application around another one: its metrics only for clients with a read key. For collector and exporter."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import base64
 import binascii
 from typing import Any, Final
 
-from funnelcast.settings import Settings, SettingsError
+from funnelcast.settings import SettingsError
+from funnelcast.settings.sections import ListenSettings
 from producers.access.keys import KeyRing
 from producers.http.messages import JSON, Headers, HttpScope, Receive, Send, error_body, respond
 
 _GUARDED: Final = ("/metrics",)
 
 
-def check_readers(settings: Settings, is_required: bool) -> None:
-    """Raises SettingsError where nobody could ever read."""
-    if is_required and settings.keys is None:
+def check_readers(settings: ListenSettings) -> None:
+    """Raises SettingsError where a key is asked for and none can exist."""
+    if settings.require_read_key and settings.keys is None:
         raise SettingsError("--require-read-key needs a file of keys: set FUNNELCAST_KEYS or give --keys keys.json")
 
 

@@ -1,4 +1,5 @@
-"""Names of topics and consumer groups in a space (a prefix that keeps an import or a test apart from live data)."""
+"""Names of topics and consumer groups in a space (a prefix that keeps an import or a test apart from live data), and
+how long its topics keep what they hold. Values only."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 _SPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 DEFAULT_SPACE = "main"
 DEFAULT_PARTITIONS = 8
+_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +57,17 @@ class Topics:
     def all(self) -> tuple[str, ...]:
         """Every topic of the space."""
         return (self.events, self.rejected, self.late, self.hooks)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long a live space keeps what it holds, in milliseconds. All of it is about persons, so none of it is kept
+    permanently: long enough to notice a fault over a weekend, to fix it and to count or send again."""
+
+    events_ms: int = 7 * _DAY_MS
+    rejected_ms: int = 7 * _DAY_MS
+    """Dead letters hold what was sent, e-mails and phones in clear."""
+    late_ms: int = 30 * _DAY_MS
+    """Longer than a month's report is looked at; no more in them than in events."""
+    hooks_ms: int = 7 * _DAY_MS
+    """Webhooks as they came, until the enricher has made events of them."""

@@ -18,7 +18,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from schemas.errors import BrokerUnavailableError, NeedsHumanError
-from schemas.topics import DEFAULT_PARTITIONS, Topics
+from schemas.topics import DEFAULT_PARTITIONS, Retention, Topics
 from streams.transport.cursor import topic_missing
 from streams.transport.metadata import TopicIdentity, reports_end_offsets, topic_identity
 from streams.transport.port import LogRange
@@ -33,20 +33,6 @@ FETCH_MS = 2_000
 _ALREADY_EXISTS = 36
 _UNKNOWN_TOPIC = 3
 _POLL_SECONDS = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How long a live space keeps what it holds, in milliseconds. All of it is about persons, so none of it is for
-    ever: long enough to notice a fault over a weekend, to mend it and to count or send again."""
-
-    events_ms: int = 7 * DAY_MS
-    rejected_ms: int = 7 * DAY_MS
-    """Dead letters hold what was sent, e-mails and phones in clear."""
-    late_ms: int = 30 * DAY_MS
-    """Longer than a month's report is looked at; no more in them than in events."""
-    hooks_ms: int = 7 * DAY_MS
-    """Webhooks as they came, until the enricher has made events of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from funnelcast.settings import load_settings
+from funnelcast.commands.options import JsonFlag, OtherKafka, with_settings
+from funnelcast.settings.sections import StateSettings
 from funnelcast.signals import run_until_told
 
 app = typer.Typer(help="Kill real processes at random and prove that the numbers stay exact.")
@@ -15,19 +16,20 @@ SHOWN_DIFFERENCES = 20
 
 
 @app.command(epilog="Example:  funnelcast chaos --seconds 90 --faults 15 --seed 7 --json")
+@with_settings(StateSettings)
 def chaos(
+    settings: StateSettings,
     seconds: Annotated[float, typer.Option(min=1, help="How long events flow.")] = 90,
     seed: Annotated[int, typer.Option(help="Draws the events and the faults.")] = 1,
     faults: Annotated[int, typer.Option(min=0, help="How many faults.")] = 15,
     events: Annotated[int, typer.Option(min=1, help="Distinct events; a tenth of them is sent twice.")] = 300_000,
-    kafka: Annotated[
-        str | None, typer.Option(help="Use this broker (it is not killed); default: an embedded one.")
-    ] = None,
+    kafka: OtherKafka = None,
     real_kafka: Annotated[bool, typer.Option(help="Start Apache Kafka of our own, and kill it, too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as one JSON document.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Send events through real processes while workers, the collector, Valkey and the broker are killed, stopped and
     continued; then compare every counter with an oracle's and with an undisturbed count. Exit 1 if not exact.
+    A broker of --kafka is not killed.
     """
     from funnelcast.chaos.run import ChaosPlan, run_chaos
 
@@ -35,7 +37,7 @@ def chaos(
     verdict = run_until_told(
         run_chaos(
             plan,
-            state_dir=load_settings().state_dir,
+            state_dir=settings.state_dir,
             kafka=kafka,
             real_kafka=real_kafka,
             say=lambda line: typer.echo(line, err=True),

@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from funnelcast.settings import Settings, load_settings
+from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.settings.sections import (
+    ContactKeySettings,
+    KafkaSettings,
+    PhoneSettings,
+    RedisSettings,
+    SpaceSettings,
+)
 
 if TYPE_CHECKING:
     from streams.forget import Tombstone
@@ -19,11 +26,18 @@ app = typer.Typer(add_completion=False)
 _PREFIXES = ("u:", "c:", "a:")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ForgetSettings(PhoneSettings, ContactKeySettings, SpaceSettings, RedisSettings, KafkaSettings):
+    """Contact key, phone region and state directory are the collector's."""
+
+
 @app.command(
     epilog="Examples:  funnelcast forget --user-id 4711  ·  funnelcast forget --email ann@example.com --json  ·  "
     "funnelcast forget a:3f6c0d1e --no-wait"
 )
+@with_settings(ForgetSettings)
 def forget(
+    settings: ForgetSettings,
     person: Annotated[
         str | None,
         typer.Argument(metavar="PERSON", help="Person key: u:<user id>, c:<contact id> or a:<anonymous id>."),
@@ -33,16 +47,9 @@ def forget(
     anonymous_id: Annotated[str | None, typer.Option(help="Device id, as it was sent.")] = None,
     email: Annotated[str | None, typer.Option(help="E-mail; hashed with the installation's contact key.")] = None,
     phone: Annotated[str | None, typer.Option(help="Phone; hashed with the installation's contact key.")] = None,
-    phone_region: Annotated[
-        str | None, typer.Option(help="Country of phone numbers without a country code, as the collector has it.")
-    ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the worker has applied it.")] = True,
     timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait for the worker.")] = 60.0,
-    kafka: Annotated[str | None, typer.Option(help="host:port[,host:port] of the brokers.")] = None,
-    redis: Annotated[str | None, typer.Option(help="URL of Redis or Valkey.")] = None,
-    space: Annotated[str | None, typer.Option(help="Prefix of topics and Redis keys.")] = None,
-    state_dir: Annotated[Path | None, typer.Option(help="The collector's directory, with its contact key.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Forget one person: their state loses its name, every number stays.
 
@@ -50,13 +57,12 @@ def forget(
     ids (device, contact, account): forget each of them. The events themselves stay in Kafka until its retention ends.
     Exit 75 when the worker has not applied it in time; the record is in the log then and will be applied.
     """
-    settings = load_settings(kafka=kafka, redis=redis, space=space, state_dir=state_dir)
     ids = {"user_id": user_id, "contact_id": contact_id, "anonymous_id": anonymous_id}
     given = [one for one in (person, *ids.values(), email, phone) if one is not None]
     if len(given) != 1:
         raise typer.BadParameter("give exactly one person: PERSON or one of the options that name an id")
     if email is not None or phone is not None:
-        key = _contact(settings, email, phone, phone_region)
+        key = _contact(settings, email, phone)
     else:
         key = _key(person, ids)
     settings.need_kafka()
@@ -88,13 +94,13 @@ def _key(person: str | None, ids: dict[str, str | None]) -> bytes:
     return key
 
 
-def _contact(settings: Settings, email: str | None, phone: str | None, region: str | None) -> bytes:
+def _contact(settings: ForgetSettings, email: str | None, phone: str | None) -> bytes:
     """The person key of an e-mail or phone, as the collector makes it."""
-    from funnelcast.contacts import known_contact_key
+    from funnelcast.contacts import existing_contact_key
     from producers.ingest.contacts import Contacts
     from schemas.ids import person_key
 
-    contacts = Contacts(known_contact_key(settings), phone_region=region)
+    contacts = Contacts(existing_contact_key(settings), phone_region=settings.phone_region)
     contact = contacts.of_email(email) if email is not None else contacts.of_phone(phone or "")
     if contact is None:
         raise typer.BadParameter("not an e-mail address or phone number (a phone needs its country code)")
@@ -103,13 +109,12 @@ def _contact(settings: Settings, email: str | None, phone: str | None, region: s
     return key
 
 
-async def _forget(settings: Settings, person: bytes, wait_seconds: float | None) -> tuple[Tombstone, bool]:
-    from schemas.topics import Topics
+async def _forget(settings: ForgetSettings, person: bytes, wait_seconds: float | None) -> tuple[Tombstone, bool]:
     from streams.forget import bury, is_applied
     from streams.store.connection import connect
     from streams.store.reader import RedisCounterReader
 
-    at = await bury(settings.need_kafka(), Topics(settings.space), person, asked_at_ms=time.time_ns() // 1_000_000)
+    at = await bury(settings.need_kafka(), settings.topics, person, asked_at_ms=time.time_ns() // 1_000_000)
     if wait_seconds is None:
         return at, False
     client = connect(settings.need_redis())

@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
+from funnelcast.commands.options import JsonFlag
 from schemas.funnel.load import FunnelError, load_funnel
 from schemas.funnel.model import Funnel
 from schemas.funnel.presets import preset_names
 
 app = typer.Typer(no_args_is_help=True, help="Check, list and show funnel definitions.")
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def _summary(funnel: Funnel) -> dict[str, object]:

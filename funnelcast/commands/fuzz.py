@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from funnelcast.settings import load_settings
+from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.settings.sections import StateSettings
 from funnelcast.signals import run_until_told
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ def _group() -> None:
     "funnelcast fuzz collector --seed 7 --only 4711  ·  "
     "funnelcast fuzz collector --url http://127.0.0.1:8080 --key KEY --requests 5000"
 )
+@with_settings(StateSettings)
 def collector(
+    settings: StateSettings,
     requests: Annotated[int, typer.Option(min=1, help="How many requests.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Draws the requests: the same seed sends the same ones.")] = 1,
     only: Annotated[int | None, typer.Option(min=0, help="Send this request of the seed alone.")] = None,
@@ -34,7 +37,7 @@ def collector(
         str | None, typer.Option(help="A running collector; default: one of its own on an embedded stack.")
     ] = None,
     key: Annotated[str | None, typer.Option(help="Write key for --url.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as one JSON document.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Send recorded requests of every format with something wrong in them, and pure noise, to a collector.
 
@@ -48,7 +51,7 @@ def collector(
     verdict = run_until_told(
         run_fuzz(
             FuzzPlan(requests, seed, only),
-            state_dir=load_settings().state_dir,
+            state_dir=settings.state_dir,
             url=url,
             key=key,
             say=lambda line: typer.echo(line, err=True),

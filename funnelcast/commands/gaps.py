@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from funnelcast.settings import Settings, load_settings
+from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.settings.sections import KafkaSettings, RedisSettings, SpaceSettings
 
 app = typer.Typer(
     no_args_is_help=True, help="Accept lost records explicitly, and list what was accepted.", add_completion=False
 )
 
-RedisOption = Annotated[str | None, typer.Option(help="URL of Redis or Valkey.")]
-SpaceOption = Annotated[str | None, typer.Option(help="Prefix of topics and Redis keys.")]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+@dataclass(frozen=True, kw_only=True)
+class StoreSettings(SpaceSettings, RedisSettings):
+    """Where the counters of a space are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GapSettings(StoreSettings, KafkaSettings):
+    """Where they are, and the log that they count."""
 
 
 @app.command(epilog='Example:  funnelcast gaps accept --partition 3 --offset 1500 --reason "retention was 1 h"')
+@with_settings(GapSettings)
 def accept(
+    settings: GapSettings,
     partition: Annotated[int, typer.Option(min=0, help="Partition of the events topic.")],
     offset: Annotated[int, typer.Option(min=0, help="Where counting goes on (the worker's message names it).")],
-    reason: Annotated[str, typer.Option(help="Why; recorded for ever.")],
-    kafka: Annotated[str | None, typer.Option(help="host:port[,host:port] of the brokers.")] = None,
-    redis: RedisOption = None,
-    space: SpaceOption = None,
+    reason: Annotated[str, typer.Option(help="Why; recorded permanently.")],
     as_json: JsonFlag = False,
 ) -> None:
     """Move a partition's cursor past records that are gone, and record it. Stop the workers first.
@@ -35,9 +42,7 @@ def accept(
     """
     if not reason.strip():
         raise typer.BadParameter("say why, so that a later reader of the numbers knows", param_hint="--reason")
-    before, now = asyncio.run(
-        _accept(load_settings(kafka=kafka, redis=redis, space=space), partition, offset, reason.strip())
-    )
+    before, now = asyncio.run(_accept(settings, partition, offset, reason.strip()))
     if as_json:
         typer.echo(json.dumps({"partition": partition, "from": before, "to": now, "reason": reason.strip()}))
     else:
@@ -45,9 +50,10 @@ def accept(
 
 
 @app.command("list", epilog="Example:  funnelcast gaps list --json")
-def list_gaps(redis: RedisOption = None, space: SpaceOption = None, as_json: JsonFlag = False) -> None:
+@with_settings(StoreSettings)
+def list_gaps(settings: StoreSettings, as_json: JsonFlag = False) -> None:
     """Every gap that was accepted in this space, oldest first."""
-    gaps = asyncio.run(_list(load_settings(redis=redis, space=space)))
+    gaps = asyncio.run(_list(settings))
     if as_json:
         typer.echo(json.dumps(gaps))
         return
@@ -57,14 +63,13 @@ def list_gaps(redis: RedisOption = None, space: SpaceOption = None, as_json: Jso
         typer.echo("  ".join(f"{name}={value}" for name, value in gap.items()))
 
 
-async def _accept(settings: Settings, partition: int, offset: int, reason: str) -> tuple[int, int]:
-    from schemas.topics import Topics
+async def _accept(settings: GapSettings, partition: int, offset: int, reason: str) -> tuple[int, int]:
     from streams.admin import log_range_of
     from streams.store.connection import connect
     from streams.store.redis import RedisPartitionStore
     from streams.transport.cursor import unacceptable_gap
 
-    topic = Topics(settings.space).events
+    topic = settings.topics.events
     log_range = await log_range_of(settings.need_kafka(), topic, partition)
     problem = unacceptable_gap(topic, partition, offset, log_range)
     if problem is not None:
@@ -76,7 +81,7 @@ async def _accept(settings: Settings, partition: int, offset: int, reason: str) 
         await client.aclose()
 
 
-async def _list(settings: Settings) -> list[dict[str, str]]:
+async def _list(settings: StoreSettings) -> list[dict[str, str]]:
     from streams.store.connection import connect
     from streams.store.reader import RedisCounterReader
 

@@ -10,22 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from funnelcast.settings import SettingsError, load_settings
+from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.settings import SettingsError
+from funnelcast.settings.sections import KeySettings
 
 if TYPE_CHECKING:
     from producers.access.keys import StoredKey
 
 app = typer.Typer(no_args_is_help=True, help="Create, list and revoke write keys and read keys.", add_completion=False)
-KeysFile = Annotated[Path | None, typer.Option("--keys", help="File of hashed keys; default FUNNELCAST_KEYS.")]
 PIPE_WIDTH = 200
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
-def _file(given: Path | None) -> Path:
-    path = load_settings(keys=given).keys
-    if path is None:
+def _file(settings: KeySettings) -> Path:
+    if settings.keys is None:
         raise SettingsError("where are the keys? set FUNNELCAST_KEYS or give --keys keys.json")
-    return path
+    return settings.keys
 
 
 def _now() -> str:
@@ -38,7 +37,9 @@ def _now() -> str:
     "--allow order_completed --rate 500 --app-id shop-web  ·  "
     "funnelcast keys create --source prometheus --scope read"
 )
+@with_settings(KeySettings)
 def create(
+    settings: KeySettings,
     source: Annotated[str, typer.Option(help="What the events of this key are from, e.g. web, crm, billing.")],
     scope: Annotated[
         Literal["browser", "server", "historical", "read"],
@@ -62,14 +63,13 @@ def create(
         list[str] | None,
         typer.Option(help="Public name that stands for a browser's key (Snowplow's app id)."),
     ] = None,
-    keys: KeysFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Make a new key and print it once. A running collector knows it within a second."""
     from producers.access.keys import KeyOptionError, create_key
     from producers.ingest.verdicts import Scope
 
-    path, options = _file(keys), _options(origin, allow, rate, app_id)
+    path, options = _file(settings), _options(origin, allow, rate, app_id)
     try:
         key, stored = create_key(path, source=_source(source), scope=Scope(scope), created_at=_now(), **options)
     except KeyOptionError as error:
@@ -112,13 +112,14 @@ def _public(stored: StoredKey) -> dict[str, Any]:
 
 
 @app.command("list", epilog="Example:  funnelcast keys list --keys keys.json")
-def list_keys(keys: KeysFile = None, as_json: JsonFlag = False) -> None:
+@with_settings(KeySettings)
+def list_keys(settings: KeySettings, as_json: JsonFlag = False) -> None:
     """List the keys: ids, sources, scopes and what limits them. Revoked ones too."""
     from rich.console import Console
 
     from producers.access.keys import read_keys
 
-    found = read_keys(_file(keys))
+    found = read_keys(_file(settings))
     if as_json:
         typer.echo(json.dumps([_public(one) for one in found]))
         return
@@ -149,13 +150,15 @@ def _limits(one: StoredKey) -> str:
 
 
 @app.command(epilog="Example:  funnelcast keys revoke 3f9a2c11 --keys keys.json")
+@with_settings(KeySettings)
 def revoke(
-    key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys list` shows it.")], keys: KeysFile = None
+    settings: KeySettings,
+    key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys list` shows it.")],
 ) -> None:
     """Revoke a key. A running collector refuses it within a second. Exit 1 when there is no such active key."""
     from producers.access.keys import revoke_key
 
-    if not revoke_key(_file(keys), key_id, revoked_at=_now()):
+    if not revoke_key(_file(settings), key_id, revoked_at=_now()):
         typer.echo(f"no active key {key_id!r}; see `funnelcast keys list`", err=True)
         raise typer.Exit(1)
     typer.echo(f"revoked {key_id}", err=True)

@@ -7,12 +7,14 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from funnelcast.settings import Settings, load_settings
+from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.settings.sections import ClientSettings, KafkaSettings, SpaceSettings, StateSettings
 
 if TYPE_CHECKING:
     from producers.dead_letters.reader import LetterLog
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="List, show and replay what the collector rejected.", add_completion=False)
 PIPE_WIDTH, PAYLOAD_CHARS, INTERRUPTED = 200, 70, 130
-DEFAULT_URL = "http://127.0.0.1:8080"
 
 ReasonOption = Annotated[
     list[str] | None, typer.Option("--reason", help="Only this reason (docs/api.md); repeat for several.")
@@ -30,25 +31,31 @@ SourceOption = Annotated[str | None, typer.Option(help="Only this source; `unkno
 RouteOption = Annotated[str | None, typer.Option(help="Only what came over this path, e.g. /v1/events.")]
 SinceOption = Annotated[str | None, typer.Option(help="Received since: 1h (ago), 2025-01-31, RFC 3339, epoch ms.")]
 UntilOption = Annotated[str | None, typer.Option(help="Received before this time; same forms.")]
-KafkaOption = Annotated[str | None, typer.Option(help="host:port[,host:port] of the brokers.")]
-SpaceOption = Annotated[str | None, typer.Option(help="Prefix of topics.")]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, on stdout.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSettings(SpaceSettings, KafkaSettings):
+    """Where the dead letters of a space are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResendSettings(ClientSettings, StateSettings, LogSettings):
+    """Where they go again, and where the progress is kept."""
 
 
 @app.command("list", epilog="Example:  funnelcast rejected list --source web --since 1h --limit 50")
+@with_settings(LogSettings)
 def list_letters(
+    settings: LogSettings,
     reason: ReasonOption = None,
     source: SourceOption = None,
     route: RouteOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     limit: Annotated[int, typer.Option(min=0, help="So many of the newest are shown; all are counted.")] = 20,
-    kafka: KafkaOption = None,
-    space: SpaceOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """The newest dead letters, newest last, and how many there are of each kind."""
-    settings = load_settings(kafka=kafka, space=space)
     newest, tally = asyncio.run(_newest(settings, _wanted(reason, source, route, since, until), limit))
     if as_json:
         rows = [
@@ -61,17 +68,17 @@ def list_letters(
 
 
 @app.command(epilog="Example:  funnelcast rejected show 3:1207")
+@with_settings(LogSettings)
 def show(
+    settings: LogSettings,
     place: Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="As `rejected list` names it.")],
-    kafka: KafkaOption = None,
-    space: SpaceOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """One letter whole, with what was sent."""
     partition, _, offset = place.partition(":")
     if not (partition.isdigit() and offset.isdigit()):
         raise typer.BadParameter("write PARTITION:OFFSET, e.g. 3:1207", param_hint="PARTITION:OFFSET")
-    letter = asyncio.run(_one(load_settings(kafka=kafka, space=space), int(partition), int(offset)))
+    letter = asyncio.run(_one(settings, int(partition), int(offset)))
     document = _document(letter)
     if as_json:
         typer.echo(json.dumps(document))
@@ -88,9 +95,9 @@ def show(
     epilog="Example:  funnelcast rejected replay --reason unknown_stage --since 2d --key fch_... --dry-run  "
     "(then without --dry-run)"
 )
+@with_settings(ResendSettings)
 def replay(
-    url: Annotated[str, typer.Option(help="The collector.", envvar="FUNNELCAST_URL")] = DEFAULT_URL,
-    key: Annotated[str | None, typer.Option(help="Write key of the scope historical.", envvar="FUNNELCAST_KEY")] = None,
+    settings: ResendSettings,
     reason: ReasonOption = None,
     source: SourceOption = None,
     route: RouteOption = None,
@@ -102,8 +109,6 @@ def replay(
     ] = None,
     is_dry: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")] = False,
     starts_over: Annotated[bool, typer.Option("--again", help="Start over; copies are recognised by id.")] = False,
-    kafka: KafkaOption = None,
-    space: SpaceOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Send payloads through the collector again, as their sources and at their times.
@@ -115,12 +120,18 @@ def replay(
 
     from producers.dead_letters.resend import Resender, progress_file
 
-    settings = load_settings(kafka=kafka, space=space)
     wanted = _wanted(reason, source, route, since, until)
     chosen = [sorted(reason or ()), source, route, since, until, as_source]
-    progress = progress_file(settings.state_dir, url=url, space=settings.space, chosen=chosen)
+    progress = progress_file(settings.state_dir, url=settings.url, space=settings.space, chosen=chosen)
     resender = Resender(
-        url, key, httpx.AsyncClient(), wanted, progress, as_source=as_source, limit=limit, is_dry=is_dry
+        settings.url,
+        settings.key,
+        httpx.AsyncClient(),
+        wanted,
+        progress,
+        as_source=as_source,
+        limit=limit,
+        is_dry=is_dry,
     )
     try:
         outcome = asyncio.run(_replay(settings, resender, starts_over=starts_over or is_dry))
@@ -154,7 +165,7 @@ def _instant(text: str | None, hint: str) -> int | None:
         raise typer.BadParameter(str(error), param_hint=hint) from None
 
 
-async def _newest(settings: Settings, wanted: Wanted, limit: int) -> tuple[list[Letter], Tally]:
+async def _newest(settings: LogSettings, wanted: Wanted, limit: int) -> tuple[list[Letter], Tally]:
     import heapq
 
     from producers.dead_letters.replay import Tally
@@ -173,12 +184,12 @@ async def _newest(settings: Settings, wanted: Wanted, limit: int) -> tuple[list[
     return [one for *_, one in sorted(heap, key=lambda item: item[:3])], tally
 
 
-async def _one(settings: Settings, partition: int, offset: int) -> Letter:
+async def _one(settings: LogSettings, partition: int, offset: int) -> Letter:
     async with _log(settings) as log:
         return await log.one(partition, offset)
 
 
-async def _replay(settings: Settings, resender: Resender, *, starts_over: bool) -> Outcome:
+async def _replay(settings: LogSettings, resender: Resender, *, starts_over: bool) -> Outcome:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
@@ -192,11 +203,10 @@ async def _replay(settings: Settings, resender: Resender, *, starts_over: bool) 
             return await resender.run(log, starts_over=starts_over)
 
 
-def _log(settings: Settings) -> LetterLog:
+def _log(settings: LogSettings) -> LetterLog:
     from producers.dead_letters.reader import LetterLog
-    from schemas.topics import Topics
 
-    return LetterLog(settings.need_kafka(), Topics(settings.space).rejected)
+    return LetterLog(settings.need_kafka(), settings.topics.rejected)
 
 
 # What is shown

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from funnelcast.settings import Settings, load_settings
+from funnelcast.commands.options import FunnelsOption, JsonFlag, with_settings
+from funnelcast.settings.sections import (
+    ContactKeySettings,
+    FunnelSettings,
+    KafkaSettings,
+    RedisSettings,
+    WatermarkSettings,
+)
 from funnelcast.signals import run_until_told
 from schemas.funnel.load import load_funnels
 from schemas.funnel.model import Funnel
@@ -20,6 +28,11 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Count a file from nothing and print the counters document.")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReplaySettings(WatermarkSettings, ContactKeySettings, FunnelSettings, RedisSettings, KafkaSettings):
+    """Kafka and Redis: of the stack; without them embedded ones are started."""
+
+
 class Through(StrEnum):
     """Which way the events go."""
 
@@ -28,25 +41,21 @@ class Through(StrEnum):
 
 
 @app.command(epilog="Example:  funnelcast replay --funnel sales --events events.jsonl --through stack --json")
+@with_settings(ReplaySettings)
 def replay(
+    settings: ReplaySettings,
     events: Annotated[Path, typer.Option(help='JSONL of native events in log order; a line {"tick": MS} moves time.')],
-    funnel: Annotated[list[str] | None, typer.Option(help="A preset or a file; repeat for several.")] = None,
+    funnel: FunnelsOption = None,
     through: Annotated[Through, typer.Option(help="The core alone, or every process there is.")] = Through.memory,
     watermark: Annotated[int | None, typer.Option(help="Final watermark, epoch milliseconds.")] = None,
     partitions: Annotated[int, typer.Option(min=1, max=1024, help="Partitions of the log.")] = 1,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes (stack).")] = 1,
-    watermark_delay: Annotated[str | None, typer.Option(help="How far the watermark stays behind; default 1m.")] = None,
-    kafka: Annotated[str | None, typer.Option(help="Use this broker (stack); default: an embedded one.")] = None,
-    redis: Annotated[str | None, typer.Option(help="Use this Redis (stack); default: an embedded one.")] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document, and nothing else, on stdout.")
-    ] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Count a file of events and print the counters.
 
     Through memory or through the whole stack: the documents are equal byte for byte.
     """
-    settings = load_settings(kafka=kafka, redis=redis, watermark_delay=watermark_delay)
     funnels, documents = run_until_told(_replay(settings, events, funnel, through, watermark, partitions, workers))
     if as_json:
         from streams.report.document import canonical_json
@@ -61,7 +70,7 @@ def replay(
 
 
 async def _replay(
-    settings: Settings,
+    settings: ReplaySettings,
     events: Path,
     references: list[str] | None,
     through: Through,
@@ -74,7 +83,7 @@ async def _replay(
     from funnelcast.progress import progress_bar
     from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
 
-    names = references or settings.funnel_references
+    names = references or settings.funnels
     job = ReplayJob(
         funnels=tuple(load_funnels(names)),
         references=tuple(names),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from funnelcast.settings import Settings, load_settings
+from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings
 from schemas.funnel.load import load_funnel, load_funnels
 from schemas.funnel.model import Funnel
 
@@ -20,8 +22,15 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReportSettings(FunnelSettings, SpaceSettings, RedisSettings):
+    """Which space is read, and what its cells mean."""
+
+
 @app.command(epilog="Examples:  funnelcast report  ·  funnelcast report --grain day --since 7d --dim channel --json")
+@with_settings(ReportSettings)
 def report(
+    settings: ReportSettings,
     funnel: Annotated[
         list[str] | None, typer.Option(help="A preset, a file, or the name of a configured funnel; repeat for several.")
     ] = None,
@@ -34,17 +43,11 @@ def report(
         str | None,
         typer.Option(help="A dimension (channel), a pair (channel|manager), a cell (channel=google), or ''."),
     ] = None,
-    redis: Annotated[str | None, typer.Option(help="URL of Redis or Valkey.")] = None,
-    space: Annotated[str | None, typer.Option(help="Prefix of topics and Redis keys.")] = None,
-    funnels: Annotated[str | None, typer.Option(help="Preset names or files, separated by commas.")] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document, and nothing else, on stdout.")
-    ] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Print what is counted now. Without --json: totals, or the sum of the buckets asked for."""
     from streams.report.question import ReportQuestion
 
-    settings = load_settings(redis=redis, space=space, funnels=funnels)
     chosen = _chosen(settings, funnel)
     now_ms = time.time_ns() // 1_000_000
     questions = [
@@ -63,15 +66,15 @@ def report(
     print_reports(chosen, [whole_only(document) for document in documents] if dim is None else documents)
 
 
-def _chosen(settings: Settings, references: list[str] | None) -> list[Funnel]:
+def _chosen(settings: ReportSettings, references: list[str] | None) -> list[Funnel]:
     """Configured funnels by name, else what the references load."""
     if not references:
-        return load_funnels(settings.funnel_references)
-    configured = {one.name: one for one in load_funnels(settings.funnel_references)}
+        return load_funnels(settings.funnels)
+    configured = {one.name: one for one in load_funnels(settings.funnels)}
     return [configured[one] if one in configured else load_funnel(one) for one in references]
 
 
-async def _read(settings: Settings, questions: list[ReportQuestion]) -> list[CountersDocument]:
+async def _read(settings: ReportSettings, questions: list[ReportQuestion]) -> list[CountersDocument]:
     from streams.report.service import report as read_report
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from funnelcast.settings import load_settings
+from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.settings.sections import ClientSettings, StateSettings
 
 if TYPE_CHECKING:
     from producers.importer.importer import Importer, Progress
@@ -21,17 +22,20 @@ _SHOWN = 20
 EXIT_INTERRUPTED = 130
 
 
+@dataclass(frozen=True, kw_only=True)
+class SendSettings(ClientSettings, StateSettings):
+    """Where events go, and where the progress of imports is kept."""
+
+
 @app.command(
     epilog="Examples:  funnelcast send e.jsonl --url http://127.0.0.1:8080 --key fcs_...  ·  "
     "funnelcast send orders.csv --historical --set name=payment,currency=EUR "
     "--map id=order_no,user_id=customer,occurred_at=date,value=amount  ·  zcat e.jsonl.gz | funnelcast send -"
 )
+@with_settings(SendSettings)
 def send(
+    settings: SendSettings,
     file: Annotated[str, typer.Argument(help="JSONL of native events, or CSV; gzip is fine; - is stdin.")],
-    url: Annotated[str, typer.Option(help="The collector.")] = "http://127.0.0.1:8080",
-    key: Annotated[
-        str | None, typer.Option(envvar="FUNNELCAST_KEY", help="Write key; history needs the scope historical.")
-    ] = None,
     historical: Annotated[
         bool, typer.Option("--historical", help="Sort by time; events are received when they occurred.")
     ] = False,
@@ -43,8 +47,7 @@ def send(
     ] = None,
     patience: Annotated[float, typer.Option(help="Seconds to try one batch again before exit 75.")] = 600.0,
     again: Annotated[bool, typer.Option("--again", help="Send from the start although it was sent before.")] = False,
-    state_dir: Annotated[Path | None, typer.Option(help="Directory of the progress of imports.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Send a file of events. Interrupted, the same command goes on where it stopped; nothing is counted twice."""
     import httpx
@@ -52,8 +55,7 @@ def send(
     from producers.importer.importer import Importer, Target
     from producers.importer.lines import Mapping, open_events
 
-    settings = load_settings(state_dir=state_dir)
-    target = Target(url, key, patience)
+    target = Target(settings.url, settings.key, patience)
     refusals = _Refusals(file)
     mapping = Mapping.parse(columns or [], constants or [])
     events = open_events(file, mapping=mapping, is_historical=historical, refused=refusals.add)

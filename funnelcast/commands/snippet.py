@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import typer
 
+from funnelcast.commands.options import JsonFlag
+
 app = typer.Typer(add_completion=False)
 STUB = """<script>
 (function(f){f.q=f.q||[];"init track page identify reset consent".split(" ").forEach(function(m){
@@ -34,7 +36,7 @@ def snippet(
         list[str] | None, typer.Option(help="A further data attribute: manual, params=q. Repeat; see docs/snippet.md.")
     ] = None,
     nonce: Annotated[str | None, typer.Option(help="Of the page's Content-Security-Policy.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Print what goes into the <head> of every page: the stub, and the script by its address for ever and its hash."""
     from producers.snippet.builds import current

@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-from funnelcast.settings import load_settings
+from funnelcast.commands.options import OtherKafka, OtherRedis
+from funnelcast.settings.load import load_settings
+from funnelcast.settings.sections import StateSettings
 
 app = typer.Typer(no_args_is_help=True, help="Embedded broker and Valkey for a laptop, tests and the demo.")
 
@@ -24,15 +26,15 @@ def up(
     directory: Annotated[
         Path | None, typer.Option("--dir", help="Logs and data; default: the state directory.")
     ] = None,
-    kafka: Annotated[str | None, typer.Option(help="Use this broker instead of the embedded one.")] = None,
-    redis: Annotated[str | None, typer.Option(help="Use this Redis or Valkey instead of the embedded one.")] = None,
+    kafka: OtherKafka = None,
+    redis: OtherRedis = None,
 ) -> None:
     """Start a Kafka-protocol broker and Valkey; print their addresses as one JSON line when both are ready.
 
     For evaluation and tests: the broker keeps its log in memory only.
     """
     # environment and toml do not replace a part here: they usually name the very stack that is to be started
-    asyncio.run(_up(directory or load_settings().state_dir, kafka, redis))
+    asyncio.run(_up(directory or load_settings(StateSettings).state_dir, kafka, redis))
 
 
 async def _up(directory: Path, kafka: str | None, redis: str | None) -> None:

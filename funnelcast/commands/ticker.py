@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
 import typer
 
-from funnelcast.settings import Settings, load_settings
+from funnelcast.commands.options import with_settings
+from funnelcast.settings.processes import TickerSettings
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command(epilog="Example:  funnelcast ticker --kafka 127.0.0.1:9092 --every 5")
-def ticker(
-    kafka: Annotated[str | None, typer.Option(help="host:port[,host:port] of the brokers.")] = None,
-    space: Annotated[str | None, typer.Option(help="Prefix of topics and Redis keys.")] = None,
-    every: Annotated[float, typer.Option(help="Seconds between two ticks.", min=0.1)] = 5.0,
-) -> None:
+@with_settings(TickerSettings)
+def ticker(settings: TickerSettings) -> None:
     """Write the time into every partition, so that deadlines pass where no event arrives."""
-    asyncio.run(_run(load_settings(kafka=kafka, space=space), every))
+    settings.need_kafka()
+    asyncio.run(_run(settings))
 
 
-async def _run(settings: Settings, seconds: float) -> None:
+async def _run(settings: TickerSettings) -> None:
     from funnelcast.logs import configure_logs
+    from funnelcast.settings.show import log_settings
     from funnelcast.signals import stop_event
-    from schemas.topics import Topics
     from streams.ticker import run_ticker
 
     configure_logs()
-    await run_ticker(settings.need_kafka(), Topics(settings.space), seconds=seconds, stop=stop_event())
+    log_settings(settings)
+    await run_ticker(settings.need_kafka(), settings.topics, seconds=settings.every, stop=stop_event())

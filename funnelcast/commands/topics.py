@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from funnelcast.settings import load_settings
+from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.settings.processes import TopicsSettings
 
 if TYPE_CHECKING:
     from streams.admin import TopicState
@@ -22,51 +23,32 @@ def _group() -> None:
 
 
 @app.command(epilog="Example:  funnelcast topics create --kafka 127.0.0.1:9092 --partitions 8")
+@with_settings(TopicsSettings)
 def create(
-    kafka: Annotated[str | None, typer.Option(help="host:port[,host:port] of the brokers.")] = None,
-    space: Annotated[str | None, typer.Option(help="Prefix of topics and Redis keys.")] = None,
-    partitions: Annotated[
-        int | None, typer.Option(min=1, help="Partitions of a new space (default 8); fixed for its life.")
-    ] = None,
+    settings: TopicsSettings,
     historical: Annotated[
         bool, typer.Option("--historical", help="For imports: records carry the times of their events, all are kept.")
     ] = False,
-    retention: Annotated[
-        str, typer.Option(help="How long a live space keeps its events: longer than it takes to restore the counters.")
-    ] = "7d",
-    retention_rejected: Annotated[
-        str,
-        typer.Option(
-            help="How long a space keeps what was rejected: e-mails and phones stand there as they were sent."
-        ),
-    ] = "7d",
-    retention_late: Annotated[str, typer.Option(help="How long it keeps events that came too late.")] = "30d",
-    retention_hooks: Annotated[
-        str, typer.Option(help="How long it keeps webhooks that the enricher makes events of.")
-    ] = "7d",
-    replication: Annotated[int, typer.Option(help="Copies of each partition; -1: the broker's default.")] = -1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Create the topics of a space. Exit 1 when an existing one is not as it should be."""
-    from schemas.topics import Topics
-    from streams.admin import Retention, ensure_topics
+    from schemas.topics import Retention
+    from streams.admin import ensure_topics
 
-    settings = load_settings(kafka=kafka, space=space)
-    durations = {
-        "--retention": retention,
-        "--retention-rejected": retention_rejected,
-        "--retention-late": retention_late,
-        "--retention-hooks": retention_hooks,
-    }
-    kept = Retention(*(_milliseconds(option, text) for option, text in durations.items()))
+    retention = Retention(
+        events_ms=settings.retention_ms,
+        rejected_ms=settings.retention_rejected_ms,
+        late_ms=settings.retention_late_ms,
+        hooks_ms=settings.retention_hooks_ms,
+    )
     states = asyncio.run(
         ensure_topics(
             settings.need_kafka(),
-            Topics(settings.space),
-            partitions=partitions,
+            settings.topics,
+            partitions=settings.partitions,
             historical=historical,
-            retention=kept,
-            replication=replication,
+            retention=retention,
+            replication=settings.replication,
         )
     )
     problems = [problem for state in states for problem in state.problems]
@@ -91,17 +73,8 @@ def create(
     raise typer.Exit(1 if problems else 0)
 
 
-def _milliseconds(option: str, text: str) -> int:
-    from schemas.funnel.duration import parse_duration_ms
-
-    try:
-        return parse_duration_ms(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None
-
-
 def _kept(state: TopicState) -> str:
     if state.retention_ms is None:
-        return "kept for ever"
+        return "kept permanently"
     hours = state.retention_ms / 3_600_000
     return f"kept for {hours / 24:g} days" if hours >= 48 else f"kept for {hours:g} hours"

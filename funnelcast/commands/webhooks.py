@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from funnelcast.settings import SettingsError, load_settings
+from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.settings import SettingsError
+from funnelcast.settings.sections import FunnelSettings, WebhookSettings
 
 if TYPE_CHECKING:
     from producers.webhooks.config import Hook, Webhooks
@@ -20,14 +23,16 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, help="Check the file of webhooks, and try what a delivery becomes.", add_completion=False
 )
-WebhooksFile = Annotated[Path | None, typer.Option("--webhooks", help="The file; default FUNNELCAST_WEBHOOKS.")]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
-def _load(given: Path | None) -> Webhooks:
+@dataclass(frozen=True, kw_only=True)
+class TrySettings(FunnelSettings, WebhookSettings):
+    """The hooks, and the funnels that look at their events."""
+
+
+def _load(path: Path | None) -> Webhooks:
     from producers.webhooks.config import load_webhooks
 
-    path = load_settings(webhooks=given).webhooks
     if path is None:
         raise SettingsError("where are the webhooks? set FUNNELCAST_WEBHOOKS or give --webhooks webhooks.yaml")
     return load_webhooks(path, os.environ)
@@ -54,13 +59,14 @@ def _summary(hook: Hook) -> dict[str, Any]:
 
 
 @app.command(epilog="Example:  funnelcast webhooks check webhooks.yaml")
+@with_settings(WebhookSettings)
 def check(
+    settings: WebhookSettings,
     file: Annotated[Path | None, typer.Argument(help="The file; default FUNNELCAST_WEBHOOKS.")] = None,
-    webhooks: WebhooksFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Check the file: exit 0 when it can be used, 2 with what to change when not."""
-    rows = [_summary(hook) for hook in _load(file or webhooks).hooks]
+    rows = [_summary(hook) for hook in _load(file or settings.webhooks).hooks]
     if as_json:
         typer.echo(json.dumps(rows))
         return
@@ -68,11 +74,14 @@ def check(
 
 
 @app.command(epilog="Example:  funnelcast webhooks show stripe")
+@with_settings(WebhookSettings)
 def show(
-    name: Annotated[str, typer.Argument(help="The hook.")], webhooks: WebhooksFile = None, as_json: JsonFlag = False
+    settings: WebhookSettings,
+    name: Annotated[str, typer.Argument(help="The hook.")],
+    as_json: JsonFlag = False,
 ) -> None:
     """Show which event each stage or type of a hook becomes, defaults filled in."""
-    hook = _hook(_load(webhooks), name)
+    hook = _hook(_load(settings.webhooks), name)
     if as_json:
         typer.echo(json.dumps(hook.known_stages, ensure_ascii=False))
         return
@@ -84,19 +93,18 @@ def show(
     epilog="Examples:  funnelcast webhooks try stripe delivery.json  ·  "
     "funnelcast webhooks try shopify order.json --header 'X-Shopify-Topic: orders/paid'",
 )
+@with_settings(TrySettings)
 def try_delivery(
+    settings: TrySettings,
     name: Annotated[str, typer.Argument(help="The hook.")],
     file: Annotated[Path, typer.Argument(help="The body of a delivery, as the vendor's own page shows it.")],
     header: Annotated[list[str] | None, typer.Option(help="A header that came with it; repeatable.")] = None,
-    webhooks: WebhooksFile = None,
-    funnels: Annotated[str | None, typer.Option(help="Preset names or files: who looks at the events.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what a delivery becomes. Nothing is checked of its signature, sent or asked; exit 1 if some is rejected."""
     from schemas.funnel.load import load_funnels
 
-    hook, settings = _hook(_load(webhooks), name), load_settings(funnels=funnels)
-    definitions = load_funnels(settings.funnel_references)
+    hook, definitions = _hook(_load(settings.webhooks), name), load_funnels(settings.funnels)
     try:
         body = file.read_bytes()
     except OSError as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from schemas.topics import Topics
-from streams.admin import DAY_MS, HOUR_MS, Retention, wanted_configs
+from schemas.topics import Retention, Topics
+from streams.admin import DAY_MS, HOUR_MS, wanted_configs
 
 TOPICS = Topics("t")
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from funnelcast.commands.collector import _proxies
 from funnelcast.settings import SettingsError
+from funnelcast.settings.load import load_settings
+from funnelcast.settings.processes import CollectorSettings
 from producers.formats.port import Page, Request
 from producers.http.address import TrustedProxies
 from producers.http.messages import Answer
@@ -76,4 +77,4 @@ async def test_a_request_has_the_address_of_its_client(proxies: str | None, expe
 @pytest.mark.parametrize("wrong", ["10.0.0.0/33", "proxy", "10.0.0.1,,"])
 def test_a_wrong_flag_is_told(wrong: str) -> None:
     with pytest.raises(SettingsError, match="--trusted-proxies"):
-        _proxies(wrong)
+        load_settings(CollectorSettings, {"trusted_proxies": wrong})

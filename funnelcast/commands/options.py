@@ -1,0 +1,74 @@
+"""Options that several commands share, and the options that a command has because it has settings. Does no work."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Concatenate, TypeVar
+
+import typer
+
+from funnelcast.settings.catalogue import settings_of
+from funnelcast.settings.load import load_settings
+from funnelcast.settings.sections import Settings
+from funnelcast.settings.setting import Setting
+
+S = TypeVar("S", bound=Settings)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, on stdout.")]
+FunnelsOption = Annotated[list[str] | None, typer.Option(help="A preset or a file; repeat for several.")]
+OtherKafka = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Use this broker; default: an embedded one.")]
+"""Not the setting: environment and file do not replace a part of the embedded stack."""
+OtherRedis = Annotated[
+    str | None, typer.Option(metavar="REDIS://HOST:PORT", help="Use this Redis or Valkey; default: an embedded one.")
+]
+_CONFIG = "config_file"
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Settings in TOML; default: funnelcast.toml of the working directory, if there is one.",
+        rich_help_panel="Settings",
+    ),
+]
+
+
+def with_settings(kind: type[S]) -> Callable[[Callable[Concatenate[S, ...], None]], Callable[..., None]]:
+    """Gives a command a flag for each setting of `kind` and `--config`; it gets the loaded settings as first argument.
+
+    Names, help, units and defaults of the flags are those of the fields.
+    """
+
+    def decorate(command: Callable[Concatenate[S, ...], None]) -> Callable[..., None]:
+        flags = [each for each in settings_of(kind) if each.facts.has_flag]
+
+        def run(**given: Any) -> None:
+            values = {each.attribute: given.pop(each.attribute) for each in flags}
+            command(load_settings(kind, values, file=given.pop(_CONFIG)), **given)
+
+        _, *own = inspect.signature(command, eval_str=True).parameters.values()
+        config = inspect.Parameter(_CONFIG, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigOption)
+        parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+        run.__signature__ = inspect.Signature([*parameters, *map(_parameter, flags), config])  # type: ignore[attr-defined]
+        run.__name__, run.__doc__, run.__annotations__ = command.__name__, command.__doc__, {}
+        return run
+
+    return decorate
+
+
+def _parameter(setting: Setting) -> inspect.Parameter:
+    """Never has a value of its own: None means that the flag was not given."""
+    is_switch = setting.value_type is bool
+    names = [f"{setting.flag}/--no-{setting.flag.removeprefix('--')}"] if is_switch else [setting.flag]
+    default = "" if setting.default is False else setting.written(setting.default)
+    option = typer.Option(
+        *names,
+        metavar=None if is_switch else setting.placeholder,
+        help=setting.facts.help + (rf" \[default: {default}]" if default else ""),
+        show_default=False,
+        rich_help_panel=setting.section,
+    )
+    annotation: Any = Annotated[bool | None, option] if is_switch else Annotated[str | None, option]
+    return inspect.Parameter(setting.attribute, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

@@ -1,0 +1,36 @@
+"""The checks of this installation, composed of its settings and funnels: the same for collector and enricher."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from funnelcast import intake
+from funnelcast.contacts import ensure_contact_key
+from funnelcast.settings.sections import IngestSettings, PrivacySettings
+from producers.ingest.checks import Ingest
+from producers.ingest.contacts import Contacts
+from producers.ingest.limits import Limits
+from producers.ingest.privacy import IpRule, Privacy
+from schemas.funnel.load import load_funnels
+from schemas.funnel.model import Funnel
+
+
+def ingest_of(settings: IngestSettings, limits: Limits, *, strict_names: bool = False) -> Ingest:
+    """`limits` of requests; how large an event may be is the installation's."""
+    funnels = load_funnels(settings.funnels)
+    return Ingest(
+        limits=limits,
+        contacts=Contacts(ensure_contact_key(settings), phone_region=settings.phone_region),
+        known_names=intake.known_names(funnels),
+        personless_names=intake.personless_names(funnels),
+        server_names=intake.server_names(funnels, settings.browser_events),
+        privacy=_privacy(settings, funnels),
+        strict_names=strict_names,
+        keep_contacts=settings.keep_contacts,
+    )
+
+
+def _privacy(settings: PrivacySettings, funnels: Sequence[Funnel]) -> Privacy:
+    names = settings.allow_properties
+    allowed = None if names is None else {*names, *intake.read_properties(funnels)}
+    return Privacy(ip=IpRule(settings.ip), deny=settings.deny_properties, allow=allowed)

@@ -1,0 +1,135 @@
+"""Loads settings: a flag before the environment before the file before the default. Every mistake is named at once."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from funnelcast.settings.catalogue import all_settings, settings_of
+from funnelcast.settings.errors import SettingsError
+from funnelcast.settings.sections import Settings
+from funnelcast.settings.setting import PREFIX, Setting
+from schemas.explain import did_you_mean
+
+FILE: Final = "funnelcast.toml"
+FILE_VARIABLE: Final = PREFIX + "CONFIG"
+_LIKENESS: Final = 0.8
+S = TypeVar("S", bound=Settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A value as it was written, and where."""
+
+    raw: object
+    where: str
+    """`--port`, `FUNNELCAST_COLLECTOR__PORT` or `funnelcast.toml: collector.port`."""
+
+
+def load_settings(
+    kind: type[S],
+    flags: Mapping[str, object] | None = None,
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> S:
+    """The settings of `kind`. `flags` by attribute, None: not given. Without `file`: the one that FUNNELCAST_CONFIG
+    names, or else funnelcast.toml of the working directory. Raises SettingsError with a line for every mistake.
+    """
+    variables = os.environ if environment is None else environment
+    path = _path_of(file, variables)
+    written = {} if path is None else _read(path)
+    mistakes = [*_unknown_keys(path, written), *_unknown_variables(variables)]
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for setting in settings_of(kind):
+        found = _written(setting, flags or {}, variables, (path, written))
+        if found is None:
+            continue
+        try:
+            values[setting.attribute] = setting.read(found.raw)
+        except ValueError as error:
+            mistakes.append(f"{found.where}: {error}")
+        sources[setting.key] = found.where
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
+    return kind(**values, sources=sources)
+
+
+def _written(
+    setting: Setting,
+    flags: Mapping[str, object],
+    variables: Mapping[str, str],
+    file: tuple[Path | None, Mapping[str, Any]],
+) -> Written | None:
+    """What decides: the first source that has it. An empty variable is not set."""
+    if (raw := flags.get(setting.attribute)) is not None:
+        return Written(raw, setting.flag)
+    if raw := variables.get(setting.variable):
+        return Written(raw, setting.variable)
+    path, written = file
+    table = written.get(setting.process, {}) if setting.process else written
+    if isinstance(table, dict) and setting.name in table:
+        return Written(table[setting.name], f"{path}: {setting.key}")
+    return None
+
+
+def _path_of(file: Path | None, variables: Mapping[str, str]) -> Path | None:
+    """Raises SettingsError where a file is named that does not exist."""
+    named = file or (Path(variables[FILE_VARIABLE]) if variables.get(FILE_VARIABLE) else None)
+    if named is None:
+        return Path(FILE) if Path(FILE).is_file() else None
+    if not named.is_file():
+        raise SettingsError(f"{named}: there is no such file; leave --config and {FILE_VARIABLE} away, or write one")
+    return named
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: is not TOML: {error}") from None
+
+
+def _unknown_keys(path: Path | None, written: Mapping[str, Any]) -> Iterator[str]:
+    known = all_settings()
+    tables = {setting.process for setting in known.values() if setting.process}
+    for name, value in written.items():
+        if name in tables and not isinstance(value, dict):
+            yield f"{path}: {name}: must be a table; write [{name}] and its settings below"
+            continue
+        keys = [f"{name}.{inner}" for inner in value] if name in tables else [name]
+        for key in keys:
+            if key not in known:
+                yield f"{path}: {key}: unknown setting; remove it{_meant(key, tables)}"
+
+
+def _meant(key: str, tables: set[str]) -> str:
+    """The setting that may have been meant: one of a like name, or this very one in another table."""
+    last = key.rpartition(".")[2]
+    moved = [known for known in all_settings() if known.rpartition(".")[2] == last]
+    if moved:
+        return f" (did you mean {' or '.join(map(repr, moved))}?)"
+    return did_you_mean(key, [*all_settings(), *tables])
+
+
+def _unknown_variables(variables: Mapping[str, str]) -> Iterator[str]:
+    """Names that are meant for us and that nothing reads. Others may share the prefix (compose, Kubernetes): of a flat
+    name only what is nearly one of ours is refused."""
+    known = sorted({setting.variable.removeprefix(PREFIX) for setting in all_settings().values()} | {"CONFIG"})
+    for variable in variables:
+        name = variable.removeprefix(PREFIX)
+        if name == variable or name in known or any(name.startswith(f"{each}_") for each in known):
+            continue
+        is_ours = "__" in name
+        meant = did_you_mean(name, known, likeness=0.6 if is_ours else _LIKENESS)
+        if is_ours or meant:
+            yield f"{variable}: unknown setting; unset it{_prefixed(meant)}"
+
+
+def _prefixed(meant: str) -> str:
+    return meant.replace("'", f"'{PREFIX}", 1)

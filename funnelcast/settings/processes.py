@@ -1,0 +1,211 @@
+"""The settings of each process and command, composed of the sections they share and of what is their own. Values only.
+
+A default stands here and nowhere else; those of value objects that parts use without a process (limits of a request,
+rates, retention) are read from there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from funnelcast.settings.sections import (
+    ClientSettings,
+    EventSettings,
+    FunnelSettings,
+    HealthSettings,
+    IngestSettings,
+    KafkaSettings,
+    ListenSettings,
+    ProducerSettings,
+    RedisSettings,
+    Settings,
+    SpaceSettings,
+    SpoolSettings,
+    StateSettings,
+    WatermarkSettings,
+    WebhookSettings,
+)
+from funnelcast.settings.setting import setting
+from producers.collector.ratelimit import RateLimits
+from producers.ingest.limits import Limits
+from schemas.topics import DEFAULT_PARTITIONS, Retention
+
+_LIMITS: Final = Limits()
+_RATES: Final = RateLimits()
+_RETENTION: Final = Retention()
+
+
+def _check_networks(networks: tuple[str, ...]) -> None:
+    from producers.http.address import TrustedProxies
+
+    if networks:
+        try:
+            TrustedProxies(networks)
+        except ValueError as error:
+            raise ValueError(f"{error}; write networks such as 10.0.0.0/8,192.0.2.7") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpSettings(ListenSettings):
+    """Where the collector listens and whom it believes."""
+
+    title = "HTTP"
+    own = True
+    port: int = setting(8080, "Port to listen on; 0 takes a free one.", unit="port", least=0, most=65_535)
+    workers: int = setting(1, "Processes that share the port.", unit="processes", least=1, most=256)
+    is_open: bool = setting(False, "Take events without a key, as source `default`; loopback only.", called="open")
+    trusted_proxies: tuple[str, ...] = setting(
+        (),
+        "Networks whose X-Forwarded-For is believed, e.g. 10.0.0.0/8.",
+        unit="network,...",
+        check=_check_networks,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitSettings(EventSettings):
+    """How much one request may hold."""
+
+    title = "Limits"
+    own = True
+    max_body_bytes: int = setting(
+        _LIMITS.body_bytes, "Largest request, compressed and in clear.", unit="bytes", least=1
+    )
+    max_events: int = setting(_LIMITS.events, "Most events of one request.", unit="events", least=1)
+    strict_names: bool = setting(False, "Reject events that no funnel looks at.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateSettings(Settings):
+    """How much one sender may send."""
+
+    title = "Rates"
+    own = True
+    rate_limit_address: float = setting(
+        _RATES.address, "Requests a second of one address with browsers' keys; 0: no limit.", unit="requests", least=0
+    )
+    rate_limit_key: float = setting(
+        _RATES.key or 0.0,
+        "Events a second of a key that states no rate of its own; 0: no limit.",
+        unit="events",
+        least=0,
+    )
+    dead_letter_limit: int = setting(
+        10_000,
+        "Dead letters of one source in a minute before it is answered 503; 0: no limit.",
+        unit="letters",
+        least=0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectorSettings(
+    RateSettings,
+    SpoolSettings,
+    ProducerSettings,
+    LimitSettings,
+    IngestSettings,
+    HttpSettings,
+    WebhookSettings,
+    SpaceSettings,
+    KafkaSettings,
+):
+    process = "collector"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnricherSettings(ProducerSettings, IngestSettings, HealthSettings, WebhookSettings, SpaceSettings, KafkaSettings):
+    process = "enricher"
+    window: int = setting(256, "Hooks that are worked on at once.", unit="hooks", least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings(
+    HealthSettings,
+    WatermarkSettings,
+    StateSettings,
+    SpaceSettings,
+    FunnelSettings,
+    RedisSettings,
+    KafkaSettings,
+):
+    process = "worker"
+    title = "Worker"
+    session_timeout: float | None = setting(
+        None,
+        "After so long a dead worker's partitions move; without it what suits the broker: 10 (Kafka: 6 or more).",
+        unit="seconds",
+        least=0,
+    )
+    start_timeout: float = setting(
+        30.0, "How long to wait for broker, Redis and an assignment before exit 75.", unit="seconds", least=0
+    )
+    max_persons: int = setting(250_000, "Persons of a partition kept in memory.", unit="persons", least=1)
+    fetch_min_bytes: int = setting(1_048_576, "Kafka answers when this much is there ...", unit="bytes", least=1)
+    fetch_max_wait_ms: int = setting(300, "... or after this time: latency against CPU.", unit="milliseconds", least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExporterSettings(ListenSettings, FunnelSettings, SpaceSettings, RedisSettings):
+    process = "exporter"
+    title = "Exporter"
+    port: int = setting(9102, "Port to listen on; 0 takes a free one.", unit="port", least=0, most=65_535)
+    max_values: int = setting(
+        50, "Values of a dimension with series of their own; the others are `other`.", unit="values", least=0
+    )
+    time_box: float = setting(2.0, "How long a scrape waits for Redis.", unit="seconds", least=0.1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TickerSettings(SpaceSettings, KafkaSettings):
+    process = "ticker"
+    title = "Ticker"
+    every: float = setting(5.0, "Time between two ticks.", unit="seconds", least=0.1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopicsSettings(SpaceSettings, KafkaSettings):
+    process = "topics"
+    title = "Topics"
+    partitions: int | None = setting(
+        None,
+        f"Of a new space, fixed for its life; without it {DEFAULT_PARTITIONS}, or what an existing space has.",
+        unit="partitions",
+        least=1,
+    )
+    retention_ms: int = setting(
+        _RETENTION.events_ms,
+        "How long a live space keeps its events: longer than it takes to restore the counters.",
+        unit="duration",
+        called="retention",
+    )
+    retention_rejected_ms: int = setting(
+        _RETENTION.rejected_ms,
+        "How long a space keeps what was rejected: e-mails and phones stand there as they were sent.",
+        unit="duration",
+        called="retention_rejected",
+    )
+    retention_late_ms: int = setting(
+        _RETENTION.late_ms, "How long it keeps events that came too late.", unit="duration", called="retention_late"
+    )
+    retention_hooks_ms: int = setting(
+        _RETENTION.hooks_ms,
+        "How long it keeps webhooks that the enricher makes events of.",
+        unit="duration",
+        called="retention_hooks",
+    )
+    replication: int = setting(-1, "Copies of each partition; -1: the broker's default.", unit="copies", least=-1)
+
+
+PROCESSES: Final[tuple[type[Settings], ...]] = (
+    CollectorSettings,
+    EnricherSettings,
+    WorkerSettings,
+    TickerSettings,
+    ExporterSettings,
+    TopicsSettings,
+)
+"""Those with a table of their own in the file."""
+ALL: Final[tuple[type[Settings], ...]] = (*PROCESSES, ClientSettings)
+"""Together they have every setting there is."""

@@ -1,0 +1,199 @@
+"""What an installation has in common: every setting that more than one command reads, in sections. Values only.
+
+Each process and command composes its own settings of these (`processes.py`), so that a function can ask for the section
+it needs and take the settings of any process that has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from funnelcast.settings.errors import SettingsError
+from funnelcast.settings.setting import setting
+from schemas.topics import DEFAULT_SPACE, Topics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Base of all: values that are fixed once they are loaded, and where each that is no default comes from."""
+
+    title: ClassVar[str] = ""
+    """Heading of the section in `--help`."""
+    process: ClassVar[str] = ""
+    """Kind of process: fields that its class declares itself, and `own` sections, are in its table of the file."""
+    own: ClassVar[bool] = False
+    """Whether each kind of process has values of its own in this section."""
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KafkaSettings(Settings):
+    title = "Installation"
+    kafka: str | None = setting(None, "Brokers.", unit="host:port[,host:port]")
+
+    def need_kafka(self) -> str:
+        """Broker addresses. Raises SettingsError when none is set."""
+        if not self.kafka:
+            raise SettingsError(
+                "no Kafka address: give --kafka host:port, set FUNNELCAST_KAFKA, or run `funnelcast stack up` first"
+            )
+        return self.kafka
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisSettings(Settings):
+    title = "Installation"
+    redis: str | None = setting(None, "Redis or Valkey.", unit="redis://host:port")
+
+    def need_redis(self) -> str:
+        """Redis URL. Raises SettingsError when none is set."""
+        if not self.redis:
+            raise SettingsError(
+                "no Redis address: give --redis redis://host:port, set FUNNELCAST_REDIS, or run `funnelcast stack up`"
+            )
+        return self.redis
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceSettings(Settings):
+    title = "Installation"
+    space: str = setting(DEFAULT_SPACE, "Prefix of topics and Redis keys.", unit="name", check=Topics)
+
+    @property
+    def topics(self) -> Topics:
+        """Names of the space's topics and groups."""
+        return Topics(self.space)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunnelSettings(Settings):
+    title = "Installation"
+    funnels: tuple[str, ...] = setting(("sales",), "Definitions: names of presets, or files.", unit="name|file,...")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateSettings(Settings):
+    title = "Installation"
+    state_dir: Path = setting(
+        Path(".funnelcast"), "Local files: spool, logs, progress of imports, contact key.", unit="directory"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeySettings(Settings):
+    title = "Installation"
+    keys: Path | None = setting(None, "Hashed keys (`funnelcast keys create`).", unit="file")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookSettings(Settings):
+    title = "Installation"
+    webhooks: Path | None = setting(None, "Webhooks that vendors post (docs/webhooks.md).", unit="file")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatermarkSettings(Settings):
+    title = "Installation"
+    watermark_delay_ms: int = setting(
+        60_000,
+        "How far the watermark stays behind the newest reception.",
+        unit="duration",
+        least=0,
+        called="watermark_delay",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContactKeySettings(StateSettings):
+    """The key lies in the state directory where it is not set."""
+
+    title = "Installation"
+    contact_key: str | None = setting(
+        None, "Secret with which e-mails and phones are hashed.", is_secret=True, has_flag=False
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhoneSettings(Settings):
+    title = "Privacy"
+    phone_region: str | None = setting(None, "Country of phone numbers without a country code, e.g. GR.", unit="code")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivacySettings(Settings):
+    """What of a person is stored."""
+
+    title = "Privacy"
+    keep_contacts: bool = setting(False, "Leave e-mails and phones in the properties.")
+    ip: Literal["drop", "truncate", "keep"] = setting(
+        "truncate", "What becomes of addresses of clients in events; truncate leaves the /24 or /48 network."
+    )
+    deny_properties: tuple[str, ...] = setting((), "Properties and traits to leave out.", unit="name,...")
+    allow_properties: tuple[str, ...] | None = setting(
+        None, "The only properties and traits to keep, besides those that the funnels read.", unit="name,..."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventSettings(Settings):
+    """Which events are taken."""
+
+    title = "Limits"
+    max_event_bytes: int = setting(32_768, "Largest event; Kafka takes 1 MiB.", unit="bytes", least=1, most=524_288)
+    browser_events: tuple[str, ...] = setting(
+        (), "Orders, refunds or ad spend that every browser's key may send, e.g. order_completed.", unit="name,..."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestSettings(EventSettings, PrivacySettings, PhoneSettings, ContactKeySettings, FunnelSettings):
+    """How an event is checked: collector and enricher must have the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProducerSettings(Settings):
+    """How events are written to Kafka."""
+
+    title = "Kafka"
+    own = True
+    ack_timeout: float = setting(10.0, "How long to wait for Kafka before 503.", unit="seconds", least=0)
+    linger_ms: float = setting(5.0, "Least time between two sends to Kafka.", unit="milliseconds", least=0)
+    idempotence: bool = setting(True, "Idempotent producer: retries write nothing twice.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpoolSettings(Settings):
+    title = "Spool"
+    spool_bytes: int = setting(
+        1 << 30, "Most bytes that wait on disk while Kafka is away; 0: answer 503 instead.", unit="bytes", least=0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientSettings(Settings):
+    """For commands that send events."""
+
+    title = "Collector"
+    url: str = setting("http://127.0.0.1:8080", "The collector.", unit="url")
+    key: str | None = setting(None, "Write key; history needs the scope historical.", unit="key", is_secret=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListenSettings(KeySettings):
+    title = "HTTP"
+    own = True
+    host: str = setting("127.0.0.1", "Address to listen on.", unit="address")
+    require_read_key: bool = setting(False, "/metrics only with a key of the scope read.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthSettings(Settings):
+    title = "Health"
+    own = True
+    health_port: int | None = setting(
+        None, "Serve /healthz, /readyz and /metrics here; 0 takes a free one.", unit="port", least=0, most=65_535
+    )
+    health_host: str = setting("127.0.0.1", "Address to serve them on.", unit="address")
