@@ -65,19 +65,19 @@ class DemoPlan:
 async def run_demo(plan: DemoPlan, view: View, stop: asyncio.Event) -> None:
     """Run to the end or until `stop`. Raises TryAgainError, NeedsHumanError."""
     with RunDirectory.fresh(plan.state_dir, "demo") as directory:
-        await _run_in(directory.path, plan, view, stop)
+        await _run_in(directory.path, plan, view=view, stop=stop)
 
 
-async def _run_in(directory: Path, plan: DemoPlan, view: View, stop: asyncio.Event) -> None:
+async def _run_in(directory: Path, plan: DemoPlan, *, view: View, stop: asyncio.Event) -> None:
     async with EmbeddedStack(directory, kafka=plan.kafka, redis=plan.redis, report=view.note) as stack:
         view.say(f"broker {stack.kafka}, {stack.redis}; logs in {directory}")
         history = await _until(stop, _count_history(stack, directory, view))
         if history is None:
             return  # stopped: what was started goes with the stack
         view.history(history)
-        async with _live_shop(stack, directory, plan, view) as shop:
+        async with _live_shop(stack, directory, plan=plan, view=view) as shop:
             await shop.run(stop, plan.seconds)
-            live = await shop.settled()
+            live = await shop.document_when_applied()
         view.final(history, shop.funnel, live)
 
 
@@ -88,8 +88,8 @@ async def _until(stop: asyncio.Event, work: Awaitable[History]) -> History | Non
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None
     finally:
-        for one in (task, stopping):
-            one.cancel()
+        task.cancel()
+        stopping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
@@ -134,7 +134,7 @@ def _write_history(path: Path) -> tuple[Path, int]:
 
 
 @asynccontextmanager
-async def _live_shop(stack: EmbeddedStack, directory: Path, plan: DemoPlan, view: View) -> AsyncIterator[LiveShop]:
+async def _live_shop(stack: EmbeddedStack, directory: Path, *, plan: DemoPlan, view: View) -> AsyncIterator[LiveShop]:
     space = f"shop-{uuid.uuid4().hex[:8]}"
     await ensure_topics(stack.kafka, Topics(space), partitions=PARTITIONS)
     home = directory / "shop"
@@ -152,7 +152,15 @@ async def _live_shop(stack: EmbeddedStack, directory: Path, plan: DemoPlan, view
         )
         client, redis = httpx.AsyncClient(), connect(stack.redis)
         try:
-            shop = LiveShop(services, site, key, client, RedisCounterReader(redis, space), view, stack.check)
+            shop = LiveShop(
+                services,
+                site,
+                key=key,
+                client=client,
+                reader=RedisCounterReader(redis, space),
+                view=view,
+                check_stack=stack.check,
+            )
             await shop.start(plan.events_per_second)
             yield shop
         finally:
@@ -167,6 +175,7 @@ class LiveShop:
         self,
         services: Supervisor,
         site: Site,
+        *,
         key: str,
         client: httpx.AsyncClient,
         reader: CounterReader,
@@ -216,8 +225,8 @@ class LiveShop:
             with contextlib.suppress(asyncio.CancelledError):
                 await feeding
 
-    async def settled(self) -> CountersDocument:
-        """The document once the workers have caught up, or as it is when they do not."""
+    async def document_when_applied(self) -> CountersDocument:
+        """The document once the workers have applied everything, or as it is when that takes too long."""
         deadline, seen = time.monotonic() + DRAIN_SECONDS, -1
         while time.monotonic() < deadline:
             document = await self._document()

@@ -52,11 +52,11 @@ class Shop:
         for name, chance in _STEPS:
             at_ms += self._random.randint(_LEAST_MS, _MOST_MS)
             if self._random.random() >= chance:
-                self._lose(visitor, name, at_ms, channel)
+                self._lose(visitor, name, at_ms, channel=channel)
                 return
             self._plan(visitor, name, at_ms, channel=channel, **self._details(name))
 
-    def _lose(self, visitor: str, missed: str, at_ms: int, channel: str) -> None:
+    def _lose(self, visitor: str, missed: str, at_ms: int, *, channel: str) -> None:
         """Some of those who do not go on say so."""
         if missed == "offer" and self._random.random() < 0.5:
             self._plan(visitor, "lead_lost", at_ms, channel=channel, reason=self._random.choice(REASONS))

@@ -82,6 +82,7 @@ class _Labels:
         self._dimensions = [dimension.name for dimension in funnel.dimensions]
         self._pairs = [tuple(self._dimensions.index(name) for name in pair) for pair in funnel.pairs]
         self._names = {(register, code): name for (register, name), code in registers.items()}
+        self._meanings: dict[int, tuple[str, str | None, int]] = {}
 
     def stage(self, code: int) -> str:
         if code == STAGE_LOST:
@@ -99,24 +100,32 @@ class _Labels:
             return ""
         known = len(self._dimensions)
         if dimset <= known:
-            return self._one(dimset - 1, value1)
+            return self._dimension_value(dimset - 1, value1)
         first, second = self._pairs[dimset - known - 1]
-        return f"{self._one(first, value1)}|{self._one(second, value2)}"
+        return f"{self._dimension_value(first, value1)}|{self._dimension_value(second, value2)}"
 
-    def _one(self, dimension: int, code: int) -> str:
+    def _dimension_value(self, dimension: int, code: int) -> str:
         return f"{self._dimensions[dimension]}={self.value(dimension + 1, code)}"
 
     def name_into(self, amounts: _Amounts, cell: Cell) -> None:
         """Add a cell's amounts under the names of their families and sub-keys."""
         still_open = 0
         for code, amount in cell.items():
-            base, sub = Family(code & 0xFF), code >> 8
-            if base == Family.ENTRIES:
-                still_open += amount
-            elif base in _RESOLVED:
-                still_open -= amount
-            _add(amounts, FAMILY_NAMES[base], self._sub_key(base, sub), amount)
-        _add(amounts, "open", None, still_open)
+            meaning = self._meanings.get(code)
+            if meaning is None:
+                meaning = self._meanings[code] = self._meaning(code)
+            family, key, sign = meaning
+            still_open += sign * amount
+            by_key = amounts.setdefault(family, {})
+            by_key[key] = by_key.get(key, 0) + amount
+        by_key = amounts.setdefault("open", {})
+        by_key[None] = by_key.get(None, 0) + still_open
+
+    def _meaning(self, code: int) -> tuple[str, str | None, int]:
+        """(family, sub-key, how it changes the number of open entries) of a family code."""
+        base, sub = Family(code & 0xFF), code >> 8
+        sign = 1 if base == Family.ENTRIES else -1 if base in _RESOLVED else 0
+        return FAMILY_NAMES[base], self._sub_key(base, sub), sign
 
     def _sub_key(self, base: Family, sub: int) -> str | None:
         if base in BY_REASON:
@@ -130,8 +139,3 @@ class _Labels:
             text = str(DURATION_EDGES_SECONDS[edge]) if edge < len(DURATION_EDGES_SECONDS) else "inf"
             return f"{self._stages[sub >> 4]} {text}"
         return None
-
-
-def _add(amounts: _Amounts, family: str, key: str | None, amount: int) -> None:
-    by_key = amounts.setdefault(family, {})
-    by_key[key] = by_key.get(key, 0) + amount

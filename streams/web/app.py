@@ -26,12 +26,13 @@ Metrics = Callable[[str], Awaitable[tuple[str, bytes]]]
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 """Content type of Prometheus' text format."""
 _GZIP_FROM_BYTES = 2048
-_SECURITY = {
+_DEFAULTS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cache-control": "no-store",
 }
-"""On every answer, as the collector has them."""
+"""On every answer, as the collector has them, unless a page states its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,8 @@ class _Guard:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(_SECURITY)
-                headers.setdefault("cache-control", "no-store")
+                for name, value in _DEFAULTS.items():
+                    headers.setdefault(name, value)
                 headers["date"] = formatdate(usegmt=True)
             await send(message)
 
