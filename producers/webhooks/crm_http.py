@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any, Final
 
 import httpx
@@ -21,6 +23,12 @@ from producers.webhooks.crm import CrmRefusedError, CrmUnavailableError
 MAX_PAUSE_SECONDS: Final = 300.0
 _REMEMBERED: Final = 20_000
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all CRMs: it holds every authority that the machine trusts."""
+    return httpx.create_ssl_context()
 
 
 class Pace:
@@ -81,7 +89,9 @@ class CrmHttp:
         counted: Callable[[int], None] = lambda status: None,
     ) -> None:
         self._base = base
-        self._client = httpx.AsyncClient(headers=dict(headers), timeout=timeout_seconds, follow_redirects=False)
+        self._client = httpx.AsyncClient(
+            headers=dict(headers), timeout=timeout_seconds, follow_redirects=False, verify=_tls()
+        )
         self._pace = Pace(rate)
         self._cache = Cache(keep_seconds)
         self._counted = counted

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -163,7 +164,8 @@ def local_day(at_ms: int, timezone: str) -> str:
     return (_EPOCH + timedelta(milliseconds=at_ms)).astimezone(ZoneInfo(timezone)).date().isoformat()
 
 
-def buckets_of(at_ms: int, timezone: str, watermark: int) -> list[tuple[str, str]]:
+@lru_cache(maxsize=50_000)
+def buckets_of(at_ms: int, timezone: str, watermark: int) -> tuple[tuple[str, str], ...]:
     """(grain, label) of every bucket an instant falls into and that is still kept at the watermark."""
     found = [("total", "all"), ("day", local_day(at_ms, timezone))]
     moment = _EPOCH + timedelta(milliseconds=at_ms)
@@ -173,7 +175,7 @@ def buckets_of(at_ms: int, timezone: str, watermark: int) -> list[tuple[str, str
     minute_end = (at_ms // 60_000 + 1) * 60_000
     if minute_end > watermark - KEEP_MINUTES_MS:
         found.append(("minute", moment.strftime("%Y-%m-%dT%H:%MZ")))
-    return found
+    return tuple(found)
 
 
 def dimension_cells(funnel: Funnel, values: tuple[str, ...]) -> list[str]:

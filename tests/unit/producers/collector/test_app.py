@@ -169,7 +169,7 @@ class TestBodies:
             (b"[" + b"1," * 2000 + b"1]", {}, "too_many_events", "too many events in one request"),
             (b"1\n" * 2001, {}, "too_many_events", "too many events in one request"),
             (b" " * 1_048_577, {}, "body_too_large", "the body is too large"),
-            (gzip.compress(b" " * 50_000_000, mtime=0), {}, "body_too_large", "the body is too large"),
+            (gzip.compress(b" " * 50_000_000, 1, mtime=0), {}, "body_too_large", "the body is too large"),
         ],
     )
     async def test_a_body_that_cannot_be_read(
@@ -186,7 +186,7 @@ class TestBodies:
         assert balanced(collector)
 
     async def test_a_bomb_is_not_inflated(self, collector: CollectorInMemory) -> None:
-        bomb = gzip.compress(gzip.compress(b"0" * 100_000_000, 9), 9)
+        bomb = gzip.compress(gzip.compress(b"0" * 100_000_000, 1), 9)
         assert (await collector.post(bomb)).status_code == 400  # one layer is taken off, and no more
 
 
