@@ -7,9 +7,12 @@ the end. Pure tables and arithmetic, no I/O.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Final
+
+from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, date_of
 
 CellGroup = tuple[int, int, int]
 """(grain, bucket, dimension set): bucket is 0 for totals, epoch minutes, epoch hours, or days since 1970-01-01 of the
@@ -32,11 +35,8 @@ class Grain(IntEnum):
 
 
 GRAIN_NAMES: Final = {Grain.TOTAL: "total", Grain.MINUTE: "minute", Grain.HOUR: "hour", Grain.DAY: "day"}
-MINUTE_MS: Final = 60_000
-HOUR_MS: Final = 3_600_000
-DAY_MS: Final = 86_400_000
 KEEP_MS: Final = {Grain.MINUTE: 48 * HOUR_MS, Grain.HOUR: 90 * DAY_MS}
-"""How long a grain is kept behind the watermark; the others for ever."""
+"""How long a grain is kept behind the watermark; the others permanently."""
 
 
 class Family(IntEnum):
@@ -103,6 +103,7 @@ CODE_OTHER: Final = 1
 UNKNOWN: Final = "unknown"
 OTHER: Final = "other"
 VALUE_CHARS: Final = 64
+"""A dimension value or reason is cut here."""
 
 
 def family(base: Family, sub: int = 0) -> int:
@@ -143,7 +144,7 @@ def bucket_label(grain: int, bucket: int) -> str:
     if grain == Grain.TOTAL:
         return "all"
     if grain == Grain.DAY:
-        return date.fromordinal(719_163 + bucket).isoformat()
+        return date_of(bucket).isoformat()
     at = datetime.fromtimestamp(bucket * (60 if grain == Grain.MINUTE else 3600), tz=UTC)
     return at.strftime("%Y-%m-%dT%H:%MZ" if grain == Grain.MINUTE else "%Y-%m-%dT%HZ")
 
@@ -155,3 +156,68 @@ def is_kept(grain: int, bucket: int, watermark_ms: int) -> bool:
     if grain == Grain.HOUR:
         return (bucket + 1) * HOUR_MS > watermark_ms - KEEP_MS[Grain.HOUR]
     return True
+
+
+def add_amount(fields: dict[int, Cell], field: int, code: int, amount: int) -> None:
+    """Add one amount to the cell of a field; a zero may stay."""
+    cell = fields.get(field)
+    if cell is None:
+        fields[field] = {code: amount}
+    else:
+        cell[code] = cell.get(code, 0) + amount
+
+
+def add(target: Cell, cell: Mapping[int, int]) -> None:
+    """Add a cell to another one; zeros may stay."""
+    for code, amount in cell.items():
+        target[code] = target.get(code, 0) + amount
+
+
+def plus(cell: Mapping[int, int], change: Mapping[int, int]) -> Cell:
+    """A new cell: both together, zeros left out."""
+    total = dict(cell)
+    for code, amount in change.items():
+        value = total.get(code, 0) + amount
+        if value:
+            total[code] = value
+        else:
+            total.pop(code, None)
+    return total
+
+
+def add_fields(target: dict[int, Cell], fields: Mapping[int, Cell]) -> None:
+    """Add the cells of a group to those of another; zeros may stay, and what is added stays as it is."""
+    for field, cell in fields.items():
+        known = target.get(field)
+        if known is None:
+            target[field] = dict(cell)
+        else:
+            add(known, cell)
+
+
+def merge(target: Cells, cells: Mapping[CellGroup, Mapping[int, Cell]]) -> None:
+    """Add all cells to others; zeros may stay, and what is added stays as it is."""
+    for group, fields in cells.items():
+        add_fields(target.setdefault(group, {}), fields)
+
+
+def merge_changes(target: Cells, changes: Mapping[CellGroup, Mapping[int, Cell]]) -> None:
+    """Add changes to absolute cells: zeros, and what has become empty, are left out as in the store."""
+    for group, fields in changes.items():
+        known = target.get(group, {})
+        summed = {**known, **{field: plus(known.get(field, {}), change) for field, change in fields.items()}}
+        if filled := {field: cell for field, cell in summed.items() if cell}:
+            target[group] = filled
+        else:
+            target.pop(group, None)
+
+
+def without_zeros(fields: Mapping[int, Cell]) -> dict[int, Cell]:
+    """The cells that hold something, without their zeros; a cell that has none is handed on, not copied."""
+    filled: dict[int, Cell] = {}
+    for field, cell in fields.items():
+        if 0 in cell.values():
+            cell = {code: amount for code, amount in cell.items() if amount}
+        if cell:
+            filled[field] = cell
+    return filled

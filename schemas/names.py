@@ -1,6 +1,9 @@
-"""How names compare: event names, aliases and stage names. Pure text, no tables of known names."""
+"""How names and values compare: event names, aliases, stage names, dimension values. Pure text, no tables of known
+names."""
 
 from __future__ import annotations
+
+from schemas.counters import UNKNOWN, VALUE_CHARS
 
 _ONE = str.maketrans({" ": "_", "-": "_"})
 
@@ -8,3 +11,19 @@ _ONE = str.maketrans({" ": "_", "-": "_"})
 def normalise_name(text: str) -> str:
     """`Order Completed`, `order-completed` and `ORDER_COMPLETED` are one name (semantics.md 1)."""
     return text.strip().casefold().translate(_ONE)
+
+
+def clean_text(text: str) -> str:
+    """A dimension value or reason as it is compared and shown; may be empty."""
+    return text.strip()[:VALUE_CHARS].casefold()
+
+
+def clean_value(value: object) -> str:
+    """`clean_text` of a property's value; `unknown` for what is absent or not a plain value."""
+    if isinstance(value, str):
+        return clean_text(value) or UNKNOWN
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return clean_text(str(value)) or UNKNOWN
+    return UNKNOWN

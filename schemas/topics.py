@@ -6,10 +6,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from schemas.times import DAY_MS
+
 _SPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 DEFAULT_SPACE = "main"
 DEFAULT_PARTITIONS = 8
-_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,10 @@ class Retention:
     """How long a live space keeps what it holds, in milliseconds. All of it is about persons, so none of it is kept
     permanently: long enough to notice a fault over a weekend, to fix it and to count or send again."""
 
-    events_ms: int = 7 * _DAY_MS
-    rejected_ms: int = 7 * _DAY_MS
+    events_ms: int = 7 * DAY_MS
+    rejected_ms: int = 7 * DAY_MS
     """Dead letters hold what was sent, e-mails and phones in clear."""
-    late_ms: int = 30 * _DAY_MS
+    late_ms: int = 30 * DAY_MS
     """Longer than a month's report is looked at; no more in them than in events."""
-    hooks_ms: int = 7 * _DAY_MS
+    hooks_ms: int = 7 * DAY_MS
     """Webhooks as they came, until the enricher has made events of them."""

@@ -18,13 +18,12 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from schemas.errors import BrokerUnavailableError, NeedsHumanError
+from schemas.times import DAY_MS, HOUR_MS
 from schemas.topics import DEFAULT_PARTITIONS, Retention, Topics
 from streams.transport.cursor import topic_missing
 from streams.transport.metadata import TopicIdentity, reports_end_offsets, topic_identity
 from streams.transport.port import LogRange
 
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 FOR_EVER = "-1"
 LONGEST_MS = str(2**63 - 1)
 VISIBLE_SECONDS = 20.0

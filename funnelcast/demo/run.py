@@ -31,9 +31,10 @@ from funnelcast.stack.embedded import EmbeddedStack, RunDirectory
 from producers.access.keys import create_key
 from producers.ingest.verdicts import Scope
 from producers.simulator.cdnow import cdnow_events
-from schemas.counters import DAY_MS, Grain
+from schemas.counters import Grain
 from schemas.funnel.load import load_funnel
 from schemas.funnel.model import Funnel
+from schemas.times import DAY_MS
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 from streams.report.document import document_of

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import Final
 
-_DAY_MS: Final = 86_400_000
+from schemas.times import DAY_MS
+
 DeliveryKey = tuple[str, str, str]
 """(source, route, the delivery's own name): two sources never share a name."""
 
@@ -19,7 +19,7 @@ class Deliveries:
     """`begin` says whether to store a delivery, `end` what came of it. A copy that arrives while the first is being
     stored waits for it, and is stored itself where the first one failed."""
 
-    def __init__(self, *, size: int = 100_000, keep_ms: int = _DAY_MS) -> None:
+    def __init__(self, *, size: int = 100_000, keep_ms: int = DAY_MS) -> None:
         self._size = size
         self._keep_ms = keep_ms
         self._stored: OrderedDict[DeliveryKey, int] = OrderedDict()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
@@ -19,7 +19,6 @@ from schemas.money import minor_digits
 from schemas.reasons import RejectReason
 
 Members = dict[str, Any]
-DAY_MS: Final = 86_400_000
 
 
 @dataclass(slots=True)

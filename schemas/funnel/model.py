@@ -22,7 +22,7 @@ from pydantic import (
 
 from schemas.funnel.duration import DurationMs
 from schemas.money import clean_currency
-from schemas.names import normalise_name
+from schemas.names import clean_text, normalise_name
 
 Operator = Literal["eq", "in", "gt", "gte", "lt", "lte", "ne", "exists"]
 Plain = str | int | float | bool
@@ -235,7 +235,7 @@ class Dimension(_Model):
     def _distinct(cls, values: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if values is None:
             return None
-        cleaned = tuple(dict.fromkeys(text.strip()[:64].casefold() for text in values))
+        cleaned = tuple(dict.fromkeys(clean_text(text) for text in values))
         if not cleaned or "" in cleaned or len(cleaned) > 10_000:
             raise ValueError("write 1 to 10,000 distinct values that are not empty, or leave values out")
         return cleaned

@@ -9,11 +9,10 @@ from bisect import bisect_left
 from collections import defaultdict
 
 from schemas.counters import STAGE_LOST, Family, family
+from schemas.times import MINUTE_MS
 from streams.core.person import Entry, Journey
 from streams.core.plan import EDGES_MS, RESOLVED, STALLED, Plan
 from streams.core.walk import Walk, deadline_of
-
-MINUTE_MS = 60_000
 
 
 class Books:

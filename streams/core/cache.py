@@ -14,13 +14,13 @@ from itertools import islice
 from sys import byteorder
 from zlib import crc32
 
+from schemas.times import MINUTE_MS
 from streams.core.book import Books
 from streams.core.person import FOR_LIFE, STATUS_MASK, Base
 from streams.core.plan import INFINITE, RESOLVED, Plan
 from streams.core.timers import Wheel
 from streams.state import CHUNK_SEPARATOR, NO_DEADLINE, PERSON_BUCKETS, Loaded
 
-MINUTE_MS = 60_000
 _BUCKETS_PER_READ = 16
 
 

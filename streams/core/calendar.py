@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from schemas.times import local_day
+
 _MEMO_LIMIT = 20_000
-_EPOCH_ORDINAL = 719_163
 _MINUTES_MAX = 4_000_000_000
 
 
@@ -35,4 +35,4 @@ class Calendar:
     def _exact(self, minute: int) -> int:
         if minute > _MINUTES_MAX:
             return minute // 1440
-        return datetime.fromtimestamp(minute * 60, tz=UTC).astimezone(self._zone).toordinal() - _EPOCH_ORDINAL
+        return local_day(minute * 60, self._zone)

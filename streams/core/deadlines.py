@@ -6,7 +6,7 @@ the status that is stored with the person says what stands in the books.
 
 from __future__ import annotations
 
-from streams.core.cache import MINUTE_MS
+from schemas.times import MINUTE_MS
 from streams.core.person import HAS_AMOUNT, STATUS_MASK
 from streams.core.plan import INFINITE, RESOLVED, STALLED
 from streams.core.state import FunnelState

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas.counters import HOUR_MS, KEEP_MS, MINUTE_MS, CellGroup, Cells, Grain
+from schemas.counters import KEEP_MS, CellGroup, Cells, Grain
+from schemas.times import HOUR_MS, MINUTE_MS
 
 _GROUPS_PER_APPLY = 2_000
 """Deleting more keys at once would hold the server up."""

@@ -9,24 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from schemas.counters import CODE_OTHER, CODE_UNKNOWN, OTHER, UNKNOWN, VALUE_CHARS
+from schemas.counters import CODE_OTHER, CODE_UNKNOWN, OTHER, UNKNOWN
 from schemas.funnel.model import Funnel
+from schemas.names import clean_value
 from streams.core.plan import REASON_CAP
 
 REASONS = 0
-
-
-def clean_value(value: object) -> str:
-    """A dimension value or reason as it is compared and shown; `unknown` for what is absent or not a plain value."""
-    if isinstance(value, str):
-        text = value
-    elif isinstance(value, bool):
-        return "true" if value else "false"
-    elif isinstance(value, int | float):
-        text = str(value)
-    else:
-        return UNKNOWN
-    return text.strip()[:VALUE_CHARS].casefold() or UNKNOWN
 
 
 class Register:

@@ -7,9 +7,17 @@ hours from minutes, days from hours, the total from days. What lies in a bucket 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from schemas.counters import Cell, CellGroup, Cells, Grain, cell_field, is_kept
+from schemas.counters import (
+    Cell,
+    CellGroup,
+    Cells,
+    Grain,
+    add_amount,
+    add_fields,
+    cell_field,
+    is_kept,
+    without_zeros,
+)
 from streams.core.book import Books
 from streams.core.calendar import Calendar
 from streams.core.plan import Plan
@@ -80,7 +88,7 @@ class RollUp:
         families = plan.families
         for short, amount in whole.items():
             stage, family = families[short & low_mask]
-            _add(minutes.setdefault(short >> low, {}), stage, family, amount)
+            add_amount(minutes.setdefault(short >> low, {}), stage, family, amount)
         memo, fields_of = self._memo, self._fields
         for place, part in parts.items():
             bucket = self._bucket(hours, place)
@@ -104,10 +112,10 @@ class RollUp:
         for (minute, code, stage, family), amount in books.money.items():
             if not amount:
                 continue
-            _add(minutes.setdefault(minute, {}), stage, family, amount)
+            add_amount(minutes.setdefault(minute, {}), stage, family, amount)
             bucket = self._bucket(hours, self._hour_and_day(minute))
             for dimset, field in self._fields(code, stage):
-                _add(bucket[dimset], field, family, amount)
+                add_amount(bucket[dimset], field, family, amount)
 
     def _hour_and_day(self, minute: int) -> tuple[int, int]:
         """UTC hour and local day: an hour belongs to two days in a zone that is half an hour off."""
@@ -129,7 +137,11 @@ class RollUp:
         """Cells of several buckets together; those of one are handed on as they are."""
         if len(buckets) == 1:
             return buckets[0]
-        return [_sum([bucket[dimset] for bucket in buckets]) for dimset in range(self._dimsets)]
+        total: Bucket = [{} for _ in range(self._dimsets)]
+        for bucket in buckets:
+            for fields, more in zip(total, bucket, strict=True):
+                add_fields(fields, more)
+        return total
 
     def _put_bucket(self, found: Cells, grain: Grain, bucket: int, cells: Bucket) -> None:
         for dimset, fields in enumerate(cells):
@@ -145,35 +157,7 @@ def _fields(plan: Plan, code: int, stage: int) -> Fields:
     return tuple(found)
 
 
-def _add(fields: dict[int, Cell], field: int, family: int, amount: int) -> None:
-    cell = fields.get(field)
-    if cell is None:
-        fields[field] = {family: amount}
-    else:
-        cell[family] = cell.get(family, 0) + amount
-
-
-def _sum(many: Iterable[dict[int, Cell]]) -> dict[int, Cell]:
-    """Cells added up; the summands stay as they are."""
-    total: dict[int, Cell] = {}
-    for fields in many:
-        for field, cell in fields.items():
-            known = total.get(field)
-            if known is None:
-                total[field] = cell.copy()
-            else:
-                for family, amount in cell.items():
-                    known[family] = known.get(family, 0) + amount
-    return total
-
-
 def _put(found: Cells, group: CellGroup, fields: dict[int, Cell]) -> None:
     """Hand over what is not zero."""
-    kept: dict[int, Cell] = {}
-    for field, cell in fields.items():
-        if 0 in cell.values():
-            cell = {family: amount for family, amount in cell.items() if amount}
-        if cell:
-            kept[field] = cell
-    if kept:
-        found[group] = kept
+    if filled := without_zeros(fields):
+        found[group] = filled

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterator
 from heapq import heappop, heappush
 
-HOUR_MS = 3_600_000
+from schemas.times import HOUR_MS
 
 _Slot = tuple[list[bytes], "array[int]"]
 

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from schemas.counters import HOUR_MS, MINUTE_MS, Cell, Cells, Grain
+from schemas.counters import Cell, Cells, Grain, add_fields, merge
 from schemas.funnel.model import Funnel
-from streams.report.document import add_cell, merge_into
+from schemas.times import HOUR_MS, MINUTE_MS
 from streams.report.names import Registers, name_cells
 from streams.report.shapes import NamedCell
 from streams.store.port import CounterReader, PartitionStatus, PartitionView, StoreError
@@ -183,11 +183,11 @@ class SnapshotSource:
         async with self._turns:
             grains = [Grain.TOTAL, Grain.MINUTE, Grain.HOUR]
             if view := await self._reader.view(partition, funnel.funnel_id, grains=grains, dimsets=[0], since=since):
-                merge_into(cells, view.cells)
+                merge(cells, view.cells)
             if marginals:
                 by_value = await self._reader.view(partition, funnel.funnel_id, grains=[Grain.TOTAL], dimsets=marginals)
                 if by_value is not None:
-                    merge_into(dimensions, by_value.cells)
+                    merge(dimensions, by_value.cells)
 
     async def _with_newest(self, funnel: Funnel, statuses: Statuses, whole: _Whole) -> Cells:
         """The cells of the last whole read, totals and newest buckets replaced by those of now."""
@@ -202,7 +202,7 @@ class SnapshotSource:
         cells = {group: fields for group, fields in kept if group[0] and group[1] < first[group[0]]}
         for view in views:
             if view is not None:
-                merge_into(cells, view.cells)
+                merge(cells, view.cells)
         return cells
 
     async def _newest_of(
@@ -287,8 +287,7 @@ def sum_buckets(buckets: Cells, grain: int, first: int, last: int) -> dict[int, 
     """Cells of the whole, summed over the buckets [first, last]."""
     summed: dict[int, Cell] = {}
     for bucket in range(first, last + 1):
-        for field_, cell in buckets.get((grain, bucket, 0), {}).items():
-            add_cell(summed.setdefault(field_, {}), cell)
+        add_fields(summed, buckets.get((grain, bucket, 0), {}))
     return summed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from schemas.counters import GRAIN_NAMES, Cell, Cells, Grain
+from schemas.counters import GRAIN_NAMES, Cells, Grain, merge
 from schemas.funnel.model import Funnel
 from streams.report.names import Registers, name_cells
 from streams.report.rates import rates_of
@@ -65,28 +65,8 @@ def merge_cells(views: Iterable[PartitionView]) -> Cells:
     """Cells of all partitions, summed."""
     merged: Cells = {}
     for view in views:
-        merge_into(merged, view.cells)
+        merge(merged, view.cells)
     return merged
-
-
-def merge_into(target: Cells, cells: Cells) -> None:
-    """Add cells to others."""
-    for group, fields in cells.items():
-        here = target.setdefault(group, {})
-        for field, cell in fields.items():
-            if (known := here.get(field)) is None:
-                here[field] = dict(cell)
-            else:
-                add_cell(known, cell)
-
-
-def add_cell(target: Cell, cell: Cell) -> None:
-    """Add the amounts of a cell to another one."""
-    for code, amount in cell.items():
-        if code in target:
-            target[code] += amount
-        else:
-            target[code] = amount
 
 
 def _input(views: Iterable[PartitionView], funnel: Funnel) -> InputCounts:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from schemas.counters import GRAIN_NAMES, HOUR_MS, MINUTE_MS, VALUE_CHARS, Grain
+from schemas.counters import GRAIN_NAMES, Grain
 from schemas.errors import UsageError
 from schemas.funnel.duration import parse_duration_ms
 from schemas.funnel.model import Funnel
+from schemas.names import clean_text
+from schemas.times import HOUR_MS, MINUTE_MS, local_day
 
-_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _GRAINS = {name: grain for grain, name in GRAIN_NAMES.items()}
 _BUCKETED = (Grain.MINUTE, Grain.HOUR, Grain.DAY)
 
@@ -90,11 +91,10 @@ class ReportQuestion:
         return None if self.until_ms is None else self._buckets_at(self.until_ms - 1)
 
     def _buckets_at(self, time_ms: int) -> dict[int, int]:
-        day = datetime.fromtimestamp(time_ms / 1000, ZoneInfo(self.funnel.timezone)).date()
         return {
             Grain.MINUTE: time_ms // MINUTE_MS,
             Grain.HOUR: time_ms // HOUR_MS,
-            Grain.DAY: day.toordinal() - _EPOCH_ORDINAL,
+            Grain.DAY: local_day(time_ms / 1000, ZoneInfo(self.funnel.timezone)),
         }
 
 
@@ -138,4 +138,4 @@ def _parse_dimset(funnel: Funnel, dim: str) -> int:
 
 def _label(dim: str) -> str:
     parts = [part.partition("=") for part in dim.split("|")]
-    return "|".join(f"{name}={value.strip()[:VALUE_CHARS].casefold()}" for name, _, value in parts)
+    return "|".join(f"{name}={clean_text(value)}" for name, _, value in parts)

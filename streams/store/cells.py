@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from schemas.counters import Cell, CellGroup, Cells
+from schemas.counters import Cell, CellGroup, Cells, plus
 
 DEFAULT_MAX_CELLS = 100_000
 _EMPTY: Cell = {}
@@ -62,7 +62,7 @@ class CellCache:
             old = self._old.get(group, _NO_CELLS)
             before = len(young)
             written = {
-                name: _plus(young[name] if name in young else old[name], change) for name, change in fields.items()
+                name: plus(young[name] if name in young else old[name], change) for name, change in fields.items()
             }
             young.update(written)
             self._young_count += len(young) - before
@@ -80,14 +80,3 @@ class CellCache:
 
 
 _NO_CELLS: dict[int, Cell] = {}
-
-
-def _plus(cell: Cell, change: Cell) -> Cell:
-    total = dict(cell)
-    for code, amount in change.items():
-        value = total.get(code, 0) + amount
-        if value:
-            total[code] = value
-        else:
-            total.pop(code, None)
-    return total

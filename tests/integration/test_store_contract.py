@@ -11,7 +11,8 @@ from uuid import uuid4
 
 import pytest
 
-from schemas.counters import CODE_OTHER, HOUR_MS, KEEP_MS, MINUTE_MS, CellGroup, Grain, cell_field
+from schemas.counters import CODE_OTHER, KEEP_MS, CellGroup, Grain, cell_field
+from schemas.times import HOUR_MS, MINUTE_MS
 from streams.state import NO_DEADLINE, PERSON_BUCKETS, Claim, Fence, FunnelWrites, PartitionMeta, Writes, bucket_of
 from streams.store.connection import close, connect, delete_space, ping, server_warnings
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace

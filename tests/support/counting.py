@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.counters import CODE_OTHER, Cells, is_kept
+from schemas.counters import CODE_OTHER, Cells, is_kept, merge_changes
 from schemas.funnel.model import Funnel
 from schemas.partition import partition_of
 from schemas.record import encode_tick
@@ -77,29 +77,11 @@ class _Stored:
             for bucket, minute in one.earliest_deadlines.items():
                 row[bucket] = minute
             cells = self.cells.setdefault(funnel_id, {})
-            merge(cells, one.deltas)
+            merge_changes(cells, one.deltas)
             for group in one.expired:
                 cells.pop(group, None)
             if one.core_state is not None:
                 self.core_state[funnel_id] = one.core_state
-
-
-def merge(cells: Cells, deltas: Cells) -> None:
-    """Add deltas to absolute cells, leaving no zeros."""
-    for group, fields in deltas.items():
-        into = cells.setdefault(group, {})
-        for at, delta in fields.items():
-            cell = into.setdefault(at, {})
-            for family, amount in delta.items():
-                now = cell.get(family, 0) + amount
-                if now:
-                    cell[family] = now
-                else:
-                    cell.pop(family, None)
-            if not cell:
-                del into[at]
-        if not into:
-            del cells[group]
 
 
 class _Names:
@@ -236,7 +218,7 @@ def cells_of(counted: Mapping[str, Counted], funnel_id: str) -> Cells:
     """All partitions' cells added up."""
     total: Cells = {}
     for view in counted[funnel_id].views:
-        merge(total, view.cells)
+        merge_changes(total, view.cells)
     return total
 
 

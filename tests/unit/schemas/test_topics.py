@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from schemas.times import DAY_MS, HOUR_MS
 from schemas.topics import Retention, Topics
-from streams.admin import DAY_MS, HOUR_MS, wanted_configs
+from streams.admin import wanted_configs
 
 TOPICS = Topics("t")
 

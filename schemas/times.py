@@ -1,0 +1,22 @@
+"""Units of time in milliseconds, and days as numbers. Pure arithmetic, no clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 86_400_000
+_EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
+
+
+def local_day(epoch_seconds: float, zone: ZoneInfo) -> int:
+    """Days from 1970-01-01 to the date that an instant has in a time zone."""
+    return datetime.fromtimestamp(epoch_seconds, tz=UTC).astimezone(zone).toordinal() - _EPOCH_ORDINAL
+
+
+def date_of(day: int) -> date:
+    """The date that lies so many days behind 1970-01-01."""
+    return date.fromordinal(_EPOCH_ORDINAL + day)
