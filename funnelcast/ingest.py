@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from funnelcast import intake
+from funnelcast import ingest_rules
 from funnelcast.contacts import ensure_contact_key
 from funnelcast.settings.sections import IngestSettings, PrivacySettings
 from producers.ingest.checks import Ingest
@@ -21,9 +21,9 @@ def ingest_of(settings: IngestSettings, limits: Limits, *, strict_names: bool = 
     return Ingest(
         limits=limits,
         contacts=Contacts(ensure_contact_key(settings), phone_region=settings.phone_region),
-        known_names=intake.known_names(funnels),
-        personless_names=intake.personless_names(funnels),
-        server_names=intake.server_names(funnels, settings.browser_events),
+        known_names=ingest_rules.known_names(funnels),
+        personless_names=ingest_rules.personless_names(funnels),
+        server_names=ingest_rules.server_names(funnels, settings.browser_events),
         privacy=_privacy(settings, funnels),
         strict_names=strict_names,
         keep_contacts=settings.keep_contacts,
@@ -32,5 +32,5 @@ def ingest_of(settings: IngestSettings, limits: Limits, *, strict_names: bool = 
 
 def _privacy(settings: PrivacySettings, funnels: Sequence[Funnel]) -> Privacy:
     names = settings.allow_properties
-    allowed = None if names is None else {*names, *intake.read_properties(funnels)}
+    allowed = None if names is None else {*names, *ingest_rules.read_properties(funnels)}
     return Privacy(ip=IpRule(settings.ip), deny=settings.deny_properties, allow=allowed)

@@ -84,7 +84,7 @@ def create(
 
 
 def _source(source: str) -> str:
-    from producers.access.keys import MAX_SOURCE_CHARS
+    from schemas.properties import MAX_SOURCE_CHARS
 
     source = source.strip()
     if not source or len(source) > MAX_SOURCE_CHARS:

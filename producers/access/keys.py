@@ -28,7 +28,6 @@ from schemas.reasons import RejectReason
 
 _PREFIX = {Scope.BROWSER: "fcb_", Scope.SERVER: "fcs_", Scope.HISTORICAL: "fch_", Scope.READ: "fcr_"}
 _RELOAD_SECONDS = 1.0
-MAX_SOURCE_CHARS = 64
 
 
 class KeyOptionError(UsageError):

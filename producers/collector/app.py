@@ -45,6 +45,7 @@ from producers.http.messages import (
 from producers.ingest.checks import Ingest
 from producers.ingest.verdicts import Deduplicated, Scope, Sender
 from producers.sink.port import Outgoing, Sink, SinkUnavailableError
+from schemas.properties import UNKNOWN_SOURCE
 from schemas.reasons import RejectReason
 from schemas.topics import Topics
 
@@ -58,7 +59,6 @@ _STATUS: Final = {
     RejectReason.WRONG_CONTENT_TYPE: 415,
 }
 """Status of a request that is refused as a whole; 400 for every other reason."""
-_UNKNOWN_SOURCE: Final = "unknown"
 _REFUSED_LETTERS_PER_SECOND: Final = 10
 _EXPOSITION: Final = (
     (b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),
@@ -271,7 +271,7 @@ class Collector:
                 self._gate.refused(request)
             except RateLimitedError as error:
                 return self._too_many(error)
-        source = refusal.source or _UNKNOWN_SOURCE if sender is None else sender.source
+        source = refusal.source or UNKNOWN_SOURCE if sender is None else sender.source
         if not request.received_at_ms:  # its body never was whole
             request.received_at_ms = self._now_ms()
         try:

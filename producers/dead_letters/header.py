@@ -15,11 +15,11 @@ from producers.formats.port import Request
 from producers.http.body import RequestError
 from producers.http.messages import key_of
 from producers.ingest.verdicts import Scope, Sender
+from schemas.properties import MAX_SOURCE_CHARS
 from schemas.reasons import RejectReason
 
 HEADER: Final = "X-Funnelcast-Replayed"
 _NAME: Final = HEADER.lower().encode()
-_MAX_SOURCE_CHARS: Final = 64
 
 
 def replayed_header(received_at_ms: int, source: str) -> str:
@@ -39,6 +39,6 @@ def replayed_sender(request: Request, keys: KeyRing) -> tuple[Sender | None, Sen
     source = unquote(source).strip()
     if operator is not None and operator.scope is not Scope.HISTORICAL:
         raise RequestError(RejectReason.NOT_ALLOWED, f"{HEADER} needs a write key of the scope historical")
-    if not (received.isascii() and received.isdigit() and len(received) <= 15 and 0 < len(source) <= _MAX_SOURCE_CHARS):
+    if not (received.isascii() and received.isdigit() and len(received) <= 15 and 0 < len(source) <= MAX_SOURCE_CHARS):
         raise RequestError(RejectReason.INVALID_TIME, f"{HEADER} cannot be read", "write <received_at_ms>;<source>")
     return operator, Sender(source, Scope.SERVER, "" if operator is None else operator.id), int(received)

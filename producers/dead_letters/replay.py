@@ -15,9 +15,9 @@ from producers.dead_letters.header import HEADER, replayed_header
 from producers.dead_letters.record import DeadLetter
 from producers.formats.formats import endpoint_of
 from producers.formats.replaying import DeadLetterPayload
+from schemas.properties import UNKNOWN_SOURCE
 from schemas.reasons import RejectReason
 
-UNKNOWN_SOURCE: Final = "unknown"
 UNVOUCHED: Final = frozenset(
     reason.value
     for reason in (

@@ -14,6 +14,7 @@ import msgspec
 
 from producers.formats.attribution import UNKNOWN, Origin, origin_of_link, text_of
 from schemas.names import normalise_name
+from schemas.properties import AMOUNTS
 
 V2_NAMES: Final = {
     "searched_products": "products_searched",
@@ -48,7 +49,7 @@ V2_NAMES: Final = {
 Added = Mapping[str, Any]
 """Members for the properties, where these have none of the name; None adds nothing."""
 NOTHING_ADDED: Final[Added] = MappingProxyType({})
-_AMOUNTS: Final = frozenset({"value", "value_minor", "amount"})
+_AMOUNTS: Final = frozenset(AMOUNTS)
 _ORDER_IDS: Final = ("orderId", "orderID", "transaction_id", "transactionId")
 _V1_ORDER_IDS: Final = (*_ORDER_IDS, "id")
 _COMMERCE: Final = frozenset({"revenue", "total", "products", *_ORDER_IDS})

@@ -32,10 +32,10 @@ from producers.ingest.objects import has_contacts, is_deeper, shape_refusal
 from producers.ingest.times import correct_skew_ms, parse_time_ms
 from producers.ingest.verdicts import NativeEvent, RefusedError, Rejected, Sender, Times, Verdict
 from schemas.ids import MAX_ID_CHARS
+from schemas.properties import CONTACT_NAMES
 from schemas.reasons import RejectReason
 
 TYPES: Final = frozenset({"track", "page", "screen", "identify", "group", "alias"})
-_CONTACT_NAMES: Final = frozenset({"email", "Email", "EMAIL", "phone", "Phone", "PHONE"})
 _NOTHING: Final = msgspec.Raw(b"{}")
 _Id = str | int | None
 
@@ -217,9 +217,9 @@ def _of_other(
     traits_raw = bytes(message.traits) if traits else b"{}"
     if kind == "identify" and not traits and isinstance(found := object_of(parsed, "context").get("traits"), dict):
         traits, traits_raw = found, msgspec.json.encode(found)  # where RudderStack's clients put them
-    if kind == "group" and not _CONTACT_NAMES.isdisjoint(traits):
-        traits_raw = without(traits_raw, _CONTACT_NAMES)
-        traits = {name: value for name, value in traits.items() if name not in _CONTACT_NAMES}
+    if kind == "group" and not CONTACT_NAMES.isdisjoint(traits):
+        traits_raw = without(traits_raw, CONTACT_NAMES)
+        traits = {name: value for name, value in traits.items() if name not in CONTACT_NAMES}
     whole = msgspec.Raw(under(bytes(raw), traits_raw))
     return whole, {**traits, **members}, {"group_id": message.group_id}
 

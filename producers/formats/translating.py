@@ -14,13 +14,14 @@ from producers.formats.port import Reading, Request
 from producers.ingest.checks import Ingest
 from producers.ingest.verdicts import Outcome, RefusedError, Rejected, Sender, Translated
 from schemas.ids import MAX_ID_CHARS
+from schemas.properties import AMOUNTS
 from schemas.reasons import RejectReason
 
 Members = dict[str, Any]
 Translate = Callable[[Members, bytes, int], Translated]
 """(members of an element, the element as it was sent, its place in the request) -> event. May raise RefusedError."""
 _ORDER_IDS: Final = ("orderId", "transaction_id", "transactionId")
-_AMOUNTS: Final = frozenset({"value", "value_minor", "amount"})
+_AMOUNTS: Final = frozenset(AMOUNTS)
 _REVENUES: Final = ("revenue", "total")
 _COMMON: Final = frozenset({*_ORDER_IDS, *_REVENUES, *ORIGINS})
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from schemas.properties import MAX_SOURCE_CHARS
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -23,7 +25,7 @@ class Limits:
     depth: int = 32
     """Nested objects and lists of one event."""
     name_chars: int = 128
-    source_chars: int = 64
+    source_chars: int = MAX_SOURCE_CHARS
     dead_letter_bytes: int = 65_536
     """Kept of what was sent; the rest of a longer payload is cut and the letter says so."""
     earliest_ms: int = 946_684_800_000

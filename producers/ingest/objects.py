@@ -12,11 +12,11 @@ import orjson
 from producers.ingest.privacy import IP_NAMES
 from producers.ingest.verdicts import ABSENT, NOTHING, NativeEvent, RefusedError
 from schemas.ids import MAX_ID_CHARS
+from schemas.properties import CONTACT_NAMES
 from schemas.reasons import RejectReason
 
 _EMPTY: Final = b"{}"
-_CONTACT_NAMES: Final = frozenset({"email", "Email", "EMAIL", "phone", "Phone", "PHONE"})
-_PERSONAL_NAMES: Final = _CONTACT_NAMES | IP_NAMES
+_PERSONAL_NAMES: Final = CONTACT_NAMES | IP_NAMES
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 """Never looks at a byte twice: what has no closing quote is a string to its end."""
 _ONE_KIND: Final = bytes.maketrans(b"[]", b"{}")
@@ -98,7 +98,7 @@ _members = msgspec.json.Decoder(_Members)
 def without_contacts(raw: msgspec.Raw, *, keep: bool) -> tuple[msgspec.Raw, str | None, str | None]:
     """(the object without its members `email` and `phone`, their values); everything else stays as it was sent."""
     members = _members.decode(raw)
-    contacts = _CONTACT_NAMES & members.keys()
+    contacts = CONTACT_NAMES & members.keys()
     if not contacts:
         return raw, None, None
     found: dict[str, str] = {}

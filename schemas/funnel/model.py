@@ -306,6 +306,29 @@ class Funnel(_Model):
         return f"{self.name}@{self.version}"
 
     @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Of all stages and losses."""
+        groups = [stage.on for stage in self.stages] + [lost.on for lost in self.lost]
+        return tuple(rule for group in groups for rule in group)
+
+    @property
+    def event_names(self) -> frozenset[str]:
+        """Events that the funnel looks at; spend is no event of a person and not among them."""
+        return frozenset(self.refunds).union(rule.event for rule in self.rules)
+
+    @property
+    def money_names(self) -> frozenset[str]:
+        """Events that move money: of order stages, refunds, spend."""
+        orders = (rule.event for stage in self.stages if stage.nth is not None for rule in stage.on)
+        return frozenset(orders).union(self.refunds, self.ad_spend)
+
+    @property
+    def properties(self) -> frozenset[str]:
+        """Properties that the definition names; `schemas.properties.ALWAYS_READ` are read besides."""
+        conditions = (condition.property for rule in self.rules for condition in rule.where)
+        return frozenset(dimension.property for dimension in self.dimensions).union(conditions)
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 (hex) over everything that changes a number; the description does not."""
         meaning = self.model_dump(mode="json", exclude={"description"})

@@ -12,22 +12,13 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 
 from schemas.funnel.model import Funnel
+from schemas.properties import ALWAYS_READ, AMOUNTS, ORDER_DETAILS
 
-AMOUNTS: Final = ("value", "value_minor", "amount")
-"""Properties kept as raw JSON: decimals stay exactly as they were sent."""
 NO_RAW: Final = msgspec.Raw(b"")
-_ALWAYS = ("currency", "order_id", "refund_id", "reason")
-_FIXED = (*AMOUNTS, *_ALWAYS)
-"""Properties whose attribute has their own name."""
 
 
 def _properties(funnels: Sequence[Funnel]) -> list[str]:
-    names: set[str] = set(_ALWAYS)
-    for funnel in funnels:
-        names |= {one.property for one in funnel.dimensions}
-        rules = [rule for stage in funnel.stages for rule in stage.on]
-        rules += [rule for lost in funnel.lost for rule in lost.on]
-        names |= {condition.property for rule in rules for condition in rule.where}
+    names = set(ORDER_DETAILS).union(*(funnel.properties for funnel in funnels))
     return sorted(names - set(AMOUNTS)) + list(AMOUNTS)
 
 
@@ -44,7 +35,7 @@ class Decoder:
 
     def __init__(self, funnels: Sequence[Funnel]) -> None:
         names = _properties(funnels)
-        self.attribute = {name: name if name in _FIXED else f"p{at}" for at, name in enumerate(names)}
+        self.attribute = {name: name if name in ALWAYS_READ else f"p{at}" for at, name in enumerate(names)}
         fields: list[Any] = [
             (self.attribute[name], msgspec.Raw, NO_RAW) if name in AMOUNTS else (self.attribute[name], Any, None)
             for name in names

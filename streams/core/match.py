@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from schemas.funnel.model import Condition, Rule
+from schemas.funnel.model import Condition
 from schemas.ids import clean_id
 from schemas.money import clean_currency, clean_minor, parse_minor
 from schemas.names import normalise_name
@@ -84,7 +84,7 @@ class Matcher:
     def __init__(self, plan: Plan, decoder: Decoder) -> None:
         self._plan = plan
         self._attribute = decoder.attribute
-        self._names = {rule.event for rule in _rules(plan)} | set(plan.funnel.refunds)
+        self._names = plan.funnel.event_names
         self.memo: dict[str, NameRules | None] = {}
 
     def rules(self, name: str) -> NameRules | None:
@@ -95,11 +95,6 @@ class Matcher:
             self.memo.clear()
         self.memo[name] = found
         return found
-
-
-def _rules(plan: Plan) -> list[Rule]:
-    funnel = plan.funnel
-    return [r for stage in funnel.stages for r in stage.on] + [r for lost in funnel.lost for r in lost.on]
 
 
 NO_AMOUNT: Final = (-1, "")

@@ -13,7 +13,7 @@ import structlog
 from typer.testing import CliRunner
 
 from funnelcast.cli import app
-from funnelcast.intake import read_properties, server_names
+from funnelcast.ingest_rules import read_properties, server_names
 from funnelcast.readers import ReadersOnly
 from funnelcast.settings import SettingsError
 from producers.access.keys import KeyRing, create_key, read_keys, revoke_key
