@@ -67,17 +67,22 @@ def collector(
 
 
 def _parts(settings: CollectorSettings) -> _Parts:
+    return _Parts(
+        keys=_key_ring(settings),
+        ingest=build_ingest(settings),
+        webhooks=None if settings.webhooks is None else _webhooks(settings.webhooks),
+    )
+
+
+def build_ingest(settings: CollectorSettings) -> Ingest:
+    """The checks of events and the limits of a request."""
     from funnelcast.ingest import ingest_of
     from producers.ingest.limits import Limits
 
     limits = Limits(
         body_bytes=settings.max_body_bytes, event_bytes=settings.max_event_bytes, events=settings.max_events
     )
-    return _Parts(
-        keys=_key_ring(settings),
-        ingest=ingest_of(settings, limits, strict_names=settings.strict_names),
-        webhooks=None if settings.webhooks is None else _webhooks(settings.webhooks),
-    )
+    return ingest_of(settings, limits, strict_names=settings.strict_names)
 
 
 def _webhooks(path: Path) -> Webhooks:

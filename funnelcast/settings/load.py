@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -118,17 +118,30 @@ def _meant(key: str, tables: set[str]) -> str:
 
 
 def _unknown_variables(variables: Mapping[str, str]) -> Iterator[str]:
-    """Names that are meant for us and that nothing reads. Others may share the prefix (compose, Kubernetes): of a flat
-    name only what is nearly one of ours is refused."""
+    """Names that are meant for us and that nothing reads. Others may share the prefix (compose, Kubernetes): of their
+    kind of name only what is nearly one of ours is refused."""
     known = sorted({setting.variable.removeprefix(PREFIX) for setting in all_settings().values()} | {"CONFIG"})
-    for variable in variables:
+    flat = [name for name in known if "__" not in name]
+    for variable, text in variables.items():
         name = variable.removeprefix(PREFIX)
-        if name == variable or name in known or any(name.startswith(f"{each}_") for each in known):
+        if name == variable or name in known:
             continue
-        is_ours = "__" in name
-        meant = did_you_mean(name, known, likeness=0.6 if is_ours else _LIKENESS)
-        if is_ours or meant:
+        if "__" in name:
+            yield f"{variable}: unknown setting; unset it{_prefixed(did_you_mean(name, known))}"
+        elif meant := _nearly(name, flat) or _joined(name, known, text):
             yield f"{variable}: unknown setting; unset it{_prefixed(meant)}"
+
+
+def _nearly(name: str, flat: Sequence[str]) -> str:
+    """`KAKFA`; not `KAFKA_PORT`, which may be of a service by that name."""
+    is_longer = any(name.startswith(f"{each}_") for each in flat)
+    return "" if is_longer else did_you_mean(name, flat, likeness=_LIKENESS)
+
+
+def _joined(name: str, known: Sequence[str], text: str) -> str:
+    """`COLLECTOR_PORT`; not where Kubernetes sets it to the address of a service."""
+    meant = [each for each in known if each.replace("__", "_") == name and "://" not in text]
+    return f" (did you mean {meant[0]!r}?)" if meant else ""
 
 
 def _prefixed(meant: str) -> str:

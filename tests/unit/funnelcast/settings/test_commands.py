@@ -1,0 +1,89 @@
+"""What the commands make of the settings: their flags, their help, what they import for it, the checks they build."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from funnelcast.cli import COMMANDS
+from funnelcast.cli import app as root
+from funnelcast.commands.collector import build_ingest as collector_ingest
+from funnelcast.commands.enricher import build_ingest as enricher_ingest
+from funnelcast.settings.catalogue import settings_of
+from funnelcast.settings.load import load_settings
+from funnelcast.settings.processes import PROCESSES, CollectorSettings, EnricherSettings
+from funnelcast.settings.sections import Settings
+
+
+def command_of(*names: str) -> Any:
+    """The click command, loaded."""
+    module: Any = importlib.import_module(COMMANDS[names[0]][0])
+    command: Any = typer.main.get_command(module.app)
+    for name in names[1:]:
+        command = command.commands[name]
+    return command
+
+
+def every_command() -> list[list[str]]:
+    return [[name, *inner] for name in COMMANDS for inner in _inner(command_of(name))]
+
+
+def _inner(command: Any) -> list[list[str]]:
+    return [[name] for name in command.commands] if hasattr(command, "commands") else [[]]
+
+
+@pytest.mark.parametrize("kind", PROCESSES)
+def test_a_process_has_a_flag_for_each_of_its_settings(kind: type[Settings]) -> None:
+    names = [kind.process, "create"] if kind.process == "topics" else [kind.process]
+    flags = {option for parameter in command_of(*names).params for option in parameter.opts}
+    assert {setting.flag for setting in settings_of(kind) if setting.facts.has_flag} <= flags
+    assert "--config" in flags
+
+
+@pytest.mark.parametrize("names", every_command(), ids=" ".join)
+def test_help_shows_defaults_and_no_type_of_a_flag(names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = CliRunner().invoke(root, [*names, "--help"], catch_exceptions=False).output
+    assert "Usage: " in shown
+    assert "bool" not in shown
+    if names == ["collector"]:
+        assert "[default: 8080]" in shown
+        assert "[default: 1048576]" in shown
+        assert "--strict-names" in shown
+
+
+CLIENTS = ("aiokafka", "faust", "redis", "httpx", "uvicorn", "uvloop", "starlette", "prometheus_client", "yaml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [
+        (["--help"], (*CLIENTS, "pydantic", "rich.progress")),
+        (["collector", "--help"], CLIENTS),  # typer itself brings pydantic where it parses arguments
+        (["worker", "--help"], CLIENTS),
+    ],
+)
+def test_help_imports_no_client(arguments: list[str], heavy: tuple[str, ...]) -> None:
+    """This is what keeps it quick."""
+    program = (
+        "import sys\nfrom funnelcast.cli import app\n"
+        f"try:\n    app({arguments!r})\nexcept SystemExit:\n    pass\n"
+        f"sys.exit(' '.join(name for name in {heavy!r} if name in sys.modules) or 0)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout
+
+
+def test_the_enricher_takes_an_event_that_the_collector_takes(tmp_path: Path) -> None:
+    environment = {"FUNNELCAST_MAX_EVENT_BYTES": "65536", "FUNNELCAST_STATE_DIR": str(tmp_path)}
+    collector = collector_ingest(load_settings(CollectorSettings, environment=environment))
+    enricher = enricher_ingest(load_settings(EnricherSettings, environment=environment))
+    assert (collector.limits.event_bytes, enricher.limits.event_bytes) == (65_536, 65_536)
