@@ -38,7 +38,7 @@ async def _run(settings: ExporterSettings) -> None:
     from schemas.funnel.load import load_funnels
     from streams.exporter.app import ExporterApp
     from streams.exporter.cache import SnapshotCache
-    from streams.exporter.snapshot import SnapshotSource
+    from streams.exporter.source import SnapshotSource
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
     from streams.web.server import WebServer

@@ -37,8 +37,8 @@ def test_the_committed_file_is_what_the_code_makes() -> None:
         from funnelcast.dashboards import funnel
         from funnelcast.dashboards.panels import to_json
 
-        made = to_json(funnel.DASHBOARD)
-    assert PATH.read_text() == made, "run: python -m funnelcast.dashboards"
+        text = to_json(funnel.DASHBOARD)
+    assert PATH.read_text() == text, "run: python -m funnelcast.dashboards"
 
 
 def test_it_cannot_be_edited_and_has_a_fixed_address() -> None:
@@ -85,10 +85,10 @@ def test_titles_and_ids_are_unique() -> None:
 def test_panels_do_not_overlap_and_stay_on_the_grid() -> None:
     taken: dict[tuple[int, int], str] = {}
     for panel in DASHBOARD["panels"]:
-        at = panel["gridPos"]
-        assert at["x"] + at["w"] <= 24
-        for x in range(at["x"], at["x"] + at["w"]):
-            for y in range(at["y"], at["y"] + at["h"]):
+        grid = panel["gridPos"]
+        assert grid["x"] + grid["w"] <= 24
+        for x in range(grid["x"], grid["x"] + grid["w"]):
+            for y in range(grid["y"], grid["y"] + grid["h"]):
                 assert taken.setdefault((x, y), panel["title"]) == panel["title"]
 
 

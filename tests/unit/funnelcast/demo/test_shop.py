@@ -34,7 +34,7 @@ def test_every_event_has_a_place_in_the_funnel() -> None:
 
 
 def test_the_same_seed_draws_the_same_visitors() -> None:
-    one, other = Shop(seed=7), Shop(seed=7)
-    for shop in (one, other):
+    first, second = Shop(seed=7), Shop(seed=7)
+    for shop in (first, second):
         shop.due(T0)
-    assert one.due(T0 + 5_000) == other.due(T0 + 5_000)
+    assert first.due(T0 + 5_000) == second.due(T0 + 5_000)

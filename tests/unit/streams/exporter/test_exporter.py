@@ -19,7 +19,9 @@ from streams.exporter.app import ExporterApp
 from streams.exporter.cache import SnapshotCache
 from streams.exporter.samples import Page
 from streams.exporter.samples import fill as fill_page
-from streams.exporter.snapshot import FunnelCounts, Snapshot, SnapshotSource, cohorts_of, windows_of
+from streams.exporter.snapshot import FunnelCounts, Snapshot
+from streams.exporter.source import SnapshotSource
+from streams.exporter.windows import cohorts_of, windows_of
 from streams.state import PartitionMeta
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import PartitionView, StoreRefusedError, StoreUnavailableError
@@ -63,19 +65,21 @@ def bare(samples: Samples, name: str, **labels: str) -> float:
 
 
 async def test_totals_outcomes_and_money() -> None:
-    found = await scrape(exporter(await filled()))
-    assert [value(found, "funnel_stage_entries", stage=one.name) for one in SHOP.stages] == [240, 120, 60, 30]
-    assert value(found, "funnel_stage_events", stage="lost") == 20
-    assert value(found, "funnel_stage_lost", stage="lead", reason="price") == 10
+    samples = await scrape(exporter(await filled()))
+    assert [value(samples, "funnel_stage_entries", stage=one.name) for one in SHOP.stages] == [240, 120, 60, 30]
+    assert value(samples, "funnel_stage_events", stage="lost") == 20
+    assert value(samples, "funnel_stage_lost", stage="lead", reason="price") == 10
     for stage in SHOP.stages:
         outcomes = ("advanced", "abandoned", "open", "completed")
         lost = sum(
-            n for (name, labels), n in found.items() if name == "funnel_stage_lost" and ("stage", stage.name) in labels
+            n
+            for (name, labels), n in samples.items()
+            if name == "funnel_stage_lost" and ("stage", stage.name) in labels
         )
-        total = sum(value(found, f"funnel_stage_{one}", stage=stage.name) for one in outcomes) + lost
-        assert total == value(found, "funnel_stage_entries", stage=stage.name)
-    assert value(found, "funnel_stage_orders", stage="payment", currency="EUR") == 30
-    assert math.isclose(value(found, "funnel_stage_revenue", stage="payment", currency="EUR"), 599.7)
+        total = sum(value(samples, f"funnel_stage_{one}", stage=stage.name) for one in outcomes) + lost
+        assert total == value(samples, "funnel_stage_entries", stage=stage.name)
+    assert value(samples, "funnel_stage_orders", stage="payment", currency="EUR") == 30
+    assert math.isclose(value(samples, "funnel_stage_revenue", stage="payment", currency="EUR"), 599.7)
 
 
 async def test_retries_of_ordered_senders_are_shown() -> None:
@@ -86,27 +90,27 @@ async def test_retries_of_ordered_senders_are_shown() -> None:
 
 
 async def test_input_and_time() -> None:
-    found = await scrape(exporter(await filled()))
-    assert value(found, "funnel_persons_total") == 240
-    assert value(found, "funnel_events_duplicate_total") == 0
-    assert bare(found, "funnel_watermark_timestamp_seconds", partition="1") == NOW / 1000 - 60
-    assert bare(found, "funnel_watermark_lag_seconds", partition="0") == 60
-    assert bare(found, "funnel_freshness_seconds", partition="0") == 0
-    assert bare(found, "funnel_pending_deadlines", partition="0") == 0
-    assert bare(found, "funnel_redis_up") == 1
-    assert bare(found, "funnel_build_info", version="1.2.3", space="main") == 1
+    samples = await scrape(exporter(await filled()))
+    assert value(samples, "funnel_persons_total") == 240
+    assert value(samples, "funnel_events_duplicate_total") == 0
+    assert bare(samples, "funnel_watermark_timestamp_seconds", partition="1") == NOW / 1000 - 60
+    assert bare(samples, "funnel_watermark_lag_seconds", partition="0") == 60
+    assert bare(samples, "funnel_freshness_seconds", partition="0") == 0
+    assert bare(samples, "funnel_pending_deadlines", partition="0") == 0
+    assert bare(samples, "funnel_redis_up") == 1
+    assert bare(samples, "funnel_build_info", version="1.2.3", space="main") == 1
 
 
 async def test_every_stage_window_and_value_is_there_at_zero_before_the_first_event() -> None:
-    found = await scrape(exporter(MemoryCounterReader(MemorySpace(clock_ms=lambda: 0))))
+    samples = await scrape(exporter(MemoryCounterReader(MemorySpace(clock_ms=lambda: 0))))
     for stage in SHOP.stages:
-        assert value(found, "funnel_stage_entries", stage=stage.name) == 0
+        assert value(samples, "funnel_stage_entries", stage=stage.name) == 0
         for window in catalogue.WINDOWS:
-            assert value(found, "funnel_window_entries", stage=stage.name, window=window) == 0
-        assert value(found, "funnel_dimension_entries", dimension="channel", value="unknown", stage=stage.name) == 0
-    assert value(found, "funnel_stage_revenue", stage="payment", currency="EUR") == 0
-    assert value(found, "funnel_stage_lost", stage="lead", reason="payment_error") == 0
-    assert value(found, "funnel_events_late_total", age="3d") == 0
+            assert value(samples, "funnel_window_entries", stage=stage.name, window=window) == 0
+        assert value(samples, "funnel_dimension_entries", dimension="channel", value="unknown", stage=stage.name) == 0
+    assert value(samples, "funnel_stage_revenue", stage="payment", currency="EUR") == 0
+    assert value(samples, "funnel_stage_lost", stage="lead", reason="payment_error") == 0
+    assert value(samples, "funnel_events_late_total", age="3d") == 0
 
 
 async def test_every_metric_of_the_catalogue_is_on_every_page() -> None:
@@ -120,36 +124,36 @@ async def test_every_metric_of_the_catalogue_is_on_every_page() -> None:
 
 
 async def test_conversions_come_as_numerator_and_denominator() -> None:
-    found = await scrape(exporter(await filled()))
+    samples = await scrape(exporter(await filled()))
     for kind in ("period", "step"):
         labels = {"from": "impression", "to": "click", "kind": kind, "window": "24h"}
-        assert value(found, "funnel_window_conversion_numerator", **labels) == 120
-        assert value(found, "funnel_window_conversion_denominator", **labels) == 240
+        assert value(samples, "funnel_window_conversion_numerator", **labels) == 120
+        assert value(samples, "funnel_window_conversion_denominator", **labels) == 240
     overall = {"from": "impression", "to": "payment", "kind": "overall", "window": "24h"}
-    assert value(found, "funnel_window_conversion_numerator", **overall) == 30
+    assert value(samples, "funnel_window_conversion_numerator", **overall) == 30
 
 
 async def test_cohorts_of_one_age() -> None:
-    found = await scrape(exporter(await filled()))
+    samples = await scrape(exporter(await filled()))
     # 120 impressions of the hour that ended five minutes before the watermark; every second one clicked a minute later
-    assert value(found, "funnel_cohort_entries", stage="impression", age="5m") == 120
-    assert value(found, "funnel_cohort_went_on", stage="impression", age="5m") == 60
+    assert value(samples, "funnel_cohort_entries", stage="impression", age="5m") == 120
+    assert value(samples, "funnel_cohort_went_on", stage="impression", age="5m") == 60
 
 
 async def test_dimension_values_sum_to_the_whole() -> None:
-    found = await scrape(exporter(await filled()))
+    samples = await scrape(exporter(await filled()))
     parts = [
-        value(found, "funnel_dimension_entries", dimension="channel", value=one, stage="lead")
+        value(samples, "funnel_dimension_entries", dimension="channel", value=one, stage="lead")
         for one in ("google", "facebook", "mail")
     ]
-    assert sum(parts) == value(found, "funnel_stage_entries", stage="lead") == 60
+    assert sum(parts) == value(samples, "funnel_stage_entries", stage="lead") == 60
 
 
 async def test_values_beyond_the_cap_are_one_series() -> None:
-    found = await scrape(exporter(await filled(), max_values=1))
+    samples = await scrape(exporter(await filled(), max_values=1))
     values = {
         dict(labels)["value"]: n
-        for (name, labels), n in found.items()
+        for (name, labels), n in samples.items()
         if name == "funnel_dimension_entries"
         and ("dimension", "channel") in labels
         and ("stage", "impression") in labels
@@ -163,9 +167,9 @@ async def test_another_definition_under_the_name_is_not_shown() -> None:
     app = ExporterApp(
         SnapshotCache(SnapshotSource(reader, [changed], clock_ms=lambda: NOW).take), version="0", space="main"
     )
-    found = await scrape(app)
-    assert value(found, "funnel_definition_matches") == 0
-    assert not [name for name, _ in found if name.startswith("funnel_stage")]
+    samples = await scrape(app)
+    assert value(samples, "funnel_definition_matches") == 0
+    assert not [name for name, _ in samples if name.startswith("funnel_stage")]
 
 
 def test_windows_end_with_the_bucket_of_the_newest_reception() -> None:
@@ -181,11 +185,11 @@ def test_cohorts_have_ended_an_age_before_the_watermark() -> None:
     cells: Cells = {
         (Grain.MINUTE, minute - back, 0): {cell_field(0, 0, 0): {entries: 1000 + back}} for back in range(200)
     }
-    found = cohorts_of(cells, NOW)["5m"][cell_field(0, 0, 0)][entries]
+    amount = cohorts_of(cells, NOW)["5m"][cell_field(0, 0, 0)][entries]
     # the newest bucket is the sixth last: it began six minutes and ended five minutes before the watermark
-    assert found == sum(1000 + back for back in range(6, 66))
+    assert amount == sum(1000 + back for back in range(6, 66))
     later = cohorts_of(cells, NOW + 59_999)["5m"][cell_field(0, 0, 0)][entries]
-    assert later == found
+    assert later == amount
 
 
 def test_counters_never_fall_and_gauges_do() -> None:
@@ -247,10 +251,10 @@ async def test_when_redis_is_away_a_scrape_shows_the_last_counts_and_says_so(err
     store, app = await flaky()
     await scrape(app)
     store.mode = error
-    found = await scrape(app)
-    assert bare(found, "funnel_redis_up") == 0
-    assert bare(found, "funnel_exporter_read_errors_total") == 1
-    assert value(found, "funnel_stage_entries", stage="click") == 120
+    samples = await scrape(app)
+    assert bare(samples, "funnel_redis_up") == 0
+    assert bare(samples, "funnel_exporter_read_errors_total") == 1
+    assert value(samples, "funnel_stage_entries", stage="click") == 120
     store.mode = None
     assert bare(await scrape(app), "funnel_redis_up") == 1
 
@@ -258,9 +262,9 @@ async def test_when_redis_is_away_a_scrape_shows_the_last_counts_and_says_so(err
 async def test_when_redis_was_never_there_a_scrape_still_answers() -> None:
     store, app = await flaky()
     store.mode = StoreUnavailableError("away")
-    found = await scrape(app)
-    assert bare(found, "funnel_redis_up") == 0
-    assert not [name for name, _ in found if name.startswith("funnel_stage")]
+    samples = await scrape(app)
+    assert bare(samples, "funnel_redis_up") == 0
+    assert not [name for name, _ in samples if name.startswith("funnel_stage")]
 
 
 async def test_a_store_that_contradicts_itself_is_named() -> None:
@@ -331,18 +335,18 @@ async def _grown(seconds: float) -> tuple[Snapshot, Snapshot]:
     records = [record for _, record in log_records(shop_events(NOW), 1)]
     for start in range(0, len(records), 60):
         await processor.process(records[start : start + 60], min(start + 60, len(records)))
-        seen = await source.take()
+        laid_over = await source.take()
     await source.close()
-    return seen, await SnapshotSource(reader, [SHOP], clock_ms=lambda: NOW).take()
+    return laid_over, await SnapshotSource(reader, [SHOP], clock_ms=lambda: NOW).take()
 
 
 async def test_where_a_whole_read_is_slow_the_newest_is_laid_over_the_last_one() -> None:
-    seen, fresh = await _grown(seconds=-1.0)
-    assert seen.funnels[0].totals[""] == fresh.funnels[0].totals[""]
-    assert seen.funnels[0].windows["5m"] == fresh.funnels[0].windows["5m"]
-    assert seen.statuses == fresh.statuses
+    laid_over, reread = await _grown(seconds=-1.0)
+    assert laid_over.funnels[0].totals[""] == reread.funnels[0].totals[""]
+    assert laid_over.funnels[0].windows["5m"] == reread.funnels[0].windows["5m"]
+    assert laid_over.statuses == reread.statuses
 
 
 async def test_where_it_is_fast_everything_is_of_now() -> None:
-    seen, fresh = await _grown(seconds=60.0)
-    assert seen.funnels == fresh.funnels
+    laid_over, reread = await _grown(seconds=60.0)
+    assert laid_over.funnels == reread.funnels

@@ -88,10 +88,10 @@ def test_families_and_sub_keys_have_their_names() -> None:
 
 
 def test_lost_events_and_spend_have_stage_names_of_their_own() -> None:
-    found = totals(
+    cells = totals(
         view(whole(STAGE_LOST, {family(Family.EVENTS): 2})), view(whole(STAGE_NONE, {family(Family.SPEND, EUR): 5}))
     )
-    assert found == {"": {"lost": {"events": 2}, "": {"spend": {"EUR": 5}}}}
+    assert cells == {"": {"lost": {"events": 2}, "": {"spend": {"EUR": 5}}}}
 
 
 def test_open_is_what_has_no_outcome_yet() -> None:
@@ -113,9 +113,9 @@ def test_nothing_open_is_left_out() -> None:
 
 
 def test_partitions_are_summed_and_what_cancels_out_is_left_out() -> None:
-    one = view(whole(CLICK, {family(Family.EVENTS): 3, family(Family.STALLED): 1}))
-    two = view(whole(CLICK, {family(Family.EVENTS): 4, family(Family.STALLED): -1}), partition=1)
-    assert totals(one, two) == {"": {"click": {"events": 7}}}
+    first = view(whole(CLICK, {family(Family.EVENTS): 3, family(Family.STALLED): 1}))
+    second = view(whole(CLICK, {family(Family.EVENTS): 4, family(Family.STALLED): -1}), partition=1)
+    assert totals(first, second) == {"": {"click": {"events": 7}}}
 
 
 def test_cells_that_hold_only_zeros_disappear_up_to_the_grain() -> None:
@@ -199,8 +199,8 @@ def test_one_cell_can_be_asked_for_alone() -> None:
         (Grain.TOTAL, 0, 1): fields,
         (Grain.DAY, 1, 1): {cell_field(3, 0, CLICK): fields[cell_field(3, 0, CLICK)]},
     }
-    found = document_of(SHOP, [view(cells)], REGISTERS, only="channel=google")
-    assert found["counters"] == {"total": {"all": {"channel=google": {"click": {"events": 2}}}}}
+    document = document_of(SHOP, [view(cells)], REGISTERS, only="channel=google")
+    assert document["counters"] == {"total": {"all": {"channel=google": {"click": {"events": 2}}}}}
 
 
 def test_bytes_do_not_depend_on_the_order_in_which_cells_and_partitions_come() -> None:

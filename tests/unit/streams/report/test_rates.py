@@ -32,18 +32,18 @@ def rates(definition: dict[str, Any], log: examples.Log) -> dict[str, Any]:
 
 
 def test_1000_100_10_1_is_ten_percent_thrice_and_a_thousandth_overall() -> None:
-    found = rates(examples.FOUR_STEPS, examples.thousand_to_one())
-    assert list(found["period_conversion"]) == ["attention -> interest", "interest -> desire", "desire -> action"]
+    all_rates = rates(examples.FOUR_STEPS, examples.thousand_to_one())
+    assert list(all_rates["period_conversion"]) == ["attention -> interest", "interest -> desire", "desire -> action"]
     for kind in ("period_conversion", "step_conversion", "cohort_conversion"):
-        assert [one["rate"] for one in found[kind].values()] == [0.1, 0.1, 0.1]
-    assert [one["maturity"] for one in found["cohort_conversion"].values()] == [1, 1, 1]
-    assert found["overall"] == {
+        assert [one["rate"] for one in all_rates[kind].values()] == [0.1, 0.1, 0.1]
+    assert [one["maturity"] for one in all_rates["cohort_conversion"].values()] == [1, 1, 1]
+    assert all_rates["overall"] == {
         "rate": 0.001,
         "numerator": 1,
         "denominator": 1000,
         "interval": pytest.approx([0.000177, 0.005642], abs=1e-6),
     }
-    assert found["bottleneck"] == "attention"
+    assert all_rates["bottleneck"] == "attention"
 
 
 def test_the_average_check_of_100_and_1000_and_10000_is_3700() -> None:
@@ -93,8 +93,8 @@ def test_rates_equal_those_of_the_oracle() -> None:
         (examples.LEADS, examples.lead_budget()),
     ):
         cell = total(counted(definition, log))
-        found, expected = rates_of(as_product(definition), cell), rates_of_the_oracle(read_funnel(definition), cell)
-        assert json.loads(json.dumps(found), parse_float=_rounded) == json.loads(
+        ours, expected = rates_of(as_product(definition), cell), rates_of_the_oracle(read_funnel(definition), cell)
+        assert json.loads(json.dumps(ours), parse_float=_rounded) == json.loads(
             json.dumps(expected), parse_float=_rounded
         )
 
@@ -150,14 +150,14 @@ def test_expected_revenue_is_open_value_times_the_share_of_the_resolved_that_won
 
 
 def test_an_empty_cell_has_no_rates_at_all() -> None:
-    found = rates_of(as_product(FULL), {})
-    assert set(found["period_conversion"].values()) == {None}
-    assert set(found["step_conversion"].values()) == {None}
-    assert set(found["cohort_conversion"].values()) == {None}
-    assert set(found["abandonment"].values()) == {None}
-    assert found["overall"] is found["bottleneck"] is None
+    all_rates = rates_of(as_product(FULL), {})
+    assert set(all_rates["period_conversion"].values()) == {None}
+    assert set(all_rates["step_conversion"].values()) == {None}
+    assert set(all_rates["cohort_conversion"].values()) == {None}
+    assert set(all_rates["abandonment"].values()) == {None}
+    assert all_rates["overall"] is all_rates["bottleneck"] is None
     absent = {"spend", "aov", "rpm", "cpm", "cpc", "cpl", "cpa", "roas", "forecast"}
-    assert {name for name, value in found["money"].items() if value is None} == absent
+    assert {name for name, value in all_rates["money"].items() if value is None} == absent
 
 
 def test_a_funnel_without_roles_and_orders_has_no_costs_and_no_forecast() -> None:
@@ -172,18 +172,18 @@ def test_step_conversion_leaves_out_starts_and_counts_skips() -> None:
         "click": {"entries": 30, "skipped": 10, "started": 5},
         "lead": {"entries": 25, "started": 1},
     }
-    found = rates_of(as_product(FULL), cell)["step_conversion"]
-    assert (found["impression -> click"]["numerator"], found["impression -> click"]["denominator"]) == (35, 100)
-    assert (found["click -> lead"]["numerator"], found["click -> lead"]["denominator"]) == (24, 40)
+    steps = rates_of(as_product(FULL), cell)["step_conversion"]
+    assert (steps["impression -> click"]["numerator"], steps["impression -> click"]["denominator"]) == (35, 100)
+    assert (steps["click -> lead"]["numerator"], steps["click -> lead"]["denominator"]) == (24, 40)
 
 
 def test_a_cohort_conversion_says_how_mature_it_is() -> None:
     cell = {"click": {"entries": 40, "open": 10, "advanced.cohort": 8, "abandoned.cohort": 22}}
-    found = rates_of(as_product(FULL), cell)
-    assert found["cohort_conversion"]["click"]["rate"] == 0.2
-    assert found["cohort_conversion"]["click"]["maturity"] == 0.75
-    assert found["abandonment"]["click"]["denominator"] == 30
-    assert found["bottleneck"] == "click"
+    all_rates = rates_of(as_product(FULL), cell)
+    assert all_rates["cohort_conversion"]["click"]["rate"] == 0.2
+    assert all_rates["cohort_conversion"]["click"]["maturity"] == 0.75
+    assert all_rates["abandonment"]["click"]["denominator"] == 30
+    assert all_rates["bottleneck"] == "click"
 
 
 def test_the_bottleneck_needs_30_resolved_entries_and_is_the_earliest_of_equals() -> None:
@@ -205,7 +205,7 @@ def test_a_ratio_of_flows_above_one_has_no_interval() -> None:
     [(1, 10, 0.0179, 0.4042), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (81, 263, 0.2553, 0.3662)],
 )
 def test_wilson_intervals_by_published_figures(successes: int, trials: int, low: float, high: float) -> None:
-    found = wilson(successes, trials)
-    assert found is not None
-    assert [round(edge, 4) for edge in found] == [low, high]
-    assert 0 <= found[0] <= successes / trials <= found[1] <= 1
+    interval = wilson(successes, trials)
+    assert interval is not None
+    assert [round(edge, 4) for edge in interval] == [low, high]
+    assert 0 <= interval[0] <= successes / trials <= interval[1] <= 1

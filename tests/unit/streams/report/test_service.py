@@ -45,10 +45,10 @@ def filled_cells() -> Cells:
     """One event an hour from midnight for two days, all grains, one channel or the other."""
     cells: Cells = {}
     for number in range(48):
-        at = MIDNIGHT_ATHENS + number * HOUR
+        time_ms = MIDNIGHT_ATHENS + number * HOUR
         code = 2 + number % 2
-        groups: list[tuple[Grain, int]] = [(Grain.TOTAL, 0), (Grain.MINUTE, at // 60_000)]
-        groups += [(Grain.HOUR, at // HOUR), (Grain.DAY, (at + 2 * HOUR) // DAY)]
+        groups: list[tuple[Grain, int]] = [(Grain.TOTAL, 0), (Grain.MINUTE, time_ms // 60_000)]
+        groups += [(Grain.HOUR, time_ms // HOUR), (Grain.DAY, (time_ms + 2 * HOUR) // DAY)]
         for group in groups:
             for dimset, field in ((0, cell_field(0, 0, 0)), (1, cell_field(code, 0, 0)), (3, cell_field(code, 2, 0))):
                 if group[0] != Grain.MINUTE or dimset == 0:
@@ -78,9 +78,14 @@ async def counters(**texts: str) -> Counters:
 
 
 async def test_nothing_asked_for_is_everything() -> None:
-    found = await counters()
-    assert {grain: len(buckets) for grain, buckets in found.items()} == {"day": 2, "hour": 48, "minute": 48, "total": 1}
-    assert list(found["total"]["all"]) == [
+    buckets = await counters()
+    assert {grain: len(buckets) for grain, buckets in buckets.items()} == {
+        "day": 2,
+        "hour": 48,
+        "minute": 48,
+        "total": 1,
+    }
+    assert list(buckets["total"]["all"]) == [
         "",
         "channel=fb",
         "channel=fb|manager=ann",
@@ -96,16 +101,16 @@ async def test_one_grain_with_its_rates() -> None:
 
 
 async def test_a_span_takes_the_buckets_it_touches_and_no_totals() -> None:
-    found = await counters(since=str(MIDNIGHT_ATHENS + HOUR // 2), until="2025-01-01T00:00Z")
-    assert list(found["hour"]) == ["2024-12-31T22Z", "2024-12-31T23Z"]
-    assert list(found["day"]) == ["2025-01-01"]
-    assert list(found["minute"]) == ["2024-12-31T23:00Z"]
-    assert "total" not in found
+    buckets = await counters(since=str(MIDNIGHT_ATHENS + HOUR // 2), until="2025-01-01T00:00Z")
+    assert list(buckets["hour"]) == ["2024-12-31T22Z", "2024-12-31T23Z"]
+    assert list(buckets["day"]) == ["2025-01-01"]
+    assert list(buckets["minute"]) == ["2024-12-31T23:00Z"]
+    assert "total" not in buckets
 
 
 async def test_days_are_those_of_the_funnels_time_zone() -> None:
-    found = await counters(grain="day", since="2025-01-02", until="2025-01-03")
-    assert list(found["day"]) == ["2025-01-02"]
+    buckets = await counters(grain="day", since="2025-01-02", until="2025-01-03")
+    assert list(buckets["day"]) == ["2025-01-02"]
 
 
 @pytest.mark.parametrize(
@@ -121,8 +126,8 @@ async def test_days_are_those_of_the_funnels_time_zone() -> None:
     ],
 )
 async def test_dimensions_pairs_and_single_cells(dim: str, cells: list[str]) -> None:
-    found = await counters(grain="total", dim=dim)
-    assert list(found.get("total", {}).get("all", {})) == cells
+    buckets = await counters(grain="total", dim=dim)
+    assert list(buckets.get("total", {}).get("all", {})) == cells
 
 
 @pytest.mark.parametrize("dim", ["city", "manager|channel", "city=athens"])
