@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from streams.store.connection import close, connect
 from streams.store.reader import RedisCounterReader
 from tests.support.command import run_command, start_command
 from tests.support.stack import StackAddresses
+from tests.support.waiting import What, wait_until
 
 SECONDS = 120.0
 NAMES = ("page_view", "hero_view", "cta_click", "lead", "form_submit", "identify", "custom", "page", "done")
@@ -42,14 +42,9 @@ dimensions:
 """One stage for each event, so that `events` of a stage counts them."""
 
 
-def until(condition: Callable[[], Any], what: str | Callable[[], str], seconds: float = SECONDS) -> Any:
+def until(condition: Callable[[], Any], what: What) -> Any:
     """The first true answer of the condition. Fails at the deadline."""
-    deadline = time.monotonic() + seconds
-    while not (answer := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:.0f} s: {what() if callable(what) else what}")
-        time.sleep(0.05)
-    return answer
+    return wait_until(condition, seconds=SECONDS, what=what)
 
 
 @dataclass

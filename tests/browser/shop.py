@@ -1,58 +1,42 @@
-"""A web site on a port of its own: pages as text, with headers, and what was asked of it."""
+"""A web site on a port of its own: pages as text, with headers, and what stands on them."""
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+
+from playwright.sync_api import Page
+
+from tests.browser.server import Answer, PageServer
+
+BODY = """
+<p data-funnel-impression=hero_view data-funnel-banner=spring>Spring sale</p>
+<button id=buy data-funnel-event=cta_click data-funnel-order-id=p-1><b>Buy</b></button>
+<a id=next href=/next>Next</a>
+<form id=ask name=contact data-funnel-form=lead onsubmit="return false">
+<input name=email type=email value=Ann@example.com><input name=tel type=tel value="+49 30 901820">
+<input name=hotel value=Hilton><input name=phone_model value="X 12">
+<input name=note value=secret1><input type=password name=email_password value=secret2@x><button>Send</button></form>
+<form id=search name=search onsubmit="return false"><input name=email value=bob@example.com><button>Find</button></form>
+"""
 
 
 @dataclass
-class Shop:
+class Shop(PageServer):
     """`pages` by path; a page that is asked for and not there is a 404."""
 
     pages: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     scripts: dict[str, bytes] = field(default_factory=dict)
-    _server: ThreadingHTTPServer | None = None
 
-    @property
-    def url(self) -> str:
-        """Of the site, without a slash at the end."""
-        assert self._server is not None
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Shop:
-        shop = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                path = self.path.partition("?")[0]
-                page = shop.pages.get(path)
-                kind, body = "text/html; charset=utf-8", (page or "").encode()
-                if path in shop.scripts:
-                    kind, body = "text/javascript; charset=utf-8", shop.scripts[path]
-                self.send_response(404 if page is None and path not in shop.scripts else 200)
-                for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **shop.headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *arguments: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        assert self._server is not None
-        self._server.shutdown()
-        self._server.server_close()
+    def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """A page or a script."""
+        path = path.partition("?")[0]
+        if path in self.scripts:
+            return Answer(200, {"Content-Type": "text/javascript; charset=utf-8", **self.headers}, self.scripts[path])
+        page = self.pages.get(path)
+        kind = {"Content-Type": "text/html; charset=utf-8", **self.headers}
+        return Answer(404 if page is None else 200, kind, (page or "").encode())
 
 
 def page(head: str, body: str = "", title: str = "Shop") -> str:
@@ -60,3 +44,8 @@ def page(head: str, body: str = "", title: str = "Shop") -> str:
     return (
         f"<!doctype html><html><head><meta charset=utf-8><title>{title}</title>{head}</head><body>{body}</body></html>"
     )
+
+
+def loaded(tab: Page) -> None:
+    """Wait for the script."""
+    tab.wait_for_function("typeof funnelcast.flush === 'function'")

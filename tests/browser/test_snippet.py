@@ -9,19 +9,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.installation import Installation, until
-from tests.browser.shop import Shop, page
-
-BODY = """
-<p data-funnel-impression=hero_view data-funnel-banner=spring>Spring sale</p>
-<button id=buy data-funnel-event=cta_click data-funnel-order-id=p-1><b>Buy</b></button>
-<a id=next href=/next>Next</a>
-<form id=ask name=contact data-funnel-form=lead onsubmit="return false">
-<input name=email type=email value=Ann@example.com><input name=tel type=tel value="+49 30 901820">
-<input name=hotel value=Hilton><input name=phone_model value="X 12">
-<input name=note value=secret1><input type=password name=email_password value=secret2@x><button>Send</button></form>
-<form id=search name=search onsubmit="return false"><input name=email value=bob@example.com><button>Find</button></form>
-"""
-
+from tests.browser.shop import BODY, Shop, loaded, page
 
 MANUAL = ("--attribute", "manual")
 
@@ -29,11 +17,6 @@ MANUAL = ("--attribute", "manual")
 def told(site: Installation, name: str) -> list[dict[str, Any]]:
     """Records of this name, in the order of the log."""
     return [one for one in site.records() if one["name"] == name]
-
-
-def loaded(tab: Page) -> None:
-    """Wait for the script."""
-    tab.wait_for_function("typeof funnelcast.flush === 'function'")
 
 
 def test_views_clicks_impressions_and_a_lead(site: Installation, shop: Shop, tab: Page) -> None:

@@ -6,8 +6,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.installation import Installation
-from tests.browser.shop import Shop, page
-from tests.browser.test_snippet import BODY, loaded
+from tests.browser.shop import BODY, Shop, loaded, page
 
 STORED = "[document.cookie, ...Object.keys(localStorage), ...Object.keys(sessionStorage)].filter(Boolean).sort()"
 

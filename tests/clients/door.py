@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,7 @@ import httpx
 import uvicorn
 
 from funnelcast.processes.ports import free_port
+from tests.support.waiting import until
 
 _UNAVAILABLE = b'{"code":"unavailable","message":"try again","detail":""}'
 _HOP_BY_HOP = (b"content-length", b"connection", b"transfer-encoding", b"date", b"server")
@@ -100,10 +101,3 @@ async def opened(door: Door) -> AsyncIterator[Door]:
     finally:
         server.should_exit = True
         await serving
-
-
-async def until(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Wait for a condition."""
-    async with asyncio.timeout(seconds):
-        while not is_so():  # noqa: ASYNC110 - a condition of another task's making
-            await asyncio.sleep(0.02)

@@ -22,6 +22,7 @@ from tests.clients.door import Door, opened
 from tests.clients.expected import CLIENTS, Person, mismatch
 from tests.support.running_collector import PARTITIONS, RunningCollector, start
 from tests.support.stack import StackAddresses
+from tests.support.waiting import until
 
 HERE = Path(__file__).parent
 PEOPLE = [Person(number) for number in range(1, 5)]
@@ -138,12 +139,13 @@ async def client_of(name: str, site: Site) -> AsyncIterator[Client]:
 async def in_log(name: str, site: Site) -> list[dict[str, Any]]:
     """Everything in the log, once it is all there: what came before Kafka did waits on the collector's disk."""
     count = sum(len(CLIENTS[name](person)) for person in PEOPLE)
-    async with asyncio.timeout(SECONDS):
-        while True:
-            found = await site.events()
-            if len({one["id"] for one in found}) >= count:
-                return found
-            await asyncio.sleep(0.2)
+
+    async def all_events() -> list[dict[str, Any]] | None:
+        events = await site.events()
+        return events if len({event["id"] for event in events}) >= count else None
+
+    found: list[dict[str, Any]] = await until(all_events, seconds=SECONDS, every=0.2, what=f"{count} events")
+    return found
 
 
 def check(name: str, events: list[dict[str, Any]]) -> None:

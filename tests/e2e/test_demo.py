@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 
 from tests.oracle.cdnow import facts_of
 from tests.support.command import start_command
+from tests.support.waiting import wait_until
 
 HISTORY = Path(__file__).parents[2] / "producers" / "data" / "cdnow_master.txt.gz"
 
@@ -33,13 +33,17 @@ class Lines:
 
     def wait_for(self, pattern: str, seconds: float) -> re.Match[str]:
         """First line that matches. Fails at the deadline."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            for line in self.seen:
-                if found := re.search(pattern, line):
-                    return found
-            time.sleep(0.05)
-        raise AssertionError(f"{pattern!r} was not said within {seconds} s:\n" + "\n".join(self.seen))
+
+        def first() -> re.Match[str] | None:
+            return next((match for line in self.seen if (match := re.search(pattern, line))), None)
+
+        match: re.Match[str] = wait_until(first, seconds=seconds, what=lambda: "\n".join([pattern, *self.seen]))
+        return match
+
+
+def five_of(children: list[psutil.Process]) -> list[psutil.Process]:
+    """The processes, once there are five."""
+    return children if len(children) >= 5 else []
 
 
 @pytest.mark.timeout(280)
@@ -84,10 +88,8 @@ def test_nothing_is_left_of_a_demo_that_is_broken_off(tmp_path: Path, number: si
     Lines(iter(process.stderr))
     try:
         lines.wait_for("counting the CDNOW", 60)
-        deadline = time.monotonic() + 60
-        while len(children := psutil.Process(process.pid).children(recursive=True)) < 5:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        started = psutil.Process(process.pid)
+        children = wait_until(lambda: five_of(started.children(recursive=True)), seconds=60)
         process.send_signal(number)
         process.wait(60)
     finally:

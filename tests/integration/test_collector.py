@@ -20,6 +20,7 @@ from streams.admin import ensure_topics
 from tests.support.broker import OwnBroker
 from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, start
 from tests.support.stack import StackAddresses
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -151,9 +152,11 @@ async def test_a_broker_that_comes_late_or_loses_everything_needs_no_restart_of_
             broker.start()
             await ensure_topics(broker.address, topics, partitions=PARTITIONS)
             await running.until_status("/readyz", 200)
-            async with asyncio.timeout(DEADLINE):
-                while (await running.post(event(number))).status_code != 200:  # noqa: ASYNC110
-                    await asyncio.sleep(0.2)
+
+            async def is_taken(number: int = number) -> bool:
+                return (await running.post(event(number))).status_code == 200
+
+            await until(is_taken, seconds=DEADLINE, every=0.2)
             assert json.loads((await running.records(topics.events, 1))[0].value)["id"] == f"e{number}"
             broker.kill()
     finally:

@@ -17,9 +17,10 @@ from schemas.topics import Topics
 from streams.admin import ensure_topics
 from tests.support.broker import OwnBroker
 from tests.support.kills import Kills, counted_once, worker
-from tests.support.retrying import RetryingClients, until
+from tests.support.retrying import RetryingClients
 from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, start
 from tests.support.valkey import ValkeyServer
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -47,23 +48,16 @@ def event(number: int, person: int = 0) -> dict[str, Any]:
     return {"id": f"e{number}", "name": "click", "anonymous_id": f"v{person}"}
 
 
-async def readiness(running: RunningCollector) -> tuple[int, str]:
-    async with httpx.AsyncClient() as client:
-        answer = await client.get(f"{running.url}/readyz")
-    return answer.status_code, answer.json()["reason"]
-
-
 async def metric(running: RunningCollector, name: str) -> float:
     async with httpx.AsyncClient() as client:
         lines = (await client.get(f"{running.url}/metrics")).text.splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith(f"funnelcast_collector_{name} "))
 
 
-async def until_drained(running: RunningCollector) -> None:
-    await running.until_status("/readyz", 200)
-    async with asyncio.timeout(DEADLINE):
-        while (await readiness(running)) != (200, ""):  # noqa: ASYNC110 - a process is asked
-            await asyncio.sleep(0.1)
+async def more(clients: RetryingClients) -> None:
+    """Wait until more requests were answered with 200."""
+    before = len(clients.acknowledged)
+    await until(lambda: len(clients.acknowledged) > before + 50, seconds=DEADLINE)
 
 
 async def ids(running: RunningCollector, count: int) -> list[str]:
@@ -79,13 +73,13 @@ async def test_a_broker_that_hangs_costs_no_event_and_no_order(
         broker.send(signal.SIGSTOP)
         for number in range(1, 30):
             assert (await running.post(event(number))).status_code == 200
-        status, reason = await readiness(running)
+        status, reason = await running.readiness()
         assert status == 200
         assert reason.startswith("spooling: ")
         assert await metric(running, "spool_records") == 29
         assert await metric(running, "up") == 0
         broker.send(signal.SIGCONT)
-        await until_drained(running)
+        await running.until_drained()
         assert (await running.post(event(30))).status_code == 200
         found = await ids(running, 31)
         assert list(dict.fromkeys(found)) == [f"e{number}" for number in range(31)]
@@ -103,15 +97,17 @@ async def test_a_stop_answers_from_disk_what_the_broker_does_not_and_the_next_st
     async with httpx.AsyncClient(timeout=DEADLINE, limits=httpx.Limits(max_connections=40)) as client:
         posts = (client.post(f"{running.url}/v1/events", json=event(n, n)) for n in range(20))
         sending = [asyncio.create_task(one) for one in posts]
-        async with asyncio.timeout(DEADLINE):
-            while await metric(running, "pending_records") < 20:  # noqa: ASYNC110 - a process is asked
-                await asyncio.sleep(0.02)
+
+        async def is_under_way() -> bool:
+            return await metric(running, "pending_records") >= 20
+
+        await until(is_under_way, seconds=DEADLINE)
         assert await asyncio.to_thread(running.stop) == 0
         assert [one.status_code for one in await asyncio.gather(*sending)] == [200] * 20
     broker.send(signal.SIGCONT)
     running.start()
     try:
-        await until_drained(running)
+        await running.until_drained()
         assert set(await ids(running, 20)) == {f"e{n}" for n in range(20)}
     finally:
         assert await asyncio.to_thread(running.stop) == 0
@@ -124,23 +120,21 @@ async def test_collector_and_broker_killed_in_turn_while_clients_keep_sending(
     clients = RetryingClients(f"{running.url}/v1/events")
     sending = asyncio.create_task(clients.run())
     try:
-        await until(lambda: len(clients.acknowledged) > 50)
+        await until(lambda: len(clients.acknowledged) > 50, seconds=DEADLINE)
         broker.kill()  # and with it its log: what it had acknowledged is gone, what comes now is not
         await asyncio.sleep(1.5)  # longer than --ack-timeout: what is under way is answered from disk or dead
         known = set(clients.acknowledged)
         for _ in range(2):
-            before = len(clients.acknowledged)
-            await until(lambda before=before: len(clients.acknowledged) > before + 50)  # type: ignore[misc]
+            await more(clients)
             running.kill()
             running.start()
-        before = len(clients.acknowledged)
-        await until(lambda: len(clients.acknowledged) > before + 50)
+        await more(clients)
         broker.start()
         await ensure_topics(broker.address, topics, partitions=PARTITIONS)
-        await until_drained(running)
+        await running.until_drained()
         clients.is_over = True
         await sending
-        await until_drained(running)
+        await running.until_drained()
         wanted = set(clients.acknowledged) - known
         found = await ids(running, len(wanted))
         assert wanted <= set(found)
@@ -165,7 +159,7 @@ async def test_every_200_is_counted_once_while_the_collector_is_killed_and_the_b
     with worker(broker.address, own_server.url, topics, tmp_path) as definition:
         try:
             acknowledged = await Kills(running, clients, hangs, goes_on).run(random.Random(1), rounds=1)
-            await counted_once(own_server.url, topics.space, definition, acknowledged)
+            await counted_once(own_server.url, running, definition, acknowledged)
         finally:
             broker.send(signal.SIGCONT)
             assert await asyncio.to_thread(running.stop) == 0
@@ -183,13 +177,13 @@ async def test_a_collector_that_never_saw_its_broker_does_not_know_where_events_
         assert answer.json()["code"] == "unavailable"
         broker.start()
         await ensure_topics(broker.address, topics, partitions=PARTITIONS)
-        await until_drained(running)
+        await running.until_drained()
         broker.kill()
         await running.until_status("/readyz", 200)
         assert (await running.post(event(1))).status_code == 200
         broker.start()
         await ensure_topics(broker.address, topics, partitions=PARTITIONS)
-        await until_drained(running)
+        await running.until_drained()
         assert set(await ids(running, 1)) == {"e1"}
     finally:
         assert await asyncio.to_thread(running.stop) == 0
@@ -234,13 +228,11 @@ async def test_fewer_workers_drain_what_more_of_them_left(broker: OwnBroker, top
     assert all(any(one.glob("*.spool")) for one in (spools / "worker-0", spools / "worker-1"))
     broker.send(signal.SIGCONT)
     running.command = [one for one in running.command if one not in ("--workers", "2")]
-    async with asyncio.timeout(DEADLINE):
-        while await running.status("/healthz") == 200:  # noqa: ASYNC110 - the workers end with their parent
-            await asyncio.sleep(0.05)
+    await running.until_gone()  # the workers end with their parent
     running.start()
     try:
-        await until_drained(running)
+        await running.until_drained()
         assert set(await ids(running, 40)) == {f"e{number}" for number in range(40)}
-        await until(lambda: not (spools / "worker-1").exists())
+        await until(lambda: not (spools / "worker-1").exists(), seconds=DEADLINE)
     finally:
         assert await asyncio.to_thread(running.stop) == 0

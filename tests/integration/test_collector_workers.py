@@ -21,6 +21,7 @@ from schemas.topics import Topics
 from streams.admin import ensure_topics
 from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, start
 from tests.support.stack import StackAddresses
+from tests.support.waiting import until
 
 WORKERS = 3
 SENDERS = 12
@@ -65,12 +66,12 @@ async def sender(collector: RunningCollector) -> AsyncIterator[Callable[[dict[st
     async with httpx.AsyncClient(limits=limits, timeout=5) as client:
 
         async def send(event: dict[str, str]) -> None:
-            async with asyncio.timeout(DEADLINE):
-                while True:
-                    with contextlib.suppress(httpx.TransportError):
-                        if (await client.post(f"{collector.url}/v1/events", json=event)).status_code == 200:
-                            return
-                    await asyncio.sleep(0.05)
+            async def is_taken() -> bool:
+                with contextlib.suppress(httpx.TransportError):
+                    return (await client.post(f"{collector.url}/v1/events", json=event)).status_code == 200
+                return False
+
+            await until(is_taken, seconds=DEADLINE, every=0.05)
 
         yield send
 
@@ -98,13 +99,10 @@ async def test_a_worker_is_killed_under_load(collector: RunningCollector) -> Non
             shown = await counted(collector)
             assert shown["received"] == shown["accepted"] + shown["rejected"] + shown["deduplicated"]
             seen.append(shown["received"])
-            await asyncio.sleep(0.05)
 
     watching = asyncio.create_task(retried(watch))
     sending = [asyncio.create_task(visit(number)) for number in range(SENDERS)]
-    async with asyncio.timeout(DEADLINE):
-        while not seen or seen[-1] < SENDERS * EACH // 5:  # noqa: ASYNC110 - looks at plain values
-            await asyncio.sleep(0.01)
+    await until(lambda: seen and seen[-1] >= SENDERS * EACH // 5, seconds=DEADLINE)
     victim = children(collector)[0]
     os.kill(victim, signal.SIGKILL)
     await asyncio.gather(*sending)
@@ -145,9 +143,7 @@ async def test_sigterm_drains_all_and_exits_0(collector: RunningCollector) -> No
 async def test_the_parent_is_killed_and_nobody_is_left(collector: RunningCollector) -> None:
     pids = children(collector)
     collector.process.kill()
-    async with asyncio.timeout(DEADLINE):
-        while any(psutil.pid_exists(one) for one in pids):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+    await until(lambda: not any(psutil.pid_exists(pid) for pid in pids), seconds=DEADLINE, every=0.05)
 
 
 async def test_what_no_restart_can_mend_ends_all(fresh_space: str, tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from tests.support.hooked_processes import (
     send_lead,
 )
 from tests.support.stack import StackAddresses
+from tests.support.waiting import until
 from tests.support.webhooks import write_hooks
-from tests.support.workers import until
 
 
 @pytest.fixture

@@ -23,8 +23,9 @@ from streams.store.reader import RedisCounterReader
 from tests.support.command import run_command, start_command
 from tests.support.counting import count_records
 from tests.support.stack import StackAddresses
+from tests.support.waiting import until
 from tests.support.worker_processes import Workers
-from tests.support.workers import producing, until
+from tests.support.workers import producing
 
 T0 = 1_750_000_000_000
 FUNNEL = load_funnel("sales")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import pytest
 import yaml
 from prometheus_client import start_http_server
 
+from funnelcast.processes.ports import free_port
 from producers.collector.metrics import CollectorMetrics
 from producers.collector.spool_metrics import show_spool
 from producers.webhooks.enricher_metrics import EnricherMetrics
@@ -34,7 +35,8 @@ from streams.worker.metrics import WorkerMetrics
 from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.support.counted import SHOP, fill, log_records, shop_events
 from tests.support.deployed import ROOT, tool
-from tests.support.valkey import ValkeyServer, free_port
+from tests.support.valkey import ValkeyServer
+from tests.support.waiting import wait_until
 
 START_SECONDS = 30.0
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "deploy/grafana/dashboards/funnel.json").read_text())
@@ -44,16 +46,15 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def wait_until(check: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            if check():
-                return
-        except httpx.HTTPError:
-            pass
-        assert time.monotonic() < deadline, f"not within {START_SECONDS:.0f} s: {what}"
-        time.sleep(0.1)
+def answered(check: Callable[[], bool], what: str) -> None:
+    """Wait until a process answers so; no answer at all counts as another."""
+
+    def is_so() -> bool:
+        with suppress(httpx.HTTPError):
+            return check()
+        return False
+
+    wait_until(is_so, seconds=START_SECONDS, every=0.1, what=what)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def running_exporter(directory: Path, redis: str, space: str) -> Iterator[Export
     log = (directory / "exporter.log").open("wb")
     process = subprocess.Popen(command("exporter", directory, redis, space, "--port", str(port)), stderr=log)
     url = f"http://127.0.0.1:{port}"
-    wait_until(lambda: httpx.get(f"{url}/healthz").status_code == 200, "the exporter answers")
+    answered(lambda: httpx.get(f"{url}/healthz").status_code == 200, "the exporter answers")
     try:
         yield Exporter(url, process)
     finally:
@@ -188,13 +189,13 @@ def test_a_killed_redis_does_not_take_the_page_away(own_server: ValkeyServer, tm
     with running_exporter(tmp_path, own_server.url, "main") as app:
         assert app.value(entries) == 120
         own_server.kill()
-        wait_until(lambda: app.value("funnel_redis_up") == 0, "the page says so")
+        answered(lambda: app.value("funnel_redis_up") == 0, "the page says so")
         began = time.monotonic()
         assert app.value(entries) == 120
         assert time.monotonic() - began < TIME_BOX_SECONDS + 2
         assert httpx.get(f"{app.url}/readyz").status_code == 503
         own_server.start()
-        wait_until(lambda: app.value("funnel_redis_up") == 1, "the page is fresh again")
+        answered(lambda: app.value("funnel_redis_up") == 1, "the page is fresh again")
         assert app.value(entries) == 120
 
 
@@ -254,11 +255,11 @@ def prometheus(exporter: Exporter, tmp_path_factory: pytest.TempPathFactory) -> 
             [tool("prometheus"), *flags, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log
         )
         url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: httpx.get(f"{url}/-/ready").status_code == 200, "Prometheus is ready")
+        answered(lambda: httpx.get(f"{url}/-/ready").status_code == 200, "Prometheus is ready")
         server = Prometheus(url)
         ratio = "funnel_step:funnel_window_conversion:ratio"
-        wait_until(lambda: bool(server.query(ratio)), "the rules have been evaluated on the first scrapes")
-        wait_until(lambda: bool(server.query("rate(funnel_records_applied_total[10s])")), "two scrapes")
+        answered(lambda: bool(server.query(ratio)), "the rules have been evaluated on the first scrapes")
+        answered(lambda: bool(server.query("rate(funnel_records_applied_total[10s])")), "two scrapes")
         yield server
         process.terminate()
         process.wait(20)
@@ -269,7 +270,7 @@ def prometheus(exporter: Exporter, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_every_target_is_up(prometheus: Prometheus) -> None:
-    wait_until(lambda: len(prometheus.query("up == 1")) == 5, "all targets are up")
+    answered(lambda: len(prometheus.query("up == 1")) == 5, "all targets are up")
     targets = prometheus.get("targets")["activeTargets"]
     assert {one["labels"]["job"]: one["health"] for one in targets} == dict.fromkeys(
         ("exporter", "collector", "enricher", "worker", "prometheus"), "up"
@@ -281,7 +282,7 @@ def test_every_rule_is_loaded_and_healthy(prometheus: Prometheus) -> None:
         rules = [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
         return len(rules) > 30 and all(rule["health"] == "ok" for rule in rules)
 
-    wait_until(evaluated, "all rules are evaluated without an error")
+    answered(evaluated, "all rules are evaluated without an error")
     firing = {
         alert["labels"]["alertname"] for alert in prometheus.get("alerts")["alerts"] if alert["state"] == "firing"
     }

@@ -12,7 +12,7 @@ from streams.admin import ensure_topics
 from streams.core.outgoing import OutgoingKind, late_event
 from streams.transport.publisher import TopicPublisher
 from tests.support.stack import StackAddresses
-from tests.support.workers import until
+from tests.support.waiting import until
 
 RECORDS = [late_event("sales@1", key=b"a:v", value=b"event %d" % number, age_ms=number) for number in range(3)]
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import time
 from importlib import resources
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from streams.store.port import StoreUnavailableError
 from streams.store.reader import RedisCounterReader
 from tests.support.command import run_command, start_command
 from tests.support.stack import StackAddresses
+from tests.support.waiting import until
 
 FUNNEL = str(resources.files("funnelcast") / "data" / "chaos.yaml")
 WATERMARK_MS = START_MS + 20 * 86_400_000
@@ -96,35 +96,36 @@ def children_of(pid: int, part: str) -> list[psutil.Process]:
     return found
 
 
-async def kill_one(pid: int, part: str, deadline: float) -> None:
+SECONDS = 120.0
+
+
+async def kill_one(pid: int, part: str) -> None:
     """kill -9 a child once there is one, and wait for its successor."""
-    while not (victims := children_of(pid, part)):
-        assert time.monotonic() < deadline, f"no {part} to kill"
-        await asyncio.sleep(0.05)
-    victims[0].kill()
-    while all(one.pid == victims[0].pid for one in children_of(pid, part)):
-        assert time.monotonic() < deadline, f"{part} did not come back"
-        await asyncio.sleep(0.05)
+    victim = (await until(lambda: children_of(pid, part), seconds=SECONDS, what=f"a {part} to kill"))[0]
+    victim.kill()
+
+    def is_back() -> bool:
+        return any(child.pid != victim.pid for child in children_of(pid, part))
+
+    await until(is_back, seconds=SECONDS, every=0.05, what=f"{part} is back")
 
 
-async def applied(pid: int, at_least: int, deadline: float) -> None:
+async def applied(pid: int, at_least: int) -> None:
     """Wait until the workers of a replay have applied this many records."""
-    while not (workers := children_of(pid, "worker")):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.05)
-    settings = workers[0].environ()
+    worker = (await until(lambda: children_of(pid, "worker"), seconds=SECONDS, every=0.05, what="a worker"))[0]
+    settings = worker.environ()
     client = redis.asyncio.Redis.from_url(settings["FUNNELCAST_REDIS"], protocol=2)
     reader = RedisCounterReader(client, settings["FUNNELCAST_SPACE"])
+
+    async def are_applied() -> bool:
+        try:
+            statuses = [await reader.status(partition) for partition in await reader.partitions()]
+        except StoreUnavailableError:
+            return False
+        return sum(status.offset for status in statuses if status is not None) >= at_least
+
     try:
-        while True:
-            try:
-                statuses = [await reader.status(partition) for partition in await reader.partitions()]
-            except StoreUnavailableError:
-                statuses = []
-            if sum(status.offset for status in statuses if status is not None) >= at_least:
-                return
-            assert time.monotonic() < deadline, f"the workers did not apply {at_least} records"
-            await asyncio.sleep(0.05)
+        await until(are_applied, seconds=SECONDS, every=0.05, what=f"{at_least} records applied")
     finally:
         await client.aclose()
 
@@ -144,12 +145,11 @@ async def test_kills_in_the_middle_change_nothing(tmp_path: Path) -> None:
         "--json",
     )
     process = start_command("replay", *options, "--through", "stack", "--workers", "2", state_dir=tmp_path)
-    deadline = time.monotonic() + 120
     try:
-        await applied(process.pid, 1, deadline)
+        await applied(process.pid, 1)
         for part in ("collector", "valkey-server", "worker", "collector", "valkey-server"):
             assert process.poll() is None, "the replay was over before it was disturbed"
-            await kill_one(process.pid, part, deadline)
+            await kill_one(process.pid, part)
         out, err = await asyncio.to_thread(process.communicate, timeout=120)
     finally:
         process.kill()

@@ -20,6 +20,7 @@ from streams.admin import ensure_topics
 from tests.support.command import run_command
 from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, start
 from tests.support.stack import StackAddresses
+from tests.support.waiting import until
 
 SHOP = "https://shop.example"
 
@@ -111,11 +112,12 @@ async def test_a_key_is_revoked_while_the_collector_runs(site: Site) -> None:
     identifier = site.keys["crm"][1]
     command = ("keys", "revoke", identifier, "--keys", str(site.directory / "keys.json"))
     assert (await asyncio.to_thread(run_command, *command, state_dir=site.directory))[0] == 0
-    async with asyncio.timeout(DEADLINE):
+
+    async def refused() -> httpx.Response | None:
         answer = await site.post(event("click"), "crm")
-        while answer.status_code == 200:
-            await asyncio.sleep(0.05)
-            answer = await site.post(event("click"), "crm")
+        return None if answer.status_code == 200 else answer
+
+    answer = await until(refused, seconds=DEADLINE, every=0.05)
     assert (answer.status_code, answer.json()["code"]) == (401, "revoked_key")
 
 

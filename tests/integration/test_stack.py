@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
-import time
 from pathlib import Path
 
 import psutil
@@ -15,6 +13,7 @@ import redis.asyncio
 from funnelcast.stack.embedded import EmbeddedStack
 from schemas.errors import NeedsHumanError
 from tests.support.stack import StackAddresses, start_stack, stop_stack
+from tests.support.waiting import until
 
 
 def children_of(pid: int) -> list[psutil.Process]:
@@ -85,10 +84,7 @@ async def test_valkey_killed_by_somebody_else_is_started_again(tmp_path: Path) -
         pid = stack.valkey.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        deadline = time.monotonic() + 10
-        while stack.valkey.restarts == 0 or stack.valkey.pid is None:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.02)
+        await until(lambda: stack.valkey.restarts > 0 and stack.valkey.pid is not None, seconds=10)
         await stack.valkey.ready(10)
 
 
@@ -98,10 +94,7 @@ async def test_broker_is_not_started_again(tmp_path: Path) -> None:
         broker = stack._supervisor.children["broker"]
         broker.send(signal.SIGKILL)
         await broker.gone()
-        deadline = time.monotonic() + 5
-        while broker.failure is None:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.02)
+        await until(lambda: broker.failure is not None, seconds=5)
         with pytest.raises(NeedsHumanError, match="broker ended"):
             stack.check()
     assert any("broker ended" in line for line in said)

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from funnelcast.processes.ports import free_port
 from schemas.counters import CODE_OTHER, KEEP_MS, CellGroup, Grain, cell_field
 from schemas.times import HOUR_MS, MINUTE_MS
 from streams.state import NO_DEADLINE, PERSON_BUCKETS, Claim, Fence, FunnelWrites, PartitionMeta, Writes, bucket_of
@@ -19,7 +20,7 @@ from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, Memo
 from streams.store.port import CounterReader, PartitionStatus, PartitionStore, StoreRefusedError
 from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
-from tests.support.valkey import ValkeyServer, debian_redis, free_port
+from tests.support.valkey import ValkeyServer, debian_redis
 
 FUNNEL_ID = "sales@1"
 OTHER_FUNNEL_ID = "checkout@2"

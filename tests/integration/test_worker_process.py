@@ -22,10 +22,11 @@ from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, Memo
 from streams.store.reader import RedisCounterReader
 from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.support.command import run_command, start_command
+from tests.support.histories import history
 from tests.support.stack import StackAddresses
+from tests.support.waiting import until
 from tests.support.worker_processes import Workers
-from tests.support.workers import fill, producing, until
-from tests.unit.streams.worker.test_partition import history
+from tests.support.workers import fill, producing
 
 PARTITIONS = 4
 FUNNEL = load_funnel("sales")

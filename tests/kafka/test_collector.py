@@ -19,6 +19,7 @@ from schemas.topics import Topics
 from streams.admin import ensure_topics
 from tests.support.kafka import own_kafka
 from tests.support.running_collector import PARTITIONS, RunningCollector, start
+from tests.support.waiting import until
 
 __all__ = ["own_kafka"]
 pytestmark = pytest.mark.kafka
@@ -70,13 +71,13 @@ async def test_a_broker_killed_and_restarted(own_kafka: RealKafka, fresh_space: 
         await collector.until_status("/readyz", 200)
         clients = Clients(collector)
         sending = asyncio.create_task(clients.run())
-        await _until(lambda: clients.acknowledged > 200)
+        await until(lambda: clients.acknowledged > 200, seconds=OUTAGE_LIMIT)
         own_kafka.kill()
         await own_kafka.gone()
         await collector.until_status("/readyz", 503)
         await own_kafka.start()
         before = clients.acknowledged
-        await _until(lambda: clients.acknowledged > before + 200)
+        await until(lambda: clients.acknowledged > before + 200, seconds=OUTAGE_LIMIT)
         clients.is_over = True
         await sending
         counts = Counter(
@@ -130,9 +131,3 @@ async def _limit_messages(kafka: str, topic: str, size: int) -> None:
         )
     finally:
         await admin.close()
-
-
-async def _until(is_true: Any) -> None:
-    async with asyncio.timeout(OUTAGE_LIMIT):
-        while not is_true():  # noqa: ASYNC110 - looks at plain values
-            await asyncio.sleep(0.05)

@@ -19,7 +19,7 @@ from tests.support.hooked_processes import (
     send_lead,
 )
 from tests.support.kafka import own_kafka, real_kafka
-from tests.support.workers import until
+from tests.support.waiting import until
 
 __all__ = ["own_kafka", "real_kafka"]
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]

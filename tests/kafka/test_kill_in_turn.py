@@ -47,7 +47,7 @@ async def test_every_event_that_got_a_200_is_counted_exactly_once(
     with worker(own_kafka.bootstrap, valkey.url, topics, tmp_path) as definition:
         try:
             acknowledged = await story.run(Random(seed), rounds=2)
-            await counted_once(valkey.url, fresh_space, definition, acknowledged)
+            await counted_once(valkey.url, collector, definition, acknowledged)
             assert clients.retries
         finally:
             assert await asyncio.to_thread(collector.stop) == 0

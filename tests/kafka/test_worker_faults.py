@@ -27,7 +27,8 @@ from tests.support.command import run_command
 from tests.support.kafka import own_kafka, real_kafka
 from tests.support.tally import FUNNEL_ID, Tally, tallies
 from tests.support.valkey import ValkeyServer
-from tests.support.workers import fill, producing, until
+from tests.support.waiting import until
+from tests.support.workers import fill, producing
 
 __all__ = ["own_kafka", "real_kafka"]
 pytestmark = pytest.mark.kafka

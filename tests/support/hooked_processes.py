@@ -25,8 +25,8 @@ from streams.admin import ensure_topics
 from tests.support.counting import document_of
 from tests.support.fake_crm import TOKEN, FakeCrm
 from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, start
+from tests.support.waiting import until
 from tests.support.webhooks import write_hooks
-from tests.support.workers import until
 
 SECRET = "amocrm-secret-0123456789abc"
 BITRIX_PATH = "rest/1/secret"

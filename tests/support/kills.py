@@ -12,15 +12,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import httpx
-
 from schemas.funnel.load import load_funnel
 from schemas.topics import Topics
 from streams.report.document import build_document
 from streams.store.connection import connect
 from streams.store.reader import RedisCounterReader
-from tests.support.retrying import RetryingClients, until
+from tests.support.retrying import RetryingClients
 from tests.support.running_collector import RunningCollector
+from tests.support.waiting import until
 
 STEP = 60
 SECONDS = 120.0
@@ -63,7 +62,7 @@ class Kills:
     async def more(self) -> None:
         """Wait until some more requests were answered with 200."""
         wanted = len(self.clients.acknowledged) + STEP
-        await until(lambda: len(self.clients.acknowledged) >= wanted, SECONDS)
+        await until(lambda: len(self.clients.acknowledged) >= wanted, seconds=SECONDS, what=f"{wanted} answers of 200")
 
     def collector_dies(self) -> None:
         """Kill -9, and start it again."""
@@ -88,9 +87,7 @@ class Kills:
 
     async def drained(self) -> None:
         """Wait until nothing is on disk any more."""
-        async with asyncio.timeout(SECONDS):
-            while await _readiness(self.collector) != (200, ""):  # noqa: ASYNC110 - a process is asked
-                await asyncio.sleep(0.1)
+        await self.collector.until_drained(SECONDS)
 
     async def run(self, rng: Random, rounds: int) -> list[str]:
         """The whole story; ids of all that was answered with 200."""
@@ -104,28 +101,19 @@ class Kills:
         return self.clients.acknowledged
 
 
-async def _readiness(collector: RunningCollector) -> tuple[int, str]:
-    try:
-        async with httpx.AsyncClient() as client:
-            answer = await client.get(f"{collector.url}/readyz")
-    except httpx.TransportError:
-        return 0, "no answer"
-    return answer.status_code, answer.json()["reason"]
-
-
-async def counted_once(redis: str, space: str, definition: Path, acknowledged: list[str]) -> None:
-    """The report in the end, and that it stays there."""
-    funnel = load_funnel(str(definition))
+async def counted_once(redis: str, collector: RunningCollector, definition: Path, acknowledged: list[str]) -> None:
+    """The report once the worker has read the log to its end."""
+    funnel, ends = load_funnel(str(definition)), await collector.end_offsets(collector.topics.events)
     client = connect(redis)
     try:
-        reader = RedisCounterReader(client, space)
-        document: dict[str, Any] = {}
-        async with asyncio.timeout(SECONDS):
-            while _events(document) < len(acknowledged):
-                await asyncio.sleep(0.2)
-                document = dict(await build_document(reader, funnel))
-        await asyncio.sleep(2)
-        document = dict(await build_document(reader, funnel))
+        reader = RedisCounterReader(client, collector.topics.space)
+
+        async def is_read() -> bool:
+            statuses = {partition: await reader.status(partition) for partition in ends}
+            return all((status.offset if status else 0) >= ends[p] for p, status in statuses.items())
+
+        await until(is_read, seconds=SECONDS, every=0.2, what="the worker has read the log")
+        document: dict[str, Any] = {**await build_document(reader, funnel)}
         assert _events(document) == len(acknowledged) == len(set(acknowledged))
         assert document["input"]["accepted"] == len(acknowledged)
     finally:

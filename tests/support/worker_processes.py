@@ -8,7 +8,7 @@ from pathlib import Path
 from funnelcast.processes.ports import free_port
 from funnelcast.processes.services import status_of
 from tests.support.command import start_command
-from tests.support.workers import until
+from tests.support.waiting import until
 
 
 class Workers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,7 @@ from schemas.topics import Topics
 from streams.store.port import PartitionStore
 from streams.worker.app import Worker, WorkerSettings
 from tests.support.tally import Tally, TallyProcessor, tallies
-
-
-async def until(condition: Callable[[], Any], *, seconds: float = 20.0, what: str = "condition") -> None:
-    """Wait until `condition()` (which may return an awaitable) is true. Fails at the deadline."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = condition()
-        if asyncio.iscoroutine(answer):
-            answer = await answer
-        if answer:
-            return
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        await asyncio.sleep(0.01)
+from tests.support.waiting import until
 
 
 class Running:

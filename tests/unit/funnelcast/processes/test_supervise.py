@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from tenacity import wait_exponential
 
 from funnelcast.processes.supervise import Child, ProcessSpec, Supervisor
 from schemas.errors import NeedsHumanError, TryAgainError
+from tests.support.waiting import until
 
 SLEEPER = "import time; time.sleep(60)"
 STUBBORN = (
@@ -29,13 +29,6 @@ async def supervisor(tmp_path: Path) -> AsyncIterator[Supervisor]:
 
 def spec(code: str, name: str = "child", stop_seconds: float = 5) -> ProcessSpec:
     return ProcessSpec(name=name, argv=(sys.executable, "-c", code), stop_seconds=stop_seconds)
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
 
 
 async def test_a_killed_child_is_started_again(supervisor: Supervisor) -> None:
@@ -162,7 +155,7 @@ async def test_a_child_that_was_ready_is_started_again_however_often(supervisor:
     await child.ready(30)
     ready.unlink()
     go.touch()
-    await until(lambda: child.restarts >= 7, 30)
+    await until(lambda: child.restarts >= 7, seconds=30)
     assert child.failure is None
 
 

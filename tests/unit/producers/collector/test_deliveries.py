@@ -14,6 +14,7 @@ from producers.ingest.verdicts import Accepted, Deferred, Outcome, Rejected, Sen
 from producers.sink.port import MemorySink, Outgoing, SinkUnavailableError
 from schemas.reasons import RejectReason
 from tests.support.collector import TOPICS, CollectorInMemory
+from tests.support.waiting import until
 
 KEY = ("shop", "/hooks", "d-1")
 DAY_MS = 86_400_000
@@ -91,9 +92,7 @@ async def test_what_was_not_acknowledged_is_not_known(collector: CollectorInMemo
 
 
 async def until_begun(sink: SlowSink, copies: int, collector: CollectorInMemory) -> None:
-    async with asyncio.timeout(10):
-        while sink.begun < 1 or collector.app._under_way < copies:  # noqa: ASYNC110 - looks at plain values
-            await asyncio.sleep(0.005)
+    await until(lambda: sink.begun >= 1 and collector.app._under_way >= copies)
 
 
 async def test_two_copies_at_once_are_stored_once(tmp_path: Path) -> None:

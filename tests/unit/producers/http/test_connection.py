@@ -12,6 +12,7 @@ import pytest
 
 from producers.http.exchange import head_of
 from producers.http.server import serve
+from tests.support.waiting import until
 
 DEADLINE = 10.0
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -114,12 +115,6 @@ async def server() -> AsyncIterator[Server]:
     yield Server(app, await asyncio.wait_for(ports.get(), DEADLINE), stop)
     stop.set()
     await asyncio.wait_for(serving, DEADLINE)
-
-
-async def until(is_true: Any) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not is_true():  # noqa: ASYNC110 - looks at plain values
-            await asyncio.sleep(0.01)
 
 
 async def test_requests_follow_each_other_on_one_connection(server: Server) -> None:

@@ -19,6 +19,7 @@ from aiokafka.errors import (
 from producers.sink.connection import SinkSettings
 from producers.sink.kafka import KafkaSink
 from producers.sink.port import Outgoing, RecordsRefusedError, SinkUnavailableError
+from tests.support.waiting import until
 
 DEADLINE = 5.0
 
@@ -125,12 +126,6 @@ async def connected(broker: Broker, **options: Any) -> AsyncIterator[KafkaSink]:
     async with KafkaSink(settings, new_producer=broker.producer) as sink:
         await until(lambda: sink.trouble is None)
         yield sink
-
-
-async def until(is_true: Any) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not is_true():  # noqa: ASYNC110 - looks at plain values
-            await asyncio.sleep(0.005)
 
 
 async def test_requests_of_one_partition_share_a_batch_and_keep_their_order() -> None:

@@ -14,7 +14,8 @@ from schemas.funnel.load import load_funnel
 from streams.report.document import build_document, canonical_json
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.worker.partition import LogRecord, PartitionProcessor
-from tests.unit.producers.spool.test_sink import Log, drained, killed, settings, spooling, until
+from tests.support.spooling import Log, drained, killed, settings, spooling
+from tests.support.waiting import until
 
 START = 1_735_725_600_000
 FUNNEL = load_funnel("sales")

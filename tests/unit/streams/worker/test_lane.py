@@ -13,7 +13,7 @@ from streams.transport.port import Batch, LogRange
 from streams.worker.lane import HOLD_AT, Lane
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.partition import FencedError
-from tests.support.workers import until
+from tests.support.waiting import until
 
 
 class Record(NamedTuple):

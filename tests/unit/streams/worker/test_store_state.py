@@ -18,7 +18,7 @@ from streams.worker import host as host_module
 from streams.worker import patience
 from streams.worker.app import Worker, WorkerSettings
 from streams.worker.lane import Lane
-from tests.support.workers import until
+from tests.support.waiting import until
 
 
 class _Frozen(MemoryPartitionStore):
