@@ -15,7 +15,14 @@ from funnelcast.fuzz.wire import CLOSED, GARBLED, HUNG, Answer
 RSS_LIMIT_BYTES: Final = 50 * 1024 * 1024
 _PREFIX: Final = "funnelcast_collector_"
 _STATUSES: Final = frozenset({200, 204, 304, 400, 401, 403, 404, 405, 408, 415, 429, 431, 503})
-_TROUBLE: Final = ("Traceback", "request failed", "page failed", "never retrieved", "Exception in")
+_TROUBLE: Final = (
+    "Traceback",
+    "request_failed",
+    "page_failed",
+    "application_failed",
+    "never retrieved",
+    "Exception in",
+)
 
 
 def fault_of(shot: Shot, answer: Answer) -> str | None:

@@ -49,7 +49,7 @@ from schemas.properties import UNKNOWN_SOURCE
 from schemas.reasons import RejectReason
 from schemas.topics import Topics
 
-_log = structlog.get_logger("funnelcast.collector")
+log = structlog.get_logger("funnelcast.collector")
 _STATUS: Final = {
     RejectReason.BAD_KEY: 401,
     RejectReason.REVOKED_KEY: 401,
@@ -196,7 +196,7 @@ class Collector:
         except SinkUnavailableError as error:
             return unavailable(error)
         except Exception:
-            _log.exception("request failed", route=request.label)
+            log.exception("request_failed", route=request.label)
             return _FAILED
 
     def _replayed_sender(self, request: Request) -> Sender:
@@ -317,7 +317,7 @@ class Collector:
         try:
             status, body, headers = await page.serve(request)
         except Exception:
-            _log.exception("page failed", route=request.label)
+            log.exception("page_failed", route=request.label)
             status, body, headers = _FAILED
         is_public = any(name == b"access-control-allow-origin" for name, _ in headers)  # one answer for every site
         own = () if is_public else cors(request.headers) or (VARY,)

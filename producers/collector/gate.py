@@ -17,7 +17,7 @@ from producers.formats.port import Request
 from producers.http.messages import JSON, Answer, Header, error_body
 from producers.ingest.verdicts import Scope, Sender
 
-_log = structlog.get_logger("funnelcast.collector")
+log = structlog.get_logger("funnelcast.collector")
 _WORDS: Final = {
     "key": "too many events with this write key",
     "address": "too many requests from this address",
@@ -61,7 +61,7 @@ class Gate:
         if rate is None or bucket is None:
             if rate is not None and not self._has_warned and b"x-forwarded-for" in request.headers:
                 self._has_warned = True
-                _log.warning("a private address is not limited; if it is a proxy, name it with --trusted-proxies")
+                log.warning("private_address_not_limited", message="if it is a proxy, name it with --trusted-proxies")
             return
         level = self._addresses.take(bucket, rate, self._clock())
         request.limits = shown(level)

@@ -9,7 +9,7 @@ import structlog
 
 from producers.sink.port import SinkUnavailableError
 
-_log = structlog.get_logger("funnelcast.collector")
+log = structlog.get_logger("funnelcast.dead_letters")
 _WINDOW_MS: Final = 60_000
 
 
@@ -34,7 +34,12 @@ class LetterLimit:
         if not written or written + letters <= self._per_minute:
             return
         if not was_said:
-            _log.error("too many dead letters: what would be one more is held back", source=source, written=written)
+            log.error(
+                "dead_letter_limit_reached",
+                message="more rejected events of this source are answered 503",
+                source=source,
+                written=written,
+            )
         self._windows[source] = (began_ms, written, True)
         seconds = max(1, -(-(began_ms + _WINDOW_MS - now_ms) // 1000))
         raise SinkUnavailableError(

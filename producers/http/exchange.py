@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 
 from producers.http.messages import SECURITY, Header
 
-_log = structlog.get_logger("funnelcast.http")
+log = structlog.get_logger("funnelcast.http")
 HELD_BODY_BYTES: Final = 262_144
 """Of a body that the application has not asked for yet; more has to wait at the client's."""
 _SHORT: Final = 128
@@ -104,7 +104,7 @@ class Exchange:
             status = 503
             raise
         except Exception:
-            _log.exception("application failed")  # without the path: a webhook's secret may stand in it
+            log.exception("application_failed")  # without the path: a webhook's secret may stand in it
         finally:
             connection.state.tasks.discard(self.task)
             if not self._is_answered:

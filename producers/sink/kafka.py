@@ -22,7 +22,7 @@ from producers.sink.batch_producer import WORTH_COMPRESSING, BatchProducer
 from producers.sink.connection import STOP_SECONDS, SinkSettings, connect, is_finished, stop
 from producers.sink.port import Outgoing, RecordsRefusedError, SinkUnavailableError
 
-_log = structlog.get_logger("funnelcast.sink")
+log = structlog.get_logger("funnelcast.sink")
 _SWEEP_SECONDS = 0.25
 _PAUSES = wait_exponential(multiplier=0.1, max=2.0)
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError)
@@ -270,7 +270,7 @@ class KafkaSink:
 
     def _on_failure(self, lane: _Lane, parts: _Parts, error: BaseException) -> None:
         lane.in_flight_since = None
-        _log.warning("batch failed", topic=lane.topic, partition=lane.partition, error=repr(error))
+        log.warning("batch_failed", topic=lane.topic, partition=lane.partition, error=repr(error))
         kind = RecordsRefusedError if isinstance(error, _REFUSALS) else SinkUnavailableError
         for ticket, _ in parts:
             ticket.fail(kind(f"Kafka refused the batch: {type(error).__name__}", 2))
@@ -297,7 +297,7 @@ class KafkaSink:
             self._broken.clear()
             tries = AsyncRetrying(wait=_PAUSES, before_sleep=self._say_why_not)
             self._producer, self._partitions = await tries(connect, self._settings, self._new_producer)
-            _log.info("connected to Kafka", partitions=self._partitions)
+            log.info("kafka_connected", partitions=self._partitions)
             self._schedule()
             await self._broken.wait()
             self.reconnects += 1
@@ -306,7 +306,7 @@ class KafkaSink:
     def _say_why_not(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
         self._why_not = f"no connection to Kafka: {error}"
-        _log.warning("no connection to Kafka", error=repr(error))
+        log.warning("kafka_not_connected", error=repr(error))
 
     async def _drop_producer(self) -> None:
         """Fail what waits, so that nothing of it is written behind a later retry, and leave the old producer."""

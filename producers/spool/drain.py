@@ -15,7 +15,7 @@ from producers.spool.files import Backlog, SpoolBusyError, SpoolFiles, SpoolUnus
 from producers.spool.frames import UnreadableFrameError, decode_records
 from producers.spool.writer import InThread
 
-_log = structlog.get_logger("funnelcast.spool")
+log = structlog.get_logger("funnelcast.spool")
 
 
 class Courier:
@@ -53,7 +53,12 @@ class Courier:
                 await self._kafka.put(decode_records(frame.payload))
                 self._on_carried(frame.records)
             except (RecordsRefusedError, UnreadableFrameError) as error:
-                _log.error("records of the spool that cannot be sent", records=frame.records, error=str(error))
+                log.error(
+                    "spooled_records_refused",
+                    message="they are kept in quarantine",
+                    records=frame.records,
+                    error=str(error),
+                )
                 await self._in_thread(partial(files.set_aside_frame, backlog, frame))
             await self._in_thread(partial(files.commit, backlog.end(number), frame.records))
         self._careful.discard(files.directory)
@@ -64,7 +69,7 @@ class Courier:
         try:
             await self._in_thread(files.open)
         except (SpoolUnusableError, SpoolBusyError) as error:
-            _log.warning("a spool beside this one is not drained", directory=str(directory), why=str(error))
+            log.warning("neighbour_spool_not_drained", directory=str(directory), error=str(error))
             return
         try:
             is_whole = await self._empty(files, pause_seconds)
@@ -78,11 +83,11 @@ class Courier:
             try:
                 for topic, count in files.partitions.items():
                     if self._kafka.partitions_of(topic) != count:
-                        _log.error("a spool beside this one is for other partitions", directory=str(files.directory))
+                        log.error("neighbour_spool_has_other_partitions", directory=str(files.directory))
                         return False
                 await self.carry(files, backlog)
             except (SinkUnavailableError, OSError) as error:
-                _log.warning("a spool beside this one waits", directory=str(files.directory), why=str(error))
+                log.warning("neighbour_spool_waits", directory=str(files.directory), error=str(error))
                 await asyncio.sleep(pause_seconds)
         await self._in_thread(files.clear)
         return True

@@ -27,7 +27,7 @@ from producers.files.durable import cut, read_json, sync, sync_directory, write_
 from producers.spool.frames import HEADER_BYTES, Frame, encode_frame, frame_bytes, next_frame, torn_end, whole_frames
 from schemas.errors import TryAgainError, UsageError
 
-_log = structlog.get_logger("funnelcast.spool")
+log = structlog.get_logger("funnelcast.spool")
 _SUFFIX: Final = ".spool"
 _SEGMENT_BYTES: Final = 16 * 1024 * 1024
 _READ_BYTES: Final = 1024 * 1024
@@ -124,7 +124,7 @@ class SpoolFiles:
         self._drop_passed()
         self._count()
         if self.records:
-            _log.warning("the spool holds records of an earlier run", records=self.records, bytes=self.bytes)
+            log.warning("spool_has_records", message="of an earlier run", records=self.records, bytes=self.bytes)
 
     def _read_cursor(self, numbers: Sequence[int]) -> Place:
         path = self.directory / "cursor.json"
@@ -132,7 +132,7 @@ class SpoolFiles:
         if found is not None and isinstance(found.get("segment"), int) and isinstance(found.get("offset"), int):
             return Place(found["segment"], found["offset"])
         if path.exists():
-            _log.error("the spool's cursor cannot be read: everything in it is sent again", path=str(path))
+            log.error("spool_cursor_unreadable", message="everything in the spool is sent again", path=str(path))
         return Place(numbers[0] if numbers else 0, 0)
 
     def _mend_end(self, number: int) -> int:
@@ -142,7 +142,11 @@ class SpoolFiles:
         torn = torn_end(data, self._cursor.offset if number == self._cursor.segment else 0)
         if torn is None:
             return len(data)
-        _log.warning("cut off the torn end of the spool, which nobody was told about", bytes=len(data) - torn)
+        log.warning(
+            "spool_tail_truncated",
+            message="it was never acknowledged",
+            bytes=len(data) - torn,
+        )
         cut(path, torn)
         return torn
 
@@ -153,7 +157,7 @@ class SpoolFiles:
         path = folder / f"{number:012d}-{start}.bad"
         write_atomically(path, data)
         self.quarantined_bytes = sum(one.stat().st_size for one in folder.glob("*.bad"))
-        _log.error("the spool is damaged: set aside what cannot be read", path=str(path), bytes=len(data))
+        log.error("spool_damaged", message="it is kept in quarantine", path=str(path), bytes=len(data))
 
     def _count(self) -> None:
         quarantine = self.directory / "quarantine"

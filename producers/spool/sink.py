@@ -28,7 +28,7 @@ from producers.spool.files import SpoolFiles
 from producers.spool.settings import SpoolSettings, SpoolState
 from producers.spool.writer import RETRY_SECONDS, GroupWriter
 
-_log = structlog.get_logger("funnelcast.spool")
+log = structlog.get_logger("funnelcast.spool")
 _FULL_MARGIN_BYTES = 1024 * 1024
 _MISMATCH_SECONDS = 60
 _SAY_SECONDS = 30
@@ -138,7 +138,7 @@ class SpoolSink:
             except RecordsRefusedError:
                 raise
             except SinkUnavailableError as error:
-                _log.debug("to the spool", why=str(error))
+                log.debug("put_spooled", error=str(error))
         if self._is_closed:
             raise SinkUnavailableError("shutting down", 1)
         done = self._writer.begin(records)
@@ -195,7 +195,7 @@ class SpoolSink:
             self._is_spooling = True
             self._is_empty.clear()
             self._work.set()
-            _log.warning("events go to the spool", why=self._inner.trouble or "Kafka did not acknowledge")
+            log.warning("spooling_began", message=self._inner.trouble or "Kafka did not acknowledge")
 
     def _spooled(self, count: int) -> None:
         self._spooled_total += count
@@ -212,7 +212,7 @@ class SpoolSink:
                 await asyncio.sleep(self._settings.poll_seconds)
             except Exception:
                 self._gate.set()
-                _log.exception("the spool is not drained")
+                log.exception("spool_drain_failed")
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 if is_empty:
@@ -244,7 +244,7 @@ class SpoolSink:
         self._work.clear()
         self._gate.set()
         self._is_empty.set()
-        _log.info("the spool is drained", records=self._drained_total)
+        log.info("spool_drained", records=self._drained_total)
 
     def _check_counts(self) -> None:
         for topic in self._settings.topics:
@@ -257,7 +257,7 @@ class SpoolSink:
         now = time.monotonic()
         if why != self._said[1] or now - self._said[0] > _SAY_SECONDS:
             self._said = (now, why)
-            _log.warning("the spool waits", why=why)
+            log.warning("spool_waits", message=why)
 
     def _drained(self, count: int) -> None:
         self._drained_total += count

@@ -17,7 +17,7 @@ from producers.sink.port import Outgoing, SinkUnavailableError
 from producers.spool.files import SpoolFiles
 from producers.spool.frames import HEADER_BYTES, encode_records
 
-_log = structlog.get_logger("funnelcast.spool")
+log = structlog.get_logger("funnelcast.spool")
 RETRY_SECONDS: Final = 5
 QUEUE_BYTES: Final = 64 * 1024 * 1024
 """In memory on their way to a disk that does not keep up."""
@@ -91,7 +91,7 @@ class GroupWriter:
         except Exception as error:
             text = f"the spool cannot be written: {getattr(error, 'strerror', None) or error!r}"
             if self._error is None or self._error[1] != text:
-                _log.exception("the spool cannot be written", directory=str(self._files.directory))
+                log.exception("spool_write_failed", directory=str(self._files.directory))
             self._error = (time.monotonic(), text)
             return text
         self._error = None

@@ -28,7 +28,7 @@ from producers.webhooks.mapper import Mapper
 from schemas.reasons import RejectReason
 from schemas.topics import Topics
 
-_log = structlog.get_logger("funnelcast.enricher")
+log = structlog.get_logger("funnelcast.webhooks")
 FIRST_PAUSE_SECONDS: Final = 0.5
 MOST_PAUSE_SECONDS: Final = 60.0
 _REMEMBERED: Final = 100_000
@@ -74,7 +74,7 @@ class Enricher:
         try:
             await self._enrich(record, event)
         except Exception:
-            _log.exception("hook failed", hook=hook, id=record.id)
+            log.exception("hook_failed", hook=hook, id=record.id)
             await self._refuse(value, hook, record, RejectReason.UNSUPPORTED_TYPE, "the enricher failed on this hook")
 
     def _read(self, record: HookRecord) -> WebhookEvent | None:
@@ -119,10 +119,10 @@ class Enricher:
                 tries += 1
                 self._metrics.retried(hook.name)
                 if loop.time() + pause > give_up:
-                    _log.warning("hook without its details", hook=hook.name, id=event.id, tries=tries, error=str(error))
+                    log.warning("hook_without_details", hook=hook.name, id=event.id, tries=tries, error=str(error))
                     return None
                 if tries in (1, 10):
-                    _log.warning("CRM does not answer", hook=hook.name, error=str(error), again_in_seconds=pause)
+                    log.warning("crm_unavailable", hook=hook.name, error=str(error), again_in_seconds=pause)
             await asyncio.sleep(pause)
 
     async def _outgoing(self, verdict: Accepted) -> Outgoing:
@@ -169,7 +169,7 @@ class Enricher:
                 await self._sink.put(records)
                 return
             except SinkUnavailableError as error:
-                _log.warning("Kafka does not take the event", error=str(error))
+                log.warning("kafka_unavailable", error=str(error))
                 await asyncio.sleep(min(error.retry_after_seconds, 5))
 
 

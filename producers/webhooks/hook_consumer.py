@@ -19,7 +19,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from schemas.errors import TryAgainError
 
-_log = structlog.get_logger("funnelcast.enricher")
+log = structlog.get_logger("funnelcast.webhooks")
 POLL_MS: Final = 200
 DRAIN_SECONDS: Final = 5.0
 START_SECONDS: Final = 30.0
@@ -119,7 +119,7 @@ class HookConsumer(ConsumerRebalanceListener):
             await self._consumer.commit(done)
         except (KafkaError, IllegalStateError) as error:
             # somebody else has the partition now, or the broker is away: the hooks are worked on again, to the same end
-            _log.warning("commit failed", error=repr(error))
+            log.warning("commit_failed", error=repr(error))
 
     async def _drain(self) -> None:
         """What can be finished soon; the rest is read again."""
@@ -142,4 +142,4 @@ class HookConsumer(ConsumerRebalanceListener):
     async def on_partitions_assigned(self, assigned: Any) -> None:
         """See aiokafka."""
         self.is_reading = True
-        _log.info("reads hooks", partitions=len(assigned))
+        log.info("hook_partitions_assigned", partitions=len(assigned))

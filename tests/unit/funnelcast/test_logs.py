@@ -53,7 +53,7 @@ def test_a_traceback_shows_no_values(is_terminal: bool, monkeypatch: pytest.Monk
     try:
         fail("ann@example.com" + " of a secret")
     except RuntimeError:
-        structlog.get_logger("funnelcast.test").exception("request failed")
+        structlog.get_logger("funnelcast.test").exception("request_failed")
     assert "a bug" in stream.getvalue()
     assert "ann@example.com of a secret" not in stream.getvalue()
 

@@ -397,7 +397,7 @@ class TestNothingSecretIsWrittenDown:
             monkeypatch.setattr("producers.formats.native.split_events", broken)
             answer = await collector.post(body)
         assert (answer.status_code, answer.json()["code"]) == (500, "internal")
-        assert [one["event"] for one in lines] == ["request failed"]
+        assert [one["event"] for one in lines] == ["request_failed"]
         written = str(lines) + caplog.text
         for secret in (key, SECRET, "ann@example.com", "t0ps3cret"):
             assert secret not in written
