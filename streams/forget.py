@@ -1,6 +1,6 @@
 """Asks for a person to be forgotten: a record in their partition of the events topic, and the wait until it is applied.
 
-The wish stands in the log like any event, so a replay forgets at the same place. Writes nothing to the store: only the
+The request is in the log like any event, so a replay forgets at the same place. Writes nothing to the store: only the
 worker that owns the partition does.
 """
 
@@ -26,14 +26,14 @@ SEND_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 
 
-class Tombstone(NamedTuple):
-    """Where the record stands."""
+class ErasureMarker(NamedTuple):
+    """Where the record is in the log."""
 
     partition: int
     offset: int
 
 
-async def bury(kafka: str, topics: Topics, person: bytes, *, asked_at_ms: int) -> Tombstone:
+async def request_erasure(kafka: str, topics: Topics, person: bytes, *, asked_at_ms: int) -> ErasureMarker:
     """Write the record and wait for the acknowledgement of all replicas.
 
     Raises BrokerUnavailableError, NeedsHumanError where the topic is missing.
@@ -48,21 +48,21 @@ async def bury(kafka: str, topics: Topics, person: bytes, *, asked_at_ms: int) -
         await producer.stop()
 
 
-async def _send(producer: AIOKafkaProducer, topic: str, person: bytes, asked_at_ms: int) -> Tombstone:
+async def _send(producer: AIOKafkaProducer, topic: str, person: bytes, asked_at_ms: int) -> ErasureMarker:
     identity = await topic_identity(producer.client, topic)
     if identity is None:
         raise topic_missing(topic)
     partition = partition_of(person, identity.partitions)
     sent = await producer.send_and_wait(topic, encode_forget(asked_at_ms), key=person, partition=partition)
-    return Tombstone(partition, sent.offset)
+    return ErasureMarker(partition, sent.offset)
 
 
-async def is_applied(reader: CounterReader, tombstone: Tombstone, *, seconds: float) -> bool:
+async def is_applied(reader: CounterReader, marker: ErasureMarker, *, seconds: float) -> bool:
     """Whether the worker's cursor passes the record in time. Raises StoreUnavailableError."""
     deadline = time.monotonic() + seconds
     while True:
-        status = await reader.status(tombstone.partition)
-        if status is not None and status.offset > tombstone.offset:
+        status = await reader.status(marker.partition)
+        if status is not None and status.offset > marker.offset:
             return True
         if time.monotonic() > deadline:
             return False

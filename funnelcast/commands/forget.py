@@ -20,7 +20,7 @@ from funnelcast.settings.sections import (
 )
 
 if TYPE_CHECKING:
-    from streams.forget import Tombstone
+    from streams.forget import ErasureMarker
 
 app = typer.Typer(add_completion=False)
 _PREFIXES = ("u:", "c:", "a:")
@@ -68,8 +68,8 @@ def forget(
     settings.need_kafka()
     if wait:
         settings.need_redis()
-    at, is_erased = asyncio.run(_forget(settings, key, timeout if wait else None))
-    _print(key, at, is_erased=is_erased, as_json=as_json)
+    marker, is_erased = asyncio.run(_forget(settings, key, timeout if wait else None))
+    _print(key, marker, is_erased=is_erased, as_json=as_json)
     raise typer.Exit(75 if wait and not is_erased else 0)
 
 
@@ -109,25 +109,27 @@ def _contact(settings: ForgetSettings, email: str | None, phone: str | None) -> 
     return key
 
 
-async def _forget(settings: ForgetSettings, person: bytes, wait_seconds: float | None) -> tuple[Tombstone, bool]:
-    from streams.forget import bury, is_applied
+async def _forget(settings: ForgetSettings, person: bytes, wait_seconds: float | None) -> tuple[ErasureMarker, bool]:
+    from streams.forget import is_applied, request_erasure
     from streams.store.connection import connect
     from streams.store.reader import RedisCounterReader
 
-    at = await bury(settings.need_kafka(), settings.topics, person, asked_at_ms=time.time_ns() // 1_000_000)
+    now_ms = time.time_ns() // 1_000_000
+    marker = await request_erasure(settings.need_kafka(), settings.topics, person, asked_at_ms=now_ms)
     if wait_seconds is None:
-        return at, False
+        return marker, False
     client = connect(settings.need_redis())
     try:
-        return at, await is_applied(RedisCounterReader(client, settings.space), at, seconds=wait_seconds)
+        return marker, await is_applied(RedisCounterReader(client, settings.space), marker, seconds=wait_seconds)
     finally:
         await client.aclose()
 
 
-def _print(person: bytes, at: Tombstone, *, is_erased: bool, as_json: bool) -> None:
+def _print(person: bytes, marker: ErasureMarker, *, is_erased: bool, as_json: bool) -> None:
     name = person.decode()
     if as_json:
-        typer.echo(json.dumps({"person": name, "partition": at.partition, "offset": at.offset, "erased": is_erased}))
+        where = {"partition": marker.partition, "offset": marker.offset}
+        typer.echo(json.dumps({"person": name, **where, "erased": is_erased}))
         return
-    place = f"{name}: recorded at partition {at.partition}, offset {at.offset}"
+    place = f"{name}: recorded at partition {marker.partition}, offset {marker.offset}"
     typer.echo(f"{place}; {'forgotten' if is_erased else 'the worker has not applied it yet, and will'}")

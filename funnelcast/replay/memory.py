@@ -165,7 +165,7 @@ class _MemoryCounting:
         """Apply what waits and everything that is due."""
         for partition in range(self._job.partitions):
             await self._apply(partition)
-            await self._processors[partition].settle()
+            await self._processors[partition].book_due()
 
     async def _append(self, partition: int, key: bytes | None, value: bytes, timestamp_ms: int) -> None:
         self._waiting[partition].append(LogRecord(key, value, timestamp_ms, self._offsets[partition]))

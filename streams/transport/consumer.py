@@ -44,7 +44,7 @@ ANSWER_SECONDS = 15.0
 
 @dataclass(slots=True)
 class _Chain:
-    run: int
+    placement_id: int
     next: int
     holes: int = -1
     """Where a hole was met and asked for again."""
@@ -52,7 +52,7 @@ class _Chain:
 
 class _Always(dict[Any, Any]):
     """Faust's duplicate filter keeps a read offset per partition and drops what lies below it, without a word; it would
-    drop the batches of a run that starts further back. It is told nothing."""
+    drop the batches of a placement that starts further back. It keeps nothing."""
 
     def __getitem__(self, key: Any) -> None:
         return None
@@ -70,7 +70,7 @@ class BatchConsumer(driver.Consumer):
         """Called by Service.__init__ and at a restart."""
         self._read_offset = _Always()
         self._chains: dict[int, _Chain] = {}
-        self._runs = itertools.count(1)
+        self._placement_ids = itertools.count(1)
         self._committed: dict[int, int] = {}
         self._has_refused = False
         self._alive_at = 0.0
@@ -139,12 +139,12 @@ class BatchConsumer(driver.Consumer):
         return LogRange(next(iter(first.values())), end)
 
     async def place(self, partition: int, offset: int) -> int:
-        """Start a run at `offset` and let the partition flow."""
-        run = next(self._runs)
-        self._chains[partition] = _Chain(run, offset)
+        """Read the partition from `offset` on; a new placement."""
+        placement_id = next(self._placement_ids)
+        self._chains[partition] = _Chain(placement_id, offset)
         await self._seek_to(partition, offset)
         self.resume_partitions({TP(self._topic, partition)})
-        return run
+        return placement_id
 
     async def _seek_to(self, partition: int, offset: int) -> None:
         tp = TP(self._topic, partition)
@@ -174,7 +174,7 @@ class BatchConsumer(driver.Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """One message per poll, with a batch of every partition that has records."""
-        before = {partition: chain.run for partition, chain in self._chains.items()}
+        before = {partition: chain.placement_id for partition, chain in self._chains.items()}
         records, _active = await self._wait_next_records(timeout)
         self._host.on_polled()
         if not records or self.should_stop or not self.flow_active:
@@ -191,22 +191,22 @@ class BatchConsumer(driver.Consumer):
             tp = TP(self._topic, batches[0].partition)
             yield tp, as_message(tp, batches, generation)
 
-    async def _chained(self, partition: int, fetched: list[Any], run_before: int | None) -> Batch | None:
+    async def _chained(self, partition: int, fetched: list[Any], placement_before: int | None) -> Batch | None:
         """The next link, or None: not placed yet, or the fetch does not continue the chain and is asked for again."""
         chain = self._chains.get(partition)
         if chain is None or not fetched:
             return None
-        first = fetched[0].offset
-        if chain.run != run_before or first < chain.next or (first > chain.next and chain.holes != chain.next):
-            # A seek raced with this fetch, or something moved the position behind our back.
-            if chain.run == run_before:
+        first, is_same = fetched[0].offset, chain.placement_id == placement_before
+        if not is_same or first < chain.next or (first > chain.next and chain.holes != chain.next):
+            # A seek overtook this fetch, or something moved the position without us.
+            if is_same:
                 log.warning("position_repaired", partition=partition, expected=chain.next, fetched=first)
                 chain.holes = chain.next
             await self._rewind(partition, chain)
             return None
         if first > chain.next and not await self._accept_hole(partition, chain, first):
             return None
-        batch = Batch(partition, chain.run, chain.next, fetched[-1].offset + 1, fetched)
+        batch = Batch(partition, chain.placement_id, chain.next, fetched[-1].offset + 1, fetched)
         chain.next = batch.next
         return batch
 

@@ -1,7 +1,7 @@
 """What the transport tells the worker and what it hands over. No Faust, no client library here.
 
 The transport never reads or writes a cursor: the worker says where a partition starts (`place`), and gets the log from
-there on in whole batches that are chained: a batch's `prev` is the `next` of the one before it in the same run.
+there on in whole batches that are chained: a batch's `prev` is the `next` of the batch before it in the same placement.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ class Batch:
     """Consecutive records of one partition."""
 
     partition: int
-    run: int
-    """Number of the placement it belongs to; a batch of an earlier run is stale and must be dropped."""
+    placement_id: int
+    """Of the placement it belongs to; a batch of an earlier placement is stale and must be dropped."""
     prev: int
     """Offset the partition stood at before this batch."""
     next: int
@@ -66,7 +66,7 @@ class Placement(Protocol):
         """First and next offset of the log. Raises BrokerUnavailableError."""
 
     async def place(self, partition: int, offset: int) -> int:
-        """Start a run at `offset` and let the partition flow; returns the run's number. Batches of earlier runs may
+        """Read the partition from `offset` on; returns the id of this placement. Batches of earlier placements may
         still arrive. Raises BrokerUnavailableError when the partition was taken away or the broker did not answer."""
 
     def hold(self, partition: int) -> None:

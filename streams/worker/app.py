@@ -1,6 +1,7 @@
-"""The worker process: Faust reads the log, one lane per partition counts it into the store, exactly once.
+"""The worker process: Faust reads the log, one runner per partition counts it into the store, exactly once.
 
-Composes transport, lanes, metrics and health from what it is given (a store, funnels, addresses); reads no environment.
+Composes transport, runners, metrics and health from what it is given (a store, funnels, addresses) and reads no
+environment.
 Ends with 0 (asked to stop), 2 (the health port is taken), 70 (a human must decide), 75 (broker or store away at start)
 or 1 (a bug: start again).
 """
@@ -41,10 +42,10 @@ from streams.transport.thread import Tuning
 from streams.web.app import EXPOSITION, Readiness, web_app
 from streams.web.server import WebServer
 from streams.worker.host import PartitionObserver, WorkerHost
-from streams.worker.lane import Processor
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.partition import PartitionProcessor
-from streams.worker.patience import PatientStore
+from streams.worker.retrying import RetryingStore
+from streams.worker.runner import Processor
 
 log = structlog.get_logger("funnelcast.worker")
 
@@ -100,7 +101,7 @@ class Worker:
     ) -> None:
         self.settings = settings
         self.metrics = WorkerMetrics()
-        self.store = PatientStore(store, self._on_store)
+        self.store = RetryingStore(store, self._on_store)
         self.publisher = TopicPublisher(settings.kafka, {OutgoingKind.LATE: settings.topics.late})
         self.host = WorkerHost(
             topic=settings.topics.events,
@@ -319,7 +320,7 @@ class Worker:
             "Redis does not answer": not up,
         }
         reason = next((text for text, holds in reasons.items() if holds), "")
-        partitions = sorted(self.host.lanes)
+        partitions = sorted(self.host.runners)
         details = {"joined": joined, "placed": placed, "store_up": up, "partitions": partitions}
         return Readiness(not reason, reason, details)
 

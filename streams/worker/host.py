@@ -1,4 +1,4 @@
-"""The worker behind the transport: which partitions are ours, their lanes, and what ends the process.
+"""The worker behind the transport: which partitions are ours, their runners, and what ends the process.
 
 Implements `streams.transport.port.BatchHost`. Everything runs on the main loop.
 """
@@ -16,9 +16,9 @@ from streams.state import Fence, PartitionMeta
 from streams.store.port import StoreRefusedError, StoreUnavailableError
 from streams.transport.cursor import beyond_end
 from streams.transport.port import Batch, Placement
-from streams.worker.lane import Lane, Processor
 from streams.worker.metrics import WorkerMetrics
-from streams.worker.patience import PatientStore
+from streams.worker.retrying import RetryingStore
+from streams.worker.runner import PartitionRunner, Processor
 
 log = structlog.get_logger("funnelcast.worker")
 
@@ -63,7 +63,7 @@ class WorkerHost:
         self,
         *,
         topic: str,
-        store: PatientStore,
+        store: RetryingStore,
         make_processor: Callable[[int], Processor],
         metrics: WorkerMetrics,
         stop: Callable[[Exception], None],
@@ -74,7 +74,7 @@ class WorkerHost:
         self._metrics = metrics
         self._stop = stop
         self.placement: Placement | None = None
-        self.lanes: dict[int, Lane] = {}
+        self.runners: dict[int, PartitionRunner] = {}
         self.has_joined = False
         self.has_polled = False
         self.failure: Exception | None = None
@@ -94,18 +94,18 @@ class WorkerHost:
 
     def on_revoked(self) -> None:
         """See the port."""
-        for lane in self.lanes.values():
-            lane.suspend()
+        for runner in self.runners.values():
+            runner.suspend()
 
     def on_joined(self, partitions: frozenset[int]) -> None:
         """See the port."""
         self.has_joined = True
         self._assigned = partitions
         self._metrics.partitions.set(len(partitions))
-        for partition in set(self.lanes) - partitions:
-            lane = self.lanes.pop(partition)
+        for partition in set(self.runners) - partitions:
+            runner = self.runners.pop(partition)
             self._metrics.forget_partition(partition)
-            task = asyncio.get_running_loop().create_task(lane.close(2.0))
+            task = asyncio.get_running_loop().create_task(runner.close(2.0))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
         log.info("partitions_assigned", partitions=sorted(partitions))
@@ -113,10 +113,10 @@ class WorkerHost:
     def on_ready_to_place(self, partitions: frozenset[int]) -> None:
         """See the port."""
         for partition in sorted(partitions):
-            lane = self.lanes.get(partition)
-            if lane is None:
-                lane = self.lanes[partition] = self._new_lane(partition)
-            lane.start()
+            runner = self.runners.get(partition)
+            if runner is None:
+                runner = self.runners[partition] = self._new_runner(partition)
+            runner.start()
 
     def on_fatal(self, error: Exception) -> None:
         """See the port. The first reason counts."""
@@ -126,25 +126,25 @@ class WorkerHost:
 
     def applied(self) -> dict[int, int]:
         """See the port."""
-        return {partition: lane.processor.offset for partition, lane in self.lanes.items() if lane.is_placed}
+        return {partition: runner.processor.offset for partition, runner in self.runners.items() if runner.is_placed}
 
     # -- the worker's own ---------------------------------------------------------------------------------------------
 
     async def deliver(self, batches: Sequence[Batch]) -> None:
         """What the agent does with the batches of a poll."""
         for batch in batches:
-            lane = self.lanes.get(batch.partition)
-            if lane is not None:
-                lane.put(batch)
+            runner = self.runners.get(batch.partition)
+            if runner is not None:
+                runner.put(batch)
 
     def is_placed(self) -> bool:
         """Whether every own partition flows."""
-        lanes = self.lanes
-        return self.has_joined and all(one in lanes and lanes[one].is_placed for one in self._assigned)
+        runners = self.runners
+        return self.has_joined and all(one in runners and runners[one].is_placed for one in self._assigned)
 
     async def drain(self, seconds: float) -> None:
         """Finish the chunks at hand, take no further ones; break off what is not done after `seconds`."""
-        await asyncio.gather(*(lane.close(seconds) for lane in self.lanes.values()), return_exceptions=True)
+        await asyncio.gather(*(runner.close(seconds) for runner in self.runners.values()), return_exceptions=True)
 
     async def watch(self) -> None:
         """Every two seconds: is the store where we left it, is the log as long as our cursor says, do polls come in?
@@ -161,55 +161,55 @@ class WorkerHost:
                 return
             try:
                 with contextlib.suppress(StoreUnavailableError):  # the next look asks again
-                    for lane in list(self.lanes.values()):
-                        await self._watch_lane(lane)
+                    for runner in list(self.runners.values()):
+                        await self._watch_runner(runner)
             except StoreRefusedError as error:  # a login withdrawn while running, say: a watch must not end unheard
                 self.on_fatal(error)
                 return
 
-    async def _watch_lane(self, lane: Lane) -> None:
-        partition, fence = lane.partition, lane.processor.fence
-        end: Any = self.placement.highwater(partition) if self.placement is not None and lane.is_placed else None
+    async def _watch_runner(self, runner: PartitionRunner) -> None:
+        partition, fence = runner.partition, runner.processor.fence
+        end: Any = self.placement.highwater(partition) if self.placement is not None and runner.is_placed else None
         if end is not None:
-            self._metrics.lag.labels(str(partition)).set(max(0, end - lane.processor.offset))
+            self._metrics.lag.labels(str(partition)).set(max(0, end - runner.processor.offset))
         moved = self._seen.get(partition) != fence
         self._seen[partition] = fence
         if fence is None:
             await self._store.peek(partition)  # a chunk is on its way, or stuck: is the server there at all?
             return
-        if moved or not lane.is_placed:
+        if moved or not runner.is_placed:
             return  # an apply since the last look has asked the store already
         stored = await self._store.peek(partition)
-        if lane.processor.fence != fence:  # it moved while we asked
+        if runner.processor.fence != fence:  # it moved while we asked
             self._different.pop(partition, None)
             return
-        self._compare(lane, stored, fence)
-        self._check_end(lane, end, fence.offset)
+        self._compare(runner, stored, fence)
+        self._check_end(runner, end, fence.offset)
 
-    def _compare(self, lane: Lane, stored: Fence | None, fence: Fence) -> None:
+    def _compare(self, runner: PartitionRunner, stored: Fence | None, fence: Fence) -> None:
         """The same difference twice is no race: reload."""
         if stored == fence:
-            self._different.pop(lane.partition, None)
-        elif self._different.get(lane.partition) == (stored, fence):
-            del self._different[lane.partition]
-            log.warning("store_rolled_back", partition=lane.partition, stored=str(stored), expected=str(fence))
-            lane.repair()
+            self._different.pop(runner.partition, None)
+        elif self._different.get(runner.partition) == (stored, fence):
+            del self._different[runner.partition]
+            log.warning("store_rolled_back", partition=runner.partition, stored=str(stored), expected=str(fence))
+            runner.repair()
         else:
-            self._different[lane.partition] = (stored, fence)
+            self._different[runner.partition] = (stored, fence)
 
-    def _check_end(self, lane: Lane, end: int | None, cursor: int) -> None:
+    def _check_end(self, runner: PartitionRunner, end: int | None, cursor: int) -> None:
         """For brokers whose end offsets cannot be asked for: the end as of the last fetch is right."""
         if end is None or cursor <= end:
-            self._beyond.pop(lane.partition, None)
+            self._beyond.pop(runner.partition, None)
             return
-        seen = self._beyond[lane.partition] = self._beyond.get(lane.partition, 0) + 1
+        seen = self._beyond[runner.partition] = self._beyond.get(runner.partition, 0) + 1
         if seen >= BEYOND_WATCHES:
-            self.on_fatal(beyond_end(self._topic, lane.partition, cursor, end))
+            self.on_fatal(beyond_end(self._topic, runner.partition, cursor, end))
 
-    def _new_lane(self, partition: int) -> Lane:
+    def _new_runner(self, partition: int) -> PartitionRunner:
         if self.placement is None:
             raise RuntimeError("the transport is not connected to the host")
-        return Lane(
+        return PartitionRunner(
             topic=self._topic,
             partition=partition,
             processor=self._make_processor(partition),

@@ -156,12 +156,12 @@ class PartitionProcessor:
             end = self.engine.chunk_end(plain, start)
             reached = next_offset if end >= len(plain) else records[end - 1].offset + 1
             await self._chunk(plain[start:end], reached)
-            await self.settle()
+            await self.book_due()
             start = end
             if not proceed():
                 return
 
-    async def settle(self) -> None:
+    async def book_due(self) -> None:
         """Book deadlines that are due and not booked, in writes of their own. Raises FencedError."""
         while self.engine.meta.pending:
             self._fence = None

@@ -10,7 +10,7 @@ from schemas.partition import partition_of
 from schemas.record import decode_any
 from schemas.topics import Topics
 from streams.admin import ensure_topics
-from streams.forget import Tombstone, bury
+from streams.forget import ErasureMarker, request_erasure
 from tests.support.kafka import real_kafka
 
 __all__ = ["real_kafka"]
@@ -23,8 +23,8 @@ async def test_it_stands_behind_the_persons_events(real_kafka: RealKafka, fresh_
     await ensure_topics(real_kafka.bootstrap, topics, partitions=PARTITIONS)
     place = partition_of(b"u:4711", PARTITIONS)
     for offset in range(2):
-        at = await bury(real_kafka.bootstrap, topics, b"u:4711", asked_at_ms=7)
-        assert at == Tombstone(place, offset)
+        marker = await request_erasure(real_kafka.bootstrap, topics, b"u:4711", asked_at_ms=7)
+        assert marker == ErasureMarker(place, offset)
     consumer = AIOKafkaConsumer(bootstrap_servers=real_kafka.bootstrap, enable_auto_commit=False)
     await consumer.start()
     try:

@@ -84,8 +84,8 @@ async def _is_busy_with(worker: Running, partitions: int) -> None:
     def is_busy() -> bool:
         for partition, processor in worker.processors.items():
             processor.delay = _chunk_seconds(partition)
-        lanes = worker.worker.host.lanes
-        return len(lanes) == partitions and all(_is_busy(worker, partition) for partition in lanes)
+        runners = worker.worker.host.runners
+        return len(runners) == partitions and all(_is_busy(worker, partition) for partition in runners)
 
     await until(is_busy, seconds=60, what=f"{partitions} busy partitions")
 

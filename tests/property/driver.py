@@ -161,7 +161,7 @@ async def _consume(
         )
         await worker.claim()
         try:
-            await worker.settle()
+            await worker.book_due()
             while worker.offset < len(log):
                 end = min(len(log), worker.offset + rng.randint(1, 10))
                 await worker.process(log[worker.offset : end], end)

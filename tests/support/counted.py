@@ -93,4 +93,4 @@ async def fill(
         processor = PartitionProcessor(store, partition, [funnel], clock_ms=lambda: now_ms)
         await processor.claim()
         await processor.process(log, len(log))
-        await processor.settle()
+        await processor.book_due()

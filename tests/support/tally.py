@@ -1,4 +1,4 @@
-"""A processor that counts records and offsets instead of funnels: what the transport and lanes promise, seen bare.
+"""A processor that counts records and offsets instead of funnels: what the transport and runners promise, seen bare.
 
 `count` records and the `total` of their offsets per partition: with n records from offset 0 the total is n(n-1)/2,
 which neither a record lost nor one counted twice can leave right.
@@ -36,7 +36,7 @@ class Tally:
 
 
 class TallyProcessor:
-    """Implements `streams.worker.lane.Processor`."""
+    """Implements `streams.worker.runner.Processor`."""
 
     def __init__(
         self, store: PartitionStore, partition: int, *, on_chunk: Callable[[int, int], None] | None = None
@@ -78,7 +78,7 @@ class TallyProcessor:
         if self._on_chunk is not None:
             self._on_chunk(self._partition, len(records))
 
-    async def settle(self) -> None:
+    async def book_due(self) -> None:
         return
 
 

@@ -1,7 +1,7 @@
 """`python -m tests.support.tally_worker`: the worker as a process of its own, counting records and offsets.
 
 Writes one line per apply to its journal: monotonic seconds (the machine's, comparable between processes), partition,
-records. Everything but the counting is the product's: transport, lanes, store, signals, exit codes.
+records. Everything but the counting is the product's: transport, runners, store, signals, exit codes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What transport and lanes promise on any broker: every record once, or a loud end.
+"""What transport and runners promise on any broker: every record once, or a loud end.
 
 A test module of a tier imports everything from here and gives two fixtures: `broker` (host:port) and `session_seconds`.
 """

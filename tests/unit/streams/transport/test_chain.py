@@ -30,7 +30,7 @@ class Rig:
     def __init__(self, start: int = 0) -> None:
         bare: Any = BatchConsumer
         self.consumer = bare.__new__(bare)
-        self.chain = _Chain(run=1, next=10)
+        self.chain = _Chain(placement_id=1, next=10)
         self.rewound: list[int] = []
         self.fatal: list[Exception] = []
         self.consumer._chains = {0: self.chain}
@@ -46,8 +46,8 @@ class Rig:
     async def _seek_to(self, partition: int, offset: int) -> None:
         self.rewound.append(offset)
 
-    async def take(self, first: int, last: int, run_before: int = 1) -> tuple[int, int] | None:
-        batch = await self.consumer._chained(0, records(first, last), run_before)
+    async def take(self, first: int, last: int, placement_before: int = 1) -> tuple[int, int] | None:
+        batch = await self.consumer._chained(0, records(first, last), placement_before)
         return None if batch is None else (batch.prev, batch.next)
 
 
@@ -60,7 +60,7 @@ async def test_a_fetch_that_continues_the_chain_is_handed_over() -> None:
 
 async def test_a_fetch_that_a_seek_overtook_is_asked_for_again() -> None:
     rig = Rig()
-    assert await rig.take(40, 45, run_before=0) is None
+    assert await rig.take(40, 45, placement_before=0) is None
     assert rig.rewound == [10]
     assert rig.chain.next == 10
 

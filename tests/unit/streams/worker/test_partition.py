@@ -122,7 +122,7 @@ async def test_deadlines_that_a_predecessor_left_are_booked_after_the_claim() ->
     await heir.claim()
     assert heir.offset == len(log)
     assert heir.meta.pending > 0
-    await heir.settle()
+    await heir.book_due()
     assert heir.meta.pending == 0
     assert await document(space) == await in_one_go(log)
 

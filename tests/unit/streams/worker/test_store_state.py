@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,13 +12,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from schemas.topics import Topics
-from streams.state import Fence
+from streams.state import Claim, Fence
 from streams.store.memory import MemoryPartitionStore, MemorySpace
 from streams.store.port import StoreRefusedError, StoreUnavailableError
 from streams.worker import host as host_module
-from streams.worker import patience
+from streams.worker import retrying
 from streams.worker.app import Worker, WorkerSettings
-from streams.worker.lane import Lane
+from streams.worker.runner import PartitionRunner
 from tests.support.waiting import until
 
 
@@ -59,15 +60,15 @@ async def test_the_servers_settings_are_told_at_the_start_and_after_an_outage(tm
 async def test_a_store_that_does_not_answer_is_seen_at_the_next_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert host_module.WATCH_SECONDS + patience.PEEK_SECONDS <= 5.0
+    assert host_module.WATCH_SECONDS + retrying.PEEK_SECONDS <= 5.0
     monkeypatch.setattr(host_module, "WATCH_SECONDS", 0.02)
-    monkeypatch.setattr(patience, "PEEK_SECONDS", 0.05)
+    monkeypatch.setattr(retrying, "PEEK_SECONDS", 0.05)
     store = _Frozen(MemorySpace())
     worker = _worker(tmp_path, store, [])
     await worker.store.peek(0)
     assert worker.readiness().details["store_up"]
     busy = SimpleNamespace(partition=0, is_placed=True, processor=SimpleNamespace(fence=None, offset=0))
-    worker.host.lanes[0] = cast(Lane, busy)
+    worker.host.runners[0] = cast(PartitionRunner, busy)
     watching = asyncio.create_task(worker.host.watch())
     try:
         store.frozen = True
@@ -95,6 +96,29 @@ async def test_a_store_that_refuses_while_running_ends_the_worker(
     monkeypatch.setattr(host_module, "WATCH_SECONDS", 0.02)
     worker = _worker(tmp_path, _Closed(MemorySpace()), [])
     busy = SimpleNamespace(partition=0, is_placed=True, processor=SimpleNamespace(fence=None, offset=0))
-    worker.host.lanes[0] = cast(Lane, busy)
+    worker.host.runners[0] = cast(PartitionRunner, busy)
     await asyncio.wait_for(worker.host.watch(), 3)
     assert isinstance(worker.host.failure, StoreRefusedError)
+
+
+class _Failing(MemoryPartitionStore):
+    """Fails so many times."""
+
+    failures = 0
+
+    async def claim(self, partition: int, funnel_ids: Sequence[str]) -> Claim:
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailableError("away")
+        return await super().claim(partition, funnel_ids)
+
+
+async def test_a_call_is_repeated_until_the_store_answers_and_every_try_is_reported() -> None:
+    states: list[bool] = []
+    failing = _Failing(MemorySpace())
+    store = retrying.RetryingStore(failing, states.append)
+    failing.failures = 3
+    assert (await store.claim(0, ["sales@1"])).token == 1
+    assert states == [False, False, False, True]
+    assert (await store.claim(0, ["sales@1"])).token == 2
+    assert states == [False, False, False, True, True]

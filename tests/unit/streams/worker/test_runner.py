@@ -1,4 +1,4 @@
-"""A lane without Kafka and without a store: when it claims, keeps, refuses, holds and gives up."""
+"""A runner without Kafka and without a store: when it claims, keeps, refuses, holds and gives up."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from schemas.errors import BrokerUnavailableError
 from streams.state import Fence
 from streams.transport.errors import LogGapError
 from streams.transport.port import Batch, LogRange
-from streams.worker.lane import HOLD_AT, Lane
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.partition import FencedError
+from streams.worker.runner import HOLD_AT, PartitionRunner
 from tests.support.waiting import until
 
 
@@ -84,19 +84,19 @@ class FakeProcessor:
         self.offset = next_offset
         self.stored = self.fence = Fence(self.claims, next_offset, self.stored.seq + 1)
 
-    async def settle(self) -> None:
+    async def book_due(self) -> None:
         return
 
 
 class Bench:
-    """A lane with its fakes."""
+    """A runner with its fakes."""
 
     def __init__(self) -> None:
         self.placement = FakePlacement()
         self.processor = FakeProcessor()
         self.fatal: list[Exception] = []
         self.metrics = WorkerMetrics()
-        self.lane = Lane(
+        self.runner = PartitionRunner(
             topic="events",
             partition=0,
             processor=self.processor,
@@ -110,50 +110,50 @@ class Bench:
         return self.processor.stored
 
     async def placed(self, times: int, *, seconds: float = 10) -> None:
-        await until(lambda: len(self.placement.placed) >= times and self.lane.is_placed, seconds=seconds)
+        await until(lambda: len(self.placement.placed) >= times and self.runner.is_placed, seconds=seconds)
 
-    def put(self, prev: int, following: int, *, run: int | None = None) -> None:
-        number = len(self.placement.placed) if run is None else run
-        self.lane.put(Batch(0, number, prev, following, [Record(at) for at in range(prev, following)]))
+    def put(self, prev: int, following: int, *, placement_id: int | None = None) -> None:
+        number = len(self.placement.placed) if placement_id is None else placement_id
+        self.runner.put(Batch(0, number, prev, following, [Record(offset) for offset in range(prev, following)]))
 
 
 async def test_batches_that_continue_the_cursor_are_processed_in_order() -> None:
     bench = Bench()
-    bench.lane.start()
+    bench.runner.start()
     await bench.placed(1)
     bench.put(0, 3)
     bench.put(3, 5)
     await until(lambda: bench.processor.got == [0, 1, 2, 3, 4])
-    await bench.lane.close(1)
+    await bench.runner.close(1)
     assert bench.fatal == []
 
 
-async def test_a_batch_of_an_earlier_run_is_dropped() -> None:
+async def test_a_batch_of_an_earlier_placement_is_dropped() -> None:
     bench = Bench()
-    bench.lane.start()
+    bench.runner.start()
     await bench.placed(1)
-    bench.put(0, 3, run=0)
+    bench.put(0, 3, placement_id=0)
     bench.put(0, 2)
     await until(lambda: bench.processor.got == [0, 1])
-    await bench.lane.close(1)
+    await bench.runner.close(1)
 
 
 async def test_a_broken_chain_places_again_at_the_cursor() -> None:
     bench = Bench()
-    bench.lane.start()
+    bench.runner.start()
     await bench.placed(1)
     bench.put(5, 8)
     await bench.placed(2)
     assert bench.placement.placed == [0, 0]
     assert bench.processor.got == []
     assert bench.processor.claims == 1
-    await bench.lane.close(1)
+    await bench.runner.close(1)
 
 
 async def test_a_hole_between_waiting_batches_is_not_joined_over() -> None:
     bench = Bench()
     bench.processor.gate.clear()
-    bench.lane.start()
+    bench.runner.start()
     await bench.placed(1)
     bench.put(0, 3)
     await until(lambda: bench.processor.fence is None)
@@ -164,68 +164,68 @@ async def test_a_hole_between_waiting_batches_is_not_joined_over() -> None:
     assert bench.placement.placed == [0, 5]
     assert bench.processor.got == [0, 1, 2, 3, 4]
     assert bench.processor.claims == 1
-    await bench.lane.close(1)
+    await bench.runner.close(1)
 
 
 async def test_a_fenced_write_claims_and_places_again() -> None:
     bench = Bench()
     bench.processor.fail_next = [FencedError()]
-    bench.lane.start()
+    bench.runner.start()
     await bench.placed(1)
     bench.put(0, 3)
     await bench.placed(2)
     assert bench.processor.claims == 2
     bench.put(0, 3)
     await until(lambda: bench.processor.got == [0, 1, 2])
-    await bench.lane.close(1)
+    await bench.runner.close(1)
 
 
 async def test_a_partition_kept_over_a_rebalance_is_not_claimed_again() -> None:
     bench = Bench()
-    bench.lane.start()
+    bench.runner.start()
     await bench.placed(1)
     bench.put(0, 3)
     await until(lambda: bench.processor.offset == 3)
-    bench.lane.suspend()
-    bench.lane.start()
+    bench.runner.suspend()
+    bench.runner.start()
     await bench.placed(2, seconds=1)
     assert bench.processor.claims == 1
     assert bench.placement.placed == [0, 3]
-    bench.lane.suspend()
+    bench.runner.suspend()
     bench.processor.stored = Fence(9, 7, 7)  # somebody else owned it meanwhile
-    bench.lane.start()
+    bench.runner.start()
     await bench.placed(3, seconds=1)
     assert bench.processor.claims == 2
-    await bench.lane.close(1)
+    await bench.runner.close(1)
 
 
 async def test_a_chunk_under_way_is_finished_before_the_partition_starts_anew() -> None:
     bench = Bench()
     bench.processor.gate.clear()
-    bench.lane.start()
+    bench.runner.start()
     await bench.placed(1)
     bench.put(0, 3)
     await until(lambda: bench.processor.fence is None)
-    bench.lane.suspend()
-    bench.lane.start()
+    bench.runner.suspend()
+    bench.runner.start()
     await asyncio.sleep(0)
     assert len(bench.placement.placed) == 1
     bench.processor.gate.set()
     await bench.placed(2, seconds=1)
     assert bench.placement.placed == [0, 3]
     assert bench.processor.claims == 1
-    await bench.lane.close(1)
+    await bench.runner.close(1)
 
 
 async def test_a_position_that_arrives_after_the_partition_was_taken_away_does_not_count() -> None:
     bench = Bench()
     bench.placement.gate.clear()
-    bench.lane.start()
+    bench.runner.start()
     await until(lambda: bench.placement.placed == [0])
-    bench.lane.suspend()
+    bench.runner.suspend()
     bench.placement.gate.set()
-    await bench.lane.close(1)
-    assert not bench.lane.is_placed
+    await bench.runner.close(1)
+    assert not bench.runner.is_placed
     bench.put(0, 3)
     assert bench.metrics.registry.get_sample_value("funnel_worker_batches_total") == 0
 
@@ -236,75 +236,75 @@ async def test_the_pause_of_a_partition_that_stays_is_measured_and_no_other() ->
     def pauses() -> float | None:
         return bench.metrics.registry.get_sample_value("funnel_worker_rebalance_pause_seconds_count")
 
-    bench.lane.start()
+    bench.runner.start()
     await bench.placed(1)
-    bench.lane.repair()
+    bench.runner.repair()
     await bench.placed(2)
     assert pauses() == 0
-    bench.lane.suspend()
-    bench.lane.start()
+    bench.runner.suspend()
+    bench.runner.start()
     await bench.placed(3)
     assert pauses() == 1
-    await bench.lane.close(1)
+    await bench.runner.close(1)
 
 
 async def test_a_full_queue_holds_the_partition_and_an_empty_one_releases_it() -> None:
     bench = Bench()
     bench.processor.gate.clear()
-    bench.lane.start()
+    bench.runner.start()
     await bench.placed(1)
     bench.placement.held.clear()
     bench.put(0, 1500)
     await until(lambda: bench.processor.fence is None)
-    for at in range(HOLD_AT):
-        bench.put(1500 * (at + 1), 1500 * (at + 2))
+    for number in range(1, HOLD_AT + 1):
+        bench.put(1500 * number, 1500 * (number + 1))
     assert bench.placement.held == [True]
     bench.processor.gate.set()
     await until(lambda: bench.processor.offset == 1500 * (HOLD_AT + 1))
     assert bench.placement.held == [True, False]
-    await bench.lane.close(1)
+    await bench.runner.close(1)
 
 
 async def test_a_cursor_outside_the_log_is_fatal_and_places_nothing() -> None:
     bench = Bench()
     bench.placement.range = LogRange(10, 20)
-    bench.lane.start()
+    bench.runner.start()
     await until(lambda: bench.fatal)
     assert isinstance(bench.fatal[0], LogGapError)
     assert "the log starts at 10" in str(bench.fatal[0])
     assert bench.placement.placed == []
-    await bench.lane.close(1)
+    await bench.runner.close(1)
 
 
 async def test_a_placement_that_fails_is_tried_again() -> None:
     bench = Bench()
     bench.placement.failures = [BrokerUnavailableError("away")]
-    bench.lane.start()
+    bench.runner.start()
     await bench.placed(1)
     assert bench.processor.claims == 1
-    await bench.lane.close(1)
+    await bench.runner.close(1)
 
 
 async def test_a_bug_reaches_the_host() -> None:
     bench = Bench()
     bench.processor.fail_next = [ValueError("bug")]
-    bench.lane.start()
+    bench.runner.start()
     await bench.placed(1)
     bench.put(0, 1)
     await until(lambda: bench.fatal)
     assert isinstance(bench.fatal[0], ValueError)
-    await bench.lane.close(1)
+    await bench.runner.close(1)
 
 
 async def test_a_store_rolled_back_under_a_quiet_partition_is_claimed_again() -> None:
     bench = Bench()
-    bench.lane.start()
+    bench.runner.start()
     await bench.placed(1)
     bench.put(0, 3)
     await until(lambda: bench.processor.offset == 3)
     bench.processor.stored = Fence(1, 1, 1)
-    bench.lane.repair()
+    bench.runner.repair()
     await until(lambda: len(bench.placement.placed) == 2, seconds=1, what="the old task is not waited for")
     assert bench.placement.placed == [0, 1]
     assert bench.processor.claims == 2
-    await bench.lane.close(1)
+    await bench.runner.close(1)

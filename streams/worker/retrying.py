@@ -1,7 +1,7 @@
 """A store that waits instead of failing: every call is repeated while the server is away. Knows no Redis.
 
-Repeating is safe: reads change nothing, and an apply is fenced, so the second try of one whose answer was lost is told
-that it is done already. Waiting is the right answer to an absent store: the log keeps what is not counted yet.
+Repeating is safe: reads change nothing, and an apply is fenced: if the answer to an apply was lost, the second try is
+answered that it is done. Waiting is the right answer to an absent store: the log keeps what is not counted yet.
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
+
 from schemas.counters import Cell, CellGroup
 from streams.state import Claim, Fence, Loaded, Writes
 from streams.store.port import PartitionStore, StoreUnavailableError
 
 T = TypeVar("T")
-FIRST_WAIT_SECONDS = 0.05
-LONGEST_WAIT_SECONDS = 2.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 2.0
 PEEK_SECONDS = 2.0
-"""A watchdog that waits as long as an apply may would tell of an absent server much too late."""
+"""A watchdog that waits as long as an apply may would report an absent server much too late."""
 
 
-class PatientStore:
-    """`PartitionStore` around another one; never raises StoreUnavailableError. `peek` alone is asked once.
+class RetryingStore:
+    """`PartitionStore` around another one; never raises StoreUnavailableError. Only `peek` is asked once.
 
-    `on_state(True | False)` hears of every change of the server's availability.
+    `on_state(True | False)` is called after every answer, and after every one that did not come.
     """
 
     def __init__(self, store: PartitionStore, on_state: Callable[[bool], None]) -> None:
@@ -32,17 +33,21 @@ class PatientStore:
         self._on_state = on_state
 
     async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        wait = FIRST_WAIT_SECONDS
-        while True:
-            try:
-                result = await call()
-            except StoreUnavailableError:
-                self._on_state(False)
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, LONGEST_WAIT_SECONDS)
-            else:
-                self._on_state(True)
-                return result
+        async def ask() -> T:  # the retry library awaits only what it can see to be a coroutine function
+            return await call()
+
+        try:
+            result = await call()  # nearly always answered: a retry loop around it would cost more than many an answer
+        except StoreUnavailableError:
+            self._on_state(False)
+            again = AsyncRetrying(
+                retry=retry_if_exception_type(StoreUnavailableError),
+                wait=wait_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS),
+                before_sleep=lambda _state: self._on_state(False),
+            )
+            result = await again(ask)
+        self._on_state(True)
+        return result
 
     async def claim(self, partition: int, funnel_ids: Sequence[str]) -> Claim:
         """See the port."""

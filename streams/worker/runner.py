@@ -1,9 +1,9 @@
 """One partition's way from the log to the store: a bounded queue and one task. Knows neither Faust nor Redis.
 
-Lanes run side by side, so that a partition which waits for the store does not stop the others. A lane owns the decision
-where its partition starts: it takes the cursor from the store, holds it against the log, and only then lets it flow.
-Laws: a batch is processed if and only if it continues the cursor; whatever is unclear is answered by claiming and
-placing anew; nothing is skipped.
+Runners work side by side, so that a partition which waits for the store does not stop the others. A runner decides
+where its partition starts: it takes the cursor from the store, compares it with the log, and only then lets records
+come. Laws: a batch is processed if and only if it continues the cursor; whatever is unclear is answered by a new claim
+and a new placement; nothing is skipped.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from streams.worker.partition import FencedError
 log = structlog.get_logger("funnelcast.worker")
 
 HOLD_AT, RELEASE_AT = 2, 1
-"""Batches waiting at which the partition stops and starts to be fetched; a few more may be on their way."""
+"""Waiting batches at which fetching stops, and at which it goes on; a few more may be on their way."""
 MERGE_RECORDS = 2_000
 """Small batches that wait together are applied together up to about this many records."""
-FIRST_BACK_OFF_SECONDS, MAX_BACK_OFF_SECONDS = 0.1, 5.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
 CALM_APPLIES = 20
-"""Batches in a row after which a lane that was fenced counts as undisturbed again."""
+"""Batches in a row after which a runner that was fenced starts with the first pause again."""
 
 
 class Processor(Protocol):
-    """What a lane drives: one partition's counting (`streams.worker.partition`)."""
+    """What a runner drives: one partition's counting (`streams.worker.partition`)."""
 
     @property
     def offset(self) -> int:
@@ -53,12 +53,12 @@ class Processor(Protocol):
     async def process(self, records: Sequence[Any], next_offset: int, *, proceed: Callable[[], bool]) -> None:
         """Apply records that continue the cursor; stops between chunks when `proceed` says no. Raises FencedError."""
 
-    async def settle(self) -> None:
+    async def book_due(self) -> None:
         """Book what is due and not booked. Raises FencedError."""
 
 
-class Lane:
-    """See the module. `on_fatal` hears of what only a human can decide, and of bugs."""
+class PartitionRunner:
+    """See the module. `on_fatal` gets what only a human can decide, and bugs."""
 
     def __init__(
         self,
@@ -80,12 +80,12 @@ class Lane:
         self._on_fatal = on_fatal
         self._queue: deque[Batch] = deque()
         self._filled = asyncio.Event()
-        self._run = 0
-        self._held = False
+        self._placement_id = 0
+        self._is_held = False
         self._lives = itertools.count(1)
         self._life: int | None = None
-        """From `start` to `suspend`. A task works only as long as the number it was given stands here, so a task of an
-        earlier life ends by itself, even where the partition was started again before it looked."""
+        """A number from `start` to `suspend`. A task works only while its own number stands here: a task of an earlier
+        life ends by itself, even if the partition was started again before the task looked."""
         self._suspended_at: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._troubles = 0
@@ -95,14 +95,14 @@ class Lane:
     # -- what the host calls ------------------------------------------------------------------------------------------
 
     def put(self, batch: Batch) -> None:
-        """Take a batch at once; full queues slow the fetching down, they refuse nothing."""
-        if self._life is None or batch.run != self._run:
+        """Take a batch at once; a full queue stops fetching, it refuses nothing."""
+        if self._life is None or batch.placement_id != self._placement_id:
             return  # of an earlier placement: its records come again
         self._metrics.batches.inc()
         self._queue.append(batch)
         self._filled.set()
-        if len(self._queue) >= HOLD_AT and not self._held:
-            self._held = True
+        if len(self._queue) >= HOLD_AT and not self._is_held:
+            self._is_held = True
             self._placement.hold(self.partition)
 
     def start(self) -> None:
@@ -110,13 +110,13 @@ class Lane:
         self._begin_life(afresh=False)
 
     def suspend(self) -> None:
-        """The partition may be going away: finish the chunk at hand, take no further one."""
+        """The partition may be going away: finish the chunk under way, begin no other one."""
         if self._life is not None and self._suspended_at is None:
             self._suspended_at = time.monotonic()
         self._end_life()
 
     async def close(self, seconds: float) -> None:
-        """End; what is still under way after `seconds` is broken off (the store applies it whole or not at all)."""
+        """End; what is still under way after `seconds` is cancelled (the store applies it whole or not at all)."""
         self._end_life()
         await _end(self._task, seconds)
 
@@ -165,13 +165,14 @@ class Lane:
 
     async def _recover(self, problem: Exception) -> None:
         self.is_placed = False
-        self._run = 0
+        self._placement_id = 0
         self._queue.clear()
         if isinstance(problem, FencedError):
             self._metrics.fenced.inc()
         self._troubles += 1
         self._calm = 0
-        longest = min(FIRST_BACK_OFF_SECONDS * 2 ** (self._troubles - 1), MAX_BACK_OFF_SECONDS)
+        # The count outlives one call, and a suspension ends the pause: this is no loop for the retry library.
+        longest = min(FIRST_PAUSE_SECONDS * 2 ** (self._troubles - 1), LONGEST_PAUSE_SECONDS)
         log.info("partition_retaken", partition=self.partition, why=str(problem) or type(problem).__name__)
         # Two workers that each believe to own a partition must not take it from each other in step.
         self._filled.clear()
@@ -181,7 +182,7 @@ class Lane:
             return
 
     async def _take(self, life: int, *, afresh: bool) -> None:
-        """Own the partition: keep what is loaded if the store stands exactly where we left it, claim otherwise."""
+        """Own the partition: keep what is loaded if the store is exactly where we left it, claim otherwise."""
         fence = None if afresh else self.processor.fence
         if fence is not None and await self._peek(self.partition) == fence:
             # It was read up to here a moment ago: no need to ask the broker where the log begins and ends.
@@ -193,20 +194,20 @@ class Lane:
             if problem is not None:
                 raise problem
         if self._life == life:
-            await self.processor.settle()
+            await self.processor.book_due()
             await self._place(life, self.processor.offset)
 
     async def _place(self, life: int, cursor: int) -> None:
         if self._life != life:
             return
         self._queue.clear()
-        self._held = False
-        self._placement.hold(self.partition)  # nothing of the new run may arrive before its number is known
-        self._run = 0  # and nothing of the old one is wanted any more
-        run = await self._placement.place(self.partition, cursor)
+        self._is_held = False
+        self._placement.hold(self.partition)  # nothing of the new placement may arrive before its id is known
+        self._placement_id = 0  # and nothing of the old one is wanted any more
+        placement_id = await self._placement.place(self.partition, cursor)
         if self._life != life:
             return  # taken away meanwhile: the next life places it
-        self._run = run
+        self._placement_id = placement_id
         self.is_placed = True
         if self._suspended_at is not None:
             self._metrics.rebalance_pause_seconds.observe(time.monotonic() - self._suspended_at)
@@ -220,8 +221,8 @@ class Lane:
                 await self._filled.wait()
                 continue
             records, next_offset = self._next_batch()
-            if self._held and len(self._queue) <= RELEASE_AT:
-                self._held = False
+            if self._is_held and len(self._queue) <= RELEASE_AT:
+                self._is_held = False
                 self._placement.release(self.partition)
             await self.processor.process(records, next_offset, proceed=lambda: self._life == life)
             self._calm += 1
@@ -235,7 +236,7 @@ class Lane:
             self._metrics.chain_breaks.inc()
             raise BrokerUnavailableError(f"batch at {batch.prev} does not continue the cursor {self.processor.offset}")
         records, next_offset = batch.records, batch.next
-        while self._queue and self._queue[0].prev == next_offset and self._queue[0].run == batch.run:
+        while self._queue and self._queue[0].prev == next_offset and self._queue[0].placement_id == batch.placement_id:
             if len(records) + len(self._queue[0].records) > MERGE_RECORDS:
                 break
             following = self._queue.popleft()
