@@ -214,7 +214,8 @@ class TestRates:
             for _ in range(3):
                 answer = await collector.post(event(), scope=BROWSER, headers={"X-Forwarded-For": OUTSIDE})
         assert answer.status_code == 200
-        assert ["--trusted-proxies" in one["event"] for one in lines] == [True]
+        assert [line["event"] for line in lines] == ["private_address_not_limited"]
+        assert "--trusted-proxies" in lines[0]["message"]
 
     async def test_a_key_that_states_a_rate_pays_for_events(self, tmp_path: Path, clock: Clock) -> None:
         collector = CollectorInMemory(tmp_path, gate=Gate(clock=clock), browser={"rate": 2.0})
