@@ -20,9 +20,11 @@ from producers.formats.port import BaseEndpoint, Format, Reading, Request, Route
 from producers.http.body import RequestError, malformed, split_array
 from producers.http.messages import Answer, Headers
 from producers.ingest.checks import Ingest
-from producers.ingest.objects import has_contacts
+from producers.ingest.event import EMPTY_OBJECT, Event, Id
+from producers.ingest.objects import holds_personal
+from producers.ingest.text import parse_event
 from producers.ingest.times import parse_time_ms
-from producers.ingest.verdicts import NOTHING, NativeEvent, RefusedError, Rejected, Sender, Times, Verdict
+from producers.ingest.verdicts import RefusedError, Rejected, Sender, Verdict
 from schemas.ids import MAX_ID_CHARS
 from schemas.reasons import RejectReason
 
@@ -71,7 +73,7 @@ class CloudEvents(BaseEndpoint):
         """Attributes and data in one JSON object."""
         attributes: Any = None
         try:
-            attributes = self._ingest.check_text(raw)
+            attributes = parse_event(raw, self._ingest.limits)
             if not isinstance(attributes, dict):
                 raise RefusedError(RejectReason.NOT_AN_OBJECT, "a CloudEvent is a JSON object")
             members = _with_data.decode(raw)
@@ -102,10 +104,10 @@ class CloudEvents(BaseEndpoint):
         """(the data as a value, where it is JSON; the properties made of it)."""
         media_type = content_type.partition(";")[0].strip()
         if not body.strip():
-            return None, NOTHING
+            return None, EMPTY_OBJECT
         if media_type in ("", "application/json", "text/json") or media_type.endswith("+json"):
             try:
-                data = self._ingest.check_text(body)
+                data = parse_event(body, self._ingest.limits)
             except RefusedError as refusal:
                 if refusal.reason is RejectReason.MALFORMED_JSON:
                     raise malformed(body) from None
@@ -121,28 +123,31 @@ class CloudEvents(BaseEndpoint):
         if attributes.get("specversion") != "1.0":
             version = str(attributes.get("specversion"))[:32]
             raise RefusedError(RejectReason.UNSUPPORTED_TYPE, f"specversion {version!r} is not '1.0'")
-        found = data if isinstance(data, dict) else {}
-        event = NativeEvent(
+        members = data if isinstance(data, dict) else {}
+        event = Event(
             id=_event_id(attributes),
             name=_text("type", attributes.get("type"), RejectReason.MISSING_NAME),
-            properties=properties,
-            context=msgspec.Raw(_context_of(attributes)),
+            properties=members,
+            context=_context_of(attributes),
+            properties_json=properties,
         )
-        _name_person(event, attributes, found)
-        has = has_contacts(found, None)
-        if not (event.user_id or event.anonymous_id or event.contact_id or has or event.email or event.phone):
+        _name_person(event, attributes, members)
+        is_named = event.user_id or event.anonymous_id or event.contact_id or event.email or event.phone
+        if not is_named and not holds_personal(members, {}):
             event.user_id = _text_or_none(attributes.get("subject"))
-        times = self._times(attributes.get("time"), received_at_ms)
-        return self._ingest.finish(event, times, sender, sender.source, None, has_contacts=has)
+        self._set_time(event, attributes.get("time"))
+        verdict = self._ingest.checked(event, sender=sender, received_at_ms=received_at_ms)
+        if isinstance(verdict, Rejected):
+            raise RefusedError(verdict.reason, verdict.detail)  # its sender knows it by another id
+        return verdict
 
-    def _times(self, time: object, received_at_ms: int) -> Times:
+    def _set_time(self, event: Event, time: object) -> None:
         """When it occurred, as the sender says; a time that cannot be read or be true is the time of reception."""
         if time is None:
-            return Times(received_at_ms, received_at_ms)
+            return
         time_ms = parse_time_ms(time[:64]) if isinstance(time, str) else None
-        if time_ms is None or time_ms < self._ingest.limits.earliest_ms:
-            return Times(received_at_ms, received_at_ms, True)
-        return Times(time_ms, received_at_ms)
+        event.is_time_unreadable = time_ms is None or time_ms < self._ingest.limits.earliest_ms
+        event.client_ms = None if event.is_time_unreadable else time_ms
 
 
 def _mode_of(content_type: str, request: Request) -> str:
@@ -223,7 +228,7 @@ def _text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-def _name_person(event: NativeEvent, attributes: Attributes, data: Attributes) -> None:
+def _name_person(event: Event, attributes: Attributes, data: Attributes) -> None:
     """Who it was: as extension attributes say it, else as the data do. E-mails among the data finds the ingest."""
     if not _PERSON.isdisjoint(attributes):
         event.user_id = _id_of(attributes.get("userid"))
@@ -237,19 +242,19 @@ def _name_person(event: NativeEvent, attributes: Attributes, data: Attributes) -
     event.contact_id = event.contact_id or _id_of(data.get("contact_id")) or _id_of(data.get("contactId"))
 
 
-def _id_of(value: object) -> str | int | None:
+def _id_of(value: object) -> Id:
     return value if isinstance(value, str | int) and not isinstance(value, bool) else None
 
 
-def _context_of(attributes: Attributes) -> bytes:
+def _context_of(attributes: Attributes) -> Attributes:
     """What else the attributes say."""
-    return orjson.dumps({"cloudevent": {name: attributes[name] for name in attributes if name not in _OURS}})
+    return {"cloudevent": {name: attributes[name] for name in attributes if name not in _OURS}}
 
 
 def _properties(data: Any, raw: msgspec.Raw) -> msgspec.Raw:
     """An object as it was sent, byte for byte; anything else under `data`."""
     if data is None:
-        return NOTHING
+        return EMPTY_OBJECT
     return raw if isinstance(data, dict) else _raw_object("data", raw)
 
 

@@ -20,8 +20,9 @@ from producers.formats.translating import Members, add_common, content_id, dict_
 from producers.http.body import malformed, split_array
 from producers.http.messages import JSON, Answer
 from producers.ingest.checks import Ingest
+from producers.ingest.event import Event
 from producers.ingest.times import MAX_MS
-from producers.ingest.verdicts import Rejected, Sender, Translated
+from producers.ingest.verdicts import Rejected, Sender
 from schemas.reasons import RejectReason
 
 _PAGE: Final = {"page_location": "url", "page_title": "title", "page_referrer": "referrer"}
@@ -83,7 +84,7 @@ class MeasurementProtocol(BaseEndpoint):
             _shared_context(hit),
         )
 
-        def translate(event: Members, raw: bytes, number: int) -> Translated:
+        def translate(event: Members, raw: bytes, number: int) -> Event:
             return _translated(event, raw, number, shared)
 
         reading = read_each(self._ingest, elements, request, sender, translate, id_member="id")
@@ -159,9 +160,9 @@ def _shared_context(hit: _Hit) -> Members:
     return context
 
 
-def _translated(members: Members, raw: bytes, number: int, shared: _Shared) -> Translated:
+def _translated(members: Members, raw: bytes, number: int, shared: _Shared) -> Event:
     name, params = members.get("name"), dict_of(members.get("params"))
-    event = Translated(name=name if type(name) is str else None, anonymous_id=shared.client_id, user_id=shared.user_id)
+    event = Event(name=name if type(name) is str else None, anonymous_id=shared.client_id, user_id=shared.user_id)
     micros = members.get("timestamp_micros")
     if micros is None:
         micros, event.client_ms = shared.micros, shared.client_ms
@@ -193,7 +194,7 @@ def _take_context(params: Members, shared: Members) -> Members:
     return context
 
 
-def _event_id(event: Translated, params: Members, stated: object, raw: bytes, number: int) -> str:
+def _event_id(event: Event, params: Members, stated: object, raw: bytes, number: int) -> str:
     if event.name == _PURCHASE:
         transaction = id_of(params.get("transaction_id"))
         if transaction:

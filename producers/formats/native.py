@@ -11,7 +11,7 @@ from producers.formats.port import BaseEndpoint, Format, Reading, Request, Route
 from producers.http.body import split_events
 from producers.http.messages import JSON, Answer, sequence_of
 from producers.ingest.checks import Ingest
-from producers.ingest.verdicts import Accepted, Deduplicated, Deferred, Outcome, Rejected, Sender
+from producers.ingest.verdicts import Accepted, Deduplicated, Deferred, Outcome, Rejected, Sender, SequenceNumber
 
 _encode: Final = msgspec.json.Encoder().encode
 _JSON: Final = (JSON,)
@@ -48,12 +48,12 @@ class Native(BaseEndpoint):
         native, received_at_ms = self._ingest.native, request.received_at_ms
         verdicts: list[Outcome]
         if sequence is None:
-            verdicts = [native(one, sender=sender, received_at_ms=received_at_ms) for one in elements]
+            verdicts = [native(raw, sender=sender, received_at_ms=received_at_ms) for raw in elements]
         else:
             session, first = sequence
             verdicts = [
-                native(one, sender=sender, received_at_ms=received_at_ms, sequence=(session, number))
-                for number, one in enumerate(elements, first)
+                native(raw, sender=sender, received_at_ms=received_at_ms, sequence=SequenceNumber(session, number))
+                for number, raw in enumerate(elements, first)
             ]
         return Reading(elements, verdicts)
 

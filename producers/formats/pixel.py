@@ -24,8 +24,9 @@ from producers.formats.segment_message import Segment
 from producers.http.body import RequestError
 from producers.http.messages import ANY_SITE, Answer, Header
 from producers.ingest.checks import Ingest
+from producers.ingest.event import Event
 from producers.ingest.times import MAX_MS, parse_time_ms
-from producers.ingest.verdicts import Rejected, Sender, Translated, Verdict
+from producers.ingest.verdicts import Rejected, Sender, Verdict
 from schemas.reasons import RejectReason
 
 GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
@@ -116,7 +117,7 @@ class Pixel(_Image):
         properties = _properties(sent, page)
         time = members.get("time")
         time_ms = None if time is None else self._time_ms(time)
-        event = Translated(
+        event = Event(
             id=members.get("id") or self._new_id(),
             name=members.get("event") or DEFAULT_NAME,
             anonymous_id=members.get("anonymous_id"),
@@ -129,7 +130,7 @@ class Pixel(_Image):
             properties=properties,
             context={"page": {"url": page}} if page else {},
         )
-        return self._ingest.translated(event, sender=sender, received_at_ms=request.received_at_ms)
+        return self._ingest.checked(event, sender=sender, received_at_ms=request.received_at_ms)
 
     def _time_ms(self, text: str) -> int | None:
         """Milliseconds since 1970, or RFC 3339; None where that is no time, or before there was anything to count."""

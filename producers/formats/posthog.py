@@ -22,8 +22,9 @@ from producers.formats.translating import Members, add_common, content_id, dict_
 from producers.http.body import RequestError, decompress, malformed, split_array
 from producers.http.messages import JSON, Answer, key_of
 from producers.ingest.checks import Ingest
+from producers.ingest.event import Event
 from producers.ingest.times import parse_time_ms
-from producers.ingest.verdicts import Sender, Translated
+from producers.ingest.verdicts import Sender
 from schemas.reasons import RejectReason
 
 _OK: Final = Answer(200, b'{"status":"Ok"}', (JSON,))
@@ -99,7 +100,7 @@ class PostHog(BaseEndpoint):
         elements, shared = self._split(request.body)
         sent_ms, is_skewed = _sent_ms(shared.sent_at, request.query), shared.historical_migration is not True
 
-        def translate(members: Members, raw: bytes, number: int) -> Translated:
+        def translate(members: Members, raw: bytes, number: int) -> Event:
             event = _translated(members, number)
             _set_times(event, members, sent_ms if is_skewed else None, request.received_at_ms, is_skewed=is_skewed)
             return event
@@ -163,7 +164,7 @@ def _token_of_first(body: bytes) -> str | None:
     return next((one for one in (found.api_key, found.token, found.dollar_token, own) if isinstance(one, str)), None)
 
 
-def _translated(members: Members, number: int) -> Translated:
+def _translated(members: Members, number: int) -> Event:
     sent = members.get("properties")
     if type(sent) is not dict:
         sent = {}
@@ -174,7 +175,7 @@ def _translated(members: Members, number: int) -> Translated:
     if type(event_id) is not str or not event_id:
         event_id = _event_id(members, sent, number)
     user_id, anonymous_id = ids_of(members, sent, name)
-    event = Translated(id=event_id, user_id=user_id, anonymous_id=anonymous_id)
+    event = Event(id=event_id, user_id=user_id, anonymous_id=anonymous_id)
     if type(name) is str:
         event.name = _NAMES.get(name) or name.lstrip("$")
     if _share_out(event.properties, event.context, sent) or "$set" in members or "$set_once" in members:
@@ -183,7 +184,7 @@ def _translated(members: Members, number: int) -> Translated:
     return event
 
 
-def _add_profile(event: Translated, *holders: Members) -> None:
+def _add_profile(event: Event, *holders: Members) -> None:
     """What is said of the person goes to the traits; what is said of a group is about the event."""
     traits: Members = {}
     for holder in holders:
@@ -230,9 +231,7 @@ def _event_id(members: Members, sent: Members, number: int) -> str | int:
     return content_id("ph", f"{at}\0{number}\0", about)
 
 
-def _set_times(
-    event: Translated, members: Members, sent_ms: int | None, received_at_ms: int, *, is_skewed: bool
-) -> None:
+def _set_times(event: Event, members: Members, sent_ms: int | None, received_at_ms: int, *, is_skewed: bool) -> None:
     stated = members.get("timestamp")
     if stated is None:
         stated = dict_of(members.get("properties")).get("$time")

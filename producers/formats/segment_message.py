@@ -1,4 +1,4 @@
-"""One message of Segment's or RudderStack's clients as a native event. Pure; docs/clients.md shows the mapping.
+"""One message of Segment's or RudderStack's clients as an event. Pure; docs/clients.md shows the mapping.
 
 Names: track -> its `event`; page, screen, identify, group, alias -> the type. Nothing of a message is lost: properties
 (or traits) stay as they were sent, with the members of `producers.formats.segment_mapping` added where they are absent.
@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from producers.formats.attribution import UNKNOWN, Origin
+from producers.formats.attribution import UNKNOWN
 from producers.formats.segment_mapping import (
     NOTHING_ADDED,
     V2_NAMES,
@@ -28,36 +28,36 @@ from producers.formats.segment_mapping import (
 )
 from producers.http.body import RequestError
 from producers.ingest.checks import Ingest
-from producers.ingest.objects import has_contacts, is_deeper, shape_refusal
-from producers.ingest.times import correct_skew_ms, parse_time_ms
-from producers.ingest.verdicts import NativeEvent, RefusedError, Rejected, Sender, Times, Verdict
+from producers.ingest.event import ABSENT, EMPTY_OBJECT, Event, Id
+from producers.ingest.objects import Members, is_deeper, object_in, shape_refusal
+from producers.ingest.text import parse_event
+from producers.ingest.times import parse_time_ms
+from producers.ingest.verdicts import RefusedError, Rejected, Sender, Verdict
 from schemas.ids import MAX_ID_CHARS
 from schemas.properties import CONTACT_NAMES
 from schemas.reasons import RejectReason
 
 TYPES: Final = frozenset({"track", "page", "screen", "identify", "group", "alias"})
-_NOTHING: Final = msgspec.Raw(b"{}")
-_Id = str | int | None
 
 
 class SegmentMessage(msgspec.Struct, rename="camel", gc=False):
     """One message, alone or in a batch. Times are texts; all members may be absent or null."""
 
     type: str | None = None
-    message_id: _Id = None
-    anonymous_id: _Id = None
-    user_id: _Id = None
-    previous_id: _Id = None
-    group_id: _Id = None
+    message_id: Id = None
+    anonymous_id: Id = None
+    user_id: Id = None
+    previous_id: Id = None
+    group_id: Id = None
     event: str | None = None
     name: str | None = None
     category: str | None = None
     timestamp: Any = None
     original_timestamp: Any = None
     sent_at: Any = None
-    properties: msgspec.Raw = _NOTHING
-    traits: msgspec.Raw = _NOTHING
-    context: msgspec.Raw = _NOTHING
+    properties: msgspec.Raw = EMPTY_OBJECT
+    traits: msgspec.Raw = EMPTY_OBJECT
+    context: msgspec.Raw = EMPTY_OBJECT
 
 
 _decode = msgspec.json.Decoder(SegmentMessage).decode
@@ -91,7 +91,7 @@ class Segment:
         self._new_id = new_id
 
     def check_shared(self, shared: Shared) -> None:
-        """Hold what the messages of a batch share to a part of what one of them may have: it is written with each, and
+        """Limit what the messages of a batch share to a part of what one of them may have: it is written with each, and
         a small request must not become a large one. Raises RequestError."""
         limits, context = self._ingest.limits, shared.context
         if len(context) > limits.event_bytes // 4:
@@ -113,53 +113,48 @@ class Segment:
         """Verdict over one message. `kind` is the type of its route; a message of a batch says its own."""
         message: SegmentMessage | None = None
         try:
-            parsed = self._ingest.check_text(raw)
+            parsed = parse_event(raw, self._ingest.limits)
             message = _decode(raw)
             kind = kind or message.type or ""
             if kind not in TYPES:
                 raise RefusedError(
                     RejectReason.UNSUPPORTED_TYPE, f"type {kind[:32]!r} is none of {' '.join(sorted(TYPES))}"
                 )
-            context, about = _context_of(message, parsed, shared)
-            event, members = self._event(message, parsed, kind, origin_of(about))
-            if kind != "alias" and event.anonymous_id is None and event.user_id is None:
-                event.anonymous_id = shared.anonymous_id
-            if about:
-                event.context = context
-            has = has_contacts(members, about)
-            times = self._times(message, received_at_ms, shared)
-            return self._ingest.finish(event, times, sender, sender.source, None, has_contacts=has)
+            event = self._event(message, parsed, kind, shared)
         except RefusedError as refusal:
             return _rejected(refusal, message)
         except msgspec.ValidationError as error:
             return _rejected(shape_refusal(raw, error), None)
+        verdict = self._ingest.checked(event, sender=sender, received_at_ms=received_at_ms)
+        return _rejected(verdict, message) if isinstance(verdict, Rejected) else verdict
 
-    def _event(
-        self, message: SegmentMessage, parsed: dict[str, Any], kind: str, origin: Origin
-    ) -> tuple[NativeEvent, dict[str, Any]]:
-        """(the event without its context, what its properties say)."""
+    def _event(self, message: SegmentMessage, parsed: Members, kind: str, shared: Shared) -> Event:
+        """The message as an event. Raises RefusedError."""
+        context_json, context = _context_of(message, parsed, shared)
         name: str | None = kind
-        members = object_of(parsed, "properties")
-        raw = message.properties if members else _NOTHING
+        members = object_in(parsed, "properties")
+        raw = message.properties if members else EMPTY_OBJECT
         if kind == "track":
             name, added = self._track(message.event, raw, members)
         else:
             raw, members, added = _of_other(message, parsed, kind, raw, members)
         if added is not NOTHING_ADDED:
             raw, members = with_members(raw, members, added)
+        origin = origin_of(context)
         if origin is not UNKNOWN:
             raw = with_origin(raw, members, origin)
-        anonymous_id = message.anonymous_id
-        if kind == "alias" and anonymous_id is None and message.previous_id != message.user_id:
-            anonymous_id = message.previous_id
-        event = NativeEvent(
+        event = Event(
             id=self._new_id() if message.message_id is None or message.message_id == "" else message.message_id,
             name=name,
-            anonymous_id=anonymous_id,
+            anonymous_id=_anonymous_id_of(message, kind, shared),
             user_id=message.user_id,
-            properties=raw,
+            properties=members,
+            context=context,
+            properties_json=raw,
+            context_json=context_json if context else ABSENT,
         )
-        return event, members
+        self._set_times(event, message, shared)
+        return event
 
     def _track(self, event: str | None, raw: msgspec.Raw, members: dict[str, Any]) -> tuple[str | None, Added]:
         """(its name, what is to be added). A name that some funnel looks at is never translated."""
@@ -171,27 +166,31 @@ class Segment:
             translated = name
         return translated, commerce(name, raw, members)
 
-    def _times(self, message: SegmentMessage, received_at_ms: int, shared: Shared) -> Times:
-        """The message's time with its client's clock corrected. A date that cannot be read, or lies before there was
-        anything to count, never costs the event."""
+    def _set_times(self, event: Event, message: SegmentMessage, shared: Shared) -> None:
+        """A date that cannot be read, or lies before there was anything to count, never costs the event."""
         client = message.timestamp if message.original_timestamp is None else message.original_timestamp
         if client is None:
-            return Times(received_at_ms, received_at_ms)
+            return
         client_ms = time_of(client)
         if client_ms is None or client_ms < self._ingest.limits.earliest_ms:
-            return Times(received_at_ms, received_at_ms, True)
-        occurred_at_ms, was_unusable = correct_skew_ms(
-            client_ms=client_ms,
-            sent_ms=shared.sent_ms if message.sent_at is None else time_of(message.sent_at),
-            received_ms=received_at_ms,
-            max_skew_ms=self._ingest.limits.skew_ms,
-        )
-        return Times(occurred_at_ms, received_at_ms, was_unusable)
+            event.is_time_unreadable = True
+            return
+        event.client_ms = client_ms
+        event.sent_ms = shared.sent_ms if message.sent_at is None else time_of(message.sent_at)
+
+
+def _anonymous_id_of(message: SegmentMessage, kind: str, shared: Shared) -> Id:
+    """The message's own; else of an alias the previous id, of another message without an account the shared one."""
+    if message.anonymous_id is not None:
+        return message.anonymous_id
+    if kind == "alias":
+        return message.previous_id if message.previous_id != message.user_id else None
+    return shared.anonymous_id if message.user_id is None else None
 
 
 def _context_of(message: SegmentMessage, parsed: dict[str, Any], shared: Shared) -> tuple[msgspec.Raw, dict[str, Any]]:
     """A message's own context over the shared one, as it was sent and as values."""
-    about = object_of(parsed, "context")
+    about = object_in(parsed, "context")
     if shared.context == b"{}":
         return message.context, about
     base = orjson.loads(shared.context)
@@ -213,9 +212,9 @@ def _of_other(
         is_person = message.anonymous_id is None and message.previous_id != message.user_id
         is_told = is_person or message.previous_id == message.anonymous_id
         return raw, members, {"previous_id": None if is_told else message.previous_id}
-    traits = object_of(parsed, "traits")
+    traits = object_in(parsed, "traits")
     traits_raw = bytes(message.traits) if traits else b"{}"
-    if kind == "identify" and not traits and isinstance(found := object_of(parsed, "context").get("traits"), dict):
+    if kind == "identify" and not traits and isinstance(found := object_in(parsed, "context").get("traits"), dict):
         traits, traits_raw = found, msgspec.json.encode(found)  # where RudderStack's clients put them
     if kind == "group" and not CONTACT_NAMES.isdisjoint(traits):
         traits_raw = without(traits_raw, CONTACT_NAMES)
@@ -224,17 +223,8 @@ def _of_other(
     return whole, {**traits, **members}, {"group_id": message.group_id}
 
 
-def object_of(parsed: dict[str, Any], member: str) -> dict[str, Any]:
-    """A member that must be an object; null is as good as an empty one. Raises RefusedError."""
-    found = parsed.get(member)
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise RefusedError(RejectReason.WRONG_TYPE, f"{member} must be an object")
-    return found
-
-
-def _rejected(refusal: RefusedError, message: SegmentMessage | None) -> Rejected:
+def _rejected(refusal: RefusedError | Rejected, message: SegmentMessage | None) -> Rejected:
+    """Named by the id that the message has, not by one that was made for it."""
     message_id = None if message is None or message.message_id is None else str(message.message_id)
     return Rejected(refusal.reason, refusal.detail, message_id and message_id[:MAX_ID_CHARS])
 

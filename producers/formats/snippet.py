@@ -1,7 +1,7 @@
-"""What funnelcast.js sends: native events in an envelope that says when it was sent, so that a wrong clock is mended.
+"""What funnelcast.js sends: native events in an envelope that says when it was sent, so a wrong clock does no harm.
 
-Pure. An event keeps its numbers as they were sent; channel and campaign of the last touch
-become properties where the event states none.
+Pure. An event keeps its numbers as they were sent; channel and campaign of the last touch become properties where the
+event states none.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from producers.formats.attribution import attribute, origin_of_members
 from producers.formats.port import BaseEndpoint, Format, Reading, Request, RoutePath
 from producers.http.body import RequestError, malformed, too_many
 from producers.ingest.checks import Ingest
-from producers.ingest.objects import id_in, id_of, shape_refusal, take_objects
-from producers.ingest.times import correct_skew_ms
-from producers.ingest.verdicts import NativeEvent, RefusedError, Rejected, Sender, Times, Verdict
+from producers.ingest.event import ABSENT, EMPTY_OBJECT, Event, NativeEvent
+from producers.ingest.objects import Members, id_in, object_in, shape_refusal
+from producers.ingest.text import parse_event
+from producers.ingest.verdicts import RefusedError, Rejected, Sender, Verdict
 from schemas.reasons import RejectReason
-
-_Members = dict[str, msgspec.Raw]
 
 
 class Envelope(msgspec.Struct):
@@ -31,7 +30,7 @@ class Envelope(msgspec.Struct):
 
 _envelope: Final = msgspec.json.Decoder(Envelope)
 _event: Final = msgspec.json.Decoder(NativeEvent)
-_members: Final = msgspec.json.Decoder(_Members)
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Snippet(BaseEndpoint):
@@ -57,35 +56,43 @@ class Snippet(BaseEndpoint):
         return Reading(elements, [self._read(one, request, sender, envelope.sent_at_ms) for one in elements])
 
     def _read(self, raw: bytes, request: Request, sender: Sender, sent_ms: int | None) -> Verdict:
-        event: NativeEvent | None = None
+        sent: NativeEvent | None = None
         parsed: Any = None
         try:
-            parsed = self._ingest.check_text(raw)
+            parsed = parse_event(raw, self._ingest.limits)
             try:
-                event = _event.decode(raw)
+                sent = _event.decode(raw)
             except msgspec.ValidationError as error:
                 raise shape_refusal(raw, error) from None
-            has_contacts = take_objects(event, parsed)
-            event.properties = _attributed(event.properties, parsed.get("context"))
-            times = self._times(event.occurred_at_ms, sent_ms, request.received_at_ms)
-            return self._ingest.finish(event, times, sender, sender.source, None, has_contacts=has_contacts)
+            event = _event_of(sent, object_in(parsed, "properties"), object_in(parsed, "context"))
         except RefusedError as refusal:
-            return Rejected(refusal.reason, refusal.detail, id_of(event) or id_in(parsed))
-
-    def _times(self, client_ms: int | None, sent_ms: int | None, received_ms: int) -> Times:
-        occurred_at_ms, was_unusable = correct_skew_ms(
-            client_ms=client_ms, sent_ms=sent_ms, received_ms=received_ms, max_skew_ms=self._ingest.limits.skew_ms
-        )
-        return Times(occurred_at_ms, received_ms, was_unusable)
+            return Rejected(refusal.reason, refusal.detail, id_in(parsed))
+        event.sent_ms = sent_ms
+        return self._ingest.checked(event, sender=sender, received_at_ms=request.received_at_ms)
 
 
-def _attributed(properties: msgspec.Raw, context: object) -> msgspec.Raw:
-    touch = context.get("last_touch") if isinstance(context, dict) else None
-    if not isinstance(touch, dict) or not touch:
-        return properties
-    members: dict[str, Any] = dict(_members.decode(properties))
-    attribute(members, origin_of_members(touch))
-    return msgspec.Raw(msgspec.json.encode(members))
+def _event_of(sent: NativeEvent, properties: Members, context: Members) -> Event:
+    """Its members go on as they were sent; channel and campaign of the last touch are added where it has none."""
+    json = sent.properties_json if properties else EMPTY_OBJECT
+    touch = context.get("last_touch")
+    if isinstance(touch, dict) and touch:
+        members: dict[str, Any] = dict(_members.decode(json))
+        attribute(members, origin_of_members(touch))
+        json = msgspec.Raw(msgspec.json.encode(members))
+    return Event(
+        id=sent.id,
+        name=sent.name,
+        anonymous_id=sent.anonymous_id,
+        contact_id=sent.contact_id,
+        user_id=sent.user_id,
+        email=sent.email,
+        phone=sent.phone,
+        properties=properties,
+        context=context,
+        properties_json=json,
+        context_json=sent.context_json if context else ABSENT,
+        client_ms=sent.occurred_at_ms,
+    )
 
 
 SNIPPET: Final = Format(name="snippet", endpoints=lambda ingest: (Snippet(ingest),))

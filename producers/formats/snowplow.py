@@ -24,8 +24,10 @@ from producers.formats.translating import Members, add_common, read_each
 from producers.http.body import RequestError, malformed, split_array
 from producers.http.messages import ANY_SITE, Answer, key_of
 from producers.ingest.checks import Ingest
+from producers.ingest.event import Event
+from producers.ingest.text import parse_event
 from producers.ingest.times import MAX_MS, NEGATIVE_AGE_MS
-from producers.ingest.verdicts import RefusedError, Sender, Translated
+from producers.ingest.verdicts import RefusedError, Sender
 from schemas.reasons import RejectReason
 
 GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -128,7 +130,7 @@ class Snowplow(BaseEndpoint):
     def _read(self, elements: list[bytes], request: Request, sender: Sender) -> Reading:
         is_anonymous = b"sp-anonymous" in request.headers
 
-        def translate(fields: Members, raw: bytes, number: int) -> Translated:
+        def translate(fields: Members, raw: bytes, number: int) -> Event:
             return _translated(self._ingest, fields, is_anonymous=is_anonymous)
 
         return read_each(self._ingest, elements, request, sender, translate, id_member="eid")
@@ -159,11 +161,11 @@ def _fields(query: bytes) -> dict[str, str]:
         ) from None
 
 
-def _translated(ingest: Ingest, fields: Members, *, is_anonymous: bool) -> Translated:
+def _translated(ingest: Ingest, fields: Members, *, is_anonymous: bool) -> Event:
     if is_anonymous:
         for name in ("ip", "nuid", "tnuid"):
             fields.pop(name, None)
-    event = Translated(id=_text(fields.get("eid")))
+    event = Event(id=_text(fields.get("eid")))
     if "uid" in fields:
         event.user_id = _text(fields["uid"])
     _name(event, ingest, fields)
@@ -180,7 +182,7 @@ def _other_id(fields: Members, device_id: str | None) -> str | None:
     return _text(fields.get("nuid")) or _text(fields.get("tnuid")) or device_id or _text(fields.get("sid"))
 
 
-def _name(event: Translated, ingest: Ingest, fields: Members) -> None:
+def _name(event: Event, ingest: Ingest, fields: Members) -> None:
     """Name and properties, by the kind of event."""
     kind = fields.get("e")
     if kind == "ue":
@@ -195,7 +197,7 @@ def _name(event: Translated, ingest: Ingest, fields: Members) -> None:
             event.properties[name] = value
 
 
-def _add_entities(event: Translated, ingest: Ingest, fields: Members) -> str | None:
+def _add_entities(event: Event, ingest: Ingest, fields: Members) -> str | None:
     """What accompanies the event; the id of the device, where that is said."""
     try:
         entities = entities_of(_json(ingest, fields, "co", "cx"))
@@ -210,7 +212,7 @@ def _add_entities(event: Translated, ingest: Ingest, fields: Members) -> str | N
     return entities.device_id
 
 
-def _set_times(event: Translated, fields: Members) -> None:
+def _set_times(event: Event, fields: Members) -> None:
     """`ttm` is true time and needs no correction. Some trackers cut `stm` to whole seconds: it is never taken for
     earlier than the event."""
     stated = fields.get("ttm")
@@ -256,11 +258,11 @@ def _json(ingest: Ingest, fields: Members, plain: str, encoded: str) -> Any:
     packed = fields.get(encoded)
     if type(packed) is str and packed and not fields.get(plain):
         try:
-            return ingest.check_text(_unpacked(packed))
+            return parse_event(_unpacked(packed), ingest.limits)
         except ValueError:
             raise RefusedError(RejectReason.MALFORMED_JSON, f"{encoded} is no base64") from None
     text = _text(fields.get(plain))
-    return None if text is None else ingest.check_text(text.encode())
+    return None if text is None else parse_event(text.encode(), ingest.limits)
 
 
 def _unpacked(text: str) -> bytes:

@@ -12,13 +12,15 @@ import xxhash
 from producers.formats.attribution import ORIGINS, attribute, origin_of_link, origin_of_members
 from producers.formats.port import Reading, Request
 from producers.ingest.checks import Ingest
-from producers.ingest.verdicts import Outcome, RefusedError, Rejected, Sender, Translated
+from producers.ingest.event import Event
+from producers.ingest.text import parse_event
+from producers.ingest.verdicts import Outcome, RefusedError, Rejected, Sender
 from schemas.ids import MAX_ID_CHARS
 from schemas.properties import AMOUNTS
 from schemas.reasons import RejectReason
 
 Members = dict[str, Any]
-Translate = Callable[[Members, bytes, int], Translated]
+Translate = Callable[[Members, bytes, int], Event]
 """(members of an element, the element as it was sent, its place in the request) -> event. May raise RefusedError."""
 _ORDER_IDS: Final = ("orderId", "transaction_id", "transactionId")
 _AMOUNTS: Final = frozenset(AMOUNTS)
@@ -30,15 +32,15 @@ def read_each(
     ingest: Ingest, elements: list[bytes], request: Request, sender: Sender, translate: Translate, *, id_member: str
 ) -> Reading:
     """One verdict for each element; `id_member` names the event in the verdict where it cannot be translated."""
-    check, finish, received_at_ms = ingest.check_text, ingest.translated, request.received_at_ms
+    checked, limits, received_at_ms = ingest.checked, ingest.limits, request.received_at_ms
     verdicts: list[Outcome] = []
     for number, raw in enumerate(elements):
         members: Any = None
         try:
-            members = check(raw)
+            members = parse_event(raw, limits)
             if type(members) is not dict:
                 raise RefusedError(RejectReason.NOT_AN_OBJECT, "an event is a JSON object")
-            verdicts.append(finish(translate(members, raw, number), sender=sender, received_at_ms=received_at_ms))
+            verdicts.append(checked(translate(members, raw, number), sender=sender, received_at_ms=received_at_ms))
         except RefusedError as refusal:
             verdicts.append(Rejected(refusal.reason, refusal.detail, _named(members, id_member)))
     return Reading(elements, verdicts)

@@ -8,46 +8,42 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 import orjson
 
 from producers.ingest.contacts import Contacts
+from producers.ingest.event import ABSENT, EMPTY_OBJECT, Arrival, Event, NativeEvent
 from producers.ingest.limits import Limits
+from producers.ingest.native import arrival_of, tick_of
 from producers.ingest.objects import (
+    Members,
     context_contacts,
-    has_contacts,
+    holds_personal,
     id_in,
-    id_of,
-    is_deeper,
+    object_in,
     shape_refusal,
-    take_objects,
     without_contacts,
 )
 from producers.ingest.privacy import Privacy
-from producers.ingest.times import MAX_MS, correct_skew_ms, parse_time_ms
+from producers.ingest.text import parse_event, too_large
+from producers.ingest.times import correct_skew_ms
 from producers.ingest.verdicts import (
-    ABSENT,
-    DEFAULT_SOURCE,
     Accepted,
-    NativeEvent,
     RefusedError,
     Rejected,
     Scope,
     Sender,
-    Sequence,
-    Ticked,
-    Times,
-    Translated,
+    SequenceNumber,
     Verdict,
 )
 from schemas.ids import MAX_ID_CHARS, is_placeholder, person_key
 from schemas.names import normalise_name
 from schemas.reasons import RejectReason
-from schemas.record import EventRecord, encode_tick
+from schemas.record import EventRecord
 
-_BRACKET: Final = ord("[")
+_Stored = msgspec.Raw | Members
 _name_of = lru_cache(maxsize=4096)(normalise_name)
 
 _OWN_BYTES: Final = 2_048
@@ -89,9 +85,9 @@ class Ingest:
         return self._known is not None and name in self._known
 
     def native(
-        self, raw: bytes, *, sender: Sender, received_at_ms: int | None, sequence: Sequence | None = None
+        self, raw: bytes, *, sender: Sender, received_at_ms: int | None, sequence: SequenceNumber | None = None
     ) -> Verdict:
-        """Verdict over one native event or tick.
+        """Verdict over one native event or tick, as it was sent. Never raises.
 
         A sender of scope historical may state `received_at_ms` (default: when it occurred) and `source`. Without a
         clock (`received_at_ms` None) an event that states no time is rejected.
@@ -99,121 +95,48 @@ class Ingest:
         event: NativeEvent | None = None
         parsed: Any = None
         try:
-            parsed = self.check_text(raw)
+            parsed = parse_event(raw, self.limits)
             event = self._decode(raw)
             if event.tick is not None:
-                return _tick(event, sender, sequence)
-            has_contacts = take_objects(event, parsed)
-            times = self._times(event, sender, received_at_ms)
-            source = sender.source
-            if event.source is not None and sender.scope is Scope.HISTORICAL:
-                source = self._source(event.source)
-            return self.finish(event, times, sender, source, sequence, has_contacts=has_contacts)
+                return tick_of(event, sender, sequence)
+            properties, context = object_in(parsed, "properties"), object_in(parsed, "context")
+            if not properties:
+                event.properties_json = EMPTY_OBJECT
+            arrival = arrival_of(event, sender, self.limits, received_at_ms=received_at_ms, sequence=sequence)
+            return self._accepted(event, properties, context, sender=sender, arrival=arrival)
         except RefusedError as refusal:
-            return Rejected(refusal.reason, refusal.detail, id_of(event) or id_in(parsed))
+            return Rejected(refusal.reason, refusal.detail, _id_of(event) or id_in(parsed))
         except msgspec.ValidationError as error:
             shape = shape_refusal(raw, error)
             return Rejected(shape.reason, shape.detail, id_in(parsed))
 
-    def check_text(self, raw: bytes) -> Any:
-        """The JSON value of one event within the bounds of size and depth. Parsed whole, although its parts go on as
-        they were sent: a worker must be able to read whatever is accepted. Raises RefusedError."""
-        if len(raw) > self.limits.event_bytes:
-            raise self._too_large(len(raw))
-        brackets = raw.count(b"{") + raw.count(b"[") if _BRACKET in raw else raw.count(b"{")
-        if brackets > self.limits.depth and is_deeper(raw, self.limits.depth):
-            raise RefusedError(RejectReason.TOO_DEEP, f"nested deeper than {self.limits.depth}")
+    def checked(self, event: Event, *, sender: Sender, received_at_ms: int) -> Verdict:
+        """Verdict over an event that a format has read. Never raises."""
         try:
-            return orjson.loads(raw)
-        except orjson.JSONDecodeError as error:
-            raise RefusedError(RejectReason.MALFORMED_JSON, str(error)) from None
-
-    def _times(self, event: NativeEvent, sender: Sender, received_at_ms: int | None) -> Times:
-        occurred_at_ms = event.occurred_at_ms
-        if occurred_at_ms is None and event.occurred_at is not None:
-            occurred_at_ms = _time_of(event.occurred_at)
-        if sender.scope is Scope.HISTORICAL:
-            if occurred_at_ms is not None:
-                _check_time("occurred_at_ms", occurred_at_ms)
-            received_at_ms = _stated_reception(event, occurred_at_ms, received_at_ms)
-        elif occurred_at_ms is not None and not self.limits.earliest_ms <= occurred_at_ms <= MAX_MS:
-            _check_time("occurred_at_ms", occurred_at_ms)
-            raise RefusedError(
-                RejectReason.INVALID_TIME,
-                f"occurred_at_ms {occurred_at_ms} lies before 2000; write milliseconds since 1970, not seconds",
-            )
-        if received_at_ms is None:
-            raise RefusedError(RejectReason.INVALID_TIME, "occurred_at_ms is missing")
-        return Times(received_at_ms if occurred_at_ms is None else occurred_at_ms, received_at_ms)
-
-    def _source(self, source: str) -> str:
-        source = source.strip()
-        if not source:
-            return DEFAULT_SOURCE
-        if len(source) > self.limits.source_chars:
-            raise RefusedError(
-                RejectReason.NAME_TOO_LONG, f"source is longer than {self.limits.source_chars} characters"
-            )
-        return source
-
-    def translated(self, event: Translated, *, sender: Sender, received_at_ms: int) -> Verdict:
-        """Verdict over an event that was read from another format. Never raises."""
-        try:
-            native = NativeEvent(
-                id=event.id,
-                name=event.name,
-                anonymous_id=event.anonymous_id,
-                contact_id=event.contact_id,
-                user_id=event.user_id,
-                email=event.email,
-                phone=event.phone,
-            )
-            has = has_contacts(event.properties, event.context)
-            if event.properties:
-                native.properties = self._raw("properties", event.properties) if has else cast(Any, event.properties)
-            if event.context:
-                native.context = self._raw("context", event.context) if has else cast(Any, event.context)
+            properties, context = _values_of(event)
             occurred_at_ms, was_unusable = correct_skew_ms(
                 client_ms=event.client_ms,
                 sent_ms=event.sent_ms,
                 received_ms=received_at_ms,
                 max_skew_ms=self.limits.skew_ms,
             )
-            times = Times(occurred_at_ms, received_at_ms, was_unusable or event.is_time_unreadable)
-            verdict = self.finish(native, times, sender, sender.source, None, has_contacts=has)
-            if len(verdict.value) > self.limits.event_bytes + _OWN_BYTES:
-                raise self._too_large(len(verdict.value))
+            was_clamped = was_unusable or event.is_time_unreadable
+            arrival = Arrival(occurred_at_ms, received_at_ms, sender.source, was_clamped)
+            verdict = self._accepted(event, properties, context, sender=sender, arrival=arrival)
+            is_built = event.properties_json is ABSENT and event.context_json is ABSENT
+            if is_built and len(verdict.value) > self.limits.event_bytes + _OWN_BYTES:
+                raise too_large(len(verdict.value), self.limits)
             return verdict
         except RefusedError as refusal:
             reason, detail = refusal.reason, refusal.detail
         except (TypeError, ValueError, RecursionError) as error:  # of the encoder
             reason, detail = RejectReason.WRONG_TYPE, str(error)
-        return Rejected(reason, detail, None if event.id is None else str(event.id)[:MAX_ID_CHARS])
+        return Rejected(reason, detail, _id_of(event))
 
-    def _raw(self, member: str, value: dict[str, Any]) -> msgspec.Raw:
-        try:
-            raw = orjson.dumps(value)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise RefusedError(RejectReason.WRONG_TYPE, f"{member}: {error}") from None
-        if len(raw) > self.limits.event_bytes:
-            raise self._too_large(len(raw))
-        return msgspec.Raw(raw)
-
-    def _too_large(self, size: int) -> RefusedError:
-        return RefusedError(RejectReason.EVENT_TOO_LARGE, f"{size} bytes; an event may have {self.limits.event_bytes}")
-
-    def finish(
-        self,
-        event: NativeEvent,
-        times: Times,
-        sender: Sender,
-        source: str,
-        sequence: Sequence | None,
-        *,
-        has_contacts: bool,
+    def _accepted(
+        self, event: Event | NativeEvent, properties: Members, context: Members, *, sender: Sender, arrival: Arrival
     ) -> Accepted:
-        """The checks that all formats share; raises RefusedError. `has_contacts`: an e-mail, a phone or the address of
-        a machine may lie among the properties or in the context."""
+        """The checks that all formats share. Raises RefusedError."""
         event_id, name = self._identity(event)
         if name in self._server_names and sender.scope is Scope.BROWSER and name not in sender.allow:
             raise RefusedError(
@@ -224,16 +147,24 @@ class Ingest:
         contact_id = event.contact_id if event.contact_id is None else _clean("contact_id", event.contact_id)
         user_id = event.user_id if event.user_id is None else _clean("user_id", event.user_id)
         placeholders = (anonymous_id == "") + (contact_id == "") + (user_id == "")
-        if has_contacts or event.email is not None or event.phone is not None:
-            made = self._take_contacts(event, has_contacts=has_contacts)
+        stored: _Stored = properties if event.properties_json is ABSENT else event.properties_json
+        about: _Stored | None = None
+        if context:
+            about = context if event.context_json is ABSENT else event.context_json
+        is_personal = holds_personal(properties, context)
+        if is_personal:
+            made, stored, about = self._without_contacts(event, stored, about)
             contact_id = contact_id or made or contact_id  # a placeholder hides no e-mail, and stays one without
+        elif event.email is not None or event.phone is not None:
+            contact_id = contact_id or self._contact_of(event.email, _text(event.phone)) or contact_id
         key = person_key(user_id or None, contact_id or None, anonymous_id or None)
         if key is None and name not in self._personless:
             raise RefusedError(RejectReason.MISSING_PERSON, _no_person(placeholders))
         is_known = self._known is None or name in self._known
         if not is_known and self._strict:
             raise RefusedError(RejectReason.UNKNOWN_NAME, f"no funnel looks at {name!r}")
-        occurred_at_ms, received_at_ms, was_clamped = times.occurred_at_ms, times.received_at_ms, times.was_clamped
+        occurred_at_ms, received_at_ms = arrival.occurred_at_ms, arrival.received_at_ms
+        was_clamped = arrival.was_clamped
         if occurred_at_ms > received_at_ms + self.limits.future_ms:
             occurred_at_ms, was_clamped = received_at_ms, True
         record = EventRecord(
@@ -241,19 +172,19 @@ class Ingest:
             name=name,
             occurred_at_ms=occurred_at_ms,
             received_at_ms=received_at_ms,
-            source=source,
+            source=arrival.source,
             anonymous_id=anonymous_id or None,
             contact_id=contact_id or None,
             user_id=user_id or None,
-            properties=event.properties,
-            context=None if event.context is ABSENT else event.context,
+            properties=stored,
+            context=about,
             placeholder_ids=placeholders,
-            seq=sequence,
+            seq=arrival.sequence,
         )
-        value = self._encode(record, may_hold_ip=has_contacts)
+        value = self._encode(record, may_hold_ip=is_personal)
         return Accepted(event_id, name, key, value, received_at_ms, was_clamped, placeholders, is_known)
 
-    def _identity(self, event: NativeEvent) -> tuple[str, str]:
+    def _identity(self, event: Event | NativeEvent) -> tuple[str, str]:
         event_id = "" if event.id is None else str(event.id).strip()
         if not event_id:
             raise RefusedError(
@@ -268,51 +199,56 @@ class Ingest:
             raise RefusedError(RejectReason.MISSING_NAME, "name is missing")
         return event_id, name
 
-    def _take_contacts(self, event: NativeEvent, *, has_contacts: bool) -> str | None:
-        """Take e-mail and phone out of the properties and the context; the contact id made from them."""
-        email, phone = event.email, None if event.phone is None else str(event.phone)
-        if has_contacts:
-            event.properties, found_email, found_phone = without_contacts(event.properties, keep=self._keep_contacts)
-            email, phone = email or found_email, phone or found_phone
-        if has_contacts and event.context is not ABSENT:
-            event.context, found_email, found_phone = context_contacts(event.context, keep=self._keep_contacts)
-            email, phone = email or found_email, phone or found_phone
+    def _without_contacts(
+        self, event: Event | NativeEvent, properties: _Stored, context: _Stored | None
+    ) -> tuple[str | None, msgspec.Raw, msgspec.Raw | None]:
+        """(the contact id of the e-mail or phone, properties and context without them)."""
+        keep, email, phone = self._keep_contacts, event.email, _text(event.phone)
+        stored, email_there, phone_there = without_contacts(self._as_json("properties", properties), keep=keep)
+        email, phone = email or email_there, phone or phone_there
+        about = None
+        if context is not None:
+            about, email_there, phone_there = context_contacts(self._as_json("context", context), keep=keep)
+            email, phone = email or email_there, phone or phone_there
+        return self._contact_of(email, phone), stored, about
+
+    def _contact_of(self, email: str | None, phone: str | None) -> str | None:
         if self._contacts is None:
             return None
         return (self._contacts.of_email(email) if email else None) or (
             self._contacts.of_phone(phone) if phone else None
         )
 
-
-def _time_of(text: str) -> int:
-    milliseconds = parse_time_ms(text)
-    if milliseconds is None:
-        raise RefusedError(
-            RejectReason.INVALID_TIME,
-            f"occurred_at {text[:64]!r} is no time; write RFC 3339, e.g. 2025-01-01T10:00:00Z",
-        )
-    return milliseconds
-
-
-def _check_time(member: str, milliseconds: int) -> None:
-    if not 0 <= milliseconds <= MAX_MS:
-        raise RefusedError(RejectReason.INVALID_TIME, f"{member} {milliseconds} is no time in milliseconds since 1970")
+    def _as_json(self, member: str, value: _Stored) -> msgspec.Raw:
+        if not isinstance(value, dict):
+            return value
+        try:
+            encoded = orjson.dumps(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise RefusedError(RejectReason.WRONG_TYPE, f"{member}: {error}") from None
+        if len(encoded) > self.limits.event_bytes:
+            raise too_large(len(encoded), self.limits)
+        return msgspec.Raw(encoded)
 
 
-def _stated_reception(event: NativeEvent, occurred_at_ms: int | None, received_at_ms: int | None) -> int | None:
-    """When a historical event was received: as it says, else when it occurred."""
-    if event.received_at_ms is not None:
-        _check_time("received_at_ms", event.received_at_ms)
-        return event.received_at_ms
-    return received_at_ms if occurred_at_ms is None else occurred_at_ms
+def _values_of(event: Event) -> tuple[Members, Members]:
+    """Properties and context as values; read from the JSON where a format has given nothing else, so that what is
+    stored is always what was looked at."""
+    properties, context = event.properties, event.context
+    if not properties and event.properties_json is not ABSENT and event.properties_json is not EMPTY_OBJECT:
+        properties = object_in({"properties": orjson.loads(bytes(event.properties_json))}, "properties")
+    if not context and event.context_json is not ABSENT:
+        context = object_in({"context": orjson.loads(bytes(event.context_json))}, "context")
+    return properties, context
 
 
-def _tick(event: NativeEvent, sender: Sender, sequence: Sequence | None) -> Ticked:
-    if sender.scope is not Scope.HISTORICAL:
-        raise RefusedError(RejectReason.NOT_ALLOWED, "a tick needs a write key of the scope historical")
-    assert event.tick is not None  # noqa: S101 - the caller looked
-    _check_time("tick", event.tick)
-    return Ticked(event.tick, encode_tick(event.tick, marker=event.marker, seq=sequence))
+def _id_of(event: Event | NativeEvent | None) -> str | None:
+    """How a rejected event is named in the answer."""
+    return None if event is None or event.id is None else str(event.id)[:MAX_ID_CHARS]
+
+
+def _text(value: str | int | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def _clean(member: str, sent: str | int | None) -> str | None:

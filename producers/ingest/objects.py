@@ -10,52 +10,42 @@ import msgspec
 import orjson
 
 from producers.ingest.privacy import IP_NAMES
-from producers.ingest.verdicts import ABSENT, NOTHING, NativeEvent, RefusedError
+from producers.ingest.verdicts import RefusedError
 from schemas.ids import MAX_ID_CHARS
 from schemas.properties import CONTACT_NAMES
 from schemas.reasons import RejectReason
 
-_EMPTY: Final = b"{}"
 _PERSONAL_NAMES: Final = CONTACT_NAMES | IP_NAMES
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 """Never looks at a byte twice: what has no closing quote is a string to its end."""
+Members = dict[str, Any]
 _ONE_KIND: Final = bytes.maketrans(b"[]", b"{}")
-_NO_BRACKETS: Final = bytes(one for one in range(256) if one not in b"[]{}")
-
-
-def id_of(event: NativeEvent | None) -> str | None:
-    """How a rejected event is named in the answer."""
-    return None if event is None or event.id is None else str(event.id)[:MAX_ID_CHARS]
+_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 def id_in(parsed: object) -> str | None:
-    """The id of an event that has not the shape of one."""
-    found = parsed.get("id") if isinstance(parsed, dict) else None
-    is_id = isinstance(found, str | int) and not isinstance(found, bool)
-    return str(found)[:MAX_ID_CHARS] if is_id else None
+    """The id in an element that may not have the shape of an event."""
+    event_id = parsed.get("id") if isinstance(parsed, dict) else None
+    is_id = isinstance(event_id, str | int) and not isinstance(event_id, bool)
+    return str(event_id)[:MAX_ID_CHARS] if is_id else None
 
 
-def take_objects(event: NativeEvent, parsed: dict[str, Any]) -> bool:
-    """Hold properties and context to be objects; null is as good as absent. Returns whether an e-mail or phone lies in
-    them."""
-    properties, context = parsed.get("properties"), parsed.get("context")
-    if properties is None:
-        event.properties = NOTHING
-    elif not isinstance(properties, dict):
-        raise RefusedError(RejectReason.WRONG_TYPE, "properties must be an object")
-    if context is not None and not isinstance(context, dict):
-        raise RefusedError(RejectReason.WRONG_TYPE, "context must be an object")
-    if not context:
-        event.context = ABSENT
-    return has_contacts(properties, context)
+def object_in(parsed: dict[str, Any], member: str) -> Members:
+    """A member that must be an object; null is as good as an empty one. Raises RefusedError."""
+    value = parsed.get(member)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise RefusedError(RejectReason.WRONG_TYPE, f"{member} must be an object")
+    return value
 
 
-def has_contacts(properties: object, context: object) -> bool:
+def holds_personal(properties: Members, context: Members) -> bool:
     """Whether an e-mail, a phone or the address of a machine lies among the properties, in the context or in its
     traits."""
-    if isinstance(properties, dict) and not _PERSONAL_NAMES.isdisjoint(properties):
+    if not _PERSONAL_NAMES.isdisjoint(properties):
         return True
-    if not isinstance(context, dict):
+    if not context:
         return False
     traits = context.get("traits")
     return not _PERSONAL_NAMES.isdisjoint(context) or (
@@ -64,20 +54,10 @@ def has_contacts(properties: object, context: object) -> bool:
 
 
 def shape_refusal(raw: bytes, error: msgspec.ValidationError) -> RefusedError:
-    """The refusal of valid JSON that has not the shape of an event."""
+    """The refusal of valid JSON that does not have the shape of an event."""
     if raw.lstrip()[:1] != b"{":
         return RefusedError(RejectReason.NOT_AN_OBJECT, "an event is a JSON object")
     return RefusedError(RejectReason.WRONG_TYPE, str(error))
-
-
-def as_object(member: str, raw: msgspec.Raw) -> bytes:
-    """The bytes of a member that must be an object (null counts as an empty one). Raises RefusedError."""
-    text = bytes(raw)  # a decoder leaves no blanks around it
-    if text[:1] == b"{":
-        return text
-    if text == b"null":
-        return _EMPTY
-    raise RefusedError(RejectReason.WRONG_TYPE, f"{member} must be an object")
 
 
 def is_deeper(raw: bytes, limit: int) -> bool:
@@ -91,8 +71,7 @@ def is_deeper(raw: bytes, limit: int) -> bool:
     return b"{}" in brackets or brackets.count(b"{") > limit
 
 
-_Members = dict[str, msgspec.Raw]
-_members = msgspec.json.Decoder(_Members)
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def without_contacts(raw: msgspec.Raw, *, keep: bool) -> tuple[msgspec.Raw, str | None, str | None]:
@@ -101,13 +80,13 @@ def without_contacts(raw: msgspec.Raw, *, keep: bool) -> tuple[msgspec.Raw, str 
     contacts = CONTACT_NAMES & members.keys()
     if not contacts:
         return raw, None, None
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for member in contacts:
         value = orjson.loads(bytes(members[member]))
         if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
-            found.setdefault(member.lower(), str(value))
+            values.setdefault(member.lower(), str(value))
         del members[member]
-    return raw if keep else _raw_of(members), found.get("email"), found.get("phone")
+    return raw if keep else _raw_of(members), values.get("email"), values.get("phone")
 
 
 def context_contacts(context: msgspec.Raw, *, keep: bool) -> tuple[msgspec.Raw, str | None, str | None]:
@@ -116,8 +95,8 @@ def context_contacts(context: msgspec.Raw, *, keep: bool) -> tuple[msgspec.Raw, 
     members = _members.decode(context)
     traits = members.get("traits")
     if traits is not None and bytes(traits)[:1] == b"{":
-        members["traits"], found_email, found_phone = without_contacts(traits, keep=keep)
-        email, phone = email or found_email, phone or found_phone
+        members["traits"], email_there, phone_there = without_contacts(traits, keep=keep)
+        email, phone = email or email_there, phone or phone_there
         context = _raw_of(members)
     return context, email, phone
 

@@ -1,22 +1,23 @@
-"""The values around ingest: who sends, an event as it was read, what becomes of it. No rules, no bytes, no I/O."""
+"""The values around ingest: who sends, and what becomes of an event. No rules, no bytes, no I/O."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from schemas.reasons import RejectReason
 
 DEFAULT_SOURCE: Final = "default"
-ABSENT: Final = msgspec.Raw(b"null")
-"""A context that is not there."""
-NOTHING: Final = msgspec.Raw(b"{}")
-"""Properties or a context without a member."""
-Sequence = tuple[str, int]
-"""(session, running number) of an ordered sender."""
+
+
+class SequenceNumber(NamedTuple):
+    """Where an event stands in what an ordered sender sends: one that is not above the last one applied is a retry."""
+
+    session: str
+    number: int
 
 
 class Scope(StrEnum):
@@ -91,53 +92,6 @@ Verdict = Accepted | Ticked | Rejected
 """What the checks say of one event."""
 Outcome = Verdict | Deferred | Deduplicated
 """What becomes of one element of a request."""
-
-
-class NativeEvent(msgspec.Struct, gc=False):
-    """An event of `POST /v1/events`, or a tick; other formats are translated into it. Unknown members are ignored."""
-
-    id: str | int | None = None
-    name: str | None = None
-    occurred_at_ms: int | None = None
-    occurred_at: str | None = None
-    received_at_ms: int | None = None
-    anonymous_id: str | int | None = None
-    contact_id: str | int | None = None
-    user_id: str | int | None = None
-    email: str | None = None
-    phone: str | int | None = None
-    source: str | None = None
-    properties: msgspec.Raw = NOTHING
-    context: msgspec.Raw = ABSENT
-    tick: int | None = None
-    marker: str | None = None
-
-
-class Translated(msgspec.Struct, gc=False):
-    """An event as another format tells it, before any check. Times are epoch milliseconds of the client's clock; `None`
-    is absent. An e-mail or phone among the properties or in `context.traits` is found there."""
-
-    id: str | int | None = None
-    name: str | None = None
-    anonymous_id: str | int | None = None
-    contact_id: str | int | None = None
-    user_id: str | int | None = None
-    email: str | None = None
-    phone: str | None = None
-    client_ms: int | None = None
-    sent_ms: int | None = None
-    is_time_unreadable: bool = False
-    """A time was sent, and is none: reception is taken, and counted."""
-    properties: dict[str, Any] = {}
-    context: dict[str, Any] = {}
-
-
-class Times(msgspec.Struct, frozen=True, gc=False):
-    """When an event occurred and was received, and whether an absurd time was already mended."""
-
-    occurred_at_ms: int
-    received_at_ms: int
-    was_clamped: bool = False
 
 
 class RefusedError(Exception):

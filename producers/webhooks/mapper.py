@@ -8,7 +8,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from producers.ingest.checks import Ingest
-from producers.ingest.verdicts import Rejected, Scope, Sender, Translated, Verdict
+from producers.ingest.event import Event
+from producers.ingest.verdicts import Rejected, Scope, Sender, Verdict
 from producers.webhooks.config import Hook
 from producers.webhooks.delivery import WebhookEvent
 from schemas.ids import clean_id
@@ -54,7 +55,7 @@ class Mapper:
 
     def _checked(self, sent: WebhookEvent, name: str, received_at_ms: int) -> Verdict:
         """Who it is: the ids, else the e-mail or phone, else the vendor's own name of the person."""
-        event = Translated(
+        event = Event(
             id=sent.id or None,
             name=name or None,
             anonymous_id=sent.anonymous_id,
@@ -67,10 +68,10 @@ class Mapper:
         )
         if not _says_who(sent):
             event.contact_id = sent.subject
-        verdict = self._ingest.translated(event, sender=self.sender, received_at_ms=received_at_ms)
+        verdict = self._ingest.checked(event, sender=self.sender, received_at_ms=received_at_ms)
         if isinstance(verdict, Rejected) and verdict.reason is RejectReason.MISSING_PERSON:
             event.contact_id = sent.subject  # what looked like an e-mail or a phone is none
-            verdict = self._ingest.translated(event, sender=self.sender, received_at_ms=received_at_ms)
+            verdict = self._ingest.checked(event, sender=self.sender, received_at_ms=received_at_ms)
         return verdict
 
     def _with_manager(self, sent: WebhookEvent) -> dict[str, object]:

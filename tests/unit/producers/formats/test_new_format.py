@@ -15,7 +15,8 @@ from producers.formats.translating import Members, read_each
 from producers.http.body import split_array
 from producers.http.messages import JSON, Answer
 from producers.ingest.checks import Ingest
-from producers.ingest.verdicts import Scope, Sender, Translated
+from producers.ingest.event import Event
+from producers.ingest.verdicts import Scope, Sender
 from tests.support.collector import TOPICS, CollectorInMemory
 
 WRAPPED = b"acme:"
@@ -37,11 +38,9 @@ class Acme(BaseEndpoint):
     def read(self, request: Request, sender: Sender) -> Reading:
         shop = request.headers[b"x-acme-shop"].decode()
 
-        def translate(members: Members, raw: bytes, number: int) -> Translated:
+        def translate(members: Members, raw: bytes, number: int) -> Event:
             properties = {"shop": shop, "value": members.get("sum")}
-            return Translated(
-                members.get("uid"), members.get("what"), user_id=members.get("who"), properties=properties
-            )
+            return Event(members.get("uid"), members.get("what"), user_id=members.get("who"), properties=properties)
 
         elements = split_array(request.body, 100) if request.body[:1] == b"[" else [request.body]
         return read_each(self._ingest, elements, request, sender, translate, id_member="uid")

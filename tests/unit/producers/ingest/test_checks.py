@@ -14,7 +14,7 @@ from producers.ingest.checks import Ingest
 from producers.ingest.contacts import Contacts, normalise_email, normalise_phone
 from producers.ingest.limits import Limits
 from producers.ingest.objects import is_deeper
-from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender, Ticked
+from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender, SequenceNumber, Ticked
 from schemas.reasons import RejectReason
 from schemas.record import decode_any
 
@@ -237,11 +237,13 @@ class TestHistory:
 
     def test_ticks_carry_their_marker_and_number(self) -> None:
         raw = b'{"tick":5,"marker":"end"}'
-        verdict = ingest().native(raw, sender=HISTORICAL, received_at_ms=NOW, sequence=("s", 3))
+        verdict = ingest().native(raw, sender=HISTORICAL, received_at_ms=NOW, sequence=SequenceNumber("s", 3))
         assert verdict == Ticked(5, b'{"tick":5,"marker":"end","seq":["s",3]}')
 
     def test_the_number_of_an_ordered_sender_travels_with_the_event(self) -> None:
-        verdict = ingest().native(orjson.dumps(event()), sender=SERVER, received_at_ms=NOW, sequence=("s", 7))
+        verdict = ingest().native(
+            orjson.dumps(event()), sender=SERVER, received_at_ms=NOW, sequence=SequenceNumber("s", 7)
+        )
         assert isinstance(verdict, Accepted)
         assert decode_any(verdict.value)["seq"] == ["s", 7]
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from producers.ingest.checks import Ingest
 from producers.ingest.contacts import Contacts
+from producers.ingest.event import Event
 from producers.ingest.privacy import IpRule, Privacy, clean_link, truncate_ip
-from producers.ingest.verdicts import Accepted, Sender, Translated
+from producers.ingest.verdicts import Accepted, Sender
 from schemas.record import decode_any
 from tests.support import samples
 from tests.support.collector import TOPICS
@@ -139,8 +140,8 @@ def test_a_denied_e_mail_still_finds_the_person() -> None:
 
 
 def test_events_of_other_formats_are_held_to_the_same_rules() -> None:
-    event = Translated(id="e", name="click", user_id="u", properties={"$ip": "203.0.113.77"}, context={"ip": "::1"})
-    verdict = Ingest().translated(event, sender=Sender(), received_at_ms=NOW)
+    event = Event(id="e", name="click", user_id="u", properties={"$ip": "203.0.113.77"}, context={"ip": "::1"})
+    verdict = Ingest().checked(event, sender=Sender(), received_at_ms=NOW)
     assert isinstance(verdict, Accepted)
     assert decode_any(verdict.value)["properties"] == {"$ip": "203.0.113.0"}
     assert decode_any(verdict.value)["context"] == {"ip": "::"}
