@@ -233,7 +233,7 @@ def test_no_contact_of_a_webhook_is_stored_in_clear(said: Said) -> None:
 )
 def test_json_that_comes_without_values_is_looked_at_all_the_same(said: dict[str, Any]) -> None:
     """A format cannot forget to say what its bytes hold."""
-    json_of = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in said.items()}
+    json_of: dict[str, Any] = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in said.items()}
     verdict = INGEST.checked(Event(id="1", name="a", **json_of), sender=Sender(), received_at_ms=NOW)
     assert isinstance(verdict, Accepted)
     assert not [secret for secret in SECRETS if secret in verdict.value.decode().lower()]
