@@ -1,4 +1,4 @@
-"""A bar for what takes time; nothing where nobody looks."""
+"""A progress bar on a terminal; nothing elsewhere."""
 
 from __future__ import annotations
 

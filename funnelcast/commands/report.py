@@ -51,7 +51,8 @@ def report(
     chosen = _chosen(settings, funnel)
     now_ms = time.time_ns() // 1_000_000
     questions = [
-        ReportQuestion.parse(one, now_ms=now_ms, grain=grain, since=since, until=until, dim=dim) for one in chosen
+        ReportQuestion.parse(one, {"grain": grain, "since": since, "until": until, "dim": dim}, now_ms=now_ms)
+        for one in chosen
     ]
     documents = asyncio.run(_read(settings, questions))
     if as_json:

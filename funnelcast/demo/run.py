@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
@@ -154,8 +155,8 @@ async def _live_shop(stack: EmbeddedStack, directory: Path, *, plan: DemoPlan, v
         client, redis = httpx.AsyncClient(), connect(stack.redis)
         try:
             shop = LiveShop(
-                services,
-                site,
+                services=services,
+                site=site,
                 key=key,
                 client=client,
                 reader=RedisCounterReader(redis, space),
@@ -169,43 +170,43 @@ async def _live_shop(stack: EmbeddedStack, directory: Path, *, plan: DemoPlan, v
             await close(redis)
 
 
+@dataclass(kw_only=True)
 class LiveShop:
     """Collector, two workers, exporter and ticker of the live space; its visitors; what the view shows of them."""
 
-    def __init__(
-        self,
-        services: Supervisor,
-        site: Site,
-        *,
-        key: str,
-        client: httpx.AsyncClient,
-        reader: CounterReader,
-        view: View,
-        check_stack: Callable[[], None],
-    ) -> None:
-        self.funnel: Funnel = load_funnel(site.funnels[0])
-        self._services, self._site, self._key, self._client = services, site, key, client
-        self._reader, self._view, self._check_stack = reader, view, check_stack
-        self._collector_port, self._exporter_port = free_port(), free_port()
-        self._worker_ports = [free_port() for _ in range(WORKERS)]
-        self._shop = Shop()
-        self._counted: tuple[float, int] | None = None
+    services: Supervisor
+    site: Site
+    key: str
+    client: httpx.AsyncClient
+    reader: CounterReader
+    view: View
+    check_stack: Callable[[], None]
+    _shop: Shop = field(default_factory=Shop, init=False)
+    _collector_port: int = field(default_factory=free_port, init=False)
+    _exporter_port: int = field(default_factory=free_port, init=False)
+    _worker_ports: Sequence[int] = field(default_factory=lambda: [free_port() for _ in range(WORKERS)], init=False)
+    _counted: tuple[float, int] | None = field(default=None, init=False)
+
+    @cached_property
+    def funnel(self) -> Funnel:
+        """The live shop's."""
+        return load_funnel(self.site.funnels[0])
 
     async def start(self, events_per_second: float) -> None:
         """Start every process and say where they listen."""
         self._shop.events_per_second = events_per_second
         for spec in (
-            self._site.collector(self._collector_port),
-            *(self._site.worker(number, port) for number, port in enumerate(self._worker_ports, 1)),
-            self._site.exporter(self._exporter_port),
-            self._site.ticker(),
+            self.site.collector(self._collector_port),
+            *(self.site.worker(number, port) for number, port in enumerate(self._worker_ports, 1)),
+            self.site.exporter(self._exporter_port),
+            self.site.ticker(),
         ):
-            await self._services.start(spec)
-        await self._services.ready(READY_SECONDS)
-        self._view.live(
+            await self.services.start(spec)
+        await self.services.ready(READY_SECONDS)
+        self.view.live(
             collector=f"http://127.0.0.1:{self._collector_port}",
             metrics=f"http://127.0.0.1:{self._exporter_port}/metrics",
-            key=self._key,
+            key=self.key,
         )
 
     async def run(self, stop: asyncio.Event, seconds: float | None) -> None:
@@ -213,7 +214,7 @@ class LiveShop:
         feeding = asyncio.create_task(self._feed())
         began = time.monotonic()
         try:
-            with self._view.showing():
+            with self.view.showing():
                 while not stop.is_set() and (seconds is None or time.monotonic() - began < seconds):
                     self._check()
                     if feeding.done():
@@ -239,14 +240,14 @@ class LiveShop:
         return await self._document()
 
     def _check(self) -> None:
-        self._check_stack()
-        self._services.check()
+        self.check_stack()
+        self.services.check()
 
     async def _feed(self) -> None:
         sender = OrderedSender(
             url=f"http://127.0.0.1:{self._collector_port}/v1/events",
-            key=self._key,
-            client=self._client,
+            key=self.key,
+            client=self.client,
             check=self._check,
             session=None,
         )
@@ -261,10 +262,10 @@ class LiveShop:
             document = await self._document()
             received = [meta.max_received_ms for meta in await self._metas() if meta.max_received_ms is not None]
         except StoreUnavailableError as error:
-            self._view.note(str(error))
+            self.view.note(str(error))
             return
         now = time.time()
-        self._view.show(
+        self.view.show(
             self.funnel,
             document,
             Pulse(
@@ -272,22 +273,22 @@ class LiveShop:
                 events_per_second=self._speed(document["input"]["accepted"]),
                 lag=await self._lag(),
                 freshness_seconds=max(0.0, now - max(received) / 1000) if received else None,
-                restarts=sum(self._services.restarts().values()),
+                restarts=sum(self.services.restarts().values()),
             ),
         )
 
     async def _metas(self) -> list[PartitionMeta]:
-        statuses = [await self._reader.status(partition) for partition in await self._reader.partitions()]
+        statuses = [await self.reader.status(partition) for partition in await self.reader.partitions()]
         return [status.meta for status in statuses if status is not None]
 
     async def _document(self) -> CountersDocument:
         """Totals alone: what the view shows, at the price of a few cells."""
         views = [
             view
-            for partition in await self._reader.partitions()
-            if (view := await self._reader.view(partition, self.funnel.funnel_id, grains=(Grain.TOTAL,))) is not None
+            for partition in await self.reader.partitions()
+            if (view := await self.reader.view(partition, self.funnel.funnel_id, grains=(Grain.TOTAL,))) is not None
         ]
-        registers = await self._reader.registers(self.funnel.funnel_id)
+        registers = await self.reader.registers(self.funnel.funnel_id)
         return document_of(self.funnel, views, registers, rated=(Grain.TOTAL,))
 
     def _speed(self, accepted: int) -> float | None:
@@ -298,7 +299,7 @@ class LiveShop:
     async def _lag(self) -> int | None:
         """Records that the workers have not applied, as they say; None while one does not answer."""
         try:
-            answers = [await self._client.get(f"http://127.0.0.1:{port}/metrics") for port in self._worker_ports]
+            answers = [await self.client.get(f"http://127.0.0.1:{port}/metrics") for port in self._worker_ports]
         except httpx.TransportError:
             return None
         lines = [line for answer in answers for line in answer.text.splitlines()]

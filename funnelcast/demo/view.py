@@ -1,4 +1,4 @@
-"""What the demo prints: a live view on a terminal, a line now and then elsewhere. Shows; asks nobody."""
+"""What the demo prints: a live view on a terminal, a line every few seconds elsewhere. Reads nothing itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The samples of one page from a snapshot: what Prometheus gets to see. Pure.
+"""The samples of one page from a snapshot, as Prometheus reads them. Pure.
 
 Every metric of the catalogue is on every page, and every stage, window and known dimension value has its series from
 the start, at 0, so that the first event is seen as a change.

@@ -48,17 +48,20 @@ def newest_reception_ms(statuses: Statuses) -> int:
     return max((status.meta.max_received_ms or 0 for status in statuses.values()), default=0)
 
 
-def counts_of(
-    funnel: Funnel,
-    statuses: Statuses,
-    *,
-    cells: Cells,
-    dimensions: Mapping[str, NamedCell],
-    registers: Registers,
-    max_values: int,
-) -> FunnelCounts:
-    """The counts of a funnel from cells of the whole (totals, minutes, hours) and the named totals of its dimension
-    values, of which `max_values` of each dimension get series of their own."""
+@dataclass(frozen=True, slots=True)
+class FunnelSums:
+    """What was read of a funnel, summed over partitions."""
+
+    cells: Cells
+    """Of the whole: totals, minutes, hours."""
+    dimensions: Mapping[str, NamedCell]
+    """Totals by the label of a dimension value."""
+    registers: Registers
+
+
+def counts_of(funnel: Funnel, statuses: Statuses, sums: FunnelSums, *, max_values: int) -> FunnelCounts:
+    """The counts of a funnel; at most `max_values` of each dimension get series of their own."""
+    cells, registers = sums.cells, sums.registers
     watermarks = [mark for status in statuses.values() if (mark := status.meta.watermark_ms) is not None]
 
     def named(fields_by_name: Mapping[str, Mapping[int, Cell]]) -> dict[str, NamedCell]:
@@ -68,7 +71,7 @@ def counts_of(
         funnel=funnel,
         is_same_definition=True,
         stats=_stats(funnel, statuses),
-        totals={**dimensions, **named({"": cells.get((Grain.TOTAL, 0, 0), {})})},
+        totals={**sums.dimensions, **named({"": cells.get((Grain.TOTAL, 0, 0), {})})},
         windows=named(windows_of(cells, newest_reception_ms(statuses))),
         cohorts=named(cohorts_of(cells, min(watermarks, default=0))),
         values=_values(funnel, registers, max_values),

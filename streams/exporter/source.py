@@ -17,7 +17,7 @@ from typing import NamedTuple
 from schemas.counters import Cells, Grain, merge
 from schemas.funnel.model import Funnel
 from schemas.times import HOUR_MS, MINUTE_MS
-from streams.exporter.snapshot import FunnelCounts, Snapshot, Statuses, counts_of, newest_reception_ms
+from streams.exporter.snapshot import FunnelCounts, FunnelSums, Snapshot, Statuses, counts_of, newest_reception_ms
 from streams.exporter.windows import HOURS_NEEDED, MINUTES_NEEDED
 from streams.report.names import name_cells
 from streams.report.shapes import NamedCell
@@ -110,14 +110,9 @@ class SnapshotSource:
         cells = whole.cells[funnel.funnel_id]
         if not is_new:
             cells = await self._with_newest(funnel, statuses, whole)
-        return counts_of(
-            funnel,
-            statuses,
-            cells=cells,
-            dimensions=whole.dimensions[funnel.funnel_id],
-            registers=await self._reader.registers(funnel.funnel_id),
-            max_values=self._max_values,
-        )
+        registers = await self._reader.registers(funnel.funnel_id)
+        sums = FunnelSums(cells=cells, dimensions=whole.dimensions[funnel.funnel_id], registers=registers)
+        return counts_of(funnel, statuses, sums, max_values=self._max_values)
 
     async def _whole_of(self, statuses: Statuses, funnels: Sequence[Funnel]) -> tuple[_Whole, bool]:
         """A whole read to build on, and whether it is of now."""

@@ -1,10 +1,10 @@
-"""What is asked of a report, as a value: parsed from texts once, for the command and for every page. Pure."""
+"""What is asked of a report, as a value. The command and every page parse it here. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self
+from typing import Self, TypedDict
 from zoneinfo import ZoneInfo
 
 from schemas.counters import GRAIN_NAMES, Grain
@@ -20,6 +20,18 @@ _BUCKETED = (Grain.MINUTE, Grain.HOUR, Grain.DAY)
 
 class QuestionError(UsageError):
     """A question that has no answer; the text says what to write instead."""
+
+
+class QuestionTexts(TypedDict, total=False):
+    """A question as people write it; None is as if it were left out."""
+
+    grain: str | None
+    """`total`, `day`, `hour`, `minute`."""
+    since: str | None
+    until: str | None
+    """Both as `parse_instant_ms` reads them."""
+    dim: str | None
+    """A dimension (`channel`), a declared pair (`channel|manager`), one cell (`channel=google`); empty: the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +50,10 @@ class ReportQuestion:
     """Only the cells with this label: `channel=google`."""
 
     @classmethod
-    def parse(
-        cls,
-        funnel: Funnel,
-        *,
-        now_ms: int,
-        grain: str | None = None,
-        since: str | None = None,
-        until: str | None = None,
-        dim: str | None = None,
-    ) -> Self:
-        """From texts as people write them; None where nothing is asked.
-
-        `grain`: `total`, `day`, `hour`, `minute`. `since`, `until`: as `parse_instant_ms` reads them. `dim`: a
-        dimension (`channel`), a declared pair (`channel|manager`), one cell (`channel=google`); empty: the whole.
-        Raises QuestionError.
-        """
+    def parse(cls, funnel: Funnel, texts: QuestionTexts, *, now_ms: int) -> Self:
+        """From texts as people write them. Raises QuestionError."""
+        grain, dim = texts.get("grain"), texts.get("dim")
+        since, until = texts.get("since"), texts.get("until")
         question = cls(
             funnel=funnel,
             grain=None if grain is None else _parse_grain(grain),

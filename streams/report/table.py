@@ -28,7 +28,7 @@ def print_reports(funnels: Sequence[Funnel], documents: Sequence[CountersDocumen
     """On stdout, one below the other."""
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = WIDE  # nobody sees where a line is cut
+        console.width = WIDE  # a file has no right edge
     for funnel, document in zip(funnels, documents, strict=True):
         console.print(render_report(funnel, document, width=console.width))
 

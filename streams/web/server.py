@@ -1,5 +1,8 @@
-"""Serves an application on a port, within bounds, until it is stopped. Runs on the caller's event loop: it is silent
-when that hangs, and does nothing while nobody asks."""
+"""Serves an application on a port, within bounds, until it is stopped.
+
+Runs on the event loop of the caller: when that hangs, nothing answers, as a probe should find. Without requests it does
+no work at all.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Unpack
 
 import pytest
 from rich.console import Console
@@ -11,7 +12,7 @@ from schemas.counters import Cells, Family, Grain, cell_field, family
 from schemas.funnel.load import parse_funnel
 from schemas.funnel.model import Funnel
 from streams.report.document import document_of
-from streams.report.question import QuestionError, ReportQuestion, parse_instant_ms
+from streams.report.question import QuestionError, QuestionTexts, ReportQuestion, parse_instant_ms
 from streams.report.service import report
 from streams.report.shapes import Counters, CountersDocument
 from streams.report.table import render_report
@@ -69,11 +70,11 @@ async def reader(funnel: Funnel = SHOP) -> MemoryCounterReader:
     return MemoryCounterReader(space)
 
 
-def question(**texts: str) -> ReportQuestion:
-    return ReportQuestion.parse(SHOP, now_ms=NOW, **texts)
+def question(**texts: Unpack[QuestionTexts]) -> ReportQuestion:
+    return ReportQuestion.parse(SHOP, texts, now_ms=NOW)
 
 
-async def counters(**texts: str) -> Counters:
+async def counters(**texts: Unpack[QuestionTexts]) -> Counters:
     return (await report(await reader(), question(**texts)))["counters"]
 
 
