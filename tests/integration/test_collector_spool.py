@@ -54,6 +54,11 @@ async def metric(running: RunningCollector, name: str) -> float:
     return next(float(line.split()[1]) for line in lines if line.startswith(f"funnelcast_collector_{name} "))
 
 
+async def spools(running: RunningCollector) -> bool:
+    """Whether it has seen that the broker is away."""
+    return (await running.readiness())[1].startswith("spooling: ")
+
+
 async def more(clients: RetryingClients) -> None:
     """Wait until more requests were answered with 200."""
     before = len(clients.acknowledged)
@@ -122,7 +127,8 @@ async def test_collector_and_broker_killed_in_turn_while_clients_keep_sending(
     try:
         await until(lambda: len(clients.acknowledged) > 50, seconds=DEADLINE)
         broker.kill()  # and with it its log: what it had acknowledged is gone, what comes now is not
-        await asyncio.sleep(1.5)  # longer than --ack-timeout: what is under way is answered from disk or dead
+        await until(lambda: spools(running), seconds=DEADLINE)
+        await more(clients)  # what was under way is answered
         known = set(clients.acknowledged)
         for _ in range(2):
             await more(clients)

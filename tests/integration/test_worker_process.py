@@ -106,10 +106,8 @@ async def test_two_workers_one_of_them_killed_count_what_memory_counts(
     await write(env["FUNNELCAST_KAFKA"], topics.events, parts, lambda n: range(n // 2, n))
     await until(lambda: finished(reader), seconds=60, what="everything counted")
     assert canonical_json(await build_document(reader, FUNNEL)) == await expected(parts)
-    asked = time.monotonic()
     second.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(second.wait, 10) == 0
-    assert time.monotonic() - asked < 3.0
 
 
 async def test_a_funnel_that_changed_without_a_new_version_is_refused(

