@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from producers.access.keys import KeyRing
+from producers.collector.answers import FAILED, unavailable
 from producers.collector.deliveries import Deliveries
 from producers.collector.gate import Gate, RateLimitedError, too_many
 from producers.collector.metrics import CollectorMetrics, Counts
@@ -26,7 +27,7 @@ from producers.formats.native import verdicts_answer
 from producers.formats.port import Endpoint, Page, Reading, Request
 from producers.formats.routing import EventRoute, Routes
 from producers.http.address import TrustedProxies
-from producers.http.body import GZIP, RequestError, decompress
+from producers.http.body import GZIP, NoRoomError, RequestError, decompress
 from producers.http.messages import (
     JSON,
     VARY,
@@ -40,7 +41,6 @@ from producers.http.messages import (
     error_body,
     preflight,
     respond,
-    unavailable,
 )
 from producers.ingest.checks import Ingest
 from producers.ingest.verdicts import Deduplicated, Scope, Sender
@@ -64,7 +64,6 @@ _EXPOSITION: Final = (
     (b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),
     (b"cache-control", b"no-store"),
 )
-_FAILED: Final = Answer(500, error_body("internal", "the collector failed on this request", "see its log"), (JSON,))
 _encode = msgspec.json.Encoder().encode
 
 
@@ -171,7 +170,7 @@ class Collector:
         sender: Sender | None = None
         try:
             if self._under_way > self._limits.requests:
-                raise SinkUnavailableError("too many requests at once", 1)
+                raise NoRoomError("too many requests at once")
             body = await self._patience.read_body(receive, self._limits.body_bytes)
             request.raw_body = request.body = body
             request.received_at_ms = self._now_ms()
@@ -194,10 +193,12 @@ class Collector:
         except RateLimitedError as error:
             return self._too_many(error)
         except SinkUnavailableError as error:
-            return unavailable(error)
+            return unavailable(str(error), error.retry_after_seconds)
+        except NoRoomError as error:
+            return unavailable(str(error), 1)
         except Exception:
             log.exception("request_failed", route=request.label)
-            return _FAILED
+            return FAILED
 
     def _replayed_sender(self, request: Request) -> Sender:
         operator, sender, received_at_ms = replayed_sender(request, self._keys)
@@ -283,7 +284,7 @@ class Collector:
                 await self._sink.put([letter])
         except SinkUnavailableError as error:
             if sender is not None:
-                return unavailable(error)
+                return unavailable(str(error), error.retry_after_seconds)
         self.metrics.counted(source, Counts(rejected=[refusal.reason]))
         status = _STATUS.get(refusal.reason, 400)
         body = error_body(refusal.reason.value, refusal.message, refusal.detail)
@@ -318,7 +319,7 @@ class Collector:
             status, body, headers = await page.serve(request)
         except Exception:
             log.exception("page_failed", route=request.label)
-            status, body, headers = _FAILED
+            status, body, headers = FAILED
         is_public = any(name == b"access-control-allow-origin" for name, _ in headers)  # one answer for every site
         own = () if is_public else cors(request.headers) or (VARY,)
         await respond(send, status, body, (*headers, *own))

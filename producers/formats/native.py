@@ -8,10 +8,11 @@ from typing import Final
 import msgspec
 
 from producers.formats.port import BaseEndpoint, Format, Reading, Request, RoutePath
-from producers.http.body import split_events
-from producers.http.messages import JSON, Answer, sequence_of
+from producers.http.body import RequestError, split_events
+from producers.http.messages import JSON, Answer, Headers
 from producers.ingest.checks import Ingest
-from producers.ingest.verdicts import Accepted, Deduplicated, Deferred, Outcome, Rejected, Sender, SequenceNumber
+from producers.ingest.verdicts import Accepted, Deduplicated, Deferred, Outcome, Rejected, Scope, Sender, SequenceNumber
+from schemas.reasons import RejectReason
 
 _encode: Final = msgspec.json.Encoder().encode
 _JSON: Final = (JSON,)
@@ -50,16 +51,35 @@ class Native(BaseEndpoint):
         if sequence is None:
             verdicts = [native(raw, sender=sender, received_at_ms=received_at_ms) for raw in elements]
         else:
-            session, first = sequence
+            session = sequence.session
             verdicts = [
                 native(raw, sender=sender, received_at_ms=received_at_ms, sequence=SequenceNumber(session, number))
-                for number, raw in enumerate(elements, first)
+                for number, raw in enumerate(elements, sequence.number)
             ]
         return Reading(elements, verdicts)
 
     def answer(self, request: Request, reading: Reading) -> Answer:
         """`{"accepted", "results"}`."""
         return verdicts_answer(reading)
+
+
+def sequence_of(headers: Headers, sender: Sender) -> SequenceNumber | None:
+    """The number of the first event of an ordered sender. The key is part of the session: two senders that chose one
+    name are never taken for retries of each other."""
+    header = headers.get(b"x-funnelcast-sequence")
+    if header is None:
+        return None
+    session, _, number = header.decode("latin-1").rpartition(":")
+    is_valid = 0 < len(session) <= 64 and session.isascii() and session.isprintable()
+    if not is_valid or not number.isascii() or not number.isdigit() or len(number) > 15:
+        raise RequestError(
+            RejectReason.BAD_SEQUENCE,
+            "X-Funnelcast-Sequence cannot be read",
+            "write <session>:<number of the first event>",
+        )
+    if sender.scope is Scope.BROWSER:
+        raise RequestError(RejectReason.BAD_SEQUENCE, "a sequence needs a write key of the scope server or historical")
+    return SequenceNumber(f"{sender.id or sender.source}/{session}", int(number))
 
 
 def verdicts_answer(reading: Reading) -> Answer:

@@ -35,6 +35,10 @@ class RequestError(ValueError):
         """What the dead letter is to hold, where that is not the body."""
 
 
+class NoRoomError(Exception):
+    """The request cannot be taken in now; the same a moment later may be."""
+
+
 def decompress(body: bytes, encoding: str, limit: int) -> bytes:
     """The body in clear, at most `limit` bytes. gzip is recognised by its first bytes, whatever the header says."""
     encoding = encoding.strip().lower()

@@ -11,9 +11,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from producers.http.body import RequestError, too_large
-from producers.ingest.verdicts import Scope, Sender
-from producers.sink.port import SinkUnavailableError
+from producers.http.body import NoRoomError, RequestError, too_large
 from schemas.reasons import RejectReason
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -59,7 +57,7 @@ class Patience:
 
     async def read_body(self, receive: Receive, limit: int) -> bytes:
         """The whole body, at most `limit` bytes. Raises RequestError, without reading the rest, and
-        SinkUnavailableError while the halves of other bodies leave no room for this one's."""
+        NoRoomError while the halves of other bodies leave no room for this one's."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None  # noqa: S101 - an application runs in a task
         self._since[task] = loop.time()
@@ -95,7 +93,7 @@ class Patience:
                 size += len(part)
                 self._held_bytes += len(part)
                 if self._held_bytes > self._room_bytes:
-                    raise SinkUnavailableError("too many unfinished bodies at once", 1)
+                    raise NoRoomError("too many unfinished bodies at once")
             return parts or [b""], False
         finally:
             self._held_bytes -= size
@@ -171,33 +169,8 @@ def _basic_user(encoded: str) -> str | None:
     return text.partition(":")[0]
 
 
-def sequence_of(headers: Headers, sender: Sender) -> tuple[str, int] | None:
-    """(session, number of the first event) of an ordered sender; the key is part of the session, so that two senders
-    that chose one name never pass for retries of each other."""
-    header = headers.get(b"x-funnelcast-sequence")
-    if header is None:
-        return None
-    session, _, number = header.decode("latin-1").rpartition(":")
-    is_valid = 0 < len(session) <= 64 and session.isascii() and session.isprintable()
-    if not is_valid or not number.isascii() or not number.isdigit() or len(number) > 15:
-        raise RequestError(
-            RejectReason.BAD_SEQUENCE,
-            "X-Funnelcast-Sequence cannot be read",
-            "write <session>:<number of the first event>",
-        )
-    if sender.scope is Scope.BROWSER:
-        raise RequestError(RejectReason.BAD_SEQUENCE, "a sequence needs a write key of the scope server or historical")
-    return f"{sender.id or sender.source}/{session}", int(number)
-
-
-def unavailable(error: SinkUnavailableError) -> Answer:
-    """The answer while Kafka is away or slow."""
-    body = error_body("unavailable", "events cannot be taken now; send the same again", str(error))
-    return Answer(503, body, (JSON, (b"retry-after", str(max(1, error.retry_after_seconds)).encode())))
-
-
 def error_body(code: str, message: str, detail: str) -> bytes:
-    """The body of every error; some clients retry for ever without `code` and `message`."""
+    """The body of every error; some clients retry without end where `code` and `message` are missing."""
     return _encode({"code": code, "message": message, "detail": detail})
 
 
