@@ -35,7 +35,7 @@ class WebServer:
             ws="none",
             access_log=False,
             log_config=None,
-            log_level=logging.WARNING,
+            log_level=logging.ERROR,  # a warning for each request that is no HTTP: anyone could fill the log
             proxy_headers=False,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
             backlog=_BACKLOG,

@@ -35,7 +35,7 @@ class Process:
     def app(self) -> App:
         return web_app(metrics=self._metrics, ready=self._ready, alive=self._alive)
 
-    async def _metrics(self, accept: str) -> tuple[str, bytes]:
+    async def _metrics(self, _accept: str) -> tuple[str, bytes]:
         return EXPOSITION, PAGE if self.metrics is None else await self.metrics()
 
     async def _ready(self) -> Readiness:
@@ -144,6 +144,12 @@ async def test_a_head_that_is_too_long_is_refused() -> None:
     async with serving(Process()) as port:
         answer = await raw(port, b"GET /metrics HTTP/1.1\r\nx: " + b"a" * (MAX_HEAD_BYTES + 1))
     assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+async def test_what_is_no_http_is_answered_and_logged_nowhere(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(Process()) as port:
+        assert (await raw(port, b"\x16\x03\x01 no HTTP\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+    assert caplog.records == []
 
 
 class _Impatient(BoundedConnection):
