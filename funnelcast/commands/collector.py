@@ -19,8 +19,8 @@ from funnelcast.settings.processes import CollectorSettings
 if TYPE_CHECKING:
     from funnelcast.processes.workers import Worker
     from producers.access.keys import KeyRing
+    from producers.collector.admission import Admission
     from producers.collector.app import Collector
-    from producers.collector.gate import Gate
     from producers.ingest.checks import Ingest
     from producers.sink.kafka import KafkaSink
     from producers.sink.port import Sink
@@ -158,7 +158,7 @@ def _application(settings: CollectorSettings, parts: _Parts, worker: Worker, sin
         keys=parts.keys,
         topics=settings.topics,
         routes=all_routes(parts.ingest, parts.webhooks),
-        gate=_gate(settings),
+        admission=_admission(settings),
         letter_limit=LetterLimit(settings.dead_letter_limit).shared_by(worker.count),
         proxies=TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None,
     )
@@ -166,12 +166,12 @@ def _application(settings: CollectorSettings, parts: _Parts, worker: Worker, sin
     return app
 
 
-def _gate(settings: CollectorSettings) -> Gate:
-    from producers.collector.gate import Gate
+def _admission(settings: CollectorSettings) -> Admission:
+    from producers.collector.admission import Admission
     from producers.collector.ratelimit import RateLimits
 
     limits = RateLimits(address=settings.rate_limit_address or None, key=settings.rate_limit_key or None)
-    return Gate(limits.shared_by(settings.workers))
+    return Admission(limits.shared_by(settings.workers))
 
 
 def _peers(worker: Worker, app: Collector, sink: Sink) -> AbstractAsyncContextManager[object]:

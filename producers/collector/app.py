@@ -15,12 +15,12 @@ import msgspec
 import structlog
 
 from producers.access.keys import KeyRing
+from producers.collector.admission import Admission, RateLimitedError, too_many
 from producers.collector.answers import FAILED, unavailable
 from producers.collector.deliveries import Deliveries
-from producers.collector.gate import Gate, RateLimitedError, too_many
 from producers.collector.metrics import CollectorMetrics, Counts
 from producers.collector.peers import Peers
-from producers.collector.records import Outbox
+from producers.collector.records import RecordBuilder
 from producers.dead_letters.header import is_replayed, replayed_sender
 from producers.dead_letters.limit import LetterLimit
 from producers.formats.native import verdicts_answer
@@ -68,8 +68,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Collector:
-    """`app(scope, receive, send)`. `routes` are the formats it serves; `proxies` are believed about the addresses of
-    clients; `gate` says who must wait, `letter_limit` how many dead letters are too many; `now_ms` is its clock."""
+    """`app(scope, receive, send)`. `routes` are the formats it serves; `proxies` are trusted about the addresses of
+    clients; `admission` says who must wait, `letter_limit` how many dead letters are too many; `now_ms` is its
+    clock."""
 
     def __init__(
         self,
@@ -80,7 +81,7 @@ class Collector:
         topics: Topics,
         routes: Routes,
         proxies: TrustedProxies | None = None,
-        gate: Gate | None = None,
+        admission: Admission | None = None,
         letter_limit: LetterLimit | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -95,10 +96,10 @@ class Collector:
         self.peers: Peers | None = None
         """The other processes of this collector: metrics and readiness are those of all."""
         self._under_way = 0
-        self._outbox = Outbox(sink, topics, ingest.limits)
+        self._records = RecordBuilder(sink, topics, ingest.limits)
         self._deliveries = Deliveries()
         self._proxies = proxies
-        self._gate = gate or Gate()
+        self._admission = admission or Admission()
         self._letter_limit = letter_limit or LetterLimit()
         self._refused_letters: tuple[int, int] = (0, 0)
         self._routes = routes
@@ -185,7 +186,7 @@ class Collector:
                 request.body = endpoint.body_of(request)
                 sender = self._admit(request, endpoint.sender_of(request, self._keys))
             reading = endpoint.read(request, sender)
-            self._gate.charge(request, sender, len(reading.verdicts))
+            self._admission.charge(request, sender, len(reading.verdicts))
             await self._store(reading, request, sender)
             return verdicts_answer(reading) if request.is_replay else endpoint.answer(request, reading)
         except RequestError as refusal:
@@ -214,7 +215,7 @@ class Collector:
                 "send it as Basic user, Bearer, X-Write-Key or writeKey; make one with `funnelcast keys create`",
             )
         try:
-            self._gate.admit(request, sender)
+            self._admission.admit(request, sender)
         except RequestError as refusal:
             refusal.source = sender.source
             raise
@@ -239,7 +240,7 @@ class Collector:
 
     async def _write(self, reading: Reading, request: Request, sender: Sender) -> None:
         """Put everything on Kafka, events and dead letters, then count it."""
-        records, counts = self._outbox.records(reading, request, sender.source)
+        records, counts = self._records.records(reading, request, sender.source)
         if counts.rejected:
             self._check_letters(sender.source, len(counts.rejected))
         needs_order = sender.scope is Scope.HISTORICAL or b"x-funnelcast-sequence" in request.headers
@@ -265,11 +266,11 @@ class Collector:
     async def _refuse(self, request: Request, sender: Sender | None, refusal: RequestError) -> Answer:
         """The answer to a request that is refused whole: counted as one rejected event, with a dead letter.
 
-        Whoever has no key cannot fill the topic: such letters are cut short and limited to a few a second.
+        A client without a key cannot fill the topic: of its requests only a few a second become dead letters.
         """
         if sender is None:
             try:
-                self._gate.refused(request)
+                self._admission.refused(request)
             except RateLimitedError as error:
                 return self._too_many(error)
         source = refusal.source or UNKNOWN_SOURCE if sender is None else sender.source
@@ -277,7 +278,7 @@ class Collector:
             request.received_at_ms = self._now_ms()
         try:
             payload = request.body if refusal.payload is None else refusal.payload
-            letter = self._outbox.letter(payload, request, source, refusal.reason, refusal.message)
+            letter = self._records.letter(payload, request, source, refusal.reason, refusal.message)
             if sender is not None:
                 await self._put_letter(letter, source)
             elif not is_replayed(request) and self._may_write_refused():  # a replay is a letter already

@@ -15,7 +15,7 @@ from schemas.reasons import RejectReason
 from schemas.topics import Topics
 
 
-class Outbox:
+class RecordBuilder:
     """Makes the records of one space."""
 
     def __init__(self, sink: Sink, topics: Topics, limits: Limits) -> None:
@@ -60,7 +60,7 @@ class Outbox:
         return Outgoing(topic, partition, verdict.key, verdict.value, received_at_ms)
 
     def letter(self, raw: bytes, request: Request, source: str, reason: RejectReason, detail: str) -> Outgoing:
-        """The dead letter of what was refused; letters go round the partitions."""
+        """The dead letter of what was refused; dead letters are spread evenly over the partitions."""
         topic = self._topics.rejected
         value = dead_letter(
             reason=reason,

@@ -15,8 +15,8 @@ import orjson
 from prometheus_client.parser import text_string_to_metric_families
 
 from producers.access.keys import KeyRing, StoredKey, create_key, members, read_keys
+from producers.collector.admission import Admission
 from producers.collector.app import Collector
-from producers.collector.gate import Gate
 from producers.collector.routes import all_routes
 from producers.dead_letters.limit import LetterLimit
 from producers.ingest.checks import Ingest
@@ -56,7 +56,7 @@ class CollectorInMemory:
     options: dict[str, Any] = field(default_factory=dict)
     is_open: bool = False
     sink: MemorySink = field(default_factory=MemorySink)
-    gate: Gate | None = None
+    admission: Admission | None = None
     letter_limit: LetterLimit | None = None
     now_ms: Callable[[], int] = lambda: NOW
     address: str = "127.0.0.1"
@@ -79,7 +79,7 @@ class CollectorInMemory:
             keys=ring,
             topics=TOPICS,
             routes=all_routes(ingest),
-            gate=self.gate,
+            admission=self.admission,
             letter_limit=self.letter_limit,
             now_ms=self.now_ms,
         )

@@ -16,7 +16,7 @@ from funnelcast.ingest_rules import read_properties, server_names
 from funnelcast.readers import ReadersOnly
 from funnelcast.settings import SettingsError
 from producers.access.keys import KeyRing, create_key, read_keys, revoke_key
-from producers.collector.gate import Gate
+from producers.collector.admission import Admission
 from producers.collector.ratelimit import RateLimits
 from producers.dead_letters.redact import blot
 from producers.ingest.verdicts import Scope
@@ -173,7 +173,9 @@ class TestRates:
         return Clock()
 
     async def test_an_address_that_sends_too_much_with_a_browser_key(self, tmp_path: Path, clock: Clock) -> None:
-        collector = CollectorInMemory(tmp_path, gate=Gate(RateLimits(address=1), clock=clock), address=OUTSIDE)
+        collector = CollectorInMemory(
+            tmp_path, admission=Admission(RateLimits(address=1), clock=clock), address=OUTSIDE
+        )
         answers = [await collector.post(event(n), scope=BROWSER) for n in range(6)]
         assert [one.status_code for one in answers] == [200] * 5 + [429]
         shown = {name: answers[0].headers[f"x-ratelimit-{name}"] for name in ("limit", "remaining", "reset")}
@@ -191,7 +193,9 @@ class TestRates:
         assert collector.letters() == []
 
     async def test_a_page_can_read_how_long_to_wait(self, tmp_path: Path, clock: Clock) -> None:
-        collector = CollectorInMemory(tmp_path, gate=Gate(RateLimits(address=0.1), clock=clock), address=OUTSIDE)
+        collector = CollectorInMemory(
+            tmp_path, admission=Admission(RateLimits(address=0.1), clock=clock), address=OUTSIDE
+        )
         for _ in range(2):
             answer = await collector.post(event(), scope=BROWSER, headers={"Origin": SHOP})
         assert answer.status_code == 429
@@ -202,7 +206,9 @@ class TestRates:
     async def test_servers_and_this_machine_are_not_limited_by_address(
         self, tmp_path: Path, clock: Clock, scope: Scope, address: str
     ) -> None:
-        collector = CollectorInMemory(tmp_path, gate=Gate(RateLimits(address=1), clock=clock), address=address)
+        collector = CollectorInMemory(
+            tmp_path, admission=Admission(RateLimits(address=1), clock=clock), address=address
+        )
         answers = [await collector.post(event(n), scope=scope) for n in range(20)]
         assert {one.status_code for one in answers} == {200}
         assert "x-ratelimit-limit" not in answers[0].headers
@@ -217,7 +223,7 @@ class TestRates:
         assert "--trusted-proxies" in lines[0]["message"]
 
     async def test_a_key_that_states_a_rate_pays_for_events(self, tmp_path: Path, clock: Clock) -> None:
-        collector = CollectorInMemory(tmp_path, gate=Gate(clock=clock), browser={"rate": 2.0})
+        collector = CollectorInMemory(tmp_path, admission=Admission(clock=clock), browser={"rate": 2.0})
         first = await collector.post([event(n) for n in range(9)], scope=BROWSER)
         assert (first.headers["x-ratelimit-limit"], first.headers["x-ratelimit-remaining"]) == ("10", "1")
         assert (await collector.post([event(n) for n in range(9)], scope=BROWSER)).status_code == 200
@@ -229,7 +235,7 @@ class TestRates:
         assert (await collector.post(event(), scope=BROWSER)).status_code == 200
 
     async def test_a_rate_for_every_key(self, tmp_path: Path, clock: Clock) -> None:
-        collector = CollectorInMemory(tmp_path, gate=Gate(RateLimits(key=1), clock=clock))
+        collector = CollectorInMemory(tmp_path, admission=Admission(RateLimits(key=1), clock=clock))
         statuses = [(await collector.post(event(n))).status_code for n in range(6)]
         assert statuses == [200] * 5 + [429]
         assert (await collector.post(event(), scope=Scope.HISTORICAL)).status_code == 200
@@ -237,7 +243,9 @@ class TestRates:
     async def test_an_address_that_tries_keys_is_told_to_wait_and_costs_nothing_more(
         self, tmp_path: Path, clock: Clock
     ) -> None:
-        collector = CollectorInMemory(tmp_path, gate=Gate(RateLimits(refused=2), clock=clock), address=OUTSIDE)
+        collector = CollectorInMemory(
+            tmp_path, admission=Admission(RateLimits(refused=2), clock=clock), address=OUTSIDE
+        )
         statuses = [(await collector.post(event(), scope=None)).status_code for _ in range(12)]
         assert statuses == [401] * 10 + [429] * 2
         assert collector.metric("rate_limited_total", by="refused") == 2

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from producers.access.keys import read_keys, revoke_key
-from producers.collector.gate import Gate
+from producers.collector.admission import Admission
 from producers.collector.ratelimit import RateLimits
 from producers.ingest.verdicts import Scope
 from tests.support.collector import NOW, CollectorInMemory, event
@@ -101,8 +101,8 @@ async def payment(path: Path) -> httpx.Response:
 
 @case("too many requests")
 async def too_many(path: Path) -> httpx.Response:
-    gate = Gate(RateLimits(address=1), clock=lambda: 0.0)
-    collector = CollectorInMemory(path, gate=gate, address="203.0.113.9")
+    admission = Admission(RateLimits(address=1), clock=lambda: 0.0)
+    collector = CollectorInMemory(path, admission=admission, address="203.0.113.9")
     for _ in range(5):
         await collector.post(event(), scope=Scope.BROWSER)
     return await collector.post(event(), scope=Scope.BROWSER)

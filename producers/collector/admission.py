@@ -1,4 +1,5 @@
-"""Whether a sender may send now: from this page, and at this rate. Decides; counts nothing, logs one thing.
+"""Admission of requests: which pages may use a browser's key, and the rate limits. Decides; counts nothing, logs one
+thing.
 
 In memory of one process. A key of the scope server or historical without a rate of its own passes untouched.
 """
@@ -34,7 +35,7 @@ class RateLimitedError(Exception):
         self.level = level
 
 
-class Gate:
+class Admission:
     """One per process. `clock` gives monotonic seconds."""
 
     def __init__(self, limits: RateLimits | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
