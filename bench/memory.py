@@ -33,7 +33,7 @@ async def measure(kafka: str, people: int, figures: Figures) -> None:
     async with valkey(kafka) as (_, client):
         store = RedisPartitionStore(client, "bench")
         funnels = load_funnels(["sales"])
-        lanes = [PartitionProcessor(store, number, funnels) for number in range(PARTITIONS)]
+        lanes = [PartitionProcessor(store, number, funnels, max_persons=1_000_000) for number in range(PARTITIONS)]
         queues: list[list[LogRecord]] = [[] for _ in lanes]
         for lane in lanes:
             await lane.claim()

@@ -17,9 +17,9 @@ from aiokafka.errors import KafkaError
 from schemas.errors import BrokerUnavailableError
 from schemas.record import encode_tick
 from schemas.topics import Topics
+from streams.defaults import TICK_SECONDS
 
 log = structlog.get_logger("funnelcast.ticker")
-DEFAULT_SECONDS = 5.0
 SEND_SECONDS = 10.0
 
 
@@ -52,7 +52,7 @@ async def run_ticker(
     kafka: str,
     topics: Topics,
     *,
-    seconds: float = DEFAULT_SECONDS,
+    seconds: float = TICK_SECONDS,
     clock_ms: Callable[[], int] = wall_clock_ms,
     stop: asyncio.Event,
 ) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from funnelcast.processes.supervise import Probe, ProcessSpec
+from streams.defaults import WATERMARK_DELAY_MS
 
 PROBE_SECONDS = 3.0
 
@@ -22,7 +23,7 @@ class Site:
     space: str
     funnels: tuple[str, ...]
     directory: Path
-    watermark_delay_ms: int = 60_000
+    watermark_delay_ms: int = WATERMARK_DELAY_MS
     keys: Path | None = None
     contact_key: str | None = None
 

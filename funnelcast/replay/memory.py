@@ -20,12 +20,15 @@ from schemas.errors import InputFileError
 from schemas.funnel.model import Funnel
 from schemas.reasons import RejectReason
 from schemas.record import encode_tick
+from streams.defaults import WATERMARK_DELAY_MS
 from streams.report.document import build_document
 from streams.report.shapes import CountersDocument
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.worker.partition import LogRecord, PartitionProcessor
 
 CHUNK_RECORDS = 5_000
+MAX_PERSONS = 1_000_000
+"""More than a worker has: nothing else is in this process."""
 SHOWN_REFUSALS = 20
 Progress = Callable[[int, int], None]
 """(bytes read, bytes of the file)."""
@@ -49,7 +52,7 @@ class ReplayJob:
     watermark_ms: int | None = None
     partitions: int = 1
     workers: int = 1
-    watermark_delay_ms: int = 60_000
+    watermark_delay_ms: int = WATERMARK_DELAY_MS
     contact_key: str = "replay"
     """Any will do: contact ids are compared, never shown."""
 
@@ -140,7 +143,13 @@ class _MemoryCounting:
         store = MemoryPartitionStore(self.space)
         self._store, self._job = store, job
         self._processors = [
-            PartitionProcessor(store, partition, job.funnels, watermark_delay_ms=job.watermark_delay_ms)
+            PartitionProcessor(
+                store,
+                partition,
+                job.funnels,
+                watermark_delay_ms=job.watermark_delay_ms,
+                max_persons=MAX_PERSONS,
+            )
             for partition in range(job.partitions)
         ]
         self._waiting: list[list[LogRecord]] = [[] for _ in range(job.partitions)]

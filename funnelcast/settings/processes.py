@@ -1,7 +1,7 @@
 """The settings of each process and command, composed of the sections they share and of what is their own. Values only.
 
-A default stands here and nowhere else; those of value objects that parts use without a process (limits of a request,
-rates, retention) are read from there.
+A default stands here and nowhere else; where a part has one that works without a process (limits of a request, rates,
+retention, `streams.defaults`) it is read from there.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from funnelcast.settings.setting import setting
 from producers.collector.ratelimit import RateLimits
 from producers.ingest.limits import Limits
 from schemas.topics import DEFAULT_PARTITIONS, Retention
+from streams import defaults
 
 _LIMITS: Final = Limits()
 _RATES: Final = RateLimits()
@@ -139,11 +140,18 @@ class WorkerSettings(
         least=0,
     )
     start_timeout: float = setting(
-        30.0, "How long to wait for broker, Redis and an assignment before exit 75.", unit="seconds", least=0
+        defaults.START_SECONDS,
+        "How long to wait for broker, Redis and an assignment before exit 75.",
+        unit="seconds",
+        least=0,
     )
-    max_persons: int = setting(250_000, "Persons of a partition kept in memory.", unit="persons", least=1)
-    fetch_min_bytes: int = setting(1_048_576, "Kafka answers when this much is there ...", unit="bytes", least=1)
-    fetch_max_wait_ms: int = setting(300, "... or after this time: latency against CPU.", unit="milliseconds", least=0)
+    max_persons: int = setting(defaults.MAX_PERSONS, "Persons of a partition kept in memory.", unit="persons", least=1)
+    fetch_min_bytes: int = setting(
+        defaults.FETCH_MIN_BYTES, "Kafka answers when this much is there ...", unit="bytes", least=1
+    )
+    fetch_max_wait_ms: int = setting(
+        defaults.FETCH_MAX_WAIT_MS, "... or after this time: latency against CPU.", unit="milliseconds", least=0
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,16 +160,21 @@ class ExporterSettings(ListenSettings, FunnelSettings, SpaceSettings, RedisSetti
     title = "Exporter"
     port: int = setting(9102, "Port to listen on; 0 takes a free one.", unit="port", least=0, most=65_535)
     max_values: int = setting(
-        50, "Values of a dimension with series of their own; the others are `other`.", unit="values", least=0
+        defaults.MAX_VALUES,
+        "Values of a dimension with series of their own; the others are `other`.",
+        unit="values",
+        least=0,
     )
-    time_box: float = setting(2.0, "How long a scrape waits for Redis.", unit="seconds", least=0.1)
+    time_box: float = setting(
+        defaults.TIME_BOX_SECONDS, "How long a scrape waits for Redis.", unit="seconds", least=0.1
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TickerSettings(SpaceSettings, KafkaSettings):
     process = "ticker"
     title = "Ticker"
-    every: float = setting(5.0, "Time between two ticks.", unit="seconds", least=0.1)
+    every: float = setting(defaults.TICK_SECONDS, "Time between two ticks.", unit="seconds", least=0.1)
 
 
 @dataclass(frozen=True, kw_only=True)

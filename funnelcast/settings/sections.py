@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from funnelcast.settings.errors import SettingsError
 from funnelcast.settings.setting import setting
+from producers.ingest.limits import Limits
 from schemas.topics import DEFAULT_SPACE, Topics
+from streams.defaults import WATERMARK_DELAY_MS
+
+_LOOPBACK: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +102,7 @@ class WebhookSettings(Settings):
 class WatermarkSettings(Settings):
     title = "Installation"
     watermark_delay_ms: int = setting(
-        60_000,
+        WATERMARK_DELAY_MS,
         "How far the watermark stays behind the newest reception.",
         unit="duration",
         least=0,
@@ -142,7 +146,9 @@ class EventSettings(Settings):
     """Which events are taken."""
 
     title = "Limits"
-    max_event_bytes: int = setting(32_768, "Largest event; Kafka takes 1 MiB.", unit="bytes", least=1, most=524_288)
+    max_event_bytes: int = setting(
+        Limits().event_bytes, "Largest event; Kafka takes 1 MiB.", unit="bytes", least=1, most=524_288
+    )
     browser_events: tuple[str, ...] = setting(
         (), "Orders, refunds or ad spend that every browser's key may send, e.g. order_completed.", unit="name,..."
     )
@@ -185,7 +191,7 @@ class ClientSettings(Settings):
 class ListenSettings(KeySettings):
     title = "HTTP"
     own = True
-    host: str = setting("127.0.0.1", "Address to listen on.", unit="address")
+    host: str = setting(_LOOPBACK, "Address to listen on.", unit="address")
     require_read_key: bool = setting(False, "/metrics only with a key of the scope read.")
 
 
@@ -196,4 +202,4 @@ class HealthSettings(Settings):
     health_port: int | None = setting(
         None, "Serve /healthz, /readyz and /metrics here; 0 takes a free one.", unit="port", least=0, most=65_535
     )
-    health_host: str = setting("127.0.0.1", "Address to serve them on.", unit="address")
+    health_host: str = setting(_LOOPBACK, "Address to serve them on.", unit="address")

@@ -21,14 +21,14 @@ class SinkSettings:
 
     bootstrap: str
     topics: tuple[str, ...]
-    linger_ms: float = 5
+    linger_ms: float
+    ack_seconds: float
+    is_idempotent: bool
     batch_bytes: int = 262_144
-    ack_seconds: float = 10.0
     pending_records: int = 100_000
     pending_bytes: int = 64 * 1024 * 1024
     request_timeout_ms: int = 20_000
     connect_seconds: float = 10.0
-    is_idempotent: bool = True
     client_id: str = "funnelcast-collector"
 
 

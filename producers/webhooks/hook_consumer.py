@@ -55,7 +55,7 @@ class HookConsumer(ConsumerRebalanceListener):
         topic: str,
         group: str,
         work_on: Callable[[bytes], Awaitable[None]],
-        window: int = 256,
+        window: int,
         started: Callable[[int], None] = lambda under_way: None,
     ) -> None:
         self._consumer = AIOKafkaConsumer(

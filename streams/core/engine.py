@@ -27,6 +27,7 @@ from streams.core.registers import Registers
 from streams.core.rollup import RollUp
 from streams.core.state import FunnelState
 from streams.core.step import step
+from streams.defaults import MAX_PERSONS, WATERMARK_DELAY_MS
 from streams.state import Claim, Loaded, PartitionMeta
 
 __all__ = ["Changes", "FunnelChanges", "Needs", "PartitionEngine", "Prepared", "Record"]
@@ -92,9 +93,9 @@ class PartitionEngine:
         self,
         funnels: Sequence[Funnel],
         *,
-        watermark_delay_ms: int = 60_000,
+        watermark_delay_ms: int = WATERMARK_DELAY_MS,
         registers: Registers | None = None,
-        max_persons: int = 1_000_000,
+        max_persons: int = MAX_PERSONS,
     ) -> None:
         self.funnel_ids = tuple(funnel.funnel_id for funnel in funnels)
         self.registers = Registers(funnels) if registers is None else registers

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 import structlog
 
+from streams.defaults import TIME_BOX_SECONDS
 from streams.exporter.snapshot import Snapshot
 from streams.store.port import StoreRefusedError, StoreUnavailableError
 
 MAX_AGE_SECONDS = 0.2
 """A snapshot younger than this is shown again: several scrapers share one read."""
-TIME_BOX_SECONDS = 2.0
-"""How long a scrape waits for a new snapshot before it shows the last one."""
 
 log = structlog.get_logger("funnelcast.exporter")
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from schemas.counters import Cells, Grain, merge
 from schemas.funnel.model import Funnel
 from schemas.times import HOUR_MS, MINUTE_MS
+from streams.defaults import MAX_VALUES
 from streams.exporter.snapshot import FunnelCounts, FunnelSums, Snapshot, Statuses, counts_of, newest_reception_ms
 from streams.exporter.windows import HOURS_NEEDED, MINUTES_NEEDED
 from streams.report.names import name_cells
@@ -66,7 +67,7 @@ class SnapshotSource:
         funnels: Sequence[Funnel],
         *,
         clock_ms: Callable[[], int],
-        max_values: int = 50,
+        max_values: int = MAX_VALUES,
         inline_seconds: float = _INLINE_SECONDS,
     ) -> None:
         self._reader = reader

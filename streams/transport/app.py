@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ class StreamSettings:
     kafka: str
     topics: Topics
     data_dir: Path
+    tuning: Tuning
     session_seconds: float = KAFKA_SESSION_SECONDS
     """A worker that dies is replaced after this."""
     heartbeat_seconds: float = 0.5
@@ -74,7 +75,6 @@ class StreamSettings:
     metadata_seconds: float = 30.0
     max_poll_seconds: float = 120.0
     """A worker whose main loop stands still this long loses its partitions."""
-    tuning: Tuning = field(default_factory=Tuning)
 
 
 def build_stream(

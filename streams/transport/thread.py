@@ -25,11 +25,9 @@ VERIFY_TRIES, VERIFY_PAUSE_SECONDS = 10, 0.1
 class Tuning:
     """How the transport fetches and watches."""
 
-    fetch_min_bytes: int = 1_048_576
-    """A chunk of 100 events costs three times as much per event as one of 2,000 ..."""
-    fetch_max_wait_ms: int = 300
-    """... and this is the latency that gathering them may cost."""
-    identity_seconds: float = 5.0
+    fetch_min_bytes: int
+    fetch_max_wait_ms: int
+    identity_seconds: float
     """How often the topic is compared with the one at start while no records come."""
     leaves_group: bool = True
     """Whether the broker is told of the end. The embedded one must not be: see `ConsumerThread.on_start`."""

@@ -25,6 +25,7 @@ from schemas.errors import BrokerUnavailableError, FunnelcastError, TryAgainErro
 from schemas.funnel.model import Funnel
 from schemas.topics import Topics
 from streams.core.outgoing import OutgoingKind
+from streams.defaults import FETCH_MAX_WAIT_MS, FETCH_MIN_BYTES, MAX_PERSONS, START_SECONDS, WATERMARK_DELAY_MS
 from streams.store.port import PartitionStore, StoreRefusedError, StoreUnavailableError
 from streams.transport.app import (
     EMBEDDED_SESSION_SECONDS,
@@ -70,17 +71,15 @@ class WorkerSettings:
     topics: Topics
     funnels: Sequence[Funnel]
     data_dir: Path
-    watermark_delay_ms: int = 60_000
+    watermark_delay_ms: int = WATERMARK_DELAY_MS
     health_port: int | None = None
     health_host: str = "127.0.0.1"
-    start_seconds: float = 30.0
-    """Without broker, store and first poll by then: exit 75."""
+    start_seconds: float = START_SECONDS
     session_seconds: float | None = None
     """A worker that dies is replaced after this; None: what suits the broker."""
-    max_persons: int = 250_000
-    """Persons of a partition kept in memory."""
-    fetch_min_bytes: int = 1_048_576
-    fetch_max_wait_ms: int = 300
+    max_persons: int = MAX_PERSONS
+    fetch_min_bytes: int = FETCH_MIN_BYTES
+    fetch_max_wait_ms: int = FETCH_MAX_WAIT_MS
     identity_seconds: float = 5.0
     max_poll_seconds: float = 120.0
     stop: asyncio.Event = field(default_factory=asyncio.Event)

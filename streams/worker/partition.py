@@ -16,6 +16,7 @@ from schemas.funnel.model import Funnel
 from streams.core.engine import Changes, FunnelChanges, PartitionEngine, Prepared
 from streams.core.outgoing import FUNNEL_HEADER, Outgoing, OutgoingKind
 from streams.core.registers import Registers
+from streams.defaults import MAX_PERSONS, WATERMARK_DELAY_MS
 from streams.state import Fence, FunnelWrites, PartitionMeta, Writes
 from streams.store.cells import DEFAULT_MAX_CELLS, CellCache
 from streams.store.port import PartitionStore
@@ -76,8 +77,8 @@ class PartitionProcessor:
         partition: int,
         funnels: Sequence[Funnel],
         *,
-        watermark_delay_ms: int = 60_000,
-        max_persons: int = 1_000_000,
+        watermark_delay_ms: int = WATERMARK_DELAY_MS,
+        max_persons: int = MAX_PERSONS,
         max_cells: int = DEFAULT_MAX_CELLS,
         publisher: Publisher | None = None,
         observer: Observer | None = None,

@@ -120,9 +120,13 @@ def records(*values: str, partition: int = 0) -> list[Outgoing]:
     return [Outgoing("t", partition, b"k", value.encode(), 1) for value in values]
 
 
+def settings_for(*topics: str) -> SinkSettings:
+    return SinkSettings(bootstrap="x", topics=topics, linger_ms=1, ack_seconds=10, is_idempotent=True)
+
+
 @asynccontextmanager
 async def connected(broker: Broker, **options: Any) -> AsyncIterator[KafkaSink]:
-    settings = replace(SinkSettings(bootstrap="x", topics=("t",), linger_ms=1), **options)
+    settings = replace(settings_for("t"), **options)
     async with KafkaSink(settings, new_producer=broker.producer) as sink:
         await until(lambda: sink.trouble is None)
         yield sink
@@ -235,7 +239,7 @@ async def test_a_lost_producer_is_replaced() -> None:
 
 async def test_it_keeps_trying_to_connect() -> None:
     broker = Broker(refuse_connections=2)
-    settings = SinkSettings(bootstrap="x", topics=("t",))
+    settings = settings_for("t")
     async with KafkaSink(settings, new_producer=broker.producer) as sink:
         assert sink.trouble
         with pytest.raises(SinkUnavailableError):
@@ -250,7 +254,7 @@ async def test_it_keeps_trying_to_connect() -> None:
 
 async def test_a_missing_topic_is_waited_for_and_named() -> None:
     broker = Broker()
-    settings = SinkSettings(bootstrap="x", topics=("t", "funnelcast.x.rejected"))
+    settings = settings_for("t", "funnelcast.x.rejected")
     async with KafkaSink(settings, new_producer=broker.producer) as sink:
         await until(lambda: "funnelcast topics create" in (sink.trouble or ""))
         assert "funnelcast.x.rejected" in (sink.trouble or "")
