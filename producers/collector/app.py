@@ -114,13 +114,13 @@ class Collector:
             return
         path, method = scope["path"], scope["method"]
         headers: Headers = dict(scope["headers"])
-        row = self._routes.at(path)
-        route = None if row is None else row.get(method)
+        methods = self._routes.methods_of(path)
+        route = None if methods is None else methods.get(method)
         if route is None:
             if method == "OPTIONS":
                 await respond(send, 204, b"", preflight(headers))
             else:
-                await self._no_route(row is not None, headers, send)
+                await self._no_route(methods is not None, headers, send)
             return
         address = self._address(scope, headers)
         request = Request(method, path, headers, scope.get("query_string", b""), route.label, address)

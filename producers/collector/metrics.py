@@ -200,10 +200,10 @@ class CollectorMetrics(Collector):
         """See prometheus_client."""
         snapshots = [self.snapshot(), *self.others]
         for family in COUNTERS:
-            found = CounterMetricFamily(_PREFIX + family.name, family.text, labels=family.labels)
+            metric = CounterMetricFamily(_PREFIX + family.name, family.text, labels=family.labels)
             for labels, value in _summed(one.counters.get(family.name, []) for one in snapshots).items():
-                found.add_metric(labels, value)
-            yield found
+                metric.add_metric(labels, value)
+            yield metric
         yield _histogram(snapshots)
         for name, gauge in self._gauges.items():
             values = [one.gauges[name] for one in snapshots if name in one.gauges]
@@ -215,15 +215,15 @@ class CollectorMetrics(Collector):
 
 
 def _summed(parts: Iterable[list[tuple[Labels, float]]]) -> dict[Labels, float]:
-    found: defaultdict[Labels, float] = defaultdict(float)
+    sums: defaultdict[Labels, float] = defaultdict(float)
     for part in parts:
         for labels, value in part:
-            found[labels] += value
-    return found
+            sums[labels] += value
+    return sums
 
 
 def _histogram(snapshots: list[Snapshot]) -> Metric:
-    found = HistogramMetricFamily(
+    histogram = HistogramMetricFamily(
         f"{_PREFIX}request_seconds",
         "Time to answer a request with events, Kafka's acknowledgement included.",
         labels=["route"],
@@ -235,5 +235,5 @@ def _histogram(snapshots: list[Snapshot]) -> Metric:
             running += sum(counts)
             samples.append((str(edge), running))
         seconds = sum(one.seconds.get(route, 0.0) for one in snapshots)
-        found.add_metric([route], buckets=samples, sum_value=seconds)
-    return found
+        histogram.add_metric([route], buckets=samples, sum_value=seconds)
+    return histogram

@@ -68,12 +68,12 @@ class Peers:
         """Make the metrics those of all processes. One that does not answer counts as it was last seen."""
         states = await self.others()
         self._write_down()
-        found: list[Snapshot] = []
+        snapshots: list[Snapshot] = []
         for number, state in states.items():
             counted = self._written(number) if state is None else state.snapshot
             if counted is not None:
-                found.append(counted if state is not None else msgspec.structs.replace(counted, gauges={}))
-        self._metrics.others = found
+                snapshots.append(counted if state is not None else msgspec.structs.replace(counted, gauges={}))
+        self._metrics.others = snapshots
 
     async def trouble(self) -> str | None:
         """Why one of the others takes no events, or None."""

@@ -18,8 +18,8 @@ BURST_SECONDS: Final = 5.0
 """A bucket holds so many seconds' worth."""
 MOST_BUCKETS: Final = 50_000
 _OWN_NETWORKS: Final = tuple(
-    ip_network(one)
-    for one in (
+    ip_network(network)
+    for network in (
         *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"),
         *("::1/128", "fc00::/7", "fe80::/10"),
     )
@@ -87,11 +87,11 @@ class TokenBuckets:
 
     def _tokens(self, key: str, rate: float, now: float) -> float:
         burst = _burst(rate)
-        found = self._buckets.get(key)
-        if found is None:
+        bucket = self._buckets.get(key)
+        if bucket is None:
             return burst
-        tokens, at = found
-        return min(burst, tokens + max(0.0, now - at) * rate)
+        tokens, refilled_at = bucket
+        return min(burst, tokens + max(0.0, now - refilled_at) * rate)
 
 
 def _burst(rate: float) -> float:
@@ -110,11 +110,11 @@ def bucket_of(address: str) -> str | None:
     be told apart: this machine and private networks, where proxies stand that nobody has named as such, and what is no
     address."""
     try:
-        found = ip_address(address)
+        ip = ip_address(address)
     except ValueError:
         return None
-    if isinstance(found, IPv6Address) and found.ipv4_mapped:
-        found = found.ipv4_mapped
-    if any(found in one for one in _OWN_NETWORKS):
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    if any(ip in network for network in _OWN_NETWORKS):
         return None
-    return str(ip_network(f"{found}/64", strict=False)) if isinstance(found, IPv6Address) else str(found)
+    return str(ip_network(f"{ip}/64", strict=False)) if isinstance(ip, IPv6Address) else str(ip)

@@ -33,8 +33,8 @@ class RecordBuilder:
         counts = Counts()
         for raw, verdict in zip(reading.elements, reading.verdicts, strict=True):
             if isinstance(verdict, Accepted):
-                at = partition_for(verdict.key, partitions)
-                records.append(Outgoing(topic, at, verdict.key, verdict.value, verdict.received_at_ms))
+                partition = partition_for(verdict.key, partitions)
+                records.append(Outgoing(topic, partition, verdict.key, verdict.value, verdict.received_at_ms))
                 counts.accepted += 1
                 if verdict.was_clamped or verdict.placeholder_ids or not verdict.is_known:
                     _count_oddities(counts, verdict)

@@ -73,10 +73,10 @@ def origin_of_members(members: Mapping[str, Any]) -> Origin:
 
 def attribute(properties: dict[str, Any], *origins: Origin) -> None:
     """Add `channel` and `campaign` where they are absent: each of the first origin that knows it."""
-    for one in origins:
-        if one is UNKNOWN:
+    for origin in origins:
+        if origin is UNKNOWN:
             continue
-        channel, campaign = one
+        channel, campaign = origin
         if channel and properties.get("channel") is None:
             properties["channel"] = channel
         if campaign and properties.get("campaign") is None:

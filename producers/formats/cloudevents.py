@@ -274,8 +274,8 @@ def _raw_object(member: str, raw: msgspec.Raw) -> msgspec.Raw:
 
 def _id_in(attributes: object) -> str | None:
     """How a rejected event is named in the answer: by its own id, as its sender knows it."""
-    found = attributes.get("id") if isinstance(attributes, dict) else None
-    return found[:MAX_ID_CHARS] if isinstance(found, str) else None
+    event_id = attributes.get("id") if isinstance(attributes, dict) else None
+    return event_id[:MAX_ID_CHARS] if isinstance(event_id, str) else None
 
 
 CLOUDEVENTS: Final = Format(name="cloudevents", endpoints=lambda ingest: (CloudEvents(ingest),))

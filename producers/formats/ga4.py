@@ -182,8 +182,8 @@ def _translated(members: Members, raw: bytes, number: int, shared: _Shared) -> E
 def _take_context(params: Members, shared: Members) -> Members:
     """Page and session out of the parameters."""
     context, page = shared.copy(), {}
-    for one, place in _PAGE.items():
-        value = params.pop(one, None)
+    for param, place in _PAGE.items():
+        value = params.pop(param, None)
         if value is not None and value != "":
             page[place] = value
     if page:
@@ -209,8 +209,8 @@ def _milliseconds(micros: object) -> int | None:
     text = str(micros) if isinstance(micros, str | int) and not isinstance(micros, bool) else ""
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         return None
-    found = int(text) // 1000
-    return found if found <= MAX_MS else None
+    milliseconds = int(text) // 1000
+    return milliseconds if milliseconds <= MAX_MS else None
 
 
 GA4: Final = Format(name="ga4", endpoints=lambda ingest: (MeasurementProtocol(ingest), DebugProtocol(ingest)))

@@ -26,11 +26,11 @@ Message = dict[str, str]
 def messages_of(body: Any, now_ms: int) -> list[Message]:
     """One message for each limit that is broken."""
     members = dict_of(body)
-    found = list(_of_request(members))
+    messages = list(_of_request(members))
     events = members.get("events")
-    for number, one in enumerate(events if isinstance(events, list) else []):
-        found += _of_event(dict_of(one), f"events[{number}]", members.get("timestamp_micros"), now_ms)
-    return found
+    for number, event in enumerate(events if isinstance(events, list) else []):
+        messages += _of_event(dict_of(event), f"events[{number}]", members.get("timestamp_micros"), now_ms)
+    return messages
 
 
 def _of_request(members: Members) -> Iterator[Message]:

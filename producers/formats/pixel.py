@@ -70,10 +70,10 @@ class _Image(BaseEndpoint):
 
     def sender_of(self, request: Request, keys: KeyRing) -> Sender | None:
         """The sender of `k`, `key` or `writeKey`, else of the usual places."""
-        found = _KEY.search(request.query)
-        if found is None:
+        match = _KEY.search(request.query)
+        if match is None:
             return super().sender_of(request, keys)
-        return keys.sender_of(unquote_plus(found[3].decode("latin-1")))
+        return keys.sender_of(unquote_plus(match[3].decode("latin-1")))
 
     def read(self, request: Request, sender: Sender) -> Reading:
         """One verdict. Raises RequestError with the reason of the event."""
@@ -165,12 +165,12 @@ def parameters_of(query: bytes) -> Parameters:
     if len(pairs) > MAX_PARAMETERS:
         detail = f"at most {MAX_PARAMETERS}"
         raise RequestError(RejectReason.EVENT_TOO_LARGE, "the query holds too many parameters", detail)
-    found: Parameters = {}
+    parameters: Parameters = {}
     for pair in pairs:
         name, _, value = pair.partition("=")
         if value:
-            found.setdefault(_clear(name), _clear(value))
-    return found
+            parameters.setdefault(_clear(name), _clear(value))
+    return parameters
 
 
 def _clear(text: str) -> str:
@@ -182,11 +182,11 @@ def nested(flat: Parameters) -> dict[str, Any]:
     whole: dict[str, Any] = {}
     for name, value in flat.items():
         *path, last = name.split(".", _MAX_DEPTH)
-        at: Any = whole
+        branch: Any = whole
         for step in path:
-            at = at.setdefault(step, {}) if isinstance(at, dict) else None
-        if isinstance(at, dict):
-            at.setdefault(last, value)
+            branch = branch.setdefault(step, {}) if isinstance(branch, dict) else None
+        if isinstance(branch, dict):
+            branch.setdefault(last, value)
     return whole
 
 

@@ -145,9 +145,9 @@ class PostHog(BaseEndpoint):
             shared = _body.decode(body)
         except _UNREADABLE:
             raise malformed(body) from None
-        for one in (shared.batch, shared.data):
-            if bytes(one)[:1] == b"[":
-                return split_array(bytes(one), limit), shared
+        for events in (shared.batch, shared.data):
+            if bytes(events)[:1] == b"[":
+                return split_array(bytes(events), limit), shared
         return [body], shared
 
 
@@ -155,13 +155,13 @@ def _token_of_first(body: bytes) -> str | None:
     """The token that an event carries itself."""
     try:
         body = body.strip()
-        found = _body.decode(body) if body[:1] == b"{" else _body.decode(split_array(body, 2**31)[0])
-        if bytes(found.batch)[:1] == b"[":
-            found = _body.decode(split_array(bytes(found.batch), 2**31)[0])
-        own = _properties.decode(found.properties).token
+        event = _body.decode(body) if body[:1] == b"{" else _body.decode(split_array(body, 2**31)[0])
+        if bytes(event.batch)[:1] == b"[":
+            event = _body.decode(split_array(bytes(event.batch), 2**31)[0])
+        own = _properties.decode(event.properties).token
     except (*_UNREADABLE, RequestError, IndexError):
         return None
-    return next((one for one in (found.api_key, found.token, found.dollar_token, own) if isinstance(one, str)), None)
+    return next((one for one in (event.api_key, event.token, event.dollar_token, own) if isinstance(one, str)), None)
 
 
 def _translated(members: Members, number: int) -> Event:
@@ -190,8 +190,8 @@ def _add_profile(event: Event, *holders: Members) -> None:
     for holder in holders:
         traits.update(dict_of(holder.get("$set_once")))
         traits.update(dict_of(holder.get("$set")))
-        for one, value in dict_of(holder.get("$group_set")).items():
-            event.properties.setdefault(one, value)
+        for member, value in dict_of(holder.get("$group_set")).items():
+            event.properties.setdefault(member, value)
     if traits:
         event.context["traits"] = traits
 
@@ -224,11 +224,11 @@ def _event_id(members: Members, sent: Members, number: int) -> str | int:
     stated = id_of(members.get("uuid")) or id_of(sent.get("$insert_id"))
     if stated:
         return stated
-    at = members.get("timestamp")
-    if at is None:
+    timestamp = members.get("timestamp")
+    if timestamp is None:
         return random_id("ph")
     about = orjson.dumps([members.get("event"), members.get("distinct_id"), sent], default=str)
-    return content_id("ph", f"{at}\0{number}\0", about)
+    return content_id("ph", f"{timestamp}\0{number}\0", about)
 
 
 def _set_times(event: Event, members: Members, sent_ms: int | None, received_at_ms: int, *, is_skewed: bool) -> None:
@@ -253,10 +253,10 @@ def _sent_ms(sent_at: object, query: bytes) -> int | None:
     """When the request was sent: in the body, or in the query of browsers."""
     if sent_at is None and (b"sent_at=" in query or b"_=" in query):
         try:
-            found = parse_qs(query.decode("latin-1"), max_num_fields=100)
+            parameters = parse_qs(query.decode("latin-1"), max_num_fields=100)
         except ValueError:
             return None
-        text = (found.get("sent_at") or found.get("_") or [""])[0]
+        text = (parameters.get("sent_at") or parameters.get("_") or [""])[0]
         return _moment_ms(int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else text)
     return _moment_ms(sent_at)
 

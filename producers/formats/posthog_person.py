@@ -36,9 +36,9 @@ def ids_of(members: Members, properties: Members, name: object) -> tuple[Id, Id]
 
 
 def _other_id(members: Members, properties: Members) -> Id:
-    for one in (members.get("distinct_id"), properties.get("distinct_id"), members.get("$distinct_id")):
-        if id_of(one) is not None:
-            return id_of(one)
+    for candidate in (members.get("distinct_id"), properties.get("distinct_id"), members.get("$distinct_id")):
+        if id_of(candidate) is not None:
+            return id_of(candidate)
     return None
 
 

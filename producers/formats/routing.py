@@ -66,7 +66,7 @@ class Routes:
                 raise ValueError(f"{method} {path} is served twice")
             row[method] = route
 
-    def at(self, path: str) -> dict[str, Route] | None:
+    def methods_of(self, path: str) -> dict[str, Route] | None:
         """The methods of a path, None where there is nothing. A slash at the end makes no difference."""
         row = self._exact.get(path)
         if row is None and path[-1:] == "/":

@@ -121,9 +121,9 @@ class SegmentBatches(_Messages):
         read, received_at_ms = self._segment.read, request.received_at_ms
         verdicts = [read(one, sender=sender, received_at_ms=received_at_ms, shared=shared) for one in elements]
         if shared.says:
-            for at, verdict in enumerate(verdicts):
+            for index, verdict in enumerate(verdicts):
                 if isinstance(verdict, Rejected):
-                    elements[at] = _standing_alone(elements[at], shared)
+                    elements[index] = _standing_alone(elements[index], shared)
         return Reading(elements, [*verdicts])
 
     def replay_body(self, dead_letter: DeadLetterPayload) -> bytes:
@@ -155,10 +155,10 @@ def _anonymous_id(headers: Headers) -> str | None:
     if header is None:
         return None
     try:
-        found = base64.b64decode(header, validate=True).decode()
+        anonymous_id = base64.b64decode(header, validate=True).decode()
     except (binascii.Error, ValueError):
         return None
-    return found if len(found) <= MAX_ID_CHARS else None
+    return anonymous_id if len(anonymous_id) <= MAX_ID_CHARS else None
 
 
 def _endpoints(ingest: Ingest) -> list[Endpoint]:

@@ -72,15 +72,15 @@ _order = msgspec.json.Decoder(_Order)
 def with_members(raw: msgspec.Raw, properties: dict[str, Any], added: Added) -> tuple[msgspec.Raw, dict[str, Any]]:
     """`raw`, which says `properties`, with those of `added` that it has not, and the same as values; what was sent
     keeps its bytes."""
-    fresh = {name: value for name, value in added.items() if value is not None and properties.get(name) is None}
-    if not fresh:
+    missing = {name: value for name, value in added.items() if value is not None and properties.get(name) is None}
+    if not missing:
         return raw, properties
-    text = msgspec.json.encode(fresh)
+    text = msgspec.json.encode(missing)
     if not properties:
-        return msgspec.Raw(text), fresh
-    if not properties.keys().isdisjoint(fresh):  # a null stands there, and a name may not stand there twice
-        return msgspec.Raw(msgspec.json.encode({**_members.decode(raw), **fresh})), {**properties, **fresh}
-    return msgspec.Raw(bytes(raw)[:-1] + b"," + text[1:]), {**properties, **fresh}
+        return msgspec.Raw(text), missing
+    if not properties.keys().isdisjoint(missing):  # a null stands there, and a name may not stand there twice
+        return msgspec.Raw(msgspec.json.encode({**_members.decode(raw), **missing})), {**properties, **missing}
+    return msgspec.Raw(bytes(raw)[:-1] + b"," + text[1:]), {**properties, **missing}
 
 
 def with_origin(raw: msgspec.Raw, properties: dict[str, Any], origin: Origin) -> msgspec.Raw:

@@ -214,8 +214,8 @@ def _of_other(
         return raw, members, {"previous_id": None if is_told else message.previous_id}
     traits = object_in(parsed, "traits")
     traits_raw = bytes(message.traits) if traits else b"{}"
-    if kind == "identify" and not traits and isinstance(found := object_in(parsed, "context").get("traits"), dict):
-        traits, traits_raw = found, msgspec.json.encode(found)  # where RudderStack's clients put them
+    if kind == "identify" and not traits and isinstance(of_context := object_in(parsed, "context").get("traits"), dict):
+        traits, traits_raw = of_context, msgspec.json.encode(of_context)  # where RudderStack's clients put them
     if kind == "group" and not CONTACT_NAMES.isdisjoint(traits):
         traits_raw = without(traits_raw, CONTACT_NAMES)
         traits = {name: value for name, value in traits.items() if name not in CONTACT_NAMES}

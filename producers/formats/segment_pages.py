@@ -26,9 +26,9 @@ _NO_STORE: Final = (b"cache-control", b"no-store")
 
 async def settings(request: Request) -> Answer:
     """`GET /v1/projects/{key}/settings`: where analytics-next is to send to. It asks the host of its `cdnURL`."""
-    key, _, rest = unquote(request.path.removeprefix(SETTINGS)).partition("/")
+    key, _, page = unquote(request.path.removeprefix(SETTINGS)).partition("/")
     host = request.headers.get(b"host", b"")
-    if rest.rstrip("/") != "settings" or not _KEY.fullmatch(key) or not _HOST.fullmatch(host):
+    if page.rstrip("/") != "settings" or not _KEY.fullmatch(key) or not _HOST.fullmatch(host):
         return _not_found("there are no such settings", "ask for /v1/projects/<write key>/settings")
     segment = {"apiKey": key, "apiHost": f"{host.decode()}/v1", "protocol": _scheme(request.headers, host)}
     return _json({"integrations": {"Segment.io": segment}})

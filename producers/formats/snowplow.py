@@ -115,8 +115,8 @@ class Snowplow(BaseEndpoint):
 
     def _app_id(self, request: Request) -> str | None:
         """Of the first event: a request is one sender's."""
-        found = _APP_ID.search(request.body)
-        return None if found is None else found[1].decode("utf-8", "replace")
+        match = _APP_ID.search(request.body)
+        return None if match is None else match[1].decode("utf-8", "replace")
 
     def _elements(self, request: Request) -> list[bytes]:
         """Of the envelope, or one event alone."""

@@ -67,10 +67,10 @@ def event_of(envelope: Any) -> tuple[str, Members]:
 def _take_fields(properties: Members) -> None:
     """Make `email` and `phone` of what was typed into a form; it does not stay among the form's elements."""
     elements = properties.get("elements")
-    for one in elements if isinstance(elements, list) else [properties]:
-        field = dict_of(one)
+    for element in elements if isinstance(elements, list) else [properties]:
+        field = dict_of(element)
         contact = _FIELDS.get(str(field.get("type")).lower()) or _FIELDS.get(str(field.get("name")).lower())
-        if contact is None and one is properties:
+        if contact is None and element is properties:
             contact = _FIELDS.get(str(field.get("elementId")).lower())
         if contact is not None and isinstance(field.get("value"), str):
             properties.setdefault(contact, field.pop("value"))
@@ -79,20 +79,20 @@ def _take_fields(properties: Members) -> None:
 def entities_of(envelope: Any) -> Entities:
     """The entities of an event. Never raises: whatever they are, the event counts."""
     listed = envelope.get("data") if isinstance(envelope, dict) else envelope
-    found = Entities(all=listed)
+    entities = Entities(all=listed)
     if not isinstance(listed, list):
-        return found
-    for one in listed:
-        members = dict_of(one)
+        return entities
+    for entity in listed:
+        members = dict_of(entity)
         name, about = name_of(members.get("schema")), dict_of(members.get("data"))
         if name in _ORDER:
             names = _ORDER[name]
-            found.order.update((names[member], value) for member, value in about.items() if member in names)
+            entities.order.update((names[member], value) for member, value in about.items() if member in names)
         elif name == "client_session" and isinstance(about.get("userId"), str):
-            found.device_id = about["userId"]
+            entities.device_id = about["userId"]
         for member in [member for member in about if member.lower() in _CONTACTS]:
-            found.contacts.setdefault(member.lower(), about.pop(member))
-    return found
+            entities.contacts.setdefault(member.lower(), about.pop(member))
+    return entities
 
 
 def name_of(schema: object) -> str | None:

@@ -75,8 +75,8 @@ def take_order(properties: Members) -> None:
 
 
 def _copy(properties: Members, names: tuple[str, ...], name: str) -> None:
-    for one in names:
-        value = properties.get(one)
+    for candidate in names:
+        value = properties.get(candidate)
         if value is not None:
             properties[name] = value
             return
@@ -93,5 +93,5 @@ def dict_of(value: object) -> Members:
 
 
 def _named(members: object, id_member: str) -> str | None:
-    found = id_of(members.get(id_member)) if isinstance(members, dict) else None
-    return None if found is None else str(found)[:MAX_ID_CHARS]
+    event_id = id_of(members.get(id_member)) if isinstance(members, dict) else None
+    return None if event_id is None else str(event_id)[:MAX_ID_CHARS]

@@ -153,8 +153,8 @@ class Ingest:
             about = context if event.context_json is ABSENT else event.context_json
         is_personal = holds_personal(properties, context)
         if is_personal:
-            made, stored, about = self._without_contacts(event, stored, about)
-            contact_id = contact_id or made or contact_id  # a placeholder hides no e-mail, and stays one without
+            hashed, stored, about = self._without_contacts(event, stored, about)
+            contact_id = contact_id or hashed or contact_id  # a placeholder hides no e-mail, and stays one without
         elif event.email is not None or event.phone is not None:
             contact_id = contact_id or self._contact_of(event.email, _text(event.phone)) or contact_id
         key = person_key(user_id or None, contact_id or None, anonymous_id or None)

@@ -68,20 +68,20 @@ class Privacy:
     def _object(self, raw: msgspec.Raw, *, is_property: bool, is_top: bool = False, depth: int = 0) -> msgspec.Raw:
         """The object without what the rules leave out; the very same one where that is nothing."""
         members = _members.decode(raw)
-        kept: _Members = {}
+        remaining: _Members = {}
         for name, value in members.items():
             if is_property and self._is_left_out(name, is_top):
                 continue
-            found: msgspec.Raw | None
+            left: msgspec.Raw | None
             if is_top and name in IP_NAMES:
-                found = self._address(value)
+                left = self._address(value)
             elif name == "traits" and not is_property and _first(value) == b"{":
-                found = self._object(value, is_property=True, is_top=True, depth=depth + 1)
+                left = self._object(value, is_property=True, is_top=True, depth=depth + 1)
             else:
-                found = self._value(value, is_property, depth)
-            if found is not None:
-                kept[name] = found
-        return raw if _is_same(kept, members) else msgspec.Raw(_encode(kept))
+                left = self._value(value, is_property, depth)
+            if left is not None:
+                remaining[name] = left
+        return raw if _is_same(remaining, members) else msgspec.Raw(_encode(remaining))
 
     def _is_left_out(self, name: str, is_top: bool) -> bool:
         folded = name.casefold()
@@ -97,9 +97,9 @@ class Privacy:
             return self._object(raw, is_property=is_property, depth=depth + 1)
         if first == b"[":
             elements = _elements.decode(raw)
-            kept = [self._value(one, is_property, depth + 1) for one in elements]
-            is_same = all(one is other for one, other in zip(kept, elements, strict=True))
-            return raw if is_same else msgspec.Raw(_encode(kept))
+            remaining = [self._value(element, is_property, depth + 1) for element in elements]
+            is_same = all(element is before for element, before in zip(remaining, elements, strict=True))
+            return raw if is_same else msgspec.Raw(_encode(remaining))
         return raw
 
     def _address(self, raw: msgspec.Raw) -> msgspec.Raw | None:
@@ -148,8 +148,8 @@ def _emptied(match: re.Match[str]) -> str:
 
 def is_mail_in(text: str) -> bool:
     """Whether a text may hold an e-mail: something before an @, and a dot after it."""
-    name, at, domain = text.rpartition("@")
-    return bool(at) and name[-1:].isalnum() and "." in domain.strip(".")
+    name, sign, domain = text.rpartition("@")
+    return bool(sign) and name[-1:].isalnum() and "." in domain.strip(".")
 
 
 def _without_mails(raw: msgspec.Raw) -> msgspec.Raw:
@@ -164,5 +164,5 @@ def _first(raw: msgspec.Raw) -> bytes:
     return bytes(memoryview(raw)[:1])
 
 
-def _is_same(kept: _Members, members: _Members) -> bool:
-    return len(kept) == len(members) and all(kept[name] is value for name, value in members.items())
+def _is_same(remaining: _Members, members: _Members) -> bool:
+    return len(remaining) == len(members) and all(remaining[name] is value for name, value in members.items())

@@ -106,17 +106,17 @@ def _lead(thing: Tree, number: str, currency: str | None) -> Tree:
 
 def _contact(thing: Tree) -> tuple[str | None, str | None]:
     """(e-mail, phone) of the fields that the account calls so."""
-    found: dict[str, str | None] = {}
-    for one in branches(thing.get("custom_fields")):
-        code = (text(one.get("code"), one.get("name")) or "").upper()
-        values = members(one.get("values"))
+    values_by_code: dict[str, str | None] = {}
+    for field in branches(thing.get("custom_fields")):
+        code = (text(field.get("code"), field.get("name")) or "").upper()
+        values = members(field.get("values"))
         value = next((text(members(each).get("value"), each) for each in values.values()), None)
-        found.setdefault(code, value)
-    return found.get("EMAIL"), found.get("PHONE")
+        values_by_code.setdefault(code, value)
+    return values_by_code.get("EMAIL"), values_by_code.get("PHONE")
 
 
 class AmoCrm:
-    """Status, time and price stay the hook's: they are what was true when it happened."""
+    """Status, time and price stay the webhook's: they are what was true when it happened."""
 
     def __init__(self, http: CrmClient) -> None:
         self._http = http
@@ -128,13 +128,13 @@ class AmoCrm:
             return None
         lead = members(lead)
         embedded = members(lead.get("_embedded"))
-        found = Details()
-        await self._contact(found, event, items(embedded.get("contacts")))
+        details = Details()
+        await self._contact(details, event, items(embedded.get("contacts")))
         products = [name for one in items(embedded.get("catalog_elements"))[:5] if (name := await self._product(one))]
         reasons = [text(one.get("name")) for one in items(embedded.get("loss_reason"))]
         pipeline, stage = await self._place(event)
         price = text(lead.get("price"))
-        found.properties = present(
+        details.properties = present(
             {
                 "manager": await self._manager(event, lead),
                 "reason": next(iter(reasons), None) if "143" in event.keys else None,
@@ -146,22 +146,22 @@ class AmoCrm:
             }
         )
         if event.is_stage and stage is not None:
-            found.keys = (f"{pipeline}/{stage}", stage) if pipeline else (stage,)
-        return found
+            details.keys = (f"{pipeline}/{stage}", stage) if pipeline else (stage,)
+        return details
 
-    async def _contact(self, found: Details, event: WebhookEvent, contacts: list[Members]) -> None:
-        main = next((one for one in contacts if one.get("is_main")), next(iter(contacts), None))
+    async def _contact(self, details: Details, event: WebhookEvent, contacts: list[Members]) -> None:
+        main = next((contact for contact in contacts if contact.get("is_main")), next(iter(contacts), None))
         number = None if main is None else text(main.get("id"))
         if number is None:
             return
-        found.subject = f"{event.subject.rsplit(':', 2)[0]}:contact:{number}"
+        details.subject = f"{event.subject.rsplit(':', 2)[0]}:contact:{number}"
         contact = members(await self._http.remembered("/api/v4/contacts/{}", number))
-        for one in items(contact.get("custom_fields_values")):
-            value = next((text(each.get("value")) for each in items(one.get("values"))), None)
-            if one.get("field_code") == "EMAIL":
-                found.email = found.email or value
-            elif one.get("field_code") == "PHONE":
-                found.phone = found.phone or value
+        for field in items(contact.get("custom_fields_values")):
+            value = next((text(each.get("value")) for each in items(field.get("values"))), None)
+            if field.get("field_code") == "EMAIL":
+                details.email = details.email or value
+            elif field.get("field_code") == "PHONE":
+                details.phone = details.phone or value
 
     async def _manager(self, event: WebhookEvent, lead: Members) -> str | None:
         number = text(event.properties.get("manager"), lead.get("responsible_user_id"))
@@ -171,8 +171,8 @@ class AmoCrm:
 
     async def _product(self, element: Members) -> str | None:
         catalog = text(members(element.get("metadata")).get("catalog_id"))
-        found = await self._http.remembered("/api/v4/catalogs/{}/elements/{}", catalog, text(element.get("id")))
-        return text(members(found).get("name"))
+        product = await self._http.remembered("/api/v4/catalogs/{}/elements/{}", catalog, text(element.get("id")))
+        return text(members(product).get("name"))
 
     async def _place(self, event: WebhookEvent) -> tuple[str | None, str | None]:
         """Names of the pipeline and the stage."""

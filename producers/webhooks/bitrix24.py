@@ -110,20 +110,20 @@ class Bitrix24:
         semantics = text(thing.get("STAGE_SEMANTIC_ID"), thing.get("STATUS_SEMANTIC_ID")) or ""
         moved = text(thing.get("MOVED_TIME"))
         name = await self._stage_name(kind, stage, text(thing.get("CATEGORY_ID")))
-        found = Details(
+        details = Details(
             keys=_keys(kind, stage, name, semantics),
             id=f"{event.subject}:{stage}:{moved or ''}",
             type=f"{kind}_stage",
             occurred_ms=moment(moved),
         )
-        await self._person(found, event, thing)
-        found.properties = await self._properties(kind, thing, stage, name, is_lost=semantics == "F")
-        return found
+        await self._person(details, event, thing)
+        details.properties = await self._properties(kind, thing, stage, name, is_lost=semantics == "F")
+        return details
 
     async def _properties(self, kind: str, thing: Members, stage: str, name: str | None, *, is_lost: bool) -> Members:
         value = text(thing.get("OPPORTUNITY"))
         products = await self._products(kind, text(thing.get("ID")))
-        found = present(
+        properties = present(
             {
                 "value": value,
                 "currency": text(thing.get("CURRENCY_ID")) if value is not None else None,
@@ -135,16 +135,17 @@ class Bitrix24:
                 "products": products or None,
             }
         )
-        attribute(found, origin_of_members({key.lower(): thing.get(key) for key in ("UTM_SOURCE", "UTM_CAMPAIGN")}))
-        return found
+        utm = {key.lower(): thing.get(key) for key in ("UTM_SOURCE", "UTM_CAMPAIGN")}
+        attribute(properties, origin_of_members(utm))
+        return properties
 
-    async def _person(self, found: Details, event: WebhookEvent, thing: Members) -> None:
+    async def _person(self, details: Details, event: WebhookEvent, thing: Members) -> None:
         """The contact of a deal; a lead has its own e-mail and phone."""
         number = text(thing.get("CONTACT_ID"))
         if number and number != "0":
-            found.subject = f"{event.subject.rsplit(':', 2)[0]}:contact:{number}"
+            details.subject = f"{event.subject.rsplit(':', 2)[0]}:contact:{number}"
             thing = members(_result(await self._http.remembered("/crm.contact.get", params={"ID": number})))
-        found.email, found.phone = _first(thing.get("EMAIL")), _first(thing.get("PHONE"))
+        details.email, details.phone = _first(thing.get("EMAIL")), _first(thing.get("PHONE"))
 
     async def _manager(self, number: str | None) -> str | None:
         if number is None:
@@ -161,8 +162,8 @@ class Bitrix24:
 
     async def _stage_name(self, kind: str, stage: str, category: str | None) -> str | None:
         entity = "STATUS" if kind == "lead" else "DEAL_STAGE" + (f"_{category}" if category not in (None, "0") else "")
-        found = items(_result(await self._http.remembered("/crm.status.list", params={"filter[ENTITY_ID]": entity})))
-        return next((text(one.get("NAME")) for one in found if text(one.get("STATUS_ID")) == stage), None)
+        statuses = items(_result(await self._http.remembered("/crm.status.list", params={"filter[ENTITY_ID]": entity})))
+        return next((text(one.get("NAME")) for one in statuses if text(one.get("STATUS_ID")) == stage), None)
 
 
 def _result(answer: Any) -> Any:

@@ -42,9 +42,9 @@ class Pace:
     async def turn(self) -> None:
         """Wait for it."""
         loop = asyncio.get_running_loop()
-        at = max(loop.time(), self._next, self._held_until)
-        self._next = at + self._interval
-        await asyncio.sleep(at - loop.time())
+        turn_at = max(loop.time(), self._next, self._held_until)
+        self._next = turn_at + self._interval
+        await asyncio.sleep(turn_at - loop.time())
         if self._held_until > loop.time():
             await self.turn()
 
@@ -58,21 +58,21 @@ class Cache:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._found: OrderedDict[str, tuple[float, Any]] = OrderedDict()
+        self._answers: OrderedDict[str, tuple[float, Any]] = OrderedDict()
 
     def get(self, key: str) -> tuple[bool, Any]:
         """(whether it is known, the answer)."""
-        found = self._found.get(key)
-        if found is None or time.monotonic() - found[0] > self._seconds:
+        entry = self._answers.get(key)
+        if entry is None or time.monotonic() - entry[0] > self._seconds:
             return False, None
-        return True, found[1]
+        return True, entry[1]
 
     def put(self, key: str, answer: Any) -> None:
         """Remember."""
-        self._found.pop(key, None)
-        self._found[key] = (time.monotonic(), answer)
-        while len(self._found) > _REMEMBERED:
-            self._found.popitem(last=False)
+        self._answers.pop(key, None)
+        self._answers[key] = (time.monotonic(), answer)
+        while len(self._answers) > _REMEMBERED:
+            self._answers.popitem(last=False)
 
 
 class CrmHttp:
@@ -113,34 +113,34 @@ class CrmHttp:
     async def remembered(self, path: str, *ids: str | None, params: Mapping[str, str] | None = None) -> Any:
         """The same for what seldom changes; None also where the API refuses us this."""
         key = f"{path} {ids} {sorted((params or {}).items())}"
-        is_known, found = self._cache.get(key)
+        is_known, answer = self._cache.get(key)
         if is_known:
-            return found
+            return answer
         try:
-            found = await self.get(path, *ids, params=params)
+            answer = await self.get(path, *ids, params=params)
         except CrmRefusedError:
-            found = None
-        self._cache.put(key, found)
-        return found
+            answer = None
+        self._cache.put(key, answer)
+        return answer
 
     def _read(self, answer: httpx.Response) -> Any:
         status = answer.status_code
         if status in (204, 404, 410):
             return None
         try:
-            found = answer.json() if answer.content else None
+            document = answer.json() if answer.content else None
         except ValueError:
-            found = None
-        error = str(found.get("error") or "") if isinstance(found, dict) else ""
+            document = None
+        error = str(document.get("error") or "") if isinstance(document, dict) else ""
         if status == 429 or status >= 500 or error in _BUSY:
             raise self._busy(answer, error)
         if status in (401, 402, 403) or error in _REFUSED:
             raise CrmRefusedError(f"status {status} {error}".strip())
-        if status == 400 and found is not None:
+        if status == 400 and document is not None:
             return None  # Bitrix24's way to say that there is no such thing
-        if status != 200 or found is None:
+        if status != 200 or document is None:
             raise CrmUnavailableError(f"status {status} without JSON")
-        return found
+        return document
 
     def _busy(self, answer: httpx.Response, error: str) -> CrmUnavailableError:
         pause = retry_after(answer.headers.get("retry-after"), time.time())

@@ -29,6 +29,8 @@ from producers.webhooks.signatures import (
 )
 
 _HEADERS: Final = (b"webhook-id",)
+_SECONDS_BELOW: Final = 10**12
+"""A number below this (2001 in milliseconds) is seconds."""
 _IDS: Final = ("user_id", "anonymous_id", "contact_id", "email", "phone")
 
 
@@ -63,9 +65,10 @@ def _without_ids(data: Members) -> Members:
 
 
 def _time(value: object) -> int | None:
-    """RFC 3339, or seconds or milliseconds: what lies before 2001 in milliseconds is seconds."""
-    found = moment(value)
-    return moment(value, unit_ms=1000) if found is not None and found < 10**12 and not isinstance(value, str) else found
+    """RFC 3339, or a number of seconds or milliseconds."""
+    milliseconds = moment(value)
+    is_seconds = milliseconds is not None and milliseconds < _SECONDS_BELOW and not isinstance(value, str)
+    return moment(value, unit_ms=1000) if is_seconds else milliseconds
 
 
 def check_standard(

@@ -30,19 +30,19 @@ class HooksUnavailableError(TryAgainError):
 
 
 @dataclass(slots=True)
-class _Lane:
+class _PartitionTasks:
     """Hooks of one partition that are under way, in order."""
 
     tasks: deque[tuple[int, asyncio.Task[None]]] = field(default_factory=deque)
 
     def done_until(self) -> int | None:
         """The offset behind the hooks at the front that are done, None where there are none."""
-        found: int | None = None
+        until: int | None = None
         while self.tasks and self.tasks[0][1].done():
             offset, task = self.tasks.popleft()
             task.result()
-            found = offset + 1
-        return found
+            until = offset + 1
+        return until
 
 
 class HookConsumer(ConsumerRebalanceListener):
@@ -69,7 +69,7 @@ class HookConsumer(ConsumerRebalanceListener):
         self._work_on = work_on
         self._window = window
         self._started = started
-        self._lanes: dict[TopicPartition, _Lane] = {}
+        self._running: dict[TopicPartition, _PartitionTasks] = {}
         self.is_reading = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -87,14 +87,14 @@ class HookConsumer(ConsumerRebalanceListener):
             await self._drain()
         finally:
             self.is_reading = False
-            self._cancel(list(self._lanes))
+            self._cancel(list(self._running))
             with contextlib.suppress(KafkaError, TimeoutError):
                 await asyncio.wait_for(self._consumer.stop(), DRAIN_SECONDS)
 
     @property
     def under_way(self) -> int:
         """Hooks that are worked on."""
-        return sum(len(lane.tasks) for lane in self._lanes.values())
+        return sum(len(partition_tasks.tasks) for partition_tasks in self._running.values())
 
     async def _read(self) -> None:
         """As many as there is room for. Without room the broker still hears of us, so that it takes nothing away."""
@@ -104,15 +104,19 @@ class HookConsumer(ConsumerRebalanceListener):
         else:
             self._consumer.pause(*self._consumer.assignment())
         batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=max(room, 1))
-        for at, records in batches.items():
-            lane = self._lanes.setdefault(at, _Lane())
+        for partition, records in batches.items():
+            partition_tasks = self._running.setdefault(partition, _PartitionTasks())
             for record in records:
                 task = asyncio.ensure_future(self._work_on(record.value or b""))
-                lane.tasks.append((record.offset, task))
+                partition_tasks.tasks.append((record.offset, task))
         self._started(self.under_way)
 
     async def _commit(self) -> None:
-        done = {at: until for at, lane in self._lanes.items() if (until := lane.done_until()) is not None}
+        done = {
+            partition: until
+            for partition, partition_tasks in self._running.items()
+            if (until := partition_tasks.done_until()) is not None
+        }
         if not done:
             return
         try:
@@ -123,15 +127,15 @@ class HookConsumer(ConsumerRebalanceListener):
 
     async def _drain(self) -> None:
         """What can be finished soon; the rest is read again."""
-        tasks = [task for lane in self._lanes.values() for _, task in lane.tasks]
+        tasks = [task for partition_tasks in self._running.values() for _, task in partition_tasks.tasks]
         if tasks:
             await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
         await self._commit()
 
     def _cancel(self, partitions: list[TopicPartition]) -> None:
-        for at in partitions:
-            lane = self._lanes.pop(at, None)
-            for _, task in () if lane is None else lane.tasks:
+        for partition in partitions:
+            partition_tasks = self._running.pop(partition, None)
+            for _, task in () if partition_tasks is None else partition_tasks.tasks:
                 task.cancel()
 
     async def on_partitions_revoked(self, revoked: Any) -> None:

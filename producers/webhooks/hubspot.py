@@ -62,16 +62,16 @@ _OBJECTS: Final = {"0-1": "contact", "0-3": "deal"}
 
 def read(raw: RawDelivery) -> Delivery:
     """One event for each change."""
-    found = parse_json(raw.body)
-    changes = items(found if isinstance(found, list) else [found])
-    if not changes and found != []:
+    body = parse_json(raw.body)
+    changes = items(body if isinstance(body, list) else [body])
+    if not changes and body != []:
         raise RequestError(RejectReason.NOT_AN_OBJECT, "HubSpot sends a list of changes")
     reasons = {
-        text(one.get("objectId")): text(one.get("propertyValue"))
-        for one in changes
-        if one.get("propertyName") == "closed_lost_reason"
+        text(change.get("objectId")): text(change.get("propertyValue"))
+        for change in changes
+        if change.get("propertyName") == "closed_lost_reason"
     }
-    events = [_event(one, raw, reasons) for one in changes]
+    events = [_event(change, raw, reasons) for change in changes]
     return delivery_of(events)
 
 
@@ -125,7 +125,7 @@ def _id(change: Members) -> str:
 
 
 class HubSpot:
-    """Stage and time stay the hook's: they are what was true when it happened."""
+    """Stage and time stay the webhook's: they are what was true when it happened."""
 
     def __init__(self, http: CrmClient) -> None:
         self._http = http
@@ -133,19 +133,19 @@ class HubSpot:
     async def details(self, event: WebhookEvent) -> Details | None:
         """What the API adds."""
         if event.type.startswith("contact"):
-            found = Details()
-            is_there = await self._person(found, event, event.deal or "")
-            return found if is_there else None
+            details = Details()
+            is_there = await self._person(details, event, event.deal or "")
+            return details if is_there else None
         deal = await self._http.get("/crm/v3/objects/deals/{}", event.deal, params=_DEAL)
         if deal is None:
             return None
-        found, known = Details(), members(members(deal).get("properties"))
+        details, known = Details(), members(members(deal).get("properties"))
         contacts = items(members(members(members(deal).get("associations")).get("contacts")).get("results"))
         number = next((text(one.get("id")) for one in contacts), None)
         if number is not None:
-            await self._person(found, event, number)
-        found.properties = await self._properties(event, known)
-        return found
+            await self._person(details, event, number)
+        details.properties = await self._properties(event, known)
+        return details
 
     async def _properties(self, event: WebhookEvent, known: Members) -> Members:
         value = text(known.get("amount"))
@@ -160,12 +160,12 @@ class HubSpot:
             }
         )
 
-    async def _person(self, found: Details, event: WebhookEvent, number: str) -> bool:
+    async def _person(self, details: Details, event: WebhookEvent, number: str) -> bool:
         """The contact's e-mail and phone; False where there is no such contact."""
-        found.subject = f"{event.subject.rsplit(':', 2)[0]}:contact:{number}"
+        details.subject = f"{event.subject.rsplit(':', 2)[0]}:contact:{number}"
         answer = await self._http.remembered("/crm/v3/objects/contacts/{}", number, params=_CONTACT)
         known = members(members(answer).get("properties"))
-        found.email, found.phone = text(known.get("email")), text(known.get("phone"))
+        details.email, details.phone = text(known.get("email")), text(known.get("phone"))
         return answer is not None
 
     async def _manager(self, number: str | None) -> str | None:

@@ -64,8 +64,8 @@ def _id(value: object) -> str | None:
 
 def _contact(event: WebhookEvent, data: Members) -> None:
     for member, plural in (("email", "emails"), ("phone", "phones")):
-        found = data.get(plural) or data.get(member)
-        first = found[0] if isinstance(found, list) and found else found
+        contacts = data.get(plural) or data.get(member)
+        first = contacts[0] if isinstance(contacts, list) and contacts else contacts
         setattr(event, member, text(members(first).get("value"), first))
 
 

@@ -170,7 +170,7 @@ _said = st.builds(
 def stored(sent: Sent, ingest: Ingest) -> list[bytes]:
     """Records of the events of a request, all of which must be taken."""
     request = sent.request()
-    route = (ROUTES[ingest].at(sent.path) or {})[sent.method]
+    route = (ROUTES[ingest].methods_of(sent.path) or {})[sent.method]
     assert isinstance(route, EventRoute)
     request.body = route.endpoint.body_of(request)
     verdicts = route.endpoint.read(request, Sender()).verdicts

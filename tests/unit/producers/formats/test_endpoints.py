@@ -31,7 +31,7 @@ def _request(sample: Sample) -> Request:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_request_is_decoded_once_and_never_rewritten(name: str) -> None:
     request = _request(sample(name))
-    route = (ROUTES.at(request.path) or {}).get(request.method)
+    route = (ROUTES.methods_of(request.path) or {}).get(request.method)
     if not isinstance(route, EventRoute):
         pytest.skip("no sample of events")
     request.body = route.endpoint.body_of(request)
