@@ -46,14 +46,14 @@ class _Lazy(typer.core.TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """What the list of commands shows of one."""
+        """A stand-in with the summary, for the list of commands."""
         if cmd_name not in COMMANDS:
             return None
         summary = COMMANDS[cmd_name][1]
         return typer.core.TyperCommand(cmd_name, short_help=summary, help=summary)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that is run: only its module is imported."""
+        """The command to run: only its module is imported."""
         name, command, arguments = super().resolve_command(ctx, args)
         if name in COMMANDS:
             loaded: Any = importlib.import_module(COMMANDS[name][0])
@@ -90,7 +90,7 @@ def _root(
 
 
 def main() -> None:
-    """Entry point. Known errors become one line on stderr and the exit code of contract.md; Ctrl-C ends quietly."""
+    """Entry point. Known errors become one line on stderr and the exit code of its class; Ctrl-C ends quietly."""
     try:
         app()
     except KeyboardInterrupt:

@@ -17,7 +17,7 @@ _CHATTER_SECONDS = 10.0
 
 class RateLimit(logging.Filter):
     """Lets one record per logger, level and message template pass in `seconds`: a client without its broker repeats
-    itself sixty times a second. What was held back is counted in the next one that passes."""
+    itself sixty times a second. How many did not pass stands in the next one that does."""
 
     def __init__(self, seconds: float = _CHATTER_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -29,15 +29,15 @@ class RateLimit(logging.Filter):
         """See logging.Filter."""
         key = (record.name, record.levelno, str(record.msg))
         now = self._clock()
-        at, held = self._seen.get(key, (-self._seconds, 0))
-        if now - at < self._seconds:
-            self._seen[key] = (at, held + 1)
+        passed_at, suppressed = self._seen.get(key, (-self._seconds, 0))
+        if now - passed_at < self._seconds:
+            self._seen[key] = (passed_at, suppressed + 1)
             return False
         if len(self._seen) > 1000:
             self._seen.clear()
         self._seen[key] = (now, 0)
-        if held:
-            record.msg = f"{record.getMessage()} ({held} more like this)"
+        if suppressed:
+            record.msg = f"{record.getMessage()} ({suppressed} more like this)"
             record.args = ()
         return True
 

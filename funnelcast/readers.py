@@ -21,7 +21,7 @@ def check_readers(settings: ListenSettings) -> None:
 
 
 class ReadersOnly:
-    """Asks for a key of the scope read where numbers are; /healthz and /readyz stay open, they say yes or no."""
+    """Asks for a key of the scope read where numbers are; /healthz and /readyz stay open: they say yes or no."""
 
     def __init__(self, app: Any, keys: KeyRing) -> None:
         self._app = app
@@ -45,13 +45,13 @@ def read_key_of(headers: Headers) -> str | None:
     """The read key: `Authorization: Bearer`, `X-Read-Key`, or either half of `Authorization: Basic`."""
     if header := headers.get(b"x-read-key"):
         return header.decode("latin-1").strip()
-    scheme, _, rest = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    scheme, _, credentials = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     if scheme.lower() == "bearer":
-        return rest.strip()
+        return credentials.strip()
     if scheme.lower() != "basic":
         return None
     try:
-        user, _, password = base64.b64decode(rest.strip(), validate=True).decode().partition(":")
+        user, _, password = base64.b64decode(credentials.strip(), validate=True).decode().partition(":")
     except (binascii.Error, ValueError):
         return None
     return password or user

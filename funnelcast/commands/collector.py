@@ -33,7 +33,7 @@ _SPOOL_SECONDS = 5
 
 
 class _Parts(NamedTuple):
-    """What is made of the settings before anything starts, so that a wrong one ends the command."""
+    """Built from the settings before anything starts, so that a wrong setting ends the command."""
 
     keys: KeyRing
     ingest: Ingest
@@ -63,7 +63,7 @@ def collector(
         asyncio.run(run_workers(settings.workers, sys.argv[1:], host=settings.host, port=settings.port))
         return
     worker = Worker() if worker_index is None else Worker(worker_index, settings.workers, worker_directory)
-    uvloop.run(_run(settings, parts, worker))
+    uvloop.run(_run(settings, parts, worker=worker))
 
 
 def _parts(settings: CollectorSettings) -> _Parts:
@@ -116,7 +116,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def _run(settings: CollectorSettings, parts: _Parts, worker: Worker) -> None:
+async def _run(settings: CollectorSettings, parts: _Parts, *, worker: Worker) -> None:
     import structlog
 
     from funnelcast.logs import configure_logs
@@ -129,8 +129,8 @@ async def _run(settings: CollectorSettings, parts: _Parts, worker: Worker) -> No
     log_settings(settings)
     log = structlog.get_logger("funnelcast.collector")
     sink = _sink(settings, worker)
-    app = _application(settings, parts, worker, sink)
-    async with _peers(worker, app, sink):
+    app = _application(settings, parts, worker=worker, sink=sink)
+    async with _peers(worker, app=app, sink=sink):
         await serve(
             ReadersOnly(app, parts.keys) if settings.require_read_key else app,
             sink,
@@ -144,7 +144,9 @@ async def _run(settings: CollectorSettings, parts: _Parts, worker: Worker) -> No
     log.info("stopped")
 
 
-def _application(settings: CollectorSettings, parts: _Parts, worker: Worker, sink: KafkaSink | SpoolSink) -> Collector:
+def _application(
+    settings: CollectorSettings, parts: _Parts, *, worker: Worker, sink: KafkaSink | SpoolSink
+) -> Collector:
     from producers.collector.app import Collector
     from producers.collector.routes import all_routes
     from producers.collector.spool_metrics import show_spool
@@ -174,7 +176,7 @@ def _admission(settings: CollectorSettings) -> Admission:
     return Admission(limits.shared_by(settings.workers))
 
 
-def _peers(worker: Worker, app: Collector, sink: Sink) -> AbstractAsyncContextManager[object]:
+def _peers(worker: Worker, *, app: Collector, sink: Sink) -> AbstractAsyncContextManager[object]:
     """The other processes of this collector; none where it is alone."""
     from producers.collector.peers import Peers
 

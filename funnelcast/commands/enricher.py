@@ -1,4 +1,4 @@
-"""`funnelcast enricher`: asks CRMs what their hooks do not say. Composes settings, APIs, Kafka and health; decides
+"""`funnelcast enricher`: asks CRMs for what their hooks leave out. Composes settings, APIs, Kafka and health; decides
 nothing."""
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def enricher(settings: EnricherSettings) -> None:
     webhooks, ingest = _webhooks(settings), build_ingest(settings)
     configure_logs()
     log_settings(settings)
-    asyncio.run(_run(settings, webhooks, ingest))
+    asyncio.run(_run(settings, webhooks=webhooks, ingest=ingest))
 
 
 def build_ingest(settings: EnricherSettings) -> Ingest:
@@ -56,7 +56,7 @@ def _webhooks(settings: EnricherSettings) -> Webhooks:
     return load_webhooks(settings.webhooks, os.environ)
 
 
-async def _run(settings: EnricherSettings, webhooks: Webhooks, ingest: Ingest) -> None:
+async def _run(settings: EnricherSettings, *, webhooks: Webhooks, ingest: Ingest) -> None:
     import structlog
 
     from funnelcast.signals import stop_event
@@ -79,7 +79,7 @@ async def _run(settings: EnricherSettings, webhooks: Webhooks, ingest: Ingest) -
             window=settings.window,
             started=metrics.under_way.set,
         )
-        server = _health(settings, sink, consumer, metrics)
+        server = _health(settings, sink=sink, consumer=consumer, metrics=metrics)
         if settings.health_port is not None:
             await server.start(settings.health_port)
             log.info("listening", url=f"http://{settings.health_host}:{server.port}", space=settings.space)
@@ -105,7 +105,9 @@ def _sink_settings(settings: EnricherSettings) -> SinkSettings:
     )
 
 
-def _health(settings: EnricherSettings, sink: KafkaSink, consumer: HookConsumer, metrics: EnricherMetrics) -> WebServer:
+def _health(
+    settings: EnricherSettings, *, sink: KafkaSink, consumer: HookConsumer, metrics: EnricherMetrics
+) -> WebServer:
     from streams.web.app import EXPOSITION, Readiness, web_app
     from streams.web.server import WebServer
 

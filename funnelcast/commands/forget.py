@@ -58,23 +58,23 @@ def forget(
     Exit 75 when the worker has not applied it in time; the record is in the log then and will be applied.
     """
     ids = {"user_id": user_id, "contact_id": contact_id, "anonymous_id": anonymous_id}
-    given = [one for one in (person, *ids.values(), email, phone) if one is not None]
+    given = [each for each in (person, *ids.values(), email, phone) if each is not None]
     if len(given) != 1:
         raise typer.BadParameter("give exactly one person: PERSON or one of the options that name an id")
     if email is not None or phone is not None:
-        key = _contact(settings, email, phone)
+        key = _contact(settings, email=email, phone=phone)
     else:
         key = _key(person, ids)
     settings.need_kafka()
     if wait:
         settings.need_redis()
-    marker, is_erased = asyncio.run(_forget(settings, key, timeout if wait else None))
+    marker, is_erased = asyncio.run(_forget(settings, key, wait_seconds=timeout if wait else None))
     _print(key, marker, is_erased=is_erased, as_json=as_json)
     raise typer.Exit(75 if wait and not is_erased else 0)
 
 
 def _key(person: str | None, ids: dict[str, str | None]) -> bytes:
-    """The person key of the one id that was given."""
+    """The person key of the id that was given."""
     from schemas.ids import MAX_ID_CHARS, clean_id, person_key
 
     if person is not None:
@@ -94,7 +94,7 @@ def _key(person: str | None, ids: dict[str, str | None]) -> bytes:
     return key
 
 
-def _contact(settings: ForgetSettings, email: str | None, phone: str | None) -> bytes:
+def _contact(settings: ForgetSettings, *, email: str | None, phone: str | None) -> bytes:
     """The person key of an e-mail or phone, as the collector makes it."""
     from funnelcast.contacts import existing_contact_key
     from producers.ingest.contacts import Contacts
@@ -109,7 +109,7 @@ def _contact(settings: ForgetSettings, email: str | None, phone: str | None) -> 
     return key
 
 
-async def _forget(settings: ForgetSettings, person: bytes, wait_seconds: float | None) -> tuple[ErasureMarker, bool]:
+async def _forget(settings: ForgetSettings, person: bytes, *, wait_seconds: float | None) -> tuple[ErasureMarker, bool]:
     from streams.forget import is_applied, request_erasure
     from streams.store.connection import connect
     from streams.store.reader import RedisCounterReader

@@ -42,9 +42,9 @@ def collector(
     """Send recorded requests of every format with something wrong in them, and pure noise, to a collector.
 
     Checked: no 5xx other than 503, an answer to every request, every error as code, message and detail; the process
-    lives, its log tells of no bug, its memory grows by at most 50 MB; received = accepted + rejected + deduplicated for
+    lives, its log shows no bug, its memory grows by at most 50 MB; received = accepted + rejected + deduplicated for
     every source; what was accepted is on Kafka (the last three of a collector of its own). Exit 1 when a check fails;
-    failing requests are kept as they went over the wire in the state directory.
+    failing requests are saved in the state directory as they went over the wire.
     """
     from funnelcast.fuzz.run import FuzzPlan, run_fuzz
 
@@ -69,15 +69,15 @@ def _print(verdict: Verdict) -> None:
     from rich.table import Table
 
     table = Table("format", *verdict.statuses, title="answers by status")
-    for name, found in [*verdict.by_format.items(), ("all", verdict.statuses)]:
-        table.add_row(name, *(str(found.get(one, "")) for one in verdict.statuses))
+    for name, counts in [*verdict.by_format.items(), ("all", verdict.statuses)]:
+        table.add_row(name, *(str(counts.get(status, "")) for status in verdict.statuses))
     Console().print(table)
-    for source, one in verdict.balance.items():
-        typer.echo(f"source {source}: " + ", ".join(f"{name} {count}" for name, count in one.items()))
+    for source, counts in verdict.balance.items():
+        typer.echo(f"source {source}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
     for fault in verdict.faults[:20]:
         typer.echo(f"fault: {fault}")
     for file in verdict.saved:
-        typer.echo(f"kept: {file}")
+        typer.echo(f"saved: {file}")
     grown = "" if verdict.rss_growth_bytes is None else f", memory grew by {verdict.rss_growth_bytes / 1e6:.1f} MB"
     said = "nothing wrong" if verdict.ok else f"{len(verdict.faults)} FAULTS"
     typer.echo(f"{said}: {verdict.requests} requests in {verdict.seconds} s{grown}")

@@ -42,7 +42,7 @@ def accept(
     """
     if not reason.strip():
         raise typer.BadParameter("say why, so that a later reader of the numbers knows", param_hint="--reason")
-    before, now = asyncio.run(_accept(settings, partition, offset, reason.strip()))
+    before, now = asyncio.run(_accept(settings, partition=partition, offset=offset, reason=reason.strip()))
     if as_json:
         typer.echo(json.dumps({"partition": partition, "from": before, "to": now, "reason": reason.strip()}))
     else:
@@ -63,7 +63,7 @@ def list_gaps(settings: StoreSettings, as_json: JsonFlag = False) -> None:
         typer.echo("  ".join(f"{name}={value}" for name, value in gap.items()))
 
 
-async def _accept(settings: GapSettings, partition: int, offset: int, reason: str) -> tuple[int, int]:
+async def _accept(settings: GapSettings, *, partition: int, offset: int, reason: str) -> tuple[int, int]:
     from streams.admin import log_range_of
     from streams.store.connection import connect
     from streams.store.redis import RedisPartitionStore

@@ -69,9 +69,9 @@ def create(
     from producers.access.keys import KeyOptionError, create_key
     from producers.ingest.verdicts import Scope
 
-    path, options = _file(settings), _options(origin, allow, rate, app_id)
+    path, limits = _file(settings), _limits_of(origins=origin, allow=allow, rate=rate, app_ids=app_id)
     try:
-        key, stored = create_key(path, source=_source(source), scope=Scope(scope), created_at=_now(), **options)
+        key, stored = create_key(path, source=_source(source), scope=Scope(scope), created_at=_now(), **limits)
     except KeyOptionError as error:
         raise typer.BadParameter(str(error)) from None
     if as_json:
@@ -92,15 +92,15 @@ def _source(source: str) -> str:
     return source
 
 
-def _options(
-    origins: list[str] | None, allow: list[str] | None, rate: float | None, app_ids: list[str] | None
+def _limits_of(
+    *, origins: list[str] | None, allow: list[str] | None, rate: float | None, app_ids: list[str] | None
 ) -> dict[str, Any]:
-    """As StoredKey has them."""
+    """What limits a key, as StoredKey has it."""
     return {
-        "origins": tuple(one.strip().lower().rstrip("/") for one in origins or ()),
-        "allow": tuple(one.strip() for one in allow or ()),
+        "origins": tuple(origin.strip().lower().rstrip("/") for origin in origins or ()),
+        "allow": tuple(name.strip() for name in allow or ()),
         "rate": rate,
-        "app_ids": tuple(one.strip() for one in app_ids or ()),
+        "app_ids": tuple(name.strip() for name in app_ids or ()),
     }
 
 
@@ -119,17 +119,17 @@ def list_keys(settings: KeySettings, as_json: JsonFlag = False) -> None:
 
     from producers.access.keys import read_keys
 
-    found = read_keys(_file(settings))
+    stored = read_keys(_file(settings))
     if as_json:
-        typer.echo(json.dumps([_public(one) for one in found]))
+        typer.echo(json.dumps([_public(key) for key in stored]))
         return
-    if not found:
+    if not stored:
         typer.echo("no keys yet; make one: funnelcast keys create --source web --scope browser", err=True)
         return
-    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(_table(found))
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(_table(stored))
 
 
-def _table(found: list[StoredKey]) -> Any:
+def _table(stored: list[StoredKey]) -> Any:
     from rich import box
     from rich.table import Table
 
@@ -137,16 +137,16 @@ def _table(found: list[StoredKey]) -> Any:
     for heading in ("id", "source", "scope", "created", "state"):
         table.add_column(heading, no_wrap=True)
     table.add_column("limits", overflow="fold")
-    for one in found:
-        state = "active" if one.revoked_at is None else f"revoked {one.revoked_at[:10]}"
-        table.add_row(one.id, one.source, one.scope, one.created_at[:10], state, _limits(one))
+    for key in stored:
+        state = "active" if key.revoked_at is None else f"revoked {key.revoked_at[:10]}"
+        table.add_row(key.id, key.source, key.scope, key.created_at[:10], state, _limits(key))
     return table
 
 
-def _limits(one: StoredKey) -> str:
-    parts = {"origins": one.origins, "also": one.allow, "app": one.app_ids}
-    found = [f"{name} {' '.join(values)}" for name, values in parts.items() if values]
-    return "; ".join(found if one.rate is None else [*found, f"{one.rate:g}/s"]) or "-"
+def _limits(key: StoredKey) -> str:
+    lists = {"origins": key.origins, "also": key.allow, "app": key.app_ids}
+    limits = [f"{name} {' '.join(values)}" for name, values in lists.items() if values]
+    return "; ".join(limits if key.rate is None else [*limits, f"{key.rate:g}/s"]) or "-"
 
 
 @app.command(epilog="Example:  funnelcast keys revoke 3f9a2c11 --keys keys.json")

@@ -20,9 +20,9 @@ from funnelcast.settings.sections import (
 )
 from funnelcast.signals import run_until_told
 from schemas.funnel.load import load_funnels
-from schemas.funnel.model import Funnel
 
 if TYPE_CHECKING:
+    from funnelcast.replay.memory import ReplayJob
     from streams.report.shapes import CountersDocument
 
 app = typer.Typer(help="Count a file from nothing and print the counters document.")
@@ -56,34 +56,9 @@ def replay(
 
     Through memory or through the whole stack: the documents are equal byte for byte.
     """
-    funnels, documents = run_until_told(_replay(settings, events, funnel, through, watermark, partitions, workers))
-    if as_json:
-        from streams.report.document import canonical_json
+    from funnelcast.replay.memory import ReplayJob
 
-        sys.stdout.buffer.write(canonical_json(documents[0] if len(documents) == 1 else documents) + b"\n")
-        sys.stdout.flush()
-        return
-    from streams.report.document import whole_only
-    from streams.report.table import print_reports
-
-    print_reports(funnels, [whole_only(document) for document in documents])
-
-
-async def _replay(
-    settings: ReplaySettings,
-    events: Path,
-    references: list[str] | None,
-    through: Through,
-    watermark: int | None,
-    partitions: int,
-    workers: int,
-) -> tuple[tuple[Funnel, ...], list[CountersDocument]]:
-    from rich.console import Console
-
-    from funnelcast.progress import progress_bar
-    from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
-
-    names = references or settings.funnels
+    names = funnel or settings.funnels
     job = ReplayJob(
         funnels=tuple(load_funnels(names)),
         references=tuple(names),
@@ -94,8 +69,27 @@ async def _replay(
         watermark_delay_ms=settings.watermark_delay_ms,
         contact_key=settings.contact_key or "replay",
     )
-    refusals = Refusals(events)
-    with progress_bar(Console(stderr=True), events.name) as progress:
+    documents = run_until_told(_replay(settings, job, through=through))
+    if as_json:
+        from streams.report.document import canonical_json
+
+        sys.stdout.buffer.write(canonical_json(documents[0] if len(documents) == 1 else documents) + b"\n")
+        sys.stdout.flush()
+        return
+    from streams.report.document import whole_only
+    from streams.report.table import print_reports
+
+    print_reports(job.funnels, [whole_only(document) for document in documents])
+
+
+async def _replay(settings: ReplaySettings, job: ReplayJob, *, through: Through) -> list[CountersDocument]:
+    from rich.console import Console
+
+    from funnelcast.progress import progress_bar
+    from funnelcast.replay.memory import Refusals, replay_through_memory
+
+    refusals = Refusals(job.events)
+    with progress_bar(Console(stderr=True), job.events.name) as progress:
         if through is Through.memory:
             documents = await replay_through_memory(job, refusals, progress=progress)
         else:
@@ -110,4 +104,4 @@ async def _replay(
                 progress=progress,
             )
     refusals.sum_up()
-    return job.funnels, documents
+    return documents

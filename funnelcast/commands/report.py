@@ -51,8 +51,8 @@ def report(
     chosen = _chosen(settings, funnel)
     now_ms = time.time_ns() // 1_000_000
     questions = [
-        ReportQuestion.parse(one, {"grain": grain, "since": since, "until": until, "dim": dim}, now_ms=now_ms)
-        for one in chosen
+        ReportQuestion.parse(definition, {"grain": grain, "since": since, "until": until, "dim": dim}, now_ms=now_ms)
+        for definition in chosen
     ]
     documents = asyncio.run(_read(settings, questions))
     if as_json:
@@ -71,8 +71,8 @@ def _chosen(settings: ReportSettings, references: list[str] | None) -> list[Funn
     """Configured funnels by name, else what the references load."""
     if not references:
         return load_funnels(settings.funnels)
-    configured = {one.name: one for one in load_funnels(settings.funnels)}
-    return [configured[one] if one in configured else load_funnel(one) for one in references]
+    configured = {funnel.name: funnel for funnel in load_funnels(settings.funnels)}
+    return [configured[name] if name in configured else load_funnel(name) for name in references]
 
 
 async def _read(settings: ReportSettings, questions: list[ReportQuestion]) -> list[CountersDocument]:

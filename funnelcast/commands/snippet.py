@@ -38,7 +38,7 @@ def snippet(
     nonce: Annotated[str | None, typer.Option(help="Of the page's Content-Security-Policy.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Print what goes into the <head> of every page: the stub, and the script by its address for ever and its hash."""
+    """Print what goes into the <head> of every page: the stub, and the script by its permanent address and its hash."""
     from producers.snippet.builds import current
 
     base = _base(url)
@@ -47,7 +47,7 @@ def snippet(
     attributes = {"src": source, "integrity": integrity, "crossorigin": "anonymous", "data-key": key}
     if consent != "granted":
         attributes["data-consent"] = consent
-    attributes |= dict(_attribute(one) for one in attribute or ())
+    attributes |= dict(_attribute(text) for text in attribute or ())
     html = _html(attributes, nonce, stub=stub)
     if not as_json:
         typer.echo(html)
@@ -69,12 +69,12 @@ def _attribute(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     name = name.strip().removeprefix("data-").lower()
     if not re.fullmatch(r"[a-z][a-z-]*", name):
-        raise typer.BadParameter(f"{text!r} is no name or name=value", param_hint="--attribute")
+        raise typer.BadParameter(f"{text!r} is not a name or name=value", param_hint="--attribute")
     return f"data-{name}", value.strip()
 
 
 def _html(attributes: dict[str, str], nonce: str | None, *, stub: bool) -> str:
-    allowed = "" if nonce is None else f' nonce="{escape(nonce)}"'
+    permission = "" if nonce is None else f' nonce="{escape(nonce)}"'
     shown = " ".join(f'{name}="{escape(value)}"' for name, value in attributes.items())
-    script = f"<script async{allowed} {shown}></script>"
-    return f"{STUB.replace('<script>', f'<script{allowed}>')}\n{script}" if stub else script
+    script = f"<script async{permission} {shown}></script>"
+    return f"{STUB.replace('<script>', f'<script{permission}>')}\n{script}" if stub else script

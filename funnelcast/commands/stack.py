@@ -33,11 +33,11 @@ def up(
 
     For evaluation and tests: the broker keeps its log in memory only.
     """
-    # environment and toml do not replace a part here: they usually name the very stack that is to be started
-    asyncio.run(_up(directory or load_settings(StateSettings).state_dir, kafka, redis))
+    # environment and file do not replace a part here: they usually name the stack that is to be started
+    asyncio.run(_up(directory or load_settings(StateSettings).state_dir, kafka=kafka, redis=redis))
 
 
-async def _up(directory: Path, kafka: str | None, redis: str | None) -> None:
+async def _up(directory: Path, *, kafka: str | None, redis: str | None) -> None:
     from funnelcast.signals import stop_event
     from funnelcast.stack.embedded import EVALUATION_NOTE, EmbeddedStack
 

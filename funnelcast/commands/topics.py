@@ -31,7 +31,7 @@ def create(
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Create the topics of a space. Exit 1 when an existing one is not as it should be."""
+    """Create the topics of a space. Exit 1 when an existing topic is not as it should be."""
     from schemas.topics import Retention
     from streams.admin import ensure_topics
 
@@ -55,25 +55,24 @@ def create(
     if as_json:
         shown = [
             {
-                "topic": one.name,
-                "partitions": one.partitions,
-                "created": one.created,
-                "retention_ms": one.retention_ms,
+                "topic": state.name,
+                "partitions": state.partitions,
+                "created": state.created,
+                "retention_ms": state.retention_ms,
             }
-            for one in states
+            for state in states
         ]
         typer.echo(json.dumps({"ok": not problems, "topics": shown, "problems": problems}))
     else:
-        for one in states:
-            typer.echo(
-                f"{one.name}: {'created' if one.created else 'exists'}, {one.partitions} partitions, {_kept(one)}"
-            )
+        for state in states:
+            verb = "created" if state.created else "exists"
+            typer.echo(f"{state.name}: {verb}, {state.partitions} partitions, {_retention(state)}")
         for problem in problems:
             typer.echo(f"problem: {problem}", err=True)
     raise typer.Exit(1 if problems else 0)
 
 
-def _kept(state: TopicState) -> str:
+def _retention(state: TopicState) -> str:
     if state.retention_ms is None:
         return "kept permanently"
     hours = state.retention_ms / 3_600_000

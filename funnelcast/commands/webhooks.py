@@ -39,14 +39,14 @@ def _load(path: Path | None) -> Webhooks:
 
 
 def _hook(webhooks: Webhooks, name: str) -> Hook:
-    found = webhooks.by_name().get(name)
-    if found is None:
+    hook = webhooks.by_name().get(name)
+    if hook is None:
         raise SettingsError(f"there is no hook {name!r}; there are {', '.join(sorted(webhooks.by_name()))}")
-    return found
+    return hook
 
 
 def _summary(hook: Hook) -> dict[str, Any]:
-    """Without a secret: of an address that holds one, only where it stands."""
+    """Without secrets: where an address holds a secret, only its place is shown."""
     details = "enricher" if hook.api is not None else ("" if hook.vendor.api is None else "api missing")
     return {
         "name": hook.name,
@@ -109,19 +109,19 @@ def try_delivery(
         body = file.read_bytes()
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror or error}") from None
-    found = [_shown(hook, event, definitions) for event in _read(hook, body, header or [])]
+    results = [_shown(hook, event, funnels=definitions) for event in _read(hook, body, headers=header or [])]
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False))
-    for one in [] if as_json else found:
-        _print_table(["", "what it becomes"], _rows(one))
-    if any("rejected" in one for one in found):
+        typer.echo(json.dumps(results, ensure_ascii=False))
+    for result in [] if as_json else results:
+        _print_table(["", "what it becomes"], _rows(result))
+    if any("rejected" in result for result in results):
         raise typer.Exit(1)
 
 
-def _read(hook: Hook, body: bytes, headers: list[str]) -> list[WebhookEvent]:
+def _read(hook: Hook, body: bytes, *, headers: list[str]) -> list[WebhookEvent]:
     from producers.http.body import RequestError
 
-    pairs = [one.partition(":") for one in headers]
+    pairs = [header.partition(":") for header in headers]
     sent = {name.strip().lower().encode(): value.strip().encode() for name, _, value in pairs}
     try:
         return hook.read(body, sent).events
@@ -129,7 +129,7 @@ def _read(hook: Hook, body: bytes, headers: list[str]) -> list[WebhookEvent]:
         raise SettingsError(f"the delivery cannot be read: {error.message}: {error.detail}") from None
 
 
-def _shown(hook: Hook, sent: WebhookEvent, funnels: list[Funnel]) -> dict[str, Any]:
+def _shown(hook: Hook, sent: WebhookEvent, *, funnels: list[Funnel]) -> dict[str, Any]:
     import time
 
     from producers.ingest.checks import Ingest
@@ -165,12 +165,13 @@ def _rows(shown: dict[str, Any], indent: str = "") -> list[list[str]]:
 def _looked_at(name: str, funnels: list[Funnel]) -> str:
     from schemas.names import normalise_name
 
-    name, found = normalise_name(name), []
+    name, places = normalise_name(name), []
     for funnel in funnels:
-        found += [f"{funnel.name}: {one.name}" for one in funnel.stages if any(rule.event == name for rule in one.on)]
-        found += [f"{funnel.name}: lost" for one in funnel.lost if any(rule.event == name for rule in one.on)]
-        found += [f"{funnel.name}: refund"] if name in funnel.refunds else []
-    return ", ".join(found) or "nobody"
+        stages = [stage for stage in funnel.stages if any(rule.event == name for rule in stage.on)]
+        places += [f"{funnel.name}: {stage.name}" for stage in stages]
+        places += [f"{funnel.name}: lost" for lost in funnel.lost if any(rule.event == name for rule in lost.on)]
+        places += [f"{funnel.name}: refund"] if name in funnel.refunds else []
+    return ", ".join(places) or "nobody"
 
 
 def _print_table(headings: list[str], rows: list[list[str]]) -> None:

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from funnelcast.settings.catalogue import all_settings, settings_of
 from funnelcast.settings.errors import SettingsError
@@ -21,13 +21,37 @@ _LIKENESS: Final = 0.8
 S = TypeVar("S", bound=Settings)
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """A value as it was written, and where."""
 
     raw: object
-    where: str
+    place: str
     """`--port`, `FUNNELCAST_COLLECTOR__PORT` or `funnelcast.toml: collector.port`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """What was written anywhere."""
+
+    flags: Mapping[str, object]
+    variables: Mapping[str, str]
+    path: Path | None
+    file: Mapping[str, Any]
+
+    def written(self, setting: Setting) -> Written | None:
+        """What decides: the first source that has it. An empty variable is not set."""
+        if (raw := self.flags.get(setting.attribute)) is not None:
+            return Written(raw, setting.flag)
+        if text := self.variables.get(setting.variable):
+            return Written(text, setting.variable)
+        table = self.file.get(setting.process, {}) if setting.process else self.file
+        if isinstance(table, dict) and setting.name in table:
+            return Written(table[setting.name], f"{self.path}: {setting.key}")
+        return None
+
+    def mistakes(self) -> list[str]:
+        """Names that nothing reads."""
+        return [*_unknown_keys(self.path, self.file), *_unknown_variables(self.variables)]
 
 
 def load_settings(
@@ -40,42 +64,25 @@ def load_settings(
     """The settings of `kind`. `flags` by attribute, None: not given. Without `file`: the one that FUNNELCAST_CONFIG
     names, or else funnelcast.toml of the working directory. Raises SettingsError with a line for every mistake.
     """
-    variables = os.environ if environment is None else environment
-    path = _path_of(file, variables)
-    written = {} if path is None else _read(path)
-    mistakes = [*_unknown_keys(path, written), *_unknown_variables(variables)]
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
+    sources = _sources(flags or {}, file, variables=os.environ if environment is None else environment)
+    mistakes, values, places = sources.mistakes(), dict[str, Any](), dict[str, str]()
     for setting in settings_of(kind):
-        found = _written(setting, flags or {}, variables, (path, written))
-        if found is None:
+        written = sources.written(setting)
+        if written is None:
             continue
+        places[setting.key] = written.place
         try:
-            values[setting.attribute] = setting.read(found.raw)
+            values[setting.attribute] = setting.read(written.raw)
         except ValueError as error:
-            mistakes.append(f"{found.where}: {error}")
-        sources[setting.key] = found.where
+            mistakes.append(f"{written.place}: {error}")
     if mistakes:
         raise SettingsError("\n".join(mistakes))
-    return kind(**values, sources=sources)
+    return kind(**values, sources=places)
 
 
-def _written(
-    setting: Setting,
-    flags: Mapping[str, object],
-    variables: Mapping[str, str],
-    file: tuple[Path | None, Mapping[str, Any]],
-) -> Written | None:
-    """What decides: the first source that has it. An empty variable is not set."""
-    if (raw := flags.get(setting.attribute)) is not None:
-        return Written(raw, setting.flag)
-    if raw := variables.get(setting.variable):
-        return Written(raw, setting.variable)
-    path, written = file
-    table = written.get(setting.process, {}) if setting.process else written
-    if isinstance(table, dict) and setting.name in table:
-        return Written(table[setting.name], f"{path}: {setting.key}")
-    return None
+def _sources(flags: Mapping[str, object], file: Path | None, *, variables: Mapping[str, str]) -> _Sources:
+    path = _path_of(file, variables)
+    return _Sources(flags, variables, path, {} if path is None else _read(path))
 
 
 def _path_of(file: Path | None, variables: Mapping[str, str]) -> Path | None:
@@ -109,7 +116,7 @@ def _unknown_keys(path: Path | None, written: Mapping[str, Any]) -> Iterator[str
 
 
 def _meant(key: str, tables: set[str]) -> str:
-    """The setting that may have been meant: one of a like name, or this very one in another table."""
+    """The setting that may have been meant: a similar name, or the same name in another table."""
     last = key.rpartition(".")[2]
     moved = [known for known in all_settings() if known.rpartition(".")[2] == last]
     if moved:
@@ -128,7 +135,7 @@ def _unknown_variables(variables: Mapping[str, str]) -> Iterator[str]:
             continue
         if "__" in name:
             yield f"{variable}: unknown setting; unset it{_prefixed(did_you_mean(name, known))}"
-        elif meant := _nearly(name, flat) or _joined(name, known, text):
+        elif meant := _nearly(name, flat) or _joined(name, known, value=text):
             yield f"{variable}: unknown setting; unset it{_prefixed(meant)}"
 
 
@@ -138,9 +145,9 @@ def _nearly(name: str, flat: Sequence[str]) -> str:
     return "" if is_longer else did_you_mean(name, flat, likeness=_LIKENESS)
 
 
-def _joined(name: str, known: Sequence[str], text: str) -> str:
+def _joined(name: str, known: Sequence[str], *, value: str) -> str:
     """`COLLECTOR_PORT`; not where Kubernetes sets it to the address of a service."""
-    meant = [each for each in known if each.replace("__", "_") == name and "://" not in text]
+    meant = [each for each in known if each.replace("__", "_") == name and "://" not in value]
     return f" (did you mean {meant[0]!r}?)" if meant else ""
 
 
