@@ -75,7 +75,7 @@ def run(funnel: str, events: int, people: int, batch: int) -> dict[str, Any]:
         persons, packed = persons + some, packed + size
     gc.unfreeze()
     micros = {name: spent / events * 1e6 for name, spent in clock.spent.items()}
-    stored = [len(value) for parts in engine._parts.values() for value in parts.state.persons.values()]
+    stored = [len(value) for parts in engine._parts.values() for value in parts.state.cache.persons.values()]
     return {"people": people, "us": micros, "total": sum(micros.values()), "bytes": sum(stored) / max(1, len(stored))}
 
 

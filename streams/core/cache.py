@@ -1,8 +1,8 @@
-"""A partition's people of one funnel in memory: what is known, what must be read, who wants to be looked at when.
+"""A partition's persons of one funnel in memory: what is known, what must be read, who wants to be looked at when.
 
 Buckets: a bucket that is *loaded* has a wheel entry for every wake-up of its persons; of one that is not,
 `earliest_deadlines` is a lower bound. A bucket that is *complete* has all its persons in memory, so a key that is not
-there does not exist. Counts nothing.
+there does not exist. Counts nothing and decides nothing about a person: it keeps packed bytes and what changed.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Iterable, Mapping
-from itertools import islice
+from itertools import islice, zip_longest
 from sys import byteorder
 from zlib import crc32
 
 from schemas.times import MINUTE_MS
-from streams.core.book import Books
-from streams.core.person import FOR_LIFE, STATUS_MASK, Base
-from streams.core.plan import INFINITE, RESOLVED, Plan
+from streams.core.header import chunks_of, wake, words_of
+from streams.core.person import Base
+from streams.core.plan import INFINITE, Plan
 from streams.core.timers import Wheel
 from streams.state import CHUNK_SEPARATOR, NO_DEADLINE, PERSON_BUCKETS, Loaded
 
 _BUCKETS_PER_READ = 16
 
 
-class Busy:
-    """Memory of a person with sealed chunks; derived, rebuilt on demand."""
+class Heavy:
+    """What is known in memory of a person with sealed chunks; derived, rebuilt on demand (`streams.core.heavy`)."""
 
-    __slots__ = ("bases", "ends", "ties")
+    __slots__ = ("bases", "ends", "event_hashes")
 
-    def __init__(self, ties: set[int], ends: list[int], bases: list[Base]) -> None:
-        self.ties = ties
+    def __init__(self, event_hashes: set[int], ends: list[int], bases: list[Base]) -> None:
+        self.event_hashes = event_hashes
         """Of sealed events."""
         self.ends = ends
         """Time of the newest event of every chunk, ascending."""
@@ -47,30 +47,28 @@ class PersonCache:
         self.persons: dict[bytes, bytes] = {}
         self.sealed: dict[bytes, list[bytes]] = {}
         """Sealed chunks of the persons that have any."""
-        self.busy: dict[bytes, Busy] = {}
-        """What is known in memory of people with sealed chunks (`streams.core.busy`)."""
-        self.fired = 0
-        """Wake-ups since `raise_tmin`."""
+        self.heavy: dict[bytes, Heavy] = {}
         self.uncut: dict[bytes, int] = {}
         """Length at which a tail that could not be cut is tried again."""
-        self.books = Books()
-        self.stats: dict[str, int] = {}
         self.wheel = Wheel()
         self.queue: deque[bytes] = deque()
         """Persons whose second has come and who were not looked at yet."""
+        self.fired = 0
+        """Wake-ups since `renew_deadlines`."""
         self.earliest_deadlines = array("I", [NO_DEADLINE]) * PERSON_BUCKETS
         self.loaded = bytearray(b"\1" * PERSON_BUCKETS)
         self.complete = bytearray(b"\1" * PERSON_BUCKETS)
         self.dirty: dict[bytes, None] = {}
+        """Persons changed since `take_changes`."""
         self.dirty_fields: dict[bytes, bytes | None] = {}
         """Changed sealed chunks."""
         self.changed_deadlines: dict[int, None] = {}
+        self.partly: set[bytes] = set()
+        """Persons in memory whose sealed chunks are not."""
         self._absent: set[bytes] = set()
         """Persons asked for who are not in the store."""
         self._loose: dict[bytes, bytes] = {}
         """Sealed chunks that arrived before their person was complete."""
-        self.partly: set[bytes] = set()
-        """Persons in memory whose sealed chunks are not."""
         self._unloaded = 0
         self._all_complete = True
 
@@ -85,14 +83,13 @@ class PersonCache:
         self._unloaded = PERSON_BUCKETS
         self._all_complete = False
 
+    # --- what must be read
+
     def is_known(self, key: bytes) -> bool:
+        """Whether a person is in memory whole, or does not exist."""
         if key in self.persons:
             return key not in self.partly
         return self._all_complete or key in self._absent or bool(self.complete[crc32(key) % PERSON_BUCKETS])
-
-    def chunks_of(self, blob: bytes) -> int:
-        """How many sealed chunks belong to a packed person."""
-        return int(self.plan.header.unpack_from(blob)[1] & 0xFFFF)
 
     def missing(self, keys: Iterable[bytes]) -> list[bytes]:
         """Fields to read before these persons can be counted."""
@@ -100,22 +97,32 @@ class PersonCache:
             return []
         absent = set(keys)
         partly = absent & self.partly
-        wanted = [field for key in partly for field in chunk_fields(key, self.chunks_of(self.persons[key]))]
+        fields = [field for key in partly for field in self._chunk_fields(key)]
         absent.difference_update(self.persons, self._absent)
         complete = self.complete
-        return wanted + [key for key in absent if not complete[crc32(key) % PERSON_BUCKETS]]
+        return fields + [key for key in absent if not complete[crc32(key) % PERSON_BUCKETS]]
 
     def due_buckets(self, watermark_ms: int) -> list[int]:
         """Buckets that must be loaded because a deadline in them may have passed."""
         if not self._unloaded:
             return []
         minute = watermark_ms // MINUTE_MS
-        due = (at for at, first in enumerate(self.earliest_deadlines) if first <= minute and not self.loaded[at])
+        due = (
+            bucket
+            for bucket, earliest in enumerate(self.earliest_deadlines)
+            if earliest <= minute and not self.loaded[bucket]
+        )
         return list(islice(due, _BUCKETS_PER_READ))
 
     def due_missing(self, limit: int) -> list[bytes]:
         """Fields to read before the next `limit` wake-ups can be looked at."""
         return self.missing(islice(self.queue, limit))
+
+    def pending(self, watermark_ms: int) -> int:
+        """How many wake-ups (or buckets that may hold some) wait."""
+        return len(self.queue) + len(self.due_buckets(watermark_ms))
+
+    # --- what was read
 
     def admit(self, loaded: Loaded) -> None:
         """Take over what was read; what is in memory is never older and stays."""
@@ -134,7 +141,7 @@ class PersonCache:
 
     def _admit_person(self, key: bytes, packed: bytes) -> None:
         self.persons[key] = packed
-        if self.chunks_of(packed):
+        if self._chunks(packed):
             self.partly.add(key)
 
     def _admit_bucket(self, bucket: int, fields: Mapping[bytes, bytes]) -> None:
@@ -147,106 +154,122 @@ class PersonCache:
                 if field.partition(CHUNK_SEPARATOR)[0] not in self.sealed:
                     self._loose[field] = packed
                 continue
-            known = self.persons.get(field, packed)
+            newest = self.persons.get(field, packed)
             if field not in self.persons:
                 if len(self.persons) < self.max_persons:
                     self._admit_person(field, packed)
                 else:
                     is_complete = False
-            wake = self.wake_of(known)
-            if wake < INFINITE:
-                self.wheel.push(field, wake)
-                earliest = min(earliest, wake // MINUTE_MS)
+            wake_ms = wake(self.plan, newest)
+            if wake_ms < INFINITE:
+                self.wheel.push(field, wake_ms)
+                earliest = min(earliest, wake_ms // MINUTE_MS)
         self.complete[bucket] = is_complete
-        self._set_tmin(bucket, earliest)
+        self._set_deadline(bucket, earliest)
 
     def _gather_chunks(self) -> None:
         for key in list(self.partly) if self._loose else ():
-            fields = chunk_fields(key, self.chunks_of(self.persons[key]))
+            fields = self._chunk_fields(key)
             if all(field in self._loose for field in fields):
                 self.sealed[key] = [self._loose.pop(field) for field in fields]
                 self.partly.discard(key)
 
-    def evict(self) -> None:
-        """Forget persons over the limit, those first that came first; only what is written may go."""
+    def _chunks(self, packed: bytes) -> int:
+        return chunks_of(words_of(self.plan, packed)[1])
+
+    def _chunk_fields(self, key: bytes) -> list[bytes]:
+        return chunk_fields(key, self._chunks(self.persons[key]))
+
+    # --- what changes
+
+    def put(self, key: bytes, packed: bytes) -> None:
+        """Keep a person's new form and see to it that it is looked at in time."""
+        before = self.persons.get(key)
+        self.persons[key] = packed
+        self.dirty[key] = None
+        wake_ms = wake(self.plan, packed)
+        if wake_ms < (INFINITE if before is None else wake(self.plan, before)):
+            self.arm(key, wake_ms)
+
+    def put_chunks(self, key: bytes, sealed: list[bytes]) -> None:
+        """Keep a person's sealed chunks; only those that differ are written."""
+        before = self.sealed.pop(key, [])
+        fields = chunk_fields(key, max(len(sealed), len(before)))
+        for field, chunk, old in zip_longest(fields, sealed, before):
+            if chunk != old:
+                self.dirty_fields[field] = chunk
+        if sealed:
+            self.sealed[key] = sealed
+
+    def drop(self, key: bytes) -> None:
+        """Delete a person."""
+        for field in self._chunk_fields(key):
+            self.dirty_fields[field] = None
+        self._forget(key)
+        self.dirty[key] = None
+
+    def arm(self, key: bytes, wake_ms: int) -> None:
+        """A person wants to be looked at earlier than was known."""
+        bucket = crc32(key) % PERSON_BUCKETS
+        if self.loaded[bucket]:
+            self.wheel.push(key, wake_ms)
+        minute = wake_ms // MINUTE_MS
+        if minute < self.earliest_deadlines[bucket]:
+            self.earliest_deadlines[bucket] = minute
+            self.changed_deadlines[bucket] = None
+
+    def renew_deadlines(self) -> None:
+        """Write down anew when something is due in the loaded buckets: what fired leaves the old bound behind.
+
+        Looks at the whole wheel, so it is done once per that many wake-ups. Nothing may be queued.
+        """
+        earliest = [NO_DEADLINE] * PERSON_BUCKETS
+        for key, wake_ms in self.wheel.entries():
+            bucket, minute = crc32(key) % PERSON_BUCKETS, wake_ms // MINUTE_MS
+            if minute < earliest[bucket]:
+                earliest[bucket] = minute
+        for bucket, minute in enumerate(earliest):
+            if self.loaded[bucket]:
+                self._set_deadline(bucket, minute)
+        self.fired = 0
+
+    def _set_deadline(self, bucket: int, minute: int) -> None:
+        if minute != self.earliest_deadlines[bucket]:
+            self.earliest_deadlines[bucket] = minute
+            self.changed_deadlines[bucket] = None
+
+    def take_changes(self) -> tuple[dict[bytes, bytes | None], dict[int, int]]:
+        """Changed person fields (None: gone) and bucket deadlines since the last time; evicts."""
+        persons: dict[bytes, bytes | None] = {key: self.persons.get(key) for key in self.dirty}
+        persons.update(self.dirty_fields)
+        deadlines = {bucket: self.earliest_deadlines[bucket] for bucket in self.changed_deadlines}
+        self.dirty.clear()
+        self.dirty_fields.clear()
+        self.changed_deadlines.clear()
+        self._evict()
+        return persons, deadlines
+
+    def _evict(self) -> None:
+        """Leave persons over the limit to the store, those first that came first; only what is written may go."""
         over = len(self.persons) - self.max_persons
         self._absent.clear()
         self._loose.clear()
         if over <= 0:
             return
         for key in list(islice(self.persons, over + self.max_persons // 10)):
-            del self.persons[key]
-            self.sealed.pop(key, None)
-            self.busy.pop(key, None)
-            self.uncut.pop(key, None)
+            self._forget(key)
             self.partly.discard(key)
             self._all_complete = False
             self.complete[crc32(key) % PERSON_BUCKETS] = 0
         self.persons = dict(self.persons)
 
-    def take_changes(self) -> tuple[dict[bytes, bytes | None], dict[int, int]]:
-        """Changed person fields (None: gone) and bucket deadlines since the last time; evicts."""
-        persons: dict[bytes, bytes | None] = {key: self.persons.get(key) for key in self.dirty}
-        persons.update(self.dirty_fields)
-        earliest_deadlines = {bucket: self.earliest_deadlines[bucket] for bucket in self.changed_deadlines}
-        self.dirty.clear()
-        self.dirty_fields.clear()
-        self.changed_deadlines.clear()
-        self.evict()
-        return persons, earliest_deadlines
-
-    def is_forgotten(self, blob: bytes, horizon: int) -> bool:
-        """Whether a person has nothing at or after the horizon, no journey under way and nothing for life."""
-        q1, q2, *_ = self.plan.header.unpack_from(blob)
-        if q1 >> 8 & FOR_LIFE or q1 >> 16 >= horizon:
-            return False
-        return bool(not q1 & 255 or (q2 >> 16) + self.plan.window < horizon)
-
-    def wake_of(self, blob: bytes) -> int:
-        """The watermark beyond which a packed person has to be looked at."""
-        plan = self.plan
-        q1, q2, q3, cold, *_ = plan.header.unpack_from(blob)
-        status, passed, end = q1 >> 8 & STATUS_MASK, q1 & 255, (q2 >> 16) + plan.window
-        if status != RESOLVED:
-            return int(min((q3 >> 16) + plan.change[status][passed], end))
-        if not passed and q1 >> 8 & FOR_LIFE and len(blob) == plan.header.size + cold and not q2 & 0xFFFF:
-            return INFINITE
-        return int(max(q1 >> 16, end if passed else 0) + plan.keep)
-
-    def _set_tmin(self, bucket: int, minute: int) -> None:
-        if minute != self.earliest_deadlines[bucket]:
-            self.earliest_deadlines[bucket] = minute
-            self.changed_deadlines[bucket] = None
-
-    def raise_tmin(self) -> None:
-        """Write down anew when something is due in the loaded buckets: what fired leaves the old bound behind.
-
-        Looks at the whole wheel, so it is done once per that many wake-ups. Nothing may be queued.
-        """
-        earliest = [NO_DEADLINE] * PERSON_BUCKETS
-        for key, wake in self.wheel.entries():
-            bucket, minute = crc32(key) % PERSON_BUCKETS, wake // MINUTE_MS
-            if minute < earliest[bucket]:
-                earliest[bucket] = minute
-        for bucket, minute in enumerate(earliest):
-            if self.loaded[bucket]:
-                self._set_tmin(bucket, minute)
-
-    def arm(self, key: bytes, wake: int) -> None:
-        """A person wants to be looked at earlier than was known."""
-        bucket = crc32(key) % PERSON_BUCKETS
-        if self.loaded[bucket]:
-            self.wheel.push(key, wake)
-        minute = wake // MINUTE_MS
-        if minute < self.earliest_deadlines[bucket]:
-            self.earliest_deadlines[bucket] = minute
-            self.changed_deadlines[bucket] = None
-
-    def pending(self, watermark_ms: int) -> int:
-        """How many wake-ups (or buckets that may hold some) wait."""
-        return len(self.queue) + len(self.due_buckets(watermark_ms))
+    def _forget(self, key: bytes) -> None:
+        del self.persons[key]
+        self.sealed.pop(key, None)
+        self.heavy.pop(key, None)
+        self.uncut.pop(key, None)
 
 
 def chunk_fields(key: bytes, count: int) -> list[bytes]:
     """Fields of a person's sealed chunks."""
-    return [key + CHUNK_SEPARATOR + b"%d" % at for at in range(count)]
+    return [key + CHUNK_SEPARATOR + b"%d" % number for number in range(count)]

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 from streams.core.match import Match
 from streams.core.outgoing import Outgoing
-from streams.core.person import Single
+from streams.core.person import KeptEvent
 
-Record = tuple[bytes | None, bytes, int]
+Record: TypeAlias = tuple[bytes | None, bytes, int]
 """(Kafka key, value, record timestamp in ms)."""
 
-Op = tuple[bytes, int, int, int, int, int, Single | None]
-"""(person key, occurred at, tie, kind, code, horizon at that record, the whole event where it is more than that)."""
+Op: TypeAlias = tuple[bytes, int, int, int, int, int, KeptEvent | None]
+"""One operation: (person key, at, event hash, kind, code, horizon at that record, the whole event or None).
 
-
-Forget = tuple[int, bytes, bytes, int]
-"""(number of ops before it, person key, name to be kept under, horizon at that record)."""
+The kind tells them apart (`streams.core.plan`). An event says more than its stage where the last member is not None.
+Of a FORGET, at and code are 0 and the third member is the number of the forgotten person (`nameless_key`).
+"""
 
 
 @dataclass(slots=True)
@@ -28,10 +27,9 @@ class FunnelPrepared:
     """What a chunk means to one funnel."""
 
     ops: list[Op] = field(default_factory=list)
+    """In log order."""
     stats: Counter[str] = field(default_factory=Counter)
     outgoing: list[Outgoing] = field(default_factory=list)
-    """In log order."""
-    forgets: list[Forget] = field(default_factory=list)
     """In log order."""
     unresolved: list[tuple[int, Any, Match]] = field(default_factory=list)
     """(index into ops, properties, match) of events with names the register did not know."""
@@ -39,7 +37,7 @@ class FunnelPrepared:
 
     def keys(self) -> Iterator[bytes]:
         """Of everybody whom the chunk concerns."""
-        return chain((op[0] for op in self.ops), (one[1] for one in self.forgets))
+        return (op[0] for op in self.ops)
 
 
 @dataclass(slots=True)
@@ -61,4 +59,4 @@ class Prepared:
     @property
     def new_names(self) -> dict[str, list[tuple[int, str]]]:
         """By funnel: (register, name) in log order, to be registered in the store before the apply."""
-        return {funnel_id: list(one.names) for funnel_id, one in self.funnels.items() if one.names}
+        return {funnel_id: list(funnel.names) for funnel_id, funnel in self.funnels.items() if funnel.names}

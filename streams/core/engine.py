@@ -15,8 +15,8 @@ import msgspec
 
 from schemas.counters import CellGroup, Cells
 from schemas.funnel.model import Funnel
-from streams.core.book import Books
 from streams.core.chunk import Prepared, Record
+from streams.core.contributions import Contributions
 from streams.core.deadlines import collect_due, fire
 from streams.core.decode import Decoder
 from streams.core.expiry import Expiry
@@ -128,7 +128,7 @@ class PartitionEngine:
         self._bind_stats()
         for name, parts in self._parts.items():
             if name in claim.earliest_deadlines:
-                parts.state.restore(claim.earliest_deadlines[name])
+                parts.state.cache.restore(claim.earliest_deadlines[name])
             parts.expiry.restore(claim.core_state.get(name))
         self._count_pending()
 
@@ -172,19 +172,19 @@ class PartitionEngine:
         for name, parts in self._parts.items():
             one = Needs()
             if prepared is not None:
-                one.persons = parts.state.missing(prepared.funnels[name].keys())
+                one.persons = parts.state.cache.missing(prepared.funnels[name].keys())
                 if prepared.max_received_ms is not None:
-                    one.buckets = parts.state.due_buckets(prepared.max_received_ms - self._delay)
+                    one.buckets = parts.state.cache.due_buckets(prepared.max_received_ms - self._delay)
             elif self.meta.watermark_ms is not None:
-                one.buckets = parts.state.due_buckets(self.meta.watermark_ms)
-                one.persons = parts.state.due_missing(FIRE_LIMIT)
+                one.buckets = parts.state.cache.due_buckets(self.meta.watermark_ms)
+                one.persons = parts.state.cache.due_missing(FIRE_LIMIT)
             if one.buckets or one.persons:
                 found[name] = one
         return found
 
     def admit(self, funnel_id: str, loaded: Loaded) -> None:
         """Take over what was read."""
-        self._parts[funnel_id].state.admit(loaded)
+        self._parts[funnel_id].state.cache.admit(loaded)
 
     def apply(self, prepared: Prepared) -> Changes:
         """Count a chunk: move the watermark, count the events, book deadlines that passed (the first of them)."""
@@ -206,7 +206,7 @@ class PartitionEngine:
             for stat, amount in (("undecodable", prepared.undecodable), ("retries", prepared.retries)):
                 if amount:
                     parts.state.stats[stat] = parts.state.stats.get(stat, 0) + amount
-            step(parts.state, one.ops, one.forgets)
+            step(parts.state, one.ops)
             outgoing += one.outgoing
         changes = self._changes(FIRE_LIMIT)
         changes.outgoing = outgoing
@@ -229,15 +229,15 @@ class PartitionEngine:
 
     def _changes_of(self, parts: _Parts, watermark: int) -> FunnelChanges:
         state = parts.state
-        deltas = parts.rollup.cells(state.books, watermark)
-        state.books = Books()
+        deltas = parts.rollup.cells(state.contributions, watermark)
+        state.contributions = Contributions()
         expired = parts.expiry.expired(watermark, parts.dimsets)
         is_changed = parts.expiry.note(deltas) or bool(expired)
-        persons, deadlines = state.take_changes()
+        persons, deadlines = state.cache.take_changes()
         core_state = parts.expiry.core_state() if is_changed else None
         return FunnelChanges(persons, deadlines, deltas, expired, core_state)
 
     def _count_pending(self) -> None:
         watermark = self.meta.watermark_ms
         states = [parts.state for parts in self._parts.values()]
-        self.meta.pending = 0 if watermark is None else sum(state.pending(watermark) for state in states)
+        self.meta.pending = 0 if watermark is None else sum(state.cache.pending(watermark) for state in states)

@@ -1,7 +1,7 @@
 """What stays of a person who is to be forgotten: a history without a name, so that the numbers stay as they are.
 
 Takes away the key and every mark by which an event or order could be told again; keeps stages, times, amounts and the
-codes of dimension values. Pure; `FunnelState.forget` stores the result.
+codes of dimension values. Pure; `streams.core.general` stores the result.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from streams.core.person import Person, Single
+from streams.core.person import KeptEvent, Person
 
 _PREFIX: Final = b"x:"
 """No person key begins like that (`schemas.ids.person_key`): no event ever finds what is kept under it."""
@@ -28,14 +28,14 @@ def is_nameless(key: bytes) -> bool:
 def without_ids(person: Person) -> Person:
     """The person with running numbers for the hashes of event, order and refund ids.
 
-    Ties keep their order, for it decides between events of one instant; orders and refunds stay the same ones.
+    The hashes keep their order, for it decides between events of one instant; orders and refunds stay the same ones.
     """
-    base, singles = person.base, person.singles
+    base, events = person.base, person.events
     assert isinstance(base.orders, dict)  # noqa: S101 - layers are for passes in memory
-    ties = _numbers(one.tie for one in singles)
-    orders = _numbers([*base.orders, *(one.order for one in singles)])
-    refunds = _numbers([*base.refunds, *(one.refund for one in singles)])
-    person.singles = [_renumbered(one, ties, orders, refunds) for one in singles]
+    hashes = _numbers(event.event_hash for event in events)
+    orders = _numbers([*base.orders, *(event.order for event in events)])
+    refunds = _numbers([*base.refunds, *(event.refund for event in events)])
+    person.events = [_renumbered(event, hashes, orders, refunds) for event in events]
     base.orders = {orders[order]: booked for order, booked in base.orders.items()}
     base.refunds = {refunds[refund] for refund in base.refunds}
     return person
@@ -43,8 +43,8 @@ def without_ids(person: Person) -> Person:
 
 def _numbers(hashes: Iterable[int]) -> dict[int, int]:
     """Running numbers in ascending order; 0, which stands for none, stays."""
-    return {0: 0, **{one: at for at, one in enumerate(sorted({*hashes} - {0}), start=1)}}
+    return {0: 0, **{number: index for index, number in enumerate(sorted({*hashes} - {0}), start=1)}}
 
 
-def _renumbered(one: Single, ties: dict[int, int], orders: dict[int, int], refunds: dict[int, int]) -> Single:
-    return one._replace(tie=ties[one.tie], order=orders[one.order], refund=refunds[one.refund])
+def _renumbered(event: KeptEvent, hashes: dict[int, int], orders: dict[int, int], refunds: dict[int, int]) -> KeptEvent:
+    return event._replace(event_hash=hashes[event.event_hash], order=orders[event.order], refund=refunds[event.refund])

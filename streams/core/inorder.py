@@ -1,10 +1,14 @@
 """Fast paths for an event that is newer than everything the person has: next stage, next journey, loss, order.
 
-Every function decides first whether its path is certain and books afterwards; False means "nothing was done, go the
-general way". Two laws carry them: only the last entry of the last journey can be open, and an event newer than that
-entry's deadline decides it. What the watermark has decided and this event would take back goes the general way.
+Every function decides first whether its path is certain and contributes afterwards; False means "nothing was done, take
+the general path". Two laws carry them:
 
-Local names and written-out counting, no objects: a tenth to a half of all events pass here.
+* only the last entry of the last journey can be open
+* an event newer than that entry's deadline decides it
+
+What the watermark has decided and this event would take back goes the general path.
+
+Written-out counting and local names, no objects: a tenth to a half of all events pass here.
 """
 
 from __future__ import annotations
@@ -13,222 +17,234 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from schemas.counters import Family, family
-from streams.core.busy import base_before, recent
+from schemas.times import MINUTE_MS
 from streams.core.chunk import Op
-from streams.core.person import (
+from streams.core.header import (
+    AT_SHIFT,
+    BELOW_AT,
+    COUNT_MASK,
+    FLAGS_MASK,
+    FLAGS_SHIFT,
     FOR_LIFE,
     HAS_AMOUNT,
     MANY_ORDERS,
+    PASSED_MASK,
     SEVERAL,
     STATUS_MASK,
-    Entry,
-    Single,
-    pack_single,
+    Words,
+    deadline,
+    is_forgotten,
+    wake,
+    words_of,
 )
+from streams.core.heavy import base_before, person_since
+from streams.core.history import replay
+from streams.core.person import EVENT_AT_SHIFT, Entry, KeptEvent, pack_event
 from streams.core.plan import EDGES_MS, LOST, NO_STAGE, OPEN, ORDER, RESOLVED, STALLED
 from streams.core.state import FunnelState
-from streams.core.walk import walk
 
 _VALUE, _OPEN_VALUE = family(Family.VALUE), family(Family.OPEN_VALUE)
 _ORDERS, _REVENUE = family(Family.ORDERS), family(Family.REVENUE)
 
-Header = tuple[int, int, int, int, int, int]
-"""As packed: last_at, flags, stage + 1 | t0, chunks | entered_at, orders | cold bytes | first code | entry code."""
-
 
 def begin(state: FunnelState, op: Op) -> bool:
     """A person's first event, of a stage or an order."""
-    key, at, tie, kind, code, _, single = op
-    plan = state.plan
-    to = kind if kind < ORDER or single is None else plan.order_stage(single.mask, 1)
-    if to == NO_STAGE:
-        return False
-    here = (at // 60_000 << plan.code_bits | code) << plan.family_bits
-    state.books.counts[here | plan.f_events[to]] += 1
-    flags = _start(state, here, at, to, code, single)
+    key, at, event_hash, kind, code, _, whole = op
+    plan, cache = state.plan, state.cache
+    stage = kind if kind < ORDER or whole is None else plan.order_stage(whole.mask, 1)
+    if stage == NO_STAGE:
+        return False  # an order that is too early in the count to enter a stage begins no journey
+    entry_key = plan.key_of(at, code)
+    state.contributions.counts[entry_key | plan.f_events[stage]] += 1
+    flags = _start(state, entry_key, at, stage, code, whole)
     orders = 0
-    if kind == ORDER and single is not None:
+    if kind == ORDER and whole is not None:
         orders = 1
         flags |= FOR_LIFE
-        _book_order(state, single, to, code)
-    q = at << 16
-    tail = pack_single(plan, single or Single(at, tie, to, code))
-    blob = plan.header.pack(q | flags << 8 | to + 1, q, q | orders, 0, code, code) + tail
-    state.persons[key] = blob
-    state.dirty[key] = None
+        _add_order(state, whole, stage, code)
+    time = at << AT_SHIFT
+    tail = pack_event(plan, whole or KeptEvent(at, event_hash, stage, code))
+    packed = plan.header.pack(time | flags << FLAGS_SHIFT | stage + 1, time, time | orders, 0, code, code) + tail
+    cache.persons[key] = packed
+    cache.dirty[key] = None
     state.stats["persons"] += 1
-    state.arm(key, state.wake_of(blob))
+    cache.arm(key, wake(plan, packed))
     return True
 
 
-def in_order(state: FunnelState, op: Op, blob: bytes) -> bool:
+def in_order(state: FunnelState, op: Op, packed: bytes) -> bool:
     """Count an event that is newer than all its person has, and no copy."""
     _, at, _, kind, _, horizon, _ = op
     plan = state.plan
-    header = plan.header.unpack_from(blob)
-    if (not header[0] & 255 or at > (header[1] >> 16) + plan.window) and state.is_forgotten(blob, horizon):
+    words = words_of(plan, packed)
+    # Without a journey that can take the event the person may be long gone, and new again.
+    is_idle = not words[0] & PASSED_MASK or at > (words[1] >> AT_SHIFT) + plan.window
+    if is_idle and is_forgotten(plan, packed, horizon):
         return False
     if kind < ORDER:
-        return _stage(state, op, blob, header, kind, ())
+        return _stage(state, op, packed, words, kind, ())
     if kind == ORDER:
-        return _order(state, op, blob, header)
-    return kind == LOST and _loss(state, op, blob, header)
+        return _order(state, op, packed, words)
+    return kind == LOST and _loss(state, op, packed, words)  # a refund looks for its order: the general path
 
 
-def _order(state: FunnelState, op: Op, blob: bytes, header: Header) -> bool:
-    key, at, _, _, _, _, single = op
+def _order(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
+    key, at, _, _, _, _, whole = op
     plan = state.plan
-    q1, q2, q3, cold, first, last_code = header
-    assert single is not None  # noqa: S101 - orders always are whole events
-    if q3 & 0xFFFF >= MANY_ORDERS:
-        return False
-    if single.order and _may_be_known(state, key, blob, header, single.order):
-        return _further_event(state, op, blob, header)
-    to = plan.order_stage(single.mask, (q3 & 0xFFFF) + 1)
-    if to == NO_STAGE:
-        _keep(state, op, blob, (q1 | FOR_LIFE << 8, q2, q3 + 1, cold, first, last_code))
+    last_word, start_word, entry_word, base_bytes, first_code, entry_code = words
+    assert whole is not None  # noqa: S101 - orders always are whole events
+    if entry_word & COUNT_MASK >= MANY_ORDERS:
+        return False  # the header no longer knows how many there are
+    if whole.order and _may_be_known(state, key, packed, words, whole.order):
+        return _further_event(state, op, packed, words)
+    words = (last_word, start_word, entry_word + 1, base_bytes, first_code, entry_code)
+    stage = plan.order_stage(whole.mask, (entry_word & COUNT_MASK) + 1)
+    if stage == NO_STAGE:  # an order that enters no stage is counted, and nothing else
+        _keep(state, op, packed, (last_word | FOR_LIFE << FLAGS_SHIFT, *words[1:]))
         return True
     entries: Sequence[Entry] = ()
-    stage, entered = (q1 & 255) - 1, q3 >> 16
-    if 0 <= stage < to and at <= (q2 >> 16) + plan.window:
-        if not q1 >> 8 & (HAS_AMOUNT | SEVERAL):
-            entries = (Entry(stage, entered, last_code),)
+    top = (last_word & PASSED_MASK) - 1
+    if 0 <= top < stage and at <= (start_word >> AT_SHIFT) + plan.window:
+        # The order advances the journey, and its entries have won: all of them must be known.
+        if not last_word >> FLAGS_SHIFT & (HAS_AMOUNT | SEVERAL):
+            entries = (Entry(top, entry_word >> AT_SHIFT, entry_code),)
         else:
-            person = recent(state, key, blob)
-            entries = walk(plan, person.base, person.singles).journeys[-1].entries
-    return _stage(state, op, blob, (q1, q2, q3 + 1, cold, first, last_code), to, entries)
+            person = person_since(state.cache, key, packed)
+            entries = replay(plan, person.base, person.events).journeys[-1].entries
+    return _stage(state, op, packed, words, stage, entries)
 
 
-def _may_be_known(state: FunnelState, key: bytes, blob: bytes, header: Header, order: int) -> bool:
+def _may_be_known(state: FunnelState, key: bytes, packed: bytes, words: Words, order: int) -> bool:
     """Whether an order id stands anywhere in the person (rarely: something that looks like it)."""
-    start = state.plan.header.size + header[3]
-    if order.to_bytes(8, "little") in blob[start:] or order.to_bytes(8, "big") in blob[:start]:
-        return True
-    chunks = header[1] & 0xFFFF
-    return chunks > 0 and base_before(state, key, blob, chunks).orders.get(order) is not None
+    start = state.plan.header.size + words[3]
+    if order.to_bytes(8, "little") in packed[start:] or order.to_bytes(8, "big") in packed[:start]:
+        return True  # the tail is little-endian, the base is msgpack
+    chunks = words[1] & COUNT_MASK
+    return chunks > 0 and base_before(state.cache, key, packed, chunks).orders.get(order) is not None
 
 
-def _further_event(state: FunnelState, op: Op, blob: bytes, header: Header) -> bool:
+def _further_event(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
     """A later event of an order that is known: an event of its stage and nothing more."""
-    key, at, _, _, code, _, single = op
+    key, at, _, _, code, _, whole = op
     plan = state.plan
-    person = recent(state, key, blob)
-    order = 0 if single is None else single.order
-    booked = person.base.orders.get(order) or walk(plan, person.base, person.singles).known.get(order)
+    person = person_since(state.cache, key, packed)
+    order = 0 if whole is None else whole.order
+    booked = person.base.orders.get(order) or replay(plan, person.base, person.events).known.get(order)
     if booked is None:
-        return False
+        return False  # other bytes that look like the id
     if booked[0] != NO_STAGE:
-        here = (at // 60_000 << plan.code_bits | code) << plan.family_bits
-        state.books.counts[here | plan.f_events[booked[0]]] += 1
-    _keep(state, op, blob, header)
+        state.contributions.counts[plan.key_of(at, code) | plan.f_events[booked[0]]] += 1
+    _keep(state, op, packed, words)
     return True
 
 
-def _stage(state: FunnelState, op: Op, blob: bytes, header: Header, to: int, entries: Sequence[Entry]) -> bool:
-    """An event of the stage `to`; `entries` of the journey under way where they are known."""
-    _, at, _, kind, code, _, single = op
-    plan = state.plan
-    counts, bits, low = state.books.counts, plan.code_bits, plan.family_bits
-    q1, q2, q3, cold, first, last_code = header
-    flags, stage, entered = q1 >> 8 & 255, (q1 & 255) - 1, q3 >> 16
+def _stage(state: FunnelState, op: Op, packed: bytes, words: Words, stage: int, entries: Sequence[Entry]) -> bool:
+    """An event of a stage; `entries` of the journey under way where they are known."""
+    _, at, _, kind, code, _, whole = op
+    plan, counts = state.plan, state.contributions.counts
+    code_bits, family_bits = plan.code_bits, plan.family_bits
+    last_word, start_word, entry_word, base_bytes, first_code, entry_code = words
+    flags, top, entered = last_word >> FLAGS_SHIFT & FLAGS_MASK, (last_word & PASSED_MASK) - 1, entry_word >> AT_SHIFT
     status = flags & STATUS_MASK
-    end = (q2 >> 16) + plan.window
-    is_next = stage < 0 or at > end or (plan.completion and stage == plan.last and to < plan.last)
-    advances = not is_next and to > stage
-    deadline = 0
-    if stage >= 0:
-        deadline = min(entered + plan.abandon[stage], end)
+    end = (start_word >> AT_SHIFT) + plan.window
+    is_next = top < 0 or at > end or (plan.ends_at_completion and top == plan.last and stage < plan.last)
+    advances = not is_next and stage > top
+    abandoned_at = 0
+    if top >= 0:
+        abandoned_at = min(entered + plan.abandon[top], end)
         if status == RESOLVED:
-            if advances and at <= deadline:
-                return False
-        elif flags & HAS_AMOUNT and not entries and (advances or at > deadline):
-            return False
-    there = (entered // 60_000 << bits | last_code) << low
+            if advances and at <= abandoned_at:
+                return False  # the entry has an outcome (lost, or abandoned by the watermark), which this would change
+        elif flags & HAS_AMOUNT and not entries and (advances or at > abandoned_at):
+            return False  # the open value goes, and only the entry says how much it is
+    minute_bits = at // MINUTE_MS << code_bits
+    entry_key = (entered // MINUTE_MS << code_bits | entry_code) << family_bits
     if status != RESOLVED:
-        status = _decide(state, header, at, deadline, there, entries)
-    moment = at // 60_000 << bits
-    counts[(moment | code) << low | plan.f_events[to]] += 1
-    top = stage
+        status = _decide(state, words, at, abandoned_at, entry_key, entries)
+    counts[(minute_bits | code) << family_bits | plan.f_events[stage]] += 1
     if is_next:
-        flags = flags & FOR_LIFE | _start(state, (moment | code) << low, at, to, code, single)
-        q2, q3, first, last_code, top = at << 16 | q2 & 0xFFFF, at << 16 | q3 & 0xFFFF, code, code, to
+        flags = flags & FOR_LIFE | _start(state, (minute_bits | code) << family_bits, at, stage, code, whole)
+        start_word, entry_word = at << AT_SHIFT | start_word & BELOW_AT, at << AT_SHIFT | entry_word & BELOW_AT
+        first_code, entry_code, top = code, code, stage
     elif advances:
         if status == RESOLVED:
-            counts[there | plan.f_revived_cohort[stage]] += 1
-            counts[(moment | last_code) << low | plan.f_revived_period[stage]] += 1
+            counts[entry_key | plan.f_revived_cohort[top]] += 1
+            counts[(minute_bits | entry_code) << family_bits | plan.f_revived_period[top]] += 1
         else:
-            counts[there | plan.f_advanced_cohort[stage]] += 1
-            counts[(moment | last_code) << low | plan.f_advanced_period[stage]] += 1
+            counts[entry_key | plan.f_advanced_cohort[top]] += 1
+            counts[(minute_bits | entry_code) << family_bits | plan.f_advanced_period[top]] += 1
             if status == STALLED:
-                counts[there | plan.f_stalled[stage]] -= 1
+                counts[entry_key | plan.f_stalled[top]] -= 1
             if flags & HAS_AMOUNT:
                 _close_value(state, entries[-1])
-        counts[there | plan.f_transitions_cohort[stage][to]] += 1
-        counts[there | plan.f_durations[stage][to] + bisect_left(EDGES_MS, at - entered)] += 1
-        code = first & plan.first_mask | code & plan.stage_mask
-        here = (moment | code) << low
-        counts[here | plan.f_transitions_period[stage][to]] += 1
-        for jumped in range(stage + 1, to):
-            counts[here | plan.f_skipped[jumped]] += 1
-        if plan.is_order[to]:
-            _book_won(state, entries)
-        flags = flags & FOR_LIFE | SEVERAL | _enter(state, here, at, to, code, single)
-        q3, last_code, top = at << 16 | q3 & 0xFFFF, code, to
+        counts[entry_key | plan.f_transitions_cohort[top][stage]] += 1
+        counts[entry_key | plan.f_durations[top][stage] + bisect_left(EDGES_MS, at - entered)] += 1
+        code = first_code & plan.first_mask | code & plan.stage_mask
+        new_key = (minute_bits | code) << family_bits
+        counts[new_key | plan.f_transitions_period[top][stage]] += 1
+        for jumped in range(top + 1, stage):
+            counts[new_key | plan.f_skipped[jumped]] += 1
+        if plan.is_order[stage]:
+            _add_won(state, entries)
+        flags = flags & FOR_LIFE | SEVERAL | _enter(state, new_key, at, stage, code, whole)
+        entry_word, entry_code, top = at << AT_SHIFT | entry_word & BELOW_AT, code, stage
     else:
-        code = first & plan.first_mask | code & plan.stage_mask
+        code = first_code & plan.first_mask | code & plan.stage_mask
         flags = flags & ~STATUS_MASK | status
-    if kind == ORDER and single is not None:
+    if kind == ORDER and whole is not None:
         flags |= FOR_LIFE
-        _book_order(state, single, to, code)
-    _keep(state, op, blob, (flags << 8 | top + 1, q2, q3, cold, first, last_code))
+        _add_order(state, whole, stage, code)
+    last_word = flags << FLAGS_SHIFT | top + 1
+    _keep(state, op, packed, (last_word, start_word, entry_word, base_bytes, first_code, entry_code))
     return True
 
 
-def _loss(state: FunnelState, op: Op, blob: bytes, header: Header) -> bool:
-    _, at, _, _, code, _, single = op
-    plan = state.plan
-    counts, bits, low = state.books.counts, plan.code_bits, plan.family_bits
-    q1, q2, q3, cold, first, last_code = header
-    assert single is not None  # noqa: S101 - losses always are whole events
-    flags, stage, entered = q1 >> 8 & 255, (q1 & 255) - 1, q3 >> 16
+def _loss(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
+    _, at, _, _, code, _, whole = op
+    plan, counts = state.plan, state.contributions.counts
+    last_word, _, entry_word, _, _, entry_code = words
+    assert whole is not None  # noqa: S101 - losses always are whole events
+    flags, top, entered = last_word >> FLAGS_SHIFT & FLAGS_MASK, (last_word & PASSED_MASK) - 1, entry_word >> AT_SHIFT
     status = flags & STATUS_MASK
-    deadline = min(entered + plan.abandon[stage], (q2 >> 16) + plan.window) if stage >= 0 else -1
-    hits = stage < plan.last and at <= deadline
+    abandoned_at = deadline(plan, words) if top >= 0 else -1
+    hits = top < plan.last and at <= abandoned_at
     if status == RESOLVED:
         if hits:
-            return False
+            return False  # lost already, or abandoned by the watermark, which this would take back
     elif flags & HAS_AMOUNT:
-        return False
-    there = (entered // 60_000 << bits | last_code) << low
+        return False  # the open value goes, and only the entry says how much it is
+    entry_key = plan.key_of(entered, entry_code)
     if status != RESOLVED:
-        status = _decide(state, header, at, deadline, there, ())
-    counts[(at // 60_000 << bits | code) << low | plan.f_events_lost] += 1
+        status = _decide(state, words, at, abandoned_at, entry_key, ())
+    counts[plan.key_of(at, code) | plan.f_events_lost] += 1
     if hits:
-        counts[there | plan.f_lost_cohort[stage] + single.reason] += 1
-        counts[(at // 60_000 << bits | last_code) << low | plan.f_lost_period[stage] + single.reason] += 1
+        counts[entry_key | plan.f_lost_cohort[top] + whole.reason] += 1
+        counts[plan.key_of(at, entry_code) | plan.f_lost_period[top] + whole.reason] += 1
         if status == STALLED:
-            counts[there | plan.f_stalled[stage]] -= 1
+            counts[entry_key | plan.f_stalled[top]] -= 1
         status = RESOLVED
-    _keep(state, op, blob, ((flags & ~STATUS_MASK | status) << 8 | stage + 1, q2, q3, cold, first, last_code))
+    last_word = (flags & ~STATUS_MASK | status) << FLAGS_SHIFT | top + 1
+    _keep(state, op, packed, (last_word, *words[1:]))
     return True
 
 
-def _decide(state: FunnelState, header: Header, at: int, deadline: int, there: int, entries: Sequence[Entry]) -> int:
+def _decide(
+    state: FunnelState, words: Words, at: int, abandoned_at: int, entry_key: int, entries: Sequence[Entry]
+) -> int:
     """What an event at `at` makes of the open last entry before anything else; its new status."""
-    plan, counts = state.plan, state.books.counts
-    q1, _, q3, _, _, last_code = header
-    status, stage = q1 >> 8 & STATUS_MASK, (q1 & 255) - 1
-    if at > deadline:
-        counts[there | plan.f_abandoned_cohort[stage]] += 1
-        key = (deadline // 60_000 << plan.code_bits | last_code) << plan.family_bits | plan.f_abandoned_period[stage]
-        counts[key] += 1
+    plan, counts = state.plan, state.contributions.counts
+    last_word, _, entry_word, _, _, entry_code = words
+    status, top = last_word >> FLAGS_SHIFT & STATUS_MASK, (last_word & PASSED_MASK) - 1
+    if at > abandoned_at:
+        counts[entry_key | plan.f_abandoned_cohort[top]] += 1
+        counts[plan.key_of(abandoned_at, entry_code) | plan.f_abandoned_period[top]] += 1
         if status == STALLED:
-            counts[there | plan.f_stalled[stage]] -= 1
-        if q1 >> 8 & HAS_AMOUNT:
+            counts[entry_key | plan.f_stalled[top]] -= 1
+        if last_word >> FLAGS_SHIFT & HAS_AMOUNT:
             _close_value(state, entries[-1])
         return RESOLVED
-    if status == OPEN and at > (q3 >> 16) + plan.stall[stage]:
-        counts[there | plan.f_stalled[stage]] += 1
+    if status == OPEN and at > (entry_word >> AT_SHIFT) + plan.stall[top]:
+        counts[entry_key | plan.f_stalled[top]] += 1
         return STALLED
     return status
 
@@ -236,61 +252,64 @@ def _decide(state: FunnelState, header: Header, at: int, deadline: int, there: i
 def _close_value(state: FunnelState, entry: Entry) -> None:
     """An entry is no longer open: its value is no open value."""
     if entry.minor > 0:
-        place = (entry.at // 60_000, entry.code, entry.stage, _OPEN_VALUE | entry.currency << 8)
-        state.books.money[place] -= entry.minor
+        place = (entry.at // MINUTE_MS, entry.code, entry.stage, _OPEN_VALUE | entry.currency << 8)
+        state.contributions.money[place] -= entry.minor
 
 
-def _book_won(state: FunnelState, entries: Sequence[Entry]) -> None:
+def _add_won(state: FunnelState, entries: Sequence[Entry]) -> None:
     """An order stage is entered: what led to it has won, back to the order stage before."""
-    plan = state.plan
+    plan, counts = state.plan, state.contributions.counts
     for entry in reversed(entries):
-        here = (entry.at // 60_000 << plan.code_bits | entry.code) << plan.family_bits
-        state.books.counts[here | plan.f_won[entry.stage]] += 1
+        counts[plan.key_of(entry.at, entry.code) | plan.f_won[entry.stage]] += 1
         if plan.is_order[entry.stage]:
             break
 
 
-def _start(state: FunnelState, here: int, at: int, to: int, code: int, single: Single | None) -> int:
+def _start(state: FunnelState, entry_key: int, at: int, stage: int, code: int, whole: KeptEvent | None) -> int:
     """A journey starts. Flags of the header."""
-    state.books.counts[here | state.plan.f_started[to]] += 1
-    return _enter(state, here, at, to, code, single)
+    state.contributions.counts[entry_key | state.plan.f_started[stage]] += 1
+    return _enter(state, entry_key, at, stage, code, whole)
 
 
-def _enter(state: FunnelState, here: int, at: int, to: int, code: int, single: Single | None) -> int:
+def _enter(state: FunnelState, entry_key: int, at: int, stage: int, code: int, whole: KeptEvent | None) -> int:
     """An entry is made. Flags of the header."""
-    plan, counts = state.plan, state.books.counts
-    counts[here | plan.f_entries[to]] += 1
+    plan, counts, money = state.plan, state.contributions.counts, state.contributions.money
+    counts[entry_key | plan.f_entries[stage]] += 1
     status = OPEN
-    if to == plan.last:
-        counts[here | plan.f_completed[to]] += 1
+    if stage == plan.last:
+        counts[entry_key | plan.f_completed[stage]] += 1
         status = RESOLVED
-    if single is None or single.minor < 0 or plan.is_order[to]:
+    if whole is None or whole.minor < 0 or plan.is_order[stage]:
         return status
-    if single.minor > 0:
-        state.books.money[at // 60_000, code, to, _VALUE | single.currency << 8] += single.minor
+    if whole.minor > 0:
+        money[at // MINUTE_MS, code, stage, _VALUE | whole.currency << 8] += whole.minor
         if status == OPEN:
-            state.books.money[at // 60_000, code, to, _OPEN_VALUE | single.currency << 8] += single.minor
+            money[at // MINUTE_MS, code, stage, _OPEN_VALUE | whole.currency << 8] += whole.minor
     return status | HAS_AMOUNT
 
 
-def _book_order(state: FunnelState, single: Single, stage: int, code: int) -> None:
-    money, minute = state.books.money, single.at // 60_000
-    currency = single.currency if single.minor >= 0 else state.plan.currency
+def _add_order(state: FunnelState, whole: KeptEvent, stage: int, code: int) -> None:
+    money, minute = state.contributions.money, whole.at // MINUTE_MS
+    currency = whole.currency if whole.minor >= 0 else state.plan.currency
     money[minute, code, stage, _ORDERS | currency << 8] += 1
-    if single.minor > 0:
-        money[minute, code, stage, _REVENUE | currency << 8] += single.minor
+    if whole.minor > 0:
+        money[minute, code, stage, _REVENUE | currency << 8] += whole.minor
 
 
-def _keep(state: FunnelState, op: Op, blob: bytes, header: Header) -> None:
-    """Append the event and write the header anew; `header[0]` needs no time."""
-    key, at, tie, kind, code, _, single = op
-    plan = state.plan
-    q1, q2, q3, cold, first, last_code = header
-    q1 = at << 16 | q1 & 0xFFFF
-    tail = plan.record.pack(tie, at << 8 | kind, code) if single is None else pack_single(plan, single)
-    changed = plan.header.pack(q1, q2, q3, cold, first, last_code) + blob[plan.header.size :] + tail
-    state.persons[key] = changed
-    state.dirty[key] = None
-    wake = state.wake_of(changed)
-    if wake < state.wake_of(blob):
-        state.arm(key, wake)
+def _keep(state: FunnelState, op: Op, packed: bytes, words: Words) -> None:
+    """Append the event and write the header anew; the first word needs no time."""
+    key, at, event_hash, kind, code, _, whole = op
+    plan, cache = state.plan, state.cache
+    last_word, start_word, entry_word, base_bytes, first_code, entry_code = words
+    last_word = at << AT_SHIFT | last_word & BELOW_AT
+    if whole is None:
+        tail = plan.record.pack(event_hash, at << EVENT_AT_SHIFT | kind, code)
+    else:
+        tail = pack_event(plan, whole)
+    header = plan.header.pack(last_word, start_word, entry_word, base_bytes, first_code, entry_code)
+    changed = header + packed[plan.header.size :] + tail
+    cache.persons[key] = changed
+    cache.dirty[key] = None
+    wake_ms = wake(plan, changed)
+    if wake_ms < wake(plan, packed):
+        cache.arm(key, wake_ms)

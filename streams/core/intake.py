@@ -15,11 +15,10 @@ import xxhash
 from schemas.counters import currency_code
 from streams.core.chunk import FunnelPrepared, Prepared, Record
 from streams.core.decode import NO_RAW, UNREADABLE, Decoder
-from streams.core.forget import nameless_key
 from streams.core.match import NO_AMOUNT, Match, Matcher, NameRules, amount_of, id_text, plain
 from streams.core.outgoing import late_event
-from streams.core.person import AT_MASK, Single
-from streams.core.plan import LOST, ORDER, REFUND, Plan
+from streams.core.person import AT_MASK, KeptEvent
+from streams.core.plan import FORGET, LOST, ORDER, REFUND, Plan
 from streams.core.registers import REASONS, FunnelRegisters
 from streams.state import PartitionMeta
 
@@ -72,37 +71,37 @@ class FunnelIntake:
         if received - at > self.plan.lateness or at < horizon:
             self._set_apart(key, value, max(received, highest) - at, out)
             return
-        tie = xxhash.xxh3_64_intdigest(f"{record.source}\0{record.id}".encode())
+        event_hash = xxhash.xxh3_64_intdigest(f"{record.source}\0{record.id}".encode())
         self._is_unresolved = False
-        code, single = self._event(record.properties, match, at, tie, out)
+        code, whole = self._event(record.properties, match, at, event_hash, out)
         if self._is_unresolved:
             out.unresolved.append((len(out.ops), record.properties, match))
-        out.ops.append((key, at, tie, match.kind, code, horizon, single))
+        out.ops.append((key, at, event_hash, match.kind, code, horizon, whole))
 
     def resolve(self, out: FunnelPrepared) -> None:
         """Fill in the codes of names that the store has registered meanwhile."""
         for index, properties, match in out.unresolved:
-            key, at, tie, kind, _, horizon, _ = out.ops[index]
-            code, single = self._event(properties, match, at, tie, FunnelPrepared())
-            out.ops[index] = (key, at, tie, kind, code, horizon, single)
+            key, at, event_hash, kind, _, horizon, _ = out.ops[index]
+            code, whole = self._event(properties, match, at, event_hash, FunnelPrepared())
+            out.ops[index] = (key, at, event_hash, kind, code, horizon, whole)
         out.unresolved.clear()
         out.names.clear()
 
     def _event(
-        self, properties: Any, match: Match, at: int, tie: int, out: FunnelPrepared
-    ) -> tuple[int, Single | None]:
+        self, properties: Any, match: Match, at: int, event_hash: int, out: FunnelPrepared
+    ) -> tuple[int, KeptEvent | None]:
         """Code, and the whole event where it says more than its stage."""
         kind = match.kind
         code = 0 if kind == REFUND else self._code(properties, out)
         if kind == LOST:
             raw = match.reason if match.reason is not None else properties.reason
-            return code, Single(at, tie, kind, code, self._value_code(REASONS, raw, out))
+            return code, KeptEvent(at, event_hash, kind, code, self._value_code(REASONS, raw, out))
         minor, currency = self._amount(properties, out)
         if kind < ORDER:
-            return code, None if minor < 0 else Single(at, tie, kind, code, minor=minor, currency=currency)
+            return code, None if minor < 0 else KeptEvent(at, event_hash, kind, code, minor=minor, currency=currency)
         order = _id_hash(properties.order_id)
         refund = _id_hash(properties.refund_id) if kind == REFUND else 0
-        return code, Single(at, tie, kind, code, 0, match.mask, order, refund, minor, currency)
+        return code, KeptEvent(at, event_hash, kind, code, 0, match.mask, order, refund, minor, currency)
 
     def _amount(self, properties: Any, out: FunnelPrepared) -> tuple[int, int]:
         money = amount_of(
@@ -242,8 +241,8 @@ class Intake:
                 if code is None:
                     intake.take(record, rules, key, value, into, highest)
                     continue
-                tie = digest(f"{record.source}\0{record.id}".encode())
-                into.ops.append((key, at, tie, stage, code, horizon, None))
+                event_hash = digest(f"{record.source}\0{record.id}".encode())
+                into.ops.append((key, at, event_hash, stage, code, horizon, None))
         out.last_event_ms = newest
         out.max_received_ms = None if highest < 0 else highest
         return out
@@ -255,7 +254,7 @@ class Intake:
         out.forgets += 1
         for funnel_id, intake in self._funnels.items():
             into = out.funnels[funnel_id]
-            into.forgets.append((len(into.ops), key, nameless_key(out.forgets), highest - intake.back))
+            into.ops.append((key, 0, out.forgets, FORGET, 0, highest - intake.back, None))
 
 
 def _no_values(_properties: Any) -> tuple[()]:

@@ -1,49 +1,54 @@
-"""A person's state: the fold up to the horizon (`Base`) plus single events, and its packed form.
+"""A person: kept events, what was folded behind the horizon (`Base`), and the bytes both become.
 
-Packed: `header | cold | tail`. The header holds what the fast paths ask; it is derived from the rest but for the
-status (what is booked as open must be remembered, never recomputed). Cold is the base in msgpack, mostly empty. The
-tail is a list of records of one size: `tie u64 | reason << 56 | at << 8 | kind u64 | code`, each followed by its
-extensions (amount, order, refund) of the same size. Older records of a busy person lie in sealed chunks, fields of
-their own.
-The order of the tail is not significant: whoever needs order sorts.
+Packed, a person is `header | base | tail`:
+
+* header: what the fast paths ask (`streams.core.header`)
+* base: the fold in msgpack; mostly empty, for most persons have nothing behind the horizon that still matters
+* tail: records of one size, `event_hash u64 | reason << 56 | at << 8 | kind u64 | code`. A record whose kind is an
+  extension (amount, order, refund) belongs to the event before it.
+
+Older records of a person with many events lie in sealed chunks, which are fields of their own (`streams.core.heavy`).
+The order of the tail is not significant: who needs an order sorts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from streams.core.plan import ORDER, REFUND, RESOLVED, Plan
+from streams.core.header import FOR_LIFE, Header, base_of, pack_header, status_of, tail_of, words_of
+from streams.core.plan import ORDER, REFUND, RESOLVED, Plan, code_of, wire_code
 
 EXT_AMOUNT: Final = 128
 EXT_ORDER: Final = 129
 EXT_REFUND: Final = 130
+KIND_MASK: Final = 0xFF
+EVENT_AT_SHIFT: Final = 8
+REASON_SHIFT: Final = 56
 AT_MASK: Final = (1 << 48) - 1
-STATUS_MASK: Final = 3
-HAS_AMOUNT: Final = 4
-"""The open entry has an amount (an `open_value` is booked)."""
-SEVERAL: Final = 16
-"""The journey under way has more than one entry (several may be of one instant)."""
-MANY_ORDERS: Final = 0xFFFF
-"""The header counts distinct orders up to here."""
-FOR_LIFE: Final = 8
-"""The person has orders or refunds: never dropped."""
+"""Times have 48 bits, in records as in the header."""
 
 
-class Single(NamedTuple):
-    """One kept event. 0 stands for no order/refund id, -1 for no amount."""
+class KeptEvent(NamedTuple):
+    """One kept event. Sorted, events are in the order of time, and by hash within one instant."""
 
     at: int
-    tie: int
+    event_hash: int
+    """Hash of source and id: what makes two events copies of each other."""
     kind: int
+    """`streams.core.plan.EventKind`."""
     code: int
+    """Register codes of all dimensions (`Plan`)."""
     reason: int = 0
     mask: int = 0
+    """Order stages that an order matches."""
     order: int = 0
+    """Hash of the order's id; 0 for none."""
     refund: int = 0
     minor: int = -1
+    """Amount in minor units; -1 for none."""
     currency: int = 0
 
 
@@ -65,24 +70,24 @@ class Entry:
 
 
 class Journey:
-    """A journey; its first event and the entries made so far (never none)."""
+    """A journey: the code of its first event and the entries made so far (never none)."""
 
-    __slots__ = ("entries", "first", "t0")
+    __slots__ = ("entries", "first_code", "started_at")
 
-    def __init__(self, t0: int, first: int, entries: list[Entry]) -> None:
-        self.t0 = t0
-        self.first = first
+    def __init__(self, started_at: int, first_code: int, entries: list[Entry]) -> None:
+        self.started_at = started_at
+        self.first_code = first_code
         self.entries = entries
 
     def copy(self) -> Journey:
         """A copy whose last entry may be changed."""
         last = self.entries[-1]
         again = Entry(last.stage, last.at, last.code, last.minor, last.currency, last.loss_at, last.reason)
-        return Journey(self.t0, self.first, [*self.entries[:-1], again])
+        return Journey(self.started_at, self.first_code, [*self.entries[:-1], again])
 
 
 class Layered:
-    """Known orders on top of known orders, without a copy of those below."""
+    """Known orders on top of known orders, without a copy of those below. For passes in memory, never packed."""
 
     __slots__ = ("_below", "_own")
 
@@ -94,9 +99,9 @@ class Layered:
         """(stage, code) of an order."""
         layer: dict[int, tuple[int, int]] | Layered = self
         while isinstance(layer, Layered):
-            found = layer._own.get(order)
-            if found is not None:
-                return found
+            booked = layer._own.get(order)
+            if booked is not None:
+                return booked
             layer = layer._below
         return layer.get(order)
 
@@ -117,164 +122,133 @@ class Base:
 class Person:
     """An unpacked person."""
 
-    __slots__ = ("base", "singles", "status")
+    __slots__ = ("base", "events", "status")
 
     def __init__(self) -> None:
         self.base = Base()
-        self.singles: list[Single] = []
+        self.events: list[KeptEvent] = []
         self.status = RESOLVED
 
     @property
     def is_for_life(self) -> bool:
         """Whether it may never be forgotten."""
         return bool(self.base.orders_count or self.base.refunds) or any(
-            one.kind == ORDER or one.refund for one in self.singles
+            event.kind == ORDER or event.refund for event in self.events
         )
 
 
-class Hot(NamedTuple):
-    """The derived part of the header."""
-
-    last_at: int = 0
-    passed: int = 0
-    """Stage of the last entry + 1; 0 without a journey under way."""
-    t0: int = 0
-    entered_at: int = 0
-    first: int = 0
-    code: int = 0
-    has_amount: bool = False
-    orders: int = 0
-    has_several: bool = False
-
-    @property
-    def flags(self) -> int:
-        """Flags of the header that follow from this."""
-        return HAS_AMOUNT * self.has_amount | SEVERAL * self.has_several
-
-
-def _wire(plan: Plan, code: int) -> Any:
-    return code.to_bytes(plan.wire_bytes, "little") if plan.is_wide else code
-
-
-def _code(value: Any) -> int:
-    return int.from_bytes(value, "little") if isinstance(value, bytes) else int(value)
-
-
-def pack_single(plan: Plan, one: Single) -> bytes:
+def pack_event(plan: Plan, event: KeptEvent) -> bytes:
     """Records of one event."""
-    pack, none = plan.record.pack, _wire(plan, 0)
-    packed = pack(one.tie, one.reason << 56 | one.at << 8 | one.kind, _wire(plan, one.code))
-    if one.minor >= 0:
-        packed += pack(one.minor, one.currency << 8 | EXT_AMOUNT, none)
-    if one.kind == ORDER or one.kind == REFUND:
-        packed += pack(one.order, one.mask << 8 | EXT_ORDER, none)
-    if one.kind == REFUND:
-        packed += pack(one.refund, EXT_REFUND, none)
+    pack, no_code = plan.record.pack, wire_code(plan, 0)
+    word = event.reason << REASON_SHIFT | event.at << EVENT_AT_SHIFT | event.kind
+    packed = pack(event.event_hash, word, wire_code(plan, event.code))
+    if event.minor >= 0:
+        packed += pack(event.minor, event.currency << 8 | EXT_AMOUNT, no_code)
+    if event.kind == ORDER or event.kind == REFUND:
+        packed += pack(event.order, event.mask << 8 | EXT_ORDER, no_code)
+    if event.kind == REFUND:
+        packed += pack(event.refund, EXT_REFUND, no_code)
     return packed
 
 
-def unpack_singles(plan: Plan, tail: bytes) -> list[Single]:
+def unpack_events(plan: Plan, records: bytes) -> list[KeptEvent]:
     """Events of a tail or chunk, in the order of the bytes."""
-    found: list[Single] = []
-    for number, q, wire in plan.record.iter_unpack(tail):
-        kind = q & 255
+    events: list[KeptEvent] = []
+    for number, word, code in plan.record.iter_unpack(records):
+        kind = word & KIND_MASK
         if kind < EXT_AMOUNT:
-            found.append(Single(q >> 8 & AT_MASK, number, kind, _code(wire), q >> 56))
+            at = word >> EVENT_AT_SHIFT & AT_MASK
+            events.append(KeptEvent(at, number, kind, code_of(code), word >> REASON_SHIFT))
         elif kind == EXT_AMOUNT:
-            found[-1] = found[-1]._replace(minor=number, currency=q >> 8)
+            events[-1] = events[-1]._replace(minor=number, currency=word >> 8)
         elif kind == EXT_ORDER:
-            found[-1] = found[-1]._replace(order=number, mask=q >> 8)
+            events[-1] = events[-1]._replace(order=number, mask=word >> 8)
         else:
-            found[-1] = found[-1]._replace(refund=number)
-    return found
+            events[-1] = events[-1]._replace(refund=number)
+    return events
 
 
 def pack_base(plan: Plan, base: Base) -> bytes:
-    """Cold bytes; none for a base that holds nothing."""
+    """The bytes of a base; none for a base that holds nothing."""
     journey = base.journey
     if journey is None and not base.orders_count and not base.refunds:
         return b""
-    folded: list[Any] = []
-    if journey is not None:
-        t0 = journey.t0
-        folded = [t0, _wire(plan, journey.first)]
-        for one in journey.entries:
-            entry = [one.stage, one.at - t0, _wire(plan, one.code)]
-            if one.minor >= 0 or one.loss_at >= 0:
-                entry += [one.minor, one.currency]
-            if one.loss_at >= 0:
-                entry += [one.loss_at - t0, one.reason]
-            folded.append(entry)
+    folded = [] if journey is None else _folded(plan, journey)
     assert isinstance(base.orders, dict)  # noqa: S101 - layers are for passes in memory
-    orders = {order: (stage, _wire(plan, code)) for order, (stage, code) in base.orders.items()}
+    orders = {order: (stage, wire_code(plan, code)) for order, (stage, code) in base.orders.items()}
     return msgspec.msgpack.encode([folded, base.orders_count, orders, sorted(base.refunds)])
 
 
-def unpack_base(cold: bytes) -> Base:
-    """The base of cold bytes."""
+def _folded(plan: Plan, journey: Journey) -> list[Any]:
+    """Start, code of the first event, then per entry [stage, after, code (, minor, currency (, loss after, reason))];
+    times are counted from the start."""
+    start = journey.started_at
+    folded: list[Any] = [start, wire_code(plan, journey.first_code)]
+    for entry in journey.entries:
+        values = [entry.stage, entry.at - start, wire_code(plan, entry.code)]
+        if entry.minor >= 0 or entry.loss_at >= 0:
+            values += [entry.minor, entry.currency]
+        if entry.loss_at >= 0:
+            values += [entry.loss_at - start, entry.reason]
+        folded.append(values)
+    return folded
+
+
+def unpack_base(packed: bytes) -> Base:
+    """Inverse of `pack_base`."""
     base = Base()
-    if not cold:
+    if not packed:
         return base
-    folded, base.orders_count, orders, refunds = msgspec.msgpack.decode(cold)
-    base.orders = {order: (stage, _code(code)) for order, (stage, code) in orders.items()}
+    folded, base.orders_count, orders, refunds = msgspec.msgpack.decode(packed)
+    base.orders = {order: (stage, code_of(code)) for order, (stage, code) in orders.items()}
     base.refunds = set(refunds)
     if folded:
-        t0, first = folded[0], _code(folded[1])
-        entries = []
-        for stage, after, code, *rest in folded[2:]:
-            entry = Entry(stage, t0 + after, _code(code), *rest[:2])
-            if len(rest) == 4:
-                entry.loss_at, entry.reason = t0 + rest[2], rest[3]
-            entries.append(entry)
-        base.journey = Journey(t0, first, entries)
+        start, first_code = folded[0], code_of(folded[1])
+        base.journey = Journey(start, first_code, [_entry(start, *values) for values in folded[2:]])
     return base
 
 
-def split(size: int, singles: list[Single]) -> tuple[list[list[Single]], list[Single]]:
+def _entry(start: int, stage: int, after: int, code: int | bytes, *more: int) -> Entry:
+    entry = Entry(stage, start + after, code_of(code), *more[:2])
+    if len(more) == 4:
+        entry.loss_at, entry.reason = start + more[2], more[3]
+    return entry
+
+
+def split(size: int, events: list[KeptEvent]) -> tuple[list[list[KeptEvent]], list[KeptEvent]]:
     """Chunks to be sealed, which follow each other strictly in time, and the tail; of sorted events."""
-    parts: list[list[Single]] = []
-    while len(singles) > 2 * size:
+    parts: list[list[KeptEvent]] = []
+    while len(events) > 2 * size:
         cut = size
-        while cut < len(singles) and singles[cut].at == singles[cut - 1].at:
+        while cut < len(events) and events[cut].at == events[cut - 1].at:
             cut += 1
-        if cut == len(singles):
+        if cut == len(events):
             break
-        parts.append(singles[:cut])
-        singles = singles[cut:]
-    return parts, singles
+        parts.append(events[:cut])
+        events = events[cut:]
+    return parts, events
 
 
-def pack_header(plan: Plan, hot: Hot, flags: int, *, chunks: int, cold: int) -> bytes:
-    """Header bytes."""
-    return plan.header.pack(
-        hot.last_at << 16 | flags << 8 | hot.passed,
-        hot.t0 << 16 | chunks,
-        hot.entered_at << 16 | min(hot.orders, MANY_ORDERS),
-        cold,
-        _wire(plan, hot.first),
-        _wire(plan, hot.code),
-    )
+def pack_events(plan: Plan, events: Iterable[KeptEvent]) -> bytes:
+    """A tail or a sealed chunk."""
+    return b"".join([pack_event(plan, event) for event in events])
 
 
-def pack_person(plan: Plan, person: Person, hot: Hot, *, may_go: bool = False) -> tuple[bytes, list[bytes]]:
+def pack_person(plan: Plan, person: Person, header: Header, *, may_go: bool = False) -> tuple[bytes, list[bytes]]:
     """The person's packed form and its sealed chunks; `may_go`: not even its orders are for life."""
-    cold = pack_base(plan, person.base)
-    singles = sorted(person.singles)
-    parts, singles = split(plan.seal, singles)
-    sealed = [b"".join([pack_single(plan, one) for one in part]) for part in parts]
-    tail = b"".join([pack_single(plan, one) for one in singles])
-    flags = person.status | hot.flags | FOR_LIFE * (person.is_for_life and not may_go)
-    return pack_header(plan, hot, flags, chunks=len(sealed), cold=len(cold)) + cold + tail, sealed
+    base = pack_base(plan, person.base)
+    parts, newest = split(plan.seal, sorted(person.events))
+    flags = person.status | FOR_LIFE * (person.is_for_life and not may_go)
+    packed = pack_header(plan, header, flags=flags, chunks=len(parts), base_bytes=len(base))
+    return packed + base + pack_events(plan, newest), [pack_events(plan, part) for part in parts]
 
 
-def unpack_person(plan: Plan, blob: bytes, sealed: Sequence[bytes]) -> Person:
-    """The person of a blob and its sealed chunks."""
-    q1, _, _, cold_bytes, _, _ = plan.header.unpack_from(blob)
+def unpack_person(plan: Plan, packed: bytes, sealed: Sequence[bytes]) -> Person:
+    """The person of a packed form and its sealed chunks."""
     person = Person()
-    person.status = q1 >> 8 & STATUS_MASK
-    start = plan.header.size
-    person.base = unpack_base(blob[start : start + cold_bytes])
+    person.status = status_of(words_of(plan, packed)[0])
+    person.base = unpack_base(base_of(plan, packed))
     for chunk in sealed:
-        person.singles += unpack_singles(plan, chunk)
-    person.singles += unpack_singles(plan, blob[start + cold_bytes :])
+        person.events += unpack_events(plan, chunk)
+    person.events += unpack_events(plan, tail_of(plan, packed))
     return person

@@ -12,10 +12,11 @@ Laws of the layout:
 from __future__ import annotations
 
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 from schemas.counters import DURATION_EDGES_SECONDS, STAGE_LOST, Family, currency_code, duration_sub, family
 from schemas.funnel.model import Funnel
+from schemas.times import MINUTE_MS
 
 INFINITE: Final = 1 << 62
 REASON_CAP: Final = 100
@@ -25,13 +26,15 @@ MAX_STAGES: Final = 64
 MAX_ORDER_STAGES: Final = 56
 
 ORDER: Final = 64
-"""Kinds of events: 0..63 is the stage of a plain stage event."""
+"""The kind of an operation. An event of a plain stage has the number of its stage, 0..63; these are all others."""
 LOST: Final = 65
 REFUND: Final = 66
+FORGET: Final = 67
+"""No event: the person is to be forgotten. What else is no event (a link of two ids) will have a kind above it."""
 NO_STAGE: Final = 255
 
 OPEN: Final = 0
-"""What is booked for the last entry of the last journey, the only one that can be open."""
+"""The status: what is booked for the last entry of the last journey, the only one that can be open."""
 STALLED: Final = 1
 RESOLVED: Final = 2
 
@@ -52,7 +55,7 @@ class Plan:
         self.keep = self.window + self.lateness
         """How far the horizon lies behind the watermark."""
         self.currency = currency_code(funnel.currency)
-        self.completion = funnel.reentry == "completion"
+        self.ends_at_completion = funnel.reentry == "completion"
         self.stages = len(funnel.stages)
         self.last = self.stages - 1
         self.abandon = [INFINITE if s.abandon_after_ms is None else s.abandon_after_ms for s in funnel.stages]
@@ -110,6 +113,10 @@ class Plan:
         """Values of an entry: the journey's first event gives some, the entry's own event the others."""
         return first & self.first_mask | own & self.stage_mask
 
+    def key_of(self, at: int, code: int) -> int:
+        """Count key of a time and code; a family id is added by `|`."""
+        return (at // MINUTE_MS << self.code_bits | code) << self.family_bits
+
     def _plan_families(self) -> None:
         self.families: list[tuple[int, int]] = []
         """(stage, family code) of every family id."""
@@ -158,10 +165,24 @@ class Plan:
         letter = "B" if width <= 1 else "H" if width == 2 else "I" if width <= 4 else "Q"
         self.wire = f"{width}s" if self.is_wide else letter
         self.wire_bytes = width
-        self.record = Struct(f"<QQ{self.wire}")
-        self.quad = Struct("<Q")
-        self.fresh = Struct(f"<QQQI{self.wire}{self.wire}QQ{self.wire}")
-        """Header and first record."""
+        header, record = f"QQQI{self.wire}{self.wire}", f"QQ{self.wire}"
+        self.header = Struct(f"<{header}")
+        """What it holds: `streams.core.header`."""
+        self.record = Struct(f"<{record}")
+        """One record of the tail: `streams.core.person`."""
+        self.newcomer = Struct(f"<{header}{record}")
+        """Header and first record of a person without a base."""
+        self.word = Struct("<Q")
+        """The header's first word alone."""
         self.longest_tail = 2 * self.seal * self.record.size
         """A longer tail (bytes) is sealed."""
-        self.header = Struct(f"<QQQI{self.wire}{self.wire}")
+
+
+def wire_code(plan: Plan, code: int) -> Any:
+    """A code as the structs and msgpack take it."""
+    return code.to_bytes(plan.wire_bytes, "little") if plan.is_wide else code
+
+
+def code_of(stored: int | bytes) -> int:
+    """Inverse of `wire_code`."""
+    return int.from_bytes(stored, "little") if isinstance(stored, bytes) else int(stored)

@@ -1,4 +1,4 @@
-"""From a chunk's books at the finest cell to deltas of cells: grains, the whole, dimensions, declared pairs.
+"""From a chunk's contributions at the finest cell to deltas of cells: grains, the whole, dimensions, declared pairs.
 
 Once per chunk, so that the hot path adds to one key per count. Every step sums what the one before has summed already:
 hours from minutes, days from hours, the total from days. What lies in a bucket past its keep time is left out
@@ -18,8 +18,8 @@ from schemas.counters import (
     is_kept,
     without_zeros,
 )
-from streams.core.book import Books
 from streams.core.calendar import Calendar
+from streams.core.contributions import Contributions
 from streams.core.plan import Plan
 
 _MEMO_LIMIT = 50_000
@@ -30,7 +30,7 @@ Bucket = list[dict[int, Cell]]
 
 
 class RollUp:
-    """Rolls books of one funnel up."""
+    """Rolls contributions of one funnel up."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -38,12 +38,12 @@ class RollUp:
         self._dimsets = 1 + len(plan.widths) + len(plan.pairs)
         self._memo: dict[int, Fields] = {}
 
-    def cells(self, books: Books, watermark_ms: int) -> Cells:
+    def cells(self, contributions: Contributions, watermark_ms: int) -> Cells:
         """Deltas without zeros."""
         minutes: dict[int, dict[int, Cell]] = {}
         hours: dict[tuple[int, int], Bucket] = {}
-        self._add_counts(books, minutes, hours)
-        self._add_money(books, minutes, hours)
+        self._add_counts(contributions, minutes, hours)
+        self._add_money(contributions, minutes, hours)
         found: Cells = {}
         for minute, fields in minutes.items():
             if is_kept(Grain.MINUTE, minute, watermark_ms):
@@ -64,7 +64,7 @@ class RollUp:
         return found
 
     def _add_counts(
-        self, books: Books, minutes: dict[int, dict[int, Cell]], hours: dict[tuple[int, int], Bucket]
+        self, contributions: Contributions, minutes: dict[int, dict[int, Cell]], hours: dict[tuple[int, int], Bucket]
     ) -> None:
         plan = self._plan
         low = plan.family_bits
@@ -74,7 +74,7 @@ class RollUp:
         parts: dict[tuple[int, int], dict[int, int]] = {}
         """(hour, day) -> code and family -> amount; `part_of` is the same by minute."""
         part_of: dict[int, dict[int, int]] = {}
-        for key, amount in books.counts.items():
+        for key, amount in contributions.counts.items():
             if not amount:
                 continue
             minute = key >> above
@@ -107,9 +107,9 @@ class RollUp:
                         cell[family] = cell.get(family, 0) + amount
 
     def _add_money(
-        self, books: Books, minutes: dict[int, dict[int, Cell]], hours: dict[tuple[int, int], Bucket]
+        self, contributions: Contributions, minutes: dict[int, dict[int, Cell]], hours: dict[tuple[int, int], Bucket]
     ) -> None:
-        for (minute, code, stage, family), amount in books.money.items():
+        for (minute, code, stage, family), amount in contributions.money.items():
             if not amount:
                 continue
             add_amount(minutes.setdefault(minute, {}), stage, family, amount)

@@ -1,8 +1,8 @@
-"""The hot loop: one event of a chunk after the other, by the cheapest path that is exact.
+"""The hot loop: one operation of a chunk after the other, by the cheapest path that is exact.
 
-The paths work on the packed person: a few header fields and the bytes of the tail, never on objects. Each is taken only
-where the header makes the outcome certain; everything else goes the general way (`FunnelState.slow`), which defines
-what is right: both leave the same books (tests hold one against the other). Here, in one loop with local names:
+The paths work on the packed person: a few fields of the header and the bytes of the tail, never on objects. Each is
+taken only where the header makes the outcome certain. Everything else goes the general path (`streams.core.general`),
+which defines what is right: both leave the same state and contributions. Here, in one loop with local names:
 
 * first event of a person
 * copy that is not earlier than the kept event
@@ -15,94 +15,113 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streams.core.busy import busy_of, kept_at
-from streams.core.chunk import Forget, Op
+from schemas.times import MINUTE_MS
+from streams.core.chunk import Op
+from streams.core.general import count, perform, shorten
+from streams.core.header import AT_SHIFT, BELOW_AT, COUNT_MASK, FLAGS_SHIFT, PASSED_MASK, STATUS_MASK
+from streams.core.heavy import heavy_of, kept_time
 from streams.core.inorder import begin, in_order
-from streams.core.person import EXT_AMOUNT, STATUS_MASK
-from streams.core.plan import ORDER
+from streams.core.person import EVENT_AT_SHIFT, EXT_AMOUNT
+from streams.core.plan import FORGET, ORDER
 from streams.core.state import FunnelState
 
 
-def step(state: FunnelState, ops: Sequence[Op], forgets: Sequence[Forget] = ()) -> None:
-    """Count the events of a chunk, and forget people in between."""
-    start = 0
-    for end, key, name, horizon in forgets:
-        _count(state, ops[start:end])
-        state.forget(key, name, horizon)
-        start = end
-    _count(state, ops[start:] if start else ops)
-
-
-def _count(state: FunnelState, ops: Sequence[Op]) -> None:
+def step(state: FunnelState, ops: Sequence[Op]) -> None:
+    """Do the operations of a chunk, in their order."""
     if state.plan.has_fast_paths:
         _steps(state, ops)
     else:
         for op in ops:
-            state.slow(op)
+            perform(state, op)
 
 
 def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # one loop on purpose, see the module
-    plan, slow = state.plan, state.slow
-    persons, dirty, counts = state.persons, state.dirty, state.books.counts
-    get, unpack, quad, record = persons.get, plan.header.unpack_from, plan.quad.pack, plan.record.pack
+    plan, cache = state.plan, state.cache
+    persons, dirty, counts, arm = cache.persons, cache.dirty, state.contributions.counts, cache.arm
+    get, unpack, word, record, newcomer = (
+        persons.get,
+        plan.header.unpack_from,
+        plan.word.pack,
+        plan.record.pack,
+        plan.newcomer.pack,
+    )
     longest = plan.header.size + plan.longest_tail
-    bits, low, window, f_events, change = plan.code_bits, plan.family_bits, plan.window, plan.f_events, plan.change
-    completed_at = plan.stages if plan.completion else 0
-    last = plan.last
-    f_entries, f_started, fresh, arm, first_wake = plan.f_entries, plan.f_started, plan.fresh.pack, state.arm, plan.wake
-    accepted = duplicates = first_events = 0
+    code_bits, family_bits, window, change, last = (
+        plan.code_bits,
+        plan.family_bits,
+        plan.window,
+        plan.change,
+        plan.last,
+    )
+    f_events, f_entries, f_started, first_wake = plan.f_events, plan.f_entries, plan.f_started, plan.wake
+    completed_at = plan.stages if plan.ends_at_completion else 0
+    accepted = duplicates = newcomers = 0
     for op in ops:
-        key, at, tie, kind, code, horizon, single = op
-        blob = get(key)
-        if blob is None:
-            if kind < last and single is None:
-                here = (at // 60_000 << bits | code) << low
-                counts[here | f_events[kind]] += 1
-                counts[here | f_entries[kind]] += 1
-                counts[here | f_started[kind]] += 1
-                q = at << 16
-                persons[key] = fresh(q | kind + 1, q, q, 0, code, code, tie, at << 8 | kind, code)
+        key, at, event_hash, kind, code, horizon, whole = op
+        if kind >= FORGET:
+            perform(state, op)
+            continue
+        packed = get(key)
+        if packed is None:
+            # Nothing but the stage counts: no amount, no order, and the last stage would be completed at once.
+            if kind < last and whole is None:
+                entry_key = (at // MINUTE_MS << code_bits | code) << family_bits
+                counts[entry_key | f_events[kind]] += 1
+                counts[entry_key | f_entries[kind]] += 1
+                counts[entry_key | f_started[kind]] += 1
+                time = at << AT_SHIFT
+                # flags 0: OPEN, one entry without an amount; no chunks, no orders, no base
+                event = at << EVENT_AT_SHIFT | kind
+                persons[key] = newcomer(time | kind + 1, time, time, 0, code, code, event_hash, event, code)
                 dirty[key] = None
                 arm(key, at + first_wake[kind])
-                first_events += 1
+                newcomers += 1
                 continue
+            # A loss or refund has no journey to begin.
             if kind <= ORDER and begin(state, op):
                 accepted += 1
             else:
-                slow(op)
+                count(state, op)
             continue
-        tail = record(tie, at << 8 | kind, code)
-        q1, q2, q3, cold, _, _ = unpack(blob)
-        if len(blob) > longest and len(blob) - cold > longest:
-            blob = state.shorten(key, blob, horizon)
-            q1, q2, q3, _, _, _ = unpack(blob)
-        if tail[:8] in blob or (q2 & 0xFFFF and tie in busy_of(state, key).ties):
-            if horizon <= kept_at(state, key, blob, tail[:8]) <= at:
+        tail = record(event_hash, at << EVENT_AT_SHIFT | kind, code)
+        last_word, start_word, entry_word, base_bytes, _, _ = unpack(packed)
+        # The first test spares most persons the second.
+        if len(packed) > longest and len(packed) - base_bytes > longest:
+            packed = shorten(state, key, packed, horizon)
+            last_word, start_word, entry_word, _, _, _ = unpack(packed)
+        # Perhaps a copy: the hash stands in the bytes, or in those of a sealed chunk.
+        if tail[:8] in packed or (start_word & COUNT_MASK and event_hash in heavy_of(cache, key).event_hashes):
+            # Of copies the earliest counts. One that is kept behind the horizon is folded, and this event new.
+            if horizon <= kept_time(cache, key, packed, tail[:8]) <= at:
                 duplicates += 1
             else:
-                slow(op)
+                count(state, op)
             continue
-        passed = q1 & 255
+        passed = last_word & PASSED_MASK
+        entered = entry_word >> AT_SHIFT
         if (
-            kind < passed
-            and at <= (q2 >> 16) + window
-            and (passed != completed_at or kind == last)
-            and at > q3 >> 16
-            and at <= (q3 >> 16) + change[q1 >> 8 & STATUS_MASK][passed]
-            and (at > q1 >> 16 or not q2 & 0xFFFF or at > busy_of(state, key).ends[-1])
+            kind < passed  # a stage that the journey under way has passed: no new entry
+            and at <= (start_word >> AT_SHIFT) + window  # and the journey can still take it
+            and (passed != completed_at or kind == last)  # but does not end with its completion
+            and at > entered  # later than the last entry: none of the entries is another one
+            and at <= entered + change[last_word >> FLAGS_SHIFT & STATUS_MASK][passed]  # and its status is not
+            # its sealed chunks follow each other in time: what is older than their end goes the general path
+            and (at > last_word >> AT_SHIFT or not start_word & COUNT_MASK or at > heavy_of(cache, key).ends[-1])
         ):
-            counts[(at // 60_000 << bits | code) << low | f_events[kind]] += 1
-            if single is not None:
-                tail += record(single.minor, single.currency << 8 | EXT_AMOUNT, 0)
-            persons[key] = (quad(at << 16 | q1 & 0xFFFF) + blob[8:] if at > q1 >> 16 else blob) + tail
+            counts[(at // MINUTE_MS << code_bits | code) << family_bits | f_events[kind]] += 1
+            if whole is not None:
+                tail += record(whole.minor, whole.currency << 8 | EXT_AMOUNT, 0)
+            if at > last_word >> AT_SHIFT:
+                packed = word(at << AT_SHIFT | last_word & BELOW_AT) + packed[8:]
+            persons[key] = packed + tail
             dirty[key] = None
             accepted += 1
             continue
-        if at > q1 >> 16 and in_order(state, op, blob):
+        # Newer than all the person has; what comes late changes more than the end of a history.
+        if at > last_word >> AT_SHIFT and in_order(state, op, packed):
             accepted += 1
         else:
-            slow(op)
-    stats = state.stats
-    stats["accepted"] = stats.get("accepted", 0) + accepted + first_events
-    stats["persons"] = stats.get("persons", 0) + first_events
-    stats["duplicates"] = stats.get("duplicates", 0) + duplicates
+            count(state, op)
+    state.count_stat("accepted", accepted + newcomers)
+    state.count_stat("persons", newcomers)
+    state.count_stat("duplicates", duplicates)

@@ -11,9 +11,9 @@ from schemas.counters import STAGE_LOST, Cells, Family, Grain, cell_field
 from schemas.funnel.load import load_funnel, parse_funnel
 from schemas.funnel.model import Funnel
 from streams.core.engine import PartitionEngine, Record
+from streams.core.history import History
 from streams.core.outgoing import late_event
-from streams.core.plan import Plan
-from streams.core.walk import Walk
+from streams.core.plan import FORGET, Plan
 from streams.state import NO_DEADLINE, PERSON_BUCKETS, Claim
 from tests.support.counting import cells_of, count_records
 
@@ -93,6 +93,19 @@ def test_a_forgotten_person_is_kept_under_a_number_until_the_horizon_has_passed(
     ticks = [tick(T0 + days * 86_400_000) for days in (400, 401)]
     later = count_records([sales], [*records, *ticks], batch_sizes=[1])[sales.funnel_id]
     assert sorted(later.persons) == [b"a:v"]
+
+
+@pytest.mark.parametrize("slow_only", [False, True])
+def test_events_and_forget_records_of_one_chunk_keep_their_order(sales: Funnel, slow_only: bool) -> None:
+    """Each event belongs to the person as it is at its place in the log: known, new again, known again."""
+    records = [event("impression", T0), forget(), event("impression", T0 + 1), event("click", T0 + 2), forget()]
+    engine = PartitionEngine([sales])
+    assert [op[3] for op in engine.prepare(records).funnels[sales.funnel_id].ops] == [0, FORGET, 0, 1, FORGET]
+    cells, stats = counted(sales, records, slow_only=slow_only)
+    assert (stats["persons"], stats["forgotten"]) == (2, 2)
+    assert of(cells, Family.STARTED, 0) == 2
+    assert of(cells, Family.ADVANCED_COHORT, 0) == 1
+    assert sorted(count_records([sales], records)[sales.funnel_id].persons) == [b"x:1", b"x:2"]
 
 
 def test_a_forget_record_moves_no_watermark_and_wants_a_person(sales: Funnel) -> None:
@@ -262,14 +275,14 @@ def test_expired_minutes_are_deleted_and_totals_stay(sales: Funnel) -> None:
 
 def test_a_busy_person_costs_what_happened_lately(sales: Funnel, monkeypatch: pytest.MonkeyPatch) -> None:
     walked: list[int] = []
-    from streams.core.walk import walk
+    from streams.core.history import replay
 
-    def counting(plan: Plan, base: Any, singles: Any) -> Walk:
-        walked.append(len(singles))
-        return walk(plan, base, singles)
+    def counting(plan: Plan, base: Any, events: Any) -> History:
+        walked.append(len(events))
+        return replay(plan, base, events)
 
-    monkeypatch.setattr("streams.core.busy.walk", counting)
-    monkeypatch.setattr("streams.core.state.walk", counting)
+    monkeypatch.setattr("streams.core.heavy.replay", counting)
+    monkeypatch.setattr("streams.core.general.replay", counting)
     names = ["impression", "click", "lead_lost", "payment", "lead"]
     records = []
     for n in range(3_000):

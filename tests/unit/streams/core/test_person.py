@@ -8,14 +8,14 @@ from random import Random
 import pytest
 
 from schemas.funnel.load import load_funnel, parse_funnel
+from streams.core.header import Header
 from streams.core.person import (
     Base,
     Entry,
-    Hot,
     Journey,
+    KeptEvent,
     Layered,
     Person,
-    Single,
     pack_person,
     split,
     unpack_base,
@@ -39,14 +39,14 @@ def _person(plan: Plan, rng: Random, count: int) -> Person:
     code = (1 << plan.code_bits) - 1
     for at in range(count):
         kind = rng.choice([0, 1, LOST, ORDER, REFUND])
-        single = Single(_AT + at, rng.getrandbits(64), kind, rng.randint(0, code))
+        single = KeptEvent(_AT + at, rng.getrandbits(64), kind, rng.randint(0, code))
         if kind == LOST:
             single = single._replace(reason=101)
         elif kind >= ORDER:
             single = single._replace(order=rng.getrandbits(64), minor=rng.choice([-1, 0, 10**15]))
             single = single._replace(mask=3) if kind == ORDER else single._replace(refund=rng.getrandbits(64))
             single = single._replace(currency=17_575) if single.minor >= 0 else single
-        person.singles.append(single)
+        person.events.append(single)
     person.base = Base()
     entries = [Entry(0, _AT - 9, code), Entry(1, _AT - 5, code, 7, 3, _AT - 2, 101)]
     person.base.journey = Journey(_AT - 9, code, entries)
@@ -60,16 +60,16 @@ def _person(plan: Plan, rng: Random, count: int) -> Person:
 def test_a_person_survives_packing(text: str, count: int) -> None:
     plan = Plan(parse_funnel(text) if text.startswith("{") else load_funnel(text))
     person = _person(plan, Random(count), count)
-    blob, sealed = pack_person(plan, person, Hot(last_at=_AT, passed=2))
+    blob, sealed = pack_person(plan, person, Header(last_at=_AT, passed=2))
     again = unpack_person(plan, blob, sealed)
-    assert again.singles == sorted(person.singles)
+    assert again.events == sorted(person.events)
     assert again.status == OPEN
     assert again.base.orders == person.base.orders
     assert (again.base.orders_count, again.base.refunds) == (3, {5})
     packed, wanted = again.base.journey, person.base.journey
     assert packed is not None
     assert wanted is not None
-    assert (packed.t0, packed.first) == (wanted.t0, wanted.first)
+    assert (packed.started_at, packed.first_code) == (wanted.started_at, wanted.first_code)
     assert [[getattr(one, name) for name in Entry.__slots__] for one in packed.entries] == [
         [getattr(one, name) for name in Entry.__slots__] for one in wanted.entries
     ]
@@ -83,20 +83,20 @@ def test_nothing_folded_costs_nothing() -> None:
 def test_four_kept_events_of_the_default_funnel_take_little_room() -> None:
     plan = Plan(load_funnel("sales"))
     person = Person()
-    person.singles = [Single(_AT + at, at, 0, 5) for at in range(4)]
-    assert len(pack_person(plan, person, Hot())[0]) <= 110
+    person.events = [KeptEvent(_AT + at, at, 0, 5) for at in range(4)]
+    assert len(pack_person(plan, person, Header())[0]) <= 110
 
 
 def test_chunks_follow_each_other_strictly_in_time() -> None:
-    singles = [Single(_AT + at // 5, at, 0, 0) for at in range(100)]
-    parts, rest = split(8, singles)
-    assert [one for part in parts for one in part] + rest == singles
+    events = [KeptEvent(_AT + at // 5, at, 0, 0) for at in range(100)]
+    parts, rest = split(8, events)
+    assert [one for part in parts for one in part] + rest == events
     assert all(one[-1].at < two[0].at for one, two in zip(parts, [*parts[1:], rest], strict=True))
 
 
 def test_one_instant_cannot_be_cut() -> None:
-    singles = [Single(_AT, at, 0, 0) for at in range(100)]
-    assert split(8, singles) == ([], singles)
+    events = [KeptEvent(_AT, at, 0, 0) for at in range(100)]
+    assert split(8, events) == ([], events)
 
 
 def test_layers_of_orders_answer_as_one() -> None:

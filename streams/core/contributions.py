@@ -1,0 +1,118 @@
+"""What a history contributes to the counters (semantics.md 4 and 5), added to a chunk's contributions with a sign.
+
+A change of a history is booked as minus before, plus after; what did not change cancels to zero. Pure.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+
+from schemas.counters import STAGE_LOST, Family, family
+from schemas.times import MINUTE_MS
+from streams.core.history import History, deadline_of
+from streams.core.person import Entry, Journey
+from streams.core.plan import EDGES_MS, RESOLVED, STALLED, Plan
+
+
+class Contributions:
+    """What a chunk adds to the counters at the finest cell: minute, code of all dimensions, family."""
+
+    def __init__(self) -> None:
+        self.counts: defaultdict[int, int] = defaultdict(int)
+        """`Plan` count key -> amount."""
+        self.money: defaultdict[tuple[int, int, int, int], int] = defaultdict(int)
+        """(minute, code, stage, family code) -> amount, for families by currency."""
+
+
+def add_contributions(plan: Plan, history: History, status: int, *, sign: int, into: Contributions) -> None:
+    """Add those of a history whose last entry stands as `status` says."""
+    _add_occurrences(plan, history, sign, into)
+    last = len(history.journeys) - 1
+    for number, journey in enumerate(history.journeys):
+        _add_journey(plan, journey, status if number == last else RESOLVED, sign, into)
+
+
+def _add_occurrences(plan: Plan, history: History, sign: int, into: Contributions) -> None:
+    counts, key_of = into.counts, plan.key_of
+    for at, stage, code in history.occurrences:
+        number = plan.f_events_lost if stage == STAGE_LOST else plan.f_events[stage]
+        counts[key_of(at, code) | number] += sign
+    for order in history.orders:
+        minute, currency = order.at // MINUTE_MS, order.currency
+        into.money[minute, order.code, order.stage, family(Family.ORDERS, currency)] += sign
+        if order.minor > 0:
+            into.money[minute, order.code, order.stage, family(Family.REVENUE, currency)] += sign * order.minor
+    for refund in history.refunds:
+        place = (refund.at // MINUTE_MS, refund.code, refund.stage, family(Family.REFUNDS, refund.currency))
+        into.money[place] += sign * refund.minor
+
+
+def _add_journey(plan: Plan, journey: Journey, status: int, sign: int, into: Contributions) -> None:
+    counts, key_of = into.counts, plan.key_of
+    previous: Entry | None = None
+    for entry in journey.entries:
+        entry_key = key_of(entry.at, entry.code)
+        counts[entry_key | plan.f_entries[entry.stage]] += sign
+        if entry.minor > 0:
+            _add_money(into, entry, Family.VALUE, sign)
+        if previous is None:
+            counts[entry_key | plan.f_started[entry.stage]] += sign
+        else:
+            counts[entry_key | plan.f_transitions_period[previous.stage][entry.stage]] += sign
+            for jumped in range(previous.stage + 1, entry.stage):
+                counts[entry_key | plan.f_skipped[jumped]] += sign
+            _add_outcome(plan, journey, previous, entry, RESOLVED, sign, into)
+        previous = entry
+    if previous is not None:
+        _add_outcome(plan, journey, previous, None, status, sign, into)
+    _add_won(plan, journey, sign, into)
+
+
+def _add_won(plan: Plan, journey: Journey, sign: int, into: Contributions) -> None:
+    is_won = False
+    for entry in reversed(journey.entries):
+        if is_won:
+            into.counts[plan.key_of(entry.at, entry.code) | plan.f_won[entry.stage]] += sign
+        is_won = is_won or plan.is_order[entry.stage]
+
+
+def _add_outcome(
+    plan: Plan, journey: Journey, entry: Entry, onward: Entry | None, status: int, sign: int, into: Contributions
+) -> None:
+    """The outcome of one entry; `status` matters for an entry that has no successor."""
+    counts, key_of = into.counts, plan.key_of
+    stage, code = entry.stage, entry.code
+    entry_key = key_of(entry.at, code)
+    deadline = deadline_of(plan, journey, entry)
+    is_revived = True
+    """Whether a successor comes after the entry had its outcome."""
+    if stage == plan.last:
+        counts[entry_key | plan.f_completed[stage]] += sign
+    elif 0 <= entry.loss_at <= deadline:
+        counts[entry_key | plan.f_lost_cohort[stage] + entry.reason] += sign
+        counts[key_of(entry.loss_at, code) | plan.f_lost_period[stage] + entry.reason] += sign
+    elif onward is not None and onward.at <= deadline:
+        is_revived = False
+        counts[entry_key | plan.f_advanced_cohort[stage]] += sign
+        counts[key_of(onward.at, code) | plan.f_advanced_period[stage]] += sign
+    elif onward is not None or status == RESOLVED:
+        counts[entry_key | plan.f_abandoned_cohort[stage]] += sign
+        counts[key_of(deadline, code) | plan.f_abandoned_period[stage]] += sign
+    else:
+        if status == STALLED:
+            counts[entry_key | plan.f_stalled[stage]] += sign
+        if entry.minor > 0:
+            _add_money(into, entry, Family.OPEN_VALUE, sign)
+    if onward is None:
+        return
+    counts[entry_key | plan.f_transitions_cohort[stage][onward.stage]] += sign
+    edge = bisect_left(EDGES_MS, onward.at - entry.at)
+    counts[entry_key | plan.f_durations[stage][onward.stage] + edge] += sign
+    if is_revived:
+        counts[entry_key | plan.f_revived_cohort[stage]] += sign
+        counts[key_of(onward.at, code) | plan.f_revived_period[stage]] += sign
+
+
+def _add_money(into: Contributions, entry: Entry, base: Family, sign: int) -> None:
+    into.money[entry.at // MINUTE_MS, entry.code, entry.stage, family(base, entry.currency)] += sign * entry.minor

@@ -1,0 +1,168 @@
+"""The header of a packed person, bit by bit: the one place that knows what lies where.
+
+A packed person is `header | base | tail` (`streams.core.person`). The header answers what the fast paths ask without
+unpacking the rest. It follows from the rest, but for the status: it says what is booked for the last entry, which
+depends on the watermark of that time, so it is remembered and never recomputed.
+
+    bits       63 ....................... 16  15 ............ 8  7 ............ 0
+    last_word  last_at: newest kept event     flags              passed
+    start_word started_at: journey's start    chunks: sealed pieces of the history
+    entry_word entered_at: last entry         orders: distinct orders, at most MANY_ORDERS
+    base_bytes (32 bits) length of the base
+    first_code code of the journey's first event    (both codes as wide as `Plan.wire` says)
+    entry_code code of the last entry
+
+    flags      7 6 5 unused | 4 SEVERAL | 3 FOR_LIFE | 2 HAS_AMOUNT | 1 0 status: OPEN, STALLED or RESOLVED
+
+`passed` is the stage of the last entry of the journey under way, plus 1. It is 0 without such a journey; both codes and
+`started_at` and `entered_at` are then 0 too. Integers are little-endian, times are epoch milliseconds.
+
+A call costs as much as ten shifts. `step` and `inorder`, through which nearly every event passes, and the booking of
+single deadlines therefore write `last_word >> FLAGS_SHIFT & STATUS_MASK` themselves, with the names from here; all
+others call the functions.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, TypeAlias
+
+from streams.core.plan import INFINITE, RESOLVED, Plan, wire_code
+
+Words: TypeAlias = tuple[int, int, int, int, int, int]
+"""last_word, start_word, entry_word, base_bytes, first_code, entry_code; a plan with wide codes has bytes for codes."""
+
+AT_SHIFT: Final = 16
+"""Where the time of each of the three words starts."""
+FLAGS_SHIFT: Final = 8
+FLAGS_MASK: Final = 0xFF
+PASSED_MASK: Final = 0xFF
+COUNT_MASK: Final = 0xFFFF
+"""Of chunks and orders."""
+BELOW_AT: Final = 0xFFFF
+"""Everything of a word but its time."""
+
+STATUS_MASK: Final = 3
+HAS_AMOUNT: Final = 4
+"""The open entry has an amount (an `open_value` is booked)."""
+FOR_LIFE: Final = 8
+"""The person has orders or refunds: never dropped."""
+SEVERAL: Final = 16
+"""The journey under way has more than one entry (several may be of one instant)."""
+MANY_ORDERS: Final = 0xFFFF
+"""The header counts distinct orders up to here."""
+
+
+class Header(NamedTuple):
+    """The part of the header that follows from the history."""
+
+    last_at: int = 0
+    passed: int = 0
+    started_at: int = 0
+    entered_at: int = 0
+    first_code: int = 0
+    entry_code: int = 0
+    has_amount: bool = False
+    orders: int = 0
+    has_several: bool = False
+
+    @property
+    def flags(self) -> int:
+        """Flags that follow from this."""
+        return HAS_AMOUNT * self.has_amount | SEVERAL * self.has_several
+
+
+def pack_header(plan: Plan, header: Header, *, flags: int, chunks: int, base_bytes: int) -> bytes:
+    """Header bytes; `flags` are the status and FOR_LIFE."""
+    return plan.header.pack(
+        header.last_at << AT_SHIFT | (flags | header.flags) << FLAGS_SHIFT | header.passed,
+        header.started_at << AT_SHIFT | chunks,
+        header.entered_at << AT_SHIFT | min(header.orders, MANY_ORDERS),
+        base_bytes,
+        wire_code(plan, header.first_code),
+        wire_code(plan, header.entry_code),
+    )
+
+
+def words_of(plan: Plan, packed: bytes) -> Words:
+    """The fields of a packed person's header."""
+    return plan.header.unpack_from(packed)
+
+
+def base_of(plan: Plan, packed: bytes) -> bytes:
+    """The bytes of the base."""
+    start = plan.header.size
+    return packed[start : start + words_of(plan, packed)[3]]
+
+
+def tail_of(plan: Plan, packed: bytes) -> bytes:
+    """The bytes of the tail."""
+    return packed[plan.header.size + words_of(plan, packed)[3] :]
+
+
+def with_chunks(plan: Plan, packed: bytes, chunks: int) -> bytes:
+    """The packed form with another number of sealed chunks."""
+    last_word, start_word, entry_word, base_bytes, first_code, entry_code = words_of(plan, packed)
+    start_word = start_word & ~COUNT_MASK | chunks
+    header = plan.header.pack(last_word, start_word, entry_word, base_bytes, first_code, entry_code)
+    return header + packed[plan.header.size :]
+
+
+def flags_of(last_word: int) -> int:
+    """All flags, the status among them."""
+    return last_word >> FLAGS_SHIFT & FLAGS_MASK
+
+
+def status_of(last_word: int) -> int:
+    """What is booked for the last entry: OPEN, STALLED or RESOLVED."""
+    return last_word >> FLAGS_SHIFT & STATUS_MASK
+
+
+def passed_of(last_word: int) -> int:
+    """Stage of the last entry + 1; 0 without a journey under way."""
+    return last_word & PASSED_MASK
+
+
+def last_at(last_word: int) -> int:
+    """Time of the newest kept event."""
+    return last_word >> AT_SHIFT
+
+
+def started_at(start_word: int) -> int:
+    """When the journey under way began."""
+    return start_word >> AT_SHIFT
+
+
+def chunks_of(start_word: int) -> int:
+    """How many sealed chunks belong to the person."""
+    return start_word & COUNT_MASK
+
+
+def entered_at(entry_word: int) -> int:
+    """When the last entry was made."""
+    return entry_word >> AT_SHIFT
+
+
+def deadline(plan: Plan, words: Words) -> int:
+    """When the last entry is abandoned: at its own time or with the journey's window. Wants a journey under way."""
+    stage = passed_of(words[0]) - 1
+    return min(entered_at(words[2]) + plan.abandon[stage], started_at(words[1]) + plan.window)
+
+
+def is_forgotten(plan: Plan, packed: bytes, horizon: int) -> bool:
+    """Whether a person has nothing at or after the horizon, no journey under way and nothing for life."""
+    last_word, start_word, *_ = words_of(plan, packed)
+    if flags_of(last_word) & FOR_LIFE or last_at(last_word) >= horizon:
+        return False
+    return not passed_of(last_word) or started_at(start_word) + plan.window < horizon
+
+
+def wake(plan: Plan, packed: bytes) -> int:
+    """The watermark beyond which a packed person has to be looked at; INFINITE for never."""
+    last_word, start_word, entry_word, base_bytes, *_ = words_of(plan, packed)
+    status, passed, end = status_of(last_word), passed_of(last_word), started_at(start_word) + plan.window
+    if status != RESOLVED:  # the last entry stalls or is abandoned by itself
+        return min(entered_at(entry_word) + plan.change[status][passed], end)
+    has_tail = len(packed) > plan.header.size + base_bytes
+    if not passed and flags_of(last_word) & FOR_LIFE and not has_tail and not chunks_of(start_word):
+        return INFINITE  # all that is left are its orders, and they stay
+    return max(last_at(last_word), end if passed else 0) + plan.keep  # then it is folded, or forgotten

@@ -1,0 +1,232 @@
+"""The one pass over a person's events (semantics.md 3): from a base and the events after it to journeys and orders.
+
+Pure: no argument is changed. `fold` is the same pass over the events behind the horizon and keeps what can still
+matter; `checkpoint` is the same pass over a sealed chunk and keeps all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+from schemas.counters import STAGE_LOST
+from streams.core.header import Header
+from streams.core.person import Base, Entry, Journey, KeptEvent, Layered
+from streams.core.plan import LOST, NO_STAGE, OPEN, ORDER, REFUND, RESOLVED, STALLED, Plan
+
+_AFTER_STAGES: Final = 64
+"""At one instant lost events come after the stages."""
+
+
+class OrderBooked(NamedTuple):
+    """An order at its stage, with the values of its journey and its own."""
+
+    at: int
+    stage: int
+    code: int
+    minor: int
+    currency: int
+
+
+class RefundBooked(NamedTuple):
+    """A refund under the stage and values of its order."""
+
+    at: int
+    stage: int
+    code: int
+    minor: int
+    currency: int
+
+
+_Step: TypeAlias = tuple[int, int, int, KeptEvent]
+"""(at, stage or _AFTER_STAGES, event_hash, event): sorted, the order in which a journey takes them."""
+
+
+class History:
+    """What a person's events amount to."""
+
+    __slots__ = ("journeys", "known", "newest", "occurrences", "orders", "orders_count", "refund_ids", "refunds")
+
+    def __init__(self) -> None:
+        self.journeys: list[Journey] = []
+        self.occurrences: list[tuple[int, int, int]] = []
+        """(at, stage, own code) of every event that counts as one; lost events under STAGE_LOST."""
+        self.orders: list[OrderBooked] = []
+        self.refunds: list[RefundBooked] = []
+        self.known: dict[int, tuple[int, int]] = {}
+        """Orders that are not in the base: id -> (stage, code)."""
+        self.orders_count = 0
+        self.refund_ids: set[int] = set()
+        self.newest = -1
+        """Time of the newest stage or lost event; -1 for none."""
+
+
+def replay(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> History:
+    """The pass."""
+    history = History()
+    steps = _steps(plan, base, events, history)
+    journey = None
+    if base.journey is not None:
+        journey = base.journey.copy()
+        history.journeys.append(journey)
+    for at, stage, _, event in steps:
+        if stage == _AFTER_STAGES:
+            if journey is not None and at <= journey.started_at + plan.window:
+                _lose(journey, at, event.reason)
+            continue
+        if journey is None or _ends_before(plan, journey, at, stage):
+            journey = Journey(at, event.code, [])
+            history.journeys.append(journey)
+        code = plan.mixed(journey.first_code, event.code)
+        if not journey.entries or stage > journey.entries[-1].stage:
+            money = (-1, 0) if plan.is_order[stage] else (event.minor, event.currency)
+            journey.entries.append(Entry(stage, at, code, *money))
+        if event.kind == ORDER:
+            currency = event.currency if event.minor >= 0 else plan.currency
+            history.orders.append(OrderBooked(at, stage, code, event.minor, currency))
+            if event.order:
+                history.known[event.order] = (stage, code)
+    _refunds(plan, base, events, history)
+    return history
+
+
+def _lose(journey: Journey, at: int, reason: int) -> None:
+    """The first loss after an entry is the one that counts."""
+    last = journey.entries[-1]
+    if last.loss_at < 0:
+        last.loss_at, last.reason = at, reason
+
+
+def _ends_before(plan: Plan, journey: Journey, at: int, stage: int) -> bool:
+    if at > journey.started_at + plan.window:
+        return True
+    return plan.ends_at_completion and journey.entries[-1].stage == plan.last and stage < plan.last
+
+
+def _steps(plan: Plan, base: Base, events: Sequence[KeptEvent], history: History) -> list[_Step]:
+    """Stage and lost events in order; of orders the first events alone. Fills occurrences, newest and orders_count."""
+    steps: list[_Step] = []
+    orders: dict[int, list[KeptEvent]] = {}
+    occurrences = history.occurrences
+    for event in events:
+        kind = event.kind
+        if kind < ORDER:
+            steps.append((event.at, kind, event.event_hash, event))
+            occurrences.append((event.at, kind, event.code))
+        elif kind == LOST:
+            steps.append((event.at, _AFTER_STAGES, event.event_hash, event))
+            occurrences.append((event.at, STAGE_LOST, event.code))
+        elif kind == ORDER:
+            orders.setdefault(event.order or ~len(orders), []).append(event)
+    if orders:
+        steps += _order_steps(plan, base, orders, history)
+    steps.sort()
+    if steps:
+        history.newest = steps[-1][0]
+    return steps
+
+
+def _order_steps(plan: Plan, base: Base, orders: dict[int, list[KeptEvent]], history: History) -> list[_Step]:
+    """The first event of every order at the stage that its number of order gives it."""
+    groups: list[list[KeptEvent]] = []
+    for order, group in orders.items():
+        booked = base.orders.get(order)
+        if booked is None:
+            groups.append(sorted(group))
+        elif booked[0] != NO_STAGE:
+            history.occurrences += [(event.at, booked[0], event.code) for event in group]
+    groups.sort(key=lambda group: group[0][:2])
+    steps: list[_Step] = []
+    for ordinal, group in enumerate(groups, start=base.orders_count + 1):
+        first = group[0]
+        stage = plan.order_stage(first.mask, ordinal)
+        if stage == NO_STAGE:
+            if first.order:
+                history.known[first.order] = (NO_STAGE, 0)
+            continue
+        steps.append((first.at, stage, first.event_hash, first))
+        history.occurrences += [(event.at, stage, event.code) for event in group]
+    history.orders_count = len(groups)
+    return steps
+
+
+def _refunds(plan: Plan, base: Base, events: Sequence[KeptEvent], history: History) -> None:
+    firsts: dict[int, KeptEvent] = {}
+    """The first event of every refund."""
+    for event in events:
+        if event.kind == REFUND and event.refund not in base.refunds:
+            refund = event.refund or ~len(firsts)
+            if refund not in firsts or event < firsts[refund]:
+                firsts[refund] = event
+    for event in firsts.values():
+        if event.refund:
+            history.refund_ids.add(event.refund)
+        if event.minor < 0 or not plan.order_stages:
+            continue
+        stage, code = NO_STAGE, 0
+        if event.order:
+            stage, code = base.orders.get(event.order) or history.known.get(event.order) or (NO_STAGE, 0)
+        if stage == NO_STAGE:
+            stage, code = plan.order_stages[0], 0
+        history.refunds.append(RefundBooked(event.at, stage, code, event.minor, event.currency))
+
+
+def fold(plan: Plan, base: Base, behind: Sequence[KeptEvent], horizon: int) -> Base:
+    """The base after everything of `behind` (all of it behind the horizon, nothing else is) has passed."""
+    history = replay(plan, base, behind)
+    folded = Base()
+    if history.journeys and history.journeys[-1].started_at + plan.window >= horizon:
+        folded.journey = history.journeys[-1]
+    folded.orders_count = base.orders_count + history.orders_count
+    assert isinstance(base.orders, dict)  # noqa: S101 - layers are for passes in memory
+    folded.orders = {**base.orders, **history.known} if history.known else base.orders
+    folded.refunds = base.refunds | history.refund_ids if history.refund_ids else base.refunds
+    return folded
+
+
+def checkpoint(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> Base:
+    """The base after some more events, all older than any that follow; the last journey stays, ended or not."""
+    history = replay(plan, base, events)
+    after = Base()
+    after.journey = history.journeys[-1] if history.journeys else None
+    after.orders_count = base.orders_count + history.orders_count
+    after.orders = Layered(base.orders, history.known) if history.known else base.orders
+    after.refunds = base.refunds | history.refund_ids if history.refund_ids else base.refunds
+    return after
+
+
+def deadline_of(plan: Plan, journey: Journey, entry: Entry) -> int:
+    """When an entry is abandoned."""
+    return min(entry.at + plan.abandon[entry.stage], journey.started_at + plan.window)
+
+
+def status_at(plan: Plan, history: History, watermark: int) -> int:
+    """What the last entry of the last journey is at a watermark: OPEN, STALLED or RESOLVED."""
+    if not history.journeys:
+        return RESOLVED
+    journey = history.journeys[-1]
+    last = journey.entries[-1]
+    deadline = deadline_of(plan, journey, last)
+    now = max(watermark, history.newest)
+    if last.stage == plan.last or now > deadline or 0 <= last.loss_at <= deadline:
+        return RESOLVED
+    return STALLED if now > last.at + plan.stall[last.stage] else OPEN
+
+
+def header_of(plan: Plan, history: History, *, last_at: int, orders: int, horizon: int) -> Header:
+    """The header's view of a history: the journey under way, if any can still take an event."""
+    if not history.journeys or history.journeys[-1].started_at + plan.window < horizon:
+        return Header(last_at, orders=orders)
+    journey = history.journeys[-1]
+    last = journey.entries[-1]
+    return Header(
+        last_at,
+        passed=last.stage + 1,
+        started_at=journey.started_at,
+        entered_at=last.at,
+        first_code=journey.first_code,
+        entry_code=last.code,
+        has_amount=last.minor >= 0,
+        orders=orders,
+        has_several=len(journey.entries) > 1,
+    )
