@@ -18,6 +18,7 @@ from typing import Any
 from bench.workload import records
 from schemas.funnel.load import load_funnels
 from streams.core.engine import PartitionEngine, Record
+from streams.core.planning import plan_of
 from streams.core.step import step
 from streams.store.memory import MemoryPartitionStore, MemorySpace
 
@@ -44,7 +45,7 @@ def _apply(engine: PartitionEngine, store: MemoryPartitionStore, batch: list[Rec
     clock.lap("prepare")
     engine.needs(prepared)
     clock.lap("needs")
-    for name, parts in engine._parts.items():
+    for name, parts in engine._funnels.items():
         parts.intake.resolve(prepared.funnels[name])
         step(parts.state, prepared.funnels[name].ops)
         prepared.funnels[name].ops.clear()
@@ -61,7 +62,7 @@ def _apply(engine: PartitionEngine, store: MemoryPartitionStore, batch: list[Rec
 
 def run(funnel: str, events: int, people: int, batch: int) -> dict[str, Any]:
     """One measurement."""
-    engine = PartitionEngine(load_funnels([funnel]))
+    engine = PartitionEngine([plan_of(loaded) for loaded in load_funnels([funnel])])
     store = MemoryPartitionStore(MemorySpace(clock_ms=lambda: 0))
     stream: list[Record] = list(records(events, people))
     gc.collect()
@@ -75,7 +76,7 @@ def run(funnel: str, events: int, people: int, batch: int) -> dict[str, Any]:
         persons, packed = persons + some, packed + size
     gc.unfreeze()
     micros = {name: spent / events * 1e6 for name, spent in clock.spent.items()}
-    stored = [len(value) for parts in engine._parts.values() for value in parts.state.cache.persons.values()]
+    stored = [len(value) for parts in engine._funnels.values() for value in parts.state.cache.persons.values()]
     return {"people": people, "us": micros, "total": sum(micros.values()), "bytes": sum(stored) / max(1, len(stored))}
 
 

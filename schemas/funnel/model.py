@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
@@ -20,15 +19,13 @@ from pydantic import (
     model_validator,
 )
 
+from schemas.conditions import ORDERINGS, Operand, Operator, number_of
 from schemas.funnel.duration import DurationMs
 from schemas.money import clean_currency
 from schemas.names import clean_text, normalise_name
 
-Operator = Literal["eq", "in", "gt", "gte", "lt", "lte", "ne", "exists"]
-Plain = str | int | float | bool
 ROLES = ("impression", "click", "lead", "payment")
 MAX_STAGES = 64
-_ORDERINGS = {"gt", "gte", "lt", "lte"}
 _CONDITION_KEYS = ("gt", "gte", "lt", "lte", "ne", "exists")
 
 
@@ -45,64 +42,16 @@ def _as_list(value: object) -> object:
     return value if isinstance(value, list | tuple) else [value]
 
 
-def number_of(value: object) -> Decimal | None:
-    """A number sent as a number or as a text, exactly; None for everything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        return None
-    text = value.strip() if isinstance(value, str) else str(value)
-    if not text.isascii() or "_" in text:
-        return None
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
-
-
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Condition(_Model):
-    """One comparison of an event's property. An absent (or null) property fails all but `exists: false`."""
+    """One comparison of an event's property; what it means: `schemas.conditions.holds`."""
 
     property: str
     op: Operator
-    operand: Plain | tuple[Plain, ...]
-
-    def holds(self, value: object) -> bool:
-        """Whether a property's value (None = absent) satisfies the condition.
-
-        Equality is by type and exact text; order compares numbers, sent as numbers or as texts.
-        """
-        if self.op == "exists":
-            return (value is not None) == bool(self.operand)
-        if value is None:
-            return False
-        if self.op == "eq":
-            return _equal(value, self.operand)
-        if self.op == "ne":
-            return not _equal(value, self.operand)
-        if self.op == "in":
-            assert isinstance(self.operand, tuple)  # noqa: S101 - set so by Rule
-            return any(_equal(value, one) for one in self.operand)
-        number, bound = number_of(value), number_of(self.operand)
-        if number is None or bound is None:
-            return False
-        if self.op == "gt":
-            return number > bound
-        if self.op == "gte":
-            return number >= bound
-        return number < bound if self.op == "lt" else number <= bound
-
-
-def _equal(value: object, operand: object) -> bool:
-    if isinstance(value, bool) or isinstance(operand, bool):
-        return value is operand
-    if isinstance(value, str) or isinstance(operand, str):
-        return isinstance(value, str) and isinstance(operand, str) and value == operand
-    left, right = number_of(value), number_of(operand)
-    return left is not None and left == right
+    operand: Operand
 
 
 class Rule(_Model):
@@ -150,7 +99,7 @@ def _check_operand(prop: str, op: str, operand: object) -> None:
         raise ValueError(f"{prop}: unknown comparison {op!r}; write one of {' '.join(_CONDITION_KEYS)}")
     if op == "exists" and not isinstance(operand, bool):
         raise ValueError(f"{prop}: exists takes true or false")
-    if op in _ORDERINGS and number_of(operand) is None:
+    if op in ORDERINGS and number_of(operand) is None:
         raise ValueError(f"{prop}: {op} compares numbers; write e.g. {op}: 100")
     if op == "ne" and not isinstance(operand, str | int | float | bool):
         raise ValueError(f"{prop}: ne takes one plain value")

@@ -6,19 +6,19 @@ The struct is generated from the funnels, so a property nobody counts by costs n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
-from schemas.funnel.model import Funnel
 from schemas.properties import ALWAYS_READ, AMOUNTS, ORDER_DETAILS
+from streams.core.plan import Plan
 
 NO_RAW: Final = msgspec.Raw(b"")
 
 
-def _properties(funnels: Sequence[Funnel]) -> list[str]:
-    names = set(ORDER_DETAILS).union(*(funnel.properties for funnel in funnels))
+def _properties(plans: Iterable[Plan]) -> list[str]:
+    names = set(ORDER_DETAILS).union(*(plan.definition.properties for plan in plans))
     return sorted(names - set(AMOUNTS)) + list(AMOUNTS)
 
 
@@ -33,9 +33,9 @@ UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 class Decoder:
     """Decodes records for a set of funnels. `attribute` maps a property to the attribute that holds it."""
 
-    def __init__(self, funnels: Sequence[Funnel]) -> None:
-        names = _properties(funnels)
-        self.attribute = {name: name if name in ALWAYS_READ else f"p{at}" for at, name in enumerate(names)}
+    def __init__(self, plans: Iterable[Plan]) -> None:
+        names = _properties(plans)
+        self.attribute = {name: name if name in ALWAYS_READ else f"p{number}" for number, name in enumerate(names)}
         fields: list[Any] = [
             (self.attribute[name], msgspec.Raw, NO_RAW) if name in AMOUNTS else (self.attribute[name], Any, None)
             for name in names

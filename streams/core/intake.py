@@ -45,11 +45,11 @@ class FunnelIntake:
         self.plan = plan
         self.registers = registers
         self.matcher = Matcher(plan, decoder)
-        self.sources = None if plan.funnel.sources is None else frozenset(plan.funnel.sources)
+        self.sources = plan.definition.sources
         self.back = delay_ms + plan.keep
         """Highest received time minus this is the horizon."""
         self._is_unresolved = False
-        names = [decoder.attribute[one.property] for one in plan.dimensions]
+        names = [decoder.attribute[dimension.property_name] for dimension in plan.dimensions]
         self.raw_values: Callable[[Any], Any] = attrgetter(*names) if names else _no_values
         """Raw values of the dimensions: one, or a tuple of several."""
         self.codes: dict[Any, int] = {}
@@ -104,9 +104,8 @@ class FunnelIntake:
         return code, KeptEvent(at, event_hash, kind, code, 0, match.mask, order, refund, minor, currency)
 
     def _amount(self, properties: Any, out: FunnelPrepared) -> tuple[int, int]:
-        money = amount_of(
-            properties.value, properties.value_minor, properties.amount, properties.currency, self.plan.funnel.currency
-        )
+        default = self.plan.definition.currency
+        money = amount_of(properties.value, properties.value_minor, properties.amount, properties.currency, default)
         if money is None:
             out.stats["amounts_refused"] += 1
             return -1, 0

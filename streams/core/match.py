@@ -9,11 +9,12 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from schemas.funnel.model import Condition
+from schemas.conditions import holds
 from schemas.ids import clean_id
 from schemas.money import clean_currency, clean_minor, parse_minor
 from schemas.names import normalise_name
 from streams.core.decode import NO_RAW, UNREADABLE, Decoder
+from streams.core.definition import Condition
 from streams.core.plan import LOST, ORDER, REFUND, Plan
 
 _MEMO_LIMIT = 10_000
@@ -36,23 +37,21 @@ class NameRules:
     def __init__(self, plan: Plan, name: str, attribute: dict[str, str]) -> None:
         self._plan = plan
         self._attribute = attribute
-        lost = [(r.where, one.reason) for one in plan.funnel.lost for r in one.on if r.event == name]
-        stages = [(r.where, at) for at, one in enumerate(plan.funnel.stages) for r in one.on if r.event == name]
-        self._lost: list[tuple[tuple[Condition, ...], str | None]] = lost
-        self._stages: list[tuple[tuple[Condition, ...], int]] = stages
-        self._is_refund = name in plan.funnel.refunds
-        self.is_relevant = bool(lost or stages or self._is_refund)
-        self.is_fixed = not any(where for where, _ in [*lost, *stages])
+        definition = plan.definition
+        self._lost = [rule for rule in definition.lost_rules if rule.event == name]
+        self._stages = [rule for rule in definition.stage_rules if rule.event == name]
+        self._is_refund = name in definition.refunds
+        self.is_fixed = not any([rule.where for rule in self._lost] + [rule.where for rule in self._stages])
         self.fixed: Match | None = self.classify(None) if self.is_fixed else None
         self.stage = -1 if self.fixed is None or self.fixed.kind >= ORDER else self.fixed.kind
         """The stage of every event of this name, where it is a plain one; else -1."""
 
     def classify(self, properties: Any) -> Match | None:
         """What an event with those properties is; None where every condition fails."""
-        for where, reason in self._lost:
-            if self._holds(where, properties):
-                return Match(LOST, 0, reason)
-        matched = [stage for where, stage in self._stages if self._holds(where, properties)]
+        for rule in self._lost:
+            if self._holds(rule.where, properties):
+                return Match(LOST, 0, rule.reason)
+        matched = [rule.stage for rule in self._stages if self._holds(rule.where, properties)]
         mask = 0
         for stage in matched:
             mask |= self._plan.order_bit.get(stage, 0)
@@ -63,7 +62,10 @@ class NameRules:
         return Match(REFUND) if self._is_refund else None
 
     def _holds(self, where: tuple[Condition, ...], properties: Any) -> bool:
-        return all(one.holds(plain(getattr(properties, self._attribute[one.property]))) for one in where)
+        return all(
+            holds(operator, operand, plain(getattr(properties, self._attribute[name])))
+            for name, operator, operand in where
+        )
 
 
 def plain(value: Any) -> Any:
@@ -84,7 +86,7 @@ class Matcher:
     def __init__(self, plan: Plan, decoder: Decoder) -> None:
         self._plan = plan
         self._attribute = decoder.attribute
-        self._names = plan.funnel.event_names
+        self._names = plan.definition.event_names
         self.memo: dict[str, NameRules | None] = {}
 
     def rules(self, name: str) -> NameRules | None:

@@ -1,4 +1,4 @@
-"""A funnel compiled for counting: plain tables and numbers instead of models. Built once, read by every module here.
+"""A funnel compiled for counting: tables and numbers. Built once, read by every module here, changed by none.
 
 Laws of the layout:
 * A *code* is one integer holding an event's register code of every dimension, a bit field each.
@@ -15,8 +15,8 @@ from struct import Struct
 from typing import Any, Final
 
 from schemas.counters import DURATION_EDGES_SECONDS, STAGE_LOST, Family, currency_code, duration_sub, family
-from schemas.funnel.model import Funnel
 from schemas.times import MINUTE_MS
+from streams.core.definition import Definition
 
 INFINITE: Final = 1 << 62
 REASON_CAP: Final = 100
@@ -47,58 +47,60 @@ class Plan:
     has_fast_paths = True
     """Whether events may be counted on packed persons; otherwise every one takes the general path."""
 
-    def __init__(self, funnel: Funnel) -> None:
-        self.funnel = funnel
-        self.funnel_id = funnel.funnel_id
-        self.window = funnel.conversion_window_ms
-        self.lateness = funnel.allowed_lateness_ms
+    def __init__(self, definition: Definition) -> None:
+        self.definition = definition
+        self.funnel_id = definition.funnel_id
+        self.window = definition.window_ms
+        self.lateness = definition.lateness_ms
         self.keep = self.window + self.lateness
         """How far the horizon lies behind the watermark."""
-        self.currency = currency_code(funnel.currency)
-        self.ends_at_completion = funnel.reentry == "completion"
-        self.stages = len(funnel.stages)
+        self.currency = currency_code(definition.currency)
+        self.ends_at_completion = definition.ends_at_completion
+        self._plan_stages()
+        self._plan_orders()
+        self._plan_dimensions()
+        self._plan_families()
+        self._plan_formats()
+
+    def _plan_stages(self) -> None:
+        stages = self.definition.stages
+        self.stages = len(stages)
         self.last = self.stages - 1
-        self.abandon = [INFINITE if s.abandon_after_ms is None else s.abandon_after_ms for s in funnel.stages]
-        self.stall = [INFINITE if s.stalled_after_ms is None else s.stalled_after_ms for s in funnel.stages]
-        self.is_order = [stage.nth is not None for stage in funnel.stages]
+        self.abandon = [INFINITE if stage.abandon_after_ms is None else stage.abandon_after_ms for stage in stages]
+        self.stall = [INFINITE if stage.stalled_after_ms is None else stage.stalled_after_ms for stage in stages]
         resolved = [INFINITE] * (self.stages + 1)
         soonest = [INFINITE, *(min(both) for both in zip(self.stall, self.abandon, strict=True))]
         self.change = [soonest, [INFINITE, *self.abandon], resolved]
         """By status and number of stages passed: how long after its entry the last entry changes by itself."""
         self.wake = [min(soonest[stage + 1], self.window) for stage in range(self.stages)]
         """How long after a journey's first event, of a stage, something changes by itself."""
-        self._plan_orders(funnel)
-        self._plan_dimensions(funnel)
-        self._plan_families()
-        self._plan_formats()
 
-    def _plan_orders(self, funnel: Funnel) -> None:
-        self.order_stages = [at for at, order in enumerate(self.is_order) if order]
+    def _plan_orders(self) -> None:
+        stages = self.definition.stages
+        self.is_order = [stage.nth is not None for stage in stages]
+        self.order_stages = [number for number, is_order in enumerate(self.is_order) if is_order]
         if len(self.order_stages) > MAX_ORDER_STAGES:
-            raise ValueError(
-                f"{funnel.funnel_id}: {len(self.order_stages)} order stages; use at most {MAX_ORDER_STAGES}"
-            )
-        self.order_bit = {stage: 1 << at for at, stage in enumerate(self.order_stages)}
-        self.nth = [funnel.stages[stage].nth or 1 for stage in self.order_stages]
+            raise ValueError(f"{self.funnel_id}: {len(self.order_stages)} order stages; use at most {MAX_ORDER_STAGES}")
+        self.order_bit = {stage: 1 << bit for bit, stage in enumerate(self.order_stages)}
+        self.nth = [stages[number].nth or 1 for number in self.order_stages]
 
     def order_stage(self, mask: int, ordinal: int) -> int:
         """The furthest order stage of a mask that the ordinal has reached, NO_STAGE if none."""
-        for at in range(len(self.order_stages) - 1, -1, -1):
-            if mask >> at & 1 and self.nth[at] <= ordinal:
-                return self.order_stages[at]
+        for bit in range(len(self.order_stages) - 1, -1, -1):
+            if mask >> bit & 1 and self.nth[bit] <= ordinal:
+                return self.order_stages[bit]
         return NO_STAGE
 
-    def _plan_dimensions(self, funnel: Funnel) -> None:
-        self.dimensions = funnel.dimensions
+    def _plan_dimensions(self) -> None:
+        self.dimensions = self.definition.dimensions
         self.shifts: list[int] = []
         self.widths: list[int] = []
         self.first_mask = self.stage_mask = 0
         shift = 0
-        for one in funnel.dimensions:
-            codes = (len(one.values) if one.values is not None else one.cap) + 2
-            width = (codes - 1).bit_length()
+        for dimension in self.dimensions:
+            width = (dimension.codes + 1).bit_length()  # the highest code: `unknown` and `other` have two more
             mask = ((1 << width) - 1) << shift
-            if one.attribution == "first":
+            if dimension.is_first:
                 self.first_mask |= mask
             else:
                 self.stage_mask |= mask
@@ -106,8 +108,8 @@ class Plan:
             self.widths.append(width)
             shift += width
         self.code_bits = shift
-        names = [one.name for one in funnel.dimensions]
-        self.pairs = [(names.index(one), names.index(two)) for one, two in funnel.pairs]
+        names = [dimension.name for dimension in self.dimensions]
+        self.pairs = [(names.index(left), names.index(right)) for left, right in self.definition.pairs]
 
     def mixed(self, first: int, own: int) -> int:
         """Values of an entry: the journey's first event gives some, the entry's own event the others."""

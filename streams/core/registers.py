@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from schemas.counters import CODE_OTHER, CODE_UNKNOWN, OTHER, UNKNOWN
-from schemas.funnel.model import Funnel
 from schemas.names import clean_value
-from streams.core.plan import REASON_CAP
+from streams.core.plan import REASON_CAP, Plan
 
 REASONS = 0
 
@@ -52,18 +51,16 @@ class Register:
 class FunnelRegisters:
     """All registers of one funnel version."""
 
-    def __init__(self, funnel: Funnel) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.all = [Register(REASON_CAP, None)]
-        for one in funnel.dimensions:
-            values = one.values
-            self.all.append(Register(len(values) if values is not None else one.cap, values))
+        self.all += [Register(dimension.codes, dimension.values) for dimension in plan.dimensions]
 
 
 class Registers:
     """The registers of every funnel_id of a worker; shared by its partitions."""
 
-    def __init__(self, funnels: Sequence[Funnel]) -> None:
-        self.funnels = {funnel.funnel_id: FunnelRegisters(funnel) for funnel in funnels}
+    def __init__(self, plans: Sequence[Plan]) -> None:
+        self.funnels = {plan.funnel_id: FunnelRegisters(plan) for plan in plans}
 
     def listed(self, funnel_id: str) -> list[tuple[int, str]]:
         """Declared values, to be registered in this order before anything else."""

@@ -34,7 +34,7 @@ class RollUp:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._calendar = Calendar(plan.funnel.timezone)
+        self._calendar = Calendar(plan.definition.timezone)
         self._dimsets = 1 + len(plan.widths) + len(plan.pairs)
         self._memo: dict[int, Fields] = {}
 

@@ -15,6 +15,7 @@ from schemas.counters import CODE_OTHER
 from schemas.funnel.model import Funnel
 from streams.core.engine import Changes, FunnelChanges, PartitionEngine, Prepared
 from streams.core.outgoing import FUNNEL_HEADER, Outgoing, OutgoingKind
+from streams.core.planning import plan_of
 from streams.core.registers import Registers
 from streams.defaults import MAX_PERSONS, WATERMARK_DELAY_MS
 from streams.state import Fence, FunnelWrites, PartitionMeta, Writes
@@ -86,7 +87,7 @@ class PartitionProcessor:
     ) -> None:
         self._store = store
         self.partition = partition
-        self._funnels = tuple(funnels)
+        self._plans = [plan_of(funnel) for funnel in funnels]
         self._watermark_delay_ms = watermark_delay_ms
         self._max_persons = max_persons
         self._max_cells = max_cells
@@ -124,9 +125,9 @@ class PartitionProcessor:
     async def claim(self) -> None:
         """Take the partition and load its state, dropping what was known. Raises StoreRefusedError."""
         self._fence = None
-        registers = Registers(self._funnels)
+        registers = Registers(self._plans)
         engine = PartitionEngine(
-            self._funnels,
+            self._plans,
             watermark_delay_ms=self._watermark_delay_ms,
             registers=registers,
             max_persons=self._max_persons,

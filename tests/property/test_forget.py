@@ -11,8 +11,10 @@ from random import Random
 import pytest
 
 from streams.core.cache import chunk_fields
+from streams.core.header import chunks_of, words_of
 from streams.core.person import Person, unpack_person
 from streams.core.plan import Plan
+from streams.core.planning import plan_of
 from tests.oracle.counting import Document, count
 from tests.oracle.generate import Case, Log, Wants
 from tests.oracle.values import person_of
@@ -123,11 +125,11 @@ def test_no_name_and_no_id_is_left_in_the_store(case: Case, rng: Random) -> None
     """Neither as a person's field nor inside of one: what tells events and orders apart are small numbers."""
     after = _everybody_forgotten(case)
     (stored,) = counted_of([case.funnel], after, random_run(rng, after)).values()
-    plan = Plan(funnels_of([case.funnel])[0])
+    plan = plan_of(funnels_of([case.funnel])[0])
     for field, packed in stored.persons.items():
         assert field.startswith(b"x:"), field
         if b"\0" not in field:
-            sealed = [stored.persons[one] for one in chunk_fields(field, plan.header.unpack_from(packed)[1] & 0xFFFF)]
+            sealed = [stored.persons[one] for one in chunk_fields(field, chunks_of(words_of(plan, packed)[1]))]
             _check_small(unpack_person(plan, packed, sealed))
 
 

@@ -18,10 +18,11 @@ from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender, Ticked
 from schemas.funnel.load import load_funnel
 from schemas.ids import person_key
 from streams.core.decode import UNREADABLE, Decoder
+from streams.core.planning import plan_of
 
 NOW = 1_735_725_600_000
 INGEST = Ingest(contacts=Contacts(b"secret"))
-DECODER = Decoder([load_funnel("sales")])
+DECODER = Decoder([plan_of(load_funnel("sales"))])
 SENDERS = st.sampled_from([Sender("web", scope) for scope in Scope])
 
 plain = (

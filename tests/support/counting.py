@@ -6,20 +6,18 @@ Worker, cells cache and real stores are not in here: `tests/property/driver.py` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-import pytest
 
 from schemas.counters import CODE_OTHER, Cells, is_kept, merge_changes
 from schemas.funnel.model import Funnel
 from schemas.partition import partition_of
 from schemas.record import encode_tick
 from streams.core.engine import Changes, PartitionEngine, Prepared, Record
-from streams.core.plan import Plan
+from streams.core.planning import plan_of
 from streams.core.registers import Registers
 from streams.report.document import build_document
 from streams.state import NO_DEADLINE, PERSON_BUCKETS, Claim, Loaded, PartitionMeta, bucket_of
@@ -151,35 +149,28 @@ def count_records(
     `batch_sizes` are used in turn; `dump_and_load` throws the engine away between batches and continues from the store;
     `slow_only` counts every event on the general path.
     """
-    names = _Names(Registers(funnels))
+    plans = [plan_of(funnel) for funnel in funnels]
+    for plan in plans:
+        plan.has_fast_paths = plan.has_fast_paths and not slow_only
+    names = _Names(Registers(plans))
 
     def engine() -> PartitionEngine:
         return PartitionEngine(
-            funnels,
+            plans,
             watermark_delay_ms=watermark_delay_ms,
             registers=names.registers,
             max_persons=1_000_000_000 if max_persons is None else max_persons,
         )
 
-    with _paths(slow_only=slow_only):
-        parts = [_Partition(engine(), names) for _ in range(partitions)]
-        logs = _split(records, partitions)
-        for part, log in zip(parts, logs, strict=True):
-            for batch in _batches(log, batch_sizes):
-                if dump_and_load and part.stored.persons:
-                    part.engine = engine()
-                    part.engine.restore(part.stored.claim())
-                part.count(batch)
+    parts = [_Partition(engine(), names) for _ in range(partitions)]
+    logs = _split(records, partitions)
+    for part, log in zip(parts, logs, strict=True):
+        for batch in _batches(log, batch_sizes):
+            if dump_and_load and part.stored.persons:
+                part.engine = engine()
+                part.engine.restore(part.stored.claim())
+            part.count(batch)
     return {funnel.funnel_id: _counted(funnel.funnel_id, parts, names) for funnel in funnels}
-
-
-@contextmanager
-def _paths(*, slow_only: bool) -> Iterator[None]:
-    """All paths of the core, or the general one alone."""
-    with pytest.MonkeyPatch.context() as patch:
-        if slow_only:
-            patch.setattr(Plan, "has_fast_paths", False)
-        yield
 
 
 def _split(records: Iterable[Record], partitions: int) -> list[list[Record]]:

@@ -17,6 +17,7 @@ from schemas.funnel.load import load_funnels, parse_funnel
 from schemas.funnel.model import Funnel
 from schemas.properties import ALWAYS_READ
 from streams.core.decode import Decoder
+from streams.core.planning import plan_of
 
 NOW = 1_735_725_600_000
 OWN = parse_funnel(
@@ -50,7 +51,7 @@ def through_collector(funnels: list[Funnel], event: dict[str, Any]) -> bytes:
 @pytest.mark.parametrize("funnels", SETS, ids=lambda funnels: "+".join(funnel.name for funnel in funnels))
 @pytest.mark.parametrize("name", ["payment", "ad_spend"])
 def test_what_the_worker_reads_passes_allow_properties(funnels: list[Funnel], name: str) -> None:
-    decoder = Decoder(funnels)
+    decoder = Decoder([plan_of(funnel) for funnel in funnels])
     sent = {prop: f"sent as {prop}" for prop in decoder.attribute} | {"nobody_reads": 1}
     person = {} if name == "ad_spend" else {"user_id": "u1"}
     value = through_collector(funnels, {"id": "e-1", "name": name, "properties": sent, **person})
@@ -63,7 +64,7 @@ def test_what_the_worker_reads_passes_allow_properties(funnels: list[Funnel], na
 
 @pytest.mark.parametrize("funnels", SETS, ids=lambda funnels: "+".join(funnel.name for funnel in funnels))
 def test_the_collector_allows_exactly_what_the_worker_reads(funnels: list[Funnel]) -> None:
-    assert set(Decoder(funnels).attribute) == read_properties(funnels)
+    assert set(Decoder([plan_of(funnel) for funnel in funnels]).attribute) == read_properties(funnels)
 
 
 def test_rules_are_flattened_from_stages_and_losses() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from schemas import conditions
 from schemas.funnel.definition import definition_of
 from schemas.funnel.load import FunnelError, load_funnel, load_funnels, parse_funnel
 from schemas.funnel.model import Condition
@@ -171,4 +172,4 @@ def test_unknown_references_name_the_presets(tmp_path: Path) -> None:
 )
 def test_conditions(op: str, operand: object, value: object, holds: bool) -> None:
     condition = Condition(property="p", op=op, operand=operand)  # type: ignore[arg-type]
-    assert condition.holds(value) is holds
+    assert conditions.holds(condition.op, condition.operand, value) is holds

@@ -14,6 +14,7 @@ from streams.core.engine import PartitionEngine, Record
 from streams.core.history import History
 from streams.core.outgoing import late_event
 from streams.core.plan import FORGET, Plan
+from streams.core.planning import plan_of
 from streams.state import NO_DEADLINE, PERSON_BUCKETS, Claim
 from tests.support.counting import cells_of, count_records
 
@@ -62,7 +63,7 @@ def sales() -> Funnel:
 
 def test_what_cannot_be_read_is_counted_and_moves_nothing(sales: Funnel) -> None:
     odd = [b"", b"[]", b"nonsense", b"\xff\xfe", b'{"id": 1}', b'{"tick": "soon"}', b"null"]
-    engine = PartitionEngine([sales])
+    engine = PartitionEngine([plan_of(sales)])
     engine.apply(engine.prepare([(b"a:v", value, T0) for value in odd]))
     assert engine.meta.watermark_ms is None
     assert engine.meta.stats[sales.funnel_id]["undecodable"] == len(odd)
@@ -72,7 +73,7 @@ def test_what_cannot_be_read_is_counted_and_moves_nothing(sales: Funnel) -> None
 def test_a_counted_event_of_nobody_moves_the_watermark_and_counts_nothing(sales: Funnel) -> None:
     """Webhooks may name things that belong to no person."""
     nobody = [(None, *event(name, T0)[1:]) for name in ("impression", "lead", "payment", "refund", "no such event")]
-    engine = PartitionEngine([sales])
+    engine = PartitionEngine([plan_of(sales)])
     changes = engine.apply(engine.prepare(nobody))
     assert engine.meta.watermark_ms == T0 - 60_000
     assert not changes.funnels[sales.funnel_id].persons
@@ -99,7 +100,7 @@ def test_a_forgotten_person_is_kept_under_a_number_until_the_horizon_has_passed(
 def test_events_and_forget_records_of_one_chunk_keep_their_order(sales: Funnel, slow_only: bool) -> None:
     """Each event belongs to the person as it is at its place in the log: known, new again, known again."""
     records = [event("impression", T0), forget(), event("impression", T0 + 1), event("click", T0 + 2), forget()]
-    engine = PartitionEngine([sales])
+    engine = PartitionEngine([plan_of(sales)])
     assert [op[3] for op in engine.prepare(records).funnels[sales.funnel_id].ops] == [0, FORGET, 0, 1, FORGET]
     cells, stats = counted(sales, records, slow_only=slow_only)
     assert (stats["persons"], stats["forgotten"]) == (2, 2)
@@ -109,7 +110,7 @@ def test_events_and_forget_records_of_one_chunk_keep_their_order(sales: Funnel, 
 
 
 def test_a_forget_record_moves_no_watermark_and_wants_a_person(sales: Funnel) -> None:
-    engine = PartitionEngine([sales])
+    engine = PartitionEngine([plan_of(sales)])
     engine.apply(engine.prepare([forget(), forget(None), (b"a:v", b'{"forget": "now"}', T0)]))
     assert engine.meta.watermark_ms is None
     assert engine.meta.forgets == 1
@@ -162,14 +163,14 @@ def test_a_retry_of_an_ordered_sender_is_no_duplicate(sales: Funnel) -> None:
 
 
 def test_only_the_last_sessions_are_remembered(sales: Funnel) -> None:
-    engine = PartitionEngine([sales])
+    engine = PartitionEngine([plan_of(sales)])
     engine.apply(engine.prepare([event("impression", T0 + n, seq=[f"s{n}", 1]) for n in range(20)]))
     assert list(engine.meta.sessions) == [f"s{n}" for n in range(12, 20)]
 
 
 def test_a_session_in_use_outlives_idle_ones(sales: Funnel) -> None:
     senders = [("busy" if n % 2 else f"s{n}", n) for n in range(40)]
-    engine = PartitionEngine([sales])
+    engine = PartitionEngine([plan_of(sales)])
     engine.apply(engine.prepare([event("impression", T0 + n, seq=[name, n]) for name, n in senders]))
     engine.apply(engine.prepare([event("impression", T0 + 1, seq=["busy", 1])]))
     assert engine.meta.stats[sales.funnel_id]["retries"] == 1
@@ -177,7 +178,7 @@ def test_a_session_in_use_outlives_idle_ones(sales: Funnel) -> None:
 
 
 def test_a_restart_with_nothing_due_reads_no_bucket(sales: Funnel) -> None:
-    engine = PartitionEngine([sales])
+    engine = PartitionEngine([plan_of(sales)])
     deadlines = [NO_DEADLINE] * PERSON_BUCKETS
     people = [event("impression", T0, person=f"a:{n}") for n in range(2_500)]
     applied = [engine.apply(engine.prepare(people)), engine.apply(engine.prepare([tick(T0 + 3_600_000)]))]
@@ -187,7 +188,7 @@ def test_a_restart_with_nothing_due_reads_no_bucket(sales: Funnel) -> None:
         for bucket, minute in changes.funnels[sales.funnel_id].earliest_deadlines.items():
             deadlines[bucket] = minute
     packed = b"".join(minute.to_bytes(4, "little") for minute in deadlines)
-    again = PartitionEngine([sales])
+    again = PartitionEngine([plan_of(sales)])
     again.restore(
         Claim(offset=0, seq=0, token=1, meta=engine.snapshot_meta(), earliest_deadlines={sales.funnel_id: packed})
     )
@@ -196,20 +197,20 @@ def test_a_restart_with_nothing_due_reads_no_bucket(sales: Funnel) -> None:
 
 
 def test_a_marker_without_a_time_moves_no_watermark(sales: Funnel) -> None:
-    engine = PartitionEngine([sales])
+    engine = PartitionEngine([plan_of(sales)])
     engine.apply(engine.prepare([tick(0, marker="end")]))
     assert (engine.meta.marker, engine.meta.watermark_ms) == ("end", None)
 
 
 def test_a_record_from_the_future_moves_the_watermark_a_minute_at_most(sales: Funnel) -> None:
-    engine = PartitionEngine([sales], watermark_delay_ms=0)
+    engine = PartitionEngine([plan_of(sales)], watermark_delay_ms=0)
     key, value, _ = event("impression", T0, received=T0 + 10**9)
     engine.apply(engine.prepare([(key, value, T0)]))
     assert engine.meta.watermark_ms == T0 + 60_000
 
 
 def test_late_events_are_handed_out_with_their_age(sales: Funnel) -> None:
-    engine = PartitionEngine([sales])
+    engine = PartitionEngine([plan_of(sales)])
     late = event("impression", T0, received=T0 + sales.allowed_lateness_ms + 1)
     changes = engine.apply(engine.prepare([late]))
     age_ms = sales.allowed_lateness_ms + 1
@@ -220,7 +221,7 @@ def test_late_events_are_handed_out_with_their_age(sales: Funnel) -> None:
 
 
 def test_deadlines_beyond_the_limit_stay_pending(sales: Funnel) -> None:
-    engine = PartitionEngine([sales])
+    engine = PartitionEngine([plan_of(sales)])
     people = [event("impression", T0, person=f"a:{n}") for n in range(2_000)]
     engine.apply(engine.prepare(people))
     engine.apply(engine.prepare([tick(T0 + 3_600_000)]))
@@ -231,7 +232,7 @@ def test_deadlines_beyond_the_limit_stay_pending(sales: Funnel) -> None:
 
 
 def test_a_chunk_ends_before_too_many_people_change(sales: Funnel) -> None:
-    engine = PartitionEngine([sales])
+    engine = PartitionEngine([plan_of(sales)])
     records = [event("impression", T0, person=f"a:{n // 2}") for n in range(100)]
     assert engine.chunk_end(records, 0, max_persons=10) <= 20
     assert engine.chunk_end(records, 90, max_persons=10) == 100
@@ -266,7 +267,7 @@ def test_the_slow_path_alone_counts_the_same(sales: Funnel) -> None:
 
 
 def test_expired_minutes_are_deleted_and_totals_stay(sales: Funnel) -> None:
-    engine = PartitionEngine([sales], watermark_delay_ms=0)
+    engine = PartitionEngine([plan_of(sales)], watermark_delay_ms=0)
     engine.apply(engine.prepare([event("impression", T0)]))
     changes = engine.apply(engine.prepare([tick(T0 + 50 * 3_600_000)]))
     assert (int(Grain.MINUTE), T0 // 60_000, 0) in changes.funnels[sales.funnel_id].expired

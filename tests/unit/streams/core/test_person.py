@@ -22,6 +22,7 @@ from streams.core.person import (
     unpack_person,
 )
 from streams.core.plan import LOST, OPEN, ORDER, REFUND, Plan
+from streams.core.planning import plan_of
 
 _AT = 1_750_000_000_000
 _WIDE = json.dumps(
@@ -58,7 +59,7 @@ def _person(plan: Plan, rng: Random, count: int) -> Person:
 @pytest.mark.parametrize("text", ["sales", _WIDE])
 @pytest.mark.parametrize("count", [0, 3, 200])
 def test_a_person_survives_packing(text: str, count: int) -> None:
-    plan = Plan(parse_funnel(text) if text.startswith("{") else load_funnel(text))
+    plan = plan_of(parse_funnel(text) if text.startswith("{") else load_funnel(text))
     person = _person(plan, Random(count), count)
     blob, sealed = pack_person(plan, person, Header(last_at=_AT, passed=2))
     again = unpack_person(plan, blob, sealed)
@@ -81,7 +82,7 @@ def test_nothing_folded_costs_nothing() -> None:
 
 
 def test_four_kept_events_of_the_default_funnel_take_little_room() -> None:
-    plan = Plan(load_funnel("sales"))
+    plan = plan_of(load_funnel("sales"))
     person = Person()
     person.events = [KeptEvent(_AT + at, at, 0, 5) for at in range(4)]
     assert len(pack_person(plan, person, Header())[0]) <= 110

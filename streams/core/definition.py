@@ -1,0 +1,85 @@
+"""A funnel as the core reads it: plain values that were checked before, so that counting needs no model.
+
+`streams.core.planning` makes them of a `schemas.funnel.model.Funnel`; `streams.core.plan` compiles them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from schemas.conditions import Operand, Operator
+
+
+class Condition(NamedTuple):
+    """One comparison of an event's property."""
+
+    property_name: str
+    operator: Operator
+    operand: Operand
+
+
+class StageRule(NamedTuple):
+    """Events of a stage: a normalised name, and conditions that must all hold."""
+
+    event: str
+    where: tuple[Condition, ...]
+    stage: int
+
+
+class LostRule(NamedTuple):
+    """Events that end a journey; without a fixed reason the event's property `reason` gives it."""
+
+    event: str
+    where: tuple[Condition, ...]
+    reason: str | None
+
+
+class Stage(NamedTuple):
+    """One stage."""
+
+    abandon_after_ms: int | None
+    stalled_after_ms: int | None
+    nth: int | None
+    """Order stage for the person's nth and later orders; None: not an order stage."""
+
+
+class Dimension(NamedTuple):
+    """A property by which everything is also counted."""
+
+    name: str
+    property_name: str
+    is_first: bool
+    """Whether a journey's first event gives the value of all its entries; otherwise every entry has its own."""
+    values: tuple[str, ...] | None
+    """The only values that get a code; None: any."""
+    cap: int
+
+    @property
+    def codes(self) -> int:
+        """How many values can get a code."""
+        return self.cap if self.values is None else len(self.values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """One funnel version."""
+
+    funnel_id: str
+    timezone: str
+    currency: str
+    window_ms: int
+    lateness_ms: int
+    ends_at_completion: bool
+    """Whether an event after the last stage begins a new journey (reentry: completion)."""
+    sources: frozenset[str] | None
+    stages: tuple[Stage, ...]
+    stage_rules: tuple[StageRule, ...]
+    lost_rules: tuple[LostRule, ...]
+    refunds: frozenset[str]
+    dimensions: tuple[Dimension, ...]
+    pairs: tuple[tuple[str, str], ...]
+    event_names: frozenset[str]
+    """Of all rules and refunds."""
+    properties: frozenset[str]
+    """What rules and dimensions read; `schemas.properties.ALWAYS_READ` are read besides."""

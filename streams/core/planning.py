@@ -1,0 +1,51 @@
+"""From a funnel's model to its plan: the only module of the core that knows `schemas.funnel.model`."""
+
+from __future__ import annotations
+
+from schemas.funnel import model
+from streams.core.definition import Condition, Definition, Dimension, LostRule, Stage, StageRule
+from streams.core.plan import Plan
+
+
+def plan_of(funnel: model.Funnel) -> Plan:
+    """The plan of a checked funnel. ValueError where it has more order stages than can be counted."""
+    return Plan(definition_of(funnel))
+
+
+def definition_of(funnel: model.Funnel) -> Definition:
+    """What the core needs of a funnel."""
+    return Definition(
+        funnel_id=funnel.funnel_id,
+        timezone=funnel.timezone,
+        currency=funnel.currency,
+        window_ms=funnel.conversion_window_ms,
+        lateness_ms=funnel.allowed_lateness_ms,
+        ends_at_completion=funnel.reentry == "completion",
+        sources=None if funnel.sources is None else frozenset(funnel.sources),
+        stages=tuple(Stage(stage.abandon_after_ms, stage.stalled_after_ms, stage.nth) for stage in funnel.stages),
+        stage_rules=tuple(
+            StageRule(rule.event, _where(rule), number)
+            for number, stage in enumerate(funnel.stages)
+            for rule in stage.on
+        ),
+        lost_rules=tuple(LostRule(rule.event, _where(rule), lost.reason) for lost in funnel.lost for rule in lost.on),
+        refunds=frozenset(funnel.refunds),
+        dimensions=tuple(_dimension(dimension) for dimension in funnel.dimensions),
+        pairs=funnel.pairs,
+        event_names=funnel.event_names,
+        properties=funnel.properties,
+    )
+
+
+def _where(rule: model.Rule) -> tuple[Condition, ...]:
+    return tuple(Condition(condition.property, condition.op, condition.operand) for condition in rule.where)
+
+
+def _dimension(dimension: model.Dimension) -> Dimension:
+    return Dimension(
+        name=dimension.name,
+        property_name=dimension.property,
+        is_first=dimension.attribution == "first",
+        values=dimension.values,
+        cap=dimension.cap,
+    )
