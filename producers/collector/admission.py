@@ -1,7 +1,7 @@
-"""Admission of requests: which pages may use a browser's key, and the rate limits. Decides; counts nothing, logs one
-thing.
+"""Admission of requests: which pages may use a browser's key, and the rate limits. Decides; counts nothing and logs one
+warning.
 
-In memory of one process. A key of the scope server or historical without a rate of its own passes untouched.
+In the memory of one process. A key of the scope server or historical that has no rate of its own is not limited.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WORDS: Final = {
 
 
 class RateLimitedError(Exception):
-    """The sender must wait. `by` is what was exceeded, as the metric names it."""
+    """The sender must wait. `by` is the limit that was exceeded, as the metric names it."""
 
     def __init__(self, by: str, level: Level) -> None:
         super().__init__(_WORDS[by])
@@ -47,7 +47,7 @@ class Admission:
         self._has_warned = False
 
     def admit(self, request: Request, sender: Sender) -> None:
-        """Raises RequestError where the page is not listed, RateLimitedError where it is too much."""
+        """Raises RequestError where the page is not listed, RateLimitedError where the rate is exceeded."""
         if sender.origins:
             check_page(request.headers, sender.origins)
         rate = sender.rate or self._limits.key
@@ -76,7 +76,7 @@ class Admission:
             request.limits = shown(self._keys.take(_key(sender), rate, self._clock(), max(1, events)))
 
     def refused(self, request: Request) -> None:
-        """A request was refused before it was known who sends. Raises RateLimitedError where there were too many."""
+        """A request was refused before its sender was known. Raises RateLimitedError where there were too many."""
         rate, bucket = self._limits.refused, bucket_of(request.address)
         if rate is None or bucket is None:
             return

@@ -1,8 +1,8 @@
 """The collector: an ASGI application that takes events over HTTP and answers when Kafka has acknowledged them.
 
-Plain ASGI without a framework: one request is a handful of calls. It parses HTTP and decides statuses; what an event is
-decides `producers.ingest.checks`, how a client says it `producers.formats`. `producers.collector.routes`
-maps paths; docs/api.md is the law of statuses.
+Plain ASGI without a framework: one request is a handful of calls. It parses HTTP and decides statuses.
+`producers.ingest.checks` decides what an event is, `producers.formats` how a client says it,
+`producers.collector.routes` which paths there are; docs/api.md lists the statuses.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Collector:
         return self._proxies.client(peer, b",".join(hops))
 
     async def _other(self, scope: HttpScope, receive: Receive, send: Send) -> None:
-        """The lifespan protocol: nothing of ours hangs on it. Websockets are not spoken."""
+        """The lifespan protocol: nothing of ours depends on it. Websockets are not supported."""
         if scope["type"] == "lifespan":
             while True:
                 message = await receive()

@@ -1,7 +1,7 @@
-"""Which deliveries of webhooks are stored already: providers send the same one again, sometimes twice at once.
+"""Which deliveries of webhooks are stored already: vendors send the same one again, sometimes twice at once.
 
-A bounded memory of this process, for the common case; a copy that comes after a restart, or by way of another
-collector, is recognised by the worker, because its events have the same ids. Does no I/O.
+A bounded memory of this process, for the common case. A copy that comes after a restart, or through another collector,
+is recognised by the worker, because its events have the same ids. Does no I/O.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ DeliveryKey = tuple[str, str, str]
 
 
 class Deliveries:
-    """`begin` says whether to store a delivery, `end` what came of it. A copy that arrives while the first is being
-    stored waits for it, and is stored itself where the first one failed."""
+    """`begin` says whether to store a delivery, `end` whether it was stored. A copy that arrives while the first is
+    being stored waits for it, and is stored itself where the first one failed."""
 
     def __init__(self, *, size: int = 100_000, keep_ms: int = DAY_MS) -> None:
         self._size = size

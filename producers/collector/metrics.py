@@ -1,7 +1,7 @@
 """The collector's own metrics: plain counts on the hot path, turned into Prometheus families when scraped.
 
 A count here is a dict entry; the client library's locked counters cost a tenth of a request. One event loop, no locks.
-A `Snapshot` is what the processes of one collector tell each other, so that any of them answers for all.
+A `Snapshot` is what the processes of one collector send each other, so that each of them answers for all.
 """
 
 from __future__ import annotations
@@ -62,12 +62,13 @@ COUNTERS: Final = (
     Family("rate_limited", "Requests answered with 429, by what was exceeded: key, address, refused.", ("by",)),
     Family("ticks", "Ticks received from historical senders."),
 )
-"""Every counter. One that counts elsewhere than in this module is counted by `CollectorMetrics.add`."""
+"""Every counter. Other modules count through `CollectorMetrics.add`."""
 
 
 @dataclass(slots=True)
 class Gauge:
-    """A value that is read when asked for. Of several processes `merge` makes one: sum, or min for a yes and no."""
+    """A value that is read when it is asked for. `merge` makes one value of those of several processes: sum, or min for
+    yes and no."""
 
     text: str
     read: Callable[[], float]

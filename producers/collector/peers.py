@@ -1,8 +1,9 @@
-"""The processes of one collector, as they know each other: whichever is asked for metrics or readiness answers for all.
+"""The processes of one collector, as they know each other: each of them answers for all when it is asked for metrics or
+readiness.
 
-Each listens on a socket file of a directory that is theirs alone, and tells whoever connects what it has counted and
-whether it is ready. Before it tells, it writes its counters down: the process that comes after it, should it die, goes
-on from there, so that no counter that anybody saw ever falls.
+Each listens on a socket file in a directory that only they use, and sends every client its counters and whether it is
+ready. Before it answers, it writes its counters to disk. If it dies, the process that replaces it goes on from there,
+so a counter that was seen never falls.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _ANSWER_SECONDS: Final = 2.0
 
 
 class PeerState(msgspec.Struct):
-    """What one process says of itself."""
+    """What one process reports about itself."""
 
     snapshot: Snapshot
     trouble: str | None
@@ -59,13 +60,13 @@ class Peers:
         self._write_down()
 
     async def others(self) -> dict[int, PeerState | None]:
-        """What each of the others says; None for one that does not answer."""
+        """The reports of the others; None for one that does not answer."""
         numbers = [one for one in range(self._count) if one != self._index]
         states = await asyncio.gather(*(self._ask(one) for one in numbers))
         return dict(zip(numbers, states, strict=True))
 
     async def count_all(self) -> None:
-        """Make the metrics those of all processes. One that does not answer counts as it was last seen."""
+        """Make the metrics those of all processes. One that does not answer counts as it last reported."""
         states = await self.others()
         self._write_down()
         snapshots: list[Snapshot] = []

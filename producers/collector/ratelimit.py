@@ -1,8 +1,8 @@
 """How much one key and one address may send: token buckets. Pure: the time (monotonic seconds) is an argument.
 
-A bucket holds at most `burst` tokens and gains `rate` a second. Who finds one in it may go on, and what that costs is
-taken afterwards, into debt where need be: a request's events are known only when it has been read, and a batch larger
-than the burst must get through some time. Over a longer time nobody gets more than `rate`.
+A bucket holds at most `burst` tokens and gains `rate` a second. A request may go on if there is one token, and its cost
+is taken afterwards, even below zero: how many events it has is known only when it has been read, and a batch larger
+than the burst must get through at some time. Over a longer time no sender gets more than `rate`.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """Requests a second of one address with a browser's key, refused requests a second of one address, events a second
-    of a key that states no rate of its own. None: as many as come."""
+    """`address`: requests a second of one address with a browser's key. `refused`: refused requests a second of one
+    address. `key`: events a second of a key that has no rate of its own. None: no limit."""
 
     address: float | None = 200.0
     refused: float | None = 10.0
@@ -57,8 +57,8 @@ class RateLimits:
 
 
 class TokenBuckets:
-    """A bucket for each key, the `most` that were used last: what is forgotten was nearly always full again. Every call
-    takes the same time, however many there are."""
+    """A bucket for each key, for the `most` keys that were used last: a bucket that is forgotten was nearly always full
+    again. Every call takes the same time, however many there are."""
 
     def __init__(self, *, most: int = MOST_BUCKETS) -> None:
         self._most = most
@@ -106,9 +106,9 @@ def _level(tokens: float, rate: float) -> Level:
 
 @lru_cache(maxsize=16_384)
 def bucket_of(address: str) -> str | None:
-    """Who shares a bucket: an IPv4 address, the /64 of an IPv6 one (one customer has all of it). None where nobody can
-    be told apart: this machine and private networks, where proxies stand that nobody has named as such, and what is no
-    address."""
+    """Which bucket an address uses: an IPv4 address its own, an IPv6 one that of its /64 (one customer has all of it).
+    None where senders cannot be told apart: this machine and private networks (there may be proxies that are not
+    configured as such), and what is no address."""
     try:
         ip = ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the collector's page says of the spool; all zero where there is none. Reads, decides nothing."""
+"""What the collector's metrics say of the spool; all zero where there is none. Reads, decides nothing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Where a visitor came from: channel and campaign out of a link, or out of members that a client has parsed already.
+"""Where a visitor came from: channel and campaign from a link, or from members that a client has parsed already.
 
-One reading for every format. Pure; whatever is odd in a link says nothing, and never costs the event.
+The same rules for every format. Pure; a link that cannot be read gives no origin, and never costs the event.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CLICK_IDS: Final = {
 }
 """Parameters that advertising networks append to a link, and the channel they stand for; the first one present wins."""
 ORIGINS: Final = frozenset({"utm_source", "utm_campaign", *CLICK_IDS})
-"""Every parameter that tells an origin."""
+"""Every parameter that names an origin."""
 _CACHED_CHARS: Final = 512
 _PAIRS: Final = re.compile(rf"(?:^|[?&])(utm_source|utm_campaign|{'|'.join(CLICK_IDS)})=([^&#]+)")
 

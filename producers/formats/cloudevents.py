@@ -1,7 +1,7 @@
-"""CloudEvents 1.0 over HTTP, in their three modes, as native events. Pure; docs/clients.md shows the mapping.
+"""CloudEvents 1.0 over HTTP, in their three modes. Pure; docs/clients.md shows the mapping.
 
-A copy is known by `(source, id)` of the CloudEvent, so both make our id. The name is the whole type:
-`com.example.a.paid` is not `com.example.b.paid`, and nobody has to guess which part of a type counts.
+A copy is recognised by `(source, id)` of the CloudEvent, so both together make our id. The name is the whole type:
+`com.example.a.paid` and `com.example.b.paid` are two names.
 """
 
 from __future__ import annotations
@@ -142,7 +142,8 @@ class CloudEvents(BaseEndpoint):
         return verdict
 
     def _set_time(self, event: Event, time: object) -> None:
-        """When it occurred, as the sender says; a time that cannot be read or be true is the time of reception."""
+        """When it occurred, as the sender says; for a time that cannot be read or be true the time of reception is
+        taken."""
         if time is None:
             return
         time_ms = parse_time_ms(time[:64]) if isinstance(time, str) else None
@@ -180,7 +181,7 @@ def _attributes_of(headers: Headers) -> Attributes:
 
 
 def _as_structured(attributes: Attributes, body: bytes) -> bytes:
-    """A CloudEvent of headers and body as one that stands alone, for its dead letter."""
+    """A CloudEvent of headers and body in structured form, complete in itself, for its dead letter."""
     try:
         orjson.loads(body or b"0")
         data: Attributes = {"data": msgspec.Raw(body)} if body.strip() else {}  # as it was sent, however deep
@@ -229,7 +230,7 @@ def _text_or_none(value: object) -> str | None:
 
 
 def _name_person(event: Event, attributes: Attributes, data: Attributes) -> None:
-    """Who it was: as extension attributes say it, else as the data do. E-mails among the data finds the ingest."""
+    """Who it was: as the extension attributes say, else as the data say. The checks find e-mails among the data."""
     if not _PERSON.isdisjoint(attributes):
         event.user_id = _id_of(attributes.get("userid"))
         event.anonymous_id = _id_of(attributes.get("anonymousid"))

@@ -1,7 +1,7 @@
-"""Google Analytics 4's Measurement Protocol: `POST /mp/collect`, and `/debug/mp/collect`, which stores nothing and
-says what is wrong. Pure; docs/clients.md shows the mapping.
+"""Google Analytics 4's Measurement Protocol: `POST /mp/collect`, and `/debug/mp/collect`, which stores nothing and says
+what is wrong. Pure; docs/clients.md shows the mapping.
 
-The protocol knows no id of an event: a purchase is named by its transaction, another event by its content where it
+The protocol has no id of an event: a purchase gets one from its transaction, another event from its content where it
 states a time. The collector enforces its own limits only; Google's are reported at the debug path.
 """
 
@@ -113,7 +113,7 @@ class DebugProtocol(MeasurementProtocol):
     paths = (RoutePath("POST", "/debug/mp/collect"),)
 
     def read(self, request: Request, sender: Sender) -> Reading:
-        """No events, but what there is to say of them: what the collector would reject, what Google's limits forbid."""
+        """No events, but messages: what the collector would reject, and which of Google's limits are exceeded."""
         verdicts = MeasurementProtocol.read(self, request, sender).verdicts
         try:
             messages = messages_of(orjson.loads(request.body), request.received_at_ms)
@@ -128,10 +128,10 @@ class DebugProtocol(MeasurementProtocol):
 
 
 def _alone(body: bytes, event: bytes) -> bytes:
-    """A request of one event with all that it shared with others: so it can be read again."""
+    """A request of one event with everything that the events shared, so that it can be read again."""
     try:
         shared = {name: value for name, value in _members.decode(body).items() if name != "events"}
-    except (UnicodeDecodeError, RecursionError):  # in a member that nobody looks at
+    except (UnicodeDecodeError, RecursionError):  # in a member that is not read
         raise malformed(body) from None
     return _encode(shared | {"events": [msgspec.Raw(event)]})
 

@@ -1,6 +1,6 @@
 """What Google's own validation would say of a request of the Measurement Protocol: its documented limits, as messages.
 
-The collector takes what breaks them; whoever sends to both wants to know.
+The collector accepts what exceeds them; a client that sends to both needs to know.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 parameters as a form.
 
 `GET /pixel.gif` takes short or long parameter names; RudderStack's `/pixel/v1/track|page` takes the members of a
-message as dotted names. No cookie is set: who cannot be named by the link is not guessed.
+message as dotted names. No cookie is set: a visitor whom the link does not name is not guessed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ IMAGE: Final[Sequence[Header]] = (
     (b"expires", b"0"),
     ANY_SITE,
 )
-"""Headers that keep browsers and mail proxies from answering for us as far as they heed them."""
+"""Headers that keep browsers and mail proxies from answering from a cache, as far as they respect them."""
 _ANSWER: Final = Answer(200, GIF, IMAGE)
 NAMES: Final = {
     "e": "event",
@@ -88,7 +88,7 @@ class _Image(BaseEndpoint):
         return Reading([query], [verdict])
 
     def verdict(self, sent: Parameters, request: Request, sender: Sender) -> Verdict:
-        """The verdict over what the link says."""
+        """The verdict over the parameters of the link."""
         raise NotImplementedError
 
     def answer(self, request: Request, reading: Reading) -> Answer:
@@ -111,7 +111,7 @@ class Pixel(_Image):
         self._new_id = new_id
 
     def verdict(self, sent: Parameters, request: Request, sender: Sender) -> Verdict:
-        """The verdict over what the link says."""
+        """The verdict over the parameters of the link."""
         members = {NAMES.get(name, name): value for name, value in sent.items()}
         page = request.headers.get(b"referer", b"").decode("latin-1")
         properties = _properties(sent, page)

@@ -1,8 +1,8 @@
-"""What a format is: a client's way to say events over HTTP. Values and ports only; the collector serves them.
+"""What a format is: a client's way to send events over HTTP. Values and ports only; the collector serves them.
 
-A format is one value: its endpoints, each with its paths, and the pages that its clients ask for besides. An endpoint
-finds the sender, reads a request into verdicts, words the answer, and knows how one of its dead letters is sent again.
-It does no I/O and has no clock: the time of reception stands in the request. Everything it accepts goes through
+A format is one value: its endpoints, each with its paths, and the other pages that its clients ask for. An endpoint
+finds the sender, reads a request into verdicts, writes the answer, and knows how one of its dead letters is sent again.
+It does no I/O and has no clock: the time of reception is part of the request. Everything it accepts goes through
 `producers.ingest.checks`.
 """
 
@@ -22,8 +22,8 @@ from producers.ingest.verdicts import Outcome, Sender
 
 
 class Request(msgspec.Struct):
-    """One request. `raw_body` is what arrived, for signatures; `body` is the same in clear: decompressed, and unpacked
-    by `Endpoint.body_of`."""
+    """One request. `raw_body` is what arrived, for signatures; `body` is what is read: decompressed, and unpacked by
+    `Endpoint.body_of`."""
 
     method: str
     path: str
@@ -41,7 +41,7 @@ class Request(msgspec.Struct):
     dead_letter_headers: tuple[bytes, ...] = ()
     """Headers without which the request could not be read again: kept in its dead letters."""
     limits: tuple[Header, ...] = ()
-    """What the answer says of a rate limit that applies to the sender."""
+    """Headers of the answer about a rate limit that applies to the sender."""
 
 
 @dataclass(slots=True)
@@ -51,9 +51,9 @@ class Reading:
     elements: list[bytes] = field(default_factory=list)
     verdicts: list[Outcome] = field(default_factory=list)
     delivery: str | None = None
-    """Names this delivery of a webhook: the same one again, once stored, is answered but not stored again."""
+    """The name of this delivery of a webhook: the same one again, once stored, is answered but not stored again."""
     report: bytes = b""
-    """What the answer says where it is not about verdicts."""
+    """The body of an answer that is not about verdicts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ class Endpoint(Protocol):
         """Headers without which a request could not be read again."""
 
     def body_of(self, request: Request) -> bytes:
-        """The decompressed body, unpacked from what else a client wraps it in. Called once, before all that follows.
-        Raises RequestError."""
+        """The decompressed body, without what else a client wraps it in. Called once, before everything else. Raises
+        RequestError."""
 
     def sender_of(self, request: Request, keys: KeyRing) -> Sender | None:
         """Who sends; None or a RequestError where the request must be refused."""
@@ -91,7 +91,7 @@ class Endpoint(Protocol):
         """The events of the request. Raises RequestError where not even its events can be told apart."""
 
     def answer(self, request: Request, reading: Reading) -> Answer:
-        """The 200, when everything is stored."""
+        """The 200, after everything is stored."""
 
     def replay_body(self, dead_letter: DeadLetterPayload) -> bytes:
         """The body that sends a dead letter of this endpoint again: complete, and with an id, so that one sent twice is
@@ -100,7 +100,7 @@ class Endpoint(Protocol):
 
 class BaseEndpoint:
     """The usual: a write key in one of the usual places, a body as it is, the answer `{"success":true}` that most
-    clients expect, events that say their ids in the member `id_member`."""
+    clients expect, events with their ids in the member `id_member`."""
 
     paths: Sequence[RoutePath] = ()
     dead_letter_headers: tuple[bytes, ...] = ()
@@ -116,7 +116,7 @@ class BaseEndpoint:
         return keys.sender_of(key_of(request.headers, request.query, request.body))
 
     def answer(self, request: Request, reading: Reading) -> Answer:
-        """Nothing that a client would have to read."""
+        """`{"success":true}`."""
         return SUCCESS_ANSWER
 
     def replay_body(self, dead_letter: DeadLetterPayload) -> bytes:
@@ -139,7 +139,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """A format: what one kind of client says, and asks for."""
+    """A format: what one kind of client sends, and asks for."""
 
     name: str
     endpoints: Callable[[Ingest], Sequence[Endpoint]]

@@ -1,7 +1,7 @@
 """PostHog's capture API: one event, an array or a batch, as JSON, in a form as base64, or gzipped. Pure;
 docs/clients.md shows the mapping.
 
-Members that begin with `$` are the client's own: they describe the person, the page and the device, and go to the
+Members that begin with `$` come from the client: they describe the person, the page and the device, and go to the
 context. All others are the properties of the event.
 """
 
@@ -48,8 +48,7 @@ _PLACES: Final[dict[str, Any]] = {
     "$timezone": (None, "timezone"),
     **dict.fromkeys(("token", "api_key", "distinct_id", "$set", "$set_once", "$group_set")),
 }
-"""Where the context has a place of its own for a member, and None where it goes elsewhere or nowhere; others keep their
-names."""
+"""Where a member goes in the context; None for one that goes elsewhere or nowhere. Others keep their names."""
 _PROFILE: Final = frozenset({"$set", "$set_once", "$group_set"})
 _TIME_CHARS: Final = 64
 _SECONDS_BELOW: Final = 100_000_000_000
@@ -185,7 +184,7 @@ def _translated(members: Members, number: int) -> Event:
 
 
 def _add_profile(event: Event, *holders: Members) -> None:
-    """What is said of the person goes to the traits; what is said of a group is about the event."""
+    """What describes the person goes to the traits; what describes a group goes to the properties of the event."""
     traits: Members = {}
     for holder in holders:
         traits.update(dict_of(holder.get("$set_once")))
@@ -220,7 +219,7 @@ def _share_out(properties: Members, context: Members, sent: Members) -> bool:
 
 
 def _event_id(members: Members, sent: Members, number: int) -> str | int:
-    """What older clients send; else made of the content where a time tells two events apart."""
+    """The id that older clients send; else one made of the content, where a time tells two events apart."""
     stated = id_of(members.get("uuid")) or id_of(sent.get("$insert_id"))
     if stated:
         return stated

@@ -1,6 +1,5 @@
-"""What PostHog's clients ask for besides capturing: their settings, and flags. There are none, and the answers say so
-in the words that keep a client from asking again. Pages only, no events.
-"""
+"""What PostHog's clients ask for besides capturing: their settings, and flags. There are none, and the answers keep a
+client from asking again. Pages only, no events."""
 
 from __future__ import annotations
 
@@ -54,7 +53,7 @@ _SCRIPT_BODY: Final = b"window._POSTHOG_REMOTE_CONFIG=window._POSTHOG_REMOTE_CON
 
 
 async def flags(request: Request) -> Answer:
-    """`/flags`, `/decide`: nobody has a flag."""
+    """`/flags`, `/decide`: there are no flags."""
     return Answer(200, _FLAGS, (JSON,))
 
 

@@ -1,4 +1,4 @@
-"""Who an event of PostHog is about: its one `distinct_id` is an account or a device, and the rest of the event tells
+"""Who an event of PostHog is about: its one `distinct_id` is an account or a device, and the rest of the event shows
 which. Pure."""
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from producers.formats.translating import Members, id_of
 Id = str | int | None
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _COOKIELESS: Final = "$posthog_cookieless"
-"""Stands for every visitor who refused cookies: nobody's id."""
+"""Stands for every visitor who refused cookies: no person's id."""
 _LINKS: Final = ("$identify", "$create_alias", "$merge_dangerously", "$groupidentify")
 _SAYING: Final = frozenset({"$is_identified", "$user_id", "$process_person_profile", "$device_id"})
-"""Members that tell an account from a device; servers send none of them."""
+"""Members that distinguish an account from a device; servers send none of them."""
 _SERVERS_WITH_USER_FIRST: Final = "posthog-node"
 """Its alias call names the account first; other clients name the device."""
 
@@ -43,11 +43,11 @@ def _other_id(members: Members, properties: Members) -> Id:
 
 
 def _of_link(distinct_id: Id, properties: Members, name: object) -> tuple[Id, Id]:
-    """Of the events that say that two ids are one person, or that a group is something."""
+    """Ids of the events that link two ids to one person, or describe a group."""
     if name == "$identify":
         return distinct_id, id_of(properties.get("$anon_distinct_id")) or _device(distinct_id, properties)
     if name == "$groupidentify":
-        is_group = isinstance(distinct_id, str) and distinct_id[:1] == "$"  # made of its name where nobody is meant
+        is_group = isinstance(distinct_id, str) and distinct_id[:1] == "$"  # a group without a person: made of its name
         if is_group or _is_anonymous(distinct_id, properties):
             return None, distinct_id
         return distinct_id, _device(distinct_id, properties)
@@ -55,7 +55,7 @@ def _of_link(distinct_id: Id, properties: Members, name: object) -> tuple[Id, Id
 
 
 def _is_anonymous(distinct_id: Id, properties: Members) -> bool:
-    """Whether a distinct id is a device's. Browsers say so; servers know accounts only, unless they have nobody."""
+    """Whether a distinct id is a device's. Browsers say so; servers know accounts only, unless they have no person."""
     is_identified = properties.get("$is_identified")
     if isinstance(is_identified, bool):
         return not is_identified
@@ -72,7 +72,7 @@ def _device(distinct_id: Id, properties: Members) -> Id:
 
 
 def _of_alias(distinct_id: Id, alias: Id, properties: Members) -> tuple[Id, Id]:
-    """Which of the two is the account, the clients do not agree about: an UUID is a device's."""
+    """Which of the two is the account: the clients do not agree, but a UUID is a device's."""
     if alias is None:
         return distinct_id, None
     is_user_first = properties.get("$lib") == _SERVERS_WITH_USER_FIRST

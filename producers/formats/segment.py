@@ -1,6 +1,5 @@
-"""How Segment's and RudderStack's clients send messages: one alone, or many in a batch. Pure; what a message means says
-`producers.formats.segment_message`.
-"""
+"""How Segment's and RudderStack's clients send messages: one alone, or many in a batch. Pure;
+`producers.formats.segment_message` says what a message means."""
 
 from __future__ import annotations
 
@@ -51,7 +50,8 @@ _MAX_TIME_CHARS: Final = 64
 
 
 def decode_batch(body: bytes, headers: Headers | None = None) -> tuple[SegmentBatch, Shared]:
-    """The body of `/v1/batch`, and what its messages share. Raises ValueError or RecursionError where it is none."""
+    """The body of `/v1/batch`, and what its messages share. Raises ValueError or RecursionError where it cannot be
+    read."""
     batch = _batch.decode(body)
     context = bytes(batch.context)
     orjson.loads(context)
@@ -135,7 +135,7 @@ class SegmentBatches(_Messages):
 
 
 def _standing_alone(raw: bytes, shared: Shared) -> bytes:
-    """A message with what it shared in it, as its dead letter must hold it; what is no message stays as it is."""
+    """A message with what it shared, as its dead letter must hold it; what is no message stays as it is."""
     try:
         message = orjson.loads(raw)
         context = orjson.loads(shared.context)

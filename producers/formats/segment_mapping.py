@@ -70,8 +70,8 @@ _order = msgspec.json.Decoder(_Order)
 
 
 def with_members(raw: msgspec.Raw, properties: dict[str, Any], added: Added) -> tuple[msgspec.Raw, dict[str, Any]]:
-    """`raw`, which says `properties`, with those of `added` that it has not, and the same as values; what was sent
-    keeps its bytes."""
+    """(`raw` with those of `added` that are absent from it, the same as values). `properties` are the values of `raw`;
+    what was sent keeps its bytes."""
     missing = {name: value for name, value in added.items() if value is not None and properties.get(name) is None}
     if not missing:
         return raw, properties
@@ -93,7 +93,7 @@ def with_origin(raw: msgspec.Raw, properties: dict[str, Any], origin: Origin) ->
 
 @lru_cache(maxsize=4096)
 def _spelled(origin: Origin) -> bytes:
-    """An origin as the end of an object; visitors of one campaign are many."""
+    """An origin as the end of a JSON object; many visitors come from one campaign."""
     members = {name: value for name, value in origin._asdict().items() if value is not None}
     return b"," + msgspec.json.encode(members)[1:] if members else b"}"
 

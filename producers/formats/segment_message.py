@@ -65,7 +65,7 @@ _decode = msgspec.json.Decoder(SegmentMessage).decode
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What stands beside a message and counts for it where it says nothing itself."""
+    """What stands beside a message in its request, and counts where the message says nothing itself."""
 
     context: bytes = b"{}"
     sent_at: object = None
@@ -203,7 +203,8 @@ def _context_of(message: SegmentMessage, parsed: dict[str, Any], shared: Shared)
 def _of_other(
     message: SegmentMessage, parsed: dict[str, Any], kind: str, raw: msgspec.Raw, members: dict[str, Any]
 ) -> tuple[msgspec.Raw, dict[str, Any], Added]:
-    """Properties of what is no track. The address of a group is nobody's own: it would make one contact of them all."""
+    """Properties of all types but track. The address of a group is not a person's: it would make one contact of all its
+    members."""
     if kind in ("page", "screen"):
         if message.name is None and message.category is None:
             return raw, members, NOTHING_ADDED

@@ -1,7 +1,7 @@
 """What browser clients of Segment and RudderStack ask for before they send: settings, not events. Pure.
 
-A settings page repeats the write key that it was asked with and names this collector; it does not say whether the key
-is any good, as Segment's own does not.
+A settings page repeats the write key that it was asked with and names this collector. It does not say whether the key
+is valid; Segment's own does not either.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ async def analytics_js(request: Request) -> Answer:
 
 
 async def telemetry(request: Request) -> Answer:
-    """`POST /v1/m`: what analytics-next counts about itself; nobody's events."""
+    """`POST /v1/m`: what analytics-next counts about itself; not events."""
     return SUCCESS_ANSWER
 
 
 def _scheme(headers: Headers, host: bytes) -> str:
-    """As the proxy says; without one a collector on this machine speaks plain HTTP, and any other should not."""
+    """As the proxy says. Without one a collector on this machine uses plain HTTP, and any other should not."""
     forwarded = headers.get(b"x-forwarded-proto", b"").strip().lower()
     if forwarded in (b"http", b"https"):
         return forwarded.decode()

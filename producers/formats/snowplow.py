@@ -178,7 +178,7 @@ def _translated(ingest: Ingest, fields: Members, *, is_anonymous: bool) -> Event
 
 
 def _other_id(fields: Members, device_id: str | None) -> str | None:
-    """Of a visitor without an id of the tracker: of the network, of the device, at last of the session."""
+    """The id of a visitor without an id of the tracker: of the network, of the device, else of the session."""
     return _text(fields.get("nuid")) or _text(fields.get("tnuid")) or device_id or _text(fields.get("sid"))
 
 
@@ -198,7 +198,7 @@ def _name(event: Event, ingest: Ingest, fields: Members) -> None:
 
 
 def _add_entities(event: Event, ingest: Ingest, fields: Members) -> str | None:
-    """What accompanies the event; the id of the device, where that is said."""
+    """Add what accompanies the event; the id of the device, where it is stated."""
     try:
         entities = entities_of(_json(ingest, fields, "co", "cx"))
     except RefusedError:  # the event can do without
@@ -248,7 +248,7 @@ def _set_context(context: Members, fields: Members) -> None:
         else:
             context[group] = {name: value}
     app_id = fields.get("aid")
-    if type(app_id) is str and app_id[:2] == "fc" and _WRITE_KEY.match(app_id):  # a key is nobody's business
+    if type(app_id) is str and app_id[:2] == "fc" and _WRITE_KEY.match(app_id):  # a write key is no app id
         del context["app"]["id"]
 
 

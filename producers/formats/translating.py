@@ -1,5 +1,5 @@
-"""What the formats share that translate their members one by one: a verdict for each element, ids where a client
-sends none, the order that an event speaks of. Pure."""
+"""What the formats share that translate their members one by one: a verdict for each element, ids where a client sends
+none, the order that an event is about. Pure."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def content_id(prefix: str, about: str, raw: bytes = b"") -> str:
 
 
 def random_id(prefix: str) -> str:
-    """An id for an event of which a retry cannot be told from another one."""
+    """An id for an event whose retries cannot be recognised."""
     return f"{prefix}-{uuid.uuid4()}"
 
 

@@ -51,11 +51,12 @@ _OWN_BYTES: Final = 2_048
 
 
 class Ingest:
-    """The checks of one installation.
+    """The checks of one installation. Two ways in: `native` for an event as it was sent, `checked` for one that a
+    format has read.
 
     `known_names` (normalised) are the events that some funnel looks at; others are accepted and marked, or rejected
     with `strict_names`. `personless_names` may come without an id of a person. A browser's key may not send
-    `server_names` (normalised): anybody can read it off a page, and money must not be what anybody says.
+    `server_names` (normalised): anybody can read it on a page, and money must not be what anybody claims.
     """
 
     def __init__(

@@ -8,9 +8,8 @@ from functools import lru_cache
 
 
 class Contacts:
-    """HMAC-SHA256 with the installation's key: the same address gives the same contact id on every source, and nobody
-    without the key can test whether an address is among them.
-    """
+    """HMAC-SHA256 with the installation's key: the same address gives the same contact id on every source, and without
+    the key it cannot be tested whether an address is among them."""
 
     def __init__(self, key: bytes, *, phone_region: str | None = None) -> None:
         if not key:
@@ -20,12 +19,12 @@ class Contacts:
         self._hash = lru_cache(maxsize=16_384)(self._hashed)
 
     def of_email(self, email: str) -> str | None:
-        """Contact id of an e-mail, or None where it is none."""
+        """Contact id of an e-mail, None where the text is no e-mail."""
         normalised = normalise_email(email)
         return self._hash(normalised) if normalised else None
 
     def of_phone(self, phone: str) -> str | None:
-        """Contact id of a phone number, or None where it is none."""
+        """Contact id of a phone number, None where the text is no phone number."""
         normalised = normalise_phone(phone, self._region)
         return self._hash(normalised) if normalised else None
 

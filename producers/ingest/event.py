@@ -37,7 +37,7 @@ class Event(msgspec.Struct, gc=False):
     client_ms: int | None = None
     sent_ms: int | None = None
     is_time_unreadable: bool = False
-    """A time was sent, and is none: the time of reception is taken, and counted."""
+    """A time was sent that cannot be read: the time of reception is taken, and counted."""
 
 
 class NativeEvent(msgspec.Struct, gc=False):

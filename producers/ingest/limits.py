@@ -19,7 +19,7 @@ class Limits:
     requests: int = 2_000
     """Requests under way at once."""
     unfinished_bytes: int = 134_217_728
-    """Of all bodies that have not arrived whole: slow senders cannot fill the memory."""
+    """Of all bodies that have not arrived completely: slow senders cannot fill the memory."""
     body_seconds: float = 30.0
     """How long a body may take to arrive."""
     depth: int = 32
@@ -27,10 +27,10 @@ class Limits:
     name_chars: int = 128
     source_chars: int = MAX_SOURCE_CHARS
     dead_letter_bytes: int = 65_536
-    """Kept of what was sent; the rest of a longer payload is cut and the letter says so."""
+    """Kept of what was sent; a longer payload is cut, and its dead letter says so."""
     earliest_ms: int = 946_684_800_000
     """2000-01-01: a live event before it has seconds for milliseconds, or no clock."""
     future_ms: int = 60_000
     """A time further ahead of its reception than this is absurd and becomes the time of reception."""
     skew_ms: int = 7 * 86_400_000
-    """A client clock further from ours than this is no clock to correct by."""
+    """A client's clock that differs from ours by more than this is not used for corrections."""

@@ -1,8 +1,8 @@
-"""What of a person is left out of an event before it is stored: addresses of machines, e-mails in links, properties by
-name. Pure; docs/security.md says what each rule is for.
+"""What is left out of an event before it is stored: addresses of machines, e-mails in links, properties by name. Pure;
+docs/security.md says what each rule is for.
 
-The rules look at a record as it would be stored: nearly all hold nothing that concerns them, and pay a search for a few
-bytes. Members that stay are kept byte for byte, so money stays as it was sent.
+The rules look at a record as it would be stored. Nearly all records hold nothing that they are about, and cost only a
+search for a few bytes. Members that stay are kept byte for byte, so money stays as it was sent.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from schemas.record import EventRecord, encode_event
 IP_NAMES: Final = frozenset(
     {"ip", "$ip", "ip_address", "ipAddress", "user_ipaddress", "ip_override", "request_ip", "requestIP"}
 )
-"""As Segment, PostHog, Snowplow, GA4 and RudderStack call the address of a client, and people by hand."""
+"""Names of a client's address: those of Segment, PostHog, Snowplow, GA4 and RudderStack, and usual ones."""
 DEEPEST: Final = 64
-"""Deeper than the checks of ingest let anything be; what lies below stays as it is."""
+"""The checks allow less; what is nested deeper stays as it is."""
 _PARAMETER: Final = re.compile(r"(?:^|[?&#])[^=&#?\s]{1,64}=([^&#\s]+)")
 _AT, _PERCENT, _BACKSLASH = b"@%\\"
 _Members = dict[str, msgspec.Raw]
@@ -35,7 +35,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class IpRule(StrEnum):
-    """What becomes of the address of a client's machine."""
+    """What is done with the address of a client's machine."""
 
     DROP = "drop"
     TRUNCATE = "truncate"
@@ -66,7 +66,7 @@ class Privacy:
         return encode_event(record)
 
     def _object(self, raw: msgspec.Raw, *, is_property: bool, is_top: bool = False, depth: int = 0) -> msgspec.Raw:
-        """The object without what the rules leave out; the very same one where that is nothing."""
+        """The object without what the rules leave out; the same object where that is nothing."""
         members = _members.decode(raw)
         remaining: _Members = {}
         for name, value in members.items():
@@ -103,7 +103,8 @@ class Privacy:
         return raw
 
     def _address(self, raw: msgspec.Raw) -> msgspec.Raw | None:
-        """What stays of an address. A text that is none is dropped too: it may be two of them, or one with a port."""
+        """What stays of an address. A text that is no address is dropped too: it may be two of them, or one with a
+        port."""
         if self._ip is IpRule.KEEP or _first(raw) != b'"':
             return raw
         network = truncate_ip(str(_anything.decode(raw))) if self._ip is IpRule.TRUNCATE else None
@@ -116,7 +117,8 @@ def _as_raw(value: msgspec.Raw | dict[str, Any]) -> msgspec.Raw:
 
 @lru_cache(maxsize=16_384)
 def truncate_ip(text: str) -> str | None:
-    """The network of an address (IPv4 /24, IPv6 /48), which names a place and no household; None where it is none."""
+    """The network of an address (IPv4 /24, IPv6 /48), which names a place and no household; None where the text is no
+    address."""
     try:
         address = ipaddress.ip_address(text.strip().partition("%")[0])
     except ValueError:
@@ -128,7 +130,7 @@ def truncate_ip(text: str) -> str | None:
 
 
 def _holds_mail(value: bytes) -> bool:
-    """Asked of every event: a search for one byte is a number, because `in` with bytes costs ten times as much."""
+    """Called for every event: a search for one byte as a number, because `in` with bytes costs ten times as much."""
     if _AT in value:
         return True
     if _PERCENT in value and (value.find(b"%40") >= 0 or value.find(b"%2540") >= 0):
@@ -137,7 +139,7 @@ def _holds_mail(value: bytes) -> bool:
 
 
 def clean_link(text: str) -> str:
-    """The text with the values of those parameters of a query emptied that hold an e-mail."""
+    """The text, with the value removed from every parameter of a query that holds an e-mail."""
     return _PARAMETER.sub(_emptied, text)
 
 

@@ -11,12 +11,13 @@ _LOOSE: Final = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ](\d{1,2}):(\d{2})
 MAX_MS: Final = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 NEGATIVE_AGE_MS: Final = -5_000
-"""A client that claims to have sent an event longer than this before it happened has no usable clock: clients cut
-their `sentAt` to whole seconds, more is no rounding."""
+"""A client that claims to have sent an event longer than this before it happened has no usable clock. Clients cut their
+`sentAt` to whole seconds; more than that is no rounding."""
 
 
 def parse_time_ms(text: str) -> int | None:
-    """Epoch milliseconds of a date and time; without an offset it is UTC; None where it is none (or before 1970)."""
+    """Epoch milliseconds of a date and time; without an offset it is UTC. None where the text is no time, or before
+    1970."""
     moment = _moment(text.strip())
     if moment is None:
         return None
@@ -53,10 +54,11 @@ def _loosely(text: str) -> datetime | None:
 def correct_skew_ms(
     *, client_ms: int | None, sent_ms: int | None, received_ms: int, max_skew_ms: int
 ) -> tuple[int, bool]:
-    """(`received - (sent - client)`, whether the client's clock was unusable and reception was taken instead).
+    """(`received - (sent - client)`, whether the client's clock was unusable and the time of reception was taken
+    instead).
 
-    Without a sending time the client's time stands; without both it is the reception. What lies in the future is left
-    to the caller's own bound.
+    Without a sending time the client's time stays; without both it is the time of reception. The caller limits times in
+    the future.
     """
     if client_ms is None:
         return received_ms, False

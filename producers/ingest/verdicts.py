@@ -43,7 +43,7 @@ class Sender:
     origins: tuple[str, ...] = field(default=(), compare=False)
     """Pages that may use a browser's key; empty: all."""
     rate: float | None = field(default=None, compare=False)
-    """Events a second, None: as the collector says."""
+    """Events a second; None: the collector's default."""
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -67,7 +67,7 @@ class Ticked(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):
-    """Why an event is not taken. `id` is what could be read of it."""
+    """Why an event is not taken. `id` is the event's, as far as it could be read."""
 
     reason: RejectReason
     detail: str
@@ -89,7 +89,7 @@ class Deduplicated(msgspec.Struct, frozen=True, gc=False):
 
 
 Verdict = Accepted | Ticked | Rejected
-"""What the checks say of one event."""
+"""What the checks decide about one event."""
 Outcome = Verdict | Deferred | Deduplicated
 """What becomes of one element of a request."""
 

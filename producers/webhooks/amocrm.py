@@ -105,7 +105,7 @@ def _lead(thing: Tree, number: str, currency: str | None) -> Tree:
 
 
 def _contact(thing: Tree) -> tuple[str | None, str | None]:
-    """(e-mail, phone) of the fields that the account calls so."""
+    """(e-mail, phone) of the fields with these names."""
     values_by_code: dict[str, str | None] = {}
     for field in branches(thing.get("custom_fields")):
         code = (text(field.get("code"), field.get("name")) or "").upper()
@@ -190,4 +190,4 @@ AMOCRM: Final = Provider(
     name="amocrm", read=read, check=check_address, stages=_STAGES, secret_in_path=True, api=AmoCrm, rate=7.0
 )
 KOMMO: Final = replace(AMOCRM, name="kommo")
-"""The same product under the name that it has outside of Russia."""
+"""The same product, under the name that it has outside Russia."""

@@ -51,12 +51,13 @@ _STAGES: Final[dict[str, str | None]] = {
     "lead/S": None,
     "lead/F": "lead_lost",
 }
-"""`S` and `F` are the semantics of a stage (success, failure): what a stage of one's own is, when nothing else says."""
+"""`S` and `F` are the semantics of a stage (success, failure): the meaning of a custom stage, where nothing else
+says."""
 _EVENT: Final = re.compile(r"ONCRM(DEAL|LEAD|CONTACT|COMPANY)(ADD|UPDATE|DELETE)")
 
 
 def token_of(body: bytes) -> bytes | None:
-    """The secret that came along. Raises RequestError."""
+    """The secret of the delivery. Raises RequestError."""
     token = text(members(parse_form(body).get("auth")).get("application_token"))
     return None if token is None else token.encode()
 

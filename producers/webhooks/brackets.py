@@ -51,7 +51,7 @@ def _path(name: str) -> list[str]:
 
 
 def _put(tree: Tree, path: list[str], value: str) -> None:
-    """The later of two values of one name wins; a value where a branch is, is dropped."""
+    """The later of two values of one name wins; a value where there is an object already is dropped."""
     for part in path[:-1]:
         branch = tree.setdefault(part or str(len(tree)), {})
         if not isinstance(branch, dict):

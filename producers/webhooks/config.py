@@ -95,7 +95,7 @@ class Hook(BaseModel):
     public_url: str | None = None
     legacy_signatures: bool = False
     anonymous_payments: bool = False
-    """Payments that do not say who paid count too: where no other event of the same sale does."""
+    """Payments that do not say who paid count too: for sales that no other event reports."""
     api: Api | None = None
     _stages: dict[str, str | None] = PrivateAttr(default_factory=dict)
 
@@ -200,7 +200,7 @@ class Hook(BaseModel):
         return dict(self._stages)
 
     def event_of(self, keys: tuple[str, ...]) -> tuple[bool, str | None]:
-        """(whether the map knows one of the keys, the event of the first it knows; None: of no step of a funnel)."""
+        """(whether the map has one of the keys, the event of the first that it has; None: no step of a funnel)."""
         for key in keys:
             name = normalise_name(key)
             if name in self._stages:
@@ -237,7 +237,7 @@ def load_webhooks(path: Path, environment: Mapping[str, str]) -> Webhooks:
 
 
 def parse_webhooks(written: str, environment: Mapping[str, str], *, origin: str = "webhooks") -> Webhooks:
-    """The same from YAML or JSON text. Raises WebhooksError."""
+    """The hooks of YAML or JSON text. Raises WebhooksError."""
     try:
         document = yaml.safe_load(written)
     except yaml.YAMLError as error:

@@ -49,7 +49,7 @@ class Pace:
             await self.turn()
 
     def hold(self, seconds: float) -> None:
-        """Nothing more for so long."""
+        """No request for so long."""
         self._held_until = max(self._held_until, asyncio.get_running_loop().time() + seconds)
 
 
@@ -97,8 +97,7 @@ class CrmHttp:
         self._counted = counted
 
     async def get(self, path: str, *ids: str | None, params: Mapping[str, str] | None = None) -> Any:
-        """The JSON of an answer, None where there is no such thing. `ids` fill the `{}` of the path: they come with
-        hooks, so what could lead to another path is no id. Raises CrmUnavailableError."""
+        """See `CrmClient`."""
         if not all(one is not None and _ID.fullmatch(one) for one in ids):
             return None
         await self._pace.turn()
@@ -111,7 +110,7 @@ class CrmHttp:
         return self._read(answer)
 
     async def remembered(self, path: str, *ids: str | None, params: Mapping[str, str] | None = None) -> Any:
-        """The same for what seldom changes; None also where the API refuses us this."""
+        """See `CrmClient`."""
         key = f"{path} {ids} {sorted((params or {}).items())}"
         is_known, answer = self._cache.get(key)
         if is_known:

@@ -1,8 +1,8 @@
-"""The enricher's work on one hook: ask the CRM what the hook does not say, and write the event.
+"""The enricher's work on one hook: ask the CRM for what the hook does not say, and write the event.
 
-A missing enrichment never loses the hook: when the CRM is away for longer than the hook's patience, or has no such
-thing, the event says what the hook holds. Ids come from the hook (Bitrix24: from the deal's stage), so that a hook that
-is worked on twice is one event. Reads no Kafka; writes through the sink.
+A hook is never lost because its details are missing: when the CRM does not answer within the hook's patience, or does
+not have the thing, the event says what the hook holds. Ids come from the hook (Bitrix24: from the deal's stage), so
+that a hook that is processed twice is one event. Reads no Kafka; writes through the sink.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Enricher:
         self._remember(event.id)
 
     async def _details(self, hook: Hook, event: WebhookEvent) -> Details | None:
-        """What the CRM says, None where it has no such thing or has not answered in time."""
+        """What the CRM says, None where it does not have the thing or has not answered in time."""
         crm = self._crms.get(hook.name)
         if crm is None or hook.api is None or event.deal is None:
             return None
@@ -163,7 +163,7 @@ class Enricher:
                 await asyncio.sleep(min(error.retry_after_seconds, 1))
 
     async def _put(self, records: list[Outgoing]) -> None:
-        """Until Kafka has acknowledged it: there is no sender who could send it again."""
+        """Until Kafka has acknowledged it: no sender would send it again."""
         while True:
             try:
                 await self._sink.put(records)

@@ -1,4 +1,4 @@
-"""Reads the `hooks` topic: at least once, many hooks at a time, committed only behind what is done.
+"""Reads the `hooks` topic: at least once, many hooks at a time; commits only offsets behind which every hook is done.
 
 The only module of webhooks that knows aiokafka. A hook that waits for its CRM holds back the commit of its partition,
 and, once the window is full, its reading; nothing else.
@@ -97,7 +97,7 @@ class HookConsumer(ConsumerRebalanceListener):
         return sum(len(partition_tasks.tasks) for partition_tasks in self._running.values())
 
     async def _read(self) -> None:
-        """As many as there is room for. Without room the broker still hears of us, so that it takes nothing away."""
+        """As many as there is room for. Without room the consumer still polls, so that it keeps its partitions."""
         room = self._window - self.under_way
         if room > 0:
             self._consumer.resume(*self._consumer.paused())
@@ -122,7 +122,7 @@ class HookConsumer(ConsumerRebalanceListener):
         try:
             await self._consumer.commit(done)
         except (KafkaError, IllegalStateError) as error:
-            # somebody else has the partition now, or the broker is away: the hooks are worked on again, to the same end
+            # another consumer has the partition now, or the broker is away: the hooks are processed again, harmlessly
             log.warning("commit_failed", error=repr(error))
 
     async def _drain(self) -> None:
@@ -139,7 +139,7 @@ class HookConsumer(ConsumerRebalanceListener):
                 task.cancel()
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
-        """See aiokafka: what is under way is somebody else's from now on."""
+        """See aiokafka: what is under way belongs to another consumer from now on."""
         self.is_reading = False
         self._cancel(list(revoked))
 

@@ -54,7 +54,7 @@ class Mapper:
         return normalise_name(f"{self.hook.provider}_{sent.type}".replace(".", "_"))
 
     def _checked(self, sent: WebhookEvent, name: str, received_at_ms: int) -> Verdict:
-        """Who it is: the ids, else the e-mail or phone, else the vendor's own name of the person."""
+        """The person: the ids, else the e-mail or phone, else the vendor's own name of the person."""
         event = Event(
             id=sent.id or None,
             name=name or None,

@@ -58,7 +58,7 @@ def _subject(account: str, kind: str, number: str, data: Members) -> str:
 
 
 def _id(value: object) -> str | None:
-    """v1 gives people as objects now and then."""
+    """v1 sometimes gives people as objects."""
     return text(members(value).get("value"), members(value).get("id"), value)
 
 

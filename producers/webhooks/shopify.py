@@ -98,7 +98,7 @@ def _properties(body: Members, topic: str, number: str) -> Members:
 
 
 def _refund(body: Members, number: str) -> Members:
-    """What went back to the customer: the sum of the refund's transactions that succeeded."""
+    """What the customer got back: the sum of the refund's transactions that succeeded."""
     paid = [one for one in items(body.get("transactions")) if one.get("kind") == "refund"]
     paid = [one for one in paid if one.get("status") in (None, "success")]
     currencies = {text(one.get("currency")) for one in paid}

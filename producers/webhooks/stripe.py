@@ -1,7 +1,7 @@
 """Stripe's events: payments, refunds, disputes, quotes and subscriptions. Pure.
 
-One sale makes several of them (session, payment intent, charge, invoice). An order is the payment intent; events of it
-that do not say who paid count nowhere, because a session or an invoice of the same sale does.
+One sale makes several of them (session, payment intent, charge, invoice). An order is the payment intent. Events of it
+that do not say who paid are not counted, because a session or an invoice of the same sale is.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _common(thing: Members) -> Members:
 
 
 def _id(value: object) -> str | None:
-    """An id, also of a thing that came expanded."""
+    """An id, also of an expanded object."""
     return text(members(value).get("id"), value)
 
 
@@ -159,7 +159,7 @@ def _charge(event: WebhookEvent, thing: Members, previous: Members) -> None:
 
 
 def _refunded(event: WebhookEvent, thing: Members, before: int) -> None:
-    """Of this refund alone: the charge holds the sum of all its refunds."""
+    """The amount of this refund alone: the charge holds the sum of all its refunds."""
     total = integer(thing.get("amount_refunded")) or 0
     _amount(event, {**thing, "amount": total - before}, "amount")
     refunds = items(members(thing.get("refunds")).get("data"))
