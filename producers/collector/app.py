@@ -188,7 +188,7 @@ class Collector:
             reading = endpoint.read(request, sender)
             self._admission.charge(request, sender, len(reading.verdicts))
             await self._store(reading, request, sender)
-            return verdicts_answer(reading) if request.is_replay else endpoint.answer(request, reading)
+            return verdicts_answer(reading) if request.is_replay else endpoint.answer(reading)
         except RequestError as refusal:
             return await self._refuse(request, sender, refusal)
         except RateLimitedError as error:

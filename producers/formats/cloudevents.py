@@ -65,7 +65,7 @@ class CloudEvents(BaseEndpoint):
         elements = split_array(request.body, self._ingest.limits.events) if is_batch else [request.body]
         return Reading(elements, [self._structured(one, sender, request.received_at_ms) for one in elements])
 
-    def answer(self, request: Request, reading: Reading) -> Answer:
+    def answer(self, reading: Reading) -> Answer:
         """`{"accepted", "results"}`, as for native events."""
         return verdicts_answer(reading)
 

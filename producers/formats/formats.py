@@ -18,8 +18,8 @@ from producers.formats.snowplow import SNOWPLOW
 from producers.ingest.checks import Ingest
 
 FORMATS: Final[dict[str, Format]] = {
-    format.name: format
-    for format in (
+    client.name: client
+    for client in (
         NATIVE,
         SNIPPET,
         SEGMENT,
@@ -36,8 +36,8 @@ FORMATS: Final[dict[str, Format]] = {
 def routes_of_formats(ingest: Ingest) -> Routes:
     """A new table of the paths of every format."""
     routes = Routes()
-    for format in FORMATS.values():
-        routes.add_format(format, ingest)
+    for client in FORMATS.values():
+        routes.add_format(client, ingest)
     return routes
 
 
@@ -49,6 +49,6 @@ def endpoint_of(label: str) -> Endpoint | None:
 @lru_cache(maxsize=4)
 def _endpoints(formats: tuple[Format, ...]) -> Routes:
     routes, ingest = Routes(), Ingest()
-    for format in formats:
-        routes.add_format(format, ingest)
+    for client in formats:
+        routes.add_format(client, ingest)
     return routes

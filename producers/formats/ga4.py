@@ -122,7 +122,7 @@ class DebugProtocol(MeasurementProtocol):
         messages += (_message(number, one) for number, one in enumerate(verdicts) if isinstance(one, Rejected))
         return Reading(report=_encode({"validationMessages": messages}))
 
-    def answer(self, request: Request, reading: Reading) -> Answer:
+    def answer(self, reading: Reading) -> Answer:
         """`{"validationMessages"}`."""
         return Answer(200, reading.report, (JSON,))
 

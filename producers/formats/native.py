@@ -58,7 +58,7 @@ class Native(BaseEndpoint):
             ]
         return Reading(elements, verdicts)
 
-    def answer(self, request: Request, reading: Reading) -> Answer:
+    def answer(self, reading: Reading) -> Answer:
         """`{"accepted", "results"}`."""
         return verdicts_answer(reading)
 

@@ -91,7 +91,7 @@ class _Image(BaseEndpoint):
         """The verdict over the parameters of the link."""
         raise NotImplementedError
 
-    def answer(self, request: Request, reading: Reading) -> Answer:
+    def answer(self, reading: Reading) -> Answer:
         """The image."""
         return _ANSWER
 

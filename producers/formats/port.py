@@ -90,7 +90,7 @@ class Endpoint(Protocol):
     def read(self, request: Request, sender: Sender) -> Reading:
         """The events of the request. Raises RequestError where not even its events can be told apart."""
 
-    def answer(self, request: Request, reading: Reading) -> Answer:
+    def answer(self, reading: Reading) -> Answer:
         """The 200, after everything is stored."""
 
     def replay_body(self, dead_letter: DeadLetterPayload) -> bytes:
@@ -115,7 +115,7 @@ class BaseEndpoint:
         """The sender of the request's write key."""
         return keys.sender_of(key_of(request.headers, request.query, request.body))
 
-    def answer(self, request: Request, reading: Reading) -> Answer:
+    def answer(self, reading: Reading) -> Answer:
         """`{"success":true}`."""
         return SUCCESS_ANSWER
 

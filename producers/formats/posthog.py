@@ -106,7 +106,7 @@ class PostHog(BaseEndpoint):
 
         return read_each(self._ingest, elements, request, sender, translate, id_member="uuid")
 
-    def answer(self, request: Request, reading: Reading) -> Answer:
+    def answer(self, reading: Reading) -> Answer:
         """`{"status":"Ok"}`."""
         return _OK
 

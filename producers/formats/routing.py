@@ -37,11 +37,11 @@ class Routes:
         self.labels_at_start: list[str] = []
         """Routes whose metrics exist before their first request."""
 
-    def add_format(self, format: Format, ingest: Ingest) -> None:
-        """Serve all that a format consists of."""
-        for endpoint in format.endpoints(ingest):
+    def add_format(self, client: Format, ingest: Ingest) -> None:
+        """Serve everything of a format."""
+        for endpoint in client.endpoints(ingest):
             self.add(endpoint)
-        for page in format.pages:
+        for page in client.pages:
             self.add_page(page)
 
     def add(self, endpoint: Endpoint) -> None:

@@ -67,7 +67,7 @@ class _Messages(BaseEndpoint):
 
     id_member: ClassVar[str] = "messageId"
 
-    def answer(self, request: Request, reading: Reading) -> Answer:
+    def answer(self, reading: Reading) -> Answer:
         """`{"success", "accepted", "results"}`; the clients read nothing of it."""
         results = shown(reading.verdicts)
         return Answer(200, _encode(_Verdicts(True, taken(results), results)), _HEADERS)

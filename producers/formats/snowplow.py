@@ -141,7 +141,7 @@ class SnowplowPixel(Snowplow):
 
     paths = (RoutePath("GET", "/i", _LABEL),)
 
-    def answer(self, request: Request, reading: Reading) -> Answer:
+    def answer(self, reading: Reading) -> Answer:
         """A pixel, because the tracker may have asked for an image."""
         return _PIXEL
 

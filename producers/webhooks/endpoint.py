@@ -65,7 +65,7 @@ class HookEndpoint(BaseEndpoint):
         verdicts = [self._outcome(event, request.received_at_ms) for event in delivery.events]
         return Reading([event.element for event in delivery.events], verdicts, delivery.id)
 
-    def answer(self, request: Request, reading: Reading) -> Answer:
+    def answer(self, reading: Reading) -> Answer:
         """`{"accepted", "results"}`."""
         return verdicts_answer(reading)
 

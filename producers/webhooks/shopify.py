@@ -52,7 +52,7 @@ def read(raw: RawDelivery) -> Delivery:
         occurred_ms=moment(time),
         is_time_unreadable=time is not None and moment(time) is None,
     )
-    _people(event, body, topic)
+    _people(event, body)
     event.properties = present(_properties(body, topic, number))
     attribute(event.properties, origin_of_link(body.get("landing_site")))
     return Delivery([event], raw.header(b"x-shopify-webhook-id"))
@@ -67,7 +67,7 @@ def _subject(body: Members, shop: str, topic: str, number: str) -> str:
     return f"shopify:{shop}:order:{order}" if order else f"shopify:{shop}:{kind}:{number}"
 
 
-def _people(event: WebhookEvent, body: Members, topic: str) -> None:
+def _people(event: WebhookEvent, body: Members) -> None:
     customer = members(body.get("customer"))
     event.email = text(body.get("email"), body.get("contact_email"), customer.get("email"))
     event.phone = text(body.get("phone"), customer.get("phone"))

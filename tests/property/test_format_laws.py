@@ -90,7 +90,7 @@ def check(
             assert (record["id"], record["name"]) == (verdict.id, verdict.name)
             assert 0 <= record["occurred_at_ms"] <= NOW + 60_000
             assert orjson.loads(json.dumps(record["properties"])) == record["properties"]
-    endpoint.answer(request, reading)
+    endpoint.answer(reading)
 
 
 @settings(max_examples=200, deadline=None)

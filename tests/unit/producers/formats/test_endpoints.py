@@ -39,6 +39,6 @@ def test_a_request_is_decoded_once_and_never_rewritten(name: str) -> None:
     sender = route.endpoint.sender_of(request, KeyRing(None, open_sender=Sender()))
     assert request == as_it_was
     assert sender is not None
-    route.endpoint.answer(request, route.endpoint.read(request, sender))
+    route.endpoint.answer(route.endpoint.read(request, sender))
     assert request == as_it_was
     assert route.endpoint.body_of(request) == request.body

@@ -45,7 +45,7 @@ class Acme(BaseEndpoint):
         elements = split_array(request.body, 100) if request.body[:1] == b"[" else [request.body]
         return read_each(self._ingest, elements, request, sender, translate, id_member="uid")
 
-    def answer(self, request: Request, reading: Reading) -> Answer:
+    def answer(self, reading: Reading) -> Answer:
         return Answer(200, b'{"thanks":%d}' % len(reading.verdicts), (JSON,))
 
 
