@@ -1,4 +1,4 @@
-"""Topics of a space: create what is missing, check what is there, delete them, say what a log holds.
+"""Topics of a space: create what is missing, check what is there, delete them, tell what a log holds.
 
 Never changes an existing topic.
 """
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -24,7 +24,7 @@ from streams.transport.cursor import topic_missing
 from streams.transport.metadata import TopicIdentity, reports_end_offsets, topic_identity
 from streams.transport.port import LogRange
 
-FOR_EVER = "-1"
+UNLIMITED = "-1"
 LONGEST_MS = str(2**63 - 1)
 VISIBLE_SECONDS = 20.0
 REQUEST_MS = 15_000
@@ -42,9 +42,9 @@ class TopicState:
     partitions: int
     created: bool
     problems: tuple[str, ...] = ()
-    """What is not as it should be, each with what to do."""
+    """What is not as it should be, and what to do about it."""
     retention_ms: int | None = None
-    """As it is now; None for ever, or where the broker does not say."""
+    """As it is now; None: without a limit, or the broker does not tell."""
 
 
 def wanted_configs(
@@ -52,23 +52,23 @@ def wanted_configs(
 ) -> dict[str, dict[str, str]]:
     """Configuration of each topic by name.
 
-    A live space is stamped by the broker, so that no client clock moves retention or the watermark's clamp. A
-    historical one carries the times of its events: they are old from the start, so it keeps everything; what it
+    In a live space the broker sets the times, so that no client's clock moves retention or the watermark's limit. In a
+    historical space records have the times of their events: they are old from the start, so everything is kept. What it
     rejected was rejected now.
     """
-    forever = {"cleanup.policy": "delete", "retention.ms": FOR_EVER}
-    rejected = _kept(retention.rejected_ms)
+    unlimited = {"cleanup.policy": "delete", "retention.ms": UNLIMITED}
+    rejected = _retained(retention.rejected_ms)
     if historical:
         stamped = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": LONGEST_MS}
-        others = {topics.late: dict(forever), topics.hooks: dict(forever)}
-        return {topics.events: forever | stamped, topics.rejected: rejected, **others}
-    events = _kept(retention.events_ms) | {"message.timestamp.type": "LogAppendTime"}
-    others = {topics.late: _kept(retention.late_ms), topics.hooks: _kept(retention.hooks_ms)}
+        others = {topics.late: dict(unlimited), topics.hooks: dict(unlimited)}
+        return {topics.events: unlimited | stamped, topics.rejected: rejected, **others}
+    events = _retained(retention.events_ms) | {"message.timestamp.type": "LogAppendTime"}
+    others = {topics.late: _retained(retention.late_ms), topics.hooks: _retained(retention.hooks_ms)}
     return {topics.events: events, topics.rejected: rejected, **others}
 
 
-def _kept(milliseconds: int) -> dict[str, str]:
-    """Kafka deletes whole segments only: a segment of a day is gone a day after its time, not a week."""
+def _retained(milliseconds: int) -> dict[str, str]:
+    """Kafka deletes only whole segments: a segment of a day is gone a day after its time, not a week after."""
     segment_ms = min(DAY_MS, max(milliseconds // 7, HOUR_MS))
     return {"cleanup.policy": "delete", "retention.ms": str(milliseconds), "segment.ms": str(segment_ms)}
 
@@ -84,7 +84,7 @@ async def ensure_topics(
 ) -> list[TopicState]:
     """Create the missing topics, wait until the brokers show them, compare the others with what is wanted.
 
-    `partitions` None: the default for a new space, whatever an existing one has. Raises BrokerUnavailableError.
+    `partitions` None: the default for a new space; for an existing one, what it has. Raises BrokerUnavailableError.
     """
     configs = wanted_configs(topics, historical=historical, retention=retention)
     async with _admin(kafka) as admin:
@@ -92,17 +92,23 @@ async def ensure_topics(
         events_before = before[topics.events]
         count = partitions or (events_before.partitions if events_before else DEFAULT_PARTITIONS)
         missing = [name for name in topics.all() if before[name] is None]
-        await _create(admin, [_new_topic(name, count, replication, configs[name]) for name in missing])
-        states = []
-        for name in topics.all():
-            identity = await _visible(admin, name)
-            actual = configs[name] if name in missing else await _configs_of(admin, name)
-            problems = _differences(name, identity, partitions, configs[name], actual)
-            keeps = int(actual.get("retention.ms", FOR_EVER))
-            states.append(
-                TopicState(name, identity.partitions, name in missing, problems, None if keeps < 0 else keeps)
-            )
-        return states
+        new = [_new_topic(name, count, replication=replication, configs=configs[name]) for name in missing]
+        await _create(admin, new)
+        wanted = _Wanted(partitions, configs)
+        return [await _state_of(admin, name, wanted, is_new=name in missing) for name in topics.all()]
+
+
+class _Wanted(NamedTuple):
+    partitions: int | None
+    configs: dict[str, dict[str, str]]
+
+
+async def _state_of(admin: AIOKafkaAdminClient, name: str, wanted: _Wanted, *, is_new: bool) -> TopicState:
+    identity = await _visible(admin, name)
+    actual = wanted.configs[name] if is_new else await _configs_of(admin, name)
+    problems = [*_wrong_count(name, identity, wanted.partitions), *_wrong_settings(name, wanted.configs[name], actual)]
+    retention_ms = int(actual.get("retention.ms", UNLIMITED))
+    return TopicState(name, identity.partitions, is_new, tuple(problems), None if retention_ms < 0 else retention_ms)
 
 
 async def delete_topics(kafka: str, topics: Topics) -> None:
@@ -119,7 +125,7 @@ async def log_range_of(kafka: str, topic: str, partition: int) -> LogRange:
 
     Raises BrokerUnavailableError, NeedsHumanError where there is no such partition.
     """
-    at = TopicPartition(topic, partition)
+    place = TopicPartition(topic, partition)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka.split(","), enable_auto_commit=False, request_timeout_ms=REQUEST_MS
     )
@@ -130,10 +136,10 @@ async def log_range_of(kafka: str, topic: str, partition: int) -> LogRange:
             raise topic_missing(topic)
         if partition >= identity.partitions:
             raise NeedsHumanError(f"topic {topic} has partitions 0 to {identity.partitions - 1}, not {partition}")
-        start = (await consumer.beginning_offsets([at]))[at]
-        end = (await consumer.end_offsets([at]))[at]
+        start = (await consumer.beginning_offsets([place]))[place]
+        end = (await consumer.end_offsets([place]))[place]
         if not reports_end_offsets(consumer._client):
-            end = await _fetched_end(consumer, at, max(start, end))
+            end = await _fetched_end(consumer, place, last=max(start, end))
         return LogRange(start, end)
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerUnavailableError(f"Kafka at {kafka}: {error!r}") from error
@@ -141,12 +147,12 @@ async def log_range_of(kafka: str, topic: str, partition: int) -> LogRange:
         await consumer.stop()
 
 
-async def _fetched_end(consumer: AIOKafkaConsumer, at: TopicPartition, last: int) -> int | None:
-    """Where the log ends as a fetch tells: such a broker names the start of the last batch when it is asked."""
-    consumer.assign([at])
-    consumer.seek(at, last)
-    await consumer.getmany(at, timeout_ms=FETCH_MS)
-    end: int | None = consumer.highwater(at)
+async def _fetched_end(consumer: AIOKafkaConsumer, place: TopicPartition, *, last: int) -> int | None:
+    """The end of the log as a fetch reports it: when asked for it, such a broker names the start of the last batch."""
+    consumer.assign([place])
+    consumer.seek(place, last)
+    await consumer.getmany(place, timeout_ms=FETCH_MS)
+    end: int | None = consumer.highwater(place)
     return end
 
 
@@ -162,7 +168,7 @@ async def _admin(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.close()
 
 
-def _new_topic(name: str, partitions: int, replication: int, configs: dict[str, str]) -> NewTopic:
+def _new_topic(name: str, partitions: int, *, replication: int, configs: dict[str, str]) -> NewTopic:
     topic = NewTopic(name, partitions, 1, topic_configs=configs)
     topic.replication_factor = replication  # -1: the broker's default; the constructor refuses it
     return topic
@@ -195,22 +201,21 @@ async def _visible(admin: AIOKafkaAdminClient, name: str) -> TopicIdentity:
 
 async def _configs_of(admin: AIOKafkaAdminClient, name: str) -> dict[str, str]:
     answers: Any = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
-    return {entry[0]: entry[1] for answer in answers for found in answer.resources for entry in found[4]}
+    return {entry[0]: entry[1] for answer in answers for resource in answer.resources for entry in resource[4]}
 
 
-def _differences(
-    name: str, identity: TopicIdentity, partitions: int | None, wanted: dict[str, str], actual: dict[str, str]
-) -> tuple[str, ...]:
-    problems = []
+def _wrong_count(name: str, identity: TopicIdentity, partitions: int | None) -> Iterator[str]:
     if partitions is not None and identity.partitions != partitions:
-        problems.append(
+        yield (
             f"{name} has {identity.partitions} partitions, not {partitions}: the count is fixed for the life of a "
             "space; use another --space"
         )
+
+
+def _wrong_settings(name: str, wanted: dict[str, str], actual: dict[str, str]) -> Iterator[str]:
     for setting in ("message.timestamp.type", "cleanup.policy"):
         if setting in wanted and setting in actual and actual[setting] != wanted[setting]:
-            problems.append(
+            yield (
                 f"{name}: {setting} is {actual[setting]}, expected {wanted[setting]}: change it with kafka-configs, or "
                 "use another --space"
             )
-    return tuple(problems)

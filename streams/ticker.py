@@ -1,7 +1,7 @@
-"""Ticks: records that say how late it is, so that a partition without events reaches its deadlines too.
+"""Ticks: records that carry the time, so that a partition without events reaches its deadlines too.
 
 A tick is in the log like any event, so a replay finds the same deadlines. Ticks only move time forward: a second ticker
-does no harm (the later one wins), a tick is never ahead of this machine's clock. One is enough for a space.
+does no harm (the later tick counts), and a tick is never ahead of this machine's clock. A space needs one ticker.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from schemas.topics import Topics
 from streams.defaults import TICK_SECONDS
 
 log = structlog.get_logger("funnelcast.ticker")
+START_SECONDS = 30.0
 SEND_SECONDS = 10.0
 
 
@@ -56,13 +57,8 @@ async def run_ticker(
     clock_ms: Callable[[], int] = wall_clock_ms,
     stop: asyncio.Event,
 ) -> None:
-    """Tick until `stop`. A broker that is away is tried again at the next tick; only the start fails without one."""
-    producer = AIOKafkaProducer(bootstrap_servers=kafka.split(","), acks="all", request_timeout_ms=10_000)
-    try:
-        await asyncio.wait_for(producer.start(), 30)
-    except (KafkaError, OSError, TimeoutError) as error:
-        await producer.stop()
-        raise BrokerUnavailableError(f"no Kafka broker answers at {kafka}: {error}") from error
+    """Tick until `stop`. Only the start fails without a broker; later it is tried again at the next tick."""
+    producer = await _started(kafka)
     try:
         while not stop.is_set():
             try:
@@ -76,3 +72,13 @@ async def run_ticker(
                 continue
     finally:
         await producer.stop()
+
+
+async def _started(kafka: str) -> AIOKafkaProducer:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.split(","), acks="all", request_timeout_ms=10_000)
+    try:
+        await asyncio.wait_for(producer.start(), START_SECONDS)
+    except (KafkaError, OSError, TimeoutError) as error:
+        await producer.stop()
+        raise BrokerUnavailableError(f"no Kafka broker answers at {kafka}: {error}") from error
+    return producer

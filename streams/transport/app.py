@@ -1,4 +1,4 @@
-"""The Faust application around the batch consumer: one topic, one agent, no tables, no web, no producer of Faust's.
+"""The Faust application around the batch consumer: one topic, one agent; no tables, no web and no producer of Faust.
 
 Composed by `streams.worker`; holds no counting and no store.
 """
@@ -31,7 +31,7 @@ class _Transport(driver.Transport):
 
 
 class _Boot(BootStrategy):
-    """No Faust producer: late records go through a producer of our own, acknowledged before the cursor moves."""
+    """No Faust producer: what a worker sends out goes through `streams.transport.publisher`."""
 
     enable_kafka_producer = False
     enable_web = False
@@ -68,7 +68,7 @@ class StreamSettings:
     session_seconds: float = KAFKA_SESSION_SECONDS
     """A worker that dies is replaced after this."""
     heartbeat_seconds: float = 0.5
-    """A worker that leaves is replaced after this: the others hear of it in their next heartbeat."""
+    """A worker that leaves is replaced after this: the others learn of it with their next heartbeat."""
     rebalance_seconds: float = 10.0
     max_poll_records: int = 10_000
     max_partition_fetch_bytes: int = 1024 * 1024
@@ -80,14 +80,31 @@ class StreamSettings:
 def build_stream(
     settings: StreamSettings,
     host: BatchHost,
+    *,
     identity: TopicIdentity,
     deliver: Callable[[list[Batch]], Awaitable[None]],
 ) -> StreamApp:
     """The app with its one agent. `deliver` takes the batches of a poll; exceptions from it end the process."""
+    app = _new_app(settings)
+    app.host, app.tuning, app.events_topic = host, settings.tuning, settings.topics.events
+    app.watch = TopicWatch(settings.kafka, settings.topics.events, identity)
+    topic = app.topic(
+        settings.topics.events, schema=BatchSchema(), key_serializer="raw", value_serializer="raw", acks=False
+    )
+
+    async def funnel(stream: Any) -> None:
+        async for batches in stream:
+            await deliver(batches)
+
+    app.agent(topic, name="funnel")(funnel)
+    return app
+
+
+def _new_app(settings: StreamSettings) -> StreamApp:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    app = StreamApp(
+    return StreamApp(
         settings.topics.group,
-        broker=";".join(f"kafka://{one.strip()}" for one in settings.kafka.split(",")),
+        broker=";".join(f"kafka://{address.strip()}" for address in settings.kafka.split(",")),
         datadir=str(settings.data_dir),
         store="memory://",
         web_enabled=False,
@@ -109,18 +126,6 @@ def build_stream(
         worker_redirect_stdouts=False,
         agent_supervisor="mode.supervisors.CrashingSupervisor",
     )
-    app.host, app.tuning, app.events_topic = host, settings.tuning, settings.topics.events
-    app.watch = TopicWatch(settings.kafka, settings.topics.events, identity)
-    topic = app.topic(
-        settings.topics.events, schema=BatchSchema(), key_serializer="raw", value_serializer="raw", acks=False
-    )
-
-    async def funnel(stream: Any) -> None:
-        async for batches in stream:
-            await deliver(batches)
-
-    app.agent(topic, name="funnel")(funnel)
-    return app
 
 
 async def start_stream(app: StreamApp, seconds: float) -> None:

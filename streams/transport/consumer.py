@@ -1,8 +1,8 @@
 """The Faust consumer that hands over whole batches and leaves every offset to the worker.
 
 Faust's own consumer makes four tasks per record, commits past unprocessed messages, sleeps a second after a rebalance
-and crashes on a failed commit. Here: one message per poll; positions come from `place` alone; a Kafka
-commit is a lag display, bounded and without consequences; whatever would skip records ends the process.
+and crashes on a failed commit. Here: one message per poll; positions come only from `place`; a Kafka commit is a lag
+display, bounded and without consequences; whatever would skip records ends the process.
 
 The overridden names are private parts of faust-streaming 0.15.3, which is pinned; `tests/integration` holds a contract
 test for each call site.
@@ -34,7 +34,7 @@ log = structlog.get_logger("funnelcast.transport")
 T = TypeVar("T")
 
 IDLE_SECONDS = 0.02
-"""Pause while no partition flows. Faust's own is a second, added to every rebalance of a surviving worker."""
+"""Pause while no partition is read. Faust's own is a second, added to every rebalance of a surviving worker."""
 HELD_POLL_SECONDS = 0.1
 ALIVE_SECONDS = 1.0
 COMMIT_SECONDS = 5.0
@@ -50,9 +50,9 @@ class _Chain:
     """Where a hole was met and asked for again."""
 
 
-class _Always(dict[Any, Any]):
-    """Faust's duplicate filter keeps a read offset per partition and drops what lies below it, without a word; it would
-    drop the batches of a placement that starts further back. It keeps nothing."""
+class _NoReadOffsets(dict[Any, Any]):
+    """In place of Faust's duplicate filter, which keeps a read offset per partition and silently drops what lies below
+    it: it would drop the batches of a placement that starts further back. This one keeps nothing."""
 
     def __getitem__(self, key: Any) -> None:
         return None
@@ -68,7 +68,7 @@ class BatchConsumer(driver.Consumer):
 
     def on_init(self) -> None:
         """Called by Service.__init__ and at a restart."""
-        self._read_offset = _Always()
+        self._read_offset = _NoReadOffsets()
         self._chains: dict[int, _Chain] = {}
         self._placement_ids = itertools.count(1)
         self._committed: dict[int, int] = {}
@@ -93,14 +93,14 @@ class BatchConsumer(driver.Consumer):
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _in_thread(self, work: Coroutine[Any, Any, T], seconds: float = ANSWER_SECONDS) -> T:
-        """Run on the consumer's loop, past Faust's method queue: whose two workers may be in a poll and a commit."""
+        """Run on the consumer's loop. Not through Faust's method queue: a poll and a commit may keep it busy."""
         future = asyncio.run_coroutine_threadsafe(work, self._thread.thread_loop)
         return await asyncio.wait_for(asyncio.wrap_future(future), seconds)
 
     # -- rebalances ---------------------------------------------------------------------------------------------------
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """A rebalance starts: every partition is revoked, kept ones included."""
+        """A rebalance starts: every partition is revoked, also those that will stay."""
         self._host.on_revoked()
         self._chains.clear()
         await super().on_partitions_revoked(revoked)
@@ -112,8 +112,8 @@ class BatchConsumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         """The one place where Faust positions partitions. Positioning needs the store, which may be away for long, and
-        Faust turns a slow return from here into a worker that owns its partitions and never reads: so all stay paused
-        and the worker places each one when it can."""
+        after a slow return from here Faust owns its partitions and never reads them. So all stay paused, and the worker
+        places each partition when it can."""
         assigned = self.assignment()
         self.pause_partitions(assigned)
         self._host.on_ready_to_place(frozenset(tp.partition for tp in assigned))
@@ -139,7 +139,7 @@ class BatchConsumer(driver.Consumer):
         return LogRange(next(iter(first.values())), end)
 
     async def place(self, partition: int, offset: int) -> int:
-        """Read the partition from `offset` on; a new placement."""
+        """Begin a placement: read the partition from `offset` on."""
         placement_id = next(self._placement_ids)
         self._chains[partition] = _Chain(placement_id, offset)
         await self._seek_to(partition, offset)
@@ -214,12 +214,12 @@ class BatchConsumer(driver.Consumer):
         try:
             await self._seek_to(partition, chain.next)
         except BrokerUnavailableError as error:
-            # The chain stays where it is; the next fetch does not fit it and comes here again.
+            # The chain stays where it is; the next fetch does not continue it and leads here again.
             log.info("rewind_failed", partition=partition, error=str(error))
 
     async def _accept_hole(self, partition: int, chain: _Chain, first: int) -> bool:
-        """The broker was asked twice and has nothing between: markers of a transaction, not lost records; lost ones lie
-        below the start of the log."""
+        """The broker was asked twice and has nothing in between. Lost records lie below the start of the log; anything
+        else is a marker of a transaction."""
         start = (await self.log_range(partition)).start
         if start > chain.next:
             self._refuse(gap_below(self._topic, partition, chain.next, start))
@@ -241,25 +241,25 @@ class BatchConsumer(driver.Consumer):
         seconds = min(timeout, HELD_POLL_SECONDS) if self._paused_partitions else timeout
         try:
             return await self._getmany(active, seconds), active
-        except NeedsHumanError as error:
-            self._refuse(error)
-            return {}, set()
-        except BrokerUnavailableError as error:
-            # The records fetched were not handed over: ask for them again.
-            log.debug("topic_unknown", error=str(error))
-            for partition, chain in list(self._chains.items()):
-                await self._rewind(partition, chain)
-            return {}, set()
-        except NoOffsetForPartitionError:
-            # aiokafka asked Kafka for a commit before the partition was placed: a race, nothing is lost.
-            await asyncio.sleep(IDLE_SECONDS)
-            return {}, set()
-        except OffsetOutOfRangeError as error:
-            await self._out_of_range(error)
+        except (NeedsHumanError, BrokerUnavailableError, NoOffsetForPartitionError, OffsetOutOfRangeError) as error:
+            await self._answer(error)
             return {}, set()
 
+    async def _answer(self, error: Exception) -> None:
+        """What a poll that failed leads to; nothing of it was handed over."""
+        if isinstance(error, NeedsHumanError):
+            self._refuse(error)
+        elif isinstance(error, BrokerUnavailableError):
+            log.debug("topic_unknown", error=str(error))
+            for partition, chain in list(self._chains.items()):
+                await self._rewind(partition, chain)  # what was fetched is asked for again
+        elif isinstance(error, OffsetOutOfRangeError):
+            await self._out_of_range(error)
+        else:  # aiokafka asked Kafka for a commit before the partition was placed: a race, nothing is lost
+            await asyncio.sleep(IDLE_SECONDS)
+
     async def _idle(self) -> None:
-        """No partition flows: none is ours, or all wait for the store."""
+        """No partition is read: none is ours, or all wait for the store."""
         if time.monotonic() - self._alive_at > ALIVE_SECONDS:
             self._alive_at = time.monotonic()
             try:
@@ -269,7 +269,7 @@ class BatchConsumer(driver.Consumer):
         await asyncio.sleep(IDLE_SECONDS)
 
     async def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
-        """The broker refused a position: lost records if it is ours, a leftover of an earlier position if not."""
+        """The broker refused a position. If it is the chain's, records are lost; else it is of an earlier placement."""
         refused = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
         partitions = [tp.partition for tp in refused] or list(self._chains)
         for partition in partitions:
@@ -287,15 +287,15 @@ class BatchConsumer(driver.Consumer):
         await asyncio.sleep(IDLE_SECONDS)
 
     def _refuse(self, error: Exception) -> None:
-        """Hand over nothing more and let the host end the process. Nothing is raised: Faust's stop after a crashed
-        consumer may hang."""
+        """Hand over nothing more and let the host end the process. Nothing is raised: after a crashed consumer Faust's
+        stop may hang."""
         self._has_refused = True
         self._host.on_fatal(error)
 
     # -- commits: a lag display ---------------------------------------------------------------------------------------
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
-        """Tell Kafka where the applied cursors stand. May fail, may be late, is never read back."""
+        """Write the applied cursors to Kafka. May fail, may be late, is never read back."""
         offsets = {p: offset for p, offset in self._host.applied().items() if self._committed.get(p) != offset}
         mine = self.assigned() if offsets else frozenset()
         wanted = {TP(self._topic, p): offset for p, offset in offsets.items() if p in mine}
@@ -314,13 +314,13 @@ class BatchConsumer(driver.Consumer):
         await consumer.commit({driver.ensure_aiokafka_TP(tp): (offset, "") for tp, offset in offsets.items()})
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Faust's livelock detector raises false alarms; the worker has its own watchdog."""
+        """Nothing: Faust's livelock detector raises false alarms, and the worker has a watchdog of its own."""
 
     # -- is it still the same topic? ----------------------------------------------------------------------------------
 
     @Service.task
     async def _watch_identity(self) -> None:
-        """For a topic without records: the others are looked at with every poll."""
+        """For a topic without records: with records, every poll checks it."""
         while not self.should_stop:
             await self.sleep(self._app.tuning.identity_seconds)
             try:
@@ -332,10 +332,10 @@ class BatchConsumer(driver.Consumer):
                 log.debug("topic_unknown", error=str(error))
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Message offsets are sparse on purpose."""
+        """Nothing: the offsets of messages have gaps on purpose."""
 
     def ack(self, message: Any) -> bool:
-        """Acknowledgements decide nothing here."""
+        """Nothing: acknowledgements decide nothing here."""
         return False
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterable[Any]:  # type: ignore[override]

@@ -21,8 +21,8 @@ def topic_missing(topic: str) -> NeedsHumanError:
 def topic_deleted(topic: str) -> NeedsHumanError:
     """The topic went away under a running worker."""
     return NeedsHumanError(
-        f"topic {topic} was deleted under the worker: its records are gone, the counters stand at the last "
-        "one applied. To count a new topic, use a new space (--space)."
+        f"topic {topic} was deleted while the worker ran: its records are gone, the counters hold what was applied "
+        "before. To count a new topic, use a new space (--space)."
     )
 
 
@@ -65,9 +65,9 @@ def check_cursor(topic: str, partition: int, cursor: int, log_range: LogRange) -
 async def find_problem(
     ask: Callable[[int], Awaitable[LogRange]], topic: str, partition: int, cursor: int
 ) -> LogGapError | None:
-    """`check_cursor` on what `ask(partition)` answers; an end of the log before the cursor must be told three times.
+    """`check_cursor` on what `ask(partition)` answers; an end of the log before the cursor must come three times.
 
-    A leader that has just been elected may still be learning where its log ends.
+    A leader that has just been elected may not know yet where its log ends.
     """
     problem = None
     for attempt in range(END_TRIES):

@@ -19,7 +19,7 @@ class Batch:
     placement_id: int
     """Of the placement it belongs to; a batch of an earlier placement is stale and must be dropped."""
     prev: int
-    """Offset the partition stood at before this batch."""
+    """Where the partition was before this batch."""
     next: int
     """Offset to continue from after it."""
     records: Sequence[Any]
@@ -35,7 +35,7 @@ class LogRange(NamedTuple):
 
 
 class BatchHost(Protocol):
-    """The worker as the transport sees it. Called on the main loop; must return at once and never raise."""
+    """The worker as the transport sees it. Called on the main loop; must return immediately and never raise."""
 
     def on_polled(self) -> None:
         """The consumer asked the broker for records and got an answer, an empty one included."""
@@ -47,13 +47,13 @@ class BatchHost(Protocol):
         """The group has decided; an empty set is a legal answer."""
 
     def on_ready_to_place(self, partitions: frozenset[int]) -> None:
-        """Every one of these is paused and wants a `place`."""
+        """All of these are paused and wait for `place`."""
 
     def on_fatal(self, error: Exception) -> None:
         """The transport cannot go on; the process must end."""
 
     def applied(self) -> dict[int, int]:
-        """Next offset of each own partition as applied: committed to Kafka for lag displays alone."""
+        """Next offset of each own partition as applied: committed to Kafka only for lag displays."""
 
 
 class Placement(Protocol):

@@ -1,8 +1,8 @@
-"""The thread in which aiokafka runs under Faust: what Faust does not let one set, and faults of theirs fixed.
+"""The thread in which aiokafka runs under Faust: settings that Faust does not offer, and faults of theirs fixed.
 
-A poll that raises leaves aiokafka believing that a poll is under way for ever, and the limit on the time between polls
+After a poll that raised, aiokafka believes permanently that a poll is under way: the limit on the time between polls
 (`max_poll_interval`) is off from then on. A consumer that has nothing to poll because all partitions wait for the store
-would be thrown out of its group by that limit, although it is well: it says that it lives.
+would be removed from its group by that limit, although it is healthy: it reports that it is alive.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Tuning:
     fetch_min_bytes: int
     fetch_max_wait_ms: int
     identity_seconds: float
-    """How often the topic is compared with the one at start while no records come."""
+    """How often the topic is compared with that of the start while no records come."""
     leaves_group: bool = True
-    """Whether the broker is told of the end. The embedded one must not be: see `ConsumerThread.on_start`."""
+    """Whether LeaveGroup is sent at the end. Not to the embedded broker: see `ConsumerThread.on_start`."""
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -47,7 +47,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return consumer
 
     async def on_start(self) -> None:
-        """As Faust does, without LeaveGroup where the broker does not bear it.
+        """As Faust does, without LeaveGroup where the broker has a fault in it.
 
         The embedded broker keeps the leader of a group that left while the group was forming, and waits for its
         SyncGroup from then on: no restart helps. Such a worker lets its session end instead.
@@ -70,7 +70,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """
 
     async def getmany(self, active_partitions: Any, timeout: float) -> Any:
-        """A copy is polled: the set shrinks during the poll, and an empty set means "all partitions" to aiokafka."""
+        """Poll a copy: the set shrinks during the poll, and an empty set means "all partitions" to aiokafka."""
         return await super().getmany(set(active_partitions), timeout)
 
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -91,8 +91,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         await app.watch.verify()
 
     async def _insist_on_topic(self) -> None:
-        """Asked after a fetch and before its records go on: those of a recreated topic stand at the same offsets, and
-        aiokafka's own metadata carry no topic id. Here, because the main loop is busy with counting."""
+        """Asked after a fetch and before its records are handed over: those of a recreated topic have the same offsets,
+        and aiokafka's own metadata carry no topic id. Here, because the main loop is busy with counting."""
         for attempt in range(VERIFY_TRIES):
             try:
                 await self.verify_topic()

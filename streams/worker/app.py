@@ -65,7 +65,7 @@ StoreWarnings = Callable[[], Awaitable[list[str]]]
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """What a worker is told."""
+    """What a worker needs to know."""
 
     kafka: str
     topics: Topics
@@ -153,7 +153,7 @@ class Worker:
         await self._unless_over(self._start_app(self._app, deadline))
         await self._unless_over(self._joined(deadline))
         self._spawn(self.host.watch())
-        self._spawn(_tame_collector(self.host))
+        self._spawn(_tune_garbage_collection(self.host))
         await self._over.wait()
 
     def _new_app(self, identity: TopicIdentity) -> StreamApp:
@@ -172,7 +172,7 @@ class Worker:
             max_poll_seconds=chosen.max_poll_seconds,
             tuning=tuning,
         )
-        return build_stream(stream, self.host, identity, self.host.deliver)
+        return build_stream(stream, self.host, identity=identity, deliver=self.host.deliver)
 
     async def _identity(self, deadline: float) -> TopicIdentity:
         """Which topic this is; waits for broker and topic, within bounds."""
@@ -198,7 +198,7 @@ class Worker:
 
     async def _check_store(self, identity: TopicIdentity, deadline: float) -> None:
         """Bind the space to this topic and these definitions, or refuse."""
-        fingerprints = {f"{one.name}@{one.version}": one.fingerprint for one in self.settings.funnels}
+        fingerprints = {funnel.funnel_id: funnel.fingerprint for funnel in self.settings.funnels}
         try:
             async with asyncio.timeout(max(1.0, deadline - time.monotonic())):
                 await self.store.check_topic(self.settings.topics.events, identity.text)
@@ -211,7 +211,7 @@ class Worker:
         await start_stream(app, max(1.0, deadline - time.monotonic()))
 
     async def _joined(self, deadline: float) -> None:
-        """A member whose request is refused (a session time below the broker's minimum) would wait for ever."""
+        """A member whose request is refused (a session time below the broker's minimum) would wait permanently."""
         while not (self.host.has_joined and self.host.has_polled):
             if time.monotonic() > deadline:
                 raise not_joined(self.settings.topics.group, "the consumer started and heard nothing")
@@ -234,7 +234,7 @@ class Worker:
         self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        """Remember the code, say why, make sure that the process ends."""
+        """Remember the code, log why, make sure that the process ends."""
         if self._code is not None:
             return
         self._code, self.failure = exit_code(error), error
@@ -255,7 +255,7 @@ class Worker:
             self._hard_exit.start()
 
     async def _leave(self) -> None:
-        """Finish the chunks at hand, leave the group, close; bounded, whatever hangs."""
+        """Finish the chunks under way, leave the group, close; bounded, whatever hangs."""
         self._arm()
         self._over.set()
         await self.host.drain(DRAIN_SECONDS)
@@ -345,7 +345,7 @@ def exit_code(error: Exception) -> int:
     return TryAgainError.exit_code if isinstance(error, TimeoutError) else EXIT_BUG
 
 
-async def _tame_collector(host: WorkerHost, sleep: Callable[[float], Any] = asyncio.sleep) -> None:
+async def _tune_garbage_collection(host: WorkerHost, sleep: Callable[[float], Any] = asyncio.sleep) -> None:
     """Keep the garbage collector away from the persons held in memory: walking them is a third of a worker's time."""
     gc.set_threshold(100_000, 50, 1_000)
     while not host.is_placed():

@@ -18,13 +18,13 @@ from streams.transport.cursor import beyond_end
 from streams.transport.port import Batch, Placement
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.retrying import RetryingStore
-from streams.worker.runner import PartitionRunner, Processor
+from streams.worker.runner import PartitionRunner, Processor, Surroundings
 
 log = structlog.get_logger("funnelcast.worker")
 
 WATCH_SECONDS = 2.0
 STALL_WATCHES = 30
-"""Watches without a single poll after which the worker is taken for stuck."""
+"""Watches without a single poll after which the worker counts as stuck."""
 BEYOND_WATCHES = 3
 """Watches in a row in which the cursor lies beyond the end of the log."""
 
@@ -39,12 +39,10 @@ class PartitionObserver:
         self._pending = metrics.pending.labels(str(partition))
 
     def on_chunk(self, records: int, seconds: float) -> None:
-        """See `partition.Observer`."""
         self._metrics.records.inc(records)
         self._metrics.chunk_seconds.observe(seconds)
 
     def on_apply(self, meta: PartitionMeta) -> None:
-        """See `partition.Observer`."""
         self._metrics.applies.inc()
         self._metrics.last_apply.set(self._clock())
         self._pending.set(meta.pending)
@@ -52,7 +50,6 @@ class PartitionObserver:
             self._watermark.set(meta.watermark_ms / 1000)
 
     def on_late(self, funnel_id: str, count: int) -> None:
-        """See `partition.Observer`."""
         self._metrics.late.labels(funnel_id.partition("@")[0]).inc(count)
 
 
@@ -88,17 +85,14 @@ class WorkerHost:
     # -- BatchHost ----------------------------------------------------------------------------------------------------
 
     def on_polled(self) -> None:
-        """See the port."""
         self._polls += 1
         self.has_polled = True
 
     def on_revoked(self) -> None:
-        """See the port."""
         for runner in self.runners.values():
             runner.suspend()
 
     def on_joined(self, partitions: frozenset[int]) -> None:
-        """See the port."""
         self.has_joined = True
         self._assigned = partitions
         self._metrics.partitions.set(len(partitions))
@@ -111,7 +105,6 @@ class WorkerHost:
         log.info("partitions_assigned", partitions=sorted(partitions))
 
     def on_ready_to_place(self, partitions: frozenset[int]) -> None:
-        """See the port."""
         for partition in sorted(partitions):
             runner = self.runners.get(partition)
             if runner is None:
@@ -119,13 +112,12 @@ class WorkerHost:
             runner.start()
 
     def on_fatal(self, error: Exception) -> None:
-        """See the port. The first reason counts."""
+        """The first reason counts."""
         if self.failure is None:
             self.failure = error
             self._stop(error)
 
     def applied(self) -> dict[int, int]:
-        """See the port."""
         return {partition: runner.processor.offset for partition, runner in self.runners.items() if runner.is_placed}
 
     # -- the worker's own ---------------------------------------------------------------------------------------------
@@ -138,12 +130,14 @@ class WorkerHost:
                 runner.put(batch)
 
     def is_placed(self) -> bool:
-        """Whether every own partition flows."""
-        runners = self.runners
-        return self.has_joined and all(one in runners and runners[one].is_placed for one in self._assigned)
+        """Whether every own partition is read."""
+        if not self.has_joined:
+            return False
+        runners = [self.runners.get(partition) for partition in self._assigned]
+        return all(runner is not None and runner.is_placed for runner in runners)
 
     async def drain(self, seconds: float) -> None:
-        """Finish the chunks at hand, take no further ones; break off what is not done after `seconds`."""
+        """Finish the chunks under way, begin no other ones; cancel what is not done after `seconds`."""
         await asyncio.gather(*(runner.close(seconds) for runner in self.runners.values()), return_exceptions=True)
 
     async def watch(self) -> None:
@@ -163,7 +157,7 @@ class WorkerHost:
                 with contextlib.suppress(StoreUnavailableError):  # the next look asks again
                     for runner in list(self.runners.values()):
                         await self._watch_runner(runner)
-            except StoreRefusedError as error:  # a login withdrawn while running, say: a watch must not end unheard
+            except StoreRefusedError as error:  # its login was revoked, for example: a watch must not end unnoticed
                 self.on_fatal(error)
                 return
 
@@ -175,7 +169,7 @@ class WorkerHost:
         moved = self._seen.get(partition) != fence
         self._seen[partition] = fence
         if fence is None:
-            await self._store.peek(partition)  # a chunk is on its way, or stuck: is the server there at all?
+            await self._store.peek(partition)  # a chunk is on its way or stuck: does the server answer?
             return
         if moved or not runner.is_placed:
             return  # an apply since the last look has asked the store already
@@ -187,7 +181,7 @@ class WorkerHost:
         self._check_end(runner, end, fence.offset)
 
     def _compare(self, runner: PartitionRunner, stored: Fence | None, fence: Fence) -> None:
-        """The same difference twice is no race: reload."""
+        """Claim again when the same difference is seen twice: then it is no race."""
         if stored == fence:
             self._different.pop(runner.partition, None)
         elif self._different.get(runner.partition) == (stored, fence):
@@ -209,15 +203,8 @@ class WorkerHost:
     def _new_runner(self, partition: int) -> PartitionRunner:
         if self.placement is None:
             raise RuntimeError("the transport is not connected to the host")
-        return PartitionRunner(
-            topic=self._topic,
-            partition=partition,
-            processor=self._make_processor(partition),
-            placement=self.placement,
-            peek=self._peek,
-            metrics=self._metrics,
-            on_fatal=self.on_fatal,
-        )
+        surroundings = Surroundings(self._topic, self.placement, self._peek, self._metrics, self.on_fatal)
+        return PartitionRunner(partition, self._make_processor(partition), surroundings)
 
     async def _peek(self, partition: int) -> Fence | None:
         """None when the store is away: claim then, which waits for it."""

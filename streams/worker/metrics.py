@@ -9,7 +9,7 @@ _CHUNK_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 
 class WorkerMetrics:
-    """One per process; a fresh registry each, so that tests do not share them."""
+    """One per process, each with a registry of its own, so that tests do not share them."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -49,7 +49,7 @@ class WorkerMetrics:
         return Gauge(f"funnel_worker_{name}", text, labels, registry=self.registry)
 
     def forget_partition(self, partition: int) -> None:
-        """A partition went to another worker: its gauges would stand still for ever."""
+        """A partition went to another worker: its gauges would never change again."""
         for gauge in (self.lag, self.watermark, self.pending):
             try:
                 gauge.remove(str(partition))

@@ -47,7 +47,7 @@ class Publisher(Protocol):
 
 
 class Observer(Protocol):
-    """Who hears what was applied (metrics). Must not raise."""
+    """Is told what was applied (metrics). Must not raise."""
 
     def on_chunk(self, records: int, seconds: float) -> None:
         """A chunk of records was applied; from its first step to the acknowledged write."""
@@ -65,7 +65,7 @@ def wall_clock_ms() -> int:
 
 
 def always() -> bool:
-    """Never asked to stop."""
+    """Go on to the end."""
     return True
 
 
@@ -164,7 +164,7 @@ class PartitionProcessor:
                 return
 
     async def book_due(self) -> None:
-        """Book deadlines that are due and not booked, in writes of their own. Raises FencedError."""
+        """Count deadlines that have passed and are not counted, in writes of their own. Raises FencedError."""
         while self.engine.meta.pending:
             self._fence = None
             await self._load(None)
@@ -194,14 +194,14 @@ class PartitionProcessor:
 
     async def _load(self, prepared: Prepared | None) -> None:
         while needs := self.engine.needs(prepared):
-            for funnel_id, one in needs.items():
-                loaded = await self._store.read(self.partition, funnel_id, buckets=one.buckets, persons=one.persons)
+            for funnel_id, need in needs.items():
+                loaded = await self._store.read(self.partition, funnel_id, buckets=need.buckets, persons=need.persons)
                 self.engine.admit(funnel_id, loaded)
 
     async def _write(self, changes: Changes, next_offset: int) -> None:
         if changes.outgoing and self._publisher is not None:
             await self._publisher.publish(changes.outgoing)
-        funnels = {funnel_id: await self._writes_of(funnel_id, one) for funnel_id, one in changes.funnels.items()}
+        funnels = {name: await self._writes_of(name, funnel) for name, funnel in changes.funnels.items()}
         meta = self.engine.snapshot_meta()
         meta.applied_at_ms = self._clock_ms()
         writes = Writes(meta=meta, funnels=funnels, names=self._names)

@@ -50,23 +50,19 @@ class RetryingStore:
         return result
 
     async def claim(self, partition: int, funnel_ids: Sequence[str]) -> Claim:
-        """See the port."""
         return await self._insist(lambda: self._store.claim(partition, funnel_ids))
 
     async def read(
         self, partition: int, funnel_id: str, *, buckets: Sequence[int] = (), persons: Sequence[bytes] = ()
     ) -> Loaded:
-        """See the port."""
         return await self._insist(lambda: self._store.read(partition, funnel_id, buckets=buckets, persons=persons))
 
     async def read_cells(
         self, partition: int, funnel_id: str, wanted: Mapping[CellGroup, Sequence[int]]
     ) -> dict[CellGroup, dict[int, Cell]]:
-        """See the port."""
         return await self._insist(lambda: self._store.read_cells(partition, funnel_id, wanted))
 
     async def apply(self, partition: int, fence: Fence, next_offset: int, writes: Writes) -> bool:
-        """See the port."""
         return await self._insist(lambda: self._store.apply(partition, fence, next_offset, writes))
 
     async def peek(self, partition: int) -> Fence | None:
@@ -86,21 +82,16 @@ class RetryingStore:
     async def register(
         self, funnel_id: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]
     ) -> dict[tuple[int, str], int]:
-        """See the port."""
         return await self._insist(lambda: self._store.register(funnel_id, names, caps))
 
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
-        """See the port."""
         return await self._insist(lambda: self._store.registers(funnel_id))
 
     async def check_topic(self, topic: str, identity: str) -> None:
-        """See the port."""
         await self._insist(lambda: self._store.check_topic(topic, identity))
 
     async def check_funnels(self, fingerprints: Mapping[str, str]) -> None:
-        """See the port."""
         await self._insist(lambda: self._store.check_funnels(fingerprints))
 
     async def accept_gap(self, partition: int, offset: int, reason: str) -> tuple[int, int]:
-        """See the port."""
         return await self._insist(lambda: self._store.accept_gap(partition, offset, reason))

@@ -13,7 +13,8 @@ import itertools
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
@@ -54,30 +55,33 @@ class Processor(Protocol):
         """Apply records that continue the cursor; stops between chunks when `proceed` says no. Raises FencedError."""
 
     async def book_due(self) -> None:
-        """Book what is due and not booked. Raises FencedError."""
+        """Count deadlines that have passed and are not counted. Raises FencedError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all runners of a worker share."""
+
+    topic: str
+    placement: Placement
+    peek: Callable[[int], Awaitable[Fence | None]]
+    """Where the store stands; None when it does not answer."""
+    metrics: WorkerMetrics
+    on_fatal: Callable[[Exception], None]
+    """Gets what only a human can decide, and bugs."""
 
 
 class PartitionRunner:
-    """See the module. `on_fatal` gets what only a human can decide, and bugs."""
+    """See the module."""
 
-    def __init__(
-        self,
-        *,
-        topic: str,
-        partition: int,
-        processor: Processor,
-        placement: Placement,
-        peek: Callable[[int], Any],
-        metrics: WorkerMetrics,
-        on_fatal: Callable[[Exception], None],
-    ) -> None:
+    def __init__(self, partition: int, processor: Processor, surroundings: Surroundings) -> None:
         self.partition = partition
         self.processor = processor
-        self._topic = topic
-        self._placement = placement
-        self._peek = peek
-        self._metrics = metrics
-        self._on_fatal = on_fatal
+        self._topic = surroundings.topic
+        self._placement = surroundings.placement
+        self._peek = surroundings.peek
+        self._metrics = surroundings.metrics
+        self._on_fatal = surroundings.on_fatal
         self._queue: deque[Batch] = deque()
         self._filled = asyncio.Event()
         self._placement_id = 0

@@ -45,9 +45,9 @@ def env(embedded_stack: StackAddresses, fresh_space: str) -> dict[str, str]:
 
 @pytest.fixture
 def workers(env: dict[str, str], tmp_path: Path) -> Iterator[Workers]:
-    made = Workers(env, tmp_path)
-    yield made
-    made.end()
+    started = Workers(env, tmp_path)
+    yield started
+    started.end()
 
 
 @pytest.fixture
@@ -70,9 +70,9 @@ async def expected(parts: list[list[LogRecord]]) -> bytes:
     """The document, counted in memory."""
     space = MemorySpace()
     for number, log in enumerate(parts):
-        one = PartitionProcessor(MemoryPartitionStore(space), number, [FUNNEL])
-        await one.claim()
-        await one.process(log, len(log))
+        processor = PartitionProcessor(MemoryPartitionStore(space), number, [FUNNEL])
+        await processor.claim()
+        await processor.process(log, len(log))
     return canonical_json(await build_document(MemoryCounterReader(space), FUNNEL))
 
 
@@ -80,9 +80,9 @@ async def write(kafka: str, topic: str, parts: list[list[LogRecord]], pick: Call
     """Put records on the topic; `pick(length)` says which of each partition."""
     async with producing(kafka) as producer:
         sent = [
-            await producer.send(topic, log[at].value, key=log[at].key, partition=number, timestamp_ms=log[at].timestamp)
+            await producer.send(topic, record.value, key=record.key, partition=number, timestamp_ms=record.timestamp)
             for number, log in enumerate(parts)
-            for at in pick(len(log))
+            for record in (log[index] for index in pick(len(log)))
         ]
         await asyncio.gather(*sent)
 
@@ -174,11 +174,11 @@ async def test_topics_are_created_and_checked_by_the_command(env: dict[str, str]
 
     code, said = await create("--partitions", "3")
     assert code == 0
-    assert [one["created"] for one in said["topics"]] == [True] * 4
+    assert [topic["created"] for topic in said["topics"]] == [True] * 4
     code, said = await create()
     assert code == 0
-    assert [(one["created"], one["partitions"]) for one in said["topics"]] == [(False, 3)] * 4
-    assert {one["retention_ms"] for one in said["topics"]} <= {7 * 86_400_000, 30 * 86_400_000, None}
+    assert [(topic["created"], topic["partitions"]) for topic in said["topics"]] == [(False, 3)] * 4
+    assert {topic["retention_ms"] for topic in said["topics"]} <= {7 * 86_400_000, 30 * 86_400_000, None}
     code, said = await create("--partitions", "5")
     assert code == 1
     assert "use another --space" in said["problems"][0]

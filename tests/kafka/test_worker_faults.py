@@ -112,9 +112,9 @@ class Site:
 
     def worker(self, *arguments: str) -> Process:
         """Start a worker."""
-        made = Process(f"w{len(self._workers)}", self._directory, [*self._arguments, *arguments])
-        self._workers.append(made)
-        return made
+        worker = Process(f"w{len(self._workers)}", self._directory, [*self._arguments, *arguments])
+        self._workers.append(worker)
+        return worker
 
     async def command(self, *arguments: str) -> tuple[int, bytes, str]:
         """`funnelcast ARGUMENTS` in this space."""
@@ -156,12 +156,12 @@ class Site:
         """Wait until all that was sent is counted, once."""
 
         async def reached() -> bool:
-            return sum(one.count for one in await self.counts()) >= self.sent
+            return sum(tally.count for tally in await self.counts()) >= self.sent
 
         await until(reached, seconds=seconds, what=f"{self.sent} counted")
-        found = await self.counts()
-        assert all(one.is_exact for one in found), found
-        assert sum(one.count for one in found) == self.sent
+        counts = await self.counts()
+        assert all(tally.is_exact for tally in counts), counts
+        assert sum(tally.count for tally in counts) == self.sent
 
     async def close(self) -> None:
         """End the workers."""
@@ -172,11 +172,11 @@ class Site:
 
 @pytest.fixture
 async def site(real_kafka: RealKafka, valkey: ValkeyServer, fresh_space: str, tmp_path: Path) -> AsyncIterator[Site]:
-    made = Site(real_kafka, valkey, fresh_space, tmp_path)
+    space = Site(real_kafka, valkey, fresh_space, tmp_path)
     try:
-        yield made
+        yield space
     finally:
-        await made.close()
+        await space.close()
 
 
 @contextlib.asynccontextmanager
@@ -192,10 +192,10 @@ async def admin(kafka: RealKafka) -> AsyncIterator[AIOKafkaAdminClient]:
 def longest_pause(worker: Process, partitions: set[int], since: float) -> float:
     """Longest time between two applies of one of these partitions."""
     times: dict[int, list[float]] = {partition: [] for partition in partitions}
-    for at, partition, _ in worker.applies():
-        if at >= since and partition in times:
-            times[partition].append(at)
-    return max(b - a for one in times.values() for a, b in itertools.pairwise(one))
+    for seconds, partition, _ in worker.applies():
+        if seconds >= since and partition in times:
+            times[partition].append(seconds)
+    return max(after - before for applies in times.values() for before, after in itertools.pairwise(applies))
 
 
 async def _owns(worker: Process, count: int, seconds: float = 30.0) -> None:
@@ -221,15 +221,15 @@ async def _join_and_leave(site: Site, first: Process) -> Rebalance:
     second = site.worker()
     await _owns(second, PARTITIONS // 2)
     await _owns(first, PARTITIONS // 2)
-    kept, moved = first.partitions(time.monotonic() - 0.3), second.partitions(began)
+    stayed, moved = first.partitions(time.monotonic() - 0.3), second.partitions(began)
     # The start of the second process takes the processor from the first one: only the rebalance is measured.
-    joined = longest_pause(first, kept, min(at for at, _, _ in second.applies()) - 1.0)
+    joined = longest_pause(first, stayed, min(at for at, _, _ in second.applies()) - 1.0)
     left_at = second.send(signal.SIGTERM)
     await _owns(first, PARTITIONS)
     assert await second.code() == 0
-    since = [(at, partition) for at, partition, _ in first.applies() if at > left_at]
-    takeover = max(min(at for at, partition in since if partition == one) for one in moved) - left_at
-    return Rebalance(joined, longest_pause(first, kept, left_at - 0.2), takeover)
+    since = [(seconds, number) for seconds, number, _ in first.applies() if seconds > left_at]
+    takeover = max(min(seconds for seconds, number in since if number == partition) for partition in moved) - left_at
+    return Rebalance(joined, longest_pause(first, stayed, left_at - 0.2), takeover)
 
 
 async def test_a_rebalance_hardly_stops_the_survivor_and_sigterm_hands_over_at_once(site: Site) -> None:
@@ -262,7 +262,7 @@ async def test_kafka_shows_how_far_the_counting_is(site: Site) -> None:
 
         async def committed() -> bool:
             offsets = await client.list_consumer_group_offsets(site.topics.group)
-            return [one.offset for _, one in sorted(offsets.items())] == [50, 50]
+            return [offset.offset for _, offset in sorted(offsets.items())] == [50, 50]
 
         await until(committed, seconds=20, what="the applied cursors committed for lag displays")
 
@@ -318,10 +318,10 @@ async def test_records_deleted_below_the_cursor_are_refused_and_accepted_only_by
     worker = site.worker()
 
     async def done() -> bool:
-        return [one.offset for one in await site.counts()] == [150, 150]
+        return [tally.offset for tally in await site.counts()] == [150, 150]
 
     await until(done, what="the rest is counted")
-    assert [one.count for one in await site.counts()] == [80, 150]
+    assert [tally.count for tally in await site.counts()] == [80, 150]
 
 
 async def test_a_log_start_that_overtakes_a_running_worker_is_refused(site: Site) -> None:
@@ -337,9 +337,9 @@ async def test_a_log_start_that_overtakes_a_running_worker_is_refused(site: Site
         worker.send(signal.SIGCONT)
     assert await worker.code() == 70
     assert "records were deleted before they were counted" in worker.said()
-    (found,) = await site.counts()
-    assert found.is_exact
-    assert found.offset < 180_000
+    (tally,) = await site.counts()
+    assert tally.is_exact
+    assert tally.offset < 180_000
 
 
 async def test_a_cursor_beyond_the_end_is_refused(site: Site) -> None:

@@ -33,10 +33,10 @@ async def document(space: MemorySpace) -> bytes:
 async def in_one_go(log: Sequence[LogRecord]) -> bytes:
     """The document after one worker read everything."""
     space = MemorySpace()
-    one = processor(space)
-    await one.claim()
-    await one.process(log, len(log))
-    assert one.meta.pending == 0
+    counting = processor(space)
+    await counting.claim()
+    await counting.process(log, len(log))
+    assert counting.meta.pending == 0
     return await document(space)
 
 
@@ -46,11 +46,11 @@ async def test_a_restart_between_any_two_batches_leaves_the_same_document() -> N
     space = MemorySpace()
     position = 0
     while position < len(log):
-        one = processor(space)
-        await one.claim()
-        assert one.offset == position
-        await one.process(log[position : position + 7], position + len(log[position : position + 7]))
-        position = one.offset
+        counting = processor(space)
+        await counting.claim()
+        assert counting.offset == position
+        await counting.process(log[position : position + 7], position + len(log[position : position + 7]))
+        position = counting.offset
     assert await document(space) == expected
 
 
@@ -75,29 +75,29 @@ async def test_a_worker_that_was_replaced_is_fenced_and_changes_nothing() -> Non
 async def test_it_stops_between_chunks_when_it_must_and_stands_at_a_chunks_end() -> None:
     log = history(3000)
     space = MemorySpace()
-    one = processor(space)
-    await one.claim()
-    await one.process(log, len(log), proceed=lambda: False)
-    assert 0 < one.offset < len(log)
-    assert one.fence == await MemoryPartitionStore(space).peek(0)
-    await one.process(log[one.offset :], len(log))
+    counting = processor(space)
+    await counting.claim()
+    await counting.process(log, len(log), proceed=lambda: False)
+    assert 0 < counting.offset < len(log)
+    assert counting.fence == await MemoryPartitionStore(space).peek(0)
+    await counting.process(log[counting.offset :], len(log))
     assert await document(space) == await in_one_go(log)
 
 
 async def test_deadlines_of_many_people_are_booked_in_writes_of_their_own_at_one_offset() -> None:
     log = history(4000)
     space = MemorySpace()
-    one = processor(space)
-    await one.claim()
-    await one.process(log[:-1], len(log) - 1)
-    before = one.fence
-    await one.process(log[-1:], len(log))
-    after = one.fence
+    counting = processor(space)
+    await counting.claim()
+    await counting.process(log[:-1], len(log) - 1)
+    before = counting.fence
+    await counting.process(log[-1:], len(log))
+    after = counting.fence
     assert before is not None
     assert after is not None
     assert after.seq > before.seq + 2
-    assert one.meta.pending == 0
-    assert one.meta.marker == "end"
+    assert counting.meta.pending == 0
+    assert counting.meta.marker == "end"
 
 
 async def test_deadlines_that_a_predecessor_left_are_booked_after_the_claim() -> None:
@@ -176,7 +176,7 @@ async def test_late_events_are_safe_before_the_cursor_moves() -> None:
                 (fence.offset, record.kind, record.header("funnel"), int(record.header("age_ms"))) for record in records
             )
 
-    class Ear:
+    class Observer:
         late = 0
         records = 0
 
@@ -189,12 +189,12 @@ async def test_late_events_are_safe_before_the_cursor_moves() -> None:
         def on_late(self, funnel_id: str, count: int) -> None:
             self.late += count
 
-    ear = Ear()
-    one = processor(space, publisher=Topic(), observer=ear)
-    await one.claim()
-    await one.process(with_a_late_event(), 2)
+    observer = Observer()
+    counting = processor(space, publisher=Topic(), observer=observer)
+    await counting.claim()
+    await counting.process(with_a_late_event(), 2)
     assert [record[:3] for record in seen] == [(0, OutgoingKind.LATE, FUNNEL.funnel_id)]
     assert seen[0][3] >= WEEK - MINUTE
-    assert ear.late == 1
-    assert ear.records == 2
-    assert one.offset == 2
+    assert observer.late == 1
+    assert observer.records == 2
+    assert counting.offset == 2

@@ -12,7 +12,7 @@ from streams.transport.errors import LogGapError
 from streams.transport.port import Batch, LogRange
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.partition import FencedError
-from streams.worker.runner import HOLD_AT, PartitionRunner
+from streams.worker.runner import HOLD_AT, PartitionRunner, Surroundings
 from tests.support.waiting import until
 
 
@@ -96,15 +96,8 @@ class Bench:
         self.processor = FakeProcessor()
         self.fatal: list[Exception] = []
         self.metrics = WorkerMetrics()
-        self.runner = PartitionRunner(
-            topic="events",
-            partition=0,
-            processor=self.processor,
-            placement=self.placement,
-            peek=self._peek,
-            metrics=self.metrics,
-            on_fatal=self.fatal.append,
-        )
+        surroundings = Surroundings("events", self.placement, self._peek, self.metrics, self.fatal.append)
+        self.runner = PartitionRunner(0, self.processor, surroundings)
 
     async def _peek(self, partition: int) -> Fence:
         return self.processor.stored
