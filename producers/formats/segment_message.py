@@ -146,13 +146,15 @@ class Segment:
         event = Event(
             id=self._new_id() if message.message_id is None or message.message_id == "" else message.message_id,
             name=name,
-            anonymous_id=_anonymous_id_of(message, kind, shared),
+            anonymous_id=message.anonymous_id,
             user_id=message.user_id,
             properties=members,
             context=context,
             properties_json=raw,
             context_json=context_json if context else ABSENT,
         )
+        if message.anonymous_id is None:
+            event.anonymous_id = _other_id(message, kind, shared)
         self._set_times(event, message, shared)
         return event
 
@@ -179,10 +181,8 @@ class Segment:
         event.sent_ms = shared.sent_ms if message.sent_at is None else time_of(message.sent_at)
 
 
-def _anonymous_id_of(message: SegmentMessage, kind: str, shared: Shared) -> Id:
-    """The message's own; else of an alias the previous id, of another message without an account the shared one."""
-    if message.anonymous_id is not None:
-        return message.anonymous_id
+def _other_id(message: SegmentMessage, kind: str, shared: Shared) -> Id:
+    """Of a message without an anonymous id: of an alias the previous id, else without an account the shared one."""
     if kind == "alias":
         return message.previous_id if message.previous_id != message.user_id else None
     return shared.anonymous_id if message.user_id is None else None

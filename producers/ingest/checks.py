@@ -114,7 +114,9 @@ class Ingest:
     def checked(self, event: Event, *, sender: Sender, received_at_ms: int) -> Verdict:
         """Verdict over an event that a format has read. Never raises."""
         try:
-            properties, context = _values_of(event)
+            properties, context = event.properties, event.context
+            if not properties or not context:
+                properties, context = _values_of(event)
             occurred_at_ms, was_unusable = correct_skew_ms(
                 client_ms=event.client_ms,
                 sent_ms=event.sent_ms,
