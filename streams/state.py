@@ -15,6 +15,11 @@ import msgspec
 
 from schemas.counters import CellGroup, Cells
 
+LAYOUT = 1
+"""Layout of everything this version stores. Raised together with an entry in `streams.core.upgrades`, by the rule of
+docs/decisions/layout-version.md."""
+FIRST_LAYOUT = 1
+"""Layout of a state that carries no number."""
 PERSON_BUCKETS = 128
 """Person buckets of a (partition, funnel_id); fixed for its life (docs/decisions/store-layout.md has the measurements).
 Thousands of persons lie in one: whole buckets are read when a deadline is due in them, never for a single person."""
@@ -51,6 +56,25 @@ class PartitionMeta(msgspec.Struct, omit_defaults=True, array_like=False):
 
 
 @dataclass(frozen=True, slots=True)
+class FunnelLayouts:
+    """In which layouts the state of one funnel lies while it is rewritten."""
+
+    core_state: int
+    buckets: bytes
+    """Of each person bucket the oldest layout of what lies in it; what is newer may lie there too."""
+
+    @classmethod
+    def all_of(cls, layout: int) -> FunnelLayouts:
+        """Everything in one layout."""
+        return cls(core_state=layout, buckets=bytes([layout]) * PERSON_BUCKETS)
+
+    @property
+    def oldest(self) -> int:
+        """The oldest layout of all."""
+        return min(self.core_state, min(self.buckets))
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """Result of taking ownership of a partition."""
 
@@ -64,6 +88,8 @@ class Claim:
     NO_DEADLINE where none; a funnel that is new has no entry."""
     core_state: Mapping[str, bytes] = field(default_factory=dict)
     """By funnel: the core's own small state (the buckets that may be stored); the store does not look into it."""
+    layouts: Mapping[str, FunnelLayouts] = field(default_factory=dict)
+    """By funnel: only those that hold something older than the store's layout."""
 
 
 @dataclass(slots=True)
@@ -80,6 +106,9 @@ class FunnelWrites:
     """Groups past their keep time: deleted (without blocking)."""
     core_state: bytes | None = None
     """The core's own small state, None = unchanged."""
+    layouts: FunnelLayouts | None = None
+    """What holds after these changes, None = unchanged. A bucket that is said to be of the store's layout holds
+    nothing older: what was left in it is among `persons`."""
 
 
 @dataclass(slots=True)
@@ -109,6 +138,8 @@ class Loaded:
 
     buckets: Mapping[int, Mapping[bytes, bytes]]
     persons: Mapping[bytes, bytes | None]
+    layouts: Mapping[bytes, int] = field(default_factory=dict)
+    """Layout of the fields that are stored in an older one than the store's."""
 
 
 def bucket_of(person_field: bytes) -> int:

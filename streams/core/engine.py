@@ -55,8 +55,9 @@ from streams.core.registers import Registers
 from streams.core.rollup import RollUp
 from streams.core.state import FunnelState
 from streams.core.step import step
+from streams.core.upgrades import UPGRADES, Upgrades, upgraded, upgraded_core_state
 from streams.defaults import MAX_PERSONS, WATERMARK_DELAY_MS
-from streams.state import Claim, Loaded, PartitionMeta
+from streams.state import FIRST_LAYOUT, Claim, Loaded, PartitionMeta
 
 __all__ = ["Changes", "FunnelChanges", "Needs", "PartitionEngine", "Prepared", "Record"]
 
@@ -98,6 +99,7 @@ class _Funnel:
     """What counts one funnel."""
 
     def __init__(self, plan: Plan, intake: FunnelIntake, state: FunnelState) -> None:
+        self.plan = plan
         self.intake = intake
         self.state = state
         self.rollup = RollUp(plan)
@@ -115,7 +117,11 @@ class PartitionEngine:
         watermark_delay_ms: int = WATERMARK_DELAY_MS,
         registers: Registers | None = None,
         max_persons: int = MAX_PERSONS,
+        upgrades: Upgrades = UPGRADES,
     ) -> None:
+        self.layout = FIRST_LAYOUT + len(upgrades)
+        """Layout of the bytes it makes."""
+        self._upgrades = upgrades
         self.funnel_ids = tuple(plan.funnel_id for plan in plans)
         self.registers = Registers(plans) if registers is None else registers
         self.meta = PartitionMeta()
@@ -142,8 +148,14 @@ class PartitionEngine:
         for funnel_id, funnel in self._funnels.items():
             if funnel_id in claim.earliest_deadlines:
                 funnel.state.cache.restore(claim.earliest_deadlines[funnel_id])
-            funnel.expiry.restore(claim.core_state.get(funnel_id))
+            funnel.expiry.restore(self._newest_core_state(claim, funnel_id))
         self._count_pending()
+
+    def _newest_core_state(self, claim: Claim, funnel_id: str) -> bytes | None:
+        packed, layouts = claim.core_state.get(funnel_id), claim.layouts.get(funnel_id)
+        if packed is None or layouts is None:
+            return packed
+        return upgraded_core_state(packed, layouts.core_state, self._upgrades)
 
     def snapshot_meta(self) -> PartitionMeta:
         """A copy of `meta` to be stored."""
@@ -197,7 +209,15 @@ class PartitionEngine:
 
     def admit(self, funnel_id: str, loaded: Loaded) -> None:
         """Take over what was read."""
-        self._funnels[funnel_id].state.cache.admit(loaded)
+        self._funnels[funnel_id].state.cache.admit(self.upgraded(funnel_id, loaded))
+
+    def upgraded(self, funnel_id: str, loaded: Loaded) -> Loaded:
+        """What was read, everything in this engine's layout."""
+        return upgraded(self._funnels[funnel_id].plan, loaded, self._upgrades)
+
+    def core_state(self, funnel_id: str) -> bytes:
+        """The funnel's own small state as it is stored."""
+        return self._funnels[funnel_id].expiry.core_state()
 
     def apply(self, prepared: Prepared) -> Changes:
         """Count a chunk: move the watermark, count the events, book deadlines that passed (the first of them)."""

@@ -10,6 +10,7 @@ from binascii import crc_hqx
 from functools import lru_cache
 
 from schemas.topics import Topics
+from streams.state import FIRST_LAYOUT
 
 CLUSTER_SLOTS = 16_384
 _SLOT_BITS = 14
@@ -50,6 +51,8 @@ class SpaceKeys:
         """Hash funnel_id -> fingerprint."""
         self.topics = prefix + "topics"
         """Hash topic -> identity."""
+        self.layout = prefix + "layout"
+        """String: newest layout of a version that has claimed a partition."""
         self._registers = prefix + "r:"
 
     def registers(self, funnel_id: str) -> str:
@@ -67,13 +70,14 @@ class PartitionKeys:
     def __init__(self, space: str, partition: int) -> None:
         self.prefix = f"fc:{{{partition_tag(space, partition)}}}:"
         self.cursor = self.prefix + "cur"
-        """Hash off, seq, epoch, token, meta, active; by funnel_id `s:` start, `o:` core state, `l:` left out at."""
+        """Hash off, seq, epoch, token, meta, layout, active; by funnel_id `s:` start, `o:` core state, `y:` layouts,
+        `l:` left out at."""
         self.gaps = self.prefix + "gaps"
         """Stream of gaps accepted by an operator."""
 
-    def persons(self, funnel_id: str, bucket: int) -> str:
-        """Hash of a person bucket: person field -> state."""
-        return f"{self.prefix}j:{funnel_id}:{bucket}"
+    def persons(self, funnel_id: str, bucket: int, layout: int = FIRST_LAYOUT) -> str:
+        """Hash of a person bucket: person field -> state in this layout."""
+        return f"{self.prefix}j{'' if layout == FIRST_LAYOUT else layout}:{funnel_id}:{bucket}"
 
     def earliest_deadlines(self, funnel_id: str) -> str:
         """String of one u32 per bucket: its earliest deadline."""

@@ -15,10 +15,13 @@ import msgspec
 
 from schemas.counters import CODE_OTHER, Cell, CellGroup, Cells, is_kept
 from streams.state import (
+    FIRST_LAYOUT,
+    LAYOUT,
     NO_DEADLINES,
     PERSON_BUCKETS,
     Claim,
     Fence,
+    FunnelLayouts,
     FunnelWrites,
     Loaded,
     PartitionMeta,
@@ -30,6 +33,7 @@ from streams.store.refusals import (
     funnel_missed_events,
     gap_behind_cursor,
     gap_without_state,
+    newer_layout,
     other_definition,
     other_topic,
 )
@@ -40,15 +44,38 @@ _FIRST_CODE = CODE_OTHER + 1
 @dataclass(slots=True)
 class _StoredFunnel:
     started_at: int
+    layout: int
+    """Layout of the persons that are not in `older`."""
+    layouts: FunnelLayouts
+    older: dict[bytes, int] = field(default_factory=dict)
+    """Layout of the fields not rewritten since a newer version has claimed the partition."""
     persons: list[dict[bytes, bytes]] = field(default_factory=lambda: [{} for _ in range(PERSON_BUCKETS)])
     earliest_deadlines: bytearray = field(default_factory=lambda: bytearray(NO_DEADLINES))
     cells: Cells = field(default_factory=dict)
     core_state: bytes | None = None
     left_out_at: int | None = None
 
+    @classmethod
+    def new(cls, offset: int, layout: int) -> _StoredFunnel:
+        return cls(started_at=offset, layout=layout, layouts=FunnelLayouts.all_of(layout))
+
+    def raise_layout(self, layout: int) -> None:
+        """From now on persons are written in this layout; those that are here keep theirs."""
+        if layout > self.layout:
+            names = (name for bucket in self.persons for name in bucket if name not in self.older)
+            self.older.update(dict.fromkeys(list(names), self.layout))
+            self.layout = layout
+
+    def older_than(self, layout: int, names: Iterable[bytes]) -> dict[bytes, int]:
+        """Layouts of those fields that are older."""
+        if not self.older and self.layout >= layout:
+            return {}
+        return {name: stored for name in names if (stored := self.older.get(name, self.layout)) < layout}
+
 
 @dataclass(slots=True)
 class _Partition:
+    layout: int
     offset: int = 0
     seq: int = 0
     token: int = 0
@@ -56,48 +83,71 @@ class _Partition:
     funnels: dict[str, _StoredFunnel] = field(default_factory=dict)
     active: tuple[str, ...] = ()
 
+    @property
+    def fence(self) -> Fence:
+        return Fence(token=self.token, offset=self.offset, seq=self.seq)
+
+    def check_no_gaps(self, number: int, funnel_ids: Iterable[str]) -> None:
+        for funnel_id in funnel_ids:
+            funnel = self.funnels.get(funnel_id)
+            if funnel is not None and funnel.left_out_at not in (None, self.offset):
+                raise funnel_missed_events(funnel_id, number, funnel.left_out_at or 0, self.offset)
+
+    def activate(self, funnel_ids: Sequence[str], layout: int) -> None:
+        """Count these funnels from now on, and note where the others stopped."""
+        for funnel_id in funnel_ids:
+            funnel = self.funnels.setdefault(funnel_id, _StoredFunnel.new(self.offset, layout))
+            funnel.left_out_at = None
+            funnel.raise_layout(layout)
+        for funnel_id in set(self.active) - set(funnel_ids):
+            if self.funnels[funnel_id].left_out_at is None:
+                self.funnels[funnel_id].left_out_at = self.offset
+        self.active = tuple(funnel_ids)
+        self.layout = layout
+
 
 class MemorySpace:
     """State of one space, shared by the stores and readers given it."""
 
     def __init__(self, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         self.clock_ms = clock_ms
+        self.layout = FIRST_LAYOUT
         self.partitions: dict[int, _Partition] = {}
         self.registers: dict[str, dict[tuple[int, str], int]] = {}
         self.fingerprints: dict[str, str] = {}
         self.topics: dict[str, str] = {}
         self.gaps: list[dict[str, str]] = []
 
+    def check_layout(self, known: int) -> None:
+        """Raises StoreRefusedError where a newer version has been here."""
+        if self.layout > known:
+            raise newer_layout("this space", self.layout, known)
+
 
 class MemoryPartitionStore:
     """`port.PartitionStore` over a `MemorySpace`."""
 
-    def __init__(self, space: MemorySpace) -> None:
+    def __init__(self, space: MemorySpace, *, layout: int = LAYOUT) -> None:
         self._space = space
+        self._layout = layout
 
     async def claim(self, partition: int, funnel_ids: Sequence[str]) -> Claim:
-        at = self._space.partitions.setdefault(partition, _Partition())
-        for name in funnel_ids:
-            known = at.funnels.get(name)
-            if known is not None and known.left_out_at not in (None, at.offset):
-                raise funnel_missed_events(name, partition, known.left_out_at or 0, at.offset)
-        known_funnels = {name for name in funnel_ids if name in at.funnels}
-        for name in funnel_ids:
-            at.funnels.setdefault(name, _StoredFunnel(started_at=at.offset)).left_out_at = None
-        for name in set(at.active) - set(funnel_ids):
-            if at.funnels[name].left_out_at is None:
-                at.funnels[name].left_out_at = at.offset
-        at.active = tuple(funnel_ids)
-        at.token += 1
+        self._space.check_layout(self._layout)
+        self._space.layout = self._layout
+        stored = self._space.partitions.setdefault(partition, _Partition(layout=self._layout))
+        stored.check_no_gaps(partition, funnel_ids)
+        known = {funnel_id for funnel_id in funnel_ids if funnel_id in stored.funnels}
+        stored.activate(funnel_ids, self._layout)
+        stored.token += 1
+        claimed = {funnel_id: stored.funnels[funnel_id] for funnel_id in funnel_ids}
         return Claim(
-            offset=at.offset,
-            seq=at.seq,
-            token=at.token,
-            meta=msgspec.msgpack.decode(at.meta, type=PartitionMeta),
-            earliest_deadlines={
-                name: bytes(at.funnels[name].earliest_deadlines) for name in funnel_ids if name in known_funnels
-            },
-            core_state={name: state for name in funnel_ids if (state := at.funnels[name].core_state) is not None},
+            offset=stored.offset,
+            seq=stored.seq,
+            token=stored.token,
+            meta=msgspec.msgpack.decode(stored.meta, type=PartitionMeta),
+            earliest_deadlines={name: bytes(claimed[name].earliest_deadlines) for name in funnel_ids if name in known},
+            core_state={name: funnel.core_state for name, funnel in claimed.items() if funnel.core_state is not None},
+            layouts={name: funnel.layouts for name, funnel in claimed.items() if funnel.layouts.oldest < self._layout},
         )
 
     async def read(
@@ -106,10 +156,11 @@ class MemoryPartitionStore:
         stored = self._funnel_id(partition, funnel_id)
         if stored is None:
             return Loaded(buckets={bucket: {} for bucket in buckets}, persons=dict.fromkeys(persons))
-        return Loaded(
-            buckets={bucket: dict(stored.persons[bucket]) for bucket in buckets},
-            persons={name: stored.persons[bucket_of(name)].get(name) for name in persons},
-        )
+        whole = {bucket: dict(stored.persons[bucket]) for bucket in buckets}
+        single = {name: stored.persons[bucket_of(name)].get(name) for name in persons}
+        names = [name for fields in whole.values() for name in fields]
+        names += [name for name, packed in single.items() if packed is not None]
+        return Loaded(buckets=whole, persons=single, layouts=stored.older_than(self._layout, names))
 
     async def read_cells(
         self, partition: int, funnel_id: str, wanted: Mapping[CellGroup, Sequence[int]]
@@ -127,22 +178,22 @@ class MemoryPartitionStore:
     async def apply(self, partition: int, fence: Fence, next_offset: int, writes: Writes) -> bool:
         if next_offset < fence.offset:
             raise ValueError(f"an apply moves the cursor forward, not from {fence.offset} to {next_offset}")
-        at = self._space.partitions.get(partition)
-        if at is None or at.token != fence.token:
+        stored = self._space.partitions.get(partition)
+        if stored is None or stored.token != fence.token:
             return False
-        if (at.offset, at.seq) != (fence.offset, fence.seq):
-            return (at.offset, at.seq) == (next_offset, fence.seq + 1)
-        if not self._holds(writes.names) or any(funnel_id not in at.funnels for funnel_id in writes.funnels):
+        if (stored.offset, stored.seq) != (fence.offset, fence.seq):
+            return (stored.offset, stored.seq) == (next_offset, fence.seq + 1)
+        if not self._holds(writes.names) or any(funnel_id not in stored.funnels for funnel_id in writes.funnels):
             return False
         for funnel_id, changes in writes.funnels.items():
-            _write_funnel(at.funnels[funnel_id], changes)
-        at.meta = msgspec.msgpack.encode(writes.meta)
-        at.offset, at.seq = next_offset, fence.seq + 1
+            _write_funnel(stored.funnels[funnel_id], changes)
+        stored.meta = msgspec.msgpack.encode(writes.meta)
+        stored.offset, stored.seq = next_offset, fence.seq + 1
         return True
 
     async def peek(self, partition: int) -> Fence | None:
-        at = self._space.partitions.get(partition)
-        return None if at is None else Fence(token=at.token, offset=at.offset, seq=at.seq)
+        stored = self._space.partitions.get(partition)
+        return None if stored is None else stored.fence
 
     async def register(
         self, funnel_id: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]
@@ -176,25 +227,27 @@ class MemoryPartitionStore:
         stored.update(fingerprints)
 
     async def accept_gap(self, partition: int, offset: int, reason: str) -> tuple[int, int]:
-        at = self._space.partitions.get(partition)
-        if at is None:
+        stored = self._space.partitions.get(partition)
+        if stored is None:
             raise gap_without_state(partition)
-        if offset < at.offset:
-            raise gap_behind_cursor(partition, at.offset, offset)
-        if offset == at.offset:
+        if stored.layout > self._layout:
+            raise newer_layout(f"partition {partition}", stored.layout, self._layout)
+        if offset < stored.offset:
+            raise gap_behind_cursor(partition, stored.offset, offset)
+        if offset == stored.offset:
             mine = [gap for gap in self._space.gaps if gap["partition"] == str(partition)]
             old = int(mine[-1]["old"]) if mine and mine[-1]["new"] == str(offset) else offset
             return old, offset
-        old, at.offset = at.offset, offset
-        at.seq += 1
-        at.token += 1
+        old, stored.offset = stored.offset, offset
+        stored.seq += 1
+        stored.token += 1
         gap = {"partition": partition, "old": old, "new": offset, "reason": reason, "at_ms": self._space.clock_ms()}
         self._space.gaps.append({key: str(value) for key, value in gap.items()})
         return old, offset
 
     def _funnel_id(self, partition: int, funnel_id: str) -> _StoredFunnel | None:
-        at = self._space.partitions.get(partition)
-        return None if at is None else at.funnels.get(funnel_id)
+        stored = self._space.partitions.get(partition)
+        return None if stored is None else stored.funnels.get(funnel_id)
 
     def _holds(self, names: Mapping[str, Mapping[tuple[int, str], int]]) -> bool:
         registers = self._space.registers
@@ -208,10 +261,12 @@ class MemoryPartitionStore:
 class MemoryCounterReader:
     """`port.CounterReader` over a `MemorySpace`."""
 
-    def __init__(self, space: MemorySpace) -> None:
+    def __init__(self, space: MemorySpace, *, layout: int = LAYOUT) -> None:
         self._space = space
+        self._layout = layout
 
     async def partitions(self) -> list[int]:
+        self._space.check_layout(self._layout)
         return sorted(self._space.partitions)
 
     async def fingerprints(self) -> dict[str, str]:
@@ -221,7 +276,7 @@ class MemoryCounterReader:
         return dict(self._space.registers.get(funnel_id, {}))
 
     async def status(self, partition: int) -> PartitionStatus | None:
-        stored = self._space.partitions.get(partition)
+        stored = self._partition(partition)
         if stored is None:
             return None
         return PartitionStatus(offset=stored.offset, meta=msgspec.msgpack.decode(stored.meta, type=PartitionMeta))
@@ -236,11 +291,11 @@ class MemoryCounterReader:
         since: Mapping[int, int] | None = None,
         until: Mapping[int, int] | None = None,
     ) -> PartitionView | None:
-        at = self._space.partitions.get(partition)
-        if at is None:
+        partition_state = self._partition(partition)
+        if partition_state is None:
             return None
-        meta = msgspec.msgpack.decode(at.meta, type=PartitionMeta)
-        stored = at.funnels[funnel_id].cells if funnel_id in at.funnels else {}
+        meta = msgspec.msgpack.decode(partition_state.meta, type=PartitionMeta)
+        stored = partition_state.funnels[funnel_id].cells if funnel_id in partition_state.funnels else {}
         first, last = since or {}, until or {}
         cells = {
             (grain, bucket, dimset): {name: dict(cell) for name, cell in stored[grain, bucket, dimset].items()}
@@ -250,14 +305,22 @@ class MemoryCounterReader:
             and first.get(grain, bucket) <= bucket <= last.get(grain, bucket)
             and (meta.watermark_ms is None or is_kept(grain, bucket, meta.watermark_ms))
         }
-        return PartitionView(partition=partition, offset=at.offset, meta=meta, cells=cells)
+        return PartitionView(partition=partition, offset=partition_state.offset, meta=meta, cells=cells)
 
     async def gaps(self) -> list[dict[str, str]]:
         return [dict(gap) for gap in self._space.gaps]
 
+    def _partition(self, partition: int) -> _Partition | None:
+        stored = self._space.partitions.get(partition)
+        if stored is not None and stored.layout > self._layout:
+            raise newer_layout(f"partition {partition}", stored.layout, self._layout)
+        return stored
+
 
 def _write_funnel(stored: _StoredFunnel, changes: FunnelWrites) -> None:
     for name, state in changes.persons.items():
+        if stored.older:
+            stored.older.pop(name, None)
         if state is None:
             stored.persons[bucket_of(name)].pop(name, None)
         else:
@@ -268,6 +331,8 @@ def _write_funnel(stored: _StoredFunnel, changes: FunnelWrites) -> None:
     _drop_groups(stored.cells, changes.expired)
     if changes.core_state is not None:
         stored.core_state = bytes(changes.core_state)
+    if changes.layouts is not None:
+        stored.layouts = changes.layouts
 
 
 def _write_cells(stored: Cells, cells: Cells) -> None:

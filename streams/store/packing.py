@@ -10,7 +10,7 @@ import msgpack
 import msgspec
 
 from schemas.counters import CellGroup
-from streams.state import NO_DEADLINES, Fence, FunnelWrites, bucket_of
+from streams.state import FIRST_LAYOUT, LAYOUT, NO_DEADLINES, Fence, FunnelLayouts, FunnelWrites, bucket_of
 from streams.store.keys import PartitionKeys
 
 _packb: Any = msgpack.dumps
@@ -27,6 +27,7 @@ class ApplyBlob:
     """Keys and the one argument of `lua/apply.lua`; the sections are described there."""
 
     partition: PartitionKeys
+    layout: int = LAYOUT
     cursor_fields: list[str | bytes] = field(default_factory=list)
     funnel_ids: list[str] = field(default_factory=list)
     sets: _KeyedList = field(default_factory=list)
@@ -37,10 +38,12 @@ class ApplyBlob:
     indexes: dict[str, int] = field(default_factory=dict)
     registers: _KeyedList = field(default_factory=list)
 
-    def add(self, funnel_id: str, changes: FunnelWrites) -> None:
-        """Changes of a funnel_id."""
+    def add(self, funnel_id: str, changes: FunnelWrites, old: bytes | None = None) -> None:
+        """Changes of a funnel_id; `old`: oldest layout in each of its buckets, None where all is of this layout."""
         self.funnel_ids.append(f"s:{funnel_id}")
         self._add_persons(funnel_id, changes.persons)
+        if old is not None:
+            self._drop_older(funnel_id, changes.persons, old)
         self._add_cells(funnel_id, changes)
         if changes.earliest_deadlines:
             flat = [
@@ -51,6 +54,8 @@ class ApplyBlob:
             self.earliest_deadlines.append((self.partition.earliest_deadlines(funnel_id), (flat, len(NO_DEADLINES))))
         if changes.core_state is not None:
             self.cursor_fields += (f"o:{funnel_id}", changes.core_state)
+        if changes.layouts is not None:
+            self.cursor_fields += (f"y:{funnel_id}", pack_layouts(changes.layouts))
 
     def names(self, key: str, codes: Mapping[tuple[int, str], int]) -> None:
         """Register codes the apply relies on."""
@@ -86,8 +91,19 @@ class ApplyBlob:
                 dels.setdefault(bucket_of(name), []).append(name)
             else:
                 sets.setdefault(bucket_of(name), []).extend((name, state))
-        self.sets += ((self.partition.persons(funnel_id, bucket), flat) for bucket, flat in sets.items())
-        self.dels += ((self.partition.persons(funnel_id, bucket), names) for bucket, names in dels.items())
+        key, layout = self.partition.persons, self.layout
+        self.sets += ((key(funnel_id, bucket, layout), flat) for bucket, flat in sets.items())
+        self.dels += ((key(funnel_id, bucket, layout), names) for bucket, names in dels.items())
+
+    def _drop_older(self, funnel_id: str, persons: Mapping[bytes, bytes | None], old: bytes) -> None:
+        """What is written or deleted is gone in its older forms."""
+        dels: dict[tuple[int, int], list[bytes]] = {}
+        for name in persons:
+            bucket = bucket_of(name)
+            for layout in range(old[bucket], self.layout):
+                dels.setdefault((bucket, layout), []).append(name)
+        key = self.partition.persons
+        self.dels += ((key(funnel_id, bucket, layout), names) for (bucket, layout), names in dels.items())
 
     def _add_cells(self, funnel_id: str, changes: FunnelWrites) -> None:
         prefix = self.partition.cells(funnel_id)
@@ -106,6 +122,18 @@ class ApplyBlob:
 def group_key(prefix: str, group: CellGroup) -> str:
     """Key of a cell group behind the funnel_id's prefix (`PartitionKeys.cells`)."""
     return f"{prefix}{group[0]}:{group[1]}:{group[2]}"
+
+
+def pack_layouts(layouts: FunnelLayouts) -> bytes:
+    """Core state first, then the buckets: a byte each."""
+    return bytes([layouts.core_state]) + layouts.buckets
+
+
+def unpack_layouts(packed: bytes | None) -> FunnelLayouts:
+    """Inverse of `pack_layouts`; a funnel that has none stored is of the first layout."""
+    if packed is None:
+        return FunnelLayouts.all_of(FIRST_LAYOUT)
+    return FunnelLayouts(core_state=packed[0], buckets=packed[1:])
 
 
 def pack_field(name: int) -> bytes:

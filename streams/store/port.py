@@ -37,12 +37,12 @@ class PartitionStore(Protocol):
     async def claim(self, partition: int, funnel_ids: Sequence[str]) -> Claim:
         """Take ownership: earlier tokens are fenced from now on. Creates the partition where it is new. A new funnel_id
         starts at the cursor; a funnel_id that was left out of the last claim while the cursor moved has missed events:
-        StoreRefusedError."""
+        StoreRefusedError. Space and partition are of the store's layout from now on; a newer one: StoreRefusedError."""
 
     async def read(
         self, partition: int, funnel_id: str, *, buckets: Sequence[int] = (), persons: Sequence[bytes] = ()
     ) -> Loaded:
-        """Whole person buckets and single person fields."""
+        """Whole person buckets and single person fields, each with its layout where that is older than the store's."""
 
     async def read_cells(
         self, partition: int, funnel_id: str, wanted: Mapping[CellGroup, Sequence[int]]
@@ -53,8 +53,8 @@ class PartitionStore(Protocol):
         """Write everything and move the cursor to (next_offset, fence.seq + 1), or nothing.
 
         True when the cursor stands there through this writer (now, or by an earlier try whose reply was lost); False
-        when fenced: the caller drops its cache and claims again. next_offset >= fence.offset (equal: deadlines only),
-        else ValueError.
+        when fenced: the caller drops its cache and claims again. next_offset >= fence.offset (equal: no records),
+        else ValueError. Persons are written in the store's layout; an older form of the same field is gone then.
         """
 
     async def peek(self, partition: int) -> Fence | None:
@@ -79,7 +79,7 @@ class PartitionStore(Protocol):
     async def accept_gap(self, partition: int, offset: int, reason: str) -> tuple[int, int]:
         """Operator's decision: move the cursor to `offset`, record (old, new, reason) in the space's `gaps`. Fences the
         owner. Returns (old, new). Asking twice for the same offset records it once. StoreRefusedError for a partition
-        without state and for an offset behind the cursor (it would count events twice)."""
+        without state, for an offset behind the cursor (it would count events twice), and for a newer layout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,10 @@ class PartitionView:
 
 
 class CounterReader(Protocol):
-    """What exporter and reports ask; never writes."""
+    """What exporter and reports ask; never writes.
+
+    `partitions`, `status` and `view` raise StoreRefusedError for a state in a newer layout than the reader's.
+    """
 
     async def partitions(self) -> list[int]:
         """Partitions that have state in the space."""

@@ -13,12 +13,13 @@ from typing import Any, cast
 import msgspec
 
 from schemas.counters import CellGroup, Cells, is_kept
-from streams.state import PartitionMeta
+from streams.state import LAYOUT, PartitionMeta
 from streams.store.connection import Client, Script, translated
 from streams.store.keys import PartitionKeys, SpaceKeys
 from streams.store.packing import group_key, unpack
 from streams.store.port import PartitionStatus, PartitionView, StoreUnavailableError
 from streams.store.redis import read_registers
+from streams.store.refusals import newer_layout
 
 _GROUPS = Script("groups")
 _TRIES = 20
@@ -26,19 +27,23 @@ _TRIES = 20
 _decode_meta = msgspec.msgpack.Decoder(PartitionMeta).decode
 _decode_cells = msgspec.msgpack.Decoder(list[dict[int, int]]).decode
 _field = partial(int.from_bytes, byteorder="big")
+_CURSOR_FIELDS = ("off", "meta", "layout")
 _Command = tuple[str | int, ...]
 
 
 class RedisCounterReader:
     """`port.CounterReader` for one space."""
 
-    def __init__(self, client: Client, space: str) -> None:
+    def __init__(self, client: Client, space: str, *, layout: int = LAYOUT) -> None:
         self._client = client
         self._space = SpaceKeys(space)
+        self._layout = layout
 
     async def partitions(self) -> list[int]:
-        with translated():
-            members = await cast(Awaitable[set[bytes]], self._client.smembers(self._space.partitions))
+        layout, members = await self._run(
+            [("GET", self._space.layout), ("SMEMBERS", self._space.partitions)], transaction=False
+        )
+        self._check_layout(layout, "this space")
         return sorted(map(int, members))
 
     async def fingerprints(self) -> dict[str, str]:
@@ -52,7 +57,10 @@ class RedisCounterReader:
     async def status(self, partition: int) -> PartitionStatus | None:
         keys = PartitionKeys(self._space.space, partition)
         with translated():
-            offset, meta = await cast(Awaitable[list[bytes | None]], self._client.hmget(keys.cursor, ["off", "meta"]))
+            offset, meta, layout = await cast(
+                Awaitable[list[bytes | None]], self._client.hmget(keys.cursor, _CURSOR_FIELDS)
+            )
+        self._check_layout(layout, f"partition {partition}")
         return None if offset is None else PartitionStatus(offset=int(offset), meta=_meta(meta))
 
     async def view(
@@ -74,10 +82,11 @@ class RedisCounterReader:
         for _ in range(_TRIES):
             groups = _listed(grains, index, dimsets)
             reads = _reads(keys.cells(funnel_id), groups)
-            answers = await self._run([*ranges, ("HMGET", keys.cursor, "off", "meta"), *reads], transaction=True)
+            answers = await self._run([*ranges, ("HMGET", keys.cursor, *_CURSOR_FIELDS), *reads], transaction=True)
             before, index = index, answers[: len(ranges)]
             if index == before:
-                offset, meta = answers[len(ranges)]
+                offset, meta, layout = answers[len(ranges)]
+                self._check_layout(layout, f"partition {partition}")
                 if offset is None:
                     return None
                 return _view(partition, int(offset), _meta(meta), groups, answers[len(ranges) + 1 :])
@@ -91,6 +100,10 @@ class RedisCounterReader:
                 entries = await cast(Awaitable[list[tuple[bytes, dict[bytes, bytes]]]], self._client.xrange(keys.gaps))
             found += ({name.decode(): text.decode() for name, text in entry.items()} for _, entry in entries)
         return sorted(found, key=lambda gap: int(gap["at_ms"]))
+
+    def _check_layout(self, stored: bytes | None, place: str) -> None:
+        if stored is not None and int(stored) > self._layout:
+            raise newer_layout(place, int(stored), self._layout)
 
     async def _run(self, commands: Sequence[_Command], *, transaction: bool) -> list[Any]:
         if not commands:

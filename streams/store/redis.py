@@ -7,6 +7,7 @@ a torn file, ends in the same state. Integers of cells stay packed: Lua's number
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from secrets import randbelow
 from typing import Any, cast
 
@@ -14,14 +15,35 @@ import msgspec
 from redis.asyncio import RedisCluster
 
 from schemas.counters import Cell, CellGroup
-from streams.state import NO_DEADLINES, Claim, Fence, Loaded, PartitionMeta, Writes, bucket_of
+from streams.state import (
+    FIRST_LAYOUT,
+    LAYOUT,
+    NO_DEADLINES,
+    Claim,
+    Fence,
+    FunnelLayouts,
+    Loaded,
+    PartitionMeta,
+    Writes,
+    bucket_of,
+)
 from streams.store.connection import Argument, Client, Script, translated
 from streams.store.keys import PartitionKeys, SpaceKeys
-from streams.store.packing import ApplyBlob, decode_cell, group_key, pack, pack_field, unpack
+from streams.store.packing import (
+    ApplyBlob,
+    decode_cell,
+    group_key,
+    pack,
+    pack_field,
+    pack_layouts,
+    unpack,
+    unpack_layouts,
+)
 from streams.store.refusals import (
     funnel_missed_events,
     gap_behind_cursor,
     gap_without_state,
+    newer_layout,
     other_definition,
     other_topic,
 )
@@ -31,7 +53,7 @@ _READ_COMMANDS = 16
 _READ_FIELDS = 4000
 """Persons per round trip: about 10 ms of the server, and nobody waits longer."""
 _CLAIM, _APPLY, _REGISTER = Script("claim"), Script("apply"), Script("register")
-_FUNNELS, _GAP, _READ = Script("funnels"), Script("gap"), Script("read")
+_FUNNELS, _GAP, _READ, _LAYOUT = Script("funnels"), Script("gap"), Script("read"), Script("layout")
 _encode_meta = msgspec.msgpack.Encoder().encode
 _decode_meta = msgspec.msgpack.Decoder(PartitionMeta).decode
 
@@ -39,9 +61,13 @@ _decode_meta = msgspec.msgpack.Decoder(PartitionMeta).decode
 class RedisPartitionStore:
     """`port.PartitionStore` for one space."""
 
-    def __init__(self, client: Client, space: str) -> None:
+    def __init__(self, client: Client, space: str, *, layout: int = LAYOUT) -> None:
         self._client = client
         self._space = SpaceKeys(space)
+        self._layout = layout
+        self._old: dict[tuple[int, str], bytes | None] = {}
+        """By partition and funnel: oldest layout in each person bucket, None where all is of this store's. It may say
+        too old where another owner has rewritten buckets since, never too new."""
         self._partitions: dict[int, PartitionKeys] = {}
         self._is_cluster = isinstance(client, RedisCluster)
         self._topics: dict[str, str] = {}
@@ -49,14 +75,22 @@ class RedisPartitionStore:
 
     async def claim(self, partition: int, funnel_ids: Sequence[str]) -> Claim:
         keys = self._keys(partition)
+        await self._raise_layout()
         await self._remind()
         with translated():
             await self._client.sadd(self._space.partitions, partition)
-        answer = await _CLAIM.run(self._client, [keys.cursor], [_nonce(), *funnel_ids])
+        new = b"" if self._layout == FIRST_LAYOUT else pack_layouts(FunnelLayouts.all_of(self._layout))
+        answer = await _CLAIM.run(self._client, [keys.cursor], [_nonce(), self._layout, new, *funnel_ids])
+        if answer[0] == b"layout":
+            raise newer_layout(f"partition {partition}", int(answer[1]), self._layout)
         if answer[0] != b"ok":
             raise funnel_missed_events(answer[1].decode(), partition, int(answer[2]), int(answer[3]))
-        _, offset, seq, token, meta, known = answer
         deadlines = await self._many([("GET", keys.earliest_deadlines(funnel_id)) for funnel_id in funnel_ids])
+        _, offset, seq, token, meta, stored = answer
+        known = dict(zip(funnel_ids, stored, strict=True))
+        layouts = {funnel_id: unpack_layouts(packed) for funnel_id, (_, _, packed) in known.items()}
+        for funnel_id, found in layouts.items():
+            self._note_layouts(partition, funnel_id, found)
         return Claim(
             offset=int(offset),
             seq=int(seq),
@@ -64,25 +98,44 @@ class RedisPartitionStore:
             meta=PartitionMeta() if meta is None else _decode_meta(meta),
             earliest_deadlines={
                 funnel_id: packed or NO_DEADLINES
-                for funnel_id, packed, (was_known, _) in zip(funnel_ids, deadlines, known, strict=True)
+                for (funnel_id, (was_known, _, _)), packed in zip(known.items(), deadlines, strict=True)
                 if was_known
             },
-            core_state={
-                funnel_id: state for funnel_id, (_, state) in zip(funnel_ids, known, strict=True) if state is not None
-            },
+            core_state={funnel_id: state for funnel_id, (_, state, _) in known.items() if state is not None},
+            layouts={funnel_id: found for funnel_id, found in layouts.items() if found.oldest < self._layout},
         )
 
     async def read(
         self, partition: int, funnel_id: str, *, buckets: Sequence[int] = (), persons: Sequence[bytes] = ()
     ) -> Loaded:
+        old = await self._old_buckets(partition, funnel_id)
+        loaded = await self._read_layout(partition, funnel_id, buckets, persons, self._layout)
+        if old is None:
+            return loaded
+        layouts: dict[bytes, int] = {}
+        for layout in range(min(old), self._layout):
+            left = [bucket for bucket in buckets if old[bucket] <= layout]
+            missing = [name for name in persons if loaded.persons[name] is None and old[bucket_of(name)] <= layout]
+            older = await self._read_layout(partition, funnel_id, left, missing, layout)
+            found = {name: packed for name, packed in older.persons.items() if packed is not None}
+            whole = {number: {**older.buckets.get(number, {}), **fields} for number, fields in loaded.buckets.items()}
+            loaded = Loaded(buckets=whole, persons={**loaded.persons, **found})
+            layouts.update(dict.fromkeys(found, layout))
+            layouts.update((name, layout) for fields in older.buckets.values() for name in fields)
+        return replace(loaded, layouts=layouts)
+
+    async def _read_layout(
+        self, partition: int, funnel_id: str, buckets: Sequence[int], persons: Sequence[bytes], layout: int
+    ) -> Loaded:
+        """What lies in one layout."""
         keys = self._keys(partition)
-        whole = await self._many([("HGETALL", keys.persons(funnel_id, bucket)) for bucket in buckets])
+        whole = await self._many([("HGETALL", keys.persons(funnel_id, bucket, layout)) for bucket in buckets])
         found: dict[bytes, bytes | None] = {}
         for start in range(0, len(persons), _READ_FIELDS):
             by_bucket: dict[int, list[bytes]] = {}
             for person in persons[start : start + _READ_FIELDS]:
                 by_bucket.setdefault(bucket_of(person), []).append(person)
-            fields = {keys.persons(funnel_id, bucket): names for bucket, names in by_bucket.items()}
+            fields = {keys.persons(funnel_id, bucket, layout): names for bucket, names in by_bucket.items()}
             for names, states in zip(by_bucket.values(), await self._fields(fields), strict=True):
                 found.update(zip(names, [None if state is False else state for state in states], strict=True))
         return Loaded(buckets=dict(zip(buckets, whole, strict=True)), persons=found)
@@ -103,9 +156,9 @@ class RedisPartitionStore:
         if next_offset < fence.offset:
             raise ValueError(f"an apply moves the cursor forward, not from {fence.offset} to {next_offset}")
         keys = self._keys(partition)
-        blob = ApplyBlob(keys)
+        blob = ApplyBlob(keys, self._layout)
         for funnel_id, changes in writes.funnels.items():
-            blob.add(funnel_id, changes)
+            blob.add(funnel_id, changes, await self._old_buckets(partition, funnel_id))
         names = {funnel_id: codes for funnel_id, codes in writes.names.items() if codes}
         if self._is_cluster:
             # The registers lie on another server than the partition: asked before, not within.
@@ -115,7 +168,12 @@ class RedisPartitionStore:
         for funnel_id, codes in names.items():
             blob.names(self._space.registers(funnel_id), codes)
         arguments = blob.packed(fence, next_offset, _encode_meta(writes.meta))
-        return int(await _APPLY.run(self._client, blob.keys(), [arguments])) > 0
+        is_applied = int(await _APPLY.run(self._client, blob.keys(), [arguments])) > 0
+        if is_applied:
+            for funnel_id, changes in writes.funnels.items():
+                if changes.layouts is not None:
+                    self._note_layouts(partition, funnel_id, changes.layouts)
+        return is_applied
 
     async def peek(self, partition: int) -> Fence | None:
         with translated():
@@ -155,7 +213,11 @@ class RedisPartitionStore:
 
     async def accept_gap(self, partition: int, offset: int, reason: str) -> tuple[int, int]:
         keys = self._keys(partition)
-        answer = await _GAP.run(self._client, [keys.cursor, keys.gaps], [partition, offset, reason, _nonce()])
+        answer = await _GAP.run(
+            self._client, [keys.cursor, keys.gaps], [partition, offset, reason, _nonce(), self._layout]
+        )
+        if answer[0] == -2:
+            raise newer_layout(f"partition {partition}", int(answer[1]), self._layout)
         if answer[0] == -1:
             raise gap_without_state(partition)
         if answer[0] == 0:
@@ -167,6 +229,26 @@ class RedisPartitionStore:
         if keys is None:
             keys = self._partitions[partition] = PartitionKeys(self._space.space, partition)
         return keys
+
+    async def _raise_layout(self) -> None:
+        newest = int(await _LAYOUT.run(self._client, [self._space.layout], [self._layout]))
+        if newest > self._layout:
+            raise newer_layout("this space", newest, self._layout)
+
+    def _note_layouts(self, partition: int, funnel_id: str, layouts: FunnelLayouts) -> None:
+        is_newest = min(layouts.buckets) >= self._layout
+        self._old[partition, funnel_id] = None if is_newest else layouts.buckets
+
+    async def _old_buckets(self, partition: int, funnel_id: str) -> bytes | None:
+        """Oldest layout in each person bucket; None where all is of this store's, as it nearly always is."""
+        if self._layout == FIRST_LAYOUT:
+            return None
+        if (partition, funnel_id) not in self._old:
+            with translated():
+                cursor = self._keys(partition).cursor
+                packed = await cast(Awaitable[bytes | None], self._client.hget(cursor, f"y:{funnel_id}"))
+            self._note_layouts(partition, funnel_id, unpack_layouts(packed))
+        return self._old[partition, funnel_id]
 
     async def _remind(self) -> None:
         """Say again what was checked at the start: a server that lost its tail may have lost it too, and the claim that

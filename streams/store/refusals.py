@@ -32,6 +32,14 @@ def funnel_missed_events(funnel_id: str, partition: int, left_out_at: int, offse
     )
 
 
+def newer_layout(place: str, stored: int, known: int) -> StoreRefusedError:
+    """An older version meets the state of a newer one, which it would read as other numbers."""
+    return StoreRefusedError(
+        f"the state of {place} is in layout {stored}, written by a newer version; this one knows layouts up to "
+        f"{known}: start the newer version, or count from nothing in a new space."
+    )
+
+
 def gap_without_state(partition: int) -> StoreRefusedError:
     """A gap can only be accepted where counting began."""
     return StoreRefusedError(f"partition {partition} has no state in this space: there is no gap to accept.")

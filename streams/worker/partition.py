@@ -17,10 +17,12 @@ from streams.core.engine import Changes, FunnelChanges, PartitionEngine, Prepare
 from streams.core.outgoing import FUNNEL_HEADER, Outgoing, OutgoingKind
 from streams.core.planning import plan_of
 from streams.core.registers import Registers
+from streams.core.upgrades import UPGRADES, Upgrades
 from streams.defaults import MAX_PERSONS, WATERMARK_DELAY_MS
-from streams.state import Fence, FunnelWrites, PartitionMeta, Writes
+from streams.state import FIRST_LAYOUT, Fence, FunnelWrites, PartitionMeta, Writes
 from streams.store.cells import DEFAULT_MAX_CELLS, CellCache
 from streams.store.port import PartitionStore
+from streams.worker.rewrite import FIELDS_PER_APPLY, OldBuckets
 
 
 class FencedError(Exception):
@@ -84,6 +86,7 @@ class PartitionProcessor:
         publisher: Publisher | None = None,
         observer: Observer | None = None,
         clock_ms: Callable[[], int] = wall_clock_ms,
+        upgrades: Upgrades = UPGRADES,
     ) -> None:
         self._store = store
         self.partition = partition
@@ -94,11 +97,13 @@ class PartitionProcessor:
         self._publisher = publisher
         self._observer = observer
         self._clock_ms = clock_ms
+        self._upgrades = upgrades
         self._fence: Fence | None = None
         self._at = Fence(0, 0, 0)
         self._engine: PartitionEngine | None = None
         self._cells: dict[str, CellCache] = {}
         self._names: dict[str, dict[tuple[int, str], int]] = {}
+        self._old_buckets = OldBuckets({}, FIRST_LAYOUT)
 
     @property
     def offset(self) -> int:
@@ -131,6 +136,7 @@ class PartitionProcessor:
             watermark_delay_ms=self._watermark_delay_ms,
             registers=registers,
             max_persons=self._max_persons,
+            upgrades=self._upgrades,
         )
         claim = await self._store.claim(self.partition, engine.funnel_ids)
         for funnel_id in engine.funnel_ids:
@@ -143,6 +149,7 @@ class PartitionProcessor:
         share = max(1, self._max_cells // max(1, len(engine.funnel_ids)))
         self._cells = {funnel_id: CellCache(share) for funnel_id in engine.funnel_ids}
         self._names = {}
+        self._old_buckets = OldBuckets(claim.layouts, engine.layout)
         self._at = self._fence = Fence(claim.token, claim.offset, claim.seq)
 
     async def process(
@@ -159,6 +166,7 @@ class PartitionProcessor:
             reached = next_offset if end >= len(plain) else records[end - 1].offset + 1
             await self._chunk(plain[start:end], reached)
             await self.book_due()
+            await self.rewrite_bucket()
             start = end
             if not proceed():
                 return
@@ -173,6 +181,28 @@ class PartitionProcessor:
                 self._fence = self._at
                 return
             await self._write(changes, self._at.offset)
+
+    async def rewrite_bucket(self) -> bool:
+        """Write what is left of older layouts in one person bucket in the newest one, in writes of their own; False
+        when there is no such bucket. Raises FencedError."""
+        place = self._old_buckets.next_bucket()
+        if place is None:
+            return False
+        funnel_id, bucket = place
+        self._fence = None
+        loaded = await self._store.read(self.partition, funnel_id, buckets=[bucket])
+        newest = self.engine.upgraded(funnel_id, loaded).buckets[bucket]
+        fields = list(loaded.layouts)
+        while len(fields) > FIELDS_PER_APPLY:
+            part, fields = fields[:FIELDS_PER_APPLY], fields[FIELDS_PER_APPLY:]
+            await self._apply({funnel_id: FunnelWrites(persons={name: newest[name] for name in part})}, self._at.offset)
+        last = FunnelWrites(
+            persons={name: newest[name] for name in fields},
+            core_state=self.engine.core_state(funnel_id),
+            layouts=self._old_buckets.after_bucket(funnel_id, bucket),
+        )
+        await self._apply({funnel_id: last}, self._at.offset)
+        return True
 
     async def _chunk(self, records: Sequence[tuple[bytes | None, bytes, int]], next_offset: int) -> None:
         began = time.perf_counter()
@@ -202,6 +232,11 @@ class PartitionProcessor:
         if changes.outgoing and self._publisher is not None:
             await self._publisher.publish(changes.outgoing)
         funnels = {name: await self._writes_of(name, funnel) for name, funnel in changes.funnels.items()}
+        meta = await self._apply(funnels, next_offset)
+        self._report(changes.outgoing, meta)
+
+    async def _apply(self, funnels: dict[str, FunnelWrites], next_offset: int) -> PartitionMeta:
+        """Store changes and move the cursor. Raises FencedError."""
         meta = self.engine.snapshot_meta()
         meta.applied_at_ms = self._clock_ms()
         writes = Writes(meta=meta, funnels=funnels, names=self._names)
@@ -209,7 +244,10 @@ class PartitionProcessor:
             raise FencedError
         self._names = {}
         self._at = self._fence = Fence(self._at.token, next_offset, self._at.seq + 1)
-        self._report(changes.outgoing, meta)
+        for funnel_id, changes in funnels.items():
+            if changes.layouts is not None:
+                self._old_buckets.admit(funnel_id, changes.layouts)
+        return meta
 
     async def _writes_of(self, funnel_id: str, changes: FunnelChanges) -> FunnelWrites:
         cells = self._cells[funnel_id]
@@ -223,6 +261,7 @@ class PartitionProcessor:
             cells=cells.merge(changes.deltas),
             expired=changes.expired,
             core_state=changes.core_state,
+            layouts=None if changes.core_state is None else self._old_buckets.after_core_state(funnel_id),
         )
 
     def _report(self, outgoing: Iterable[Outgoing], meta: PartitionMeta) -> None:

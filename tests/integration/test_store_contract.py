@@ -1,10 +1,10 @@
-"""The promises of `streams.store.port`, held against memory, Valkey, a cluster, and the machine's Redis if any."""
+"""The promises of `streams.store.port`, compared with memory, Valkey, a cluster, and the machine's Redis if any."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -14,8 +14,21 @@ import pytest
 from funnelcast.processes.ports import free_port
 from schemas.counters import CODE_OTHER, KEEP_MS, CellGroup, Grain, cell_field
 from schemas.times import HOUR_MS, MINUTE_MS
-from streams.state import NO_DEADLINE, PERSON_BUCKETS, Claim, Fence, FunnelWrites, PartitionMeta, Writes, bucket_of
-from streams.store.connection import close, connect, delete_space, ping, server_warnings
+from streams.state import (
+    FIRST_LAYOUT,
+    LAYOUT,
+    NO_DEADLINE,
+    PERSON_BUCKETS,
+    Claim,
+    Fence,
+    FunnelLayouts,
+    FunnelWrites,
+    PartitionMeta,
+    Writes,
+    bucket_of,
+)
+from streams.store.connection import Client, close, connect, delete_space, ping, server_warnings
+from streams.store.keys import PartitionKeys, SpaceKeys
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import CounterReader, PartitionStatus, PartitionStore, StoreRefusedError
 from streams.store.reader import RedisCounterReader
@@ -33,6 +46,11 @@ class Subject:
 
     store: Callable[[], PartitionStore]
     reader: CounterReader
+    store_of: Callable[[int], PartitionStore]
+    """A store of a version with this layout."""
+    reader_of: Callable[[int], CounterReader]
+    lose_layouts: Callable[[], Awaitable[None]]
+    """Make the state of partition 0 one that carries no layout, as earlier versions left it."""
 
 
 def _start(directory: Path, kind: str) -> ValkeyServer:
@@ -67,11 +85,38 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 async def subject(url: str | None) -> AsyncIterator[Subject]:
     if url is None:
         space = MemorySpace()
-        yield Subject(lambda: MemoryPartitionStore(space), MemoryCounterReader(space))
+        yield _in_memory(space)
         return
     client, name = connect(url), f"t{uuid4().hex[:12]}"
-    yield Subject(lambda: RedisPartitionStore(client, name), RedisCounterReader(client, name))
+    yield _on_server(client, name)
     await close(client)
+
+
+def _in_memory(space: MemorySpace) -> Subject:
+    async def lose_layouts() -> None:
+        """In memory a state without a layout is one of the first."""
+
+    return Subject(
+        store=lambda: MemoryPartitionStore(space),
+        reader=MemoryCounterReader(space),
+        store_of=lambda layout: MemoryPartitionStore(space, layout=layout),
+        reader_of=lambda layout: MemoryCounterReader(space, layout=layout),
+        lose_layouts=lose_layouts,
+    )
+
+
+def _on_server(client: Client, name: str) -> Subject:
+    async def lose_layouts() -> None:
+        await client.delete(SpaceKeys(name).layout)
+        await client.hdel(PartitionKeys(name, 0).cursor, "layout")
+
+    return Subject(
+        store=lambda: RedisPartitionStore(client, name),
+        reader=RedisCounterReader(client, name),
+        store_of=lambda layout: RedisPartitionStore(client, name, layout=layout),
+        reader_of=lambda layout: RedisCounterReader(client, name, layout=layout),
+        lose_layouts=lose_layouts,
+    )
 
 
 @pytest.fixture
@@ -405,6 +450,89 @@ async def test_views_never_mix_two_applies(subject: Subject) -> None:
 
     _, looks, _ = await asyncio.gather(write(), look(), look())
     assert looks > 0
+
+
+# Layouts
+
+
+async def test_a_state_in_a_newer_layout_is_refused_to_everybody(subject: Subject) -> None:
+    newer, older = subject.store_of(LAYOUT + 1), subject.store()
+    claim = await newer.claim(0, [FUNNEL_ID])
+    assert await newer.apply(0, fence_of(claim), 3, counting(3))
+    says = (
+        rf"in layout {LAYOUT + 1}, written by a newer version; this one knows layouts up to {LAYOUT}: start the newer"
+    )
+    with pytest.raises(StoreRefusedError, match=says):
+        await older.claim(0, [FUNNEL_ID])
+    with pytest.raises(StoreRefusedError, match=says):
+        await older.claim(1, [FUNNEL_ID])
+    with pytest.raises(StoreRefusedError, match=says):
+        await older.accept_gap(0, 9, "an older version must not move it")
+    asked = (subject.reader.partitions(), subject.reader.status(0), subject.reader.view(0, FUNNEL_ID, grains=[0]))
+    for question in asked:
+        with pytest.raises(StoreRefusedError, match=says):
+            await question
+    assert await newer.peek(0) == Fence(claim.token, 3, 1), "who is refused changes nothing"
+    assert await total(subject.reader_of(LAYOUT + 1)) == 3
+
+
+async def test_a_state_without_a_layout_is_of_the_first(subject: Subject) -> None:
+    store = subject.store_of(FIRST_LAYOUT)
+    claim = await store.claim(0, [FUNNEL_ID])
+    assert await store.apply(0, fence_of(claim), 1, counting(1, persons={b"u:1": b"first"}))
+    await subject.lose_layouts()
+    assert await total(subject.reader) == 1
+    again = await subject.store_of(FIRST_LAYOUT).claim(0, [FUNNEL_ID])
+    assert (again.offset, again.layouts) == (1, {})
+    next_store = subject.store_of(FIRST_LAYOUT + 1)
+    assert (await next_store.claim(0, [FUNNEL_ID])).layouts == {FUNNEL_ID: FunnelLayouts.all_of(FIRST_LAYOUT)}
+    loaded = await next_store.read(0, FUNNEL_ID, persons=[b"u:1", b"u:2"])
+    assert (loaded.persons, loaded.layouts) == ({b"u:1": b"first", b"u:2": None}, {b"u:1": FIRST_LAYOUT})
+
+
+async def test_what_is_written_anew_is_of_the_newest_layout_and_the_rest_keeps_its_own(subject: Subject) -> None:
+    first, second, third = (subject.store_of(FIRST_LAYOUT + n) for n in range(3))
+    bucket = bucket_of(b"u:1")
+    claim = await first.claim(0, [FUNNEL_ID])
+    people: dict[bytes, bytes | None] = {b"u:1": b"1", b"u:1\x000": b"1", b"u:1\x001": b"1", b"u:2": b"1", b"u:3": b"1"}
+    assert await first.apply(0, fence_of(claim), 1, counting(1, persons=people))
+    claim = await second.claim(0, [FUNNEL_ID])
+    assert await second.apply(0, fence_of(claim), 2, counting(2, persons={b"u:1": b"2", b"u:2": None, b"u:4": b"2"}))
+    claim = await third.claim(0, [FUNNEL_ID])
+    assert claim.layouts == {FUNNEL_ID: FunnelLayouts.all_of(FIRST_LAYOUT)}
+    assert await third.apply(0, fence_of(claim), 3, counting(3, persons={b"u:1\x001": b"3"}))
+    for store in (third, subject.store_of(FIRST_LAYOUT + 2)):
+        loaded = await store.read(0, FUNNEL_ID, buckets=[bucket], persons=[*people, b"u:4"])
+        assert loaded.buckets == {bucket: {b"u:1": b"2", b"u:1\x000": b"1", b"u:1\x001": b"3"}}
+        assert loaded.persons == {
+            b"u:1": b"2",
+            b"u:1\x000": b"1",
+            b"u:1\x001": b"3",
+            b"u:2": None,
+            b"u:3": b"1",
+            b"u:4": b"2",
+        }
+        assert loaded.layouts == {b"u:1": 2, b"u:1\x000": 1, b"u:3": 1, b"u:4": 2}
+
+
+async def test_a_rewritten_bucket_is_told_as_such(subject: Subject) -> None:
+    first, second = subject.store_of(FIRST_LAYOUT), subject.store_of(FIRST_LAYOUT + 1)
+    claim = await first.claim(0, [FUNNEL_ID])
+    changes = FunnelWrites(persons={b"u:1": b"1", b"u:2": b"1"}, core_state=b"own")
+    assert await first.apply(0, fence_of(claim), 1, Writes(meta=PartitionMeta(), funnels={FUNNEL_ID: changes}))
+    claim = await second.claim(0, [FUNNEL_ID, OTHER_FUNNEL_ID])
+    assert set(claim.layouts) == {FUNNEL_ID}, "a new funnel is of the newest layout"
+    layouts = FunnelLayouts(
+        core_state=2, buckets=bytes(2 if bucket == bucket_of(b"u:1") else 1 for bucket in range(PERSON_BUCKETS))
+    )
+    changes = FunnelWrites(persons={b"u:1": b"2"}, core_state=b"own 2", layouts=layouts)
+    assert await second.apply(0, fence_of(claim), 1, Writes(meta=PartitionMeta(), funnels={FUNNEL_ID: changes}))
+    assert (await second.read(0, FUNNEL_ID, persons=[b"u:1", b"u:2"])).layouts == {b"u:2": 1}
+    again = await subject.store_of(FIRST_LAYOUT + 1).claim(0, [FUNNEL_ID, OTHER_FUNNEL_ID])
+    assert (again.layouts, again.core_state) == ({FUNNEL_ID: layouts}, {FUNNEL_ID: b"own 2"})
+    changes = FunnelWrites(persons={b"u:2": b"2"}, layouts=FunnelLayouts.all_of(2))
+    assert await second.apply(0, fence_of(again), 1, Writes(meta=PartitionMeta(), funnels={FUNNEL_ID: changes}))
+    assert (await second.claim(0, [FUNNEL_ID, OTHER_FUNNEL_ID])).layouts == {}
 
 
 # Names

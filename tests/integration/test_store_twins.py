@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streams.state import Claim, Fence, FunnelWrites, PartitionMeta, Writes
+from streams.state import Claim, Fence, FunnelLayouts, FunnelWrites, PartitionMeta, Writes, bucket_of
 from streams.store.connection import close, connect
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import CounterReader, PartitionStore, StoreRefusedError
@@ -23,6 +23,7 @@ FUNNEL_IDS = ["a@1", "a@2", "b@1"]
 partitions = st.integers(0, 1)
 funnel_ids = st.sampled_from(FUNNEL_IDS)
 persons = st.sampled_from([b"u:%d" % n for n in range(6)] + [b"u:1\x00%d" % n for n in range(3)])
+BUCKETS = sorted({bucket_of(b"u:%d" % n) for n in range(6)} | {0})
 groups = st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 2))
 amounts = st.integers(-(2**63), 2**63 - 1).filter(bool)
 cells = st.dictionaries(st.integers(0, 2**40 - 1) | st.integers(0, 3), st.dictionaries(st.integers(1, 600), amounts))
@@ -46,6 +47,8 @@ operations = st.one_of(
     st.tuples(st.just("claim"), partitions, st.lists(funnel_ids, unique=True, min_size=1)),
     st.tuples(st.just("apply"), st.integers(0, 2), st.sampled_from([0, 0, 0, 0, -1, 1]), st.integers(0, 3), writes),
     st.tuples(st.just("retry")),
+    st.tuples(st.just("upgrade")),
+    st.tuples(st.just("rewrite"), st.integers(0, 1), funnel_ids, persons),
     st.tuples(st.just("read"), partitions, funnel_ids, st.lists(persons)),
     st.tuples(st.just("read_cells"), partitions, funnel_ids, st.dictionaries(groups, st.lists(st.integers(0, 3)))),
     st.tuples(st.just("view"), partitions, funnel_ids, st.none() | st.lists(st.integers(0, 2)), st.integers(0, 4)),
@@ -53,16 +56,29 @@ operations = st.one_of(
     st.tuples(st.just("gap"), partitions, st.integers(0, 20)),
     st.tuples(st.just("funnels"), st.dictionaries(funnel_ids, st.sampled_from(["f", "g"]))),
 )
+UPGRADE = [("upgrade",), ("claim", 0, FUNNEL_IDS), ("claim", 1, FUNNEL_IDS)]
+"""The next version comes, and takes everything."""
+EVERYBODY = Writes(meta=PartitionMeta(), funnels={"a@1": FunnelWrites(persons={b"u:1": b"1", b"u:1\x000": b"2"})})
 
 
 @dataclass
 class Player:
     """Plays one history on one store; tokens stay inside, since only their being equal is promised."""
 
-    store: PartitionStore
-    reader: CounterReader
-    owners: list[tuple[int, Fence]] = field(default_factory=list)
-    last: tuple[int, Fence, int, Writes] | None = None
+    versions: list[tuple[PartitionStore, CounterReader]]
+    """By layout; `upgrade` starts the next one."""
+    owners: list[tuple[PartitionStore, int, Fence]] = field(default_factory=list)
+    last: tuple[PartitionStore, int, Fence, int, Writes] | None = None
+    layouts: dict[tuple[int, str], FunnelLayouts] = field(default_factory=dict)
+    """By partition and funnel, as claimed and rewritten."""
+
+    @property
+    def store(self) -> PartitionStore:
+        return self.versions[0][0]
+
+    @property
+    def reader(self) -> CounterReader:
+        return self.versions[0][1]
 
     async def play(self, operation: tuple[Any, ...]) -> Any:
         kind, *arguments = operation
@@ -74,26 +90,53 @@ class Player:
 
     async def _claim(self, partition: int, wanted: list[str]) -> Any:
         claim: Claim = await self.store.claim(partition, wanted)
-        self.owners.append((partition, Fence(claim.token, claim.offset, claim.seq)))
-        return claim.offset, claim.seq, claim.meta, claim.earliest_deadlines, claim.core_state
+        self.owners.append((self.store, partition, Fence(claim.token, claim.offset, claim.seq)))
+        self.layouts.update({(partition, funnel_id): layouts for funnel_id, layouts in claim.layouts.items()})
+        return claim.offset, claim.seq, claim.meta, claim.earliest_deadlines, claim.core_state, claim.layouts
+
+    async def _upgrade(self) -> None:
+        if len(self.versions) > 1:
+            del self.versions[0]
+            self.layouts.clear()
 
     async def _apply(self, back: int, shift: int, events: int, changes: Writes) -> Any:
         if back >= len(self.owners):
             return None
         place = len(self.owners) - 1 - back
-        partition, fence = self.owners[place]
+        store, partition, fence = self.owners[place]
         fence = Fence(fence.token, fence.offset + shift, fence.seq)
-        self.last = (partition, fence, fence.offset + events, changes)
-        applied = await self.store.apply(*self.last)
+        self.last = (store, partition, fence, fence.offset + events, changes)
+        applied = await store.apply(partition, fence, fence.offset + events, changes)
         if applied:
-            self.owners[place] = (partition, Fence(fence.token, fence.offset + events, fence.seq + 1))
+            self.owners[place] = (store, partition, Fence(fence.token, fence.offset + events, fence.seq + 1))
+        return applied
+
+    async def _rewrite(self, back: int, funnel_id: str, person: bytes) -> Any:
+        """As an owner rewrites the bucket of a person."""
+        if back >= len(self.owners):
+            return None
+        store, partition, _ = self.owners[len(self.owners) - 1 - back]
+        layouts = self.layouts.get((partition, funnel_id))
+        if layouts is None or store is not self.store:
+            return None
+        bucket, newest = bucket_of(person), 4 - len(self.versions)
+        loaded = await store.read(partition, funnel_id, buckets=[bucket])
+        after = replace(layouts, buckets=layouts.buckets[:bucket] + bytes([newest]) + layouts.buckets[bucket + 1 :])
+        persons: dict[bytes, bytes | None] = {name: loaded.buckets[bucket][name] + b"!" for name in loaded.layouts}
+        changes = FunnelWrites(persons=persons, layouts=after)
+        applied = await self._apply(back, 0, 0, Writes(meta=PartitionMeta(), funnels={funnel_id: changes}))
+        if applied:
+            self.layouts[partition, funnel_id] = after
         return applied
 
     async def _retry(self) -> Any:
-        return self.last and await self.store.apply(*self.last)
+        if self.last is None:
+            return None
+        store, partition, fence, next_offset, changes = self.last
+        return await store.apply(partition, fence, next_offset, changes)
 
     async def _read(self, partition: int, funnel_id: str, wanted: list[bytes]) -> Any:
-        return await self.store.read(partition, funnel_id, buckets=range(128), persons=wanted)
+        return await self.store.read(partition, funnel_id, buckets=BUCKETS, persons=wanted)
 
     async def _read_cells(self, partition: int, funnel_id: str, wanted: Any) -> Any:
         return await self.store.read_cells(partition, funnel_id, wanted)
@@ -134,16 +177,28 @@ def test_the_twins_answer_alike(valkey_server: ValkeyServer) -> None:
 
         async def compare(history: list[tuple[Any, ...]]) -> None:
             space, name = MemorySpace(), f"t{uuid4().hex[:12]}"
-            twin = Player(MemoryPartitionStore(space), MemoryCounterReader(space))
-            redis = Player(RedisPartitionStore(client, name), RedisCounterReader(client, name))
+            twin = Player(
+                [
+                    (MemoryPartitionStore(space, layout=layout), MemoryCounterReader(space, layout=layout))
+                    for layout in (1, 2, 3)
+                ]
+            )
+            redis = Player(
+                [
+                    (RedisPartitionStore(client, name, layout=layout), RedisCounterReader(client, name, layout=layout))
+                    for layout in (1, 2, 3)
+                ]
+            )
             for operation in history:
                 assert await twin.play(operation) == await redis.play(operation), operation
             assert await twin.summary() == await redis.summary()
 
         @settings(max_examples=100, deadline=None)
-        @given(st.lists(operations, max_size=25))
-        def run(history: list[tuple[Any, ...]]) -> None:
-            runner.run(compare(history))
+        @example([("claim", 0, FUNNEL_IDS), ("apply", 0, 0, 1, EVERYBODY)], True, [("apply", 1, 0, 1, EVERYBODY)])
+        @example([("claim", 0, FUNNEL_IDS), ("apply", 0, 0, 1, EVERYBODY)], True, [("rewrite", 1, "a@1", b"u:1")])
+        @given(st.lists(operations, max_size=20), st.booleans(), st.lists(operations, max_size=12))
+        def run(first: list[tuple[Any, ...]], is_upgraded: bool, second: list[tuple[Any, ...]]) -> None:
+            runner.run(compare([*first, *(UPGRADE if is_upgraded else ()), *second]))
 
         run()
         runner.run(close(client))

@@ -1,10 +1,13 @@
 #!lua
--- Move a partition's cursor by an operator's decision. KEYS: cursor hash, gaps stream. ARGV: partition, offset, reason, nonce.
--- Answers {1, old, new}, {0, cursor} when that would go back, {-1} without state. Asked again, it records nothing new.
+-- Move a partition's cursor by an operator's decision. KEYS: cursor hash, gaps stream. ARGV: partition, offset, reason,
+-- nonce, layout. Answers {1, old, new}, {0, cursor} when that would go back, {-1} without state, {-2, layout} where that is
+-- newer. Asked again, it records nothing new.
 local call, cur, gaps = redis.call, KEYS[1], KEYS[2]
 local off = call('HGET', cur, 'off')
 local new = ARGV[2]
 if not off then return {-1} end
+local layout = tonumber(call('HGET', cur, 'layout') or 1)
+if layout > tonumber(ARGV[5]) then return {-2, layout} end
 if off == new then
   local last = call('XREVRANGE', gaps, '+', '-', 'COUNT', 1)[1]
   if last and last[2][6] == new then return {1, last[2][4], new} end
