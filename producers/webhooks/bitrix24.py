@@ -181,10 +181,11 @@ def _keys(kind: str, stage: str, name: str | None, semantics: str) -> tuple[str,
     return tuple(f"lead/{one}" if kind == "lead" else one for one in dict.fromkeys(keys) if one)
 
 
-def _check(request: Request, credentials: Credentials) -> Check:
+def check(request: Request, credentials: Credentials) -> Check:
+    """The token of the body. Raises RequestError."""
     return check_shared(credentials.secrets, [token_of(request.body)])
 
 
 BITRIX24: Final = Provider(
-    name="bitrix24", read=read, check=_check, stages=_STAGES, api=Bitrix24, needs_token=False, rate=2.0
+    name="bitrix24", read=read, check=check, stages=_STAGES, api=Bitrix24, needs_token=False, rate=2.0
 )

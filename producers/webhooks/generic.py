@@ -21,7 +21,6 @@ from producers.webhooks.provider import Credentials, Provider
 from producers.webhooks.signatures import (
     MAX_SIGNATURES,
     Check,
-    Secrets,
     is_any_equal,
     is_number,
     sha256_base64,
@@ -31,6 +30,7 @@ from producers.webhooks.signatures import (
 _HEADERS: Final = (b"webhook-id",)
 _SECONDS_BELOW: Final = 10**12
 """A number below this (2001 in milliseconds) is seconds."""
+_SIGNED: Final = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")
 _IDS: Final = ("user_id", "anonymous_id", "contact_id", "email", "phone")
 
 
@@ -71,18 +71,16 @@ def _time(value: object) -> int | None:
     return moment(value, unit_ms=1000) if is_seconds else milliseconds
 
 
-def check_standard(
-    body: bytes, headers: tuple[bytes | None, bytes | None, bytes | None], secrets: Secrets, now_ms: int
-) -> Check:
+def check(request: Request, credentials: Credentials) -> Check:
     """Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,<base64>[ v1,<base64>]` over
     `id.timestamp.body`. Secrets are the bytes behind `whsec_` (`standard_secret`)."""
-    identity, time, signatures = headers
+    identity, time, signatures = (request.headers.get(name) for name in _SIGNED)
     if not identity or not time or not signatures or not is_number(time):
         return Check.FORGED
-    signed = identity + b"." + time + b"." + body
+    signed = identity + b"." + time + b"." + request.raw_body
     sent = [part.partition(b",")[2] for part in signatures.split() if part.startswith(b"v1,")][:MAX_SIGNATURES]
-    expected = [sha256_base64(secret, signed) for secret in secrets]
-    return verdict(is_any_equal(expected, sent), int(time) * 1000, now_ms)
+    expected = [sha256_base64(secret, signed) for secret in credentials.secrets]
+    return verdict(is_any_equal(expected, sent), int(time) * 1000, request.received_at_ms)
 
 
 def standard_secret(text: str) -> bytes:
@@ -97,16 +95,10 @@ def standard_secret(text: str) -> bytes:
     return key
 
 
-def _check(request: Request, credentials: Credentials) -> Check:
-    sent = request.headers.get
-    headers = sent(b"webhook-id"), sent(b"webhook-timestamp"), sent(b"webhook-signature")
-    return check_standard(request.raw_body, headers, credentials.secrets, request.received_at_ms)
-
-
 GENERIC: Final = Provider(
     name="generic",
     read=read,
-    check=_check,
+    check=check,
     stages={},
     headers=_HEADERS,
     key_of=standard_secret,

@@ -28,7 +28,7 @@ from producers.webhooks.delivery import (
     text,
 )
 from producers.webhooks.provider import Credentials, Provider
-from producers.webhooks.signatures import Check, Secrets, is_any_equal, is_number, sha256_base64, verdict
+from producers.webhooks.signatures import Check, is_any_equal, is_number, sha256_base64, verdict
 from schemas.reasons import RejectReason
 
 _STAGES: Final[dict[str, str | None]] = {
@@ -176,38 +176,31 @@ class HubSpot:
         return " ".join(part for part in names if part) or text(owner.get("email")) or number
 
 
-def check_hubspot(
-    body: bytes,
-    headers: tuple[bytes | None, bytes | None],
-    secrets: Secrets,
-    now_ms: int,
-    *,
-    method: str,
-    url: str,
-) -> Check:
+def check(request: Request, credentials: Credentials) -> Check:
     """v3: `X-HubSpot-Signature-v3` (base64) over method, address, body and `X-HubSpot-Request-Timestamp` (ms)."""
-    signature, time = headers
+    signature = request.headers.get(b"x-hubspot-signature-v3")
+    time = request.headers.get(b"x-hubspot-request-timestamp")
+    if signature is None and credentials.takes_legacy:
+        return _check_legacy(request, credentials)
     if not signature or not time or not is_number(time):
         return Check.FORGED
     expected = [
-        sha256_base64(secret, method.encode() + address + body + time)
-        for secret in secrets
-        for address in _addresses(url)
+        sha256_base64(secret, request.method.encode() + address + request.raw_body + time)
+        for secret in credentials.secrets
+        for address in _addresses(credentials.public_url)
     ]
-    return verdict(is_any_equal(expected, [signature]), int(time), now_ms)
+    return verdict(is_any_equal(expected, [signature]), int(time), request.received_at_ms)
 
 
-def check_hubspot_legacy(
-    body: bytes, headers: tuple[bytes | None, bytes | None], secrets: Secrets, *, method: str, url: str
-) -> Check:
+def _check_legacy(request: Request, credentials: Credentials) -> Check:
     """v1 (secret and body) and v2 (secret, method, address, body): a bare SHA-256 in hex, without a time."""
-    signature, version = headers
+    signature, body = request.headers.get(b"x-hubspot-signature"), request.raw_body
     if not signature:
         return Check.FORGED
-    if version == b"v2":
-        signed = [secret + method.encode() + address + body for secret in secrets for address in _addresses(url)]
-    else:
-        signed = [secret + body for secret in secrets]
+    before = [b""]
+    if request.headers.get(b"x-hubspot-signature-version") == b"v2":
+        before = [request.method.encode() + address for address in _addresses(credentials.public_url)]
+    signed = [secret + prefix + body for secret in credentials.secrets for prefix in before]
     return verdict(is_any_equal([hashlib.sha256(text).hexdigest().encode() for text in signed], [signature]))
 
 
@@ -217,17 +210,6 @@ def _addresses(url: str) -> list[bytes]:
     return [url.encode()] if decoded == url else [url.encode(), decoded.encode()]
 
 
-def _check(request: Request, credentials: Credentials) -> Check:
-    sent, body, url = request.headers.get, request.raw_body, credentials.public_url
-    signature, time = sent(b"x-hubspot-signature-v3"), sent(b"x-hubspot-request-timestamp")
-    if signature is None and credentials.takes_legacy:
-        old = sent(b"x-hubspot-signature"), sent(b"x-hubspot-signature-version")
-        return check_hubspot_legacy(body, old, credentials.secrets, method=request.method, url=url)
-    return check_hubspot(
-        body, (signature, time), credentials.secrets, request.received_at_ms, method=request.method, url=url
-    )
-
-
 HUBSPOT: Final = Provider(
-    name="hubspot", read=read, check=_check, stages=_STAGES, needs_public_url=True, api=HubSpot, rate=10.0
+    name="hubspot", read=read, check=check, stages=_STAGES, needs_public_url=True, api=HubSpot, rate=10.0
 )

@@ -20,7 +20,7 @@ from producers.webhooks.delivery import (
     text,
 )
 from producers.webhooks.provider import Credentials, Provider
-from producers.webhooks.signatures import Check, Secrets, is_any_equal, sha256_base64, verdict
+from producers.webhooks.signatures import Check, is_any_equal, sha256_base64, verdict
 
 _STAGES: Final[dict[str, str | None]] = {
     "customers/create": "lead_created",
@@ -119,14 +119,11 @@ def _sum(transactions: list[Members]) -> str | None:
         return None
 
 
-def check_shopify(body: bytes, header: bytes | None, secrets: Secrets) -> Check:
+def check(request: Request, credentials: Credentials) -> Check:
     """`X-Shopify-Hmac-Sha256`: base64 over the body; its time is not signed, so there is no window."""
-    expected = [sha256_base64(secret, body) for secret in secrets]
-    return verdict(is_any_equal(expected, [header] if header else []))
+    sent = request.headers.get(b"x-shopify-hmac-sha256")
+    expected = [sha256_base64(secret, request.raw_body) for secret in credentials.secrets]
+    return verdict(is_any_equal(expected, [sent] if sent else []))
 
 
-def _check(request: Request, credentials: Credentials) -> Check:
-    return check_shopify(request.raw_body, request.headers.get(b"x-shopify-hmac-sha256"), credentials.secrets)
-
-
-SHOPIFY: Final = Provider(name="shopify", read=read, check=_check, stages=_STAGES, headers=_HEADERS)
+SHOPIFY: Final = Provider(name="shopify", read=read, check=check, stages=_STAGES, headers=_HEADERS)

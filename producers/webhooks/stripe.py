@@ -25,7 +25,7 @@ from producers.webhooks.delivery import (
     text,
 )
 from producers.webhooks.provider import Credentials, Provider
-from producers.webhooks.signatures import MAX_SIGNATURES, Check, Secrets, is_any_equal, is_number, sha256_hex, verdict
+from producers.webhooks.signatures import MAX_SIGNATURES, Check, is_any_equal, is_number, sha256_hex, verdict
 from schemas.money import clean_currency
 
 _STAGES: Final[dict[str, str | None]] = {
@@ -217,20 +217,15 @@ _READERS: Final[dict[str, _Reader]] = {
 }
 
 
-def check_stripe(body: bytes, header: bytes | None, secrets: Secrets, now_ms: int) -> Check:
+def check(request: Request, credentials: Credentials) -> Check:
     """`Stripe-Signature: t=<seconds>,v1=<hex>[,v1=...]` over `t.body`; the secret as it stands, with its `whsec_`."""
-    parts = [part.strip().partition(b"=") for part in (header or b"").split(b",")]
+    parts = [part.strip().partition(b"=") for part in request.headers.get(b"stripe-signature", b"").split(b",")]
     times = [value for name, _, value in parts if name == b"t"]
     sent = [value for name, _, value in parts if name == b"v1"][:MAX_SIGNATURES]
     if len(times) != 1 or not is_number(times[0]):
         return Check.FORGED
-    expected = [sha256_hex(secret, times[0] + b"." + body) for secret in secrets]
-    return verdict(is_any_equal(expected, sent), int(times[0]) * 1000, now_ms)
+    expected = [sha256_hex(secret, times[0] + b"." + request.raw_body) for secret in credentials.secrets]
+    return verdict(is_any_equal(expected, sent), int(times[0]) * 1000, request.received_at_ms)
 
 
-def _check(request: Request, credentials: Credentials) -> Check:
-    header = request.headers.get(b"stripe-signature")
-    return check_stripe(request.raw_body, header, credentials.secrets, request.received_at_ms)
-
-
-STRIPE: Final = Provider(name="stripe", read=read, check=_check, stages=_STAGES)
+STRIPE: Final = Provider(name="stripe", read=read, check=check, stages=_STAGES)

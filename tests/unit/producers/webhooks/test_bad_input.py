@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from producers.formats.port import Request
 from producers.http.body import RequestError
 from producers.ingest.checks import Ingest
-from producers.ingest.verdicts import Accepted, Deferred, Rejected
+from producers.ingest.verdicts import Accepted, Deferred, Rejected, Sender
 from producers.webhooks.endpoint import HookEndpoint
 from producers.webhooks.providers import PROVIDERS
 from tests.support.collector import NOW
@@ -282,7 +282,7 @@ forms = st.lists(st.tuples(st.text("abc[]0=&%", max_size=12), st.text(max_size=6
 INGEST = Ingest(contacts=CONTACTS)
 
 
-def endpoint(provider: str) -> HookEndpoint:
+def endpoint_of(provider: str) -> HookEndpoint:
     hook = {"name": "h", "provider": provider, "secrets": ["whsec_b3RoZXIgc2VjcmV0IG9mIHR3ZW50eSBmb3Vy"]}
     if provider == "hubspot":
         hook["public_url"] = "https://collect.example.com/h"
@@ -291,7 +291,7 @@ def endpoint(provider: str) -> HookEndpoint:
     return HookEndpoint(hooks_of(hook).hooks[0], INGEST)
 
 
-ENDPOINTS = {provider: endpoint(provider) for provider in PROVIDERS}
+ENDPOINTS = {provider: endpoint_of(provider) for provider in PROVIDERS}
 
 
 @settings(max_examples=cases(400), suppress_health_check=[HealthCheck.too_slow])
@@ -303,19 +303,19 @@ ENDPOINTS = {provider: endpoint(provider) for provider in PROVIDERS}
     st.sampled_from([b"orders/paid", b"refunds/create", b"", b"\xff", b"customers/create", b"x"]),
 )
 def test_whatever_a_genuine_delivery_holds_it_gets_verdicts(provider: str, body: bytes, topic: bytes) -> None:
-    format = ENDPOINTS[provider]
+    endpoint = ENDPOINTS[provider]
     headers = {b"x-shopify-topic": topic, b"webhook-id": topic, b"x-shopify-shop-domain": topic}
     request = Request("POST", "/v1/webhooks/h", headers, b"", "/v1/webhooks/h")
     request.body = request.raw_body = body
     request.received_at_ms = NOW
     try:
-        reading = format.read(request, format._mapper.sender)
+        reading = endpoint.read(request, Sender())
     except RequestError:
         return
     assert len(reading.elements) == len(reading.verdicts)
     assert all(isinstance(one, Accepted | Rejected | Deferred) for one in reading.verdicts)
     assert all(isinstance(one, bytes) for one in reading.elements)
-    orjson.loads(format.answer(reading).body)
+    orjson.loads(endpoint.answer(reading).body)
 
 
 def _fits(value: object) -> bool:

@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from stripe import SignatureVerificationError, WebhookSignature
 
-from producers.webhooks.generic import check_standard, standard_secret
-from producers.webhooks.hubspot import check_hubspot, check_hubspot_legacy
-from producers.webhooks.shopify import check_shopify
-from producers.webhooks.signatures import WINDOW_MS, Check, basic_of, check_shared
-from producers.webhooks.stripe import check_stripe
+from producers.formats.port import Request
+from producers.webhooks.generic import GENERIC, standard_secret
+from producers.webhooks.hubspot import HUBSPOT
+from producers.webhooks.provider import Credentials, Provider
+from producers.webhooks.shopify import SHOPIFY
+from producers.webhooks.signatures import WINDOW_MS, Check, Secrets, basic_of, check_shared
+from producers.webhooks.stripe import STRIPE
 
 NOW_MS = 1_735_725_600_000
 NOW = NOW_MS // 1000
@@ -28,7 +30,50 @@ BODY = '{"id":"evt_1","text":"später 1.0"}'
 RAW = BODY.encode()
 SECRETS = (b"old-secret", b"whsec_secret")
 URL = "https://collect.example.com/v1/webhooks/hubspot"
+Pair = tuple[bytes | None, bytes | None]
 texts = st.text(alphabet=st.characters(codec="utf-8"), max_size=200)
+
+
+def check(
+    provider: Provider,
+    body: bytes,
+    headers: dict[bytes, bytes | None],
+    credentials: Credentials,
+    *,
+    now_ms: int = NOW_MS,
+    method: str = "POST",
+) -> Check:
+    """What the vendor's value says of a request."""
+    sent = {name: value for name, value in headers.items() if value is not None}
+    request = Request(method, "/v1/webhooks/h", sent, b"", raw_body=body, received_at_ms=now_ms)
+    return provider.check(request, credentials)
+
+
+def check_stripe(body: bytes, header: bytes | None, secrets: Secrets, now_ms: int) -> Check:
+    return check(STRIPE, body, {b"stripe-signature": header}, Credentials("", secrets), now_ms=now_ms)
+
+
+def check_shopify(body: bytes, header: bytes | None, secrets: Secrets) -> Check:
+    return check(SHOPIFY, body, {b"x-shopify-hmac-sha256": header}, Credentials("", secrets))
+
+
+def check_standard(
+    body: bytes, sent: tuple[bytes | None, bytes | None, bytes | None], secrets: Secrets, now_ms: int
+) -> Check:
+    names = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")
+    return check(GENERIC, body, dict(zip(names, sent, strict=True)), Credentials("", secrets), now_ms=now_ms)
+
+
+def check_hubspot(body: bytes, sent: Pair, secrets: Secrets, now_ms: int, *, method: str, url: str) -> Check:
+    names = (b"x-hubspot-signature-v3", b"x-hubspot-request-timestamp")
+    credentials = Credentials("", secrets, public_url=url)
+    return check(HUBSPOT, body, dict(zip(names, sent, strict=True)), credentials, now_ms=now_ms, method=method)
+
+
+def check_hubspot_legacy(body: bytes, sent: Pair, secrets: Secrets, *, method: str, url: str) -> Check:
+    names = (b"x-hubspot-signature", b"x-hubspot-signature-version")
+    credentials = Credentials("", secrets, public_url=url, takes_legacy=True)
+    return check(HUBSPOT, body, dict(zip(names, sent, strict=True)), credentials, method=method)
 
 
 @given(texts, st.text(alphabet=st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=60))
