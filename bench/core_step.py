@@ -45,7 +45,7 @@ def _apply(engine: PartitionEngine, store: MemoryPartitionStore, batch: list[Rec
     clock.lap("prepare")
     engine.needs(prepared)
     clock.lap("needs")
-    for name, parts in engine._funnels.items():
+    for name, parts in engine._funnels.items():  # noqa: SLF001 - times its parts
         parts.intake.resolve(prepared.funnels[name])
         step(parts.state, prepared.funnels[name].ops)
         prepared.funnels[name].ops.clear()
@@ -76,7 +76,7 @@ def run(funnel: str, events: int, people: int, batch: int) -> dict[str, Any]:
         persons, packed = persons + some, packed + size
     gc.unfreeze()
     micros = {name: spent / events * 1e6 for name, spent in clock.spent.items()}
-    stored = [len(value) for parts in engine._funnels.values() for value in parts.state.cache.persons.values()]
+    stored = [len(value) for parts in engine._funnels.values() for value in parts.state.cache.persons.values()]  # noqa: SLF001 - measures them
     return {"people": people, "us": micros, "total": sum(micros.values()), "bytes": sum(stored) / max(1, len(stored))}
 
 

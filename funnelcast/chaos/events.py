@@ -81,7 +81,7 @@ def _visits(chooser: random.Random, person: str) -> Iterator[ChaosEvent]:
             if chooser.random() < DISORDER_SHARE:
                 channel = chooser.choice(CHANNELS)
             number += 1
-            event = _event(chooser, f"{person}-{number}", person, name, at, channel)
+            event = _event(chooser, f"{person}-{number}", person, name=name, at=at, channel=channel)
             yield event
             if name == "payment" and chooser.random() < 0.2:  # providers report one payment several times
                 at += chooser.randint(1, 5 * _MINUTE)
@@ -105,7 +105,7 @@ def _path(chooser: random.Random) -> list[str]:
     return path
 
 
-def _event(chooser: random.Random, number: str, person: str, name: str, at: int, channel: str) -> ChaosEvent:
+def _event(chooser: random.Random, number: str, person: str, *, name: str, at: int, channel: str) -> ChaosEvent:
     if name == "payment":
         return ChaosEvent(number, person, name, at, channel, order_id=f"o-{number}", minor=chooser.randint(100, 99_999))
     if name == "lead_lost":

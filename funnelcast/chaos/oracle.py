@@ -43,7 +43,7 @@ class _Tally:
     def __init__(self) -> None:
         self.cells: Counter[Key] = Counter()
 
-    def add(self, at_ms: int, channel: str, stage: str, family: str, sub: str = "", amount: int = 1) -> None:
+    def add(self, at_ms: int, channel: str, stage: str, family: str, sub: str = "", *, amount: int = 1) -> None:
         for grain, bucket in _buckets(at_ms // 3_600_000):
             self.cells[(grain, bucket, "", stage, family, sub)] += amount
             self.cells[(grain, bucket, f"channel={channel}", stage, family, sub)] += amount
@@ -88,7 +88,7 @@ def _count_journey(journey: list[ChaosEvent], tally: _Tally) -> None:
             entered[event.name] = event.at_ms
         if event.name == "payment":
             tally.add(event.at_ms, channel, "payment", "orders", CURRENCY)
-            tally.add(event.at_ms, channel, "payment", "revenue", CURRENCY, event.minor)
+            tally.add(event.at_ms, channel, "payment", "revenue", CURRENCY, amount=event.minor)
     losses = [event for event in journey if event.name == "lead_lost"]
     path = list(entered)
     for place, stage in enumerate(path):
@@ -100,18 +100,21 @@ def _count_journey(journey: list[ChaosEvent], tally: _Tally) -> None:
             for jumped in STAGES[STAGES.index(path[place - 1]) + 1 : STAGES.index(stage)]:
                 tally.add(at, channel, jumped, "skipped")
         following = path[place + 1] if place + 1 < len(path) else None
-        _count_outcome(stage, at, start, following, entered, losses, channel, tally)
+        _count_outcome(
+            tally, stage, at, start=start, following=following, entered=entered, losses=losses, channel=channel
+        )
 
 
 def _count_outcome(
+    tally: _Tally,
     stage: str,
     at: int,
+    *,
     start: int,
     following: str | None,
     entered: Mapping[str, int],
     losses: list[ChaosEvent],
     channel: str,
-    tally: _Tally,
 ) -> None:
     if stage == STAGES[-1]:
         tally.add(at, channel, stage, "completed")

@@ -115,7 +115,7 @@ def _health(
         reason = sink.trouble or ("" if consumer.is_reading else "the topic of hooks is not being read yet")
         return Readiness(not reason, reason)
 
-    async def rendered(accept: str) -> tuple[str, bytes]:
+    async def rendered(accept: str) -> tuple[str, bytes]:  # noqa: ARG001 - it has one form
         return EXPOSITION, metrics.render()
 
     return WebServer(web_app(metrics=rendered, ready=ready), host=settings.health_host)

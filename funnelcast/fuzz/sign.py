@@ -49,7 +49,7 @@ def _hubspot(shot: Shot, hook: Mapping[str, Any], now_ms: int) -> list[Header]:
     return [(b"x-hubspot-signature-v3", _digest(_secret(hook), text)), (b"x-hubspot-request-timestamp", time)]
 
 
-def _shopify(shot: Shot, hook: Mapping[str, Any], now_ms: int) -> list[Header]:
+def _shopify(shot: Shot, hook: Mapping[str, Any], now_ms: int) -> list[Header]:  # noqa: ARG001 - signs no time
     return [(b"x-shopify-hmac-sha256", _digest(_secret(hook), shot.body))]
 
 

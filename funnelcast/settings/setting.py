@@ -34,7 +34,7 @@ class Facts:
 
 def setting(
     default: object,
-    help: str,
+    help: str,  # noqa: A002 - as the command line calls it
     *,
     unit: str = "",
     least: float | None = None,

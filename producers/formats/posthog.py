@@ -99,7 +99,7 @@ class PostHog(BaseEndpoint):
         elements, shared = self._split(request.body)
         sent_ms, is_skewed = _sent_ms(shared.sent_at, request.query), shared.historical_migration is not True
 
-        def translate(members: Members, raw: bytes, number: int) -> Event:
+        def translate(members: Members, raw: bytes, number: int) -> Event:  # noqa: ARG001 - as every format
             event = _translated(members, number)
             _set_times(event, members, sent_ms if is_skewed else None, request.received_at_ms, is_skewed=is_skewed)
             return event

@@ -52,7 +52,7 @@ _SCRIPT_BODY: Final = b"window._POSTHOG_REMOTE_CONFIG=window._POSTHOG_REMOTE_CON
 )
 
 
-async def flags(request: Request) -> Answer:
+async def flags(request: Request) -> Answer:  # noqa: ARG001 - as every page
     """`/flags`, `/decide`: there are no flags."""
     return Answer(200, _FLAGS, (JSON,))
 

@@ -54,7 +54,7 @@ async def source_config(request: Request) -> Answer:
     return _json({"source": source, "updatedAt": "1970-01-01T00:00:00.000Z"})
 
 
-async def analytics_js(request: Request) -> Answer:
+async def analytics_js(request: Request) -> Answer:  # noqa: ARG001 - as every page
     """`GET /analytics.js/v1/{key}/analytics.min.js`: Segment's script is Segment's to serve."""
     return _not_found(
         "this collector does not serve Segment's script",
@@ -63,7 +63,7 @@ async def analytics_js(request: Request) -> Answer:
     )
 
 
-async def telemetry(request: Request) -> Answer:
+async def telemetry(request: Request) -> Answer:  # noqa: ARG001 - as every page
     """`POST /v1/m`: what analytics-next counts about itself; not events."""
     return SUCCESS_ANSWER
 

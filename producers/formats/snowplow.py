@@ -130,7 +130,7 @@ class Snowplow(BaseEndpoint):
     def _read(self, elements: list[bytes], request: Request, sender: Sender) -> Reading:
         is_anonymous = b"sp-anonymous" in request.headers
 
-        def translate(fields: Members, raw: bytes, number: int) -> Event:
+        def translate(fields: Members, raw: bytes, number: int) -> Event:  # noqa: ARG001 - as every format
             return _translated(self._ingest, fields, is_anonymous=is_anonymous)
 
         return read_each(self._ingest, elements, request, sender, translate, id_member="eid")

@@ -185,7 +185,7 @@ class KafkaSink:
     def _stalled(self, lanes: Iterable[_Lane], now: float) -> bool:
         """Whether one of the lanes has waited for an acknowledgement longer than any request may."""
         oldest = now - self._settings.ack_seconds
-        return any([one.in_flight_since is not None and one.in_flight_since < oldest for one in lanes])  # noqa: C419
+        return any([one.in_flight_since is not None and one.in_flight_since < oldest for one in lanes])
 
     # -- batches --------------------------------------------------------------------------------------------------
 
@@ -221,7 +221,7 @@ class KafkaSink:
                 return
             lane.in_flight_since = self._flushed = self._loop.time()
             future = await producer.send_batch(batch, lane.topic, partition=lane.partition)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the records of the batch are answered
             self._on_failure(lane, parts, error)
             return
         in_flight = self._in_flight

@@ -161,7 +161,9 @@ class Intake:
         self._decoder = decoder
         self._funnels = funnels
 
-    def prepare(self, records: Sequence[Record], meta: PartitionMeta) -> Prepared:
+    def prepare(  # noqa: C901, PLR0912, PLR0915 - see below
+        self, records: Sequence[Record], meta: PartitionMeta
+    ) -> Prepared:
         """See `PartitionEngine.prepare`. One loop on purpose: every record passes here."""
         max_received_ms = meta.max_received_ms
         out = Prepared({funnel_id: FunnelPrepared() for funnel_id in self._funnels}, len(records), max_received_ms)

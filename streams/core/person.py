@@ -89,20 +89,20 @@ class Journey:
 class Layered:
     """Known orders on top of known orders, without a copy of those below. For passes in memory, never packed."""
 
-    __slots__ = ("_below", "_own")
+    __slots__ = ("below", "own")
 
     def __init__(self, below: dict[int, tuple[int, int]] | Layered, own: dict[int, tuple[int, int]]) -> None:
-        self._below = below
-        self._own = own
+        self.below = below
+        self.own = own
 
     def get(self, order: int) -> tuple[int, int] | None:
         """(stage, code) of an order."""
         layer: dict[int, tuple[int, int]] | Layered = self
         while isinstance(layer, Layered):
-            booked = layer._own.get(order)
+            booked = layer.own.get(order)
             if booked is not None:
                 return booked
-            layer = layer._below
+            layer = layer.below
         return layer.get(order)
 
 

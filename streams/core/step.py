@@ -35,7 +35,7 @@ def step(state: FunnelState, ops: Sequence[Op]) -> None:
             perform(state, op)
 
 
-def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # one loop on purpose, see the module
+def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR0912, PLR0915 - one loop on purpose, see the module
     plan, cache = state.plan, state.cache
     persons, dirty, counts, arm = cache.persons, cache.dirty, state.contributions.counts, cache.arm
     get, unpack, word, record, newcomer = (

@@ -25,7 +25,7 @@ class BatchSchema(faust.Schema[Any, Any]):
         """The decoder Faust calls for every message."""
         create_event = app.create_event
 
-        async def decode(message: Any, *, propagate: bool = False) -> Any:
+        async def decode(message: Any, *, propagate: bool = False) -> Any:  # noqa: ARG001 - Faust asks so
             return create_event(None, message.value, message.headers, message)
 
         return decode

@@ -131,7 +131,7 @@ class Worker:
             if self.settings.health_port is not None:
                 await self.health.start(self.settings.health_port)
             await self._serve()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the edge of the process: it names the error and its exit code
             self._fail(error)
         finally:
             await self._leave()

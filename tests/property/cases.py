@@ -77,7 +77,7 @@ def _hold(check: Check, seed: int, case: Case) -> None:
 def _failure(check: Check, seed: int, case: Case) -> Exception | None:
     try:
         check(case, Random(seed))
-    except Exception as error:  # whatever the product raises on a case is the failure to show
+    except Exception as error:  # noqa: BLE001 - whatever the product raises on a case is the failure to show
         return error
     return None
 

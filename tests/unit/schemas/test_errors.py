@@ -33,9 +33,8 @@ def error_classes() -> list[tuple[str, str]]:
     found = []
     for path in product_files():
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ClassDef) and node.name.endswith("Error") and not node.name.startswith("_"):
-                found.append((module, node.name))
+        classes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
+        found += [(module, node.name) for node in classes if node.name.endswith("Error") and node.name[0] != "_"]
     return found
 
 
