@@ -16,11 +16,11 @@ from producers.formats.attribution import Origin, attribute, text_of
 from producers.formats.ga4_rules import messages_of
 from producers.formats.port import BaseEndpoint, Format, Reading, Request, RoutePath
 from producers.formats.replaying import DeadLetterPayload, parsed
-from producers.formats.translating import Members, add_common, content_id, dict_of, id_of, random_id, read_each
+from producers.formats.translating import add_common, content_id, dict_of, id_of, random_id, read_each
 from producers.http.body import malformed, split_array
 from producers.http.messages import JSON, Answer
 from producers.ingest.checks import Ingest
-from producers.ingest.event import Event
+from producers.ingest.event import Event, Members
 from producers.ingest.times import MAX_MS
 from producers.ingest.verdicts import Rejected, Sender
 from schemas.reasons import RejectReason

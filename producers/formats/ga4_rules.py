@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from producers.formats.translating import Members, dict_of
+from producers.formats.translating import dict_of
+from producers.ingest.event import Members
 
 EVENTS: Final = 25
 PARAMS: Final = 25

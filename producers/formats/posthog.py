@@ -18,11 +18,11 @@ from producers.access.keys import KeyRing
 from producers.formats.port import BaseEndpoint, Format, Page, Reading, Request, RoutePath
 from producers.formats.posthog_pages import flags, settings
 from producers.formats.posthog_person import ids_of
-from producers.formats.translating import Members, add_common, content_id, dict_of, id_of, random_id, read_each
+from producers.formats.translating import add_common, content_id, dict_of, id_of, random_id, read_each
 from producers.http.body import RequestError, decompress, malformed, split_array
 from producers.http.messages import JSON, Answer, key_of
 from producers.ingest.checks import Ingest
-from producers.ingest.event import Event
+from producers.ingest.event import Event, Members
 from producers.ingest.times import parse_time_ms
 from producers.ingest.verdicts import Sender
 from schemas.reasons import RejectReason

@@ -6,7 +6,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from producers.formats.translating import Members, id_of
+from producers.formats.translating import id_of
+from producers.ingest.event import Members
 
 Id = str | int | None
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

@@ -1,6 +1,6 @@
 """What Segment's messages call a thing, and what this product calls it: names of events, money, orders, products.
 
-Tables and pure functions. Members are only ever added to what was sent, and only where they are absent.
+Tables and pure functions. RawMembers are only ever added to what was sent, and only where they are absent.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ V2_NAMES: Final = {
 }
 """Segment's first e-commerce specification put the verb first; the second one, which the presets know, last."""
 Added = Mapping[str, Any]
-"""Members for the properties, where these have none of the name; None adds nothing."""
+"""RawMembers for the properties, where these have none of the name; None adds nothing."""
 NOTHING_ADDED: Final[Added] = MappingProxyType({})
 _AMOUNTS: Final = frozenset(AMOUNTS)
 _ORDER_IDS: Final = ("orderId", "orderID", "transaction_id", "transactionId")
@@ -56,8 +56,8 @@ _COMMERCE: Final = frozenset({"revenue", "total", "products", *_ORDER_IDS})
 _PRODUCT_NAMES: Final = ("name", "sku", "product_id", "productId", "id")
 _V1_ORDERS: Final = frozenset({"completed_order", "updated_order", "refunded_order", "cancelled_order"})
 _CACHED_CHARS: Final = 256
-Members = dict[str, msgspec.Raw]
-_members = msgspec.json.Decoder(Members)
+RawMembers = dict[str, msgspec.Raw]
+_members = msgspec.json.Decoder(RawMembers)
 name_of = lru_cache(maxsize=4096)(normalise_name)
 
 

@@ -28,8 +28,8 @@ from producers.formats.segment_mapping import (
 )
 from producers.http.body import RequestError
 from producers.ingest.checks import Ingest
-from producers.ingest.event import ABSENT, EMPTY_OBJECT, Event, Id
-from producers.ingest.objects import Members, is_deeper, object_in, shape_refusal
+from producers.ingest.event import ABSENT, EMPTY_OBJECT, Event, Id, Members
+from producers.ingest.objects import is_deeper, object_in, shape_refusal
 from producers.ingest.text import parse_event
 from producers.ingest.times import parse_time_ms
 from producers.ingest.verdicts import RefusedError, Rejected, Sender, Verdict

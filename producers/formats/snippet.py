@@ -14,8 +14,8 @@ from producers.formats.attribution import attribute, origin_of_members
 from producers.formats.port import BaseEndpoint, Format, Reading, Request, RoutePath
 from producers.http.body import RequestError, malformed, too_many
 from producers.ingest.checks import Ingest
-from producers.ingest.event import ABSENT, EMPTY_OBJECT, Event, NativeEvent
-from producers.ingest.objects import Members, id_in, object_in, shape_refusal
+from producers.ingest.event import ABSENT, EMPTY_OBJECT, Event, Members, NativeEvent
+from producers.ingest.objects import id_in, object_in, shape_refusal
 from producers.ingest.text import parse_event
 from producers.ingest.verdicts import RefusedError, Rejected, Sender, Verdict
 from schemas.reasons import RejectReason

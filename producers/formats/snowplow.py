@@ -20,11 +20,11 @@ import orjson
 from producers.access.keys import KeyRing
 from producers.formats.port import BaseEndpoint, Format, Reading, Request, RoutePath
 from producers.formats.snowplow_entities import Entities, entities_of, event_of
-from producers.formats.translating import Members, add_common, read_each
+from producers.formats.translating import add_common, read_each
 from producers.http.body import RequestError, malformed, split_array
 from producers.http.messages import ANY_SITE, Answer, key_of
 from producers.ingest.checks import Ingest
-from producers.ingest.event import Event
+from producers.ingest.event import Event, Members
 from producers.ingest.text import parse_event
 from producers.ingest.times import MAX_MS, NEGATIVE_AGE_MS
 from producers.ingest.verdicts import RefusedError, Sender

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
-from producers.formats.translating import Members, dict_of
+from producers.formats.translating import dict_of
+from producers.ingest.event import Members
 from producers.ingest.verdicts import RefusedError
 from schemas.reasons import RejectReason
 

@@ -12,14 +12,13 @@ import xxhash
 from producers.formats.attribution import ORIGINS, attribute, origin_of_link, origin_of_members
 from producers.formats.port import Reading, Request
 from producers.ingest.checks import Ingest
-from producers.ingest.event import Event
+from producers.ingest.event import Event, Members
 from producers.ingest.text import parse_event
 from producers.ingest.verdicts import Outcome, RefusedError, Rejected, Sender
 from schemas.ids import MAX_ID_CHARS
 from schemas.properties import AMOUNTS
 from schemas.reasons import RejectReason
 
-Members = dict[str, Any]
 Translate = Callable[[Members, bytes, int], Event]
 """(members of an element, the element as it was sent, its place in the request) -> event. May raise RefusedError."""
 _ORDER_IDS: Final = ("orderId", "transaction_id", "transactionId")

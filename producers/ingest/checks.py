@@ -14,11 +14,10 @@ import msgspec
 import orjson
 
 from producers.ingest.contacts import Contacts
-from producers.ingest.event import ABSENT, EMPTY_OBJECT, Arrival, Event, NativeEvent
+from producers.ingest.event import ABSENT, EMPTY_OBJECT, Arrival, Event, Members, NativeEvent
 from producers.ingest.limits import Limits
 from producers.ingest.native import arrival_of, tick_of
 from producers.ingest.objects import (
-    Members,
     context_contacts,
     holds_personal,
     id_in,

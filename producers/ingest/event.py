@@ -13,6 +13,8 @@ import msgspec
 from producers.ingest.verdicts import SequenceNumber
 
 Id = str | int | None
+Members = dict[str, Any]
+"""A JSON object, as values."""
 EMPTY_OBJECT: Final = msgspec.Raw(b"{}")
 ABSENT: Final = msgspec.Raw(b"null")
 """No JSON stands beside the values."""
@@ -29,8 +31,8 @@ class Event(msgspec.Struct, gc=False):
     user_id: Id = None
     email: str | None = None
     phone: Id = None
-    properties: dict[str, Any] = {}
-    context: dict[str, Any] = {}
+    properties: Members = {}
+    context: Members = {}
     properties_json: msgspec.Raw = ABSENT
     """`properties` as they were sent; ABSENT: they are encoded."""
     context_json: msgspec.Raw = ABSENT

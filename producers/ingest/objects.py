@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from producers.ingest.event import Members
 from producers.ingest.privacy import IP_NAMES
 from producers.ingest.verdicts import RefusedError
 from schemas.ids import MAX_ID_CHARS
@@ -18,7 +19,6 @@ from schemas.reasons import RejectReason
 _PERSONAL_NAMES: Final = CONTACT_NAMES | IP_NAMES
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 """Never looks at a byte twice: what has no closing quote is a string to its end."""
-Members = dict[str, Any]
 _ONE_KIND: Final = bytes.maketrans(b"[]", b"{}")
 _NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from producers.ingest.event import Members
 from producers.webhooks.brackets import Tree, branches, parse_form
 from producers.webhooks.crm import CrmClient, Details
 from producers.webhooks.delivery import (
     Delivery,
-    Members,
     RawDelivery,
     WebhookEvent,
     compact,

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from producers.formats.attribution import attribute, origin_of_members
 from producers.formats.port import Request
+from producers.ingest.event import Members
 from producers.webhooks.brackets import Tree, parse_form
 from producers.webhooks.crm import CrmClient, Details
 from producers.webhooks.delivery import (
     Delivery,
-    Members,
     RawDelivery,
     WebhookEvent,
     compact,

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from producers.webhooks.delivery import Members, WebhookEvent
+from producers.ingest.event import Members
+from producers.webhooks.delivery import WebhookEvent
 
 
 @dataclass(slots=True)

@@ -14,11 +14,10 @@ from typing import Any
 import orjson
 
 from producers.http.body import RequestError
+from producers.ingest.event import Members
 from producers.ingest.times import MAX_MS, parse_time_ms
 from schemas.money import minor_digits
 from schemas.reasons import RejectReason
-
-Members = dict[str, Any]
 
 
 @dataclass(slots=True)

@@ -7,9 +7,9 @@ import binascii
 from typing import Final
 
 from producers.formats.port import Request
+from producers.ingest.event import Members
 from producers.webhooks.delivery import (
     Delivery,
-    Members,
     RawDelivery,
     WebhookEvent,
     members,

@@ -12,10 +12,10 @@ from typing import Final
 
 from producers.formats.port import Request
 from producers.http.body import RequestError
+from producers.ingest.event import Members
 from producers.webhooks.crm import CrmClient, Details
 from producers.webhooks.delivery import (
     Delivery,
-    Members,
     RawDelivery,
     WebhookEvent,
     compact,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from producers.ingest.event import Members
 from producers.webhooks.delivery import (
     Delivery,
-    Members,
     RawDelivery,
     WebhookEvent,
     members,

@@ -7,9 +7,9 @@ from typing import Final
 
 from producers.formats.attribution import attribute, origin_of_link
 from producers.formats.port import Request
+from producers.ingest.event import Members
 from producers.webhooks.delivery import (
     Delivery,
-    Members,
     RawDelivery,
     WebhookEvent,
     items,

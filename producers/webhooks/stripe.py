@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Final
 
 from producers.formats.port import Request
+from producers.ingest.event import Members
 from producers.webhooks.delivery import (
     Delivery,
-    Members,
     RawDelivery,
     WebhookEvent,
     integer,

@@ -11,11 +11,11 @@ import pytest
 from producers.dead_letters.replay import again, letter_of
 from producers.formats.formats import FORMATS
 from producers.formats.port import BaseEndpoint, Format, Page, Reading, Request, RoutePath
-from producers.formats.translating import Members, read_each
+from producers.formats.translating import read_each
 from producers.http.body import split_array
 from producers.http.messages import JSON, Answer
 from producers.ingest.checks import Ingest
-from producers.ingest.event import Event
+from producers.ingest.event import Event, Members
 from producers.ingest.verdicts import Scope, Sender
 from tests.support.collector import TOPICS, CollectorInMemory
 
