@@ -295,7 +295,10 @@ class KafkaSink:
     async def _stay_connected(self) -> None:
         while not self._is_closing:
             self._broken.clear()
-            tries = AsyncRetrying(wait=_PAUSES, before_sleep=self._say_why_not)
+            # a cancellation that comes while a producer is left may be lost: closing ends the tries by itself
+            tries = AsyncRetrying(
+                wait=_PAUSES, before_sleep=self._say_why_not, stop=lambda _: self._is_closing, reraise=True
+            )
             self._producer, self._partitions = await tries(connect, self._settings, self._new_producer)
             log.info("kafka_connected", partitions=self._partitions)
             self._schedule()

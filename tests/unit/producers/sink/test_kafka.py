@@ -252,6 +252,22 @@ async def test_it_keeps_trying_to_connect() -> None:
     assert broker.producers == 3
 
 
+async def test_it_closes_while_a_failed_connection_is_cleaned_up() -> None:
+    """A cancellation that comes as a cleaned-up producer is left may be lost: there must be no further try."""
+    cleaning, cleaned = asyncio.Event(), asyncio.Event()
+
+    class Refused(Producer):
+        async def stop(self) -> None:
+            cleaning.set()
+            await cleaned.wait()
+
+    broker = Broker(refuse_connections=1_000)
+    async with asyncio.timeout(DEADLINE):
+        async with KafkaSink(settings_for("t"), new_producer=lambda **_: Refused(broker)):
+            await cleaning.wait()
+            cleaned.set()
+
+
 async def test_a_missing_topic_is_waited_for_and_named() -> None:
     broker = Broker()
     settings = settings_for("t", "funnelcast.x.rejected")
