@@ -11,16 +11,14 @@ from streams.core.header import (
     AT_SHIFT,
     FLAGS_SHIFT,
     HAS_AMOUNT,
-    PASSED_MASK,
     STATUS_MASK,
+    Words,
     deadline,
     is_forgotten,
-    last_at,
-    started_at,
     wake,
-    words_of,
 )
-from streams.core.plan import INFINITE, RESOLVED, STALLED
+from streams.core.outcomes import decide
+from streams.core.plan import INFINITE, RESOLVED
 from streams.core.state import FunnelState
 
 _SHARE = 4
@@ -72,26 +70,19 @@ def _fire_person(state: FunnelState, key: bytes, packed: bytes, watermark_ms: in
 
 def _fire_header(state: FunnelState, key: bytes, packed: bytes, watermark_ms: int) -> int:
     """Book the deadline of the last entry from the header alone; when to look again, -1 where it is not enough."""
-    plan, counts = state.plan, state.contributions.counts
-    words = words_of(plan, packed)
+    plan = state.plan
+    words: Words = plan.header.unpack_from(packed)
     last_word, start_word, entry_word, _, _, entry_code = words
-    status, stage = last_word >> FLAGS_SHIFT & STATUS_MASK, (last_word & PASSED_MASK) - 1
-    if status == RESOLVED:
+    if last_word >> FLAGS_SHIFT & STATUS_MASK == RESOLVED:
         return -1  # nothing is open: the person is due to be folded or forgotten
-    entry_key = plan.key_of(entry_word >> AT_SHIFT, entry_code)
     abandoned_at = deadline(plan, words)
-    if watermark_ms <= abandoned_at:  # woken before that: it is the stall that is due
-        counts[entry_key | plan.f_stalled[stage]] += 1
-        status_now, wake_ms = STALLED, abandoned_at
-    elif last_word >> FLAGS_SHIFT & HAS_AMOUNT:
+    if watermark_ms > abandoned_at and last_word >> FLAGS_SHIFT & HAS_AMOUNT:
         return -1  # the open value goes too, and the header does not say how much it is
-    else:
-        counts[entry_key | plan.f_abandoned_cohort[stage]] += 1
-        counts[plan.key_of(abandoned_at, entry_code) | plan.f_abandoned_period[stage]] += 1
-        if status == STALLED:
-            counts[entry_key | plan.f_stalled[stage]] -= 1
-        status_now, wake_ms = RESOLVED, max(last_at(last_word), started_at(start_word) + plan.window) + plan.keep
-    last_word = last_word & ~(STATUS_MASK << FLAGS_SHIFT) | status_now << FLAGS_SHIFT
+    entry_key = plan.key_of(entry_word >> AT_SHIFT, entry_code)
+    status = decide(state, words, watermark_ms, abandoned_at, entry_key)
+    last_word = last_word & ~(STATUS_MASK << FLAGS_SHIFT) | status << FLAGS_SHIFT
     state.cache.persons[key] = plan.word.pack(last_word) + packed[plan.word.size :]
     state.cache.dirty[key] = None
-    return wake_ms
+    if status != RESOLVED:
+        return abandoned_at
+    return max(last_word >> AT_SHIFT, (start_word >> AT_SHIFT) + plan.window) + plan.keep

@@ -9,6 +9,8 @@ from schemas.times import HOUR_MS, MINUTE_MS
 
 _GROUPS_PER_APPLY = 2_000
 """Deleting more keys at once would hold the server up."""
+_NOTHING = (1 << 62, -1)
+"""The range of no bucket."""
 _UNIT_MS = {Grain.MINUTE: MINUTE_MS, Grain.HOUR: HOUR_MS}
 
 
@@ -33,28 +35,25 @@ class Expiry:
         for grain, bucket, _ in cells:
             if grain != Grain.MINUTE and grain != Grain.HOUR:
                 continue
-            kept = self._range.get(grain)
-            if kept is None:
-                self._range[int(grain)] = [bucket, bucket]
-                changed = True
-            elif bucket < kept[0] or bucket > kept[1]:
-                self._range[int(grain)] = [min(bucket, kept[0]), max(bucket, kept[1])]
+            lowest, highest = self._range.get(grain, _NOTHING)
+            if bucket < lowest or bucket > highest:
+                self._range[int(grain)] = [min(bucket, lowest), max(bucket, highest)]
                 changed = True
         return changed
 
     def expired(self, watermark_ms: int, dimsets: int) -> list[CellGroup]:
-        """Groups to delete at a watermark, oldest first; forgets them. After a jump the rest comes with later calls."""
-        found: list[CellGroup] = []
-        for grain, kept in list(self._range.items()):
-            first = (watermark_ms - KEEP_MS[Grain(grain)]) // _UNIT_MS[Grain(grain)]
-            if first <= kept[0]:
+        """Groups to delete at a watermark, oldest first; forgets them. After a jump later calls give the others."""
+        groups: list[CellGroup] = []
+        for grain, (lowest, highest) in list(self._range.items()):
+            first_kept = (watermark_ms - KEEP_MS[Grain(grain)]) // _UNIT_MS[Grain(grain)]
+            if first_kept <= lowest:
                 continue
             sets = 1 if grain == Grain.MINUTE else dimsets
-            room = max(0, _GROUPS_PER_APPLY - len(found)) // sets
-            end = min(first, kept[1] + 1, kept[0] + max(1, room))
-            found += [(grain, at, one) for at in range(kept[0], end) for one in range(sets)]
-            if end > kept[1]:
+            room = max(0, _GROUPS_PER_APPLY - len(groups)) // sets
+            end = min(first_kept, highest + 1, lowest + max(1, room))
+            groups += [(grain, bucket, dimset) for bucket in range(lowest, end) for dimset in range(sets)]
+            if end > highest:
                 del self._range[grain]
             else:
-                kept[0] = end
-        return found
+                self._range[grain] = [end, highest]
+        return groups

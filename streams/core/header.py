@@ -17,9 +17,9 @@ depends on the watermark of that time, so it is remembered and never recomputed.
 `passed` is the stage of the last entry of the journey under way, plus 1. It is 0 without such a journey; both codes and
 `started_at` and `entered_at` are then 0 too. Integers are little-endian, times are epoch milliseconds.
 
-A call costs as much as ten shifts. `step` and `inorder`, through which nearly every event passes, and the booking of
-single deadlines therefore write `last_word >> FLAGS_SHIFT & STATUS_MASK` themselves, with the names from here; all
-others call the functions.
+A call costs as much as ten shifts. So `deadline` and `wake` here, `step` and `inorder`, through which nearly every
+event passes, and the booking of deadlines (`deadlines`, `outcomes`) write `last_word >> FLAGS_SHIFT & STATUS_MASK`
+themselves, with the names from here. All others call `status_of` and its like.
 """
 
 from __future__ import annotations
@@ -144,13 +144,14 @@ def entered_at(entry_word: int) -> int:
 
 def deadline(plan: Plan, words: Words) -> int:
     """When the last entry is abandoned: at its own time or with the journey's window. Wants a journey under way."""
-    stage = passed_of(words[0]) - 1
-    return min(entered_at(words[2]) + plan.abandon[stage], started_at(words[1]) + plan.window)
+    last_word, start_word, entry_word, _, _, _ = words
+    own = (entry_word >> AT_SHIFT) + plan.abandon[(last_word & PASSED_MASK) - 1]
+    return min(own, (start_word >> AT_SHIFT) + plan.window)
 
 
 def is_forgotten(plan: Plan, packed: bytes, horizon: int) -> bool:
     """Whether a person has nothing at or after the horizon, no journey under way and nothing for life."""
-    last_word, start_word, *_ = words_of(plan, packed)
+    last_word, start_word, _, _, _, _ = words_of(plan, packed)
     if flags_of(last_word) & FOR_LIFE or last_at(last_word) >= horizon:
         return False
     return not passed_of(last_word) or started_at(start_word) + plan.window < horizon
@@ -158,11 +159,13 @@ def is_forgotten(plan: Plan, packed: bytes, horizon: int) -> bool:
 
 def wake(plan: Plan, packed: bytes) -> int:
     """The watermark beyond which a packed person has to be looked at; INFINITE for never."""
-    last_word, start_word, entry_word, base_bytes, *_ = words_of(plan, packed)
-    status, passed, end = status_of(last_word), passed_of(last_word), started_at(start_word) + plan.window
+    words: Words = plan.header.unpack_from(packed)
+    last_word, start_word, entry_word, base_bytes, _, _ = words
+    status, passed = last_word >> FLAGS_SHIFT & STATUS_MASK, last_word & PASSED_MASK
+    end = (start_word >> AT_SHIFT) + plan.window
     if status != RESOLVED:  # the last entry stalls or is abandoned by itself
-        return min(entered_at(entry_word) + plan.change[status][passed], end)
-    has_tail = len(packed) > plan.header.size + base_bytes
-    if not passed and flags_of(last_word) & FOR_LIFE and not has_tail and not chunks_of(start_word):
+        return min((entry_word >> AT_SHIFT) + plan.change[status][passed], end)
+    is_folded = len(packed) == plan.header.size + base_bytes and not start_word & COUNT_MASK
+    if not passed and is_folded and last_word >> FLAGS_SHIFT & FOR_LIFE:
         return INFINITE  # all that is left are its orders, and they stay
-    return max(last_at(last_word), end if passed else 0) + plan.keep  # then it is folded, or forgotten
+    return max(last_word >> AT_SHIFT, end if passed else 0) + plan.keep  # then it is folded, or forgotten

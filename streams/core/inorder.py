@@ -33,14 +33,16 @@ from streams.core.header import (
     STATUS_MASK,
     Words,
     deadline,
+    entered_at,
     is_forgotten,
     wake,
     words_of,
 )
 from streams.core.heavy import base_before, person_since
 from streams.core.history import replay
+from streams.core.outcomes import GOES_ON, IS_LOST, REVIVES, book, decide, is_certain
 from streams.core.person import EVENT_AT_SHIFT, Entry, KeptEvent, pack_event
-from streams.core.plan import EDGES_MS, LOST, NO_STAGE, OPEN, ORDER, RESOLVED, STALLED
+from streams.core.plan import EDGES_MS, LOST, NO_STAGE, OPEN, ORDER, RESOLVED
 from streams.core.state import FunnelState
 
 _VALUE, _OPEN_VALUE = family(Family.VALUE), family(Family.OPEN_VALUE)
@@ -107,7 +109,7 @@ def _order(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
     if 0 <= top < stage and at <= (start_word >> AT_SHIFT) + plan.window:
         # The order advances the journey, and its entries have won: all of them must be known.
         if not last_word >> FLAGS_SHIFT & (HAS_AMOUNT | SEVERAL):
-            entries = (Entry(top, entry_word >> AT_SHIFT, entry_code),)
+            entries = (Entry(top, entered_at(entry_word), entry_code),)
         else:
             person = person_since(state.cache, key, packed)
             entries = replay(plan, person.base, person.events).journeys[-1].entries
@@ -154,31 +156,25 @@ def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost 
     abandoned_at = 0
     if top >= 0:
         abandoned_at = min(entered + plan.abandon[top], end)
-        if status == RESOLVED:
-            if advances and at <= abandoned_at:
-                return False  # the entry has an outcome (lost, or abandoned by the watermark), which this would change
-        elif flags & HAS_AMOUNT and not entries and (advances or at > abandoned_at):
+        if advances and at <= abandoned_at and not is_certain(status, GOES_ON):
+            return False
+        if status != RESOLVED and flags & HAS_AMOUNT and not entries and (advances or at > abandoned_at):
             return False  # the open value goes, and only the entry says how much it is
     minute_bits = at // MINUTE_MS << code_bits
     entry_key = (entered // MINUTE_MS << code_bits | entry_code) << family_bits
     if status != RESOLVED:
-        status = _decide(state, words, at, abandoned_at, entry_key, entries)
+        status = decide(state, words, at, abandoned_at, entry_key)
+        if flags & HAS_AMOUNT and (advances or status == RESOLVED):
+            _close_value(state, entries[-1])
     counts[(minute_bits | code) << family_bits | plan.f_events[stage]] += 1
     if is_next:
         flags = flags & FOR_LIFE | _start(state, (minute_bits | code) << family_bits, at, stage, code, whole)
         start_word, entry_word = at << AT_SHIFT | start_word & BELOW_AT, at << AT_SHIFT | entry_word & BELOW_AT
         first_code, entry_code, top = code, code, stage
     elif advances:
-        if status == RESOLVED:
-            counts[entry_key | plan.f_revived_cohort[top]] += 1
-            counts[(minute_bits | entry_code) << family_bits | plan.f_revived_period[top]] += 1
-        else:
-            counts[entry_key | plan.f_advanced_cohort[top]] += 1
-            counts[(minute_bits | entry_code) << family_bits | plan.f_advanced_period[top]] += 1
-            if status == STALLED:
-                counts[entry_key | plan.f_stalled[top]] -= 1
-            if flags & HAS_AMOUNT:
-                _close_value(state, entries[-1])
+        period_key = (minute_bits | entry_code) << family_bits
+        happening = REVIVES if status == RESOLVED else GOES_ON
+        book(state, status, happening, top, entry_key, period_key)
         counts[entry_key | plan.f_transitions_cohort[top][stage]] += 1
         counts[entry_key | plan.f_durations[top][stage] + bisect_left(EDGES_MS, at - entered)] += 1
         code = first_code & plan.first_mask | code & plan.stage_mask
@@ -210,45 +206,20 @@ def _loss(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
     status = flags & STATUS_MASK
     abandoned_at = deadline(plan, words) if top >= 0 else -1
     hits = top < plan.last and at <= abandoned_at
-    if status == RESOLVED:
-        if hits:
-            return False  # lost already, or abandoned by the watermark, which this would take back
-    elif flags & HAS_AMOUNT:
+    if hits and not is_certain(status, IS_LOST):
+        return False
+    if status != RESOLVED and flags & HAS_AMOUNT:
         return False  # the open value goes, and only the entry says how much it is
     entry_key = plan.key_of(entered, entry_code)
     if status != RESOLVED:
-        status = _decide(state, words, at, abandoned_at, entry_key, ())
+        status = decide(state, words, at, abandoned_at, entry_key)
     counts[plan.key_of(at, code) | plan.f_events_lost] += 1
     if hits:
-        counts[entry_key | plan.f_lost_cohort[top] + whole.reason] += 1
-        counts[plan.key_of(at, entry_code) | plan.f_lost_period[top] + whole.reason] += 1
-        if status == STALLED:
-            counts[entry_key | plan.f_stalled[top]] -= 1
-        status = RESOLVED
+        period_key, reason = plan.key_of(at, entry_code), whole.reason
+        status = book(state, status, IS_LOST, top, entry_key, period_key, reason)
     last_word = (flags & ~STATUS_MASK | status) << FLAGS_SHIFT | top + 1
     _keep(state, op, packed, (last_word, *words[1:]))
     return True
-
-
-def _decide(
-    state: FunnelState, words: Words, at: int, abandoned_at: int, entry_key: int, entries: Sequence[Entry]
-) -> int:
-    """What an event at `at` makes of the open last entry before anything else; its new status."""
-    plan, counts = state.plan, state.contributions.counts
-    last_word, _, entry_word, _, _, entry_code = words
-    status, top = last_word >> FLAGS_SHIFT & STATUS_MASK, (last_word & PASSED_MASK) - 1
-    if at > abandoned_at:
-        counts[entry_key | plan.f_abandoned_cohort[top]] += 1
-        counts[plan.key_of(abandoned_at, entry_code) | plan.f_abandoned_period[top]] += 1
-        if status == STALLED:
-            counts[entry_key | plan.f_stalled[top]] -= 1
-        if last_word >> FLAGS_SHIFT & HAS_AMOUNT:
-            _close_value(state, entries[-1])
-        return RESOLVED
-    if status == OPEN and at > (entry_word >> AT_SHIFT) + plan.stall[top]:
-        counts[entry_key | plan.f_stalled[top]] += 1
-        return STALLED
-    return status
 
 
 def _close_value(state: FunnelState, entry: Entry) -> None:

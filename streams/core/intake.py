@@ -114,14 +114,14 @@ class FunnelIntake:
     def _code(self, properties: Any, out: FunnelPrepared) -> int:
         raw = self.raw_values(properties)
         raws = raw if isinstance(raw, tuple) else (raw,)
-        is_text = all(one is None or isinstance(one, str) for one in raws)
+        is_text = all(value is None or isinstance(value, str) for value in raws)
         if is_text and raw in self.codes:
             return self.codes[raw]
         code, before = 0, self._is_unresolved
         self._is_unresolved = False
-        for (register, shift), one in zip(self._places, raws, strict=False):
-            if one is not None:
-                code |= self._value_code(register, one, out) << shift
+        for (register, shift), value in zip(self._places, raws, strict=False):
+            if value is not None:
+                code |= self._value_code(register, value, out) << shift
         if is_text and not self._is_unresolved:
             if len(self.codes) >= _CODES_LIMIT:
                 self.codes.clear()
@@ -130,10 +130,10 @@ class FunnelIntake:
         return code
 
     def _value_code(self, register: int, raw: Any, out: FunnelPrepared) -> int:
-        found = self.registers.all[register].code(plain(raw))
-        if isinstance(found, int):
-            return found
-        out.names[register, found] = None
+        code = self.registers.all[register].code(plain(raw))
+        if isinstance(code, int):
+            return code
+        out.names[register, code] = None
         self._is_unresolved = True
         return 0
 
@@ -171,16 +171,16 @@ class Intake:
         out.forgets = meta.forgets
         views = [
             (
-                one,
-                one.matcher.memo,
-                one.sources,
-                one.plan.lateness,
-                one.back,
-                one.codes,
-                one.raw_values,
+                intake,
+                intake.matcher.memo,
+                intake.sources,
+                intake.plan.lateness,
+                intake.back,
+                intake.codes,
+                intake.raw_values,
                 out.funnels[funnel_id],
             )
-            for funnel_id, one in self._funnels.items()
+            for funnel_id, intake in self._funnels.items()
         ]
         highest = -1 if max_received_ms is None else max_received_ms
         newest = 0

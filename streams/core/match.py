@@ -92,11 +92,11 @@ class Matcher:
     def rules(self, name: str) -> NameRules | None:
         """Rules of a name, None where the funnel does not look at it. Fills `memo`."""
         normal = normalise_name(name)
-        found = NameRules(self._plan, normal, self._attribute) if normal in self._names else None
+        rules = NameRules(self._plan, normal, self._attribute) if normal in self._names else None
         if len(self.memo) >= _MEMO_LIMIT:
             self.memo.clear()
-        self.memo[name] = found
-        return found
+        self.memo[name] = rules
+        return rules
 
 
 NO_AMOUNT: Final = (-1, "")

@@ -140,6 +140,13 @@ class Plan:
         self.f_lost_cohort = [self._by_reason(stage, Family.LOST_COHORT) for stage in every]
         """First of the ids of all reasons: add the reason's code."""
         self.f_lost_period = [self._by_reason(stage, Family.LOST_PERIOD) for stage in every]
+        self.outcomes = {
+            Family.ADVANCED_COHORT: (self.f_advanced_cohort, self.f_advanced_period),
+            Family.LOST_COHORT: (self.f_lost_cohort, self.f_lost_period),
+            Family.ABANDONED_COHORT: (self.f_abandoned_cohort, self.f_abandoned_period),
+            Family.REVIVED_COHORT: (self.f_revived_cohort, self.f_revived_period),
+        }
+        """By the family of an outcome by cohort: its ids by cohort and by period."""
         cohort, period = Family.TRANSITIONS_COHORT, Family.TRANSITIONS_PERIOD
         self.f_transitions_cohort = [[self._family(j, cohort, k) if k > j else -1 for k in every] for j in every]
         self.f_transitions_period = [[self._family(j, period, k) if k > j else -1 for k in every] for j in every]

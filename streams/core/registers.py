@@ -14,6 +14,9 @@ from schemas.names import clean_value
 from streams.core.plan import REASON_CAP, Plan
 
 REASONS = 0
+"""The register of reasons."""
+FIRST_CODE = 2
+"""Of the first name; `unknown` and `other` come before."""
 
 
 class Register:
@@ -24,8 +27,8 @@ class Register:
         self.listed = listed
         self.codes: dict[str, int] = {UNKNOWN: CODE_UNKNOWN, OTHER: CODE_OTHER}
         self.is_full = listed is not None
-        for at, name in enumerate(listed or ()):
-            self.codes[name] = 2 + at
+        for number, name in enumerate(listed or ()):
+            self.codes[name] = FIRST_CODE + number
 
     def code(self, raw: object) -> int | str:
         """Code of a raw value, or its cleaned name where the store must be asked first."""
@@ -44,7 +47,7 @@ class Register:
             return
         if self.codes.setdefault(name, code) != code:
             raise ValueError(f"register: {name!r} has the codes {self.codes[name]} and {code}; the state is damaged")
-        if len(self.codes) - 2 >= self.cap:
+        if len(self.codes) - FIRST_CODE >= self.cap:
             self.is_full = True
 
 
@@ -64,11 +67,14 @@ class Registers:
 
     def listed(self, funnel_id: str) -> list[tuple[int, str]]:
         """Declared values, to be registered in this order before anything else."""
-        return [(at, name) for at, one in enumerate(self.funnels[funnel_id].all) for name in one.listed or ()]
+        return [(number, name) for number, register in self._numbered(funnel_id) for name in register.listed or ()]
 
     def caps(self, funnel_id: str) -> dict[int, int]:
         """How many names each register takes."""
-        return {at: one.cap for at, one in enumerate(self.funnels[funnel_id].all)}
+        return {number: register.cap for number, register in self._numbered(funnel_id)}
+
+    def _numbered(self, funnel_id: str) -> list[tuple[int, Register]]:
+        return list(enumerate(self.funnels[funnel_id].all))
 
     def load(self, funnel_id: str, codes: Mapping[tuple[int, str], int]) -> None:
         """Take over (register, name) -> code as the store has them. Raises ValueError where they contradict."""

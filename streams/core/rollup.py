@@ -44,10 +44,10 @@ class RollUp:
         hours: dict[tuple[int, int], Bucket] = {}
         self._add_counts(contributions, minutes, hours)
         self._add_money(contributions, minutes, hours)
-        found: Cells = {}
+        deltas: Cells = {}
         for minute, fields in minutes.items():
             if is_kept(Grain.MINUTE, minute, watermark_ms):
-                _put(found, (Grain.MINUTE, minute, 0), fields)
+                _put(deltas, (Grain.MINUTE, minute, 0), fields)
         by_hour: dict[int, list[Bucket]] = {}
         by_day: dict[int, list[Bucket]] = {}
         for (hour, day), bucket in hours.items():
@@ -55,56 +55,59 @@ class RollUp:
             by_day.setdefault(day, []).append(bucket)
         for hour, buckets in by_hour.items():
             if is_kept(Grain.HOUR, hour, watermark_ms):
-                self._put_bucket(found, Grain.HOUR, hour, self._sum(buckets))
+                self._put_bucket(deltas, Grain.HOUR, hour, self._sum(buckets))
         days = {day: self._sum(buckets) for day, buckets in by_day.items()}
         for day, bucket in days.items():
-            self._put_bucket(found, Grain.DAY, day, bucket)
+            self._put_bucket(deltas, Grain.DAY, day, bucket)
         if days:
-            self._put_bucket(found, Grain.TOTAL, 0, self._sum(list(days.values())))
-        return found
+            self._put_bucket(deltas, Grain.TOTAL, 0, self._sum(list(days.values())))
+        return deltas
 
     def _add_counts(
         self, contributions: Contributions, minutes: dict[int, dict[int, Cell]], hours: dict[tuple[int, int], Bucket]
     ) -> None:
         plan = self._plan
-        low = plan.family_bits
-        above = low + plan.code_bits
-        rest_mask, low_mask = (1 << above) - 1, (1 << low) - 1
+        family_bits, families = plan.family_bits, plan.families
+        minute_shift = family_bits + plan.code_bits
+        below_minute, family_mask = (1 << minute_shift) - 1, (1 << family_bits) - 1
         whole: dict[int, int] = {}
+        """Minute and family -> amount."""
         parts: dict[tuple[int, int], dict[int, int]] = {}
         """(hour, day) -> code and family -> amount; `part_of` is the same by minute."""
         part_of: dict[int, dict[int, int]] = {}
         for key, amount in contributions.counts.items():
             if not amount:
                 continue
-            minute = key >> above
+            minute = key >> minute_shift
             part = part_of.get(minute)
             if part is None:
                 part = part_of[minute] = parts.setdefault(self._hour_and_day(minute), {})
-            rest = key & rest_mask
-            part[rest] = part.get(rest, 0) + amount
-            short = minute << low | key & low_mask
-            whole[short] = whole.get(short, 0) + amount
-        families = plan.families
-        for short, amount in whole.items():
-            stage, family = families[short & low_mask]
-            add_amount(minutes.setdefault(short >> low, {}), stage, family, amount)
-        memo, fields_of = self._memo, self._fields
+            code_and_family = key & below_minute
+            part[code_and_family] = part.get(code_and_family, 0) + amount
+            minute_and_family = minute << family_bits | key & family_mask
+            whole[minute_and_family] = whole.get(minute_and_family, 0) + amount
+        for minute_and_family, amount in whole.items():
+            stage, family = families[minute_and_family & family_mask]
+            add_amount(minutes.setdefault(minute_and_family >> family_bits, {}), stage, family, amount)
         for place, part in parts.items():
-            bucket = self._bucket(hours, place)
-            for rest, amount in part.items():
-                stage, family = families[rest & low_mask]
-                at = rest >> low << 8 | stage
-                fields = memo.get(at)
-                if fields is None:
-                    fields = fields_of(rest >> low, stage)
-                for dimset, field in fields:
-                    cells = bucket[dimset]
-                    cell = cells.get(field)
-                    if cell is None:
-                        cells[field] = {family: amount}
-                    else:
-                        cell[family] = cell.get(family, 0) + amount
+            self._add_part(part, self._bucket(hours, place))
+
+    def _add_part(self, part: dict[int, int], bucket: Bucket) -> None:
+        """Amounts of one hour and day, to every dimension set they belong to."""
+        family_bits, families = self._plan.family_bits, self._plan.families
+        family_mask, memo, fields_of = (1 << family_bits) - 1, self._memo, self._fields
+        for code_and_family, amount in part.items():
+            stage, family = families[code_and_family & family_mask]
+            fields = memo.get(code_and_family >> family_bits << 8 | stage)
+            if fields is None:
+                fields = fields_of(code_and_family >> family_bits, stage)
+            for dimset, field in fields:
+                cells = bucket[dimset]
+                cell = cells.get(field)
+                if cell is None:
+                    cells[field] = {family: amount}
+                else:
+                    cell[family] = cell.get(family, 0) + amount
 
     def _add_money(
         self, contributions: Contributions, minutes: dict[int, dict[int, Cell]], hours: dict[tuple[int, int], Bucket]
@@ -126,12 +129,12 @@ class RollUp:
 
     def _fields(self, code: int, stage: int) -> Fields:
         key = code << 8 | stage
-        found = self._memo.get(key)
-        if found is None:
+        fields = self._memo.get(key)
+        if fields is None:
             if len(self._memo) >= _MEMO_LIMIT:
                 self._memo.clear()
-            found = self._memo[key] = _fields(self._plan, code, stage)
-        return found
+            fields = self._memo[key] = _fields(self._plan, code, stage)
+        return fields
 
     def _sum(self, buckets: list[Bucket]) -> Bucket:
         """Cells of several buckets together; those of one are handed on as they are."""
@@ -143,21 +146,19 @@ class RollUp:
                 add_fields(fields, more)
         return total
 
-    def _put_bucket(self, found: Cells, grain: Grain, bucket: int, cells: Bucket) -> None:
+    def _put_bucket(self, deltas: Cells, grain: Grain, bucket: int, cells: Bucket) -> None:
         for dimset, fields in enumerate(cells):
-            _put(found, (grain, bucket, dimset), fields)
+            _put(deltas, (grain, bucket, dimset), fields)
 
 
 def _fields(plan: Plan, code: int, stage: int) -> Fields:
     values = [code >> shift & (1 << width) - 1 for shift, width in zip(plan.shifts, plan.widths, strict=True)]
-    found = [(0, stage)]
-    found += [(at, cell_field(value, 0, stage)) for at, value in enumerate(values, start=1)]
-    start = 1 + len(values)
-    found += [(start + at, cell_field(values[i], values[j], stage)) for at, (i, j) in enumerate(plan.pairs)]
-    return tuple(found)
+    cells = [cell_field(value, 0, stage) for value in values]
+    cells += [cell_field(values[left], values[right], stage) for left, right in plan.pairs]
+    return ((0, stage), *enumerate(cells, start=1))
 
 
-def _put(found: Cells, group: CellGroup, fields: dict[int, Cell]) -> None:
+def _put(deltas: Cells, group: CellGroup, fields: dict[int, Cell]) -> None:
     """Hand over what is not zero."""
     if filled := without_zeros(fields):
-        found[group] = filled
+        deltas[group] = filled

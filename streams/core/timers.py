@@ -10,10 +10,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from heapq import heappop, heappush
+from typing import TypeAlias
 
 from schemas.times import HOUR_MS
 
-_Slot = tuple[list[bytes], "array[int]"]
+_Slot: TypeAlias = tuple[list[bytes], "array[int]"]
+"""Keys and wake-ups of one second or hour."""
 
 
 class Wheel:
@@ -36,18 +38,18 @@ class Wheel:
 
     def push(self, key: bytes, wake_ms: int) -> None:
         """Look at `key` once the watermark is past `wake_ms`."""
-        at = wake_ms // HOUR_MS
-        if at > self._hour:
+        number = wake_ms // HOUR_MS
+        if number > self._hour:
             slots, heap = self._hours, self._hour_heap
         else:
-            slots, heap, at = self._seconds, self._second_heap, wake_ms // 1000
-        found = slots.get(at)
-        if found is None:
-            found = slots[at] = ([], array("q"))
-            heappush(heap, at)
+            slots, heap, number = self._seconds, self._second_heap, wake_ms // 1000
+        slot = slots.get(number)
+        if slot is None:
+            slot = slots[number] = ([], array("q"))
+            heappush(heap, number)
         self.size += 1
-        found[0].append(key)
-        found[1].append(wake_ms)
+        slot[0].append(key)
+        slot[1].append(wake_ms)
 
     def due(self, watermark_ms: int) -> list[bytes]:
         """Take out every key whose time the watermark has passed; no key twice."""
