@@ -55,8 +55,8 @@ def _apply(engine: PartitionEngine, store: MemoryPartitionStore, batch: list[Rec
     while engine.meta.pending and engine.fire():
         pass
     clock.lap("further deadlines")
-    persons = sum(len(one.persons) for one in changes.funnels.values())
-    packed = sum(len(value or b"") for one in changes.funnels.values() for value in one.persons.values())
+    persons = sum(len(funnel.persons) for funnel in changes.funnels.values())
+    packed = sum(len(value or b"") for funnel in changes.funnels.values() for value in funnel.persons.values())
     return persons, packed
 
 
@@ -87,11 +87,11 @@ def main() -> None:
     parser.add_argument("--people", type=int, nargs="+", default=[10_000, 200_000])
     parser.add_argument("--batch", type=int, default=5_000)
     parser.add_argument("--funnel", default="sales")
-    given = parser.parse_args()
-    for people in given.people:
-        found = run(given.funnel, given.events, people, given.batch)
-        parts = "  ".join(f"{name} {spent:.2f}" for name, spent in found["us"].items())
-        print(f"{people:>9} people  {found['total']:.2f} us/event  ({parts})  {found['bytes']:.0f} B a person")
+    options = parser.parse_args()
+    for people in options.people:
+        figures = run(options.funnel, options.events, people, options.batch)
+        parts = "  ".join(f"{name} {spent:.2f}" for name, spent in figures["us"].items())
+        print(f"{people:>9} people  {figures['total']:.2f} us/event  ({parts})  {figures['bytes']:.0f} B a person")
 
 
 if __name__ == "__main__":

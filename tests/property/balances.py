@@ -36,7 +36,9 @@ def _sum(family: Family) -> int:
 def _check_outcomes(place: str, families: dict[str, Family]) -> None:
     outcomes = ("advanced.cohort", "lost.cohort", "abandoned.cohort", "open", "completed")
     entries = families.get("entries", 0)
-    assert entries == sum(_sum(families.get(one)) for one in outcomes), f"{place}: entries != outcomes: {families}"
+    assert entries == sum(_sum(families.get(outcome)) for outcome in outcomes), (
+        f"{place}: entries != outcomes: {families}"
+    )
     onward = _sum(families.get("transitions.cohort"))
     went_on = families.get("advanced.cohort", 0) + families.get("revived.cohort", 0)
     assert onward == went_on, f"{place}: transitions != advanced + revived: {families}"
@@ -55,22 +57,22 @@ def _check_entries(place: str, definition: dict[str, Any], cell: Cell) -> None:
 
 def flat(cell: Cell) -> dict[tuple[str, ...], int]:
     """(stage, family, sub-key) -> amount."""
-    found: dict[tuple[str, ...], int] = {}
+    flattened: dict[tuple[str, ...], int] = {}
     for stage, families in cell.items():
         for family, value in families.items():
             if isinstance(value, dict):
-                found |= {(stage, family, sub): amount for sub, amount in value.items()}
+                flattened |= {(stage, family, sub): amount for sub, amount in value.items()}
             else:
-                found[stage, family, ""] = value
-    return found
+                flattened[stage, family, ""] = value
+    return flattened
 
 
 def _added(cells: Iterator[Cell]) -> dict[tuple[str, ...], int]:
-    found: dict[tuple[str, ...], int] = {}
+    added: dict[tuple[str, ...], int] = {}
     for cell in cells:
         for key, amount in flat(cell).items():
-            found[key] = found.get(key, 0) + amount
-    return {key: amount for key, amount in found.items() if amount}
+            added[key] = added.get(key, 0) + amount
+    return {key: amount for key, amount in added.items() if amount}
 
 
 def _check_parts(definition: dict[str, Any], counters: dict[str, Any]) -> None:

@@ -34,10 +34,10 @@ def law(wants: Wants | None = None, *, share: float = 1.0) -> Callable[[Check], 
     """
 
     def decorate(check: Check) -> Callable[[], None]:
-        def one(seed: int) -> None:
+        def check_seed(seed: int) -> None:
             _hold(check, seed, random_case(Random(seed), wants))
 
-        run = given(seed=st.integers(0, 2**48))(one)
+        run = given(seed=st.integers(0, 2**48))(check_seed)
         run = settings(
             max_examples=max(10, int(CASES * share)),
             deadline=None,
@@ -50,7 +50,7 @@ def law(wants: Wants | None = None, *, share: float = 1.0) -> Callable[[Check], 
 
         def test() -> None:
             if _SEED is not None:
-                one(int(_SEED))
+                check_seed(int(_SEED))
             else:
                 run()
 
@@ -66,8 +66,8 @@ def _hold(check: Check, seed: int, case: Case) -> None:
         return
 
     def fails(smaller: Case) -> bool:
-        found = _failure(check, seed, smaller)
-        return found is not None and type(found) is type(failure)
+        smaller_failure = _failure(check, seed, smaller)
+        return smaller_failure is not None and type(smaller_failure) is type(failure)
 
     small = smallest(case, fails)
     shown = _failure(check, seed, small) or failure
@@ -88,19 +88,19 @@ def text_of(case: Case) -> str:
     return "\n".join([*lines, *(json.dumps(record) for record in case.log)])
 
 
-def difference(expected: Any, found: Any, path: str = "") -> list[str]:
+def difference(expected: Any, counted: Any, path: str = "") -> list[str]:
     """Where two documents differ, one line each."""
-    if isinstance(expected, dict) and isinstance(found, dict):
+    if isinstance(expected, dict) and isinstance(counted, dict):
         lines: list[str] = []
-        for key in sorted({*expected, *found}):
-            lines += difference(expected.get(key), found.get(key), f"{path}/{key}")
+        for key in sorted({*expected, *counted}):
+            lines += difference(expected.get(key), counted.get(key), f"{path}/{key}")
         return lines
-    return [] if expected == found else [f"{path}: expected {expected!r}, found {found!r}"]
+    return [] if expected == counted else [f"{path}: expected {expected!r}, counted {counted!r}"]
 
 
-def assert_same(expected: Any, found: Any) -> None:
+def assert_same(expected: Any, counted: Any) -> None:
     """Equal, or a failure that names the first dozen differences."""
-    lines = difference(expected, found)
+    lines = difference(expected, counted)
     assert not lines, "\n".join(lines[:12] + ([f"... and {len(lines) - 12} more"] if len(lines) > 12 else []))
 
 

@@ -78,7 +78,7 @@ def records_of(case: Case) -> list[Record]:
 
 def funnels_of(definitions: Sequence[dict[str, Any]]) -> list[Funnel]:
     """Definitions as the product reads them."""
-    return [parse_funnel(json.dumps(one)) for one in definitions]
+    return [parse_funnel(json.dumps(definition)) for definition in definitions]
 
 
 def core_documents(

@@ -64,9 +64,9 @@ def test_no_record_stops_the_core(seed: int) -> None:
     """Mutated events, ticks and forget records, under any key, stored and loaded again between them."""
     rng = Random(seed)
     records = [_record(rng, number) for number in range(300)]
-    found = count_records(FUNNELS, records, batch_sizes=[7, 1, 50], dump_and_load=seed % 2 == 0)
+    by_funnel = count_records(FUNNELS, records, batch_sizes=[7, 1, 50], dump_and_load=seed % 2 == 0)
     for funnel in FUNNELS:
-        (view,) = found[funnel.funnel_id].views
+        (view,) = by_funnel[funnel.funnel_id].views
         assert view.meta.records == len(records)
 
 
@@ -83,14 +83,14 @@ def test_no_record_stops_the_core(seed: int) -> None:
 )
 def test_numbers_that_fit_nowhere_are_not_stored(record: dict[str, Any]) -> None:
     again = (b"a:1", json.dumps(record).encode(), T0)
-    found = count_records(FUNNELS, [again] * 4, batch_sizes=[1], dump_and_load=True)
-    for one in found.values():
-        assert abs(one.views[0].meta.watermark_ms or 0) <= T0 + 60_000
+    by_funnel = count_records(FUNNELS, [again] * 4, batch_sizes=[1], dump_and_load=True)
+    for counted in by_funnel.values():
+        assert abs(counted.views[0].meta.watermark_ms or 0) <= T0 + 60_000
 
 
 @pytest.mark.parametrize("value", [b'"\xff"', b'"\\ud800"', b"[" * 3000 + b"]" * 3000, b'{"\xff":1}'])
 def test_an_amount_that_cannot_be_read_is_none(value: bytes) -> None:
     body = b'{"id":"1","name":"payment","occurred_at_ms":%d,"received_at_ms":%d,"properties":{"%b":%b}}'
     for member in (b"value", b"value_minor", b"amount"):
-        found = count_records(FUNNELS, [(b"a:1", body % (T0, T0, member, value), T0)])
-        assert found[FUNNELS[0].funnel_id].views[0].meta.stats[FUNNELS[0].funnel_id]["accepted"] <= 1
+        by_funnel = count_records(FUNNELS, [(b"a:1", body % (T0, T0, member, value), T0)])
+        assert by_funnel[FUNNELS[0].funnel_id].views[0].meta.stats[FUNNELS[0].funnel_id]["accepted"] <= 1

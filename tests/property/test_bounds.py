@@ -30,8 +30,8 @@ def _documents(case: Case, run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
         partitions=case.partitions,
         partition_of=lambda person: partition_of(person, case.partitions),
     )
-    (found,) = core_documents([case.funnel], case, run)
-    return expected, found
+    (document,) = core_documents([case.funnel], case, run)
+    return expected, document
 
 
 @pytest.mark.parametrize("dump_and_load", [False, True])
@@ -49,22 +49,22 @@ def test_a_person_with_thousands_of_kept_events_is_counted_exactly(dump_and_load
             log.append(dict(log[rnd.randrange(len(log))], received_at_ms=log[-1]["received_at_ms"]))
     definition = funnel(STAGES, dimensions=BY_CHANNEL, conversion_window="3d", allowed_lateness="1d")
     case = Case(definition, log, watermark_delay_ms=0)
-    expected, found = _documents(case, Run(batch_sizes=[300] * 20, dump_and_load=dump_and_load, slow_only=False))
-    assert found == expected
-    assert found["input"]["accepted"] >= 2_500
+    expected, document = _documents(case, Run(batch_sizes=[300] * 20, dump_and_load=dump_and_load, slow_only=False))
+    assert document == expected
+    assert document["input"]["accepted"] >= 2_500
 
 
 def test_ten_thousand_channels_become_a_hundred_and_the_rest() -> None:
     """The cap holds the first names of the log; the parts still sum to the whole."""
     log = [event("click", at, who=f"p{at}", channel=f"Channel {at % 10_000}", manager="Ann") for at in range(12_000)]
     case = Case(funnel(STAGES, dimensions=BY_CHANNEL), log, watermark_delay_ms=0)
-    expected, found = _documents(case, Run(batch_sizes=[5_000] * 3, dump_and_load=False, slow_only=False))
-    assert found == expected
-    cells = found["counters"]["total"]["all"]
-    channels = {cell: one for cell, one in cells.items() if cell.startswith("channel=")}
+    expected, document = _documents(case, Run(batch_sizes=[5_000] * 3, dump_and_load=False, slow_only=False))
+    assert document == expected
+    cells = document["counters"]["total"]["all"]
+    channels = {cell: stages for cell, stages in cells.items() if cell.startswith("channel=")}
     assert len(channels) == 101
     assert channels["channel=other"]["click"]["entries"] == 12_000 - 100 * 2
-    assert sum(one["click"]["entries"] for one in channels.values()) == cells[""]["click"]["entries"]
+    assert sum(stages["click"]["entries"] for stages in channels.values()) == cells[""]["click"]["entries"]
 
 
 def test_values_are_trimmed_cut_and_compare_without_case() -> None:
@@ -77,19 +77,19 @@ def test_values_are_trimmed_cut_and_compare_without_case() -> None:
         event("click", 4, who="e", channel=""),
     ]
     case = Case(funnel(STAGES, dimensions=BY_CHANNEL), log, watermark_delay_ms=0)
-    expected, found = _documents(case, Run(batch_sizes=[2, 2, 2], dump_and_load=True, slow_only=False))
-    assert found == expected
-    assert total(found, "channel=" + "x" * 64)["click"]["entries"] == 2
-    assert total(found, "channel=" + "x" * 63)["click"]["entries"] == 1
-    assert total(found, "channel=unknown")["click"]["entries"] == 2
+    expected, document = _documents(case, Run(batch_sizes=[2, 2, 2], dump_and_load=True, slow_only=False))
+    assert document == expected
+    assert total(document, "channel=" + "x" * 64)["click"]["entries"] == 2
+    assert total(document, "channel=" + "x" * 63)["click"]["entries"] == 1
+    assert total(document, "channel=unknown")["click"]["entries"] == 2
 
 
 def test_a_person_of_two_years_is_counted_through_every_fold() -> None:
     """Four hundred journeys of one person, each folded away or dropped before the next."""
     log = [event("click", 2 * day * DAY, id=f"d{day}") for day in range(400)]
     definition = funnel(STAGES, dimensions=BY_CHANNEL, conversion_window="1d", allowed_lateness="1d")
-    expected, found = _documents(
+    expected, document = _documents(
         Case(definition, log, watermark_delay_ms=0), Run(batch_sizes=[1] * 400, dump_and_load=True, slow_only=False)
     )
-    assert found == expected
-    assert total(found)["click"]["abandoned.cohort"] == 399
+    assert document == expected
+    assert total(document)["click"]["abandoned.cohort"] == 399

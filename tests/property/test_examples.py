@@ -16,12 +16,12 @@ def _whole(definition: dict[str, Any], log: examples.Log) -> tuple[dict[str, Any
     """(counters, rates) of the totals, counted in random batches."""
     case = Case(funnel=definition, log=log)
     (document,) = core_documents([definition], case, random_run(Random(1), case), with_rates=True)
-    rates = next(one for one in document["rates"] if (one["grain"], one["dim"]) == ("total", ""))
+    rates = next(rates for rates in document["rates"] if (rates["grain"], rates["dim"]) == ("total", ""))
     return document["counters"]["total"]["all"][""], rates
 
 
 def _shares(rates: dict[str, Any], name: str) -> list[float]:
-    return [one["rate"] for one in rates[name].values()]
+    return [share["rate"] for share in rates[name].values()]
 
 
 def test_1000_100_10_1() -> None:

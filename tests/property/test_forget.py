@@ -89,16 +89,16 @@ def test_sums_and_balances(case: Case, rng: Random) -> None:
 def _renamed(log: Log) -> Log:
     """The log without forget records, in which whoever comes after one has another id."""
     lives: dict[str, int] = {}
-    found: Log = []
+    renamed: Log = []
     for line in log:
         person = None if "tick" in line else person_of(line)
         if person is not None and "forget" in line:
             lives[person] = lives.get(person, 0) + 1
         elif person in lives:
-            found.append({**line, _FIELDS[person[0]]: f"{person[2:]} again {lives[person]}"})
+            renamed.append({**line, _FIELDS[person[0]]: f"{person[2:]} again {lives[person]}"})
         else:
-            found.append(line)
-    return found
+            renamed.append(line)
+    return renamed
 
 
 @law(WITH_REFUNDS, share=0.5)
@@ -110,7 +110,7 @@ def test_who_comes_after_is_somebody_else(case: Case, rng: Random) -> None:
 
 def _everybody_forgotten(case: Case) -> Case:
     people = sorted({person for line in case.log if "tick" not in line and (person := person_of(line)) is not None})
-    return replace(case, log=[*case.log, *({"forget": 1, _FIELDS[one[0]]: one[2:]} for one in people)])
+    return replace(case, log=[*case.log, *({"forget": 1, _FIELDS[person[0]]: person[2:]} for person in people)])
 
 
 @law(WITH_REFUNDS, share=0.3)
@@ -129,11 +129,11 @@ def test_no_name_and_no_id_is_left_in_the_store(case: Case, rng: Random) -> None
     for field, packed in stored.persons.items():
         assert field.startswith(b"x:"), field
         if b"\0" not in field:
-            sealed = [stored.persons[one] for one in chunk_fields(field, chunks_of(words_of(plan, packed)[1]))]
+            sealed = [stored.persons[chunk] for chunk in chunk_fields(field, chunks_of(words_of(plan, packed)[1]))]
             _check_small(unpack_person(plan, packed, sealed))
 
 
 def _check_small(person: Person) -> None:
-    numbers = {one for single in person.events for one in (single.event_hash, single.order, single.refund)}
+    numbers = {number for event in person.events for number in (event.event_hash, event.order, event.refund)}
     assert isinstance(person.base.orders, dict)
     assert max(numbers | {*person.base.orders} | person.base.refunds, default=0) < 1000

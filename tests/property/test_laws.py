@@ -88,16 +88,16 @@ def test_any_prefix_equals_the_oracle(case: Case, rng: Random) -> None:
 def test_any_batch_split_counts_the_same(case: Case, rng: Random) -> None:
     """One batch, single records, anything between: one document, to the byte."""
     whole = Run(batch_sizes=[len(case.log)], dump_and_load=False, slow_only=False)
-    found = {json.dumps(_core(case, run)) for run in (whole, random_run(rng, case), random_run(rng, case))}
-    assert len(found) == 1, found
+    documents = {json.dumps(_core(case, run)) for run in (whole, random_run(rng, case), random_run(rng, case))}
+    assert len(documents) == 1, documents
 
 
 @law(Wants(small_caps=False), share=0.3)
 def test_order_of_the_log_changes_nothing(case: Case, rng: Random) -> None:
     """Where nothing lies behind the horizon and no cap is reached."""
     case = order_free(case)
-    one, other = _core(case, random_run(rng, case)), _core(shuffled(rng, case), random_run(rng, case))
-    assert_same(one["counters"], other["counters"])
+    in_order, in_disorder = _core(case, random_run(rng, case)), _core(shuffled(rng, case), random_run(rng, case))
+    assert_same(in_order["counters"], in_disorder["counters"])
 
 
 @law(share=0.3)
@@ -125,10 +125,12 @@ def test_rates_follow_from_the_counters(case: Case, rng: Random) -> None:
     (document,) = core_documents([case.funnel], case, random_run(rng, case), with_rates=True)
     funnel = read_funnel(case.funnel)
     cells = {("total", "all"): document["counters"].get("total", {}).get("all", {})}
-    cells |= {("day", day): found for day, found in document["counters"].get("day", {}).items()}
-    expected = {(*place, dim): rates_of(funnel, cell) for place, found in cells.items() for dim, cell in found.items()}
-    found = {(one.pop("grain"), one.pop("bucket"), one.pop("dim")): one for one in document["rates"]}
-    assert_same(_rounded_all(expected), _rounded_all(found))
+    cells |= {("day", day): by_dim for day, by_dim in document["counters"].get("day", {}).items()}
+    expected = {
+        (*place, dim): rates_of(funnel, cell) for place, by_dim in cells.items() for dim, cell in by_dim.items()
+    }
+    shown = {(rates.pop("grain"), rates.pop("bucket"), rates.pop("dim")): rates for rates in document["rates"]}
+    assert_same(_rounded_all(expected), _rounded_all(shown))
 
 
 def _rounded(tree: Any) -> Any:
@@ -150,11 +152,11 @@ def test_funnels_side_by_side_count_as_alone(case: Case, rng: Random) -> None:
     slower = {**case.funnel, "name": "g", "conversion_window": "1d", "reentry": "completion"}
     narrow = {**case.funnel, "name": "h", "sources": ["crm"], "stages": case.funnel["stages"][:2]}
     narrow["stages"] = [
-        {key: value for key, value in one.items() if key != "abandon_after"} for one in narrow["stages"]
+        {key: value for key, value in stage.items() if key != "abandon_after"} for stage in narrow["stages"]
     ]
     funnels = [case.funnel, slower, narrow]
-    found = core_documents(funnels, case, random_run(rng, case))
-    for funnel, document in zip(funnels, found, strict=True):
+    documents = core_documents(funnels, case, random_run(rng, case))
+    for funnel, document in zip(funnels, documents, strict=True):
         assert_same(_oracle(replace(case, funnel=funnel)), document)
 
 

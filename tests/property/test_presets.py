@@ -37,12 +37,12 @@ def _whole_way(funnel: Funnel) -> list[dict[str, Any]]:
 def test_a_person_who_does_everything_reaches_the_last_stage(name: str) -> None:
     funnel = load_funnel(name)
     case = Case(definition_of(funnel), _whole_way(funnel), watermark_delay_ms=0)
-    (found,) = core_documents([case.funnel], case, Run(batch_sizes=[2] * 20, dump_and_load=True, slow_only=False))
-    assert found == count(case.funnel, case.log, watermark_delay_ms=0)
-    assert {stage: one["entries"] for stage, one in total(found).items()} == dict.fromkeys(
+    (document,) = core_documents([case.funnel], case, Run(batch_sizes=[2] * 20, dump_and_load=True, slow_only=False))
+    assert document == count(case.funnel, case.log, watermark_delay_ms=0)
+    assert {stage: families["entries"] for stage, families in total(document).items()} == dict.fromkeys(
         [stage.name for stage in funnel.stages], 1
     )
-    assert total(found)[funnel.stages[-1].name]["completed"] == 1
+    assert total(document)[funnel.stages[-1].name]["completed"] == 1
 
 
 @pytest.mark.parametrize("name", preset_names())

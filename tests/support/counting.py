@@ -55,31 +55,31 @@ class _Stored:
 
     def read(self, funnel_id: str, buckets: Sequence[int], persons: Sequence[bytes]) -> Loaded:
         stored = self.persons.get(funnel_id, {})
-        found: dict[int, dict[bytes, bytes]] = {bucket: {} for bucket in buckets}
+        by_bucket: dict[int, dict[bytes, bytes]] = {bucket: {} for bucket in buckets}
         if buckets:
             for key, packed in stored.items():
-                if bucket_of(key) in found:
-                    found[bucket_of(key)][key] = packed
-        return Loaded(found, {key: stored.get(key) for key in persons})
+                if bucket_of(key) in by_bucket:
+                    by_bucket[bucket_of(key)][key] = packed
+        return Loaded(by_bucket, {key: stored.get(key) for key in persons})
 
     def write(self, changes: Changes, meta: PartitionMeta) -> None:
         self.meta = meta
-        for funnel_id, one in changes.funnels.items():
+        for funnel_id, funnel in changes.funnels.items():
             persons = self.persons.setdefault(funnel_id, {})
-            for key, packed in one.persons.items():
+            for key, packed in funnel.persons.items():
                 if packed is None:
                     persons.pop(key, None)
                 else:
                     persons[key] = packed
             row = self.earliest_deadlines.setdefault(funnel_id, [NO_DEADLINE] * PERSON_BUCKETS)
-            for bucket, minute in one.earliest_deadlines.items():
+            for bucket, minute in funnel.earliest_deadlines.items():
                 row[bucket] = minute
             cells = self.cells.setdefault(funnel_id, {})
-            merge_changes(cells, one.deltas)
-            for group in one.expired:
+            merge_changes(cells, funnel.deltas)
+            for group in funnel.expired:
                 cells.pop(group, None)
-            if one.core_state is not None:
-                self.core_state[funnel_id] = one.core_state
+            if funnel.core_state is not None:
+                self.core_state[funnel_id] = funnel.core_state
 
 
 class _Names:
@@ -113,8 +113,8 @@ class _Partition:
     def load(self, prepared: Prepared | None) -> None:
         engine = self.engine
         while needs := engine.needs(prepared):
-            for funnel_id, one in needs.items():
-                engine.admit(funnel_id, self.stored.read(funnel_id, one.buckets, one.persons))
+            for funnel_id, missing in needs.items():
+                engine.admit(funnel_id, self.stored.read(funnel_id, missing.buckets, missing.persons))
 
     def count(self, records: Sequence[Record]) -> None:
         engine = self.engine

@@ -43,12 +43,12 @@ def tick(at: int, **more: Any) -> Record:
 
 def counted(funnel: Funnel, records: list[Record], **how: Any) -> tuple[Cells, dict[str, int]]:
     """Cells and stats after records."""
-    found = count_records([funnel], records, **how)
+    stored = count_records([funnel], records, **how)
     stats: dict[str, int] = {}
-    for view in found[funnel.funnel_id].views:
+    for view in stored[funnel.funnel_id].views:
         for name, amount in view.meta.stats.get(funnel.funnel_id, {}).items():
             stats[name] = stats.get(name, 0) + amount
-    return cells_of(found, funnel.funnel_id), stats
+    return cells_of(stored, funnel.funnel_id), stats
 
 
 def of(cells: Cells, family: Family, stage: int) -> int:
@@ -89,8 +89,8 @@ def forget(person: str | None = "a:v") -> Record:
 def test_a_forgotten_person_is_kept_under_a_number_until_the_horizon_has_passed(sales: Funnel) -> None:
     """A buyer too: without a name nobody's order can come again."""
     records = [event("payment", T0, properties={"order_id": "o1", "value": "5"}), forget(), event("payment", T0 + 1)]
-    found = count_records([sales], records)[sales.funnel_id]
-    assert sorted(found.persons) == [b"a:v", b"x:1"]
+    stored = count_records([sales], records)[sales.funnel_id]
+    assert sorted(stored.persons) == [b"a:v", b"x:1"]
     ticks = [tick(T0 + days * 86_400_000) for days in (400, 401)]
     later = count_records([sales], [*records, *ticks], batch_sizes=[1])[sales.funnel_id]
     assert sorted(later.persons) == [b"a:v"]
@@ -120,8 +120,8 @@ def test_a_forget_record_moves_no_watermark_and_wants_a_person(sales: Funnel) ->
 
 
 def test_a_key_with_nul_is_forgotten_too(sales: Funnel) -> None:
-    found = count_records([sales], [event("click", T0, person="a:v\0w"), forget("a:v\0w")])[sales.funnel_id]
-    assert list(found.persons) == [b"x:1"]
+    stored = count_records([sales], [event("click", T0, person="a:v\0w"), forget("a:v\0w")])[sales.funnel_id]
+    assert list(stored.persons) == [b"x:1"]
 
 
 @pytest.mark.parametrize(

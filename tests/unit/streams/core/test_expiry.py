@@ -27,11 +27,11 @@ def test_a_bucket_expires_when_its_end_is_its_keep_time_behind() -> None:
 def test_a_jump_is_given_out_in_parts() -> None:
     expiry = _noted(range(1_000, 3_500), range(100, 200))
     far = 10_000 * 24 * HOUR_MS
-    found = []
+    groups = []
     while part := expiry.expired(far, 30):
         assert len(part) <= 2_030
-        found += part
-    assert len(found) == len(set(found)) == 2_500 + 100 * 30
+        groups += part
+    assert len(groups) == len(set(groups)) == 2_500 + 100 * 30
 
 
 def test_the_range_survives_storing() -> None:

@@ -71,8 +71,8 @@ def test_a_person_survives_packing(text: str, count: int) -> None:
     assert packed is not None
     assert wanted is not None
     assert (packed.started_at, packed.first_code) == (wanted.started_at, wanted.first_code)
-    assert [[getattr(one, name) for name in Entry.__slots__] for one in packed.entries] == [
-        [getattr(one, name) for name in Entry.__slots__] for one in wanted.entries
+    assert [[getattr(entry, name) for name in Entry.__slots__] for entry in packed.entries] == [
+        [getattr(entry, name) for name in Entry.__slots__] for entry in wanted.entries
     ]
     assert bool(sealed) == (count > 100)
 
@@ -90,9 +90,9 @@ def test_four_kept_events_of_the_default_funnel_take_little_room() -> None:
 
 def test_chunks_follow_each_other_strictly_in_time() -> None:
     events = [KeptEvent(_AT + at // 5, at, 0, 0) for at in range(100)]
-    parts, rest = split(8, events)
-    assert [one for part in parts for one in part] + rest == events
-    assert all(one[-1].at < two[0].at for one, two in zip(parts, [*parts[1:], rest], strict=True))
+    parts, tail = split(8, events)
+    assert [event for part in parts for event in part] + tail == events
+    assert all(part[-1].at < later[0].at for part, later in zip(parts, [*parts[1:], tail], strict=True))
 
 
 def test_one_instant_cannot_be_cut() -> None:

@@ -31,7 +31,7 @@ def test_everything_comes_out_in_the_first_look_after_its_time() -> None:
     watermark, seen = 0, set()
     while watermark < 21_000_000:
         before, watermark = watermark, watermark + rng.choice([1, 400, 90_000, 5_000_000])
-        found = wheel.due(watermark)
-        assert all(before <= wanted[key] < watermark for key in found)
-        seen.update(found)
+        due = wheel.due(watermark)
+        assert all(before <= wanted[key] < watermark for key in due)
+        seen.update(due)
     assert len(seen) == len(wanted)
