@@ -1,4 +1,4 @@
-"""A partition's persons of one funnel in memory: what is known, what must be read, who wants to be looked at when.
+"""A partition's persons of one funnel in memory: what is known, what must be read, when to look at whom again.
 
 Buckets: a bucket that is *loaded* has a wheel entry for every wake-up of its persons; of one that is not,
 `earliest_deadlines` is a lower bound. A bucket that is *complete* has all its persons in memory, so a key that is not
@@ -209,7 +209,7 @@ class PersonCache:
         self.dirty[key] = None
 
     def arm(self, key: bytes, wake_ms: int) -> None:
-        """A person wants to be looked at earlier than was known."""
+        """A person must be looked at earlier than was known."""
         bucket = crc32(key) % PERSON_BUCKETS
         if self.loaded[bucket]:
             self.wheel.push(key, wake_ms)

@@ -10,15 +10,17 @@ from typing import Any, TypeAlias
 from streams.core.match import Match
 from streams.core.outgoing import Outgoing
 from streams.core.person import KeptEvent
+from streams.core.plan import EventKind
 
 Record: TypeAlias = tuple[bytes | None, bytes, int]
 """(Kafka key, value, record timestamp in ms)."""
 
-Op: TypeAlias = tuple[bytes, int, int, int, int, int, KeptEvent | None]
+Op: TypeAlias = tuple[bytes, int, int, EventKind, int, int, KeptEvent | None]
 """One operation: (person key, at, event hash, kind, code, horizon at that record, the whole event or None).
 
 The kind tells them apart (`streams.core.plan`). An event says more than its stage where the last member is not None.
-Of a FORGET, at and code are 0 and the third member is the number of the forgotten person (`nameless_key`).
+Of a FORGET, at and code are 0 and the third member is the number of the forgotten person (`nameless_key`). One shape
+for all kinds, because telling them apart then costs one comparison of numbers per event: 0.02 of about 5 us.
 """
 
 
@@ -36,7 +38,7 @@ class FunnelPrepared:
     names: dict[tuple[int, str], None] = field(default_factory=dict)
 
     def keys(self) -> Iterator[bytes]:
-        """Of everybody whom the chunk concerns."""
+        """Keys of the persons whom the chunk concerns."""
         return (op[0] for op in self.ops)
 
 

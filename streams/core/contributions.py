@@ -12,7 +12,7 @@ from schemas.counters import STAGE_LOST, Family, family
 from schemas.times import MINUTE_MS
 from streams.core.history import History, deadline_of
 from streams.core.person import Entry, Journey
-from streams.core.plan import EDGES_MS, RESOLVED, STALLED, Plan
+from streams.core.plan import EDGES_MS, RESOLVED, STALLED, Plan, Status
 
 
 class Contributions:
@@ -25,8 +25,8 @@ class Contributions:
         """(minute, code, stage, family code) -> amount, for families by currency."""
 
 
-def add_contributions(plan: Plan, history: History, status: int, *, sign: int, into: Contributions) -> None:
-    """Add those of a history whose last entry stands as `status` says."""
+def add_contributions(plan: Plan, history: History, status: Status, *, sign: int, into: Contributions) -> None:
+    """Add those of a history; `status` is that of its last entry."""
     _add_occurrences(plan, history, sign, into)
     last = len(history.journeys) - 1
     for number, journey in enumerate(history.journeys):
@@ -48,7 +48,7 @@ def _add_occurrences(plan: Plan, history: History, sign: int, into: Contribution
         into.money[place] += sign * refund.minor
 
 
-def _add_journey(plan: Plan, journey: Journey, status: int, sign: int, into: Contributions) -> None:
+def _add_journey(plan: Plan, journey: Journey, status: Status, sign: int, into: Contributions) -> None:
     counts, key_of = into.counts, plan.key_of
     previous: Entry | None = None
     for entry in journey.entries:
@@ -78,7 +78,7 @@ def _add_won(plan: Plan, journey: Journey, sign: int, into: Contributions) -> No
 
 
 def _add_outcome(
-    plan: Plan, journey: Journey, entry: Entry, onward: Entry | None, status: int, sign: int, into: Contributions
+    plan: Plan, journey: Journey, entry: Entry, onward: Entry | None, status: Status, sign: int, into: Contributions
 ) -> None:
     """The outcome of one entry; `status` matters for an entry that has no successor."""
     counts, key_of = into.counts, plan.key_of

@@ -1,6 +1,6 @@
 """What stays of a person who is to be forgotten: a history without a name, so that the numbers stay as they are.
 
-Takes away the key and every mark by which an event or order could be told again; keeps stages, times, amounts and the
+Takes away the key and every mark by which an event or order could be recognised; keeps stages, times, amounts and the
 codes of dimension values. Pure; `streams.core.general` stores the result.
 """
 
@@ -21,7 +21,7 @@ def nameless_key(number: int) -> bytes:
 
 
 def is_nameless(key: bytes) -> bool:
-    """Whether a person is kept without a name. Such a one is nobody's for life: no further order can come."""
+    """Whether a person is kept without a name. Such a person is not kept for life: no further order can come."""
     return key.startswith(_PREFIX)
 
 

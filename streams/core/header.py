@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, TypeAlias
 
-from streams.core.plan import INFINITE, RESOLVED, Plan, wire_code
+from streams.core.plan import INFINITE, RESOLVED, Plan, Status, wire_code
 
 Words: TypeAlias = tuple[int, int, int, int, int, int]
 """last_word, start_word, entry_word, base_bytes, first_code, entry_code; a plan with wide codes has bytes for codes."""
@@ -112,7 +112,7 @@ def flags_of(last_word: int) -> int:
     return last_word >> FLAGS_SHIFT & FLAGS_MASK
 
 
-def status_of(last_word: int) -> int:
+def status_of(last_word: int) -> Status:
     """What is booked for the last entry: OPEN, STALLED or RESOLVED."""
     return last_word >> FLAGS_SHIFT & STATUS_MASK
 

@@ -2,7 +2,8 @@
 
 A tail that grows long is cut: its oldest events become a chunk, a field of its own that is written once. Chunks follow
 each other in time, strictly. So the result of the pass before a chunk is a base like any other, and an event that comes
-late re-runs the pass from its chunk on, not from the beginning. An event costs what happened since, whoever it is.
+late re-runs the pass from its chunk on, not from the beginning. An event costs what happened since, not what the person
+has in all.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 from schemas.counters import STAGE_LOST
 from streams.core.header import Header
 from streams.core.person import Base, Entry, Journey, KeptEvent, Layered
-from streams.core.plan import LOST, NO_STAGE, OPEN, ORDER, REFUND, RESOLVED, STALLED, Plan
+from streams.core.plan import LOST, NO_STAGE, OPEN, ORDER, REFUND, RESOLVED, STALLED, Plan, Status
 
 _AFTER_STAGES: Final = 64
 """At one instant lost events come after the stages."""
@@ -200,7 +200,7 @@ def deadline_of(plan: Plan, journey: Journey, entry: Entry) -> int:
     return min(entry.at + plan.abandon[entry.stage], journey.started_at + plan.window)
 
 
-def status_at(plan: Plan, history: History, watermark: int) -> int:
+def status_at(plan: Plan, history: History, watermark: int) -> Status:
     """What the last entry of the last journey is at a watermark: OPEN, STALLED or RESOLVED."""
     if not history.journeys:
         return RESOLVED

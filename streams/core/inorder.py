@@ -140,7 +140,7 @@ def _further_event(state: FunnelState, op: Op, packed: bytes, words: Words) -> b
     return True
 
 
-def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost more than it does
+def _stage(  # noqa: C901 - the usual event: calls would cost more than it does
     state: FunnelState, op: Op, packed: bytes, words: Words, stage: int, entries: Sequence[Entry]
 ) -> bool:
     """An event of a stage; `entries` of the journey under way where they are known."""

@@ -1,7 +1,7 @@
 """A chunk of the log made ready for counting: decoded, retries skipped, late events set apart, codes resolved.
 
-Changes nothing but memos: it works on copies of the partition's clock, which `Prepared` carries to the apply. So a
-chunk may be prepared only after the one before it was applied.
+Changes nothing but memos. It works on copies of the partition's clock, which `Prepared` carries to the apply, so a
+chunk may be prepared only after the one before it was applied. It knows no persons.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, cast
 import xxhash
 
 from schemas.counters import currency_code
+from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.core.chunk import FunnelPrepared, Prepared, Record
 from streams.core.decode import NO_RAW, UNREADABLE, Decoder
 from streams.core.match import NO_AMOUNT, Match, Matcher, NameRules, amount_of, id_text, plain
@@ -22,18 +23,19 @@ from streams.core.plan import FORGET, LOST, ORDER, REFUND, Plan
 from streams.core.registers import REASONS, FunnelRegisters
 from streams.state import PartitionMeta
 
-AHEAD_MS = 60_000
+AHEAD_MS = MINUTE_MS
 """A record moves the watermark at most this far beyond the time the broker knows it by."""
 SESSIONS = 8
+"""How many ordered senders are remembered."""
 _CODES_LIMIT = 50_000
 LATE_EDGES_MS = tuple(
     (f"late_le_{name}", ms)
     for name, ms in (
-        ("1h", 3_600_000),
-        ("1d", 86_400_000),
-        ("3d", 3 * 86_400_000),
-        ("7d", 7 * 86_400_000),
-        ("30d", 30 * 86_400_000),
+        ("1h", HOUR_MS),
+        ("1d", DAY_MS),
+        ("3d", 3 * DAY_MS),
+        ("7d", 7 * DAY_MS),
+        ("30d", 30 * DAY_MS),
     )
 )
 
@@ -46,7 +48,7 @@ class FunnelIntake:
         self.registers = registers
         self.matcher = Matcher(plan, decoder)
         self.sources = plan.definition.sources
-        self.back = delay_ms + plan.keep
+        self.horizon_distance = delay_ms + plan.keep
         """Highest received time minus this is the horizon."""
         self._is_unresolved = False
         names = [decoder.attribute[dimension.property_name] for dimension in plan.dimensions]
@@ -57,7 +59,7 @@ class FunnelIntake:
         self._places = list(enumerate(plan.shifts, start=1))
 
     def take(self, record: Any, rules: NameRules, key: bytes, value: bytes, out: FunnelPrepared, highest: int) -> None:
-        """Put one relevant-looking event into `out`; `highest` is the highest received time so far."""
+        """Put an event of a known name into `out`, if it counts; `highest` is the highest received time so far."""
         if self.sources is not None and record.source not in self.sources:
             return
         match = rules.fixed if rules.is_fixed else rules.classify(record.properties)
@@ -67,7 +69,7 @@ class FunnelIntake:
             out.stats["placeholder_ids"] += record.placeholder_ids
         received = record.received_at_ms
         at = min(max(record.occurred_at_ms, 0), received, AT_MASK)
-        horizon = highest - self.back
+        horizon = highest - self.horizon_distance
         if received - at > self.plan.lateness or at < horizon:
             self._set_apart(key, value, max(received, highest) - at, out)
             return
@@ -175,7 +177,7 @@ class Intake:
                 intake.matcher.memo,
                 intake.sources,
                 intake.plan.lateness,
-                intake.back,
+                intake.horizon_distance,
                 intake.codes,
                 intake.raw_values,
                 out.funnels[funnel_id],
@@ -213,7 +215,7 @@ class Intake:
                 continue
             if b"\0" in key:
                 key = person_field(key)
-            for intake, memo, sources, lateness, back, codes, raw_values, into in views:
+            for intake, memo, sources, lateness, distance, codes, raw_values, into in views:
                 rules = memo.get(name, missing)
                 if rules is missing:
                     rules = intake.matcher.rules(name)
@@ -221,15 +223,15 @@ class Intake:
                     continue
                 stage = rules.stage
                 properties = record.properties
-                horizon = highest - back
+                horizon = highest - distance
                 if (
-                    stage < 0
-                    or sources is not None
-                    or not 0 <= at <= received <= AT_MASK
-                    or received - at > lateness
-                    or at < horizon
-                    or record.placeholder_ids
-                    or properties.value is not nothing
+                    stage < 0  # no plain stage, or conditions decide
+                    or sources is not None  # the source decides
+                    or not 0 <= at <= received <= AT_MASK  # a time that must be corrected
+                    or received - at > lateness  # late
+                    or at < horizon  # late for the partition
+                    or record.placeholder_ids  # something to count beside it
+                    or properties.value is not nothing  # an amount
                     or properties.value_minor is not nothing
                     or properties.amount is not nothing
                 ):
@@ -237,9 +239,9 @@ class Intake:
                     continue
                 try:
                     code = codes.get(raw_values(properties))
-                except TypeError:
+                except TypeError:  # a list or object, which no memo takes
                     code = None
-                if code is None:
+                if code is None:  # perhaps a new name
                     intake.take(record, rules, key, value, into, highest)
                     continue
                 event_hash = digest(f"{record.source}\0{record.id}".encode())
@@ -255,7 +257,7 @@ class Intake:
         out.forgets += 1
         for funnel_id, intake in self._funnels.items():
             into = out.funnels[funnel_id]
-            into.ops.append((key, 0, out.forgets, FORGET, 0, highest - intake.back, None))
+            into.ops.append((key, 0, out.forgets, FORGET, 0, highest - intake.horizon_distance, None))
 
 
 def _no_values(_properties: Any) -> tuple[()]:

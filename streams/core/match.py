@@ -15,7 +15,7 @@ from schemas.money import clean_currency, clean_minor, parse_minor
 from schemas.names import normalise_name
 from streams.core.decode import NO_RAW, UNREADABLE, Decoder
 from streams.core.definition import Condition
-from streams.core.plan import LOST, ORDER, REFUND, Plan
+from streams.core.plan import LOST, ORDER, REFUND, EventKind, Plan
 
 _MEMO_LIMIT = 10_000
 
@@ -23,8 +23,7 @@ _MEMO_LIMIT = 10_000
 class Match(NamedTuple):
     """What an event is to the funnel."""
 
-    kind: int
-    """Stage of a plain stage event, ORDER, LOST or REFUND."""
+    kind: EventKind
     mask: int = 0
     """Order stages it matches, a bit each (`Plan.order_bit`)."""
     reason: str | None = None
@@ -69,7 +68,7 @@ class NameRules:
 
 
 def plain(value: Any) -> Any:
-    """A property as Python has it; raw JSON is decoded: absent and null are None, what cannot be read is empty."""
+    """A property as a Python value. Of raw JSON, absent and null are None, and what cannot be read is an empty text."""
     if not isinstance(value, msgspec.Raw):
         return value
     if value is NO_RAW:
@@ -103,7 +102,7 @@ NO_AMOUNT: Final = (-1, "")
 
 
 def amount_of(value: Any, minor: Any, amount: Any, currency: object, default: str) -> tuple[int, str] | None:
-    """(minor units, currency) of an event's raw money properties; NO_AMOUNT: none is stated, None: it is refused."""
+    """(minor units, currency) of an event's raw money properties; NO_AMOUNT: it has none, None: it is refused."""
     stated = _raw_text(value)
     in_minor = stated is None and (raw := plain(minor)) is not None
     if stated is None and not in_minor:
@@ -118,7 +117,7 @@ def amount_of(value: Any, minor: Any, amount: Any, currency: object, default: st
 
 
 def _raw_text(raw: msgspec.Raw) -> str | None:
-    """Text of a number or string as it was sent; None for absent and null; no number for anything else."""
+    """Text of a number or string as it was sent; None for absent and null; a text that is no number for all others."""
     if raw is NO_RAW:
         return None
     text = bytes(raw)

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 from schemas.counters import Family
 from streams.core.header import AT_SHIFT, FLAGS_SHIFT, PASSED_MASK, STATUS_MASK, Words
-from streams.core.plan import OPEN, RESOLVED, STALLED
+from streams.core.plan import OPEN, RESOLVED, STALLED, Status
 from streams.core.state import FunnelState
 
 STALLS: Final = "its stall time passes"
@@ -35,14 +35,14 @@ REVIVES: Final = "an event goes on too late"
 class Transition(NamedTuple):
     """What a happening makes of an entry."""
 
-    status: int
+    status: Status
     """Of the entry. An entry that went on is no longer the last one; its successor has a status of its own."""
     outcome: Family | None = None
     """By cohort; it counts by period too."""
     stalled: int = 0
 
 
-TRANSITIONS: Final[Mapping[tuple[int, str], Transition | None]] = {
+TRANSITIONS: Final[Mapping[tuple[Status, str], Transition | None]] = {
     (OPEN, STALLS): Transition(STALLED, stalled=1),
     (STALLED, STALLS): Transition(STALLED),
     (RESOLVED, STALLS): Transition(RESOLVED),
@@ -60,14 +60,14 @@ TRANSITIONS: Final[Mapping[tuple[int, str], Transition | None]] = {
 """None: what is booked would be taken back, which takes the general path. What is not here cannot happen."""
 
 
-def is_certain(status: int, happening: str) -> bool:
+def is_certain(status: Status, happening: str) -> bool:
     """Whether the header alone says what the happening makes of the last entry."""
     return TRANSITIONS[status, happening] is not None
 
 
 def book(
-    state: FunnelState, status: int, happening: str, stage: int, entry_key: int, period_key: int, reason: int = 0
-) -> int:
+    state: FunnelState, status: Status, happening: str, stage: int, entry_key: int, period_key: int, reason: int = 0
+) -> Status:
     """Count a transition that is certain; the new status. The keys are of the entry and of the moment.
 
     By position, for it is called for most deadlines and every second event that comes in order.
@@ -85,7 +85,7 @@ def book(
     return status_after
 
 
-def decide(state: FunnelState, words: Words, now: int, abandoned_at: int, entry_key: int) -> int:
+def decide(state: FunnelState, words: Words, now: int, abandoned_at: int, entry_key: int) -> Status:
     """Count what time alone has made of the last entry by `now`, an event's time or the watermark; its new status."""
     last_word, _, entry_word, _, _, entry_code = words
     status, stage = last_word >> FLAGS_SHIFT & STATUS_MASK, (last_word & PASSED_MASK) - 1

@@ -8,7 +8,7 @@ Packed, a person is `header | base | tail`:
   extension (amount, order, refund) belongs to the event before it.
 
 Older records of a person with many events lie in sealed chunks, which are fields of their own (`streams.core.heavy`).
-The order of the tail is not significant: who needs an order sorts.
+The order of the tail is not significant: what needs an order sorts it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from streams.core.header import FOR_LIFE, Header, base_of, pack_header, status_of, tail_of, words_of
-from streams.core.plan import ORDER, REFUND, RESOLVED, Plan, code_of, wire_code
+from streams.core.plan import ORDER, REFUND, RESOLVED, EventKind, Plan, Status, code_of, wire_code
 
 EXT_AMOUNT: Final = 128
 EXT_ORDER: Final = 129
@@ -37,8 +37,7 @@ class KeptEvent(NamedTuple):
     at: int
     event_hash: int
     """Hash of source and id: what makes two events copies of each other."""
-    kind: int
-    """`streams.core.plan.EventKind`."""
+    kind: EventKind
     code: int
     """Register codes of all dimensions (`Plan`)."""
     reason: int = 0
@@ -127,7 +126,7 @@ class Person:
     def __init__(self) -> None:
         self.base = Base()
         self.events: list[KeptEvent] = []
-        self.status = RESOLVED
+        self.status: Status = RESOLVED
 
     @property
     def is_for_life(self) -> bool:

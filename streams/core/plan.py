@@ -12,7 +12,7 @@ Laws of the layout:
 from __future__ import annotations
 
 from struct import Struct
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from schemas.counters import DURATION_EDGES_SECONDS, STAGE_LOST, Family, currency_code, duration_sub, family
 from schemas.times import MINUTE_MS
@@ -22,28 +22,33 @@ INFINITE: Final = 1 << 62
 REASON_CAP: Final = 100
 REASON_CODES: Final = REASON_CAP + 2
 EDGES_MS: Final = tuple(seconds * 1000 for seconds in DURATION_EDGES_SECONDS)
-MAX_STAGES: Final = 64
 MAX_ORDER_STAGES: Final = 56
+"""The mask of an order's stages has that many bits in its record."""
 
+EventKind: TypeAlias = int
+"""What an operation is: 0..63 for an event of the plain stage with that number, else one of the next four."""
 ORDER: Final = 64
-"""The kind of an operation. An event of a plain stage has the number of its stage, 0..63; these are all others."""
 LOST: Final = 65
 REFUND: Final = 66
 FORGET: Final = 67
-"""No event: the person is to be forgotten. What else is no event (a link of two ids) will have a kind above it."""
+"""No event: the person is to be forgotten. Kept events are of a lower kind. What else is no event (a link of two ids)
+will have a higher one."""
 NO_STAGE: Final = 255
+"""Of an order that enters none."""
 
+Status: TypeAlias = int
+"""What is booked for the last entry of the last journey, the only one that can be open."""
 OPEN: Final = 0
-"""The status: what is booked for the last entry of the last journey, the only one that can be open."""
 STALLED: Final = 1
 RESOLVED: Final = 2
+"""It has an outcome; also where there is no journey."""
 
 
 class Plan:
     """Everything the counting needs to know about one funnel version."""
 
     seal = 32
-    """Events per sealed chunk of a busy person; a tail of more than twice as many is sealed."""
+    """Events per sealed chunk of a heavy person; a tail of more than twice as many is sealed."""
     has_fast_paths = True
     """Whether events may be counted on packed persons; otherwise every one takes the general path."""
 

@@ -2,7 +2,7 @@
 
 Register 0 holds loss reasons, register i the values of dimension i (from 1). Code 0 is `unknown`, 1 `other`, from 2 on
 the names in the order in which they came first (or in which the definition lists them). Assigning new codes is the
-store's business: it alone is one for all partitions.
+store's business: it alone is the same for all partitions.
 """
 
 from __future__ import annotations

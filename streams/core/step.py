@@ -35,24 +35,14 @@ def step(state: FunnelState, ops: Sequence[Op]) -> None:
             perform(state, op)
 
 
-def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR0912, PLR0915 - one loop on purpose, see the module
+def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR0912, PLR0915 - one loop, see the module
     plan, cache = state.plan, state.cache
     persons, dirty, counts, arm = cache.persons, cache.dirty, state.contributions.counts, cache.arm
-    get, unpack, word, record, newcomer = (
-        persons.get,
-        plan.header.unpack_from,
-        plan.word.pack,
-        plan.record.pack,
-        plan.newcomer.pack,
-    )
+    get, unpack, word = persons.get, plan.header.unpack_from, plan.word.pack
+    record, newcomer = plan.record.pack, plan.newcomer.pack
     longest = plan.header.size + plan.longest_tail
-    code_bits, family_bits, window, change, last = (
-        plan.code_bits,
-        plan.family_bits,
-        plan.window,
-        plan.change,
-        plan.last,
-    )
+    code_bits, family_bits = plan.code_bits, plan.family_bits
+    window, change, last = plan.window, plan.change, plan.last
     f_events, f_entries, f_started, first_wake = plan.f_events, plan.f_entries, plan.f_started, plan.wake
     completed_at = plan.stages if plan.ends_at_completion else 0
     accepted = duplicates = newcomers = 0
@@ -77,7 +67,7 @@ def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR091
                 arm(key, at + first_wake[kind])
                 newcomers += 1
                 continue
-            # A loss or refund has no journey to begin.
+            # A loss or refund begins no journey.
             if kind <= ORDER and begin(state, op):
                 accepted += 1
             else:
@@ -85,7 +75,7 @@ def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR091
             continue
         tail = record(event_hash, at << EVENT_AT_SHIFT | kind, code)
         last_word, start_word, entry_word, base_bytes, _, _ = unpack(packed)
-        # The first test spares most persons the second.
+        # A tail that grew too long is cut first. The first comparison spares most persons the second.
         if len(packed) > longest and len(packed) - base_bytes > longest:
             packed = shorten(state, key, packed, horizon)
             last_word, start_word, entry_word, _, _, _ = unpack(packed)
@@ -100,12 +90,12 @@ def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR091
         passed = last_word & PASSED_MASK
         entered = entry_word >> AT_SHIFT
         if (
-            kind < passed  # a stage that the journey under way has passed: no new entry
-            and at <= (start_word >> AT_SHIFT) + window  # and the journey can still take it
-            and (passed != completed_at or kind == last)  # but does not end with its completion
-            and at > entered  # later than the last entry: none of the entries is another one
-            and at <= entered + change[last_word >> FLAGS_SHIFT & STATUS_MASK][passed]  # and its status is not
-            # its sealed chunks follow each other in time: what is older than their end goes the general path
+            kind < passed  # the journey under way has passed this stage: no new entry
+            and at <= (start_word >> AT_SHIFT) + window  # the journey can still take it
+            and (passed != completed_at or kind == last)  # and is not ended by having been completed
+            and at > entered  # it comes after the last entry, so none of the entries becomes another one
+            and at <= entered + change[last_word >> FLAGS_SHIFT & STATUS_MASK][passed]  # and decides nothing about it
+            # Sealed chunks follow each other in time: an event older than their end does not belong into the tail.
             and (at > last_word >> AT_SHIFT or not start_word & COUNT_MASK or at > heavy_of(cache, key).ends[-1])
         ):
             counts[(at // MINUTE_MS << code_bits | code) << family_bits | f_events[kind]] += 1

@@ -19,7 +19,7 @@ _Slot: TypeAlias = tuple[list[bytes], "array[int]"]
 
 
 class Wheel:
-    """Keys by the time at which they want to be looked at."""
+    """Keys by the time at which they must be looked at."""
 
     def __init__(self) -> None:
         self._hour = -1

@@ -23,7 +23,7 @@ from streams.state import Fence, Writes
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import CounterReader, StoreUnavailableError
 from streams.worker.partition import LogRecord, PartitionProcessor
-from tests.oracle.counting import Document
+from tests.oracle.counting import Document, count
 from tests.oracle.generate import Case
 from tests.oracle.values import person_of
 from tests.support.counting import Counted, CountedReader, count_records
@@ -38,7 +38,7 @@ class Run:
 
     batch_sizes: list[int]
     dump_and_load: bool
-    slow_only: bool
+    general_only: bool
     max_persons: int | None = None
 
 
@@ -48,7 +48,7 @@ def random_run(rng: Random, case: Case) -> Run:
     return Run(
         batch_sizes=[rng.randint(1, biggest) for _ in range(len(case.log) * case.partitions)],
         dump_and_load=rng.random() < 0.5,
-        slow_only=rng.random() < 0.2,
+        general_only=rng.random() < 0.2,
         max_persons=rng.choice([None, None, 1, 2]),
     )
 
@@ -81,6 +81,23 @@ def funnels_of(definitions: Sequence[dict[str, Any]]) -> list[Funnel]:
     return [parse_funnel(json.dumps(definition)) for definition in definitions]
 
 
+def oracle_document(case: Case) -> Document:
+    """What is right."""
+    return count(
+        case.funnel,
+        case.log,
+        watermark_delay_ms=case.watermark_delay_ms,
+        partitions=case.partitions,
+        partition_of=lambda person: partition_of(person, case.partitions),
+    )
+
+
+def core_document(case: Case, run: Run) -> Document:
+    """What the pure core makes of it."""
+    (document,) = core_documents([case.funnel], case, run)
+    return document
+
+
 def core_documents(
     definitions: Sequence[dict[str, Any]], case: Case, run: Run, *, with_rates: bool = False
 ) -> list[Document]:
@@ -98,7 +115,7 @@ def counted_of(definitions: Sequence[dict[str, Any]], case: Case, run: Run) -> d
         partitions=case.partitions,
         batch_sizes=run.batch_sizes,
         dump_and_load=run.dump_and_load,
-        slow_only=run.slow_only,
+        general_only=run.general_only,
         max_persons=run.max_persons,
     )
 

@@ -15,17 +15,16 @@ from streams.core.header import chunks_of, words_of
 from streams.core.person import Person, unpack_person
 from streams.core.plan import Plan
 from streams.core.planning import plan_of
-from tests.oracle.counting import Document, count
 from tests.oracle.generate import Case, Log, Wants
 from tests.oracle.values import person_of
 from tests.property.balances import check_balances
 from tests.property.cases import assert_same, law
 from tests.property.driver import (
     Run,
-    core_documents,
+    core_document,
     counted_of,
     funnels_of,
-    partition_of,
+    oracle_document,
     random_run,
     stored_documents,
 )
@@ -37,53 +36,38 @@ WITH_REFUNDS = Wants(forgets=True, refunds=True)
 _FIELDS = {"u": "user_id", "c": "contact_id", "a": "anonymous_id"}
 
 
-def _oracle(case: Case) -> Document:
-    return count(
-        case.funnel,
-        case.log,
-        watermark_delay_ms=case.watermark_delay_ms,
-        partitions=case.partitions,
-        partition_of=lambda person: partition_of(person, case.partitions),
-    )
-
-
-def _core(case: Case, run: Run) -> Document:
-    (document,) = core_documents([case.funnel], case, run)
-    return document
-
-
 @law(FORGETS)
 def test_the_core_forgets_as_the_oracle_does(case: Case, rng: Random) -> None:
-    """However it is run: fast and slow paths, any batches, every person written to bytes and read back."""
-    assert_same(_oracle(case), _core(case, random_run(rng, case)))
+    """However it is run: fast and general paths, any batches, every person written to bytes and read back."""
+    assert_same(oracle_document(case), core_document(case, random_run(rng, case)))
 
 
 @law(FORGETS, share=0.3)
 def test_one_record_at_a_time_from_stored_bytes(case: Case, rng: Random) -> None:
     """Nothing of a forgotten person lives outside the bytes that are stored."""
-    run = Run(batch_sizes=[1] * len(case.log), dump_and_load=True, slow_only=rng.random() < 0.5)
-    assert_same(_oracle(case), _core(case, run))
+    run = Run(batch_sizes=[1] * len(case.log), dump_and_load=True, general_only=rng.random() < 0.5)
+    assert_same(oracle_document(case), core_document(case, run))
 
 
 @law(Wants(forgets=True, max_events=150, people=2), share=0.3)
-def test_busy_people_are_forgotten_whole(case: Case, rng: Random) -> None:
+def test_heavy_people_are_forgotten_whole(case: Case, rng: Random) -> None:
     """With all their sealed pieces."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Plan, "seal", rng.choice([1, 2, 3]))
-        assert_same(_oracle(case), _core(case, random_run(rng, case)))
+        assert_same(oracle_document(case), core_document(case, random_run(rng, case)))
 
 
 @law(Wants(forgets=True, max_partitions=2), share=0.3)
 def test_any_replay_point(case: Case, rng: Random) -> None:
     """A worker that dies around a forget record is followed by one that reads on from the stored cursor."""
     (document,) = stored_documents([case.funnel], case, rng)
-    assert_same(_oracle(case), document)
+    assert_same(oracle_document(case), document)
 
 
 @law(FORGETS, share=0.3)
 def test_sums_and_balances(case: Case, rng: Random) -> None:
     """Outcomes still balance: the deadlines of somebody without a name pass like those of anybody else."""
-    check_balances(case.funnel, _core(case, random_run(rng, case)))
+    check_balances(case.funnel, core_document(case, random_run(rng, case)))
 
 
 def _renamed(log: Log) -> Log:
@@ -105,7 +89,7 @@ def _renamed(log: Log) -> Log:
 def test_who_comes_after_is_somebody_else(case: Case, rng: Random) -> None:
     """Forgetting is the same as another id from there on, orders and refunds included."""
     other = replace(case, log=_renamed(case.log))
-    assert_same(_core(other, random_run(rng, other)), _core(case, random_run(rng, case)))
+    assert_same(core_document(other, random_run(rng, other)), core_document(case, random_run(rng, case)))
 
 
 def _everybody_forgotten(case: Case) -> Case:
@@ -117,7 +101,7 @@ def _everybody_forgotten(case: Case) -> Case:
 def test_forgetting_everybody_at_the_end_changes_no_number(case: Case, rng: Random) -> None:
     """The whole document stays as it is."""
     after = _everybody_forgotten(case)
-    assert_same(_core(case, random_run(rng, case)), _core(after, random_run(rng, after)))
+    assert_same(core_document(case, random_run(rng, case)), core_document(after, random_run(rng, after)))
 
 
 @law(WITH_REFUNDS, share=0.3)

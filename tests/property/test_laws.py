@@ -1,7 +1,7 @@
 """The laws of the counting rules, held against the real core on random funnels and logs.
 
 Every law draws how the core is run as well: in which batches, whether every person is written to bytes and read back
-between them, whether each event takes the slow path.
+between them, whether each event takes the general path.
 """
 
 from __future__ import annotations
@@ -13,82 +13,66 @@ from typing import Any
 
 import pytest
 
-from tests.oracle.counting import Document, count
 from tests.oracle.definition import read_funnel
 from tests.oracle.generate import Case, Log, Wants
 from tests.oracle.rates import rates_of
 from tests.property.balances import check_balances
 from tests.property.cases import agreeing, assert_same, law, order_free, shuffled
-from tests.property.driver import Run, core_documents, partition_of, random_run, stored_documents
+from tests.property.driver import Run, core_document, core_documents, oracle_document, random_run, stored_documents
 
 pytestmark = pytest.mark.timeout(900)  # hundreds of cases each; a shrinking failure takes its time
-
-
-def _oracle(case: Case) -> Document:
-    return count(
-        case.funnel,
-        case.log,
-        watermark_delay_ms=case.watermark_delay_ms,
-        partitions=case.partitions,
-        partition_of=lambda person: partition_of(person, case.partitions),
-    )
-
-
-def _core(case: Case, run: Run) -> Document:
-    (document,) = core_documents([case.funnel], case, run)
-    return document
 
 
 @law()
 def test_the_core_equals_the_oracle(case: Case, rng: Random) -> None:
     """However it is run."""
-    assert_same(_oracle(case), _core(case, random_run(rng, case)))
+    assert_same(oracle_document(case), core_document(case, random_run(rng, case)))
 
 
 @law(share=0.5)
-def test_the_core_equals_the_oracle_with_every_event_on_the_slow_path(case: Case, rng: Random) -> None:
-    """The slow path alone is exact."""
-    assert_same(_oracle(case), _core(case, replace(random_run(rng, case), slow_only=True)))
+def test_the_core_equals_the_oracle_with_every_event_on_the_general_path(case: Case, rng: Random) -> None:
+    """The general path alone is exact."""
+    assert_same(oracle_document(case), core_document(case, replace(random_run(rng, case), general_only=True)))
 
 
 @law(share=0.5)
 def test_the_core_equals_the_oracle_with_dump_and_load_between_all_records(case: Case, rng: Random) -> None:
     """Nothing lives outside the bytes that are stored."""
-    run = Run(batch_sizes=[1] * len(case.log), dump_and_load=True, slow_only=False)
-    assert_same(_oracle(case), _core(case, run))
+    run = Run(batch_sizes=[1] * len(case.log), dump_and_load=True, general_only=False)
+    assert_same(oracle_document(case), core_document(case, run))
 
 
 @law(Wants(max_events=200, people=1, ticks=False), share=0.1)
 def test_people_with_hundreds_of_events(case: Case, rng: Random) -> None:
     """Events that no longer fit into one piece of a person's state, most of them before the horizon moves."""
     case = replace(case, funnel={**case.funnel, "allowed_lateness": "30d"})
-    assert_same(_oracle(case), _core(case, random_run(rng, case)))
+    assert_same(oracle_document(case), core_document(case, random_run(rng, case)))
 
 
 @law(Wants(is_disordered=False, max_events=100, people=2), share=0.2)
 def test_events_in_order(case: Case, rng: Random) -> None:
     """The usual case, which takes the fast paths."""
-    assert_same(_oracle(case), _core(case, random_run(rng, case)))
+    assert_same(oracle_document(case), core_document(case, random_run(rng, case)))
 
 
 @law(Wants(max_partitions=4), share=0.3)
 def test_partitions_follow_their_own_watermarks(case: Case, rng: Random) -> None:
     """The sum of the partitions is the oracle's, each at its own watermark."""
-    assert_same(_oracle(case), _core(case, random_run(rng, case)))
+    assert_same(oracle_document(case), core_document(case, random_run(rng, case)))
 
 
 @law(share=0.3)
 def test_any_prefix_equals_the_oracle(case: Case, rng: Random) -> None:
     """Not the end alone: what is shown in the middle is exact too."""
     case = replace(case, log=case.log[: rng.randint(1, len(case.log))])
-    assert_same(_oracle(case), _core(case, random_run(rng, case)))
+    assert_same(oracle_document(case), core_document(case, random_run(rng, case)))
 
 
 @law(share=0.3)
 def test_any_batch_split_counts_the_same(case: Case, rng: Random) -> None:
     """One batch, single records, anything between: one document, to the byte."""
-    whole = Run(batch_sizes=[len(case.log)], dump_and_load=False, slow_only=False)
-    documents = {json.dumps(_core(case, run)) for run in (whole, random_run(rng, case), random_run(rng, case))}
+    whole = Run(batch_sizes=[len(case.log)], dump_and_load=False, general_only=False)
+    documents = {json.dumps(core_document(case, run)) for run in (whole, random_run(rng, case), random_run(rng, case))}
     assert len(documents) == 1, documents
 
 
@@ -96,7 +80,8 @@ def test_any_batch_split_counts_the_same(case: Case, rng: Random) -> None:
 def test_order_of_the_log_changes_nothing(case: Case, rng: Random) -> None:
     """Where nothing lies behind the horizon and no cap is reached."""
     case = order_free(case)
-    in_order, in_disorder = _core(case, random_run(rng, case)), _core(shuffled(rng, case), random_run(rng, case))
+    in_order = core_document(case, random_run(rng, case))
+    in_disorder = core_document(shuffled(rng, case), random_run(rng, case))
     assert_same(in_order["counters"], in_disorder["counters"])
 
 
@@ -110,13 +95,14 @@ def test_copies_change_nothing(case: Case, rng: Random) -> None:
         if "tick" not in log[at]:
             log.insert(rng.randint(at, len(log)) + 1, log[at])
     again = replace(case, log=log)
-    assert_same(_core(case, random_run(rng, case))["counters"], _core(again, random_run(rng, again))["counters"])
+    without = core_document(case, random_run(rng, case))
+    assert_same(without["counters"], core_document(again, random_run(rng, again))["counters"])
 
 
 @law(share=0.3)
 def test_sums_and_balances(case: Case, rng: Random) -> None:
     """Outcomes, transitions, parts and grains add up."""
-    check_balances(case.funnel, _core(case, random_run(rng, case)))
+    check_balances(case.funnel, core_document(case, random_run(rng, case)))
 
 
 @law(share=0.2)
@@ -157,11 +143,11 @@ def test_funnels_side_by_side_count_as_alone(case: Case, rng: Random) -> None:
     funnels = [case.funnel, slower, narrow]
     documents = core_documents(funnels, case, random_run(rng, case))
     for funnel, document in zip(funnels, documents, strict=True):
-        assert_same(_oracle(replace(case, funnel=funnel)), document)
+        assert_same(oracle_document(replace(case, funnel=funnel)), document)
 
 
 @law(Wants(max_partitions=2), share=0.2)
 def test_any_replay_point(case: Case, rng: Random) -> None:
     """A worker that dies between or inside applies is followed by one that reads on from the stored cursor."""
     (document,) = stored_documents([case.funnel], case, rng)
-    assert_same(_oracle(case), document)
+    assert_same(oracle_document(case), document)

@@ -14,7 +14,7 @@ from schemas.funnel.presets import preset_names
 from tests.oracle.build import MINUTE, event, total
 from tests.oracle.counting import count
 from tests.oracle.generate import Case
-from tests.property.driver import Run, core_documents
+from tests.property.driver import Run, core_document
 
 PRESETS = Path(__file__).parents[2] / "docs" / "presets.md"
 
@@ -37,7 +37,7 @@ def _whole_way(funnel: Funnel) -> list[dict[str, Any]]:
 def test_a_person_who_does_everything_reaches_the_last_stage(name: str) -> None:
     funnel = load_funnel(name)
     case = Case(definition_of(funnel), _whole_way(funnel), watermark_delay_ms=0)
-    (document,) = core_documents([case.funnel], case, Run(batch_sizes=[2] * 20, dump_and_load=True, slow_only=False))
+    document = core_document(case, Run(batch_sizes=[2] * 20, dump_and_load=True, general_only=False))
     assert document == count(case.funnel, case.log, watermark_delay_ms=0)
     assert {stage: families["entries"] for stage, families in total(document).items()} == dict.fromkeys(
         [stage.name for stage in funnel.stages], 1

@@ -9,20 +9,20 @@ import pytest
 from tests.oracle.build import HOUR, MINUTE, SECOND, counted, event, funnel, tick
 from tests.oracle.generate import Case
 from tests.property.cases import assert_same
-from tests.property.driver import Run, core_documents
+from tests.property.driver import Run, core_document
 
 RUNS = [
-    Run(batch_sizes=[1000], dump_and_load=False, slow_only=False),
-    Run(batch_sizes=[1], dump_and_load=False, slow_only=False),
-    Run(batch_sizes=[1], dump_and_load=True, slow_only=False, max_persons=1),
-    Run(batch_sizes=[1], dump_and_load=False, slow_only=False, max_persons=1),
-    Run(batch_sizes=[2], dump_and_load=False, slow_only=True),
+    Run(batch_sizes=[1000], dump_and_load=False, general_only=False),
+    Run(batch_sizes=[1], dump_and_load=False, general_only=False),
+    Run(batch_sizes=[1], dump_and_load=True, general_only=False, max_persons=1),
+    Run(batch_sizes=[1], dump_and_load=False, general_only=False, max_persons=1),
+    Run(batch_sizes=[2], dump_and_load=False, general_only=True),
 ]
 
 
 def _hold(definition: dict[str, Any], log: list[dict[str, Any]], run: Run, delay: int = 0) -> None:
     case = Case(funnel=definition, log=log, watermark_delay_ms=delay)
-    (document,) = core_documents([definition], case, run)
+    document = core_document(case, run)
     assert_same(counted(definition, log, watermark_delay_ms=delay), document)
 
 

@@ -141,17 +141,17 @@ def count_records(
     partitions: int = 1,
     batch_sizes: Sequence[int] | None = None,
     dump_and_load: bool = False,
-    slow_only: bool = False,
+    general_only: bool = False,
     max_persons: int | None = None,
 ) -> dict[str, Counted]:
     """Count records from nothing; a tick (no key) goes to every partition.
 
     `batch_sizes` are used in turn; `dump_and_load` throws the engine away between batches and continues from the store;
-    `slow_only` counts every event on the general path.
+    `general_only` counts every event on the general path.
     """
     plans = [plan_of(funnel) for funnel in funnels]
     for plan in plans:
-        plan.has_fast_paths = plan.has_fast_paths and not slow_only
+        plan.has_fast_paths = plan.has_fast_paths and not general_only
     names = _Names(Registers(plans))
 
     def engine() -> PartitionEngine:

@@ -96,13 +96,13 @@ def test_a_forgotten_person_is_kept_under_a_number_until_the_horizon_has_passed(
     assert sorted(later.persons) == [b"a:v"]
 
 
-@pytest.mark.parametrize("slow_only", [False, True])
-def test_events_and_forget_records_of_one_chunk_keep_their_order(sales: Funnel, slow_only: bool) -> None:
+@pytest.mark.parametrize("general_only", [False, True])
+def test_events_and_forget_records_of_one_chunk_keep_their_order(sales: Funnel, general_only: bool) -> None:
     """Each event belongs to the person as it is at its place in the log: known, new again, known again."""
     records = [event("impression", T0), forget(), event("impression", T0 + 1), event("click", T0 + 2), forget()]
     engine = PartitionEngine([plan_of(sales)])
     assert [op[3] for op in engine.prepare(records).funnels[sales.funnel_id].ops] == [0, FORGET, 0, 1, FORGET]
-    cells, stats = counted(sales, records, slow_only=slow_only)
+    cells, stats = counted(sales, records, general_only=general_only)
     assert (stats["persons"], stats["forgotten"]) == (2, 2)
     assert of(cells, Family.STARTED, 0) == 2
     assert of(cells, Family.ADVANCED_COHORT, 0) == 1
@@ -251,7 +251,7 @@ def test_forgetting_and_reading_again_changes_nothing(sales: Funnel, how: dict[s
     assert counted(sales, records, batch_sizes=[7], **how) == counted(sales, records)
 
 
-def test_the_slow_path_alone_counts_the_same(sales: Funnel) -> None:
+def test_the_general_path_alone_counts_the_same(sales: Funnel) -> None:
     names = ["impression", "click", "lead", "payment", "lead_lost", "offer", "payment"]
     records = [
         event(
@@ -263,7 +263,7 @@ def test_the_slow_path_alone_counts_the_same(sales: Funnel) -> None:
         )
         for n in range(500)
     ]
-    assert counted(sales, records, batch_sizes=[50]) == counted(sales, records, batch_sizes=[50], slow_only=True)
+    assert counted(sales, records, batch_sizes=[50]) == counted(sales, records, batch_sizes=[50], general_only=True)
 
 
 def test_expired_minutes_are_deleted_and_totals_stay(sales: Funnel) -> None:
@@ -274,7 +274,7 @@ def test_expired_minutes_are_deleted_and_totals_stay(sales: Funnel) -> None:
     assert not any(group[0] == Grain.HOUR for group in changes.funnels[sales.funnel_id].expired)
 
 
-def test_a_busy_person_costs_what_happened_lately(sales: Funnel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_heavy_person_costs_what_happened_lately(sales: Funnel, monkeypatch: pytest.MonkeyPatch) -> None:
     walked: list[int] = []
     from streams.core.history import replay
 
@@ -295,7 +295,7 @@ def test_a_busy_person_costs_what_happened_lately(sales: Funnel, monkeypatch: py
     assert of(cells, Family.EVENTS, STAGE_LOST) == 600
     assert max(walked) <= 5 * Plan.seal
     few = records[:250]
-    assert counted(sales, few, slow_only=True)[0] == counted(sales, few)[0]
+    assert counted(sales, few, general_only=True)[0] == counted(sales, few)[0]
 
 
 def test_a_tail_of_one_instant_is_exact(sales: Funnel) -> None:
