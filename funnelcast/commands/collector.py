@@ -150,7 +150,7 @@ def _application(
     from producers.collector.app import Collector
     from producers.collector.routes import all_routes
     from producers.collector.spool_metrics import show_spool
-    from producers.dead_letters.limit import LetterLimit
+    from producers.dead_letters.limit import DeadLetterLimit
     from producers.http.address import TrustedProxies
     from producers.spool.sink import SpoolSink
 
@@ -161,7 +161,7 @@ def _application(
         topics=settings.topics,
         routes=all_routes(parts.ingest, parts.webhooks),
         admission=_admission(settings),
-        letter_limit=LetterLimit(settings.dead_letter_limit).shared_by(worker.count),
+        dead_letter_limit=DeadLetterLimit(settings.dead_letter_limit).shared_by(worker.count),
         proxies=TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None,
     )
     show_spool(app.metrics, sink if isinstance(sink, SpoolSink) else None)

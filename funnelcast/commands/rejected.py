@@ -1,4 +1,4 @@
-"""`funnelcast rejected`: look at dead letters, and send them again when what rejected them is mended."""
+"""`funnelcast rejected`: look at dead letters, and send them again when what rejected them is fixed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from funnelcast.commands.options import JsonFlag, with_settings
 from funnelcast.settings.sections import ClientSettings, KafkaSettings, SpaceSettings, StateSettings
 
 if TYPE_CHECKING:
-    from producers.dead_letters.reader import LetterLog
-    from producers.dead_letters.replay import Letter, Tally, Wanted
+    from producers.dead_letters.reader import DeadLetterReader
+    from producers.dead_letters.replay import DeadLetterCounts, DeadLetterFilter, StoredDeadLetter
     from producers.dead_letters.resend import Outcome, Resender
 
 app = typer.Typer(no_args_is_help=True, help="List, show and replay what the collector rejected.", add_completion=False)
@@ -45,7 +45,7 @@ class ResendSettings(ClientSettings, StateSettings, LogSettings):
 
 @app.command("list", epilog="Example:  funnelcast rejected list --source web --since 1h --limit 50")
 @with_settings(LogSettings)
-def list_letters(
+def list_dead_letters(
     settings: LogSettings,
     reason: ReasonOption = None,
     source: SourceOption = None,
@@ -56,15 +56,16 @@ def list_letters(
     as_json: JsonFlag = False,
 ) -> None:
     """The newest dead letters, newest last, and how many there are of each kind."""
-    newest, tally = asyncio.run(_newest(settings, _wanted(reason, source, route, since, until), limit))
+    newest, counts = asyncio.run(_newest(settings, _wanted(reason, source, route, since, until), limit))
     if as_json:
         rows = [
-            {"source": one.source, "reason": one.reason, "route": one.route, "count": one.count} for one in tally.rows()
+            {"source": one.source, "reason": one.reason, "route": one.route, "count": one.count}
+            for one in counts.rows()
         ]
-        typer.echo(json.dumps({"total": tally.total, "kinds": rows, "letters": [_document(one) for one in newest]}))
+        typer.echo(json.dumps({"total": counts.total, "kinds": rows, "letters": [_document(one) for one in newest]}))
         return
-    _show_letters(newest)
-    _show_tally(tally)
+    _show_dead_letters(newest)
+    _show_counts(counts)
 
 
 @app.command(epilog="Example:  funnelcast rejected show 3:1207")
@@ -74,17 +75,17 @@ def show(
     place: Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="As `rejected list` names it.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """One letter whole, with what was sent."""
+    """One dead letter whole, with what was sent."""
     partition, _, offset = place.partition(":")
     if not (partition.isdigit() and offset.isdigit()):
         raise typer.BadParameter("write PARTITION:OFFSET, e.g. 3:1207", param_hint="PARTITION:OFFSET")
-    letter = asyncio.run(_one(settings, int(partition), int(offset)))
-    document = _document(letter)
+    dead_letter = asyncio.run(_one(settings, int(partition), int(offset)))
+    document = _document(dead_letter)
     if as_json:
         typer.echo(json.dumps(document))
         return
     payload = document.pop("payload", None)
-    document["received"] = _when(letter)
+    document["received"] = _when(dead_letter)
     for name, value in document.items():
         typer.echo(f"{name}: {_plain(str(value))}")
     if payload is not None:
@@ -105,7 +106,7 @@ def replay(
     until: UntilOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Send at most so many.")] = None,
     as_source: Annotated[
-        str | None, typer.Option(help="Source of letters whose sender was not known (bad_key).")
+        str | None, typer.Option(help="Source of dead letters whose sender was not known (bad_key).")
     ] = None,
     is_dry: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")] = False,
     starts_over: Annotated[bool, typer.Option("--again", help="Start over; copies are recognised by id.")] = False,
@@ -113,21 +114,22 @@ def replay(
 ) -> None:
     """Send payloads through the collector again, as their sources and at their times.
 
-    Goes on where the same command was stopped. What is still bad becomes a new letter. Letters that nobody has vouched
-    for (bad_key, revoked_key, wrong_origin, bad_signature, stale_delivery, not_allowed) are sent only with --reason.
+    Goes on where the same command was stopped. What is still bad becomes a new dead letter. Those that nobody has
+    vouched for (bad_key, revoked_key, wrong_origin, bad_signature, stale_delivery, not_allowed) are sent only with
+    --reason.
     """
     import httpx
 
     from producers.dead_letters.resend import Resender, progress_file
 
-    wanted = _wanted(reason, source, route, since, until)
-    chosen = [sorted(reason or ()), source, route, since, until, as_source]
-    progress = progress_file(settings.state_dir, url=settings.url, space=settings.space, chosen=chosen)
+    chosen = _wanted(reason, source, route, since, until)
+    asked = [sorted(reason or ()), source, route, since, until, as_source]
+    progress = progress_file(settings.state_dir, url=settings.url, space=settings.space, chosen=asked)
     resender = Resender(
         settings.url,
         settings.key,
         httpx.AsyncClient(),
-        wanted,
+        chosen,
         progress,
         as_source=as_source,
         limit=limit,
@@ -136,22 +138,24 @@ def replay(
     try:
         outcome = asyncio.run(_replay(settings, resender, starts_over=starts_over or is_dry))
     except KeyboardInterrupt:
-        typer.echo(f"stopped after {resender.outcome.sent} letters; the same command goes on from there", err=True)
+        typer.echo(f"stopped after {resender.outcome.sent} dead letters; the same command goes on from there", err=True)
         sys.exit(INTERRUPTED)
     _show_outcome(outcome, as_json=as_json, is_dry=is_dry)
 
 
 def _wanted(
     reasons: list[str] | None, source: str | None, route: str | None, since: str | None, until: str | None
-) -> Wanted:
-    from producers.dead_letters.replay import Wanted
+) -> DeadLetterFilter:
+    from producers.dead_letters.replay import DeadLetterFilter
     from schemas.reasons import RejectReason
 
     for one in reasons or ():
         if one not in {reason.value for reason in RejectReason}:
             known = ", ".join(reason.value for reason in RejectReason)
             raise typer.BadParameter(f"{one!r} is no reason; reasons are {known}", param_hint="--reason")
-    return Wanted(frozenset(reasons or ()), source, route, _instant(since, "--since"), _instant(until, "--until"))
+    return DeadLetterFilter(
+        frozenset(reasons or ()), source, route, _instant(since, "--since"), _instant(until, "--until")
+    )
 
 
 def _instant(text: str | None, hint: str) -> int | None:
@@ -165,28 +169,30 @@ def _instant(text: str | None, hint: str) -> int | None:
         raise typer.BadParameter(str(error), param_hint=hint) from None
 
 
-async def _newest(settings: LogSettings, wanted: Wanted, limit: int) -> tuple[list[Letter], Tally]:
+async def _newest(
+    settings: LogSettings, chosen: DeadLetterFilter, limit: int
+) -> tuple[list[StoredDeadLetter], DeadLetterCounts]:
     import heapq
 
-    from producers.dead_letters.replay import Tally
+    from producers.dead_letters.replay import DeadLetterCounts
 
-    heap: list[tuple[int, int, int, Letter]] = []
-    tally = Tally()
+    heap: list[tuple[int, int, int, StoredDeadLetter]] = []
+    counts = DeadLetterCounts()
     async with _log(settings) as log:
-        async for letters in log.read():
-            for one in letters:
-                if not wanted.takes(one.letter):
+        async for dead_letters in log.read():
+            for one in dead_letters:
+                if not chosen.matches(one.dead_letter):
                     continue
-                tally.add(one.letter)
-                heapq.heappush(heap, (one.letter.received_at_ms, one.offset, one.partition, one))
+                counts.add(one.dead_letter)
+                heapq.heappush(heap, (one.dead_letter.received_at_ms, one.offset, one.partition, one))
                 if len(heap) > limit:
                     heapq.heappop(heap)
-    return [one for *_, one in sorted(heap, key=lambda item: item[:3])], tally
+    return [one for *_, one in sorted(heap, key=lambda item: item[:3])], counts
 
 
-async def _one(settings: LogSettings, partition: int, offset: int) -> Letter:
+async def _one(settings: LogSettings, partition: int, offset: int) -> StoredDeadLetter:
     async with _log(settings) as log:
-        return await log.one(partition, offset)
+        return await log.get(partition, offset)
 
 
 async def _replay(settings: LogSettings, resender: Resender, *, starts_over: bool) -> Outcome:
@@ -196,64 +202,66 @@ async def _replay(settings: LogSettings, resender: Resender, *, starts_over: boo
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading letters")
-        resender.on_progress = lambda outcome: bar.update(task, description=f"{outcome.sent} letters sent")
+        task = bar.add_task("reading dead letters")
+        resender.on_progress = lambda outcome: bar.update(task, description=f"{outcome.sent} dead letters sent")
         resender.on_wait = lambda why: bar.update(task, description=f"waiting: {why[:60]}")
         async with resender.client, _log(settings) as log:
             return await resender.run(log, starts_over=starts_over)
 
 
-def _log(settings: LogSettings) -> LetterLog:
-    from producers.dead_letters.reader import LetterLog
+def _log(settings: LogSettings) -> DeadLetterReader:
+    from producers.dead_letters.reader import DeadLetterReader
 
-    return LetterLog(settings.need_kafka(), settings.topics.rejected)
+    return DeadLetterReader(settings.need_kafka(), settings.topics.rejected)
 
 
 # What is shown
 
 
-def _document(one: Letter) -> dict[str, Any]:
+def _document(one: StoredDeadLetter) -> dict[str, Any]:
     import msgspec
 
-    found: dict[str, Any] = msgspec.to_builtins(one.letter)
+    found: dict[str, Any] = msgspec.to_builtins(one.dead_letter)
     return {"partition": one.partition, "offset": one.offset} | found
 
 
-def _when(one: Letter) -> str:
-    return datetime.fromtimestamp(one.letter.received_at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+def _when(one: StoredDeadLetter) -> str:
+    return datetime.fromtimestamp(one.dead_letter.received_at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _show_letters(letters: Sequence[Letter]) -> None:
-    if not letters:
+def _show_dead_letters(dead_letters: Sequence[StoredDeadLetter]) -> None:
+    if not dead_letters:
         return
     table = _table("when (UTC)", "place", "source", "reason", "route", "detail", "payload")
-    for one in letters:
-        letter = one.letter
-        payload = letter.sent()[: PAYLOAD_CHARS * 4].decode(errors="replace")
+    for one in dead_letters:
+        dead_letter = one.dead_letter
+        payload = dead_letter.sent()[: PAYLOAD_CHARS * 4].decode(errors="replace")
         shown = " ".join(payload.split())[:PAYLOAD_CHARS]
         table.add_row(
-            _when(one), one.place, *map(_plain, (letter.source, letter.reason, letter.route, letter.detail, shown))
+            _when(one),
+            one.place,
+            *map(_plain, (dead_letter.source, dead_letter.reason, dead_letter.route, dead_letter.detail, shown)),
         )
     _print(table)
 
 
-def _show_tally(tally: Tally) -> None:
-    if not tally.total:
-        typer.echo("no letters")
+def _show_counts(counts: DeadLetterCounts) -> None:
+    if not counts.total:
+        typer.echo("no dead letters")
         return
-    table = _table("source", "reason", "route", "letters")
-    for one in tally.rows():
+    table = _table("source", "reason", "route", "dead letters")
+    for one in counts.rows():
         table.add_row(one.source, one.reason, one.route, str(one.count))
-    table.add_row("", "", "all", str(tally.total))
+    table.add_row("", "", "all", str(counts.total))
     _print(table)
 
 
-def _letters(count: int) -> str:
-    return "1 letter" if count == 1 else f"{count} letters"
+def _counted(count: int) -> str:
+    return "1 dead letter" if count == 1 else f"{count} dead letters"
 
 
 def _plain(text: str) -> str:
-    """Without what would steer the terminal: anybody can send a letter."""
+    """Without what would steer the terminal: anybody can send a dead letter."""
     return "".join(one if one.isprintable() or one in "\n\t" else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
@@ -263,7 +271,7 @@ def _table(*headings: str) -> Any:
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for heading in headings:
-        table.add_column(heading, justify="right" if heading == "letters" else "left", overflow="fold")
+        table.add_column(heading, justify="right" if heading == "dead letters" else "left", overflow="fold")
     return table
 
 
@@ -281,10 +289,10 @@ def _show_outcome(outcome: Outcome, *, as_json: bool, is_dry: bool) -> None:
         typer.echo(json.dumps(outcome.as_document() | {"dry_run": is_dry}))
         return
     if is_dry:
-        typer.echo(f"{_letters(outcome.sent)} would be sent")
+        typer.echo(f"{_counted(outcome.sent)} would be sent")
     else:
         known = f", {outcome.deduplicated} known" if outcome.deduplicated else ""
-        typer.echo(f"{_letters(outcome.sent)} sent, {outcome.accepted} accepted{known}")
+        typer.echo(f"{_counted(outcome.sent)} sent, {outcome.accepted} accepted{known}")
     for reason, count in outcome.rejected.most_common():
         typer.echo(f"  {count} rejected again: {reason}")
     for why, count in outcome.skipped.most_common():

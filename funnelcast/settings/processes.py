@@ -95,7 +95,7 @@ class RateSettings(Settings):
     dead_letter_limit: int = setting(
         10_000,
         "Dead letters of one source in a minute before it is answered 503; 0: no limit.",
-        unit="letters",
+        unit="dead letters",
         least=0,
     )
 

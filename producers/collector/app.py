@@ -22,7 +22,7 @@ from producers.collector.metrics import CollectorMetrics, Counts
 from producers.collector.peers import Peers
 from producers.collector.records import RecordBuilder
 from producers.dead_letters.header import is_replayed, replayed_sender
-from producers.dead_letters.limit import LetterLimit
+from producers.dead_letters.limit import DeadLetterLimit
 from producers.formats.native import verdicts_answer
 from producers.formats.port import Endpoint, Page, Reading, Request
 from producers.formats.routing import EventRoute, Routes
@@ -69,7 +69,7 @@ _encode = msgspec.json.Encoder().encode
 
 class Collector:
     """`app(scope, receive, send)`. `routes` are the formats it serves; `proxies` are trusted about the addresses of
-    clients; `admission` says who must wait, `letter_limit` how many dead letters are too many; `now_ms` is its
+    clients; `admission` says who must wait, `dead_letter_limit` how many dead letters are too many; `now_ms` is its
     clock."""
 
     def __init__(
@@ -82,7 +82,7 @@ class Collector:
         routes: Routes,
         proxies: TrustedProxies | None = None,
         admission: Admission | None = None,
-        letter_limit: LetterLimit | None = None,
+        dead_letter_limit: DeadLetterLimit | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._sink = sink
@@ -100,8 +100,8 @@ class Collector:
         self._deliveries = Deliveries()
         self._proxies = proxies
         self._admission = admission or Admission()
-        self._letter_limit = letter_limit or LetterLimit()
-        self._refused_letters: tuple[int, int] = (0, 0)
+        self._dead_letter_limit = dead_letter_limit or DeadLetterLimit()
+        self._refused_without_key: tuple[int, int] = (0, 0)
         self._routes = routes
         for path, page in (("/healthz", self._healthz), ("/readyz", self._readyz), ("/metrics", self._metrics)):
             routes.add_page(Page("GET", path, page))
@@ -242,7 +242,7 @@ class Collector:
         """Put everything on Kafka, events and dead letters, then count it."""
         records, counts = self._records.records(reading, request, sender.source)
         if counts.rejected:
-            self._check_letters(sender.source, len(counts.rejected))
+            self._check_dead_letters(sender.source, len(counts.rejected))
         needs_order = sender.scope is Scope.HISTORICAL or b"x-funnelcast-sequence" in request.headers
         try:
             await self._sink.put(records, needs_order=needs_order)
@@ -250,15 +250,15 @@ class Collector:
             self.metrics.add("events_unacknowledged", counts.events)
             raise
         if counts.rejected:
-            self._letter_limit.add(sender.source, len(counts.rejected), self._now_ms())
+            self._dead_letter_limit.add(sender.source, len(counts.rejected), self._now_ms())
         self.metrics.counted(sender.source, counts)
 
-    def _check_letters(self, source: str, letters: int) -> None:
+    def _check_dead_letters(self, source: str, dead_letters: int) -> None:
         """Raises SinkUnavailableError where the source has written too many dead letters lately."""
         try:
-            self._letter_limit.check(source, letters, self._now_ms())
+            self._dead_letter_limit.check(source, dead_letters, self._now_ms())
         except SinkUnavailableError:
-            self.metrics.add("dead_letters_held", letters, (source,))
+            self.metrics.add("dead_letters_held", dead_letters, (source,))
             raise
 
     # -- refusals -------------------------------------------------------------------------------------------------
@@ -278,11 +278,11 @@ class Collector:
             request.received_at_ms = self._now_ms()
         try:
             payload = request.body if refusal.payload is None else refusal.payload
-            letter = self._records.letter(payload, request, source, refusal.reason, refusal.message)
+            dead_letter = self._records.dead_letter(payload, request, source, refusal.reason, refusal.message)
             if sender is not None:
-                await self._put_letter(letter, source)
-            elif not is_replayed(request) and self._may_write_refused():  # a replay is a letter already
-                await self._sink.put([letter])
+                await self._put_dead_letter(dead_letter, source)
+            elif not is_replayed(request) and self._may_write_refused():  # a replay is a dead letter already
+                await self._sink.put([dead_letter])
         except SinkUnavailableError as error:
             if sender is not None:
                 return unavailable(str(error), error.retry_after_seconds)
@@ -292,25 +292,25 @@ class Collector:
         headers = ((b"www-authenticate", b'Basic realm="write key"'),) if status == 401 else ()
         return Answer(status, body, (JSON, *headers))
 
-    async def _put_letter(self, letter: Outgoing, source: str) -> None:
-        self._check_letters(source, 1)
+    async def _put_dead_letter(self, dead_letter: Outgoing, source: str) -> None:
+        self._check_dead_letters(source, 1)
         try:
-            await self._sink.put([letter])
+            await self._sink.put([dead_letter])
         except SinkUnavailableError:
             self.metrics.add("events_unacknowledged")
             raise
-        self._letter_limit.add(source, 1, self._now_ms())
+        self._dead_letter_limit.add(source, 1, self._now_ms())
 
     def _too_many(self, error: RateLimitedError) -> Answer:
         self.metrics.add("rate_limited", labels=(error.by,))
         return too_many(error)
 
     def _may_write_refused(self) -> bool:
-        second, count = self._refused_letters
+        second, count = self._refused_without_key
         now = self._now_ms() // 1000
         if now != second:
             second, count = now, 0
-        self._refused_letters = (second, count + 1)
+        self._refused_without_key = (second, count + 1)
         return count < _REFUSED_LETTERS_PER_SECOND
 
     # -- pages ----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ Decides partitions and headers; writes nothing itself.
 from __future__ import annotations
 
 from producers.collector.metrics import Counts
-from producers.dead_letters.record import dead_letter
+from producers.dead_letters.record import encode_dead_letter
 from producers.formats.port import Reading, Request
 from producers.ingest.limits import Limits
 from producers.ingest.verdicts import Accepted, Deduplicated, Deferred, Rejected, Ticked
@@ -39,7 +39,7 @@ class RecordBuilder:
                 if verdict.was_clamped or verdict.placeholder_ids or not verdict.is_known:
                     _count_oddities(counts, verdict)
             elif isinstance(verdict, Rejected):
-                records.append(self.letter(raw, request, source, verdict.reason, verdict.detail))
+                records.append(self.dead_letter(raw, request, source, verdict.reason, verdict.detail))
                 counts.rejected.append(verdict.reason)
             elif isinstance(verdict, Deferred):
                 records.append(self._hook(verdict, request.received_at_ms))
@@ -59,10 +59,10 @@ class RecordBuilder:
         partition = partition_for(verdict.key, self._partitions_of(topic))
         return Outgoing(topic, partition, verdict.key, verdict.value, received_at_ms)
 
-    def letter(self, raw: bytes, request: Request, source: str, reason: RejectReason, detail: str) -> Outgoing:
+    def dead_letter(self, raw: bytes, request: Request, source: str, reason: RejectReason, detail: str) -> Outgoing:
         """The dead letter of what was refused; dead letters are spread evenly over the partitions."""
         topic = self._topics.rejected
-        value = dead_letter(
+        value = encode_dead_letter(
             reason=reason,
             detail=detail,
             source=source,

@@ -1,8 +1,8 @@
 """A dead letter that an operator sends again: who it is from, and when it was first received.
 
 `X-Funnelcast-Replayed: <received_at_ms>;<source>` (the source percent-encoded), with a key of the scope historical. The
-request is then read as one of that source at that time; what was checked before the letter was written (key, signature,
-age of a delivery) is the operator's word. Reads headers, decides nothing else.
+request is then read as one of that source at that time; what was checked before the dead letter was written (key,
+signature, age of a delivery) is the operator's word. Reads headers, decides nothing else.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def replayed_header(received_at_ms: int, source: str) -> str:
 
 
 def is_replayed(request: Request) -> bool:
-    """Whether the request says that it is a letter sent again."""
+    """Whether the request says that it is a dead letter sent again."""
     return _NAME in request.headers
 
 
 def replayed_sender(request: Request, keys: KeyRing) -> tuple[Sender | None, Sender, int]:
-    """(whose key it is, whom the letter is from, when it was received). Raises RequestError."""
+    """(whose key it is, whom the dead letter is from, when it was received). Raises RequestError."""
     operator = keys.sender_of(key_of(request.headers, b"", b""))
     received, _, source = request.headers[_NAME].decode("latin-1").partition(";")
     source = unquote(source).strip()

@@ -1,5 +1,5 @@
 """A limit on dead letters, for each source: after a bad deploy senders keep their events instead of pouring them into
-the rejected topic. Good requests pass. Pure: the time is an argument."""
+the rejected topic. Good requests pass. The time is an argument; logs when a source reaches the limit."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ log = structlog.get_logger("funnelcast.dead_letters")
 _WINDOW_MS: Final = 60_000
 
 
-class LetterLimit:
-    """At most `per_minute` letters of one source; 0 is no limit. A window begins with its first letter."""
+class DeadLetterLimit:
+    """At most `per_minute` dead letters of one source; 0 is no limit. A window begins with its first dead letter."""
 
     def __init__(self, per_minute: int = 0) -> None:
         self._per_minute = per_minute
         self._windows: dict[str, tuple[int, int, bool]] = {}
-        """By source: when the window began, letters written in it, whether it was said to be full."""
+        """By source: when the window began, dead letters written in it, whether it was said to be full."""
 
-    def shared_by(self, processes: int) -> LetterLimit:
+    def shared_by(self, processes: int) -> DeadLetterLimit:
         """The part of one of several processes that share a limit."""
-        return LetterLimit(max(1, self._per_minute // processes) if self._per_minute else 0)
+        return DeadLetterLimit(max(1, self._per_minute // processes) if self._per_minute else 0)
 
-    def check(self, source: str, letters: int, now_ms: int) -> None:
-        """Raises SinkUnavailableError where these letters would be too many. A request alone may hold as many as it
-        does: it could never be written otherwise."""
-        if not letters or not self._per_minute:
+    def check(self, source: str, dead_letters: int, now_ms: int) -> None:
+        """Raises SinkUnavailableError where these dead letters would be too many. A single request may hold as many
+        as it does: it could never be written otherwise."""
+        if not dead_letters or not self._per_minute:
             return
         began_ms, written, was_said = self._window(source, now_ms)
-        if not written or written + letters <= self._per_minute:
+        if not written or written + dead_letters <= self._per_minute:
             return
         if not was_said:
             log.error(
@@ -43,16 +43,16 @@ class LetterLimit:
         self._windows[source] = (began_ms, written, True)
         seconds = max(1, -(-(began_ms + _WINDOW_MS - now_ms) // 1000))
         raise SinkUnavailableError(
-            f"source {source!r} had {written} events rejected within a minute, the limit is {self._per_minute}; mend "
+            f"source {source!r} had {written} events rejected within a minute, the limit is {self._per_minute}; fix "
             "what it sends (`funnelcast rejected list`), and send this again",
             seconds,
         )
 
-    def add(self, source: str, letters: int, now_ms: int) -> None:
-        """Count letters that were written."""
-        if letters and self._per_minute:
+    def add(self, source: str, dead_letters: int, now_ms: int) -> None:
+        """Count dead letters that were written."""
+        if dead_letters and self._per_minute:
             began_ms, written, was_said = self._window(source, now_ms)
-            self._windows[source] = (began_ms, written + letters, was_said)
+            self._windows[source] = (began_ms, written + dead_letters, was_said)
 
     def _window(self, source: str, now_ms: int) -> tuple[int, int, bool]:
         window = self._windows.get(source)

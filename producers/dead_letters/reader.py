@@ -1,6 +1,6 @@
 """Reads the topic of dead letters from a broker, once, up to where it ended at the start. Commits and joins nothing.
 
-Knows aiokafka's consumer; what a letter means is `producers.dead_letters.replay`.
+Knows aiokafka's consumer; what a dead letter means is `producers.dead_letters.replay`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from producers.dead_letters.replay import Letter, letter_of
+from producers.dead_letters.replay import StoredDeadLetter, decode_dead_letter
 from schemas.errors import BrokerUnavailableError, UsageError
 
 _FETCH_MS: Final = 500
@@ -21,12 +21,12 @@ _QUIET_FETCHES: Final = 60
 """So often in a row nothing may come before the broker is held for silent."""
 
 
-class NoSuchLetterError(UsageError):
-    """There is no such topic, partition or letter."""
+class NoSuchDeadLetterError(UsageError):
+    """There is no such topic, partition or dead letter."""
 
 
-class LetterLog:
-    """`async with LetterLog(kafka, topic) as log`."""
+class DeadLetterReader:
+    """`async with DeadLetterReader(kafka, topic) as reader`."""
 
     def __init__(self, kafka: str, topic: str) -> None:
         self._kafka = kafka
@@ -39,7 +39,7 @@ class LetterLog:
             fetch_max_wait_ms=_FETCH_MS // 2,
         )
 
-    async def __aenter__(self) -> LetterLog:
+    async def __aenter__(self) -> DeadLetterReader:
         try:
             await self._consumer.start()
             self._partitions = sorted((await self._cluster()).partitions_for_topic(self._topic) or ())
@@ -48,7 +48,7 @@ class LetterLog:
             raise BrokerUnavailableError(f"Kafka at {self._kafka}: {error!r}") from error
         if not self._partitions:
             await self._consumer.stop()
-            raise NoSuchLetterError(f"there is no topic {self._topic}; is the --space right?")
+            raise NoSuchDeadLetterError(f"there is no topic {self._topic}; is the --space right?")
         return self
 
     async def __aexit__(
@@ -62,9 +62,9 @@ class LetterLog:
 
     async def read(
         self, start: Mapping[int, int] | None = None, *, partition: int | None = None
-    ) -> AsyncIterator[list[Letter]]:
-        """Every letter from `start` (offsets by partition; default: the oldest) in pieces, each in the order of its
-        partition. Records that are no letters are left out. Raises BrokerUnavailableError."""
+    ) -> AsyncIterator[list[StoredDeadLetter]]:
+        """Every dead letter from `start` (offsets by partition; default: the oldest) in batches, each in the order of
+        its partition. Records that are no dead letters are left out. Raises BrokerUnavailableError."""
         at = [TopicPartition(self._topic, one) for one in self._partitions if partition in (None, one)]
         self._consumer.assign(at)
         ends: dict[TopicPartition, int] = {}
@@ -79,8 +79,8 @@ class LetterLog:
                     ends.setdefault(one, end)
                 next_offsets[one] = max(next_offsets.get(one, 0), await self._consumer.position(one))
             for one, records in batches.items():
-                found = (letter_of(r.partition, r.offset, r.value) for r in records if r.offset < ends[one])
-                yield [letter for letter in found if letter is not None]
+                found = (decode_dead_letter(r.partition, r.offset, r.value) for r in records if r.offset < ends[one])
+                yield [dead_letter for dead_letter in found if dead_letter is not None]
             quiet = 0 if batches else quiet + 1
             if quiet > _QUIET_FETCHES:
                 raise BrokerUnavailableError(f"Kafka at {self._kafka} does not deliver topic {self._topic}")
@@ -100,12 +100,14 @@ class LetterLog:
             raise BrokerUnavailableError(f"Kafka at {self._kafka}: {error!r}") from error
         return found
 
-    async def one(self, partition: int, offset: int) -> Letter:
-        """A single letter. Raises NoSuchLetterError, BrokerUnavailableError."""
+    async def get(self, partition: int, offset: int) -> StoredDeadLetter:
+        """A single dead letter. Raises NoSuchDeadLetterError, BrokerUnavailableError."""
         if partition not in self._partitions:
-            raise NoSuchLetterError(f"the topic has partitions {self._partitions[0]} to {self._partitions[-1]}")
-        async for letters in self.read({partition: offset}, partition=partition):
-            if letters and letters[0].offset == offset:
-                return letters[0]
+            raise NoSuchDeadLetterError(f"the topic has partitions {self._partitions[0]} to {self._partitions[-1]}")
+        async for dead_letters in self.read({partition: offset}, partition=partition):
+            if dead_letters and dead_letters[0].offset == offset:
+                return dead_letters[0]
             break
-        raise NoSuchLetterError(f"there is no letter {partition}:{offset}; it may have been removed by retention")
+        raise NoSuchDeadLetterError(
+            f"there is no dead letter {partition}:{offset}; it may have been removed by retention"
+        )

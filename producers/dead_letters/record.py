@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import builtins
 from collections.abc import Mapping
 
 import msgspec
 
-from producers.dead_letters.redact import blot
+from producers.dead_letters.redact import redact
 from schemas.reasons import RejectReason
 
 
@@ -20,15 +19,15 @@ class DeadLetter(msgspec.Struct, omit_defaults=True, kw_only=True):
     source: str
     route: str
     received_at_ms: int
-    bytes: int
-    """Size of what was sent; more than the payload holds when it was cut."""
+    size: int = msgspec.field(name="bytes")
+    """Bytes of what was sent; more than the payload holds when it was cut."""
     payload: str | None = None
     payload_base64: str | None = None
     is_cut: bool = False
     headers: dict[str, str] | None = None
     """Those without which the request could not be read again."""
 
-    def sent(self) -> builtins.bytes:
+    def sent(self) -> bytes:
         """The payload as bytes."""
         if self.payload_base64 is not None:
             return base64.b64decode(self.payload_base64)
@@ -38,7 +37,7 @@ class DeadLetter(msgspec.Struct, omit_defaults=True, kw_only=True):
 _encoder = msgspec.json.Encoder()
 
 
-def dead_letter(
+def encode_dead_letter(
     *,
     reason: RejectReason,
     detail: str,
@@ -49,22 +48,22 @@ def dead_letter(
     keep_bytes: int,
     headers: Mapping[bytes, bytes] | None = None,
 ) -> bytes:
-    """JSON bytes of a letter."""
-    kept = blot(payload[:keep_bytes])
-    letter = DeadLetter(
+    """JSON bytes of a dead letter."""
+    kept = redact(payload[:keep_bytes])
+    dead_letter = DeadLetter(
         reason=reason.value,
         detail=detail[:1000],
         source=source,
         route=route,
         received_at_ms=received_at_ms,
-        bytes=len(payload),
+        size=len(payload),
         is_cut=keep_bytes < len(payload),
         headers={name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
         if headers
         else None,
     )
     try:
-        letter.payload = kept.decode()
+        dead_letter.payload = kept.decode()
     except UnicodeDecodeError:
-        letter.payload_base64 = base64.b64encode(kept).decode()
-    return _encoder.encode(letter)
+        dead_letter.payload_base64 = base64.b64encode(kept).decode()
+    return _encoder.encode(dead_letter)

@@ -18,7 +18,7 @@ _OWN: Final = re.compile(rb"fc[bshr]_[A-Za-z0-9_-]{40,}")
 _HINTS: Final = re.compile(rb"key|token|secret|password|fc[bshr]_|(?:^|[?&])k=", re.IGNORECASE)
 
 
-def blot(payload: bytes) -> bytes:
+def redact(payload: bytes) -> bytes:
     """The payload with `***` in the place of what opens doors."""
     if not _HINTS.search(payload):
         return payload

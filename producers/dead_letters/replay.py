@@ -33,12 +33,12 @@ UNVOUCHED: Final = frozenset(
 _decode: Final = msgspec.json.Decoder(DeadLetter).decode
 
 
-class Letter(NamedTuple):
+class StoredDeadLetter(NamedTuple):
     """A dead letter and where it stands."""
 
     partition: int
     offset: int
-    letter: DeadLetter
+    dead_letter: DeadLetter
 
     @property
     def place(self) -> str:
@@ -46,8 +46,8 @@ class Letter(NamedTuple):
         return f"{self.partition}:{self.offset}"
 
 
-class Again(NamedTuple):
-    """A request that sends a letter again."""
+class ReplayRequest(NamedTuple):
+    """A request that sends a dead letter again."""
 
     path: str
     body: bytes
@@ -55,12 +55,12 @@ class Again(NamedTuple):
 
 
 class CannotSendError(ValueError):
-    """Why a letter cannot be sent again."""
+    """Why a dead letter cannot be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which letters are meant. `None` and empty: all."""
+class DeadLetterFilter:
+    """Which dead letters are meant. `None` and empty: all."""
 
     reasons: frozenset[str] = frozenset()
     source: str | None = None
@@ -68,8 +68,8 @@ class Wanted:
     since_ms: int | None = None
     until_ms: int | None = None
 
-    def takes(self, one: DeadLetter) -> bool:
-        """Whether this letter is meant."""
+    def matches(self, one: DeadLetter) -> bool:
+        """Whether this dead letter is meant."""
         return (
             (not self.reasons or one.reason in self.reasons)
             and (self.source is None or one.source == self.source)
@@ -78,39 +78,41 @@ class Wanted:
             and (self.until_ms is None or one.received_at_ms < self.until_ms)
         )
 
-    def sends(self, one: DeadLetter) -> bool:
+    def allows_replay(self, one: DeadLetter) -> bool:
         """Whether a replay takes it: what nobody has vouched for only where its reason is named."""
-        return self.takes(one) and (one.reason not in UNVOUCHED or one.reason in self.reasons)
+        return self.matches(one) and (one.reason not in UNVOUCHED or one.reason in self.reasons)
 
 
-def letter_of(partition: int, offset: int, value: bytes | None) -> Letter | None:
-    """A record of the topic; None for one that is no letter of ours."""
+def decode_dead_letter(partition: int, offset: int, value: bytes | None) -> StoredDeadLetter | None:
+    """A record of the topic; None for one that is no dead letter of ours."""
     try:
-        return Letter(partition, offset, _decode(value or b""))
+        return StoredDeadLetter(partition, offset, _decode(value or b""))
     except msgspec.DecodeError:
         return None
 
 
-def again(one: Letter, *, source: str | None = None) -> Again:
-    """The request that sends a letter again; `source` for one whose sender was not known. Raises CannotSendError."""
-    letter = one.letter
-    if letter.is_cut:
-        kept = len(letter.sent())
-        raise CannotSendError(f"its payload was cut: {kept} of {letter.bytes} bytes are kept")
-    if not letter.route.startswith("/"):
-        raise CannotSendError(f"its route {letter.route!r} is no path")
-    source = letter.source if letter.source != UNKNOWN_SOURCE else source
+def replay_request(one: StoredDeadLetter, *, source: str | None = None) -> ReplayRequest:
+    """The request that sends a dead letter again; `source`: of one whose sender was unknown. Raises CannotSendError."""
+    dead_letter = one.dead_letter
+    if dead_letter.is_cut:
+        kept = len(dead_letter.sent())
+        raise CannotSendError(f"its payload was cut: {kept} of {dead_letter.size} bytes are kept")
+    if not dead_letter.route.startswith("/"):
+        raise CannotSendError(f"its route {dead_letter.route!r} is no path")
+    source = dead_letter.source if dead_letter.source != UNKNOWN_SOURCE else source
     if source is None:
         raise CannotSendError("nobody knows whose it is: name a source with --as-source")
-    payload = DeadLetterPayload(letter.sent(), letter.received_at_ms, one.partition, one.offset)
-    endpoint = endpoint_of(letter.route)  # None for a webhook: its events have ids
+    payload = DeadLetterPayload(dead_letter.sent(), dead_letter.received_at_ms, one.partition, one.offset)
+    endpoint = endpoint_of(dead_letter.route)  # None for a webhook: its events have ids
     body = payload.payload if endpoint is None else endpoint.replay_body(payload)
-    headers = {"Content-Type": "application/json", **(letter.headers or {})}
-    return Again(letter.route, body, headers | {HEADER: replayed_header(letter.received_at_ms, source)})
+    headers = {"Content-Type": "application/json", **(dead_letter.headers or {})}
+    return ReplayRequest(
+        dead_letter.route, body, headers | {HEADER: replayed_header(dead_letter.received_at_ms, source)}
+    )
 
 
 class Summary(msgspec.Struct):
-    """How many letters there are of a kind."""
+    """How many dead letters there are of a kind."""
 
     source: str
     reason: str
@@ -118,15 +120,15 @@ class Summary(msgspec.Struct):
     count: int
 
 
-class Tally:
-    """Counts letters by source, reason and route."""
+class DeadLetterCounts:
+    """Counts dead letters by source, reason and route."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str, str]] = Counter()
 
-    def add(self, letter: DeadLetter) -> None:
+    def add(self, dead_letter: DeadLetter) -> None:
         """One more."""
-        self._counts[letter.source, letter.reason, letter.route] += 1
+        self._counts[dead_letter.source, dead_letter.reason, dead_letter.route] += 1
 
     @property
     def total(self) -> int:

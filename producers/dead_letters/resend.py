@@ -19,8 +19,14 @@ from urllib.parse import urlsplit
 import httpx
 
 from producers.client.collector import Answer, CollectorClient, CollectorRefusedError, RetryPolicy
-from producers.dead_letters.reader import LetterLog
-from producers.dead_letters.replay import Again, CannotSendError, Letter, Wanted, again
+from producers.dead_letters.reader import DeadLetterReader
+from producers.dead_letters.replay import (
+    CannotSendError,
+    DeadLetterFilter,
+    ReplayRequest,
+    StoredDeadLetter,
+    replay_request,
+)
 from producers.files.durable import write_atomically
 
 AT_ONCE: Final = 8
@@ -30,13 +36,13 @@ _WRONG_KEY: Final = frozenset({"bad_key", "revoked_key", "not_allowed", "wrong_o
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the letters."""
+    """What became of the dead letters."""
 
     sent: int = 0
     accepted: int = 0
     deduplicated: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
-    """By reason: each is a new letter."""
+    """By reason: each is a new dead letter."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Letters that cannot be sent, by why."""
 
@@ -53,12 +59,12 @@ class Outcome:
 
 @dataclass(slots=True)
 class Resender:
-    """`await run(log)`. `patience_seconds` is how long one letter is tried again; `client` goes to one collector."""
+    """`await run(reader)`. `patience_seconds`: how long one dead letter is tried again; `client`: for one collector."""
 
     url: str
     key: str | None
     client: httpx.AsyncClient
-    wanted: Wanted
+    chosen: DeadLetterFilter
     progress: Path
     as_source: str | None = None
     limit: int | None = None
@@ -70,20 +76,20 @@ class Resender:
     outcome: Outcome = field(default_factory=Outcome)
     _next: dict[int, int] = field(default_factory=dict)
 
-    async def run(self, log: LetterLog, *, starts_over: bool = False) -> Outcome:
+    async def run(self, log: DeadLetterReader, *, starts_over: bool = False) -> Outcome:
         """Send what is wanted, up to the end of the topic at the start. Raises TryAgainError, CollectorRefusedError,
         and what the log raises."""
         if not starts_over:
             self._next = _read_progress(self.progress)
-        async for letters in log.read(self._next):
-            for at in range(0, len(letters), AT_ONCE):
-                await self._send_some(letters[at : at + AT_ONCE])
+        async for dead_letters in log.read(self._next):
+            for at in range(0, len(dead_letters), AT_ONCE):
+                await self._send_some(dead_letters[at : at + AT_ONCE])
                 if self.limit is not None and self.outcome.sent >= self.limit:
                     return self.outcome
         return self.outcome
 
-    async def _send_some(self, letters: Sequence[Letter]) -> None:
-        chosen = [one for one in letters if self._is_chosen(one)]
+    async def _send_some(self, dead_letters: Sequence[StoredDeadLetter]) -> None:
+        chosen = [one for one in dead_letters if self._is_chosen(one)]
         if self.limit is not None:
             chosen = chosen[: self.limit - self.outcome.sent]
         requests = [request for one in chosen if (request := self._request(one)) is not None]
@@ -91,27 +97,27 @@ class Resender:
             await asyncio.gather(*(self._send(one) for one in requests))
         self.outcome.sent += len(requests)
         is_cut_short = self.limit is not None and self.outcome.sent >= self.limit
-        last = chosen[-1] if is_cut_short and chosen else letters[-1]
+        last = chosen[-1] if is_cut_short and chosen else dead_letters[-1]
         self._next[last.partition] = last.offset + 1
         if not self.is_dry:
             _write_progress(self.progress, self._next)
         self.on_progress(self.outcome)
 
-    def _is_chosen(self, one: Letter) -> bool:
-        if self.wanted.sends(one.letter):
+    def _is_chosen(self, one: StoredDeadLetter) -> bool:
+        if self.chosen.allows_replay(one.dead_letter):
             return True
-        if self.wanted.takes(one.letter):
-            self.outcome.skipped[f"{one.letter.reason} (nobody has vouched for it; name it with --reason)"] += 1
+        if self.chosen.matches(one.dead_letter):
+            self.outcome.skipped[f"{one.dead_letter.reason} (nobody has vouched for it; name it with --reason)"] += 1
         return False
 
-    def _request(self, one: Letter) -> Again | None:
+    def _request(self, one: StoredDeadLetter) -> ReplayRequest | None:
         try:
-            return again(one, source=self.as_source)
+            return replay_request(one, source=self.as_source)
         except CannotSendError as error:
             self.outcome.skipped[str(error).split(":")[0]] += 1
             return None
 
-    async def _send(self, request: Again) -> None:
+    async def _send(self, request: ReplayRequest) -> None:
         policy = RetryPolicy(
             self.patience_seconds, longest_pause_seconds=30.0, longest_asked_seconds=60.0, advice=_ADVICE
         )

@@ -99,6 +99,17 @@ class SpoolSink:
         await self._in_thread(self._files.close)
         self._thread.shutdown()
 
+    async def abandon(self) -> None:
+        """For tests: leave everything as `kill -9` would. Nothing more is drained, closed or logged, and the directory
+        is unlocked."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._writer.task is not None:
+            await asyncio.wait([self._writer.task])
+        await self._in_thread(self._files.close)
+        self._thread.shutdown()
+
     # -- the port -------------------------------------------------------------------------------------------------
 
     def partitions_of(self, topic: str) -> int:

@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from producers.dead_letters.record import dead_letter
+from producers.dead_letters.record import encode_dead_letter
 from producers.ingest.checks import Ingest
 from producers.ingest.verdicts import Accepted, Rejected
 from producers.sink.port import Outgoing, Sink, SinkUnavailableError, partition_for
@@ -55,7 +55,7 @@ class Enricher:
         self._topics = topics
         self._metrics = metrics
         self._written: OrderedDict[str, None] = OrderedDict()
-        self._letters = 0
+        self._dead_letters = 0
 
     async def work_on(self, value: bytes) -> None:
         """Returns when the event, or a dead letter, is acknowledged. Its one broad `except`: what breaks on one hook
@@ -140,7 +140,7 @@ class Enricher:
     ) -> None:
         known = self._hooks.get(hook)
         received_at_ms = 0 if record is None else record.received_at_ms
-        value = dead_letter(
+        value = encode_dead_letter(
             reason=reason,
             detail=detail,
             source="unknown" if known is None else known.sent_as,
@@ -149,9 +149,9 @@ class Enricher:
             payload=payload,
             keep_bytes=LETTER_BYTES,
         )
-        self._letters += 1
+        self._dead_letters += 1
         topic, headers = self._topics.rejected, (("reason", reason.value.encode()),)
-        partition = self._letters % await self._partitions(topic)
+        partition = self._dead_letters % await self._partitions(topic)
         await self._put([Outgoing(topic, partition, None, value, received_at_ms, headers)])
         self._metrics.worked_on(hook, "rejected")
 

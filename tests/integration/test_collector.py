@@ -71,9 +71,9 @@ async def test_acknowledged_events_are_in_the_log_in_the_partition_of_their_pers
 async def test_received_is_accepted_plus_rejected_and_rejects_are_letters(collector: RunningCollector) -> None:
     answer = await collector.post([event(1), event(2, name=None), "x"])
     assert answer.json()["accepted"] == 1
-    letters = await collector.records(collector.topics.rejected, 2)
-    assert {json.loads(one.value)["reason"] for one in letters} == {"missing_name", "not_an_object"}
-    assert {one.headers for one in letters} == {(("reason", b"missing_name"),), (("reason", b"not_an_object"),)}
+    dead_letters = await collector.records(collector.topics.rejected, 2)
+    assert {json.loads(one.value)["reason"] for one in dead_letters} == {"missing_name", "not_an_object"}
+    assert {one.headers for one in dead_letters} == {(("reason", b"missing_name"),), (("reason", b"not_an_object"),)}
     async with httpx.AsyncClient() as client:
         text = (await client.get(f"{collector.url}/metrics")).text
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))

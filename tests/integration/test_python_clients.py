@@ -226,4 +226,4 @@ class TestPostHog:
         assert found["set"]["contact_id"]
         assert found["group"]["properties"]["name"] == "Acme"
         assert "user_id" not in found["looked_around"]
-        assert here.memory.letters() == []
+        assert here.memory.dead_letters() == []

@@ -83,8 +83,8 @@ async def test_what_each_key_may(site: Site) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, "wrong_origin")
     answer = await site.post(event("click"), "prometheus")
     assert (answer.status_code, answer.json()["code"]) == (401, "bad_key")
-    letters = await site.collector.records(site.collector.topics.rejected, 3)
-    reasons = sorted(json.loads(one.value)["reason"] for one in letters)
+    dead_letters = await site.collector.records(site.collector.topics.rejected, 3)
+    reasons = sorted(json.loads(one.value)["reason"] for one in dead_letters)
     assert reasons == ["bad_key", "not_allowed", "wrong_origin"]
 
 
@@ -135,9 +135,9 @@ async def test_persons_and_keys_are_nowhere(site: Site) -> None:
     assert stored["context"] == {"ip": "203.0.113.0", "page": {"url": f"{SHOP}/?email=&a=1"}}
     assert stored["properties"] == {"value": 19.90}
     assert len(stored["contact_id"]) == 64
-    (letter,) = await site.collector.records(site.collector.topics.rejected, 1)
+    (dead_letter,) = await site.collector.records(site.collector.topics.rejected, 1)
     site.collector.kill()
     files = (site.collector.log.read_bytes(), (site.directory / "keys.json").read_bytes())
-    written = b"".join((record.value, letter.value, *files))
+    written = b"".join((record.value, dead_letter.value, *files))
     for secret in ("ann@example.com", "123-45", "203.0.113.77", *(key for key, _ in site.keys.values())):
         assert secret.encode() not in written

@@ -157,5 +157,5 @@ async def test_an_event_that_is_too_large_costs_no_other_and_is_not_sent_again(h
     await asyncio.to_thread(sending.track, "u1", "Order Completed", {"text": "x" * 40_000})
     await asyncio.to_thread(sending.track, "u1", "Order Completed", {"order_id": "o1"})
     assert [status for *_, status in here.requests] == [200, 200]
-    assert [one["reason"] for one in here.memory.letters()] == ["event_too_large"]
+    assert [one["reason"] for one in here.memory.dead_letters()] == ["event_too_large"]
     assert [one["properties"] for one in here.memory.events()] == [{"order_id": "o1"}]

@@ -18,7 +18,7 @@ from producers.access.keys import KeyRing, StoredKey, create_key, members, read_
 from producers.collector.admission import Admission
 from producers.collector.app import Collector
 from producers.collector.routes import all_routes
-from producers.dead_letters.limit import LetterLimit
+from producers.dead_letters.limit import DeadLetterLimit
 from producers.ingest.checks import Ingest
 from producers.ingest.contacts import Contacts
 from producers.ingest.verdicts import Scope, Sender
@@ -57,7 +57,7 @@ class CollectorInMemory:
     is_open: bool = False
     sink: MemorySink = field(default_factory=MemorySink)
     admission: Admission | None = None
-    letter_limit: LetterLimit | None = None
+    dead_letter_limit: DeadLetterLimit | None = None
     now_ms: Callable[[], int] = lambda: NOW
     address: str = "127.0.0.1"
     """Of the client."""
@@ -80,7 +80,7 @@ class CollectorInMemory:
             topics=TOPICS,
             routes=all_routes(ingest),
             admission=self.admission,
-            letter_limit=self.letter_limit,
+            dead_letter_limit=self.dead_letter_limit,
             now_ms=self.now_ms,
         )
 
@@ -109,7 +109,7 @@ class CollectorInMemory:
         """Records of the events topic, decoded."""
         return [decode_any(one.value) for one in self.sink.records(TOPICS.events)]
 
-    def letters(self) -> list[dict[str, Any]]:
+    def dead_letters(self) -> list[dict[str, Any]]:
         """Dead letters, decoded."""
         return [decode_any(one.value) for one in self.sink.records(TOPICS.rejected)]
 

@@ -82,16 +82,5 @@ async def spooling(log: Log, directory: Path, **options: Any) -> AsyncIterator[S
         yield sink
 
 
-async def killed(sink: SpoolSink) -> None:
-    """What kill -9 leaves: nothing is drained, closed or said any more; the lock is gone with the process."""
-    for task in sink._tasks:
-        task.cancel()
-    await asyncio.gather(*sink._tasks, return_exceptions=True)
-    if sink._writer.task is not None:
-        await asyncio.wait([sink._writer.task])
-    await asyncio.get_running_loop().run_in_executor(sink._thread, sink._files.close)
-    sink._thread.shutdown()
-
-
 def drained(sink: SpoolSink) -> Callable[[], bool]:
     return lambda: sink.note is None

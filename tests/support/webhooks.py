@@ -84,7 +84,7 @@ class HookedCollector:
         """Records of the hooks topic, decoded."""
         return [decode_any(one.value) for one in self.sink.records(TOPICS.hooks)]
 
-    def letters(self) -> list[dict[str, Any]]:
+    def dead_letters(self) -> list[dict[str, Any]]:
         """Dead letters, decoded."""
         return [decode_any(one.value) for one in self.sink.records(TOPICS.rejected)]
 

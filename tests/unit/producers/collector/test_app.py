@@ -69,8 +69,8 @@ class TestVerdicts:
             ],
         }
         assert [one["id"] for one in collector.events()] == ["e-1", "e-4"]
-        letters = {one["reason"]: one for one in collector.letters()}
-        assert letters["not_an_object"] == {
+        dead_letters = {one["reason"]: one for one in collector.dead_letters()}
+        assert dead_letters["not_an_object"] == {
             "reason": "not_an_object",
             "detail": "an event is a JSON object",
             "source": "source-server",
@@ -92,7 +92,7 @@ class TestVerdicts:
         results = answer.json()["results"]
         assert [one["status"] for one in results] == ["accepted", "rejected", "accepted"]
         assert results[1]["reason"] == "malformed_json"
-        assert collector.letters()[0]["payload"] == '{"id": "e-2"'
+        assert collector.dead_letters()[0]["payload"] == '{"id": "e-2"'
 
     async def test_pretty_json_is_one_event(self, collector: CollectorInMemory) -> None:
         answer = await collector.post(orjson.dumps(event(), option=orjson.OPT_INDENT_2))
@@ -109,13 +109,13 @@ class TestVerdicts:
 
     async def test_bytes_that_are_no_text_are_kept_as_base64(self, collector: CollectorInMemory) -> None:
         await collector.post(b'[{"id":"\xff"}]')
-        assert collector.letters()[0]["payload_base64"] == "eyJpZCI6Iv8ifQ=="
+        assert collector.dead_letters()[0]["payload_base64"] == "eyJpZCI6Iv8ifQ=="
 
     async def test_a_long_payload_is_cut_in_its_letter(self, tmp_path: Path) -> None:
         collector = CollectorInMemory(tmp_path, options={"limits": Limits(dead_letter_bytes=10)})
         await collector.post([{"x": "y" * 100}])
-        (letter,) = collector.letters()
-        assert (letter["payload"], letter["is_cut"], letter["bytes"]) == ('{"x":"yyyy', True, 108)
+        (dead_letter,) = collector.dead_letters()
+        assert (dead_letter["payload"], dead_letter["is_cut"], dead_letter["bytes"]) == ('{"x":"yyyy', True, 108)
 
     async def test_counts_of_what_was_mended(self, tmp_path: Path) -> None:
         collector = CollectorInMemory(tmp_path, options={"known_names": {"payment"}})
@@ -179,8 +179,8 @@ class TestBodies:
         assert answer.status_code == 400
         assert answer.json().keys() == {"code", "message", "detail"}
         assert (answer.json()["code"], answer.json()["message"]) == (code, message)
-        (letter,) = collector.letters()
-        assert letter["reason"] == code
+        (dead_letter,) = collector.dead_letters()
+        assert dead_letter["reason"] == code
         assert collector.metric("events_total", outcome="rejected", reason=code) == 1
         assert collector.metric("requests_total", code="400", route="/v1/events") == 1
         assert balanced(collector)
@@ -219,18 +219,20 @@ class TestKeys:
         assert answer.json()["code"] == "bad_key"
         assert answer.json()["message"] == "the write key is missing or unknown"
         assert collector.events() == []
-        assert collector.letters()[0]["source"] == "unknown"
+        assert collector.dead_letters()[0]["source"] == "unknown"
         assert collector.metric("events_total", reason="bad_key") == 1
 
     async def test_a_letter_holds_no_write_key(self, collector: CollectorInMemory) -> None:
         await collector.post(event(writeKey="fcs_mistyped"), scope=None)
         await collector.post(event(name=None, writeKey=collector.keys[Scope.SERVER]), scope=None)
-        assert all('"writeKey":"***"' in one["payload"] and "fcs_" not in one["payload"] for one in collector.letters())
+        assert all(
+            '"writeKey":"***"' in one["payload"] and "fcs_" not in one["payload"] for one in collector.dead_letters()
+        )
 
     async def test_strangers_cannot_fill_the_topic_of_letters(self, collector: CollectorInMemory) -> None:
         for _ in range(30):
             assert (await collector.post(event(), scope=None)).status_code == 401
-        assert len(collector.letters()) == 10
+        assert len(collector.dead_letters()) == 10
         assert collector.metric("events_total", reason="bad_key") == 30
 
     async def test_a_revoked_key_stops_working(
@@ -334,8 +336,8 @@ class TestBounds:
         part = {"type": "http.request", "body": b"x" * 600_000, "more_body": True}
         status, body = await ask(collector, [part, part])
         assert (status, body["code"]) == (400, "body_too_large")
-        (letter,) = collector.sink.records("funnelcast.t.rejected")
-        assert letter.timestamp_ms == NOW
+        (dead_letter,) = collector.sink.records("funnelcast.t.rejected")
+        assert dead_letter.timestamp_ms == NOW
 
     async def test_halves_of_bodies_are_bounded_together(self, tmp_path: Path) -> None:
         collector = CollectorInMemory(tmp_path, options={"limits": Limits(unfinished_bytes=1000, body_seconds=5)})

@@ -18,7 +18,7 @@ from funnelcast.settings import SettingsError
 from producers.access.keys import KeyRing, create_key, read_keys, revoke_key
 from producers.collector.admission import Admission
 from producers.collector.ratelimit import RateLimits
-from producers.dead_letters.redact import blot
+from producers.dead_letters.redact import redact
 from producers.ingest.verdicts import Scope
 from schemas.funnel.load import load_funnels, parse_funnel
 from schemas.reasons import RejectReason
@@ -60,7 +60,7 @@ class TestScopes:
         assert (first["status"], first["reason"]) == ("rejected", "not_allowed")
         assert "scope server" in first["detail"]
         assert second["status"] == "accepted"
-        assert [one["reason"] for one in collector.letters()] == ["not_allowed"]
+        assert [one["reason"] for one in collector.dead_letters()] == ["not_allowed"]
 
     async def test_the_same_over_another_format(self, collector: CollectorInMemory) -> None:
         body = {"event": "Order Completed", "anonymousId": "v", "messageId": "m", "properties": {"revenue": 1}}
@@ -155,12 +155,12 @@ class TestOrigins:
         assert answer.json().keys() == {"code", "message", "detail"}
         assert answer.headers.get("access-control-allow-origin") == headers.get("Origin")
         assert bound.events() == []
-        assert [(one["reason"], one["source"]) for one in bound.letters()] == [("wrong_origin", "source-browser")]
+        assert [(one["reason"], one["source"]) for one in bound.dead_letters()] == [("wrong_origin", "source-browser")]
 
     async def test_letters_of_wrong_pages_are_few(self, bound: CollectorInMemory) -> None:
         for _ in range(30):
             await bound.post(event(), scope=BROWSER)
-        assert len(bound.letters()) == 10
+        assert len(bound.dead_letters()) == 10
         assert bound.metric("events_total", reason="wrong_origin") == 30
 
     async def test_a_server_key_has_no_page(self, bound: CollectorInMemory) -> None:
@@ -190,7 +190,7 @@ class TestRates:
         assert (await collector.post(event(9), scope=BROWSER)).status_code == 200
         assert collector.metric("rate_limited_total", by="address") == 1
         assert collector.metric("events_received_total") == 6
-        assert collector.letters() == []
+        assert collector.dead_letters() == []
 
     async def test_a_page_can_read_how_long_to_wait(self, tmp_path: Path, clock: Clock) -> None:
         collector = CollectorInMemory(
@@ -358,7 +358,7 @@ class TestNothingSecretIsWrittenDown:
         ],
     )
     def test_keys_are_blotted_out(self, sent: bytes, kept: bytes) -> None:
-        assert blot(sent) == kept
+        assert redact(sent) == kept
 
     @pytest.mark.parametrize(
         "text",
@@ -376,7 +376,7 @@ class TestNothingSecretIsWrittenDown:
     )
     @pytest.mark.timeout(30)  # the square of a million steps takes an hour
     def test_a_text_made_to_be_slow_is_not(self, text: bytes) -> None:
-        assert blot(text)
+        assert redact(text)
 
     async def test_letters_hold_no_key(self, collector: CollectorInMemory) -> None:
         key = collector.keys[Scope.SERVER]
@@ -384,10 +384,10 @@ class TestNothingSecretIsWrittenDown:
         await collector.post({"batch": [message], "writeKey": key}, "/v1/batch", scope=None)
         await collector.post({"batch": 5, "writeKey": key, "api_key": "t0ps3cret"}, "/v1/batch", scope=None)
         await collector.post({"writeKey": SECRET}, "/v1/track", scope=None)
-        letters = b"".join(one.value for one in collector.sink.records(TOPICS.rejected))
-        assert len(collector.letters()) == 3
+        dead_letters = b"".join(one.value for one in collector.sink.records(TOPICS.rejected))
+        assert len(collector.dead_letters()) == 3
         for secret in (key, SECRET, "t0ps3cret"):
-            assert secret.encode() not in letters
+            assert secret.encode() not in dead_letters
 
     async def test_logs_hold_no_key_and_no_e_mail(
         self, collector: CollectorInMemory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -1,4 +1,4 @@
-"""Dead letters: the limit that stops a flood of them; letters sent again under their own source and time."""
+"""Dead letters: the limit that stops a flood of them; dead letters sent again under their own source and time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from producers.dead_letters.header import HEADER, replayed_header
-from producers.dead_letters.limit import LetterLimit
+from producers.dead_letters.limit import DeadLetterLimit
 from producers.ingest.verdicts import Scope
 from producers.sink.port import SinkUnavailableError
 from tests.support.collector import NOW, CollectorInMemory, event
@@ -32,14 +32,14 @@ def clock() -> Clock:
 
 @pytest.fixture
 def limited(tmp_path: Path, clock: Clock) -> CollectorInMemory:
-    return CollectorInMemory(tmp_path, letter_limit=LetterLimit(3), now_ms=clock)
+    return CollectorInMemory(tmp_path, dead_letter_limit=DeadLetterLimit(3), now_ms=clock)
 
 
 # The limit
 
 
 def test_the_limit_opens_again_when_its_minute_is_over() -> None:
-    limit = LetterLimit(10)
+    limit = DeadLetterLimit(10)
     for at in range(10):
         limit.check("web", 1, NOW + at)
         limit.add("web", 1, NOW + at)
@@ -52,7 +52,7 @@ def test_the_limit_opens_again_when_its_minute_is_over() -> None:
 
 
 def test_a_request_alone_may_hold_more_than_the_limit() -> None:
-    limit = LetterLimit(10)
+    limit = DeadLetterLimit(10)
     limit.check("web", 500, NOW)
     limit.add("web", 500, NOW)
     with pytest.raises(SinkUnavailableError):
@@ -61,18 +61,18 @@ def test_a_request_alone_may_hold_more_than_the_limit() -> None:
 
 
 def test_processes_share_a_limit() -> None:
-    limit = LetterLimit(10).shared_by(4)
+    limit = DeadLetterLimit(10).shared_by(4)
     limit.add("web", 2, NOW)
     with pytest.raises(SinkUnavailableError, match="the limit is 2"):
         limit.check("web", 1, NOW)
-    LetterLimit(0).shared_by(4).check("web", 10**6, NOW)
+    DeadLetterLimit(0).shared_by(4).check("web", 10**6, NOW)
 
 
 def test_zero_is_no_limit_and_a_clock_that_goes_back_opens_it() -> None:
-    none = LetterLimit(0)
+    none = DeadLetterLimit(0)
     none.add("web", 10**6, NOW)
     none.check("web", 10**6, NOW)
-    limit = LetterLimit(1)
+    limit = DeadLetterLimit(1)
     limit.add("web", 1, NOW)
     limit.check("web", 1, NOW - 1)
 
@@ -89,13 +89,13 @@ async def test_a_source_that_sends_only_rubbish_is_told_to_wait_and_its_good_req
     assert (await limited.post(event(6))).status_code == 200
     assert (await limited.post(b"{", scope=Scope.SERVER)).status_code == 503  # a request that is refused whole
     assert (await limited.post(event(7, **BAD), scope=Scope.BROWSER)).status_code == 200  # another source
-    assert len(limited.letters()) == 4
+    assert len(limited.dead_letters()) == 4
     assert [one["id"] for one in limited.events()] == ["e-6"]
     assert limited.metric("dead_letters_held_total", source="source-server") == 2
     assert limited.metric("events_received_total") == limited.metric("events_total") == 5
     clock.now_ms += 60_000
     assert (await limited.post([event(4), event(5, **BAD)])).status_code == 200
-    assert len(limited.letters()) == 5
+    assert len(limited.dead_letters()) == 5
 
 
 async def test_letters_that_were_not_written_do_not_count(limited: CollectorInMemory) -> None:
@@ -106,7 +106,7 @@ async def test_letters_that_were_not_written_do_not_count(limited: CollectorInMe
     assert (await limited.post(event(1, **BAD))).status_code == 200
 
 
-# Letters that are sent again
+# Dead letters that are sent again
 
 
 async def test_a_letter_sent_again_keeps_its_source_and_its_time(tmp_path: Path) -> None:
@@ -146,8 +146,8 @@ async def test_rejected_again_is_a_letter_of_the_same_source(tmp_path: Path) -> 
         {"name": "click"}, scope=Scope.HISTORICAL, headers={HEADER: replayed_header(NOW - 5, "web")}
     )
     assert answer.json()["results"][0]["reason"] == "missing_id"
-    [letter] = collector.letters()
-    assert (letter["source"], letter["received_at_ms"]) == ("web", NOW - 5)
+    [dead_letter] = collector.dead_letters()
+    assert (dead_letter["source"], dead_letter["received_at_ms"]) == ("web", NOW - 5)
 
 
 @pytest.mark.parametrize("scope", [Scope.BROWSER, Scope.SERVER, None])
@@ -155,7 +155,7 @@ async def test_only_a_historical_key_may_send_letters_again(tmp_path: Path, scop
     collector = CollectorInMemory(tmp_path)
     answer = await collector.post(event(), scope=scope, headers={HEADER: replayed_header(NOW, "web")})
     assert (answer.status_code, answer.json()["code"]) == ((401, "bad_key") if scope is None else (400, "not_allowed"))
-    assert collector.events() == collector.letters() == []  # it is a letter already
+    assert collector.events() == collector.dead_letters() == []  # it is a dead letter already
 
 
 @pytest.mark.parametrize("value", ["", "web", ";web", "x;web", "1;", "-1;web", "1;" + "w" * 65])

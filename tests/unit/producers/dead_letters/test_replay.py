@@ -10,7 +10,15 @@ import pytest
 
 from producers.dead_letters.header import HEADER
 from producers.dead_letters.record import DeadLetter
-from producers.dead_letters.replay import UNVOUCHED, CannotSendError, Letter, Tally, Wanted, again, letter_of
+from producers.dead_letters.replay import (
+    UNVOUCHED,
+    CannotSendError,
+    DeadLetterCounts,
+    DeadLetterFilter,
+    StoredDeadLetter,
+    decode_dead_letter,
+    replay_request,
+)
 from producers.ingest.verdicts import Scope
 from schemas.reasons import RejectReason
 from tests.support.collector import NOW, TOPICS, CollectorInMemory
@@ -20,33 +28,33 @@ DAY_MS = 86_400_000
 SAMPLES = [name for name in names("") if not name.startswith("webhook")]
 
 
-def letter(payload: str = "{}", **members: Any) -> Letter:
-    """A letter at 2:7."""
+def dead_letter(payload: str = "{}", **members: Any) -> StoredDeadLetter:
+    """A dead letter at 2:7."""
     values: dict[str, Any] = {"reason": "missing_id", "detail": "", "source": "web", "route": "/v1/events"}
-    values |= {"received_at_ms": NOW, "bytes": len(payload), "payload": payload} | members
-    return Letter(2, 7, DeadLetter(**values))
+    values |= {"received_at_ms": NOW, "size": len(payload), "payload": payload} | members
+    return StoredDeadLetter(2, 7, DeadLetter(**values))
 
 
 def test_letters_are_chosen_by_what_they_say() -> None:
-    one = letter().letter
-    assert Wanted().takes(one)
-    assert Wanted(frozenset({"missing_id", "too_deep"}), "web", "/v1/events", NOW, NOW + 1).takes(one)
+    one = dead_letter().dead_letter
+    assert DeadLetterFilter().matches(one)
+    assert DeadLetterFilter(frozenset({"missing_id", "too_deep"}), "web", "/v1/events", NOW, NOW + 1).matches(one)
     for other in (
-        Wanted(frozenset({"too_deep"})),
-        Wanted(source="crm"),
-        Wanted(route="/v1/batch"),
-        Wanted(since_ms=NOW + 1),
-        Wanted(until_ms=NOW),
+        DeadLetterFilter(frozenset({"too_deep"})),
+        DeadLetterFilter(source="crm"),
+        DeadLetterFilter(route="/v1/batch"),
+        DeadLetterFilter(since_ms=NOW + 1),
+        DeadLetterFilter(until_ms=NOW),
     ):
-        assert not other.takes(one)
+        assert not other.matches(one)
 
 
 @pytest.mark.parametrize("reason", sorted(UNVOUCHED))
 def test_what_nobody_vouched_for_is_sent_only_by_name(reason: str) -> None:
-    one = letter(reason=reason).letter
-    assert Wanted().takes(one)
-    assert not Wanted().sends(one)
-    assert Wanted(frozenset({reason})).sends(one)
+    one = dead_letter(reason=reason).dead_letter
+    assert DeadLetterFilter().matches(one)
+    assert not DeadLetterFilter().allows_replay(one)
+    assert DeadLetterFilter(frozenset({reason})).allows_replay(one)
 
 
 def test_every_reason_that_says_who_may_not_send_is_among_the_unvouched() -> None:
@@ -56,7 +64,7 @@ def test_every_reason_that_says_who_may_not_send_is_among_the_unvouched() -> Non
 
 
 def test_an_event_without_an_id_gets_one_from_the_letters_place() -> None:
-    request = again(letter(' {"name": "click", "properties": {"value": 19.990}} '))
+    request = replay_request(dead_letter(' {"name": "click", "properties": {"value": 19.990}} '))
     assert request.path == "/v1/events"
     assert request.body == b' {"name": "click", "properties": {"value": 19.990},"id":"letter-2-7"}'
     assert request.headers[HEADER] == f"{NOW};web"
@@ -74,19 +82,19 @@ def test_an_event_without_an_id_gets_one_from_the_letters_place() -> None:
     ],
 )
 def test_what_has_an_id_or_can_have_none_is_sent_as_it_was(payload: str, sent: str) -> None:
-    assert again(letter(payload)).body == sent.encode()
+    assert replay_request(dead_letter(payload)).body == sent.encode()
 
 
 def test_a_message_of_a_batch_is_wrapped_and_a_whole_batch_is_not() -> None:
-    one = again(letter('{"type":"page"}', route="/v1/batch"))
+    one = replay_request(dead_letter('{"type":"page"}', route="/v1/batch"))
     assert one.body == b'{"batch":[{"type":"page","messageId":"letter-2-7"}]}'
     whole = '{"batch":[{"type":"page"}]}'
-    assert again(letter(whole, route="/v1/batch")).body == whole.encode()
+    assert replay_request(dead_letter(whole, route="/v1/batch")).body == whole.encode()
 
 
 def test_bytes_and_headers_come_back() -> None:
-    one = letter("", payload_base64="/wA=", route="/v1/webhooks/shop", headers={"x-shopify-topic": "orders"})
-    request = again(one)
+    one = dead_letter("", payload_base64="/wA=", route="/v1/webhooks/shop", headers={"x-shopify-topic": "orders"})
+    request = replay_request(one)
     assert request.body == b"\xff\0"
     assert request.headers["x-shopify-topic"] == "orders"
 
@@ -94,33 +102,33 @@ def test_bytes_and_headers_come_back() -> None:
 @pytest.mark.parametrize(
     ("members", "words"),
     [
-        ({"is_cut": True, "bytes": 99}, "its payload was cut: 2 of 99 bytes are kept"),
+        ({"is_cut": True, "size": 99}, "its payload was cut: 2 of 99 bytes are kept"),
         ({"route": "other"}, "is no path"),
         ({"source": "unknown"}, "nobody knows whose it is"),
     ],
 )
 def test_what_cannot_be_sent_says_why(members: dict[str, Any], words: str) -> None:
     with pytest.raises(CannotSendError, match=words):
-        again(letter(**members))
+        replay_request(dead_letter(**members))
     if members.get("source"):
-        assert again(letter(**members), source="shop").headers[HEADER] == f"{NOW};shop"
+        assert replay_request(dead_letter(**members), source="shop").headers[HEADER] == f"{NOW};shop"
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{}", b"[]", b"\xff", b'{"reason":1}'])
 def test_a_record_that_is_no_letter_is_none(value: bytes | None) -> None:
-    assert letter_of(0, 0, value) is None
+    assert decode_dead_letter(0, 0, value) is None
 
 
 def test_the_tally_names_most_first() -> None:
-    tally = Tally()
+    counts = DeadLetterCounts()
     for reason in ("too_deep", "missing_id", "missing_id"):
-        tally.add(letter(reason=reason).letter)
-    assert tally.total == 3
-    assert [(one.reason, one.count) for one in tally.rows()] == [("missing_id", 2), ("too_deep", 1)]
+        counts.add(dead_letter(reason=reason).dead_letter)
+    assert counts.total == 3
+    assert [(one.reason, one.count) for one in counts.rows()] == [("missing_id", 2), ("too_deep", 1)]
 
 
 def _events(collector: CollectorInMemory) -> list[dict[str, Any]]:
-    """Events in an order, without ids that are made by chance; a letter takes no part in a sender's numbering."""
+    """Events in an order, without ids that are made by chance; a dead letter takes no part in a sender's numbering."""
     events = collector.events()
     for one in events:
         one.pop("seq", None)
@@ -135,18 +143,18 @@ async def test_every_format_makes_of_a_letter_what_it_makes_of_the_request(name:
         (tmp_path / part).mkdir()
     direct = collector_of_samples(tmp_path / "direct")
     await sample(name).send(direct)
-    if direct.letters() or not direct.events():
+    if direct.dead_letters() or not direct.events():
         pytest.skip("no sample of events that are taken")
     strict = collector_of_samples(tmp_path / "strict", known_names=(), strict_names=True, personless_names=())
     await sample(name).send(strict)
     mended = collector_of_samples(tmp_path / "mended")
     mended.app._now_ms = lambda: NOW + 2 * DAY_MS
-    letters = strict.sink.records(TOPICS.rejected)
-    assert len(letters) == len(direct.events())
-    for number, record in enumerate(letters):
-        one = letter_of(record.partition, number, record.value)
+    dead_letters = strict.sink.records(TOPICS.rejected)
+    assert len(dead_letters) == len(direct.events())
+    for number, record in enumerate(dead_letters):
+        one = decode_dead_letter(record.partition, number, record.value)
         assert one is not None
-        request = again(one)
+        request = replay_request(one)
         for _ in range(2):  # a copy has the same id
             headers = request.headers | {"X-Write-Key": mended.keys[Scope.HISTORICAL]}
             answer = await mended.request("POST", request.path, request.body, headers)

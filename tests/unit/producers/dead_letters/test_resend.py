@@ -13,17 +13,17 @@ import pytest
 
 from producers.client.collector import CollectorRefusedError
 from producers.dead_letters import resend
-from producers.dead_letters.reader import LetterLog
+from producers.dead_letters.reader import DeadLetterReader
 from producers.dead_letters.record import DeadLetter
-from producers.dead_letters.replay import Letter, Wanted
+from producers.dead_letters.replay import DeadLetterFilter, StoredDeadLetter
 from producers.dead_letters.resend import Resender, progress_file
 from schemas.errors import TryAgainError
 
 
-def letter(offset: int, partition: int = 0, **members: Any) -> Letter:
+def dead_letter(offset: int, partition: int = 0, **members: Any) -> StoredDeadLetter:
     values: dict[str, Any] = {"reason": "missing_person", "detail": "", "source": "web", "route": "/v1/events"}
-    values |= {"received_at_ms": offset, "bytes": 2, "payload": f'{{"id":"e{partition}-{offset}"}}'} | members
-    return Letter(partition, offset, DeadLetter(**values))
+    values |= {"received_at_ms": offset, "size": 2, "payload": f'{{"id":"e{partition}-{offset}"}}'} | members
+    return StoredDeadLetter(partition, offset, DeadLetter(**values))
 
 
 class Log:
@@ -32,9 +32,11 @@ class Log:
     def __init__(self, **members: Any) -> None:
         self._members = members
 
-    async def read(self, start: Mapping[int, int]) -> AsyncIterator[list[Letter]]:
+    async def read(self, start: Mapping[int, int]) -> AsyncIterator[list[StoredDeadLetter]]:
         for partition in (0, 1):
-            yield [letter(offset, partition, **self._members) for offset in range(start.get(partition, 0), 10)] or []
+            yield [
+                dead_letter(offset, partition, **self._members) for offset in range(start.get(partition, 0), 10)
+            ] or []
 
 
 def accepted(request: httpx.Request) -> httpx.Response:
@@ -64,8 +66,10 @@ async def run(
 ) -> resend.Outcome:
     async with httpx.AsyncClient(transport=httpx.MockTransport(collector)) as client:
         options["sleep"] = lambda seconds: asyncio.sleep(0)
-        resender = Resender("http://c", "key", client, options.pop("wanted", Wanted()), directory / "p.json", **options)
-        return await resender.run(cast(LetterLog, log or Log()))
+        resender = Resender(
+            "http://c", "key", client, options.pop("wanted", DeadLetterFilter()), directory / "p.json", **options
+        )
+        return await resender.run(cast(DeadLetterReader, log or Log()))
 
 
 async def test_every_letter_is_sent_once_and_the_next_run_has_nothing_to_do(tmp_path: Path) -> None:
@@ -143,7 +147,7 @@ async def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     outcome = await run(Collector(), tmp_path, Log(reason="bad_signature"))
     assert outcome.sent == 0
     assert sum(outcome.skipped.values()) == 20
-    named = Wanted(frozenset({"bad_signature"}))
+    named = DeadLetterFilter(frozenset({"bad_signature"}))
     assert (await run(Collector(), tmp_path / "x", Log(reason="bad_signature"), wanted=named)).sent == 20
 
 

@@ -98,7 +98,7 @@ async def test_what_is_missing_or_wrong_is_said(
     answer = await collector.post(plain(**members), PATH, headers=STRUCTURED)
     assert answer.status_code == 200
     assert [one["reason"] for one in answer.json()["results"]] == [reason]
-    assert [one["reason"] for one in collector.letters()] == [reason]
+    assert [one["reason"] for one in collector.dead_letters()] == [reason]
 
 
 @pytest.mark.parametrize(
@@ -186,9 +186,9 @@ async def test_binary_json_that_is_none_is_400_and_an_incomplete_one_a_letter_th
     assert answer.json()["results"] == [
         {"id": "1", "status": "rejected", "reason": "missing_name", "detail": "the attribute type is missing"}
     ]
-    letter = orjson.loads(collector.letters()[-1]["payload"])
-    assert letter == plain(type="") | {"data": {"a": 1}}
-    answer = await collector.post(letter | {"type": "mended"}, PATH)
+    dead_letter = orjson.loads(collector.dead_letters()[-1]["payload"])
+    assert dead_letter == plain(type="") | {"data": {"a": 1}}
+    answer = await collector.post(dead_letter | {"type": "mended"}, PATH)
     assert answer.json()["accepted"] == 1
 
 
@@ -197,7 +197,7 @@ async def test_binary_json_that_is_deep_is_rejected_with_a_letter(collector: Col
     body = b'{"a":' + b"[" * 900 + b"]" * 900 + b"}"
     answer = await collector.post(body, PATH, headers=headers)
     assert [one["reason"] for one in answer.json()["results"]] == ["too_deep"]
-    assert body.decode() in collector.letters()[-1]["payload"]
+    assert body.decode() in collector.dead_letters()[-1]["payload"]
 
 
 @pytest.mark.parametrize(

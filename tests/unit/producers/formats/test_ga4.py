@@ -51,7 +51,7 @@ async def messages(collector: CollectorInMemory, body: Any) -> list[dict[str, st
     path = f"/debug/mp/collect?measurement_id=G-1&api_secret={collector.keys[Scope.SERVER]}"
     answer = await collector.post(body, path, scope=None)
     assert answer.status_code == 200
-    assert collector.events() == collector.letters() == []
+    assert collector.events() == collector.dead_letters() == []
     found: list[dict[str, str]] = answer.json()["validationMessages"]
     return found
 
@@ -168,9 +168,9 @@ class TestMapping:
         self, collector: CollectorInMemory, body: dict[str, Any], reason: str
     ) -> None:
         assert await send(collector, body | {"user_properties": {"tier": {"value": 1}}}) == []
-        (letter,) = collector.letters()
-        assert (letter["reason"], letter["route"]) == (reason, "/mp/collect")
-        assert orjson.loads(letter["payload"]) == body | {"user_properties": {"tier": {"value": 1}}}
+        (dead_letter,) = collector.dead_letters()
+        assert (dead_letter["reason"], dead_letter["route"]) == (reason, "/mp/collect")
+        assert orjson.loads(dead_letter["payload"]) == body | {"user_properties": {"tier": {"value": 1}}}
 
     async def test_more_than_google_takes_is_taken(self, collector: CollectorInMemory) -> None:
         long = event("n" * 60, **{f"p{number}": "x" * 200 for number in range(40)})

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from producers.dead_letters.replay import again, letter_of
+from producers.dead_letters.replay import decode_dead_letter, replay_request
 from producers.formats.formats import FORMATS
 from producers.formats.port import BaseEndpoint, Format, Page, Reading, Request, RoutePath
 from producers.formats.translating import read_each
@@ -72,7 +72,7 @@ async def test_its_events_are_taken(collector: CollectorInMemory, path: str) -> 
     [event] = collector.events()
     assert (event["id"], event["name"], event["user_id"]) == ("a1", "click", "ann")
     assert event["properties"] == {"shop": "s1", "value": 2.5}
-    assert [letter["route"] for letter in collector.letters()] == ["/v1/acme"] * 2
+    assert [dead_letter["route"] for dead_letter in collector.dead_letters()] == ["/v1/acme"] * 2
 
 
 async def test_it_asks_for_a_key_and_shows_its_metrics_from_the_start(collector: CollectorInMemory) -> None:
@@ -89,9 +89,9 @@ async def test_its_page_answers_get_and_head(collector: CollectorInMemory) -> No
 async def test_its_dead_letters_are_sent_again_with_their_headers_and_an_id(collector: CollectorInMemory) -> None:
     await collector.post(WRAPPED + orjson.dumps([{"what": "click", "who": "ann"}]), "/v1/acme", headers=SHOP)
     [record] = collector.sink.records(TOPICS.rejected)
-    letter = letter_of(1, 5, record.value)
-    assert letter is not None
-    request = again(letter)
+    dead_letter = decode_dead_letter(1, 5, record.value)
+    assert dead_letter is not None
+    request = replay_request(dead_letter)
     for _ in range(2):
         answer = await collector.post(request.body, request.path, headers=request.headers, scope=Scope.HISTORICAL)
         assert answer.json()["accepted"] == 1, answer.text

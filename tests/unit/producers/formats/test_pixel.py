@@ -92,8 +92,8 @@ async def test_errors_are_json_and_letters_without_the_key(
 ) -> None:
     answer = await get(collector, f"/pixel.gif?k={collector.keys[Scope.SERVER]}&{query}")
     assert (answer.status_code, answer.json()["code"]) == (status, code)
-    (letter,) = collector.letters()
-    assert letter["payload"] == f"k=***&{query}"
+    (dead_letter,) = collector.dead_letters()
+    assert dead_letter["payload"] == f"k=***&{query}"
     assert collector.metric("events_received_total") == collector.metric("events_total", outcome="rejected") == 1
 
 

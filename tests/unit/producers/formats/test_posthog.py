@@ -56,7 +56,7 @@ class TestSamples:
     async def test_whatever_a_real_client_sent_is_accepted(self, collector: CollectorInMemory, name: str) -> None:
         answer = await sample(name).send(collector)
         assert (answer.status_code, answer.json()) == (200, {"status": "Ok"})
-        assert collector.letters() == []
+        assert collector.dead_letters() == []
         assert collector.events()
         assert {one["source"] for one in collector.events()} == {SOURCE}
         assert "WRITE_KEY" not in str(collector.events())
@@ -274,9 +274,9 @@ class TestEvents:
     ) -> None:
         sent = event(**changed)
         assert [one["id"] for one in await send(collector, {"batch": [sent, event(uuid="ok")]})] == ["ok"]
-        (letter,) = collector.letters()
-        assert letter["reason"] == reason
-        again = await collector.post(letter["payload"].encode(), letter["route"])
+        (dead_letter,) = collector.dead_letters()
+        assert dead_letter["reason"] == reason
+        again = await collector.post(dead_letter["payload"].encode(), dead_letter["route"])
         assert again.status_code == 200 or reason == "event_too_large"
 
 

@@ -132,7 +132,7 @@ class TestPaths:
     async def test_what_else_a_batch_shares_is_short_or_nothing(self, collector: CollectorInMemory) -> None:
         body = {"batch": [{"type": "track", "userId": "u"}] * 2, "sentAt": "x" * 9_000}
         await collector.post(body, "/v1/batch", headers={"AnonymousId": base64.b64encode(b"v" * 300).decode()})
-        assert [one["bytes"] for one in collector.letters()] == [29, 29]
+        assert [one["bytes"] for one in collector.dead_letters()] == [29, 29]
 
 
 class TestWho:
@@ -296,16 +296,16 @@ class TestLetters:
         body = {"batch": [bad, 5], "sentAt": TIME, "context": {"library": {"name": "x"}}}
         answer = await collector.post(body, "/v1/batch", headers={"AnonymousId": "djk="})
         assert [one["reason"] for one in answer.json()["results"]] == ["missing_name", "not_an_object"]
-        first, second = sorted(collector.letters(), key=lambda one: str(one["payload"]), reverse=True)
+        first, second = sorted(collector.dead_letters(), key=lambda one: str(one["payload"]), reverse=True)
         assert orjson.loads(first["payload"]) == bad | {"sentAt": TIME}
         assert second["payload"] == "5"
 
     async def test_one_without_a_context_gets_the_shared_one(self, collector: CollectorInMemory) -> None:
         body = {"batch": [{"type": "track", "messageId": "m"}], "context": {"library": {"name": "x"}}}
         await collector.post(body, "/v1/batch", headers={"AnonymousId": base64.b64encode(b"v9").decode()})
-        (letter,) = collector.letters()
+        (dead_letter,) = collector.dead_letters()
         expected = body["batch"][0] | {"context": body["context"], "anonymousId": "v9"}  # type: ignore[index]
-        assert orjson.loads(letter["payload"]) == expected
+        assert orjson.loads(dead_letter["payload"]) == expected
 
 
 @pytest.mark.parametrize("time", ["1970-01-01T00:00:01Z", "1999-12-31T23:59:59Z"])

@@ -218,9 +218,9 @@ class TestKinds:
     async def test_what_is_rejected(self, collector: CollectorInMemory, changed: dict[str, Any], reason: str) -> None:
         sent = fields(**changed)
         assert [one["id"] for one in await post(collector, sent, fields(eid="good"))] == ["good"]
-        (letter,) = collector.letters()
-        assert letter["reason"] == reason
-        assert orjson.loads(letter["payload"]) == sent
+        (dead_letter,) = collector.dead_letters()
+        assert dead_letter["reason"] == reason
+        assert orjson.loads(dead_letter["payload"]) == sent
 
 
 class TestPerson:

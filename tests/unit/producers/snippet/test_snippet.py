@@ -103,7 +103,7 @@ async def test_one_bad_event_costs_no_other(collector: CollectorInMemory) -> Non
     broken: list[Any] = [7, view(2, name=""), view(3, occurred_at_ms="noon"), view(4, context=[])]
     assert (await send(collector, view(1), *broken))[0] == 200
     assert [one["id"] for one in collector.events()] == ["v-1"]
-    reasons = [one["reason"] for one in collector.letters()]
+    reasons = [one["reason"] for one in collector.dead_letters()]
     assert sorted(reasons) == ["missing_name", "not_an_object", "wrong_type", "wrong_type"]
 
 

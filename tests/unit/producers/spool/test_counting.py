@@ -14,7 +14,7 @@ from schemas.funnel.load import load_funnel
 from streams.report.document import build_document, canonical_json
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.worker.partition import LogRecord, PartitionProcessor
-from tests.support.spooling import Log, drained, killed, settings, spooling
+from tests.support.spooling import Log, drained, settings, spooling
 from tests.support.waiting import until
 
 START = 1_735_725_600_000
@@ -60,7 +60,7 @@ async def test_copies_of_a_crash_are_counted_once(tmp_path: Path, monkeypatch: p
         patch.setattr(sink._files, "commit", crashes)
         log.away = None
         await until(lambda: len(log.records("t")) >= 2 * len(wanted))  # written, and written again, never committed
-        await killed(sink)
+        await sink.abandon()
     async with spooling(log, tmp_path) as again:
         await until(drained(again))
     records = log.records("t")

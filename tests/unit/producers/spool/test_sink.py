@@ -19,7 +19,7 @@ from producers.spool import writer as spool_writer
 from producers.spool.files import SpoolBusyError
 from producers.spool.settings import directory_of, leftovers_of
 from producers.spool.sink import SpoolSink
-from tests.support.spooling import Log, drained, killed, records, settings, spooling
+from tests.support.spooling import Log, drained, records, settings, spooling
 from tests.support.waiting import until
 
 DEADLINE = 10.0
@@ -312,7 +312,7 @@ async def test_no_row_of_outages_and_kills_loses_or_reorders_what_was_acknowledg
         for one in running:
             one.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        await killed(sink)
+        await sink.abandon()
         _tear(tmp_path, rng)
     log.away, log.fail_next = None, 0
     async with spooling(log, tmp_path) as sink:

@@ -104,7 +104,7 @@ async def test_a_delivery_outside_the_replay_window_is_stale(name: str, minutes:
         "message": "the delivery is outside the replay window",
         "detail": "its signed time is more than 5 minutes from this clock",
     }
-    assert [letter["reason"] for letter in collector.letters()] == ["stale_delivery"]
+    assert [dead_letter["reason"] for dead_letter in collector.dead_letters()] == ["stale_delivery"]
 
 
 @pytest.mark.parametrize("name", [*SIGNED, *SHARED])
@@ -151,8 +151,8 @@ async def test_an_unknown_stage_is_rejected_alone_and_kept() -> None:
             }
         ],
     }
-    [letter] = collector.letters()
-    assert (letter["reason"], letter["source"], letter["route"]) == (
+    [dead_letter] = collector.dead_letters()
+    assert (dead_letter["reason"], dead_letter["source"], dead_letter["route"]) == (
         "unknown_stage",
         "pipedrive",
         "/v1/webhooks/pipedrive",

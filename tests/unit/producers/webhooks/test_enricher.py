@@ -89,7 +89,7 @@ class Rig:
         found = [decode_any(one.value) for one in self.sink.records(TOPICS.events)]
         return sorted(found, key=lambda one: (one["occurred_at_ms"], one["id"]))
 
-    def letters(self) -> list[dict[str, Any]]:
+    def dead_letters(self) -> list[dict[str, Any]]:
         return [decode_any(one.value) for one in self.sink.records(TOPICS.rejected)]
 
     def counted(self, outcome: str) -> float:
@@ -128,8 +128,12 @@ async def test_amocrms_stages_can_be_named(crm: FakeCrm) -> None:
     assert (event["name"], event["properties"]["stage"]) == ("offer_sent", "Offer")
     rig = Rig(crm)
     assert await rig("amocrm-leads-status", values=[value]) == []
-    [letter] = rig.letters()
-    assert (letter["reason"], letter["route"], letter["source"]) == ("unknown_stage", "/v1/webhooks/amocrm", "amocrm")
+    [dead_letter] = rig.dead_letters()
+    assert (dead_letter["reason"], dead_letter["route"], dead_letter["source"]) == (
+        "unknown_stage",
+        "/v1/webhooks/amocrm",
+        "amocrm",
+    )
 
 
 async def test_bitrix24_says_everything(crm: FakeCrm) -> None:
@@ -296,14 +300,14 @@ async def test_kafka_is_waited_for(crm: FakeCrm) -> None:
 async def test_what_is_no_hook_becomes_a_dead_letter(crm: FakeCrm, value: bytes, reason: str) -> None:
     rig = Rig(crm)
     assert await rig("amocrm-leads-status", values=[value]) == []
-    assert [letter["reason"] for letter in rig.letters()] == [reason]
+    assert [dead_letter["reason"] for dead_letter in rig.dead_letters()] == [reason]
 
 
 async def test_a_bug_on_one_hook_costs_that_hook(crm: FakeCrm, monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(crm)
     monkeypatch.setattr("producers.webhooks.mapper.Mapper.verdict", lambda *_: 1 / 0)
     await rig("bitrix24-deal-update")
-    assert [letter["reason"] for letter in rig.letters()] == ["unsupported_type"]
+    assert [dead_letter["reason"] for dead_letter in rig.dead_letters()] == ["unsupported_type"]
 
 
 def test_retry_after_is_a_number_or_a_date() -> None:

@@ -106,8 +106,8 @@ async def test_a_forged_delivery_of_it_is_refused() -> None:
 async def test_a_stage_that_the_map_does_not_have_becomes_a_dead_letter_with_its_headers() -> None:
     collector, body = HookedCollector(hooks_of(HOOK)), orjson.dumps({**WON, "stage": "asleep"})
     await collector.post("/v1/webhooks/acme", body, headers(body))
-    [letter] = collector.letters()
-    assert (letter["reason"], letter["headers"]) == ("unknown_stage", {"x-acme-kind": "deal"})
+    [dead_letter] = collector.dead_letters()
+    assert (dead_letter["reason"], dead_letter["headers"]) == ("unknown_stage", {"x-acme-kind": "deal"})
 
 
 def test_the_file_asks_for_what_the_value_needs() -> None:

@@ -68,7 +68,7 @@ async def test_every_sample_is_taken() -> None:
         collector = of_sample(name.removeprefix("webhook-"))
         answer = await collector.send(load(name.removeprefix("webhook-")))
         assert answer.status_code == 200, name
-        assert len(collector.events()) + len(collector.letters()) == len(answer.json()["results"]) > 0
+        assert len(collector.events()) + len(collector.dead_letters()) == len(answer.json()["results"]) > 0
 
 
 @pytest.mark.parametrize(
@@ -230,12 +230,12 @@ async def test_a_hook_of_a_crm_with_access_is_left_to_the_enricher() -> None:
 async def test_a_letter_of_an_unknown_stage_can_be_sent_again_once_the_stage_is_mapped(tmp_path: Path) -> None:
     collector = of_sample("pipedrive-deal-stage")
     await collector.send(load("pipedrive-deal-stage"))
-    [letter] = collector.letters()
+    [dead_letter] = collector.dead_letters()
     path = tmp_path / "keys.json"
     key, _ = create_key(path, source="ops", scope=Scope.HISTORICAL, created_at="2025-01-01T00:00:00+00:00")
     mended = of_sample("pipedrive-deal-stage", keys=KeyRing(path), stages={"3": "offer_sent"})
-    headers = {"X-Write-Key": key, "X-Funnelcast-Replayed": f"{letter['received_at_ms']};{letter['source']}"}
-    answer = await mended.post(letter["route"], letter["payload"], headers)
+    headers = {"X-Write-Key": key, "X-Funnelcast-Replayed": f"{dead_letter['received_at_ms']};{dead_letter['source']}"}
+    answer = await mended.post(dead_letter["route"], dead_letter["payload"], headers)
     assert answer.json()["accepted"] == 1, answer.text
     [event] = mended.events()
     assert (event["name"], event["source"], event["received_at_ms"]) == ("offer_sent", "pipedrive", NOW)
