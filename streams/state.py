@@ -23,6 +23,8 @@ FIRST_LAYOUT = 1
 PERSON_BUCKETS = 128
 """Person buckets of a (partition, funnel_id); fixed for its life (docs/decisions/store-layout.md has the measurements).
 Thousands of persons lie in one: whole buckets are read when a deadline is due in them, never for a single person."""
+FACT_BUCKETS = 64
+"""Buckets of the facts of one kind in a partition; fixed for its life."""
 CHUNK_SEPARATOR = b"\x00"
 """A person's further fields are `key NUL number`; they lie in the bucket of the key (`bucket_of`)."""
 NO_DEADLINE = 0xFFFFFFFF
@@ -117,6 +119,8 @@ class Writes:
 
     meta: PartitionMeta
     funnels: dict[str, FunnelWrites] = field(default_factory=dict)
+    facts: dict[bytes, bytes | None] = field(default_factory=dict)
+    """Keyed facts of the partition that are no person; None deletes one. The first byte of a key is the kind."""
     names: dict[str, dict[tuple[int, str], int]] = field(default_factory=dict)
     """By funnel: register codes this partition uses for the first time since its claim. The apply is fenced where the
     register no longer holds one of them: a server that lost its tail may have forgotten a name that was asked for
@@ -145,3 +149,10 @@ class Loaded:
 def bucket_of(person_field: bytes) -> int:
     """Person bucket of a field: crc32 of the person key."""
     return crc32(person_field.split(CHUNK_SEPARATOR, 1)[0]) & (PERSON_BUCKETS - 1)
+
+
+def fact_bucket_of(key: bytes) -> int:
+    """Bucket of a fact, within those of its kind. ValueError for a key that has no kind."""
+    if not key:
+        raise ValueError("the key of a fact begins with its kind; this one is empty")
+    return crc32(key) & (FACT_BUCKETS - 1)

@@ -57,6 +57,8 @@ class Prepared:
     """Records of ordered senders that were applied before."""
     forgets: int = 0
     """Forget records up to here."""
+    facts: list[bytes] = field(default_factory=list)
+    """Keys of the facts that the apply will ask for."""
 
     @property
     def new_names(self) -> dict[str, list[tuple[int, str]]]:

@@ -48,6 +48,7 @@ from streams.core.contributions import Contributions
 from streams.core.deadlines import collect_due, fire
 from streams.core.decode import Decoder
 from streams.core.expiry import Expiry
+from streams.core.facts import Facts
 from streams.core.intake import FunnelIntake, Intake
 from streams.core.outgoing import Outgoing
 from streams.core.plan import Plan
@@ -59,7 +60,7 @@ from streams.core.upgrades import UPGRADES, Upgrades, upgraded, upgraded_core_st
 from streams.defaults import MAX_PERSONS, WATERMARK_DELAY_MS
 from streams.state import FIRST_LAYOUT, Claim, Loaded, PartitionMeta
 
-__all__ = ["Changes", "FunnelChanges", "Needs", "PartitionEngine", "Prepared", "Record"]
+__all__ = ["Changes", "FunnelChanges", "FunnelNeeds", "Needs", "PartitionEngine", "Prepared", "Record"]
 
 FIRE_LIMIT = 1500
 PERSONS_PER_CHUNK = 2000
@@ -68,11 +69,22 @@ _STATS = ("accepted", "duplicates", "late", "persons", "placeholder_ids", "link_
 
 
 @dataclass(slots=True)
-class Needs:
-    """What must be read before going on."""
+class FunnelNeeds:
+    """What must be read of one funnel before going on."""
 
     buckets: list[int] = field(default_factory=list)
     persons: list[bytes] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Needs:
+    """What must be read before going on; false when nothing is missing."""
+
+    funnels: dict[str, FunnelNeeds] = field(default_factory=dict)
+    facts: list[bytes] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.funnels or self.facts)
 
 
 @dataclass(slots=True)
@@ -93,6 +105,8 @@ class Changes:
     funnels: dict[str, FunnelChanges]
     outgoing: list[Outgoing] = field(default_factory=list)
     """To be published and acknowledged before the changes are stored."""
+    facts: dict[bytes, bytes | None] = field(default_factory=dict)
+    """Keyed facts of the partition; None deletes one."""
 
 
 class _Funnel:
@@ -125,6 +139,7 @@ class PartitionEngine:
         self.funnel_ids = tuple(plan.funnel_id for plan in plans)
         self.registers = Registers(plans) if registers is None else registers
         self.meta = PartitionMeta()
+        self.facts = Facts()
         self._delay = watermark_delay_ms
         decoder = Decoder(plans)
         self._funnels: dict[str, _Funnel] = {}
@@ -191,11 +206,11 @@ class PartitionEngine:
         """Take over the codes the store gave to new names."""
         self.registers.load(funnel_id, codes)
 
-    def needs(self, prepared: Prepared | None) -> dict[str, Needs]:
-        """What must be read before `apply(prepared)`, or (None) before `fire()`; empty when nothing is missing."""
-        by_funnel: dict[str, Needs] = {}
+    def needs(self, prepared: Prepared | None) -> Needs:
+        """What must be read before `apply(prepared)`, or (None) before `fire()`."""
+        missing = Needs(facts=[] if prepared is None else self.facts.missing(prepared.facts))
         for funnel_id, funnel in self._funnels.items():
-            needs, cache = Needs(), funnel.state.cache
+            needs, cache = FunnelNeeds(), funnel.state.cache
             if prepared is not None:
                 needs.persons = cache.missing(prepared.funnels[funnel_id].keys())
                 if prepared.max_received_ms is not None:
@@ -204,12 +219,16 @@ class PartitionEngine:
                 needs.buckets = cache.due_buckets(self.meta.watermark_ms)
                 needs.persons = cache.due_missing(FIRE_LIMIT)
             if needs.buckets or needs.persons:
-                by_funnel[funnel_id] = needs
-        return by_funnel
+                missing.funnels[funnel_id] = needs
+        return missing
 
     def admit(self, funnel_id: str, loaded: Loaded) -> None:
         """Take over what was read."""
         self._funnels[funnel_id].state.cache.admit(self.upgraded(funnel_id, loaded))
+
+    def admit_facts(self, facts: Mapping[bytes, bytes | None]) -> None:
+        """Take over the facts that were read."""
+        self.facts.admit(facts)
 
     def upgraded(self, funnel_id: str, loaded: Loaded) -> Loaded:
         """What was read, everything in this engine's layout."""
@@ -262,6 +281,7 @@ class PartitionEngine:
                 collect_due(funnel.state, watermark)
                 fire(funnel.state, watermark, limit)
                 changes.funnels[funnel_id] = self._changes_of(funnel, watermark)
+        changes.facts = self.facts.take_changes()
         self._count_pending()
         return changes
 

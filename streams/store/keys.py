@@ -79,6 +79,10 @@ class PartitionKeys:
         """Hash of a person bucket: person field -> state in this layout."""
         return f"{self.prefix}j{'' if layout == FIRST_LAYOUT else layout}:{funnel_id}:{bucket}"
 
+    def facts(self, kind: int, bucket: int) -> str:
+        """Hash of a bucket of facts of one kind: key of the fact -> value."""
+        return f"{self.prefix}f:{kind}:{bucket}"
+
     def earliest_deadlines(self, funnel_id: str) -> str:
         """String of one u32 per bucket: its earliest deadline."""
         return f"{self.prefix}t:{funnel_id}"

@@ -27,8 +27,9 @@ from streams.state import (
     PartitionMeta,
     Writes,
     bucket_of,
+    fact_bucket_of,
 )
-from streams.store.port import PartitionStatus, PartitionView
+from streams.store.port import FactsPage, PartitionStatus, PartitionView
 from streams.store.refusals import (
     funnel_missed_events,
     gap_behind_cursor,
@@ -39,6 +40,7 @@ from streams.store.refusals import (
 )
 
 _FIRST_CODE = CODE_OTHER + 1
+_FACTS_PER_PAGE = 1_000
 
 
 @dataclass(slots=True)
@@ -81,6 +83,7 @@ class _Partition:
     token: int = 0
     meta: bytes = msgspec.msgpack.encode(PartitionMeta())
     funnels: dict[str, _StoredFunnel] = field(default_factory=dict)
+    facts: dict[bytes, bytes] = field(default_factory=dict)
     active: tuple[str, ...] = ()
 
     @property
@@ -175,9 +178,21 @@ class MemoryPartitionStore:
                 found[group] = here
         return found
 
+    async def read_facts(self, partition: int, keys: Sequence[bytes]) -> dict[bytes, bytes | None]:
+        facts = self._facts(partition)
+        return {key: facts.get(key) for key in keys}
+
+    async def list_facts(self, partition: int, kind: int, *, after: int = 0) -> FactsPage:
+        facts = self._facts(partition)
+        keys = [key for key in facts if key[0] == kind]
+        end = after + _FACTS_PER_PAGE
+        return FactsPage(facts={key: facts[key] for key in keys[after:end]}, next=end if end < len(keys) else None)
+
     async def apply(self, partition: int, fence: Fence, next_offset: int, writes: Writes) -> bool:
         if next_offset < fence.offset:
             raise ValueError(f"an apply moves the cursor forward, not from {fence.offset} to {next_offset}")
+        for key in writes.facts:
+            fact_bucket_of(key)
         stored = self._space.partitions.get(partition)
         if stored is None or stored.token != fence.token:
             return False
@@ -187,6 +202,7 @@ class MemoryPartitionStore:
             return False
         for funnel_id, changes in writes.funnels.items():
             _write_funnel(stored.funnels[funnel_id], changes)
+        _write_facts(stored.facts, writes.facts)
         stored.meta = msgspec.msgpack.encode(writes.meta)
         stored.offset, stored.seq = next_offset, fence.seq + 1
         return True
@@ -248,6 +264,10 @@ class MemoryPartitionStore:
     def _funnel_id(self, partition: int, funnel_id: str) -> _StoredFunnel | None:
         stored = self._space.partitions.get(partition)
         return None if stored is None else stored.funnels.get(funnel_id)
+
+    def _facts(self, partition: int) -> Mapping[bytes, bytes]:
+        stored = self._space.partitions.get(partition)
+        return {} if stored is None else stored.facts
 
     def _holds(self, names: Mapping[str, Mapping[tuple[int, str], int]]) -> bool:
         registers = self._space.registers
@@ -333,6 +353,14 @@ def _write_funnel(stored: _StoredFunnel, changes: FunnelWrites) -> None:
         stored.core_state = bytes(changes.core_state)
     if changes.layouts is not None:
         stored.layouts = changes.layouts
+
+
+def _write_facts(stored: dict[bytes, bytes], facts: Mapping[bytes, bytes | None]) -> None:
+    for key, value in facts.items():
+        if value is None:
+            stored.pop(key, None)
+        else:
+            stored[key] = bytes(value)
 
 
 def _write_cells(stored: Cells, cells: Cells) -> None:

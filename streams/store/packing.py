@@ -10,7 +10,16 @@ import msgpack
 import msgspec
 
 from schemas.counters import CellGroup
-from streams.state import FIRST_LAYOUT, LAYOUT, NO_DEADLINES, Fence, FunnelLayouts, FunnelWrites, bucket_of
+from streams.state import (
+    FIRST_LAYOUT,
+    LAYOUT,
+    NO_DEADLINES,
+    Fence,
+    FunnelLayouts,
+    FunnelWrites,
+    bucket_of,
+    fact_bucket_of,
+)
 from streams.store.keys import PartitionKeys
 
 _packb: Any = msgpack.dumps
@@ -56,6 +65,19 @@ class ApplyBlob:
             self.cursor_fields += (f"o:{funnel_id}", changes.core_state)
         if changes.layouts is not None:
             self.cursor_fields += (f"y:{funnel_id}", pack_layouts(changes.layouts))
+
+    def facts(self, facts: Mapping[bytes, bytes | None]) -> None:
+        """Changes of facts: hashes of their own, written as those of persons are."""
+        sets: dict[tuple[int, int], list[bytes]] = {}
+        dels: dict[tuple[int, int], list[bytes]] = {}
+        for name, value in facts.items():
+            place = fact_bucket_of(name), name[0]
+            if value is None:
+                dels.setdefault(place, []).append(name)
+            else:
+                sets.setdefault(place, []).extend((name, value))
+        self.sets += ((self.partition.facts(kind, bucket), flat) for (bucket, kind), flat in sets.items())
+        self.dels += ((self.partition.facts(kind, bucket), names) for (bucket, kind), names in dels.items())
 
     def names(self, key: str, codes: Mapping[tuple[int, str], int]) -> None:
         """Register codes the apply relies on."""

@@ -28,6 +28,15 @@ class StoreRefusedError(StoreError, NeedsHumanError):
     """The stored state contradicts what was asked (version, topic, layout): a human decides; the text says how."""
 
 
+@dataclass(frozen=True, slots=True)
+class FactsPage:
+    """Some facts of a kind; how many is the store's choice, about a thousand."""
+
+    facts: Mapping[bytes, bytes]
+    next: int | None
+    """Where the next page begins; None after the last one."""
+
+
 class PartitionStore(Protocol):
     """What the worker asks. `partition` is the number within the events topic of the store's space.
 
@@ -48,6 +57,13 @@ class PartitionStore(Protocol):
         self, partition: int, funnel_id: str, wanted: Mapping[CellGroup, Sequence[int]]
     ) -> dict[CellGroup, dict[int, Cell]]:
         """Absolute cells that are stored among the wanted (group -> fields); absent ones are left out."""
+
+    async def read_facts(self, partition: int, keys: Sequence[bytes]) -> dict[bytes, bytes | None]:
+        """Facts by their exact keys; None for one that is not stored."""
+
+    async def list_facts(self, partition: int, kind: int, *, after: int = 0) -> FactsPage:
+        """Facts of a kind, page by page: `after` is 0, then the `next` of the page before. While nobody writes, every
+        fact is on a page, perhaps on two."""
 
     async def apply(self, partition: int, fence: Fence, next_offset: int, writes: Writes) -> bool:
         """Write everything and move the cursor to (next_offset, fence.seq + 1), or nothing.

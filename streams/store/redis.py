@@ -16,6 +16,7 @@ from redis.asyncio import RedisCluster
 
 from schemas.counters import Cell, CellGroup
 from streams.state import (
+    FACT_BUCKETS,
     FIRST_LAYOUT,
     LAYOUT,
     NO_DEADLINES,
@@ -26,6 +27,7 @@ from streams.state import (
     PartitionMeta,
     Writes,
     bucket_of,
+    fact_bucket_of,
 )
 from streams.store.connection import Argument, Client, Script, translated
 from streams.store.keys import PartitionKeys, SpaceKeys
@@ -39,6 +41,7 @@ from streams.store.packing import (
     unpack,
     unpack_layouts,
 )
+from streams.store.port import FactsPage
 from streams.store.refusals import (
     funnel_missed_events,
     gap_behind_cursor,
@@ -52,8 +55,10 @@ _READ_COMMANDS = 16
 """Whole buckets per round trip."""
 _READ_FIELDS = 4000
 """Persons per round trip: about 10 ms of the server, and nobody waits longer."""
+_FACTS_PER_PAGE = 1_000
 _CLAIM, _APPLY, _REGISTER = Script("claim"), Script("apply"), Script("register")
-_FUNNELS, _GAP, _READ, _LAYOUT = Script("funnels"), Script("gap"), Script("read"), Script("layout")
+_FUNNELS, _GAP, _READ = Script("funnels"), Script("gap"), Script("read")
+_LAYOUT, _FACTS = Script("layout"), Script("facts")
 _encode_meta = msgspec.msgpack.Encoder().encode
 _decode_meta = msgspec.msgpack.Decoder(PartitionMeta).decode
 
@@ -152,6 +157,26 @@ class RedisPartitionStore:
                 found[group] = cells
         return found
 
+    async def read_facts(self, partition: int, keys: Sequence[bytes]) -> dict[bytes, bytes | None]:
+        facts: dict[bytes, bytes | None] = {}
+        for start in range(0, len(keys), _READ_FIELDS):
+            by_key: dict[str, list[bytes]] = {}
+            for name in keys[start : start + _READ_FIELDS]:
+                bucket = fact_bucket_of(name)
+                by_key.setdefault(self._keys(partition).facts(name[0], bucket), []).append(name)
+            for names, values in zip(by_key.values(), await self._fields(by_key), strict=True):
+                facts.update(zip(names, [None if value is False else value for value in values], strict=True))
+        return facts
+
+    async def list_facts(self, partition: int, kind: int, *, after: int = 0) -> FactsPage:
+        cursor, first = divmod(after, FACT_BUCKETS)
+        keys = [self._keys(partition).facts(kind, bucket) for bucket in range(first, FACT_BUCKETS)]
+        next_cursor, done, flat = await _FACTS.run(self._client, keys, [cursor, _FACTS_PER_PAGE])
+        facts = dict(zip(flat[::2], flat[1::2], strict=True))
+        return FactsPage(
+            facts=facts, next=None if done == len(keys) else int(next_cursor) * FACT_BUCKETS + first + done
+        )
+
     async def apply(self, partition: int, fence: Fence, next_offset: int, writes: Writes) -> bool:
         if next_offset < fence.offset:
             raise ValueError(f"an apply moves the cursor forward, not from {fence.offset} to {next_offset}")
@@ -159,6 +184,7 @@ class RedisPartitionStore:
         blob = ApplyBlob(keys, self._layout)
         for funnel_id, changes in writes.funnels.items():
             blob.add(funnel_id, changes, await self._old_buckets(partition, funnel_id))
+        blob.facts(writes.facts)
         names = {funnel_id: codes for funnel_id, codes in writes.names.items() if codes}
         if self._is_cluster:
             # The registers lie on another server than the partition: asked before, not within.

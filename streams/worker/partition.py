@@ -224,22 +224,26 @@ class PartitionProcessor:
 
     async def _load(self, prepared: Prepared | None) -> None:
         while needs := self.engine.needs(prepared):
-            for funnel_id, need in needs.items():
+            for funnel_id, need in needs.funnels.items():
                 loaded = await self._store.read(self.partition, funnel_id, buckets=need.buckets, persons=need.persons)
                 self.engine.admit(funnel_id, loaded)
+            if needs.facts:
+                self.engine.admit_facts(await self._store.read_facts(self.partition, needs.facts))
 
     async def _write(self, changes: Changes, next_offset: int) -> None:
         if changes.outgoing and self._publisher is not None:
             await self._publisher.publish(changes.outgoing)
         funnels = {name: await self._writes_of(name, funnel) for name, funnel in changes.funnels.items()}
-        meta = await self._apply(funnels, next_offset)
+        meta = await self._apply(funnels, next_offset, changes.facts)
         self._report(changes.outgoing, meta)
 
-    async def _apply(self, funnels: dict[str, FunnelWrites], next_offset: int) -> PartitionMeta:
+    async def _apply(
+        self, funnels: dict[str, FunnelWrites], next_offset: int, facts: dict[bytes, bytes | None] | None = None
+    ) -> PartitionMeta:
         """Store changes and move the cursor. Raises FencedError."""
         meta = self.engine.snapshot_meta()
         meta.applied_at_ms = self._clock_ms()
-        writes = Writes(meta=meta, funnels=funnels, names=self._names)
+        writes = Writes(meta=meta, funnels=funnels, facts=facts or {}, names=self._names)
         if not await self._store.apply(self.partition, self._at, next_offset, writes):
             raise FencedError
         self._names = {}

@@ -14,7 +14,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
 
 from schemas.counters import Cell, CellGroup
 from streams.state import Claim, Fence, Loaded, Writes
-from streams.store.port import PartitionStore, StoreUnavailableError
+from streams.store.port import FactsPage, PartitionStore, StoreUnavailableError
 
 T = TypeVar("T")
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 2.0
@@ -61,6 +61,12 @@ class RetryingStore:
         self, partition: int, funnel_id: str, wanted: Mapping[CellGroup, Sequence[int]]
     ) -> dict[CellGroup, dict[int, Cell]]:
         return await self._insist(lambda: self._store.read_cells(partition, funnel_id, wanted))
+
+    async def read_facts(self, partition: int, keys: Sequence[bytes]) -> dict[bytes, bytes | None]:
+        return await self._insist(lambda: self._store.read_facts(partition, keys))
+
+    async def list_facts(self, partition: int, kind: int, *, after: int = 0) -> FactsPage:
+        return await self._insist(lambda: self._store.list_facts(partition, kind, after=after))
 
     async def apply(self, partition: int, fence: Fence, next_offset: int, writes: Writes) -> bool:
         return await self._insist(lambda: self._store.apply(partition, fence, next_offset, writes))

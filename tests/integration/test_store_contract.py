@@ -452,6 +452,77 @@ async def test_views_never_mix_two_applies(subject: Subject) -> None:
     assert looks > 0
 
 
+# Facts
+
+
+def of_facts(facts: dict[bytes, bytes | None]) -> Writes:
+    return Writes(meta=PartitionMeta(), facts=facts)
+
+
+async def listed(store: PartitionStore, kind: int, partition: int = 0) -> dict[bytes, bytes]:
+    """All facts of a kind; no page is much longer than a thousand."""
+    facts: dict[bytes, bytes] = {}
+    after: int | None = 0
+    while after is not None:
+        page = await store.list_facts(partition, kind, after=after)
+        assert len(page.facts) <= 2_000
+        facts.update(page.facts)
+        after = page.next
+    return facts
+
+
+async def test_facts_are_written_read_by_key_and_deleted(store: PartitionStore) -> None:
+    claim = await store.claim(0, [FUNNEL_ID])
+    assert await store.read_facts(0, [b"\x01u:1"]) == {b"\x01u:1": None}
+    assert await store.read_facts(9, [b"\x01u:1"]) == {b"\x01u:1": None}, "a partition that does not exist"
+    facts: dict[bytes, bytes | None] = {b"\x01u:1": b"\x00\xff", b"\x02u:1": b"", b"\xff": b"kind alone"}
+    assert await store.apply(0, fence_of(claim), 1, of_facts(facts))
+    assert await store.read_facts(0, [*facts, b"\x01u:2"]) == {**facts, b"\x01u:2": None}
+    assert await store.apply(0, Fence(claim.token, 1, 1), 2, of_facts({b"\x01u:1": None, b"\x02u:1": b"new"}))
+    assert await store.read_facts(0, list(facts)) == {b"\x01u:1": None, b"\x02u:1": b"new", b"\xff": b"kind alone"}
+    assert await store.read_facts(0, []) == {}
+    assert await store.read_facts(1, [b"\xff"]) == {b"\xff": None}, "each partition has its own"
+
+
+async def test_a_fact_is_no_person(store: PartitionStore) -> None:
+    claim = await store.claim(0, [FUNNEL_ID])
+    writes = counting(1, persons={b"u:1": b"person"})
+    writes.facts = {b"u:1": b"fact"}
+    assert await store.apply(0, fence_of(claim), 1, writes)
+    assert (await store.read(0, FUNNEL_ID, persons=[b"u:1"])).persons == {b"u:1": b"person"}
+    assert await store.read_facts(0, [b"u:1"]) == {b"u:1": b"fact"}
+
+
+async def test_all_facts_of_a_kind_are_listed_page_by_page(store: PartitionStore) -> None:
+    claim = await store.claim(0, [FUNNEL_ID])
+    assert await listed(store, 1) == {}
+    links = {b"\x01a:%d" % number: b"u:%d" % number for number in range(70_000)}
+    spend = {b"\x02google/2025-01-%02d" % day: b"12.50" for day in range(1, 32)}
+    fence = fence_of(claim)
+    for start in range(0, len(links), 10_000):
+        part = dict(list(links.items())[start : start + 10_000])
+        assert await store.apply(0, fence, fence.offset + 1, of_facts({**part, **spend}))
+        fence = Fence(fence.token, fence.offset + 1, fence.seq + 1)
+    assert await listed(store, 1) == links
+    assert await listed(store, 2) == spend
+    assert await listed(store, 3) == {}
+    assert await listed(store, 1, partition=5) == {}
+    assert await store.read_facts(0, list(links)[:9_000]) == dict(list(links.items())[:9_000])
+
+
+async def test_facts_move_with_the_cursor_or_not_at_all(subject: Subject) -> None:
+    zombie, owner = subject.store(), subject.store()
+    old = await zombie.claim(0, [FUNNEL_ID])
+    new = await owner.claim(0, [FUNNEL_ID])
+    assert not await zombie.apply(0, fence_of(old), 5, of_facts({b"\x01a": b"zombie"}))
+    assert await owner.apply(0, fence_of(new), 3, of_facts({b"\x01a": b"owner"}))
+    assert await owner.apply(0, fence_of(new), 3, of_facts({b"\x01a": b"the same apply again"}))
+    assert not await owner.apply(0, Fence(new.token, 3, 0), 4, of_facts({b"\x01b": b"another cursor"}))
+    assert await owner.read_facts(0, [b"\x01a", b"\x01b"]) == {b"\x01a": b"owner", b"\x01b": None}
+    with pytest.raises(ValueError, match="begins with its kind"):
+        await owner.apply(0, Fence(new.token, 3, 1), 4, of_facts({b"": b"no kind"}))
+
+
 # Layouts
 
 

@@ -37,9 +37,11 @@ changes = st.builds(
     core_state=st.none() | st.binary(max_size=9),
 )
 names = st.tuples(st.integers(0, 2), st.sampled_from(["x", "y", "z", "é"]))
+facts = st.tuples(st.integers(1, 2), st.integers(0, 5)).map(bytes)
 writes = st.builds(
     Writes,
     meta=metas,
+    facts=st.dictionaries(facts, st.none() | st.binary(max_size=9), max_size=3),
     funnels=st.dictionaries(funnel_ids, changes, max_size=2),
     names=st.dictionaries(funnel_ids, st.dictionaries(names, st.integers(2, 3), max_size=1), max_size=1),
 )
@@ -51,6 +53,7 @@ operations = st.one_of(
     st.tuples(st.just("rewrite"), st.integers(0, 1), funnel_ids, persons),
     st.tuples(st.just("read"), partitions, funnel_ids, st.lists(persons)),
     st.tuples(st.just("read_cells"), partitions, funnel_ids, st.dictionaries(groups, st.lists(st.integers(0, 3)))),
+    st.tuples(st.just("facts"), partitions, st.lists(facts)),
     st.tuples(st.just("view"), partitions, funnel_ids, st.none() | st.lists(st.integers(0, 2)), st.integers(0, 4)),
     st.tuples(st.just("register"), funnel_ids, st.lists(names), st.integers(0, 3)),
     st.tuples(st.just("gap"), partitions, st.integers(0, 20)),
@@ -141,6 +144,9 @@ class Player:
     async def _read_cells(self, partition: int, funnel_id: str, wanted: Any) -> Any:
         return await self.store.read_cells(partition, funnel_id, wanted)
 
+    async def _facts(self, partition: int, wanted: list[bytes]) -> Any:
+        return await self.store.read_facts(partition, wanted), await self.store.list_facts(partition, 1)
+
     async def _view(self, partition: int, funnel_id: str, dimsets: list[int] | None, since: int) -> Any:
         bounds = {1: since, 3: 1}
         asked = {"grains": [0, 1, 2, 3], "dimsets": dimsets, "since": bounds, "until": {2: since}}
@@ -164,6 +170,7 @@ class Player:
         everything: list[Any] = []
         for partition in range(2):
             peeked = await self.store.peek(partition)
+            everything += [await self.store.list_facts(partition, kind) for kind in (1, 2)]
             everything.append((peeked and (peeked.offset, peeked.seq), await self.reader.status(partition)))
             for funnel_id in FUNNEL_IDS:
                 everything.append(await self.reader.view(partition, funnel_id, grains=[0, 1, 2, 3]))

@@ -113,7 +113,7 @@ class _Partition:
     def load(self, prepared: Prepared | None) -> None:
         engine = self.engine
         while needs := engine.needs(prepared):
-            for funnel_id, missing in needs.items():
+            for funnel_id, missing in needs.funnels.items():
                 engine.admit(funnel_id, self.stored.read(funnel_id, missing.buckets, missing.persons))
 
     def count(self, records: Sequence[Record]) -> None:

@@ -2,8 +2,8 @@
 -- Write everything a chunk changes and move the cursor, or nothing. ARGV[1]: one msgpack array:
 --  1 token  2 off  3 seq  4 next off  5 next seq (decimal texts: Lua's numbers end at 2^53)
 --  6 cursor fields to set besides (flat)  7 funnel_ids written (`s:` fields)
---  8 sets: {flat fields and values}            KEYS: a hash each
---  9 dels: {fields}                            KEYS: a hash each
+--  8 sets: {flat fields and values}            KEYS: a hash each, of persons or of facts
+--  9 dels: {fields}                            KEYS: a hash each, of persons or of facts
 -- 10 cells: {flat sets, dels, bucket, member, index}    KEYS: a hash each; index counts within 13
 -- 11 expired: {member, index}                  KEYS: a hash each
 -- 12 earliest deadlines: {flat byte offset, 4 bytes, ascending; size}   KEYS: a string each
