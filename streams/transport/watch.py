@@ -29,7 +29,7 @@ class TopicWatch:
 
     async def verify(self) -> None:
         """Return when the topic is unchanged. Raises NeedsHumanError with what to do, BrokerUnavailableError when it
-        cannot be told now."""
+        cannot be known now."""
         async with self._busy:
             now = await self._ask()
         if now is None:

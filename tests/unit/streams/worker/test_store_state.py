@@ -41,20 +41,20 @@ def _worker(tmp_path: Path, store: MemoryPartitionStore, warnings: list[str]) ->
     return Worker(settings, store, store_warnings=ask, exit_hard=None)
 
 
-async def test_the_servers_settings_are_told_at_the_start_and_after_an_outage(tmp_path: Path) -> None:
+async def test_the_servers_settings_are_reported_at_the_start_and_after_an_outage(tmp_path: Path) -> None:
     worker = _worker(tmp_path, MemoryPartitionStore(MemorySpace()), ["maxmemory-policy is allkeys-lru"])
 
-    def told(logs: list[Any]) -> list[str]:
-        return [one["message"] for one in logs if one["event"] == "store_settings"]
+    def messages(logs: list[Any]) -> list[str]:
+        return [entry["message"] for entry in logs if entry["event"] == "store_settings"]
 
     with capture_logs() as logs:
         await worker.store.peek(0)
-        await until(lambda: len(told(logs)) == 1, seconds=2)
+        await until(lambda: len(messages(logs)) == 1, seconds=2)
         await worker.store.peek(0)
         worker._on_store(False)
         await worker.store.peek(0)
-        await until(lambda: len(told(logs)) == 2, seconds=2)
-    assert set(told(logs)) == {"maxmemory-policy is allkeys-lru"}
+        await until(lambda: len(messages(logs)) == 2, seconds=2)
+    assert set(messages(logs)) == {"maxmemory-policy is allkeys-lru"}
 
 
 async def test_a_store_that_does_not_answer_is_seen_at_the_next_look(
