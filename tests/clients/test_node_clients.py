@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from producers.access.keys import create_key
 from producers.ingest.verdicts import Scope
@@ -60,31 +59,13 @@ class Site:
 
     async def events(self) -> list[dict[str, Any]]:
         """Everything in the log."""
-        return [json.loads(value) for value in await everything(self.running.kafka, self.running.topics.events)]
+        records = await self.running.everything(self.running.topics.events)
+        return [json.loads(record.value or b"") for record in records]
 
 
 def begin(kafka: str, space: str, directory: Path, *port: str) -> RunningCollector:
     flags = [item for number in port for item in ("--port", number)]
     return start(kafka, space, directory, "--keys", str(directory / "keys.json"), *flags)
-
-
-async def everything(kafka: str, topic: str) -> list[bytes]:
-    """Values of all records up to the present end."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        ends = await consumer.end_offsets(partitions)
-        found: list[bytes] = []
-        async with asyncio.timeout(SECONDS):
-            while len(found) < sum(ends.values()):
-                for some in (await consumer.getmany(timeout_ms=200)).values():
-                    found += [bytes(one.value or b"") for one in some]
-        return found
-    finally:
-        await consumer.stop()
 
 
 @pytest.fixture

@@ -9,13 +9,15 @@ import pytest
 
 from producers.access.keys import create_key
 from producers.ingest.verdicts import Scope
-from schemas.topics import Topics
-from streams.admin import ensure_topics
+from streams.store.connection import connect
+from streams.store.reader import RedisCounterReader
+from tests.support.broker import OwnBroker
 from tests.support.collector import CollectorInMemory
-from tests.support.running_collector import PARTITIONS, RunningCollector, start
+from tests.support.running_collector import RunningCollector, running_collector
 from tests.support.served_collector import ServedCollector, served
 from tests.support.stack import StackAddresses
 from tests.support.valkey import ValkeyServer
+from tests.support.worker_processes import Workers
 
 
 @pytest.fixture(scope="session")
@@ -49,13 +51,43 @@ async def there(
     embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path
 ) -> AsyncIterator[tuple[RunningCollector, str]]:
     """A collector as a process over a broker, and a write key of it."""
-    await ensure_topics(embedded_stack.kafka, Topics(fresh_space), partitions=PARTITIONS)
     keys = tmp_path / "write-keys.json"
     key, _ = create_key(keys, source="shop", scope=Scope.SERVER, created_at="2025-01-01T00:00:00+00:00")
-    running = start(embedded_stack.kafka, fresh_space, tmp_path, "--keys", str(keys))
-    try:
-        await running.until_status("/readyz", 200)
+    async with running_collector(embedded_stack.kafka, fresh_space, tmp_path, "--keys", str(keys)) as running:
         yield running, key
-    finally:
-        running.process.kill()
-        running.process.wait()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[OwnBroker]:
+    """A broker for one test to break."""
+    own = OwnBroker(tmp_path)
+    own.start()
+    yield own
+    own.kill()
+
+
+@pytest.fixture
+def env(embedded_stack: StackAddresses, fresh_space: str) -> dict[str, str]:
+    """Settings of the processes that `workers` and the test start."""
+    return {
+        "FUNNELCAST_KAFKA": embedded_stack.kafka,
+        "FUNNELCAST_REDIS": embedded_stack.redis,
+        "FUNNELCAST_SPACE": fresh_space,
+        "FUNNELCAST_FUNNELS": "sales",
+    }
+
+
+@pytest.fixture
+def workers(env: dict[str, str], tmp_path: Path) -> Iterator[Workers]:
+    """Starts worker processes; none is left."""
+    workers = Workers(env, tmp_path)
+    yield workers
+    workers.end()
+
+
+@pytest.fixture
+async def reader(env: dict[str, str]) -> AsyncIterator[RedisCounterReader]:
+    """What they have counted."""
+    client = connect(env["FUNNELCAST_REDIS"])
+    yield RedisCounterReader(client, env["FUNNELCAST_SPACE"])
+    await client.aclose()

@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from schemas.partition import partition_of
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 from tests.support.broker import OwnBroker
-from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, start
+from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, running_collector, start
 from tests.support.stack import StackAddresses
 from tests.support.waiting import until
 
@@ -27,22 +27,8 @@ from tests.support.waiting import until
 async def collector(
     embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path
 ) -> AsyncIterator[RunningCollector]:
-    await ensure_topics(embedded_stack.kafka, Topics(fresh_space), partitions=PARTITIONS)
-    running = start(embedded_stack.kafka, fresh_space, tmp_path, "--open")
-    try:
-        await running.until_status("/readyz", 200)
+    async with running_collector(embedded_stack.kafka, fresh_space, tmp_path, "--open") as running:
         yield running
-    finally:
-        running.process.kill()
-        running.process.wait()
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[OwnBroker]:
-    own = OwnBroker(tmp_path)
-    own.start()
-    yield own
-    own.kill()
 
 
 def event(number: int, **members: Any) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,6 @@ from tests.support.retrying import RetryingClients
 from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, start
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import until
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[OwnBroker]:
-    own = OwnBroker(tmp_path)
-    own.start()
-    yield own
-    own.kill()
 
 
 @pytest.fixture

@@ -17,9 +17,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from schemas.topics import Topics
-from streams.admin import ensure_topics
-from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, start
+from tests.support.running_collector import DEADLINE, RunningCollector, running_collector, start
 from tests.support.stack import StackAddresses
 from tests.support.waiting import until
 
@@ -32,14 +30,10 @@ EACH = 40
 async def collector(
     embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path
 ) -> AsyncIterator[RunningCollector]:
-    await ensure_topics(embedded_stack.kafka, Topics(fresh_space), partitions=PARTITIONS)
-    running = start(embedded_stack.kafka, fresh_space, tmp_path, "--open", "--workers", str(WORKERS))
-    try:
-        await running.until_status("/readyz", 200)
+    async with running_collector(
+        embedded_stack.kafka, fresh_space, tmp_path, "--open", "--workers", str(WORKERS)
+    ) as running:
         yield running
-    finally:
-        running.process.kill()
-        running.process.wait()
 
 
 def children(collector: RunningCollector) -> list[int]:

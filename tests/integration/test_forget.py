@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from redis.asyncio import Redis
 
 from producers.ingest.contacts import Contacts
@@ -18,11 +16,9 @@ from schemas.record import EventRecord, encode_event, encode_forget, encode_tick
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 from streams.report.document import build_document
-from streams.store.connection import connect
 from streams.store.reader import RedisCounterReader
 from tests.support.command import run_command, start_command
 from tests.support.counting import count_records
-from tests.support.stack import StackAddresses
 from tests.support.waiting import until
 from tests.support.worker_processes import Workers
 from tests.support.workers import producing
@@ -31,31 +27,6 @@ T0 = 1_750_000_000_000
 FUNNEL = load_funnel("sales")
 SECRET = "ann-4711"
 """Stands in every id of the person who is to be forgotten."""
-
-
-@pytest.fixture
-def env(embedded_stack: StackAddresses, fresh_space: str) -> dict[str, str]:
-    """Settings of this test's processes."""
-    return {
-        "FUNNELCAST_KAFKA": embedded_stack.kafka,
-        "FUNNELCAST_REDIS": embedded_stack.redis,
-        "FUNNELCAST_SPACE": fresh_space,
-        "FUNNELCAST_FUNNELS": "sales",
-    }
-
-
-@pytest.fixture
-def workers(env: dict[str, str], tmp_path: Path) -> Iterator[Workers]:
-    made = Workers(env, tmp_path)
-    yield made
-    made.end()
-
-
-@pytest.fixture
-async def reader(env: dict[str, str]) -> AsyncIterator[RedisCounterReader]:
-    client = connect(env["FUNNELCAST_REDIS"])
-    yield RedisCounterReader(client, env["FUNNELCAST_SPACE"])
-    await client.aclose()
 
 
 def _record(name: str, at: int, person: str, **properties: Any) -> tuple[bytes, bytes, int]:

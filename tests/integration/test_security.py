@@ -15,10 +15,8 @@ import pytest
 
 from producers.access.keys import create_key
 from producers.ingest.verdicts import Scope
-from schemas.topics import Topics
-from streams.admin import ensure_topics
 from tests.support.command import run_command
-from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, start
+from tests.support.running_collector import DEADLINE, RunningCollector, running_collector
 from tests.support.stack import StackAddresses
 from tests.support.waiting import until
 
@@ -53,7 +51,6 @@ def made(path: Path, source: str, scope: Scope, **options: Any) -> tuple[str, st
 
 @pytest.fixture
 async def site(embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path) -> AsyncIterator[Site]:
-    await ensure_topics(embedded_stack.kafka, Topics(fresh_space), partitions=PARTITIONS)
     path = tmp_path / "keys.json"
     keys = {
         "web": made(path, "web", Scope.BROWSER, origins=(SHOP,), allow=("order_completed",)),
@@ -62,12 +59,8 @@ async def site(embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path)
     }
     flags = ["--keys", str(path), "--trusted-proxies", "127.0.0.1", "--rate-limit-address", "1"]
     flags += ["--require-read-key", "--deny-properties", "ssn"]
-    running = start(embedded_stack.kafka, fresh_space, tmp_path, *flags)
-    try:
-        await running.until_status("/readyz", 200)
+    async with running_collector(embedded_stack.kafka, fresh_space, tmp_path, *flags) as running:
         yield Site(running, keys, tmp_path)
-    finally:
-        running.kill()
 
 
 def event(name: str, **members: Any) -> dict[str, Any]:

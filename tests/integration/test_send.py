@@ -13,9 +13,7 @@ import pytest
 
 from producers.access.keys import create_key
 from producers.ingest.verdicts import Scope
-from schemas.topics import Topics
-from streams.admin import ensure_topics
-from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, start
+from tests.support.running_collector import DEADLINE, RunningCollector, running_collector
 from tests.support.stack import StackAddresses
 
 
@@ -44,16 +42,11 @@ class Site:
 
 @pytest.fixture
 async def site(embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path) -> AsyncIterator[Site]:
-    await ensure_topics(embedded_stack.kafka, Topics(fresh_space), partitions=PARTITIONS, historical=True)
     path = tmp_path / "keys.json"
     keys = {scope: create_key(path, source=scope.value, scope=scope, created_at="")[0] for scope in Scope}
-    running = start(embedded_stack.kafka, fresh_space, tmp_path, "--keys", str(path))
-    try:
-        await running.until_status("/readyz", 200)
+    flags = ("--keys", str(path))
+    async with running_collector(embedded_stack.kafka, fresh_space, tmp_path, *flags, historical=True) as running:
         yield Site(running, keys, tmp_path)
-    finally:
-        running.process.kill()
-        running.process.wait()
 
 
 async def test_history_from_csv_is_sorted_numbered_and_sent_once(site: Site) -> None:

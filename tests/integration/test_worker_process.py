@@ -6,55 +6,26 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from schemas.funnel.load import load_funnel, load_funnels
 from schemas.partition import partition_of
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 from streams.report.document import build_document, canonical_json
-from streams.store.connection import connect
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.reader import RedisCounterReader
 from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.support.command import run_command, start_command
 from tests.support.histories import history
-from tests.support.stack import StackAddresses
 from tests.support.waiting import until
 from tests.support.worker_processes import Workers
 from tests.support.workers import fill, producing
 
 PARTITIONS = 4
 FUNNEL = load_funnel("sales")
-
-
-@pytest.fixture
-def env(embedded_stack: StackAddresses, fresh_space: str) -> dict[str, str]:
-    """Settings of this test's processes."""
-    return {
-        "FUNNELCAST_KAFKA": embedded_stack.kafka,
-        "FUNNELCAST_REDIS": embedded_stack.redis,
-        "FUNNELCAST_SPACE": fresh_space,
-        "FUNNELCAST_FUNNELS": "sales",
-    }
-
-
-@pytest.fixture
-def workers(env: dict[str, str], tmp_path: Path) -> Iterator[Workers]:
-    started = Workers(env, tmp_path)
-    yield started
-    started.end()
-
-
-@pytest.fixture
-async def reader(env: dict[str, str]) -> AsyncIterator[RedisCounterReader]:
-    client = connect(env["FUNNELCAST_REDIS"])
-    yield RedisCounterReader(client, env["FUNNELCAST_SPACE"])
-    await client.aclose()
 
 
 def partition_logs(log: list[LogRecord]) -> list[list[LogRecord]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import subprocess
 import sys
@@ -15,16 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from funnelcast.processes.ports import free_port
 from schemas.funnel.load import parse_funnel
 from schemas.record import decode_any
-from schemas.topics import Topics
-from streams.admin import ensure_topics
 from tests.support.counting import document_of
 from tests.support.fake_crm import TOKEN, FakeCrm
-from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, start
+from tests.support.running_collector import DEADLINE, RunningCollector, running_collector
 from tests.support.waiting import until
 from tests.support.webhooks import write_hooks
 
@@ -100,7 +96,6 @@ class Processes:
 @asynccontextmanager
 async def hooked_processes(kafka: str, space: str, directory: Path, crm: FakeCrm) -> AsyncIterator[Processes]:
     """A collector that is ready, and no enricher yet."""
-    await ensure_topics(kafka, Topics(space), partitions=PARTITIONS)
     api = {"token": TOKEN, "rate": 60, "timeout": "1s", "patience": "10m"}
     amocrm = {"name": "amo", "provider": "amocrm", "secrets": [SECRET], "currency": "EUR"}
     bitrix = {"name": "bx", "provider": "bitrix24", "secrets": [BITRIX_TOKEN]}
@@ -109,15 +104,12 @@ async def hooked_processes(kafka: str, space: str, directory: Path, crm: FakeCrm
         {**amocrm, "api": {**api, "url": crm.url}},
         {**bitrix, "api": {**api, "url": f"{crm.url}/{BITRIX_PATH}"}},
     )
-    collector = start(kafka, space, directory, "--open", "--webhooks", str(webhooks))
-    running = Processes(collector, webhooks, directory)
-    try:
-        await collector.until_status("/readyz", 200)
-        yield running
-    finally:
-        collector.process.kill()
-        collector.process.wait()
-        running.stop()
+    async with running_collector(kafka, space, directory, "--open", "--webhooks", str(webhooks)) as collector:
+        running = Processes(collector, webhooks, directory)
+        try:
+            yield running
+        finally:
+            running.stop()
 
 
 async def send(collector: RunningCollector, path: str, form: dict[str, Any]) -> None:
@@ -141,20 +133,8 @@ async def send_deal(collector: RunningCollector, number: int, event: str, second
 
 async def events_of(collector: RunningCollector) -> list[tuple[bytes | None, bytes, int]]:
     """Everything in the events topic now."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=collector.kafka, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        partitions = [TopicPartition(collector.topics.events, number) for number in range(PARTITIONS)]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        found: list[Any] = []
-        async with asyncio.timeout(DEADLINE):
-            while len(found) < sum(ends.values()):
-                for some in (await consumer.getmany(timeout_ms=200)).values():
-                    found += some
-    finally:
-        await consumer.stop()
-    return [(one.key, one.value, one.timestamp) for one in sorted(found, key=lambda one: one.timestamp)]
+    records = await collector.everything(collector.topics.events)
+    return [(record.key, record.value, record.timestamp) for record in sorted(records, key=lambda one: one.timestamp)]
 
 
 async def check_exact_with_kill_and_faults(processes: Processes, crm: FakeCrm) -> None:

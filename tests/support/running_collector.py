@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from funnelcast.processes.ports import free_port
 from schemas.topics import Topics
+from streams.admin import ensure_topics
 from tests.support.waiting import until
 
 DEADLINE = 60.0
@@ -78,6 +81,10 @@ class RunningCollector:
 
         await until(is_drained, seconds=seconds, every=0.1, what="nothing is on disk")
 
+    async def everything(self, topic: str) -> list[Any]:
+        """All records of a topic up to its present end, by partition."""
+        return await self.records(topic, sum((await self.end_offsets(topic)).values()))
+
     async def end_offsets(self, topic: str) -> dict[int, int]:
         """The next offset of each partition."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka)
@@ -121,12 +128,27 @@ class RunningCollector:
 
 
 def start(kafka: str, space: str, directory: Path, *flags: str) -> RunningCollector:
+    """A collector process, ready or not; whoever starts it ends it."""
     port, log = free_port(), directory / "collector.log"
     command = [sys.executable, "-m", "funnelcast", "collector", "--port", str(port), "--kafka", kafka, "--space", space]
     command += ["--state-dir", str(directory), *flags]
     with log.open("w") as file:
         process = subprocess.Popen(command, stderr=file, text=True, env=_environment())
     return RunningCollector(process, f"http://127.0.0.1:{port}", kafka, Topics(space), log, command)
+
+
+@asynccontextmanager
+async def running_collector(
+    kafka: str, space: str, directory: Path, *flags: str, historical: bool = False
+) -> AsyncIterator[RunningCollector]:
+    """A collector that is ready, with topics of its own; killed at the end if it still runs."""
+    await ensure_topics(kafka, Topics(space), partitions=PARTITIONS, historical=historical)
+    running = start(kafka, space, directory, *flags)
+    try:
+        await running.until_status("/readyz", 200)
+        yield running
+    finally:
+        running.kill()
 
 
 def _environment() -> dict[str, str]:
