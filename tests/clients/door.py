@@ -1,4 +1,4 @@
-"""Stands between a client and a collector, and behaves as networks do: refuses, loses answers, finds nobody there."""
+"""Stands between a client and a collector, and behaves as networks do: refuses, loses answers, finds no collector."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-import uvicorn
 
-from funnelcast.processes.ports import free_port
-from tests.support.waiting import until
+from tests.support.served_collector import listening
 
 _UNAVAILABLE = b'{"code":"unavailable","message":"try again","detail":""}'
 _HOP_BY_HOP = (b"content-length", b"connection", b"transfer-encoding", b"date", b"server")
@@ -91,13 +89,5 @@ class Door:
 @asynccontextmanager
 async def opened(door: Door) -> AsyncIterator[Door]:
     """The door on a port of its own."""
-    door.port = free_port()
-    server = uvicorn.Server(uvicorn.Config(door, port=door.port, log_level="warning", lifespan="off"))
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    serving = asyncio.create_task(server._serve())
-    try:
-        await until(lambda: server.started)
+    async with listening(door) as door.port:
         yield door
-    finally:
-        server.should_exit = True
-        await serving

@@ -107,7 +107,7 @@ def who(event: dict[str, Any]) -> dict[str, str]:
 
 @BOTH
 async def test_history_keeps_its_times(here: ServedCollector, make: Make) -> None:
-    here.memory.app._now_ms = lambda: time.time_ns() // 1_000_000
+    here.memory.now_ms = lambda: time.time_ns() // 1_000_000
     long_ago = datetime.now(UTC) - timedelta(days=400)
     sending = client(make, here.url, here.memory.keys[Scope.SERVER], [], sync_mode=True)
     await asyncio.to_thread(sending.track, "u1", "Order Completed", {"order_id": "o1"}, timestamp=long_ago)

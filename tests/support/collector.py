@@ -81,7 +81,7 @@ class CollectorInMemory:
             routes=all_routes(ingest),
             admission=self.admission,
             dead_letter_limit=self.dead_letter_limit,
-            now_ms=self.now_ms,
+            now_ms=lambda: self.now_ms(),
         )
 
     async def request(

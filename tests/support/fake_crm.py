@@ -34,7 +34,7 @@ class FakeCrm:
         class Handler(_Handler):
             crm = outer
 
-        self._woken = threading.Event()
+        self.woken = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -44,7 +44,7 @@ class FakeCrm:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._woken.set()
+        self.woken.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -128,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         fault = "drop" if crm.is_away else (crm.faults.popleft() if crm.faults else None)
         if fault in ("drop", "hang"):
             if fault == "hang":
-                crm._woken.wait(HANG_SECONDS)
+                crm.woken.wait(HANG_SECONDS)
             self.close_connection = True
             return
         if isinstance(fault, int):

@@ -78,10 +78,18 @@ class ServedCollector:
 async def served(memory: CollectorInMemory) -> AsyncIterator[ServedCollector]:
     """Serve a collector on a port of the loopback while the block runs."""
     app = ServedCollector(memory)
+    async with listening(app) as port:
+        app.url = f"http://127.0.0.1:{port}"
+        yield app
+
+
+@contextlib.asynccontextmanager
+async def listening(app: Any, port: int = 0) -> AsyncIterator[int]:
+    """Serve an ASGI application on a port of the loopback (any, unless one is given) while the block runs."""
     config = uvicorn.Config(
         app,
         host="127.0.0.1",
-        port=0,
+        port=port,
         loop="none",
         http="httptools",
         ws="none",
@@ -94,8 +102,7 @@ async def served(memory: CollectorInMemory) -> AsyncIterator[ServedCollector]:
     try:
         async with asyncio.timeout(DEADLINE):
             await server.listening.wait()
-        app.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-        yield app
+        yield int(server.servers[0].sockets[0].getsockname()[1])
     finally:
         server.should_exit = True
         await serving

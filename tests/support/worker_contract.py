@@ -20,6 +20,7 @@ from streams.state import Fence, Writes
 from streams.store.memory import MemoryPartitionStore, MemorySpace
 from streams.store.port import StoreUnavailableError
 from streams.transport.metadata import connect, topic_identity
+from tests.support.metrics import value_of
 from tests.support.tally import FUNNEL_ID
 from tests.support.waiting import until
 from tests.support.workers import fill, producing, running
@@ -80,7 +81,7 @@ async def test_a_fenced_worker_claims_again_and_stays_exact(send: Send, start: S
         await store.claim(1, [FUNNEL_ID])
         await send(50, 50, 50)
         await worker.counted(450)
-        assert worker.worker.metrics.fenced._value.get() == 1
+        assert value_of(worker.worker.metrics.fenced) == 1
 
 
 class _Moody(MemoryPartitionStore):
@@ -103,7 +104,7 @@ async def test_a_store_that_is_away_is_waited_for_and_reported(send: Send, start
         await worker.counted(200)
         store.away = True
         await send(100, 100, 0)
-        await until(lambda: worker.worker.metrics.store_up._value.get() == 0, what="store_up is 0")
+        await until(lambda: value_of(worker.worker.metrics.store_up) == 0, what="store_up is 0")
         assert not worker.is_ready
         store.away = False
         await worker.counted(400)
@@ -127,8 +128,8 @@ async def test_a_worker_that_waits_long_for_the_store_keeps_its_place_in_the_gro
         await until(outlasts_a_poll, what="an outage longer than a poll may take")
         store.away = False
         await worker.counted(30 + 3 * rounds)
-        assert worker.worker.metrics.claims._value.get() == PARTITIONS
-        assert worker.worker.metrics.kept._value.get() == 0
+        assert value_of(worker.worker.metrics.claims) == PARTITIONS
+        assert value_of(worker.worker.metrics.kept) == 0
 
 
 async def test_a_worker_stops_in_time_while_the_store_is_away(send: Send, start: Start) -> None:
@@ -138,7 +139,7 @@ async def test_a_worker_stops_in_time_while_the_store_is_away(send: Send, start:
         await worker.counted(30)
         store.away = True
         await send(10, 10, 10)
-        await until(lambda: worker.worker.metrics.store_up._value.get() == 0, what="store_up is 0")
+        await until(lambda: value_of(worker.worker.metrics.store_up) == 0, what="store_up is 0")
         assert await worker.stop() == 0
     store.away = False
     async with start(store) as worker:
@@ -156,7 +157,7 @@ async def test_a_quiet_partition_is_repaired_after_the_store_lost_its_tail(send:
         await worker.counted(380)
         space.partitions.clear()
         space.partitions.update(saved)
-        await until(lambda: worker.worker.metrics.repairs._value.get() == 2, what="two partitions repaired")
+        await until(lambda: value_of(worker.worker.metrics.repairs) == 2, what="two partitions repaired")
         await worker.counted(380)
 
 

@@ -148,7 +148,7 @@ async def test_every_format_makes_of_a_letter_what_it_makes_of_the_request(name:
     strict = collector_of_samples(tmp_path / "strict", known_names=(), strict_names=True, personless_names=())
     await sample(name).send(strict)
     mended = collector_of_samples(tmp_path / "mended")
-    mended.app._now_ms = lambda: NOW + 2 * DAY_MS
+    mended.now_ms = lambda: NOW + 2 * DAY_MS
     dead_letters = strict.sink.records(TOPICS.rejected)
     assert len(dead_letters) == len(direct.events())
     for number, record in enumerate(dead_letters):

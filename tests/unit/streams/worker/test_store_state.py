@@ -19,6 +19,7 @@ from streams.worker import host as host_module
 from streams.worker import retrying
 from streams.worker.app import Worker, WorkerSettings
 from streams.worker.runner import PartitionRunner
+from tests.support.metrics import value_of
 from tests.support.waiting import until
 
 
@@ -73,7 +74,7 @@ async def test_a_store_that_does_not_answer_is_seen_at_the_next_look(
     try:
         store.frozen = True
         await until(lambda: not worker.readiness().details["store_up"], seconds=3)
-        assert worker.metrics.store_up._value.get() == 0
+        assert value_of(worker.metrics.store_up) == 0
         store.frozen = False
         await until(lambda: worker.readiness().details["store_up"], seconds=3)
     finally:
