@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.sources import ROOT, nodes_of, product_files
+
 LEVELS = {"debug", "info", "warning", "error", "exception"}
-PACKAGES = ("streams", "producers", "funnelcast")
-FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+FILES = [path for path in product_files() if not path.is_relative_to(ROOT / "schemas")]
 
 
 def _calls(path: Path, method: set[str]) -> Iterator[ast.Call]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in method:
             yield node
 

@@ -6,10 +6,8 @@ import ast
 import re
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
-PACKAGES = {"schemas", "producers", "streams", "funnelcast"}
+from tests.support.sources import PACKAGES, ROOT, nodes_of
 
 JOINED = {
     ("producers/ingest/checks.py", "producers/spool/sink.py"): "funnelcast/commands/collector.py",
@@ -35,7 +33,7 @@ def walk() -> list[list[str]]:
 def imports(file: str) -> frozenset[str]:
     """Our own files that a file imports."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+    for node in nodes_of(ROOT / file):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in PACKAGES:
             module = node.module.replace(".", "/")
             found |= {f"{module}.py", *(f"{module}/{alias.name}.py" for alias in node.names)}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import importlib
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,13 +17,7 @@ from schemas.errors import (
     TryAgainError,
     UsageError,
 )
-
-ROOT = Path(__file__).parents[3]
-
-
-def product_files() -> Iterator[Path]:
-    for package in ("schemas", "producers", "streams", "funnelcast"):
-        yield from sorted((ROOT / package).rglob("*.py"))
+from tests.support.sources import ROOT, nodes_of, product_files
 
 
 def error_classes() -> list[tuple[str, str]]:
@@ -33,7 +25,7 @@ def error_classes() -> list[tuple[str, str]]:
     found = []
     for path in product_files():
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        classes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
+        classes = [node for node in nodes_of(path) if isinstance(node, ast.ClassDef)]
         found += [(module, node.name) for node in classes if node.name.endswith("Error") and node.name[0] != "_"]
     return found
 
