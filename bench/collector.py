@@ -17,8 +17,8 @@ from contextlib import asynccontextmanager
 from bench.bodies import DIALECTS, WEBHOOKS
 from bench.children import cpu_seconds, measured_child, scratch
 from bench.table import Figures
+from funnelcast.processes.deployment import status_of
 from funnelcast.processes.ports import free_port
-from funnelcast.processes.services import status_of
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 

@@ -12,8 +12,8 @@ from bench.children import cpu_seconds, valkey
 from bench.log import PARTITIONS
 from bench.table import Figures
 from bench.workload import event_record
+from funnelcast.processes.deployment import Deployment
 from funnelcast.processes.ports import free_port
-from funnelcast.processes.services import Site
 from funnelcast.processes.supervise import Supervisor
 from schemas.partition import partition_of
 from schemas.topics import Topics
@@ -28,9 +28,11 @@ async def measure(kafka: str, space: str, seconds: float, figures: Figures) -> N
     """One repetition in a space of its own."""
     await ensure_topics(kafka, Topics(space), partitions=PARTITIONS)
     async with valkey(kafka) as (stack, _):
-        site = Site(kafka=kafka, redis=stack.redis, space=space, funnels=("sales",), directory=stack.directory)
+        deployment = Deployment(
+            kafka=kafka, redis=stack.redis, space=space, funnels=("sales",), directory=stack.directory
+        )
         async with Supervisor(stack.directory) as supervisor:
-            child = await supervisor.start(site.worker(1, free_port()))
+            child = await supervisor.start(deployment.worker(1, free_port()))
             await child.ready(60)
             pid, store_pid = child.pid, stack.valkey.pid
             assert pid is not None

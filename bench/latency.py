@@ -18,8 +18,8 @@ import orjson
 
 from bench.children import valkey
 from bench.table import Figures
+from funnelcast.processes.deployment import Deployment
 from funnelcast.processes.ports import free_port
-from funnelcast.processes.services import Site
 from funnelcast.processes.supervise import Supervisor
 from schemas.topics import Topics
 from streams.admin import ensure_topics
@@ -94,9 +94,11 @@ async def measure(kafka: str, space: str, seconds: float, figures: Figures) -> N
     """One repetition; `space` must not be used by another."""
     await ensure_topics(kafka, Topics(space), partitions=8)
     async with valkey(kafka) as (stack, _):
-        site = Site(kafka=kafka, redis=stack.redis, space=space, funnels=("sales",), directory=stack.directory)
+        deployment = Deployment(
+            kafka=kafka, redis=stack.redis, space=space, funnels=("sales",), directory=stack.directory
+        )
         async with Supervisor(stack.directory) as supervisor:
-            shop, seen = await _drive(site, supervisor, seconds)
+            shop, seen = await _drive(deployment, supervisor, seconds)
     waits = sorted(_waits(shop.acknowledged, seen))
     if len(waits) < len(shop.acknowledged):
         raise RuntimeError(f"only {seen[-1][1]} of {shop.acknowledged[-1].total} acknowledged events were counted")
@@ -105,11 +107,13 @@ async def measure(kafka: str, space: str, seconds: float, figures: Figures) -> N
     figures.add("event to /metrics at 5,000 events/s, p99", waits[len(waits) * 99 // 100], "s", target=1.5)
 
 
-async def _drive(site: Site, supervisor: Supervisor, seconds: float) -> tuple[Shop, list[tuple[float, int]]]:
+async def _drive(
+    deployment: Deployment, supervisor: Supervisor, seconds: float
+) -> tuple[Shop, list[tuple[float, int]]]:
     collector, exporter = free_port(), free_port()
-    await supervisor.start(site.collector(collector))
-    await supervisor.start(site.worker(1, free_port()))
-    await supervisor.start(site.exporter(exporter))
+    await supervisor.start(deployment.collector(collector))
+    await supervisor.start(deployment.worker(1, free_port()))
+    await supervisor.start(deployment.exporter(exporter))
     await supervisor.ready(60)
     shop = Shop(f"http://127.0.0.1:{collector}/v1/events")
     seen: list[tuple[float, int]] = []

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from bench.children import cpu_seconds, measured_child, valkey
 from bench.log import PARTITIONS, FilledLog
 from bench.table import Figures
+from funnelcast.processes.deployment import Deployment
 from funnelcast.processes.ports import free_port
-from funnelcast.processes.services import Site
 from funnelcast.processes.supervise import Supervisor
 from streams.store.redis import RedisPartitionStore
 
@@ -42,11 +42,13 @@ class Run:
 async def run_worker(kafka: str, log: FilledLog) -> Run:
     """One worker process on an empty store, until everything in the log is applied."""
     async with valkey(kafka) as (stack, client):
-        site = Site(kafka=kafka, redis=stack.redis, space=log.space, funnels=("sales",), directory=stack.directory)
+        deployment = Deployment(
+            kafka=kafka, redis=stack.redis, space=log.space, funnels=("sales",), directory=stack.directory
+        )
         store = RedisPartitionStore(client, log.space)
         store_pid = stack.valkey.pid
         async with Supervisor(stack.directory) as supervisor:
-            child = await supervisor.start(site.worker(1, free_port()))
+            child = await supervisor.start(deployment.worker(1, free_port()))
             assert store_pid is not None
             first: tuple[int, float, float, float] | None = None
             deadline, reached = time.monotonic() + STALL_SECONDS, 0

@@ -24,8 +24,8 @@ import orjson
 from funnelcast.chaos.events import START_MS, ChaosEvent, arrivals, make_events
 from funnelcast.chaos.faults import BROKER_KINDS, KINDS, Broker, Disturber, Fault
 from funnelcast.chaos.oracle import checked_cells, expected, lost_and_double
+from funnelcast.processes.deployment import Deployment
 from funnelcast.processes.ports import free_port
-from funnelcast.processes.services import Site
 from funnelcast.processes.supervise import Supervisor
 from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
 from funnelcast.replay.sender import OrderedSender, Refused
@@ -165,7 +165,7 @@ class ChaosRun:
         keys = self._services.directory / "keys.json"
         created_at = datetime.now(UTC).isoformat(timespec="seconds")
         key, _ = create_key(keys, source="chaos", scope=Scope.HISTORICAL, created_at=created_at)
-        site = Site(
+        deployment = Deployment(
             kafka=self._stack.kafka,
             redis=self._stack.redis,
             space=self._space,
@@ -175,9 +175,9 @@ class ChaosRun:
             keys=keys,
         )
         port = free_port()
-        await self._services.start(site.collector(port))
+        await self._services.start(deployment.collector(port))
         for number in range(1, WORKERS + 1):
-            await self._services.start(site.worker(number, free_port()))
+            await self._services.start(deployment.worker(number, free_port()))
         await self._services.ready(READY_SECONDS)
         self._say(f"collector and {WORKERS} workers are ready; logs in {self._services.directory / 'logs'}")
         return f"http://127.0.0.1:{port}/v1/events", key

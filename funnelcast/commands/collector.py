@@ -17,7 +17,7 @@ from funnelcast.settings import SettingsError
 from funnelcast.settings.processes import CollectorSettings
 
 if TYPE_CHECKING:
-    from funnelcast.processes.workers import Worker
+    from funnelcast.processes.collector_processes import CollectorProcess
     from producers.access.keys import KeyRing
     from producers.collector.admission import Admission
     from producers.collector.app import Collector
@@ -53,16 +53,20 @@ def collector(
     """Take events over HTTP and answer when Kafka has acknowledged them. SIGTERM drains and exits 0."""
     import uvloop
 
-    from funnelcast.processes.workers import Worker, run_workers
+    from funnelcast.processes.collector_processes import CollectorProcess, run_processes
     from funnelcast.readers import check_readers
 
     settings.need_kafka()
     check_readers(settings)
     parts = _parts(settings)
     if settings.workers > 1 and worker_index is None:
-        asyncio.run(run_workers(settings.workers, sys.argv[1:], host=settings.host, port=settings.port))
+        asyncio.run(run_processes(settings.workers, sys.argv[1:], host=settings.host, port=settings.port))
         return
-    worker = Worker() if worker_index is None else Worker(worker_index, settings.workers, worker_directory)
+    worker = (
+        CollectorProcess()
+        if worker_index is None
+        else CollectorProcess(worker_index, settings.workers, worker_directory)
+    )
     uvloop.run(_run(settings, parts, worker=worker))
 
 
@@ -116,7 +120,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def _run(settings: CollectorSettings, parts: _Parts, *, worker: Worker) -> None:
+async def _run(settings: CollectorSettings, parts: _Parts, *, worker: CollectorProcess) -> None:
     import structlog
 
     from funnelcast.logs import configure_logs
@@ -145,7 +149,7 @@ async def _run(settings: CollectorSettings, parts: _Parts, *, worker: Worker) ->
 
 
 def _application(
-    settings: CollectorSettings, parts: _Parts, *, worker: Worker, sink: KafkaSink | SpoolSink
+    settings: CollectorSettings, parts: _Parts, *, worker: CollectorProcess, sink: KafkaSink | SpoolSink
 ) -> Collector:
     from producers.collector.app import Collector
     from producers.collector.routes import all_routes
@@ -176,7 +180,7 @@ def _admission(settings: CollectorSettings) -> Admission:
     return Admission(limits.shared_by(settings.workers))
 
 
-def _peers(worker: Worker, *, app: Collector, sink: Sink) -> AbstractAsyncContextManager[object]:
+def _peers(worker: CollectorProcess, *, app: Collector, sink: Sink) -> AbstractAsyncContextManager[object]:
     """The other processes of this collector; none where it is alone."""
     from producers.collector.peers import Peers
 
@@ -186,7 +190,7 @@ def _peers(worker: Worker, *, app: Collector, sink: Sink) -> AbstractAsyncContex
     return app.peers
 
 
-def _sink(settings: CollectorSettings, worker: Worker) -> KafkaSink | SpoolSink:
+def _sink(settings: CollectorSettings, worker: CollectorProcess) -> KafkaSink | SpoolSink:
     """Kafka, behind a spool of this process's own. The first of several collectors also drains the spools of those
     that are no more."""
     from producers.sink.connection import SinkSettings

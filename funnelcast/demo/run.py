@@ -22,8 +22,8 @@ import orjson
 
 from funnelcast.demo.shop import Shop
 from funnelcast.demo.view import History, Pulse, View
+from funnelcast.processes.deployment import Deployment
 from funnelcast.processes.ports import free_port
-from funnelcast.processes.services import Site
 from funnelcast.processes.supervise import Supervisor
 from funnelcast.replay.memory import Refusals, ReplayJob
 from funnelcast.replay.sender import OrderedSender
@@ -143,7 +143,7 @@ async def _live_shop(stack: EmbeddedStack, directory: Path, *, plan: DemoPlan, v
     async with Supervisor(home, report=view.note) as services:
         created_at = datetime.now(UTC).isoformat(timespec="seconds")
         key, _ = create_key(home / "keys.json", source="web", scope=Scope.SERVER, created_at=created_at)
-        site = Site(
+        deployment = Deployment(
             kafka=stack.kafka,
             redis=stack.redis,
             space=space,
@@ -156,7 +156,7 @@ async def _live_shop(stack: EmbeddedStack, directory: Path, *, plan: DemoPlan, v
         try:
             shop = LiveShop(
                 services=services,
-                site=site,
+                deployment=deployment,
                 key=key,
                 client=client,
                 reader=RedisCounterReader(redis, space),
@@ -175,7 +175,7 @@ class LiveShop:
     """Collector, two workers, exporter and ticker of the live space; its visitors; what the view shows of them."""
 
     services: Supervisor
-    site: Site
+    deployment: Deployment
     key: str
     client: httpx.AsyncClient
     reader: CounterReader
@@ -190,16 +190,16 @@ class LiveShop:
     @cached_property
     def funnel(self) -> Funnel:
         """The live shop's."""
-        return load_funnel(self.site.funnels[0])
+        return load_funnel(self.deployment.funnels[0])
 
     async def start(self, events_per_second: float) -> None:
         """Start every process and say where they listen."""
         self._shop.events_per_second = events_per_second
         for spec in (
-            self.site.collector(self._collector_port),
-            *(self.site.worker(number, port) for number, port in enumerate(self._worker_ports, 1)),
-            self.site.exporter(self._exporter_port),
-            self.site.ticker(),
+            self.deployment.collector(self._collector_port),
+            *(self.deployment.worker(number, port) for number, port in enumerate(self._worker_ports, 1)),
+            self.deployment.exporter(self._exporter_port),
+            self.deployment.ticker(),
         ):
             await self.services.start(spec)
         await self.services.ready(READY_SECONDS)

@@ -9,7 +9,7 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from funnelcast.fuzz.requests import Shot
+from funnelcast.fuzz.requests import FuzzRequest
 from funnelcast.fuzz.wire import CLOSED, GARBLED, HUNG, Answer
 
 RSS_LIMIT_BYTES: Final = 50 * 1024 * 1024
@@ -25,17 +25,17 @@ _TROUBLE: Final = (
 )
 
 
-def fault_of(shot: Shot, answer: Answer) -> str | None:
+def fault_of(request: FuzzRequest, answer: Answer) -> str | None:
     """What is wrong with an answer, or None."""
     if answer is HUNG:
         return "neither an answer nor an end of the connection"
     if answer is GARBLED:
         return "the answer is no HTTP"
     if answer is CLOSED:
-        return None if shot.may_be_no_http else "no answer"
+        return None if request.may_be_no_http else "no answer"
     if answer.status not in _STATUSES:
         return f"status {answer.status}"
-    if answer.status < 400 or shot.method == b"HEAD":
+    if answer.status < 400 or request.method == b"HEAD":
         return None
     return _fault_of_error(answer)
 

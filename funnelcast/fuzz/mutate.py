@@ -1,6 +1,6 @@
-"""From a seed and a number to one shot: a recorded request with a few things wrong in it, or noise. Pure.
+"""From a seed and a number to one request: a recorded request with a few things wrong in it, or noise. Pure.
 
-The same seed, number and samples give the same shot, so that a failure can be sent again alone.
+The same seed, number and samples give the same request, so that a failure can be sent again alone.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from random import Random
 from typing import Final
 
 from funnelcast.fuzz.json_mutations import odd_bytes, odd_json, odd_pairs
-from funnelcast.fuzz.requests import ABORTED, CHUNKED, QUEUED, RAW, SLOW, STALLED, Header, Sample, Shot
+from funnelcast.fuzz.requests import ABORTED, CHUNKED, QUEUED, RAW, SLOW, STALLED, FuzzRequest, Header, Sample
 
 NOISE: Final = "noise"
 """The format of what no client would send."""
-Mutator = Callable[[Random, Shot], Shot]
+Mutator = Callable[[Random, FuzzRequest], FuzzRequest]
 _TYPES: Final = (
     b"application/json", b"application/json; charset=utf-16", b"text/plain", b"application/x-www-form-urlencoded",
     b"multipart/form-data; boundary=x", b"application/cloudevents+json", b"application/cloudevents-batch+json",
@@ -83,32 +83,32 @@ _NOISE: Final = (
 )  # fmt: skip
 
 
-def shot_of(seed: int, number: int, samples: Sequence[Sample]) -> Shot:
-    """The `number`-th shot of a seed."""
+def request_of(seed: int, number: int, samples: Sequence[Sample]) -> FuzzRequest:
+    """The `number`-th request of a seed."""
     rng = Random(f"{seed}/{number}")
     if rng.random() < 0.06:
         return _noise(rng, number, samples)
     sample = rng.choice(samples)
-    shot = Shot(
+    request = FuzzRequest(
         number, sample.format, sample.method, sample.target, sample.headers, sample.body, sample.hook, mutations=()
     )
     if sample.hook is not None and rng.random() < 0.6:
-        shot = _fresh(rng, shot)
+        request = _fresh(rng, request)
     for name in rng.choices(tuple(_MUTATORS), weights=_WEIGHTS, k=rng.choice((0, 1, 1, 1, 2, 3))):
-        shot = _MUTATORS[name](rng, shot)
-        shot = replace(shot, mutations=(*shot.mutations, name))
-    is_odd_line = len(shot.target) > 8_000 or any(one < 33 or one > 126 for one in shot.target)
+        request = _MUTATORS[name](rng, request)
+        request = replace(request, mutations=(*request.mutations, name))
+    is_odd_line = len(request.target) > 8_000 or any(one < 33 or one > 126 for one in request.target)
     return replace(
-        shot,
-        is_signed=shot.hook is not None and rng.random() < 0.8,
-        may_be_no_http=shot.may_be_no_http or is_odd_line,
+        request,
+        is_signed=request.hook is not None and rng.random() < 0.8,
+        may_be_no_http=request.may_be_no_http or is_odd_line,
     )
 
 
 _NUMBER: Final = re.compile(rb"[0-9]{5,}|(?<=1)Test")
 
 
-def _fresh(rng: Random, shot: Shot) -> Shot:
+def _fresh(rng: Random, request: FuzzRequest) -> FuzzRequest:
     """Another delivery of the same kind: else nearly all would be recognised as sent before."""
 
     def other(found: re.Match[bytes]) -> bytes:
@@ -116,32 +116,32 @@ def _fresh(rng: Random, shot: Shot) -> Shot:
 
     headers = tuple(
         (name, b"%d" % rng.getrandbits(60) if name == b"x-shopify-webhook-id" else value)
-        for name, value in shot.headers
+        for name, value in request.headers
     )
-    return replace(shot, body=_NUMBER.sub(other, shot.body), headers=headers)
+    return replace(request, body=_NUMBER.sub(other, request.body), headers=headers)
 
 
-def _noise(rng: Random, number: int, samples: Sequence[Sample]) -> Shot:
+def _noise(rng: Random, number: int, samples: Sequence[Sample]) -> FuzzRequest:
     body = rng.randbytes(rng.choice((0, 1, 30, 3_000, 60_000)))
     if rng.random() < 0.4:
         raw = rng.choice((*_NOISE, body))
-        return Shot(number, NOISE, b"", b"", (), raw, way=RAW, may_be_no_http=True, mutations=("raw",))
+        return FuzzRequest(number, NOISE, b"", b"", (), raw, way=RAW, may_be_no_http=True, mutations=("raw",))
     sample = rng.choice(samples)
     headers = ((b"host", b"127.0.0.1"), (b"x-write-key", b"WRITE_KEY"), (b"content-type", rng.choice(_TYPES[:4])))
-    return Shot(number, NOISE, sample.method, sample.target, headers, body, mutations=("noise body",))
+    return FuzzRequest(number, NOISE, sample.method, sample.target, headers, body, mutations=("noise body",))
 
 
 # -- bodies -----------------------------------------------------------------------------------------------------------
 
 
-def _content(rng: Random, shot: Shot) -> Shot:
+def _content(rng: Random, request: FuzzRequest) -> FuzzRequest:
     """Something odd in what is said, wherever the format says it."""
-    if not shot.body:
-        path, sign, query = shot.target.partition(b"?")
-        return replace(shot, target=path + sign + _on_the_wire(odd_pairs(rng, query)))
-    is_form = any(name == b"content-type" and b"form" in value for name, value in shot.headers)
-    odd = odd_pairs if is_form and shot.body[:1] not in b"{[" else odd_json
-    return replace(shot, body=odd(rng, shot.body))
+    if not request.body:
+        path, sign, query = request.target.partition(b"?")
+        return replace(request, target=path + sign + _on_the_wire(odd_pairs(rng, query)))
+    is_form = any(name == b"content-type" and b"form" in value for name, value in request.headers)
+    odd = odd_pairs if is_form and request.body[:1] not in b"{[" else odd_json
+    return replace(request, body=odd(rng, request.body))
 
 
 def _on_the_wire(query: bytes) -> bytes:
@@ -149,18 +149,18 @@ def _on_the_wire(query: bytes) -> bytes:
     return query.replace(b" ", b"%20").replace(b"\r", b"%0D").replace(b"\n", b"%0A")
 
 
-def _bytes(rng: Random, shot: Shot) -> Shot:
-    return replace(shot, body=odd_bytes(rng, shot.body))
+def _bytes(rng: Random, request: FuzzRequest) -> FuzzRequest:
+    return replace(request, body=odd_bytes(rng, request.body))
 
 
-def _query(rng: Random, shot: Shot) -> Shot:
-    path, _, query = shot.target.partition(b"?")
-    return replace(shot, target=path + b"?" + _on_the_wire(odd_pairs(rng, query or b"a=b")))
+def _query(rng: Random, request: FuzzRequest) -> FuzzRequest:
+    path, _, query = request.target.partition(b"?")
+    return replace(request, target=path + b"?" + _on_the_wire(odd_pairs(rng, query or b"a=b")))
 
 
-def _splice(rng: Random, shot: Shot) -> Shot:
+def _splice(rng: Random, request: FuzzRequest) -> FuzzRequest:
     """Lines, arrays and other wholes made of the same thing again."""
-    body = shot.body
+    body = request.body
     choices = (
         b"[" + body + b"," + body + b"]",
         body + b"\n" + body,
@@ -168,7 +168,7 @@ def _splice(rng: Random, shot: Shot) -> Shot:
         b"\xef\xbb\xbf" + body,
         b"\n" + body,
     )
-    return replace(shot, body=rng.choice(choices))
+    return replace(request, body=rng.choice(choices))
 
 
 @lru_cache(maxsize=8)
@@ -176,10 +176,10 @@ def _bomb(size: int) -> bytes:
     return gzip.compress(b'{"name":"' + b"a" * size + b'"}', 9, mtime=0)
 
 
-def _compress(rng: Random, shot: Shot) -> Shot:
+def _compress(rng: Random, request: FuzzRequest) -> FuzzRequest:
     """Right, wrong, twice, cut off, mixed, and far larger than it looks."""
-    packed = rng.choice(_PACKED)(rng, shot.body, gzip.compress(shot.body, 1, mtime=0))
-    return _with(replace(shot, body=packed), (b"content-encoding", rng.choice(_ENCODINGS)))
+    packed = rng.choice(_PACKED)(rng, request.body, gzip.compress(request.body, 1, mtime=0))
+    return _with(replace(request, body=packed), (b"content-encoding", rng.choice(_ENCODINGS)))
 
 
 _PACKED: Final[tuple[Callable[[Random, bytes, bytes], bytes], ...]] = (
@@ -197,60 +197,60 @@ _PACKED: Final[tuple[Callable[[Random, bytes, bytes], bytes], ...]] = (
 )
 
 
-def _huge(rng: Random, shot: Shot) -> Shot:
+def _huge(rng: Random, request: FuzzRequest) -> FuzzRequest:
     """A body at and beyond the limits."""
-    body = shot.body or b"{}"
+    body = request.body or b"{}"
     size = rng.choice((32_769, 200_000, 1_048_576, 1_048_577, 1_500_000))
     grown = rng.choice((body + b" " * size, body * (size // len(body) + 1), b"[" + b"{}," * (size // 3) + b"{}]"))
-    return replace(shot, body=grown[:1_600_000], may_be_no_http=shot.may_be_no_http or len(grown) > 1_048_576)
+    return replace(request, body=grown[:1_600_000], may_be_no_http=request.may_be_no_http or len(grown) > 1_048_576)
 
 
 # -- the rest of the request ------------------------------------------------------------------------------------------
 
 
-def _with(shot: Shot, header: Header) -> Shot:
-    return replace(shot, headers=(*(one for one in shot.headers if one[0] != header[0]), header))
+def _with(request: FuzzRequest, header: Header) -> FuzzRequest:
+    return replace(request, headers=(*(one for one in request.headers if one[0] != header[0]), header))
 
 
-def _content_type(rng: Random, shot: Shot) -> Shot:
-    return _with(shot, (b"content-type", rng.choice(_TYPES)))
+def _content_type(rng: Random, request: FuzzRequest) -> FuzzRequest:
+    return _with(request, (b"content-type", rng.choice(_TYPES)))
 
 
-def _headers(rng: Random, shot: Shot) -> Shot:
+def _headers(rng: Random, request: FuzzRequest) -> FuzzRequest:
     """Some more headers, sometimes over those that are there, sometimes beside them."""
     for header in rng.choices(_HEADERS, k=rng.choice((1, 2, 6))):
-        shot = _with(shot, header) if rng.random() < 0.5 else replace(shot, headers=(*shot.headers, header))
-    is_odd = {b"upgrade", b"expect", b"connection", b"te"} & {name for name, _ in shot.headers}
-    return replace(shot, may_be_no_http=shot.may_be_no_http or bool(is_odd))
+        request = _with(request, header) if rng.random() < 0.5 else replace(request, headers=(*request.headers, header))
+    is_odd = {b"upgrade", b"expect", b"connection", b"te"} & {name for name, _ in request.headers}
+    return replace(request, may_be_no_http=request.may_be_no_http or bool(is_odd))
 
 
-def _bad_headers(rng: Random, shot: Shot) -> Shot:
-    return replace(shot, headers=(*shot.headers, rng.choice(_BAD_HEADERS)), may_be_no_http=True)
+def _bad_headers(rng: Random, request: FuzzRequest) -> FuzzRequest:
+    return replace(request, headers=(*request.headers, rng.choice(_BAD_HEADERS)), may_be_no_http=True)
 
 
-def _method(rng: Random, shot: Shot) -> Shot:
-    return replace(shot, method=rng.choice(_METHODS))
+def _method(rng: Random, request: FuzzRequest) -> FuzzRequest:
+    return replace(request, method=rng.choice(_METHODS))
 
 
-def _path(rng: Random, shot: Shot) -> Shot:
-    _, sign, query = shot.target.partition(b"?")
-    return replace(shot, target=rng.choice(_PATHS) + (sign + query if rng.random() < 0.3 else b""))
+def _path(rng: Random, request: FuzzRequest) -> FuzzRequest:
+    _, sign, query = request.target.partition(b"?")
+    return replace(request, target=rng.choice(_PATHS) + (sign + query if rng.random() < 0.3 else b""))
 
 
-def _key(rng: Random, shot: Shot) -> Shot:
+def _key(rng: Random, request: FuzzRequest) -> FuzzRequest:
     """Another key where one stood, or one more in a header."""
     key = rng.choice(_KEYS)
     quoted = b"".join(b"%%%02X" % one for one in key) if key[:1] > b"\x7f" else key
-    body = shot.body.replace(b"WRITE_KEY", key)
-    shot = replace(shot, target=shot.target.replace(b"WRITE_KEY", quoted), body=body)
-    return _with(shot, (b"x-write-key", key)) if rng.random() < 0.5 else shot
+    body = request.body.replace(b"WRITE_KEY", key)
+    request = replace(request, target=request.target.replace(b"WRITE_KEY", quoted), body=body)
+    return _with(request, (b"x-write-key", key)) if rng.random() < 0.5 else request
 
 
-def _way(rng: Random, shot: Shot) -> Shot:
+def _way(rng: Random, request: FuzzRequest) -> FuzzRequest:
     way = rng.choices((CHUNKED, QUEUED, SLOW, ABORTED, STALLED), weights=(500, 200, 100, 200, 3))[0]
-    if way == CHUNKED and any(name in (b"content-length", b"transfer-encoding") for name, _ in shot.headers):
-        return shot
-    return replace(shot, way=way, may_be_no_http=shot.may_be_no_http or way in (ABORTED, STALLED))
+    if way == CHUNKED and any(name in (b"content-length", b"transfer-encoding") for name, _ in request.headers):
+        return request
+    return replace(request, way=way, may_be_no_http=request.may_be_no_http or way in (ABORTED, STALLED))
 
 
 _MUTATORS: Final[dict[str, Mutator]] = {

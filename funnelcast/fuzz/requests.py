@@ -1,4 +1,4 @@
-"""What the fuzzer sends: recorded requests, and shots made of them, down to the bytes on the wire. Sends nothing."""
+"""What the fuzzer sends: recorded requests, and requests made of them, down to the bytes on the wire. Sends nothing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class FuzzRequest:
     """One request to be sent."""
 
     number: int

@@ -29,12 +29,12 @@ from funnelcast.fuzz.checks import (
     total_of,
     troubles_in,
 )
-from funnelcast.fuzz.mutate import shot_of
-from funnelcast.fuzz.requests import Sample, Shot, recorded, with_key
+from funnelcast.fuzz.mutate import request_of
+from funnelcast.fuzz.requests import FuzzRequest, Sample, recorded, with_key
 from funnelcast.fuzz.sign import signed
-from funnelcast.fuzz.wire import CLOSED, GARBLED, HUNG, Answer, Lane
+from funnelcast.fuzz.wire import CLOSED, GARBLED, HUNG, Answer, Connection
+from funnelcast.processes.deployment import Deployment
 from funnelcast.processes.ports import free_port
-from funnelcast.processes.services import Site
 from funnelcast.processes.supervise import Child, Supervisor
 from funnelcast.settings import SettingsError
 from funnelcast.stack.embedded import EmbeddedStack, RunDirectory
@@ -70,7 +70,7 @@ class FuzzPlan:
 
     @property
     def numbers(self) -> range:
-        """Of the shots."""
+        """Of the requests."""
         return range(self.requests) if self.only is None else range(self.only, self.only + 1)
 
     @property
@@ -131,9 +131,9 @@ class FuzzRun:
         began, pid = time.monotonic(), self._pid()
         reporting = asyncio.create_task(self._report(began))
         try:
-            async with asyncio.TaskGroup() as lanes:
+            async with asyncio.TaskGroup() as tasks:
                 for _ in range(min(LANES, len(self._plan.numbers))):
-                    lanes.create_task(self._lane())
+                    tasks.create_task(self._send_in_turn())
         finally:
             reporting.cancel()
         verdict = self._verdict
@@ -145,36 +145,36 @@ class FuzzRun:
         verdict.ok = not verdict.faults
         return verdict
 
-    async def _lane(self) -> None:
-        lane = Lane(self._target.host, self._target.port)
+    async def _send_in_turn(self) -> None:
+        connection = Connection(self._target.host, self._target.port)
         for number in self._numbers:
-            shot = shot_of(self._plan.seed, number, self._samples)
-            if shot.is_signed:
-                shot = signed(shot, time.time_ns() // 1_000_000)
-            self._judge(shot, await lane.send(shot))
-        await lane.close()
+            request = request_of(self._plan.seed, number, self._samples)
+            if request.is_signed:
+                request = signed(request, time.time_ns() // 1_000_000)
+            self._judge(request, await connection.send(request))
+        await connection.close()
 
-    def _judge(self, shot: Shot, answer: Answer) -> None:
+    def _judge(self, request: FuzzRequest, answer: Answer) -> None:
         shown = {CLOSED.status: "closed", HUNG.status: "hung", GARBLED.status: "garbled"}.get(answer.status)
         shown = shown or str(answer.status)
         self._statuses[shown] += 1
-        self._by_format.setdefault(shot.format, Counter())[shown] += 1
+        self._by_format.setdefault(request.format, Counter())[shown] += 1
         self._done += 1
         if self._done == self._plan.warm_up and (pid := self._pid()):
             self._warm_bytes = resident_bytes(pid)
-        fault = fault_of(shot, answer)
+        fault = fault_of(request, answer)
         if fault is not None:
-            self._fail(shot, fault)
+            self._fail(request, fault)
 
-    def _fail(self, shot: Shot, fault: str) -> None:
-        text = f"request {shot.number} ({shot.format}: {', '.join(shot.mutations) or 'as recorded'}): {fault}"
+    def _fail(self, request: FuzzRequest, fault: str) -> None:
+        text = f"request {request.number} ({request.format}: {', '.join(request.mutations) or 'as recorded'}): {fault}"
         self._verdict.faults.append(text)
         self._say(text)
         if len(self._verdict.saved) >= SAVED:
             return
         self._saving.mkdir(parents=True, exist_ok=True)
-        file = self._saving / f"fuzz-{self._plan.seed}-{shot.number}.http"
-        file.write_bytes(shot.wire())
+        file = self._saving / f"fuzz-{self._plan.seed}-{request.number}.http"
+        file.write_bytes(request.wire())
         self._verdict.saved.append(str(file))
 
     def _pid(self) -> int | None:
@@ -264,8 +264,8 @@ async def _own_collector(directory: Path, say: Callable[[str], None]) -> AsyncIt
     async with EmbeddedStack(directory, report=say) as stack, Supervisor(directory, report=say) as services:
         space, port = f"fuzz-{uuid.uuid4().hex[:10]}", free_port()
         await ensure_topics(stack.kafka, Topics(space), partitions=PARTITIONS)
-        site = Site(stack.kafka, stack.redis, space, ("sales",), directory, keys=keys, contact_key="fuzz")
-        spec = site.collector(port)
+        deployment = Deployment(stack.kafka, stack.redis, space, ("sales",), directory, keys=keys, contact_key="fuzz")
+        spec = deployment.collector(port)
         argv = (*spec.argv, "--webhooks", str(hooks), *_WITHOUT_LIMITS)
         child = await services.start(replace(spec, argv=argv))
         await child.ready(READY_SECONDS)

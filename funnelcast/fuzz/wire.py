@@ -1,4 +1,4 @@
-"""Sends shots over plain connections, so that nothing stands between them and the server, and reads the answers."""
+"""Sends requests over plain connections, so that nothing stands between them and the server, and reads the answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import Final
 
-from funnelcast.fuzz.requests import ABORTED, QUEUED, SLOW, STALLED, Shot
+from funnelcast.fuzz.requests import ABORTED, QUEUED, SLOW, STALLED, FuzzRequest
 
 ANSWER_SECONDS: Final = 45.0
 """Longer than the collector waits for a body."""
@@ -33,22 +33,22 @@ GARBLED: Final = Answer(-2)
 """Something that is no HTTP."""
 
 
-class Lane:
-    """One connection after another to one server; one shot at a time."""
+class Connection:
+    """One connection after another to one server; one request at a time."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def send(self, shot: Shot) -> Answer:
-        """The answer to a shot. A connection that the server had closed meanwhile is replaced once."""
-        is_own = shot.may_be_no_http or shot.way in (SLOW, ABORTED, STALLED, QUEUED)
+    async def send(self, request: FuzzRequest) -> Answer:
+        """The answer to a request. A connection that the server had closed meanwhile is replaced once."""
+        is_own = request.may_be_no_http or request.way in (SLOW, ABORTED, STALLED, QUEUED)
         if is_own:
             await self.close()
         was_used = self._streams is not None
-        answer = await self._try(shot)
+        answer = await self._try(request)
         if answer is CLOSED and was_used:
-            answer = await self._try(shot)
+            answer = await self._try(request)
         if is_own or answer.status <= 0 or answer.headers.get(b"connection", b"").lower() == b"close":
             await self.close()
         return answer
@@ -63,15 +63,15 @@ class Lane:
         with contextlib.suppress(OSError, asyncio.CancelledError):
             await writer.wait_closed()
 
-    async def _try(self, shot: Shot) -> Answer:
+    async def _try(self, request: FuzzRequest) -> Answer:
         try:
             if self._streams is None:
                 self._streams = await asyncio.open_connection(self._host, self._port, limit=_BIG)
             reader, writer = self._streams
-            await asyncio.wait_for(_write(writer, shot), ANSWER_SECONDS)
-            for _ in range(2 if shot.way == QUEUED else 0):
+            await asyncio.wait_for(_write(writer, request), ANSWER_SECONDS)
+            for _ in range(2 if request.way == QUEUED else 0):
                 await asyncio.wait_for(_read(reader, is_head=False), ANSWER_SECONDS)
-            return await asyncio.wait_for(_read(reader, is_head=shot.method == b"HEAD"), ANSWER_SECONDS)
+            return await asyncio.wait_for(_read(reader, is_head=request.method == b"HEAD"), ANSWER_SECONDS)
         except TimeoutError:
             await self.close()
             return HUNG
@@ -83,19 +83,19 @@ class Lane:
             return CLOSED
 
 
-async def _write(writer: asyncio.StreamWriter, shot: Shot) -> None:
-    wire = shot.wire()
-    if shot.way == SLOW:
-        size = len(wire) // (2 + shot.number % 9) + 1
+async def _write(writer: asyncio.StreamWriter, request: FuzzRequest) -> None:
+    wire = request.wire()
+    if request.way == SLOW:
+        size = len(wire) // (2 + request.number % 9) + 1
         for at in range(0, len(wire), size):
             writer.write(wire[at : at + size])
             await writer.drain()
             await asyncio.sleep(_PAUSE_SECONDS)
         return
-    writer.write(wire[: len(wire) - len(shot.body) // 2 - 1] if shot.way in (ABORTED, STALLED) else wire)
+    writer.write(wire[: len(wire) - len(request.body) // 2 - 1] if request.way in (ABORTED, STALLED) else wire)
     with contextlib.suppress(OSError):  # an answer may be there although not all was taken
         await writer.drain()
-        if shot.may_be_no_http and shot.way != STALLED:
+        if request.may_be_no_http and request.way != STALLED:
             writer.write_eof()  # what the server still waits for will never come
 
 

@@ -19,8 +19,8 @@ from typing import Any
 import httpx
 import orjson
 
+from funnelcast.processes.deployment import Deployment
 from funnelcast.processes.ports import free_port
-from funnelcast.processes.services import Site
 from funnelcast.processes.supervise import Reporter, Supervisor
 from funnelcast.replay.memory import HISTORICAL, NOT_FOR_SENDING, Progress, Refusals, ReplayJob, no_progress, read_lines
 from funnelcast.replay.sender import BATCH_LINES, OrderedSender, Refused
@@ -67,7 +67,7 @@ async def count_on(
     progress: Progress = no_progress,
 ) -> list[CountersDocument]:
     """The same on a stack that runs; processes, keys and logs live in `directory`."""
-    async with Supervisor(directory, report=report) as services, _space(stack, directory, job) as site:
+    async with Supervisor(directory, report=report) as services, _space(stack, directory, job) as deployment:
 
         def check() -> None:
             stack.check()
@@ -76,22 +76,22 @@ async def count_on(
         def describe() -> str:
             return f"{stack.describe()}\n{services.describe()}".strip()
 
-        key = _key(site)
-        url = await _start(services, site, job)
+        key = _key(deployment)
+        url = await _start(services, deployment, job)
         marker = await _send(job, refusals, url=url, key=key, check=check, progress=progress)
-        documents = await _documents(stack.redis, site.space, job, marker=marker, check=check, describe=describe)
+        documents = await _documents(stack.redis, deployment.space, job, marker=marker, check=check, describe=describe)
         await services.stop()  # before the space goes away under them
         return documents
 
 
 @asynccontextmanager
-async def _space(stack: EmbeddedStack, directory: Path, job: ReplayJob) -> AsyncIterator[Site]:
+async def _space(stack: EmbeddedStack, directory: Path, job: ReplayJob) -> AsyncIterator[Deployment]:
     """Topics and names of a fresh space; on a server that is not ours nothing of it stays."""
     space = f"replay-{uuid.uuid4().hex[:12]}"
     topics = Topics(space)
     await ensure_topics(stack.kafka, topics, partitions=job.partitions, historical=True)
     try:
-        yield Site(
+        yield Deployment(
             kafka=stack.kafka,
             redis=stack.redis,
             space=space,
@@ -110,18 +110,18 @@ async def _space(stack: EmbeddedStack, directory: Path, job: ReplayJob) -> Async
             await close(client)
 
 
-def _key(site: Site) -> str:
-    assert site.keys is not None  # noqa: S101 - set above
+def _key(deployment: Deployment) -> str:
+    assert deployment.keys is not None  # noqa: S101 - set above
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
-    return create_key(site.keys, source="replay", scope=Scope.HISTORICAL, created_at=created_at)[0]
+    return create_key(deployment.keys, source="replay", scope=Scope.HISTORICAL, created_at=created_at)[0]
 
 
-async def _start(services: Supervisor, site: Site, job: ReplayJob) -> str:
+async def _start(services: Supervisor, deployment: Deployment, job: ReplayJob) -> str:
     """Start collector and workers; returns the URL for events once the collector takes them."""
     port = free_port()
-    collector = await services.start(site.collector(port))
+    collector = await services.start(deployment.collector(port))
     for number in range(1, job.workers + 1):
-        await services.start(site.worker(number, free_port()))
+        await services.start(deployment.worker(number, free_port()))
     await collector.ready(READY_SECONDS)
     return f"http://127.0.0.1:{port}/v1/events"
 

@@ -32,9 +32,9 @@ from producers.http.messages import (
     JSON,
     VARY,
     Answer,
+    BodyReader,
     Headers,
     HttpScope,
-    Patience,
     Receive,
     Send,
     cors,
@@ -87,7 +87,7 @@ class Collector:
     ) -> None:
         self._sink = sink
         self._limits = ingest.limits
-        self._patience = Patience(ingest.limits.body_seconds, ingest.limits.unfinished_bytes)
+        self._body_reader = BodyReader(ingest.limits.body_seconds, ingest.limits.unfinished_bytes)
         self._keys = keys
         self._now_ms = now_ms
         self.metrics = CollectorMetrics(
@@ -172,7 +172,7 @@ class Collector:
         try:
             if self._under_way > self._limits.requests:
                 raise NoRoomError("too many requests at once")
-            body = await self._patience.read_body(receive, self._limits.body_bytes)
+            body = await self._body_reader.read_body(receive, self._limits.body_bytes)
             request.raw_body = request.body = body
             request.received_at_ms = self._now_ms()
             encoding = request.headers.get(b"content-encoding")

@@ -16,7 +16,7 @@ import httptools
 import uvicorn
 from uvicorn.server import ServerState
 
-from producers.http.exchange import Exchange, head_of
+from producers.http.cycle import RequestResponse, head_of
 from producers.http.messages import JSON, SECURITY, Header
 
 HEAD_BYTES: Final = 65_536
@@ -49,15 +49,15 @@ class Connection(asyncio.Protocol):
         self._client: tuple[str, int] | None = None
         self._url = b""
         self._headers: list[Header] = []
-        self._wants_leave = False
+        self._expects_continue = False
         self._head_bytes = 0
         self._raw_left = 0
         self._since = self.loop.time()
         """When the present state began: idle, a head that is read, an answer that is not taken."""
         self._is_idle = True
-        self._incoming: Exchange | None = None
-        self._serving: Exchange | None = None
-        self._queue: deque[Exchange] = deque()
+        self._incoming: RequestResponse | None = None
+        self._serving: RequestResponse | None = None
+        self._queue: deque[RequestResponse] = deque()
 
     # -- the transport ------------------------------------------------------------------------------------------------
 
@@ -136,7 +136,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """See httptools."""
-        self._url, self._headers, self._wants_leave = b"", [], False
+        self._url, self._headers, self._expects_continue = b"", [], False
 
     def on_url(self, url: bytes) -> None:
         """See httptools."""
@@ -146,7 +146,7 @@ class Connection(asyncio.Protocol):
         """See httptools."""
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
-            self._wants_leave = True
+            self._expects_continue = True
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -156,11 +156,11 @@ class Connection(asyncio.Protocol):
             self._raw_left = _length_in(self._headers)
         scope = self._scope()
         is_last = scope["http_version"] == "1.0" or not self._parser.should_keep_alive()
-        self._incoming = exchange = Exchange(self, scope, is_last=is_last, wants_leave=self._wants_leave)
+        self._incoming = cycle = RequestResponse(self, scope, is_last=is_last, expects_continue=self._expects_continue)
         if self._serving is None:
-            self._serve(exchange)
+            self._serve(cycle)
         else:
-            self._queue.append(exchange)
+            self._queue.append(cycle)
             self.pause_reading()
 
     def on_body(self, body: bytes) -> None:
@@ -201,19 +201,19 @@ class Connection(asyncio.Protocol):
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
-    def _serve(self, exchange: Exchange) -> None:
-        self._serving = exchange
-        exchange.task = task = self.loop.create_task(exchange.run())
+    def _serve(self, cycle: RequestResponse) -> None:
+        self._serving = cycle
+        cycle.task = task = self.loop.create_task(cycle.run())
         self.state.tasks.add(task)
 
-    def answer(self, exchange: Exchange, data: bytes) -> None:
+    def answer(self, cycle: RequestResponse, data: bytes) -> None:
         """Send an answer; then go on with the next request, or wait for one."""
         self.state.total_requests += 1
         self._serving = None
         if self.is_closing:
             return
         self._transport.write(data)
-        if exchange.is_last:
+        if cycle.is_last:
             self.close()
         elif self._queue:
             self._serve(self._queue.popleft())
@@ -225,7 +225,7 @@ class Connection(asyncio.Protocol):
         self._is_idle = self._incoming is None and not self._head_bytes
         self._since = self.loop.time()
 
-    def write_leave(self) -> None:
+    def send_continue(self) -> None:
         """The client waits for leave to send its body."""
         if not self.is_closing:
             self._transport.write(_CONTINUE)

@@ -41,8 +41,8 @@ ANY_SITE: Final = (b"cross-origin-resource-policy", b"cross-origin")
 _encode = msgspec.json.Encoder().encode
 
 
-class Patience:
-    """Reads bodies, and bounds what waits for their ends: `seconds` for each, `room_bytes` for all that are not whole.
+class BodyReader:
+    """Reads bodies within bounds: `seconds` for each, `room_bytes` for all that have not arrived whole.
 
     One timer for all of them, because a timer for each would cost more than reading a small body.
     """

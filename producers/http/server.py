@@ -112,7 +112,7 @@ def _taken(host: str, port: int) -> PortTakenError:
 
 
 def _tame_gc() -> None:
-    """What lives for ever is not looked at again; requests make little garbage in cycles."""
+    """Objects that live as long as the process are not scanned again; requests make little garbage in cycles."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

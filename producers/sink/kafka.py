@@ -1,5 +1,5 @@
-"""The Kafka sink: bounded group commit on an idempotent producer. With `kafka_connection`, `batch_producer` and
-`idempotence` the only module of producers that knows aiokafka.
+"""The Kafka sink: bounded group commit on an idempotent producer. With its
+neighbours `connection`, `batch_producer` and `idempotence` the only module that writes with aiokafka.
 
 Records of concurrent requests that go to one partition travel in one batch (4 us a record; sent one by one 12). An
 idempotent producer never fails in an outage, it waits: so what waits is bounded here, in number, bytes and time, and
@@ -28,28 +28,28 @@ _PAUSES = wait_exponential(multiplier=0.1, max=2.0)
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError)
 
 
-class _Ticket:
-    """One `put`: how many of its records are not acknowledged, since when."""
+class _PendingPut:
+    """One `put` that waits: how many of its records are not acknowledged yet, and since when."""
 
-    __slots__ = ("born", "done", "is_dead", "left", "size")
+    __slots__ = ("created_at", "done", "is_abandoned", "size", "unacknowledged")
 
-    def __init__(self, count: int, size: int, born: float, done: asyncio.Future[None]) -> None:
-        self.left = count
+    def __init__(self, count: int, size: int, created_at: float, done: asyncio.Future[None]) -> None:
+        self.unacknowledged = count
         self.size = size
-        self.born = born
+        self.created_at = created_at
         self.done = done
-        self.is_dead = False
+        self.is_abandoned = False
 
     def fail(self, error: SinkUnavailableError) -> None:
-        self.is_dead = True
+        self.is_abandoned = True
         if not self.done.done():
             self.done.set_exception(error)
 
 
-_Parts = list[tuple[_Ticket, int]]
+_Parts = list[tuple[_PendingPut, int]]
 
 
-class _Lane:
+class _PartitionQueue:
     """What waits for one partition, in order."""
 
     __slots__ = ("in_flight_since", "partition", "topic", "waiting")
@@ -57,7 +57,7 @@ class _Lane:
     def __init__(self, topic: str, partition: int) -> None:
         self.topic = topic
         self.partition = partition
-        self.waiting: deque[tuple[_Ticket, list[Outgoing]]] = deque()
+        self.waiting: deque[tuple[_PendingPut, list[Outgoing]]] = deque()
         self.in_flight_since: float | None = None
 
     def expected_bytes(self) -> int:
@@ -81,8 +81,8 @@ class KafkaSink:
         self._new_producer = new_producer
         self._producer: Any = None
         self._partitions: dict[str, int] = {}
-        self._lanes: dict[tuple[str, int], _Lane] = {}
-        self._tickets: deque[_Ticket] = deque()
+        self._queues: dict[tuple[str, int], _PartitionQueue] = {}
+        self._puts: deque[_PendingPut] = deque()
         self._pending = 0
         self._pending_bytes = 0
         self._flush_handle: asyncio.TimerHandle | None = None
@@ -116,16 +116,16 @@ class KafkaSink:
             return "shutting down"
         if self._producer is None:
             return self._why_not
-        return "Kafka does not acknowledge" if self._stalled(self._lanes.values(), self._loop.time()) else None
+        return "Kafka does not acknowledge" if self._stalled(self._queues.values(), self._loop.time()) else None
 
     @property
     def outage(self) -> str | None:
-        """The same: nothing waits here without being told so."""
+        """As `trouble`: what Kafka does not take is refused, nothing is kept for later."""
         return self.trouble
 
     @property
     def note(self) -> str | None:
-        """Nothing."""
+        """None: all that a reader of /readyz must know is `trouble`."""
         return None
 
     def partitions_of(self, topic: str) -> int:
@@ -140,34 +140,34 @@ class KafkaSink:
             return
         now, size = self._loop.time(), sum([len(one.value) + 64 for one in records])
         self._check_room(len(records), size)
-        by_lane = self._by_lane(records)
-        if self._stalled(by_lane, now):
+        by_queue = self._by_queue(records)
+        if self._stalled(by_queue, now):
             raise SinkUnavailableError("Kafka does not acknowledge", 5)
-        ticket = _Ticket(len(records), size, now, self._loop.create_future())
-        self._tickets.append(ticket)
+        pending_put = _PendingPut(len(records), size, now, self._loop.create_future())
+        self._puts.append(pending_put)
         self._pending += len(records)
         self._pending_bytes += size
-        for lane, some in by_lane.items():
-            lane.waiting.append((ticket, some))
+        for queue, some in by_queue.items():
+            queue.waiting.append((pending_put, some))
         self._schedule()
         try:
-            await ticket.done
+            await pending_put.done
         finally:
-            ticket.is_dead = True
+            pending_put.is_abandoned = True
             self._pending -= len(records)
             self._pending_bytes -= size
 
-    def _by_lane(self, records: Sequence[Outgoing]) -> dict[_Lane, list[Outgoing]]:
-        lanes = self._lanes
-        found: dict[_Lane, list[Outgoing]] = {}
+    def _by_queue(self, records: Sequence[Outgoing]) -> dict[_PartitionQueue, list[Outgoing]]:
+        queues = self._queues
+        found: dict[_PartitionQueue, list[Outgoing]] = {}
         for one in records:
-            lane = lanes.get((one.topic, one.partition))
-            if lane is None:
-                lane = lanes[one.topic, one.partition] = _Lane(one.topic, one.partition)
-            if lane in found:
-                found[lane].append(one)
+            queue = queues.get((one.topic, one.partition))
+            if queue is None:
+                queue = queues[one.topic, one.partition] = _PartitionQueue(one.topic, one.partition)
+            if queue in found:
+                found[queue].append(one)
             else:
-                found[lane] = [one]
+                found[queue] = [one]
         return found
 
     def _check_room(self, count: int, size: int) -> None:
@@ -182,10 +182,10 @@ class KafkaSink:
         ):
             raise SinkUnavailableError("too much is waiting for Kafka", 1)
 
-    def _stalled(self, lanes: Iterable[_Lane], now: float) -> bool:
-        """Whether one of the lanes has waited for an acknowledgement longer than any request may."""
+    def _stalled(self, queues: Iterable[_PartitionQueue], now: float) -> bool:
+        """Whether one of the queues has waited for an acknowledgement longer than any request may."""
         oldest = now - self._settings.ack_seconds
-        return any([one.in_flight_since is not None and one.in_flight_since < oldest for one in lanes])
+        return any([one.in_flight_since is not None and one.in_flight_since < oldest for one in queues])
 
     # -- batches --------------------------------------------------------------------------------------------------
 
@@ -207,74 +207,74 @@ class KafkaSink:
         """Send what waits for brokers that are free: one with a request in flight would let these batches wait, small
         as they are now, and each costs as much as ten records."""
         busy = {node for node, batches in self._in_flight.items() if batches}
-        for lane in list(self._lanes.values()):
-            if lane.waiting and lane.in_flight_since is None:
-                node = producer.node_of(lane.topic, lane.partition)
+        for queue in list(self._queues.values()):
+            if queue.waiting and queue.in_flight_since is None:
+                node = producer.node_of(queue.topic, queue.partition)
                 if node not in busy:
-                    await self._send(producer, lane, node)
+                    await self._send(producer, queue, node)
 
-    async def _send(self, producer: Any, lane: _Lane, node: object) -> None:
+    async def _send(self, producer: Any, queue: _PartitionQueue, node: object) -> None:
         parts: _Parts = []
         try:
-            batch = self._fill(producer, lane, parts)
+            batch = self._fill(producer, queue, parts)
             if not parts:
                 return
-            lane.in_flight_since = self._flushed = self._loop.time()
-            future = await producer.send_batch(batch, lane.topic, partition=lane.partition)
+            queue.in_flight_since = self._flushed = self._loop.time()
+            future = await producer.send_batch(batch, queue.topic, partition=queue.partition)
         except Exception as error:  # noqa: BLE001 - whatever it is, the records of the batch are answered
-            self._on_failure(lane, parts, error)
+            self._on_failure(queue, parts, error)
             return
         in_flight = self._in_flight
         in_flight[node] += 1
 
         def on_done(done: asyncio.Future[Any]) -> None:
             in_flight[node] -= 1
-            self._on_done(producer, lane, parts, done)
+            self._on_done(producer, queue, parts, done)
 
         future.add_done_callback(on_done)
 
-    def _fill(self, producer: Any, lane: _Lane, parts: _Parts) -> Any:
+    def _fill(self, producer: Any, queue: _PartitionQueue, parts: _Parts) -> Any:
         """A batch of what waits, whole or up to the size of a batch; requests that were given up are left out. `parts`
         receives whose records are in it."""
-        batch = producer.create_batch(lane.expected_bytes())
-        while lane.waiting:
-            ticket, records = lane.waiting[0]
-            if ticket.is_dead:
-                lane.waiting.popleft()
+        batch = producer.create_batch(queue.expected_bytes())
+        while queue.waiting:
+            pending_put, records = queue.waiting[0]
+            if pending_put.is_abandoned:
+                queue.waiting.popleft()
                 continue
-            parts.append((ticket, 0))
+            parts.append((pending_put, 0))
             taken = batch.append_all(records)
-            parts[-1] = (ticket, taken)
+            parts[-1] = (pending_put, taken)
             if taken < len(records):
-                lane.waiting[0] = (ticket, records[taken:])
+                queue.waiting[0] = (pending_put, records[taken:])
                 break
-            lane.waiting.popleft()
+            queue.waiting.popleft()
         batch.close()
         return batch
 
-    def _on_done(self, producer: Any, lane: _Lane, parts: _Parts, done: asyncio.Future[Any]) -> None:
+    def _on_done(self, producer: Any, queue: _PartitionQueue, parts: _Parts, done: asyncio.Future[Any]) -> None:
         if done.cancelled():
-            self._on_failure(lane, parts, ProducerClosed())
+            self._on_failure(queue, parts, ProducerClosed())
             return
         error = done.exception()
         if error is not None:
-            self._on_failure(lane, parts, error)
+            self._on_failure(queue, parts, error)
             return
-        lane.in_flight_since = None
-        for ticket, count in parts:
-            ticket.left -= count
-            if ticket.left == 0 and not ticket.done.done():
-                ticket.done.set_result(None)
+        queue.in_flight_since = None
+        for pending_put, count in parts:
+            pending_put.unacknowledged -= count
+            if pending_put.unacknowledged == 0 and not pending_put.done.done():
+                pending_put.done.set_result(None)
         if self._pending:
             self._schedule()
 
-    def _on_failure(self, lane: _Lane, parts: _Parts, error: BaseException) -> None:
-        lane.in_flight_since = None
-        log.warning("batch_failed", topic=lane.topic, partition=lane.partition, error=repr(error))
+    def _on_failure(self, queue: _PartitionQueue, parts: _Parts, error: BaseException) -> None:
+        queue.in_flight_since = None
+        log.warning("batch_failed", topic=queue.topic, partition=queue.partition, error=repr(error))
         kind = RecordsRefusedError if isinstance(error, _REFUSALS) else SinkUnavailableError
-        for ticket, _ in parts:
-            ticket.fail(kind(f"Kafka refused the batch: {type(error).__name__}", 2))
-        # an idempotent producer cannot go on after a batch that failed: its number is missing for ever
+        for pending_put, _ in parts:
+            pending_put.fail(kind(f"Kafka refused the batch: {type(error).__name__}", 2))
+        # an idempotent producer cannot go on after a batch that failed: its sequence number stays missing
         if self._settings.is_idempotent or isinstance(error, ProducerClosed) or is_finished(self._producer):
             self._broken.set()
         if self._pending:
@@ -287,10 +287,10 @@ class KafkaSink:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             oldest = self._loop.time() - self._settings.ack_seconds
-            while self._tickets and (self._tickets[0].is_dead or self._tickets[0].born < oldest):
-                ticket = self._tickets.popleft()
-                if not ticket.is_dead:
-                    ticket.fail(SinkUnavailableError("Kafka did not acknowledge in time", 2))
+            while self._puts and (self._puts[0].is_abandoned or self._puts[0].created_at < oldest):
+                pending_put = self._puts.popleft()
+                if not pending_put.is_abandoned:
+                    pending_put.fail(SinkUnavailableError("Kafka did not acknowledge in time", 2))
 
     async def _stay_connected(self) -> None:
         while not self._is_closing:
@@ -315,23 +315,23 @@ class KafkaSink:
         """Fail what waits, so that nothing of it is written behind a later retry, and leave the old producer."""
         producer, self._producer = self._producer, None
         self._why_not = "connecting to Kafka again"
-        for ticket in self._tickets:
-            ticket.fail(SinkUnavailableError("the connection to Kafka was lost", 2))
+        for pending_put in self._puts:
+            pending_put.fail(SinkUnavailableError("the connection to Kafka was lost", 2))
         await stop(producer)
         self._in_flight = Counter()
-        for lane in self._lanes.values():
-            lane.waiting.clear()
-            lane.in_flight_since = None
+        for queue in self._queues.values():
+            queue.waiting.clear()
+            queue.in_flight_since = None
 
     async def close(self, seconds: float = STOP_SECONDS) -> None:
         """Take nothing more, wait for what is under way (at most `seconds`), leave Kafka."""
         self._is_closing = True
-        waiting = [ticket.done for ticket in self._tickets if not ticket.is_dead]
+        waiting = [pending_put.done for pending_put in self._puts if not pending_put.is_abandoned]
         if waiting and self._producer is not None:
             await asyncio.wait(waiting, timeout=seconds)
-        for ticket in self._tickets:
-            if not ticket.is_dead:
-                ticket.fail(SinkUnavailableError("shutting down", 1))
+        for pending_put in self._puts:
+            if not pending_put.is_abandoned:
+                pending_put.fail(SinkUnavailableError("shutting down", 1))
         for task in (*self._tasks, *self._flushing):
             task.cancel()
         await asyncio.gather(*self._tasks, *self._flushing, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Carries frames of a spool to Kafka and moves its cursor behind what was acknowledged. Decides nothing about when."""
+"""Writes frames of a spool to Kafka and moves its cursor behind what was acknowledged. Does not decide when."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from producers.spool.writer import InThread
 log = structlog.get_logger("funnelcast.spool")
 
 
-class Courier:
-    """`on_carried` is told how many records were acknowledged."""
+class SpoolDrainer:
+    """`on_drained` is told how many records were acknowledged."""
 
-    def __init__(self, kafka: Sink, in_thread: InThread, *, on_carried: Callable[[int], None]) -> None:
+    def __init__(self, kafka: Sink, in_thread: InThread, *, on_drained: Callable[[int], None]) -> None:
         self._kafka = kafka
         self._in_thread = in_thread
-        self._on_carried = on_carried
+        self._on_drained = on_drained
         self._careful: set[Path] = set()
         """Spools whose next frames go one by one, because something among them was refused."""
 
-    async def carry(self, files: SpoolFiles, backlog: Backlog) -> None:
-        """Put frames on Kafka, then move the cursor. Raises SinkUnavailableError, OSError: some are carried again.
+    async def drain(self, files: SpoolFiles, backlog: Backlog) -> None:
+        """Put frames on Kafka, then move the cursor. Raises SinkUnavailableError, OSError: some are written again.
 
         Where something among them will never be taken, nothing has happened yet, and the next call goes frame by frame.
         """
@@ -43,15 +43,15 @@ class Courier:
             self._careful.add(files.directory)
             return
         await self._in_thread(partial(files.commit, backlog.end(), sum(frame.records for frame in backlog.frames)))
-        self._on_carried(len(records))
+        self._on_drained(len(records))
 
     async def _one_by_one(self, files: SpoolFiles, backlog: Backlog) -> None:
-        """What is refused is set aside, so that it does not block everything behind it. A refusal costs the producer
+        """What is refused goes to quarantine, so that it does not block everything behind it. A refusal costs the producer
         its connection: the frame behind it may have to wait for the next call."""
         for number, frame in enumerate(backlog.frames, 1):
             try:
                 await self._kafka.put(decode_records(frame.payload))
-                self._on_carried(frame.records)
+                self._on_drained(frame.records)
             except (RecordsRefusedError, UnreadableFrameError) as error:
                 log.error(
                     "spooled_records_refused",
@@ -59,12 +59,12 @@ class Courier:
                     records=frame.records,
                     error=str(error),
                 )
-                await self._in_thread(partial(files.set_aside_frame, backlog, frame))
+                await self._in_thread(partial(files.quarantine_frame, backlog, frame))
             await self._in_thread(partial(files.commit, backlog.end(number), frame.records))
         self._careful.discard(files.directory)
 
-    async def empty(self, directory: Path, *, pause_seconds: float) -> None:
-        """Carry all that another collector left in its directory, then remove that."""
+    async def drain_directory(self, directory: Path, *, pause_seconds: float) -> None:
+        """Write all that another collector left in its directory, then remove the directory."""
         files = SpoolFiles(directory)
         try:
             await self._in_thread(files.open)
@@ -85,7 +85,7 @@ class Courier:
                     if self._kafka.partitions_of(topic) != count:
                         log.error("neighbour_spool_has_other_partitions", directory=str(files.directory))
                         return False
-                await self.carry(files, backlog)
+                await self.drain(files, backlog)
             except (SinkUnavailableError, OSError) as error:
                 log.warning("neighbour_spool_waits", directory=str(files.directory), error=str(error))
                 await asyncio.sleep(pause_seconds)

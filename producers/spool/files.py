@@ -6,7 +6,7 @@ Not for concurrent use: its owner calls it from one thread. What `append` has re
 * A segment is written by one process only; after a start a new one is begun.
 * The cursor is durable before a segment it has left is removed.
 * The torn end of the last segment was never acknowledged and is cut off. Anything else that cannot be read is damage:
-  it is set aside in `quarantine/`, counted, and what stands behind it goes on.
+  it goes to `quarantine/` and is counted, and reading goes on behind it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,15 @@ from typing import Final, NamedTuple
 import structlog
 
 from producers.files.durable import cut, read_json, sync, sync_directory, write_all, write_atomically
-from producers.spool.frames import HEADER_BYTES, Frame, encode_frame, frame_bytes, next_frame, torn_end, whole_frames
+from producers.spool.frames import (
+    HEADER_BYTES,
+    Frame,
+    encode_frame,
+    frame_bytes,
+    next_frame,
+    torn_tail_start,
+    whole_frames,
+)
 from schemas.errors import TryAgainError, UsageError
 
 log = structlog.get_logger("funnelcast.spool")
@@ -119,7 +127,7 @@ class SpoolFiles:
                 self._path(number).unlink()
                 continue
             is_last = number == numbers[-1]
-            self._ends[number] = self._mend_end(number) if is_last else self._path(number).stat().st_size
+            self._ends[number] = self._truncate_torn_tail(number) if is_last else self._path(number).stat().st_size
         self._number = max([*numbers, self._cursor.segment])
         self._drop_passed()
         self._count()
@@ -135,11 +143,11 @@ class SpoolFiles:
             log.error("spool_cursor_unreadable", message="everything in the spool is sent again", path=str(path))
         return Place(numbers[0] if numbers else 0, 0)
 
-    def _mend_end(self, number: int) -> int:
+    def _truncate_torn_tail(self, number: int) -> int:
         """Cut off what a crash left of the newest segment's last write. Where it ends."""
         path = self._path(number)
         data = path.read_bytes()
-        torn = torn_end(data, self._cursor.offset if number == self._cursor.segment else 0)
+        torn = torn_tail_start(data, self._cursor.offset if number == self._cursor.segment else 0)
         if torn is None:
             return len(data)
         log.warning(
@@ -150,8 +158,8 @@ class SpoolFiles:
         cut(path, torn)
         return torn
 
-    def _set_aside(self, number: int, start: int, data: bytes) -> None:
-        """Keep what cannot be read, for a human. Said again at every start until it is taken away."""
+    def _quarantine(self, number: int, start: int, data: bytes) -> None:
+        """Keep what cannot be read, for a human. Logged again at every start until it is removed."""
         folder = self.directory / "quarantine"
         folder.mkdir(exist_ok=True, mode=0o700)
         path = folder / f"{number:012d}-{start}.bad"
@@ -247,7 +255,7 @@ class SpoolFiles:
                 return found
             rest = os.pread(file.fileno(), end - offset, offset)
         following = next_frame(rest, 1)
-        self._set_aside(number, offset, rest[:following])
+        self._quarantine(number, offset, rest[:following])
         return [] if following is None else self._frames(number, offset + following, end)
 
     def commit(self, place: Place, records: int) -> None:
@@ -280,9 +288,9 @@ class SpoolFiles:
 
     # -- the rest -------------------------------------------------------------------------------------------------
 
-    def set_aside_frame(self, backlog: Backlog, frame: Frame) -> None:
+    def quarantine_frame(self, backlog: Backlog, frame: Frame) -> None:
         """Keep a frame that Kafka will never take."""
-        self._set_aside(backlog.segment, frame.start, frame.payload)
+        self._quarantine(backlog.segment, frame.start, frame.payload)
 
     def remember(self, partitions: dict[str, int]) -> None:
         """Partition counts, for a start while Kafka is away."""

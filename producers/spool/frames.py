@@ -88,7 +88,7 @@ def next_frame(data: bytes, start: int) -> int | None:
     return None
 
 
-def torn_end(data: bytes, start: int) -> int | None:
+def torn_tail_start(data: bytes, start: int) -> int | None:
     """Where the bytes of a write begin that was never acknowledged; None where there are none.
 
     What cannot be read below the newest frame's durable mark is damage and no torn end.

@@ -23,7 +23,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from producers.sink.port import Outgoing, RecordsRefusedError, Sink, SinkUnavailableError
-from producers.spool.drain import Courier
+from producers.spool.drain import SpoolDrainer
 from producers.spool.files import SpoolFiles
 from producers.spool.settings import SpoolSettings, SpoolState
 from producers.spool.writer import RETRY_SECONDS, GroupWriter
@@ -56,7 +56,7 @@ class SpoolSink:
         self._writer = GroupWriter(
             self._files, self._in_thread, limit_bytes=settings.limit_bytes, on_written=self._spooled
         )
-        self._courier = Courier(inner, self._in_thread, on_carried=self._drained)
+        self._drainer = SpoolDrainer(inner, self._in_thread, on_drained=self._drained)
         self._is_spooling = False
         self._work = asyncio.Event()
         self._gate = asyncio.Event()
@@ -69,7 +69,7 @@ class SpoolSink:
         self._is_closed = False
         self._spooled_total = self._drained_total = 0
         self.on_moved: Callable[[str, int], None] = lambda name, count: None
-        """Told of records that went to the disk (`spooled_records`) and from there to Kafka (`drained_records`)."""
+        """Called with records that went to the disk (`spooled_records`) and from there to Kafka (`drained_records`)."""
 
     async def __aenter__(self) -> SpoolSink:
         await self._in_thread(self._files.open)
@@ -79,7 +79,7 @@ class SpoolSink:
         if self._files.records or self._files.bytes:
             self._begin()
         loop = asyncio.get_running_loop()
-        loops = (self._drain_for_ever(), self._remember_for_ever(), self._drain_leftovers())
+        loops = (self._keep_draining(), self._keep_remembering(), self._drain_leftovers())
         self._tasks = [loop.create_task(one) for one in loops]
         return self
 
@@ -212,7 +212,7 @@ class SpoolSink:
         self._spooled_total += count
         self.on_moved("spooled_records", count)
 
-    async def _drain_for_ever(self) -> None:
+    async def _keep_draining(self) -> None:
         while True:
             await self._work.wait()
             try:
@@ -239,9 +239,9 @@ class SpoolSink:
         if backlog is not None:
             if not backlog.is_all:
                 self._gate.set()
-            await self._courier.carry(self._files, backlog)
+            await self._drainer.drain(self._files, backlog)
             if backlog.is_all:
-                self._gate.clear()  # whoever comes now waits; whoever came meanwhile is sent next
+                self._gate.clear()  # requests that come now wait; those that came meanwhile are sent next
             return False
         self._gate.clear()
         if self._writer.task is not None:
@@ -276,7 +276,7 @@ class SpoolSink:
 
     # -- beside ---------------------------------------------------------------------------------------------------
 
-    async def _remember_for_ever(self) -> None:
+    async def _keep_remembering(self) -> None:
         """The partition counts, for a start while Kafka is away."""
         while True:
             with contextlib.suppress(SinkUnavailableError):
@@ -289,7 +289,7 @@ class SpoolSink:
 
     async def _drain_leftovers(self) -> None:
         for directory in self._settings.leftovers:
-            await self._courier.empty(directory, pause_seconds=self._settings.poll_seconds)
+            await self._drainer.drain_directory(directory, pause_seconds=self._settings.poll_seconds)
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from funnelcast.processes.deployment import status_of
 from funnelcast.processes.ports import free_port
-from funnelcast.processes.services import status_of
 from tests.support.command import start_command
 from tests.support.waiting import until
 

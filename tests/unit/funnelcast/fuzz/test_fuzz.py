@@ -1,4 +1,4 @@
-"""The fuzzer's parts, and thousands of its shots against a collector in memory: a bug would be a 500."""
+"""The fuzzer's parts, and thousands of its requests against a collector in memory: a bug would be a 500."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from funnelcast.fuzz.checks import balance_of, fault_of, faults_of_balance
-from funnelcast.fuzz.mutate import shot_of
-from funnelcast.fuzz.requests import CHUNKED, RAW, Shot, recorded, with_key
+from funnelcast.fuzz.mutate import request_of
+from funnelcast.fuzz.requests import CHUNKED, RAW, FuzzRequest, recorded, with_key
 from funnelcast.fuzz.run import write_settings
 from funnelcast.fuzz.sign import signed
 from funnelcast.fuzz.wire import CLOSED, HUNG, Answer
@@ -44,11 +44,11 @@ def app_in_memory(directory: Path) -> Collector:
     )
 
 
-async def ask(app: Collector, shot: Shot) -> Answer:
-    """The answer to a shot, without a server in between."""
+async def ask(app: Collector, request: FuzzRequest) -> Answer:
+    """The answer to a request, without a server in between."""
     messages: list[MutableMapping[str, Any]] = []
-    path, _, query = shot.target.partition(b"?")
-    body = [{"type": "http.request", "body": shot.body, "more_body": False}]
+    path, _, query = request.target.partition(b"?")
+    body = [{"type": "http.request", "body": request.body, "more_body": False}]
 
     async def receive() -> MutableMapping[str, Any]:
         return body.pop() if body else {"type": "http.disconnect"}
@@ -58,10 +58,10 @@ async def ask(app: Collector, shot: Shot) -> Answer:
 
     scope = {
         "type": "http",
-        "method": shot.method.decode(),
+        "method": request.method.decode(),
         "path": path.decode("latin-1"),
         "query_string": query,
-        "headers": [(name.lower(), value) for name, value in shot.headers],
+        "headers": [(name.lower(), value) for name, value in request.headers],
         "client": ("127.0.0.1", 1),
     }
     await app(scope, receive, send)
@@ -75,12 +75,12 @@ async def test_no_shot_breaks_the_collector(tmp_path: Path, seed: int) -> None:
     app = app_in_memory(tmp_path)
     statuses: Counter[int] = Counter()
     for number in range(SHOTS):
-        shot = shot_of(seed, number, SAMPLES)
-        if shot.way == RAW:
+        request = request_of(seed, number, SAMPLES)
+        if request.way == RAW:
             continue
-        answer = await ask(app, signed(shot, time.time_ns() // 1_000_000) if shot.is_signed else shot)
+        answer = await ask(app, signed(request, time.time_ns() // 1_000_000) if request.is_signed else request)
         statuses[answer.status] += 1
-        assert fault_of(shot, answer) is None, (seed, shot.number, shot.mutations, fault_of(shot, answer))
+        assert fault_of(request, answer) is None, (seed, request.number, request.mutations, fault_of(request, answer))
     assert statuses[200] > SHOTS * 250 // 700
     balance = balance_of(app.metrics.render().decode())
     assert not faults_of_balance(balance)
@@ -91,16 +91,18 @@ async def test_every_recorded_request_is_taken_as_it_is(tmp_path: Path) -> None:
     """Else the fuzzer would test one refusal only."""
     app = app_in_memory(tmp_path)
     for number, one in enumerate(SAMPLES):
-        shot = Shot(2 * number, one.format, one.method, one.target, one.headers, one.body, one.hook)
-        assert (await ask(app, signed(shot, time.time_ns() // 1_000_000))).status == 200, one.name
+        request = FuzzRequest(2 * number, one.format, one.method, one.target, one.headers, one.body, one.hook)
+        assert (await ask(app, signed(request, time.time_ns() // 1_000_000))).status == 200, one.name
     balance = balance_of(app.metrics.render().decode())
     assert sum(found["rejected"] for found in balance.values()) <= 10
 
 
 def test_the_same_seed_makes_the_same_shots() -> None:
     numbers = range(cases(200))
-    assert [shot_of(5, number, SAMPLES) for number in numbers] == [shot_of(5, number, SAMPLES) for number in numbers]
-    assert shot_of(5, 1, SAMPLES) != shot_of(6, 1, SAMPLES)
+    assert [request_of(5, number, SAMPLES) for number in numbers] == [
+        request_of(5, number, SAMPLES) for number in numbers
+    ]
+    assert request_of(5, 1, SAMPLES) != request_of(6, 1, SAMPLES)
 
 
 def test_a_key_of_ones_own_stands_wherever_one_was_recorded() -> None:
@@ -110,9 +112,9 @@ def test_a_key_of_ones_own_stands_wherever_one_was_recorded() -> None:
 
 
 def test_the_wire_says_how_long_a_body_is() -> None:
-    shot = Shot(1, "f", b"POST", b"/v1/events", ((b"host", b"h"),), b"{}")
-    assert shot.wire() == b"POST /v1/events HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\n{}"
-    chunked = Shot(1, "f", b"POST", b"/", (), b"x" * 1001, way=CHUNKED).wire()
+    request = FuzzRequest(1, "f", b"POST", b"/v1/events", ((b"host", b"h"),), b"{}")
+    assert request.wire() == b"POST /v1/events HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\n{}"
+    chunked = FuzzRequest(1, "f", b"POST", b"/", (), b"x" * 1001, way=CHUNKED).wire()
     assert chunked.endswith(b"\r\n\r\n3e8\r\n" + b"x" * 1000 + b"\r\n1\r\nx\r\n0\r\n\r\n")
 
 
@@ -137,15 +139,15 @@ GOOD = {b"content-type": b"application/json"}
     ],
 )
 def test_what_is_wrong_with_an_answer(answer: Answer, fault: str | None) -> None:
-    found = fault_of(Shot(1, "f", b"POST", b"/", (), b""), answer)
+    found = fault_of(FuzzRequest(1, "f", b"POST", b"/", (), b""), answer)
     assert found is None if fault is None else found is not None and fault in found
 
 
 def test_what_is_no_http_may_be_left_without_an_answer() -> None:
-    shot = Shot(1, "f", b"POST", b"/", (), b"", may_be_no_http=True)
-    assert fault_of(shot, CLOSED) is None
-    assert fault_of(shot, HUNG) is not None
-    assert fault_of(shot, Answer(500)) is not None
+    request = FuzzRequest(1, "f", b"POST", b"/", (), b"", may_be_no_http=True)
+    assert fault_of(request, CLOSED) is None
+    assert fault_of(request, HUNG) is not None
+    assert fault_of(request, Answer(500)) is not None
 
 
 def test_a_source_that_does_not_balance_is_named() -> None:

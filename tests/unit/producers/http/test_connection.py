@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from producers.http.exchange import head_of
+from producers.http.cycle import head_of
 from producers.http.server import serve
 from tests.support.waiting import until
 

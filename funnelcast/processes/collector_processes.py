@@ -23,7 +23,7 @@ from schemas.errors import PortTakenError
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
+class CollectorProcess:
     """Which of how many processes this one is, and the directory where they find each other; None where it is alone."""
 
     index: int = 0
@@ -61,7 +61,7 @@ def _bind(one: socket.socket, host: str, port: int) -> None:
         raise PortTakenError(f"cannot listen on {host}:{port}; is it in use?") from None
 
 
-async def run_workers(count: int, arguments: Sequence[str], *, host: str, port: int) -> None:
+async def run_processes(count: int, arguments: Sequence[str], *, host: str, port: int) -> None:
     """Serve with `count` processes until a signal. `arguments` are those of this command, as they were given.
 
     Raises SettingsError or NeedsHumanError when a worker gave up for good.

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from funnelcast.processes.collector_processes import reserved_port
 from funnelcast.processes.ports import free_port
-from funnelcast.processes.workers import reserved_port
 from producers.collector.metrics import CollectorMetrics, Counts
 from producers.collector.peers import Peers
 from producers.sink.port import MemorySink, SinkUnavailableError

@@ -21,17 +21,17 @@ _STATUS_LINES: Final = {one.value: f"HTTP/1.1 {one.value} {one.phrase}\r\n".enco
 
 
 class Wire(Protocol):
-    """What an exchange needs of its connection."""
+    """What a cycle needs of its connection."""
 
     app: Any
     loop: asyncio.AbstractEventLoop
     state: ServerState
     writable: asyncio.Event | None
 
-    def answer(self, exchange: Exchange, data: bytes) -> None:
+    def answer(self, cycle: RequestResponse, data: bytes) -> None:
         """Send an answer, and go on."""
 
-    def write_leave(self) -> None:
+    def send_continue(self) -> None:
         """Tell the client to send its body."""
 
     def pause_reading(self) -> None:
@@ -41,12 +41,13 @@ class Wire(Protocol):
         """Read on."""
 
 
-class Exchange:
+class RequestResponse:
     """One request and its answer, as ASGI sees them."""
 
     __slots__ = (
         "_body",
         "_connection",
+        "_expects_continue",
         "_head",
         "_is_answered",
         "_is_gone",
@@ -54,17 +55,16 @@ class Exchange:
         "_scope",
         "_size",
         "_waiter",
-        "_wants_leave",
         "is_last",
         "task",
     )
 
-    def __init__(self, connection: Wire, scope: dict[str, Any], *, is_last: bool, wants_leave: bool) -> None:
+    def __init__(self, connection: Wire, scope: dict[str, Any], *, is_last: bool, expects_continue: bool) -> None:
         self.is_last = is_last
         self.task: asyncio.Task[None] | None = None
         self._connection = connection
         self._scope = scope
-        self._wants_leave = wants_leave
+        self._expects_continue = expects_continue
         self._body: list[bytes] = []
         self._size = 0
         self._is_whole = self._is_gone = self._is_answered = False
@@ -113,9 +113,9 @@ class Exchange:
 
     async def receive(self) -> dict[str, Any]:
         """See ASGI: what has come of the body; waits while that is nothing."""
-        if self._wants_leave and not self._body:
-            self._connection.write_leave()
-        self._wants_leave = False
+        if self._expects_continue and not self._body:
+            self._connection.send_continue()
+        self._expects_continue = False
         while not (self._body or self._is_whole or self._is_gone):
             self._connection.resume_reading()
             self._waiter = self._connection.loop.create_future()

@@ -15,7 +15,7 @@ PROBE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class Deployment:
     """What the processes of one space share."""
 
     kafka: str
