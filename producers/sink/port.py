@@ -96,12 +96,12 @@ class MemorySink:
 
     @property
     def outage(self) -> str | None:
-        """The same."""
+        """As `trouble`: nothing is kept for later."""
         return self.trouble
 
     @property
     def note(self) -> str | None:
-        """Nothing."""
+        """None: there is nothing to add to `trouble`."""
         return None
 
     @property

@@ -46,8 +46,8 @@ class SpoolDrainer:
         self._on_drained(len(records))
 
     async def _one_by_one(self, files: SpoolFiles, backlog: Backlog) -> None:
-        """What is refused goes to quarantine, so that it does not block everything behind it. A refusal costs the producer
-        its connection: the frame behind it may have to wait for the next call."""
+        """What is refused goes to quarantine, so that it does not block everything behind it. A refusal costs the
+        producer its connection: the frame behind it may have to wait for the next call."""
         for number, frame in enumerate(backlog.frames, 1):
             try:
                 await self._kafka.put(decode_records(frame.payload))
