@@ -108,8 +108,8 @@ class Bench:
         await self.client.execute_command("CONFIG", "SET", "slowlog-log-slower-than", 500)
         await self.client.execute_command("SLOWLOG", "RESET")
         server, python = await self._server_cpu(), time.process_time()
-        for one in jobs:
-            await job(one)
+        for argument in jobs:
+            await job(argument)
         python = time.process_time() - python
         server = await self._server_cpu() - server
         slow = await self.client.slowlog_get(128)

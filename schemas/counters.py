@@ -124,8 +124,8 @@ def currency_code(currency: str) -> int:
 
 def currency_text(code: int) -> str:
     """Inverse of `currency_code`."""
-    rest, c = divmod(code, 26)
-    a, b = divmod(rest, 26)
+    first_two, c = divmod(code, 26)
+    a, b = divmod(first_two, 26)
     return bytes((a + 65, b + 65, c + 65)).decode()
 
 
@@ -145,8 +145,8 @@ def bucket_label(grain: int, bucket: int) -> str:
         return "all"
     if grain == Grain.DAY:
         return date_of(bucket).isoformat()
-    at = datetime.fromtimestamp(bucket * (60 if grain == Grain.MINUTE else 3600), tz=UTC)
-    return at.strftime("%Y-%m-%dT%H:%MZ" if grain == Grain.MINUTE else "%Y-%m-%dT%HZ")
+    start = datetime.fromtimestamp(bucket * (60 if grain == Grain.MINUTE else 3600), tz=UTC)
+    return start.strftime("%Y-%m-%dT%H:%MZ" if grain == Grain.MINUTE else "%Y-%m-%dT%HZ")
 
 
 def is_kept(grain: int, bucket: int, watermark_ms: int) -> bool:

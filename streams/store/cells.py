@@ -42,10 +42,10 @@ class CellCache:
                 wanted[group] = unknown
         return wanted
 
-    def admit(self, wanted: Mapping[CellGroup, Sequence[int]], found: Mapping[CellGroup, Mapping[int, Cell]]) -> None:
+    def admit(self, wanted: Mapping[CellGroup, Sequence[int]], read: Mapping[CellGroup, Mapping[int, Cell]]) -> None:
         """Take in what the store answered; a wanted cell that it does not hold is empty."""
         for group, fields in wanted.items():
-            stored = found.get(group, _NO_CELLS)
+            stored = read.get(group, _NO_CELLS)
             young = self._young.setdefault(group, {})
             before = len(young)
             young.update({name: stored.get(name, _EMPTY) for name in fields})

@@ -48,8 +48,8 @@ class StoreAddressError(UsageError):
 def connect(url: str, *, timeout_seconds: float = 5.0) -> Client:
     """Client for `redis://`, `rediss://`, `unix://`, or `redis+cluster://` (`rediss+cluster://`) and its first node.
 
-    Connects at the first command. Retries are few and short: whoever waits for a server does so visibly.
-    Raises StoreAddressError.
+    Connects at the first command. Retries are few and short: waiting for a server is the caller's
+    business, and visible. Raises StoreAddressError.
     """
     backoff = ExponentialWithJitterBackoff(base=0.05, cap=0.5)
     options: dict[str, Any] = {
@@ -153,12 +153,12 @@ async def server_warnings(client: Client) -> list[str]:
 
 
 async def delete_space(client: Client, space: str) -> int:
-    """Delete every key of a space; returns how many. For replays and tests: whoever still writes there is not asked."""
+    """Delete every key of a space; returns how many. For replays and tests: it does not ask who still writes there."""
     deleted = 0
     with translated():
         for pattern in SpaceKeys(space).patterns():
-            found = [key async for key in cast(AsyncIterator[bytes], client.scan_iter(match=pattern, count=1000))]
-            for key in found:
+            keys = [key async for key in cast(AsyncIterator[bytes], client.scan_iter(match=pattern, count=1000))]
+            for key in keys:
                 deleted += await client.unlink(key)
     return deleted
 

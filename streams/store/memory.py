@@ -94,7 +94,7 @@ class _Partition:
         for funnel_id in funnel_ids:
             funnel = self.funnels.get(funnel_id)
             if funnel is not None and funnel.left_out_at not in (None, self.offset):
-                raise funnel_missed_events(funnel_id, number, funnel.left_out_at or 0, self.offset)
+                raise funnel_missed_events(funnel_id, number, left_out_at=funnel.left_out_at or 0, offset=self.offset)
 
     def activate(self, funnel_ids: Sequence[str], layout: int) -> None:
         """Count these funnels from now on, and note where the others stopped."""
@@ -124,7 +124,7 @@ class MemorySpace:
     def check_layout(self, known: int) -> None:
         """Raises StoreRefusedError where a newer version has been here."""
         if self.layout > known:
-            raise newer_layout("this space", self.layout, known)
+            raise newer_layout("this space", stored=self.layout, known=known)
 
 
 class MemoryPartitionStore:
@@ -156,7 +156,7 @@ class MemoryPartitionStore:
     async def read(
         self, partition: int, funnel_id: str, *, buckets: Sequence[int] = (), persons: Sequence[bytes] = ()
     ) -> Loaded:
-        stored = self._funnel_id(partition, funnel_id)
+        stored = self._funnel(partition, funnel_id)
         if stored is None:
             return Loaded(buckets={bucket: {} for bucket in buckets}, persons=dict.fromkeys(persons))
         whole = {bucket: dict(stored.persons[bucket]) for bucket in buckets}
@@ -168,15 +168,15 @@ class MemoryPartitionStore:
     async def read_cells(
         self, partition: int, funnel_id: str, wanted: Mapping[CellGroup, Sequence[int]]
     ) -> dict[CellGroup, dict[int, Cell]]:
-        stored = self._funnel_id(partition, funnel_id)
-        found: dict[CellGroup, dict[int, Cell]] = {}
+        stored = self._funnel(partition, funnel_id)
+        answer: dict[CellGroup, dict[int, Cell]] = {}
         if stored is None:
-            return found
+            return answer
         for group, fields in wanted.items():
             cells = stored.cells.get(group, {})
-            if here := {name: dict(cells[name]) for name in fields if name in cells}:
-                found[group] = here
-        return found
+            if existing := {name: dict(cells[name]) for name in fields if name in cells}:
+                answer[group] = existing
+        return answer
 
     async def read_facts(self, partition: int, keys: Sequence[bytes]) -> dict[bytes, bytes | None]:
         facts = self._facts(partition)
@@ -237,7 +237,9 @@ class MemoryPartitionStore:
     async def check_funnels(self, fingerprints: Mapping[str, str]) -> None:
         stored = self._space.fingerprints
         if changed := [
-            funnel_id for funnel_id, print_ in fingerprints.items() if stored.get(funnel_id, print_) != print_
+            funnel_id
+            for funnel_id, fingerprint in fingerprints.items()
+            if stored.get(funnel_id, fingerprint) != fingerprint
         ]:
             raise other_definition(sorted(changed))
         stored.update(fingerprints)
@@ -247,9 +249,9 @@ class MemoryPartitionStore:
         if stored is None:
             raise gap_without_state(partition)
         if stored.layout > self._layout:
-            raise newer_layout(f"partition {partition}", stored.layout, self._layout)
+            raise newer_layout(f"partition {partition}", stored=stored.layout, known=self._layout)
         if offset < stored.offset:
-            raise gap_behind_cursor(partition, stored.offset, offset)
+            raise gap_behind_cursor(partition, cursor=stored.offset, offset=offset)
         if offset == stored.offset:
             mine = [gap for gap in self._space.gaps if gap["partition"] == str(partition)]
             old = int(mine[-1]["old"]) if mine and mine[-1]["new"] == str(offset) else offset
@@ -261,7 +263,7 @@ class MemoryPartitionStore:
         self._space.gaps.append({key: str(value) for key, value in gap.items()})
         return old, offset
 
-    def _funnel_id(self, partition: int, funnel_id: str) -> _StoredFunnel | None:
+    def _funnel(self, partition: int, funnel_id: str) -> _StoredFunnel | None:
         stored = self._space.partitions.get(partition)
         return None if stored is None else stored.funnels.get(funnel_id)
 
@@ -333,7 +335,7 @@ class MemoryCounterReader:
     def _partition(self, partition: int) -> _Partition | None:
         stored = self._space.partitions.get(partition)
         if stored is not None and stored.layout > self._layout:
-            raise newer_layout(f"partition {partition}", stored.layout, self._layout)
+            raise newer_layout(f"partition {partition}", stored=stored.layout, known=self._layout)
         return stored
 
 
@@ -365,13 +367,13 @@ def _write_facts(stored: dict[bytes, bytes], facts: Mapping[bytes, bytes | None]
 
 def _write_cells(stored: Cells, cells: Cells) -> None:
     for group, written in cells.items():
-        here = stored.setdefault(group, {})
+        known = stored.setdefault(group, {})
         for name, cell in written.items():
             if cell:
-                here[name] = dict(cell)
+                known[name] = dict(cell)
             else:
-                here.pop(name, None)
-        if not here:
+                known.pop(name, None)
+        if not known:
             del stored[group]
 
 

@@ -62,8 +62,8 @@ class PartitionStore(Protocol):
         """Facts by their exact keys; None for one that is not stored."""
 
     async def list_facts(self, partition: int, kind: int, *, after: int = 0) -> FactsPage:
-        """Facts of a kind, page by page: `after` is 0, then the `next` of the page before. While nobody writes, every
-        fact is on a page, perhaps on two."""
+        """Facts of a kind, page by page: `after` is 0, then the `next` of the page before. While the facts do not
+        change, every one is on a page, perhaps on two."""
 
     async def apply(self, partition: int, fence: Fence, next_offset: int, writes: Writes) -> bool:
         """Write everything and move the cursor to (next_offset, fence.seq + 1), or nothing.

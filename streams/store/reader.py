@@ -93,17 +93,17 @@ class RedisCounterReader:
         raise StoreUnavailableError(f"partition {partition} changes faster than it can be read")
 
     async def gaps(self) -> list[dict[str, str]]:
-        found: list[dict[str, str]] = []
+        gaps: list[dict[str, str]] = []
         for partition in await self.partitions():
             keys = PartitionKeys(self._space.space, partition)
             with translated():
                 entries = await cast(Awaitable[list[tuple[bytes, dict[bytes, bytes]]]], self._client.xrange(keys.gaps))
-            found += ({name.decode(): text.decode() for name, text in entry.items()} for _, entry in entries)
-        return sorted(found, key=lambda gap: int(gap["at_ms"]))
+            gaps += ({name.decode(): text.decode() for name, text in entry.items()} for _, entry in entries)
+        return sorted(gaps, key=lambda gap: int(gap["at_ms"]))
 
     def _check_layout(self, stored: bytes | None, place: str) -> None:
         if stored is not None and int(stored) > self._layout:
-            raise newer_layout(place, int(stored), self._layout)
+            raise newer_layout(place, stored=int(stored), known=self._layout)
 
     async def _run(self, commands: Sequence[_Command], *, transaction: bool) -> list[Any]:
         if not commands:

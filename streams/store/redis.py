@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from secrets import randbelow
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from redis.asyncio import RedisCluster
@@ -54,13 +54,23 @@ from streams.store.refusals import (
 _READ_COMMANDS = 16
 """Whole buckets per round trip."""
 _READ_FIELDS = 4000
-"""Persons per round trip: about 10 ms of the server, and nobody waits longer."""
+"""Persons per round trip: about 10 ms of the server, so that no other client waits longer."""
 _FACTS_PER_PAGE = 1_000
 _CLAIM, _APPLY, _REGISTER = Script("claim"), Script("apply"), Script("register")
 _FUNNELS, _GAP, _READ = Script("funnels"), Script("gap"), Script("read")
 _LAYOUT, _FACTS = Script("layout"), Script("facts")
 _encode_meta = msgspec.msgpack.Encoder().encode
 _decode_meta = msgspec.msgpack.Decoder(PartitionMeta).decode
+
+
+class _ClaimedFunnel(NamedTuple):
+    """What is stored of a funnel at a claim."""
+
+    funnel_id: str
+    was_known: int
+    core_state: bytes | None
+    layouts: bytes | None
+    deadlines: bytes | None
 
 
 class RedisPartitionStore:
@@ -87,63 +97,67 @@ class RedisPartitionStore:
         new = b"" if self._layout == FIRST_LAYOUT else pack_layouts(FunnelLayouts.all_of(self._layout))
         answer = await _CLAIM.run(self._client, [keys.cursor], [_nonce(), self._layout, new, *funnel_ids])
         if answer[0] == b"layout":
-            raise newer_layout(f"partition {partition}", int(answer[1]), self._layout)
+            raise newer_layout(f"partition {partition}", stored=int(answer[1]), known=self._layout)
         if answer[0] != b"ok":
-            raise funnel_missed_events(answer[1].decode(), partition, int(answer[2]), int(answer[3]))
+            raise funnel_missed_events(answer[1].decode(), partition, left_out_at=int(answer[2]), offset=int(answer[3]))
         deadlines = await self._many([("GET", keys.earliest_deadlines(funnel_id)) for funnel_id in funnel_ids])
-        _, offset, seq, token, meta, stored = answer
-        known = dict(zip(funnel_ids, stored, strict=True))
-        layouts = {funnel_id: unpack_layouts(packed) for funnel_id, (_, _, packed) in known.items()}
-        for funnel_id, found in layouts.items():
-            self._note_layouts(partition, funnel_id, found)
+        funnels = [
+            _ClaimedFunnel(funnel_id, was_known, state, layouts, packed)
+            for funnel_id, (was_known, state, layouts), packed in zip(funnel_ids, answer[5], deadlines, strict=True)
+        ]
+        return self._claim_of(partition, answer, funnels)
+
+    def _claim_of(self, partition: int, answer: Sequence[Any], funnels: Sequence[_ClaimedFunnel]) -> Claim:
+        _, offset, seq, token, meta, _ = answer
+        layouts = {funnel.funnel_id: unpack_layouts(funnel.layouts) for funnel in funnels}
+        for funnel_id, stored in layouts.items():
+            self._note_layouts(partition, funnel_id, stored)
         return Claim(
             offset=int(offset),
             seq=int(seq),
             token=int(token),
             meta=PartitionMeta() if meta is None else _decode_meta(meta),
             earliest_deadlines={
-                funnel_id: packed or NO_DEADLINES
-                for (funnel_id, (was_known, _, _)), packed in zip(known.items(), deadlines, strict=True)
-                if was_known
+                funnel.funnel_id: funnel.deadlines or NO_DEADLINES for funnel in funnels if funnel.was_known
             },
-            core_state={funnel_id: state for funnel_id, (_, state, _) in known.items() if state is not None},
-            layouts={funnel_id: found for funnel_id, found in layouts.items() if found.oldest < self._layout},
+            core_state={funnel.funnel_id: funnel.core_state for funnel in funnels if funnel.core_state is not None},
+            layouts={funnel_id: stored for funnel_id, stored in layouts.items() if stored.oldest < self._layout},
         )
 
     async def read(
         self, partition: int, funnel_id: str, *, buckets: Sequence[int] = (), persons: Sequence[bytes] = ()
     ) -> Loaded:
         old = await self._old_buckets(partition, funnel_id)
-        loaded = await self._read_layout(partition, funnel_id, buckets, persons, self._layout)
+        loaded = await self._read_layout(partition, funnel_id, buckets=buckets, persons=persons, layout=self._layout)
         if old is None:
             return loaded
         layouts: dict[bytes, int] = {}
         for layout in range(min(old), self._layout):
             left = [bucket for bucket in buckets if old[bucket] <= layout]
             missing = [name for name in persons if loaded.persons[name] is None and old[bucket_of(name)] <= layout]
-            older = await self._read_layout(partition, funnel_id, left, missing, layout)
-            found = {name: packed for name, packed in older.persons.items() if packed is not None}
+            older = await self._read_layout(partition, funnel_id, buckets=left, persons=missing, layout=layout)
+            single = {name: packed for name, packed in older.persons.items() if packed is not None}
             whole = {number: {**older.buckets.get(number, {}), **fields} for number, fields in loaded.buckets.items()}
-            loaded = Loaded(buckets=whole, persons={**loaded.persons, **found})
-            layouts.update(dict.fromkeys(found, layout))
+            loaded = Loaded(buckets=whole, persons={**loaded.persons, **single})
+            layouts.update(dict.fromkeys(single, layout))
             layouts.update((name, layout) for fields in older.buckets.values() for name in fields)
         return replace(loaded, layouts=layouts)
 
     async def _read_layout(
-        self, partition: int, funnel_id: str, buckets: Sequence[int], persons: Sequence[bytes], layout: int
+        self, partition: int, funnel_id: str, *, buckets: Sequence[int], persons: Sequence[bytes], layout: int
     ) -> Loaded:
         """What lies in one layout."""
         keys = self._keys(partition)
         whole = await self._many([("HGETALL", keys.persons(funnel_id, bucket, layout)) for bucket in buckets])
-        found: dict[bytes, bytes | None] = {}
+        single: dict[bytes, bytes | None] = {}
         for start in range(0, len(persons), _READ_FIELDS):
             by_bucket: dict[int, list[bytes]] = {}
             for person in persons[start : start + _READ_FIELDS]:
                 by_bucket.setdefault(bucket_of(person), []).append(person)
             fields = {keys.persons(funnel_id, bucket, layout): names for bucket, names in by_bucket.items()}
             for names, states in zip(by_bucket.values(), await self._fields(fields), strict=True):
-                found.update(zip(names, [None if state is False else state for state in states], strict=True))
-        return Loaded(buckets=dict(zip(buckets, whole, strict=True)), persons=found)
+                single.update(zip(names, [None if state is False else state for state in states], strict=True))
+        return Loaded(buckets=dict(zip(buckets, whole, strict=True)), persons=single)
 
     async def read_cells(
         self, partition: int, funnel_id: str, wanted: Mapping[CellGroup, Sequence[int]]
@@ -151,11 +165,11 @@ class RedisPartitionStore:
         prefix = self._keys(partition).cells(funnel_id)
         fields = {group_key(prefix, group): list(map(pack_field, names)) for group, names in wanted.items() if names}
         answers = iter(await self._fields(fields))
-        found: dict[CellGroup, dict[int, Cell]] = {}
+        answer: dict[CellGroup, dict[int, Cell]] = {}
         for group, names in wanted.items():
             if names and (cells := {n: decode_cell(v) for n, v in zip(names, next(answers), strict=True) if v}):
-                found[group] = cells
-        return found
+                answer[group] = cells
+        return answer
 
     async def read_facts(self, partition: int, keys: Sequence[bytes]) -> dict[bytes, bytes | None]:
         facts: dict[bytes, bytes | None] = {}
@@ -243,11 +257,11 @@ class RedisPartitionStore:
             self._client, [keys.cursor, keys.gaps], [partition, offset, reason, _nonce(), self._layout]
         )
         if answer[0] == -2:
-            raise newer_layout(f"partition {partition}", int(answer[1]), self._layout)
+            raise newer_layout(f"partition {partition}", stored=int(answer[1]), known=self._layout)
         if answer[0] == -1:
             raise gap_without_state(partition)
         if answer[0] == 0:
-            raise gap_behind_cursor(partition, int(answer[1]), offset)
+            raise gap_behind_cursor(partition, cursor=int(answer[1]), offset=offset)
         return int(answer[1]), int(answer[2])
 
     def _keys(self, partition: int) -> PartitionKeys:
@@ -259,7 +273,7 @@ class RedisPartitionStore:
     async def _raise_layout(self) -> None:
         newest = int(await _LAYOUT.run(self._client, [self._space.layout], [self._layout]))
         if newest > self._layout:
-            raise newer_layout("this space", newest, self._layout)
+            raise newer_layout("this space", stored=newest, known=self._layout)
 
     def _note_layouts(self, partition: int, funnel_id: str, layouts: FunnelLayouts) -> None:
         is_newest = min(layouts.buckets) >= self._layout

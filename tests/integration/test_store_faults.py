@@ -34,10 +34,10 @@ async def state(server: ValkeyServer) -> tuple[int, set[int]]:
         view = await RedisCounterReader(client, "main").view(0, FUNNEL_ID, grains=[1])
         if view is None:
             return 0, {0}
-        found = {abs(value) for fields in view.cells.values() for cell in fields.values() for value in cell.values()}
+        numbers = {abs(value) for fields in view.cells.values() for cell in fields.values() for value in cell.values()}
         loaded = await RedisPartitionStore(client, "main").read(0, FUNNEL_ID, persons=[b"u:%d" % n for n in range(40)])
-        found |= {int(value or b"0") for value in loaded.persons.values()}
-        return view.offset, found | {view.meta.records}
+        numbers |= {int(value or b"0") for value in loaded.persons.values()}
+        return view.offset, numbers | {view.meta.records}
     finally:
         await close(client)
 
@@ -72,9 +72,9 @@ async def test_a_torn_tail_loses_whole_applies_even_at_the_second_restart(own_se
         own_server.kill()
         own_server.tear(cut)
         own_server.start()
-        offset, found = await state(own_server)
+        offset, numbers = await state(own_server)
         assert before - 12 < offset < before
-        assert found == {offset}
+        assert numbers == {offset}
         await count_up(own_server, 2)
         own_server.kill()
         own_server.start()
