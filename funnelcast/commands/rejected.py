@@ -56,13 +56,16 @@ def list_dead_letters(
     as_json: JsonFlag = False,
 ) -> None:
     """The newest dead letters, newest last, and how many there are of each kind."""
-    newest, counts = asyncio.run(_newest(settings, _wanted(reason, source, route, since, until), limit))
+    chosen = _filter(reason, source=source, route=route, since=since, until=until)
+    newest, counts = asyncio.run(_newest(settings, chosen, limit=limit))
     if as_json:
         rows = [
-            {"source": one.source, "reason": one.reason, "route": one.route, "count": one.count}
-            for one in counts.rows()
+            {"source": row.source, "reason": row.reason, "route": row.route, "count": row.count}
+            for row in counts.rows()
         ]
-        typer.echo(json.dumps({"total": counts.total, "kinds": rows, "letters": [_document(one) for one in newest]}))
+        typer.echo(
+            json.dumps({"total": counts.total, "kinds": rows, "letters": [_document(stored) for stored in newest]})
+        )
         return
     _show_dead_letters(newest)
     _show_counts(counts)
@@ -75,11 +78,11 @@ def show(
     place: Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="As `rejected list` names it.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """One dead letter whole, with what was sent."""
+    """One dead letter, with all that was sent."""
     partition, _, offset = place.partition(":")
     if not (partition.isdigit() and offset.isdigit()):
         raise typer.BadParameter("write PARTITION:OFFSET, e.g. 3:1207", param_hint="PARTITION:OFFSET")
-    dead_letter = asyncio.run(_one(settings, int(partition), int(offset)))
+    dead_letter = asyncio.run(_get(settings, partition=int(partition), offset=int(offset)))
     document = _document(dead_letter)
     if as_json:
         typer.echo(json.dumps(document))
@@ -114,15 +117,15 @@ def replay(
 ) -> None:
     """Send payloads through the collector again, as their sources and at their times.
 
-    Goes on where the same command was stopped. What is still bad becomes a new dead letter. Those that nobody has
-    vouched for (bad_key, revoked_key, wrong_origin, bad_signature, stale_delivery, not_allowed) are sent only with
+    Goes on where the same command was stopped. What is still bad becomes a new dead letter. Those whose sender was not
+    verified (bad_key, revoked_key, wrong_origin, bad_signature, stale_delivery, not_allowed) are sent only with
     --reason.
     """
     import httpx
 
     from producers.dead_letters.resend import Resender, progress_file
 
-    chosen = _wanted(reason, source, route, since, until)
+    chosen = _filter(reason, source=source, route=route, since=since, until=until)
     asked = [sorted(reason or ()), source, route, since, until, as_source]
     progress = progress_file(settings.state_dir, url=settings.url, space=settings.space, chosen=asked)
     resender = Resender(
@@ -143,16 +146,16 @@ def replay(
     _show_outcome(outcome, as_json=as_json, is_dry=is_dry)
 
 
-def _wanted(
-    reasons: list[str] | None, source: str | None, route: str | None, since: str | None, until: str | None
+def _filter(
+    reasons: list[str] | None, *, source: str | None, route: str | None, since: str | None, until: str | None
 ) -> DeadLetterFilter:
     from producers.dead_letters.replay import DeadLetterFilter
     from schemas.reasons import RejectReason
 
-    for one in reasons or ():
-        if one not in {reason.value for reason in RejectReason}:
-            known = ", ".join(reason.value for reason in RejectReason)
-            raise typer.BadParameter(f"{one!r} is no reason; reasons are {known}", param_hint="--reason")
+    known = [reason.value for reason in RejectReason]
+    for reason in reasons or ():
+        if reason not in known:
+            raise typer.BadParameter(f"{reason!r} is no reason; reasons are {', '.join(known)}", param_hint="--reason")
     return DeadLetterFilter(
         frozenset(reasons or ()), source, route, _instant(since, "--since"), _instant(until, "--until")
     )
@@ -170,7 +173,7 @@ def _instant(text: str | None, hint: str) -> int | None:
 
 
 async def _newest(
-    settings: LogSettings, chosen: DeadLetterFilter, limit: int
+    settings: LogSettings, chosen: DeadLetterFilter, *, limit: int
 ) -> tuple[list[StoredDeadLetter], DeadLetterCounts]:
     import heapq
 
@@ -180,17 +183,17 @@ async def _newest(
     counts = DeadLetterCounts()
     async with _log(settings) as log:
         async for dead_letters in log.read():
-            for one in dead_letters:
-                if not chosen.matches(one.dead_letter):
+            for stored in dead_letters:
+                if not chosen.matches(stored.dead_letter):
                     continue
-                counts.add(one.dead_letter)
-                heapq.heappush(heap, (one.dead_letter.received_at_ms, one.offset, one.partition, one))
+                counts.add(stored.dead_letter)
+                heapq.heappush(heap, (stored.dead_letter.received_at_ms, stored.offset, stored.partition, stored))
                 if len(heap) > limit:
                     heapq.heappop(heap)
-    return [one for *_, one in sorted(heap, key=lambda item: item[:3])], counts
+    return [stored for *_, stored in sorted(heap, key=lambda item: item[:3])], counts
 
 
-async def _one(settings: LogSettings, partition: int, offset: int) -> StoredDeadLetter:
+async def _get(settings: LogSettings, *, partition: int, offset: int) -> StoredDeadLetter:
     async with _log(settings) as log:
         return await log.get(partition, offset)
 
@@ -218,28 +221,28 @@ def _log(settings: LogSettings) -> DeadLetterReader:
 # What is shown
 
 
-def _document(one: StoredDeadLetter) -> dict[str, Any]:
+def _document(stored: StoredDeadLetter) -> dict[str, Any]:
     import msgspec
 
-    found: dict[str, Any] = msgspec.to_builtins(one.dead_letter)
-    return {"partition": one.partition, "offset": one.offset} | found
+    members: dict[str, Any] = msgspec.to_builtins(stored.dead_letter)
+    return {"partition": stored.partition, "offset": stored.offset} | members
 
 
-def _when(one: StoredDeadLetter) -> str:
-    return datetime.fromtimestamp(one.dead_letter.received_at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+def _when(stored: StoredDeadLetter) -> str:
+    return datetime.fromtimestamp(stored.dead_letter.received_at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _show_dead_letters(dead_letters: Sequence[StoredDeadLetter]) -> None:
     if not dead_letters:
         return
     table = _table("when (UTC)", "place", "source", "reason", "route", "detail", "payload")
-    for one in dead_letters:
-        dead_letter = one.dead_letter
+    for stored in dead_letters:
+        dead_letter = stored.dead_letter
         payload = dead_letter.sent()[: PAYLOAD_CHARS * 4].decode(errors="replace")
         shown = " ".join(payload.split())[:PAYLOAD_CHARS]
         table.add_row(
-            _when(one),
-            one.place,
+            _when(stored),
+            stored.place,
             *map(_plain, (dead_letter.source, dead_letter.reason, dead_letter.route, dead_letter.detail, shown)),
         )
     _print(table)
@@ -250,8 +253,8 @@ def _show_counts(counts: DeadLetterCounts) -> None:
         typer.echo("no dead letters")
         return
     table = _table("source", "reason", "route", "dead letters")
-    for one in counts.rows():
-        table.add_row(one.source, one.reason, one.route, str(one.count))
+    for row in counts.rows():
+        table.add_row(row.source, row.reason, row.route, str(row.count))
     table.add_row("", "", "all", str(counts.total))
     _print(table)
 
@@ -262,7 +265,7 @@ def _counted(count: int) -> str:
 
 def _plain(text: str) -> str:
     """Without what would steer the terminal: anybody can send a dead letter."""
-    return "".join(one if one.isprintable() or one in "\n\t" else "\N{REPLACEMENT CHARACTER}" for one in text)
+    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _table(*headings: str) -> Any:
