@@ -18,6 +18,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from schemas.errors import BrokerUnavailableError, NeedsHumanError
+from schemas.kafka import Kafka, KafkaServers, broker_error
 from schemas.times import DAY_MS, HOUR_MS
 from schemas.topics import DEFAULT_PARTITIONS, Retention, Topics
 from streams.transport.cursor import topic_missing
@@ -74,7 +75,7 @@ def _retained(milliseconds: int) -> dict[str, str]:
 
 
 async def ensure_topics(
-    kafka: str,
+    kafka: Kafka,
     topics: Topics,
     *,
     partitions: int | None = None,
@@ -111,7 +112,7 @@ async def _state_of(admin: AIOKafkaAdminClient, name: str, wanted: _Wanted, *, i
     return TopicState(name, identity.partitions, is_new, tuple(problems), None if retention_ms < 0 else retention_ms)
 
 
-async def delete_topics(kafka: str, topics: Topics) -> None:
+async def delete_topics(kafka: Kafka, topics: Topics) -> None:
     """Delete the topics of a space; those that are not there are no error. Raises BrokerUnavailableError."""
     async with _admin(kafka) as admin:
         answer: Any = await admin.delete_topics(list(topics.all()), timeout_ms=REQUEST_MS)
@@ -120,15 +121,14 @@ async def delete_topics(kafka: str, topics: Topics) -> None:
                 raise BrokerUnavailableError(f"topic {name} could not be deleted: Kafka error {code}")
 
 
-async def log_range_of(kafka: str, topic: str, partition: int) -> LogRange:
+async def log_range_of(kafka: Kafka, topic: str, partition: int) -> LogRange:
     """First and next offset of a partition's log, as an operator's tool asks for it.
 
     Raises BrokerUnavailableError, NeedsHumanError where there is no such partition.
     """
     place = TopicPartition(topic, partition)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka.split(","), enable_auto_commit=False, request_timeout_ms=REQUEST_MS
-    )
+    servers = KafkaServers.of(kafka)
+    consumer = AIOKafkaConsumer(**servers.client_options(), enable_auto_commit=False, request_timeout_ms=REQUEST_MS)
     try:
         await consumer.start()
         identity = await topic_identity(consumer._client, topic)
@@ -142,7 +142,7 @@ async def log_range_of(kafka: str, topic: str, partition: int) -> LogRange:
             end = await _fetched_end(consumer, place, last=max(start, end))
         return LogRange(start, end)
     except (KafkaError, OSError, TimeoutError) as error:
-        raise BrokerUnavailableError(f"Kafka at {kafka}: {error!r}") from error
+        raise await broker_error(kafka, error, f"Kafka at {kafka}: {error!r}") from error
     finally:
         await consumer.stop()
 
@@ -157,13 +157,13 @@ async def _fetched_end(consumer: AIOKafkaConsumer, place: TopicPartition, *, las
 
 
 @asynccontextmanager
-async def _admin(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.split(","), request_timeout_ms=REQUEST_MS)
+async def _admin(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**KafkaServers.of(kafka).client_options(), request_timeout_ms=REQUEST_MS)
     try:
         await admin.start()
         yield admin
     except (KafkaError, OSError, TimeoutError) as error:
-        raise BrokerUnavailableError(f"Kafka at {kafka}: {error!r}") from error
+        raise await broker_error(kafka, error, f"Kafka at {kafka}: {error!r}") from error
     finally:
         await admin.close()
 

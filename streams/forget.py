@@ -13,7 +13,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from schemas.errors import BrokerUnavailableError
+from schemas.kafka import Kafka, KafkaServers, broker_error
 from schemas.partition import partition_of
 from schemas.record import encode_forget
 from schemas.topics import Topics
@@ -33,17 +33,18 @@ class ErasureMarker(NamedTuple):
     offset: int
 
 
-async def request_erasure(kafka: str, topics: Topics, person: bytes, *, asked_at_ms: int) -> ErasureMarker:
+async def request_erasure(kafka: Kafka, topics: Topics, person: bytes, *, asked_at_ms: int) -> ErasureMarker:
     """Write the record and wait for the acknowledgement of all replicas.
 
     Raises BrokerUnavailableError, NeedsHumanError where the topic is missing.
     """
-    producer = AIOKafkaProducer(bootstrap_servers=kafka.split(","), acks="all", request_timeout_ms=10_000)
+    producer = AIOKafkaProducer(**KafkaServers.of(kafka).client_options(), acks="all", request_timeout_ms=10_000)
     try:
         await asyncio.wait_for(producer.start(), CONNECT_SECONDS)
         return await asyncio.wait_for(_send(producer, topics.events, person, asked_at_ms), SEND_SECONDS)
     except (KafkaError, OSError, TimeoutError) as error:
-        raise BrokerUnavailableError(f"the record could not be written to Kafka at {kafka}: {error!r}") from error
+        text = f"the record could not be written to Kafka at {kafka}: {error!r}"
+        raise await broker_error(kafka, error, text) from error
     finally:
         await producer.stop()
 

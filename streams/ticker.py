@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas.errors import BrokerUnavailableError
+from schemas.kafka import Kafka, KafkaServers, broker_error
 from schemas.record import encode_tick
 from schemas.topics import Topics
 from streams.defaults import TICK_SECONDS
@@ -50,7 +51,7 @@ async def send_tick(
 
 
 async def run_ticker(
-    kafka: str,
+    kafka: Kafka,
     topics: Topics,
     *,
     seconds: float = TICK_SECONDS,
@@ -74,11 +75,11 @@ async def run_ticker(
         await producer.stop()
 
 
-async def _started(kafka: str) -> AIOKafkaProducer:
-    producer = AIOKafkaProducer(bootstrap_servers=kafka.split(","), acks="all", request_timeout_ms=10_000)
+async def _started(kafka: Kafka) -> AIOKafkaProducer:
+    producer = AIOKafkaProducer(**KafkaServers.of(kafka).client_options(), acks="all", request_timeout_ms=10_000)
     try:
         await asyncio.wait_for(producer.start(), START_SECONDS)
     except (KafkaError, OSError, TimeoutError) as error:
         await producer.stop()
-        raise BrokerUnavailableError(f"no Kafka broker answers at {kafka}: {error}") from error
+        raise await broker_error(kafka, error, f"no Kafka broker answers at {kafka}: {error}") from error
     return producer

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import sys
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from producers.sink.port import Sink
     from producers.spool.sink import SpoolSink
     from producers.webhooks.config import Webhooks
+    from schemas.kafka import KafkaRefusedError
 
 app = typer.Typer(add_completion=False)
 _SPOOL_SECONDS = 5
@@ -131,8 +133,14 @@ async def _run(settings: CollectorSettings, parts: _Parts, *, worker: CollectorP
 
     configure_logs()
     log_settings(settings)
-    log = structlog.get_logger("funnelcast.collector")
-    sink = _sink(settings, worker)
+    log, stop = structlog.get_logger("funnelcast.collector"), stop_event()
+    refusals: list[KafkaRefusedError] = []
+
+    def end(error: KafkaRefusedError) -> None:
+        refusals.append(error)
+        stop.set()
+
+    sink = _sink(settings, worker, on_refused=end)
     app = _application(settings, parts, worker=worker, sink=sink)
     async with _peers(worker, app=app, sink=sink):
         await serve(
@@ -140,12 +148,14 @@ async def _run(settings: CollectorSettings, parts: _Parts, *, worker: CollectorP
             sink,
             host=settings.host,
             port=settings.port,
-            stop=stop_event(),
+            stop=stop,
             drain_seconds=int(settings.ack_timeout) + _SPOOL_SECONDS,
             is_port_shared=worker.directory is not None,
             on_listening=lambda host, port: log.info("listening", url=f"http://{host}:{port}", space=settings.space),
         )
     log.info("stopped")
+    if refusals:
+        raise refusals[0]
 
 
 def _application(
@@ -190,7 +200,9 @@ def _peers(worker: CollectorProcess, *, app: Collector, sink: Sink) -> AbstractA
     return app.peers
 
 
-def _sink(settings: CollectorSettings, worker: CollectorProcess) -> KafkaSink | SpoolSink:
+def _sink(
+    settings: CollectorSettings, worker: CollectorProcess, *, on_refused: Callable[[KafkaRefusedError], None]
+) -> KafkaSink | SpoolSink:
     """Kafka, behind a spool of this process's own. The first of several collectors also drains the spools of those
     that are no more."""
     from producers.sink.connection import SinkSettings
@@ -206,7 +218,8 @@ def _sink(settings: CollectorSettings, worker: CollectorProcess) -> KafkaSink | 
             ack_seconds=settings.ack_timeout,
             linger_ms=settings.linger_ms,
             is_idempotent=settings.idempotence,
-        )
+        ),
+        on_refused=on_refused,
     )
     if not settings.spool_bytes:
         return kafka

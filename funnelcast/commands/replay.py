@@ -99,8 +99,8 @@ async def _replay(settings: ReplaySettings, job: ReplayJob, *, through: Through)
                 job,
                 refusals,
                 state_dir=settings.state_dir,
-                kafka=settings.kafka,
-                redis=settings.redis,
+                kafka=settings.need_kafka() if settings.kafka else None,
+                redis=settings.need_redis() if settings.redis else None,
                 progress=progress,
             )
     refusals.sum_up()

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from funnelcast.processes.supervise import Probe, ProcessSpec
+from funnelcast.settings.catalogue import variables_of
+from funnelcast.settings.sections import KafkaSettings
+from schemas.kafka import Kafka, KafkaServers
 from streams.defaults import WATERMARK_DELAY_MS
 
 PROBE_SECONDS = 3.0
@@ -18,7 +21,7 @@ PROBE_SECONDS = 3.0
 class Deployment:
     """What the processes of one space share."""
 
-    kafka: str
+    kafka: Kafka
     redis: str
     space: str
     funnels: tuple[str, ...]
@@ -29,8 +32,11 @@ class Deployment:
 
     def environment(self) -> dict[str, str]:
         """Settings of a child: everything is given, so that a caller's own environment cannot leak in."""
+        servers = KafkaServers.of(self.kafka)
         return {
-            "FUNNELCAST_KAFKA": self.kafka,
+            **variables_of(KafkaSettings),
+            **servers.variables(),
+            "FUNNELCAST_KAFKA": str(servers),
             "FUNNELCAST_REDIS": self.redis,
             "FUNNELCAST_SPACE": self.space,
             "FUNNELCAST_FUNNELS": ",".join(self.funnels),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -27,7 +27,8 @@ from funnelcast.replay.sender import BATCH_LINES, OrderedSender, Refused
 from funnelcast.stack.embedded import EmbeddedStack, RunDirectory
 from producers.access.keys import create_key
 from producers.ingest.verdicts import Rejected, Scope
-from schemas.errors import TryAgainError
+from schemas.errors import FunnelcastError, TryAgainError
+from schemas.kafka import Kafka
 from schemas.topics import Topics
 from streams.admin import delete_topics, ensure_topics
 from streams.report.document import build_document
@@ -40,6 +41,8 @@ READY_SECONDS = 60.0
 STALLED_SECONDS = 120.0
 """Without any progress for this long, a replay gives up."""
 POLL_SECONDS = 0.1
+TIDY_SECONDS = 20.0
+"""How long the removal of a replay's topics and keys waits for a server that is away."""
 
 
 async def replay_through_stack(
@@ -47,7 +50,7 @@ async def replay_through_stack(
     refusals: Refusals,
     *,
     state_dir: Path,
-    kafka: str | None,
+    kafka: Kafka | None,
     redis: str | None,
     progress: Progress = no_progress,
 ) -> list[CountersDocument]:
@@ -67,7 +70,10 @@ async def count_on(
     progress: Progress = no_progress,
 ) -> list[CountersDocument]:
     """The same on a stack that runs; processes, keys and logs live in `directory`."""
-    async with Supervisor(directory, report=report) as services, _space(stack, directory, job) as deployment:
+    async with (
+        Supervisor(directory, report=report) as services,
+        fresh_space(stack, directory, job, warn=refusals.say) as deployment,
+    ):
 
         def check() -> None:
             stack.check()
@@ -85,14 +91,24 @@ async def count_on(
 
 
 @asynccontextmanager
-async def _space(stack: EmbeddedStack, directory: Path, job: ReplayJob) -> AsyncIterator[Deployment]:
-    """Topics and names of a fresh space; on a server that is not ours nothing of it stays."""
+async def fresh_space(
+    stack: EmbeddedStack,
+    directory: Path,
+    job: ReplayJob,
+    *,
+    warn: Callable[[str], None],
+    tidy_seconds: float = TIDY_SECONDS,
+) -> AsyncIterator[Deployment]:
+    """Topics and names of a fresh space; on a server that is not ours nothing of it stays.
+
+    What cannot be removed within `tidy_seconds` is told to `warn`, and is no failure: the numbers are there by then.
+    """
     space = f"replay-{uuid.uuid4().hex[:12]}"
     topics = Topics(space)
-    await ensure_topics(stack.kafka, topics, partitions=job.partitions, historical=True)
+    await ensure_topics(stack.servers, topics, partitions=job.partitions, historical=True)
     try:
         yield Deployment(
-            kafka=stack.kafka,
+            kafka=stack.servers,
             redis=stack.redis,
             space=space,
             funnels=job.references,
@@ -103,11 +119,36 @@ async def _space(stack: EmbeddedStack, directory: Path, job: ReplayJob) -> Async
         )
     finally:
         if not stack.is_kafka_embedded:
-            await delete_topics(stack.kafka, topics)
+            problem = await _until_done(partial(delete_topics, stack.servers, topics), tidy_seconds)
+            if problem is not None:
+                warn(f"the topics of this replay could not be removed; delete {', '.join(topics.all())}: {problem}")
         if not stack.is_redis_embedded:
-            client = connect(stack.redis)
-            await delete_space(client, space)
-            await close(client)
+            problem = await _until_done(partial(_delete_keys, stack.redis, space), tidy_seconds)
+            if problem is not None:
+                warn(f"the keys of this replay could not be removed; delete those of space {space}: {problem}")
+
+
+async def _delete_keys(redis: str, space: str) -> None:
+    client = connect(redis)
+    try:
+        await delete_space(client, space)
+    finally:
+        await close(client)
+
+
+async def _until_done(work: Callable[[], Awaitable[object]], seconds: float) -> FunnelcastError | None:
+    """Try until it is done; the error of the last try where it was not in time, or where a later try cannot help."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            await work()
+            return None
+        except TryAgainError as error:
+            if time.monotonic() > deadline:
+                return error
+        except FunnelcastError as error:
+            return error
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _key(deployment: Deployment) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from functools import cache
+from pathlib import Path
 from typing import get_type_hints
 
 from funnelcast.settings.processes import ALL
@@ -30,6 +31,17 @@ def settings_of(kind: type[Settings]) -> tuple[Setting, ...]:
         for field in dataclasses.fields(kind)
         if "facts" in field.metadata
     )
+
+
+def variables_of(section: type[Settings], settings: Settings | None = None) -> dict[str, str]:
+    """A section as environment of a child process, with paths that hold in every directory; without `settings` all is
+    empty, which means not set."""
+
+    def text(setting: Setting) -> str:
+        value = None if settings is None else getattr(settings, setting.attribute)
+        return setting.written(value.resolve() if isinstance(value, Path) else value)
+
+    return {setting.variable: text(setting) for setting in settings_of(section)}
 
 
 def _is_own(section: type) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ from schemas.explain import did_you_mean
 FILE: Final = "funnelcast.toml"
 FILE_VARIABLE: Final = PREFIX + "CONFIG"
 _LIKENESS: Final = 0.8
+_OUR_OWN: Final = ("KAFKA_", "REDIS_")
+"""What a connection needs: a misspelt name of these would leave it without TLS or a login."""
+_SERVICE: Final = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_[A-Z]+(_[A-Z]+)?)?)$")
+"""What Kubernetes adds to a pod for every service, here one that is called `funnelcast-kafka`."""
 S = TypeVar("S", bound=Settings)
 
 
@@ -133,7 +138,7 @@ def _unknown_variables(variables: Mapping[str, str]) -> Iterator[str]:
         name = variable.removeprefix(PREFIX)
         if name == variable or name in known:
             continue
-        if "__" in name:
+        if "__" in name or (name.startswith(_OUR_OWN) and not _SERVICE.search(name)):
             yield f"{variable}: unknown setting; unset it{_prefixed(did_you_mean(name, known))}"
         elif meant := _nearly(name, flat) or _joined(name, known, value=text):
             yield f"{variable}: unknown setting; unset it{_prefixed(meant)}"

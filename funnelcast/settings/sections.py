@@ -14,6 +14,7 @@ from typing import ClassVar, Final, Literal
 from funnelcast.settings.errors import SettingsError
 from funnelcast.settings.setting import setting
 from producers.ingest.limits import Limits
+from schemas.kafka import KafkaServers
 from schemas.topics import DEFAULT_SPACE, Topics
 from streams.defaults import WATERMARK_DELAY_MS
 
@@ -35,16 +36,33 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class KafkaSettings(Settings):
-    title = "Installation"
-    kafka: str | None = setting(None, "Brokers.", unit="host:port[,host:port]")
+    """Where the brokers are, and how a client shows who it is."""
 
-    def need_kafka(self) -> str:
-        """Broker addresses. Raises SettingsError when none is set."""
-        if not self.kafka:
-            raise SettingsError(
-                "no Kafka address: give --kafka host:port, set FUNNELCAST_KAFKA, or run `funnelcast stack up` first"
-            )
-        return self.kafka
+    title = "Installation"
+    kafka: str | None = setting(None, "Brokers; one that answers is enough.", unit="host:port[,host:port]")
+    kafka_security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = setting(
+        "plaintext", "TLS (ssl) and login (sasl) of the brokers' listener."
+    )
+    kafka_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "OAUTHBEARER"] = setting(
+        "SCRAM-SHA-512", "Kind of login."
+    )
+    kafka_user: str | None = setting(None, "User of the login.", unit="name")
+    kafka_password: str | None = setting(None, "Password of the login.", is_secret=True, has_flag=False)
+    kafka_password_file: Path | None = setting(None, "File that holds the password.", unit="file")
+    kafka_token_file: Path | None = setting(
+        None, "File that holds the token of OAUTHBEARER; read at every login.", unit="file"
+    )
+    kafka_ca: Path | None = setting(
+        None, "Authorities that the brokers' certificates are verified with (PEM); default: the system's.", unit="file"
+    )
+    kafka_cert: Path | None = setting(None, "Certificate of this client (PEM), for mutual TLS.", unit="file")
+    kafka_cert_key: Path | None = setting(None, "Its key (PEM, no passphrase), if not in the same file.", unit="file")
+
+    def need_kafka(self) -> KafkaServers:
+        """The brokers with TLS and login. Raises SettingsError when none is set, or when the settings do not fit."""
+        from funnelcast.settings.kafka import servers_of
+
+        return servers_of(self)
 
 
 @dataclass(frozen=True, kw_only=True)

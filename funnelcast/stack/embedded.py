@@ -22,6 +22,7 @@ from types import TracebackType
 from funnelcast.processes.ports import free_port
 from funnelcast.processes.supervise import Child, ProcessSpec, Reporter, Supervisor
 from schemas.errors import FunnelcastError, NeedsHumanError
+from schemas.kafka import Kafka, KafkaServers
 
 EVALUATION_NOTE = (
     "embedded stack: for evaluation and tests; the broker keeps its log in memory only and is empty at every start"
@@ -45,7 +46,7 @@ class EmbeddedStack:
     """
 
     def __init__(
-        self, directory: Path, *, kafka: str | None = None, redis: str | None = None, report: Reporter | None = None
+        self, directory: Path, *, kafka: Kafka | None = None, redis: str | None = None, report: Reporter | None = None
     ) -> None:
         self.directory = directory
         self._given_kafka, self._given_redis = kafka, redis
@@ -55,7 +56,12 @@ class EmbeddedStack:
     @property
     def kafka(self) -> str:
         """host:port of the broker."""
-        return self._given_kafka or f"127.0.0.1:{self._kafka_port}"
+        return str(self.servers)
+
+    @property
+    def servers(self) -> KafkaServers:
+        """The broker with TLS and login, where a given one has them."""
+        return KafkaServers.of(self._given_kafka or f"127.0.0.1:{self._kafka_port}")
 
     @property
     def redis(self) -> str:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -39,7 +39,8 @@ class RealKafka:
     """One broker with a port and a data directory that stay the same over `kill` and `restart`.
 
     `async with RealKafka() as kafka:` formats, starts, waits until it is ready and leaves nothing behind. `properties`
-    override the broker's settings, `jvm` the options of its JVM.
+    override the broker's settings, `jvm` the options of its JVM; `format_options` go to the formatting of its storage,
+    e.g. `--add-scram` and a user.
     """
 
     def __init__(
@@ -48,13 +49,14 @@ class RealKafka:
         *,
         port: int | None = None,
         properties: Mapping[str, str | int] | None = None,
+        format_options: Sequence[str] = (),
         jvm: tuple[str, ...] = _JVM,
     ) -> None:
         self._own = tempfile.mkdtemp(prefix="funnelcast-kafka-") if directory is None else None
         self.directory = Path(self._own) if self._own is not None else Path(str(directory)).resolve()
         self.port = port or free_port()
         self.properties: dict[str, str | int] = self._defaults() | dict(properties or {})
-        self._jvm = jvm
+        self._jvm, self._format_options = jvm, tuple(format_options)
         self._files: KafkaFiles | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -196,7 +198,14 @@ class RealKafka:
 
     def _format(self, files: KafkaFiles, settings: Path) -> None:
         command = files.command(
-            "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(settings), options=self._jvm
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            _CLUSTER_ID,
+            "-c",
+            str(settings),
+            *self._format_options,
+            options=self._jvm,
         )
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from producers.dead_letters.replay import StoredDeadLetter, decode_dead_letter
 from schemas.errors import BrokerUnavailableError, UsageError
+from schemas.kafka import Kafka, KafkaServers, broker_error
 
 _FETCH_MS: Final = 500
 _REQUEST_MS: Final = 15_000
@@ -28,11 +29,11 @@ class NoSuchDeadLetterError(UsageError):
 class DeadLetterReader:
     """`async with DeadLetterReader(kafka, topic) as reader`."""
 
-    def __init__(self, kafka: str, topic: str) -> None:
-        self._kafka = kafka
+    def __init__(self, kafka: Kafka, topic: str) -> None:
+        self._kafka = KafkaServers.of(kafka)
         self._topic = topic
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=kafka.split(","),
+            **self._kafka.client_options(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             request_timeout_ms=_REQUEST_MS,
@@ -45,7 +46,7 @@ class DeadLetterReader:
             self._partitions = sorted((await self._cluster()).partitions_for_topic(self._topic) or ())
         except (KafkaError, OSError, TimeoutError) as error:
             await self._consumer.stop()
-            raise BrokerUnavailableError(f"Kafka at {self._kafka}: {error!r}") from error
+            raise await broker_error(self._kafka, error, f"Kafka at {self._kafka}: {error!r}") from error
         if not self._partitions:
             await self._consumer.stop()
             raise NoSuchDeadLetterError(f"there is no topic {self._topic}; is the --space right?")
@@ -89,7 +90,7 @@ class DeadLetterReader:
         try:
             oldest = await self._consumer.beginning_offsets(at)
         except (KafkaError, OSError, TimeoutError) as error:
-            raise BrokerUnavailableError(f"Kafka at {self._kafka}: {error!r}") from error
+            raise await broker_error(self._kafka, error, f"Kafka at {self._kafka}: {error!r}") from error
         for one in at:
             self._consumer.seek(one, max(oldest[one], start.get(one.partition, 0)))
 
@@ -97,7 +98,7 @@ class DeadLetterReader:
         try:
             found: dict[TopicPartition, list[Any]] = await self._consumer.getmany(timeout_ms=_FETCH_MS)
         except (KafkaError, OSError, TimeoutError) as error:
-            raise BrokerUnavailableError(f"Kafka at {self._kafka}: {error!r}") from error
+            raise await broker_error(self._kafka, error, f"Kafka at {self._kafka}: {error!r}") from error
         return found
 
     async def get(self, partition: int, offset: int) -> StoredDeadLetter:

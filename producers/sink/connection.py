@@ -11,6 +11,7 @@ from typing import Any, Final
 from aiokafka.errors import KafkaError, UnknownError
 
 from producers.sink import idempotence
+from schemas.kafka import Kafka, KafkaServers
 
 STOP_SECONDS: Final = 5.0
 
@@ -19,7 +20,7 @@ STOP_SECONDS: Final = 5.0
 class SinkSettings:
     """Bounds and habits of the sink."""
 
-    bootstrap: str
+    bootstrap: Kafka
     topics: tuple[str, ...]
     linger_ms: float
     ack_seconds: float
@@ -45,7 +46,7 @@ async def connect(settings: SinkSettings, new_producer: Callable[..., Any]) -> t
 
 async def _started(settings: SinkSettings, new_producer: Callable[..., Any]) -> tuple[Any, dict[str, int]]:
     producer = new_producer(
-        bootstrap_servers=settings.bootstrap,
+        **KafkaServers.of(settings.bootstrap).client_options(),
         client_id=settings.client_id,
         acks="all",
         enable_idempotence=settings.is_idempotent,
@@ -70,7 +71,9 @@ async def _count_partitions(producer: Any, topics: Sequence[str]) -> dict[str, i
     counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
     missing = [topic for topic, count in counts.items() if not count]
     if missing:
-        raise KafkaError(f"there is no topic {' and no '.join(missing)}; run `funnelcast topics create`")
+        raise KafkaError(
+            f"there is no topic {' and no '.join(missing)}, or this user may not see it; run `funnelcast topics create`"
+        )
     for topic in topics:
         await producer.partitions_for(topic)  # from now on its leaders are known
     return counts

@@ -15,12 +15,19 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
-from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError, ProducerClosed, RecordListTooLargeError
+from aiokafka.errors import (
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerClosed,
+    RecordListTooLargeError,
+)
 from tenacity import AsyncRetrying, RetryCallState, wait_exponential
 
 from producers.sink.batch_producer import WORTH_COMPRESSING, BatchProducer
 from producers.sink.connection import STOP_SECONDS, SinkSettings, connect, is_finished, stop
 from producers.sink.port import Outgoing, RecordsRefusedError, SinkUnavailableError
+from schemas.kafka import KafkaRefusedError, KafkaServers
 
 log = structlog.get_logger("funnelcast.sink")
 _SWEEP_SECONDS = 0.25
@@ -76,9 +83,16 @@ class KafkaSink:
     wrong meanwhile.
     """
 
-    def __init__(self, settings: SinkSettings, *, new_producer: Callable[..., Any] = BatchProducer) -> None:
+    def __init__(
+        self,
+        settings: SinkSettings,
+        *,
+        new_producer: Callable[..., Any] = BatchProducer,
+        on_refused: Callable[[KafkaRefusedError], None] = lambda error: None,
+    ) -> None:
         self._settings = settings
         self._new_producer = new_producer
+        self._on_refused = on_refused
         self._producer: Any = None
         self._partitions: dict[str, int] = {}
         self._queues: dict[tuple[str, int], _PartitionQueue] = {}
@@ -299,12 +313,25 @@ class KafkaSink:
             tries = AsyncRetrying(
                 wait=_PAUSES, before_sleep=self._say_why_not, stop=lambda _: self._is_closing, reraise=True
             )
-            self._producer, self._partitions = await tries(connect, self._settings, self._new_producer)
+            self._producer, self._partitions = await tries(self._connected)
             log.info("kafka_connected", partitions=self._partitions)
             self._schedule()
             await self._broken.wait()
             self.reconnects += 1
             await self._drop_producer()
+
+    async def _connected(self) -> tuple[Any, dict[str, int]]:
+        """A producer that is ready. A broker that refuses this client is not waited for before the first connection;
+        later what is written waits (on disk, behind a spool) until the login is right again."""
+        try:
+            return await connect(self._settings, self._new_producer)
+        except (KafkaError, OSError, TimeoutError) as error:
+            refused = await KafkaServers.of(self._settings.bootstrap).refusal()
+            if refused is None:
+                raise
+            if not self._partitions:
+                self._on_refused(refused)
+            raise refused from error
 
     def _say_why_not(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None

@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from schemas.errors import TryAgainError
+from schemas.kafka import Kafka, KafkaServers
 
 log = structlog.get_logger("funnelcast.webhooks")
 POLL_MS: Final = 200
@@ -51,15 +52,16 @@ class HookConsumer(ConsumerRebalanceListener):
     def __init__(
         self,
         *,
-        kafka: str,
+        kafka: Kafka,
         topic: str,
         group: str,
         work_on: Callable[[bytes], Awaitable[None]],
         window: int,
         started: Callable[[int], None] = lambda under_way: None,
     ) -> None:
+        self._servers = KafkaServers.of(kafka)
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=kafka.split(","),
+            **self._servers.client_options(),
             group_id=group,
             client_id="funnelcast-enricher",
             enable_auto_commit=False,
@@ -73,12 +75,15 @@ class HookConsumer(ConsumerRebalanceListener):
         self.is_reading = False
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Read until `stop`, then wait a little for what is under way. Raises HooksUnavailableError at the start."""
+        """Read until `stop`, then wait a little for what is under way. Raises HooksUnavailableError or
+        KafkaRefusedError at the start."""
         self._consumer.subscribe([self._topic], listener=self)
         try:
             await asyncio.wait_for(self._consumer.start(), START_SECONDS)
         except (KafkaError, OSError, TimeoutError) as error:
             await self._consumer.stop()
+            if (refused := await self._servers.refusal()) is not None:
+                raise refused from error
             raise HooksUnavailableError(f"the hooks cannot be read: {error!r}") from error
         try:
             while not stop.is_set():

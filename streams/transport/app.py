@@ -6,7 +6,7 @@ Composed by `streams.worker`; holds no counting and no store.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ from typing import Any
 import faust
 from aiokafka.errors import KafkaError
 from faust.app.base import BootStrategy
+from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
 from faust.transport.drivers import aiokafka as driver
 
 from schemas.errors import BrokerUnavailableError
+from schemas.kafka import Kafka, KafkaServers
 from schemas.topics import Topics
 from streams.transport.consumer import BatchConsumer
 from streams.transport.metadata import TopicIdentity
@@ -61,7 +63,7 @@ EMBEDDED_SESSION_SECONDS = 3.0
 class StreamSettings:
     """How to join the group and read."""
 
-    kafka: str
+    kafka: Kafka
     topics: Topics
     data_dir: Path
     tuning: Tuning
@@ -102,9 +104,11 @@ def build_stream(
 
 def _new_app(settings: StreamSettings) -> StreamApp:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    servers = KafkaServers.of(settings.kafka)
     return StreamApp(
         settings.topics.group,
-        broker=";".join(f"kafka://{address.strip()}" for address in settings.kafka.split(",")),
+        broker=";".join(f"kafka://{address}" for address in servers.addresses),
+        broker_credentials=_credentials(servers.client_options()),
         datadir=str(settings.data_dir),
         store="memory://",
         web_enabled=False,
@@ -125,6 +129,23 @@ def _new_app(settings: StreamSettings) -> StreamApp:
         stream_buffer_maxsize=8,
         worker_redirect_stdouts=False,
         agent_supervisor="mode.supervisors.CrashingSupervisor",
+    )
+
+
+def _credentials(options: Mapping[str, Any]) -> Any:
+    """TLS and login as Faust takes them; None for neither."""
+    protocol, context = options.get("security_protocol", "PLAINTEXT"), options.get("ssl_context")
+    if protocol == "PLAINTEXT":
+        return None
+    if protocol == "SSL":
+        return SSLCredentials(context)
+    if (tokens := options.get("sasl_oauth_token_provider")) is not None:
+        return OAuthCredentials(oauth_cb=tokens, ssl_context=context)
+    return SASLCredentials(
+        username=options["sasl_plain_username"],
+        password=options["sasl_plain_password"],
+        mechanism=options["sasl_mechanism"],
+        ssl_context=context,
     )
 
 

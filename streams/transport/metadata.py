@@ -26,8 +26,10 @@ from aiokafka.protocol.types import (
 )
 
 from schemas.errors import BrokerUnavailableError, NeedsHumanError
+from schemas.kafka import Kafka, KafkaRefusedError, KafkaServers, broker_error
 
 _UNKNOWN_TOPIC = 3
+_NOT_AUTHORIZED = 29
 _NO_UUID = uuid.UUID(int=0)
 _TRUSTED_APIS = frozenset({23, 35, 37})
 """OffsetForLeaderEpoch, DescribeLogDirs, CreatePartitions: every Apache Kafka announces them. The embedded broker does
@@ -148,6 +150,11 @@ def _identity(answer: Any, topic: str) -> TopicIdentity | None:
             continue
         if error == _UNKNOWN_TOPIC:
             return None
+        if error == _NOT_AUTHORIZED:
+            raise KafkaRefusedError(
+                f"Kafka does not let this user see topic {topic} (TOPIC_AUTHORIZATION_FAILED): it lacks the rights "
+                "that docs/operations.md, Kafka, names for this process"
+            )
         if error or not partitions:
             raise BrokerUnavailableError(f"topic {topic}: metadata error {error}, try again")
         if topic_id == _NO_UUID:
@@ -162,12 +169,12 @@ def reports_end_offsets(client: AIOKafkaClient) -> bool:
     return not announced or any(apis & _TRUSTED_APIS for apis in announced)
 
 
-async def connect(kafka: str, *, timeout: float) -> AIOKafkaClient:
-    """A bootstrapped client (close it). Raises BrokerUnavailableError."""
-    client = AIOKafkaClient(bootstrap_servers=kafka.split(","), request_timeout_ms=10_000)
+async def connect(kafka: Kafka, *, timeout: float) -> AIOKafkaClient:
+    """A bootstrapped client (close it). Raises BrokerUnavailableError, KafkaRefusedError."""
+    client = AIOKafkaClient(**KafkaServers.of(kafka).client_options(), request_timeout_ms=10_000)
     try:
         await asyncio.wait_for(client.bootstrap(), timeout)
     except (KafkaError, OSError, TimeoutError) as error:
         await client.close()
-        raise BrokerUnavailableError(f"no Kafka broker answers at {kafka}: {error}") from error
+        raise await broker_error(kafka, error, f"no Kafka broker answers at {kafka}: {error}") from error
     return client

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
 from schemas.errors import BrokerUnavailableError
+from schemas.kafka import Kafka, KafkaServers, broker_error
 from streams.core.outgoing import Outgoing, OutgoingKind
 
 log = structlog.get_logger("funnelcast.transport")
@@ -25,14 +26,14 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
 class TopicPublisher:
     """Implements `streams.worker.partition.Publisher`. Connects at the first record."""
 
-    def __init__(self, kafka: str, topics: Mapping[OutgoingKind, str]) -> None:
-        self._kafka = kafka
+    def __init__(self, kafka: Kafka, topics: Mapping[OutgoingKind, str]) -> None:
+        self._servers = KafkaServers.of(kafka)
         self._topics = topics
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
-        """Return when all are acknowledged; waits for a broker that is away."""
+        """Return when all are acknowledged; waits for a broker that is away. Raises KafkaRefusedError."""
         insist = AsyncRetrying(
             retry=retry_if_exception_type(BrokerUnavailableError),
             wait=wait_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS),
@@ -57,13 +58,13 @@ class TopicPublisher:
             ]
             await asyncio.wait_for(asyncio.gather(*sent), SEND_SECONDS)
         except (KafkaError, OSError, TimeoutError) as error:
-            raise BrokerUnavailableError(f"records were not acknowledged: {error!r}") from error
+            raise await broker_error(self._servers, error, f"records were not acknowledged: {error!r}") from error
 
     async def _started(self) -> AIOKafkaProducer:
         async with self._starting:
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=self._kafka.split(","),
+                    **self._servers.client_options(),
                     acks="all",
                     compression_type="zstd",
                     linger_ms=5,

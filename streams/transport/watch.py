@@ -11,6 +11,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from schemas.errors import BrokerUnavailableError
+from schemas.kafka import Kafka
 from streams.transport.cursor import partitions_changed, topic_deleted, topic_recreated
 from streams.transport.metadata import TopicIdentity, connect, topic_identity
 
@@ -20,7 +21,7 @@ ANSWER_SECONDS = 5.0
 class TopicWatch:
     """Compares the topic with what it was at start. Used from one loop."""
 
-    def __init__(self, kafka: str, topic: str, known: TopicIdentity) -> None:
+    def __init__(self, kafka: Kafka, topic: str, known: TopicIdentity) -> None:
         self._kafka = kafka
         self._topic = topic
         self._known = known

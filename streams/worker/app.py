@@ -23,6 +23,7 @@ import structlog
 
 from schemas.errors import BrokerUnavailableError, FunnelcastError, TryAgainError
 from schemas.funnel.model import Funnel
+from schemas.kafka import Kafka
 from schemas.topics import Topics
 from streams.core.outgoing import OutgoingKind
 from streams.defaults import FETCH_MAX_WAIT_MS, FETCH_MIN_BYTES, MAX_PERSONS, START_SECONDS, WATERMARK_DELAY_MS
@@ -67,7 +68,7 @@ StoreWarnings = Callable[[], Awaitable[list[str]]]
 class WorkerSettings:
     """What a worker needs to know."""
 
-    kafka: str
+    kafka: Kafka
     topics: Topics
     funnels: Sequence[Funnel]
     data_dir: Path

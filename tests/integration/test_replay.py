@@ -17,13 +17,16 @@ import redis.asyncio
 from funnelcast.chaos.events import START_MS, arrivals, make_events
 from funnelcast.processes.ports import free_port
 from funnelcast.replay.memory import Refusals, ReplayJob
-from funnelcast.replay.stack import replay_through_stack
+from funnelcast.replay.stack import fresh_space, replay_through_stack
+from funnelcast.stack.embedded import EmbeddedStack
 from schemas.errors import NeedsHumanError
 from schemas.funnel.load import load_funnel
 from streams.store.port import StoreUnavailableError
 from streams.store.reader import RedisCounterReader
+from tests.support.broker import OwnBroker
 from tests.support.command import run_command, start_command
 from tests.support.stack import StackAddresses
+from tests.support.valkey import ValkeyServer
 from tests.support.waiting import until
 
 FUNNEL = str(resources.files("funnelcast") / "data" / "chaos.yaml")
@@ -83,6 +86,31 @@ async def test_nothing_stays_on_given_servers(tmp_path: Path, embedded_stack: St
     finally:
         await admin.close()
     assert not any(name.startswith("replay-") for name in os.listdir(tmp_path))
+
+
+@pytest.mark.parametrize("gone", ["kafka", "redis"])
+async def test_servers_that_go_away_before_the_tidying_cost_a_warning_and_no_result(
+    tmp_path: Path, embedded_stack: StackAddresses, gone: str
+) -> None:
+    (tmp_path / "valkey").mkdir()
+    broker, valkey = OwnBroker(tmp_path), ValkeyServer(tmp_path / "valkey")
+    log = write_log(tmp_path / "events.jsonl", 1)
+    job = ReplayJob((load_funnel("sales"),), ("sales",), log, None)
+    warnings: list[str] = []
+    try:
+        broker.start()
+        valkey.start()
+        async with (
+            EmbeddedStack(tmp_path, kafka=broker.address, redis=valkey.url) as stack,
+            fresh_space(stack, tmp_path, job, warn=warnings.append, tidy_seconds=1) as site,
+        ):
+            (broker if gone == "kafka" else valkey).kill()
+    finally:
+        broker.kill()
+        valkey.kill()
+    assert len(warnings) == 1
+    assert site.space in warnings[0]
+    assert "could not be removed" in warnings[0]
 
 
 def children_of(pid: int, part: str) -> list[psutil.Process]:

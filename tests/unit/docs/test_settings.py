@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal, get_origin
 
 from funnelcast.settings.catalogue import all_settings
 from funnelcast.settings.setting import Setting
@@ -12,7 +13,8 @@ HEAD = "| Setting | Value | Default | |\n|---|---|---|---|\n"
 
 
 def row(setting: Setting) -> str:
-    unit = "true, false" if setting.value_type is bool else setting.placeholder.lower().replace("|", ", ")
+    words = setting.placeholder if get_origin(setting.value_type) is Literal else setting.placeholder.lower()
+    unit = "true, false" if setting.value_type is bool else words.replace("|", ", ")
     default = setting.written(setting.default)
     return f"| `{setting.key}` | {unit} | {f'`{default}`' if default else ''} | {setting.facts.help} |\n"
 

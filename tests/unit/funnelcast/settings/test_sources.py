@@ -70,8 +70,9 @@ def test_a_flag_comes_before_the_environment_before_the_file_before_the_default(
         assert effective(*flag(setting, 2), env=environment) == (value(setting, 2), setting.flag)
 
 
-def test_only_the_secret_of_the_installation_has_no_flag() -> None:
-    assert [key for key, setting in all_settings().items() if not setting.facts.has_flag] == ["contact_key"]
+def test_only_the_secrets_of_the_installation_have_no_flag() -> None:
+    secrets = {key for key, setting in all_settings().items() if not setting.facts.has_flag}
+    assert secrets == {"contact_key", "kafka_password"}
 
 
 def test_every_section_is_part_of_some_process() -> None:
@@ -120,6 +121,8 @@ def test_an_empty_variable_is_not_set() -> None:
         ("IP", "hash", "write drop or truncate or keep, not 'hash'"),
         ("WATERMARK_DELAY", "soon", "write a duration, e.g. 500ms, 30s, 1m or 7d, not 'soon'"),
         ("KAKFA", "h:1", "unknown setting; unset it (did you mean 'FUNNELCAST_KAFKA'?)"),
+        ("KAFKA_SASL_USER", "x", "unknown setting; unset it (did you mean 'FUNNELCAST_KAFKA_USER'?)"),
+        ("REDIS_PASS", "x", "unknown setting; unset it"),
         ("WORKER__PERSONS", "1", "unknown setting; unset it (did you mean 'FUNNELCAST_WORKER__MAX_PERSONS'?)"),
         ("COLLECTOR_PORT", "81", "unknown setting; unset it (did you mean 'FUNNELCAST_COLLECTOR__PORT'?)"),
     ],
@@ -169,6 +172,9 @@ def test_variables_of_others_with_our_prefix_are_left_alone() -> None:
     others = (
         "FUNNELCAST_WEBHOOKS_DIR",
         "FUNNELCAST_KAFKA_PORT",
+        "FUNNELCAST_KAFKA_PORT_9092_TCP_ADDR",
+        "FUNNELCAST_KAFKA_SERVICE_HOST",
+        "FUNNELCAST_REDIS_SERVICE_PORT_REDIS",
         "FUNNELCAST_COLLECTOR_PORT",
         "FUNNELCAST_SERVICE_HOST",
     )

@@ -1,0 +1,75 @@
+"""Where the Kafka brokers are and how a client shows who it is: one value for every process. No I/O, no client library.
+
+What a client library needs for TLS and a login comes in from outside (`funnelcast.settings.kafka_security`), so that
+a client knows neither files nor secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from schemas.errors import BrokerUnavailableError, FunnelcastError, NeedsHumanError
+
+
+class KafkaRefusedError(NeedsHumanError):
+    """A broker refuses this client, or shows a certificate that does not verify: waiting changes nothing."""
+
+
+class KafkaSecurity(Protocol):
+    """TLS and login of a client."""
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The settings that say the same, as environment of a child process."""
+
+    def client_options(self) -> Mapping[str, Any]:
+        """Keyword arguments for every client of aiokafka."""
+
+    async def refusal(self, addresses: Sequence[str]) -> str | None:
+        """Why no broker lets this client in, in the broker's words; None where one does or where none answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaServers:
+    """Brokers to begin with, and the way to connect to them. Without `security` neither TLS nor a login."""
+
+    addresses: tuple[str, ...]
+    security: KafkaSecurity | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, kafka: Kafka) -> KafkaServers:
+        """Of `host:port[,host:port]`."""
+        if isinstance(kafka, KafkaServers):
+            return kafka
+        return cls(tuple(address.strip() for address in kafka.split(",") if address.strip()))
+
+    def __str__(self) -> str:
+        return ",".join(self.addresses)
+
+    def variables(self) -> Mapping[str, str]:
+        """The settings of TLS and login, as environment of a child process."""
+        return {} if self.security is None else self.security.variables
+
+    def client_options(self) -> dict[str, Any]:
+        """Keyword arguments for every client of aiokafka."""
+        security = {} if self.security is None else self.security.client_options()
+        return {"bootstrap_servers": list(self.addresses), **security}
+
+    async def refusal(self) -> KafkaRefusedError | None:
+        """The error to end with, where the brokers refuse this client."""
+        why = None if self.security is None else await self.security.refusal(self.addresses)
+        return None if why is None else KafkaRefusedError(f"Kafka at {self} cannot be used: {why}")
+
+
+Kafka = str | KafkaServers
+"""Addresses alone, for a broker without TLS and login, or all of it."""
+
+
+async def broker_error(kafka: Kafka, error: BaseException, text: str) -> FunnelcastError:
+    """What to raise where a client could not do its work: `text` in an error that a later try may not meet, or why
+    the brokers refuse it, which every try would meet."""
+    if type(error).__name__.endswith("AuthorizationFailedError"):
+        return KafkaRefusedError(f"{text}; the user of this process lacks a right, see docs/operations.md, Kafka")
+    return await KafkaServers.of(kafka).refusal() or BrokerUnavailableError(text)
