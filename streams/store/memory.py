@@ -6,32 +6,24 @@ a server would: nothing the caller changes later reaches the space. One event lo
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from struct import pack_into
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from schemas.counters import CODE_OTHER, Cell, CellGroup, Cells, is_kept
+from schemas.counters import CODE_OTHER, Cell, CellGroup, is_kept
 from streams.state import (
-    FIRST_LAYOUT,
     LAYOUT,
-    NO_DEADLINES,
-    PERSON_BUCKETS,
     Claim,
     Fence,
-    FunnelLayouts,
-    FunnelWrites,
     Loaded,
     PartitionMeta,
     Writes,
     bucket_of,
     fact_bucket_of,
 )
+from streams.store.memory_space import MemorySpace, StoredFunnel, StoredPartition, write_facts, write_funnel
 from streams.store.port import FactsPage, PartitionStatus, PartitionView
 from streams.store.refusals import (
-    funnel_missed_events,
     gap_behind_cursor,
     gap_without_state,
     newer_layout,
@@ -39,92 +31,10 @@ from streams.store.refusals import (
     other_topic,
 )
 
+__all__ = ["MemoryCounterReader", "MemoryPartitionStore", "MemorySpace"]
+
 _FIRST_CODE = CODE_OTHER + 1
 _FACTS_PER_PAGE = 1_000
-
-
-@dataclass(slots=True)
-class _StoredFunnel:
-    started_at: int
-    layout: int
-    """Layout of the persons that are not in `older`."""
-    layouts: FunnelLayouts
-    older: dict[bytes, int] = field(default_factory=dict)
-    """Layout of the fields not rewritten since a newer version has claimed the partition."""
-    persons: list[dict[bytes, bytes]] = field(default_factory=lambda: [{} for _ in range(PERSON_BUCKETS)])
-    earliest_deadlines: bytearray = field(default_factory=lambda: bytearray(NO_DEADLINES))
-    cells: Cells = field(default_factory=dict)
-    core_state: bytes | None = None
-    left_out_at: int | None = None
-
-    @classmethod
-    def new(cls, offset: int, layout: int) -> _StoredFunnel:
-        return cls(started_at=offset, layout=layout, layouts=FunnelLayouts.all_of(layout))
-
-    def raise_layout(self, layout: int) -> None:
-        """From now on persons are written in this layout; those that are here keep theirs."""
-        if layout > self.layout:
-            names = (name for bucket in self.persons for name in bucket if name not in self.older)
-            self.older.update(dict.fromkeys(list(names), self.layout))
-            self.layout = layout
-
-    def older_than(self, layout: int, names: Iterable[bytes]) -> dict[bytes, int]:
-        """Layouts of those fields that are older."""
-        if not self.older and self.layout >= layout:
-            return {}
-        return {name: stored for name in names if (stored := self.older.get(name, self.layout)) < layout}
-
-
-@dataclass(slots=True)
-class _Partition:
-    layout: int
-    offset: int = 0
-    seq: int = 0
-    token: int = 0
-    meta: bytes = msgspec.msgpack.encode(PartitionMeta())
-    funnels: dict[str, _StoredFunnel] = field(default_factory=dict)
-    facts: dict[bytes, bytes] = field(default_factory=dict)
-    active: tuple[str, ...] = ()
-
-    @property
-    def fence(self) -> Fence:
-        return Fence(token=self.token, offset=self.offset, seq=self.seq)
-
-    def check_no_gaps(self, number: int, funnel_ids: Iterable[str]) -> None:
-        for funnel_id in funnel_ids:
-            funnel = self.funnels.get(funnel_id)
-            if funnel is not None and funnel.left_out_at not in (None, self.offset):
-                raise funnel_missed_events(funnel_id, number, left_out_at=funnel.left_out_at or 0, offset=self.offset)
-
-    def activate(self, funnel_ids: Sequence[str], layout: int) -> None:
-        """Count these funnels from now on, and note where the others stopped."""
-        for funnel_id in funnel_ids:
-            funnel = self.funnels.setdefault(funnel_id, _StoredFunnel.new(self.offset, layout))
-            funnel.left_out_at = None
-            funnel.raise_layout(layout)
-        for funnel_id in set(self.active) - set(funnel_ids):
-            if self.funnels[funnel_id].left_out_at is None:
-                self.funnels[funnel_id].left_out_at = self.offset
-        self.active = tuple(funnel_ids)
-        self.layout = layout
-
-
-class MemorySpace:
-    """State of one space, shared by the stores and readers given it."""
-
-    def __init__(self, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
-        self.clock_ms = clock_ms
-        self.layout = FIRST_LAYOUT
-        self.partitions: dict[int, _Partition] = {}
-        self.registers: dict[str, dict[tuple[int, str], int]] = {}
-        self.fingerprints: dict[str, str] = {}
-        self.topics: dict[str, str] = {}
-        self.gaps: list[dict[str, str]] = []
-
-    def check_layout(self, known: int) -> None:
-        """Raises StoreRefusedError where a newer version has been here."""
-        if self.layout > known:
-            raise newer_layout("this space", stored=self.layout, known=known)
 
 
 class MemoryPartitionStore:
@@ -137,7 +47,7 @@ class MemoryPartitionStore:
     async def claim(self, partition: int, funnel_ids: Sequence[str]) -> Claim:
         self._space.check_layout(self._layout)
         self._space.layout = self._layout
-        stored = self._space.partitions.setdefault(partition, _Partition(layout=self._layout))
+        stored = self._space.partitions.setdefault(partition, StoredPartition(layout=self._layout))
         stored.check_no_gaps(partition, funnel_ids)
         known = {funnel_id for funnel_id in funnel_ids if funnel_id in stored.funnels}
         stored.activate(funnel_ids, self._layout)
@@ -201,8 +111,8 @@ class MemoryPartitionStore:
         if not self._holds(writes.names) or any(funnel_id not in stored.funnels for funnel_id in writes.funnels):
             return False
         for funnel_id, changes in writes.funnels.items():
-            _write_funnel(stored.funnels[funnel_id], changes)
-        _write_facts(stored.facts, writes.facts)
+            write_funnel(stored.funnels[funnel_id], changes)
+        write_facts(stored.facts, writes.facts)
         stored.meta = msgspec.msgpack.encode(writes.meta)
         stored.offset, stored.seq = next_offset, fence.seq + 1
         return True
@@ -263,7 +173,7 @@ class MemoryPartitionStore:
         self._space.gaps.append({key: str(value) for key, value in gap.items()})
         return old, offset
 
-    def _funnel(self, partition: int, funnel_id: str) -> _StoredFunnel | None:
+    def _funnel(self, partition: int, funnel_id: str) -> StoredFunnel | None:
         stored = self._space.partitions.get(partition)
         return None if stored is None else stored.funnels.get(funnel_id)
 
@@ -332,51 +242,8 @@ class MemoryCounterReader:
     async def gaps(self) -> list[dict[str, str]]:
         return [dict(gap) for gap in self._space.gaps]
 
-    def _partition(self, partition: int) -> _Partition | None:
+    def _partition(self, partition: int) -> StoredPartition | None:
         stored = self._space.partitions.get(partition)
         if stored is not None and stored.layout > self._layout:
             raise newer_layout(f"partition {partition}", stored=stored.layout, known=self._layout)
         return stored
-
-
-def _write_funnel(stored: _StoredFunnel, changes: FunnelWrites) -> None:
-    for name, state in changes.persons.items():
-        if stored.older:
-            stored.older.pop(name, None)
-        if state is None:
-            stored.persons[bucket_of(name)].pop(name, None)
-        else:
-            stored.persons[bucket_of(name)][name] = bytes(state)
-    for bucket, minutes in changes.earliest_deadlines.items():
-        pack_into("<I", stored.earliest_deadlines, bucket * 4, minutes)
-    _write_cells(stored.cells, changes.cells)
-    _drop_groups(stored.cells, changes.expired)
-    if changes.core_state is not None:
-        stored.core_state = bytes(changes.core_state)
-    if changes.layouts is not None:
-        stored.layouts = changes.layouts
-
-
-def _write_facts(stored: dict[bytes, bytes], facts: Mapping[bytes, bytes | None]) -> None:
-    for key, value in facts.items():
-        if value is None:
-            stored.pop(key, None)
-        else:
-            stored[key] = bytes(value)
-
-
-def _write_cells(stored: Cells, cells: Cells) -> None:
-    for group, written in cells.items():
-        known = stored.setdefault(group, {})
-        for name, cell in written.items():
-            if cell:
-                known[name] = dict(cell)
-            else:
-                known.pop(name, None)
-        if not known:
-            del stored[group]
-
-
-def _drop_groups(stored: Cells, groups: Iterable[CellGroup]) -> None:
-    for group in groups:
-        stored.pop(group, None)

@@ -18,7 +18,7 @@ from streams.store.connection import Client, Script, translated
 from streams.store.keys import PartitionKeys, SpaceKeys
 from streams.store.packing import group_key, unpack
 from streams.store.port import PartitionStatus, PartitionView, StoreUnavailableError
-from streams.store.redis import read_registers
+from streams.store.reads import read_registers
 from streams.store.refusals import newer_layout
 
 _GROUPS = Script("groups")

@@ -7,7 +7,6 @@ a torn file, ends in the same state. Integers of cells stay packed: Lua's number
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import replace
 from secrets import randbelow
 from typing import Any, NamedTuple, cast
 
@@ -16,7 +15,6 @@ from redis.asyncio import RedisCluster
 
 from schemas.counters import Cell, CellGroup
 from streams.state import (
-    FACT_BUCKETS,
     FIRST_LAYOUT,
     LAYOUT,
     NO_DEADLINES,
@@ -26,22 +24,17 @@ from streams.state import (
     Loaded,
     PartitionMeta,
     Writes,
-    bucket_of,
-    fact_bucket_of,
 )
-from streams.store.connection import Argument, Client, Script, translated
+from streams.store.connection import Client, Script, translated
 from streams.store.keys import PartitionKeys, SpaceKeys
 from streams.store.packing import (
     ApplyBlob,
-    decode_cell,
-    group_key,
     pack,
-    pack_field,
     pack_layouts,
-    unpack,
     unpack_layouts,
 )
 from streams.store.port import FactsPage
+from streams.store.reads import OwnerReads, read_registers
 from streams.store.refusals import (
     funnel_missed_events,
     gap_behind_cursor,
@@ -51,14 +44,8 @@ from streams.store.refusals import (
     other_topic,
 )
 
-_READ_COMMANDS = 16
-"""Whole buckets per round trip."""
-_READ_FIELDS = 4000
-"""Persons per round trip: about 10 ms of the server, so that no other client waits longer."""
-_FACTS_PER_PAGE = 1_000
 _CLAIM, _APPLY, _REGISTER = Script("claim"), Script("apply"), Script("register")
-_FUNNELS, _GAP, _READ = Script("funnels"), Script("gap"), Script("read")
-_LAYOUT, _FACTS = Script("layout"), Script("facts")
+_FUNNELS, _GAP, _LAYOUT = Script("funnels"), Script("gap"), Script("layout")
 _encode_meta = msgspec.msgpack.Encoder().encode
 _decode_meta = msgspec.msgpack.Decoder(PartitionMeta).decode
 
@@ -80,6 +67,7 @@ class RedisPartitionStore:
         self._client = client
         self._space = SpaceKeys(space)
         self._layout = layout
+        self._reads = OwnerReads(client, layout)
         self._old: dict[tuple[int, str], bytes | None] = {}
         """By partition and funnel: oldest layout in each person bucket, None where all is of this store's. It may say
         too old where another owner has rewritten buckets since, never too new."""
@@ -100,7 +88,7 @@ class RedisPartitionStore:
             raise newer_layout(f"partition {partition}", stored=int(answer[1]), known=self._layout)
         if answer[0] != b"ok":
             raise funnel_missed_events(answer[1].decode(), partition, left_out_at=int(answer[2]), offset=int(answer[3]))
-        deadlines = await self._many([("GET", keys.earliest_deadlines(funnel_id)) for funnel_id in funnel_ids])
+        deadlines = await self._reads.many([("GET", keys.earliest_deadlines(funnel_id)) for funnel_id in funnel_ids])
         funnels = [
             _ClaimedFunnel(funnel_id, was_known, state, layouts, packed)
             for funnel_id, (was_known, state, layouts), packed in zip(funnel_ids, answer[5], deadlines, strict=True)
@@ -128,68 +116,18 @@ class RedisPartitionStore:
         self, partition: int, funnel_id: str, *, buckets: Sequence[int] = (), persons: Sequence[bytes] = ()
     ) -> Loaded:
         old = await self._old_buckets(partition, funnel_id)
-        loaded = await self._read_layout(partition, funnel_id, buckets=buckets, persons=persons, layout=self._layout)
-        if old is None:
-            return loaded
-        layouts: dict[bytes, int] = {}
-        for layout in range(min(old), self._layout):
-            left = [bucket for bucket in buckets if old[bucket] <= layout]
-            missing = [name for name in persons if loaded.persons[name] is None and old[bucket_of(name)] <= layout]
-            older = await self._read_layout(partition, funnel_id, buckets=left, persons=missing, layout=layout)
-            single = {name: packed for name, packed in older.persons.items() if packed is not None}
-            whole = {number: {**older.buckets.get(number, {}), **fields} for number, fields in loaded.buckets.items()}
-            loaded = Loaded(buckets=whole, persons={**loaded.persons, **single})
-            layouts.update(dict.fromkeys(single, layout))
-            layouts.update((name, layout) for fields in older.buckets.values() for name in fields)
-        return replace(loaded, layouts=layouts)
-
-    async def _read_layout(
-        self, partition: int, funnel_id: str, *, buckets: Sequence[int], persons: Sequence[bytes], layout: int
-    ) -> Loaded:
-        """What lies in one layout."""
-        keys = self._keys(partition)
-        whole = await self._many([("HGETALL", keys.persons(funnel_id, bucket, layout)) for bucket in buckets])
-        single: dict[bytes, bytes | None] = {}
-        for start in range(0, len(persons), _READ_FIELDS):
-            by_bucket: dict[int, list[bytes]] = {}
-            for person in persons[start : start + _READ_FIELDS]:
-                by_bucket.setdefault(bucket_of(person), []).append(person)
-            fields = {keys.persons(funnel_id, bucket, layout): names for bucket, names in by_bucket.items()}
-            for names, states in zip(by_bucket.values(), await self._fields(fields), strict=True):
-                single.update(zip(names, [None if state is False else state for state in states], strict=True))
-        return Loaded(buckets=dict(zip(buckets, whole, strict=True)), persons=single)
+        return await self._reads.persons(self._keys(partition), funnel_id, buckets=buckets, persons=persons, old=old)
 
     async def read_cells(
         self, partition: int, funnel_id: str, wanted: Mapping[CellGroup, Sequence[int]]
     ) -> dict[CellGroup, dict[int, Cell]]:
-        prefix = self._keys(partition).cells(funnel_id)
-        fields = {group_key(prefix, group): list(map(pack_field, names)) for group, names in wanted.items() if names}
-        answers = iter(await self._fields(fields))
-        answer: dict[CellGroup, dict[int, Cell]] = {}
-        for group, names in wanted.items():
-            if names and (cells := {n: decode_cell(v) for n, v in zip(names, next(answers), strict=True) if v}):
-                answer[group] = cells
-        return answer
+        return await self._reads.cells(self._keys(partition), funnel_id, wanted)
 
     async def read_facts(self, partition: int, keys: Sequence[bytes]) -> dict[bytes, bytes | None]:
-        facts: dict[bytes, bytes | None] = {}
-        for start in range(0, len(keys), _READ_FIELDS):
-            by_key: dict[str, list[bytes]] = {}
-            for name in keys[start : start + _READ_FIELDS]:
-                bucket = fact_bucket_of(name)
-                by_key.setdefault(self._keys(partition).facts(name[0], bucket), []).append(name)
-            for names, values in zip(by_key.values(), await self._fields(by_key), strict=True):
-                facts.update(zip(names, [None if value is False else value for value in values], strict=True))
-        return facts
+        return await self._reads.facts(self._keys(partition), keys)
 
     async def list_facts(self, partition: int, kind: int, *, after: int = 0) -> FactsPage:
-        cursor, first = divmod(after, FACT_BUCKETS)
-        keys = [self._keys(partition).facts(kind, bucket) for bucket in range(first, FACT_BUCKETS)]
-        next_cursor, done, flat = await _FACTS.run(self._client, keys, [cursor, _FACTS_PER_PAGE])
-        facts = dict(zip(flat[::2], flat[1::2], strict=True))
-        return FactsPage(
-            facts=facts, next=None if done == len(keys) else int(next_cursor) * FACT_BUCKETS + first + done
-        )
+        return await self._reads.facts_page(self._keys(partition), kind, after=after)
 
     async def apply(self, partition: int, fence: Fence, next_offset: int, writes: Writes) -> bool:
         if next_offset < fence.offset:
@@ -304,36 +242,6 @@ class RedisPartitionStore:
             if any(known.get(name) != code for name, code in codes.items()):
                 return False
         return True
-
-    async def _fields(self, wanted: Mapping[str, Sequence[bytes]]) -> list[list[Any]]:
-        """Per hash the values of its fields, False where there is none: one script, since a pipeline of as many
-        commands costs redis-py five times the CPU."""
-        if not wanted:
-            return []
-        answer = await _READ.run(self._client, list(wanted), [pack(list(wanted.values()))])
-        return cast(list[list[Any]], unpack(answer))
-
-    async def _many(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
-        answers: list[Any] = []
-        with translated():
-            for start in range(0, len(commands), _READ_COMMANDS):
-                pipeline = self._client.pipeline(transaction=False)
-                for command in commands[start : start + _READ_COMMANDS]:
-                    pipeline.execute_command(*command)
-                answers += await pipeline.execute()
-        return answers
-
-
-async def read_registers(client: Client, space: SpaceKeys, funnel_id: str) -> dict[tuple[int, str], int]:
-    """Every (register, name) -> code of a funnel_id."""
-    with translated():
-        stored = await cast(Awaitable[dict[bytes, bytes]], client.hgetall(space.registers(funnel_id)))
-    names: dict[tuple[int, str], int] = {}
-    for stored_name, code in stored.items():
-        register, has_name, name = stored_name.partition(b":")
-        if has_name:
-            names[int(register), name.decode()] = int(code)
-    return names
 
 
 def _nonce() -> str:
