@@ -27,14 +27,17 @@ class ReportSettings(FunnelSettings, SpaceSettings, RedisSettings):
     """Which space is read, and what its cells mean."""
 
 
-@app.command(epilog="Examples:  funnelcast report  ·  funnelcast report --grain day --since 7d --dim channel --json")
+@app.command(
+    epilog="Examples:  funnelcast report  ·  funnelcast report --grain week --since 2025-01-01  ·  "
+    "funnelcast report --grain day --since 7d --dim channel --json"
+)
 @with_settings(ReportSettings)
 def report(
     settings: ReportSettings,
     funnel: Annotated[
         list[str] | None, typer.Option(help="A preset, a file, or the name of a configured funnel; repeat for several.")
     ] = None,
-    grain: Annotated[str | None, typer.Option(help="Only total, day, hour or minute.")] = None,
+    grain: Annotated[str | None, typer.Option(help="Only total, minute, hour, day, week, month or quarter.")] = None,
     since: Annotated[
         str | None, typer.Option(help="From the bucket of this time: 2025-01-31, RFC 3339, 24h (ago), epoch ms.")
     ] = None,

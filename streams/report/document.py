@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from schemas.counters import GRAIN_NAMES, Cells, Grain, merge
 from schemas.funnel.model import Funnel
 from streams.report.names import Registers, name_cells
+from streams.report.periods import Period, sum_days
 from streams.report.rates import rates_of
 from streams.report.shapes import CellRates, Counters, CountersDocument, InputCounts
 from streams.store.port import CounterReader, PartitionView
@@ -33,18 +34,22 @@ def document_of(
     *,
     rated: Collection[int] = RATED_GRAINS,
     only: str | None = None,
+    period: Period | None = None,
 ) -> CountersDocument:
     """The document of what `views` hold. `rated`: grains whose cells get rates; `only`: the one cell to keep, by its
-    label (`channel=google`)."""
+    label (`channel=google`); `period`: to what the days are summed, which then has the rates."""
     counters = name_cells(funnel, merge_cells(views), registers)
     if only is not None:
         counters = _only(counters, only)
+    if period is not None:
+        counters = sum_days(counters, period)
+    rated_names = {GRAIN_NAMES[Grain(grain)] for grain in rated} if period is None else {period.value}
     watermarks = [view.meta.watermark_ms for view in views if view.meta.watermark_ms is not None]
     return {
         "counters": counters,
         "funnel": funnel.name,
         "input": _input(views, funnel),
-        "rates": _rates(funnel, counters, {GRAIN_NAMES[Grain(grain)] for grain in rated}),
+        "rates": _rates(funnel, counters, rated_names),
         "version": funnel.version,
         "watermark_ms": min(watermarks, default=None),
     }

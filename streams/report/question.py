@@ -12,10 +12,18 @@ from schemas.errors import UsageError
 from schemas.funnel.duration import parse_duration_ms
 from schemas.funnel.model import Funnel
 from schemas.names import clean_text
-from schemas.times import HOUR_MS, MINUTE_MS, local_day
+from schemas.times import HOUR_MS, MINUTE_MS, date_of, local_day
+from streams.report.periods import Period, day_number
 
 _GRAINS = {name: grain for grain, name in GRAIN_NAMES.items()}
+_PERIODS = tuple(period.value for period in Period)
+GRAINS = (*_GRAINS, *_PERIODS)
+"""Names of the grains that can be asked for."""
 _BUCKETED = (Grain.MINUTE, Grain.HOUR, Grain.DAY)
+
+_EARLIEST_MS, _LATEST_MS = (
+    round(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * 1000 for year in (1900, 9000)
+)  # a time zone moves what is at the end of the calendar out of it
 
 
 class QuestionError(UsageError):
@@ -26,7 +34,7 @@ class QuestionTexts(TypedDict, total=False):
     """A question as people write it; None is as if it were left out."""
 
     grain: str | None
-    """`total`, `day`, `hour`, `minute`."""
+    """`total`, `minute`, `hour`, `day`, `week`, `month`, `quarter`."""
     since: str | None
     until: str | None
     """Both as `parse_instant_ms` reads them."""
@@ -48,6 +56,8 @@ class ReportQuestion:
     """Cells of the whole (0), of a dimension (1, 2, ...) or of a pair (behind them), in the funnel's order."""
     label: str | None = None
     """Only the cells with this label: `channel=google`."""
+    period: Period | None = None
+    """Days summed to weeks, months or quarters; `grain` is the day then."""
 
     @classmethod
     def parse(cls, funnel: Funnel, texts: QuestionTexts, *, now_ms: int) -> Self:
@@ -57,13 +67,14 @@ class ReportQuestion:
         question = cls(
             funnel=funnel,
             grain=None if grain is None else _parse_grain(grain),
+            period=Period(grain) if grain in _PERIODS else None,
             since_ms=None if since is None else parse_instant_ms(since, timezone=funnel.timezone, now_ms=now_ms),
             until_ms=None if until is None else parse_instant_ms(until, timezone=funnel.timezone, now_ms=now_ms),
             dimset=None if dim is None else _parse_dimset(funnel, dim),
             label=_label(dim) if dim and "=" in dim else None,
         )
         if question.grain == Grain.TOTAL and question.has_times:
-            raise QuestionError("totals are of all time: leave since and until away, or ask for day, hour or minute")
+            raise QuestionError("totals are of all time: leave since and until away, or ask for another grain")
         if question.since_ms is not None and question.until_ms is not None and question.since_ms >= question.until_ms:
             raise QuestionError("since must lie before until")
         return question
@@ -82,13 +93,23 @@ class ReportQuestion:
 
     @property
     def first_buckets(self) -> dict[int, int] | None:
-        """By grain, the bucket in which `since_ms` lies."""
-        return None if self.since_ms is None else self._buckets_at(self.since_ms)
+        """By grain, the bucket in which `since_ms` lies; the first day of its week, month or quarter."""
+        if self.since_ms is None:
+            return None
+        buckets = self._buckets_at(self.since_ms)
+        if self.period is not None:
+            buckets[Grain.DAY] = day_number(self.period.first_day(date_of(buckets[Grain.DAY])))
+        return buckets
 
     @property
     def last_buckets(self) -> dict[int, int] | None:
-        """By grain, the last bucket that begins before `until_ms`."""
-        return None if self.until_ms is None else self._buckets_at(self.until_ms - 1)
+        """By grain, the last bucket that begins before `until_ms`; the last day of such a week, month or quarter."""
+        if self.until_ms is None:
+            return None
+        buckets = self._buckets_at(self.until_ms - 1)
+        if self.period is not None:
+            buckets[Grain.DAY] = day_number(self.period.last_day(date_of(buckets[Grain.DAY])))
+        return buckets
 
     def _buckets_at(self, time_ms: int) -> dict[int, int]:
         return {
@@ -101,26 +122,34 @@ class ReportQuestion:
 def parse_instant_ms(text: str, *, timezone: str, now_ms: int) -> int:
     """Epoch milliseconds of a date or time (`2025-01-31`, RFC 3339; without an offset in `timezone`), of epoch
     milliseconds, or of a duration back from `now_ms` (`24h`). Raises QuestionError."""
-    stripped = text.strip()
-    if stripped.isdigit() and len(stripped) >= 11:
-        return int(stripped)
     try:
-        return now_ms - parse_duration_ms(stripped)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(stripped)
-    except ValueError:
+        time_ms = _instant_ms(text.strip(), timezone=timezone, now_ms=now_ms)
+    except (ValueError, OverflowError):
         raise QuestionError(
             f"{text!r} is no time; write 2025-01-31, 2025-01-31T10:00:00Z, 24h (ago), or epoch milliseconds"
         ) from None
+    if not _EARLIEST_MS <= time_ms <= _LATEST_MS:
+        raise QuestionError(f"{text!r} does not lie between the years 1900 and 9000")
+    return time_ms
+
+
+def _instant_ms(text: str, *, timezone: str, now_ms: int) -> int:
+    """Raises ValueError, OverflowError."""
+    if text.isascii() and text.isdigit() and len(text) >= 11:
+        return int(text)
+    try:
+        return now_ms - parse_duration_ms(text)
+    except ValueError:
+        moment = datetime.fromisoformat(text)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(timezone))
     return round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
 
 
 def _parse_grain(text: str) -> Grain:
+    if text in _PERIODS:
+        return Grain.DAY
     if text not in _GRAINS:
-        raise QuestionError(f"{text!r} is no grain; write {', '.join(_GRAINS)}")
+        raise QuestionError(f"{text!r} is no grain; write {', '.join(GRAINS)}")
     return _GRAINS[text]
 
 

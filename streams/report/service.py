@@ -38,4 +38,5 @@ async def report(reader: CounterReader, question: ReportQuestion) -> CountersDoc
         await reader.registers(funnel.funnel_id),
         rated=RATED_GRAINS if question.grain is None else question.grains,
         only=question.label,
+        period=question.period,
     )

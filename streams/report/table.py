@@ -14,12 +14,26 @@ from rich.text import Text
 from schemas.funnel.model import Funnel
 from streams.report import texts
 from streams.report.cell import CellView, sum_cells
+from streams.report.periods import Period
 from streams.report.rates import rates_of
 from streams.report.shapes import CountersDocument, NamedCell, Rate, Rates
 
 BOTTLENECK = "◀"
-_LEFT_OUT_FIRST = ("events", "95 %", "lost", "open", "orders", "abandoned", "went on", "conversion")
-_GRAINS = ("total", "day", "hour", "minute")
+_TREND_BUCKETS = 13
+"""A quarter in weeks."""
+_LEFT_OUT_FIRST = (
+    "events",
+    "of them 95 %",
+    "known",
+    "95 %",
+    "lost",
+    "open",
+    "orders",
+    "abandoned",
+    "went on",
+    "conversion",
+)
+_GRAINS = ("total", "quarter", "month", "week", "day", "hour", "minute")
 WIDE = 110
 """Columns of a terminal in which everything is shown, unless names are very long."""
 
@@ -44,7 +58,11 @@ def render_report(funnel: Funnel, document: CountersDocument, *, width: int = WI
     for bucket in counters[grain].values():
         for dim, cell in bucket.items():
             cells.setdefault(dim, []).append(cell)
-    tables = [render_cell(funnel, sum_cells(cells[dim]), title=dim or None, width=width) for dim in sorted(cells)]
+    tables: list[RenderableType] = [
+        render_cell(funnel, sum_cells(cells[dim]), title=dim or None, width=width) for dim in sorted(cells)
+    ]
+    if grain in list(Period):
+        tables += [trend_table(funnel, counters[grain], grain=grain, dim=dim, width=width) for dim in sorted(cells)]
     return Group(head, *tables)
 
 
@@ -56,6 +74,33 @@ def render_cell(funnel: Funnel, cell: NamedCell, *, title: str | None = None, wi
         parts.append(Text(f"{texts.SO_FAR} so far: some entries have no outcome yet", style="dim"))
     parts.append(Text(" · ".join(_summary(funnel, rates))))
     return Group(*parts)
+
+
+def trend_table(
+    funnel: Funnel, buckets: Mapping[str, Mapping[str, NamedCell]], *, grain: str, dim: str, width: int
+) -> RenderableType:
+    """A row for each bucket and stage: how the conversions went from week to week. For as many as a screen holds."""
+    labels = sorted(label for label in buckets if dim in buckets[label])
+    rows = [row for label in labels[-_TREND_BUCKETS:] for row in _trend_rows(funnel, buckets[label][dim], grain, label)]
+    left_out = f" (the last {_TREND_BUCKETS} of {len(labels)})" if len(labels) > _TREND_BUCKETS else ""
+    return _table(rows, title=f"by {grain}{f' · {dim}' if dim else ''}{left_out}", left=(grain, "stage"), width=width)
+
+
+def _trend_rows(funnel: Funnel, cell: NamedCell, grain: str, label: str) -> Iterable[dict[str, str]]:
+    rates = rates_of(funnel, cell)
+    for number, row in enumerate(_stage_rows(funnel, cell, rates)):
+        cohort = rates["cohort_conversion"].get(row["stage"].removesuffix(f" {BOTTLENECK}"))
+        known = "" if cohort is None else f"{100 * cohort['maturity']:.0f} %"
+        yield {
+            grain: "" if number else label,
+            "stage": row["stage"],
+            "entries": row["entries"],
+            "conversion": row["conversion"],
+            "95 %": row["95 %"],
+            "went on": row["went on"],
+            "of them 95 %": texts.interval(cohort),
+            "known": known,
+        } | {heading: row[heading] for heading in ("orders", "revenue") if heading in row}
 
 
 def fitting(rows: Sequence[Mapping[str, str]], width: int, left_out_first: Sequence[str], *, gap: int) -> list[str]:
@@ -96,15 +141,24 @@ def _when(time_ms: int | None) -> str:
 
 
 def _stage_table(funnel: Funnel, cell: NamedCell, rates: Rates, *, title: str | None, width: int) -> Table:
+    return _table(_stage_rows(funnel, cell, rates), title=title, left=("stage",), width=width)
+
+
+def _stage_rows(funnel: Funnel, cell: NamedCell, rates: Rates) -> list[dict[str, str]]:
     view, names = CellView(cell), [stage.name for stage in funnel.stages]
     shares = [None, *(rates["period_conversion"][f"{j} -> {k}"] for j, k in pairwise(names))]
     rows = [_row(name, view, rates, share) for name, share in zip(names, shares, strict=True)]
     if all(stage.nth is None for stage in funnel.stages):
-        rows = [{heading: row[heading] for heading in row if heading not in ("orders", "revenue")} for row in rows]
+        return [{heading: row[heading] for heading in row if heading not in ("orders", "revenue")} for row in rows]
+    return rows
+
+
+def _table(rows: Sequence[Mapping[str, str]], *, title: str | None, left: Sequence[str], width: int) -> Table:
+    """Columns that fit; those of `left` are texts, the others numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True)
     headings = fitting(rows, width, _LEFT_OUT_FIRST, gap=2)
     for heading in headings:
-        table.add_column(heading, justify="left" if heading == "stage" else "right", no_wrap=True)
+        table.add_column(heading, justify="left" if heading in left else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(row[heading] for heading in headings))
     return table

@@ -148,8 +148,8 @@ def test_a_span_must_not_end_before_it_begins() -> None:
 
 
 def test_a_grain_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    with pytest.raises(QuestionError, match="'week' is no grain; write total, minute, hour, day"):
-        question(grain="week")
+    with pytest.raises(QuestionError, match="'year' is no grain; write total, minute, hour, day, week, month, quarter"):
+        question(grain="year")
 
 
 def test_a_question_is_a_value() -> None:
