@@ -111,8 +111,8 @@ class ChaosRun:
     ) -> None:
         self._plan, self._stack, self._services, self._broker, self._say = plan, stack, services, broker, say
         self._flowing = [asyncio.Event() for _ in range(PARTITIONS)]
-        for one in self._flowing:
-            one.set()
+        for is_flowing in self._flowing:
+            is_flowing.set()
         self._disturber = Disturber(
             stack=stack, services=services, broker=broker, flowing=self._flowing, seed=plan.seed + 2, say=say
         )

@@ -42,12 +42,12 @@ def fault_of(request: FuzzRequest, answer: Answer) -> str | None:
 
 def _fault_of_error(answer: Answer) -> str | None:
     try:
-        found = json.loads(answer.body)
+        document = json.loads(answer.body)
     except ValueError:
         return f"the body of a {answer.status} is no JSON: {answer.body[:100]!r}"
-    if not isinstance(found, dict) or set(found) != {"code", "message", "detail"}:
+    if not isinstance(document, dict) or set(document) != {"code", "message", "detail"}:
         return f"the body of a {answer.status} is not code, message and detail: {answer.body[:100]!r}"
-    if not all(isinstance(one, str) for one in found.values()) or not found["code"] or not found["message"]:
+    if not all(isinstance(one, str) for one in document.values()) or not document["code"] or not document["message"]:
         return f"the body of a {answer.status} says nothing: {answer.body[:100]!r}"
     if not answer.headers.get(b"content-type", b"").startswith(b"application/json"):
         return f"the body of a {answer.status} is not said to be JSON"
@@ -59,14 +59,14 @@ Balance = dict[str, dict[str, int]]
 
 def balance_of(metrics: str) -> Balance:
     """received, accepted, rejected, deduplicated of every source, as the collector counted them."""
-    found: Balance = defaultdict(lambda: {"received": 0, "accepted": 0, "rejected": 0, "deduplicated": 0})
+    balance: Balance = defaultdict(lambda: {"received": 0, "accepted": 0, "rejected": 0, "deduplicated": 0})
     for family in text_string_to_metric_families(metrics):
         for sample in family.samples:
             if sample.name == f"{_PREFIX}events_received_total":
-                found[sample.labels["source"]]["received"] += int(sample.value)
+                balance[sample.labels["source"]]["received"] += int(sample.value)
             elif sample.name == f"{_PREFIX}events_total":
-                found[sample.labels["source"]][sample.labels["outcome"]] += int(sample.value)
-    return dict(sorted(found.items()))
+                balance[sample.labels["source"]][sample.labels["outcome"]] += int(sample.value)
+    return dict(sorted(balance.items()))
 
 
 def total_of(metrics: str, name: str) -> int:

@@ -107,8 +107,8 @@ _KINDS: Final[dict[str, Any]] = {
 def odd_pairs(rng: Random, text: bytes) -> bytes:
     """One pair of a form or query made odd."""
     pairs = text.split(b"&")
-    at = rng.randrange(len(pairs))
-    name, sign, value = pairs[at].partition(b"=")
+    index = rng.randrange(len(pairs))
+    name, sign, value = pairs[index].partition(b"=")
     match rng.randrange(7):
         case 0:
             value = quote_from_bytes(rng.choice(ODD).encode("utf-8", "surrogatepass")).encode()
@@ -117,35 +117,35 @@ def odd_pairs(rng: Random, text: bytes) -> bytes:
         case 2:
             value = b"".join(rng.choices(_TOKENS, k=rng.choice((1, 3, 40))))
         case 3:
-            pairs.insert(at, name + sign + rng.choice((b"", b"0", b"null", value + value)))
+            pairs.insert(index, name + sign + rng.choice((b"", b"0", b"null", value + value)))
         case 4:
             sign = rng.choice((b"", b"==", b"%3D"))
         case 5:
             value = bytes(rng.randrange(33, 256) for _ in range(rng.choice((1, 20, 2_000))))
         case _:
             pairs += [b"k%d=v" % number for number in range(rng.choice((5, 300, 3_000)))]
-    pairs[at] = name + sign + value
+    pairs[index] = name + sign + value
     return b"&".join(pairs)
 
 
 def odd_bytes(rng: Random, body: bytes) -> bytes:
     """Bits turned, bytes cut out, put in, repeated or cut off."""
-    found = bytearray(body or b"{}")
-    at = rng.randrange(len(found))
+    data = bytearray(body or b"{}")
+    index = rng.randrange(len(data))
     match rng.randrange(6):
         case 0:
             for _ in range(rng.choice((1, 1, 3, 30))):
-                found[rng.randrange(len(found))] ^= 1 << rng.randrange(8)
+                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
         case 1:
-            del found[at:]
+            del data[index:]
         case 2:
-            del found[at : at + rng.choice((1, 2, 50))]
+            del data[index : index + rng.choice((1, 2, 50))]
         case 3:
-            found[at:at] = rng.choice(
+            data[index:index] = rng.choice(
                 (b"\xff\xfe", b"\xc0\x80", b"\xed\xa0\x80", b"\0", b"\xef\xbb\xbf", b'"', b"}", b"\n", b",")
             )
         case 4:
-            found += found[at:] * rng.choice((1, 2, 20))
+            data += data[index:] * rng.choice((1, 2, 20))
         case _:
-            found[at:at] = rng.randbytes(rng.choice((1, 8, 200)))
-    return bytes(found)
+            data[index:index] = rng.randbytes(rng.choice((1, 8, 200)))
+    return bytes(data)

@@ -111,8 +111,8 @@ _NUMBER: Final = re.compile(rb"[0-9]{5,}|(?<=1)Test")
 def _fresh(rng: Random, request: FuzzRequest) -> FuzzRequest:
     """Another delivery of the same kind: else nearly all would be recognised as sent before."""
 
-    def other(found: re.Match[bytes]) -> bytes:
-        return found[0][:-4] + b"%04d" % rng.randrange(10_000)
+    def other(match: re.Match[bytes]) -> bytes:
+        return match[0][:-4] + b"%04d" % rng.randrange(10_000)
 
     headers = tuple(
         (name, b"%d" % rng.getrandbits(60) if name == b"x-shopify-webhook-id" else value)

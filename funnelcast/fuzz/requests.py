@@ -81,27 +81,27 @@ def _chunked(body: bytes) -> bytes:
 def recorded() -> tuple[Sample, ...]:
     """Every recorded request that is shipped, by name."""
     directory = resources.files("producers") / "samples"
-    files = sorted((one for one in directory.iterdir() if one.name.endswith(".json")), key=lambda one: one.name)
-    return tuple(_sample(one.name.removesuffix(".json"), orjson.loads(one.read_bytes())) for one in files)
+    files = sorted((path for path in directory.iterdir() if path.name.endswith(".json")), key=lambda path: path.name)
+    return tuple(_sample(path.name.removesuffix(".json"), orjson.loads(path.read_bytes())) for path in files)
 
 
-def _sample(name: str, found: dict[str, Any]) -> Sample:
-    packed, query = found.get("body_base64"), found.get("query")
-    body = base64.b64decode(packed) if packed is not None else found.get("body", "").encode()
-    headers = {key.lower(): value for key, value in found["headers"].items()}
+def _sample(name: str, recorded: dict[str, Any]) -> Sample:
+    packed, query = recorded.get("body_base64"), recorded.get("query")
+    body = base64.b64decode(packed) if packed is not None else recorded.get("body", "").encode()
+    headers = {key.lower(): value for key, value in recorded["headers"].items()}
     if body[:2] == b"\x1f\x8b":
         body = zlib.decompress(body, 31)
         headers.pop("content-encoding", None)
     headers.pop("content-length", None)
     headers["host"] = "127.0.0.1"
-    target = found["path"] + (f"?{query}" if query else "")
+    target = recorded["path"] + (f"?{query}" if query else "")
     return Sample(
         name,
-        found["method"].encode(),
+        recorded["method"].encode(),
         target.encode(),
         tuple((key.encode(), value.encode()) for key, value in headers.items()),
         body,
-        found.get("webhook"),
+        recorded.get("webhook"),
     )
 
 

@@ -218,9 +218,9 @@ class FuzzRun:
             verdict.records[name] = sum(one.end or 0 for one in ends)
         accepted = sum(one["accepted"] for one in verdict.balance.values())
         expected = accepted + PARTITIONS * total_of(metrics, "ticks")
-        found = verdict.records["events"] + verdict.records["hooks"]
-        if found < expected or (found > expected and not self._statuses["503"]):
-            verdict.faults.append(f"{expected} records were acknowledged as events or hooks, Kafka has {found}")
+        records = verdict.records["events"] + verdict.records["hooks"]
+        if records < expected or (records > expected and not self._statuses["503"]):
+            verdict.faults.append(f"{expected} records were acknowledged as events or hooks, Kafka has {records}")
 
 
 async def run_fuzz(
@@ -285,5 +285,5 @@ def write_settings(keys: Path, hooks: Path) -> None:
         "revoked", hash_key("REVOKED_KEY"), "revoked", Scope.SERVER.value, _CREATED, revoked_at=_CREATED
     )
     write_keys(keys, [*stored, revoked])
-    found = {one.hook["name"]: dict(one.hook) for one in recorded() if one.hook is not None}
-    hooks.write_text(yaml.safe_dump({"hooks": list(found.values())}))
+    by_name = {one.hook["name"]: dict(one.hook) for one in recorded() if one.hook is not None}
+    hooks.write_text(yaml.safe_dump({"hooks": list(by_name.values())}))

@@ -87,8 +87,8 @@ async def _write(writer: asyncio.StreamWriter, request: FuzzRequest) -> None:
     wire = request.wire()
     if request.way == SLOW:
         size = len(wire) // (2 + request.number % 9) + 1
-        for at in range(0, len(wire), size):
-            writer.write(wire[at : at + size])
+        for start in range(0, len(wire), size):
+            writer.write(wire[start : start + size])
             await writer.drain()
             await asyncio.sleep(_PAUSE_SECONDS)
         return
@@ -119,8 +119,8 @@ async def _read(reader: asyncio.StreamReader, *, is_head: bool) -> Answer:
 
 
 async def _chunks(reader: asyncio.StreamReader) -> bytes:
-    found = b""
+    body = b""
     while size := int(await reader.readuntil(b"\r\n"), 16):
-        found += (await reader.readexactly(size + 2))[:-2]
+        body += (await reader.readexactly(size + 2))[:-2]
     await reader.readuntil(b"\r\n")
-    return found
+    return body

@@ -54,9 +54,9 @@ def reserved_port(host: str, port: int) -> Iterator[int]:
         yield int(reserved.getsockname()[1])
 
 
-def _bind(one: socket.socket, host: str, port: int) -> None:
+def _bind(listener: socket.socket, host: str, port: int) -> None:
     try:
-        one.bind((host, port))
+        listener.bind((host, port))
     except OSError:
         raise PortTakenError(f"cannot listen on {host}:{port}; is it in use?") from None
 

@@ -164,11 +164,11 @@ class _MemoryCounting:
     async def add(self, verdict: Verdict) -> None:
         """Append a record where the collector's sink would."""
         if isinstance(verdict, Accepted):
-            at = partition_for(verdict.key, self._job.partitions)
-            await self._append(at, verdict.key, verdict.value, verdict.received_at_ms)
+            partition = partition_for(verdict.key, self._job.partitions)
+            await self._append(partition, verdict.key, verdict.value, verdict.received_at_ms)
         elif isinstance(verdict, Ticked):
-            for at in range(self._job.partitions):
-                await self._append(at, None, verdict.value, verdict.tick_ms)
+            for partition in range(self._job.partitions):
+                await self._append(partition, None, verdict.value, verdict.tick_ms)
 
     async def finish(self) -> None:
         """Apply what waits and everything that is due."""

@@ -129,8 +129,8 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _java_version(java: str) -> str:
     text = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r'version "([^"]+)"', text)
-    version = found.group(1) if found else "0"
+    match = re.search(r'version "([^"]+)"', text)
+    version = match.group(1) if match else "0"
     major = int(re.split(r"\D", version)[0] or 0)
     if major < 17:
         raise KafkaFilesError(

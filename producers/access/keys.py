@@ -74,14 +74,14 @@ def read_keys(path: Path) -> list[StoredKey]:
     if not path.exists():
         return []
     try:
-        found = [StoredKey(**one) for one in json.loads(path.read_text())["keys"]]
-        for one in found:
-            _check(one)
+        keys = [StoredKey(**stored) for stored in json.loads(path.read_text())["keys"]]
+        for stored in keys:
+            _check(stored)
     except (ValueError, KeyError, TypeError) as error:
         raise InputFileError(
             f"{path} is no file of write keys ({error}); create one with `funnelcast keys create`"
         ) from None
-    return found
+    return keys
 
 
 def _check(stored: StoredKey) -> None:

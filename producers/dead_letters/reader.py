@@ -66,40 +66,40 @@ class DeadLetterReader:
     ) -> AsyncIterator[list[StoredDeadLetter]]:
         """Every dead letter from `start` (offsets by partition; default: the oldest) in batches, each in the order of
         its partition. Records that are no dead letters are left out. Raises BrokerUnavailableError."""
-        at = [TopicPartition(self._topic, one) for one in self._partitions if partition in (None, one)]
-        self._consumer.assign(at)
+        partitions = [TopicPartition(self._topic, tp) for tp in self._partitions if partition in (None, tp)]
+        self._consumer.assign(partitions)
         ends: dict[TopicPartition, int] = {}
         next_offsets: dict[TopicPartition, int] = {}
-        await self._seek(at, start or {})
+        await self._seek(partitions, start or {})
         quiet = 0
-        while len(ends) < len(at) or any(next_offsets.get(one, 0) < ends[one] for one in at):
+        while len(ends) < len(partitions) or any(next_offsets.get(tp, 0) < ends[tp] for tp in partitions):
             batches = await self._fetch()
-            for one in at:
-                end = self._consumer.highwater(one)
+            for tp in partitions:
+                end = self._consumer.highwater(tp)
                 if end is not None:
-                    ends.setdefault(one, end)
-                next_offsets[one] = max(next_offsets.get(one, 0), await self._consumer.position(one))
-            for one, records in batches.items():
-                found = (decode_dead_letter(r.partition, r.offset, r.value) for r in records if r.offset < ends[one])
-                yield [dead_letter for dead_letter in found if dead_letter is not None]
+                    ends.setdefault(tp, end)
+                next_offsets[tp] = max(next_offsets.get(tp, 0), await self._consumer.position(tp))
+            for tp, records in batches.items():
+                decoded = (decode_dead_letter(r.partition, r.offset, r.value) for r in records if r.offset < ends[tp])
+                yield [dead_letter for dead_letter in decoded if dead_letter is not None]
             quiet = 0 if batches else quiet + 1
             if quiet > _QUIET_FETCHES:
                 raise BrokerUnavailableError(f"Kafka at {self._kafka} does not deliver topic {self._topic}")
 
-    async def _seek(self, at: list[TopicPartition], start: Mapping[int, int]) -> None:
+    async def _seek(self, partitions: list[TopicPartition], start: Mapping[int, int]) -> None:
         try:
-            oldest = await self._consumer.beginning_offsets(at)
+            oldest = await self._consumer.beginning_offsets(partitions)
         except (KafkaError, OSError, TimeoutError) as error:
             raise await broker_error(self._kafka, error, f"Kafka at {self._kafka}: {error!r}") from error
-        for one in at:
-            self._consumer.seek(one, max(oldest[one], start.get(one.partition, 0)))
+        for tp in partitions:
+            self._consumer.seek(tp, max(oldest[tp], start.get(tp.partition, 0)))
 
     async def _fetch(self) -> dict[TopicPartition, list[Any]]:
         try:
-            found: dict[TopicPartition, list[Any]] = await self._consumer.getmany(timeout_ms=_FETCH_MS)
+            batches: dict[TopicPartition, list[Any]] = await self._consumer.getmany(timeout_ms=_FETCH_MS)
         except (KafkaError, OSError, TimeoutError) as error:
             raise await broker_error(self._kafka, error, f"Kafka at {self._kafka}: {error!r}") from error
-        return found
+        return batches
 
     async def get(self, partition: int, offset: int) -> StoredDeadLetter:
         """A single dead letter. Raises NoSuchDeadLetterError, BrokerUnavailableError."""

@@ -49,7 +49,7 @@ def encode_dead_letter(
     headers: Mapping[bytes, bytes] | None = None,
 ) -> bytes:
     """JSON bytes of a dead letter."""
-    kept = redact(payload[:keep_bytes])
+    redacted = redact(payload[:keep_bytes])
     dead_letter = DeadLetter(
         reason=reason.value,
         detail=detail[:1000],
@@ -63,7 +63,7 @@ def encode_dead_letter(
         else None,
     )
     try:
-        dead_letter.payload = kept.decode()
+        dead_letter.payload = redacted.decode()
     except UnicodeDecodeError:
-        dead_letter.payload_base64 = base64.b64encode(kept).decode()
+        dead_letter.payload_base64 = base64.b64encode(redacted).decode()
     return _encoder.encode(dead_letter)

@@ -68,19 +68,19 @@ class DeadLetterFilter:
     since_ms: int | None = None
     until_ms: int | None = None
 
-    def matches(self, one: DeadLetter) -> bool:
+    def matches(self, dead_letter: DeadLetter) -> bool:
         """Whether this dead letter is meant."""
         return (
-            (not self.reasons or one.reason in self.reasons)
-            and (self.source is None or one.source == self.source)
-            and (self.route is None or one.route == self.route)
-            and (self.since_ms is None or one.received_at_ms >= self.since_ms)
-            and (self.until_ms is None or one.received_at_ms < self.until_ms)
+            (not self.reasons or dead_letter.reason in self.reasons)
+            and (self.source is None or dead_letter.source == self.source)
+            and (self.route is None or dead_letter.route == self.route)
+            and (self.since_ms is None or dead_letter.received_at_ms >= self.since_ms)
+            and (self.until_ms is None or dead_letter.received_at_ms < self.until_ms)
         )
 
-    def allows_replay(self, one: DeadLetter) -> bool:
+    def allows_replay(self, dead_letter: DeadLetter) -> bool:
         """Whether a replay takes it: what nobody has vouched for only where its reason is named."""
-        return self.matches(one) and (one.reason not in UNVOUCHED or one.reason in self.reasons)
+        return self.matches(dead_letter) and (dead_letter.reason not in UNVOUCHED or dead_letter.reason in self.reasons)
 
 
 def decode_dead_letter(partition: int, offset: int, value: bytes | None) -> StoredDeadLetter | None:
@@ -91,18 +91,18 @@ def decode_dead_letter(partition: int, offset: int, value: bytes | None) -> Stor
         return None
 
 
-def replay_request(one: StoredDeadLetter, *, source: str | None = None) -> ReplayRequest:
+def replay_request(stored: StoredDeadLetter, *, source: str | None = None) -> ReplayRequest:
     """The request that sends a dead letter again; `source`: of one whose sender was unknown. Raises CannotSendError."""
-    dead_letter = one.dead_letter
+    dead_letter = stored.dead_letter
     if dead_letter.is_cut:
-        kept = len(dead_letter.sent())
-        raise CannotSendError(f"its payload was cut: {kept} of {dead_letter.size} bytes are kept")
+        kept_bytes = len(dead_letter.sent())
+        raise CannotSendError(f"its payload was cut: {kept_bytes} of {dead_letter.size} bytes are kept")
     if not dead_letter.route.startswith("/"):
         raise CannotSendError(f"its route {dead_letter.route!r} is no path")
     source = dead_letter.source if dead_letter.source != UNKNOWN_SOURCE else source
     if source is None:
         raise CannotSendError("nobody knows whose it is: name a source with --as-source")
-    payload = DeadLetterPayload(dead_letter.sent(), dead_letter.received_at_ms, one.partition, one.offset)
+    payload = DeadLetterPayload(dead_letter.sent(), dead_letter.received_at_ms, stored.partition, stored.offset)
     endpoint = endpoint_of(dead_letter.route)  # None for a webhook: its events have ids
     body = payload.payload if endpoint is None else endpoint.replay_body(payload)
     headers = {"Content-Type": "application/json", **(dead_letter.headers or {})}

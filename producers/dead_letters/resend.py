@@ -82,8 +82,8 @@ class Resender:
         if not starts_over:
             self._next = _read_progress(self.progress)
         async for dead_letters in log.read(self._next):
-            for at in range(0, len(dead_letters), AT_ONCE):
-                await self._send_some(dead_letters[at : at + AT_ONCE])
+            for start in range(0, len(dead_letters), AT_ONCE):
+                await self._send_some(dead_letters[start : start + AT_ONCE])
                 if self.limit is not None and self.outcome.sent >= self.limit:
                     return self.outcome
         return self.outcome
@@ -103,16 +103,16 @@ class Resender:
             _write_progress(self.progress, self._next)
         self.on_progress(self.outcome)
 
-    def _is_chosen(self, one: StoredDeadLetter) -> bool:
-        if self.chosen.allows_replay(one.dead_letter):
+    def _is_chosen(self, stored: StoredDeadLetter) -> bool:
+        if self.chosen.allows_replay(stored.dead_letter):
             return True
-        if self.chosen.matches(one.dead_letter):
-            self.outcome.skipped[f"{one.dead_letter.reason} (nobody has vouched for it; name it with --reason)"] += 1
+        if self.chosen.matches(stored.dead_letter):
+            self.outcome.skipped[f"{stored.dead_letter.reason} (nobody has vouched for it; name it with --reason)"] += 1
         return False
 
-    def _request(self, one: StoredDeadLetter) -> ReplayRequest | None:
+    def _request(self, stored: StoredDeadLetter) -> ReplayRequest | None:
         try:
-            return replay_request(one, source=self.as_source)
+            return replay_request(stored, source=self.as_source)
         except CannotSendError as error:
             self.outcome.skipped[str(error).split(":")[0]] += 1
             return None

@@ -35,10 +35,10 @@ class TrustedProxies:
 
     def _lies_within(self, address: str) -> bool:
         try:
-            found = ipaddress.ip_address(address)
+            parsed = ipaddress.ip_address(address)
         except ValueError:
             return False
-        return any(found in one for one in self._networks)
+        return any(parsed in one for one in self._networks)
 
 
 def _address_in(hop: str) -> str | None:
@@ -48,8 +48,8 @@ def _address_in(hop: str) -> str | None:
     elif hop.count(":") == 1:
         hop = hop.partition(":")[0]
     try:
-        found = ipaddress.ip_address(hop)
+        parsed = ipaddress.ip_address(hop)
     except ValueError:
         return None
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return str(mapped or found)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped or parsed)

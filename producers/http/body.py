@@ -54,19 +54,19 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
 
 
 def _inflate(body: bytes, window: int, limit: int) -> bytes:
-    found = b""
+    inflated = b""
     try:
         while body:
             inflater = zlib.decompressobj(window)
-            found += inflater.decompress(body, limit + 1 - len(found))
-            if len(found) > limit:
+            inflated += inflater.decompress(body, limit + 1 - len(inflated))
+            if len(inflated) > limit:
                 raise too_large(limit, "after decompression")
             if not inflater.eof:
                 raise RequestError(RejectReason.BAD_ENCODING, "the compressed body is cut off")
             body = inflater.unused_data if inflater.unused_data[:2] == GZIP else b""
     except zlib.error as error:
         raise RequestError(RejectReason.BAD_ENCODING, "the compressed body is broken", str(error)) from None
-    return found
+    return inflated
 
 
 def too_large(limit: int, where: str = "as sent") -> RequestError:

@@ -73,9 +73,9 @@ class Connection(asyncio.Protocol):
         self.is_closing = True
         self.state.connections.discard(self)
         self._queue.clear()
-        for one in (self._incoming, self._serving):
-            if one is not None:
-                one.on_disconnect()
+        for cycle in (self._incoming, self._serving):
+            if cycle is not None:
+                cycle.on_disconnect()
         self.resume_writing()
         self._parser = None
 
@@ -291,5 +291,5 @@ def _origin_form(url: bytes) -> bytes:
     return (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
 
 
-def _address(found: Any) -> tuple[str, int] | None:
-    return (str(found[0]), int(found[1])) if isinstance(found, tuple) and len(found) >= 2 else None
+def _address(peer: Any) -> tuple[str, int] | None:
+    return (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) and len(peer) >= 2 else None

@@ -119,15 +119,15 @@ def key_of(headers: Headers, query: bytes, body: bytes) -> str | None:
     `api_secret`, `token`, `key`), the body (`writeKey`, `api_key`, `token`)."""
     authorization = headers.get(b"authorization")
     if authorization:
-        scheme, _, rest = authorization.decode("latin-1").partition(" ")
+        scheme, _, credentials = authorization.decode("latin-1").partition(" ")
         if scheme.lower() == "bearer":
-            return rest.strip()
+            return credentials.strip()
         if scheme.lower() == "basic":
-            return _basic_user(rest.strip())
+            return _basic_user(credentials.strip())
     if header := headers.get(b"x-write-key"):
         return header.decode("latin-1").strip()
-    if query and (found := _query_key(query)):
-        return found
+    if query and (key := _query_key(query)):
+        return key
     return _body_key(body) if _may_hold_key(body) else None
 
 
@@ -140,10 +140,10 @@ def _may_hold_key(body: bytes) -> bool:
 
 def _query_key(query: bytes) -> str | None:
     try:
-        found = parse_qs(query.decode("latin-1"), max_num_fields=200)
+        values = parse_qs(query.decode("latin-1"), max_num_fields=200)
     except ValueError:
         return None
-    return next((found[name][0] for name in _QUERY_KEYS if name in found), None)
+    return next((values[name][0] for name in _QUERY_KEYS if name in values), None)
 
 
 class _WithKey(msgspec.Struct):
@@ -154,10 +154,10 @@ class _WithKey(msgspec.Struct):
 
 def _body_key(body: bytes) -> str | None:
     try:
-        found = msgspec.json.decode(body, type=_WithKey)
+        members = msgspec.json.decode(body, type=_WithKey)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return found.write_key or found.api_key or found.token
+    return members.write_key or members.api_key or members.token
 
 
 def _basic_user(encoded: str) -> str | None:
@@ -197,18 +197,18 @@ def cors(headers: Headers) -> tuple[Header, ...]:
 
 def preflight(headers: Headers) -> tuple[Header, ...]:
     """What OPTIONS answers: CORS, and the handshake by which a sender of CloudEvents asks whether it may send here."""
-    found: list[Header] = [(b"allow", b"GET, POST, OPTIONS")]
+    headers_out: list[Header] = [(b"allow", b"GET, POST, OPTIONS")]
     if b"origin" in headers:
-        found += cors(headers)
-        found.append((b"access-control-allow-methods", b"GET, POST, OPTIONS"))
+        headers_out += cors(headers)
+        headers_out.append((b"access-control-allow-methods", b"GET, POST, OPTIONS"))
         wanted = headers.get(b"access-control-request-headers", _USUAL_HEADERS)
-        found.append((b"access-control-allow-headers", wanted))
-        found.append((b"access-control-max-age", b"86400"))
+        headers_out.append((b"access-control-allow-headers", wanted))
+        headers_out.append((b"access-control-max-age", b"86400"))
     hook_origin = headers.get(b"webhook-request-origin")
     if hook_origin is not None:
-        found.append((b"webhook-allowed-origin", hook_origin))
-        found.append((b"webhook-allowed-rate", headers.get(b"webhook-request-rate", b"*")))
-    return tuple(found)
+        headers_out.append((b"webhook-allowed-origin", hook_origin))
+        headers_out.append((b"webhook-allowed-rate", headers.get(b"webhook-request-rate", b"*")))
+    return tuple(headers_out)
 
 
 async def respond(send: Send, status: int, body: bytes, headers: Iterable[Header]) -> None:

@@ -30,8 +30,8 @@ class _Server(uvicorn.Server):
         """Ten times a second; every five seconds look for connections that nobody uses."""
         if counter % _EXPIRY_TICKS == 0:
             now = asyncio.get_running_loop().time()
-            for one in list(self.server_state.connections):
-                cast(Connection, one).expire(now)
+            for connection in list(self.server_state.connections):
+                cast(Connection, connection).expire(now)
         return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

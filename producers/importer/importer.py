@@ -118,9 +118,9 @@ class Importer:
         return progress
 
     def _rest(self) -> Iterator[tuple[int, bytes]]:
-        for number, one in enumerate(self.file.events()):
+        for number, line in enumerate(self.file.events()):
             if number >= self.progress.sent:
-                yield one
+                yield line
 
     async def _send_batch(self, events: list[bytes], first: int) -> list[dict[str, Any]]:
         """Results of a batch. What is too large for one request goes in halves, until the line is found that is too

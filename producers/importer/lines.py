@@ -207,8 +207,8 @@ def _with_id(line: bytes, seen: Counter[bytes]) -> bytes:
             return line
     digest = hashlib.sha256(line).digest()[:16]
     seen[digest] += 1
-    made = f"f-{digest.hex()}-{seen[digest]}"
-    return _replaced(line, {"id": made})
+    event_id = f"f-{digest.hex()}-{seen[digest]}"
+    return _replaced(line, {"id": event_id})
 
 
 def _received_when_it_occurred(line: bytes) -> bytes:
@@ -248,11 +248,11 @@ def batches(events: Iterable[tuple[int, bytes]], *, lines: int, size: int) -> It
     """Events in order, in batches of at most `lines` and about `size` bytes."""
     batch: list[tuple[int, bytes]] = []
     weight = 0
-    for one in events:
-        if batch and (len(batch) >= lines or weight + len(one[1]) > size):
+    for event in events:
+        if batch and (len(batch) >= lines or weight + len(event[1]) > size):
             yield batch
             batch, weight = [], 0
-        batch.append(one)
-        weight += len(one[1]) + 1
+        batch.append(event)
+        weight += len(event[1]) + 1
     if batch:
         yield batch

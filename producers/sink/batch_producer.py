@@ -32,9 +32,9 @@ class Batch(BatchBuilder):
         """How many of the records found room; one that does not ends the batch."""
         append, offset = self._builder.append, self._relative_offset
         taken = 0
-        for one in records:
-            headers: list[Any] = list(one.headers) if one.headers else _NO_HEADERS
-            if append(offset + taken, one.timestamp_ms, one.key, one.value, headers) is None:
+        for record in records:
+            headers: list[Any] = list(record.headers) if record.headers else _NO_HEADERS
+            if append(offset + taken, record.timestamp_ms, record.key, record.value, headers) is None:
                 self.close()  # type: ignore[no-untyped-call]
                 break
             taken += 1

@@ -71,8 +71,8 @@ class _PartitionQueue:
         """About what the next batch will hold; exact only as long as it is small."""
         size = 0
         for _, records in self.waiting:
-            for one in records:
-                size += len(one.value)
+            for record in records:
+                size += len(record.value)
                 if size >= WORTH_COMPRESSING:
                     return size
         return size
@@ -173,16 +173,16 @@ class KafkaSink:
 
     def _by_queue(self, records: Sequence[Outgoing]) -> dict[_PartitionQueue, list[Outgoing]]:
         queues = self._queues
-        found: dict[_PartitionQueue, list[Outgoing]] = {}
-        for one in records:
-            queue = queues.get((one.topic, one.partition))
+        by_queue: dict[_PartitionQueue, list[Outgoing]] = {}
+        for record in records:
+            queue = queues.get((record.topic, record.partition))
             if queue is None:
-                queue = queues[one.topic, one.partition] = _PartitionQueue(one.topic, one.partition)
-            if queue in found:
-                found[queue].append(one)
+                queue = queues[record.topic, record.partition] = _PartitionQueue(record.topic, record.partition)
+            if queue in by_queue:
+                by_queue[queue].append(record)
             else:
-                found[queue] = [one]
-        return found
+                by_queue[queue] = [record]
+        return by_queue
 
     def _check_room(self, count: int, size: int) -> None:
         if self._is_closing:

@@ -86,8 +86,8 @@ class MemorySink:
         """Append all or raise `failure`."""
         if self.failure is not None:
             raise self.failure
-        for one in records:
-            self.logs.setdefault((one.topic, one.partition), []).append(one)
+        for record in records:
+            self.logs.setdefault((record.topic, record.partition), []).append(record)
 
     @property
     def trouble(self) -> str | None:

@@ -136,9 +136,9 @@ class SpoolFiles:
 
     def _read_cursor(self, numbers: Sequence[int]) -> Place:
         path = self.directory / "cursor.json"
-        found = read_json(path)
-        if found is not None and isinstance(found.get("segment"), int) and isinstance(found.get("offset"), int):
-            return Place(found["segment"], found["offset"])
+        cursor = read_json(path)
+        if cursor is not None and isinstance(cursor.get("segment"), int) and isinstance(cursor.get("offset"), int):
+            return Place(cursor["segment"], cursor["offset"])
         if path.exists():
             log.error("spool_cursor_unreadable", message="everything in the spool is sent again", path=str(path))
         return Place(numbers[0] if numbers else 0, 0)
@@ -231,10 +231,10 @@ class SpoolFiles:
 
     def read(self) -> Backlog | None:
         """The oldest frames (about a megabyte) that are not in Kafka; None when all are."""
-        found = self._read_at(self._cursor)
-        if found is not None:
-            self.oldest_ms = found.frames[0].written_ms
-        return found
+        backlog = self._read_at(self._cursor)
+        if backlog is not None:
+            self.oldest_ms = backlog.frames[0].written_ms
+        return backlog
 
     def _read_at(self, place: Place) -> Backlog | None:
         for number in sorted(self._ends):
@@ -250,12 +250,12 @@ class SpoolFiles:
         with self._path(number).open("rb", buffering=0) as file:
             header = os.pread(file.fileno(), HEADER_BYTES, offset)
             size = max(_READ_BYTES, frame_bytes(header) or 0)
-            found = _placed(whole_frames(os.pread(file.fileno(), min(size, end - offset), offset)), offset)
-            if found:
-                return found
-            rest = os.pread(file.fileno(), end - offset, offset)
-        following = next_frame(rest, 1)
-        self._quarantine(number, offset, rest[:following])
+            frames = _placed(whole_frames(os.pread(file.fileno(), min(size, end - offset), offset)), offset)
+            if frames:
+                return frames
+            remaining = os.pread(file.fileno(), end - offset, offset)
+        following = next_frame(remaining, 1)
+        self._quarantine(number, offset, remaining[:following])
         return [] if following is None else self._frames(number, offset + following, end)
 
     def commit(self, place: Place, records: int) -> None:

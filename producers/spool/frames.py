@@ -58,8 +58,8 @@ def decode_records(payload: bytes) -> list[Outgoing]:
 
 def encode_frame(payload: bytes, *, count: int, written_ms: int, durable: int) -> bytes:
     """The bytes of a frame."""
-    rest = _REST.pack(len(payload), count, written_ms, durable)
-    return _HEAD.pack(_MAGIC, zlib.crc32(payload, zlib.crc32(rest))) + rest + payload
+    tail = _REST.pack(len(payload), count, written_ms, durable)
+    return _HEAD.pack(_MAGIC, zlib.crc32(payload, zlib.crc32(tail))) + tail + payload
 
 
 def frame_bytes(header: bytes) -> int | None:
@@ -72,11 +72,11 @@ def frame_bytes(header: bytes) -> int | None:
 
 def whole_frames(data: bytes, start: int = 0) -> list[Frame]:
     """The unbroken row of whole frames that begins at `start`."""
-    found: list[Frame] = []
+    frames: list[Frame] = []
     while (frame := _frame_at(data, start)) is not None:
-        found.append(frame)
+        frames.append(frame)
         start = frame.end
-    return found
+    return frames
 
 
 def next_frame(data: bytes, start: int) -> int | None:
@@ -93,15 +93,15 @@ def torn_tail_start(data: bytes, start: int) -> int | None:
 
     What cannot be read below the newest frame's durable mark is damage and no torn end.
     """
-    at = durable = start
+    offset = durable = start
     holes: list[int] = []
     while True:
-        if frames := whole_frames(data, at):
-            at, durable = frames[-1].end, frames[-1].durable
-        if at >= len(data):
+        if frames := whole_frames(data, offset):
+            offset, durable = frames[-1].end, frames[-1].durable
+        if offset >= len(data):
             break
-        holes.append(at)
-        at = next_frame(data, at + 1) or len(data)
+        holes.append(offset)
+        offset = next_frame(data, offset + 1) or len(data)
     return next((hole for hole in holes if hole >= durable), None)
 
 

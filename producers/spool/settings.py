@@ -50,5 +50,5 @@ def directory_of(parent: Path, index: int) -> Path:
 
 def leftovers_of(parent: Path, *, of: int) -> tuple[Path, ...]:
     """Spools of siblings with a number at or above `of`: collectors that are no more."""
-    found = [path for path in parent.glob("worker-*") if path.name.removeprefix("worker-").isdigit()]
-    return tuple(sorted(path for path in found if int(path.name.removeprefix("worker-")) >= of))
+    directories = [path for path in parent.glob("worker-*") if path.name.removeprefix("worker-").isdigit()]
+    return tuple(sorted(path for path in directories if int(path.name.removeprefix("worker-")) >= of))
