@@ -8,7 +8,8 @@ the general path". Two laws carry them:
 
 What the watermark has decided and this event would take back goes the general path.
 
-Written-out counting and local names, no objects: a tenth to a half of all events pass here.
+Written-out counting and local names, no objects: in the benchmark 7 to 13 % of all events pass here, in a funnel whose
+events seldom repeat half of them.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from streams.core.header import (
 )
 from streams.core.heavy import base_before, person_since
 from streams.core.history import replay
-from streams.core.outcomes import GOES_ON, IS_LOST, REVIVES, book, decide, is_certain
+from streams.core.outcomes import GOES_ON, IS_LOST, REVIVES, add_outcome, decide, is_certain
 from streams.core.person import EVENT_AT_SHIFT, Entry, KeptEvent, pack_event
 from streams.core.plan import EDGES_MS, LOST, NO_STAGE, OPEN, ORDER, RESOLVED
 from streams.core.state import FunnelState
@@ -174,7 +175,7 @@ def _stage(  # noqa: C901 - the usual event: calls would cost more than it does
     elif advances:
         period_key = (minute_bits | entry_code) << family_bits
         happening = REVIVES if status == RESOLVED else GOES_ON
-        book(state, status, happening, top, entry_key, period_key)
+        add_outcome(state, status, happening, top, entry_key, period_key)
         counts[entry_key | plan.f_transitions_cohort[top][stage]] += 1
         counts[entry_key | plan.f_durations[top][stage] + bisect_left(EDGES_MS, at - entered)] += 1
         code = first_code & plan.first_mask | code & plan.stage_mask
@@ -216,7 +217,7 @@ def _loss(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
     counts[plan.key_of(at, code) | plan.f_events_lost] += 1
     if hits:
         period_key, reason = plan.key_of(at, entry_code), whole.reason
-        status = book(state, status, IS_LOST, top, entry_key, period_key, reason)
+        status = add_outcome(state, status, IS_LOST, top, entry_key, period_key, reason)
     last_word = (flags & ~STATUS_MASK | status) << FLAGS_SHIFT | top + 1
     _keep(state, op, packed, (last_word, *words[1:]))
     return True

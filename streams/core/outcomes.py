@@ -1,4 +1,4 @@
-"""What becomes of the last entry of a person: a table of transitions, and the booking of one.
+"""What becomes of the last entry of a person: a table of transitions, and how one is counted.
 
 Only the last entry of the last journey can be open, and the header says what is booked for it: its status. A row is
 what happens to the entry, a column the status that it finds, a cell the status that it leaves and what it counts:
@@ -11,7 +11,7 @@ what happens to the entry, a column the status that it finds, a cell the status 
     an event goes on too late  -                    -                             RESOLVED +revived
 
 Outcomes count in the bucket of the entry (cohort) and in that of the moment (period). What would take back a decision
-goes the general path. The fast paths ask this table whether they are certain, and book by it. A test draws the picture
+goes the general path. The fast paths ask this table whether they are certain, and count by it. A test draws the picture
 above from it and counts every cell on both paths.
 """
 
@@ -65,7 +65,7 @@ def is_certain(status: Status, happening: str) -> bool:
     return TRANSITIONS[status, happening] is not None
 
 
-def book(
+def add_outcome(
     state: FunnelState, status: Status, happening: str, stage: int, entry_key: int, period_key: int, reason: int = 0
 ) -> Status:
     """Count a transition that is certain; the new status. The keys are of the entry and of the moment.
@@ -90,7 +90,7 @@ def decide(state: FunnelState, words: Words, now: int, abandoned_at: int, entry_
     last_word, _, entry_word, _, _, entry_code = words
     status, stage = last_word >> FLAGS_SHIFT & STATUS_MASK, (last_word & PASSED_MASK) - 1
     if now > abandoned_at:
-        return book(state, status, EXPIRES, stage, entry_key, state.plan.key_of(abandoned_at, entry_code))
+        return add_outcome(state, status, EXPIRES, stage, entry_key, state.plan.key_of(abandoned_at, entry_code))
     if status == OPEN and now > (entry_word >> AT_SHIFT) + state.plan.stall[stage]:
-        return book(state, status, STALLS, stage, entry_key, entry_key)
+        return add_outcome(state, status, STALLS, stage, entry_key, entry_key)
     return status
