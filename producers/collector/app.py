@@ -17,14 +17,14 @@ import structlog
 from producers.access.keys import KeyRing
 from producers.collector.admission import Admission, RateLimitedError, too_many
 from producers.collector.answers import FAILED, unavailable
-from producers.collector.deliveries import Deliveries
-from producers.collector.metrics import CollectorMetrics, Counts
+from producers.collector.metrics import CollectorMetrics
 from producers.collector.peers import Peers
 from producers.collector.records import RecordBuilder
+from producers.collector.storage import Storage
 from producers.dead_letters.header import is_replayed, replayed_sender
 from producers.dead_letters.limit import DeadLetterLimit
 from producers.formats.native import verdicts_answer
-from producers.formats.port import Endpoint, Page, Reading, Request
+from producers.formats.port import Endpoint, Page, Request
 from producers.formats.routing import EventRoute, Routes
 from producers.http.address import TrustedProxies
 from producers.http.body import GZIP, NoRoomError, RequestError, decompress
@@ -43,8 +43,8 @@ from producers.http.messages import (
     respond,
 )
 from producers.ingest.checks import Ingest
-from producers.ingest.verdicts import Deduplicated, Scope, Sender
-from producers.sink.port import Outgoing, Sink, SinkUnavailableError
+from producers.ingest.verdicts import Sender
+from producers.sink.port import Sink, SinkUnavailableError
 from schemas.properties import UNKNOWN_SOURCE
 from schemas.reasons import RejectReason
 from schemas.topics import Topics
@@ -59,7 +59,6 @@ _STATUS: Final = {
     RejectReason.WRONG_CONTENT_TYPE: 415,
 }
 """Status of a request that is refused as a whole; 400 for every other reason."""
-_REFUSED_LETTERS_PER_SECOND: Final = 10
 _EXPOSITION: Final = (
     (b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -96,12 +95,15 @@ class Collector:
         self.peers: Peers | None = None
         """The other processes of this collector: metrics and readiness are those of all."""
         self._under_way = 0
-        self._records = RecordBuilder(sink, topics, ingest.limits)
-        self._deliveries = Deliveries()
+        self._storage = Storage(
+            sink,
+            RecordBuilder(sink, topics, ingest.limits),
+            self.metrics,
+            dead_letter_limit=dead_letter_limit or DeadLetterLimit(),
+            now_ms=now_ms,
+        )
         self._proxies = proxies
         self._admission = admission or Admission()
-        self._dead_letter_limit = dead_letter_limit or DeadLetterLimit()
-        self._refused_without_key: tuple[int, int] = (0, 0)
         self._routes = routes
         for path, page in (("/healthz", self._healthz), ("/readyz", self._readyz), ("/metrics", self._metrics)):
             routes.add_page(Page("GET", path, page))
@@ -187,7 +189,7 @@ class Collector:
                 sender = self._admit(request, endpoint.sender_of(request, self._keys))
             reading = endpoint.read(request, sender)
             self._admission.charge(request, sender, len(reading.verdicts))
-            await self._store(reading, request, sender)
+            await self._storage.store(reading, request, sender)
             return verdicts_answer(reading) if request.is_replay else endpoint.answer(reading)
         except RequestError as refusal:
             return await self._refuse(request, sender, refusal)
@@ -221,53 +223,10 @@ class Collector:
             raise
         return sender
 
-    async def _store(self, reading: Reading, request: Request, sender: Sender) -> None:
-        """Write what was read, or find that this delivery is stored already: then nothing is written."""
-        if reading.delivery is None or request.is_replay:
-            await self._write(reading, request, sender)
-            return
-        key, now_ms = (sender.source, request.label, reading.delivery), request.received_at_ms
-        if not await self._deliveries.begin(key, now_ms):
-            reading.verdicts = [Deduplicated(getattr(one, "id", None)) for one in reading.verdicts]
-            self.metrics.counted(sender.source, Counts(deduplicated=len(reading.verdicts)))
-            return
-        is_stored = False
-        try:
-            await self._write(reading, request, sender)
-            is_stored = True
-        finally:
-            self._deliveries.end(key, now_ms, is_stored=is_stored)
-
-    async def _write(self, reading: Reading, request: Request, sender: Sender) -> None:
-        """Put everything on Kafka, events and dead letters, then count it."""
-        records, counts = self._records.records(reading, request, sender.source)
-        if counts.rejected:
-            self._check_dead_letters(sender.source, len(counts.rejected))
-        needs_order = sender.scope is Scope.HISTORICAL or b"x-funnelcast-sequence" in request.headers
-        try:
-            await self._sink.put(records, needs_order=needs_order)
-        except SinkUnavailableError:
-            self.metrics.add("events_unacknowledged", counts.events)
-            raise
-        if counts.rejected:
-            self._dead_letter_limit.add(sender.source, len(counts.rejected), self._now_ms())
-        self.metrics.counted(sender.source, counts)
-
-    def _check_dead_letters(self, source: str, dead_letters: int) -> None:
-        """Raises SinkUnavailableError where the source has written too many dead letters lately."""
-        try:
-            self._dead_letter_limit.check(source, dead_letters, self._now_ms())
-        except SinkUnavailableError:
-            self.metrics.add("dead_letters_held", dead_letters, (source,))
-            raise
-
     # -- refusals -------------------------------------------------------------------------------------------------
 
     async def _refuse(self, request: Request, sender: Sender | None, refusal: RequestError) -> Answer:
-        """The answer to a request that is refused whole: counted as one rejected event, with a dead letter.
-
-        A client without a key cannot fill the topic: of its requests only a few a second become dead letters.
-        """
+        """The answer to a request that is refused whole: counted as one rejected event, with a dead letter."""
         if sender is None:
             try:
                 self._admission.refused(request)
@@ -277,41 +236,17 @@ class Collector:
         if not request.received_at_ms:  # its body never was whole
             request.received_at_ms = self._now_ms()
         try:
-            payload = request.body if refusal.payload is None else refusal.payload
-            dead_letter = self._records.dead_letter(payload, request, source, refusal.reason, refusal.message)
-            if sender is not None:
-                await self._put_dead_letter(dead_letter, source)
-            elif not is_replayed(request) and self._may_write_refused():  # a replay is a dead letter already
-                await self._sink.put([dead_letter])
+            await self._storage.store_refused(request, refusal, source, has_key=sender is not None)
         except SinkUnavailableError as error:
-            if sender is not None:
-                return unavailable(str(error), error.retry_after_seconds)
-        self.metrics.counted(source, Counts(rejected=[refusal.reason]))
+            return unavailable(str(error), error.retry_after_seconds)
         status = _STATUS.get(refusal.reason, 400)
         body = error_body(refusal.reason.value, refusal.message, refusal.detail)
         headers = ((b"www-authenticate", b'Basic realm="write key"'),) if status == 401 else ()
         return Answer(status, body, (JSON, *headers))
 
-    async def _put_dead_letter(self, dead_letter: Outgoing, source: str) -> None:
-        self._check_dead_letters(source, 1)
-        try:
-            await self._sink.put([dead_letter])
-        except SinkUnavailableError:
-            self.metrics.add("events_unacknowledged")
-            raise
-        self._dead_letter_limit.add(source, 1, self._now_ms())
-
     def _too_many(self, error: RateLimitedError) -> Answer:
         self.metrics.add("rate_limited", labels=(error.by,))
         return too_many(error)
-
-    def _may_write_refused(self) -> bool:
-        second, count = self._refused_without_key
-        now = self._now_ms() // 1000
-        if now != second:
-            second, count = now, 0
-        self._refused_without_key = (second, count + 1)
-        return count < _REFUSED_LETTERS_PER_SECOND
 
     # -- pages ----------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ class RecordBuilder:
         self._partitions_of = sink.partitions_of
         self._topics = topics
         self._limits = limits
-        self._letter_number = 0
+        self._dead_letter_number = 0
 
     def records(self, reading: Reading, request: Request, source: str) -> tuple[list[Outgoing], Counts]:
         """What goes on Kafka, in the request's order, and what is counted when it is there. Raises
@@ -72,8 +72,8 @@ class RecordBuilder:
             keep_bytes=self._limits.dead_letter_bytes,
             headers={name: request.headers[name] for name in request.dead_letter_headers if name in request.headers},
         )
-        self._letter_number += 1
-        partition = self._letter_number % self._partitions_of(topic)
+        self._dead_letter_number += 1
+        partition = self._dead_letter_number % self._partitions_of(topic)
         headers = (("reason", reason.value.encode()),)
         return Outgoing(topic, partition, None, value, request.received_at_ms, headers)
 
