@@ -1,4 +1,4 @@
-"""The promises of `streams.store.port`, compared with memory, Valkey, a cluster, and the machine's Redis if any."""
+"""The promises of `streams.store.port`, checked on memory, Valkey, a cluster, and the machine's Redis if there is one."""
 
 from __future__ import annotations
 
