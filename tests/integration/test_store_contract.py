@@ -1,4 +1,4 @@
-"""The promises of `streams.store.port`, checked on memory, Valkey, a cluster, and the machine's Redis if there is one."""
+"""The promises of `streams.store.port`, checked on memory, Valkey, a cluster, and the Redis of this machine if any."""
 
 from __future__ import annotations
 
