@@ -201,8 +201,9 @@ def _tidy(tree: Document) -> Document:
 
 def _put(counters: Document, funnel: Funnel, count: Count, watermark: int) -> None:
     tail = [count.stage, count.family] + ([] if count.sub is None else [count.sub])
+    cells = dimension_cells(funnel, count.values)
     for grain, label in buckets_of(count.at, funnel.timezone, watermark):
-        for cell in dimension_cells(funnel, count.values):
+        for cell in cells:
             if grain != "minute" or cell == "":
                 _add(counters, [grain, label, cell, *tail], count.amount)
 

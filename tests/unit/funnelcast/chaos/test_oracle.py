@@ -10,25 +10,27 @@ from funnelcast.chaos.events import START_MS, arrivals, make_events
 from funnelcast.chaos.oracle import checked_cells, expected, lost_and_double
 from schemas.funnel.definition import definition_of
 from schemas.funnel.load import load_funnel
-from tests.oracle.counting import count
+from tests.oracle import counting
+from tests.support.thorough import cases
 
 DEFINITION = str(resources.files("funnelcast") / "data" / "chaos.yaml")
 
 
 def test_agrees_with_the_brute_force_oracle() -> None:
-    events = make_events(5, 4_000)
+    events = make_events(5, cases(4_000, few=1_000))
     lines = [event.native(received_at) for received_at, event in arrivals(5, events)]
     lines.append({"tick": START_MS + 30 * 86_400_000})
     definition = definition_of(load_funnel(DEFINITION))
     assert yaml.safe_load(yaml.safe_dump(definition)) == definition
-    document = count(definition, lines, watermark_delay_ms=60_000)
+    document = counting.count(definition, lines, watermark_delay_ms=60_000)
     assert expected(events) == checked_cells(document["counters"])
 
 
 def test_log_has_the_promised_mess() -> None:
-    events = make_events(3, 20_000)
+    count = cases(20_000, few=5_000)
+    events = make_events(3, count)
     log = arrivals(3, events)
-    assert log == arrivals(3, make_events(3, 20_000))
+    assert log == arrivals(3, make_events(3, count))
     assert 0.09 < len(log) / len(events) - 1 < 0.11
     newest, late = 0, 0
     for _, event in log:

@@ -27,7 +27,7 @@ from schemas.topics import Topics
 from tests.support.thorough import cases
 
 SAMPLES = recorded()
-SHOTS = cases(700, few=70)
+SHOTS = cases(700, few=35)
 
 
 def app_in_memory(directory: Path) -> Collector:

@@ -363,18 +363,18 @@ class TestNothingSecretIsWrittenDown:
     @pytest.mark.parametrize(
         "text",
         [
-            b'"' + b"a" * 1_000_000 + b'token"',
-            b'"token' * 170_000,
-            b'"token"' + b" " * 1_000_000,
-            b'"token":"' + rb"\"" * 500_000,
-            b"&" + b"a_" * 500_000 + b"token",
-            b"&k" * 500_000,
-            b"fcb_" * 250_000,
-            b"auth%5B" * 140_000,
+            b'"' + b"a" * 300_000 + b'token"',
+            b'"token' * 50_000,
+            b'"token"' + b" " * 300_000,
+            b'"token":"' + rb"\"" * 150_000,
+            b"&" + b"a_" * 150_000 + b"token",
+            b"&k" * 150_000,
+            b"fcb_" * 75_000,
+            b"auth%5B" * 42_000,
         ],
         ids=range(8),
     )
-    @pytest.mark.timeout(30)  # the square of a million steps takes an hour
+    @pytest.mark.timeout(30)  # the square of so many steps takes minutes
     def test_a_text_made_to_be_slow_is_not(self, text: bytes) -> None:
         assert redact(text)
 

@@ -167,10 +167,10 @@ def test_the_rules_are_at_rest_after_one_time(properties: dict[str, Any]) -> Non
     assert stored({"properties": once})["properties"] == once
 
 
-@pytest.mark.timeout(30)  # the square of a million steps takes an hour
+@pytest.mark.timeout(30)  # the square of so many steps takes minutes
 @pytest.mark.parametrize(
     "text",
-    ["?a=" * 330_000 + "@", "&" * 1_000_000 + "@", "a" * 1_000_000 + "=@", "?" + "a" * 64 + "=" + "@." * 500_000],
+    ["?a=" * 100_000 + "@", "&" * 300_000 + "@", "a" * 300_000 + "=@", "?" + "a" * 64 + "=" + "@." * 150_000],
     ids=range(4),
 )
 def test_a_text_made_to_be_slow_is_not(text: str) -> None:

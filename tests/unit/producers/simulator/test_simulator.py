@@ -16,11 +16,13 @@ from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender
 from producers.simulator.cdnow import CUSTOMERS, PURCHASES, cdnow_events
 from producers.simulator.simulator import START_MS, simulate
 from schemas.funnel.load import load_funnel
+from tests.support.thorough import cases
 
+EVENTS = cases(20_000, few=8_000)
 HISTORICAL = Sender("web", Scope.HISTORICAL)
 
 
-def events(count: int = 20_000, **options: Any) -> list[dict[str, Any]]:
+def events(count: int = EVENTS, **options: Any) -> list[dict[str, Any]]:
     return list(simulate(**{"seed": 1, "events": count} | options))
 
 
