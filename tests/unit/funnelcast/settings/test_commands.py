@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,29 +55,6 @@ def test_help_shows_defaults_and_no_type_of_a_flag(names: list[str], monkeypatch
         assert "[default: 8080]" in shown
         assert "[default: 1048576]" in shown
         assert "--strict-names" in shown
-
-
-CLIENTS = ("aiokafka", "faust", "redis", "httpx", "uvicorn", "uvloop", "starlette", "prometheus_client", "yaml")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "heavy"),
-    [
-        (["--help"], (*CLIENTS, "pydantic", "rich.progress")),
-        (["collector", "--help"], CLIENTS),  # typer itself brings pydantic where it parses arguments
-        (["worker", "--help"], CLIENTS),
-    ],
-)
-def test_help_imports_no_client(arguments: list[str], heavy: tuple[str, ...]) -> None:
-    """This is what keeps it quick."""
-    program = (
-        "import sys\nfrom funnelcast.cli import app\n"
-        f"try:\n    app({arguments!r})\nexcept SystemExit:\n    pass\n"
-        f"sys.exit(' '.join(name for name in {heavy!r} if name in sys.modules) or 0)"
-    )
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert ran.stdout
 
 
 def test_the_enricher_takes_an_event_that_the_collector_takes(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import typer
-from typer.testing import CliRunner
+import typer.main
 
 from funnelcast.commands.options import with_settings
 from funnelcast.settings import SettingsError
@@ -37,13 +37,27 @@ def nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable, raising=False)
 
 
+COMMANDS: dict[str, tuple[Any, list[Settings]]] = {}
+
+
+def command_of(kind: type[Settings]) -> tuple[Any, list[Settings]]:
+    """A command with these settings, and what it was given; made once: a hundred tests run it."""
+    if kind.__name__ not in COMMANDS:
+        loaded: list[Settings] = []
+        app = typer.Typer()
+        app.command()(with_settings(kind)(loaded.append))
+        COMMANDS[kind.__name__] = typer.main.get_command(app), loaded
+    return COMMANDS[kind.__name__]
+
+
 def run(kind: type[Settings], *arguments: str, env: dict[str, str] | None = None) -> Settings:
     """What a command with these settings gets."""
-    loaded: list[Settings] = []
-    app = typer.Typer()
-    app.command()(with_settings(kind)(loaded.append))
-    CliRunner().invoke(app, arguments, env=env, catch_exceptions=False)
-    return loaded[0]
+    command, loaded = command_of(kind)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, text in (env or {}).items():
+            patch.setenv(name, text)
+        command.main(list(arguments), standalone_mode=False)
+    return loaded.pop()
 
 
 def flag(setting: Setting, number: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Commands as processes: what is wrong with how they were called ends them with exit code 2 and one line."""
+"""Commands as processes of their own: how they end, and what their help imports."""
 
 from __future__ import annotations
 
@@ -38,3 +38,26 @@ def test_a_taken_port_is_wrong_use_for_every_process(command: tuple[str, ...], t
     assert done.returncode == 2, done.stderr
     assert port in done.stderr.splitlines()[-1]
     assert "cannot listen" in done.stderr
+
+
+CLIENTS = ("aiokafka", "faust", "redis", "httpx", "uvicorn", "uvloop", "starlette", "prometheus_client", "yaml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [
+        (["--help"], (*CLIENTS, "pydantic", "rich.progress")),
+        (["collector", "--help"], CLIENTS),  # typer itself brings pydantic where it parses arguments
+        (["worker", "--help"], CLIENTS),
+    ],
+)
+def test_help_imports_no_client(arguments: list[str], heavy: tuple[str, ...]) -> None:
+    """This is what keeps it quick."""
+    program = (
+        "import sys\nfrom funnelcast.cli import app\n"
+        f"try:\n    app({arguments!r})\nexcept SystemExit:\n    pass\n"
+        f"sys.exit(' '.join(name for name in {heavy!r} if name in sys.modules) or 0)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout
