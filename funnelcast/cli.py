@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("funnelcast.commands.worker", "Count events from Kafka into Redis, exactly once."),
     "ticker": ("funnelcast.commands.ticker", "Move the watermark of quiet partitions."),
     "exporter": ("funnelcast.commands.exporter", "Serve /metrics from Redis for Prometheus."),
+    "web": ("funnelcast.commands.web", "Serve reports as JSON and CSV over HTTP."),
     "keys": ("funnelcast.commands.keys", "Create, list and revoke write keys."),
     "snippet": ("funnelcast.commands.snippet", "Print the HTML that puts funnelcast.js on a page."),
     "send": ("funnelcast.commands.send", "Send a JSONL or CSV file through the collector."),

@@ -46,11 +46,17 @@ def report(
         str | None,
         typer.Option(help="A dimension (channel), a pair (channel|manager), a cell (channel=google), or ''."),
     ] = None,
+    as_csv: Annotated[
+        str | None, typer.Option("--csv", metavar="counters|rates", help="Print CSV, a line for each number.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Print what is counted now. Without --json: totals, or the sum of the buckets asked for."""
-    from streams.report.question import ReportQuestion
+    from streams.report.long_form import LONG_FORMS
+    from streams.report.question import QuestionError, ReportQuestion
 
+    if as_csv is not None and (as_csv not in LONG_FORMS or as_json):
+        raise QuestionError(f"--csv takes {' or '.join(LONG_FORMS)}, and not together with --json")
     chosen = _chosen(settings, funnel)
     now_ms = time.time_ns() // 1_000_000
     questions = [
@@ -58,13 +64,13 @@ def report(
         for definition in chosen
     ]
     documents = asyncio.run(_read(settings, questions))
-    if as_json:
-        from streams.report.document import canonical_json
+    from streams.report.document import answer_json, whole_only
 
-        sys.stdout.buffer.write(canonical_json(documents[0] if len(documents) == 1 else documents) + b"\n")
+    if as_json or as_csv is not None:
+        body = answer_json(documents) + b"\n" if as_csv is None else LONG_FORMS[as_csv](documents)
+        sys.stdout.buffer.write(body)
         sys.stdout.flush()
         return
-    from streams.report.document import whole_only
     from streams.report.table import print_reports
 
     print_reports(chosen, [whole_only(document) for document in documents] if dim is None else documents)

@@ -171,6 +171,13 @@ class ExporterSettings(ListenSettings, FunnelSettings, SpaceSettings, RedisSetti
 
 
 @dataclass(frozen=True, kw_only=True)
+class WebSettings(ListenSettings, FunnelSettings, SpaceSettings, RedisSettings):
+    process = "web"
+    title = "Web"
+    port: int = setting(8090, "Port to listen on; 0 takes a free one.", unit="port", least=0, most=65_535)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TickerSettings(SpaceSettings, KafkaSettings):
     process = "ticker"
     title = "Ticker"
@@ -217,6 +224,7 @@ PROCESSES: Final[tuple[type[Settings], ...]] = (
     WorkerSettings,
     TickerSettings,
     ExporterSettings,
+    WebSettings,
     TopicsSettings,
 )
 """Those with a table of their own in the file."""

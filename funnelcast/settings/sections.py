@@ -210,7 +210,7 @@ class ListenSettings(KeySettings):
     title = "HTTP"
     own = True
     host: str = setting(_LOOPBACK, "Address to listen on.", unit="address")
-    require_read_key: bool = setting(False, "/metrics only with a key of the scope read.")
+    require_read_key: bool = setting(False, "/metrics and reports only with a key of the scope read.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,6 +66,11 @@ def canonical_json(document: Mapping[str, object] | Sequence[object]) -> bytes:
     return text.encode("utf-8", "replace")
 
 
+def answer_json(answers: Sequence[Mapping[str, object]]) -> bytes:
+    """What command and API print: one document as it is, several as a list."""
+    return canonical_json(answers[0] if len(answers) == 1 else answers)
+
+
 def merge_cells(views: Iterable[PartitionView]) -> Cells:
     """Cells of all partitions, summed."""
     merged: Cells = {}

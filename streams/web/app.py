@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from types import MappingProxyType
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+
+from streams.web.pages import Page, PageAnswer, PageRequest, error_page
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -59,8 +63,10 @@ def web_app(
     metrics: Metrics,
     ready: Callable[[], Awaitable[Readiness]],
     alive: Callable[[], Awaitable[bool]] = _always,
+    pages: Mapping[str, Page] = MappingProxyType({}),
 ) -> App:
-    """An application of the three pages. Answers GET and HEAD only; no request has a body."""
+    """An application of the three pages, and of `pages` by path. Answers GET and HEAD only; no request has a body.
+    Where there are `pages`, every error is JSON."""
 
     async def healthz(_request: Request) -> Response:
         is_alive = await alive()
@@ -75,19 +81,55 @@ def web_app(
         return Response(body, headers={"content-type": content_type})
 
     routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics_page)]
+    routes += [Route(path, _endpoint(page)) for path, page in pages.items()]
+    paths = ", ".join(route.path for route in routes)
     app = Starlette(
-        routes=routes, middleware=[Middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES, compresslevel=1)]
+        routes=routes,
+        middleware=[Middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES, compresslevel=1)],
+        exception_handlers={HTTPException: _http_error, Exception: _failed} if pages else {},
     )
     app.router.redirect_slashes = False
-    app.router.default = PlainTextResponse(f"pages: {', '.join(route.path for route in routes)}\n", 404)
-    return _Guard(app)
+    app.router.default = (
+        _response(error_page(404, "not_found", "there is no such page", detail=f"pages: {paths}"))
+        if pages
+        else PlainTextResponse(f"pages: {paths}\n", 404)
+    )
+    return _Guard(app, is_json=bool(pages))
+
+
+def _endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        asked = PageRequest(request.url.query, request.headers.get("if-none-match"))
+        return _response(await page(asked))
+
+    return endpoint
+
+
+def _response(answer: PageAnswer) -> Response:
+    return Response(answer.body, answer.status, {"content-type": answer.content_type, **answer.headers})
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    """405: a page exists, and is read only."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for this class
+    message = "pages are read with GET or HEAD" if error.status_code == 405 else error.detail
+    code = "method_not_allowed" if error.status_code == 405 else "bad_request"
+    return _response(error_page(error.status_code, code, message, headers=error.headers))
+
+
+async def _failed(_request: Request, _error: Exception) -> Response:
+    return _response(error_page(500, "internal", "the server failed on this request", detail="see its log"))
 
 
 class _Guard:
     """Around all of it: headers of every answer, of a 500 too; a GET with a body is refused unread."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, *, is_json: bool) -> None:
         self._app = app
+        self._refusal: Response = PlainTextResponse("pages take no body\n", 413, {"connection": "close"})
+        if is_json:
+            refusal = error_page(413, "body_not_allowed", "pages take no body", headers={"connection": "close"})
+            self._refusal = _response(refusal)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
@@ -101,8 +143,7 @@ class _Guard:
         if scope["type"] != "http":
             return
         if scope["method"] in ("GET", "HEAD") and _has_body(dict(scope["headers"])):
-            refusal = PlainTextResponse("pages take no body\n", 413, {"connection": "close"})
-            await refusal(scope, receive, send_with_headers)
+            await self._refusal(scope, receive, send_with_headers)
             return
         await self._app(scope, receive, send_with_headers)
 

@@ -25,6 +25,7 @@ def test_a_command_ends_with_the_code_and_one_line(tmp_path: Path) -> None:
         ("collector", "--open", "--port"),
         ("worker", "--health-port"),
         ("exporter", "--port"),
+        ("web", "--port"),
     ],
     ids=lambda command: command[0],
 )

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from producers.collector.metrics import CollectorMetrics
 from producers.collector.spool_metrics import show_spool
 from producers.webhooks.enricher_metrics import EnricherMetrics
+from streams.api.app import ApiMetrics
 from streams.exporter import catalogue
 from streams.worker.metrics import WorkerMetrics
 
@@ -38,7 +39,7 @@ def exported_names() -> frozenset[str]:
     collector = metrics.registry
     names = {_sample_name(metric) for metric in catalogue.METRICS} | {"up"}
     names |= {f"{catalogue.SCRAPE_SECONDS}_{part}" for part in ("bucket", "count", "sum")}
-    for registry in (collector, WorkerMetrics().registry, EnricherMetrics().registry):
+    for registry in (collector, WorkerMetrics().registry, EnricherMetrics().registry, ApiMetrics().registry):
         names |= set(_samples_of(registry))
     return frozenset(names)
 

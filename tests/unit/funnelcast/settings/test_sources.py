@@ -156,7 +156,10 @@ def test_a_mistake_in_the_environment_names_the_variable(variable: str, text: st
     ("text", "says"),
     [
         ("spool_byts = 1", "spool_byts: unknown setting; remove it (did you mean 'spool_bytes'?)"),
-        ("port = 1", "port: unknown setting; remove it (did you mean 'collector.port' or 'exporter.port'?)"),
+        (
+            "port = 1",
+            "port: unknown setting; remove it (did you mean 'collector.port' or 'exporter.port' or 'web.port'?)",
+        ),
         ("[collector]\nkafka = 'h:1'", "collector.kafka: unknown setting; remove it (did you mean 'kafka'?)"),
         ("[colector]\nport = 1", "colector: unknown setting; remove it (did you mean 'collector'?)"),
         ("[collector]\nprot = 1", "collector.prot: unknown setting; remove it (did you mean 'collector.port'?)"),

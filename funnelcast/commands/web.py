@@ -1,0 +1,76 @@
+"""`funnelcast web`: the reports API. Composes settings, store and API; reads only."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from funnelcast.commands.options import with_settings
+from funnelcast.settings.processes import WebSettings
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    epilog="Examples:  funnelcast web --redis redis://127.0.0.1:6379 --funnels sales --port 8090, then  "
+    "curl '127.0.0.1:8090/v1/reports?grain=week&since=90d&dim=channel'  ·  "
+    "funnelcast web --require-read-key --keys keys.json --host 0.0.0.0  ·  funnelcast web --describe > openapi.json"
+)
+@with_settings(WebSettings)
+def web(
+    settings: WebSettings,
+    describe: Annotated[bool, typer.Option("--describe", help="Print the OpenAPI description and end.")] = False,
+) -> None:
+    """Serve reports as JSON and CSV below /v1, /metrics, /healthz and /readyz. As many as you like: each only reads."""
+    if describe:
+        from funnelcast import __version__
+        from streams.api.description import description_json
+
+        sys.stdout.buffer.write(description_json(__version__))
+        sys.stdout.flush()
+        return
+    from funnelcast.readers import check_readers, check_reports_are_guarded
+
+    check_readers(settings)
+    check_reports_are_guarded(settings)
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: WebSettings) -> None:
+    import structlog
+
+    from funnelcast import __version__
+    from funnelcast.logs import configure_logs
+    from funnelcast.readers import ReadersOnly
+    from funnelcast.settings.show import log_settings
+    from funnelcast.signals import stop_event
+    from producers.access.keys import KeyRing
+    from schemas.funnel.load import load_funnels
+    from streams.api.answers import Answers
+    from streams.api.app import ApiApp
+    from streams.store.connection import close, connect
+    from streams.store.reader import RedisCounterReader
+    from streams.web.server import WebServer
+
+    configure_logs()
+    log_settings(settings)
+    log = structlog.get_logger("funnelcast.api")
+    funnels = load_funnels(settings.funnels)
+    client = connect(settings.need_redis())
+    reader = RedisCounterReader(client, settings.space)
+    app = ApiApp(Answers(reader, funnels, lambda: time.time_ns() // 1_000_000), version=__version__)
+    guarded = ReadersOnly(app, KeyRing(settings.keys), has_reports=True) if settings.require_read_key else app
+    server = WebServer(guarded, host=settings.host)
+    stop = stop_event()
+    try:
+        await server.start(settings.port)
+        log.info("listening", url=f"http://{settings.host}:{server.port}", space=settings.space)
+        await stop.wait()
+    finally:
+        await server.stop()
+        await close(client)
+    log.info("stopped")

@@ -1,0 +1,102 @@
+"""What each page of the API answers: the question is parsed and answered as `funnelcast report` does it. Knows no HTTP
+but the values of its pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+from schemas.funnel.model import Funnel
+from streams.api.parameters import parse_query
+from streams.report.document import answer_json, canonical_json
+from streams.report.long_form import LONG_FORMS
+from streams.report.question import QuestionTexts, ReportQuestion
+from streams.report.service import report
+from streams.report.shapes import CountersDocument
+from streams.store.port import CounterReader
+
+QUESTION: tuple[str, ...] = ("grain", "since", "until", "dim")
+"""Parameters of a question, as `QuestionTexts` has them."""
+Values = Mapping[str, list[str]]
+
+
+class UnknownFunnelError(Exception):
+    """A funnel that the server does not have; the text names those it has."""
+
+
+class FunnelSummary(TypedDict):
+    """A funnel that can be asked for."""
+
+    name: str
+    version: int
+    timezone: str
+    currency: str
+    stages: list[str]
+    dimensions: list[str]
+    pairs: list[str]
+    """As the parameter dim takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers from one store about some funnels."""
+
+    reader: CounterReader
+    funnels: Sequence[Funnel]
+    clock_ms: Callable[[], int]
+
+    async def list_funnels(self, query: str) -> bytes:
+        """The funnels."""
+        parse_query(query, single=())
+        return canonical_json([summary_of(funnel) for funnel in self.funnels])
+
+    async def report_json(self, query: str) -> bytes:
+        """One document, or a list of them."""
+        return answer_json(await self._documents(query))
+
+    async def counters_csv(self, query: str) -> bytes:
+        """The counters in long form."""
+        return LONG_FORMS["counters"](await self._documents(query))
+
+    async def rates_csv(self, query: str) -> bytes:
+        """The rates in long form."""
+        return LONG_FORMS["rates"](await self._documents(query))
+
+    async def _documents(self, query: str) -> list[CountersDocument]:
+        values = parse_query(query, single=QUESTION, repeated=("funnel",))
+        now_ms = self.clock_ms()
+        questions = [
+            ReportQuestion.parse(funnel, question_texts(values), now_ms=now_ms) for funnel in self._chosen(values)
+        ]
+        return [await report(self.reader, question) for question in questions]
+
+    def _chosen(self, values: Values) -> list[Funnel]:
+        """Those asked for by name, else all. Raises UnknownFunnelError."""
+        by_name = {funnel.name: funnel for funnel in self.funnels}
+        names = values.get("funnel", list(by_name))
+        if unknown := [name for name in names if name not in by_name]:
+            raise UnknownFunnelError(f"there is no funnel {unknown[0]!r} here; there are: {', '.join(by_name)}")
+        return [by_name[name] for name in names]
+
+
+def question_texts(values: Values) -> QuestionTexts:
+    """The parameters of a question among all."""
+
+    def text(name: str) -> str | None:
+        return values[name][0] if name in values else None
+
+    return {"grain": text("grain"), "since": text("since"), "until": text("until"), "dim": text("dim")}
+
+
+def summary_of(funnel: Funnel) -> FunnelSummary:
+    """What a client needs to ask for it."""
+    return {
+        "name": funnel.name,
+        "version": funnel.version,
+        "timezone": funnel.timezone,
+        "currency": funnel.currency,
+        "stages": [stage.name for stage in funnel.stages],
+        "dimensions": [dimension.name for dimension in funnel.dimensions],
+        "pairs": ["|".join(pair) for pair in funnel.pairs],
+    }

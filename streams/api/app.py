@@ -1,0 +1,122 @@
+"""The reports API as an ASGI application on the kit of `streams.web`: pages, errors, its own metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client.exposition import choose_encoder
+
+from streams.api.answers import Answers, UnknownFunnelError
+from streams.api.description import CSV, OPENAPI, PAGES, description_json
+from streams.api.parameters import ParameterError
+from streams.defaults import TIME_BOX_SECONDS
+from streams.report.question import QuestionError
+from streams.store.port import StoreError, StoreRefusedError, StoreUnavailableError
+from streams.web.app import Readiness, Receive, Send, web_app
+from streams.web.pages import JSON, Page, PageAnswer, PageRequest, error_page, revalidated
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+log = structlog.get_logger("funnelcast.api")
+
+
+class ApiMetrics:
+    """One per process, with a registry of its own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self.answers = Counter(
+            "funnelcast_web_answers",
+            "Answers of the reports API, by page and status.",
+            ["page", "status"],
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "funnelcast_web_answer_seconds",
+            "How long they took.",
+            ["page"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+
+
+class ApiApp:
+    """One per process."""
+
+    def __init__(self, answers: Answers, *, version: str) -> None:
+        self._answers = answers
+        self.metrics = ApiMetrics()
+        pages = {path: self._page(path, self._answer_of(path)) for path in PAGES}
+        description = description_json(version)
+
+        async def described(_query: str) -> bytes:
+            return description
+
+        pages[OPENAPI] = self._page(OPENAPI, described)
+        self._pages = web_app(metrics=self.metrics_page, ready=self.readiness, pages=pages)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """ASGI."""
+        await self._pages(scope, receive, send)
+
+    async def metrics_page(self, accept: str) -> tuple[str, bytes]:
+        """(content type, body) of /metrics."""
+        encoder, kind = choose_encoder(accept)
+        return kind, encoder(self.metrics.registry)
+
+    async def readiness(self) -> Readiness:
+        """Whether the store can be read."""
+        try:
+            await asyncio.wait_for(self._answers.reader.partitions(), TIME_BOX_SECONDS)
+        except (StoreError, TimeoutError):
+            return Readiness(False, "Redis cannot be read")
+        return Readiness(True)
+
+    def _answer_of(self, path: str) -> Callable[[str], Awaitable[bytes]]:
+        answers = self._answers
+        return {
+            "/v1/funnels": answers.list_funnels,
+            "/v1/reports": answers.report_json,
+            "/v1/reports/counters.csv": answers.counters_csv,
+            "/v1/reports/rates.csv": answers.rates_csv,
+        }[path]
+
+    def _page(self, path: str, body_of: Callable[[str], Awaitable[bytes]]) -> Page:
+        content_type = CSV if path.endswith(".csv") else JSON
+
+        async def page(request: PageRequest) -> PageAnswer:
+            started = time.perf_counter()
+            try:
+                answer = revalidated(request, PageAnswer(await body_of(request.query), content_type))
+            except Exception as error:  # noqa: BLE001 - those that have no answer are raised again
+                answer = _refusal(error)
+            self.metrics.answers.labels(path, str(answer.status)).inc()
+            self.metrics.seconds.labels(path).observe(time.perf_counter() - started)
+            return answer
+
+        return page
+
+
+def _refusal(error: Exception) -> PageAnswer:
+    """The answer to what has none. Raises what is a fault of ours."""
+    match error:
+        case QuestionError():
+            return error_page(400, "bad_question", str(error), detail="see /v1/openapi.json")
+        case ParameterError():
+            return error_page(400, "bad_parameter", str(error), detail="see /v1/openapi.json")
+        case UnknownFunnelError():
+            return error_page(404, "unknown_funnel", str(error), detail="see /v1/funnels")
+        case StoreUnavailableError():
+            log.warning("counters_not_read", error=str(error))
+            return error_page(
+                503, "unavailable", "the counters cannot be read now; try again", headers={"retry-after": "1"}
+            )
+        case StoreRefusedError():
+            log.error("counters_refused", error=str(error))
+            return error_page(500, "state_refused", str(error))
+    raise error
