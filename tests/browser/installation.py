@@ -25,6 +25,7 @@ from streams.report.shapes import CountersDocument
 from streams.store.connection import close, connect
 from streams.store.reader import RedisCounterReader
 from tests.support.command import run_command, start_command
+from tests.support.http import plain_get
 from tests.support.stack import StackAddresses
 from tests.support.waiting import What, wait_until
 
@@ -139,7 +140,7 @@ class Installation:
 
     def metric(self, name: str) -> float:
         """Sum of a metric of the collector."""
-        lines = httpx.get(f"{self.url}/metrics", timeout=20).text.splitlines()
+        lines = plain_get(f"{self.url}/metrics", timeout=20).text.splitlines()
         return sum(
             float(line.rpartition(" ")[2])
             for line in lines
@@ -159,7 +160,7 @@ class Installation:
 
     def _state(self) -> str:
         """What the collector says of itself."""
-        lines = httpx.get(f"{self.url}/metrics", timeout=20).text.splitlines()
+        lines = plain_get(f"{self.url}/metrics", timeout=20).text.splitlines()
         ends = [process.poll() for process in self.processes]
         return "\n".join([f"ended: {ends}", *(one for one in lines if "events" in one or "requests_total" in one)])
 
@@ -198,7 +199,7 @@ class Installation:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=5).status_code == 200
+        return plain_get(url, timeout=5).status_code == 200
     except httpx.TransportError:
         return False
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
 from tests.browser.gate import Gate
 from tests.browser.installation import Installation, until
 from tests.browser.shop import Shop, page
+from tests.support.http import plain_get
 
 MANUAL = ("--attribute", "manual")
 KEPT = "Object.keys(localStorage).filter((name) => name.startsWith('funnelcast.e')).length"
@@ -148,7 +148,7 @@ def test_a_collector_that_is_down_for_a_while(own_site: Installation, shop: Shop
 def test_a_reload_and_a_restart_of_the_browser_while_the_collector_is_down(
     own_site: Installation, shop: Shop, context: BrowserContext
 ) -> None:
-    shop.scripts = {"/funnelcast.js": httpx.get(f"{own_site.url}/funnelcast.js").content}
+    shop.scripts = {"/funnelcast.js": plain_get(f"{own_site.url}/funnelcast.js").content}
     settings = f'data-key="{own_site.key}" data-host="{own_site.url}/" data-allow-bots'
     shop.pages = {"/": page(f"<script src=/funnelcast.js {settings}></script>")}
     own_site.stop_collector()

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from tests.support.http import plain_client
 from tests.support.served_collector import listening
 
 _UNAVAILABLE = b'{"code":"unavailable","message":"try again","detail":""}'
@@ -73,7 +74,7 @@ class Door:
             return refusal
         target = f"{self.collector}{scope['path']}?{scope['query_string'].decode()}"
         try:
-            async with httpx.AsyncClient() as client:
+            async with plain_client() as client:
                 answer = await client.request(
                     scope["method"], target, content=body, headers=scope["headers"], timeout=30
                 )

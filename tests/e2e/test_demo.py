@@ -14,6 +14,7 @@ import pytest
 
 from tests.oracle.cdnow import facts_of
 from tests.support.command import start_command
+from tests.support.http import plain_get
 from tests.support.waiting import wait_until
 
 HISTORY = Path(__file__).parents[2] / "producers" / "data" / "cdnow_master.txt.gz"
@@ -59,7 +60,7 @@ def test_demo(tmp_path: Path) -> None:
         children = psutil.Process(process.pid).children(recursive=True)
         answer = httpx.post(curl[1], content=curl[3], headers={"X-Write-Key": curl[2]}, timeout=10)
         assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
-        assert "funnel" in httpx.get(live[2], timeout=10).text
+        assert "funnel" in plain_get(live[2], timeout=10).text
         assert process.wait(60) == 0, "\n".join(errors.seen)
     finally:
         process.kill()

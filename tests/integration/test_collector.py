@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from segment.analytics.client import Client as SegmentClient
 
@@ -18,6 +17,7 @@ from schemas.partition import partition_of
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 from tests.support.broker import OwnBroker
+from tests.support.http import plain_client
 from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, running_collector, start
 from tests.support.stack import StackAddresses
 from tests.support.waiting import until
@@ -60,7 +60,7 @@ async def test_received_is_accepted_plus_rejected_and_rejects_are_letters(collec
     dead_letters = await collector.records(collector.topics.rejected, 2)
     assert {json.loads(one.value)["reason"] for one in dead_letters} == {"missing_name", "not_an_object"}
     assert {one.headers for one in dead_letters} == {(("reason", b"missing_name"),), (("reason", b"not_an_object"),)}
-    async with httpx.AsyncClient() as client:
+    async with plain_client() as client:
         text = (await client.get(f"{collector.url}/metrics")).text
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     received = float(values['funnelcast_collector_events_received_total{source="default"}'])

@@ -15,6 +15,7 @@ import pytest
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 from tests.support.broker import OwnBroker
+from tests.support.http import plain_client
 from tests.support.kills import Kills, counted_once, worker
 from tests.support.retrying import RetryingClients
 from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, start
@@ -40,7 +41,7 @@ def event(number: int, person: int = 0) -> dict[str, Any]:
 
 
 async def metric(running: RunningCollector, name: str) -> float:
-    async with httpx.AsyncClient() as client:
+    async with plain_client() as client:
         lines = (await client.get(f"{running.url}/metrics")).text.splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith(f"funnelcast_collector_{name} "))
 
@@ -90,7 +91,7 @@ async def test_a_stop_answers_from_disk_what_the_broker_does_not_and_the_next_st
 ) -> None:
     running = await started(broker, topics, tmp_path, ack="5")
     broker.send(signal.SIGSTOP)
-    async with httpx.AsyncClient(timeout=DEADLINE, limits=httpx.Limits(max_connections=40)) as client:
+    async with plain_client(timeout=DEADLINE, limits=httpx.Limits(max_connections=40)) as client:
         posts = (client.post(f"{running.url}/v1/events", json=event(n, n)) for n in range(20))
         sending = [asyncio.create_task(one) for one in posts]
 

@@ -17,6 +17,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.http import plain_client
 from tests.support.running_collector import DEADLINE, RunningCollector, running_collector, start
 from tests.support.stack import StackAddresses
 from tests.support.waiting import until
@@ -42,7 +43,7 @@ def children(collector: RunningCollector) -> list[int]:
 
 async def counted(collector: RunningCollector) -> Counter[str]:
     """Events by outcome, and `received`, as whichever worker is asked shows them."""
-    async with httpx.AsyncClient(verify=False) as client:  # noqa: S501 - plain HTTP; to load certificates takes long
+    async with plain_client() as client:
         text = (await client.get(f"{collector.url}/metrics", timeout=DEADLINE)).text
     found: Counter[str] = Counter()
     for one in (one for family in text_string_to_metric_families(text) for one in family.samples):
@@ -57,7 +58,7 @@ async def counted(collector: RunningCollector) -> Counter[str]:
 async def sender(collector: RunningCollector) -> AsyncIterator[Callable[[dict[str, str]], Awaitable[None]]]:
     """Sends as a client that retries, each time on a new connection, until there is a 200."""
     limits = httpx.Limits(max_keepalive_connections=0)
-    async with httpx.AsyncClient(limits=limits, timeout=5) as client:
+    async with plain_client(limits=limits, timeout=5) as client:
 
         async def send(event: dict[str, str]) -> None:
             async def is_taken() -> bool:

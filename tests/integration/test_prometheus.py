@@ -35,6 +35,7 @@ from streams.worker.metrics import WorkerMetrics
 from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.support.counted import SHOP, fill, log_records, shop_events
 from tests.support.deployed import ROOT, tool
+from tests.support.http import plain_get
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import wait_until
 
@@ -65,7 +66,7 @@ class Exporter:
     process: subprocess.Popen[bytes]
 
     def page(self) -> str:
-        return httpx.get(f"{self.url}/metrics", timeout=10).text
+        return plain_get(f"{self.url}/metrics", timeout=10).text
 
     def value(self, sample: str) -> float:
         found = re.search(rf"^{re.escape(sample)} (\S+)$", self.page(), re.MULTILINE)
@@ -90,7 +91,7 @@ def running_exporter(directory: Path, redis: str, space: str) -> Iterator[Export
     log = (directory / "exporter.log").open("wb")
     process = subprocess.Popen(command("exporter", directory, redis, space, "--port", str(port)), stderr=log)
     url = f"http://127.0.0.1:{port}"
-    answered(lambda: httpx.get(f"{url}/healthz").status_code == 200, "the exporter answers")
+    answered(lambda: plain_get(f"{url}/healthz").status_code == 200, "the exporter answers")
     try:
         yield Exporter(url, process)
     finally:
@@ -134,7 +135,7 @@ def test_the_page_shows_what_is_counted(exporter: Exporter) -> None:
     assert exporter.value('funnel_stage_entries{funnel="shop",stage="click",version="3"}') == 120
     assert exporter.value('funnel_stage_revenue{currency="EUR",funnel="shop",stage="payment",version="3"}') == 599.7
     assert exporter.value("funnel_redis_up") == 1
-    assert httpx.get(f"{exporter.url}/readyz").json() == {"ready": True, "reason": ""}
+    assert plain_get(f"{exporter.url}/readyz").json() == {"ready": True, "reason": ""}
 
 
 def test_promtool_likes_the_page(exporter: Exporter) -> None:
@@ -191,7 +192,7 @@ def test_a_killed_redis_does_not_take_the_page_away(own_server: ValkeyServer, tm
         own_server.kill()
         answered(lambda: app.value("funnel_redis_up") == 0, "the page says so")
         assert app.value(entries) == 120  # within the patience of a scrape: see Exporter.page
-        assert httpx.get(f"{app.url}/readyz").status_code == 503
+        assert plain_get(f"{app.url}/readyz").status_code == 503
         own_server.start()
         answered(lambda: app.value("funnel_redis_up") == 1, "the page is fresh again")
         assert app.value(entries) == 120
@@ -207,7 +208,7 @@ class Prometheus:
     url: str
 
     def get(self, path: str, **parameters: str) -> Any:
-        answer = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=10).json()
+        answer = plain_get(f"{self.url}/api/v1/{path}", params=parameters, timeout=10).json()
         assert answer["status"] == "success", answer
         return answer["data"]
 
@@ -253,7 +254,7 @@ def prometheus(exporter: Exporter, tmp_path_factory: pytest.TempPathFactory) -> 
             [tool("prometheus"), *flags, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log
         )
         url = f"http://127.0.0.1:{port}"
-        answered(lambda: httpx.get(f"{url}/-/ready").status_code == 200, "Prometheus is ready")
+        answered(lambda: plain_get(f"{url}/-/ready").status_code == 200, "Prometheus is ready")
         server = Prometheus(url)
         ratio = "funnel_step:funnel_window_conversion:ratio"
         answered(lambda: bool(server.query(ratio)), "the rules have been evaluated on the first scrapes")

@@ -9,7 +9,6 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 from posthog import Posthog
 from snowplow_tracker.emitters import AsyncEmitter, Emitter
@@ -21,6 +20,7 @@ from snowplow_tracker.subject import Subject
 from snowplow_tracker.tracker import Tracker
 
 from producers.ingest.verdicts import Scope
+from tests.support.http import plain_client
 from tests.support.running_collector import RunningCollector
 from tests.support.served_collector import ServedCollector
 
@@ -61,7 +61,7 @@ async def in_log(there: tuple[RunningCollector, str], count: int) -> list[dict[s
 
 async def accounts(url: str) -> tuple[float, float]:
     """(events received, events accepted), all sources."""
-    async with httpx.AsyncClient() as client:
+    async with plain_client() as client:
         text = (await client.get(f"{url}/metrics")).text
     lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
     received = sum(float(value) for name, value in lines if name.startswith("funnelcast_collector_events_received_tot"))

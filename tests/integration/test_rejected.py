@@ -16,6 +16,7 @@ from producers.ingest.verdicts import Scope
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 from tests.support.command import run_command
+from tests.support.http import plain_client
 from tests.support.running_collector import PARTITIONS, RunningCollector, start
 from tests.support.stack import StackAddresses
 
@@ -45,9 +46,8 @@ class Site:
 
     async def send(self, body: Any, path: str = "/v1/events", key: str | None = None) -> int:
         """Status of a POST."""
-        import httpx
 
-        async with httpx.AsyncClient() as client:
+        async with plain_client() as client:
             headers = {"X-Write-Key": self.web if key is None else key}
             return (await client.post(self.collector.url + path, json=body, headers=headers)).status_code
 

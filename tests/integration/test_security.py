@@ -16,6 +16,7 @@ import pytest
 from producers.access.keys import create_key
 from producers.ingest.verdicts import Scope
 from tests.support.command import run_command
+from tests.support.http import plain_client
 from tests.support.running_collector import DEADLINE, RunningCollector, running_collector
 from tests.support.stack import StackAddresses
 from tests.support.waiting import until
@@ -39,7 +40,7 @@ class Site:
 
     async def metrics(self, **headers: str) -> httpx.Response:
         """GET /metrics."""
-        async with httpx.AsyncClient() as client:
+        async with plain_client() as client:
             return await client.get(f"{self.collector.url}/metrics", headers=headers)
 
 

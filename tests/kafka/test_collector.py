@@ -17,6 +17,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from funnelcast.stack.real_kafka import RealKafka
 from schemas.topics import Topics
 from streams.admin import ensure_topics
+from tests.support.http import plain_client
 from tests.support.kafka import own_kafka
 from tests.support.running_collector import PARTITIONS, RunningCollector, start
 from tests.support.waiting import until
@@ -37,7 +38,7 @@ class Clients:
         self.is_over = False
 
     async def run(self) -> None:
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with plain_client(timeout=30) as client:
             await asyncio.gather(*(self._send(client, number) for number in range(SENDERS)))
 
     async def _send(self, client: httpx.AsyncClient, sender: int) -> None:

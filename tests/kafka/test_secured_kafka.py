@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from funnelcast.processes.deployment import status_of
@@ -28,6 +27,7 @@ from streams.store.reader import RedisCounterReader
 from streams.transport.metadata import connect
 from streams.transport.port import LogRange
 from tests.support.command import run_command, start_command
+from tests.support.http import plain_client
 from tests.support.secured_kafka import (
     CREATE,
     DESCRIBE,
@@ -216,7 +216,7 @@ async def test_collector_and_worker_count_exactly_with_the_rights_that_are_docum
 
             await until(answers, seconds=60, what="ready")
         events = [{"id": f"e{n}", "name": "lead", "user_id": f"u{n}"} for n in range(EVENTS)]
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with plain_client(timeout=30) as client:
             for start in range(0, EVENTS, PER_REQUEST):
                 answer = await client.post(
                     f"http://127.0.0.1:{port}/v1/events", json=events[start : start + PER_REQUEST]

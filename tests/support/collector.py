@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx
 import orjson
-from prometheus_client.parser import text_string_to_metric_families
 
 from producers.access.keys import KeyRing, StoredKey, create_key, members, read_keys
 from producers.collector.admission import Admission
@@ -115,7 +114,7 @@ class CollectorInMemory:
 
     def metric(self, name: str, **labels: str) -> float:
         """Sum of the samples of a metric that have these labels."""
-        families = text_string_to_metric_families(self.app.metrics.render().decode())
+        families = self.app.metrics.registry.collect()
         samples = [one for family in families for one in family.samples if one.name == f"funnelcast_collector_{name}"]
         return sum(one.value for one in samples if labels.items() <= one.labels.items())
 

@@ -20,6 +20,7 @@ from schemas.funnel.load import parse_funnel
 from schemas.record import decode_any
 from tests.support.counting import document_of
 from tests.support.fake_crm import TOKEN, FakeCrm
+from tests.support.http import plain_client
 from tests.support.running_collector import DEADLINE, RunningCollector, running_collector
 from tests.support.waiting import until
 from tests.support.webhooks import write_hooks
@@ -78,7 +79,7 @@ class Processes:
 
     async def metric(self, name: str) -> float:
         """Sum of a metric of the enricher; 0 while it does not answer."""
-        async with httpx.AsyncClient() as client:
+        async with plain_client() as client:
             try:
                 text = (await client.get(f"http://127.0.0.1:{self.port}/metrics")).text
             except httpx.TransportError:
@@ -86,7 +87,7 @@ class Processes:
         return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
 
     async def status(self, path: str) -> int:
-        async with httpx.AsyncClient() as client:
+        async with plain_client() as client:
             try:
                 return (await client.get(f"http://127.0.0.1:{self.port}{path}")).status_code
             except httpx.TransportError:
@@ -113,7 +114,7 @@ async def hooked_processes(kafka: str, space: str, directory: Path, crm: FakeCrm
 
 
 async def send(collector: RunningCollector, path: str, form: dict[str, Any]) -> None:
-    async with httpx.AsyncClient() as client:
+    async with plain_client() as client:
         answer = await client.post(f"{collector.url}/v1/webhooks/{path}", data=form, timeout=DEADLINE)
     assert answer.status_code == 200, answer.text
     assert answer.json()["accepted"] >= 1

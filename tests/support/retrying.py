@@ -7,6 +7,8 @@ from typing import Any
 
 import httpx
 
+from tests.support.http import plain_client
+
 PAUSE_SECONDS = 0.1
 
 
@@ -26,7 +28,7 @@ class RetryingClients:
 
     async def run(self) -> None:
         """Send until `is_over`; then every event that was begun is answered."""
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with plain_client(timeout=30) as client:
             await asyncio.gather(*(self._send(client, sender) for sender in range(self._senders)))
 
     async def _send(self, client: httpx.AsyncClient, sender: int) -> None:

@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from funnelcast.processes.ports import free_port
 from schemas.topics import Topics
 from streams.admin import ensure_topics
+from tests.support.http import plain_client
 from tests.support.waiting import until
 
 DEADLINE = 60.0
@@ -37,11 +38,11 @@ class RunningCollector:
     command: list[str] = field(default_factory=list)
 
     async def post(self, body: Any, **options: Any) -> httpx.Response:
-        async with httpx.AsyncClient() as client:
+        async with plain_client() as client:
             return await client.post(f"{self.url}/v1/events", json=body, timeout=DEADLINE, **options)
 
     async def status(self, path: str) -> int:
-        async with httpx.AsyncClient() as client:
+        async with plain_client() as client:
             try:
                 return (await client.get(self.url + path)).status_code
             except httpx.TransportError:
@@ -66,7 +67,7 @@ class RunningCollector:
 
     async def readiness(self) -> tuple[int, str]:
         """(status, reason) of `/readyz`."""
-        async with httpx.AsyncClient() as client:
+        async with plain_client() as client:
             try:
                 answer = await client.get(f"{self.url}/readyz")
             except httpx.TransportError:

@@ -23,6 +23,7 @@ from streams.report.service import report
 from streams.store.memory import MemoryCounterReader, MemorySpace
 from streams.store.port import StoreUnavailableError
 from tests.support.counted import SHOP
+from tests.support.http import plain_get
 from tests.support.served_reports import FUNNELS, NOW_MS, counted_shop, served
 
 
@@ -181,16 +182,16 @@ def test_while_redis_is_away_it_says_so_and_when_to_come_back() -> None:
         return _Away(MemorySpace(clock_ms=lambda: 0))
 
     with served(away) as url:
-        answer = httpx.get(f"{url}/v1/reports")
+        answer = plain_get(f"{url}/v1/reports")
         assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "unavailable", "1")
         assert "secret" not in answer.text
-        ready = httpx.get(f"{url}/readyz")
+        ready = plain_get(f"{url}/readyz")
         assert (ready.status_code, ready.json()) == (503, {"ready": False, "reason": "Redis cannot be read"})
 
 
 def test_another_definition_under_the_same_name_is_refused() -> None:
     with served(funnels=[SHOP.model_copy(update={"currency": "USD"})]) as url:
-        answer = httpx.get(f"{url}/v1/reports")
+        answer = plain_get(f"{url}/v1/reports")
     assert (answer.status_code, answer.json()["code"]) == (500, "state_refused")
     assert "another definition" in answer.json()["message"]
 
@@ -201,12 +202,12 @@ def test_reports_need_a_read_key_where_one_is_asked_for(tmp_path: Path) -> None:
     write_key, _ = create_key(path, source="web", scope=Scope.SERVER, created_at="2025-01-01T00:00:00+00:00")
     with served(wrap=lambda app: ReadersOnly(app, KeyRing(path), has_reports=True)) as url:
         for guarded in ("/v1/reports", "/v1/reports/rates.csv", "/v1/funnels", "/metrics", "/v1/nothing", "/v1/"):
-            answer = httpx.get(url + guarded)
+            answer = plain_get(url + guarded)
             assert (answer.status_code, answer.json()["code"]) == (401, "bad_key"), guarded
-        assert httpx.get(f"{url}/v1/reports", headers={"x-read-key": write_key}).status_code == 401
-        assert httpx.get(f"{url}/v1/reports", headers={"authorization": f"Bearer {key}"}).status_code == 200
+        assert plain_get(f"{url}/v1/reports", headers={"x-read-key": write_key}).status_code == 401
+        assert plain_get(f"{url}/v1/reports", headers={"authorization": f"Bearer {key}"}).status_code == 200
         for is_open in ("/v1/openapi.json", "/healthz", "/readyz"):
-            assert httpx.get(url + is_open).status_code == 200
+            assert plain_get(url + is_open).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "reports.example.org"])  # noqa: S104

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal, TypedDict
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -13,6 +12,7 @@ from funnelcast import __version__
 from streams.api.description import OPENAPI, PAGES, description_json
 from streams.api.schema import Schemas
 from tests.support.deployed import ROOT
+from tests.support.http import plain_get
 from tests.support.served_reports import served
 
 schemathesis = pytest.importorskip("schemathesis")
@@ -30,7 +30,7 @@ def test_the_description_in_the_docs_is_the_one_that_is_served() -> None:
 
 
 def test_it_is_served(url: str) -> None:
-    answer = httpx.get(url + OPENAPI)
+    answer = plain_get(url + OPENAPI)
     assert answer.json()["openapi"] == "3.1.0"
     assert set(answer.json()["paths"]) == set(PAGES)
     assert answer.headers["etag"]

@@ -15,6 +15,7 @@ from schemas.errors import PortTakenError
 from streams.web.app import EXPOSITION, App, Readiness, web_app
 from streams.web.connection import MAX_HEAD_BYTES, BoundedConnection
 from streams.web.server import WebServer
+from tests.support.http import plain_client
 
 PAGE = b"# HELP pages_total Pages.\n" + 200 * b"pages_total 1\n"
 SECURITY = {
@@ -56,7 +57,7 @@ async def serving(process: Process, connection: type[BoundedConnection] = Bounde
 
 
 async def get(port: int, path: str, method: str = "GET", **headers: str) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with plain_client(base_url=f"http://127.0.0.1:{port}") as client:
         return await client.request(method, path, headers=headers)
 
 
