@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 import typer
@@ -40,6 +41,7 @@ async def _run(settings: ExporterSettings) -> None:
     from streams.exporter.cache import SnapshotCache
     from streams.exporter.source import SnapshotSource
     from streams.store.connection import close, connect
+    from streams.store.port import StoreUnavailableError
     from streams.store.reader import RedisCounterReader
     from streams.web.server import WebServer
 
@@ -60,6 +62,11 @@ async def _run(settings: ExporterSettings) -> None:
     try:
         await server.start(settings.port)
         log.info("listening", url=f"http://{settings.host}:{server.port}", space=settings.space)
+        with contextlib.suppress(StoreUnavailableError, TimeoutError):
+            async with asyncio.timeout(settings.time_box):
+                await (
+                    reader.partitions()
+                )  # a login that is refused ends the process now; one that is refused later is shown
         await stop.wait()
     finally:
         await server.stop()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from funnelcast.processes.supervise import Probe, ProcessSpec
 from funnelcast.settings.catalogue import variables_of
-from funnelcast.settings.sections import KafkaSettings
+from funnelcast.settings.sections import KafkaSettings, RedisSettings
 from schemas.kafka import Kafka, KafkaServers
 from streams.defaults import WATERMARK_DELAY_MS
 
@@ -35,6 +35,7 @@ class Deployment:
         servers = KafkaServers.of(self.kafka)
         return {
             **variables_of(KafkaSettings),
+            **variables_of(RedisSettings),
             **servers.variables(),
             "FUNNELCAST_KAFKA": str(servers),
             "FUNNELCAST_REDIS": self.redis,

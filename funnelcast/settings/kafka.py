@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from funnelcast.settings.catalogue import variables_of
 from funnelcast.settings.errors import SettingsError
 from funnelcast.settings.secrets import read_secret
+from funnelcast.settings.setting import without_credentials
 from schemas.kafka import KafkaServers
 
 if TYPE_CHECKING:
@@ -62,7 +63,11 @@ def _has_login(settings: KafkaSettings) -> bool:
 def _wrong_addresses(servers: KafkaServers) -> Iterator[str]:
     for address in servers.addresses:
         if not _ADDRESS.fullmatch(address):
-            yield f"kafka: {address!r} is no address; write host:port, and a comma between several"
+            shown = without_credentials(address)
+            yield (
+                f"kafka: {shown!r} is no address; write host:port, and a comma between several; a login belongs into "
+                "kafka_user and kafka_password"
+            )
 
 
 def _wrong_tls(settings: KafkaSettings) -> Iterator[str]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
-from funnelcast.settings.errors import SettingsError
 from funnelcast.settings.setting import setting
 from producers.ingest.limits import Limits
 from schemas.kafka import KafkaServers
@@ -68,15 +67,17 @@ class KafkaSettings(Settings):
 @dataclass(frozen=True, kw_only=True)
 class RedisSettings(Settings):
     title = "Installation"
-    redis: str | None = setting(None, "Redis or Valkey.", unit="redis://host:port")
+    redis: str | None = setting(
+        None, "Redis or Valkey; clusters and sentinels: docs/operations.md.", unit="redis://host:port"
+    )
+    redis_password: str | None = setting(None, "Password, where the address has none.", is_secret=True, has_flag=False)
+    redis_password_file: Path | None = setting(None, "File that holds it.", unit="file")
 
     def need_redis(self) -> str:
-        """Redis URL. Raises SettingsError when none is set."""
-        if not self.redis:
-            raise SettingsError(
-                "no Redis address: give --redis redis://host:port, set FUNNELCAST_REDIS, or run `funnelcast stack up`"
-            )
-        return self.redis
+        """The address with its password. Raises SettingsError when none is set, or when two are."""
+        from funnelcast.settings.redis import url_of
+
+        return url_of(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,27 +5,30 @@ The only place that knows redis-py's exceptions. It knows nothing of what is sto
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha1
 from importlib import resources
 from typing import Any, cast
-from urllib.parse import urlsplit, urlunsplit
 
 from redis import exceptions
-from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
-from schemas.errors import UsageError
+from streams.store.address import Client, StoreAddress
 from streams.store.keys import SpaceKeys
 from streams.store.port import StoreRefusedError, StoreUnavailableError
 
-Client = Redis | RedisCluster
 Argument = str | bytes | int
 
 RETRIES = 3
 """At least 2: redis-py 8.1 may hand out a connection the server has closed (redis-py#4252)."""
+_TLS_BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+"""TLS that ended before it was up: a server that is just going away."""
+_LASTING = ("protected mode", "NOAUTH", "WRONGPASS")
+"""Also within the text of an error that names several servers."""
+_RIGHT_IN_SCRIPT = "can't run this command"
 _WAIT_PREFIXES = (
     "BUSY ",
     "LOADING",
@@ -41,31 +44,18 @@ _WAIT_PREFIXES = (
 )
 
 
-class StoreAddressError(UsageError):
-    """Not the address of a Redis server."""
-
-
 def connect(url: str, *, timeout_seconds: float = 5.0) -> Client:
-    """Client for `redis://`, `rediss://`, `unix://`, or `redis+cluster://` (`rediss+cluster://`) and its first node.
+    """Client for any form of address that `streams.store.address` knows.
 
-    Connects at the first command. Retries are few and short: waiting for a server is the caller's
-    business, and visible. Raises StoreAddressError.
+    Connects at the first command. Retries are few and short: a process that waits for a server does so visibly. Raises
+    StoreAddressError.
     """
-    backoff = ExponentialWithJitterBackoff(base=0.05, cap=0.5)
-    options: dict[str, Any] = {
-        "socket_timeout": timeout_seconds,
-        "socket_connect_timeout": timeout_seconds,
-        "retry": Retry(backoff, RETRIES),
-        "protocol": 2,
-    }
-    try:
-        parts = urlsplit(url)
-        if parts.scheme.endswith("+cluster"):
-            plain = urlunsplit(parts._replace(scheme=parts.scheme.removesuffix("+cluster")))
-            return RedisCluster.from_url(plain, **options)
-        return Redis.from_url(url, **options)
-    except ValueError:
-        raise StoreAddressError(f"{url!r} is no Redis address; write e.g. redis://127.0.0.1:6379") from None
+    return StoreAddress.parse(url).client(
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), RETRIES),
+        protocol=2,
+    )
 
 
 @contextmanager
@@ -73,21 +63,51 @@ def translated() -> Iterator[None]:
     """Redis errors as what the caller must do: wait (`StoreUnavailableError`) or ask a human (`StoreRefusedError`)."""
     try:
         yield
-    except (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError) as error:
+    except exceptions.NoPermissionError as error:
+        raise _lacks_right(error) from error
+    except (exceptions.AuthenticationError, exceptions.AuthorizationError) as error:
         raise StoreRefusedError(
-            f"the Redis server refuses this login: {error}. Check the URL's user and password."
+            f"the Redis server refuses this login: {error}. Check user and password of the address."
         ) from error
     except (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.RedisClusterException, OSError) as error:
-        raise StoreUnavailableError(f"Redis is away: {error or type(error).__name__}") from error
+        if (reason := _lasting_reason(error)) is not None:
+            raise StoreRefusedError(f"Redis cannot be used: {reason}") from error
+        raise StoreUnavailableError(f"Redis does not answer: {str(error) or type(error).__name__}") from error
     except exceptions.ResponseError as error:
         text = str(error)
         if _is_passing(error, text):
             raise StoreUnavailableError(f"Redis refuses writes for now: {text}") from error
+        if _RIGHT_IN_SCRIPT in text:
+            raise _lacks_right(error) from error
         raise StoreRefusedError(
             f"Redis refuses a command: {text}. It must be Redis >= 7 or Valkey, and hold nothing foreign under fc:*."
         ) from error
     except exceptions.RedisError as error:
         raise StoreUnavailableError(f"Redis answered unexpectedly: {error}") from error
+
+
+def _lacks_right(error: exceptions.ResponseError) -> StoreRefusedError:
+    return StoreRefusedError(
+        f"the user of this process lacks a right: {error}; docs/operations.md, Valkey or Redis, names all that it needs"
+    )
+
+
+def _lasting_reason(error: BaseException) -> str | None:
+    """Why a connection failed where every other try would fail alike: login, certificate, TLS, protected mode."""
+    text = str(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate does not verify: {error.verify_message}. Check ssl_ca_certs, and that the host name of "
+            "the address is in the certificate"
+        )
+    if isinstance(error, ssl.SSLError) and not isinstance(error, _TLS_BROKEN_OFF):
+        return (
+            f"TLS fails: {error.strerror or text}. Check rediss://, and ssl_certfile where clients need a certificate"
+        )
+    if isinstance(error, exceptions.AuthenticationError) or any(word in text for word in _LASTING):
+        return text
+    cause = error.__cause__ or error.__context__
+    return None if cause is None else _lasting_reason(cause)
 
 
 def _is_passing(error: exceptions.ResponseError, text: str) -> bool:

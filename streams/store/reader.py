@@ -14,7 +14,8 @@ import msgspec
 
 from schemas.counters import CellGroup, Cells, is_kept
 from streams.state import LAYOUT, PartitionMeta
-from streams.store.connection import Client, Script, translated
+from streams.store.address import Client
+from streams.store.connection import Script, translated
 from streams.store.keys import PartitionKeys, SpaceKeys
 from streams.store.packing import group_key, unpack
 from streams.store.port import PartitionStatus, PartitionView, StoreUnavailableError

@@ -11,7 +11,8 @@ from typing import Any, cast
 
 from schemas.counters import Cell, CellGroup
 from streams.state import FACT_BUCKETS, Loaded, bucket_of, fact_bucket_of
-from streams.store.connection import Argument, Client, Script, translated
+from streams.store.address import Client
+from streams.store.connection import Argument, Script, translated
 from streams.store.keys import PartitionKeys, SpaceKeys
 from streams.store.packing import decode_cell, group_key, pack, pack_field, unpack
 from streams.store.port import FactsPage

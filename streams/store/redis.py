@@ -25,7 +25,8 @@ from streams.state import (
     PartitionMeta,
     Writes,
 )
-from streams.store.connection import Client, Script, translated
+from streams.store.address import Client
+from streams.store.connection import Script, translated
 from streams.store.keys import PartitionKeys, SpaceKeys
 from streams.store.packing import (
     ApplyBlob,

@@ -113,6 +113,7 @@ class Worker:
         pages = web_app(metrics=self._render_metrics, ready=self._readyz, alive=self._healthz)
         self.health = WebServer(pages, host=settings.health_host)
         self._store_up: bool | None = None
+        self._store_trouble: str | None = None
         self._store_warnings = store_warnings
         self._usual_session_seconds = KAFKA_SESSION_SECONDS
         self._leaves_group = True
@@ -205,7 +206,9 @@ class Worker:
                 await self.store.check_topic(self.settings.topics.events, identity.text)
                 await self.store.check_funnels(fingerprints)
         except TimeoutError:
-            raise StoreUnavailableError("Redis does not answer: check --redis, then start the worker again") from None
+            raise StoreUnavailableError(
+                f"{self._store_trouble or 'Redis does not answer'}; check --redis, then start the worker again"
+            ) from None
 
     async def _start_app(self, app: StreamApp, deadline: float) -> None:
         self._spawn(self._watch_app(app))
@@ -283,7 +286,8 @@ class Worker:
             observer=PartitionObserver(self.metrics, partition, time.time),
         )
 
-    def _on_store(self, up: bool) -> None:
+    def _on_store(self, trouble: str | None) -> None:
+        up, self._store_trouble = trouble is None, trouble
         if up is self._store_up:
             return
         self._store_up = up
@@ -293,7 +297,7 @@ class Worker:
             if self._store_warnings is not None:
                 self._spawn(self._warn(self._store_warnings))
         else:
-            log.error("store_down", message="Redis does not answer: counting waits, nothing is lost")
+            log.error("store_down", message=f"{trouble}; counting waits, nothing is lost")
 
     async def _warn(self, store_warnings: StoreWarnings) -> None:
         """Settings of the server under which counts could be lost; they may have changed with its restart."""
@@ -317,7 +321,7 @@ class Worker:
             "the worker is stopping": self._over.is_set(),
             "it has not joined its group yet": not joined,
             "not all of its partitions are claimed yet": not placed,
-            "Redis does not answer": not up,
+            self._store_trouble or "Redis does not answer": not up,
         }
         reason = next((text for text, holds in reasons.items() if holds), "")
         partitions = sorted(self.host.runners)

@@ -22,7 +22,7 @@ class WorkerMetrics:
         self.kept = self._counter("kept", "Partitions kept over a rebalance without loading anything.")
         self.repairs = self._counter("repairs", "Partitions reloaded because the store lost its newest writes.")
         self.chain_breaks = self._counter("chain_breaks", "Batches that did not continue the cursor.")
-        self.store_up = self._gauge("store_up", "1 while the store answers, 0 while the worker waits for it.")
+        self.store_up = self._gauge("store_up", "1 while the store takes writes, 0 while the worker waits for it.")
         self.partitions = self._gauge("partitions", "Partitions this worker owns.")
         self.lag = self._gauge("lag_records", "Records behind the end of the log, by partition.", "partition")
         self.watermark = self._gauge("watermark_seconds", "Event-time watermark, by partition.", "partition")

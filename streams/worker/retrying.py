@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
 from schemas.counters import Cell, CellGroup
 from streams.state import Claim, Fence, Loaded, Writes
@@ -25,29 +25,46 @@ PEEK_SECONDS = 2.0
 class RetryingStore:
     """`PartitionStore` around another one; never raises StoreUnavailableError. Only `peek` is asked once.
 
-    `on_state(True | False)` is called after every answer, and after every one that did not come.
+    `on_state` is called after every answer, and after every one that did not come: with the reason why the store cannot
+    be used, or None. A server that is full or lost its replicas still answers reads, so while a write waits no answer
+    to another question says that all is well.
     """
 
-    def __init__(self, store: PartitionStore, on_state: Callable[[bool], None]) -> None:
+    def __init__(self, store: PartitionStore, on_state: Callable[[str | None], None]) -> None:
         self._store = store
         self._on_state = on_state
+        self._waiting_writes = 0
 
-    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _insist(self, call: Callable[[], Awaitable[T]], *, is_write: bool = True) -> T:
+        try:
+            result = await call()  # nearly always answered: a retry loop around it would cost more than many an answer
+        except StoreUnavailableError as error:
+            result = await self._again(call, error, is_write=is_write)
+        self._answered()
+        return result
+
+    async def _again(self, call: Callable[[], Awaitable[T]], error: StoreUnavailableError, *, is_write: bool) -> T:
         async def ask() -> T:  # the retry library awaits only what it can see to be a coroutine function
             return await call()
 
+        def report(state: RetryCallState) -> None:
+            self._on_state(str(state.outcome.exception()) if state.outcome is not None else None)
+
+        self._on_state(str(error))
+        self._waiting_writes += is_write
         try:
-            result = await call()  # nearly always answered: a retry loop around it would cost more than many an answer
-        except StoreUnavailableError:
-            self._on_state(False)
             again = AsyncRetrying(
                 retry=retry_if_exception_type(StoreUnavailableError),
                 wait=wait_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS),
-                before_sleep=lambda _state: self._on_state(False),
+                before_sleep=report,
             )
-            result = await again(ask)
-        self._on_state(True)
-        return result
+            return await again(ask)
+        finally:
+            self._waiting_writes -= is_write
+
+    def _answered(self) -> None:
+        if not self._waiting_writes:
+            self._on_state(None)
 
     async def claim(self, partition: int, funnel_ids: Sequence[str]) -> Claim:
         return await self._insist(lambda: self._store.claim(partition, funnel_ids))
@@ -55,12 +72,14 @@ class RetryingStore:
     async def read(
         self, partition: int, funnel_id: str, *, buckets: Sequence[int] = (), persons: Sequence[bytes] = ()
     ) -> Loaded:
-        return await self._insist(lambda: self._store.read(partition, funnel_id, buckets=buckets, persons=persons))
+        return await self._insist(
+            lambda: self._store.read(partition, funnel_id, buckets=buckets, persons=persons), is_write=False
+        )
 
     async def read_cells(
         self, partition: int, funnel_id: str, wanted: Mapping[CellGroup, Sequence[int]]
     ) -> dict[CellGroup, dict[int, Cell]]:
-        return await self._insist(lambda: self._store.read_cells(partition, funnel_id, wanted))
+        return await self._insist(lambda: self._store.read_cells(partition, funnel_id, wanted), is_write=False)
 
     async def read_facts(self, partition: int, keys: Sequence[bytes]) -> dict[bytes, bytes | None]:
         return await self._insist(lambda: self._store.read_facts(partition, keys))
@@ -76,13 +95,14 @@ class RetryingStore:
         try:
             async with asyncio.timeout(PEEK_SECONDS):
                 fence = await self._store.peek(partition)
-        except StoreUnavailableError:
-            self._on_state(False)
-            raise
         except TimeoutError:
-            self._on_state(False)
-            raise StoreUnavailableError(f"Redis did not answer within {PEEK_SECONDS:g} s") from None
-        self._on_state(True)
+            error = StoreUnavailableError(f"Redis does not answer: nothing came within {PEEK_SECONDS:g} s")
+            self._on_state(str(error))
+            raise error from None
+        except StoreUnavailableError as error:
+            self._on_state(str(error))
+            raise
+        self._answered()
         return fence
 
     async def register(
@@ -91,7 +111,7 @@ class RetryingStore:
         return await self._insist(lambda: self._store.register(funnel_id, names, caps))
 
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
-        return await self._insist(lambda: self._store.registers(funnel_id))
+        return await self._insist(lambda: self._store.registers(funnel_id), is_write=False)
 
     async def check_topic(self, topic: str, identity: str) -> None:
         await self._insist(lambda: self._store.check_topic(topic, identity))

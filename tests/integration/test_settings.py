@@ -16,7 +16,13 @@ def test_a_process_logs_its_settings_first_and_masked(tmp_path: Path) -> None:
     process = start_command(
         *("collector", "--open", "--port", "0", "--config", str(tmp_path / "settings.toml")),
         state_dir=tmp_path,
-        env={"FUNNELCAST_KAFKA": f"user:{HIDDEN}@127.0.0.1:9", "FUNNELCAST_CONTACT_KEY": HIDDEN},
+        env={
+            "FUNNELCAST_KAFKA": "127.0.0.1:9",
+            "FUNNELCAST_KAFKA_SECURITY": "sasl_plaintext",
+            "FUNNELCAST_KAFKA_USER": "user",
+            "FUNNELCAST_KAFKA_PASSWORD": HIDDEN,
+            "FUNNELCAST_CONTACT_KEY": HIDDEN,
+        },
     )
     try:
         assert process.stderr is not None
@@ -28,12 +34,15 @@ def test_a_process_logs_its_settings_first_and_masked(tmp_path: Path) -> None:
     assert (event["event"], event["logger"]) == ("settings", "funnelcast.collector")
     assert event["sources"] == {
         "kafka": "FUNNELCAST_KAFKA",
+        "kafka_security": "FUNNELCAST_KAFKA_SECURITY",
+        "kafka_user": "FUNNELCAST_KAFKA_USER",
+        "kafka_password": "FUNNELCAST_KAFKA_PASSWORD",
         "state_dir": "FUNNELCAST_STATE_DIR",
         "contact_key": "FUNNELCAST_CONTACT_KEY",
         "collector.port": "--port",
         "collector.open": "--open",
         "collector.max_events": f"{tmp_path / 'settings.toml'}: collector.max_events",
     }
-    assert (event["values"]["kafka"], event["values"]["contact_key"]) == ("***@127.0.0.1:9", "***")
+    assert (event["values"]["kafka_password"], event["values"]["contact_key"]) == ("***", "***")
     assert event["values"]["collector.max_events"] == 7
     assert HIDDEN not in (first + others).decode()

@@ -27,12 +27,14 @@ from streams.state import (
     Writes,
     bucket_of,
 )
-from streams.store.connection import Client, close, connect, delete_space, ping, server_warnings
+from streams.store.address import Client
+from streams.store.connection import close, connect, delete_space, ping, server_warnings
 from streams.store.keys import PartitionKeys, SpaceKeys
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import CounterReader, PartitionStatus, PartitionStore, StoreRefusedError
 from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
+from tests.support.secured_redis import IN_URL, SecuredRedis, documented_users
 from tests.support.valkey import ValkeyServer, debian_redis
 
 FUNNEL_ID = "sales@1"
@@ -59,25 +61,34 @@ def _start(directory: Path, kind: str) -> ValkeyServer:
         server.start()
         server.command("CLUSTER ADDSLOTSRANGE 0 16383")
         server.wait_for("CLUSTER INFO", b"cluster_state:ok")
+        worker = documented_users()[0].removeprefix("user ")
+        server.wait_for(f"ACL SETUSER {worker} +cluster|slots", b"OK")
         return server
     server = ValkeyServer(directory, binary=debian_redis())
     server.start()
     return server
 
 
-@pytest.fixture(scope="session", params=["memory", "valkey", "cluster", "redis"])
+@pytest.fixture(scope="session", params=["memory", "valkey", "cluster", "redis", "secured"])
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
     if request.param == "memory":
         yield None
     elif request.param == "valkey":
         yield request.getfixturevalue("valkey_server").url
-    elif request.param == "redis" and debian_redis() is None:
+    elif request.param in ("redis", "secured") and debian_redis() is None:
         if os.environ.get("CI"):
             pytest.fail("redis-server is missing: apt-get install redis-server")
         pytest.skip("no redis-server on this machine (Debian: redis-server)")
+    elif request.param == "secured":
+        secured = SecuredRedis(tmp_path_factory.mktemp("secured"))
+        secured.server.start()
+        yield secured.url()
+        secured.server.kill()
     else:
         server = _start(tmp_path_factory.mktemp(request.param), request.param)
-        yield server.url.replace("redis:", "redis+cluster:") if request.param == "cluster" else server.url
+        nodes = f"127.0.0.1:{free_port()},127.0.0.1:{server.port}"  # the first is not there
+        cluster = f"redis+cluster://funnelcast-worker:{IN_URL}@{nodes}"
+        yield cluster if request.param == "cluster" else server.url
         server.kill()
 
 

@@ -179,6 +179,21 @@ async def test_topics_and_tools_need_no_more_than_is_documented(secured_kafka: S
         assert [page async for page in letters.read()] == []
 
 
+def test_a_replay_through_it_prints_what_memory_prints(
+    secured_kafka: SecuredKafka, valkey: ValkeyServer, tmp_path: Path
+) -> None:
+    log = tmp_path / "events.jsonl"
+    at = 1735725600000
+    events = [{"id": f"e{n}", "name": "lead", "user_id": f"u{n % 90}", "occurred_at_ms": at + n} for n in range(300)]
+    log.write_text("\n".join(map(json.dumps, events)))
+    options = ("replay", "--events", str(log), "--json")
+    code, in_memory, errors = run_command(*options, state_dir=tmp_path)
+    assert code == 0, errors
+    env = secured_kafka.variables("admin") | {"FUNNELCAST_REDIS": valkey.url}
+    code, out, errors = run_command(*options, "--through", "stack", state_dir=tmp_path, env=env)
+    assert (code, out) == (0, in_memory), errors
+
+
 async def test_collector_and_worker_count_exactly_with_the_rights_that_are_documented(
     secured_kafka: SecuredKafka, valkey: ValkeyServer, fresh_space: str, tmp_path: Path
 ) -> None:

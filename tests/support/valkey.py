@@ -31,12 +31,15 @@ def debian_redis() -> str | None:
 class ValkeyServer:
     """Append-only file, everysec unless `options` say otherwise."""
 
-    def __init__(self, directory: Path, *, binary: str | None = None, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, directory: Path, *, binary: str | None = None, options: Sequence[str] = (), ready: bytes = b"PONG"
+    ) -> None:
         self.directory = directory
         self.port = free_port()
         self._command = [binary or valkey_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         self._command += ["--dir", str(directory), "--appendonly", "yes", "--appendfsync", "everysec", *options]
         self._process: subprocess.Popen[bytes] | None = None
+        self._ready = ready
 
     @property
     def url(self) -> str:
@@ -46,7 +49,7 @@ class ValkeyServer:
     def start(self) -> None:
         """Start and wait until it answers, the file loaded."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.wait_for("PING", b"PONG")
+        self.wait_for("PING", self._ready)
 
     def command(self, text: str) -> bytes:
         """Raw first bytes of the answer to an inline command; empty when there is no answer."""

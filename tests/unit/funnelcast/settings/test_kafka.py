@@ -33,6 +33,7 @@ def test_addresses_alone_are_a_connection_without_tls_and_login() -> None:
     [
         ({"kafka": ""}, "no Kafka address: give --kafka"),
         ({"kafka": "a"}, "kafka: 'a' is no address; write host:port"),
+        ({"kafka": "user:s3cret@a:1"}, r"kafka: '\*\*\*@a:1' is no address; .*kafka_user and kafka_password"),
         ({"kafka": "kafka://a:1"}, "kafka: 'kafka://a:1' is no address"),
         ({"kafka_ca": "ca.crt"}, "kafka_ca: of no use with kafka_security plaintext"),
         ({"kafka_user": "u"}, "kafka_user: of no use with kafka_security plaintext; set that to sasl_ssl"),
@@ -54,6 +55,7 @@ def test_what_does_not_fit_is_refused(values: dict[str, str], says: str) -> None
     with pytest.raises(SettingsError, match=says) as caught:
         settings(**{"kafka": "a:1", **values}).need_kafka()
     assert caught.value.exit_code == 2
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_login_reaches_the_client_and_no_text(tmp_path: Path) -> None:

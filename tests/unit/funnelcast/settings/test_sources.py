@@ -86,7 +86,7 @@ def test_a_flag_comes_before_the_environment_before_the_file_before_the_default(
 
 def test_only_the_secrets_of_the_installation_have_no_flag() -> None:
     secrets = {key for key, setting in all_settings().items() if not setting.facts.has_flag}
-    assert secrets == {"contact_key", "kafka_password"}
+    assert secrets == {"contact_key", "kafka_password", "redis_password"}
 
 
 def test_every_section_is_part_of_some_process() -> None:
@@ -136,7 +136,7 @@ def test_an_empty_variable_is_not_set() -> None:
         ("WATERMARK_DELAY", "soon", "write a duration, e.g. 500ms, 30s, 1m or 7d, not 'soon'"),
         ("KAKFA", "h:1", "unknown setting; unset it (did you mean 'FUNNELCAST_KAFKA'?)"),
         ("KAFKA_SASL_USER", "x", "unknown setting; unset it (did you mean 'FUNNELCAST_KAFKA_USER'?)"),
-        ("REDIS_PASS", "x", "unknown setting; unset it"),
+        ("REDIS_PASS", "x", "unknown setting; unset it (did you mean 'FUNNELCAST_REDIS_PASSWORD'?)"),
         ("WORKER__PERSONS", "1", "unknown setting; unset it (did you mean 'FUNNELCAST_WORKER__MAX_PERSONS'?)"),
         ("COLLECTOR_PORT", "81", "unknown setting; unset it (did you mean 'FUNNELCAST_COLLECTOR__PORT'?)"),
     ],

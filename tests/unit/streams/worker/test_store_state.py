@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,7 +53,7 @@ async def test_the_servers_settings_are_reported_at_the_start_and_after_an_outag
         await worker.store.peek(0)
         await until(lambda: len(messages(logs)) == 1, seconds=2)
         await worker.store.peek(0)
-        worker._on_store(False)
+        worker._on_store("Redis does not answer")
         await worker.store.peek(0)
         await until(lambda: len(messages(logs)) == 2, seconds=2)
     assert set(messages(logs)) == {"maxmemory-policy is allkeys-lru"}
@@ -115,11 +116,52 @@ class _Failing(MemoryPartitionStore):
 
 
 async def test_a_call_is_repeated_until_the_store_answers_and_every_try_is_reported() -> None:
-    states: list[bool] = []
+    states: list[str | None] = []
     failing = _Failing(MemorySpace())
     store = retrying.RetryingStore(failing, states.append)
     failing.failures = 3
     assert (await store.claim(0, ["sales@1"])).token == 1
-    assert states == [False, False, False, True]
+    assert states == ["away", "away", "away", None]
     assert (await store.claim(0, ["sales@1"])).token == 2
-    assert states == [False, False, False, True, True]
+    assert states == ["away", "away", "away", None, None]
+
+
+class _Full(MemoryPartitionStore):
+    """Answers reads and refuses writes while `is_full`, as a server without memory or replicas does."""
+
+    is_full = True
+
+    async def claim(self, partition: int, funnel_ids: Sequence[str]) -> Claim:
+        if self.is_full:
+            raise StoreUnavailableError("Redis refuses writes for now: OOM")
+        return await super().claim(partition, funnel_ids)
+
+
+async def test_reads_that_are_answered_do_not_hide_writes_that_are_refused(tmp_path: Path) -> None:
+    full = _Full(MemorySpace())
+    worker = _worker(tmp_path, full, [])
+    await worker.store.peek(0)
+    with capture_logs() as logs:
+        claiming = asyncio.create_task(worker.store.claim(0, ["sales@1"]))
+        await until(lambda: not worker.readiness().details["store_up"], seconds=3)
+        for _ in range(5):
+            await worker.store.peek(0)
+            await worker.store.registers("sales@1")
+            assert value_of(worker.metrics.store_up) == 0
+        assert [one["message"] for one in logs if one["event"] == "store_down"] == [
+            "Redis refuses writes for now: OOM; counting waits, nothing is lost"
+        ]
+        full.is_full = False
+        await claiming
+    assert value_of(worker.metrics.store_up) == 1
+
+
+async def test_a_write_that_is_given_up_hides_nothing_any_more(tmp_path: Path) -> None:
+    worker = _worker(tmp_path, _Full(MemorySpace()), [])
+    claiming = asyncio.create_task(worker.store.claim(0, ["sales@1"]))
+    await until(lambda: worker._store_trouble, seconds=3)
+    claiming.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await claiming
+    await worker.store.peek(0)
+    assert value_of(worker.metrics.store_up) == 1
