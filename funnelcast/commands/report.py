@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,10 +11,6 @@ from funnelcast.commands.options import JsonFlag, with_settings
 from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings
 from schemas.funnel.load import load_funnel, load_funnels
 from schemas.funnel.model import Funnel
-
-if TYPE_CHECKING:
-    from streams.report.question import ReportQuestion
-    from streams.report.shapes import CountersDocument
 
 app = typer.Typer(add_completion=False)
 
@@ -29,7 +22,8 @@ class ReportSettings(FunnelSettings, SpaceSettings, RedisSettings):
 
 @app.command(
     epilog="Examples:  funnelcast report  ·  funnelcast report --grain week --since 2025-01-01  ·  "
-    "funnelcast report --grain day --since 7d --dim channel --json"
+    "funnelcast report --grain day --since 7d --dim channel --json  ·  funnelcast report --csv rates > rates.csv  ·  "
+    "funnelcast report --what-if each=+10%  ·  funnelcast report --since 30d --what-if top=+50%,lead=25% --dim channel"
 )
 @with_settings(ReportSettings)
 def report(
@@ -46,34 +40,29 @@ def report(
         str | None,
         typer.Option(help="A dimension (channel), a pair (channel|manager), a cell (channel=google), or ''."),
     ] = None,
+    what_if: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIFTS",
+            help="Expected entries, orders and revenue if a stage converted better (lead=+10%, lead=25%), all of them "
+            "(each=+10%), or more people came (top=+50%); several with commas.",
+        ),
+    ] = None,
     as_csv: Annotated[
         str | None, typer.Option("--csv", metavar="counters|rates", help="Print CSV, a line for each number.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Print what is counted now. Without --json: totals, or the sum of the buckets asked for."""
-    from streams.report.long_form import LONG_FORMS
-    from streams.report.question import QuestionError, ReportQuestion
+    from funnelcast.commands.reporting import Asked, answer
 
-    if as_csv is not None and (as_csv not in LONG_FORMS or as_json):
-        raise QuestionError(f"--csv takes {' or '.join(LONG_FORMS)}, and not together with --json")
-    chosen = _chosen(settings, funnel)
-    now_ms = time.time_ns() // 1_000_000
-    questions = [
-        ReportQuestion.parse(definition, {"grain": grain, "since": since, "until": until, "dim": dim}, now_ms=now_ms)
-        for definition in chosen
-    ]
-    documents = asyncio.run(_read(settings, questions))
-    from streams.report.document import answer_json, whole_only
-
-    if as_json or as_csv is not None:
-        body = answer_json(documents) + b"\n" if as_csv is None else LONG_FORMS[as_csv](documents)
-        sys.stdout.buffer.write(body)
-        sys.stdout.flush()
-        return
-    from streams.report.table import print_reports
-
-    print_reports(chosen, [whole_only(document) for document in documents] if dim is None else documents)
+    asked = Asked(
+        texts={"grain": grain, "since": since, "until": until, "dim": dim},
+        what_if=what_if,
+        as_csv=as_csv,
+        as_json=as_json,
+    )
+    answer(settings, _chosen(settings, funnel), asked)
 
 
 def _chosen(settings: ReportSettings, references: list[str] | None) -> list[Funnel]:
@@ -82,16 +71,3 @@ def _chosen(settings: ReportSettings, references: list[str] | None) -> list[Funn
         return load_funnels(settings.funnels)
     configured = {funnel.name: funnel for funnel in load_funnels(settings.funnels)}
     return [configured[name] if name in configured else load_funnel(name) for name in references]
-
-
-async def _read(settings: ReportSettings, questions: list[ReportQuestion]) -> list[CountersDocument]:
-    from streams.report.service import report as read_report
-    from streams.store.connection import close, connect
-    from streams.store.reader import RedisCounterReader
-
-    client = connect(settings.need_redis())
-    try:
-        reader = RedisCounterReader(client, settings.space)
-        return [await read_report(reader, question) for question in questions]
-    finally:
-        await close(client)

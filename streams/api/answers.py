@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from schemas.funnel.model import Funnel
-from streams.api.parameters import parse_query
+from streams.api.parameters import ParameterError, parse_query
 from streams.report.document import answer_json, canonical_json
 from streams.report.long_form import LONG_FORMS
 from streams.report.question import QuestionTexts, ReportQuestion
-from streams.report.service import report
+from streams.report.service import report, report_what_if
 from streams.report.shapes import CountersDocument
+from streams.report.what_if import Lifts
 from streams.store.port import CounterReader
 
 QUESTION: tuple[str, ...] = ("grain", "since", "until", "dim")
 """Parameters of a question, as `QuestionTexts` has them."""
+WHAT_IF = "what_if"
 Values = Mapping[str, list[str]]
 
 
@@ -63,13 +65,20 @@ class Answers:
         """The rates in long form."""
         return LONG_FORMS["rates"](await self._documents(query))
 
+    async def what_if_json(self, query: str) -> bytes:
+        """What would be counted if stages converted better, or more people came."""
+        values = parse_query(query, single=(*QUESTION, WHAT_IF), repeated=("funnel",))
+        text = _needed(values, WHAT_IF)
+        asked = [(question, Lifts.parse(question.funnel, text)) for question in self._questions(values)]
+        return answer_json([await report_what_if(self.reader, question, lifts) for question, lifts in asked])
+
     async def _documents(self, query: str) -> list[CountersDocument]:
         values = parse_query(query, single=QUESTION, repeated=("funnel",))
+        return [await report(self.reader, question) for question in self._questions(values)]
+
+    def _questions(self, values: Values) -> list[ReportQuestion]:
         now_ms = self.clock_ms()
-        questions = [
-            ReportQuestion.parse(funnel, question_texts(values), now_ms=now_ms) for funnel in self._chosen(values)
-        ]
-        return [await report(self.reader, question) for question in questions]
+        return [ReportQuestion.parse(funnel, question_texts(values), now_ms=now_ms) for funnel in self._chosen(values)]
 
     def _chosen(self, values: Values) -> list[Funnel]:
         """Those asked for by name, else all. Raises UnknownFunnelError."""
@@ -78,6 +87,12 @@ class Answers:
         if unknown := [name for name in names if name not in by_name]:
             raise UnknownFunnelError(f"there is no funnel {unknown[0]!r} here; there are: {', '.join(by_name)}")
         return [by_name[name] for name in names]
+
+
+def _needed(values: Values, name: str) -> str:
+    if name not in values:
+        raise ParameterError(f"the parameter {name} is missing")
+    return values[name][0]
 
 
 def question_texts(values: Values) -> QuestionTexts:

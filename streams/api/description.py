@@ -6,10 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
-from streams.api.answers import QUESTION, FunnelSummary
+from streams.api.answers import QUESTION, WHAT_IF, FunnelSummary
 from streams.api.schema import Schema, Schemas
 from streams.report.question import GRAINS
 from streams.report.shapes import CountersDocument
+from streams.report.what_if import WhatIfDocument
 from streams.web.pages import JSON
 
 CSV: Final = "text/csv; charset=utf-8"
@@ -42,7 +43,13 @@ PARAMETERS: Final[dict[str, tuple[str, Schema]]] = {
         "whole.",
         {"type": "string"},
     ),
+    WHAT_IF: (
+        "Lifts, with commas between them: a stage's conversion relative to itself (lead=+10%) or as it shall be "
+        "(lead=25%), each=+10%, top=+50%.",
+        {"type": "string"},
+    ),
 }
+_REQUIRED: Final = (WHAT_IF,)
 _ERRORS: Final = {
     "400": "bad_question, bad_parameter: there is no answer to this; the message says what to write instead.",
     "401": "bad_key: the read key is missing or unknown.",
@@ -72,6 +79,13 @@ PAGES: Final[dict[str, Described]] = {
         "Counters with their rates: what `funnelcast report --json` prints (docs/reports.md).",
         ("funnel", *QUESTION),
         CountersDocument,
+        is_several=True,
+    ),
+    "/v1/what-if": Described(
+        "what_if",
+        "Expected entries, orders and revenue: what `funnelcast report --what-if --json` prints (docs/reports.md).",
+        ("funnel", *QUESTION, WHAT_IF),
+        WhatIfDocument,
         is_several=True,
     ),
     "/v1/reports/counters.csv": Described(
@@ -147,4 +161,4 @@ def _content(page: Described, schemas: Schemas) -> dict[str, Any]:
 
 def _parameter(name: str) -> dict[str, Any]:
     text, schema = PARAMETERS[name]
-    return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
+    return {"name": name, "in": "query", "required": name in _REQUIRED, "description": text, "schema": schema}

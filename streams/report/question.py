@@ -85,6 +85,16 @@ class ReportQuestion:
         return self.since_ms is not None or self.until_ms is not None
 
     @property
+    def is_of_first_values(self) -> bool:
+        """Whether the cells have values of the journey's beginning alone: those of a `stage` are of different people at
+        each stage."""
+        if not self.dimset:
+            return True
+        names = [*((dimension.name,) for dimension in self.funnel.dimensions), *self.funnel.pairs][self.dimset - 1]
+        attributions = {dimension.name: dimension.attribution for dimension in self.funnel.dimensions}
+        return all(attributions[name] == "first" for name in names)
+
+    @property
     def grains(self) -> tuple[Grain, ...]:
         """What to read: totals have no time."""
         if self.grain is not None:

@@ -19,7 +19,8 @@ from producers.access.keys import KeyRing, create_key
 from producers.ingest.verdicts import Scope
 from streams.report.document import answer_json
 from streams.report.question import QuestionTexts, ReportQuestion
-from streams.report.service import report
+from streams.report.service import report, report_what_if
+from streams.report.what_if import Lifts
 from streams.store.memory import MemoryCounterReader, MemorySpace
 from streams.store.port import StoreUnavailableError
 from tests.support.counted import SHOP
@@ -123,9 +124,22 @@ def test_rates_in_long_form(client: httpx.Client) -> None:
     assert ("money.roas", "") not in by_name or rates["money"]["roas"] is not None
 
 
+def test_what_if_has_the_bytes_that_the_command_prints(client: httpx.Client) -> None:
+    async def expected() -> bytes:
+        question = ReportQuestion.parse(SHOP, {"dim": "channel"}, now_ms=NOW_MS)
+        return answer_json([await report_what_if(await counted_shop(), question, Lifts.parse(SHOP, "lead=+10%"))])
+
+    answer = client.get("/v1/what-if", params={"funnel": "shop", "dim": "channel", "what_if": "lead=+10%"})
+    assert answer.content == asyncio.run(expected())
+    assert [cell["dim"] for cell in answer.json()["cells"]][:2] == ["channel=facebook", "channel=google"]
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code", "text"),
     [
+        ("/v1/what-if", 400, "bad_parameter", "the parameter what_if is missing"),
+        ("/v1/what-if?what_if=led=%2B10%25", 400, "bad_question", "write top, each or a stage"),
+        ("/v1/what-if?funnel=shop&dim=manager&what_if=top=%2B1%25", 400, "bad_question", "other people"),
         ("/v1/reports?grain=year", 400, "bad_question", "no grain; write total"),
         ("/v1/reports?since=yesterday", 400, "bad_question", "write 2025-01-31"),
         ("/v1/reports?since=99999999999999999", 400, "bad_question", "1900 and 9000"),
