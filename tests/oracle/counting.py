@@ -9,14 +9,17 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.oracle.deals import lines_of
 from tests.oracle.definition import Funnel, read_funnel
-from tests.oracle.event import LOST, REFUND, STAGE, Event
+from tests.oracle.event import LOST, STAGE, Event
 from tests.oracle.history import Person, World, read_log
-from tests.oracle.journeys import Entry, Journey, Order, entries_of, journeys_of, orders_of, steps_of
-from tests.oracle.values import UNKNOWN
+from tests.oracle.journeys import Entry, Journey, entries_of, steps_of
+from tests.oracle.orders import Order, by_time, orders_of, refunds_of, withdrawn_events
+from tests.oracle.values import Amount
 
 EDGES_SECONDS = [10, 60, 300, 900, 3600, 14_400, 43_200, 86_400]
-EDGES_SECONDS += [days * 86_400 for days in (3, 7, 14, 30, 90)]
+EDGES_SECONDS += [days * 86_400 for days in (3, 7, 14, 30, 45, 60, 90, 120, 180, 365)]
+AGES_DAYS = [0, 30, 60, 90, 180, 365]
 HOUR_MS = 3_600_000
 KEEP_MINUTES_MS = 48 * HOUR_MS
 KEEP_HOURS_MS = 90 * 24 * HOUR_MS
@@ -61,6 +64,8 @@ def _of_events(funnel: Funnel, history: list[Event], orders: list[Order]) -> Ite
         if order.stage is not None:
             for event in [order.first, *order.further]:
                 yield Count(event.occurred, funnel.stages[order.stage].name, "events", None, 1, event.values)
+    for event in withdrawn_events(history):
+        yield Count(event.occurred, funnel.stages[min(event.stages)].name, "events", None, 1, event.values)
 
 
 def _of_entry(funnel: Funnel, entry: Entry, values: tuple[str, ...]) -> Iterator[Count]:
@@ -83,6 +88,7 @@ def _of_entry(funnel: Funnel, entry: Entry, values: tuple[str, ...]) -> Iterator
         onward = funnel.stages[entry.next_stage].name
         yield here("transitions.cohort", onward)
         yield here("durations", f"{onward} {edge_of(int(entry.next_at) - entry.at)}")
+        yield here("duration_seconds", onward, (int(entry.next_at) - entry.at) // 1000)
     if entry.is_won:
         yield here("won")
     if entry.is_revived:
@@ -96,7 +102,13 @@ def _of_entry(funnel: Funnel, entry: Entry, values: tuple[str, ...]) -> Iterator
     elif entry.outcome == "abandoned":
         yield here("abandoned.cohort")
         yield here("abandoned.period", at=entry.deadline)
+        if entry.loss is not None:
+            yield here("lost_late.cohort", entry.loss.reason)
+            yield here("lost_late.period", entry.loss.reason, at=entry.loss.occurred)
     elif entry.loss is not None:
+        took = entry.loss.occurred - entry.at
+        yield here("loss_time", edge_of(took))
+        yield here("loss_time_seconds", amount=took // 1000)
         yield here("lost.cohort", entry.loss.reason)
         yield here("lost.period", entry.loss.reason, at=entry.loss.occurred)
     else:
@@ -107,55 +119,98 @@ def _of_entry(funnel: Funnel, entry: Entry, values: tuple[str, ...]) -> Iterator
             yield here("open_value", money.currency, money.minor)
 
 
-def _place_of_orders(
-    funnel: Funnel, orders: list[Order], journeys: list[Journey]
-) -> Iterator[tuple[Order, str, tuple[str, ...]]]:
-    """Orders that belong to a stage, with its name and the order's values."""
+def _of_lead_time(funnel: Funnel, journey: Journey, entries: list[Entry]) -> Iterator[Count]:
+    """From the journey's start to its first entry of an order stage, under and at that entry."""
+    sold = [entry for entry in entries if funnel.is_order_stage(entry.stage)]
+    first = min(sold, key=lambda entry: entry.stage, default=None)
+    if first is None or first.previous is None:
+        return
+    took, values = first.at - journey.t0, _mixed(funnel, journey.first.values, first.event.values)
+    name = funnel.stages[first.stage].name
+    yield Count(first.at, name, "lead_time", edge_of(took), 1, values)
+    yield Count(first.at, name, "lead_time_seconds", None, took // 1000, values)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An order that belongs to a stage, with its values."""
+
+    order: Order
+    stage: str
+    nth: int
+    values: tuple[str, ...]
+
+
+def _placed(funnel: Funnel, orders: list[Order], journeys: list[Journey]) -> list[Placed]:
+    placed = []
     for order in orders:
         if order.stage is not None:
             (journey,) = [one for one in journeys if any(step.event is order.first for step in one.steps)]
-            yield order, funnel.stages[order.stage].name, _mixed(funnel, journey.first.values, order.first.values)
+            stage = funnel.stages[order.stage]
+            values = _mixed(funnel, journey.first.values, order.first.values)
+            placed.append(Placed(order, stage.name, stage.nth or 0, values))
+    return placed
 
 
-def _of_refunds(
-    funnel: Funnel, history: list[Event], placed: list[tuple[Order, str, tuple[str, ...]]]
-) -> Iterator[Count]:
-    by_id: dict[object, list[Event]] = {}
-    for event in history:
-        if event.kind == REFUND:
-            by_id.setdefault(event if event.refund_id is None else event.refund_id, []).append(event)
+def _of_orders(funnel: Funnel, placed: list[Placed]) -> Iterator[Count]:
+    for one in placed:
+        order, at = one.order, one.order.first.occurred
+        currency = funnel.currency if order.amount is None else order.amount.currency
+        yield Count(at, one.stage, "orders", currency, 1, one.values)
+        if order.ordinal == one.nth:
+            yield Count(at, one.stage, "reached", None, 1, one.values)
+        for family, amount in (("revenue", order.amount), ("cost", order.cost), ("discount", order.discount)):
+            if amount is not None:
+                yield Count(at, one.stage, family, amount.currency, amount.minor, one.values)
+
+
+def age_of(milliseconds: int) -> str:
+    """The upper edge (inclusive), in days, of the age of an order since the customer's first one."""
+    for days in AGES_DAYS:
+        if milliseconds <= days * 86_400_000:
+            return str(days)
+    return "inf"
+
+
+def _of_customer(placed: list[Placed]) -> Iterator[Count]:
+    """A person's orders of life, booked at the first one."""
+    if not placed:
+        return
+    first = min(placed, key=lambda one: by_time(one.order.first))
+    at = first.order.first.occurred
+    yield Count(at, first.stage, "customers", None, 1, first.values)
+    for one in placed:
+        amount: Amount | None = one.order.amount
+        if amount is not None:
+            age = age_of(one.order.first.occurred - at)
+            yield Count(at, first.stage, "lifetime", f"{amount.currency} {age}", amount.minor, first.values)
+
+
+def _of_refunds(funnel: Funnel, history: list[Event], placed: list[Placed]) -> Iterator[Count]:
     order_stages = [stage.name for stage in funnel.stages if stage.nth is not None]
-    for group in by_id.values():
-        refund = min(group, key=lambda event: (event.occurred, event.tie))
-        known = [
-            (stage, values)
-            for order, stage, values in placed
-            if refund.order_id is not None and order.first.order_id == refund.order_id
-        ]
-        if refund.amount is None or not order_stages:
+    for refund in refunds_of(history):
+        order_id = refund.event.order_id
+        known = [one for one in placed if order_id is not None and one.order.first.order_id == order_id]
+        if not order_stages:
             continue
-        stage, values = known[0] if known else (order_stages[0], (UNKNOWN,) * len(funnel.dimensions))
-        yield Count(refund.occurred, stage, "refunds", refund.amount.currency, refund.amount.minor, values)
+        stage, values = (known[0].stage, known[0].values) if known else (order_stages[0], refund.event.values)
+        yield Count(refund.event.occurred, stage, "refunds", refund.amount.currency, refund.amount.minor, values)
 
 
 def contributions(funnel: Funnel, history: list[Event], watermark: int) -> list[Count]:
     """Everything a history counts at a watermark: a pure function of the two."""
     orders = orders_of(funnel, history)
     steps = steps_of(funnel, history, orders)
-    journeys = journeys_of(funnel, steps)
+    journeys = lines_of(funnel, steps)
     now = max([watermark, *(step.event.occurred for step in steps)])
     counts = list(_of_events(funnel, history, orders))
     for journey in journeys:
-        for entry in entries_of(funnel, journey, now):
+        entries = entries_of(funnel, journey, now)
+        for entry in entries:
             counts += _of_entry(funnel, entry, _mixed(funnel, journey.first.values, entry.event.values))
-    placed = list(_place_of_orders(funnel, orders, journeys))
-    for order, stage, values in placed:
-        money = order.first.amount
-        currency = funnel.currency if money is None else money.currency
-        counts.append(Count(order.first.occurred, stage, "orders", currency, 1, values))
-        if money is not None:
-            counts.append(Count(order.first.occurred, stage, "revenue", currency, money.minor, values))
-    counts += _of_refunds(funnel, history, placed)
+        counts += _of_lead_time(funnel, journey, entries)
+    placed = _placed(funnel, orders, journeys)
+    counts += [*_of_orders(funnel, placed), *_of_customer(placed), *_of_refunds(funnel, history, placed)]
     return counts
 
 

@@ -119,6 +119,9 @@ class Funnel:
     ad_spend: list[Rule]
     dimensions: list[Dimension]
     pairs: list[tuple[int, int]]
+    unit: str | None
+    """The property that tells one deal of a person from another."""
+    lead_in: int
 
     @property
     def last(self) -> int:
@@ -159,12 +162,13 @@ def read_funnel(raw: dict[str, Any]) -> Funnel:
     """The definition of a funnel file's content."""
     dimensions = [_dimension(one) for one in raw.get("dimensions") or []]
     place = {dimension.name: at for at, dimension in enumerate(dimensions)}
+    window = duration_ms(raw["conversion_window"])
     return Funnel(
         name=raw["name"],
         version=raw.get("version", 1),
         timezone=raw.get("timezone", "UTC"),
         currency=raw.get("currency", "USD"),
-        window=duration_ms(raw["conversion_window"]),
+        window=window,
         lateness=duration_ms(raw.get("allowed_lateness", "3d")),
         reentry=raw.get("reentry", "window"),
         sources=raw.get("sources"),
@@ -174,4 +178,6 @@ def read_funnel(raw: dict[str, Any]) -> Funnel:
         ad_spend=_rules(raw.get("ad_spend", ["ad_spend"])),
         dimensions=dimensions,
         pairs=[(place[one], place[two]) for one, two in raw.get("pairs") or []],
+        unit=raw.get("unit"),
+        lead_in=duration_ms(raw.get("lead_in", window)),
     )

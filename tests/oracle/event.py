@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tests.oracle.values import Amount
 
 LOST, STAGE, ORDER, REFUND = "lost", "stage", "order", "refund"
+WITHDRAWN, RESTATED = "withdrawn", "restated"
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,8 +22,16 @@ class Event:
     stages: tuple[int, ...]
     """Stages it may belong to: for an order all order stages it matches, else the one it belongs to, or none."""
     values: tuple[str, ...]
-    """Its own value of every dimension (a refund has none: its order's count)."""
+    """Its own value of every dimension (withdrawals and restatements have none)."""
     amount: Amount | None
     order_id: str | None
     refund_id: str | None
     reason: str
+    unit: str | None = None
+    """Which deal it says it belongs to."""
+    cost: Amount | None = None
+    discount: Amount | None = None
+    horizon: int = 0
+    """Of its partition when it was applied."""
+    is_behind: bool = False
+    """What it names (its order, or the refund it repeats) lay behind the horizon when it was applied."""

@@ -6,18 +6,21 @@ This is the only part in which the order of the log matters, and only where the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import xxhash
 
+from tests.oracle.deals import lines_of
 from tests.oracle.definition import Dimension, Funnel
-from tests.oracle.event import LOST, ORDER, REFUND, STAGE, Event
-from tests.oracle.journeys import journeys_of, steps_of
+from tests.oracle.event import LOST, ORDER, REFUND, RESTATED, STAGE, WITHDRAWN, Event
+from tests.oracle.journeys import steps_of
+from tests.oracle.orders import lies_behind
 from tests.oracle.values import (
     OTHER,
     UNKNOWN,
     amount_of,
+    further_amount_of,
     person_of,
     placeholders_in,
     plain_text,
@@ -27,6 +30,7 @@ from tests.oracle.values import (
 
 REASON_CAP = 100
 DEFAULT_SOURCE = "default"
+CHANGES_OF_ORDERS = {"order_withdrawn": WITHDRAWN, "order_restated": RESTATED}
 
 
 @dataclass
@@ -71,6 +75,8 @@ def _received(partition: int, at: int, world: World) -> None:
 
 def _classify(funnel: Funnel, name: str, properties: dict[str, Any]) -> tuple[str, tuple[int, ...], str | None] | None:
     """(kind, stages, fixed reason) of a relevant event; None for one the funnel does not look at."""
+    if name in CHANGES_OF_ORDERS:
+        return CHANGES_OF_ORDERS[name], (), None
     for rule in funnel.lost:
         if any(one.matches(name, properties) for one in rule.on):
             return LOST, (), rule.reason
@@ -109,7 +115,7 @@ def _own_values(world: World, properties: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _event(world: World, raw: dict[str, Any], what: tuple[str, tuple[int, ...], str | None]) -> Event:
+def _event(world: World, raw: dict[str, Any], what: tuple[str, tuple[int, ...], str | None], horizon: int) -> Event:
     kind, stages, fixed = what
     properties = raw.get("properties") or {}
     source, event_id = raw.get("source") or DEFAULT_SOURCE, str(raw["id"])
@@ -124,12 +130,20 @@ def _event(world: World, raw: dict[str, Any], what: tuple[str, tuple[int, ...], 
         tie=xxhash.xxh3_64_intdigest(f"{source}\0{event_id}".encode()),
         kind=kind,
         stages=stages,
-        values=() if kind == REFUND else _own_values(world, properties),
+        values=_nothing_known(world) if kind in (WITHDRAWN, RESTATED) else _own_values(world, properties),
         amount=amount_of(properties, world.funnel.currency),
         order_id=real_id(properties.get("order_id")),
         refund_id=real_id(properties.get("refund_id")) if kind == REFUND else None,
         reason=reason,
+        unit=None if world.funnel.unit is None else real_id(properties.get(world.funnel.unit)),
+        cost=further_amount_of(properties, "cost", world.funnel.currency),
+        discount=further_amount_of(properties, "discount", world.funnel.currency),
+        horizon=horizon,
     )
+
+
+def _nothing_known(world: World) -> tuple[str, ...]:
+    return (UNKNOWN,) * len(world.funnel.dimensions)
 
 
 def received_of(raw: dict[str, Any]) -> int:
@@ -157,7 +171,7 @@ def _apply(world: World, raw: dict[str, Any], person: str, partition: int) -> No
     if received_of(raw) - occurred > funnel.lateness or occurred < horizon:
         world.late += 1
         return
-    event = _event(world, raw, what)  # a copy takes places for names too: they stand in the log
+    event = _event(world, raw, what, horizon)  # a copy takes places for names too: they stand in the log
     history = world.people.setdefault(person, Person(partition))
     if not history.events or _is_forgotten(funnel, history, horizon):
         world.persons += 1
@@ -169,6 +183,7 @@ def _apply(world: World, raw: dict[str, Any], person: str, partition: int) -> No
         history.events.remove(kept)
     else:
         world.accepted += 1
+    event = replace(event, is_behind=lies_behind(history.events, event, horizon))
     history.events.append(event)
     history.kept[source, event.id] = event
 
@@ -181,11 +196,20 @@ def _forget(world: World, person: str) -> None:
 
 
 def _is_forgotten(funnel: Funnel, history: Person, horizon: int) -> bool:
-    """Nothing at or after the horizon, no journey that reaches it, no order or refund id: new when it comes again."""
-    if any(event.occurred >= horizon or event.kind == ORDER or event.refund_id for event in history.events):
+    """Nothing at or after the horizon, no journey that reaches it, no order or refund id: new when it comes again.
+
+    With a unit a deal that begins may still move what lies one `lead_in` behind the horizon."""
+    horizon -= funnel.lead_in if funnel.unit is not None else 0
+    if any(event.occurred >= horizon or _is_for_life(event) for event in history.events):
         return False
-    started = [journey.t0 for journey in journeys_of(funnel, steps_of(funnel, history.events, []))]
-    return not started or started[-1] + funnel.window < horizon
+    return all(journey.end < horizon for journey in lines_of(funnel, steps_of(funnel, history.events, [])))
+
+
+def _is_for_life(event: Event) -> bool:
+    """Orders, and ids of refunds and withdrawals."""
+    return (
+        event.kind == ORDER or event.refund_id is not None or (event.kind == WITHDRAWN and event.order_id is not None)
+    )
 
 
 def _apply_spend(world: World, raw: dict[str, Any]) -> None:

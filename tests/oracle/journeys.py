@@ -1,4 +1,4 @@
-"""Orders, journeys and outcomes of one person, evaluated over the whole history at once.
+"""Journeys and outcomes of one person, evaluated over the whole history at once.
 
 Declarative on purpose: `entered` is decided from the minima `e_k`, not in one pass.
 """
@@ -6,21 +6,14 @@ Declarative on purpose: `entered` is decided from the minima `e_k`, not in one p
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from tests.oracle.definition import Funnel
-from tests.oracle.event import LOST, ORDER, STAGE, Event
+from tests.oracle.event import LOST, STAGE, Event
+from tests.oracle.orders import Order, by_time
 
 NEVER = math.inf
-
-
-@dataclass(frozen=True)
-class Order:
-    """A distinct order: its earliest event is the order; `stage` is None while no stage's `nth` is reached."""
-
-    first: Event
-    further: list[Event]
-    stage: int | None
 
 
 @dataclass
@@ -33,9 +26,10 @@ class Step:
 
 @dataclass
 class Journey:
-    """A journey's steps in order; the first one is a stage event at `t0`."""
+    """A journey's steps in order; the first one is a stage event at `t0`. It takes events until `end`."""
 
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Step]
+    end: int
 
     @property
     def t0(self) -> int:
@@ -64,6 +58,8 @@ class Entry:
     loss: Event | None
     is_stalled: bool
     is_won: bool
+    is_late_loss: bool
+    """`loss` came after the deadline: it changed nothing."""
 
     @property
     def at(self) -> int:
@@ -76,22 +72,10 @@ class Entry:
         return self.outcome in ("abandoned", "lost") and self.next_stage is not None
 
 
-def _by_time(event: Event) -> tuple[int, int]:
-    return event.occurred, event.tie
-
-
-def orders_of(funnel: Funnel, history: list[Event]) -> list[Order]:
-    """The person's distinct orders in the order in which `nth` counts them."""
-    by_id: dict[object, list[Event]] = {}
-    for event in history:
-        if event.kind == ORDER:
-            by_id.setdefault(event if event.order_id is None else event.order_id, []).append(event)
-    groups = sorted((sorted(group, key=_by_time) for group in by_id.values()), key=lambda group: _by_time(group[0]))
-    orders = []
-    for ordinal, (first, *further) in enumerate(groups, start=1):
-        reached = [stage for stage in first.stages if (funnel.stages[stage].nth or 0) <= ordinal]
-        orders.append(Order(first, further, max(reached, default=None)))
-    return orders
+def by_place(funnel: Funnel) -> Callable[[Step], tuple[int, int, int]]:
+    """The order of section 3: by time, stage and tie; at one instant lost events come last."""
+    after_all = len(funnel.stages)
+    return lambda step: (step.event.occurred, after_all if step.stage is None else step.stage, step.event.tie)
 
 
 def steps_of(funnel: Funnel, history: list[Event], orders: list[Order]) -> list[Step]:
@@ -99,11 +83,7 @@ def steps_of(funnel: Funnel, history: list[Event], orders: list[Order]) -> list[
     steps = [Step(event, event.stages[0]) for event in history if event.kind == STAGE]
     steps += [Step(order.first, order.stage) for order in orders if order.stage is not None]
     steps += [Step(event, None) for event in history if event.kind == LOST]
-    after_all = len(funnel.stages)
-    return sorted(
-        steps,
-        key=lambda step: (step.event.occurred, after_all if step.stage is None else step.stage, step.event.tie),
-    )
+    return sorted(steps, key=by_place(funnel))
 
 
 def journeys_of(funnel: Funnel, steps: list[Step]) -> list[Journey]:
@@ -111,14 +91,14 @@ def journeys_of(funnel: Funnel, steps: list[Step]) -> list[Journey]:
     journeys: list[Journey] = []
     for step in steps:
         journey = journeys[-1] if journeys else None
-        takes = journey is not None and step.event.occurred <= journey.t0 + funnel.window
+        takes = journey is not None and step.event.occurred <= journey.end
         if takes and journey is not None and funnel.reentry == "completion" and step.stage is not None:
             is_completed = any(earlier.stage == funnel.last for earlier in journey.steps)
             takes = not (is_completed and step.stage < funnel.last)
         if takes and journey is not None:
             journey.steps.append(step)
         elif step.stage is not None:
-            journeys.append(Journey([step]))
+            journeys.append(Journey([step], step.event.occurred + funnel.window))
     return journeys
 
 
@@ -128,7 +108,7 @@ def entries_of(funnel: Funnel, journey: Journey, now: int) -> list[Entry]:
     for stage in range(len(funnel.stages)):
         of_stage = [step.event for step in journey.steps if step.stage == stage]
         if of_stage:
-            e[stage] = min(of_stage, key=_by_time)
+            e[stage] = min(of_stage, key=by_time)
     entered = [k for k in sorted(e) if all(e[m].occurred >= e[k].occurred for m in e if m > k)]
     losses = [step.event for step in journey.steps if step.stage is None]
     return [_entry(funnel, journey, e, entered, losses, j, now) for j in entered]
@@ -141,10 +121,10 @@ def _entry(
     next_stage = min((k for k in entered if k > j), default=None)
     next_at: float = NEVER if next_stage is None else e[next_stage].occurred
     stage = funnel.stages[j]
-    deadline = journey.t0 + funnel.window
+    deadline = journey.end
     if stage.abandon_after is not None:
         deadline = min(deadline, at + stage.abandon_after)
-    loss = min((one for one in losses if at <= one.occurred < next_at), key=_by_time, default=None)
+    loss = min((one for one in losses if at <= one.occurred < next_at), key=by_time, default=None)
     if j == funnel.last:
         outcome = "completed"
     elif loss is not None and loss.occurred <= deadline:
@@ -163,7 +143,8 @@ def _entry(
         next_at=next_at,
         outcome=outcome,
         deadline=deadline,
-        loss=loss if outcome == "lost" else None,
+        loss=loss if outcome in ("lost", "abandoned") else None,
         is_stalled=outcome == "open" and stage.stalled_after is not None and now > at + stage.stalled_after,
         is_won=any(k > j and funnel.is_order_stage(k) for k in entered),
+        is_late_loss=outcome == "abandoned",
     )

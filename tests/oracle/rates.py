@@ -50,27 +50,51 @@ class _Reader:
     def passed(self, stage: int) -> int:
         return self.get(stage, "entries") + self.get(stage, "skipped")
 
+    def lost(self, stage: int) -> int:
+        reasons: dict[str, int] = self.cell.get(self.funnel.stages[stage].name, {}).get("lost.cohort", {})
+        return sum(reasons.values())
+
+    def left(self, stage: int) -> int:
+        return self.lost(stage) + self.get(stage, "abandoned.cohort")
+
     def resolved(self, stage: int) -> int:
         return self.get(stage, "entries") - self.get(stage, "open")
 
 
-def rates_of(funnel: Funnel, cell: Cell) -> dict[str, Any]:
+def _compares_people(funnel: Funnel, dimension_values: str) -> bool:
+    """Whether the people of a cell are the same at every stage: not by a dimension of attribution `stage`."""
+    by_stage = {dimension.name for dimension in funnel.dimensions if dimension.attribution == "stage"}
+    return not by_stage & {part.split("=", 1)[0] for part in dimension_values.split("|") if part}
+
+
+def _end(funnel: Funnel) -> int:
+    """The stage at which overall conversion ends."""
+    first = next((k for k in range(len(funnel.stages)) if funnel.is_order_stage(k)), 0)
+    return first or funnel.last
+
+
+def rates_of(funnel: Funnel, cell: Cell, dimension_values: str = "") -> dict[str, Any]:
     """All rates of one cell (`counters[grain][bucket][dimension values]`)."""
     at = _Reader(funnel, cell)
+    compares = _compares_people(funnel, dimension_values)
     names = [stage.name for stage in funnel.stages]
     last = funnel.last
     steps = [(j, j + 1) for j in range(last)]
-    abandonment = {names[j]: ratio(at.get(j, "abandoned.cohort"), at.resolved(j)) for j in range(last)}
     return {
         "period_conversion": {
-            f"{names[j]} -> {names[k]}": ratio(at.get(k, "entries"), at.get(j, "entries")) for j, k in steps
+            f"{names[j]} -> {names[k]}": ratio(at.get(k, "entries"), at.get(j, "entries")) if compares else None
+            for j, k in steps
         },
         "step_conversion": {
-            f"{names[j]} -> {names[k]}": ratio(at.passed(k) - at.get(k, "started"), at.passed(j)) for j, k in steps
+            f"{names[j]} -> {names[k]}": ratio(at.passed(k) - at.get(k, "started"), at.passed(j)) if compares else None
+            for j, k in steps
         },
         "cohort_conversion": {names[j]: _cohort(at, j) for j in range(last)},
-        "abandonment": abandonment,
-        "overall": ratio(at.get(last, "entries"), at.get(0, "entries")),
+        "abandonment": {names[j]: ratio(at.get(j, "abandoned.cohort"), at.resolved(j)) for j in range(last)},
+        "loss": {names[j]: ratio(at.lost(j), at.resolved(j)) for j in range(last)},
+        "leaving": {names[j]: ratio(at.left(j), at.resolved(j)) for j in range(last)},
+        "win": {names[j]: ratio(at.get(j, "won"), at.resolved(j)) for j in range(last)},
+        "overall": ratio(at.get(_end(funnel), "entries"), at.get(0, "entries")) if compares else None,
         "bottleneck": _bottleneck(at, names),
         "money": _money(at),
     }
@@ -83,11 +107,11 @@ def _cohort(at: _Reader, stage: int) -> Rate | None:
 
 
 def _bottleneck(at: _Reader, names: list[str]) -> str | None:
-    """The stage with the highest abandonment rate among those with enough resolved entries; the earliest of equals."""
+    """The stage before the end of the overall conversion that most leave, given enough; the earliest of equals."""
     shares = [
-        (Fraction(at.get(stage, "abandoned.cohort"), at.resolved(stage)), -stage)
-        for stage in range(len(names) - 1)
-        if at.resolved(stage) >= ENOUGH_RESOLVED
+        (Fraction(at.left(stage), at.resolved(stage)), -stage)
+        for stage in range(_end(at.funnel))
+        if at.resolved(stage) >= ENOUGH_RESOLVED and at.left(stage)
     ]
     return names[-max(shares)[1]] if shares else None
 
@@ -127,12 +151,12 @@ def _money(at: _Reader) -> dict[str, Any]:
 
 
 def _forecast(at: _Reader, order_stages: list[int]) -> float | None:
-    """Sum over the stages before the first order of open_value x won / (entries - open)."""
+    """Sum over the stages that are no order stage, the last one aside, of open_value x won / (entries - open)."""
     if not order_stages:
         return None
     terms = [
         Fraction(at.get(j, "open_value", at.funnel.currency) * at.get(j, "won"), at.resolved(j))
-        for j in range(order_stages[0])
-        if at.resolved(j)
+        for j in range(at.funnel.last)
+        if at.resolved(j) and not at.funnel.is_order_stage(j)
     ]
     return float(sum(terms)) if terms else None

@@ -119,8 +119,7 @@ def as_number(value: Any) -> Decimal | None:
     return number if number.is_finite() else None
 
 
-def amount_of(properties: dict[str, Any], funnel_currency: str) -> Amount | None:
-    """The amount an event states, or None: no number, negative, or not in a three-letter currency."""
+def _currency(properties: dict[str, Any], funnel_currency: str) -> str | None:
     currency = properties.get("currency")
     if currency is None:
         currency = funnel_currency
@@ -128,6 +127,28 @@ def amount_of(properties: dict[str, Any], funnel_currency: str) -> Amount | None
         return None
     currency = currency.strip().upper()
     if len(currency) != 3 or any(letter not in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" for letter in currency):
+        return None
+    return currency
+
+
+def money_of(stated: Any, currency: str | None) -> Amount | None:
+    """A decimal in major units as an amount; None where it is no number, negative, or without a currency."""
+    number = as_number(stated)
+    if currency is None or number is None or number < 0:
+        return None
+    scaled = number * (Decimal(10) ** _decimals(currency))
+    return Amount(int(scaled.to_integral_value(rounding=ROUND_HALF_EVEN)), currency)
+
+
+def further_amount_of(properties: dict[str, Any], key: str, funnel_currency: str) -> Amount | None:
+    """`cost` or `discount` of an event, in the event's currency."""
+    return money_of(properties.get(key), _currency(properties, funnel_currency))
+
+
+def amount_of(properties: dict[str, Any], funnel_currency: str) -> Amount | None:
+    """The amount an event states, or None: no number, negative, or not in a three-letter currency."""
+    currency = _currency(properties, funnel_currency)
+    if currency is None:
         return None
     if properties.get("value") is None and properties.get("value_minor") is not None:
         whole = as_number(properties["value_minor"])
@@ -137,11 +158,7 @@ def amount_of(properties: dict[str, Any], funnel_currency: str) -> Amount | None
     stated = properties.get("value")
     if stated is None:
         stated = properties.get("amount")
-    number = as_number(stated)
-    if number is None or number < 0:
-        return None
-    scaled = number * (Decimal(10) ** _decimals(currency))
-    return Amount(int(scaled.to_integral_value(rounding=ROUND_HALF_EVEN)), currency)
+    return money_of(stated, currency)
 
 
 def plain_text(value: Any) -> str | None:
