@@ -173,9 +173,12 @@ def test_an_order_happens_at_its_earliest_event_and_further_ones_are_events_only
     assert total(counted(SHOP, log)) == {
         "pay": {
             "completed": 1,
+            "customers": 1,
             "entries": 1,
             "events": 3,
+            "lifetime": {"EUR 0": 300},
             "orders": {"EUR": 1},
+            "reached": 1,
             "revenue": {"EUR": 300},
             "started": 1,
         }

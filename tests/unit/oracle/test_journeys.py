@@ -27,6 +27,7 @@ def test_a_straight_journey() -> None:
         "a": {
             "advanced.cohort": 1,
             "advanced.period": 1,
+            "duration_seconds": {"b": 60},
             "durations": {"b 60": 1},
             "entries": 1,
             "events": 1,
@@ -37,6 +38,7 @@ def test_a_straight_journey() -> None:
         "b": {
             "advanced.cohort": 1,
             "advanced.period": 1,
+            "duration_seconds": {"c": 3540},
             "durations": {"c 3600": 1},
             "entries": 1,
             "events": 1,
@@ -271,7 +273,16 @@ def test_of_spend_statements_the_latest_stands() -> None:
 
 @pytest.mark.parametrize(
     ("ms", "edge"),
-    [(0, "10"), (10_000, "10"), (10_001, "60"), (90 * DAY, "7776000"), (90 * DAY + 1, "inf"), (DAY, "86400")],
+    [
+        (0, "10"),
+        (10_000, "10"),
+        (10_001, "60"),
+        (90 * DAY, "7776000"),
+        (90 * DAY + 1, "10368000"),
+        (DAY, "86400"),
+        (365 * DAY, "31536000"),
+        (365 * DAY + 1, "inf"),
+    ],
 )
 def test_edges_are_inclusive(ms: int, edge: str) -> None:
     assert edge_of(ms) == edge
