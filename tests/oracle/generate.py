@@ -75,6 +75,7 @@ WORDS: list[Any] = [
     "y" * 70,
 ]
 REASONS: list[Any] = ["price", "price", "timing", "Price ", "", None, "unknown", {"a": 1}]
+DEAL_IDS: list[Any] = ["A", "A", "B", "C", " A ", 7, "7", "n/a", None]
 ORDER_IDS: list[Any] = ["o1", "o1", "o1", "o1", "o2", "o2", "o3", "o4", "o5", "n/a", None, " o1 ", 7, "7"]
 
 
@@ -104,6 +105,10 @@ class Wants:
     odd_values: bool = True
     max_partitions: int = 1
     refunds: bool = False
+    changes: bool = False
+    """Orders that are withdrawn and restated."""
+    units: bool = False
+    """Funnels that part a person's events by deals."""
     forgets: bool = False
     """People who are to be forgotten, and come again."""
 
@@ -126,6 +131,10 @@ def random_funnel(rng: Random, wants: Wants | None = None) -> dict[str, Any]:
         funnel["reentry"] = rng.choice(["completion", "completion", "window"])
     if rng.random() < 0.2:
         funnel["sources"] = ["web", "crm"]
+    if wants.units and rng.random() < 0.7:
+        funnel["unit"] = "deal_id"
+        if rng.random() < 0.5:
+            funnel["lead_in"] = f"{rng.choice([1, 1, 2, 4]) * unit}ms"
     if rng.random() < 0.75:
         funnel["lost"] = _random_lost_rules(rng, count)
     if rng.random() < 0.75:
@@ -341,6 +350,8 @@ class _Writer:
             return "noise"
         if self.wants.refunds and chance < 0.28:
             return "refund"
+        if self.wants.changes and chance < 0.36:
+            return rng.choice(["order_withdrawn", "order_withdrawn", "order_restated"])
         stages = self.funnel["stages"]
         stage = rng.randrange(len(stages))
         if rng.random() < self.forward:
@@ -381,6 +392,11 @@ class _Writer:
         maybe(0.6, "order_id", ORDER_IDS, 9)
         maybe(0.6, "reason", REASONS, 3)
         maybe(0.2, "refund_id", ["r1", "r2", None], 2)
+        if self.wants.changes:
+            maybe(0.3, "cost", AMOUNTS, 4)
+            maybe(0.2, "discount", AMOUNTS, 4)
+        if "unit" in self.funnel:
+            maybe(0.6, "deal_id", DEAL_IDS, 3)
         for dimension in self.funnel.get("dimensions", []):
             maybe(0.8, dimension.get("property", dimension["name"]), WORDS, 4)
         return found
