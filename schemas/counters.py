@@ -59,22 +59,46 @@ class Family(IntEnum):
     LOST_PERIOD = 15
     TRANSITIONS_COHORT = 16
     TRANSITIONS_PERIOD = 17
-    DURATIONS = 18
     VALUE = 19
     OPEN_VALUE = 20
     ORDERS = 21
     REVENUE = 22
     REFUNDS = 23
     SPEND = 24
+    DURATION_SECONDS = 25
+    LEAD_TIME = 26
+    LEAD_TIME_SECONDS = 27
+    LOSS_TIME = 28
+    LOSS_TIME_SECONDS = 29
+    LOST_LATE_COHORT = 30
+    LOST_LATE_PERIOD = 31
+    REACHED = 32
+    CUSTOMERS = 33
+    LIFETIME = 34
+    COST = 35
+    DISCOUNT = 36
+    DURATIONS = 37
+    """18 was the same with fewer edges."""
 
 
 FAMILY_NAMES: Final = {
     family: family.name.lower().replace("_cohort", ".cohort").replace("_period", ".period") for family in Family
 }
-BY_REASON: Final = frozenset({Family.LOST_COHORT, Family.LOST_PERIOD})
-BY_STAGE: Final = frozenset({Family.TRANSITIONS_COHORT, Family.TRANSITIONS_PERIOD})
+BY_REASON: Final = frozenset({Family.LOST_COHORT, Family.LOST_PERIOD, Family.LOST_LATE_COHORT, Family.LOST_LATE_PERIOD})
+BY_STAGE: Final = frozenset({Family.TRANSITIONS_COHORT, Family.TRANSITIONS_PERIOD, Family.DURATION_SECONDS})
+BY_EDGE: Final = frozenset({Family.LEAD_TIME, Family.LOSS_TIME})
+"""Histograms of one duration; the sub-key is the index of the edge."""
 BY_CURRENCY: Final = frozenset(
-    {Family.VALUE, Family.OPEN_VALUE, Family.ORDERS, Family.REVENUE, Family.REFUNDS, Family.SPEND}
+    {
+        Family.VALUE,
+        Family.OPEN_VALUE,
+        Family.ORDERS,
+        Family.REVENUE,
+        Family.REFUNDS,
+        Family.SPEND,
+        Family.COST,
+        Family.DISCOUNT,
+    }
 )
 
 DURATION_EDGES_SECONDS: Final = (
@@ -90,9 +114,16 @@ DURATION_EDGES_SECONDS: Final = (
     7 * 86_400,
     14 * 86_400,
     30 * 86_400,
+    45 * 86_400,
+    60 * 86_400,
     90 * 86_400,
+    120 * 86_400,
+    180 * 86_400,
+    365 * 86_400,
 )
 """Upper edges, inclusive; one more bucket is open-ended (`inf`)."""
+AGE_EDGES_DAYS: Final = (0, 30, 60, 90, 180, 365)
+"""Upper edges, inclusive, of the age of an order since its customer's first one; one more is open-ended."""
 
 STAGE_LOST: Final = 254
 """Stage code of lost events (family `events`), shown as `lost`."""
@@ -113,7 +144,12 @@ def family(base: Family, sub: int = 0) -> int:
 
 def duration_sub(stage: int, edge: int) -> int:
     """Sub-key of a duration: target stage and index of the edge (len(edges) = open-ended)."""
-    return stage << 4 | edge
+    return stage << 5 | edge
+
+
+def lifetime_sub(currency: int, age: int) -> int:
+    """Sub-key of lifetime revenue: currency code and index of the age (len(edges) = open-ended)."""
+    return currency << 3 | age
 
 
 def currency_code(currency: str) -> int:

@@ -10,9 +10,11 @@ from typing import Final
 
 AMOUNTS: Final = ("value", "value_minor", "amount")
 """Money of an event, the first that is stated; carried as raw JSON, so that decimals stay as they were sent."""
+MONEY: Final = (*AMOUNTS, "cost", "discount")
+"""All money of an event; cost and discount are those of an order."""
 ORDER_DETAILS: Final = ("currency", "order_id", "refund_id", "reason")
 """Currency of the amount, identity of an order and of a refund, reason of a loss."""
-ALWAYS_READ: Final = (*AMOUNTS, *ORDER_DETAILS)
+ALWAYS_READ: Final = (*MONEY, *ORDER_DETAILS)
 CONTACT_NAMES: Final = frozenset({"email", "Email", "EMAIL", "phone", "Phone", "PHONE"})
 """Properties and traits that hold an address of a person: they become a contact id."""
 UNKNOWN_SOURCE: Final = "unknown"

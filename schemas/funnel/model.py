@@ -24,6 +24,8 @@ from schemas.funnel.duration import DurationMs
 from schemas.money import clean_currency
 from schemas.names import clean_text, normalise_name
 
+RULES = 2
+"""Version of the counting rules (docs/semantics.md): what was counted by other ones is never continued."""
 ROLES = ("impression", "click", "lead", "payment")
 MAX_STAGES = 64
 _CONDITION_KEYS = ("gt", "gte", "lt", "lte", "ne", "exists")
@@ -280,5 +282,5 @@ class Funnel(_Model):
     @property
     def fingerprint(self) -> str:
         """SHA-256 (hex) over everything that changes a number; the description does not."""
-        meaning = self.model_dump(mode="json", exclude={"description"})
+        meaning = self.model_dump(mode="json", exclude={"description"}) | {"rules": RULES}
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()

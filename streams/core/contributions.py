@@ -8,11 +8,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 
-from schemas.counters import STAGE_LOST, Family, family
+from schemas.counters import STAGE_LOST, Family, family, lifetime_sub
 from schemas.times import MINUTE_MS
-from streams.core.history import History, deadline_of
-from streams.core.person import Entry, Journey
-from streams.core.plan import EDGES_MS, RESOLVED, STALLED, Plan, Status
+from streams.core.history import History, OrderBooked, deadline_of
+from streams.core.person import Entry, FirstOrder, Journey
+from streams.core.plan import AGES_MS, EDGES_MS, RESOLVED, STALLED, Plan, Status
 
 
 class Contributions:
@@ -39,19 +39,42 @@ def _add_occurrences(plan: Plan, history: History, sign: int, into: Contribution
         number = plan.f_events_lost if stage == STAGE_LOST else plan.f_events[stage]
         counts[key_of(at, code) | number] += sign
     for order in history.orders:
-        minute, currency = order.at // MINUTE_MS, order.currency
-        into.money[minute, order.code, order.stage, family(Family.ORDERS, currency)] += sign
-        if order.minor > 0:
-            into.money[minute, order.code, order.stage, family(Family.REVENUE, currency)] += sign * order.minor
+        add_order(plan, order, history.first_order, sign=sign, into=into)
+    first = history.first_order
+    if history.new_customer and first is not None:
+        counts[key_of(first.at, first.code) | plan.f_customers[first.stage]] += sign
     for refund in history.refunds:
         place = (refund.at // MINUTE_MS, refund.code, refund.stage, family(Family.REFUNDS, refund.currency))
         into.money[place] += sign * refund.minor
 
 
+def add_order(plan: Plan, order: OrderBooked, first: FirstOrder | None, *, sign: int, into: Contributions) -> None:
+    """An order at its own time, and its revenue at the person's first order too."""
+    worth, minute = order.worth, order.at // MINUTE_MS
+    into.money[minute, order.code, order.stage, family(Family.ORDERS, worth.currency)] += sign
+    if worth.is_nth:
+        into.counts[plan.key_of(order.at, order.code) | plan.f_reached[order.stage]] += sign
+    for base, amount, currency in (
+        (Family.REVENUE, worth.minor, worth.currency),
+        (Family.COST, worth.cost, worth.cost_currency),
+        (Family.DISCOUNT, worth.discount, worth.discount_currency),
+    ):
+        if amount > 0:
+            into.money[minute, order.code, order.stage, family(base, currency)] += sign * amount
+    if worth.minor > 0 and first is not None:
+        lifetime = family(Family.LIFETIME, lifetime_sub(worth.currency, bisect_left(AGES_MS, order.at - first.at)))
+        into.money[first.at // MINUTE_MS, first.code, first.stage, lifetime] += sign * worth.minor
+
+
 def _add_journey(plan: Plan, journey: Journey, status: Status, sign: int, into: Contributions) -> None:
     counts, key_of = into.counts, plan.key_of
     previous: Entry | None = None
+    has_sold = False
     for entry in journey.entries:
+        if plan.is_order[entry.stage]:
+            if not has_sold and previous is not None:
+                add_lead_time(plan, journey.started_at, entry, sign=sign, into=into)
+            has_sold = True
         entry_key = key_of(entry.at, entry.code)
         counts[entry_key | plan.f_entries[entry.stage]] += sign
         if entry.minor > 0:
@@ -67,6 +90,19 @@ def _add_journey(plan: Plan, journey: Journey, status: Status, sign: int, into: 
     if previous is not None:
         _add_outcome(plan, journey, previous, None, status, sign, into)
     _add_won(plan, journey, sign, into)
+
+
+def add_lead_time(plan: Plan, started_at: int, entry: Entry, *, sign: int, into: Contributions) -> None:
+    """From the start of a journey to its first entry of an order stage, at that entry."""
+    took, entry_key = entry.at - started_at, plan.key_of(entry.at, entry.code)
+    into.counts[entry_key | plan.f_lead_time[entry.stage] + bisect_left(EDGES_MS, took)] += sign
+    into.counts[entry_key | plan.f_lead_seconds[entry.stage]] += sign * (took // 1000)
+
+
+def add_loss_time(plan: Plan, stage: int, entry_key: int, took: int, *, sign: int, into: Contributions) -> None:
+    """From an entry to the loss that ended it, at the entry."""
+    into.counts[entry_key | plan.f_loss_time[stage] + bisect_left(EDGES_MS, took)] += sign
+    into.counts[entry_key | plan.f_loss_seconds[stage]] += sign * (took // 1000)
 
 
 def _add_won(plan: Plan, journey: Journey, sign: int, into: Contributions) -> None:
@@ -92,6 +128,7 @@ def _add_outcome(
     elif 0 <= entry.loss_at <= deadline:
         counts[entry_key | plan.f_lost_cohort[stage] + entry.reason] += sign
         counts[key_of(entry.loss_at, code) | plan.f_lost_period[stage] + entry.reason] += sign
+        add_loss_time(plan, stage, entry_key, entry.loss_at - entry.at, sign=sign, into=into)
     elif onward is not None and onward.at <= deadline:
         is_revived = False
         counts[entry_key | plan.f_advanced_cohort[stage]] += sign
@@ -99,6 +136,9 @@ def _add_outcome(
     elif onward is not None or status == RESOLVED:
         counts[entry_key | plan.f_abandoned_cohort[stage]] += sign
         counts[key_of(deadline, code) | plan.f_abandoned_period[stage]] += sign
+        if entry.loss_at >= 0:  # after the deadline: it changes no outcome, but the reason is known
+            counts[entry_key | plan.f_lost_late_cohort[stage] + entry.reason] += sign
+            counts[key_of(entry.loss_at, code) | plan.f_lost_late_period[stage] + entry.reason] += sign
     else:
         if status == STALLED:
             counts[entry_key | plan.f_stalled[stage]] += sign
@@ -109,6 +149,7 @@ def _add_outcome(
     counts[entry_key | plan.f_transitions_cohort[stage][onward.stage]] += sign
     edge = bisect_left(EDGES_MS, onward.at - entry.at)
     counts[entry_key | plan.f_durations[stage][onward.stage] + edge] += sign
+    counts[entry_key | plan.f_duration_seconds[stage][onward.stage]] += sign * ((onward.at - entry.at) // 1000)
     if is_revived:
         counts[entry_key | plan.f_revived_cohort[stage]] += sign
         counts[key_of(onward.at, code) | plan.f_revived_period[stage]] += sign

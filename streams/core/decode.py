@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
-from schemas.properties import ALWAYS_READ, AMOUNTS, ORDER_DETAILS
+from schemas.properties import ALWAYS_READ, MONEY, ORDER_DETAILS
 from streams.core.plan import Plan
 
 NO_RAW: Final = msgspec.Raw(b"")
@@ -19,7 +19,7 @@ NO_RAW: Final = msgspec.Raw(b"")
 
 def _properties(plans: Iterable[Plan]) -> list[str]:
     names = set(ORDER_DETAILS).union(*(plan.definition.properties for plan in plans))
-    return sorted(names - set(AMOUNTS)) + list(AMOUNTS)
+    return sorted(names - set(MONEY)) + list(MONEY)
 
 
 _MOST: Final = 2**62
@@ -37,7 +37,7 @@ class Decoder:
         names = _properties(plans)
         self.attribute = {name: name if name in ALWAYS_READ else f"p{number}" for number, name in enumerate(names)}
         fields: list[Any] = [
-            (self.attribute[name], msgspec.Raw, NO_RAW) if name in AMOUNTS else (self.attribute[name], Any, None)
+            (self.attribute[name], msgspec.Raw, NO_RAW) if name in MONEY else (self.attribute[name], Any, None)
             for name in names
         ]
         rename = {attribute: name for name, attribute in self.attribute.items() if attribute != name}

@@ -14,7 +14,7 @@ from streams.core.header import Header, is_forgotten, status_of, tail_of, words_
 from streams.core.heavy import count_heavy, is_foldable, seal
 from streams.core.history import fold, header_of, replay, status_at
 from streams.core.person import KeptEvent, Person, pack_person, unpack_events, unpack_person
-from streams.core.plan import FORGET, RESOLVED
+from streams.core.plan import FORGET, REFUND, RESOLVED
 from streams.core.state import FunnelState
 
 
@@ -40,6 +40,10 @@ def count(state: FunnelState, op: Op) -> None:
     if copy is not None and at >= copy.at:
         state.count_stat("duplicates")
         return  # of copies the earliest counts, and it is kept already
+    if _needs_fold(person, whole, copy, horizon):
+        refresh(state, key, state.cache.persons[key], horizon + state.plan.keep)
+        packed = state.cache.persons[key]
+        person = unpack_person(state.plan, packed, state.cache.sealed.get(key, ()))
     _take_out(state, person)
     if copy is not None:
         state.count_stat("duplicates")
@@ -49,6 +53,16 @@ def count(state: FunnelState, op: Op) -> None:
         state.count_stat("persons", is_new)
     person.events.append(whole if whole is not None else KeptEvent(at, event_hash, kind, code))
     _settle(state, key, person, horizon)
+
+
+def _needs_fold(person: Person, whole: KeptEvent | None, copy: KeptEvent | None, horizon: int) -> bool:
+    """Whether something behind the horizon, where nothing changes, is still among the events and could be changed.
+
+    An order's or refund's worth by a further event of it; where a refund is booked by whatever moves its order.
+    """
+    behind = [event for event in person.events if event.at < horizon]
+    names_ids = any(event is not None and (event.order or event.refund) for event in (whole, copy))
+    return bool(behind) and (names_ids or any(event.kind == REFUND for event in behind))
 
 
 def forget(state: FunnelState, key: bytes, name: bytes, horizon: int) -> None:

@@ -35,7 +35,7 @@ from streams.core.person import (
     unpack_base,
     unpack_events,
 )
-from streams.core.plan import Plan
+from streams.core.plan import ORDER, Plan
 from streams.core.state import FunnelState
 
 _AT_BYTES = slice(9, 15)
@@ -87,6 +87,25 @@ def kept_time(cache: PersonCache, key: bytes, packed: bytes, event_hash: bytes) 
     return -1
 
 
+def _is_known(cache: PersonCache, key: bytes, packed: bytes, event: KeptEvent) -> bool:
+    """Whether an order or refund id of an event stands anywhere in the person (rarely: what looks like it)."""
+    for number in (event.order, event.refund):
+        little, big = number.to_bytes(8, "little"), number.to_bytes(8, "big")  # records, and the base in msgpack
+        places = (packed, *cache.sealed.get(key, ()))
+        if number and (big in packed or any(little in records for records in places)):
+            return True
+    return False
+
+
+def _kept_kind(cache: PersonCache, key: bytes, packed: bytes, event_hash: bytes) -> int:
+    """Kind of the kept event with the packed hash, which is there."""
+    for records in (tail_of(cache.plan, packed), *cache.sealed.get(key, ())):
+        index = records.find(event_hash)
+        if index >= 0 and index % cache.plan.record.size == 0 and records[index + _KIND_BYTE] < EXT_AMOUNT:
+            return int(records[index + _KIND_BYTE])
+    return int(ORDER)
+
+
 def seal(cache: PersonCache, key: bytes, packed: bytes) -> None:
     """Cut a long tail."""
     plan = cache.plan
@@ -107,11 +126,13 @@ def count_heavy(state: FunnelState, op: Op) -> bool:
 
     False means "nothing was done, take the general path".
     """
-    key, at, event_hash, _, _, horizon, _ = op
+    key, at, event_hash, _, _, horizon, whole = op
     cache = state.cache
     packed = cache.persons[key]
     if is_forgotten(state.plan, packed, horizon):
         return False  # the key begins anew, which takes a fold
+    if whole is not None and (whole.order or whole.refund) and _is_known(cache, key, packed, whole):
+        return False  # an order or refund of which another event may lie in an older chunk
     kept_at = -1
     hash_bytes = event_hash.to_bytes(8, "little")
     if hash_bytes in packed or event_hash in heavy_of(cache, key).event_hashes:
@@ -121,6 +142,8 @@ def count_heavy(state: FunnelState, op: Op) -> bool:
         if at >= kept_at:
             state.count_stat("duplicates")
             return True  # of copies the earliest counts, and it is kept already
+        if _kept_kind(cache, key, packed, hash_bytes) >= ORDER:
+            return False  # the earlier copy may leave an order or refund that has events in older chunks
     state.count_stat("accepted" if kept_at < 0 else "duplicates")
     _recount(state, op, packed, kept_at)
     return True

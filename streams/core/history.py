@@ -11,21 +11,34 @@ from typing import Final, NamedTuple, TypeAlias
 
 from schemas.counters import STAGE_LOST
 from streams.core.header import Header
-from streams.core.person import Base, Entry, Journey, KeptEvent, Layered
+from streams.core.person import Base, Entry, FirstOrder, Journey, KeptEvent, Layered
 from streams.core.plan import LOST, NO_STAGE, OPEN, ORDER, REFUND, RESOLVED, STALLED, Plan, Status
 
 _AFTER_STAGES: Final = 64
 """At one instant lost events come after the stages."""
 
 
+class Worth(NamedTuple):
+    """Money of an order: each sum from the earliest event that states it; -1 for none."""
+
+    minor: int
+    currency: int
+    cost: int
+    cost_currency: int
+    discount: int
+    discount_currency: int
+    is_nth: bool
+    """Its number is exactly the one that its stage waits for."""
+
+
 class OrderBooked(NamedTuple):
     """An order at its stage, with the values of its journey and its own."""
 
     at: int
+    event_hash: int
     stage: int
     code: int
-    minor: int
-    currency: int
+    worth: Worth
 
 
 class RefundBooked(NamedTuple):
@@ -38,14 +51,26 @@ class RefundBooked(NamedTuple):
     currency: int
 
 
-_Step: TypeAlias = tuple[int, int, int, KeptEvent]
-"""(at, stage or _AFTER_STAGES, event_hash, event): sorted, the order in which a journey takes them."""
+_Step: TypeAlias = tuple[int, int, int, KeptEvent, Worth | None]
+"""(at, stage or _AFTER_STAGES, event_hash, event, worth of an order): sorted, the order in which a journey takes them.
+"""
 
 
 class History:
     """What a person's events amount to."""
 
-    __slots__ = ("journeys", "known", "newest", "occurrences", "orders", "orders_count", "refund_ids", "refunds")
+    __slots__ = (
+        "first_order",
+        "journeys",
+        "known",
+        "new_customer",
+        "newest",
+        "occurrences",
+        "orders",
+        "orders_count",
+        "refund_ids",
+        "refunds",
+    )
 
     def __init__(self) -> None:
         self.journeys: list[Journey] = []
@@ -59,6 +84,10 @@ class History:
         self.refund_ids: set[int] = set()
         self.newest = -1
         """Time of the newest stage or lost event; -1 for none."""
+        self.first_order: FirstOrder | None = None
+        """Of the person's life, the base included."""
+        self.new_customer = False
+        """It is among these events, not in the base."""
 
 
 def replay(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> History:
@@ -69,7 +98,7 @@ def replay(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> History:
     if base.journey is not None:
         journey = base.journey.copy()
         history.journeys.append(journey)
-    for at, stage, _, event in steps:
+    for at, stage, event_hash, event, worth in steps:
         if stage == _AFTER_STAGES:
             if journey is not None and at <= journey.started_at + plan.window:
                 _lose(journey, at, event.reason)
@@ -81,13 +110,21 @@ def replay(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> History:
         if not journey.entries or stage > journey.entries[-1].stage:
             money = (-1, 0) if plan.is_order[stage] else (event.minor, event.currency)
             journey.entries.append(Entry(stage, at, code, *money))
-        if event.kind == ORDER:
-            currency = event.currency if event.minor >= 0 else plan.currency
-            history.orders.append(OrderBooked(at, stage, code, event.minor, currency))
+        if worth is not None:
+            history.orders.append(OrderBooked(at, event_hash, stage, code, worth))
             if event.order:
                 history.known[event.order] = (stage, code)
+    _find_first_order(base, history)
     _refunds(plan, base, events, history)
     return history
+
+
+def _find_first_order(base: Base, history: History) -> None:
+    """The earliest order of life that has a stage; what is in the base is older than any event."""
+    history.first_order = base.first_order
+    if base.first_order is None and history.orders:
+        first = min(history.orders)
+        history.first_order, history.new_customer = FirstOrder(first.at, first.stage, first.code), True
 
 
 def _lose(journey: Journey, at: int, reason: int) -> None:
@@ -111,10 +148,10 @@ def _steps(plan: Plan, base: Base, events: Sequence[KeptEvent], history: History
     for event in events:
         kind = event.kind
         if kind < ORDER:
-            steps.append((event.at, kind, event.event_hash, event))
+            steps.append((event.at, kind, event.event_hash, event, None))
             occurrences.append((event.at, kind, event.code))
         elif kind == LOST:
-            steps.append((event.at, _AFTER_STAGES, event.event_hash, event))
+            steps.append((event.at, _AFTER_STAGES, event.event_hash, event, None))
             occurrences.append((event.at, STAGE_LOST, event.code))
         elif kind == ORDER:
             orders.setdefault(event.order or ~len(orders), []).append(event)
@@ -144,31 +181,40 @@ def _order_steps(plan: Plan, base: Base, orders: dict[int, list[KeptEvent]], his
             if first.order:
                 history.known[first.order] = (NO_STAGE, 0)
             continue
-        steps.append((first.at, stage, first.event_hash, first))
+        worth = worth_of(plan, group, is_nth=plan.is_nth(stage, ordinal))
+        steps.append((first.at, stage, first.event_hash, first, worth))
         history.occurrences += [(event.at, stage, event.code) for event in group]
     history.orders_count = len(groups)
     return steps
 
 
+def worth_of(plan: Plan, group: Sequence[KeptEvent], *, is_nth: bool) -> Worth:
+    """What an order is worth by its events, which are in order; the funnel's currency where none states an amount."""
+    amount = next(((event.minor, event.currency) for event in group if event.minor >= 0), (-1, plan.currency))
+    cost = next(((event.cost, event.currency) for event in group if event.cost >= 0), (-1, 0))
+    discount = next(((event.discount, event.currency) for event in group if event.discount >= 0), (-1, 0))
+    return Worth(*amount, *cost, *discount, is_nth)
+
+
 def _refunds(plan: Plan, base: Base, events: Sequence[KeptEvent], history: History) -> None:
-    firsts: dict[int, KeptEvent] = {}
-    """The first event of every refund."""
+    groups: dict[int, list[KeptEvent]] = {}
     for event in events:
         if event.kind == REFUND and event.refund not in base.refunds:
-            refund = event.refund or ~len(firsts)
-            if refund not in firsts or event < firsts[refund]:
-                firsts[refund] = event
-    for event in firsts.values():
+            groups.setdefault(event.refund or ~len(groups), []).append(event)
+    for group in groups.values():
+        group.sort()
+        event = group[0]
         if event.refund:
             history.refund_ids.add(event.refund)
-        if event.minor < 0 or not plan.order_stages:
+        stated = next((one for one in group if one.minor >= 0), None)
+        if stated is None or not plan.order_stages:
             continue
         stage, code = NO_STAGE, 0
         if event.order:
             stage, code = base.orders.get(event.order) or history.known.get(event.order) or (NO_STAGE, 0)
         if stage == NO_STAGE:
-            stage, code = plan.order_stages[0], 0
-        history.refunds.append(RefundBooked(event.at, stage, code, event.minor, event.currency))
+            stage, code = plan.order_stages[0], event.code
+        history.refunds.append(RefundBooked(event.at, stage, code, stated.minor, stated.currency))
 
 
 def fold(plan: Plan, base: Base, behind: Sequence[KeptEvent], horizon: int) -> Base:
@@ -181,6 +227,7 @@ def fold(plan: Plan, base: Base, behind: Sequence[KeptEvent], horizon: int) -> B
     assert isinstance(base.orders, dict)  # noqa: S101 - layers are for passes in memory
     folded.orders = {**base.orders, **history.known} if history.known else base.orders
     folded.refunds = base.refunds | history.refund_ids if history.refund_ids else base.refunds
+    folded.first_order = history.first_order
     return folded
 
 
@@ -192,6 +239,7 @@ def checkpoint(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> Base:
     after.orders_count = base.orders_count + history.orders_count
     after.orders = Layered(base.orders, history.known) if history.known else base.orders
     after.refunds = base.refunds | history.refund_ids if history.refund_ids else base.refunds
+    after.first_order = history.first_order
     return after
 
 

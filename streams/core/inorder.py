@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from schemas.counters import Family, family
 from schemas.times import MINUTE_MS
 from streams.core.chunk import Op
+from streams.core.contributions import add_lead_time, add_loss_time, add_order
 from streams.core.header import (
     AT_SHIFT,
     BELOW_AT,
@@ -39,14 +40,13 @@ from streams.core.header import (
     words_of,
 )
 from streams.core.heavy import base_before, person_since
-from streams.core.history import replay
+from streams.core.history import History, OrderBooked, replay, worth_of
 from streams.core.outcomes import GOES_ON, IS_LOST, REVIVES, add_outcome, decide, is_certain
-from streams.core.person import EVENT_AT_SHIFT, Entry, KeptEvent, pack_event
+from streams.core.person import EVENT_AT_SHIFT, Entry, FirstOrder, KeptEvent, pack_event
 from streams.core.plan import EDGES_MS, LOST, NO_STAGE, OPEN, ORDER, RESOLVED
 from streams.core.state import FunnelState
 
 _VALUE, _OPEN_VALUE = family(Family.VALUE), family(Family.OPEN_VALUE)
-_ORDERS, _REVENUE = family(Family.ORDERS), family(Family.REVENUE)
 
 
 def begin(state: FunnelState, op: Op) -> bool:
@@ -63,7 +63,9 @@ def begin(state: FunnelState, op: Op) -> bool:
     if kind == ORDER and whole is not None:
         orders = 1
         flags |= FOR_LIFE
-        _add_order(state, whole, stage, code)
+        first = FirstOrder(at, stage, code)
+        state.contributions.counts[entry_key | plan.f_customers[stage]] += 1
+        _add_order(state, whole, stage, code, ordinal=1, first=first)
     time = at << AT_SHIFT
     tail = pack_event(plan, whole or KeptEvent(at, event_hash, stage, code))
     packed = plan.header.pack(time | flags << FLAGS_SHIFT | stage + 1, time, time | orders, 0, code, code) + tail
@@ -104,6 +106,11 @@ def _order(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
     if stage == NO_STAGE:  # an order that enters no stage is counted, and nothing else
         _keep(state, op, packed, (last_word | FOR_LIFE << FLAGS_SHIFT, *words[1:]))
         return True
+    ordinal = (entry_word & COUNT_MASK) + 1
+    before: History | None = None
+    if ordinal > 1:  # the first order of life is where the customer is counted
+        person = person_since(state.cache, key, packed)
+        before = replay(plan, person.base, person.events)
     entries: Sequence[Entry] = ()
     top = (last_word & PASSED_MASK) - 1
     if 0 <= top < stage and at <= (start_word >> AT_SHIFT) + plan.window:
@@ -112,8 +119,9 @@ def _order(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
             entries = (Entry(top, entered_at(entry_word), entry_code),)
         else:
             person = person_since(state.cache, key, packed)
-            entries = replay(plan, person.base, person.events).journeys[-1].entries
-    return _stage(state, op, packed, words, stage, entries)
+            entries = (before or replay(plan, person.base, person.events)).journeys[-1].entries
+    first = None if before is None else before.first_order
+    return _stage(state, op, packed, words, stage, entries, ordinal=ordinal, first=first)
 
 
 def _may_be_known(state: FunnelState, key: bytes, packed: bytes, words: Words, order: int) -> bool:
@@ -134,16 +142,27 @@ def _further_event(state: FunnelState, op: Op, packed: bytes, words: Words) -> b
     booked = person.base.orders.get(order) or replay(plan, person.base, person.events).known.get(order)
     if booked is None:
         return False  # other bytes that look like the id
+    if whole is None or max(whole.minor, whole.cost, whole.discount) >= 0:
+        return False  # it may be the first that says what the order is worth
     if booked[0] != NO_STAGE:
         state.contributions.counts[plan.key_of(at, code) | plan.f_events[booked[0]]] += 1
     _keep(state, op, packed, words)
     return True
 
 
-def _stage(  # noqa: C901 - the usual event: calls would cost more than it does
-    state: FunnelState, op: Op, packed: bytes, words: Words, stage: int, entries: Sequence[Entry]
+def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost more than it does
+    state: FunnelState,
+    op: Op,
+    packed: bytes,
+    words: Words,
+    stage: int,
+    entries: Sequence[Entry],
+    *,
+    ordinal: int = 0,
+    first: FirstOrder | None = None,
 ) -> bool:
-    """An event of a stage; `entries` of the journey under way where they are known."""
+    """An event of a stage; `entries` of the journey under way where they are known. Of an order its number, and the
+    person's first order of a stage, where there is one."""
     _, at, _, kind, code, _, whole = op
     plan, counts = state.plan, state.contributions.counts
     code_bits, family_bits = plan.code_bits, plan.family_bits
@@ -177,6 +196,7 @@ def _stage(  # noqa: C901 - the usual event: calls would cost more than it does
         add_outcome(state, status, happening, top, entry_key, period_key)
         counts[entry_key | plan.f_transitions_cohort[top][stage]] += 1
         counts[entry_key | plan.f_durations[top][stage] + bisect_left(EDGES_MS, at - entered)] += 1
+        counts[entry_key | plan.f_duration_seconds[top][stage]] += (at - entered) // 1000
         code = first_code & plan.first_mask | code & plan.stage_mask
         new_key = (minute_bits | code) << family_bits
         counts[new_key | plan.f_transitions_period[top][stage]] += 1
@@ -184,6 +204,9 @@ def _stage(  # noqa: C901 - the usual event: calls would cost more than it does
             counts[new_key | plan.f_skipped[jumped]] += 1
         if plan.is_order[stage]:
             _add_won(state, entries)
+            if not any(plan.is_order[entry.stage] for entry in entries):
+                entry = Entry(stage, at, code)
+                add_lead_time(plan, start_word >> AT_SHIFT, entry, sign=1, into=state.contributions)
         flags = flags & FOR_LIFE | SEVERAL | _enter(state, new_key, at, stage, code, whole)
         entry_word, entry_code, top = at << AT_SHIFT | entry_word & BELOW_AT, code, stage
     else:
@@ -191,7 +214,10 @@ def _stage(  # noqa: C901 - the usual event: calls would cost more than it does
         flags = flags & ~STATUS_MASK | status
     if kind == ORDER and whole is not None:
         flags |= FOR_LIFE
-        _add_order(state, whole, stage, code)
+        if first is None:
+            first = FirstOrder(at, stage, code)
+            counts[plan.key_of(at, code) | plan.f_customers[stage]] += 1
+        _add_order(state, whole, stage, code, ordinal=ordinal, first=first)
     last_word = flags << FLAGS_SHIFT | top + 1
     _keep(state, op, packed, (last_word, start_word, entry_word, base_bytes, first_code, entry_code))
     return True
@@ -206,6 +232,8 @@ def _loss(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
     status = flags & STATUS_MASK
     abandoned_at = deadline(plan, words) if top >= 0 else -1
     hits = top < plan.last and at <= abandoned_at
+    if 0 <= top < plan.last and abandoned_at < at <= (words[1] >> AT_SHIFT) + plan.window:
+        return False  # perhaps the first reason after the deadline: only the entry says
     if hits and not is_certain(status, IS_LOST):
         return False
     if status != RESOLVED and flags & HAS_AMOUNT:
@@ -217,6 +245,7 @@ def _loss(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
     if hits:
         period_key, reason = plan.key_of(at, entry_code), whole.reason
         status = add_outcome(state, status, IS_LOST, top, entry_key, period_key, reason)
+        add_loss_time(plan, top, entry_key, at - entered, sign=1, into=state.contributions)
     last_word = (flags & ~STATUS_MASK | status) << FLAGS_SHIFT | top + 1
     _keep(state, op, packed, (last_word, *words[1:]))
     return True
@@ -261,12 +290,10 @@ def _enter(state: FunnelState, entry_key: int, at: int, stage: int, code: int, w
     return status | HAS_AMOUNT
 
 
-def _add_order(state: FunnelState, whole: KeptEvent, stage: int, code: int) -> None:
-    money, minute = state.contributions.money, whole.at // MINUTE_MS
-    currency = whole.currency if whole.minor >= 0 else state.plan.currency
-    money[minute, code, stage, _ORDERS | currency << 8] += 1
-    if whole.minor > 0:
-        money[minute, code, stage, _REVENUE | currency << 8] += whole.minor
+def _add_order(state: FunnelState, whole: KeptEvent, stage: int, code: int, *, ordinal: int, first: FirstOrder) -> None:
+    worth = worth_of(state.plan, (whole,), is_nth=state.plan.is_nth(stage, ordinal))
+    order = OrderBooked(whole.at, whole.event_hash, stage, code, worth)
+    add_order(state.plan, order, first, sign=1, into=state.contributions)
 
 
 def _keep(state: FunnelState, op: Op, packed: bytes, words: Words) -> None:

@@ -13,10 +13,11 @@ from typing import Any, cast
 import xxhash
 
 from schemas.counters import currency_code
+from schemas.money import clean_currency
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.core.chunk import FunnelPrepared, Prepared, Record
 from streams.core.decode import NO_RAW, UNREADABLE, Decoder
-from streams.core.match import NO_AMOUNT, Match, Matcher, NameRules, amount_of, id_text, plain
+from streams.core.match import NO_AMOUNT, Match, Matcher, NameRules, amount_of, id_text, money_of, plain
 from streams.core.outgoing import late_event
 from streams.core.person import AT_MASK, KeptEvent
 from streams.core.plan import FORGET, LOST, ORDER, REFUND, Plan
@@ -94,7 +95,7 @@ class FunnelIntake:
     ) -> tuple[int, KeptEvent | None]:
         """Code, and the whole event where it says more than its stage."""
         kind = match.kind
-        code = 0 if kind == REFUND else self._code(properties, out)
+        code = self._code(properties, out)
         if kind == LOST:
             raw = match.reason if match.reason is not None else properties.reason
             return code, KeptEvent(at, event_hash, kind, code, self._value_code(REASONS, raw, out))
@@ -103,7 +104,20 @@ class FunnelIntake:
             return code, None if minor < 0 else KeptEvent(at, event_hash, kind, code, minor=minor, currency=currency)
         order = _id_hash(properties.order_id)
         refund = _id_hash(properties.refund_id) if kind == REFUND else 0
-        return code, KeptEvent(at, event_hash, kind, code, 0, match.mask, order, refund, minor, currency)
+        event = KeptEvent(at, event_hash, kind, code, 0, match.mask, order, refund, minor, currency)
+        return code, event if kind == REFUND else self._with_costs(properties, event)
+
+    def _with_costs(self, properties: Any, order: KeptEvent) -> KeptEvent:
+        """With cost and discount, in the event's currency."""
+        if properties.cost is NO_RAW and properties.discount is NO_RAW:
+            return order
+        code = self.plan.definition.currency if properties.currency is None else clean_currency(properties.currency)
+        if code is None:
+            return order
+        cost, discount = money_of(properties.cost, code), money_of(properties.discount, code)
+        if cost < 0 and discount < 0:
+            return order
+        return order._replace(currency=currency_code(code), cost=cost, discount=discount)
 
     def _amount(self, properties: Any, out: FunnelPrepared) -> tuple[int, int]:
         default = self.plan.definition.currency

@@ -116,6 +116,13 @@ def amount_of(value: Any, minor: Any, amount: Any, currency: object, default: st
     return None if units is None else (units, code)
 
 
+def money_of(stated: Any, currency: str) -> int:
+    """Minor units of a further sum of an event, such as its cost; -1 where there is none that counts."""
+    text = _raw_text(stated)
+    units = None if text is None else parse_minor(text, currency)
+    return -1 if units is None else units
+
+
 def _raw_text(raw: msgspec.Raw) -> str | None:
     """Text of a number or string as it was sent; None for absent and null; a text that is no number for all others."""
     if raw is NO_RAW:

@@ -5,7 +5,7 @@ Packed, a person is `header | base | tail`:
 * header: what the fast paths ask (`streams.core.header`)
 * base: the fold in msgpack; mostly empty, for most persons have nothing behind the horizon that still matters
 * tail: records of one size, `event_hash u64 | reason << 56 | at << 8 | kind u64 | code`. A record whose kind is an
-  extension (amount, order, refund) belongs to the event before it.
+  extension (amount, order, refund, cost, discount) belongs to the event before it.
 
 Older records of a person with many events lie in sealed chunks, which are fields of their own (`streams.core.heavy`).
 The order of the tail is not significant: what needs an order sorts it.
@@ -24,6 +24,8 @@ from streams.core.plan import ORDER, REFUND, RESOLVED, EventKind, Plan, Status, 
 EXT_AMOUNT: Final = 128
 EXT_ORDER: Final = 129
 EXT_REFUND: Final = 130
+EXT_COST: Final = 131
+EXT_DISCOUNT: Final = 132
 KIND_MASK: Final = 0xFF
 EVENT_AT_SHIFT: Final = 8
 REASON_SHIFT: Final = 56
@@ -49,6 +51,17 @@ class KeptEvent(NamedTuple):
     minor: int = -1
     """Amount in minor units; -1 for none."""
     currency: int = 0
+    """Of all its money."""
+    cost: int = -1
+    discount: int = -1
+
+
+class FirstOrder(NamedTuple):
+    """A person's first order of life that has a stage: where the customer and the lifetime value are counted."""
+
+    at: int
+    stage: int
+    code: int
 
 
 class Entry:
@@ -108,7 +121,7 @@ class Layered:
 class Base:
     """Result of the pass over everything behind the horizon."""
 
-    __slots__ = ("journey", "orders", "orders_count", "refunds")
+    __slots__ = ("first_order", "journey", "orders", "orders_count", "refunds")
 
     def __init__(self) -> None:
         self.journey: Journey | None = None
@@ -116,6 +129,7 @@ class Base:
         self.orders: dict[int, tuple[int, int]] | Layered = {}
         """Order id -> (stage or NO_STAGE, code)."""
         self.refunds: set[int] = set()
+        self.first_order: FirstOrder | None = None
 
 
 class Person:
@@ -147,6 +161,10 @@ def pack_event(plan: Plan, event: KeptEvent) -> bytes:
         packed += pack(event.order, event.mask << 8 | EXT_ORDER, no_code)
     if event.kind == REFUND:
         packed += pack(event.refund, EXT_REFUND, no_code)
+    if event.cost >= 0:
+        packed += pack(event.cost, event.currency << 8 | EXT_COST, no_code)
+    if event.discount >= 0:
+        packed += pack(event.discount, event.currency << 8 | EXT_DISCOUNT, no_code)
     return packed
 
 
@@ -162,8 +180,12 @@ def unpack_events(plan: Plan, records: bytes) -> list[KeptEvent]:
             events[-1] = events[-1]._replace(minor=number, currency=word >> 8)
         elif kind == EXT_ORDER:
             events[-1] = events[-1]._replace(order=number, mask=word >> 8)
-        else:
+        elif kind == EXT_REFUND:
             events[-1] = events[-1]._replace(refund=number)
+        elif kind == EXT_COST:
+            events[-1] = events[-1]._replace(cost=number, currency=word >> 8)
+        else:
+            events[-1] = events[-1]._replace(discount=number, currency=word >> 8)
     return events
 
 
@@ -175,7 +197,9 @@ def pack_base(plan: Plan, base: Base) -> bytes:
     folded = [] if journey is None else _folded(plan, journey)
     assert isinstance(base.orders, dict)  # noqa: S101 - layers are for passes in memory
     orders = {order: (stage, wire_code(plan, code)) for order, (stage, code) in base.orders.items()}
-    return msgspec.msgpack.encode([folded, base.orders_count, orders, sorted(base.refunds)])
+    first = base.first_order
+    values = () if first is None else (first.at, first.stage, wire_code(plan, first.code))
+    return msgspec.msgpack.encode([folded, base.orders_count, orders, sorted(base.refunds), *values])
 
 
 def _folded(plan: Plan, journey: Journey) -> list[Any]:
@@ -198,9 +222,11 @@ def unpack_base(packed: bytes) -> Base:
     base = Base()
     if not packed:
         return base
-    folded, base.orders_count, orders, refunds = msgspec.msgpack.decode(packed)
+    folded, base.orders_count, orders, refunds, *first = msgspec.msgpack.decode(packed)
     base.orders = {order: (stage, code_of(code)) for order, (stage, code) in orders.items()}
     base.refunds = set(refunds)
+    if first:
+        base.first_order = FirstOrder(first[0], first[1], code_of(first[2]))
     if folded:
         start, first_code = folded[0], code_of(folded[1])
         base.journey = Journey(start, first_code, [_entry(start, *values) for values in folded[2:]])

@@ -14,14 +14,23 @@ from __future__ import annotations
 from struct import Struct
 from typing import Any, Final, TypeAlias
 
-from schemas.counters import DURATION_EDGES_SECONDS, STAGE_LOST, Family, currency_code, duration_sub, family
-from schemas.times import MINUTE_MS
+from schemas.counters import (
+    AGE_EDGES_DAYS,
+    DURATION_EDGES_SECONDS,
+    STAGE_LOST,
+    Family,
+    currency_code,
+    duration_sub,
+    family,
+)
+from schemas.times import DAY_MS, MINUTE_MS
 from streams.core.definition import Definition
 
 INFINITE: Final = 1 << 62
 REASON_CAP: Final = 100
 REASON_CODES: Final = REASON_CAP + 2
 EDGES_MS: Final = tuple(seconds * 1000 for seconds in DURATION_EDGES_SECONDS)
+AGES_MS: Final = tuple(days * DAY_MS for days in AGE_EDGES_DAYS)
 MAX_ORDER_STAGES: Final = 56
 """The mask of an order's stages has that many bits in its record."""
 
@@ -88,6 +97,7 @@ class Plan:
             raise ValueError(f"{self.funnel_id}: {len(self.order_stages)} order stages; use at most {MAX_ORDER_STAGES}")
         self.order_bit = {stage: 1 << bit for bit, stage in enumerate(self.order_stages)}
         self.nth = [stages[number].nth or 1 for number in self.order_stages]
+        self.nth_of = dict(zip(self.order_stages, self.nth, strict=True))
 
     def order_stage(self, mask: int, ordinal: int) -> int:
         """The furthest order stage of a mask that the ordinal has reached, NO_STAGE if none."""
@@ -95,6 +105,10 @@ class Plan:
             if mask >> bit & 1 and self.nth[bit] <= ordinal:
                 return self.order_stages[bit]
         return NO_STAGE
+
+    def is_nth(self, stage: int, ordinal: int) -> bool:
+        """Whether an order of that number is the one that its stage waits for."""
+        return self.nth_of[stage] == ordinal
 
     def _plan_dimensions(self) -> None:
         self.dimensions = self.definition.dimensions
@@ -145,6 +159,8 @@ class Plan:
         self.f_lost_cohort = [self._by_reason(stage, Family.LOST_COHORT) for stage in every]
         """First of the ids of all reasons: add the reason's code."""
         self.f_lost_period = [self._by_reason(stage, Family.LOST_PERIOD) for stage in every]
+        self.f_lost_late_cohort = [self._by_reason(stage, Family.LOST_LATE_COHORT) for stage in every]
+        self.f_lost_late_period = [self._by_reason(stage, Family.LOST_LATE_PERIOD) for stage in every]
         self.outcomes = {
             Family.ADVANCED_COHORT: (self.f_advanced_cohort, self.f_advanced_period),
             Family.LOST_COHORT: (self.f_lost_cohort, self.f_lost_period),
@@ -155,8 +171,17 @@ class Plan:
         cohort, period = Family.TRANSITIONS_COHORT, Family.TRANSITIONS_PERIOD
         self.f_transitions_cohort = [[self._family(j, cohort, k) if k > j else -1 for k in every] for j in every]
         self.f_transitions_period = [[self._family(j, period, k) if k > j else -1 for k in every] for j in every]
-        self.f_durations = [[self._by_edge(j, k) if k > j else -1 for k in every] for j in every]
+        self.f_durations = [[self._durations(j, k) if k > j else -1 for k in every] for j in every]
         """First of the ids of all edges: add the edge's index."""
+        seconds = Family.DURATION_SECONDS
+        self.f_duration_seconds = [[self._family(j, seconds, k) if k > j else -1 for k in every] for j in every]
+        self.f_loss_time = [self._by_edge(stage, Family.LOSS_TIME) for stage in every]
+        self.f_loss_seconds = [self._family(stage, Family.LOSS_TIME_SECONDS) for stage in every]
+        orders = self.order_stages
+        self.f_lead_time = {stage: self._by_edge(stage, Family.LEAD_TIME) for stage in orders}
+        self.f_lead_seconds = {stage: self._family(stage, Family.LEAD_TIME_SECONDS) for stage in orders}
+        self.f_reached = {stage: self._family(stage, Family.REACHED) for stage in orders}
+        self.f_customers = {stage: self._family(stage, Family.CUSTOMERS) for stage in orders}
         self.family_bits = max(1, (len(self.families) - 1).bit_length())
 
     def _family(self, stage: int, base: Family, sub: int = 0) -> int:
@@ -166,9 +191,12 @@ class Plan:
     def _by_reason(self, stage: int, base: Family) -> int:
         return min([self._family(stage, base, reason) for reason in range(REASON_CODES)])
 
-    def _by_edge(self, stage: int, to: int) -> int:
+    def _durations(self, stage: int, to: int) -> int:
         edges = range(len(EDGES_MS) + 1)
         return min([self._family(stage, Family.DURATIONS, duration_sub(to, edge)) for edge in edges])
+
+    def _by_edge(self, stage: int, base: Family) -> int:
+        return min([self._family(stage, base, edge) for edge in range(len(EDGES_MS) + 1)])
 
     def _plan_formats(self) -> None:
         self.is_wide = self.code_bits > 64

@@ -18,6 +18,7 @@ from streams.exporter import catalogue
 from streams.exporter.catalogue import Metric
 from streams.exporter.snapshot import FunnelCounts, Snapshot
 from streams.report.cell import CellView
+from streams.report.rates import last_of_overall
 from streams.report.shapes import Amounts
 
 _LOST = "lost"
@@ -185,7 +186,7 @@ class _Filler:
         self._fill_conversions(view, window)
 
     def _fill_conversions(self, view: CellView, window: str) -> None:
-        first, last = self._stages[0], self._stages[-1]
+        first, last = self._stages[0], self._stages[last_of_overall(self._funnel)]
         shares = {(first, last, "overall"): (view.entries(last), view.entries(first))}
         for j, k in zip(self._stages, self._stages[1:], strict=False):
             shares[j, k, "period"] = (view.entries(k), view.entries(j))

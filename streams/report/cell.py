@@ -31,6 +31,14 @@ class CellView:
         """Journeys that got to the stage or jumped over it."""
         return self.entries(stage) + self.amount(stage, "skipped")
 
+    def lost(self, stage: str) -> int:
+        """Entries that were lost, for whatever reason."""
+        return self.amount(stage, "lost.cohort")
+
+    def left(self, stage: str) -> int:
+        """Entries that were lost or abandoned."""
+        return self.lost(stage) + self.amount(stage, "abandoned.cohort")
+
     def resolved(self, stage: str) -> int:
         """Entries whose outcome is known."""
         return self.entries(stage) - self.amount(stage, "open")

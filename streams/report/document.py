@@ -97,7 +97,7 @@ def _input(views: Iterable[PartitionView], funnel: Funnel) -> InputCounts:
 
 def _rates(funnel: Funnel, counters: Counters, grains: Collection[str]) -> list[CellRates]:
     return [
-        {"grain": grain, "bucket": bucket, "dim": dim, **rates_of(funnel, cell)}
+        {"grain": grain, "bucket": bucket, "dim": dim, **rates_of(funnel, cell, dim)}
         for grain in sorted(grains & counters.keys())
         for bucket, cells in counters[grain].items()
         for dim, cell in cells.items()

@@ -6,11 +6,13 @@ out, and keys are sorted, so that equal counts give equal bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from schemas.counters import (
+    AGE_EDGES_DAYS,
     BY_CURRENCY,
+    BY_EDGE,
     BY_REASON,
     BY_STAGE,
     CODE_OTHER,
@@ -134,8 +136,14 @@ class _Labels:
             return self._stages[sub]
         if base in BY_CURRENCY:
             return currency_text(sub)
+        if base in BY_EDGE:
+            return _edge_text(DURATION_EDGES_SECONDS, sub)
         if base == Family.DURATIONS:
-            edge = sub & 0xF
-            text = str(DURATION_EDGES_SECONDS[edge]) if edge < len(DURATION_EDGES_SECONDS) else "inf"
-            return f"{self._stages[sub >> 4]} {text}"
+            return f"{self._stages[sub >> 5]} {_edge_text(DURATION_EDGES_SECONDS, sub & 0x1F)}"
+        if base == Family.LIFETIME:
+            return f"{currency_text(sub >> 3)} {_edge_text(AGE_EDGES_DAYS, sub & 7)}"
         return None
+
+
+def _edge_text(edges: Sequence[int], number: int) -> str:
+    return str(edges[number]) if number < len(edges) else "inf"

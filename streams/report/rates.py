@@ -44,25 +44,48 @@ def ratio(numerator: int, denominator: int) -> Rate | None:
     }
 
 
-def rates_of(funnel: Funnel, cell: NamedCell) -> Rates:
-    """All rates of one cell (`counters[grain][bucket][dimension values]` of the document).
+def last_of_overall(funnel: Funnel) -> int:
+    """The stage at which overall conversion ends: the first order stage, else the last one."""
+    first_order = next((number for number, stage in enumerate(funnel.stages) if stage.nth is not None), 0)
+    return first_order or len(funnel.stages) - 1
 
-    Conversions are of neighbouring stages (`"j -> k"`); `overall` is last over first.
+
+def compares_people(funnel: Funnel, dim: str) -> bool:
+    """Whether the people of a cell are the same ones at every stage: not by a dimension of attribution `stage`."""
+    by_stage = {dimension.name for dimension in funnel.dimensions if dimension.attribution == "stage"}
+    first = dim.partition("=")[0]
+    names = {first, *(right for left, right in funnel.pairs if left == first and f"|{right}=" in dim)}
+    return not by_stage & names  # by declared pairs: a value may hold a bar itself
+
+
+def rates_of(funnel: Funnel, cell: NamedCell, dim: str = "") -> Rates:
+    """All rates of one cell (`counters[grain][bucket][dim]` of the document).
+
+    Conversions are of neighbouring stages (`"j -> k"`); `overall` ends at the first order stage.
     """
     view = CellView(cell)
     names = [stage.name for stage in funnel.stages]
-    steps = list(pairwise(names))
+    compares = compares_people(funnel, dim)
+
+    def conversion(numerator: int, denominator: int) -> Rate | None:
+        return ratio(numerator, denominator) if compares else None
+
+    def share(stage: str, amount: int) -> Rate | None:
+        return ratio(amount, view.resolved(stage))
+
+    steps, inner = list(pairwise(names)), names[:-1]
     return {
-        "period_conversion": {f"{j} -> {k}": ratio(view.entries(k), view.entries(j)) for j, k in steps},
+        "period_conversion": {f"{j} -> {k}": conversion(view.entries(k), view.entries(j)) for j, k in steps},
         "step_conversion": {
-            f"{j} -> {k}": ratio(view.passed(k) - view.amount(k, "started"), view.passed(j)) for j, k in steps
+            f"{j} -> {k}": conversion(view.passed(k) - view.amount(k, "started"), view.passed(j)) for j, k in steps
         },
-        "cohort_conversion": {stage: _cohort_conversion(view, stage) for stage in names[:-1]},
-        "abandonment": {
-            stage: ratio(view.amount(stage, "abandoned.cohort"), view.resolved(stage)) for stage in names[:-1]
-        },
-        "overall": ratio(view.entries(names[-1]), view.entries(names[0])),
-        "bottleneck": _bottleneck(view, names),
+        "cohort_conversion": {stage: _cohort_conversion(view, stage) for stage in inner},
+        "abandonment": {stage: share(stage, view.amount(stage, "abandoned.cohort")) for stage in inner},
+        "loss": {stage: share(stage, view.lost(stage)) for stage in inner},
+        "leaving": {stage: share(stage, view.left(stage)) for stage in inner},
+        "win": {stage: share(stage, view.amount(stage, "won")) for stage in inner},
+        "overall": conversion(view.entries(names[last_of_overall(funnel)]), view.entries(names[0])),
+        "bottleneck": _bottleneck(view, names[: last_of_overall(funnel)]),
         "money": _money(funnel, view),
     }
 
@@ -74,11 +97,12 @@ def _cohort_conversion(view: CellView, stage: str) -> CohortRate | None:
 
 
 def _bottleneck(view: CellView, names: list[str]) -> str | None:
-    """The stage with the highest abandonment among those with enough resolved entries; the earliest of equals."""
+    """The stage that most leave, of those that any leave and that have enough resolved entries; the earliest of
+    equals."""
     shares = [
-        (Fraction(view.amount(stage, "abandoned.cohort"), view.resolved(stage)), -number)
-        for number, stage in enumerate(names[:-1])
-        if view.resolved(stage) >= ENOUGH_RESOLVED
+        (Fraction(view.left(stage), view.resolved(stage)), -number)
+        for number, stage in enumerate(names)
+        if view.resolved(stage) >= ENOUGH_RESOLVED and view.left(stage)
     ]
     return names[-max(shares)[1]] if shares else None
 
@@ -120,14 +144,16 @@ def _money(funnel: Funnel, view: CellView) -> Money:
 
 
 def _forecast(funnel: Funnel, view: CellView) -> float | None:
-    """Expected revenue: over the stages before the first order, open_value x won / resolved entries, exactly summed."""
-    names = [stage.name for stage in funnel.stages]
-    first_order = next((number for number, stage in enumerate(funnel.stages) if stage.nth is not None), 0)
+    """Expected revenue: over the stages that are no order stage, the last one aside, open_value x won / resolved
+    entries, exactly summed."""
+    if all(stage.nth is None for stage in funnel.stages):
+        return None
+    names = [stage.name for stage in funnel.stages[:-1] if stage.nth is None]
     terms = [
         Fraction(
             view.amounts(stage, "open_value").get(funnel.currency, 0) * view.amount(stage, "won"), view.resolved(stage)
         )
-        for stage in names[:first_order]
+        for stage in names
         if view.resolved(stage) > 0
     ]
     return float(sum(terms)) if terms else None

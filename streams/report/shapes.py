@@ -72,7 +72,11 @@ class Rates(TypedDict):
     """Both by `"j -> k"`."""
     cohort_conversion: dict[str, CohortRate | None]
     abandonment: dict[str, Rate | None]
-    """Both by stage."""
+    loss: dict[str, Rate | None]
+    leaving: dict[str, Rate | None]
+    """Lost or abandoned."""
+    win: dict[str, Rate | None]
+    """These five by stage."""
     overall: Rate | None
     bottleneck: str | None
     money: Money

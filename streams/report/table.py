@@ -68,7 +68,7 @@ def render_report(funnel: Funnel, document: CountersDocument, *, width: int = WI
 
 def render_cell(funnel: Funnel, cell: NamedCell, *, title: str | None = None, width: int = WIDE) -> RenderableType:
     """One cell: a row for each stage, and a line of what is of the whole funnel."""
-    rates = rates_of(funnel, cell)
+    rates = rates_of(funnel, cell, title or "")
     parts: list[RenderableType] = [_stage_table(funnel, cell, rates, title=title, width=width)]
     if any(rate is not None and rate["maturity"] < 1 for rate in rates["cohort_conversion"].values()):
         parts.append(Text(f"{texts.SO_FAR} so far: some entries have no outcome yet", style="dim"))

@@ -15,6 +15,7 @@ from tests.oracle.event import LOST, STAGE, Event
 from tests.oracle.history import Person, World, read_log
 from tests.oracle.journeys import Entry, Journey, entries_of, steps_of
 from tests.oracle.orders import Order, by_time, orders_of, refunds_of, withdrawn_events
+from tests.oracle.places import Placed, mixed, placed_of, refund_place
 from tests.oracle.values import Amount
 
 EDGES_SECONDS = [10, 60, 300, 900, 3600, 14_400, 43_200, 86_400]
@@ -46,12 +47,6 @@ def edge_of(duration_ms: int) -> str:
         if duration_ms <= seconds * 1000:
             return str(seconds)
     return "inf"
-
-
-def _mixed(funnel: Funnel, first: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(
-        first[at] if dimension.attribution == "first" else own[at] for at, dimension in enumerate(funnel.dimensions)
-    )
 
 
 def _of_events(funnel: Funnel, history: list[Event], orders: list[Order]) -> Iterator[Count]:
@@ -125,31 +120,10 @@ def _of_lead_time(funnel: Funnel, journey: Journey, entries: list[Entry]) -> Ite
     first = min(sold, key=lambda entry: entry.stage, default=None)
     if first is None or first.previous is None:
         return
-    took, values = first.at - journey.t0, _mixed(funnel, journey.first.values, first.event.values)
+    took, values = first.at - journey.t0, mixed(funnel, journey.first.values, first.event.values)
     name = funnel.stages[first.stage].name
     yield Count(first.at, name, "lead_time", edge_of(took), 1, values)
     yield Count(first.at, name, "lead_time_seconds", None, took // 1000, values)
-
-
-@dataclass(frozen=True)
-class Placed:
-    """An order that belongs to a stage, with its values."""
-
-    order: Order
-    stage: str
-    nth: int
-    values: tuple[str, ...]
-
-
-def _placed(funnel: Funnel, orders: list[Order], journeys: list[Journey]) -> list[Placed]:
-    placed = []
-    for order in orders:
-        if order.stage is not None:
-            (journey,) = [one for one in journeys if any(step.event is order.first for step in one.steps)]
-            stage = funnel.stages[order.stage]
-            values = _mixed(funnel, journey.first.values, order.first.values)
-            placed.append(Placed(order, stage.name, stage.nth or 0, values))
-    return placed
 
 
 def _of_orders(funnel: Funnel, placed: list[Placed]) -> Iterator[Count]:
@@ -187,14 +161,11 @@ def _of_customer(placed: list[Placed]) -> Iterator[Count]:
 
 
 def _of_refunds(funnel: Funnel, history: list[Event], placed: list[Placed]) -> Iterator[Count]:
-    order_stages = [stage.name for stage in funnel.stages if stage.nth is not None]
     for refund in refunds_of(history):
-        order_id = refund.event.order_id
-        known = [one for one in placed if order_id is not None and one.order.first.order_id == order_id]
-        if not order_stages:
-            continue
-        stage, values = (known[0].stage, known[0].values) if known else (order_stages[0], refund.event.values)
-        yield Count(refund.event.occurred, stage, "refunds", refund.amount.currency, refund.amount.minor, values)
+        place = refund.event.place or refund_place(funnel, refund.event, placed)
+        if place is not None:
+            stage, values = place
+            yield Count(refund.event.occurred, stage, "refunds", refund.amount.currency, refund.amount.minor, values)
 
 
 def contributions(funnel: Funnel, history: list[Event], watermark: int) -> list[Count]:
@@ -207,9 +178,9 @@ def contributions(funnel: Funnel, history: list[Event], watermark: int) -> list[
     for journey in journeys:
         entries = entries_of(funnel, journey, now)
         for entry in entries:
-            counts += _of_entry(funnel, entry, _mixed(funnel, journey.first.values, entry.event.values))
+            counts += _of_entry(funnel, entry, mixed(funnel, journey.first.values, entry.event.values))
         counts += _of_lead_time(funnel, journey, entries)
-    placed = _placed(funnel, orders, journeys)
+    placed = placed_of(funnel, orders, journeys)
     counts += [*_of_orders(funnel, placed), *_of_customer(placed), *_of_refunds(funnel, history, placed)]
     return counts
 

@@ -33,5 +33,7 @@ class Event:
     discount: Amount | None = None
     horizon: int = 0
     """Of its partition when it was applied."""
+    place: tuple[str, tuple[str, ...]] | None = None
+    """Stage and values of a refund, from when it lies behind the horizon on."""
     is_behind: bool = False
     """What it names (its order, or the refund it repeats) lay behind the horizon when it was applied."""

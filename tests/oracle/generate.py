@@ -104,7 +104,7 @@ class Wants:
     small_caps: bool = True
     odd_values: bool = True
     max_partitions: int = 1
-    refunds: bool = False
+    refunds: bool = True
     changes: bool = False
     """Orders that are withdrawn and restated."""
     units: bool = False
@@ -392,9 +392,8 @@ class _Writer:
         maybe(0.6, "order_id", ORDER_IDS, 9)
         maybe(0.6, "reason", REASONS, 3)
         maybe(0.2, "refund_id", ["r1", "r2", None], 2)
-        if self.wants.changes:
-            maybe(0.3, "cost", AMOUNTS, 4)
-            maybe(0.2, "discount", AMOUNTS, 4)
+        maybe(0.2, "cost", AMOUNTS, 4)
+        maybe(0.2, "discount", AMOUNTS, 4)
         if "unit" in self.funnel:
             maybe(0.6, "deal_id", DEAL_IDS, 3)
         for dimension in self.funnel.get("dimensions", []):

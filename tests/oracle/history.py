@@ -16,6 +16,7 @@ from tests.oracle.definition import Dimension, Funnel
 from tests.oracle.event import LOST, ORDER, REFUND, RESTATED, STAGE, WITHDRAWN, Event
 from tests.oracle.journeys import steps_of
 from tests.oracle.orders import lies_behind
+from tests.oracle.places import place_now
 from tests.oracle.values import (
     OTHER,
     UNKNOWN,
@@ -183,9 +184,18 @@ def _apply(world: World, raw: dict[str, Any], person: str, partition: int) -> No
         history.events.remove(kept)
     else:
         world.accepted += 1
+    _leave_behind(funnel, history, horizon)
     event = replace(event, is_behind=lies_behind(history.events, event, horizon))
     history.events.append(event)
     history.kept[source, event.id] = event
+
+
+def _leave_behind(funnel: Funnel, history: Person, horizon: int) -> None:
+    """What lies behind the horizon is booked where it is for good, whatever its order does later."""
+    for at, event in enumerate(history.events):
+        if event.kind in (REFUND, WITHDRAWN) and event.occurred < horizon and event.place is None:
+            history.events[at] = replace(event, place=place_now(funnel, history.events, event))
+            history.kept[event.source, event.id] = history.events[at]
 
 
 def _forget(world: World, person: str) -> None:

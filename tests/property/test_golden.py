@@ -28,22 +28,22 @@ EVENTS = {
 
 DOCUMENTS = {
     1: {
-        "aida": "950735ad0eba20baaa0683a9ca0ce0534810320fb3850df66c636eb4f38942f8",
-        "autofunnel": "12448b0490e785e214fffc1deada1c00837cff85750e2b164488792c7aa709b6",
-        "b2b8": "542aa4a2d229ae89576537ac0bb74b8dab7b23261fb6891519c0c0d9b09e2693",
-        "deal8": "4eed573fed39dbbb2cf6b83507513648e86571376230b0bc1f03f83c3af76563",
-        "retail8": "7990a6dbe9a0983acbd8729a43869bc90a733060e539ef62bd528ed034fa96bf",
-        "retention": "8acda1ceadd65f494ab7a37f7ba6f4c05ddc51d742face6ba1ac75a0dafd4d4e",
-        "sales": "9c08ad2cabee44a76048a82ffc544110ce978fd26f3645ded6f0a50372521dea",
+        "aida": "30e43730a73ecf92c763f368173b5d768481c0e6275db1a5edb8740d72dde44d",
+        "autofunnel": "1fa58e4db5ad71f7ef8263651b80cbd97f2e0ec66aca8bb110d745b9e5f4e447",
+        "b2b8": "80c418e04819c29a5a38f12016f797218eba99e5ed480cd1560750aca0f84315",
+        "deal8": "da3d14acfb80de377aa24aab2e476216c5a0c837e5461b27b97d336a71ef90a8",
+        "retail8": "3e9b332892360bbb336657f0ac9f504b0f5dcad5c75383b7bec5f1c67b181341",
+        "retention": "8c66a251764e584bc4d1b61dea0d26fafb260f783a413b4621f4624ef498f951",
+        "sales": "540f58f95597e9d5c037313b91060b8fe47690ec464d446ee0a6fa47e6cab644",
     },
     2: {
-        "aida": "bb53ca228e3f2112f9d6bf7d5caebfa22c4d7065d7e258089f3642af35f5deae",
-        "autofunnel": "2a31e663abaf9a48ccf6537d77614495138e6144c7e699847e19f3cd7096d037",
-        "b2b8": "7bf69bfd26650ad408f4e6515240c211265cad137fad0376fc2cdce5af2d6d57",
-        "deal8": "ad6d704b91394c37957473cd7be4fbdb3b35e942a421a402a3a6e956296d49d4",
-        "retail8": "d17413720e7a98e86c32a72898d2835be425f26e7f5edcd4d81afc82f849f8b3",
-        "retention": "2847388d93763c22516236a1c13e4fdcba062b41674b5115955e4be180fded6e",
-        "sales": "f53c242f1f13e3a4b077d952c79d3a8f14b560257ce3529ab8293229a7bdc100",
+        "aida": "ee2ab5dfb414cf8f9b1b7673f36c431f3b53b3d74f2d06424862b5a256441c80",
+        "autofunnel": "4aae04707e5b81143236b690653f85dd943e578bd753484baaf45ec347012a82",
+        "b2b8": "404f117f0794afe711fb589e318d2d9c906558814c0c8d5be3aa6de6fd8d4e78",
+        "deal8": "bc53f71dfb16cd910d841c4839400d8f7dfbd2ac574b1935885adce792796497",
+        "retail8": "ddee4efd02f11d53a9157b55999aa9265ee5edfdc63e5f884456ae7176fb283d",
+        "retention": "29025f7570da8b8b91c4e14c9c9cd1bfbf2728ce90539288068660c2f6787eed",
+        "sales": "167f6497841f1925ae682ad70059410b0e3ce80153e04e2e54e8d2e0dab9b542",
     },
 }
 """sha256 of `funnelcast replay --funnel NAME --events FILE --json` over those events."""

@@ -113,7 +113,7 @@ def test_rates_follow_from_the_counters(case: Case, rng: Random) -> None:
     cells = {("total", "all"): document["counters"].get("total", {}).get("all", {})}
     cells |= {("day", day): by_dim for day, by_dim in document["counters"].get("day", {}).items()}
     expected = {
-        (*place, dim): rates_of(funnel, cell) for place, by_dim in cells.items() for dim, cell in by_dim.items()
+        (*place, dim): rates_of(funnel, cell, dim) for place, by_dim in cells.items() for dim, cell in by_dim.items()
     }
     shown = {(rates.pop("grain"), rates.pop("bucket"), rates.pop("dim")): rates for rates in document["rates"]}
     assert_same(_rounded_all(expected), _rounded_all(shown))

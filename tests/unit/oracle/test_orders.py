@@ -18,7 +18,8 @@ BEHIND = 2 * DAY + HOUR
 
 
 def _pay(log: list[dict[str, Any]], definition: dict[str, Any] = SHOP) -> dict[str, Any]:
-    return total(counted(definition, log)).get("pay", {})
+    cell: dict[str, Any] = total(counted(definition, log)).get("pay", {})
+    return cell
 
 
 def _withdrawn(at: int, **more: Any) -> dict[str, Any]:

@@ -22,9 +22,9 @@ def as_product(definition: dict[str, Any]) -> Funnel:
     return parse_funnel(json.dumps(definition))
 
 
-def rates_of(funnel: Funnel, cell: NamedCell) -> dict[str, Any]:
+def rates_of(funnel: Funnel, cell: NamedCell, dim: str = "") -> dict[str, Any]:
     """As plain JSON."""
-    return dict(typed_rates_of(funnel, cell))
+    return dict(typed_rates_of(funnel, cell, dim))
 
 
 def rates(definition: dict[str, Any], log: examples.Log) -> dict[str, Any]:
@@ -191,8 +191,29 @@ def test_the_bottleneck_needs_30_resolved_entries_and_is_the_earliest_of_equals(
     assert rates_of(as_product(FULL), few)["bottleneck"] is None
     equal = {name: {"entries": 60, "abandoned.cohort": 20} for name in ("click", "lead")}
     assert rates_of(as_product(FULL), equal)["bottleneck"] == "click"
-    last = {"again": {"entries": 60, "completed": 60}, "lead": {"entries": 30, "abandoned.cohort": 0}}
-    assert rates_of(as_product(FULL), last)["bottleneck"] == "lead"
+    nobody_left = {"again": {"entries": 60, "completed": 60}, "lead": {"entries": 30, "abandoned.cohort": 0}}
+    assert rates_of(as_product(FULL), nobody_left)["bottleneck"] is None
+
+
+def test_who_leaves_is_lost_or_abandoned_and_the_bottleneck_goes_by_both() -> None:
+    cell = {
+        "click": {"entries": 40, "abandoned.cohort": 20, "advanced.cohort": 20},
+        "lead": {"entries": 40, "abandoned.cohort": 10, "lost.cohort": {"price": 15, "timing": 5}, "won": 10},
+    }
+    rates = rates_of(as_product(FULL), cell)
+    assert rates["bottleneck"] == "lead"
+    assert (rates["loss"]["lead"] or {})["rate"] == 0.5
+    assert (rates["leaving"]["lead"] or {})["rate"] == 0.75
+    assert (rates["win"]["lead"] or {})["rate"] == 0.25
+
+
+def test_a_conversion_by_a_dimension_of_the_stage_compares_nobody() -> None:
+    definition = {**FULL, "dimensions": [{"name": "manager", "attribution": "stage"}]}
+    cell = {"click": {"entries": 40, "advanced.cohort": 20}, "lead": {"entries": 20}}
+    rates = rates_of(as_product(definition), cell, "manager=ann")
+    assert rates["overall"] is None
+    assert not any(rates["period_conversion"].values())
+    assert (rates["cohort_conversion"]["click"] or {})["rate"] == 0.5
 
 
 def test_a_ratio_of_flows_above_one_has_no_interval() -> None:
