@@ -196,7 +196,7 @@ def test_the_bottleneck_needs_30_resolved_entries_and_is_the_earliest_of_equals(
 
 
 def test_who_leaves_is_lost_or_abandoned_and_the_bottleneck_goes_by_both() -> None:
-    cell = {
+    cell: NamedCell = {
         "click": {"entries": 40, "abandoned.cohort": 20, "advanced.cohort": 20},
         "lead": {"entries": 40, "abandoned.cohort": 10, "lost.cohort": {"price": 15, "timing": 5}, "won": 10},
     }
