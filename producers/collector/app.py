@@ -19,6 +19,7 @@ from producers.collector.admission import Admission, RateLimitedError, too_many
 from producers.collector.answers import FAILED, unavailable
 from producers.collector.metrics import CollectorMetrics
 from producers.collector.peers import Peers
+from producers.collector.reading import read, sender_of
 from producers.collector.records import RecordBuilder
 from producers.collector.storage import Storage
 from producers.dead_letters.header import is_replayed, replayed_sender
@@ -186,8 +187,8 @@ class Collector:
                 request.body = endpoint.body_of(request)
             else:
                 request.body = endpoint.body_of(request)
-                sender = self._admit(request, endpoint.sender_of(request, self._keys))
-            reading = endpoint.read(request, sender)
+                sender = self._admit(request, sender_of(endpoint, request, self._keys))
+            reading = read(endpoint, request, sender)
             self._admission.charge(request, sender, len(reading.verdicts))
             await self._storage.store(reading, request, sender)
             return verdicts_answer(reading) if request.is_replay else endpoint.answer(reading)

@@ -58,6 +58,10 @@ COUNTERS: Final = (
     Family("drained_records", "Records that went from disk to Kafka."),
     Family("times_clamped", "Events whose absurd time became the time of reception."),
     Family("placeholder_ids", "Ids that stand for no id and were dropped."),
+    Family(
+        "values_repaired",
+        "Values that no JSON parser takes (half an emoji, a bare NaN) and that were repaired.",
+    ),
     Family("unknown_names", "Accepted events that no funnel looks at."),
     Family("rate_limited", "Requests answered with 429, by what was exceeded: key, address, refused.", ("by",)),
     Family("ticks", "Ticks received from historical senders."),
@@ -82,6 +86,7 @@ class Counts(msgspec.Struct):
     clamped: int = 0
     placeholder_ids: int = 0
     unknown_names: int = 0
+    repairs: int = 0
     deduplicated: int = 0
     ticks: int = 0
     rejected: list[RejectReason] = []
@@ -172,6 +177,8 @@ class CollectorMetrics(Collector):
             self.add("placeholder_ids", counts.placeholder_ids)
         if counts.unknown_names:
             self.add("unknown_names", counts.unknown_names)
+        if counts.repairs:
+            self.add("values_repaired", counts.repairs)
         if counts.ticks:
             self.add("ticks", counts.ticks)
 

@@ -30,13 +30,13 @@ class RecordBuilder:
         topic = self._topics.events
         partitions = self._partitions_of(topic)
         records: list[Outgoing] = []
-        counts = Counts()
+        counts = Counts(repairs=request.repairs)
         for raw, verdict in zip(reading.elements, reading.verdicts, strict=True):
             if isinstance(verdict, Accepted):
                 partition = partition_for(verdict.key, partitions)
                 records.append(Outgoing(topic, partition, verdict.key, verdict.value, verdict.received_at_ms))
                 counts.accepted += 1
-                if verdict.was_clamped or verdict.placeholder_ids or not verdict.is_known:
+                if verdict.was_clamped or verdict.placeholder_ids or verdict.repairs or not verdict.is_known:
                     _count_oddities(counts, verdict)
             elif isinstance(verdict, Rejected):
                 records.append(self.dead_letter(raw, request, source, verdict.reason, verdict.detail))
@@ -81,4 +81,5 @@ class RecordBuilder:
 def _count_oddities(counts: Counts, verdict: Accepted) -> None:
     counts.clamped += verdict.was_clamped
     counts.placeholder_ids += verdict.placeholder_ids
+    counts.repairs += verdict.repairs
     counts.unknown_names += not verdict.is_known

@@ -35,6 +35,8 @@ class Request(msgspec.Struct):
     """Of the client, as far as it can be trusted."""
     body: bytes = b""
     raw_body: bytes = b""
+    repairs: int = 0
+    """Values of the body that could not be read and were repaired."""
     received_at_ms: int = 0
     is_replay: bool = False
     """A dead letter that an operator sends again: signatures and ages were checked before."""

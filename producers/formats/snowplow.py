@@ -25,7 +25,7 @@ from producers.http.body import RequestError, malformed, split_array
 from producers.http.messages import ANY_SITE, Answer, key_of
 from producers.ingest.checks import Ingest
 from producers.ingest.event import Event, Members
-from producers.ingest.text import parse_event
+from producers.ingest.text import parse_inner
 from producers.ingest.times import MAX_MS, NEGATIVE_AGE_MS
 from producers.ingest.verdicts import RefusedError, Sender
 from schemas.reasons import RejectReason
@@ -186,7 +186,7 @@ def _name(event: Event, ingest: Ingest, fields: Members) -> None:
     """Name and properties, by the kind of event."""
     kind = fields.get("e")
     if kind == "ue":
-        event.name, event.properties = event_of(_json(ingest, fields, "ue_pr", "ue_px"))
+        event.name, event.properties = event_of(_json(event, ingest, fields, ("ue_pr", "ue_px")))
         return
     if kind != "se" and kind not in ("pv", "pp", "tr", "ti"):
         raise RefusedError(RejectReason.UNSUPPORTED_TYPE, f"e {str(kind)[:32]!r} is none of pv pp se ue tr ti")
@@ -200,7 +200,7 @@ def _name(event: Event, ingest: Ingest, fields: Members) -> None:
 def _add_entities(event: Event, ingest: Ingest, fields: Members) -> str | None:
     """Add what accompanies the event; the id of the device, where it is stated."""
     try:
-        entities = entities_of(_json(ingest, fields, "co", "cx"))
+        entities = entities_of(_json(event, ingest, fields, ("co", "cx")))
     except RefusedError:  # the event can do without
         entities = Entities(all=fields.get("co") or fields.get("cx"))
     for name, value in entities.order.items():
@@ -252,17 +252,25 @@ def _set_context(context: Members, fields: Members) -> None:
         del context["app"]["id"]
 
 
-def _json(ingest: Ingest, fields: Members, plain: str, encoded: str) -> Any:
+def _json(event: Event, ingest: Ingest, fields: Members, names: tuple[str, str]) -> Any:
     """The JSON of a field that is plain or in base64, of either alphabet, with or without padding; None where it is
-    absent. Raises RefusedError where it is no JSON."""
+    absent. What no parser takes is repaired, where it can be, and counted with the event. Raises RefusedError where it
+    is no JSON."""
+    plain, encoded = names
     packed = fields.get(encoded)
     if type(packed) is str and packed and not fields.get(plain):
         try:
-            return parse_event(_unpacked(packed), ingest.limits)
+            text = _unpacked(packed)
         except ValueError:
             raise RefusedError(RejectReason.MALFORMED_JSON, f"{encoded} is no base64") from None
-    text = _text(fields.get(plain))
-    return None if text is None else parse_event(text.encode(), ingest.limits)
+    else:
+        sent = _text(fields.get(plain))
+        if sent is None:
+            return None
+        text = sent.encode()
+    value, repairs = parse_inner(text, ingest.limits)
+    event.repairs += repairs
+    return value
 
 
 def _unpacked(text: str) -> bytes:

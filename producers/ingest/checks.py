@@ -26,6 +26,7 @@ from producers.ingest.objects import (
     without_contacts,
 )
 from producers.ingest.privacy import Privacy
+from producers.ingest.repair import repair
 from producers.ingest.text import parse_event, too_large
 from producers.ingest.times import correct_skew_ms
 from producers.ingest.verdicts import (
@@ -36,6 +37,7 @@ from producers.ingest.verdicts import (
     Sender,
     SequenceNumber,
     Verdict,
+    is_malformed,
 )
 from schemas.ids import MAX_ID_CHARS, is_placeholder, person_key
 from schemas.names import normalise_name
@@ -90,8 +92,21 @@ class Ingest:
         """Verdict over one native event or tick, as it was sent. Never raises.
 
         A sender of scope historical may state `received_at_ms` (default: when it occurred) and `source`. Without a
-        clock (`received_at_ms` None) an event that states no time is rejected.
+        clock (`received_at_ms` None) an event that states no time is rejected. What no parser takes is
+        repaired, where it can be.
         """
+        verdict = self._native(raw, sender=sender, received_at_ms=received_at_ms, sequence=sequence)
+        if not is_malformed(verdict):
+            return verdict
+        text, repairs = repair(raw)
+        if not repairs:
+            return verdict
+        verdict = self._native(text, sender=sender, received_at_ms=received_at_ms, sequence=sequence)
+        return msgspec.structs.replace(verdict, repairs=repairs) if isinstance(verdict, Accepted) else verdict
+
+    def _native(
+        self, raw: bytes, *, sender: Sender, received_at_ms: int | None, sequence: SequenceNumber | None
+    ) -> Verdict:
         event: NativeEvent | None = None
         parsed: Any = None
         try:
@@ -128,7 +143,7 @@ class Ingest:
             is_built = event.properties_json is ABSENT and event.context_json is ABSENT
             if is_built and len(verdict.value) > self.limits.event_bytes + _OWN_BYTES:
                 raise too_large(len(verdict.value), self.limits)
-            return verdict
+            return msgspec.structs.replace(verdict, repairs=event.repairs) if event.repairs else verdict
         except RefusedError as refusal:
             reason, detail = refusal.reason, refusal.detail
         except (TypeError, ValueError, RecursionError) as error:  # of the encoder

@@ -8,6 +8,7 @@ import orjson
 
 from producers.ingest.limits import Limits
 from producers.ingest.objects import is_deeper
+from producers.ingest.repair import repair
 from producers.ingest.verdicts import RefusedError
 from schemas.reasons import RejectReason
 
@@ -26,6 +27,17 @@ def parse_event(raw: bytes, limits: Limits) -> Any:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise RefusedError(RejectReason.MALFORMED_JSON, str(error)) from None
+
+
+def parse_inner(text: bytes, limits: Limits) -> tuple[Any, int]:
+    """(the value of JSON within an event's own text, how many of its values were repaired). Raises RefusedError."""
+    try:
+        return parse_event(text, limits), 0
+    except RefusedError as refusal:
+        repaired, count = repair(text)
+        if refusal.reason is not RejectReason.MALFORMED_JSON or not count:
+            raise
+        return parse_event(repaired, limits), count
 
 
 def too_large(size: int, limits: Limits) -> RefusedError:

@@ -57,6 +57,8 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     was_clamped: bool = False
     placeholder_ids: int = 0
     is_known: bool = True
+    repairs: int = 0
+    """Values that could not be read and were repaired."""
 
 
 class Ticked(msgspec.Struct, frozen=True, gc=False):
@@ -92,6 +94,11 @@ Verdict = Accepted | Ticked | Rejected
 """What the checks decide about one event."""
 Outcome = Verdict | Deferred | Deduplicated
 """What becomes of one element of a request."""
+
+
+def is_malformed(outcome: Outcome) -> bool:
+    """Whether an element was rejected because it is no JSON."""
+    return isinstance(outcome, Rejected) and outcome.reason is RejectReason.MALFORMED_JSON
 
 
 class RefusedError(Exception):

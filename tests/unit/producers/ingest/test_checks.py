@@ -93,13 +93,23 @@ def test_rfc_3339_times(text: str, expected: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "becomes"), [("\\ud800", "\ufffd"), ("a\tb", "a\tb"), ("\\ud83d\\ude00", "\U0001f600")]
+)
+def test_text_that_no_parser_takes_is_repaired(value: str, becomes: str) -> None:
+    raw = f'{{"id":"a","name":"a","user_id":"u","properties":{{"x":"{value}","y":NaN}}}}'.encode()
+    verdict = read(raw)
+    assert isinstance(verdict, Accepted)
+    assert decode_any(verdict.value)["properties"] == {"x": becomes, "y": None}
+    assert verdict.repairs == 1 + (value != "\\ud83d\\ude00")
+
+
+@pytest.mark.parametrize(
     ("bad", "expected"),
     [
         (b"{", "malformed_json"),
         (b'{"id":"\xff","name":"a","user_id":"u"}', "malformed_json"),
         (b'{"id":"a","name":"a","user_id":"u","properties":{"x":"\xff"}}', "malformed_json"),
-        (b'{"id":"a","name":"a","user_id":"u","properties":{"x":"\\ud800"}}', "malformed_json"),
-        (b'{"id":"a","name":"a","user_id":"u","properties":{"x":NaN}}', "malformed_json"),
+        (b'{"id":"a","name":"a","user_id":"u","properties":{"x":NaN,}}', "malformed_json"),
         (b'{"id":"a","name":"a","user_id":"u","properties":{"x":1e999}}', "malformed_json"),
         (b"3", "not_an_object"),
         (b"[]", "not_an_object"),
