@@ -1,7 +1,7 @@
 """How many random cases a test takes: a few while one works, all of them where it is decided whether a change lands.
 
-`FUNNELCAST_THOROUGH=1` asks for all (`.ci/run` and `make test-thorough` do). The laws of the counting have a number of
-their own, `FUNNELCAST_CASES`: they take as many here as there.
+`FUNNELCAST_THOROUGH=1` asks for all (`.ci/run` and `make test-thorough` do). `FUNNELCAST_CASES` sets another number for
+the laws of the counting (tests/property/cases.py).
 """
 
 from __future__ import annotations
