@@ -23,6 +23,7 @@ class ReportSettings(FunnelSettings, SpaceSettings, RedisSettings):
 @app.command(
     epilog="Examples:  funnelcast report  ·  funnelcast report --grain week --since 2025-01-01  ·  "
     "funnelcast report --grain day --since 7d --dim channel --json  ·  funnelcast report --csv rates > rates.csv  ·  "
+    "funnelcast report --since 30d --compare previous  ·  funnelcast report --grain month --compare previous  ·  "
     "funnelcast report --what-if each=+10%  ·  funnelcast report --since 30d --what-if top=+50%,lead=25% --dim channel"
 )
 @with_settings(ReportSettings)
@@ -39,6 +40,14 @@ def report(
     dim: Annotated[
         str | None,
         typer.Option(help="A dimension (channel), a pair (channel|manager), a cell (channel=google), or ''."),
+    ] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            metavar="previous|last-week|SINCE..UNTIL",
+            help="Compare the days asked for (the last 7 whole days, without --since) with others: every rate with its "
+            "test, and which values of a dimension changed the overall conversion, by mix or by rate.",
+        ),
     ] = None,
     what_if: Annotated[
         str | None,
@@ -58,6 +67,7 @@ def report(
 
     asked = Asked(
         texts={"grain": grain, "since": since, "until": until, "dim": dim},
+        compare=compare,
         what_if=what_if,
         as_csv=as_csv,
         as_json=as_json,

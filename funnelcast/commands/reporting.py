@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 from rich.console import Console
 
 from schemas.funnel.model import Funnel
+from streams.report.comparison_table import render_comparison
 from streams.report.document import answer_json, whole_only
 from streams.report.long_form import LONG_FORMS
 from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
-from streams.report.service import report, report_what_if
+from streams.report.service import report, report_comparison, report_what_if
+from streams.report.spans import Comparison
 from streams.report.table import WIDE, print_reports
 from streams.report.what_if import Lifts
 from streams.report.what_if_table import render_what_if
@@ -37,6 +39,7 @@ class Asked:
     """The options."""
 
     texts: QuestionTexts
+    compare: str | None
     what_if: str | None
     as_csv: str | None
     as_json: bool
@@ -52,6 +55,10 @@ def answer(settings: ReportSettings, funnels: Sequence[Funnel], asked: Asked) ->
         answers = _read(settings, pairs, lambda reader, pair: report_what_if(reader, *pair))
         _print(answers, render_what_if, as_json=asked.as_json)
         return
+    if asked.compare is not None:
+        comparisons = [Comparison.parse(question, asked.compare, now_ms=now_ms) for question in questions]
+        _print(_read(settings, comparisons, report_comparison), render_comparison, as_json=asked.as_json)
+        return
     documents = _read(settings, questions, report)
     if asked.as_csv is not None:
         _write(LONG_FORMS[asked.as_csv](documents))
@@ -63,12 +70,14 @@ def answer(settings: ReportSettings, funnels: Sequence[Funnel], asked: Asked) ->
 
 
 def _check(asked: Asked) -> None:
+    if asked.compare is not None and asked.what_if is not None:
+        raise QuestionError("--compare and --what-if are two questions: ask one after the other")
     if asked.as_csv is None:
         return
     if asked.as_csv not in LONG_FORMS:
         raise QuestionError(f"--csv takes {' or '.join(LONG_FORMS)}")
-    if asked.as_json or asked.what_if is not None:
-        raise QuestionError("--csv prints a report: leave --json and --what-if away")
+    if asked.as_json or asked.what_if is not None or asked.compare is not None:
+        raise QuestionError("--csv prints a report: leave --json, --compare and --what-if away")
 
 
 def _read(

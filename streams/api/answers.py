@@ -12,14 +12,16 @@ from streams.api.parameters import ParameterError, parse_query
 from streams.report.document import answer_json, canonical_json
 from streams.report.long_form import LONG_FORMS
 from streams.report.question import QuestionTexts, ReportQuestion
-from streams.report.service import report, report_what_if
+from streams.report.service import report, report_comparison, report_what_if
 from streams.report.shapes import CountersDocument
+from streams.report.spans import Comparison
 from streams.report.what_if import Lifts
 from streams.store.port import CounterReader
 
 QUESTION: tuple[str, ...] = ("grain", "since", "until", "dim")
 """Parameters of a question, as `QuestionTexts` has them."""
 WHAT_IF = "what_if"
+COMPARE = "compare"
 Values = Mapping[str, list[str]]
 
 
@@ -71,6 +73,13 @@ class Answers:
         text = _needed(values, WHAT_IF)
         asked = [(question, Lifts.parse(question.funnel, text)) for question in self._questions(values)]
         return answer_json([await report_what_if(self.reader, question, lifts) for question, lifts in asked])
+
+    async def comparison_json(self, query: str) -> bytes:
+        """Two spans compared."""
+        values = parse_query(query, single=(*QUESTION, COMPARE), repeated=("funnel",))
+        text, now_ms = _needed(values, COMPARE), self.clock_ms()
+        asked = [Comparison.parse(question, text, now_ms=now_ms) for question in self._questions(values)]
+        return answer_json([await report_comparison(self.reader, comparison) for comparison in asked])
 
     async def _documents(self, query: str) -> list[CountersDocument]:
         values = parse_query(query, single=QUESTION, repeated=("funnel",))

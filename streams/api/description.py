@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
-from streams.api.answers import QUESTION, WHAT_IF, FunnelSummary
+from streams.api.answers import COMPARE, QUESTION, WHAT_IF, FunnelSummary
 from streams.api.schema import Schema, Schemas
+from streams.report.comparison import ComparisonDocument
 from streams.report.question import GRAINS
 from streams.report.shapes import CountersDocument
 from streams.report.what_if import WhatIfDocument
@@ -48,8 +49,13 @@ PARAMETERS: Final[dict[str, tuple[str, Schema]]] = {
         "(lead=25%), each=+10%, top=+50%.",
         {"type": "string"},
     ),
+    COMPARE: (
+        "With which days: previous (as many just before; with the grain week, month or quarter the one before), "
+        "last-week, or since..until.",
+        {"type": "string"},
+    ),
 }
-_REQUIRED: Final = (WHAT_IF,)
+_REQUIRED: Final = (COMPARE, WHAT_IF)
 _ERRORS: Final = {
     "400": "bad_question, bad_parameter: there is no answer to this; the message says what to write instead.",
     "401": "bad_key: the read key is missing or unknown.",
@@ -79,6 +85,13 @@ PAGES: Final[dict[str, Described]] = {
         "Counters with their rates: what `funnelcast report --json` prints (docs/reports.md).",
         ("funnel", *QUESTION),
         CountersDocument,
+        is_several=True,
+    ),
+    "/v1/comparisons": Described(
+        "comparison",
+        "Two spans of days compared: what `funnelcast report --compare --json` prints (docs/reports.md).",
+        ("funnel", *QUESTION, COMPARE),
+        ComparisonDocument,
         is_several=True,
     ),
     "/v1/what-if": Described(

@@ -88,11 +88,15 @@ class ReportQuestion:
     def is_of_first_values(self) -> bool:
         """Whether the cells have values of the journey's beginning alone: those of a `stage` are of different people at
         each stage."""
-        if not self.dimset:
-            return True
-        names = [*((dimension.name,) for dimension in self.funnel.dimensions), *self.funnel.pairs][self.dimset - 1]
-        attributions = {dimension.name: dimension.attribution for dimension in self.funnel.dimensions}
-        return all(attributions[name] == "first" for name in names)
+        return not self.dimset or self.dimset in [dimset for _, dimset in _first_dimsets(self.funnel)]
+
+    @property
+    def first_dimsets(self) -> list[tuple[str, int]]:
+        """(name, number) of the dimension or pair asked for, else of every dimension, of those with such values."""
+        known = _first_dimsets(self.funnel)
+        if self.dimset is None:
+            return [(name, number) for name, number in known if "|" not in name]
+        return [(name, number) for name, number in known if number == self.dimset]
 
     @property
     def grains(self) -> tuple[Grain, ...]:
@@ -161,6 +165,12 @@ def _parse_grain(text: str) -> Grain:
     if text not in _GRAINS:
         raise QuestionError(f"{text!r} is no grain; write {', '.join(GRAINS)}")
     return _GRAINS[text]
+
+
+def _first_dimsets(funnel: Funnel) -> list[tuple[str, int]]:
+    names = [*((dimension.name,) for dimension in funnel.dimensions), *funnel.pairs]
+    of_first = {dimension.name for dimension in funnel.dimensions if dimension.attribution == "first"}
+    return [("|".join(name), number) for number, name in enumerate(names, 1) if of_first.issuperset(name)]
 
 
 def _parse_dimset(funnel: Funnel, dim: str) -> int:

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from schemas.counters import Grain
 from streams.report.cell import sum_cells
+from streams.report.comparison import ComparisonDocument, Sides, compare_cells, decompose_overall, span_dates
 from streams.report.document import RATED_GRAINS, document_of
 from streams.report.question import QuestionError, ReportQuestion
 from streams.report.shapes import CountersDocument, NamedCell
+from streams.report.spans import Comparison
 from streams.report.what_if import Lifts, WhatIfDocument, what_if
 from streams.store.port import CounterReader, StoreRefusedError
 
@@ -79,3 +81,40 @@ def cells_by_dim(document: CountersDocument) -> dict[str, NamedCell]:
             for dim, cell in bucket.items():
                 cells.setdefault(dim, []).append(cell)
     return {dim: sum_cells(parts) for dim, parts in cells.items()}
+
+
+async def report_comparison(reader: CounterReader, comparison: Comparison) -> ComparisonDocument:
+    """Two spans compared, and the change of the overall conversion by the values of the dimension asked for, else of
+    every one of the attribution `first`. Raises as `report`, and QuestionError."""
+    question, funnel = comparison.question, comparison.question.funnel
+    if question.label is None and not question.is_of_first_values:
+        raise QuestionError("a dimension with the attribution stage has other people at each stage; ask for another")
+    is_cell = question.label is not None
+    whole, watermark_ms = await _sides(reader, comparison, dimset=question.dimset if is_cell else 0)
+    label = question.label or ""
+    decompositions = []
+    for dim, dimset in [] if is_cell else question.first_dimsets:
+        sides, _ = await _sides(reader, comparison, dimset=dimset)
+        if (decomposition := decompose_overall(funnel, sides, dim=dim)) is not None:
+            decompositions.append(decomposition)
+    return {
+        "funnel": funnel.name,
+        "version": funnel.version,
+        "watermark_ms": watermark_ms,
+        "currency": funnel.currency,
+        "dim": label,
+        "before": span_dates(comparison.before),
+        "after": span_dates(comparison.after),
+        **compare_cells(funnel, whole.before.get(label, {}), whole.after.get(label, {})),
+        "decompositions": decompositions,
+    }
+
+
+async def _sides(reader: CounterReader, comparison: Comparison, *, dimset: int | None) -> tuple[Sides, int | None]:
+    """(cells of both spans by dimension value, watermark of the first read)."""
+    label = comparison.question.label
+    before, after = [
+        await report(reader, comparison.question_of(span, dimset=dimset, label=label))
+        for span in (comparison.before, comparison.after)
+    ]
+    return Sides(cells_by_dim(before), cells_by_dim(after)), before["watermark_ms"]

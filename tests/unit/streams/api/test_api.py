@@ -19,7 +19,8 @@ from producers.access.keys import KeyRing, create_key
 from producers.ingest.verdicts import Scope
 from streams.report.document import answer_json
 from streams.report.question import QuestionTexts, ReportQuestion
-from streams.report.service import report, report_what_if
+from streams.report.service import report, report_comparison, report_what_if
+from streams.report.spans import Comparison
 from streams.report.what_if import Lifts
 from streams.store.memory import MemoryCounterReader, MemorySpace
 from streams.store.port import StoreUnavailableError
@@ -124,6 +125,19 @@ def test_rates_in_long_form(client: httpx.Client) -> None:
     assert ("money.roas", "") not in by_name or rates["money"]["roas"] is not None
 
 
+def test_a_comparison_has_the_bytes_that_the_command_prints(client: httpx.Client) -> None:
+    async def expected() -> bytes:
+        question = ReportQuestion.parse(SHOP, {"since": "2025-01-01", "until": "2025-01-02"}, now_ms=NOW_MS)
+        comparison = Comparison.parse(question, "previous", now_ms=NOW_MS)
+        return answer_json([await report_comparison(await counted_shop(), comparison)])
+
+    query = {"funnel": "shop", "since": "2025-01-01", "until": "2025-01-02", "compare": "previous"}
+    answer = client.get("/v1/comparisons", params=query)
+    assert answer.content == asyncio.run(expected())
+    assert answer.json()["after"] == {"first": "2025-01-01", "last": "2025-01-01"}
+    assert answer.json()["entries"]["impression"] == {"before": 0, "after": 240, "change": None}
+
+
 def test_what_if_has_the_bytes_that_the_command_prints(client: httpx.Client) -> None:
     async def expected() -> bytes:
         question = ReportQuestion.parse(SHOP, {"dim": "channel"}, now_ms=NOW_MS)
@@ -137,6 +151,8 @@ def test_what_if_has_the_bytes_that_the_command_prints(client: httpx.Client) -> 
 @pytest.mark.parametrize(
     ("path", "status", "code", "text"),
     [
+        ("/v1/comparisons?grain=day", 400, "bad_parameter", "the parameter compare is missing"),
+        ("/v1/comparisons?compare=never", 400, "bad_question", "write previous, last-week or"),
         ("/v1/what-if", 400, "bad_parameter", "the parameter what_if is missing"),
         ("/v1/what-if?what_if=led=%2B10%25", 400, "bad_question", "write top, each or a stage"),
         ("/v1/what-if?funnel=shop&dim=manager&what_if=top=%2B1%25", 400, "bad_question", "other people"),

@@ -1,0 +1,233 @@
+"""Two spans compared: every rate with its test, and where the change of the overall conversion comes from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypedDict
+
+from schemas.funnel.model import Funnel
+from streams.report.cell import CellView
+from streams.report.decompose import Contribution, Counts, decompose
+from streams.report.rates import rates_of
+from streams.report.shapes import NamedCell, Rate
+from streams.report.significance import difference_interval, holm, p_value
+from streams.report.spans import Span
+
+TOP_CONTRIBUTORS = 3
+
+
+class SpanDates(TypedDict):
+    """Days of the funnel's time zone, both inclusive."""
+
+    first: str
+    last: str
+
+
+class Compared(TypedDict):
+    """One rate in both spans."""
+
+    before: Rate | None
+    after: Rate | None
+    difference: float | None
+    interval: list[float] | None
+    """95 % interval of the difference; None where one of them is no share."""
+    p_value: float | None
+    """None: no test, because one is no share, too few were counted, or a cohort still has open entries."""
+    is_significant: bool | None
+    """Together with the other tests of its table (Holm), 5 %."""
+
+
+class ComparedNumber(TypedDict):
+    """One amount in both spans."""
+
+    before: int
+    after: int
+    change: float | None
+    """Relative; None where there was nothing before."""
+
+
+class ValueContribution(TypedDict):
+    """What one value of a dimension has contributed to the change of the overall conversion."""
+
+    value: str
+    before: list[int]
+    """[numerator, denominator]."""
+    after: list[int]
+    mix: float
+    rate: float
+    neither: float
+    total: float
+
+
+class Decomposition(TypedDict):
+    """The change of the overall conversion by the values of one dimension: mix + rate + neither = change."""
+
+    dim: str
+    change: float
+    mix: float
+    rate: float
+    neither: float
+    """Of values with orders and without entries in a span: who came before it."""
+    values: list[ValueContribution]
+    """Those that contributed most come first."""
+    top: list[str]
+    """The first three of them that contributed anything."""
+
+
+class ComparisonDocument(TypedDict):
+    """The answer to a comparison."""
+
+    funnel: str
+    version: int
+    watermark_ms: int | None
+    currency: str
+    dim: str
+    """The cell that is compared: empty for the whole."""
+    before: SpanDates
+    after: SpanDates
+    entries: dict[str, ComparedNumber]
+    """By stage."""
+    period_conversion: dict[str, Compared]
+    step_conversion: dict[str, Compared]
+    """Both by `"j -> k"`."""
+    cohort_conversion: dict[str, Compared]
+    """By stage."""
+    overall: Compared
+    orders: ComparedNumber
+    revenue: ComparedNumber
+    """Minor units."""
+    decompositions: list[Decomposition]
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Cells of both spans by the values of a dimension, or the one that is compared."""
+
+    before: Mapping[str, NamedCell]
+    after: Mapping[str, NamedCell]
+
+
+class ComparedTables(TypedDict):
+    """The part of the document that is of one cell."""
+
+    entries: dict[str, ComparedNumber]
+    period_conversion: dict[str, Compared]
+    step_conversion: dict[str, Compared]
+    cohort_conversion: dict[str, Compared]
+    overall: Compared
+    orders: ComparedNumber
+    revenue: ComparedNumber
+
+
+def compare_cells(funnel: Funnel, before: NamedCell, after: NamedCell) -> ComparedTables:
+    """Every rate of a cell in both spans."""
+    first, second = rates_of(funnel, before), rates_of(funnel, after)
+    views = CellView(before), CellView(after)
+    cohorts = {
+        stage: (rate, second["cohort_conversion"].get(stage)) for stage, rate in first["cohort_conversion"].items()
+    }
+    are_known = {
+        stage: all(rate is not None and rate["maturity"] == 1 for rate in pair) for stage, pair in cohorts.items()
+    }
+    return {
+        "entries": {
+            stage.name: compare_numbers(*(view.entries(stage.name) for view in views)) for stage in funnel.stages
+        },
+        "period_conversion": _table(_pairs(first["period_conversion"], second["period_conversion"])),
+        "step_conversion": _table(_pairs(first["step_conversion"], second["step_conversion"])),
+        "cohort_conversion": _table(cohorts, are_known),
+        "overall": _table({"": (first["overall"], second["overall"])})[""],
+        "orders": compare_numbers(first["money"]["orders"], second["money"]["orders"]),
+        "revenue": compare_numbers(first["money"]["revenue"], second["money"]["revenue"]),
+    }
+
+
+def compare_numbers(before: int, after: int) -> ComparedNumber:
+    """An amount in both spans."""
+    return {"before": before, "after": after, "change": after / before - 1 if before else None}
+
+
+def span_dates(span: Span) -> SpanDates:
+    """As JSON."""
+    first, last = span.dates()
+    return {"first": first, "last": last}
+
+
+def _pairs(
+    before: Mapping[str, Rate | None], after: Mapping[str, Rate | None]
+) -> dict[str, tuple[Rate | None, Rate | None]]:
+    return {key: (rate, after.get(key)) for key, rate in before.items()}
+
+
+def _table(
+    pairs: Mapping[str, tuple[Rate | None, Rate | None]], are_known: Mapping[str, bool] | None = None
+) -> dict[str, Compared]:
+    """`are_known`: whether every outcome is there; what is open yet may make a difference that is none."""
+    values = [p_value(*pair) if are_known is None or are_known[key] else None for key, pair in pairs.items()]
+    return {
+        key: {
+            "before": _rate(before),
+            "after": _rate(after),
+            "difference": None if before is None or after is None else after["rate"] - before["rate"],
+            "interval": difference_interval(before, after),
+            "p_value": p,
+            "is_significant": verdict,
+        }
+        for (key, (before, after)), p, verdict in zip(pairs.items(), values, holm(values), strict=True)
+    }
+
+
+def _rate(rate: Rate | None) -> Rate | None:
+    """With a rate's members alone: a cohort has one more."""
+    if rate is None:
+        return None
+    return {
+        "rate": rate["rate"],
+        "numerator": rate["numerator"],
+        "denominator": rate["denominator"],
+        "interval": rate["interval"],
+    }
+
+
+def decompose_overall(funnel: Funnel, sides: Sides, *, dim: str) -> Decomposition | None:
+    """Where the change of the overall conversion comes from; None where one of the spans has none."""
+    before, after = (
+        {value: overall_counts(funnel, cell) for value, cell in cells.items()} for cells in (sides.before, sides.after)
+    )
+    parts = decompose(before, after)
+    if not parts:
+        return None
+    ranked = sorted(parts, key=lambda value: (-abs(parts[value].total), value))
+    return {
+        "dim": dim,
+        "change": float(sum((part.total for part in parts.values()), Fraction(0))),
+        "mix": float(sum((part.mix for part in parts.values()), Fraction(0))),
+        "rate": float(sum((part.rate for part in parts.values()), Fraction(0))),
+        "neither": float(sum((part.neither for part in parts.values()), Fraction(0))),
+        "values": [_value(value, before.get(value), after.get(value), parts[value]) for value in ranked],
+        "top": [value for value in ranked if parts[value].total][:TOP_CONTRIBUTORS],
+    }
+
+
+def overall_counts(funnel: Funnel, cell: NamedCell) -> Counts:
+    """(numerator, denominator) of the overall conversion, also where the denominator is 0 and there is no rate."""
+    if (overall := rates_of(funnel, cell)["overall"]) is not None:
+        return overall["numerator"], overall["denominator"]
+    first = funnel.stages[0].name
+    with_one = {**cell, first: {**cell.get(first, {}), "entries": 1}}
+    overall = rates_of(funnel, with_one)["overall"]
+    return (0 if overall is None else overall["numerator"]), 0
+
+
+def _value(value: str, before: Counts | None, after: Counts | None, part: Contribution) -> ValueContribution:
+    return {
+        "value": value,
+        "before": list(before or (0, 0)),
+        "after": list(after or (0, 0)),
+        "mix": float(part.mix),
+        "rate": float(part.rate),
+        "neither": float(part.neither),
+        "total": float(part.total),
+    }

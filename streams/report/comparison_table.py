@@ -1,0 +1,108 @@
+"""The answer to a comparison as tables for a terminal. Counts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from streams.report import texts
+from streams.report.comparison import Compared, ComparedNumber, ComparisonDocument, Decomposition
+
+_SHOWN_VALUES = 10
+
+
+def render_comparison(document: ComparisonDocument) -> RenderableType:
+    """Conversions from stage to stage, then the overall one and what it has changed by."""
+    before, after = document["before"], document["after"]
+    head = (
+        f"{document['funnel']} version {document['version']}{' · ' + document['dim'] if document['dim'] else ''} · "
+        f"{after['first']} to {after['last']} compared with {before['first']} to {before['last']}"
+    )
+    currency = document["currency"]
+    revenue = document["revenue"]
+    lines = [
+        f"orders {_number(document['orders'])}",
+        f"revenue {texts.money(revenue['before'], currency)} → {texts.money(revenue['after'], currency)}"
+        f"{_change(revenue)}",
+    ]
+    return Group(
+        Text(head, style="bold"),
+        _entries(document),
+        _conversions(document),
+        Text(" · ".join(lines)),
+        *(part for each in document["decompositions"] for part in _decomposition(each)),
+    )
+
+
+def _entries(document: ComparisonDocument) -> RenderableType:
+    numbers = (f"{stage} {_number(number)}" for stage, number in document["entries"].items())
+    return Text("entries: " + " · ".join(numbers))
+
+
+def _conversions(document: ComparisonDocument) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True)
+    table.add_column("conversion", no_wrap=True)
+    for heading in ("before", "after", "points", "95 %", "significant"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for step, compared in document["step_conversion"].items():
+        table.add_row(step, *_row(compared))
+    for stage, compared in document["cohort_conversion"].items():
+        table.add_row(f"{stage} went on", *_row(compared))
+    table.add_row("overall", *_row(document["overall"]), style="bold")
+    return table
+
+
+def _row(compared: Compared) -> Iterable[str]:
+    for rate in (compared["before"], compared["after"]):
+        counts = "" if rate is None else f"  {rate['numerator']:,} of {rate['denominator']:,}"
+        yield f"{texts.share(rate)}{counts}"
+    yield texts.ABSENT if compared["difference"] is None else _points(compared["difference"])
+    interval = compared["interval"]
+    yield "" if interval is None else f"{_points(interval[0])} to {_points(interval[1])}"
+    yield _verdict(compared)
+
+
+def _verdict(compared: Compared) -> str:
+    p = compared["p_value"]
+    if p is None:
+        return texts.ABSENT
+    return f"{'yes' if compared['is_significant'] else 'no'}, p {'< 0.001' if p < 0.001 else f'{p:.3f}'}"
+
+
+def _decomposition(each: Decomposition) -> Iterable[RenderableType]:
+    table = Table(
+        title=f"overall {_points(each['change'])} points by {each['dim']}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+    )
+    table.add_column(each["dim"], no_wrap=True)
+    for heading in ("before", "after", "mix", "rate", "neither", "all"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for value in each["values"][:_SHOWN_VALUES]:
+        counts = (f"{pair[0]:,} of {pair[1]:,}" for pair in (value["before"], value["after"]))
+        parts = (value["mix"], value["rate"], value["neither"], value["total"])
+        table.add_row(value["value"], *counts, *map(_points, parts))
+    table.add_row(
+        "all", "", "", *map(_points, (each["mix"], each["rate"], each["neither"], each["change"])), style="bold"
+    )
+    yield table
+    totals = {value["value"]: value["total"] for value in each["values"]}
+    named = (f"{value} {_points(totals[value])}" for value in each["top"])
+    yield Text(f"most of it: {', '.join(named) or texts.ABSENT}")
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.2f}"
+
+
+def _number(number: ComparedNumber) -> str:
+    return f"{number['before']:,} → {number['after']:,}{_change(number)}"
+
+
+def _change(number: ComparedNumber) -> str:
+    return "" if number["change"] is None else f" ({100 * number['change']:+.1f} %)"

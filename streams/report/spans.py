@@ -1,0 +1,124 @@
+"""Which two spans of whole days are compared. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, time
+from zoneinfo import ZoneInfo
+
+from schemas.counters import Grain
+from schemas.funnel.model import Funnel
+from schemas.times import date_of, local_day
+from streams.report.periods import Period, day_number
+from streams.report.question import QuestionError, ReportQuestion, parse_instant_ms
+
+PREVIOUS = "previous"
+LAST_WEEK = "last-week"
+_DEFAULT_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """Days of a funnel's time zone, by number, both inclusive."""
+
+    first: int
+    last: int
+
+    def dates(self) -> tuple[str, str]:
+        """As people write them."""
+        return date_of(self.first).isoformat(), date_of(self.last).isoformat()
+
+    def moved(self, days: int) -> Span:
+        """So many days earlier."""
+        return Span(self.first - days, self.last - days)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A question about two spans; the later one is what is asked about."""
+
+    question: ReportQuestion
+    before: Span
+    after: Span
+
+    @classmethod
+    def parse(cls, question: ReportQuestion, text: str, *, now_ms: int) -> Comparison:
+        """`previous` (as long a span just before, or the week, month, quarter before), `last-week` (the same days a
+        week earlier) or `SINCE..UNTIL`. Without since the last 7 whole days. Raises QuestionError."""
+        if question.grain not in (None, Grain.DAY):
+            raise QuestionError("whole days are compared: leave the grain away, or ask for week, month or quarter")
+        funnel = question.funnel
+        after = _asked(question, today=_day(funnel, now_ms))
+        before = _before(text.strip(), after, question, now_ms=now_ms)
+        if before.last >= after.first and after.last >= before.first:
+            raise QuestionError(f"the two spans overlap: {_text(before)} and {_text(after)}; write others")
+        return cls(question, before, after)
+
+    def question_of(self, span: Span, *, dimset: int | None, label: str | None) -> ReportQuestion:
+        """What to read for one of them."""
+        since, until = (_start_ms(self.question.funnel, day) for day in (span.first, span.last + 1))
+        return replace(
+            self.question,
+            grain=Grain.DAY,
+            period=None,
+            since_ms=since,
+            until_ms=until,
+            dimset=dimset,
+            label=label,
+        )
+
+
+def _text(span: Span) -> str:
+    first, last = span.dates()
+    return f"{first} to {last}"
+
+
+def _asked(question: ReportQuestion, *, today: int) -> Span:
+    """From the day of since to the day before until; today is not over and is taken only where until says so."""
+    funnel, period = question.funnel, question.period
+    last = today - 1 if question.until_ms is None else _day(funnel, question.until_ms - 1)
+    if question.since_ms is not None:
+        first = _day(funnel, question.since_ms)
+    elif period is not None:
+        first = day_number(period.first_day(date_of(last + 1 if question.until_ms is None else last)))
+        if question.until_ms is None:  # the last one that is over
+            last = first - 1
+            first = day_number(period.first_day(date_of(last)))
+    else:
+        first = last - _DEFAULT_DAYS + 1
+    if period is not None:
+        first, last = (day_number(period.first_day(date_of(first))), day_number(period.last_day(date_of(last))))
+    if first > last:
+        raise QuestionError("there is no whole day since then; write until as well, or an earlier since")
+    return Span(first, last)
+
+
+def _before(text: str, after: Span, question: ReportQuestion, *, now_ms: int) -> Span:
+    if text == PREVIOUS:
+        return _previous(after, question.period)
+    if text == LAST_WEEK:
+        return after.moved(7)
+    since, dots, until = text.partition("..")
+    if not dots:
+        raise QuestionError(f"{text!r} is no span; write {PREVIOUS}, {LAST_WEEK} or 2025-01-01..2025-02-01")
+    funnel = question.funnel
+    first, end = (parse_instant_ms(part, timezone=funnel.timezone, now_ms=now_ms) for part in (since, until))
+    if first >= end:
+        raise QuestionError("since must lie before until")
+    return Span(_day(funnel, first), _day(funnel, end - 1))
+
+
+def _previous(after: Span, period: Period | None) -> Span:
+    """The week, month or quarter before one; else as many days."""
+    if period is not None and period.label(date_of(after.first)) == period.label(date_of(after.last)):
+        last = date_of(after.first - 1)
+        return Span(day_number(period.first_day(last)), day_number(last))
+    return after.moved(after.last - after.first + 1)
+
+
+def _day(funnel: Funnel, time_ms: int) -> int:
+    return local_day(time_ms / 1000, ZoneInfo(funnel.timezone))
+
+
+def _start_ms(funnel: Funnel, day: int) -> int:
+    return round(datetime.combine(date_of(day), time(), ZoneInfo(funnel.timezone)).timestamp() * 1000)
