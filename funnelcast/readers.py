@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
+import contextlib
 import ipaddress
 from typing import Any, Final
 
@@ -11,6 +13,7 @@ from funnelcast.settings import SettingsError
 from funnelcast.settings.sections import ListenSettings
 from producers.access.keys import KeyRing
 from producers.http.messages import JSON, Headers, HttpScope, Receive, Send, error_body, respond
+from streams.store.port import CounterReader, StoreUnavailableError
 
 _GUARDED: Final = ("/metrics",)
 _REPORTS: Final = "/v1/"
@@ -31,6 +34,13 @@ def check_reports_are_guarded(settings: ListenSettings) -> None:
             f"--host {settings.host} shows every report to the network: add --require-read-key and --keys keys.json, "
             "or listen on 127.0.0.1"
         )
+
+
+async def check_store(reader: CounterReader, seconds: float) -> None:
+    """Raises StoreRefusedError where the server refuses this reader. A server that is away is waited for later."""
+    with contextlib.suppress(StoreUnavailableError, TimeoutError):
+        async with asyncio.timeout(seconds):
+            await reader.partitions()
 
 
 def _is_loopback(host: str) -> bool:

@@ -67,9 +67,22 @@ Kafka = str | KafkaServers
 """Addresses alone, for a broker without TLS and login, or all of it."""
 
 
+def is_right_missing(error: BaseException | None) -> bool:
+    """Whether a broker refused one request for want of a right (TopicAuthorizationFailedError and the like)."""
+    return type(error).__name__.endswith("AuthorizationFailedError")
+
+
+def right_missing(error: BaseException, what: str) -> KafkaRefusedError:
+    """The error to end with for it."""
+    return KafkaRefusedError(
+        f"Kafka does not let this user use {what} ({type(error).__name__}): it lacks the rights that "
+        "docs/operations.md, Kafka, names for this process"
+    )
+
+
 async def broker_error(kafka: Kafka, error: BaseException, text: str) -> FunnelcastError:
     """What to raise where a client could not do its work: `text` in an error that a later try may not meet, or why
     the brokers refuse it, which every try would meet."""
-    if type(error).__name__.endswith("AuthorizationFailedError"):
+    if is_right_missing(error):
         return KafkaRefusedError(f"{text}; the user of this process lacks a right, see docs/operations.md, Kafka")
     return await KafkaServers.of(kafka).refusal() or BrokerUnavailableError(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 
 import typer
@@ -32,7 +31,7 @@ async def _run(settings: ExporterSettings) -> None:
 
     from funnelcast import __version__
     from funnelcast.logs import configure_logs
-    from funnelcast.readers import ReadersOnly
+    from funnelcast.readers import ReadersOnly, check_store
     from funnelcast.settings.show import log_settings
     from funnelcast.signals import stop_event
     from producers.access.keys import KeyRing
@@ -41,7 +40,6 @@ async def _run(settings: ExporterSettings) -> None:
     from streams.exporter.cache import SnapshotCache
     from streams.exporter.source import SnapshotSource
     from streams.store.connection import close, connect
-    from streams.store.port import StoreUnavailableError
     from streams.store.reader import RedisCounterReader
     from streams.web.server import WebServer
 
@@ -62,11 +60,7 @@ async def _run(settings: ExporterSettings) -> None:
     try:
         await server.start(settings.port)
         log.info("listening", url=f"http://{settings.host}:{server.port}", space=settings.space)
-        with contextlib.suppress(StoreUnavailableError, TimeoutError):
-            async with asyncio.timeout(settings.time_box):
-                await (
-                    reader.partitions()
-                )  # a login that is refused ends the process now; one that is refused later is shown
+        await check_store(reader, settings.time_box)
         await stop.wait()
     finally:
         await server.stop()

@@ -13,6 +13,8 @@ from funnelcast.commands.options import with_settings
 from funnelcast.settings.processes import WebSettings
 
 app = typer.Typer(add_completion=False)
+CHECK_SECONDS = 5.0
+"""How long the first question to Redis may take; it is asked so that a refused login ends the process."""
 
 
 @app.command(
@@ -45,7 +47,7 @@ async def _run(settings: WebSettings) -> None:
 
     from funnelcast import __version__
     from funnelcast.logs import configure_logs
-    from funnelcast.readers import ReadersOnly
+    from funnelcast.readers import ReadersOnly, check_store
     from funnelcast.settings.show import log_settings
     from funnelcast.signals import stop_event
     from producers.access.keys import KeyRing
@@ -69,6 +71,7 @@ async def _run(settings: WebSettings) -> None:
     try:
         await server.start(settings.port)
         log.info("listening", url=f"http://{settings.host}:{server.port}", space=settings.space)
+        await check_store(reader, CHECK_SECONDS)
         await stop.wait()
     finally:
         await server.stop()

@@ -103,23 +103,22 @@ class Security:
 
     async def refusal(self, addresses: Sequence[str]) -> str | None:
         """See the port. aiokafka tells "unable to bootstrap" only, so each broker is asked once more."""
-        reasons = []
-        for address in addresses:
-            try:
-                connection = await self._connect(address)
-            except (KafkaError, OSError, TimeoutError) as error:
-                if (reason := self._reason(error)) is not None:
-                    reasons.append(f"{address}: {reason}")
-            else:
-                connection.close()
-                return None
-        return "; ".join(reasons) or None
+        errors = await asyncio.gather(*map(self._error_of, addresses))
+        if None in errors:
+            return None
+        reasons = {address: self._reason(error) for address, error in zip(addresses, errors, strict=True) if error}
+        return "; ".join(f"{address}: {reason}" for address, reason in reasons.items() if reason) or None
 
-    async def _connect(self, address: str) -> Any:
+    async def _error_of(self, address: str) -> Exception | None:
+        """What keeps this client from a broker; None where it lets it in."""
         host, _, port = address.rpartition(":")
-        return await create_conn(
-            host.strip("[]"), int(port), client_id="funnelcast", request_timeout_ms=_ASK_MS, **self.client_options()
-        )
+        options = {"client_id": "funnelcast", "request_timeout_ms": _ASK_MS, **self.client_options()}
+        try:
+            connection = await create_conn(host.strip("[]"), int(port), **options)
+        except (KafkaError, OSError, TimeoutError) as error:
+            return error
+        connection.close()
+        return None
 
     def _reason(self, error: BaseException) -> str | None:
         if isinstance(error, ssl.SSLCertVerificationError):

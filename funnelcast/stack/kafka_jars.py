@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 KAFKA = "4.1.0"
@@ -31,6 +32,7 @@ _KAFKA_PARTS = (
     "kafka-server-common",
     "kafka-share-coordinator",
     "kafka-storage",
+    "kafka-storage-api",
     "kafka-transaction-coordinator",
 )
 ARTIFACTS: tuple[str, ...] = (
@@ -109,15 +111,21 @@ def kafka_files(cache: Path | None = None) -> KafkaFiles:
     root = (cache or cache_directory()).resolve()
     root.mkdir(parents=True, exist_ok=True)
     with _locked(root / "lock"):
-        jars = root / f"jars-{KAFKA}"
+        files = f"{KAFKA}-{_digest()}"
+        jars = root / f"jars-{files}"
         if not jars.exists():
             _fetch(jars)
         return KafkaFiles(
             java=java,
             jars=jars,
             log4j2=Path(__file__).with_name("kafka_log4j2.xml"),
-            archive=root / f"classes-{KAFKA}-java{_java_version(java)}.jsa",
+            archive=root / f"classes-{files}-java{_java_version(java)}.jsa",
         )
+
+
+def _digest() -> str:
+    """Of the list, so that whoever changes it gets other files."""
+    return sha256("\n".join(ARTIFACTS).encode()).hexdigest()[:8]
 
 
 @contextmanager

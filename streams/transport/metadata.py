@@ -26,10 +26,12 @@ from aiokafka.protocol.types import (
 )
 
 from schemas.errors import BrokerUnavailableError, NeedsHumanError
-from schemas.kafka import Kafka, KafkaRefusedError, KafkaServers, broker_error
+from schemas.kafka import Kafka, KafkaRefusedError, KafkaServers, broker_error, is_right_missing, right_missing
 
 _UNKNOWN_TOPIC = 3
 _NOT_AUTHORIZED = 29
+_GROUP = 0
+ANSWER_SECONDS = 5.0
 _NO_UUID = uuid.UUID(int=0)
 _TRUSTED_APIS = frozenset({23, 35, 37})
 """OffsetForLeaderEpoch, DescribeLogDirs, CreatePartitions: every Apache Kafka announces them. The embedded broker does
@@ -161,6 +163,15 @@ def _identity(answer: Any, topic: str) -> TopicIdentity | None:
             raise NeedsHumanError(f"the Kafka broker reports no id for topic {topic}: use Apache Kafka 2.8 or newer")
         return TopicIdentity(answer.cluster_id, topic_id.hex, len(partitions))
     return None
+
+
+async def check_group(client: AIOKafkaClient, group: str) -> None:
+    """Raises KafkaRefusedError where this user may not see the group. Faust would wait for an assignment in silence."""
+    try:
+        await asyncio.wait_for(client.coordinator_lookup(_GROUP, group), ANSWER_SECONDS)
+    except (KafkaError, OSError, TimeoutError) as error:
+        if is_right_missing(error):
+            raise right_missing(error, f"group {group}") from error
 
 
 def reports_end_offsets(client: AIOKafkaClient) -> bool:

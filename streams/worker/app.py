@@ -23,7 +23,7 @@ import structlog
 
 from schemas.errors import BrokerUnavailableError, FunnelcastError, TryAgainError
 from schemas.funnel.model import Funnel
-from schemas.kafka import Kafka
+from schemas.kafka import Kafka, KafkaServers, is_right_missing, right_missing
 from schemas.topics import Topics
 from streams.core.outgoing import OutgoingKind
 from streams.defaults import FETCH_MAX_WAIT_MS, FETCH_MIN_BYTES, MAX_PERSONS, START_SECONDS, WATERMARK_DELAY_MS
@@ -38,7 +38,7 @@ from streams.transport.app import (
     start_stream,
 )
 from streams.transport.cursor import topic_missing
-from streams.transport.metadata import TopicIdentity, connect, reports_end_offsets, topic_identity
+from streams.transport.metadata import TopicIdentity, check_group, connect, reports_end_offsets, topic_identity
 from streams.transport.publisher import TopicPublisher
 from streams.transport.thread import Tuning
 from streams.web.app import EXPOSITION, Readiness, web_app
@@ -184,6 +184,8 @@ class Worker:
                 client = await connect(self.settings.kafka, timeout=max(1.0, deadline - time.monotonic()))
                 try:
                     identity = await topic_identity(client, topic)
+                    if KafkaServers.of(self.settings.kafka).security is not None:
+                        await check_group(client, self.settings.topics.group)
                     if not reports_end_offsets(client):
                         self._usual_session_seconds = EMBEDDED_SESSION_SECONDS
                         self._leaves_group = False
@@ -226,6 +228,8 @@ class Worker:
         await app.wait_until_stopped()
         if not self._over.is_set():
             reason = app.crash_reason
+            if reason is not None and is_right_missing(reason):
+                reason = right_missing(reason, f"topic {self.settings.topics.events}")
             self._fail(reason if isinstance(reason, Exception) else RuntimeError(f"the stream stopped: {reason!r}"))
 
     # -- end ----------------------------------------------------------------------------------------------------------

@@ -75,7 +75,9 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.replace(" ", "-"))
 @pytest.mark.parametrize(
-    "command", [("worker",), ("exporter", "--port", "0"), ("report", "--json")], ids=lambda c: c[0]
+    "command",
+    [("worker",), ("exporter", "--port", "0"), ("web", "--port", "0"), ("report", "--json")],
+    ids=lambda c: c[0],
 )
 async def test_every_process_ends_with_the_servers_words(
     secured: SecuredRedis,

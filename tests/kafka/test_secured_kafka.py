@@ -179,6 +179,33 @@ async def test_topics_and_tools_need_no_more_than_is_documented(secured_kafka: S
         assert [page async for page in letters.read()] == []
 
 
+async def test_a_worker_without_the_right_to_its_group_ends(
+    secured_kafka: SecuredKafka, valkey: ValkeyServer, fresh_space: str, tmp_path: Path
+) -> None:
+    topics = Topics(fresh_space)
+    await ensure_topics(secured_kafka.servers("admin"), topics, partitions=PARTITIONS)
+    await secured_kafka.allow("weak", TOPIC, topics.events, READ)
+    env = secured_kafka.variables("weak") | {"FUNNELCAST_SPACE": fresh_space, "FUNNELCAST_REDIS": valkey.url}
+    code, _, errors = run_command("worker", state_dir=tmp_path, env=env, seconds=60)
+    assert code == 70, errors
+    assert f"group {topics.group} (GroupAuthorizationFailedError)" in errors.splitlines()[-1]
+
+
+async def test_a_worker_that_may_only_see_its_topic_ends(
+    secured_kafka: SecuredKafka, valkey: ValkeyServer, fresh_space: str, tmp_path: Path
+) -> None:
+    topics = Topics(fresh_space)
+    await ensure_topics(secured_kafka.servers("admin"), topics, partitions=PARTITIONS)
+    await secured_kafka.allow("weak", TOPIC, topics.events, DESCRIBE)
+    await secured_kafka.allow("weak", GROUP, topics.group, READ)
+    await request_erasure(secured_kafka.servers("admin"), topics, b"u:1", asked_at_ms=7)
+    env = secured_kafka.variables("weak") | {"FUNNELCAST_SPACE": fresh_space, "FUNNELCAST_REDIS": valkey.url}
+    code, _, errors = run_command("worker", state_dir=tmp_path, env=env, seconds=60)
+    assert code == 70, errors
+    assert "TopicAuthorizationFailedError" in errors
+    assert topics.events in errors
+
+
 def test_a_replay_through_it_prints_what_memory_prints(
     secured_kafka: SecuredKafka, valkey: ValkeyServer, tmp_path: Path
 ) -> None:

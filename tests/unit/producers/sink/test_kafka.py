@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +19,7 @@ from aiokafka.errors import (
 from producers.sink.connection import SinkSettings
 from producers.sink.kafka import KafkaSink
 from producers.sink.port import Outgoing, RecordsRefusedError, SinkUnavailableError
+from schemas.kafka import KafkaRefusedError, KafkaServers
 from tests.support.waiting import until
 
 DEADLINE = 5.0
@@ -305,3 +306,32 @@ async def test_what_the_topic_will_never_take_is_told_apart_from_an_outage() -> 
         await until(lambda: broker.producers == 2 and sink.trouble is None)
         await sink.put(records("b"))
     assert broker.logs[0] == [b"b"]
+
+
+@dataclass
+class Refusing:
+    """Security of a client that the brokers refuse while `why` is set."""
+
+    why: str | None
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def client_options(self) -> dict[str, Any]:
+        return {"security_protocol": "SASL_SSL"}
+
+    async def refusal(self, addresses: Sequence[str]) -> str | None:
+        return self.why
+
+
+async def test_a_refused_login_is_told_before_the_first_connection_and_only_then() -> None:
+    broker, security, told = Broker(refuse_connections=1), Refusing("the login is refused"), list[KafkaRefusedError]()
+    settings = replace(settings_for("t"), bootstrap=KafkaServers(("b:1",), security))
+    async with KafkaSink(settings, new_producer=broker.producer, on_refused=told.append) as sink:
+        await until(lambda: told, seconds=DEADLINE)
+        assert str(told[0]) == "Kafka at b:1 cannot be used: the login is refused"
+        await until(lambda: sink.trouble is None, seconds=DEADLINE)
+        broker.errors, broker.refuse_connections = [OutOfOrderSequenceNumber()], 1
+        with pytest.raises(SinkUnavailableError):
+            await sink.put(records("a"))
+        await until(lambda: broker.producers == 4, seconds=DEADLINE)
+        await until(lambda: sink.trouble is None, seconds=DEADLINE)
+    assert len(told) == 1
