@@ -33,22 +33,31 @@ _STAGES: Final[dict[str, str | None]] = {
     "142": "payment",
     "143": "deal_lost",
 }
+_CLOSED: Final = ("142", "143")
 _WITH: Final = {"with": "contacts,loss_reason,catalog_elements"}
 _DETAILED: Final = frozenset({"leads.add", "leads.status", "leads.restore"})
 
 
 def read(raw: RawDelivery) -> Delivery:
-    """One event for each thing of each list: `leads[status][0]`, `leads[status][1]`, `contacts[add][0]`, ..."""
+    """One event for each thing of each list: `leads[status][0]`, `leads[status][1]`, `contacts[add][0]`, ...; of a lead
+    that is added as won or lost a second one, which says so."""
     tree = parse_form(raw.body)
     account = members(tree.get("account"))
     events = [
-        _event(group, action, thing, account, raw)
+        _event(group, said, thing, account, raw)
         for group, actions in tree.items()
         if group != "account"
         for action, things in members(actions).items()
         for thing in branches(things)
+        for said in _said(group, action, thing)
     ]
     return delivery_of(events)
+
+
+def _said(group: str, action: str, thing: Tree) -> tuple[str, ...]:
+    """What a thing of a list says: no change of its status follows where a lead is added as won or lost."""
+    is_closed = group == "leads" and action == "add" and text(thing.get("status_id")) in _CLOSED
+    return (action, "status") if is_closed else (action,)
 
 
 def account_of(tree: Tree, raw: RawDelivery) -> str:
@@ -67,12 +76,10 @@ def _event(group: str, action: str, thing: Tree, account: Tree, raw: RawDelivery
         element=compact({group: {action: {"0": thing}}, "account": account}),
         subject=f"amocrm:{owner}:{_kind(group, thing)}",
         keys=(what,),
-        occurred_ms=moment(thing.get("last_modified") or thing.get("updated_at"), unit_ms=1000),
+        occurred_ms=moment(version, unit_ms=1000),  # never the day of creation: an import sets it to any day
     )
     if action == "add":
         event.id = f"amocrm:{owner}:{what}:{number}"
-        created = thing.get("date_create") or thing.get("created_at")
-        event.occurred_ms = moment(created, unit_ms=1000) or event.occurred_ms
     if group == "leads":
         event.properties = _lead(thing, number, raw.currency)
         if action == "status":

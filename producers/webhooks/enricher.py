@@ -78,11 +78,14 @@ class Enricher:
             await self._refuse(value, hook, record, RejectReason.UNSUPPORTED_TYPE, "the enricher failed on this hook")
 
     def _read(self, record: HookRecord) -> WebhookEvent | None:
-        """Its one event; None where no hook has the name. Raises ValueError."""
+        """Its one event; None where no hook has the name. A lead that is added as won says two things, each with a
+        record of its own. Raises ValueError."""
         hook = self._hooks.get(record.hook)
         if hook is None:
             return None
         events = hook.read(record.payload.encode(), {}).events
+        if len(events) > 1:
+            events = [event for event in events if event.id == record.id]
         if len(events) != 1:
             raise ValueError(f"it holds {len(events)} events")
         return events[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from producers.ingest.event import Members
@@ -9,6 +10,7 @@ from producers.webhooks.delivery import (
     Delivery,
     RawDelivery,
     WebhookEvent,
+    integer,
     members,
     moment,
     parse_object,
@@ -23,11 +25,12 @@ _STAGES: Final[dict[str, str | None]] = {
     "won": "payment",
     "lost": "deal_lost",
 }
+_CLOSED: Final = ("won", "lost")
 _ACTIONS: Final = {"added": "create", "updated": "change", "deleted": "delete"}
 
 
 def read(raw: RawDelivery) -> Delivery:
-    """One event for each delivery."""
+    """One event for each delivery; of a deal that is created as won or lost a second one, which says so."""
     body = parse_object(raw.body)
     meta, previous = members(body.get("meta")), members(body.get("previous"))
     data = members(body.get("data")) or members(body.get("current"))
@@ -44,12 +47,31 @@ def read(raw: RawDelivery) -> Delivery:
         type=f"{kind}_{action}",
         element=raw.body,
         subject=_subject(account, kind, number, data),
-        occurred_ms=moment(meta.get("timestamp"), unit_ms=1000) if meta.get("timestamp") else None,
+        occurred_ms=_time(meta, data),
     )
     _contact(event, data)
     event.properties = _properties(data, kind, number)
     _place(event, data, previous, f"{kind}.{action}")
-    return Delivery([event], name)
+    return Delivery([event, *_closed_at_once(event, data)], name)
+
+
+def _time(meta: Members, data: Members) -> int | None:
+    """When Pipedrive changed it. Never `won_time`, `lost_time` or `add_time`: people and imports set them to any
+    day."""
+    micros = integer(meta.get("timestamp_micro"))
+    return (
+        moment(meta.get("timestamp"), unit_ms=1000)
+        or (moment(micros // 1000) if micros else None)
+        or moment(data.get("update_time"))
+    )
+
+
+def _closed_at_once(event: WebhookEvent, data: Members) -> list[WebhookEvent]:
+    """What a deal that is created as won or lost says besides: no change of its status will follow."""
+    status = text(data.get("status")) or ""
+    if event.type != "deal_create" or status not in _CLOSED:
+        return []
+    return [replace(event, id=f"{event.id}:{status}", type=f"deal_{status}", keys=(status,))]
 
 
 def _subject(account: str, kind: str, number: str, data: Members) -> str:
@@ -88,14 +110,13 @@ def _properties(data: Members, kind: str, number: str) -> Members:
 
 
 def _place(event: WebhookEvent, data: Members, previous: Members, what: str) -> None:
-    """Its keys in the stage map: a deal that is closed is no longer at a stage."""
+    """Its keys in the stage map: a deal that is closed is no longer at a stage. `previous` holds what changed (v2) or
+    everything (v1)."""
     status, stage = text(data.get("status")), text(data.get("stage_id"))
     event.keys = (what,)
-    if what == "deal.change" and "status" in previous and status in ("won", "lost"):
+    if what == "deal.change" and status in _CLOSED and text(previous.get("status"), status) != status:
         event.keys = (status,)
-        closed = moment(data.get(f"{status}_time"))
-        event.occurred_ms = event.occurred_ms if closed is None else closed
-    elif what == "deal.change" and "stage_id" in previous:
+    elif what == "deal.change" and text(previous.get("stage_id"), stage) != stage:
         event.keys, event.is_stage = (f"{text(data.get('pipeline_id'))}/{stage}", stage or ""), True
 
 

@@ -32,7 +32,15 @@ _STAGES: Final[dict[str, str | None]] = {
     "refunds/create": "refund",
 }
 _HEADERS: Final = (b"x-shopify-topic", b"x-shopify-shop-domain", b"x-shopify-webhook-id")
-_TIMES: Final = {"orders/paid": "processed_at", "orders/cancelled": "cancelled_at"}
+
+
+def _time(body: Members, topic: str) -> str | None:
+    """When this change happened. Never `processed_at`, which says when the order was placed and can be set to any day,
+    and the day of creation only of what was created."""
+    if topic.endswith("/create"):
+        return text(body.get("created_at"), body.get("updated_at"))
+    cancelled = body.get("cancelled_at") if topic == "orders/cancelled" else None
+    return text(cancelled, body.get("updated_at"))
 
 
 def read(raw: RawDelivery) -> Delivery:
@@ -42,7 +50,7 @@ def read(raw: RawDelivery) -> Delivery:
     shop = raw.header(b"x-shopify-shop-domain") or raw.account
     number = text(body.get("id"), body.get("token")) or "unknown"
     version = text(body.get("updated_at"), body.get("created_at")) or ""
-    time = text(body.get(_TIMES.get(topic, "")), body.get("updated_at"), body.get("created_at"))
+    time = _time(body, topic)
     event = WebhookEvent(
         id=f"{topic}:{number}:{version}",  # of signed parts only: the name of the delivery is not signed
         type=topic.replace("/", "_"),

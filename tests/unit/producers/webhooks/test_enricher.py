@@ -120,6 +120,18 @@ async def test_amocrm_says_who_why_and_what(crm: FakeCrm) -> None:
     assert rig.counted("enriched") == 2
 
 
+async def test_a_lead_that_is_added_as_won_is_two_events(crm: FakeCrm) -> None:
+    sample = load("amocrm-leads-add")
+    crm.leads["25399015"] = {"contact": "31"}
+    collector = of_sample("amocrm-leads-add", api=Rig(crm).hook("amocrm-leads-add")["api"])
+    await collector.send({**sample, "body": sample["body"].replace("status_id%5D=1001", "status_id%5D=142")})
+    rig = Rig(crm)
+    values = [one.value for one in collector.sink.records(TOPICS.hooks)]
+    events = await rig("amocrm-leads-add", values=values)
+    assert {(one["name"], one["contact_id"]) for one in events} == {("lead_created", ANN), ("payment", ANN)}
+    assert not rig.dead_letters()
+
+
 async def test_amocrms_stages_can_be_named(crm: FakeCrm) -> None:
     [value, _] = await Rig(crm).hooks("amocrm-leads-status")
     value = value.replace(b'\\"status_id\\":\\"142\\"', b'\\"status_id\\":\\"1003\\"')
