@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from schemas.errors import TryAgainError
-from schemas.kafka import Kafka, KafkaServers
+from schemas.kafka import Kafka, KafkaRefusedError, KafkaServers, is_right_missing, right_missing
 
 log = structlog.get_logger("funnelcast.webhooks")
 POLL_MS: Final = 200
@@ -76,13 +76,13 @@ class HookConsumer(ConsumerRebalanceListener):
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop`, then wait a little for what is under way. Raises HooksUnavailableError or
-        KafkaRefusedError at the start."""
+        KafkaRefusedError at the start, KafkaRefusedError for a right that is missing."""
         self._consumer.subscribe([self._topic], listener=self)
         try:
             await asyncio.wait_for(self._consumer.start(), START_SECONDS)
         except (KafkaError, OSError, TimeoutError) as error:
             await self._consumer.stop()
-            if (refused := await self._servers.refusal()) is not None:
+            if (refused := self._right_missing(error) or await self._servers.refusal()) is not None:
                 raise refused from error
             raise HooksUnavailableError(f"the hooks cannot be read: {error!r}") from error
         try:
@@ -90,11 +90,18 @@ class HookConsumer(ConsumerRebalanceListener):
                 await self._read()
                 await self._commit()
             await self._drain()
+        except KafkaError as error:
+            if (refused := self._right_missing(error)) is not None:
+                raise refused from error
+            raise
         finally:
             self.is_reading = False
             self._cancel(list(self._running))
             with contextlib.suppress(KafkaError, TimeoutError):
                 await asyncio.wait_for(self._consumer.stop(), DRAIN_SECONDS)
+
+    def _right_missing(self, error: Exception) -> KafkaRefusedError | None:
+        return right_missing(error, f"topic {self._topic} with its group") if is_right_missing(error) else None
 
     @property
     def under_way(self) -> int:

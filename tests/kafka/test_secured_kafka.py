@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import time
@@ -15,6 +16,7 @@ from funnelcast.processes.ports import free_port
 from funnelcast.settings.load import load_settings
 from funnelcast.settings.sections import KafkaSettings
 from producers.dead_letters.reader import DeadLetterReader
+from producers.webhooks.hook_consumer import HookConsumer
 from schemas.errors import BrokerUnavailableError
 from schemas.funnel.load import load_funnel
 from schemas.kafka import KafkaRefusedError, KafkaServers
@@ -41,6 +43,7 @@ from tests.support.secured_kafka import (
 )
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import until
+from tests.support.webhooks import STRIPE_SECRET, write_hooks
 
 __all__ = ["secured_kafka"]
 pytestmark = pytest.mark.kafka
@@ -137,6 +140,7 @@ COMMANDS = {
     "topics": ("topics", "create"),
     "collector": ("collector", "--open", "--port", "0"),
     "worker": ("worker",),
+    "enricher": ("enricher", "--webhooks", "webhooks.yaml"),
     "ticker": ("ticker",),
     "forget": ("forget", "u:u1"),
     "rejected": ("rejected", "list"),
@@ -148,6 +152,8 @@ COMMANDS = {
 def test_every_command_ends_with_the_brokers_reason(
     secured_kafka: SecuredKafka, valkey: ValkeyServer, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
+    hooks = write_hooks(tmp_path / "webhooks.yaml", {"name": "shop", "provider": "stripe", "secrets": [STRIPE_SECRET]})
+    command = tuple(str(hooks) if word == hooks.name else word for word in command)
     env = secured_kafka.variables("admin", kafka_password="not-the-one") | {"FUNNELCAST_REDIS": valkey.url}
     code, _, errors = run_command(*command, state_dir=tmp_path, env=env, seconds=60)
     assert code == 70, errors
@@ -219,6 +225,28 @@ def test_a_replay_through_it_prints_what_memory_prints(
     env = secured_kafka.variables("admin") | {"FUNNELCAST_REDIS": valkey.url}
     code, out, errors = run_command(*options, "--through", "stack", state_dir=tmp_path, env=env)
     assert (code, out) == (0, in_memory), errors
+
+
+async def test_an_enricher_needs_its_topic_and_its_group(secured_kafka: SecuredKafka, fresh_space: str) -> None:
+    topics, stop = Topics(fresh_space), asyncio.Event()
+    await ensure_topics(secured_kafka.servers("admin"), topics, partitions=PARTITIONS)
+    await secured_kafka.allow("enricher", TOPIC, topics.hooks, READ)
+
+    async def work_on(hook: bytes) -> None:
+        """There is none."""
+
+    def consumer() -> HookConsumer:
+        servers, group = secured_kafka.servers("enricher"), topics.enricher_group
+        return HookConsumer(kafka=servers, topic=topics.hooks, group=group, work_on=work_on, window=1)
+
+    with pytest.raises(KafkaRefusedError, match="GroupAuthorizationFailedError"):
+        await asyncio.wait_for(consumer().run(stop), 60)
+    await secured_kafka.allow("enricher", GROUP, topics.enricher_group, READ)
+    allowed = consumer()
+    running = asyncio.create_task(allowed.run(stop))
+    await until(lambda: allowed.is_reading or running.done(), seconds=30)
+    stop.set()
+    await running
 
 
 async def test_collector_and_worker_count_exactly_with_the_rights_that_are_documented(

@@ -22,7 +22,7 @@ from tests.support.certificates import Certificates, make_certificates
 TOPIC, GROUP, CLUSTER = 2, 3, 4
 READ, WRITE, CREATE, DELETE, DESCRIBE, DESCRIBE_CONFIGS = 3, 4, 5, 6, 8, 10
 _LITERAL, _ALLOW = 3, 3
-USERS = ("admin", "owner", "collector", "worker", "tool", "weak")
+USERS = ("admin", "owner", "collector", "worker", "enricher", "tool", "weak")
 """Each with the password `NAME-secret`; admin may do everything, the others what a test grants."""
 
 
