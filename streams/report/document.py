@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from schemas.counters import GRAIN_NAMES, Cells, Grain, merge
 from schemas.funnel.model import Funnel
 from streams.report.names import Registers, name_cells
-from streams.report.periods import Period, sum_days
+from streams.report.periods import Period, label_periods, sum_days
 from streams.report.rates import rates_of
 from streams.report.shapes import CellRates, Counters, CountersDocument, InputCounts
 from streams.store.port import CounterReader, PartitionView
@@ -38,11 +38,12 @@ def document_of(
 ) -> CountersDocument:
     """The document of what `views` hold. `rated`: grains whose cells get rates; `only`: the one cell to keep, by its
     label (`channel=google`); `period`: to what the days are summed, which then has the rates."""
-    counters = name_cells(funnel, merge_cells(views), registers)
+    cells = merge_cells(views)
+    counters = name_cells(funnel, cells if period is None else sum_days(cells, period), registers)
+    if period is not None:
+        counters = label_periods(counters, period)
     if only is not None:
         counters = _only(counters, only)
-    if period is not None:
-        counters = sum_days(counters, period)
     rated_names = {GRAIN_NAMES[Grain(grain)] for grain in rated} if period is None else {period.value}
     watermarks = [view.meta.watermark_ms for view in views if view.meta.watermark_ms is not None]
     return {

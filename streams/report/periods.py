@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import date
 from enum import StrEnum
-from itertools import groupby
 
-from streams.report.cell import sum_cells
-from streams.report.shapes import Counters, NamedCell
+from schemas.counters import Cells, Grain, add_fields
+from schemas.times import date_of
+from streams.report.shapes import Counters
 
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
@@ -48,12 +48,19 @@ def day_number(day: date) -> int:
     return day.toordinal() - _EPOCH_ORDINAL
 
 
-def sum_days(counters: Counters, period: Period) -> Counters:
-    """The days of a document summed; nothing where there is no day."""
+def sum_days(cells: Cells, period: Period) -> Cells:
+    """The days of stored cells, added up in the first day of their week, month or quarter. Before names and rates are
+    made of them: there are fewer then."""
+    summed: Cells = {}
+    for (grain, bucket, dimset), fields in cells.items():
+        if grain == Grain.DAY:
+            first = day_number(period.first_day(date_of(bucket)))
+            add_fields(summed.setdefault((grain, first, dimset), {}), fields)
+    return summed
+
+
+def label_periods(counters: Counters, period: Period) -> Counters:
+    """Such a document's buckets under the label of the period."""
     days = counters.get("day", {})
-    buckets: dict[str, dict[str, NamedCell]] = {}
-    for label, group in groupby(sorted(days), key=lambda day: period.label(date.fromisoformat(day))):
-        in_period = [days[day] for day in group]
-        dims = sorted({dim for cells in in_period for dim in cells})
-        buckets[label] = {dim: sum_cells(cells[dim] for cells in in_period if dim in cells) for dim in dims}
+    buckets = {period.label(date.fromisoformat(day)): cells for day, cells in days.items()}
     return {period.value: buckets} if buckets else {}

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from schemas.counters import Grain
-from streams.report.cell import sum_cells
+from schemas.counters import Cells, Grain, add_fields
 from streams.report.comparison import ComparisonDocument, Sides, compare_cells, decompose_overall, span_dates
 from streams.report.document import RATED_GRAINS, document_of
+from streams.report.names import name_cells
 from streams.report.question import QuestionError, ReportQuestion
 from streams.report.shapes import CountersDocument, NamedCell
 from streams.report.spans import Comparison
 from streams.report.what_if import Lifts, WhatIfDocument, what_if
-from streams.store.port import CounterReader, StoreRefusedError
+from streams.store.port import CounterReader, PartitionView, StoreRefusedError
 
 
 async def report(reader: CounterReader, question: ReportQuestion) -> CountersDocument:
@@ -21,6 +21,20 @@ async def report(reader: CounterReader, question: ReportQuestion) -> CountersDoc
     Raises StoreRefusedError where another definition is counted under the funnel's name and version,
     StoreUnavailableError.
     """
+    funnel = question.funnel
+    views = await _views(reader, question)
+    return document_of(
+        funnel,
+        views,
+        await reader.registers(funnel.funnel_id),
+        rated=RATED_GRAINS if question.grain is None else question.grains,
+        only=question.label,
+        period=question.period,
+    )
+
+
+async def _views(reader: CounterReader, question: ReportQuestion) -> list[PartitionView]:
+    """What every partition has of it. Raises as `report`."""
     funnel = question.funnel
     stored = (await reader.fingerprints()).get(funnel.funnel_id)
     if stored not in (None, funnel.fingerprint):
@@ -39,14 +53,22 @@ async def report(reader: CounterReader, question: ReportQuestion) -> CountersDoc
         )
         for partition in await reader.partitions()
     ]
-    return document_of(
-        funnel,
-        [view for view in views if view is not None],
-        await reader.registers(funnel.funnel_id),
-        rated=RATED_GRAINS if question.grain is None else question.grains,
-        only=question.label,
-        period=question.period,
-    )
+    return [view for view in views if view is not None]
+
+
+async def _summed(reader: CounterReader, question: ReportQuestion) -> tuple[dict[str, NamedCell], int | None]:
+    """(cells by dimension value, summed over the buckets of the question's one grain; the watermark). Summed as
+    they are stored: names are made once."""
+    funnel = question.funnel
+    views = await _views(reader, question)
+    summed: Cells = {}
+    for view in views:
+        for (_, _, dimset), fields in view.cells.items():
+            add_fields(summed.setdefault((Grain.TOTAL, 0, dimset), {}), fields)
+    counters = name_cells(funnel, summed, await reader.registers(funnel.funnel_id))
+    cells = counters.get("total", {}).get("all", {})
+    watermarks = [view.meta.watermark_ms for view in views if view.meta.watermark_ms is not None]
+    return {dim: cell for dim, cell in cells.items() if question.label in (None, dim)}, min(watermarks, default=None)
 
 
 async def report_what_if(reader: CounterReader, question: ReportQuestion, lifts: Lifts) -> WhatIfDocument:
@@ -61,26 +83,15 @@ async def report_what_if(reader: CounterReader, question: ReportQuestion, lifts:
         raise QuestionError(
             "what-if: a dimension with the attribution stage has other people at each stage; ask for another"
         )
-    document = await report(reader, question)
-    cells = cells_by_dim(document)
+    cells, watermark_ms = await _summed(reader, question)
     return {
         "funnel": funnel.name,
         "version": funnel.version,
-        "watermark_ms": document["watermark_ms"],
+        "watermark_ms": watermark_ms,
         "currency": funnel.currency,
         "what_if": dict(lifts.texts),
         "cells": [what_if(funnel, cells[dim], lifts, dim=dim) for dim in sorted(cells)],
     }
-
-
-def cells_by_dim(document: CountersDocument) -> dict[str, NamedCell]:
-    """The cells of a document with one grain, summed over its buckets."""
-    cells: dict[str, list[NamedCell]] = {}
-    for buckets in document["counters"].values():
-        for bucket in buckets.values():
-            for dim, cell in bucket.items():
-                cells.setdefault(dim, []).append(cell)
-    return {dim: sum_cells(parts) for dim, parts in cells.items()}
 
 
 async def report_comparison(reader: CounterReader, comparison: Comparison) -> ComparisonDocument:
@@ -113,8 +124,8 @@ async def report_comparison(reader: CounterReader, comparison: Comparison) -> Co
 async def _sides(reader: CounterReader, comparison: Comparison, *, dimset: int | None) -> tuple[Sides, int | None]:
     """(cells of both spans by dimension value, watermark of the first read)."""
     label = comparison.question.label
-    before, after = [
-        await report(reader, comparison.question_of(span, dimset=dimset, label=label))
+    (before, watermark_ms), (after, _) = [
+        await _summed(reader, comparison.question_of(span, dimset=dimset, label=label))
         for span in (comparison.before, comparison.after)
     ]
-    return Sides(cells_by_dim(before), cells_by_dim(after)), before["watermark_ms"]
+    return Sides(before, after), watermark_ms

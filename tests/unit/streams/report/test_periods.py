@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from schemas.counters import Cells, Family, Grain, cell_field, family
 from streams.report.periods import Period, day_number, sum_days
 from streams.report.rates import wilson
 from streams.report.service import report
-from streams.report.shapes import Counters
 from streams.report.table import render_report
 from tests.support.days import SHOP, days_reader, question
 
@@ -87,14 +87,14 @@ async def test_months_of_a_channel() -> None:
     period=st.sampled_from(Period),
 )
 def test_nothing_is_lost_by_summing(days: dict[date, int], period: Period) -> None:
-    counters: Counters = {
-        "day": {
-            day.isoformat(): {"": {"click": {"entries": n, "lost.cohort": {"price": n}}}} for day, n in days.items()
-        }
-    }
-    cells = [cell[""]["click"] for cell in sum_days(counters, period).get(period.value, {}).values()]
-    assert sum(n for cell in cells if isinstance(n := cell["entries"], int)) == sum(days.values())
-    assert sum(n["price"] for cell in cells if not isinstance(n := cell["lost.cohort"], int)) == sum(days.values())
+    field, code = cell_field(0, 0, 0), family(Family.ENTRIES)
+    cells: Cells = {(Grain.DAY, day_number(day), 0): {field: {code: n}} for day, n in days.items()}
+    cells[Grain.HOUR, 7, 0] = {field: {code: 1}}  # another grain is not added
+    summed = sum_days(cells, period)
+    assert {group[1] for group in summed} == {day_number(period.first_day(day)) for day in days}
+    for day in days:
+        same = [n for other, n in days.items() if period.label(other) == period.label(day)]
+        assert summed[Grain.DAY, day_number(period.first_day(day)), 0] == {field: {code: sum(same)}}
 
 
 async def test_the_table_shows_week_by_week() -> None:
