@@ -139,6 +139,7 @@ async def _input(reader: RedisCounterReader) -> tuple[int, int, int]:
 COMMANDS = {
     "topics": ("topics", "create"),
     "collector": ("collector", "--open", "--port", "0"),
+    "collector-workers": ("collector", "--open", "--port", "0", "--workers", "2"),
     "worker": ("worker",),
     "enricher": ("enricher", "--webhooks", "webhooks.yaml"),
     "ticker": ("ticker",),
