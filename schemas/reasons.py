@@ -26,6 +26,7 @@ class RejectReason(StrEnum):
     NOT_ALLOWED = "not_allowed"
     UNSUPPORTED_TYPE = "unsupported_type"
     UNKNOWN_STAGE = "unknown_stage"
+    TEST_EVENT = "test_event"
 
     # of a whole request: nothing of it could be read, and it counts as one event
     BODY_TOO_LARGE = "body_too_large"

@@ -116,6 +116,7 @@ class Bitrix24:
             id=f"{event.subject}:{stage}:{moved or ''}",
             type=f"{kind}_stage",
             occurred_ms=moment(moved),
+            test_mark="IS_RECURRING is Y" if thing.get("IS_RECURRING") == "Y" else None,
         )
         await self._person(details, event, thing)
         details.properties = await self._properties(kind, thing, stage, name, is_lost=semantics == "F")

@@ -96,6 +96,8 @@ class Hook(BaseModel):
     legacy_signatures: bool = False
     anonymous_payments: bool = False
     """Payments that do not say who paid count too: for sales that no other event reports."""
+    test: bool = False
+    """Events that the vendor marks as not real (test mode, templates) are taken too."""
     api: Api | None = None
     _stages: dict[str, str | None] = PrivateAttr(default_factory=dict)
 

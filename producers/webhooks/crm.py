@@ -24,6 +24,7 @@ class Details:
     email: str | None = None
     phone: str | None = None
     properties: Members = field(default_factory=dict)
+    test_mark: str | None = None
 
 
 class CrmUnavailableError(Exception):

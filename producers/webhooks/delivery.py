@@ -45,6 +45,8 @@ class WebhookEvent:
     properties: Members = field(default_factory=dict)
     needs_person: bool = False
     """Counts only where it says who paid: another event of the same sale will. Else it stays `<provider>_<type>`."""
+    test_mark: str | None = None
+    """What of the vendor's says that this is not real (`livemode is false`); None: nothing does."""
     deal: str | None = None
     """Set where the CRM knows more than the webhook: the number that the enricher asks for."""
 

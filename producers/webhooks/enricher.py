@@ -189,6 +189,7 @@ def add_details(event: WebhookEvent, details: Details) -> None:
     event.email = details.email or event.email
     event.phone = details.phone or event.phone
     event.properties = {**event.properties, **details.properties}
+    event.test_mark = details.test_mark or event.test_mark
 
 
 def pause_of(tries: int, asked_seconds: float | None) -> float:

@@ -51,6 +51,7 @@ def read(raw: RawDelivery) -> Delivery:
         keys=(kind,),
         occurred_ms=occurred_ms,
         is_time_unreadable=time is not None and occurred_ms is None,
+        test_mark=_test_mark(body),
         user_id=ids["user_id"],
         anonymous_id=ids["anonymous_id"],
         email=ids["email"],
@@ -62,6 +63,13 @@ def read(raw: RawDelivery) -> Delivery:
 
 def _without_ids(data: Members) -> Members:
     return {name: value for name, value in data.items() if name not in _IDS}
+
+
+def _test_mark(body: Members) -> str | None:
+    """As most services say it."""
+    if body.get("livemode") is False:
+        return "livemode is false"
+    return "test is true" if body.get("test") is True else None
 
 
 def _time(value: object) -> int | None:

@@ -28,6 +28,8 @@ class Mapper:
 
     def verdict(self, sent: WebhookEvent, received_at_ms: int) -> Verdict:
         """The event, or why not. Never raises."""
+        if sent.test_mark is not None and not self.hook.test:
+            return self._not_real(sent, sent.test_mark)
         is_known, name = self._event_of(sent.keys)
         if sent.is_stage and not is_known:
             is_known, name = self.hook.event_of(("*",))
@@ -37,6 +39,13 @@ class Mapper:
         if name is None or is_left_to_others:
             name = self._kept_name(sent, is_known)
         return self._checked(sent, name, received_at_ms)
+
+    def _not_real(self, sent: WebhookEvent, mark: str) -> Rejected:
+        return Rejected(
+            RejectReason.TEST_EVENT,
+            f"{mark}: not real, and kept apart; `test: true` in the hook {self.hook.name!r} takes such events",
+            sent.id or None,
+        )
 
     def _unknown_stage(self, sent: WebhookEvent) -> Rejected:
         stage = sent.keys[0] if sent.keys else ""

@@ -31,7 +31,7 @@ _STAGES: Final[dict[str, str | None]] = {
     "orders/cancelled": "order_cancelled",
     "refunds/create": "refund",
 }
-_HEADERS: Final = (b"x-shopify-topic", b"x-shopify-shop-domain", b"x-shopify-webhook-id")
+_HEADERS: Final = (b"x-shopify-topic", b"x-shopify-shop-domain", b"x-shopify-webhook-id", b"x-shopify-test")
 
 
 def _time(body: Members, topic: str) -> str | None:
@@ -59,11 +59,20 @@ def read(raw: RawDelivery) -> Delivery:
         keys=(topic,),
         occurred_ms=moment(time),
         is_time_unreadable=time is not None and moment(time) is None,
+        test_mark=_test_mark(body, raw),
     )
     _people(event, body)
     event.properties = present(_properties(body, topic, number))
     attribute(event.properties, origin_of_link(body.get("landing_site")))
     return Delivery([event], raw.header(b"x-shopify-webhook-id"))
+
+
+def _test_mark(body: Members, raw: RawDelivery) -> str | None:
+    """Of an order by a test payment, a refund of one, a delivery that the shop's settings send as a trial."""
+    if body.get("test") is True or any(one.get("test") is True for one in items(body.get("transactions"))):
+        return "test is true"
+    is_trial = (raw.header(b"x-shopify-test") or "").lower() == "true"
+    return "X-Shopify-Test is true" if is_trial else None
 
 
 def _subject(body: Members, shop: str, topic: str, number: str) -> str:

@@ -65,6 +65,7 @@ def read(raw: RawDelivery) -> Delivery:
         subject=_subject(thing, text(body.get("account")) or raw.account),
         keys=(kind,),
         occurred_ms=moment(body.get("created"), unit_ms=1000),
+        test_mark="livemode is false" if body.get("livemode") is False else None,
     )
     _people(event, thing)
     event.properties = _common(thing)

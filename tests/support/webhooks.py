@@ -108,6 +108,11 @@ def stripe_headers(body: bytes, secret: str, seconds: int) -> dict[str, str]:
     return {"stripe-signature": f"t={seconds},v1={digest}", "content-type": "application/json"}
 
 
+def sign_shopify(body: bytes, secret: str) -> dict[str, str]:
+    """Shopify's signature."""
+    return {"x-shopify-hmac-sha256": base64.b64encode(hmac.digest(secret.encode(), body, "sha256")).decode()}
+
+
 def standard_headers(body: bytes, key: bytes, seconds: int, identity: str = "msg_1") -> dict[str, str]:
     """The signature of Standard Webhooks."""
     digest = hmac.digest(key, f"{identity}.{seconds}.".encode() + body, "sha256")

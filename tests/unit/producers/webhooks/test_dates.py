@@ -3,8 +3,6 @@ before, or that people and imports can set. And deals that are closed when they 
 
 from __future__ import annotations
 
-import base64
-import hmac
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -14,7 +12,7 @@ import pytest
 from schemas.funnel.load import parse_funnel
 from tests.support.collector import NOW, TOPICS
 from tests.support.counting import document_of
-from tests.support.webhooks import HookedCollector, hooks_of, load
+from tests.support.webhooks import HookedCollector, hooks_of, load, sign_shopify
 
 SHOPIFY = {"name": "shopify", "provider": "shopify", "secrets": ["shopify-secret"], "source": "shop"}
 LONG_AGO = "2024-12-01T00:00:00Z"
@@ -24,17 +22,12 @@ AT_MS = NOW - 10_000
 AT_S = AT_MS // 1000
 
 
-def shopify_headers(body: bytes, topic: str) -> dict[str, str]:
-    """A delivery's."""
-    signature = base64.b64encode(hmac.digest(b"shopify-secret", body, "sha256")).decode()
-    return {"x-shopify-topic": topic, "x-shopify-hmac-sha256": signature, "x-shopify-shop-domain": "s.example"}
-
-
 async def of_shopify(topic: str, **dates: Any) -> dict[str, Any]:
     """The event of a delivery with these dates."""
     collector = HookedCollector(hooks_of(SHOPIFY))
     body = orjson.dumps({"id": 1, "total_price": "1.00", "currency": "EUR", "email": "a@example.com", **dates})
-    answer = await collector.post("/v1/webhooks/shopify", body, shopify_headers(body, topic))
+    headers = {"x-shopify-topic": topic, **sign_shopify(body, "shopify-secret")}
+    answer = await collector.post("/v1/webhooks/shopify", body, headers)
     assert answer.json()["accepted"] == 1, answer.text
     [event] = collector.events()
     return event

@@ -167,6 +167,15 @@ async def test_bitrix24_says_everything(crm: FakeCrm) -> None:
     }
 
 
+async def test_a_template_of_bitrix24_is_no_deal(crm: FakeCrm) -> None:
+    crm.leads["759"] = {**BITRIX, "IS_RECURRING": "Y"}
+    rig = Rig(crm)
+    assert await rig("bitrix24-deal-update") == []
+    assert [one["reason"] for one in rig.dead_letters()] == ["test_event"]
+    [event] = await rig("bitrix24-deal-update", test=True)
+    assert event["name"] == "payment"
+
+
 @pytest.mark.parametrize(
     ("stage", "semantics", "name", "reason"),
     [
