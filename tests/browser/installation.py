@@ -108,9 +108,9 @@ class Installation:
         document = self.document()
         cells: dict[str, Any] = document["counters"].get("total", {})
         stages: dict[str, Any] = next(iter(cells.values()))[""] if cells else {}
-        found: dict[str, int] = {name: stages[name].get("events", 0) for name in stages}
-        found["duplicates"] = document["input"]["duplicates"]
-        return {name: count - self.before.get(name, 0) for name, count in found.items()}
+        counts: dict[str, int] = {name: stages[name].get("events", 0) for name in stages}
+        counts["duplicates"] = document["input"]["duplicates"]
+        return {name: count - self.before.get(name, 0) for name, count in counts.items()}
 
     def document(self) -> dict[str, Any]:
         """The counters document, as `funnelcast report --json` prints it."""
@@ -129,14 +129,14 @@ class Installation:
         answer = httpx.post(f"{self.url}/v1/events", json=marker, headers={"X-Write-Key": self.server_key}, timeout=20)
         assert answer.status_code == 200
         until(lambda: self.events().get("done") == done, "the marker counted")
-        found = {name: count for name, count in self.events().items() if count and name != "done"}
-        assert found.pop("duplicates", 0) == 0 or duplicates
-        assert found == {name: count for name, count in expected.items() if count}
+        counts = {name: count for name, count in self.events().items() if count and name != "done"}
+        assert counts.pop("duplicates", 0) == 0 or duplicates
+        assert counts == {name: count for name, count in expected.items() if count}
 
     def records(self) -> list[dict[str, Any]]:
         """Events of this test as they stand in the log, without markers."""
-        found = self._run(_records(self.stack.kafka, Topics(self.space).events))
-        return [one for one in found if one.get("name") not in ("done", None)][self.records_before :]
+        records = self._run(_records(self.stack.kafka, Topics(self.space).events))
+        return [one for one in records if one.get("name") not in ("done", None)][self.records_before :]
 
     def metric(self, name: str) -> float:
         """Sum of a metric of the collector."""
@@ -165,8 +165,8 @@ class Installation:
         return "\n".join([f"ended: {ends}", *(one for one in lines if "events" in one or "requests_total" in one)])
 
     def _seen(self, expected: dict[str, int]) -> bool:
-        found = self.events()
-        return all(found.get(name, 0) >= count for name, count in expected.items())
+        events = self.events()
+        return all(events.get(name, 0) >= count for name, count in expected.items())
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """In another thread: Playwright's loop runs in this one."""
@@ -181,8 +181,8 @@ class Installation:
     def _json(self, *arguments: str) -> dict[str, Any]:
         code, out, err = run_command(*arguments, state_dir=self.directory, env=self._environment())
         assert code == 0, err
-        found: dict[str, Any] = json.loads(out)
-        return found
+        document: dict[str, Any] = json.loads(out)
+        return document
 
     def _command(self, *arguments: str) -> subprocess.Popen[bytes]:
         return start_command(*arguments, state_dir=self.directory, env=self._environment())
@@ -222,10 +222,10 @@ async def _records(kafka: str, topic: str) -> list[dict[str, Any]]:
         consumer.assign([partition])
         end = (await consumer.end_offsets([partition]))[partition]
         await consumer.seek_to_beginning(partition)
-        found: list[dict[str, Any]] = []
+        records: list[dict[str, Any]] = []
         while await consumer.position(partition) < end:
             for some in (await consumer.getmany(timeout_ms=200)).values():
-                found += [json.loads(one.value) for one in some if one.value]
-        return found
+                records += [json.loads(one.value) for one in some if one.value]
+        return records
     finally:
         await consumer.stop()

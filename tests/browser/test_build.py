@@ -24,8 +24,8 @@ init({ host: 'https://collect.example.com' });
 def test_built_files_are_those_of_the_source(tmp_path: Path) -> None:
     subprocess.run(["node", "build.mjs", "snippet", str(tmp_path)], cwd=HERE, check=True)
     for name in FILES:
-        fresh, committed = (tmp_path / name).read_bytes(), (BUILT / name).read_bytes()
-        assert fresh == committed, f"{name} is old: npm --prefix tests/browser run snippet"
+        built, committed = (tmp_path / name).read_bytes(), (BUILT / name).read_bytes()
+        assert built == committed, f"{name} is old: npm --prefix tests/browser run snippet"
 
 
 def test_types_hold_where_they_are_used(tmp_path: Path) -> None:

@@ -58,13 +58,13 @@ def test_segment(site: Installation, shop: Shop, tab: Page, delivery: str) -> No
         }}"""
     )
     site.counted(page=1, custom=1, identify=1, lead=1)
-    found = by_name(site)
-    assert person_of(found["page"]) == (True, None, False)
-    assert person_of(found["identify"]) == (True, "u7", True)
-    assert person_of(found["lead"]) == (True, "u7", False)
-    assert len({one["anonymous_id"] for one in found.values()}) == 1
-    assert found["page"]["context"]["page"]["title"] == "Shop"
-    properties = found["custom"]["properties"]
+    events = by_name(site)
+    assert person_of(events["page"]) == (True, None, False)
+    assert person_of(events["identify"]) == (True, "u7", True)
+    assert person_of(events["lead"]) == (True, "u7", False)
+    assert len({one["anonymous_id"] for one in events.values()}) == 1
+    assert events["page"]["context"]["page"]["title"] == "Shop"
+    properties = events["custom"]["properties"]
     assert (properties["value"], properties["channel"], properties["campaign"]) == ("19.990", "news", "may")
     assert "ann@example.com" not in str(site.records())
 
@@ -101,14 +101,14 @@ def test_snowplow(site: Installation, shop: Shop, tab: Page) -> None:
         }}"""
     )
     site.counted(page_view=1, cta_click=1, lead=1, custom=1)
-    found = by_name(site)
-    assert person_of(found["page_view"]) == (True, None, False)
-    assert person_of(found["lead"]) == (True, "u7", True)
-    assert len({one["anonymous_id"] for one in found.values()}) == 1
-    assert found["cta_click"]["properties"]["label"] == "buy"
-    properties = found["custom"]["properties"]
+    events = by_name(site)
+    assert person_of(events["page_view"]) == (True, None, False)
+    assert person_of(events["lead"]) == (True, "u7", True)
+    assert len({one["anonymous_id"] for one in events.values()}) == 1
+    assert events["cta_click"]["properties"]["label"] == "buy"
+    properties = events["custom"]["properties"]
     assert (properties["value"], properties["channel"], properties["campaign"]) == ("19.990", "news", "may")
-    assert found["page_view"]["context"]["page"]["title"] == "Shop"
+    assert events["page_view"]["context"]["page"]["title"] == "Shop"
 
 
 @pytest.mark.parametrize("compression", ["false", "true"], ids=["plain", "gzip"])
@@ -126,14 +126,14 @@ def test_posthog(site: Installation, shop: Shop, tab: Page, compression: str) ->
         }}"""
     )
     site.counted(page_view=1, custom=1, identify=1, lead=1)
-    found = by_name(site)
-    assert person_of(found["page_view"]) == (True, None, False)
-    assert person_of(found["identify"]) == (True, "u7", True)
-    assert person_of(found["lead"])[:2] == (True, "u7")
-    assert len({one["anonymous_id"] for one in found.values()}) == 1
-    properties = found["custom"]["properties"]
+    events = by_name(site)
+    assert person_of(events["page_view"]) == (True, None, False)
+    assert person_of(events["identify"]) == (True, "u7", True)
+    assert person_of(events["lead"])[:2] == (True, "u7")
+    assert len({one["anonymous_id"] for one in events.values()}) == 1
+    properties = events["custom"]["properties"]
     assert (properties["value"], properties["channel"], properties["campaign"]) == ("19.990", "news", "may")
-    assert found["page_view"]["context"]["page"]["url"].startswith(f"{shop.url}/posthog")
+    assert events["page_view"]["context"]["page"]["url"].startswith(f"{shop.url}/posthog")
 
 
 def test_posthog_leaves_in_the_middle_of_a_batch(site: Installation, shop: Shop, tab: Page) -> None:

@@ -220,8 +220,8 @@ def test_as_an_es_module(site: Installation, shop: Shop, tab: Page) -> None:
 @pytest.mark.parametrize("policy", ["hash", "nonce"])
 def test_under_a_strict_policy(site: Installation, shop: Shop, tab: Page, policy: str) -> None:
     if policy == "hash":
-        found = site.snippet("--no-stub")
-        allowed, html = f"'{found['integrity']}'", found["html"]
+        snippet = site.snippet("--no-stub")
+        allowed, html = f"'{snippet['integrity']}'", snippet["html"]
     else:
         allowed, html = "'nonce-n0'", site.snippet("--nonce", "n0")["html"]
     shop.headers = {

@@ -30,9 +30,9 @@ def tracked(tab: Page, count: int) -> None:
 
 def unanswered(tab: Page) -> int:
     """How many events wait in the browser."""
-    found = tab.evaluate(KEPT)
-    assert isinstance(found, int)
-    return found
+    waiting = tab.evaluate(KEPT)
+    assert isinstance(waiting, int)
+    return waiting
 
 
 @pytest.mark.parametrize("way", ["fetch", "beacon"])
@@ -177,9 +177,9 @@ def behind(gate: Gate, site: Installation, shop: Shop, tab: Page) -> None:
 
 def pause_ms(tab: Page) -> float:
     """How long nothing is sent."""
-    found = tab.evaluate("Math.max(0, (localStorage['funnelcast.pause'] || 0) - Date.now())")
-    assert isinstance(found, int | float)
-    return found
+    pause = tab.evaluate("Math.max(0, (localStorage['funnelcast.pause'] || 0) - Date.now())")
+    assert isinstance(pause, int | float)
+    return pause
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])

@@ -125,8 +125,8 @@ async def in_log(name: str, site: Site) -> list[dict[str, Any]]:
         events = await site.events()
         return events if len({event["id"] for event in events}) >= count else None
 
-    found: list[dict[str, Any]] = await until(all_events, seconds=SECONDS, every=0.2, what=f"{count} events")
-    return found
+    all_there: list[dict[str, Any]] = await until(all_events, seconds=SECONDS, every=0.2, what=f"{count} events")
+    return all_there
 
 
 def check(name: str, events: list[dict[str, Any]]) -> None:

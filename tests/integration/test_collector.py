@@ -38,19 +38,19 @@ def event(number: int, **members: Any) -> dict[str, Any]:
 async def test_acknowledged_events_are_in_the_log_in_the_partition_of_their_person(
     collector: RunningCollector,
 ) -> None:
-    batches = [[event(n) for n in range(at, at + 50)] for at in range(0, 500, 50)]
+    batches = [[event(n) for n in range(first, first + 50)] for first in range(0, 500, 50)]
     before_ms = time.time_ns() // 1_000_000
     answers = await asyncio.gather(*(collector.post(batch) for batch in batches))
-    assert [one.json()["accepted"] for one in answers] == [50] * 10
+    assert [answer.json()["accepted"] for answer in answers] == [50] * 10
     records = await collector.records(collector.topics.events, 500)
-    assert sorted(json.loads(one.value)["id"] for one in records) == sorted(f"e{n}" for n in range(500))
-    for one in records:
-        assert one.partition == partition_of(one.key, PARTITIONS)
-        assert before_ms <= one.timestamp == json.loads(one.value)["received_at_ms"]
+    assert sorted(json.loads(record.value)["id"] for record in records) == sorted(f"e{n}" for n in range(500))
+    for record in records:
+        assert record.partition == partition_of(record.key, PARTITIONS)
+        assert before_ms <= record.timestamp == json.loads(record.value)["received_at_ms"]
     for person in range(10):
-        numbers = [int(json.loads(one.value)["id"][1:]) for one in records if one.key == b"a:v%d" % person]
-        for at in range(0, 500, 50):
-            part = [n for n in numbers if at <= n < at + 50]
+        numbers = [int(json.loads(record.value)["id"][1:]) for record in records if record.key == b"a:v%d" % person]
+        for first in range(0, 500, 50):
+            part = [n for n in numbers if first <= n < first + 50]
             assert part == sorted(part)
 
 
@@ -82,11 +82,11 @@ async def test_the_segment_client_is_served(collector: RunningCollector) -> None
     await asyncio.to_thread(send, False, "Order Completed")
     await asyncio.to_thread(send, True, "Order Refunded")
     assert errors == []
-    found = [json.loads(one.value) for one in await collector.records(collector.topics.events, 6)]
-    names = sorted(one["name"] for one in found)
+    events = [json.loads(one.value) for one in await collector.records(collector.topics.events, 6)]
+    names = sorted(one["name"] for one in events)
     assert names == ["identify", "identify", "order_completed", "order_refunded", "page", "page"]
     now_ms = time.time_ns() // 1_000_000
-    assert all(abs(one["occurred_at_ms"] - now_ms) < 60_000 for one in found)
+    assert all(abs(one["occurred_at_ms"] - now_ms) < 60_000 for one in events)
 
 
 async def test_sigterm_answers_what_is_under_way_and_exits_0(collector: RunningCollector) -> None:

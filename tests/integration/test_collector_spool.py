@@ -78,8 +78,8 @@ async def test_a_broker_that_hangs_costs_no_event_and_no_order(
         broker.send(signal.SIGCONT)
         await running.until_drained()
         assert (await running.post(event(30))).status_code == 200
-        found = await ids(running, 31)
-        assert list(dict.fromkeys(found)) == [f"e{number}" for number in range(31)]
+        in_log = await ids(running, 31)
+        assert list(dict.fromkeys(in_log)) == [f"e{number}" for number in range(31)]
         assert await metric(running, "spool_records") == 0
         assert await metric(running, "drained_records_total") == 29
     finally:
@@ -134,8 +134,8 @@ async def test_collector_and_broker_killed_in_turn_while_clients_keep_sending(
         await sending
         await running.until_drained()
         wanted = set(clients.acknowledged) - known
-        found = await ids(running, len(wanted))
-        assert wanted <= set(found)
+        in_log = await ids(running, len(wanted))
+        assert wanted <= set(in_log)
     finally:
         sending.cancel()
         assert await asyncio.to_thread(running.stop) == 0

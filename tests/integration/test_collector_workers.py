@@ -45,13 +45,13 @@ async def counted(collector: RunningCollector) -> Counter[str]:
     """Events by outcome, and `received`, as whichever worker is asked shows them."""
     async with plain_client() as client:
         text = (await client.get(f"{collector.url}/metrics", timeout=DEADLINE)).text
-    found: Counter[str] = Counter()
-    for one in (one for family in text_string_to_metric_families(text) for one in family.samples):
-        if one.name == "funnelcast_collector_events_total":
-            found[one.labels["outcome"]] += int(one.value)
-        if one.name == "funnelcast_collector_events_received_total":
-            found["received"] += int(one.value)
-    return found
+    outcomes: Counter[str] = Counter()
+    for sample in (sample for family in text_string_to_metric_families(text) for sample in family.samples):
+        if sample.name == "funnelcast_collector_events_total":
+            outcomes[sample.labels["outcome"]] += int(sample.value)
+        if sample.name == "funnelcast_collector_events_received_total":
+            outcomes["received"] += int(sample.value)
+    return outcomes
 
 
 @asynccontextmanager
@@ -86,8 +86,8 @@ async def test_a_worker_is_killed_under_load(collector: RunningCollector) -> Non
 
     async def visit(number: int) -> None:
         async with sender(collector) as send:
-            for at in range(EACH):
-                await send({"id": f"e{number}-{at}", "name": "click", "user_id": f"u{number}"})
+            for index in range(EACH):
+                await send({"id": f"e{number}-{index}", "name": "click", "user_id": f"u{number}"})
 
     async def watch() -> None:
         while True:

@@ -29,10 +29,10 @@ SECRET = "ann-4711"
 """Stands in every id of the person who is to be forgotten."""
 
 
-def _record(name: str, at: int, person: str, **properties: Any) -> tuple[bytes, bytes, int]:
-    when = T0 + at * 1000
+def _record(name: str, second: int, person: str, **properties: Any) -> tuple[bytes, bytes, int]:
+    when = T0 + second * 1000
     event = EventRecord(
-        id=f"{name}-{at}-{person}",
+        id=f"{name}-{second}-{person}",
         name=name,
         occurred_at_ms=when,
         received_at_ms=when,
@@ -63,9 +63,9 @@ LATER = [_record("impression", 600, SECRET), _record("click", 601, SECRET)]
 
 async def _write(env: dict[str, str], records: list[tuple[bytes | None, bytes, int]]) -> None:
     async with producing(env["FUNNELCAST_KAFKA"]) as producer:
-        for key, value, at in records:
+        for key, value, time_ms in records:
             topic = Topics(env["FUNNELCAST_SPACE"]).events
-            await producer.send_and_wait(topic, value, key=key, partition=0, timestamp_ms=at)
+            await producer.send_and_wait(topic, value, key=key, partition=0, timestamp_ms=time_ms)
 
 
 async def _counted(reader: RedisCounterReader, offset: int) -> None:
@@ -87,15 +87,15 @@ _READS: dict[bytes, Any] = {
 
 async def _mentions(env: dict[str, str], text: str) -> list[str]:
     """Every key, field or value of the space that holds a text."""
-    found = []
+    mentions = []
     client: Any = Redis.from_url(env["FUNNELCAST_REDIS"])
     async for key in client.scan_iter(f"*{env['FUNNELCAST_SPACE']}*"):
         kind = await client.type(key)
         held = await _READS[kind](client, key)
         if text.encode() in key + repr(held).encode():
-            found.append(f"{key}: {held}"[:200])
+            mentions.append(f"{key}: {held}"[:200])
     await client.aclose()
-    return found
+    return mentions
 
 
 async def _forget(env: dict[str, str], directory: Path, *arguments: str) -> tuple[int, dict[str, Any]]:

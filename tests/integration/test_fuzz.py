@@ -46,21 +46,21 @@ async def test_a_fault_is_kept_for_a_look(tmp_path: Path) -> None:
         verdict = json.loads(out)
         fault = next(one for one in verdict["faults"] if "status 500" in one and "webhook" not in one)  # not signed
         number = fault.split()[1]
-        kept = next(one for one in verdict["saved"] if one.endswith(f"-{number}.http"))
-        sent = _taken(kept)
+        saved = next(one for one in verdict["saved"] if one.endswith(f"-{number}.http"))
+        sent = _taken(saved)
         await asyncio.to_thread(run_command, *arguments, "--only", number, state_dir=tmp_path)
-    assert _taken(kept) == sent
+    assert _taken(saved) == sent
 
 
 def _taken(file: str) -> bytes:
     """What a file holds; it is gone then."""
-    found = Path(file).read_bytes()
+    request = Path(file).read_bytes()
     Path(file).unlink()
-    return found
+    return request
 
 
 def test_nobody_there_is_said(tmp_path: Path) -> None:
     for url, code, words in (("http://127.0.0.1:9", 75, "nothing answers"), ("https://127.0.0.1", 2, "no TLS")):
-        found, out, err = run_command("fuzz", "collector", "--url", url, state_dir=tmp_path)
-        assert (found, out) == (code, b"")
+        exit_code, out, err = run_command("fuzz", "collector", "--url", url, state_dir=tmp_path)
+        assert (exit_code, out) == (code, b"")
         assert words in err

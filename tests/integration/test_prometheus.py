@@ -69,9 +69,9 @@ class Exporter:
         return plain_get(f"{self.url}/metrics", timeout=10).text
 
     def value(self, sample: str) -> float:
-        found = re.search(rf"^{re.escape(sample)} (\S+)$", self.page(), re.MULTILINE)
-        assert found, f"{sample} is not on the page"
-        return float(found[1])
+        match = re.search(rf"^{re.escape(sample)} (\S+)$", self.page(), re.MULTILINE)
+        assert match, f"{sample} is not on the page"
+        return float(match[1])
 
 
 def definition(directory: Path) -> Path:
@@ -291,24 +291,24 @@ def test_every_rule_is_loaded_and_healthy(prometheus: Prometheus) -> None:
 def test_recorded_ratios_are_those_of_the_shop(prometheus: Prometheus) -> None:
     for source, target, share in (("impression", "click", 0.5), ("click", "lead", 0.5), ("lead", "payment", 0.5)):
         labels = f'{{kind="step", window="24h", from="{source}", to="{target}"}}'
-        (found,) = prometheus.query(f"funnel_step:funnel_window_conversion:ratio{labels}")
-        assert float(found["value"][1]) == share
+        (sample,) = prometheus.query(f"funnel_step:funnel_window_conversion:ratio{labels}")
+        assert float(sample["value"][1]) == share
     (average,) = prometheus.query('funnel:funnel_average_order:ratio{window="24h"}')
     assert float(average["value"][1]) == pytest.approx(19.99)
 
 
 def dashboard_queries() -> list[tuple[str, str]]:
     values = {"funnel": ".+", "version": ".+", "window": "24h", "dimension": "channel", "__rate_interval": "10s"}
-    found = []
+    queries = []
     for panel in DASHBOARD["panels"]:
         for target in panel.get("targets", []):
             expr = re.sub(r"\$([a-z_]+)", lambda match: values[match[1]], target["expr"])
-            found.append((f"{panel['title']} {target['refId']}", expr))
-    return found
+            queries.append((f"{panel['title']} {target['refId']}", expr))
+    return queries
 
 
 @pytest.mark.parametrize(("title", "expr"), dashboard_queries(), ids=[title for title, _ in dashboard_queries()])
 def test_every_query_of_the_dashboard_returns_data(prometheus: Prometheus, title: str, expr: str) -> None:
-    found = prometheus.query(re.sub(r" > 0$", "", expr))  # the shop has nothing late and nothing rejected
-    assert found or "offset 1w" in expr
-    assert all(one["value"][1] != "NaN" for one in found)
+    samples = prometheus.query(re.sub(r" > 0$", "", expr))  # the shop has nothing late and nothing rejected
+    assert samples or "offset 1w" in expr
+    assert all(one["value"][1] != "NaN" for one in samples)

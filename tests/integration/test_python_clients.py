@@ -86,26 +86,26 @@ class TestSnowplow:
 
         before_ms = time.time_ns() // 1_000_000
         await asyncio.to_thread(send)
-        found = await in_log(there, len(NUMBERS) + 2)
+        events = await in_log(there, len(NUMBERS) + 2)
         assert await accounts(running.url) == (len(NUMBERS) + 2, len(NUMBERS) + 2)
-        assert len({one["id"] for one in found}) == len(found)
-        assert {(one["source"], one["user_id"], one["anonymous_id"]) for one in found} == {("shop", "u1", "d1")}
-        about = [one for one in found if one["name"] == "lead_created"]
+        assert len({one["id"] for one in events}) == len(events)
+        assert {(one["source"], one["user_id"], one["anonymous_id"]) for one in events} == {("shop", "u1", "d1")}
+        about = [one for one in events if one["name"] == "lead_created"]
         assert sorted(one["properties"]["number"] for one in about) == list(NUMBERS)
         assert {one["properties"]["value"] for one in about} == {"10.50"}
         assert len({one["contact_id"] for one in about}) == 1
         assert "example.com" not in str([one["properties"] for one in about])
-        (page,) = (one for one in found if one["name"] == "page_view")
+        (page,) = (one for one in events if one["name"] == "page_view")
         assert page["properties"] == {"channel": "google"}
         now_ms = time.time_ns() // 1_000_000
-        assert all(before_ms - 1_000 <= one["occurred_at_ms"] <= now_ms for one in found)
+        assert all(before_ms - 1_000 <= one["occurred_at_ms"] <= now_ms for one in events)
 
     async def test_threads_that_send_lose_nothing(self, here: ServedCollector) -> None:
         sending = emitter(here.url, AsyncEmitter, batch_size=4, thread_count=3)
         await asyncio.to_thread(leads, tracker(sending, here.memory.keys[Scope.SERVER]))
         await asyncio.to_thread(sending.flush)
-        found = await here.until_events(len(NUMBERS))
-        assert sorted(one["properties"]["number"] for one in found) == list(NUMBERS)
+        events = await here.until_events(len(NUMBERS))
+        assert sorted(one["properties"]["number"] for one in events) == list(NUMBERS)
 
     @pytest.mark.parametrize("fault", [503, 429, "lost"])
     async def test_a_retry_sends_the_same_ids(self, here: ServedCollector, fault: int | str) -> None:
@@ -113,11 +113,11 @@ class TestSnowplow:
         sending = emitter(here.url, batch_size=len(NUMBERS))
         await asyncio.to_thread(leads, tracker(sending, here.memory.keys[Scope.SERVER]))
         copies = 2 if fault == "lost" else 1
-        found = await here.until_events(copies * len(NUMBERS))
+        events = await here.until_events(copies * len(NUMBERS))
         assert [status for *_, status in here.requests] == [503 if fault == "lost" else fault, 200]
-        assert len({one["id"] for one in found}) == len(NUMBERS)
-        for one in found:
-            assert [other for other in found if other["id"] == one["id"]] == [one] * copies
+        assert len({event["id"] for event in events}) == len(NUMBERS)
+        for event in events:
+            assert [other for other in events if other["id"] == event["id"]] == [event] * copies
 
     async def test_a_wrong_key_is_said_once(self, here: ServedCollector) -> None:
         unsent: list[Any] = []
@@ -162,15 +162,15 @@ class TestPostHog:
 
         before_ms = time.time_ns() // 1_000_000
         sent = await asyncio.to_thread(send)
-        found = await in_log(there, len(NUMBERS))
+        events = await in_log(there, len(NUMBERS))
         assert await accounts(running.url) == (len(NUMBERS), len(NUMBERS))
-        assert sorted(one["id"] for one in found) == sorted(str(one) for one in sent)
-        assert {(one["name"], one["source"], one["user_id"]) for one in found} == {("order_completed", "shop", "u1")}
-        assert sorted(one["properties"]["order_id"] for one in found) == sorted(f"o{number}" for number in NUMBERS)
-        assert all(one["properties"].keys() == {"order_id", "value", "currency"} for one in found)
-        assert len({one["contact_id"] for one in found}) == 1
+        assert sorted(one["id"] for one in events) == sorted(str(one) for one in sent)
+        assert {(one["name"], one["source"], one["user_id"]) for one in events} == {("order_completed", "shop", "u1")}
+        assert sorted(one["properties"]["order_id"] for one in events) == sorted(f"o{number}" for number in NUMBERS)
+        assert all(one["properties"].keys() == {"order_id", "value", "currency"} for one in events)
+        assert len({one["contact_id"] for one in events}) == 1
         now_ms = time.time_ns() // 1_000_000
-        assert all(before_ms <= one["occurred_at_ms"] <= now_ms for one in found)
+        assert all(before_ms <= one["occurred_at_ms"] <= now_ms for one in events)
 
     @pytest.mark.parametrize("fault", [503, 429, "lost"])
     async def test_a_retry_sends_the_same_ids(self, here: ServedCollector, fault: int | str) -> None:
@@ -185,10 +185,10 @@ class TestPostHog:
 
         sent = await asyncio.to_thread(send)
         copies = 2 if fault == "lost" else 1
-        found = await here.until_events(copies * len(NUMBERS))
-        assert sorted(one["id"] for one in found) == sorted(str(one) for one in sent * copies)
-        for one in found:
-            assert [other for other in found if other["id"] == one["id"]] == [one] * copies
+        events = await here.until_events(copies * len(NUMBERS))
+        assert sorted(event["id"] for event in events) == sorted(str(event) for event in sent * copies)
+        for event in events:
+            assert [other for other in events if other["id"] == event["id"]] == [event] * copies
 
     async def test_a_wrong_key_is_said_once(self, here: ServedCollector) -> None:
         errors: list[Any] = []
@@ -220,10 +220,10 @@ class TestPostHog:
             client.capture("looked around")
 
         await asyncio.to_thread(send)
-        found = {one["name"]: one for one in here.memory.events()}
-        assert (found["alias"]["user_id"], found["alias"]["anonymous_id"]) == ("u1", "visitor-1")
-        assert found["set"]["context"]["traits"] == {"name": "Ann"}
-        assert found["set"]["contact_id"]
-        assert found["group"]["properties"]["name"] == "Acme"
-        assert "user_id" not in found["looked_around"]
+        events = {one["name"]: one for one in here.memory.events()}
+        assert (events["alias"]["user_id"], events["alias"]["anonymous_id"]) == ("u1", "visitor-1")
+        assert events["set"]["context"]["traits"] == {"name": "Ann"}
+        assert events["set"]["contact_id"]
+        assert events["group"]["properties"]["name"] == "Acme"
+        assert "user_id" not in events["looked_around"]
         assert here.memory.dead_letters() == []

@@ -54,10 +54,10 @@ class Site:
     async def rejected(self, *arguments: str, code: int = 0) -> Any:
         """What `funnelcast rejected` prints with --json."""
         env = {"FUNNELCAST_KAFKA": self.kafka, "FUNNELCAST_SPACE": self.space}
-        found, out, err = await asyncio.to_thread(
+        exit_code, out, err = await asyncio.to_thread(
             run_command, "rejected", *arguments, "--json", state_dir=self.directory, env=env
         )
-        assert found == code, err
+        assert exit_code == code, err
         return json.loads(out) if out else err
 
     async def replay(self, *arguments: str, code: int = 0) -> Any:
@@ -72,13 +72,13 @@ class Site:
 
 @pytest.fixture
 async def site(embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path) -> AsyncIterator[Site]:
-    made = Site(embedded_stack.kafka, fresh_space, tmp_path)
+    site = Site(embedded_stack.kafka, fresh_space, tmp_path)
     await ensure_topics(embedded_stack.kafka, Topics(fresh_space), partitions=PARTITIONS)
-    await made.run("--strict-names", "--funnels", "sales")
+    await site.run("--strict-names", "--funnels", "sales")
     try:
-        yield made
+        yield site
     finally:
-        await made.stop()
+        await site.stop()
 
 
 def event(number: int, name: str = "renamed_click", **members: Any) -> dict[str, Any]:
@@ -116,9 +116,9 @@ async def test_letters_are_listed_shown_and_sent_again_once_the_cause_is_mended(
 
     await site.stop()
     await site.run("--funnels", "sales")  # names that no funnel looks at are taken now
-    found = await site.replay()
-    assert found["rejected"] == {}
-    assert found["sent"] == found["accepted"] == 9  # the seven, and the two letters of the replay that failed
+    replayed = await site.replay()
+    assert replayed["rejected"] == {}
+    assert replayed["sent"] == replayed["accepted"] == 9  # the seven, and the two letters of the replay that failed
     assert (await site.replay())["sent"] == 0  # goes on behind what was sent
     events = await site.events(9)
     assert {one["source"] for one in events} == {"web"}
@@ -147,8 +147,8 @@ async def test_what_nobody_vouched_for_is_sent_only_when_it_is_named(site: Site)
 
 async def test_a_letter_that_was_cut_is_not_sent(site: Site) -> None:
     assert await site.send(event(1, "click", properties={"text": "x" * 70_000})) == 200
-    found = await site.replay()
-    assert (found["sent"], found["skipped"]) == (0, {"its payload was cut": 1})
+    replayed = await site.replay()
+    assert (replayed["sent"], replayed["skipped"]) == (0, {"its payload was cut": 1})
 
 
 async def test_a_replay_needs_a_historical_key(site: Site) -> None:

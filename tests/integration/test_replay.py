@@ -114,14 +114,14 @@ async def test_servers_that_go_away_before_the_tidying_cost_a_warning_and_no_res
 
 
 def children_of(pid: int, part: str) -> list[psutil.Process]:
-    found = []
+    children = []
     for child in psutil.Process(pid).children():
         try:
             if any(part in argument for argument in child.cmdline()):
-                found.append(child)
+                children.append(child)
         except psutil.NoSuchProcess:
             continue
-    return found
+    return children
 
 
 SECONDS = 120.0
@@ -245,5 +245,5 @@ async def test_a_port_given_twice_ends_it_at_once_and_names_the_log(
     first, *_, last = str(caught.value).splitlines()
     assert re.match(r"(worker-1|collector) ended with exit code 2; its log \S+\.log ends:", first)
     assert "cannot listen" in str(caught.value)
-    kept = Path(last.removeprefix("logs and data of this run are kept in "))
-    assert (kept / "logs" / "worker-1.log").is_file()
+    directory = Path(last.removeprefix("logs and data of this run are directory in "))
+    assert (directory / "logs" / "worker-1.log").is_file()

@@ -61,15 +61,15 @@ async def test_every_order_arrives_on_the_broker_once(
     await asyncio.to_thread(send)
     assert errors == []
     records = await running.records(running.topics.events, len(NUMBERS))
-    found = [json.loads(one.value) for one in records]
-    assert sorted(one["properties"]["order_id"] for one in found) == sorted(f"o{number}" for number in NUMBERS)
-    assert sorted(one["properties"]["value"] for one in found) == [10.25 + number for number in NUMBERS]
-    assert len({one["id"] for one in found}) == len(NUMBERS)
-    assert {(one["name"], one["source"], one["user_id"], one["anonymous_id"]) for one in found} == {
+    events = [json.loads(one.value) for one in records]
+    assert sorted(one["properties"]["order_id"] for one in events) == sorted(f"o{number}" for number in NUMBERS)
+    assert sorted(one["properties"]["value"] for one in events) == [10.25 + number for number in NUMBERS]
+    assert len({one["id"] for one in events}) == len(NUMBERS)
+    assert {(one["name"], one["source"], one["user_id"], one["anonymous_id"]) for one in events} == {
         ("order_completed", "shop", "u1", "v1")
     }
     now_ms = time.time_ns() // 1_000_000
-    assert all(before_ms - 1_000 <= one["occurred_at_ms"] <= now_ms + 1_000 for one in found)
+    assert all(before_ms - 1_000 <= one["occurred_at_ms"] <= now_ms + 1_000 for one in events)
 
 
 @BOTH
@@ -111,8 +111,8 @@ async def test_history_keeps_its_times(here: ServedCollector, make: Make) -> Non
     long_ago = datetime.now(UTC) - timedelta(days=400)
     sending = client(make, here.url, here.memory.keys[Scope.SERVER], [], sync_mode=True)
     await asyncio.to_thread(sending.track, "u1", "Order Completed", {"order_id": "o1"}, timestamp=long_ago)
-    (found,) = here.memory.events()
-    assert abs(found["occurred_at_ms"] - long_ago.timestamp() * 1000) < 2_000
+    (event,) = here.memory.events()
+    assert abs(event["occurred_at_ms"] - long_ago.timestamp() * 1000) < 2_000
 
 
 @BOTH
@@ -129,9 +129,9 @@ async def test_a_retry_sends_the_same_ids(here: ServedCollector, make: Make, fau
 
     await asyncio.to_thread(send)
     assert errors == []
-    found = here.memory.events()
-    assert len({one["id"] for one in found}) == len(NUMBERS)
-    assert len(found) >= len(NUMBERS) + (fault == "lost")
+    events = here.memory.events()
+    assert len({one["id"] for one in events}) == len(NUMBERS)
+    assert len(events) >= len(NUMBERS) + (fault == "lost")
 
 
 @BOTH

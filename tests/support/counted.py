@@ -44,15 +44,15 @@ def shop_events(now_ms: int, people: int = PEOPLE) -> list[dict[str, Any]]:
     for an offer after two, 1 in 8 pays 19.99 after three; 1 in 12 is lost after asking."""
     events: list[dict[str, Any]] = []
     for number in range(people):
-        at = now_ms - MINUTE - (people - 1 - number) * MINUTE // 2
+        time_ms = now_ms - MINUTE - (people - 1 - number) * MINUTE // 2
         channel = CHANNELS[number % 3]
         steps = [("impression", 1, {}), ("click", 2, {}), ("lead", 4, {"manager": "ann"})]
         steps.append(("payment", 8, {"value": "19.99", "currency": "EUR", "order_id": f"o{number}"}))
         for delay, (name, one_in, properties) in enumerate(steps):
-            if number % one_in == 0 and at + delay * MINUTE <= now_ms:
-                events.append(_event(name, number, at + delay * MINUTE, {"channel": channel, **properties}))
-        if number % 12 == 4 and at + 3 * MINUTE <= now_ms:
-            events.append(_event("lead_lost", number, at + 3 * MINUTE, {"reason": "price"}))
+            if number % one_in == 0 and time_ms + delay * MINUTE <= now_ms:
+                events.append(_event(name, number, time_ms + delay * MINUTE, {"channel": channel, **properties}))
+        if number % 12 == 4 and time_ms + 3 * MINUTE <= now_ms:
+            events.append(_event("lead_lost", number, time_ms + 3 * MINUTE, {"reason": "price"}))
     spend = {"channel": "google", "day": "2025-01-01", "amount": "120.00", "currency": "EUR"}
     events.append({**_event("ad_spend", -1, now_ms, spend), "user_id": None})
     return sorted(events, key=lambda event: event["received_at_ms"])

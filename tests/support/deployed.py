@@ -80,12 +80,12 @@ def metric_names(expr: str) -> set[str]:
 
 def tool(name: str) -> str:
     """Path of a program of Debian's prometheus packages. In CI it must be there; elsewhere the test is skipped."""
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         if os.environ.get("CI"):
             pytest.fail(f"{name} is missing: apt-get install prometheus prometheus-alertmanager")
         pytest.skip(f"{name} is not installed (Debian: prometheus, prometheus-alertmanager)")
-    return found
+    return path
 
 
 def run_tool(name: str, *arguments: str, stdin: str | None = None) -> str:

@@ -139,11 +139,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(401, {"title": "Unauthorized", "status": 401}, {})
             return
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        status, found = crm.answer(parts.path, query)
-        self._send(status, found, {})
+        status, document = crm.answer(parts.path, query)
+        self._send(status, document, {})
 
-    def _send(self, status: int, found: Any, headers: dict[str, str]) -> None:
-        body = b"" if found is None else json.dumps(found).encode()
+    def _send(self, status: int, document: Any, headers: dict[str, str]) -> None:
+        body = b"" if document is None else json.dumps(document).encode()
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body)), "Content-Type": "application/json"}.items():
             self.send_header(name, value)

@@ -11,24 +11,26 @@ START = 1_735_725_600_000
 MINUTE = 60_000
 
 
-def event(offset: int, name: str, person: str, at: int, *, received: int | None = None, **properties: str) -> LogRecord:
+def event(
+    offset: int, name: str, person: str, time_ms: int, *, received: int | None = None, **properties: str
+) -> LogRecord:
     """An event record of the log."""
-    received = at if received is None else received
-    made = EventRecord(
+    received = time_ms if received is None else received
+    record = EventRecord(
         id=f"e{offset}",
         name=name,
-        occurred_at_ms=at,
+        occurred_at_ms=time_ms,
         received_at_ms=received,
         source="web",
         anonymous_id=person,
         properties=msgspec.Raw(msgspec.json.encode(properties)),
     )
-    return LogRecord(f"a:{person}".encode(), encode_event(made), received, offset)
+    return LogRecord(f"a:{person}".encode(), encode_event(record), received, offset)
 
 
-def tick(offset: int, at: int, marker: str | None = None) -> LogRecord:
+def tick(offset: int, time_ms: int, marker: str | None = None) -> LogRecord:
     """A tick record of the log."""
-    return LogRecord(None, encode_tick(at, marker=marker), at, offset)
+    return LogRecord(None, encode_tick(time_ms, marker=marker), time_ms, offset)
 
 
 def history(persons: int) -> list[LogRecord]:

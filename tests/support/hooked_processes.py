@@ -166,8 +166,8 @@ async def check_exact_with_kill_and_faults(processes: Processes, crm: FakeCrm) -
     processes.start()
 
     async def all_of_it() -> bool:
-        found = {decode_any(value)["id"] for _, value, _ in await events_of(collector)}
-        return len(found) >= 30 + 8 + 10
+        ids = {decode_any(value)["id"] for _, value, _ in await events_of(collector)}
+        return len(ids) >= 30 + 8 + 10
 
     await until(all_of_it, seconds=60)
     assert await processes.status("/readyz") == 200

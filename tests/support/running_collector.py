@@ -104,12 +104,12 @@ class RunningCollector:
             partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
             consumer.assign(partitions)
             await consumer.seek_to_beginning(*partitions)
-            found: list[Any] = []
+            records: list[Any] = []
             async with asyncio.timeout(DEADLINE):
-                while len(found) < count:
+                while len(records) < count:
                     for some in (await consumer.getmany(timeout_ms=200)).values():
-                        found += some
-            return sorted(found, key=lambda one: (one.partition, one.offset))
+                        records += some
+            return sorted(records, key=lambda one: (one.partition, one.offset))
         finally:
             await consumer.stop()
 

@@ -57,8 +57,8 @@ class TallyProcessor:
         self.fence = None
         claim = await self._store.claim(self._partition, [FUNNEL_ID])
         self._meta = claim.meta
-        found = await self._store.read_cells(self._partition, FUNNEL_ID, {GROUP: [0]})
-        cell = found.get(GROUP, {}).get(0, {})
+        cells = await self._store.read_cells(self._partition, FUNNEL_ID, {GROUP: [0]})
+        cell = cells.get(GROUP, {}).get(0, {})
         self._count, self._total = cell.get(COUNT, 0), cell.get(TOTAL, 0)
         self._at = self.fence = Fence(claim.token, claim.offset, claim.seq)
 
@@ -90,7 +90,7 @@ async def tallies(store: PartitionStore, partitions: int) -> list[Tally]:
         if fence is None:
             result.append(Tally(0, 0, 0))
             continue
-        found = await store.read_cells(partition, FUNNEL_ID, {GROUP: [0]})
-        cell = found.get(GROUP, {}).get(0, {})
+        cells = await store.read_cells(partition, FUNNEL_ID, {GROUP: [0]})
+        cell = cells.get(GROUP, {}).get(0, {})
         result.append(Tally(cell.get(COUNT, 0), cell.get(TOTAL, 0), fence.offset))
     return result

@@ -43,15 +43,15 @@ async def main(arguments: argparse.Namespace) -> int:
             fetch_min_bytes=1,
             stop=stop_event(),
         )
-        made: list[Worker] = []
-        made.append(
+        workers: list[Worker] = []
+        workers.append(
             Worker(
                 settings,
                 store,
-                make_processor=lambda partition: TallyProcessor(made[0].store, partition, on_chunk=note),
+                make_processor=lambda partition: TallyProcessor(workers[0].store, partition, on_chunk=note),
             )
         )
-        return await made[0].run()
+        return await workers[0].run()
 
 
 if __name__ == "__main__":

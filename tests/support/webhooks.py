@@ -35,8 +35,8 @@ def hooks_of(*hooks: dict[str, Any]) -> Webhooks:
 
 def load(name: str) -> dict[str, Any]:
     """A recorded delivery: `method`, `path`, `headers`, `body`, and the hook it belongs to as `webhook`."""
-    found: dict[str, Any] = orjson.loads((DIRECTORY / f"webhook-{name}.json").read_bytes())
-    return found
+    delivery: dict[str, Any] = orjson.loads((DIRECTORY / f"webhook-{name}.json").read_bytes())
+    return delivery
 
 
 @dataclass

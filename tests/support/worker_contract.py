@@ -226,8 +226,8 @@ async def test_without_a_broker_the_start_ends_with_try_again(topics: Topics, tm
 
 
 async def test_topics_are_created_once_and_checked_afterwards(broker: str, topics: Topics) -> None:
-    made = await ensure_topics(broker, topics, partitions=PARTITIONS)
-    assert [one.created for one in made] == [True] * 4
+    created = await ensure_topics(broker, topics, partitions=PARTITIONS)
+    assert [one.created for one in created] == [True] * 4
     again = await ensure_topics(broker, topics, partitions=PARTITIONS)
     assert [(one.created, one.problems) for one in again] == [(False, ())] * 4
     other = await ensure_topics(broker, topics, partitions=PARTITIONS + 1)

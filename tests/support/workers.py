@@ -32,11 +32,11 @@ class Running:
 
     def new_processor(self, partition: int) -> TallyProcessor:
         """What the worker calls for a partition."""
-        made = TallyProcessor(
+        processor = TallyProcessor(
             self.worker.store, partition, on_chunk=lambda p, n: self.chunks.append((time.monotonic(), p, n))
         )
-        self.processors[partition] = made
-        return made
+        self.processors[partition] = processor
+        return processor
 
     async def counts(self) -> list[Tally]:
         """What the store holds."""
@@ -51,10 +51,10 @@ class Running:
             return sum(one.count for one in await self.counts()) >= records
 
         await until(reached, seconds=seconds, what=f"{records} records counted, are {await self.counts()}")
-        found = await self.counts()
-        assert all(one.is_exact for one in found), found
-        assert sum(one.count for one in found) == records
-        return found
+        counts = await self.counts()
+        assert all(one.is_exact for one in counts), counts
+        assert sum(one.count for one in counts) == records
+        return counts
 
     async def ended(self, *, seconds: float = 20.0) -> tuple[int, str]:
         """(exit code, sentence) of a worker that gives up by itself."""
@@ -87,24 +87,24 @@ async def running(
 ) -> AsyncIterator[Running]:
     """A tallying worker, ready; stopped at the end whatever happened."""
     chosen = {"session_seconds": 6.0, "health_port": 0, "identity_seconds": 0.5, **settings}
-    made: list[Running] = []
+    runs: list[Running] = []
     worker = Worker(
         WorkerSettings(kafka, topics, [], data_dir, **chosen),
         store,
-        make_processor=lambda partition: made[0].new_processor(partition),
+        make_processor=lambda partition: runs[0].new_processor(partition),
         exit_hard=None,
     )
-    one = Running(worker, store, partitions)
-    made.append(one)
-    one.task = asyncio.create_task(worker.run())
+    run = Running(worker, store, partitions)
+    runs.append(run)
+    run.task = asyncio.create_task(worker.run())
     try:
         if ready:
-            await until(lambda: one.is_ready or one.task is None or one.task.done(), what="worker ready", seconds=30)
-        yield one
+            await until(lambda: run.is_ready or run.task is None or run.task.done(), what="worker ready", seconds=30)
+        yield run
     finally:
         worker.settings.stop.set()
         with suppress(TimeoutError):
-            await asyncio.wait_for(one.task, 10)
+            await asyncio.wait_for(run.task, 10)
 
 
 @asynccontextmanager

@@ -146,10 +146,10 @@ def test_commands_of_our_services_are_understood(name: str, monkeypatch: pytest.
     monkeypatch.setattr(sys, "argv", ["funnelcast", *words])
     module = __import__(COMMANDS[words[0]][0], fromlist=["app"])
     command: Any = typer.main.get_command(module.app)
-    rest = words[1:]
-    if hasattr(command, "commands") and rest:
-        command, rest = command.commands[rest[0]], rest[1:]
-    command.make_context(words[0], rest)
+    arguments = words[1:]
+    if hasattr(command, "commands") and arguments:
+        command, arguments = command.commands[arguments[0]], arguments[1:]
+    command.make_context(words[0], arguments)
 
 
 def test_prometheus_scrapes_the_services_that_are_there_under_the_names_the_rules_know() -> None:
@@ -163,9 +163,9 @@ def test_prometheus_scrapes_the_services_that_are_there_under_the_names_the_rule
         name = job["job_name"]
         if name in ports:
             assert str(ports[name]) in SERVICES[name]["command"]
-            found = str(job.get("static_configs") or job["dns_sd_configs"])
-            assert name in found
-            assert str(ports[name]) in found
+            targets = str(job.get("static_configs") or job["dns_sd_configs"])
+            assert name in targets
+            assert str(ports[name]) in targets
 
 
 def test_the_image_runs_as_a_user_of_its_own_and_stops_on_sigterm() -> None:

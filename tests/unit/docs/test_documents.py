@@ -34,11 +34,11 @@ def test_every_verb_that_documents_name_is_in_the_makefile() -> None:
 def test_nothing_committed_names_a_machine_or_a_registry() -> None:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
     forbidden = re.compile(r"/home/\w+|/root/|/work/|pypi\.org|repo\.maven|registry\.npmjs|files\.pythonhosted")
-    found = []
+    named = []
     for name in filter(None, listed.split("\0")):
         path = ROOT / name
         if path == Path(__file__).resolve() or not path.is_file() or path.suffix in (".gz", ".png"):
             continue
         if forbidden.search(path.read_text(encoding="utf-8", errors="replace")):
-            found.append(name)
-    assert found == []
+            named.append(name)
+    assert named == []

@@ -33,11 +33,11 @@ def walk() -> list[list[str]]:
 @cache
 def imports(file: str) -> frozenset[str]:
     """Our own files that a file imports."""
-    found: set[str] = set()
-    for module, several, one in IMPORT.findall((ROOT / file).read_text(encoding="utf-8")):
+    files: set[str] = set()
+    for module, several, single in IMPORT.findall((ROOT / file).read_text(encoding="utf-8")):
         folder = module.replace(".", "/")
-        found |= {f"{folder}.py", *(f"{folder}/{name}.py" for name in re.findall(r"\w+", several or one))}
-    return frozenset(name for name in found if (ROOT / name).is_file())
+        files |= {f"{folder}.py", *(f"{folder}/{name}.py" for name in re.findall(r"\w+", several or single))}
+    return frozenset(name for name in files if (ROOT / name).is_file())
 
 
 def reaches(start: str, end: str) -> bool:

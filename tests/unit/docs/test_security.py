@@ -20,14 +20,14 @@ NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py(?:::\w+)*)`", DOC)))
 @lru_cache
 def names_in(path: Path) -> frozenset[str]:
     """Tests of a file: functions, classes, and methods as Class::method."""
-    found: set[str] = set()
+    names: set[str] = set()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef):
             methods = [one.name for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
-            found |= {node.name, *(f"{node.name}::{name}" for name in methods)}
+            names |= {node.name, *(f"{node.name}::{name}" for name in methods)}
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            found.add(node.name)
-    return frozenset(found)
+            names.add(node.name)
+    return frozenset(names)
 
 
 @pytest.mark.parametrize("named", NAMED)
