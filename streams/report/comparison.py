@@ -10,7 +10,7 @@ from typing import TypedDict
 from schemas.funnel.model import Funnel
 from streams.report.cell import CellView
 from streams.report.decompose import Contribution, Counts, decompose
-from streams.report.rates import rates_of
+from streams.report.rates import last_of_overall, rates_of
 from streams.report.shapes import NamedCell, Rate
 from streams.report.significance import difference_interval, holm, p_value
 from streams.report.spans import Span
@@ -121,9 +121,9 @@ class ComparedTables(TypedDict):
     revenue: ComparedNumber
 
 
-def compare_cells(funnel: Funnel, before: NamedCell, after: NamedCell) -> ComparedTables:
-    """Every rate of a cell in both spans."""
-    first, second = rates_of(funnel, before), rates_of(funnel, after)
+def compare_cells(funnel: Funnel, before: NamedCell, after: NamedCell, *, dim: str = "") -> ComparedTables:
+    """Every rate of a cell in both spans; `dim` is its label."""
+    first, second = rates_of(funnel, before, dim), rates_of(funnel, after, dim)
     views = CellView(before), CellView(after)
     cohorts = {
         stage: (rate, second["cohort_conversion"].get(stage)) for stage, rate in first["cohort_conversion"].items()
@@ -213,12 +213,8 @@ def decompose_overall(funnel: Funnel, sides: Sides, *, dim: str) -> Decompositio
 
 def overall_counts(funnel: Funnel, cell: NamedCell) -> Counts:
     """(numerator, denominator) of the overall conversion, also where the denominator is 0 and there is no rate."""
-    if (overall := rates_of(funnel, cell)["overall"]) is not None:
-        return overall["numerator"], overall["denominator"]
-    first = funnel.stages[0].name
-    with_one = {**cell, first: {**cell.get(first, {}), "entries": 1}}
-    overall = rates_of(funnel, with_one)["overall"]
-    return (0 if overall is None else overall["numerator"]), 0
+    view = CellView(cell)
+    return view.entries(funnel.stages[last_of_overall(funnel)].name), view.entries(funnel.stages[0].name)
 
 
 def _value(value: str, before: Counts | None, after: Counts | None, part: Contribution) -> ValueContribution:

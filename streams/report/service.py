@@ -116,7 +116,7 @@ async def report_comparison(reader: CounterReader, comparison: Comparison) -> Co
         "dim": label,
         "before": span_dates(comparison.before),
         "after": span_dates(comparison.after),
-        **compare_cells(funnel, whole.before.get(label, {}), whole.after.get(label, {})),
+        **compare_cells(funnel, whole.before.get(label, {}), whole.after.get(label, {}), dim=label),
         "decompositions": decompositions,
     }
 

@@ -81,26 +81,25 @@ def trend_table(
 ) -> RenderableType:
     """A row for each bucket and stage: how the conversions went from week to week. For as many as a screen holds."""
     labels = sorted(label for label in buckets if dim in buckets[label])
-    rows = [row for label in labels[-_TREND_BUCKETS:] for row in _trend_rows(funnel, buckets[label][dim], grain, label)]
+    rows: list[dict[str, str]] = []
+    for label in labels[-_TREND_BUCKETS:]:
+        cell = buckets[label][dim]
+        rates = rates_of(funnel, cell, dim)
+        stages = _trend_rows(_stage_rows(funnel, cell, rates), rates)
+        rows += [{grain: "" if number else label} | row for number, row in enumerate(stages)]
     left_out = f" (the last {_TREND_BUCKETS} of {len(labels)})" if len(labels) > _TREND_BUCKETS else ""
     return _table(rows, title=f"by {grain}{f' · {dim}' if dim else ''}{left_out}", left=(grain, "stage"), width=width)
 
 
-def _trend_rows(funnel: Funnel, cell: NamedCell, grain: str, label: str) -> Iterable[dict[str, str]]:
-    rates = rates_of(funnel, cell)
-    for number, row in enumerate(_stage_rows(funnel, cell, rates)):
+def _trend_rows(stages: Sequence[Mapping[str, str]], rates: Rates) -> list[dict[str, str]]:
+    rows = []
+    for row in stages:
         cohort = rates["cohort_conversion"].get(row["stage"].removesuffix(f" {BOTTLENECK}"))
         known = "" if cohort is None else f"{100 * cohort['maturity']:.0f} %"
-        yield {
-            grain: "" if number else label,
-            "stage": row["stage"],
-            "entries": row["entries"],
-            "conversion": row["conversion"],
-            "95 %": row["95 %"],
-            "went on": row["went on"],
-            "of them 95 %": texts.interval(cohort),
-            "known": known,
-        } | {heading: row[heading] for heading in ("orders", "revenue") if heading in row}
+        shown = {heading: row[heading] for heading in ("stage", "entries", "conversion", "95 %", "went on")}
+        money = {heading: row[heading] for heading in ("orders", "revenue") if heading in row}
+        rows.append(shown | {"of them 95 %": texts.interval(cohort), "known": known} | money)
+    return rows
 
 
 def fitting(rows: Sequence[Mapping[str, str]], width: int, left_out_first: Sequence[str], *, gap: int) -> list[str]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from streams.report.comparison import ComparisonDocument, Decomposition
+from streams.report.comparison import ComparisonDocument, Decomposition, compare_cells
 from streams.report.comparison_table import render_comparison
 from streams.report.decompose import Counts, decompose
 from streams.report.question import QuestionError
@@ -245,6 +245,15 @@ async def test_one_cell_is_compared_without_parts_and_a_stage_dimension_is_refus
     assert (await compared(""))["decompositions"] == []
     with pytest.raises(QuestionError, match="other people"):
         await compared("manager")
+
+
+def test_a_cell_of_a_stage_dimension_has_no_conversions_of_different_people() -> None:
+    cell = {"click": {"entries": 10, "advanced.cohort": 4, "abandoned.cohort": 6}, "payment": {"entries": 4}}
+    whole_cell = compare_cells(SHOP, cell, cell)
+    of_manager = compare_cells(SHOP, cell, cell, dim="manager=ann")
+    assert whole_cell["overall"]["before"] == rate(4, 10)
+    assert (of_manager["overall"]["before"], of_manager["overall"]["is_significant"]) == (None, None)
+    assert of_manager["cohort_conversion"]["click"]["before"] == rate(4, 10)
 
 
 async def test_over_nothing_everything_is_absent() -> None:
