@@ -15,6 +15,10 @@ MONEY: Final = (*AMOUNTS, "cost", "discount")
 ORDER_DETAILS: Final = ("currency", "order_id", "refund_id", "reason")
 """Currency of the amount, identity of an order and of a refund, reason of a loss."""
 ALWAYS_READ: Final = (*MONEY, *ORDER_DETAILS)
+ORDER_WITHDRAWN: Final = "order_withdrawn"
+ORDER_RESTATED: Final = "order_restated"
+ORDER_CHANGES: Final = frozenset({ORDER_WITHDRAWN, ORDER_RESTATED})
+"""Names of the events that change an order, in every funnel."""
 CONTACT_NAMES: Final = frozenset({"email", "Email", "EMAIL", "phone", "Phone", "PHONE"})
 """Properties and traits that hold an address of a person: they become a contact id."""
 UNKNOWN_SOURCE: Final = "unknown"

@@ -23,6 +23,7 @@ from schemas.conditions import ORDERINGS, Operand, Operator, number_of
 from schemas.funnel.duration import DurationMs
 from schemas.money import clean_currency
 from schemas.names import clean_text, normalise_name
+from schemas.properties import ORDER_CHANGES
 
 RULES = 2
 """Version of the counting rules (docs/semantics.md): what was counted by other ones is never continued."""
@@ -229,6 +230,13 @@ class Funnel(_Model):
         return cleaned
 
     @model_validator(mode="after")
+    def _no_change_of_orders_in_a_rule(self) -> Funnel:
+        taken = ORDER_CHANGES & {*(rule.event for rule in self.rules), *self.refunds, *self.ad_spend}
+        if taken:
+            raise ValueError(f"{min(taken)!r} changes an order in every funnel; no rule may name it: leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _whole(self) -> Funnel:
         names = [normalise_name(stage.name) for stage in self.stages]
         for name in names:
@@ -265,13 +273,13 @@ class Funnel(_Model):
     @property
     def event_names(self) -> frozenset[str]:
         """Events that the funnel looks at; spend is no event of a person and not among them."""
-        return frozenset(self.refunds).union(rule.event for rule in self.rules)
+        return ORDER_CHANGES.union(self.refunds, (rule.event for rule in self.rules))
 
     @property
     def money_names(self) -> frozenset[str]:
-        """Events that move money: of order stages, refunds, spend."""
+        """Events that move money: of order stages, refunds, changes of orders, spend."""
         orders = (rule.event for stage in self.stages if stage.nth is not None for rule in stage.on)
-        return frozenset(orders).union(self.refunds, self.ad_spend)
+        return ORDER_CHANGES.union(orders, self.refunds, self.ad_spend)
 
     @property
     def properties(self) -> frozenset[str]:

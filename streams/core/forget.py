@@ -33,10 +33,11 @@ def without_ids(person: Person) -> Person:
     base, events = person.base, person.events
     assert isinstance(base.orders, dict)  # noqa: S101 - layers are for passes in memory
     hashes = _numbers(event.event_hash for event in events)
-    orders = _numbers([*base.orders, *(event.order for event in events)])
+    orders = _numbers([*base.orders, *base.withdrawn, *(event.order for event in events)])
     refunds = _numbers([*base.refunds, *(event.refund for event in events)])
     person.events = [_renumbered(event, hashes, orders, refunds) for event in events]
     base.orders = {orders[order]: booked for order, booked in base.orders.items()}
+    base.withdrawn = {orders[order] for order in base.withdrawn}
     base.refunds = {refunds[refund] for refund in base.refunds}
     return person
 

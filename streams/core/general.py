@@ -7,6 +7,7 @@ run both on the same logs.
 
 from __future__ import annotations
 
+from streams.core.changes import after_fold, as_it_comes
 from streams.core.chunk import Op
 from streams.core.contributions import add_contributions
 from streams.core.forget import is_nameless, nameless_key, without_ids
@@ -14,7 +15,7 @@ from streams.core.header import Header, is_forgotten, status_of, tail_of, words_
 from streams.core.heavy import count_heavy, is_foldable, seal
 from streams.core.history import fold, header_of, replay, status_at
 from streams.core.person import KeptEvent, Person, pack_person, unpack_events, unpack_person
-from streams.core.plan import FORGET, REFUND, RESOLVED
+from streams.core.plan import FORGET, REFUND, RESOLVED, RESTATED, WITHDRAWN
 from streams.core.state import FunnelState
 
 
@@ -51,7 +52,8 @@ def count(state: FunnelState, op: Op) -> None:
     else:
         state.count_stat("accepted")
         state.count_stat("persons", is_new)
-    person.events.append(whole if whole is not None else KeptEvent(at, event_hash, kind, code))
+    event = whole if whole is not None else KeptEvent(at, event_hash, kind, code)
+    person.events.append(as_it_comes(person.base, event) if kind in (WITHDRAWN, RESTATED) else event)
     _settle(state, key, person, horizon)
 
 
@@ -145,11 +147,11 @@ def _settle(state: FunnelState, key: bytes, person: Person, horizon: int) -> Non
 
 
 def _fold(state: FunnelState, person: Person, horizon: int) -> None:
-    behind = [event for event in person.events if event.at < horizon]
-    if behind or person.base.journey is not None:
-        person.base = fold(state.plan, person.base, behind, horizon)
-    if behind:
-        person.events = [event for event in person.events if event.at >= horizon]
+    has_behind = any(event.at < horizon for event in person.events)
+    if has_behind or person.base.journey is not None:
+        person.base = fold(state.plan, person.base, person.events, horizon)
+    if has_behind:
+        person.events = after_fold(person.events, horizon)
 
 
 def _keep(state: FunnelState, key: bytes, person: Person, header: Header) -> None:

@@ -12,7 +12,7 @@ depends on the watermark of that time, so it is remembered and never recomputed.
     first_code code of the journey's first event    (both codes as wide as `Plan.wire` says)
     entry_code code of the last entry
 
-    flags      7 6 5 unused | 4 SEVERAL | 3 FOR_LIFE | 2 HAS_AMOUNT | 1 0 status: OPEN, STALLED or RESOLVED
+    flags      7 6 unused | 5 CHANGES | 4 SEVERAL | 3 FOR_LIFE | 2 HAS_AMOUNT | 1 0 status: OPEN, STALLED or RESOLVED
 
 `passed` is the stage of the last entry of the journey under way, plus 1. It is 0 without such a journey; both codes and
 `started_at` and `entered_at` are then 0 too. Integers are little-endian, times are epoch milliseconds.
@@ -48,6 +48,8 @@ FOR_LIFE: Final = 8
 """The person has orders or refunds: never dropped."""
 SEVERAL: Final = 16
 """The journey under way has more than one entry (several may be of one instant)."""
+CHANGES: Final = 32
+"""There are kept withdrawals or restatements: what an older event means may depend on a newer one."""
 MANY_ORDERS: Final = 0xFFFF
 """The header counts distinct orders up to here."""
 

@@ -14,6 +14,7 @@ from streams.core.cache import Heavy, PersonCache
 from streams.core.chunk import Op
 from streams.core.contributions import add_contributions
 from streams.core.header import (
+    CHANGES,
     FOR_LIFE,
     base_of,
     flags_of,
@@ -131,6 +132,8 @@ def count_heavy(state: FunnelState, op: Op) -> bool:
     packed = cache.persons[key]
     if is_forgotten(state.plan, packed, horizon):
         return False  # the key begins anew, which takes a fold
+    if flags_of(words_of(state.plan, packed)[0]) & CHANGES:
+        return False  # an event in an older chunk may be withdrawn by a newer one
     if whole is not None and (whole.order or whole.refund) and _is_known(cache, key, packed, whole):
         return False  # an order or refund of which another event may lie in an older chunk
     kept_at = -1

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from schemas.counters import STAGE_LOST
+from streams.core.changes import standing, withdrawn_behind
 from streams.core.header import Header
 from streams.core.person import Base, Entry, FirstOrder, Journey, KeptEvent, Layered
 from streams.core.plan import LOST, NO_STAGE, OPEN, ORDER, REFUND, RESOLVED, STALLED, Plan, Status
@@ -51,6 +52,8 @@ class RefundBooked(NamedTuple):
     currency: int
 
 
+Restated: TypeAlias = dict[int, list[KeptEvent]]
+"""What stands of the restatements of an order, oldest first."""
 _Step: TypeAlias = tuple[int, int, int, KeptEvent, Worth | None]
 """(at, stage or _AFTER_STAGES, event_hash, event, worth of an order): sorted, the order in which a journey takes them.
 """
@@ -93,7 +96,9 @@ class History:
 def replay(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> History:
     """The pass."""
     history = History()
-    steps = _steps(plan, base, events, history)
+    live, withdrawn, restated = standing(base, events)
+    history.occurrences += [(event.at, plan.lowest_order_stage(event.mask), event.code) for event in withdrawn]
+    steps = _steps(plan, base, live, history, restated)
     journey = None
     if base.journey is not None:
         journey = base.journey.copy()
@@ -115,7 +120,7 @@ def replay(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> History:
             if event.order:
                 history.known[event.order] = (stage, code)
     _find_first_order(base, history)
-    _refunds(plan, base, events, history)
+    _refunds(plan, base, live, history)
     return history
 
 
@@ -140,7 +145,7 @@ def _ends_before(plan: Plan, journey: Journey, at: int, stage: int) -> bool:
     return plan.ends_at_completion and journey.entries[-1].stage == plan.last and stage < plan.last
 
 
-def _steps(plan: Plan, base: Base, events: Sequence[KeptEvent], history: History) -> list[_Step]:
+def _steps(plan: Plan, base: Base, events: Sequence[KeptEvent], history: History, restated: Restated) -> list[_Step]:
     """Stage and lost events in order; of orders the first events alone. Fills occurrences, newest and orders_count."""
     steps: list[_Step] = []
     orders: dict[int, list[KeptEvent]] = {}
@@ -156,14 +161,16 @@ def _steps(plan: Plan, base: Base, events: Sequence[KeptEvent], history: History
         elif kind == ORDER:
             orders.setdefault(event.order or ~len(orders), []).append(event)
     if orders:
-        steps += _order_steps(plan, base, orders, history)
+        steps += _order_steps(plan, base, orders, history, restated)
     steps.sort()
     if steps:
         history.newest = steps[-1][0]
     return steps
 
 
-def _order_steps(plan: Plan, base: Base, orders: dict[int, list[KeptEvent]], history: History) -> list[_Step]:
+def _order_steps(
+    plan: Plan, base: Base, orders: dict[int, list[KeptEvent]], history: History, restated: Restated
+) -> list[_Step]:
     """The first event of every order at the stage that its number of order gives it."""
     groups: list[list[KeptEvent]] = []
     for order, group in orders.items():
@@ -181,7 +188,8 @@ def _order_steps(plan: Plan, base: Base, orders: dict[int, list[KeptEvent]], his
             if first.order:
                 history.known[first.order] = (NO_STAGE, 0)
             continue
-        worth = worth_of(plan, group, is_nth=plan.is_nth(stage, ordinal))
+        stated = [*reversed(restated.get(first.order, ())), *group] if restated else group
+        worth = worth_of(plan, stated, is_nth=plan.is_nth(stage, ordinal))
         steps.append((first.at, stage, first.event_hash, first, worth))
         history.occurrences += [(event.at, stage, event.code) for event in group]
     history.orders_count = len(groups)
@@ -189,7 +197,7 @@ def _order_steps(plan: Plan, base: Base, orders: dict[int, list[KeptEvent]], his
 
 
 def worth_of(plan: Plan, group: Sequence[KeptEvent], *, is_nth: bool) -> Worth:
-    """What an order is worth by its events, which are in order; the funnel's currency where none states an amount."""
+    """What an order is worth by what states it, the first that does; the funnel's currency where nothing does."""
     amount = next(((event.minor, event.currency) for event in group if event.minor >= 0), (-1, plan.currency))
     cost = next(((event.cost, event.currency) for event in group if event.cost >= 0), (-1, 0))
     discount = next(((event.discount, event.currency) for event in group if event.discount >= 0), (-1, 0))
@@ -217,9 +225,10 @@ def _refunds(plan: Plan, base: Base, events: Sequence[KeptEvent], history: Histo
         history.refunds.append(RefundBooked(event.at, stage, code, stated.minor, stated.currency))
 
 
-def fold(plan: Plan, base: Base, behind: Sequence[KeptEvent], horizon: int) -> Base:
-    """The base after everything of `behind` (all of it behind the horizon, nothing else is) has passed."""
-    history = replay(plan, base, behind)
+def fold(plan: Plan, base: Base, events: Sequence[KeptEvent], horizon: int) -> Base:
+    """The base after all events behind the horizon have passed; what stands of them is decided by all events."""
+    live = standing(base, events).live
+    history = replay(plan, base, [event for event in live if event.at < horizon])
     folded = Base()
     if history.journeys and history.journeys[-1].started_at + plan.window >= horizon:
         folded.journey = history.journeys[-1]
@@ -228,6 +237,7 @@ def fold(plan: Plan, base: Base, behind: Sequence[KeptEvent], horizon: int) -> B
     folded.orders = {**base.orders, **history.known} if history.known else base.orders
     folded.refunds = base.refunds | history.refund_ids if history.refund_ids else base.refunds
     folded.first_order = history.first_order
+    folded.withdrawn = withdrawn_behind(base, events, horizon) - history.known.keys()
     return folded
 
 
@@ -240,6 +250,7 @@ def checkpoint(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> Base:
     after.orders = Layered(base.orders, history.known) if history.known else base.orders
     after.refunds = base.refunds | history.refund_ids if history.refund_ids else base.refunds
     after.first_order = history.first_order
+    after.withdrawn = base.withdrawn - history.known.keys()
     return after
 
 

@@ -23,6 +23,7 @@ from streams.core.contributions import add_lead_time, add_loss_time, add_order
 from streams.core.header import (
     AT_SHIFT,
     BELOW_AT,
+    CHANGES,
     COUNT_MASK,
     FLAGS_MASK,
     FLAGS_SHIFT,
@@ -87,6 +88,8 @@ def in_order(state: FunnelState, op: Op, packed: bytes) -> bool:
         return False
     if kind < ORDER:
         return _stage(state, op, packed, words, kind, ())
+    if words[0] >> FLAGS_SHIFT & CHANGES and words[1] & COUNT_MASK:
+        return False  # an event in an older chunk may be withdrawn by a newer one
     if kind == ORDER:
         return _order(state, op, packed, words)
     return kind == LOST and _loss(state, op, packed, words)  # a refund looks for its order: the general path
@@ -187,7 +190,9 @@ def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost 
             _close_value(state, entries[-1])
     counts[(minute_bits | code) << family_bits | plan.f_events[stage]] += 1
     if is_next:
-        flags = flags & FOR_LIFE | _start(state, (minute_bits | code) << family_bits, at, stage, code, whole)
+        flags = flags & (FOR_LIFE | CHANGES) | _start(
+            state, (minute_bits | code) << family_bits, at, stage, code, whole
+        )
         start_word, entry_word = at << AT_SHIFT | start_word & BELOW_AT, at << AT_SHIFT | entry_word & BELOW_AT
         first_code, entry_code, top = code, code, stage
     elif advances:
@@ -207,7 +212,7 @@ def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost 
             if not any(plan.is_order[entry.stage] for entry in entries):
                 entry = Entry(stage, at, code)
                 add_lead_time(plan, start_word >> AT_SHIFT, entry, sign=1, into=state.contributions)
-        flags = flags & FOR_LIFE | SEVERAL | _enter(state, new_key, at, stage, code, whole)
+        flags = flags & (FOR_LIFE | CHANGES) | SEVERAL | _enter(state, new_key, at, stage, code, whole)
         entry_word, entry_code, top = at << AT_SHIFT | entry_word & BELOW_AT, code, stage
     else:
         code = first_code & plan.first_mask | code & plan.stage_mask

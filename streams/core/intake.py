@@ -20,7 +20,7 @@ from streams.core.decode import NO_RAW, UNREADABLE, Decoder
 from streams.core.match import NO_AMOUNT, Match, Matcher, NameRules, amount_of, id_text, money_of, plain
 from streams.core.outgoing import late_event
 from streams.core.person import AT_MASK, KeptEvent
-from streams.core.plan import FORGET, LOST, ORDER, REFUND, Plan
+from streams.core.plan import FORGET, LOST, ORDER, REFUND, RESTATED, WITHDRAWN, Plan
 from streams.core.registers import REASONS, FunnelRegisters
 from streams.state import PartitionMeta
 
@@ -95,7 +95,7 @@ class FunnelIntake:
     ) -> tuple[int, KeptEvent | None]:
         """Code, and the whole event where it says more than its stage."""
         kind = match.kind
-        code = self._code(properties, out)
+        code = 0 if kind in (WITHDRAWN, RESTATED) else self._code(properties, out)
         if kind == LOST:
             raw = match.reason if match.reason is not None else properties.reason
             return code, KeptEvent(at, event_hash, kind, code, self._value_code(REASONS, raw, out))

@@ -13,9 +13,10 @@ from schemas.conditions import holds
 from schemas.ids import clean_id
 from schemas.money import clean_currency, clean_minor, parse_minor
 from schemas.names import normalise_name
+from schemas.properties import ORDER_RESTATED, ORDER_WITHDRAWN
 from streams.core.decode import NO_RAW, UNREADABLE, Decoder
 from streams.core.definition import Condition
-from streams.core.plan import LOST, ORDER, REFUND, EventKind, Plan
+from streams.core.plan import LOST, ORDER, REFUND, RESTATED, WITHDRAWN, EventKind, Plan
 
 _MEMO_LIMIT = 10_000
 
@@ -40,6 +41,7 @@ class NameRules:
         self._lost = [rule for rule in definition.lost_rules if rule.event == name]
         self._stages = [rule for rule in definition.stage_rules if rule.event == name]
         self._is_refund = name in definition.refunds
+        self._change = {ORDER_WITHDRAWN: WITHDRAWN, ORDER_RESTATED: RESTATED}.get(name)
         self.is_fixed = not any([rule.where for rule in self._lost] + [rule.where for rule in self._stages])
         self.fixed: Match | None = self.classify(None) if self.is_fixed else None
         self.stage = -1 if self.fixed is None or self.fixed.kind >= ORDER else self.fixed.kind
@@ -47,6 +49,8 @@ class NameRules:
 
     def classify(self, properties: Any) -> Match | None:
         """What an event with those properties is; None where every condition fails."""
+        if self._change is not None:
+            return Match(self._change)
         for rule in self._lost:
             if self._holds(rule.where, properties):
                 return Match(LOST, 0, rule.reason)

@@ -18,8 +18,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from streams.core.header import FOR_LIFE, Header, base_of, pack_header, status_of, tail_of, words_of
-from streams.core.plan import ORDER, REFUND, RESOLVED, EventKind, Plan, Status, code_of, wire_code
+from streams.core.header import CHANGES, FOR_LIFE, Header, base_of, pack_header, status_of, tail_of, words_of
+from streams.core.plan import ORDER, REFUND, RESOLVED, RESTATED, WITHDRAWN, EventKind, Plan, Status, code_of, wire_code
 
 EXT_AMOUNT: Final = 128
 EXT_ORDER: Final = 129
@@ -121,7 +121,7 @@ class Layered:
 class Base:
     """Result of the pass over everything behind the horizon."""
 
-    __slots__ = ("first_order", "journey", "orders", "orders_count", "refunds")
+    __slots__ = ("first_order", "journey", "orders", "orders_count", "refunds", "withdrawn")
 
     def __init__(self) -> None:
         self.journey: Journey | None = None
@@ -130,6 +130,8 @@ class Base:
         """Order id -> (stage or NO_STAGE, code)."""
         self.refunds: set[int] = set()
         self.first_order: FirstOrder | None = None
+        self.withdrawn: set[int] = set()
+        """Orders that were withdrawn and have no later event: their refunds are void."""
 
 
 class Person:
@@ -145,9 +147,15 @@ class Person:
     @property
     def is_for_life(self) -> bool:
         """Whether it may never be forgotten."""
-        return bool(self.base.orders_count or self.base.refunds) or any(
-            event.kind == ORDER or event.refund for event in self.events
+        base = self.base
+        return bool(base.orders_count or base.refunds or base.withdrawn) or any(
+            event.kind == ORDER or event.refund or (event.kind == WITHDRAWN and event.order) for event in self.events
         )
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether there are kept withdrawals or restatements."""
+        return any(event.kind in (WITHDRAWN, RESTATED) for event in self.events)
 
 
 def pack_event(plan: Plan, event: KeptEvent) -> bytes:
@@ -157,7 +165,7 @@ def pack_event(plan: Plan, event: KeptEvent) -> bytes:
     packed = pack(event.event_hash, word, wire_code(plan, event.code))
     if event.minor >= 0:
         packed += pack(event.minor, event.currency << 8 | EXT_AMOUNT, no_code)
-    if event.kind == ORDER or event.kind == REFUND:
+    if event.kind == ORDER or event.order or event.kind == REFUND:
         packed += pack(event.order, event.mask << 8 | EXT_ORDER, no_code)
     if event.kind == REFUND:
         packed += pack(event.refund, EXT_REFUND, no_code)
@@ -192,14 +200,16 @@ def unpack_events(plan: Plan, records: bytes) -> list[KeptEvent]:
 def pack_base(plan: Plan, base: Base) -> bytes:
     """The bytes of a base; none for a base that holds nothing."""
     journey = base.journey
-    if journey is None and not base.orders_count and not base.refunds:
+    if journey is None and not base.orders_count and not base.refunds and not base.withdrawn:
         return b""
     folded = [] if journey is None else _folded(plan, journey)
     assert isinstance(base.orders, dict)  # noqa: S101 - layers are for passes in memory
     orders = {order: (stage, wire_code(plan, code)) for order, (stage, code) in base.orders.items()}
     first = base.first_order
-    values = () if first is None else (first.at, first.stage, wire_code(plan, first.code))
-    return msgspec.msgpack.encode([folded, base.orders_count, orders, sorted(base.refunds), *values])
+    more: list[Any] = [] if first is None else [(first.at, first.stage, wire_code(plan, first.code))]
+    if base.withdrawn:
+        more = [more[0] if more else None, sorted(base.withdrawn)]
+    return msgspec.msgpack.encode([folded, base.orders_count, orders, sorted(base.refunds), *more])
 
 
 def _folded(plan: Plan, journey: Journey) -> list[Any]:
@@ -222,11 +232,14 @@ def unpack_base(packed: bytes) -> Base:
     base = Base()
     if not packed:
         return base
-    folded, base.orders_count, orders, refunds, *first = msgspec.msgpack.decode(packed)
+    folded, base.orders_count, orders, refunds, *more = msgspec.msgpack.decode(packed)
     base.orders = {order: (stage, code_of(code)) for order, (stage, code) in orders.items()}
     base.refunds = set(refunds)
-    if first:
-        base.first_order = FirstOrder(first[0], first[1], code_of(first[2]))
+    if more and more[0] is not None:
+        at, stage, code = more[0]
+        base.first_order = FirstOrder(at, stage, code_of(code))
+    if len(more) > 1:
+        base.withdrawn = set(more[1])
     if folded:
         start, first_code = folded[0], code_of(folded[1])
         base.journey = Journey(start, first_code, [_entry(start, *values) for values in folded[2:]])
@@ -263,7 +276,7 @@ def pack_person(plan: Plan, person: Person, header: Header, *, may_go: bool = Fa
     """The person's packed form and its sealed chunks; `may_go`: not even its orders are for life."""
     base = pack_base(plan, person.base)
     parts, newest = split(plan.seal, sorted(person.events))
-    flags = person.status | FOR_LIFE * (person.is_for_life and not may_go)
+    flags = person.status | FOR_LIFE * (person.is_for_life and not may_go) | CHANGES * person.has_changes
     packed = pack_header(plan, header, flags=flags, chunks=len(parts), base_bytes=len(base))
     return packed + base + pack_events(plan, newest), [pack_events(plan, part) for part in parts]
 

@@ -39,7 +39,13 @@ EventKind: TypeAlias = int
 ORDER: Final = 64
 LOST: Final = 65
 REFUND: Final = 66
-FORGET: Final = 67
+WITHDRAWN: Final = 67
+"""An order is taken back as if it had never been."""
+RESTATED: Final = 68
+"""An order is worth something else."""
+VOID: Final = 69
+"""A withdrawal or restatement that came too late to change anything; kept to know its copies."""
+FORGET: Final = 70
 """No event: the person is to be forgotten. Kept events are of a lower kind. What else is no event (a link of two ids)
 will have a higher one."""
 NO_STAGE: Final = 255
@@ -105,6 +111,10 @@ class Plan:
             if mask >> bit & 1 and self.nth[bit] <= ordinal:
                 return self.order_stages[bit]
         return NO_STAGE
+
+    def lowest_order_stage(self, mask: int) -> int:
+        """The lowest order stage of a mask that is not empty."""
+        return self.order_stages[(mask & -mask).bit_length() - 1]
 
     def is_nth(self, stage: int, ordinal: int) -> bool:
         """Whether an order of that number is the one that its stage waits for."""

@@ -105,7 +105,7 @@ class Wants:
     odd_values: bool = True
     max_partitions: int = 1
     refunds: bool = True
-    changes: bool = False
+    changes: bool = True
     """Orders that are withdrawn and restated."""
     units: bool = False
     """Funnels that part a person's events by deals."""

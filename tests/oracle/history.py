@@ -15,7 +15,7 @@ from tests.oracle.deals import lines_of
 from tests.oracle.definition import Dimension, Funnel
 from tests.oracle.event import LOST, ORDER, REFUND, RESTATED, STAGE, WITHDRAWN, Event
 from tests.oracle.journeys import steps_of
-from tests.oracle.orders import lies_behind
+from tests.oracle.orders import has_order, lies_behind
 from tests.oracle.places import place_now
 from tests.oracle.values import (
     OTHER,
@@ -194,8 +194,14 @@ def _leave_behind(funnel: Funnel, history: Person, horizon: int) -> None:
     """What lies behind the horizon is booked where it is for good, whatever its order does later."""
     for at, event in enumerate(history.events):
         if event.kind in (REFUND, WITHDRAWN) and event.occurred < horizon and event.place is None:
-            history.events[at] = replace(event, place=place_now(funnel, history.events, event))
-            history.kept[event.source, event.id] = history.events[at]
+            left = replace(event, place=place_now(funnel, history.events, event))
+        elif event.kind == RESTATED and event.occurred < horizon and not has_order(history.events, event.order_id):
+            left = replace(event, is_behind=True)
+        else:
+            continue
+        history.events[at] = left
+        if history.kept.get((event.source, event.id)) is event:
+            history.kept[event.source, event.id] = left
 
 
 def _forget(world: World, person: str) -> None:

@@ -135,6 +135,12 @@ def refunds_of(history: list[Event]) -> list[Refund]:
     return refunds
 
 
+def has_order(history: list[Event], order_id: str | None) -> bool:
+    """Whether an order is there, with an event that is not withdrawn."""
+    gone = withdrawn_events(history)
+    return any(one.kind == ORDER and one.order_id == order_id and one not in gone for one in history)
+
+
 def lies_behind(history: list[Event], event: Event, horizon: int) -> bool:
     """Whether what an event names (its order, or the refund it repeats) lies behind the horizon."""
     others = [one for one in history if one is not event]

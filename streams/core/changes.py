@@ -1,0 +1,95 @@
+"""Orders that change (semantics.md 1): which events of a person stand, after withdrawals and restatements. Pure.
+
+Asked before anything else. A withdrawal takes the events and restatements of its order that are of its time or older
+out of the history, and the refunds that tell the same cancellation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import xxhash
+
+from streams.core.person import Base, KeptEvent
+from streams.core.plan import ORDER, REFUND, RESTATED, VOID, WITHDRAWN
+
+
+class Standing(NamedTuple):
+    """A person's events by what they are now."""
+
+    live: Sequence[KeptEvent]
+    """What counts: stage, lost, order and refund events."""
+    withdrawn: Sequence[KeptEvent] = ()
+    """Order events that are events and nothing else."""
+    restated: dict[int, list[KeptEvent]] = {}  # noqa: RUF012 - never changed
+    """By order, oldest first: what stands of its restatements."""
+
+
+def standing(base: Base, events: Sequence[KeptEvent]) -> Standing:
+    """The events as they stand."""
+    changes = [event for event in events if event.kind in (WITHDRAWN, RESTATED)]
+    if not changes and not base.withdrawn:
+        return Standing(events)
+    gone: dict[int, int] = {}
+    """Order -> time of its latest withdrawal."""
+    for change in changes:
+        if change.kind == WITHDRAWN and change.order:
+            gone[change.order] = max(change.at, gone.get(change.order, -1))
+    restated: dict[int, list[KeptEvent]] = {}
+    for change in sorted(changes):
+        if change.kind == RESTATED and change.order and change.at > gone.get(change.order, -1):
+            restated.setdefault(change.order, []).append(change)
+    withdrawn = [event for event in events if event.kind == ORDER and event.at <= gone.get(event.order, -1)]
+    live = [
+        event
+        for event in events
+        if event.kind <= REFUND
+        and not (event.kind == ORDER and event.at <= gone.get(event.order, -1))
+        and not (event.kind == REFUND and _is_void(base, events, event))
+    ]
+    return Standing(live, withdrawn, restated)
+
+
+def as_it_comes(base: Base, change: KeptEvent) -> KeptEvent:
+    """A withdrawal or restatement as it is kept; `base` holds all that lies behind the horizon at its record.
+
+    Of an order that lies there nothing changes: the withdrawal is a refund with its own value, the restatement void.
+    """
+    if not change.order or base.orders.get(change.order) is None:
+        return change
+    if change.kind == WITHDRAWN and change.minor >= 0:
+        return change._replace(kind=REFUND, refund=_refund_of(change.order))
+    return change._replace(kind=VOID)
+
+
+def after_fold(events: Sequence[KeptEvent], horizon: int) -> list[KeptEvent]:
+    """What is kept when everything behind the horizon is folded: later events, and the restatements of their orders."""
+    orders = {event.order for event in events if event.kind == ORDER and event.order and event.at >= horizon}
+    return [event for event in events if event.at >= horizon or (event.kind == RESTATED and event.order in orders)]
+
+
+def _refund_of(order: int) -> int:
+    """The id of the one refund that all withdrawals of an order are."""
+    return xxhash.xxh3_64_intdigest(b"withdrawn" + order.to_bytes(8, "little")) or 1
+
+
+def withdrawn_behind(base: Base, events: Sequence[KeptEvent], horizon: int) -> set[int]:
+    """Orders with a withdrawal behind the horizon, or known to be withdrawn."""
+    return base.withdrawn | {
+        event.order for event in events if event.kind == WITHDRAWN and event.order and event.at < horizon
+    }
+
+
+def _is_void(base: Base, events: Sequence[KeptEvent], refund: KeptEvent) -> bool:
+    """A cancelled order is told both ways: the refund of it is none."""
+    if not refund.order:
+        return False
+    orders = [event.at for event in events if event.kind == ORDER and event.order == refund.order]
+    if refund.order in base.withdrawn and not any(at <= refund.at for at in orders):
+        return True
+    return any(
+        refund.at <= event.at or not any(event.at < at <= refund.at for at in orders)
+        for event in events
+        if event.kind == WITHDRAWN and event.order == refund.order
+    )
