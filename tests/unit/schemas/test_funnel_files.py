@@ -173,3 +173,10 @@ def test_unknown_references_name_the_presets(tmp_path: Path) -> None:
 def test_conditions(op: str, operand: object, value: object, holds: bool) -> None:
     condition = Condition(property="p", op=op, operand=operand)  # type: ignore[arg-type]
     assert conditions.holds(condition.op, condition.operand, value) is holds
+
+
+@pytest.mark.parametrize("name", ["order_withdrawn", "Order Restated"])
+def test_what_changes_an_order_is_of_no_rule(name: str) -> None:
+    for part in (f"refunds: ['{name}']", f"lost: [{{on: ['{name}']}}]", f"ad_spend: ['{name}']"):
+        with pytest.raises(FunnelError, match="changes an order in every funnel"):
+            parse_funnel(f"{{name: f, conversion_window: 1d, stages: [{{name: a, on: [a]}}], {part}}}")

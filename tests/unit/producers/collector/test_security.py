@@ -85,7 +85,7 @@ class TestScopes:
             "{name: f, conversion_window: 1d, stages: [{name: thanks, order: true, on: "
             "[{event: page_view, where: {path: /thanks}}, paid]}]}"
         )
-        assert server_names([funnel]) == {"paid", "refund", "ad_spend"}
+        assert server_names([funnel]) == {"paid", "refund", "ad_spend", "order_withdrawn", "order_restated"}
         assert "path" in read_properties([funnel])
 
     async def test_a_read_key_sends_nothing(self, collector: CollectorInMemory) -> None:
