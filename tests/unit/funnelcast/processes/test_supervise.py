@@ -195,5 +195,5 @@ async def test_a_description_names_every_child_its_ends_and_its_log(supervisor: 
     child = await supervisor.start(spec(SLEEPER, "worker-1"))
     assert supervisor.describe() == f"worker-1 runs; ended: never; log: {child.log}"
     child.send(signal.SIGKILL)
-    await until(lambda: child.restarts == 1 and child.pid is not None)
+    await until(lambda: child.restarts == 1 and supervisor.describe().startswith("worker-1 runs"))
     assert supervisor.describe() == f"worker-1 runs; ended: signal SIGKILL x1; log: {child.log}"
