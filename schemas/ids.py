@@ -30,10 +30,28 @@ PLACEHOLDERS = frozenset(
         "[object object]",
         "{}",
         "[]",
+        "-",
+        "--",
+        "\\n",
+        "(not set)",
+        "not set",
+        "(none)",
+        "(null)",
+        "<null>",
+        "#n/a",
+        "#null!",
+        "#ref!",
+        "#value!",
+        "0.0",
+        "0.00",
         "00000000-0000-0000-0000-000000000000",
         "00000000000000000000000000000000",
     }
 )
+
+
+_COUNTED = frozenset({"0", "-1", "true", "false", "user", "id"})
+"""What stands for no person or order, and may well be the name of an event: some senders count from 0."""
 
 
 def is_placeholder(text: str) -> bool:
@@ -47,6 +65,13 @@ def clean_id(value: str | int | None) -> str | None:
         return None
     text = str(value).strip()
     return None if text.casefold() in PLACEHOLDERS else text
+
+
+def clean_event_id(value: str | int | None) -> str | None:
+    """The trimmed id of an event as a client states it, or None where one must be made: it is absent or a
+    placeholder. Otherwise all that a broken client sends would be copies of one event."""
+    text = "" if value is None else str(value).strip()
+    return text if text in _COUNTED else clean_id(text)
 
 
 def person_key(user_id: str | None, contact_id: str | None, anonymous_id: str | None) -> bytes | None:

@@ -23,6 +23,7 @@ from producers.ingest.checks import Ingest
 from producers.ingest.event import Event, Members
 from producers.ingest.times import MAX_MS
 from producers.ingest.verdicts import Rejected, Sender
+from schemas.ids import clean_id
 from schemas.reasons import RejectReason
 
 _PAGE: Final = {"page_location": "url", "page_title": "title", "page_referrer": "referrer"}
@@ -77,7 +78,7 @@ class MeasurementProtocol(BaseEndpoint):
         events = bytes(hit.events)
         elements = [events] if events[:1] == b"{" else split_array(events, self._ingest.limits.events)
         shared = _Shared(
-            id_of(hit.client_id) or id_of(hit.app_instance_id),
+            _device_id(hit),
             id_of(hit.user_id),
             hit.timestamp_micros,
             _milliseconds(hit.timestamp_micros),
@@ -125,6 +126,12 @@ class DebugProtocol(MeasurementProtocol):
     def answer(self, reading: Reading) -> Answer:
         """`{"validationMessages"}`."""
         return Answer(200, reading.report, (JSON,))
+
+
+def _device_id(hit: _Hit) -> str | int | None:
+    """Of the browser, else of the app: a placeholder hides no other one."""
+    client_id, app_instance_id = id_of(hit.client_id), id_of(hit.app_instance_id)
+    return app_instance_id or client_id if clean_id(client_id) is None else client_id
 
 
 def _alone(body: bytes, event: bytes) -> bytes:
@@ -196,9 +203,9 @@ def _take_context(params: Members, shared: Members) -> Members:
 
 def _event_id(event: Event, params: Members, stated: object, raw: bytes, number: int) -> str:
     if event.name == _PURCHASE:
-        transaction = id_of(params.get("transaction_id"))
-        if transaction:
-            return content_id("ga4-purchase", str(transaction))
+        transaction = clean_id(id_of(params.get("transaction_id")))
+        if transaction is not None:
+            return content_id("ga4-purchase", transaction)
     if stated is None:
         return random_id("ga4")
     return content_id("ga4", f"{event.anonymous_id}\0{event.user_id}\0{stated}\0{number}\0", raw)

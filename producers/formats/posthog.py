@@ -25,6 +25,7 @@ from producers.ingest.checks import Ingest
 from producers.ingest.event import Event, Members
 from producers.ingest.times import parse_time_ms
 from producers.ingest.verdicts import Sender
+from schemas.ids import clean_event_id
 from schemas.reasons import RejectReason
 
 _OK: Final = Answer(200, b'{"status":"Ok"}', (JSON,))
@@ -171,7 +172,7 @@ def _translated(members: Members, number: int) -> Event:
     if name is None and ("$set" in members or "$set_once" in members):
         name = "$set"
     event_id = members.get("uuid")
-    if type(event_id) is not str or not event_id:
+    if type(event_id) is not str or clean_event_id(event_id) is None:
         event_id = _event_id(members, sent, number)
     user_id, anonymous_id = ids_of(members, sent, name)
     event = Event(id=event_id, user_id=user_id, anonymous_id=anonymous_id)
@@ -218,10 +219,10 @@ def _share_out(properties: Members, context: Members, sent: Members) -> bool:
     return has_profile
 
 
-def _event_id(members: Members, sent: Members, number: int) -> str | int:
+def _event_id(members: Members, sent: Members, number: int) -> str:
     """The id that older clients send; else one made of the content, where a time tells two events apart."""
-    stated = id_of(members.get("uuid")) or id_of(sent.get("$insert_id"))
-    if stated:
+    stated = clean_event_id(id_of(members.get("uuid"))) or clean_event_id(id_of(sent.get("$insert_id")))
+    if stated is not None:
         return stated
     timestamp = members.get("timestamp")
     if timestamp is None:

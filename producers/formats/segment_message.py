@@ -33,7 +33,7 @@ from producers.ingest.objects import is_deeper, object_in, shape_refusal
 from producers.ingest.text import parse_event
 from producers.ingest.times import parse_time_ms
 from producers.ingest.verdicts import RefusedError, Rejected, Sender, Verdict
-from schemas.ids import MAX_ID_CHARS
+from schemas.ids import MAX_ID_CHARS, clean_event_id
 from schemas.properties import CONTACT_NAMES
 from schemas.reasons import RejectReason
 
@@ -144,7 +144,7 @@ class Segment:
         if origin is not UNKNOWN:
             raw = with_origin(raw, members, origin)
         event = Event(
-            id=self._new_id() if message.message_id is None or message.message_id == "" else message.message_id,
+            id=clean_event_id(message.message_id) or self._new_id(),
             name=name,
             anonymous_id=message.anonymous_id,
             user_id=message.user_id,

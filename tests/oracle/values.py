@@ -33,6 +33,8 @@ _PLACEHOLDERS |= {
     "{}",
     "[]",
     "[object object]",
+    *("-", "--", "\\n", "(not set)", "not set", "(none)", "(null)", "<null>"),
+    *("#n/a", "#null!", "#ref!", "#value!", "0.0", "0.00"),
 }
 
 _ZERO_DECIMALS = {

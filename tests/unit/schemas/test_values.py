@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import counters
-from schemas.ids import clean_id, is_placeholder, person_key
+from schemas.ids import clean_event_id, clean_id, is_placeholder, person_key
 from schemas.money import clean_currency, clean_minor, minor_digits, parse_minor
 from schemas.names import normalise_name
 from schemas.partition import murmur2 as our_murmur2
@@ -24,7 +24,13 @@ def test_spellings_of_a_name_are_one(text: str) -> None:
     assert normalise_name(text) == "order_completed"
 
 
-@pytest.mark.parametrize("text", ["", "  ", "NULL", "undefined", "[object Object]", "0", "-1", "{}", "N/A", " Guest "])
+EXPORTED = ["-", "--", r"\N", "(not set)", "(None)", "(null)", "#N/A", "#REF!", "#VALUE!", "0.0", "0.00"]
+"""What exports of databases, spreadsheets and analytics write where there is nothing."""
+
+
+@pytest.mark.parametrize(
+    "text", ["", "  ", "NULL", "undefined", "[object Object]", "0", "-1", "{}", "N/A", " Guest ", *EXPORTED]
+)
 def test_placeholders_are_no_ids(text: str) -> None:
     assert is_placeholder(text)
     assert clean_id(text) is None
@@ -35,6 +41,16 @@ def test_an_id_is_trimmed_and_numbers_become_text() -> None:
     assert clean_id(17) == "17"
     assert clean_id(0) is None
     assert clean_id(None) is None
+
+
+@pytest.mark.parametrize("text", [None, "", " ", "undefined", "NULL", "(not set)", "-", r"\N", "[object Object]"])
+def test_what_stands_for_nothing_names_no_event(text: str | None) -> None:
+    assert clean_event_id(text) is None
+
+
+@pytest.mark.parametrize("value", [0, "0", -1, "id", " e-1 ", "00"])
+def test_senders_that_count_from_0_name_their_events(value: str | int) -> None:
+    assert clean_event_id(value) == str(value).strip()
 
 
 def test_a_person_is_the_highest_id_in_its_own_name_space() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from producers.http.body import GZIP, decompress
 from producers.ingest.checks import Ingest
 from producers.ingest.contacts import Contacts
 from producers.ingest.verdicts import Sender
-from tests.support.collector import NOW
+from tests.support.collector import NOW, CollectorInMemory
 from tests.support.samples import Sample, names, sample
 
 ROUTES = all_routes(Ingest(contacts=Contacts(b"key")))
@@ -42,3 +43,20 @@ def test_a_request_is_decoded_once_and_never_rewritten(name: str) -> None:
     route.endpoint.answer(route.endpoint.read(request, sender))
     assert request == as_it_was
     assert route.endpoint.body_of(request) == request.body
+
+
+@pytest.mark.parametrize("nothing", ["undefined", "(not set)", "null", " ", "[object Object]"])
+@pytest.mark.parametrize(
+    ("path", "name", "event"),
+    [
+        ("/v1/track", "messageId", {"event": "lead", "userId": "u1"}),
+        ("/e", "uuid", {"event": "lead", "distinct_id": "u1"}),
+    ],
+)
+async def test_an_id_that_stands_for_nothing_makes_no_copies(
+    tmp_path: Path, path: str, name: str, event: dict[str, str], nothing: str
+) -> None:
+    collector = CollectorInMemory(tmp_path)
+    for _ in range(2):
+        await collector.post(event | {name: nothing}, path)
+    assert len({one["id"] for one in collector.events()}) == 2

@@ -108,6 +108,18 @@ class TestIds:
             await send(collector, hit(event(), event("purchase", transaction_id="")))
         assert len({one["id"] for one in collector.events()}) == 4
 
+    @pytest.mark.parametrize("nothing", ["(not set)", "undefined", "null", "-", " ", "0", r"\N", 0])
+    async def test_a_transaction_that_stands_for_nothing_hides_no_purchase(
+        self, collector: CollectorInMemory, nothing: object
+    ) -> None:
+        for _ in range(2):
+            await send(collector, hit(event("purchase", transaction_id=nothing, value=5)))
+        assert len({one["id"] for one in collector.events()}) == 2
+
+    async def test_a_device_that_stands_for_nothing_hides_no_other(self, collector: CollectorInMemory) -> None:
+        await send(collector, hit(event()) | {"client_id": "(not set)", "app_instance_id": "app-1"})
+        assert collector.events()[0]["anonymous_id"] == "app-1"
+
     async def test_a_refund_is_not_the_purchase(self, collector: CollectorInMemory) -> None:
         both = hit(event("purchase", transaction_id="t1"), event("refund", transaction_id="t1"))
         assert len({one["id"] for one in await send(collector, both)}) == 2
