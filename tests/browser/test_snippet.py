@@ -10,6 +10,7 @@ from playwright.sync_api import Page
 
 from tests.browser.installation import Installation, until
 from tests.browser.shop import BODY, Shop, loaded, page
+from tests.support.addresses import ADDRESSES
 
 MANUAL = ("--attribute", "manual")
 
@@ -58,6 +59,44 @@ def test_first_and_last_touch(site: Installation, shop: Shop, tab: Page) -> None
     assert all(context["first_touch"]["gclid"] == "g1" for _, context in touches)
     assert [context["last_touch"] for _, context in touches[1:3]] == [{"gclid": "g1"}, {"utm_source": "mail"}]
     assert touches[2][1]["page"]["url"] == f"{shop.url}/?utm_source=mail&product=7"
+
+
+def test_what_is_read_from_addresses(site: Installation, shop: Shop, tab: Page) -> None:
+    shop.pages = {"/": page(site.snippet(*MANUAL)["html"])}
+    tab.goto(shop.url)
+    loaded(tab)
+    told_page = "([n, to]) => { funnelcast.reset(); history.replaceState(0, '', to); funnelcast.page({n}) }"
+    for number, row in enumerate(ADDRESSES):
+        tab.evaluate(told_page, [number, row["address"]])
+    site.counted(page_view=len(ADDRESSES))
+    views = {one["properties"]["n"]: one["context"] for one in told(site, "page_view")}
+    found = [
+        {
+            "about": row["about"],
+            "address": row["address"],
+            "tags": views[number]["last_touch"],
+            "kept": url_of(views[number]),
+        }
+        for number, row in enumerate(ADDRESSES)
+    ]
+    assert [one | {"kept": one["kept"].removeprefix(shop.url)} for one in found] == ADDRESSES
+    assert all(context["first_touch"].items() >= context["last_touch"].items() for context in views.values())
+
+
+def url_of(context: dict[str, Any]) -> str:
+    """Of the page that an event happened on."""
+    return str(context["page"]["url"])
+
+
+def test_a_route_keeps_its_fragment_and_the_tags_after_it(site: Installation, shop: Shop, tab: Page) -> None:
+    shop.pages = {"/": page(site.snippet("--attribute", "hash", "--attribute", "params=sort page")["html"])}
+    tab.goto(f"{shop.url}/#/x?utm_source=mail&sort=1&token=secret")
+    site.counted(page_view=1)
+    tab.evaluate("location.hash = '#page'")
+    site.counted(page_view=2)
+    views = [one["context"] for one in told(site, "page_view")]
+    assert [url_of(one) for one in views] == [f"{shop.url}/?utm_source=mail&sort=1#/x", f"{shop.url}/#page"]
+    assert [one["last_touch"] for one in views] == [{"utm_source": "mail"}] * 2
 
 
 def test_calls_before_the_script_is_there_keep_their_time_and_page(site: Installation, shop: Shop, tab: Page) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -182,7 +184,7 @@ def pause_ms(tab: Page) -> float:
     return pause
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 503])
+@pytest.mark.parametrize("status", [401, 403, 408, 429, 500, 503])
 def test_what_was_not_taken_is_sent_again(gate: Gate, site: Installation, shop: Shop, tab: Page, status: int) -> None:
     gate.status, gate.left = status, 2
     behind(gate, site, shop, tab)
@@ -205,17 +207,54 @@ def test_the_collector_says_how_long_to_wait(gate: Gate, site: Installation, sho
     assert len(gate.bodies) == 2
 
 
-@pytest.mark.parametrize("status", [400, 401, 403])
-def test_what_is_refused_for_good_is_dropped(
+@pytest.mark.parametrize("status", [400, 404, 413])
+def test_a_refused_request_costs_no_event_that_was_not_judged(
     gate: Gate, site: Installation, shop: Shop, tab: Page, status: int
 ) -> None:
     gate.status, gate.left = status, 1
     behind(gate, site, shop, tab)
-    tracked(tab, 3)
+    tracked(tab, 5)
+    site.counted(custom=5)
     until(lambda: unanswered(tab) == 0, "nothing waits")
-    tab.evaluate("funnelcast.page()")
-    site.counted(page_view=1)
-    assert len(gate.bodies) == 2
+    assert [size(body) for body in gate.bodies] == [5, 2, 3]
+
+
+def test_an_event_that_is_refused_alone_is_dropped(gate: Gate, site: Installation, shop: Shop, tab: Page) -> None:
+    gate.status, gate.left = 400, 2
+    behind(gate, site, shop, tab)
+    tracked(tab, 2)
+    site.counted(custom=1)
+    until(lambda: unanswered(tab) == 0, "nothing waits")
+    assert [size(body) for body in gate.bodies] == [2, 1, 1]
+
+
+@pytest.mark.parametrize("before", [0, 4, 9])
+def test_an_event_that_no_collector_can_read_costs_itself(
+    gate: Gate, site: Installation, shop: Shop, tab: Page, before: int
+) -> None:
+    behind(gate, site, shop, tab)
+    tracked(tab, before)
+    tab.evaluate("let deep = []; for (let n = 0; n < 5000; n++) deep = [deep]; funnelcast.page({deep})")
+    tracked(tab, 9 - before)
+    site.counted(custom=9, duplicates=True)
+    until(lambda: unanswered(tab) == 0, "nothing waits")
+    assert tab.evaluate("localStorage['funnelcast.most']") is None
+    assert len(gate.bodies) <= 10
+
+
+def test_the_next_page_goes_on_where_one_was_left(gate: Gate, site: Installation, shop: Shop, tab: Page) -> None:
+    gate.status, gate.left, gate.headers = 400, 1, {"Retry-After": "3"}
+    behind(gate, site, shop, tab)
+    tracked(tab, 8)
+    until(lambda: tab.evaluate("localStorage['funnelcast.most']") == "4", "half of them are next")
+    opened(tab, shop.url)
+    site.counted(custom=8)
+    assert [size(body) for body in gate.bodies] == [8, 4, 4]
+
+
+def size(body: bytes) -> int:
+    """How many events a request has."""
+    return len(json.loads(body)["events"])
 
 
 def test_two_tabs_send_everything_once(site: Installation, shop: Shop, context: BrowserContext) -> None:
@@ -268,3 +307,49 @@ def test_a_long_queue_goes_in_several_requests(gate: Gate, site: Installation, s
     site.counted(custom=41)
     assert max(len(body) for body in gate.bodies) <= 51_000
     assert len(gate.bodies) >= 5
+
+
+# -- text that is cut, and was cut -------------------------------------------------------------------------------------
+
+LONG = "y" * 199 + "\U0001f525"
+HALF = re.compile(rb"\\ud[89a-f]", re.I)
+
+
+def test_a_tag_is_cut_between_characters(gate: Gate, site: Installation, shop: Shop, tab: Page) -> None:
+    shop.pages = {"/": page(site.snippet(url=gate.url)["html"])}
+    tab.goto(f"{shop.url}/?utm_source=fb&utm_campaign={LONG}{LONG}")
+    site.counted(page_view=1)
+    tab.goto(shop.url)
+    site.counted(page_view=2)
+    for view in site.records():
+        assert view["properties"]["campaign"] == LONG
+        assert view["context"]["first_touch"]["utm_campaign"] == LONG
+        assert view["context"]["last_touch"]["utm_campaign"] == LONG
+    assert not HALF.search(b"".join(gate.bodies))
+    assert not HALF.search(tab.evaluate("JSON.stringify(Object.values(localStorage))").encode())
+
+
+def test_halves_that_an_older_script_or_the_page_left_are_repaired(
+    gate: Gate, site: Installation, shop: Shop, tab: Page
+) -> None:
+    behind(gate, site, shop, tab)
+    tab.evaluate(
+        r"""() => {
+        const touch = JSON.stringify({utm_source: 'fb', utm_campaign: 'y\ud83d'});
+        localStorage['funnelcast.first'] = localStorage['funnelcast.last'] = touch;
+        const old = {id: 'old-1', name: 'custom', occurred_at_ms: Date.now(), properties: {text: '\ud83d'}};
+        old.anonymous_id = 'a';
+        localStorage[`funnelcast.e${Date.now()}.old-1`] = JSON.stringify(old);
+        document.title = 'Shop\udd25';
+        funnelcast.page({'half\ud83d': '\ud83dx', whole: '🔥', written: '\\ud83d \\\\ud83d'});
+        }"""
+    )
+    site.counted(page_view=1, custom=1)
+    view, old = sorted(site.records(), key=lambda one: str(one["name"]), reverse=True)
+    assert view["context"]["first_touch"] == {"utm_source": "fb", "utm_campaign": "y\ufffd"}
+    assert view["context"]["last_touch"] == view["context"]["first_touch"]
+    assert view["context"]["page"]["title"] == "Shop\ufffd"
+    own = {name: view["properties"][name] for name in ("half\ufffd", "whole", "written")}
+    assert own == {"half\ufffd": "\ufffdx", "whole": "\U0001f525", "written": r"\ud83d \\ud83d"}
+    assert old["properties"] == {"text": "\ufffd"}
+    assert b"\xef\xbf\xbd" in b"".join(gate.bodies)  # repaired here, not by the collector

@@ -13,7 +13,7 @@ let moment = [];
 
 const visitor = () => {
   if (!anonymous) {
-    anonymous = (D.cookie.match(/funnelcast_id=([\w-]+)/) || [])[1] || recall('id') || uuid();
+    anonymous = /funnelcast_id=([\w-]+)/.exec(D.cookie)?.[1] || recall('id') || uuid();
     keep('id', anonymous);
     cookie(anonymous);
   }
@@ -30,7 +30,8 @@ const put = (
   properties = { ...properties };
   if (config.isOpen) {
     keep('user', (user_id ||= recall('user')));
-    const page = { url: clean(address), title, referrer: clean(referrer) };
+    const tags = {};
+    const page = { url: clean(address, tags), title, referrer: clean(referrer) };
     add({
       id: uuid(),
       name,
@@ -38,7 +39,7 @@ const put = (
       anonymous_id: visitor(),
       user_id,
       properties,
-      context: { page, ...touches(page) },
+      context: { page, ...touches(tags, page) },
     });
   } else if (choice !== 'denied') held.push([name, properties, [time, address, title, referrer], user_id]);
 };
@@ -51,7 +52,7 @@ const open = () => {
 };
 
 const clear = (names) => {
-  names.forEach((name) => keep(name));
+  names.map((name) => keep(name));
   cookie('');
   anonymous = 0;
 };

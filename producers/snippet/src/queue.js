@@ -17,7 +17,7 @@ let timer;
 // Nobody sends before this time: a tab is sending, or the collector asked for a pause. An absurd time is no reason.
 const pause = () => {
   const left = recall('pause') - now();
-  return left > 0 && left < 36e5 ? left : 0;
+  return left > 0 && left < 36e5;
 };
 
 const forget = (keys) => keys.forEach((key) => keep(key, own.delete(key) && ''));
@@ -41,27 +41,36 @@ export const add = (event) => {
 
 export const drop = () => own.clear(); // the caller empties the store
 
+const read = (key) => own.get(key) || recall(key);
+
 // [keys, body] of the oldest events that fit into `room` bytes; what is too old or too much is forgotten.
+// JSON writes half of a character, as of a text that was cut within an emoji, as an escape that no collector can read.
 const batch = (keys, room) => {
   let kept = 0;
-  const chosen = keys
+  keys = keys
     .sort()
     .reverse()
-    .map((key) => [key, own.get(key) || recall(key) || ''])
     .filter(
-      ([key, text], index) =>
-        (text && index < KEPT_EVENTS && (kept += text.length) < KEPT_BYTES && now() - key.slice(1, 14) < KEPT_MS) ||
+      (key, index) =>
+        (read(key) &&
+          index < KEPT_EVENTS &&
+          (kept += read(key).length) < KEPT_BYTES &&
+          now() - key.slice(1, 14) < KEPT_MS) ||
         forget([key]),
     )
     .reverse()
-    .filter(([, text]) => (room -= new Blob([text]).size) > 0);
+    .slice(0, recall('most'))
+    .filter((key) => (room -= new Blob([read(key)]).size) > 0);
   return [
-    chosen.map(([key]) => key),
-    `{"writeKey":"${config.key}","sent_at_ms":${now()},"events":[${chosen.map(([, text]) => text)}]}`,
+    keys,
+    `{"writeKey":"${config.key}","sent_at_ms":${now()},"events":[${keys.map(read)}]}`.replace(
+      /\\ud[89a-f]..|\\./g,
+      (escape) => (escape[2] ? '\ufffd' : escape),
+    ),
   ];
 };
 
-const address = () => config.host.replace(/\/$/, '') + '/v1/browser';
+const address = () => config.host.replace(/\/?$/, '/v1/browser');
 const post = (body) => fetch(address(), { method: 'POST', body, keepalive: true, credentials: 'omit' });
 
 export const flush = () => {
@@ -77,23 +86,23 @@ export const flush = () => {
   flying = keys;
   keep('pause', now() + 15e3);
   post(body).then(({ ok, status, headers }) => {
-    if (/^(5|408|429)/.test(status)) return failed(headers.get('retry-after'));
-    forget(keys); // taken, or refused for good
-    isHealthy = ok;
-    tries = 0;
-    flying = [];
-    keep('pause');
-    flush();
+    if (!/^5|40[138]|429/.test(status)) {
+      (keys[1] && !ok) || forget(keys); // taken, or refused alone
+      keep('most', !ok && keys.length >> 1); // half of what was refused is sent next, until the bad event is alone
+    }
+    ok ? settled((tries = 0)) : failed(headers.get('retry-after'));
   }, failed);
 };
 
-const failed = (seconds) => {
-  const wait = Math.max(seconds * 1e3 || 0, Math.min(6e4, 1e3 * 2 ** tries++)) * (1 + Math.random() / 5);
-  isHealthy = 0;
+const settled = (wait) => {
+  isHealthy = !wait;
   flying = [];
-  config.isOpen && keep('pause', now() + wait);
+  keep('pause', wait && now() + wait);
   later(wait);
 };
+
+const failed = (seconds) =>
+  settled(Math.max(+seconds || 0, Math.min(60, 2 ** tries++)) * (1e3 + Math.random() * 200));
 
 // The page may die now, and no answer be seen. What was well so far is trusted; else the next page sends it again.
 const leave = () => {

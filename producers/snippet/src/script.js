@@ -3,7 +3,7 @@
 import { consent, flush, identify, init, page, replay, reset, track } from './api.js';
 import { D, W } from './state.js';
 
-const known = (W.funnelcast = W.funnelcast || {});
+const known = (W.funnelcast ||= {});
 if (!known.flush) {
   Object.assign(known, { consent, flush, identify, init, page, reset, track });
   const { src, dataset } = D.currentScript || {};

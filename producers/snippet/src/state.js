@@ -1,5 +1,5 @@
 // What the other modules share: the settings, small names for long ones, and everything that is stored in the browser.
-// Nothing is stored before consent: callers ask `keep` and `cookie` only for events that may be sent.
+// Nothing is stored before consent: `keep` sees to it, and `cookie` is called for events that may be sent.
 
 export const config = {};
 export const D = document;
@@ -8,7 +8,7 @@ export const now = Date.now;
 export const isHidden = () => D.visibilityState === 'hidden';
 
 export const on = (target, types, listener) =>
-  types.split(' ').forEach((type) => target.addEventListener(type, listener, true));
+  types.split(' ').map((type) => target.addEventListener(type, listener, true));
 
 // crypto.randomUUID is missing on pages without TLS; an object URL ends in a random UUID everywhere
 export const uuid = () => {
@@ -28,14 +28,12 @@ export const recall = (name) => store[PREFIX + name];
 // Without a value it is forgotten; a full store keeps what it has.
 export const keep = (name, value) => {
   try {
-    value ? (store[PREFIX + name] = value) : delete store[PREFIX + name];
+    value && config.isOpen ? (store[PREFIX + name] = value) : delete store[PREFIX + name];
   } catch {}
 };
 
-export const keptNames = () =>
-  Object.keys(store)
-    .filter((key) => key.startsWith(PREFIX))
-    .map((key) => key.slice(PREFIX.length));
+// A key of somebody else gives `undefined`, which is no name of ours.
+export const keptNames = () => Object.keys(store).map((key) => key.split(PREFIX)[1]);
 
 // An empty value removes it. The widest domain that the browser takes wins, so that sub-domains share the visitor.
 export const cookie = (value) => {

@@ -33,13 +33,12 @@ export const watch = (put) => {
   let late; // a page view waits for its title
 
   const settle = () => {
-    const view = late;
-    late = 0;
-    view && view();
+    late?.();
+    late = null;
   };
   const view = () => {
     last = clean(location.href);
-    isHidden() ? (isUnseen = 1) : put('page_view', {}, []);
+    (isUnseen = isHidden()) || put('page_view', 0, []);
   };
   // A router changes the address first and the title a little later.
   const moved = () => {
@@ -47,7 +46,7 @@ export const watch = (put) => {
     settle();
     const moment = [now(), location.href, , last];
     last = clean(location.href);
-    late = () => put('page_view', {}, moment);
+    late = () => put('page_view', 0, moment);
     setTimeout(settle, 300);
   };
   if (!config.manual) {
@@ -65,28 +64,25 @@ export const watch = (put) => {
   on(W, 'pagehide', settle);
   on(D, 'visibilitychange', () => {
     settle();
-    if (isUnseen && !isHidden()) {
-      isUnseen = 0;
-      view();
-    }
+    isUnseen && view();
   });
 
   on(D, 'click auxclick', (event) => {
     for (const element of event.button < 2 ? event.composedPath() : []) {
       const name = element.getAttribute?.(EVENT);
-      if (name) return put(name, told(element), []);
+      if (name) return put(name, told(element));
     }
   });
 
   on(D, 'submit', ({ target }) => {
     const name = target.getAttribute(MARK + 'form');
     const form = target.getAttribute('name') || target.id;
-    if (name) put(name, { form, ...contacts(target), ...told(target) }, []);
-    else if (config.forms) put('form_submit', { form }, []);
+    if (name) put(name, { form, ...contacts(target), ...told(target) });
+    else if (config.forms) put('form_submit', { form });
   });
 
   // Half of an element for a second, once for each element.
-  const timers = new Map();
+  const timers = new WeakMap(); // of each element that was found once
   const observer = new IntersectionObserver(
     (entries) =>
       entries.forEach(({ target, intersectionRatio }) => {
@@ -98,19 +94,17 @@ export const watch = (put) => {
               if (isHidden()) return;
               clearInterval(timers.get(target));
               observer.unobserve(target);
-              put(target.getAttribute(IMPRESSION), told(target), []);
+              put(target.getAttribute(IMPRESSION), told(target));
             }, 1e3),
           );
       }),
     { threshold: 0.5 },
   );
-  const seen = new WeakSet();
   let scanning;
   const scan = () => {
     scanning = 0;
     D.querySelectorAll(`[${IMPRESSION}]`).forEach((element) => {
-      seen.has(element) || observer.observe(element);
-      seen.add(element);
+      timers.has(element) || timers.set(element, observer.observe(element));
     });
   };
   new MutationObserver(() => {
