@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, TypedDict
 
 import pytest
+import schemathesis
 from hypothesis import HealthCheck, given, settings
 
 from funnelcast import __version__
@@ -14,8 +15,6 @@ from streams.api.schema import Schemas
 from tests.support.deployed import ROOT
 from tests.support.http import plain_get
 from tests.support.served_reports import served
-
-schemathesis = pytest.importorskip("schemathesis")
 
 
 @pytest.fixture(scope="module")
