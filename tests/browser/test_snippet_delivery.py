@@ -234,12 +234,12 @@ def test_an_event_that_no_collector_can_read_costs_itself(
 ) -> None:
     behind(gate, site, shop, tab)
     tracked(tab, before)
-    tab.evaluate("let deep = []; for (let n = 0; n < 5000; n++) deep = [deep]; funnelcast.page({deep})")
+    tab.evaluate("let deep = []; for (let n = 0; n < 2000; n++) deep = [deep]; funnelcast.page({deep})")
     tracked(tab, 9 - before)
     site.counted(custom=9, duplicates=True)
     until(lambda: unanswered(tab) == 0, "nothing waits")
     assert tab.evaluate("localStorage['funnelcast.most']") is None
-    assert len(gate.bodies) <= 10
+    assert 2 <= len(gate.bodies) <= 10
 
 
 def test_the_next_page_goes_on_where_one_was_left(gate: Gate, site: Installation, shop: Shop, tab: Page) -> None:
