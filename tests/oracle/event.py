@@ -35,5 +35,7 @@ class Event:
     """Of its partition when it was applied."""
     place: tuple[str, tuple[str, ...]] | None = None
     """Stage and values of a refund, from when it lies behind the horizon on."""
+    is_gone: bool = False
+    """It was withdrawn, or a refund made void, when it came to lie behind the horizon: for good."""
     is_behind: bool = False
     """What it names (its order, or the refund it repeats) lay behind the horizon when it was applied."""

@@ -54,7 +54,11 @@ def withdrawn_until(history: Iterable[Event], order_id: str | None) -> float:
 
 def withdrawn_events(history: list[Event]) -> list[Event]:
     """Order events that left the history: they stay in `events` and are nothing else."""
-    return [one for one in history if one.kind == ORDER and one.occurred <= withdrawn_until(history, one.order_id)]
+    return [
+        one
+        for one in history
+        if one.kind == ORDER and (one.is_gone or one.occurred <= withdrawn_until(history, one.order_id))
+    ]
 
 
 def _groups(history: list[Event], kind: str, id_of: Callable[[Event], str | None]) -> list[list[Event]]:
@@ -107,8 +111,10 @@ def orders_of(funnel: Funnel, history: list[Event]) -> list[Order]:
     return orders
 
 
-def _is_taken_back(history: list[Event], refund: Event) -> bool:
+def is_taken_back(history: list[Event], refund: Event) -> bool:
     """A cancelled order is told both ways: the refund that a withdrawal makes void."""
+    if refund.is_gone:
+        return True
     if refund.order_id is None:
         return False
     later = [one.occurred for one in history if one.kind == ORDER and one.order_id == refund.order_id]
@@ -124,7 +130,7 @@ def _is_taken_back(history: list[Event], refund: Event) -> bool:
 
 def refunds_of(history: list[Event]) -> list[Refund]:
     """What went back: refunds, and withdrawals that came when their order lay behind the horizon."""
-    staying = [one for one in history if one.kind == REFUND and not _is_taken_back(history, one)]
+    staying = [one for one in history if one.kind == REFUND and not is_taken_back(history, one)]
     groups = _groups(staying, REFUND, lambda event: event.refund_id)
     refunds = [Refund(group[0], found) for group in groups if (found := _first_stated(group, lambda e: e.amount))]
     late = [one for one in history if one.kind == WITHDRAWN and one.is_behind and one.amount is not None]

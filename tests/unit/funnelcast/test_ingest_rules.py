@@ -67,15 +67,19 @@ def test_the_collector_allows_exactly_what_the_worker_reads(funnels: list[Funnel
     assert set(Decoder([plan_of(funnel) for funnel in funnels]).attribute) == read_properties(funnels)
 
 
+CHANGES = {"order_withdrawn", "order_restated"}
+"""What changes an order, in every funnel."""
+
+
 def test_rules_are_flattened_from_stages_and_losses() -> None:
     assert [rule.event for rule in OWN.rules] == ["form", "paid", "order_paid", "form_lost"]
-    assert OWN.event_names == known_names([OWN]) == {"form", "paid", "order_paid", "form_lost", "money_back"}
+    assert OWN.event_names == known_names([OWN]) == {"form", "paid", "order_paid", "form_lost", "money_back", *CHANGES}
     assert OWN.properties == {"form_kind", "tier", "why", "owner"}
     assert read_properties([OWN]) == {*ALWAYS_READ, "form_kind", "tier", "why", "owner"}
 
 
 def test_events_that_move_money_are_for_servers() -> None:
-    assert OWN.money_names == {"paid", "order_paid", "money_back", "costs"}
-    assert server_names([OWN]) == {"paid", "order_paid", "money_back", "costs", "ad_spend"}
-    assert server_names([OWN], ["Order-Paid"]) == {"paid", "money_back", "costs", "ad_spend"}
+    assert OWN.money_names == {"paid", "order_paid", "money_back", "costs", *CHANGES}
+    assert server_names([OWN]) == {"paid", "order_paid", "money_back", "costs", "ad_spend", *CHANGES}
+    assert server_names([OWN], ["Order-Paid"]) == {"paid", "money_back", "costs", "ad_spend", *CHANGES}
     assert personless_names([OWN]) == {"costs", "ad_spend"}
