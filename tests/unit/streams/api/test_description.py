@@ -15,6 +15,7 @@ from streams.api.schema import Schemas
 from tests.support.deployed import ROOT
 from tests.support.http import plain_get
 from tests.support.served_reports import served
+from tests.support.thorough import cases
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def test_every_page_keeps_to_the_description(url: str, path: str) -> None:
         if mode is not schemathesis.GenerationMode.POSITIVE and not PAGES[path].parameters:
             continue
         run = given(case=operation.as_strategy(generation_mode=mode))(keeps_to_it)
-        settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))(run)()
+        settings(max_examples=cases(40), deadline=None, suppress_health_check=list(HealthCheck))(run)()
 
 
 class _Inner(TypedDict, total=False):
