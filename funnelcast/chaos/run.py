@@ -1,4 +1,4 @@
-"""Real processes, killed and stopped at random while events flow; then the counters are held against two others: an
+"""Real processes, killed and stopped at random while events flow; then the counters are compared with two others: an
 oracle that reads the definitions over the whole history, and the core in memory over the undisturbed log.
 
 Composes and judges; counts nothing itself.

@@ -1,7 +1,7 @@
 """`funnelcast collector --workers N`: N collector processes on one port, and the parent that keeps them alive.
 
 The kernel spreads connections over the processes (SO_REUSEPORT). The parent takes no requests: it reserves the port,
-starts a process again when it dies, with back-off, and hands on a stop. What no restart can mend (a wrong setting)
+starts a process again when it dies, with back-off, and hands on a stop. What no restart can fix (a wrong setting)
 stops all.
 """
 

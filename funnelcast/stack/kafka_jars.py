@@ -124,7 +124,7 @@ def kafka_files(cache: Path | None = None) -> KafkaFiles:
 
 
 def _digest() -> str:
-    """Of the list, so that whoever changes it gets other files."""
+    """Of the list, so that another list gets other files."""
     return sha256("\n".join(ARTIFACTS).encode()).hexdigest()[:8]
 
 

@@ -194,7 +194,7 @@ class KeyRing:
         return None if known is None else known.admitted()
 
     def sender_of_app(self, app_id: str | None) -> Sender | None:
-        """The sender for whose key a public name stands; without such a name whoever may send without a key."""
+        """The sender for whose key a public name stands; without such a name, the one who may send without a key."""
         self._refresh()
         known = self._by_app.get(app_id) if app_id else None
         return self._open_sender if known is None else known.admitted()

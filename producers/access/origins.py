@@ -1,7 +1,7 @@
 """Which pages may use a browser's key: exact origins, and all below a domain. Pure.
 
-A list keeps a key that was copied from one page from being used on another one. It holds browsers only: whoever writes
-his own requests writes their origin too.
+A list keeps a key that was copied from one page from being used on another one. It holds browsers only: a program
+that writes its own requests writes their origin too.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
         self._parser = None
 
     def eof_received(self) -> bool:
-        """See asyncio.Protocol. Whoever ends its own side still gets its answer."""
+        """See asyncio.Protocol. A client that ends its own side still gets its answer."""
         self._end_after_answer()
         return self._serving is not None
 
@@ -270,7 +270,7 @@ class Connection(asyncio.Protocol):
             (self._queue[-1] if self._queue else self._serving).is_last = True
 
     def expire(self, now: float) -> None:
-        """Close what has been idle, half a request, or unread for too long. Whoever is being served is not touched."""
+        """Close what has been idle, half a request, or unread for too long; not a client that is being served."""
         if self._serving is not None and self.writable is None:
             return
         if now - self._since > (IDLE_SECONDS if self._is_idle else HEAD_SECONDS):

@@ -62,7 +62,7 @@ class Sink(Protocol):
 
     @property
     def note(self) -> str | None:
-        """What whoever asks for readiness should know although events are taken, or None."""
+        """What readiness should say although events are taken, or None."""
 
     @property
     def pending(self) -> int:

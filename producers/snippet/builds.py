@@ -45,7 +45,7 @@ class Build:
     files: dict[str, File]
 
     def path(self, file: str) -> str:
-        """Where the collector serves a file for ever."""
+        """Where the collector serves a file permanently."""
         return f"/v1/snippet/{self.name}/{file}"
 
 

@@ -12,30 +12,31 @@ def _rule_definition(rule: Rule) -> object:
     if not rule.where:
         return rule.event
     where: dict[str, Any] = {}
-    for one in rule.where:
-        if one.op == "eq":
-            where[one.property] = one.operand
-        elif one.op == "in":
-            where[one.property] = list(one.operand) if isinstance(one.operand, tuple) else one.operand
+    for condition in rule.where:
+        operand = condition.operand
+        if condition.op == "eq":
+            where[condition.property] = operand
+        elif condition.op == "in":
+            where[condition.property] = list(operand) if isinstance(operand, tuple) else operand
         else:
-            where.setdefault(one.property, {})[one.op] = one.operand
+            where.setdefault(condition.property, {})[condition.op] = operand
     return {"event": rule.event, "where": where}
 
 
 def _stage_definition(stage: Stage) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": stage.name, "on": [_rule_definition(rule) for rule in stage.on]}
+    definition: dict[str, Any] = {"name": stage.name, "on": [_rule_definition(rule) for rule in stage.on]}
     for key, milliseconds in (("abandon_after", stage.abandon_after_ms), ("stalled_after", stage.stalled_after_ms)):
         if milliseconds is not None:
-            found[key] = format_duration(milliseconds)
+            definition[key] = format_duration(milliseconds)
     if stage.role is not None:
-        found["role"] = stage.role
+        definition["role"] = stage.role
     if stage.nth is not None:
-        found |= {"order": True} if stage.nth == 1 else {"nth": stage.nth}
-    return found
+        definition |= {"order": True} if stage.nth == 1 else {"nth": stage.nth}
+    return definition
 
 
 def definition_of(funnel: Funnel) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    definition: dict[str, Any] = {
         "name": funnel.name,
         "version": funnel.version,
         "timezone": funnel.timezone,
@@ -51,14 +52,14 @@ def definition_of(funnel: Funnel) -> dict[str, Any]:
         "refunds": list(funnel.refunds),
         "ad_spend": list(funnel.ad_spend),
         "dimensions": [
-            {"name": one.name, "attribution": one.attribution, "property": one.property}
-            | ({"values": list(one.values)} if one.values is not None else {"cap": one.cap})
-            for one in funnel.dimensions
+            {"name": dimension.name, "attribution": dimension.attribution, "property": dimension.property}
+            | ({"values": list(dimension.values)} if dimension.values is not None else {"cap": dimension.cap})
+            for dimension in funnel.dimensions
         ],
         "pairs": [list(pair) for pair in funnel.pairs],
     }
     if funnel.sources is not None:
-        found["sources"] = list(funnel.sources)
+        definition["sources"] = list(funnel.sources)
     if funnel.description:
-        found["description"] = funnel.description
-    return found
+        definition["description"] = funnel.description
+    return definition

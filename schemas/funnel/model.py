@@ -72,13 +72,13 @@ class Rule(_Model):
     @classmethod
     def _conditions(cls, where: object) -> object:
         if not isinstance(where, dict):
-            if isinstance(where, list | tuple) and all(isinstance(one, Condition) for one in where):
+            if isinstance(where, list | tuple) and all(isinstance(condition, Condition) for condition in where):
                 return where
             raise ValueError("write a mapping of properties, e.g. where: {form: contact, value: {gt: 0}}")
-        found: list[Condition] = []
+        conditions: list[Condition] = []
         for prop, wanted in where.items():
-            found += _conditions_of(str(prop), wanted)
-        return tuple(found)
+            conditions += _conditions_of(str(prop), wanted)
+        return tuple(conditions)
 
 
 def _conditions_of(prop: str, wanted: object) -> list[Condition]:

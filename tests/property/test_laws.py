@@ -1,4 +1,4 @@
-"""The laws of the counting rules, held against the real core on random funnels and logs.
+"""The laws of the counting rules, compared with the real core on random funnels and logs.
 
 Every law draws how the core is run as well: in which batches, whether every person is written to bytes and read back
 between them, whether each event takes the general path.

@@ -1,4 +1,4 @@
-"""Cases that an implementation once got wrong: each is the smallest that showed it, held against the oracle."""
+"""Cases that an implementation once got wrong: each is the smallest that showed it, compared with the oracle."""
 
 from __future__ import annotations
 
