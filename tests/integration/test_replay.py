@@ -245,5 +245,5 @@ async def test_a_port_given_twice_ends_it_at_once_and_names_the_log(
     first, *_, last = str(caught.value).splitlines()
     assert re.match(r"(worker-1|collector) ended with exit code 2; its log \S+\.log ends:", first)
     assert "cannot listen" in str(caught.value)
-    directory = Path(last.removeprefix("logs and data of this run are directory in "))
+    directory = Path(last.removeprefix("logs and data of this run are kept in "))
     assert (directory / "logs" / "worker-1.log").is_file()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from streams.core.plan import Plan
 from tests.oracle.build import HOUR, MINUTE, SECOND, counted, event, funnel, tick
 from tests.oracle.generate import Case
 from tests.property.cases import assert_same
@@ -75,3 +76,15 @@ def test_now_goes_back_when_the_newest_event_becomes_earlier(run: Run) -> None:
         event("pay", 5 * MINUTE, id="y", order_id="o", received=11 * MINUTE),
     ]
     _hold(orders, log, run, delay=HOUR)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_refund_in_a_sealed_chunk_moves_to_its_order_when_that_comes(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Plan, "seal", 1)
+    dimensions = [{"name": "place", "attribution": "first"}]
+    definition = funnel(["view", {"name": "pay", "on": ["pay"], "order": True}], dimensions=dimensions)
+    log = [event("refund", 0, order_id="o", value=5)]
+    log += [event("view", SECOND * at, id=f"v{at}", place="north") for at in range(1, 9)]
+    _hold(definition, [*log, event("pay", MINUTE, order_id="o", value=5)], run)
