@@ -35,6 +35,8 @@ class Event:
     """Of its partition when it was applied."""
     place: tuple[str, tuple[str, ...]] | None = None
     """Stage and values of a refund, from when it lies behind the horizon on."""
+    worth: tuple[Amount | None, Amount | None, Amount | None] | None = None
+    """Value, cost and discount of the order whose first event this is, from when it lies behind the horizon on."""
     is_gone: bool = False
     """It was withdrawn, or a refund made void, when it came to lie behind the horizon: for good."""
     is_behind: bool = False

@@ -15,7 +15,7 @@ from tests.oracle.deals import lines_of
 from tests.oracle.definition import Dimension, Funnel
 from tests.oracle.event import LOST, ORDER, REFUND, RESTATED, STAGE, WITHDRAWN, Event
 from tests.oracle.journeys import steps_of
-from tests.oracle.orders import has_order, is_taken_back, lies_behind, withdrawn_events
+from tests.oracle.orders import has_order, is_taken_back, lies_behind, orders_of, withdrawn_events
 from tests.oracle.places import place_now
 from tests.oracle.values import (
     OTHER,
@@ -193,11 +193,15 @@ def _apply(world: World, raw: dict[str, Any], person: str, partition: int) -> No
 def _leave_behind(funnel: Funnel, history: Person, horizon: int) -> None:
     """What lies behind the horizon is what it is and booked where it is for good, whatever comes later."""
     withdrawn = withdrawn_events(history.events)
+    orders = {id(order.first): order for order in orders_of(funnel, history.events)}
     for at, event in enumerate(history.events):
         if event.occurred >= horizon:
             continue
         left = event
-        if event in withdrawn or (event.kind == REFUND and is_taken_back(history.events, event)):
+        if id(event) in orders:
+            order = orders[id(event)]
+            left = replace(event, worth=(order.amount, order.cost, order.discount))
+        elif event in withdrawn or (event.kind == REFUND and is_taken_back(history.events, event)):
             left = replace(event, is_gone=True)
         elif event.kind in (REFUND, WITHDRAWN) and event.place is None:
             left = replace(event, place=place_now(funnel, history.events, event))

@@ -90,6 +90,15 @@ def _worth(history: list[Event], group: list[Event], amount: Amounts) -> Amount 
     return amount(max(restated, key=by_time)) if restated else _first_stated(group, amount)
 
 
+def worth_now(history: list[Event], group: list[Event]) -> tuple[Amount | None, Amount | None, Amount | None]:
+    """Value, cost and discount of an order by a history as it is."""
+    return (
+        _worth(history, group, lambda event: event.amount),
+        _worth(history, group, lambda event: event.cost),
+        _worth(history, group, lambda event: event.discount),
+    )
+
+
 def orders_of(funnel: Funnel, history: list[Event]) -> list[Order]:
     """The person's distinct orders in the order in which `nth` counts them."""
     gone = withdrawn_events(history)
@@ -97,17 +106,8 @@ def orders_of(funnel: Funnel, history: list[Event]) -> list[Order]:
     orders = []
     for ordinal, group in enumerate(groups, start=1):
         reached = [stage for stage in group[0].stages if (funnel.stages[stage].nth or 0) <= ordinal]
-        orders.append(
-            Order(
-                first=group[0],
-                further=group[1:],
-                ordinal=ordinal,
-                stage=max(reached, default=None),
-                amount=_worth(history, group, lambda event: event.amount),
-                cost=_worth(history, group, lambda event: event.cost),
-                discount=_worth(history, group, lambda event: event.discount),
-            )
-        )
+        worth = group[0].worth or worth_now(history, group)
+        orders.append(Order(group[0], group[1:], ordinal, max(reached, default=None), *worth))
     return orders
 
 
