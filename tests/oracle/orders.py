@@ -152,6 +152,7 @@ def lies_behind(history: list[Event], event: Event, horizon: int) -> bool:
     others = [one for one in history if one is not event]
     if event.kind == REFUND and event.refund_id is not None:
         same = [one for one in others if one.kind == REFUND and one.refund_id == event.refund_id]
+        same = [one for one in same if not is_taken_back(others, one)]
     elif event.kind in (ORDER, WITHDRAWN, RESTATED) and event.order_id is not None:
         gone = withdrawn_events(others)
         same = [one for one in others if one.kind == ORDER and one.order_id == event.order_id and one not in gone]
