@@ -80,31 +80,24 @@ def person_since(cache: PersonCache, key: bytes, packed: bytes, chunk: int | Non
 
 def kept_time(cache: PersonCache, key: bytes, packed: bytes, event_hash: bytes) -> int:
     """Time of the kept event with the packed hash; -1 where the bytes do not tell."""
+    record = _kept_record(cache, key, packed, event_hash)
+    return int.from_bytes(record[_AT_BYTES], "little") if record else -1
+
+
+def _kept_record(cache: PersonCache, key: bytes, packed: bytes, event_hash: bytes) -> bytes:
+    """The record of the kept event with the packed hash; empty where the bytes do not tell."""
     size = cache.plan.record.size
     for records in (tail_of(cache.plan, packed), *cache.sealed.get(key, ())):
         index = records.find(event_hash)
         if index >= 0 and index % size == 0 and records[index + _KIND_BYTE] < EXT_AMOUNT:
-            return int.from_bytes(records[index:][_AT_BYTES], "little")
-    return -1
+            return bytes(records[index : index + size])
+    return b""
 
 
-def _is_known(cache: PersonCache, key: bytes, packed: bytes, event: KeptEvent) -> bool:
-    """Whether an order or refund id of an event stands anywhere in the person (rarely: what looks like it)."""
-    for number in (event.order, event.refund):
-        little, big = number.to_bytes(8, "little"), number.to_bytes(8, "big")  # records, and the base in msgpack
-        places = (packed, *cache.sealed.get(key, ()))
-        if number and (big in packed or any(little in records for records in places)):
-            return True
-    return False
-
-
-def _kept_kind(cache: PersonCache, key: bytes, packed: bytes, event_hash: bytes) -> int:
-    """Kind of the kept event with the packed hash, which is there."""
-    for records in (tail_of(cache.plan, packed), *cache.sealed.get(key, ())):
-        index = records.find(event_hash)
-        if index >= 0 and index % cache.plan.record.size == 0 and records[index + _KIND_BYTE] < EXT_AMOUNT:
-            return int(records[index + _KIND_BYTE])
-    return int(ORDER)
+def may_be_known(cache: PersonCache, key: bytes, packed: bytes, number: int) -> bool:
+    """Whether an order or refund id stands anywhere in the person (rarely: something that looks like it)."""
+    little, big = number.to_bytes(8, "little"), number.to_bytes(8, "big")  # records, and the base in msgpack
+    return big in packed or any(little in records for records in (packed, *cache.sealed.get(key, ())))
 
 
 def seal(cache: PersonCache, key: bytes, packed: bytes) -> None:
@@ -134,7 +127,8 @@ def count_heavy(state: FunnelState, op: Op) -> bool:
         return False  # the key begins anew, which takes a fold
     if flags_of(words_of(state.plan, packed)[0]) & CHANGES:
         return False  # an event in an older chunk may be withdrawn by a newer one
-    if whole is not None and (whole.order or whole.refund) and _is_known(cache, key, packed, whole):
+    ids = () if whole is None else (whole.order, whole.refund)
+    if any(number and may_be_known(cache, key, packed, number) for number in ids):
         return False  # an order or refund of which another event may lie in an older chunk
     kept_at = -1
     hash_bytes = event_hash.to_bytes(8, "little")
@@ -145,7 +139,7 @@ def count_heavy(state: FunnelState, op: Op) -> bool:
         if at >= kept_at:
             state.count_stat("duplicates")
             return True  # of copies the earliest counts, and it is kept already
-        if _kept_kind(cache, key, packed, hash_bytes) >= ORDER:
+        if _kept_record(cache, key, packed, hash_bytes)[_KIND_BYTE] >= ORDER:
             return False  # the earlier copy may leave an order or refund that has events in older chunks
     state.count_stat("accepted" if kept_at < 0 else "duplicates")
     _recount(state, op, packed, kept_at)

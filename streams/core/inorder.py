@@ -40,7 +40,7 @@ from streams.core.header import (
     wake,
     words_of,
 )
-from streams.core.heavy import base_before, person_since
+from streams.core.heavy import may_be_known, person_since
 from streams.core.history import History, OrderBooked, replay, worth_of
 from streams.core.outcomes import GOES_ON, IS_LOST, REVIVES, add_outcome, decide, is_certain
 from streams.core.person import EVENT_AT_SHIFT, Entry, FirstOrder, KeptEvent, pack_event
@@ -102,44 +102,29 @@ def _order(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
     assert whole is not None  # noqa: S101 - orders always are whole events
     if entry_word & COUNT_MASK >= MANY_ORDERS:
         return False  # the header no longer knows how many there are
-    if whole.order and _may_be_known(state, key, packed, words, whole.order):
+    if whole.order and may_be_known(state.cache, key, packed, whole.order):
         return _further_event(state, op, packed, words)
     words = (last_word, start_word, entry_word + 1, base_bytes, first_code, entry_code)
-    stage = plan.order_stage(whole.mask, (entry_word & COUNT_MASK) + 1)
+    ordinal = (entry_word & COUNT_MASK) + 1
+    stage = plan.order_stage(whole.mask, ordinal)
     if stage == NO_STAGE:  # an order that enters no stage is counted, and nothing else
         _keep(state, op, packed, (last_word | FOR_LIFE << FLAGS_SHIFT, *words[1:]))
         return True
-    ordinal = (entry_word & COUNT_MASK) + 1
+    top = (last_word & PASSED_MASK) - 1
+    advances = 0 <= top < stage and at <= (start_word >> AT_SHIFT) + plan.window
+    is_one_entry = not last_word >> FLAGS_SHIFT & (HAS_AMOUNT | SEVERAL)
     before: History | None = None
-    if ordinal > 1:  # the first order of life is where the customer is counted
+    if ordinal > 1 or (advances and not is_one_entry):  # where the customer is counted; what the journey has entered
         person = person_since(state.cache, key, packed)
         before = replay(plan, person.base, person.events)
     entries: Sequence[Entry] = ()
-    top = (last_word & PASSED_MASK) - 1
-    if 0 <= top < stage and at <= (start_word >> AT_SHIFT) + plan.window:
+    if advances and is_one_entry:
         # The order advances the journey, and its entries have won: all of them must be known.
-        if not last_word >> FLAGS_SHIFT & (HAS_AMOUNT | SEVERAL):
-            entries = (Entry(top, entered_at(entry_word), entry_code),)
-        else:
-            person = person_since(state.cache, key, packed)
-            entries = (before or replay(plan, person.base, person.events)).journeys[-1].entries
+        entries = (Entry(top, entered_at(entry_word), entry_code),)
+    elif advances and before is not None:
+        entries = before.journeys[-1].entries
     first = None if before is None else before.first_order
     return _stage(state, op, packed, words, stage, entries, ordinal=ordinal, first=first)
-
-
-def _may_be_known(state: FunnelState, key: bytes, packed: bytes, words: Words, order: int) -> bool:
-    """Whether an order id stands anywhere in the person (rarely: something that looks like it)."""
-    start = state.plan.header.size + words[3]
-    if order.to_bytes(8, "little") in packed[start:] or order.to_bytes(8, "big") in packed[:start]:
-        return True  # the tail is little-endian, the base is msgpack
-    chunks = words[1] & COUNT_MASK
-    if not chunks:
-        return False
-    # A refund that came before its order lies in a chunk as well, and is booked elsewhere once the order is there.
-    little = order.to_bytes(8, "little")
-    if any(little in chunk for chunk in state.cache.sealed.get(key, ())):
-        return True
-    return base_before(state.cache, key, packed, chunks).orders.get(order) is not None
 
 
 def _further_event(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
