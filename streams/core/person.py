@@ -5,7 +5,7 @@ Packed, a person is `header | base | tail`:
 * header: what the fast paths ask (`streams.core.header`)
 * base: the fold in msgpack; mostly empty, for most persons have nothing behind the horizon that still matters
 * tail: records of one size, `event_hash u64 | reason << 56 | at << 8 | kind u64 | code`. A record whose kind is an
-  extension (amount, order, refund, cost, discount) belongs to the event before it.
+  extension (amount, order, refund, cost, discount, unit) belongs to the event before it.
 
 Older records of a person with many events lie in sealed chunks, which are fields of their own (`streams.core.heavy`).
 The order of the tail is not significant: what needs an order sorts it.
@@ -26,6 +26,7 @@ EXT_ORDER: Final = 129
 EXT_REFUND: Final = 130
 EXT_COST: Final = 131
 EXT_DISCOUNT: Final = 132
+EXT_UNIT: Final = 133
 KIND_MASK: Final = 0xFF
 EVENT_AT_SHIFT: Final = 8
 REASON_SHIFT: Final = 56
@@ -54,6 +55,8 @@ class KeptEvent(NamedTuple):
     """Of all its money."""
     cost: int = -1
     discount: int = -1
+    unit: int = 0
+    """Hash of the unit value: the deal that a stage, lost or order event names; 0 for none."""
 
 
 class FirstOrder(NamedTuple):
@@ -173,6 +176,8 @@ def pack_event(plan: Plan, event: KeptEvent) -> bytes:
         packed += pack(event.cost, event.currency << 8 | EXT_COST, no_code)
     if event.discount >= 0:
         packed += pack(event.discount, event.currency << 8 | EXT_DISCOUNT, no_code)
+    if event.unit:
+        packed += pack(event.unit, EXT_UNIT, no_code)
     return packed
 
 
@@ -192,8 +197,10 @@ def unpack_events(plan: Plan, records: bytes) -> list[KeptEvent]:
             events[-1] = events[-1]._replace(refund=number)
         elif kind == EXT_COST:
             events[-1] = events[-1]._replace(cost=number, currency=word >> 8)
-        else:
+        elif kind == EXT_DISCOUNT:
             events[-1] = events[-1]._replace(discount=number, currency=word >> 8)
+        else:
+            events[-1] = events[-1]._replace(unit=number)
     return events
 
 
