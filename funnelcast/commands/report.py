@@ -25,6 +25,7 @@ class ReportSettings(FunnelSettings, SpaceSettings, RedisSettings):
     "funnelcast report --grain day --since 7d --dim channel --json  ·  funnelcast report --csv rates > rates.csv  ·  "
     "funnelcast report --since 30d --compare previous  ·  funnelcast report --grain month --compare previous  ·  "
     "funnelcast report --what-if each=+10%  ·  funnelcast report --since 30d --what-if top=+50%,lead=25% --dim channel"
+    "  ·  funnelcast report --paths  ·  funnelcast report --paths --since 90d --dim channel"
 )
 @with_settings(ReportSettings)
 def report(
@@ -57,6 +58,14 @@ def report(
             "(each=+10%), or more people came (top=+50%); several with commas.",
         ),
     ] = None,
+    paths: Annotated[
+        bool,
+        typer.Option(
+            "--paths",
+            help="How long each transition takes (half, 9 of 10), first contact to money, and win rates with and "
+            "without a stage.",
+        ),
+    ] = False,
     as_csv: Annotated[
         str | None, typer.Option("--csv", metavar="counters|rates", help="Print CSV, a line for each number.")
     ] = None,
@@ -69,6 +78,7 @@ def report(
         texts={"grain": grain, "since": since, "until": until, "dim": dim},
         compare=compare,
         what_if=what_if,
+        paths=paths,
         as_csv=as_csv,
         as_json=as_json,
     )

@@ -7,7 +7,8 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 
@@ -15,8 +16,10 @@ from schemas.funnel.model import Funnel
 from streams.report.comparison_table import render_comparison
 from streams.report.document import answer_json, whole_only
 from streams.report.long_form import LONG_FORMS
+from streams.report.paths_table import render_paths
 from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
-from streams.report.service import report, report_comparison, report_what_if
+from streams.report.service import report, report_comparison, report_paths, report_what_if
+from streams.report.shapes import CountersDocument
 from streams.report.spans import Comparison
 from streams.report.table import WIDE, print_reports
 from streams.report.what_if import Lifts
@@ -30,8 +33,8 @@ if TYPE_CHECKING:
 
     from funnelcast.commands.report import ReportSettings
 
-T = TypeVar("T")
-Document = TypeVar("Document", bound=Mapping[str, object])
+Document = Mapping[str, object]
+Ask = Callable[[CounterReader], Awaitable[Document]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,25 +44,30 @@ class Asked:
     texts: QuestionTexts
     compare: str | None
     what_if: str | None
+    paths: bool
     as_csv: str | None
     as_json: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Special:
+    """A question of its own beside the report: what to ask the store for each funnel, and how people see it."""
+
+    asks: Sequence[Ask]
+    render: Callable[[Any], RenderableType]
+
+
 def answer(settings: ReportSettings, funnels: Sequence[Funnel], asked: Asked) -> None:
     """Print the answer. Raises QuestionError, StoreError."""
-    _check(asked)
     now_ms = time.time_ns() // 1_000_000
+    specials = _specials(asked, now_ms)
+    _check(asked, list(specials))
     questions = [ReportQuestion.parse(funnel, asked.texts, now_ms=now_ms) for funnel in funnels]
-    if asked.what_if is not None:
-        pairs = [(question, Lifts.parse(question.funnel, asked.what_if)) for question in questions]
-        answers = _read(settings, pairs, lambda reader, pair: report_what_if(reader, *pair))
-        _print(answers, render_what_if, as_json=asked.as_json)
+    for special_of in specials.values():
+        special = special_of(questions)
+        _print(_read(settings, special.asks), special.render, as_json=asked.as_json)
         return
-    if asked.compare is not None:
-        comparisons = [Comparison.parse(question, asked.compare, now_ms=now_ms) for question in questions]
-        _print(_read(settings, comparisons, report_comparison), render_comparison, as_json=asked.as_json)
-        return
-    documents = _read(settings, questions, report)
+    documents = _read_reports(settings, questions)
     if asked.as_csv is not None:
         _write(LONG_FORMS[asked.as_csv](documents))
     elif asked.as_json:
@@ -69,32 +77,61 @@ def answer(settings: ReportSettings, funnels: Sequence[Funnel], asked: Asked) ->
         print_reports(funnels, documents if has_dim else [whole_only(document) for document in documents])
 
 
-def _check(asked: Asked) -> None:
-    if asked.compare is not None and asked.what_if is not None:
-        raise QuestionError("--compare and --what-if are two questions: ask one after the other")
+def _specials(asked: Asked, now_ms: int) -> dict[str, Callable[[Sequence[ReportQuestion]], _Special]]:
+    """By its option each of those that were asked."""
+    specials: dict[str, Callable[[Sequence[ReportQuestion]], _Special]] = {}
+    if (compare := asked.compare) is not None:
+        specials["--compare"] = lambda questions: _Special(
+            [
+                partial(report_comparison, comparison=Comparison.parse(question, compare, now_ms=now_ms))
+                for question in questions
+            ],
+            render_comparison,
+        )
+    if (what_if := asked.what_if) is not None:
+        specials["--what-if"] = lambda questions: _Special(
+            [
+                partial(report_what_if, question=question, lifts=Lifts.parse(question.funnel, what_if))
+                for question in questions
+            ],
+            render_what_if,
+        )
+    if asked.paths:
+        specials["--paths"] = lambda questions: _Special(
+            [partial(report_paths, question=question) for question in questions], render_paths
+        )
+    return specials
+
+
+def _check(asked: Asked, specials: Sequence[str]) -> None:
+    if len(specials) > 1:
+        raise QuestionError(f"{specials[0]} and {specials[1]} are two questions: ask one after the other")
     if asked.as_csv is None:
         return
     if asked.as_csv not in LONG_FORMS:
         raise QuestionError(f"--csv takes {' or '.join(LONG_FORMS)}")
-    if asked.as_json or asked.what_if is not None or asked.compare is not None:
-        raise QuestionError("--csv prints a report: leave --json, --compare and --what-if away")
+    if asked.as_json or specials:
+        raise QuestionError(f"--csv prints a report: leave {', '.join(specials) or '--json'} away")
 
 
-def _read(
-    settings: ReportSettings, questions: Sequence[T], ask: Callable[[CounterReader, T], Awaitable[Document]]
-) -> list[Document]:
+def _read_reports(settings: ReportSettings, questions: Sequence[ReportQuestion]) -> list[CountersDocument]:
+    documents = _read(settings, [partial(report, question=question) for question in questions])
+    return cast("list[CountersDocument]", documents)
+
+
+def _read(settings: ReportSettings, asks: Sequence[Ask]) -> list[Document]:
     async def read() -> list[Document]:
         client = connect(settings.need_redis())
         try:
             reader = RedisCounterReader(client, settings.space)
-            return [await ask(reader, question) for question in questions]
+            return [await ask(reader) for ask in asks]
         finally:
             await close(client)
 
     return asyncio.run(read())
 
 
-def _print(answers: Sequence[Document], render: Callable[[Document], RenderableType], *, as_json: bool) -> None:
+def _print(answers: Sequence[Document], render: Callable[[Any], RenderableType], *, as_json: bool) -> None:
     if as_json:
         _write(answer_json(answers) + b"\n")
         return

@@ -12,7 +12,7 @@ from streams.api.parameters import ParameterError, parse_query
 from streams.report.document import answer_json, canonical_json
 from streams.report.long_form import LONG_FORMS
 from streams.report.question import QuestionTexts, ReportQuestion
-from streams.report.service import report, report_comparison, report_what_if
+from streams.report.service import report, report_comparison, report_paths, report_what_if
 from streams.report.shapes import CountersDocument
 from streams.report.spans import Comparison
 from streams.report.what_if import Lifts
@@ -80,6 +80,11 @@ class Answers:
         text, now_ms = _needed(values, COMPARE), self.clock_ms()
         asked = [Comparison.parse(question, text, now_ms=now_ms) for question in self._questions(values)]
         return answer_json([await report_comparison(self.reader, comparison) for comparison in asked])
+
+    async def paths_json(self, query: str) -> bytes:
+        """How journeys go."""
+        values = parse_query(query, single=QUESTION, repeated=("funnel",))
+        return answer_json([await report_paths(self.reader, question) for question in self._questions(values)])
 
     async def _documents(self, query: str) -> list[CountersDocument]:
         values = parse_query(query, single=QUESTION, repeated=("funnel",))

@@ -9,6 +9,7 @@ from typing import Any, Final, TypedDict
 from streams.api.answers import COMPARE, QUESTION, WHAT_IF, FunnelSummary
 from streams.api.schema import Schema, Schemas
 from streams.report.comparison import ComparisonDocument
+from streams.report.paths import PathsDocument
 from streams.report.question import GRAINS
 from streams.report.shapes import CountersDocument
 from streams.report.what_if import WhatIfDocument
@@ -99,6 +100,13 @@ PAGES: Final[dict[str, Described]] = {
         "Expected entries, orders and revenue: what `funnelcast report --what-if --json` prints (docs/reports.md).",
         ("funnel", *QUESTION, WHAT_IF),
         WhatIfDocument,
+        is_several=True,
+    ),
+    "/v1/paths": Described(
+        "paths",
+        "How journeys go: what `funnelcast report --paths --json` prints (docs/reports.md).",
+        ("funnel", *QUESTION),
+        PathsDocument,
         is_several=True,
     ),
     "/v1/reports/counters.csv": Described(

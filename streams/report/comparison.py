@@ -9,10 +9,11 @@ from typing import TypedDict
 
 from schemas.funnel.model import Funnel
 from streams.report.cell import CellView
+from streams.report.compared import Compared, ComparedNumber, compare_numbers, compare_rates, pair_up
 from streams.report.decompose import Contribution, Counts, decompose
+from streams.report.legs import Legs, legs_of
 from streams.report.rates import last_of_overall, rates_of
-from streams.report.shapes import NamedCell, Rate
-from streams.report.significance import difference_interval, holm, p_value
+from streams.report.shapes import NamedCell
 from streams.report.spans import Span
 
 TOP_CONTRIBUTORS = 3
@@ -23,29 +24,6 @@ class SpanDates(TypedDict):
 
     first: str
     last: str
-
-
-class Compared(TypedDict):
-    """One rate in both spans."""
-
-    before: Rate | None
-    after: Rate | None
-    difference: float | None
-    interval: list[float] | None
-    """95 % interval of the difference; None where one of them is no share."""
-    p_value: float | None
-    """None: no test, because one is no share, too few were counted, or a cohort still has open entries."""
-    is_significant: bool | None
-    """Together with the other tests of its table (Holm), 5 %."""
-
-
-class ComparedNumber(TypedDict):
-    """One amount in both spans."""
-
-    before: int
-    after: int
-    change: float | None
-    """Relative; None where there was nothing before."""
 
 
 class ValueContribution(TypedDict):
@@ -95,6 +73,8 @@ class ComparisonDocument(TypedDict):
     cohort_conversion: dict[str, Compared]
     """By stage."""
     overall: Compared
+    legs: Legs | None
+    """Where the funnel has no sales leg, or one of the spans has no overall conversion: None."""
     orders: ComparedNumber
     revenue: ComparedNumber
     """Minor units."""
@@ -117,6 +97,7 @@ class ComparedTables(TypedDict):
     step_conversion: dict[str, Compared]
     cohort_conversion: dict[str, Compared]
     overall: Compared
+    legs: Legs | None
     orders: ComparedNumber
     revenue: ComparedNumber
 
@@ -135,60 +116,20 @@ def compare_cells(funnel: Funnel, before: NamedCell, after: NamedCell, *, dim: s
         "entries": {
             stage.name: compare_numbers(*(view.entries(stage.name) for view in views)) for stage in funnel.stages
         },
-        "period_conversion": _table(_pairs(first["period_conversion"], second["period_conversion"])),
-        "step_conversion": _table(_pairs(first["step_conversion"], second["step_conversion"])),
-        "cohort_conversion": _table(cohorts, are_known),
-        "overall": _table({"": (first["overall"], second["overall"])})[""],
+        "period_conversion": compare_rates(pair_up(first["period_conversion"], second["period_conversion"])),
+        "step_conversion": compare_rates(pair_up(first["step_conversion"], second["step_conversion"])),
+        "cohort_conversion": compare_rates(cohorts, are_known),
+        "overall": compare_rates({"": (first["overall"], second["overall"])})[""],
+        "legs": legs_of(funnel, before, after, dim=dim),
         "orders": compare_numbers(first["money"]["orders"], second["money"]["orders"]),
         "revenue": compare_numbers(first["money"]["revenue"], second["money"]["revenue"]),
     }
-
-
-def compare_numbers(before: int, after: int) -> ComparedNumber:
-    """An amount in both spans."""
-    return {"before": before, "after": after, "change": after / before - 1 if before else None}
 
 
 def span_dates(span: Span) -> SpanDates:
     """As JSON."""
     first, last = span.dates()
     return {"first": first, "last": last}
-
-
-def _pairs(
-    before: Mapping[str, Rate | None], after: Mapping[str, Rate | None]
-) -> dict[str, tuple[Rate | None, Rate | None]]:
-    return {key: (rate, after.get(key)) for key, rate in before.items()}
-
-
-def _table(
-    pairs: Mapping[str, tuple[Rate | None, Rate | None]], are_known: Mapping[str, bool] | None = None
-) -> dict[str, Compared]:
-    """`are_known`: whether every outcome is there; what is open yet may make a difference that is none."""
-    values = [p_value(*pair) if are_known is None or are_known[key] else None for key, pair in pairs.items()]
-    return {
-        key: {
-            "before": _rate(before),
-            "after": _rate(after),
-            "difference": None if before is None or after is None else after["rate"] - before["rate"],
-            "interval": difference_interval(before, after),
-            "p_value": p,
-            "is_significant": verdict,
-        }
-        for (key, (before, after)), p, verdict in zip(pairs.items(), values, holm(values), strict=True)
-    }
-
-
-def _rate(rate: Rate | None) -> Rate | None:
-    """With a rate's members alone: a cohort has one more."""
-    if rate is None:
-        return None
-    return {
-        "rate": rate["rate"],
-        "numerator": rate["numerator"],
-        "denominator": rate["denominator"],
-        "interval": rate["interval"],
-    }
 
 
 def decompose_overall(funnel: Funnel, sides: Sides, *, dim: str) -> Decomposition | None:

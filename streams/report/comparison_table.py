@@ -10,7 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.report import texts
-from streams.report.comparison import Compared, ComparedNumber, ComparisonDocument, Decomposition
+from streams.report.compared import Compared, ComparedNumber
+from streams.report.comparison import ComparisonDocument, Decomposition
+from streams.report.legs import Legs
 
 _SHOWN_VALUES = 10
 
@@ -34,6 +36,7 @@ def render_comparison(document: ComparisonDocument) -> RenderableType:
         _entries(document),
         _conversions(document),
         Text(" · ".join(lines)),
+        *([] if document["legs"] is None else [_legs(document["legs"])]),
         *(part for each in document["decompositions"] for part in _decomposition(each)),
     )
 
@@ -52,8 +55,18 @@ def _conversions(document: ComparisonDocument) -> Table:
         table.add_row(step, *_row(compared))
     for stage, compared in document["cohort_conversion"].items():
         table.add_row(f"{stage} went on", *_row(compared))
+    if (legs := document["legs"]) is not None:
+        table.add_row(f"web leg, to {legs['boundary']}", *_row(legs["web"]))
+        table.add_row(f"sales leg, from {legs['boundary']}", *_row(legs["sales"]))
     table.add_row("overall", *_row(document["overall"]), style="bold")
     return table
+
+
+def _legs(legs: Legs) -> RenderableType:
+    most = "" if legs["most"] is None else f": most of it is the {legs['most']} leg"
+    return Text(
+        f"of the overall change web leg {_points(legs['web_part'])}, sales leg {_points(legs['sales_part'])}{most}"
+    )
 
 
 def _row(compared: Compared) -> Iterable[str]:

@@ -8,6 +8,7 @@ from schemas.counters import Cells, Grain, add_fields
 from streams.report.comparison import ComparisonDocument, Sides, compare_cells, decompose_overall, span_dates
 from streams.report.document import RATED_GRAINS, document_of
 from streams.report.names import name_cells
+from streams.report.paths import PathsDocument, path_cell
 from streams.report.question import QuestionError, ReportQuestion
 from streams.report.shapes import CountersDocument, NamedCell
 from streams.report.spans import Comparison
@@ -74,11 +75,7 @@ async def _summed(reader: CounterReader, question: ReportQuestion) -> tuple[dict
 async def report_what_if(reader: CounterReader, question: ReportQuestion, lifts: Lifts) -> WhatIfDocument:
     """What would be counted with these lifts: of totals, or of the sum of the buckets asked for. Without `dim` of the
     whole, else of each value. Raises as `report`, and QuestionError."""
-    funnel = question.funnel
-    if question.grain is None:
-        question = replace(question, grain=Grain.DAY if question.has_times else Grain.TOTAL)
-    if question.dimset is None:
-        question = replace(question, dimset=0)
+    question, funnel = _one_grain(question), question.funnel
     if not question.is_of_first_values:
         raise QuestionError(
             "what-if: a dimension with the attribution stage has other people at each stage; ask for another"
@@ -92,6 +89,27 @@ async def report_what_if(reader: CounterReader, question: ReportQuestion, lifts:
         "what_if": dict(lifts.texts),
         "cells": [what_if(funnel, cells[dim], lifts, dim=dim) for dim in sorted(cells)],
     }
+
+
+async def report_paths(reader: CounterReader, question: ReportQuestion) -> PathsDocument:
+    """How journeys go: of totals, or of the sum of the buckets asked for. Without `dim` of the whole. Raises as
+    `report`."""
+    question, funnel = _one_grain(question), question.funnel
+    cells, watermark_ms = await _summed(reader, question)
+    is_total = question.grain == Grain.TOTAL
+    return {
+        "funnel": funnel.name,
+        "version": funnel.version,
+        "watermark_ms": watermark_ms,
+        "cells": [path_cell(funnel, cells[dim], dim=dim, is_total=is_total) for dim in sorted(cells)],
+    }
+
+
+def _one_grain(question: ReportQuestion) -> ReportQuestion:
+    """Totals, or days where it is bounded in time, unless a grain is asked for; the whole unless a dimension is."""
+    if question.grain is None:
+        question = replace(question, grain=Grain.DAY if question.has_times else Grain.TOTAL)
+    return replace(question, dimset=0) if question.dimset is None else question
 
 
 async def report_comparison(reader: CounterReader, comparison: Comparison) -> ComparisonDocument:

@@ -35,6 +35,14 @@ def interval(rate: Rate | None) -> str:
     return f"{100 * low:.2f}–{100 * high:.2f}"
 
 
+def seconds(amount: float) -> str:
+    """A duration by its largest unit: `45 s`, `15 min`, `4 h`, `1.5 d`."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if amount >= size:
+            return f"{amount / size:.3g} {unit}"
+    return f"{amount:.3g} s"
+
+
 def money(minor: float, currency: str) -> str:
     """Minor units as an amount in major ones; a whole number of them is shown exactly."""
     digits = minor_digits(currency)

@@ -10,6 +10,7 @@ from schemas.funnel.load import parse_funnel
 from schemas.funnel.model import Funnel
 from schemas.partition import partition_of
 from schemas.record import encode_tick
+from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import PartitionStore
 from streams.worker.partition import LogRecord, PartitionProcessor
 
@@ -50,15 +51,16 @@ def shop_events(now_ms: int, people: int = PEOPLE) -> list[dict[str, Any]]:
         steps.append(("payment", 8, {"value": "19.99", "currency": "EUR", "order_id": f"o{number}"}))
         for delay, (name, one_in, properties) in enumerate(steps):
             if number % one_in == 0 and time_ms + delay * MINUTE <= now_ms:
-                events.append(_event(name, number, time_ms + delay * MINUTE, {"channel": channel, **properties}))
+                events.append(shop_event(name, number, time_ms + delay * MINUTE, {"channel": channel, **properties}))
         if number % 12 == 4 and time_ms + 3 * MINUTE <= now_ms:
-            events.append(_event("lead_lost", number, time_ms + 3 * MINUTE, {"reason": "price"}))
+            events.append(shop_event("lead_lost", number, time_ms + 3 * MINUTE, {"reason": "price"}))
     spend = {"channel": "google", "day": "2025-01-01", "amount": "120.00", "currency": "EUR"}
-    events.append({**_event("ad_spend", -1, now_ms, spend), "user_id": None})
+    events.append({**shop_event("ad_spend", -1, now_ms, spend), "user_id": None})
     return sorted(events, key=lambda event: event["received_at_ms"])
 
 
-def _event(name: str, number: int, at_ms: int, properties: dict[str, Any]) -> dict[str, Any]:
+def shop_event(name: str, number: int, at_ms: int, properties: dict[str, Any]) -> dict[str, Any]:
+    """An event of the person of a number."""
     return {
         "id": f"{name}-{number}",
         "name": name,
@@ -84,9 +86,23 @@ async def fill(
     store: PartitionStore, funnel: Funnel, *, now_ms: int, partitions: int = 2, people: int = PEOPLE
 ) -> None:
     """Count the shop's events into a store, and a tick at `now_ms` in every partition."""
+    await count_into(store, funnel, shop_events(now_ms, people), now_ms=now_ms, partitions=partitions)
+
+
+async def counted_reader(funnel: Funnel, events: list[dict[str, Any]], *, now_ms: int) -> MemoryCounterReader:
+    """A store in memory with these events counted at `now_ms`."""
+    space = MemorySpace(clock_ms=lambda: now_ms)
+    await count_into(MemoryPartitionStore(space), funnel, events, now_ms=now_ms)
+    return MemoryCounterReader(space)
+
+
+async def count_into(
+    store: PartitionStore, funnel: Funnel, events: list[dict[str, Any]], *, now_ms: int, partitions: int = 1
+) -> None:
+    """Count events into a store, and a tick at `now_ms` in every partition."""
     await store.check_funnels({funnel.funnel_id: funnel.fingerprint})
     logs: list[list[LogRecord]] = [[] for _ in range(partitions)]
-    for partition, record in log_records(shop_events(now_ms, people), partitions):
+    for partition, record in log_records(events, partitions):
         logs[partition].append(record)
     for partition, log in enumerate(logs):
         log.append(LogRecord(None, encode_tick(now_ms), now_ms, len(log)))

@@ -19,7 +19,7 @@ from producers.access.keys import KeyRing, create_key
 from producers.ingest.verdicts import Scope
 from streams.report.document import answer_json
 from streams.report.question import QuestionTexts, ReportQuestion
-from streams.report.service import report, report_comparison, report_what_if
+from streams.report.service import report, report_comparison, report_paths, report_what_if
 from streams.report.spans import Comparison
 from streams.report.what_if import Lifts
 from streams.store.memory import MemoryCounterReader, MemorySpace
@@ -136,6 +136,15 @@ def test_a_comparison_has_the_bytes_that_the_command_prints(client: httpx.Client
     assert answer.content == asyncio.run(expected())
     assert answer.json()["after"] == {"first": "2025-01-01", "last": "2025-01-01"}
     assert answer.json()["entries"]["impression"] == {"before": 0, "after": 240, "change": None}
+
+
+def test_paths_have_the_bytes_that_the_command_prints(client: httpx.Client) -> None:
+    async def expected() -> bytes:
+        return answer_json([await report_paths(await counted_shop(), ReportQuestion.parse(SHOP, {}, now_ms=NOW_MS))])
+
+    answer = client.get("/v1/paths", params={"funnel": "shop"})
+    assert answer.content == asyncio.run(expected())
+    assert answer.json()["cells"][0]["transitions"][0]["took"]["p50"] == {"above": 10, "at_most": 60}
 
 
 def test_what_if_has_the_bytes_that_the_command_prints(client: httpx.Client) -> None:

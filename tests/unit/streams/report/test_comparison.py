@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from schemas.funnel.load import parse_funnel
 from streams.report.comparison import ComparisonDocument, Decomposition, compare_cells
 from streams.report.comparison_table import render_comparison
 from streams.report.decompose import Counts, decompose
 from streams.report.question import QuestionError
 from streams.report.rates import ratio
 from streams.report.service import report_comparison
-from streams.report.shapes import Rate
+from streams.report.shapes import NamedCell, Rate
 from streams.report.significance import difference_interval, holm, p_value
 from streams.report.spans import Comparison
 from tests.support.days import READ_AT, SHOP, Day, days_reader, question
@@ -282,3 +283,31 @@ async def test_the_tables_name_what_changed() -> None:
     ):
         assert part in text, text
     assert SHOP.name in text
+
+
+# Web leg and sales leg
+
+LEGS = parse_funnel(
+    "name: f\nconversion_window: 30d\nstages:\n  - {name: click, on: [click]}\n  - {name: lead, on: [lead]}\n"
+    "  - {name: offer, on: [offer]}\n  - {name: payment, on: [payment], order: true}\n"
+)
+
+
+def legs_cell(*entries: int) -> NamedCell:
+    return {stage.name: {"entries": number} for stage, number in zip(LEGS.stages, entries, strict=True)}
+
+
+def test_the_change_is_parted_at_the_first_lead() -> None:
+    # web 10 % -> 12 %, sales 50 % -> 25 %; overall 5 % -> 3 %: 0.02 * 0.375 and -0.25 * 0.11
+    compared = compare_cells(LEGS, legs_cell(1000, 100, 70, 50), legs_cell(1000, 120, 50, 30))
+    legs = compared["legs"]
+    assert legs is not None
+    assert (legs["boundary"], legs["most"]) == ("lead", "sales")
+    assert (round(legs["web_part"], 6), round(legs["sales_part"], 6)) == (0.0075, -0.0275)
+    assert legs["web_part"] + legs["sales_part"] == pytest.approx(compared["overall"]["difference"] or 0)
+    assert (legs["web"]["is_significant"], legs["sales"]["is_significant"]) == (False, True)
+
+
+def test_a_funnel_without_a_lead_has_no_legs() -> None:
+    assert compare_cells(SHOP, {}, {})["legs"] is None
+    assert compare_cells(LEGS, legs_cell(1000, 100, 70, 50), legs_cell(1000, 0, 0, 0))["legs"] is None
