@@ -14,7 +14,9 @@ MONEY: Final = (*AMOUNTS, "cost", "discount")
 """All money of an event; cost and discount are those of an order."""
 ORDER_DETAILS: Final = ("currency", "order_id", "refund_id", "reason")
 """Currency of the amount, identity of an order and of a refund, reason of a loss."""
-ALWAYS_READ: Final = (*MONEY, *ORDER_DETAILS)
+TRAFFIC: Final = "traffic"
+"""Property that says who made an event; the collector sets it (`schemas.traffic`)."""
+ALWAYS_READ: Final = (*MONEY, *ORDER_DETAILS, TRAFFIC)
 ORDER_WITHDRAWN: Final = "order_withdrawn"
 ORDER_RESTATED: Final = "order_restated"
 ORDER_CHANGES: Final = frozenset({ORDER_WITHDRAWN, ORDER_RESTATED})

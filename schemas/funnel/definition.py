@@ -44,6 +44,7 @@ def definition_of(funnel: Funnel) -> dict[str, Any]:
         "conversion_window": format_duration(funnel.conversion_window_ms),
         "allowed_lateness": format_duration(funnel.allowed_lateness_ms),
         "reentry": funnel.reentry,
+        "traffic": list(funnel.traffic),
         "stages": [_stage_definition(stage) for stage in funnel.stages],
         "lost": [
             {"on": [_rule_definition(rule) for rule in lost.on]} | ({"reason": lost.reason} if lost.reason else {})

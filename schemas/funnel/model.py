@@ -24,6 +24,7 @@ from schemas.funnel.duration import DurationMs
 from schemas.money import clean_currency
 from schemas.names import clean_text, normalise_name
 from schemas.properties import ORDER_CHANGES
+from schemas.traffic import HUMAN, TRAFFIC_CLASSES
 
 RULES = 2
 """Version of the counting rules (docs/semantics.md): what was counted by other ones is never continued."""
@@ -204,6 +205,7 @@ class Funnel(_Model):
     allowed_lateness_ms: DurationMs = Field(default=3 * 86_400_000, alias="allowed_lateness", validate_default=False)
     reentry: Literal["window", "completion"] = "window"
     sources: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: v if v is None else _as_list(v))] = None
+    traffic: Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)] = (HUMAN,)
     stages: tuple[Stage, ...] = Field(min_length=1, max_length=MAX_STAGES)
     lost: tuple[LostRule, ...] = ()
     refunds: Annotated[tuple[Name, ...], BeforeValidator(_as_list)] = ("refund",)
@@ -211,6 +213,14 @@ class Funnel(_Model):
     dimensions: tuple[Dimension, ...] = Field(default=(), max_length=12)
     pairs: tuple[tuple[str, str], ...] = ()
     description: str = ""
+
+    @field_validator("traffic")
+    @classmethod
+    def _traffic(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        for one in classes:
+            if one not in TRAFFIC_CLASSES:
+                raise ValueError(f"{one!r} is no class of traffic; write some of {' '.join(TRAFFIC_CLASSES)}")
+        return tuple(one for one in TRAFFIC_CLASSES if one in classes)
 
     @field_validator("timezone")
     @classmethod

@@ -11,14 +11,14 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
-from schemas.properties import ALWAYS_READ, MONEY, ORDER_DETAILS
+from schemas.properties import ALWAYS_READ, MONEY
 from streams.core.plan import Plan
 
 NO_RAW: Final = msgspec.Raw(b"")
 
 
 def _properties(plans: Iterable[Plan]) -> list[str]:
-    names = set(ORDER_DETAILS).union(*(plan.definition.properties for plan in plans))
+    names = set(ALWAYS_READ).union(*(plan.definition.properties for plan in plans))
     return sorted(names - set(MONEY)) + list(MONEY)
 
 

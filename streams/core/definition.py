@@ -73,6 +73,8 @@ class Definition:
     ends_at_completion: bool
     """Whether an event after the last stage begins a new journey (reentry: completion)."""
     sources: frozenset[str] | None
+    traffic: frozenset[str]
+    """Classes that are counted (`schemas.traffic`)."""
     stages: tuple[Stage, ...]
     stage_rules: tuple[StageRule, ...]
     lost_rules: tuple[LostRule, ...]

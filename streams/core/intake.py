@@ -15,6 +15,7 @@ import xxhash
 from schemas.counters import currency_code
 from schemas.money import clean_currency
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS
+from schemas.traffic import HUMAN, traffic_of
 from streams.core.chunk import FunnelPrepared, Prepared, Record
 from streams.core.decode import NO_RAW, UNREADABLE, Decoder
 from streams.core.match import NO_AMOUNT, Match, Matcher, NameRules, amount_of, id_text, money_of, plain
@@ -48,7 +49,10 @@ class FunnelIntake:
         self.plan = plan
         self.registers = registers
         self.matcher = Matcher(plan, decoder)
-        self.sources = plan.definition.sources
+        self._sources = plan.definition.sources
+        self._traffic = plan.definition.traffic
+        self.is_choosy = self._sources is not None or HUMAN not in self._traffic
+        """Whether it leaves out events that say nothing of their traffic."""
         self.horizon_distance = delay_ms + plan.keep
         """Highest received time minus this is the horizon."""
         self._is_unresolved = False
@@ -61,10 +65,13 @@ class FunnelIntake:
 
     def take(self, record: Any, rules: NameRules, key: bytes, value: bytes, out: FunnelPrepared, highest: int) -> None:
         """Put an event of a known name into `out`, if it counts; `highest` is the highest received time so far."""
-        if self.sources is not None and record.source not in self.sources:
+        if self._sources is not None and record.source not in self._sources:
             return
         match = rules.fixed if rules.is_fixed else rules.classify(record.properties)
         if match is None:
+            return
+        if (traffic := traffic_of(record.properties.traffic)) not in self._traffic:
+            out.stats[f"left_out_{traffic}"] += 1
             return
         if record.placeholder_ids:
             out.stats["placeholder_ids"] += record.placeholder_ids
@@ -189,7 +196,7 @@ class Intake:
             (
                 intake,
                 intake.matcher.memo,
-                intake.sources,
+                intake.is_choosy,
                 intake.plan.lateness,
                 intake.horizon_distance,
                 intake.codes,
@@ -229,7 +236,7 @@ class Intake:
                 continue
             if b"\0" in key:
                 key = person_field(key)
-            for intake, memo, sources, lateness, distance, codes, raw_values, into in views:
+            for intake, memo, is_choosy, lateness, distance, codes, raw_values, into in views:
                 rules = memo.get(name, missing)
                 if rules is missing:
                     rules = intake.matcher.rules(name)
@@ -240,7 +247,8 @@ class Intake:
                 horizon = highest - distance
                 if (
                     stage < 0  # no plain stage, or conditions decide
-                    or sources is not None  # the source decides
+                    or is_choosy  # source or traffic decide
+                    or properties.traffic is not None
                     or not 0 <= at <= received <= AT_MASK  # a time that must be corrected
                     or received - at > lateness  # late
                     or at < horizon  # late for the partition

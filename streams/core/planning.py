@@ -22,6 +22,7 @@ def definition_of(funnel: model.Funnel) -> Definition:
         lateness_ms=funnel.allowed_lateness_ms,
         ends_at_completion=funnel.reentry == "completion",
         sources=None if funnel.sources is None else frozenset(funnel.sources),
+        traffic=frozenset(funnel.traffic),
         stages=tuple(Stage(stage.abandon_after_ms, stage.stalled_after_ms, stage.nth) for stage in funnel.stages),
         stage_rules=tuple(
             StageRule(rule.event, _where(rule), number)

@@ -68,6 +68,9 @@ FORGOTTEN: Final = _counter("persons_forgotten", "Persons whose state lost its n
 PLACEHOLDERS: Final = _counter("placeholder_ids", "Ids that stand for no id and were dropped.", *_FUNNEL)
 CONFLICTS: Final = _counter("link_conflicts", "Claims of an id that was linked to another one before.", *_FUNNEL)
 AMOUNTS_REFUSED: Final = _counter("amounts_refused", "Events that counted without their unreadable amount.", *_FUNNEL)
+LEFT_OUT: Final = _counter(
+    "events_left_out", "Events of classes of traffic that the funnel does not count.", *_FUNNEL, "traffic"
+)
 RETRIES: Final = _counter("record_retries", "Records that an ordered sender had sent before.", *_FUNNEL)
 UNDECODABLE: Final = _counter("records_undecodable", "Records of the log that could not be read at all.", *_FUNNEL)
 
@@ -159,7 +162,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     BUILD, REDIS_UP, STATE_BROKEN, READ_SECONDS, READ_ERRORS, SNAPSHOT_AGE,
     PARTITIONS, LAST_EVENT, GAPS, WATERMARK, WATERMARK_LAG, FRESHNESS, APPLIED_AT, OFFSET, PENDING, RECORDS,
     MATCHES, STAGE_INFO, ACCEPTED, DUPLICATES, LATE, PERSONS, FORGOTTEN, PLACEHOLDERS, CONFLICTS, AMOUNTS_REFUSED,
-    RETRIES, UNDECODABLE,
+    LEFT_OUT, RETRIES, UNDECODABLE,
     *STAGE.values(), STAGE_LOST_BY_REASON, TRANSITIONS, DURATIONS, *STAGE_MONEY.values(), SPEND,
     *WINDOW.values(), WINDOW_RESOLVED, WINDOW_LOST, *WINDOW_MONEY.values(),
     CONVERSION_NUMERATOR, CONVERSION_DENOMINATOR, COHORT_ENTRIES, COHORT_WENT_ON,

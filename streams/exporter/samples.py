@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import Metric as PrometheusMetric
 from schemas.counters import DURATION_EDGES_SECONDS, OTHER, UNKNOWN
 from schemas.funnel.model import Funnel
 from schemas.money import minor_digits
+from schemas.traffic import TRAFFIC_CLASSES
 from streams.exporter import catalogue
 from streams.exporter.catalogue import Metric
 from streams.exporter.snapshot import FunnelCounts, Snapshot
@@ -125,6 +126,8 @@ class _Filler:
             self._add(catalogue.STAGE_INFO, stage.name, f"{number:02}", stage.role or "", value=1)
         for key, metric in _STATS.items():
             self._add(metric, value=self._counts.stats.get(key, 0))
+        for traffic in TRAFFIC_CLASSES:
+            self._add(catalogue.LEFT_OUT, traffic, value=self._counts.stats.get(f"left_out_{traffic}", 0))
         for age in catalogue.LATE_AGES:
             self._add(catalogue.LATE, age, value=self._counts.stats.get(f"late_le_{age}", 0))
 

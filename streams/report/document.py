@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from schemas.counters import GRAIN_NAMES, Cells, Grain, merge
 from schemas.funnel.model import Funnel
+from schemas.traffic import TRAFFIC_CLASSES
 from streams.report.names import Registers, name_cells
 from streams.report.periods import Period, label_periods, sum_days
 from streams.report.rates import rates_of
@@ -86,7 +87,7 @@ def _input(views: Iterable[PartitionView], funnel: Funnel) -> InputCounts:
     def total(key: str) -> int:
         return sum(counts.get(key, 0) for counts in stats)
 
-    return {
+    counts: InputCounts = {
         "accepted": total("accepted"),
         "duplicates": total("duplicates"),
         "late": total("late"),
@@ -94,6 +95,10 @@ def _input(views: Iterable[PartitionView], funnel: Funnel) -> InputCounts:
         "persons": total("persons"),
         "placeholder_ids": total("placeholder_ids"),
     }
+    left_out = {one: total(f"left_out_{one}") for one in TRAFFIC_CLASSES}
+    if any(left_out.values()):
+        counts["left_out"] = {one: number for one, number in left_out.items() if number}
+    return counts
 
 
 def _rates(funnel: Funnel, counters: Counters, grains: Collection[str]) -> list[CellRates]:

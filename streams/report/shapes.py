@@ -18,7 +18,12 @@ Counters = Mapping[str, Mapping[str, Mapping[str, NamedCell]]]
 """By grain, bucket and dimension values (`channel=google`; empty: the whole)."""
 
 
-class InputCounts(TypedDict):
+class _LeftOut(TypedDict, total=False):
+    left_out: dict[str, int]
+    """Events of classes of traffic that the funnel does not count, by class; absent where there are none."""
+
+
+class InputCounts(_LeftOut):
     """What came in that matters to the funnel."""
 
     accepted: int

@@ -130,6 +130,9 @@ def _head(funnel: Funnel, document: CountersDocument, grain: str | None) -> Text
     text = " · ".join(parts) + f", {counts['duplicates']:,} duplicates, {counts['late']:,} late"
     if counts["placeholder_ids"] or counts["link_conflicts"]:
         text += f", {counts['placeholder_ids']:,} placeholder ids, {counts['link_conflicts']:,} link conflicts"
+    left_out = ", ".join(f"{number:,} {traffic}" for traffic, number in counts.get("left_out", {}).items())
+    if left_out:
+        text += f", left out: {left_out}"
     return Text(text, style="bold")
 
 

@@ -265,7 +265,8 @@ def document_of(world: World) -> Document:
             "persons": world.persons,
             "placeholder_ids": world.placeholder_ids,
             "link_conflicts": 0,
-        },
+        }
+        | ({"left_out": world.left_out} if world.left_out else {}),
         "counters": _tidy(counters),
     }
 

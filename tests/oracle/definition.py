@@ -113,6 +113,7 @@ class Funnel:
     lateness: int
     reentry: str
     sources: list[str] | None
+    traffic: list[str]
     stages: list[Stage]
     lost: list[LostRule]
     refunds: list[Rule]
@@ -172,6 +173,7 @@ def read_funnel(raw: dict[str, Any]) -> Funnel:
         lateness=duration_ms(raw.get("allowed_lateness", "3d")),
         reentry=raw.get("reentry", "window"),
         sources=raw.get("sources"),
+        traffic=raw.get("traffic", ["human"]),
         stages=[_stage(one) for one in raw["stages"]],
         lost=[LostRule(_rules(one["on"]), one.get("reason")) for one in raw.get("lost") or []],
         refunds=_rules(raw.get("refunds", ["refund"])),

@@ -75,6 +75,7 @@ WORDS: list[Any] = [
     "y" * 70,
 ]
 REASONS: list[Any] = ["price", "price", "timing", "Price ", "", None, "unknown", {"a": 1}]
+TRAFFIC: list[Any] = ["human", "bot", "staff", " Bot", "organic", None, 5]
 DEAL_IDS: list[Any] = ["A", "A", "B", "C", " A ", 7, "7", "n/a", None]
 ORDER_IDS: list[Any] = ["o1", "o1", "o1", "o1", "o2", "o2", "o3", "o4", "o5", "n/a", None, " o1 ", 7, "7"]
 
@@ -131,6 +132,8 @@ def random_funnel(rng: Random, wants: Wants | None = None) -> dict[str, Any]:
         funnel["reentry"] = rng.choice(["completion", "completion", "window"])
     if rng.random() < 0.2:
         funnel["sources"] = ["web", "crm"]
+    if rng.random() < 0.2:
+        funnel["traffic"] = rng.choice([["human", "bot"], ["staff"], ["bot", "human", "canary"]])
     if wants.units and rng.random() < 0.7:
         funnel["unit"] = "deal_id"
         if rng.random() < 0.5:
@@ -392,6 +395,7 @@ class _Writer:
         maybe(0.6, "order_id", ORDER_IDS, 9)
         maybe(0.6, "reason", REASONS, 3)
         maybe(0.2, "refund_id", ["r1", "r2", None], 2)
+        maybe(0.1, "traffic", TRAFFIC, 3)
         maybe(0.2, "cost", AMOUNTS, 4)
         maybe(0.2, "discount", AMOUNTS, 4)
         if "unit" in self.funnel:

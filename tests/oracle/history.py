@@ -21,6 +21,7 @@ from tests.oracle.values import (
     OTHER,
     UNKNOWN,
     amount_of,
+    class_of,
     further_amount_of,
     person_of,
     placeholders_in,
@@ -68,6 +69,8 @@ class World:
     late: int = 0
     persons: int = 0
     placeholder_ids: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    """By class of traffic."""
 
 
 def _received(partition: int, at: int, world: World) -> None:
@@ -165,6 +168,10 @@ def _apply(world: World, raw: dict[str, Any], person: str, partition: int) -> No
         return
     what = _classify(funnel, same_name(raw["name"]), raw.get("properties") or {})
     if what is None:
+        return
+    traffic = class_of(raw.get("properties") or {})
+    if traffic not in funnel.traffic:
+        world.left_out[traffic] = world.left_out.get(traffic, 0) + 1
         return
     world.placeholder_ids += placeholders_in(raw)
     occurred = occurred_of(raw)

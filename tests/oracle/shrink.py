@@ -68,7 +68,7 @@ def _without(mapping: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _simpler_funnels(funnel: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for key in ("pairs", "lost", "sources", "reentry", "timezone"):
+    for key in ("pairs", "lost", "sources", "traffic", "reentry", "timezone"):
         if key in funnel:
             yield _without(funnel, key)
     if "pairs" not in funnel and funnel.get("dimensions"):

@@ -170,3 +170,10 @@ def plain_text(value: Any) -> str | None:
     if not isinstance(value, str | int | float | Decimal):
         return None
     return str(value).strip()[:64].casefold() or None
+
+
+def class_of(properties: dict[str, Any]) -> str:
+    """Who made an event: a person, unless it says otherwise in one of the known words."""
+    said = properties.get("traffic")
+    word = said.strip().lower() if isinstance(said, str) else "human"
+    return word if word in ("bot", "prefetch", "staff", "canary") else "human"

@@ -151,6 +151,17 @@ def test_sources_leave_the_rest_out() -> None:
     assert _inputs(document) == (1, 0, 0)
 
 
+def test_traffic_other_than_that_of_the_funnel_is_left_out_and_counted_by_class() -> None:
+    log = [
+        event("view", at, **({} if said is None else {"traffic": said}))
+        for at, said in enumerate([None, "human", "bot", " Bot", "staff", "organic"])
+    ]
+    document = counted(SHOP, log)
+    assert _inputs(document) == (3, 0, 0)
+    assert document["input"]["left_out"] == {"bot": 2, "staff": 1}
+    assert _inputs(counted({**SHOP, "traffic": ["bot"]}, log)) == (2, 0, 0)
+
+
 def test_ticks_and_the_final_watermark_move_every_partition() -> None:
     def partition_of(person: str) -> int:
         return int(person == "u:q")

@@ -21,6 +21,7 @@ currency: EUR                  # default USD
 conversion_window: 30d         # ms s m h d w
 allowed_lateness: 3d           # default
 reentry: window                # default; or completion
+traffic: [human]               # default
 sources: [web, crm]            # default: all
 stages:
   - {name: impression, on: [impression, ad_view], abandon_after: 30m}
@@ -111,6 +112,7 @@ STAGE = "{name: a, on: [a]}"
         ("name: x\nconversion_window: 1d\nstages: [{name: a, on: a, abandon_after: 1h}]",
          "stages[0].abandon_after", "last stage"),
         ("name: x\ncurrency: EURO\nconversion_window: 1d\nstages: [" + STAGE + "]", "currency", "ISO-4217"),
+        ("name: x\ntraffic: [bots]\nconversion_window: 1d\nstages: [" + STAGE + "]", "traffic", "human bot prefetch"),
         ("name: x\ntimezone: Mars/Base\nconversion_window: 1d\nstages: [" + STAGE + "]", "timezone", "IANA"),
         ("name: x\nconversion_window: 1d\npairs: [[a, b]]\nstages: [" + STAGE + "]", "pairs", "no dimension"),
         ("name: x\nconversion_window: 1d\nstages: [{name: a, on: [{event: e, where: {v: {gte: x}}}]}]",
