@@ -18,6 +18,13 @@ S = TypeVar("S", bound=Settings)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, on stdout.")]
 FunnelsOption = Annotated[list[str] | None, typer.Option(help="A preset or a file; repeat for several.")]
+TolerateOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KIND,...",
+        help="Take what is refused otherwise: amount, cells, columns, id, join, late, name, placeholder, time, all.",
+    ),
+]
 OtherKafka = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Use this broker; default: an embedded one.")]
 """Not the setting: environment and file do not replace a part of the embedded stack."""
 OtherRedis = Annotated[

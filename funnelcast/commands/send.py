@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from funnelcast.commands.options import JsonFlag, with_settings
-from funnelcast.settings.sections import ClientSettings, StateSettings
+from funnelcast.commands.options import JsonFlag, TolerateOption, with_settings
+from funnelcast.settings.sections import ClientSettings, FunnelSettings, StateSettings
 
 if TYPE_CHECKING:
-    from producers.importer.importer import Importer, Progress
-    from producers.importer.lines import Refused
+    from producers.importer.strict import Strict
 
 app = typer.Typer(add_completion=False)
-_SHOWN = 20
-EXIT_INTERRUPTED = 130
 
 
 @dataclass(frozen=True, kw_only=True)
-class SendSettings(ClientSettings, StateSettings):
-    """Where events go, and where the progress of imports is kept."""
+class SendSettings(ClientSettings, FunnelSettings, StateSettings):
+    """Where events go, what funnels look at, and where the progress of imports is kept."""
 
 
 @app.command(
@@ -35,7 +30,7 @@ class SendSettings(ClientSettings, StateSettings):
 @with_settings(SendSettings)
 def send(
     settings: SendSettings,
-    file: Annotated[str, typer.Argument(help="JSONL of native events, or CSV; gzip is fine; - is stdin.")],
+    file: Annotated[str, typer.Argument(help="Native events as JSONL or array, or CSV; gzip, zip; - is stdin.")],
     historical: Annotated[
         bool, typer.Option("--historical", help="Sort by time; events are received when they occurred.")
     ] = False,
@@ -45,81 +40,55 @@ def send(
     constants: Annotated[
         list[str] | None, typer.Option("--set", help="CSV: member=value,... for every line, e.g. name=payment.")
     ] = None,
+    delimiter: Annotated[str | None, typer.Option(help="CSV: between cells; default: found.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of the file, e.g. cp1251; default: found.")] = None,
+    tolerate: TolerateOption = None,
     patience: Annotated[float, typer.Option(help="Seconds to try one batch again before exit 75.")] = 600.0,
     again: Annotated[bool, typer.Option("--again", help="Send from the start although it was sent before.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Send a file of events. Interrupted, the same command goes on where it stopped; nothing is counted twice."""
+    """Send a file of events. Interrupted, the same command goes on where it stopped; nothing is counted twice.
+
+    What a collector would count wrongly and go on with is refused, line by line. Exit 0: every line was taken; 1: some
+    were not; 2: none was. Other people's files, in any shape: `funnelcast import`.
+    """
     import httpx
 
+    from funnelcast.importing import Refusals, exit_code, run_importer
     from producers.importer.importer import Importer, Target
     from producers.importer.lines import Mapping, open_events
 
+    refusals = Refusals(file)
+    events = open_events(
+        file,
+        mapping=Mapping.parse(columns or [], constants or []),
+        is_historical=historical,
+        refused=refusals.add,
+        strict=_strict(settings, tolerate or [], is_historical=historical),
+        encoding=encoding,
+        delimiter=delimiter,
+    )
     target = Target(settings.url, settings.key, patience)
-    refusals = _Refusals(file)
-    mapping = Mapping.parse(columns or [], constants or [])
-    events = open_events(file, mapping=mapping, is_historical=historical, refused=refusals.add)
     importer = Importer(events, target, settings.state_dir, httpx.AsyncClient(), on_refused=refusals.add)
     if again:
         importer.start_over()
     was_sent = importer.progress.is_done
-    progress = _run(importer)
+    progress = run_importer(importer, total=events.count_lines)
     refusals.sum_up()
+    rejected = max(refusals.count, progress.rejected)  # of an earlier run the lines are known to the progress alone
     if as_json:
-        document = {"accepted": progress.accepted, "rejected": progress.rejected + refusals.local(progress)}
+        document = {"accepted": progress.accepted, "rejected": rejected}
         typer.echo(json.dumps(document | {"session": progress.session, "already_sent": was_sent}))
     if was_sent:
         typer.echo(f"{file}: was sent before, nothing is sent now; --again sends it again", err=True)
     elif not as_json:
-        typer.echo(f"{file}: {progress.accepted} events accepted, {progress.rejected} rejected", err=True)
+        typer.echo(f"{file}: {progress.accepted} events accepted, {rejected} rejected", err=True)
+    raise typer.Exit(exit_code(taken=progress.accepted, refused=rejected))
 
 
-class _Refusals:
-    """Shows the first refused lines, counts all."""
+def _strict(settings: SendSettings, tolerated: list[str], *, is_historical: bool) -> Strict:
+    """Names are checked where somebody has said which funnels there are: others may be the collector's."""
+    from funnelcast.importing import strict_of
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self.count = 0
-
-    def add(self, refused: Refused) -> None:
-        self.count += 1
-        if self.count <= _SHOWN:
-            typer.echo(f"{self._name}:{refused.line}: {refused.reason}: {refused.detail}", err=True)
-
-    def local(self, progress: Progress) -> int:
-        """Lines that were refused before they were sent."""
-        return max(0, self.count - progress.rejected)
-
-    def sum_up(self) -> None:
-        if self.count > _SHOWN:
-            typer.echo(f"{self._name}: {self.count} lines not taken; the first {_SHOWN} are shown", err=True)
-
-
-def _run(importer: Importer) -> Progress:
-    """Run under a progress bar on stderr; Ctrl-C leaves the progress saved."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("sending", total=_count(importer) if console.is_terminal else None)
-        importer.on_progress = lambda progress: bar.update(task, completed=progress.sent, description="sending")
-        importer.on_wait = lambda why: bar.update(task, description=f"waiting: {why[:60]}")
-        bar.update(task, completed=importer.progress.sent)
-        try:
-            return asyncio.run(_send(importer))
-        except KeyboardInterrupt:
-            done = importer.progress.sent
-    typer.echo(f"stopped after {done} events; the same command goes on from there", err=True)
-    sys.exit(EXIT_INTERRUPTED)
-
-
-async def _send(importer: Importer) -> Progress:
-    async with importer.client:
-        return await importer.run()
-
-
-def _count(importer: Importer) -> int:
-    importer.file.file.seek(0)
-    return sum(chunk.count(b"\n") for chunk in iter(lambda: importer.file.file.read(1 << 20), b""))
+    is_said = "funnels" in settings.sources
+    return strict_of(settings.funnels if is_said else None, tolerated, is_historical=is_historical)

@@ -15,6 +15,8 @@ from pathlib import Path
 from producers.ingest.checks import Ingest
 from producers.ingest.contacts import Contacts
 from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender, Ticked, Verdict
+from producers.reading.clear import open_clear
+from producers.reading.objects import read_elements
 from producers.sink.port import partition_for
 from schemas.errors import InputFileError
 from schemas.funnel.model import Funnel
@@ -97,14 +99,11 @@ class Refusals:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """(number from 1, text) of every line that is not blank. Raises InputFileError."""
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if text := line.strip():
-                    yield number, text
-    except OSError as error:
-        raise InputFileError(f"{path} cannot be read: {error.strerror or error}") from None
+    """(number from 1, text) of every line that is not blank, or of every element of an array. Raises InputFileError."""
+    clear = open_clear(str(path))
+    if clear.is_binary:
+        raise InputFileError(f"{path} is no file of native events; describe it: replay --import FILE.yaml")
+    return read_elements(clear)
 
 
 def no_progress(done: int, total: int) -> None:

@@ -17,14 +17,15 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import httpx
 
 from producers.client.collector import CollectorClient, CollectorRefusedError, RetryPolicy
 from producers.files.durable import write_atomically
-from producers.importer.lines import EventFile, Refused, batches
+from producers.importer.lines import batches
+from producers.importer.problems import Refused
 
 BATCH_LINES: Final = 500
 BATCH_BYTES: Final = 400_000
@@ -34,6 +35,21 @@ _ADVICE: Final = "run the same command again, it goes on where it stopped"
 
 class _TooLargeError(Exception):
     """The request holds more than the collector takes at once; never leaves the importer."""
+
+
+class EventSource(Protocol):
+    """What is sent: it can be read more than once, and always says the same."""
+
+    @property
+    def is_historical(self) -> bool:
+        """Whether events are sorted by time and received when they occurred."""
+
+    @property
+    def fingerprint(self) -> tuple[object, ...]:
+        """All that decides what is sent."""
+
+    def events(self) -> Iterator[tuple[int, bytes]]:
+        """(place, event) in the order of sending; the place names the event when it is refused."""
 
 
 @dataclass(slots=True)
@@ -68,7 +84,7 @@ class Target:
 class Importer:
     """One import. `on_progress` is called with it after every batch, `on_refused` for every event that is not taken."""
 
-    file: EventFile
+    file: EventSource
     target: Target
     state_dir: Path
     client: httpx.AsyncClient
@@ -82,11 +98,9 @@ class Importer:
 
     def __post_init__(self) -> None:
         about = (
-            self.file.sha256,
+            self.file.fingerprint,
             self.target.url,
             hashlib.sha256((self.target.key or "").encode()).hexdigest(),
-            self.file.is_historical,
-            self.file.mapping,
         )
         name = hashlib.sha256(repr(about).encode()).hexdigest()[:24]
         self._path = self.state_dir / "imports" / f"{name}.json"

@@ -8,29 +8,30 @@ goes to the member or property of its own name.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
-import io
-import shutil
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, Final
 
 import msgspec
 import orjson
 
+from producers.importer.problems import Kind, Refused
+from producers.importer.sorting import Sorter
+from producers.importer.strict import Strict
 from producers.ingest.times import parse_time_ms
+from producers.reading.clear import ClearFile, open_clear, suffixes_of
+from producers.reading.delimited import Layout, read_delimited
+from producers.reading.objects import read_elements
+from producers.reading.rows import BadRow, Row, Table
 from schemas.errors import InputFileError
 
 MEMBERS: Final = frozenset(
     {"id", "name", "occurred_at", "anonymous_id", "contact_id", "user_id", "email", "phone", "source"}
 )
 _MILLISECONDS: Final = frozenset({"occurred_at_ms"})
+_TIMES: Final = frozenset({"occurred_at", "occurred_at_ms"})
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -47,18 +48,41 @@ class Mapping:
         """From `a=b,c=d` texts. Raises InputFileError."""
         return cls(tuple(_pairs("--map", mapped)), tuple(_pairs("--set", constants)))
 
-    def event_of(self, row: dict[str, str]) -> bytes:
-        """A native event as JSON. Raises InputFileError for a column that is not there."""
-        columns = self.columns or tuple((column, column) for column in row)
+    def check(self, table: Table, tolerated: frozenset[Kind], name: str) -> None:
+        """Raises InputFileError for a column that is not there, or stands twice."""
+        for target, column in self.columns:
+            if column not in table.columns:
+                has = ", ".join(filter(None, table.columns))
+                raise InputFileError(f"{name}: there is no column {column!r} for {target}; the file has: {has}")
+        check_doubled(table, tolerated, name)
+
+    def empty_time(self, row: dict[str, Any]) -> str | None:
+        """The column of the time, where its cell is empty: an event without a time would be taken as happening now."""
+        columns = [column for target, column in self._of(row) if target in _TIMES and column in row]
+        return columns[0] if columns and not any(row[column].strip() for column in columns) else None
+
+    def event_of(self, row: dict[str, Any]) -> bytes:
+        """A native event as JSON."""
         event: dict[str, object] = {}
         properties: dict[str, str] = {}
-        for target, column in columns:
-            if column not in row:
-                raise InputFileError(f"there is no column {column!r}; the file has: {', '.join(row)}")
+        for target, column in self._of(row):
             _put(event, properties, target, row[column])
         for target, text in self.constants:
             _put(event, properties, target, text)
         return orjson.dumps(event | {"properties": properties})
+
+    def _of(self, row: dict[str, Any]) -> Sequence[tuple[str, str]]:
+        return self.columns or tuple((column, column) for column in row)
+
+
+def check_doubled(table: Table, tolerated: frozenset[Kind], name: str) -> None:
+    """Raises InputFileError where two columns have one name."""
+    if table.doubled and Kind.COLUMNS not in tolerated:
+        doubled = ", ".join(map(repr, table.doubled))
+        raise InputFileError(
+            f"{name}:1: {Kind.COLUMNS}: two columns are called {doubled}: rename one, or read the first with "
+            "--tolerate columns"
+        )
 
 
 def _pairs(flag: str, texts: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -83,15 +107,6 @@ def _put(event: dict[str, object], properties: dict[str, str], target: str, cell
 
 
 @dataclass(slots=True)
-class Refused:
-    """A line that is not sent."""
-
-    line: int
-    reason: str
-    detail: str
-
-
-@dataclass(slots=True)
 class EventFile:
     """A file of events that can be read again: its content's hash, and its lines as native events.
 
@@ -99,18 +114,30 @@ class EventFile:
     run, and the same when the file grows at its end.
     """
 
-    name: str
-    file: BinaryIO
+    clear: ClearFile
     sha256: str
     mapping: Mapping | None
-    """None: the file is JSONL."""
+    """None: the file is JSON."""
     is_historical: bool = False
-    delimiter: str = ","
+    delimiter: str | None = None
+    strict: Strict | None = None
+    """What is refused beside what cannot be read; None: nothing."""
     refused: Callable[[Refused], None] = field(default=lambda refused: None)
+
+    @property
+    def fingerprint(self) -> tuple[object, ...]:
+        """All of the file that decides what is sent."""
+        tolerated = sorted(self.strict.tolerated) if self.strict is not None else None
+        return self.sha256, self.is_historical, self.mapping, self.delimiter, tolerated
 
     def events(self) -> Iterator[tuple[int, bytes]]:
         """(line number, event) in the order of sending: that of the file, or of time in a historical one."""
         return self._sorted() if self.is_historical else self._in_file_order()
+
+    def count_lines(self) -> int:
+        """Lines of the file."""
+        file = self.clear.rewound()
+        return sum(piece.count(b"\n") for piece in iter(lambda: file.read(1 << 20), b""))
 
     def _in_file_order(self) -> Iterator[tuple[int, bytes]]:
         seen: Counter[bytes] = Counter()
@@ -118,82 +145,75 @@ class EventFile:
             if line[:1] != b"{":
                 self.refused(Refused(number, "not_an_object", "an event is a JSON object on one line"))
                 continue
-            yield number, _with_id(line, seen)
+            event = _with_id(line, seen)
+            problem = None if self.strict is None else self.strict.problem_of(event)
+            if problem is not None:
+                self.refused(Refused(number, *problem))
+            else:
+                yield number, event
 
     def _sorted(self) -> Iterator[tuple[int, bytes]]:
-        """By time; lines of one instant keep the file's order. All of them are in memory."""
-        timed = []
-        for number, line in self._in_file_order():
-            at_ms = occurred_at_ms_of(line)
-            if at_ms is None:
-                self.refused(Refused(number, "invalid_time", "history needs occurred_at(_ms) on every line"))
-            else:
-                timed.append((at_ms, number, _received_when_it_occurred(line)))
-        timed.sort(key=lambda one: one[:2])
-        return ((number, line) for _, number, line in timed)
+        """By time; lines of one instant keep the file's order."""
+        with Sorter() as sorter:
+            for number, line in self._in_file_order():
+                at_ms = occurred_at_ms_of(line)
+                if at_ms is None:
+                    self.refused(Refused(number, "invalid_time", no_time(line)))
+                else:
+                    sorter.add(at_ms, number, _received_when_it_occurred(line))
+            yield from sorter
 
     def _raw(self) -> Iterator[tuple[int, bytes]]:
-        self.file.seek(0)
-        if self.mapping is not None:
-            yield from self._rows(self.mapping)
-            return
-        for number, line in enumerate(self.file, 1):
-            if text := line.strip().removeprefix(b"\xef\xbb\xbf"):
-                yield number, text
+        return read_elements(self.clear) if self.mapping is None else self._rows(self.mapping)
 
     def _rows(self, mapping: Mapping) -> Iterator[tuple[int, bytes]]:
-        text = io.TextIOWrapper(self.file, encoding="utf-8-sig", newline="")
-        try:
-            reader = csv.DictReader(text, delimiter=self.delimiter, strict=True)
-            for row in reader:
-                row.pop(None, None)  # cells beyond the heading
-                yield reader.line_num, mapping.event_of({name: cell or "" for name, cell in row.items()})
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise InputFileError(f"{self.name}: is no CSV in UTF-8: {error}") from None
-        finally:
-            text.detach()
+        table = read_delimited(self.clear, Layout(self.delimiter))
+        tolerated = frozenset(Kind) if self.strict is None else self.strict.tolerated
+        mapping.check(table, tolerated, self.clear.name)
+        for row in table.rows:
+            if isinstance(row, BadRow):
+                self.refused(Refused(row.line, "unreadable", row.detail))
+            elif row.surplus and Kind.CELLS not in tolerated:
+                self.refused(Refused(row.line, Kind.CELLS, surplus_of(row)))
+            elif empty := mapping.empty_time(row.cells):
+                self.refused(Refused(row.line, "invalid_time", f"the cell of {empty!r} is empty"))
+            else:
+                yield row.line, mapping.event_of(row.cells)
+
+
+def surplus_of(row: Row) -> str:
+    """What to say of a row with more cells than headings."""
+    return f"{row.surplus} more filled cells than headings: is a cell that holds the delimiter without quotes?"
 
 
 def open_events(
-    path: str, *, mapping: Mapping, is_historical: bool = False, refused: Callable[[Refused], None]
+    path: str,
+    *,
+    mapping: Mapping,
+    is_historical: bool = False,
+    refused: Callable[[Refused], None],
+    strict: Strict | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
 ) -> EventFile:
-    """Open a file, or stdin for `-`; gzip is seen by its first bytes, CSV by its name or a mapping. Raises
+    """Open a file, or stdin for `-`; gzip and zip are seen by their first bytes, CSV by its name or a mapping. Raises
     InputFileError."""
-    try:
-        file = _rewindable(path)
-    except OSError as error:
-        raise InputFileError(f"{path} cannot be read: {error.strerror or error}") from None
-    suffixes = [one.lower() for one in Path(path).suffixes]
+    clear = open_clear(path, encoding=encoding)
+    if clear.is_binary:
+        raise InputFileError(
+            f"{path} is a workbook or a table of Parquet: `funnelcast import` reads it (docs/import.md)"
+        )
+    suffixes = suffixes_of(path)
     is_csv = bool(mapping.columns or mapping.constants) or ".csv" in suffixes or ".tsv" in suffixes
-    start = file.read(512).lstrip()
-    file.seek(0)
-    if not is_csv and start[:1] == b"[":
-        raise InputFileError(f"{path} is one JSON array; write an event a line (jq -c '.[]' {path})")
-    digest = hashlib.file_digest(cast(Any, file), "sha256").hexdigest()
     return EventFile(
-        name=path,
-        file=file,
-        sha256=digest,
+        clear=clear,
+        sha256=clear.sha256(),
         mapping=mapping if is_csv else None,
         is_historical=is_historical,
-        delimiter="\t" if ".tsv" in suffixes else ",",
+        delimiter=delimiter or ("\t" if ".tsv" in suffixes else None),
+        strict=strict,
         refused=refused,
     )
-
-
-def _rewindable(path: str) -> BinaryIO:
-    """The file in clear, to be read more than once: stdin and gzip go through a temporary file."""
-    source: BinaryIO = sys.stdin.buffer if path == "-" else open(path, "rb")  # noqa: SIM115 - closed with the process
-    if path != "-":
-        is_gzip = source.read(2) == b"\x1f\x8b"
-        source.seek(0)
-        if not is_gzip:
-            return source
-        source = cast(BinaryIO, gzip.GzipFile(fileobj=source))
-    spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the import
-    shutil.copyfileobj(source, spool)
-    spool.seek(0)
-    return spool
 
 
 def _with_id(line: bytes, seen: Counter[bytes]) -> bytes:
@@ -227,6 +247,18 @@ def _replaced(line: bytes, changes: dict[str, str | None]) -> bytes:
         if value is not None:
             members[member] = msgspec.Raw(orjson.dumps(value))
     return msgspec.json.encode(members)
+
+
+def no_time(line: bytes) -> str:
+    """Why history cannot take an event."""
+    try:
+        event = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return "the line is no JSON"
+    stated = event.get("occurred_at") if isinstance(event, dict) else None
+    if stated is None:
+        return "history needs occurred_at(_ms) on every line"
+    return f"{str(stated)[:64]!r} is no time; write RFC 3339, e.g. 2025-01-01T10:00:00Z"
 
 
 def occurred_at_ms_of(line: bytes) -> int | None:

@@ -71,10 +71,12 @@ async def test_history_from_csv_is_sorted_numbered_and_sent_once(site: Site) -> 
 async def test_a_live_file_from_stdin_with_bad_lines(site: Site) -> None:
     lines = b'{"name":"click","user_id":"u"}\nnonsense\n{"id":"a","name":"click","user_id":"u"\n'
     code, _, err = await site.send("-", stdin=lines)
-    assert code == 0
+    assert code == 1
     assert "-:2: not_an_object" in err
     assert "-:3: malformed_json" in err
-    assert "1 events accepted" in err
+    assert "1 events accepted, 2 rejected" in err
+    code, out, _ = await site.send("-", "--json", stdin=b"nonsense\n")
+    assert (code, json.loads(out)["rejected"]) == (2, 1)
     (record,) = await site.collector.records(site.collector.topics.events, 1)
     assert json.loads(record.value)["id"].startswith("f-")
     assert json.loads(record.value)["source"] == "server"
@@ -82,7 +84,7 @@ async def test_a_live_file_from_stdin_with_bad_lines(site: Site) -> None:
 
 async def test_wrong_use_is_a_sentence_and_exit_2(site: Site) -> None:
     file = site.directory / "e.jsonl"
-    file.write_text('{"id":"a","name":"click","user_id":"u","occurred_at_ms":5}\n')
+    file.write_text('{"id":"a","name":"click","user_id":"u","occurred_at_ms":1735725600000}\n')
     code, _, err = await site.send(str(file), "--historical")
     assert code == 2
     assert "scope historical" in err

@@ -13,7 +13,10 @@ import pytest
 
 from producers.client.collector import CollectorRefusedError
 from producers.importer.importer import Importer, Target
-from producers.importer.lines import EventFile, Mapping, Refused, batches, open_events
+from producers.importer.lines import EventFile, Mapping, batches, open_events
+from producers.importer.problems import Kind, Refused
+from producers.importer.strict import Strict
+from producers.ingest.checks import Ingest
 from schemas.errors import InputFileError, TryAgainError
 
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -45,6 +48,11 @@ class Collector:
 def read(path: Path, refused: list[Refused] | None = None, **options: Any) -> EventFile:
     mapping = options.pop("mapping", Mapping())
     return open_events(str(path), mapping=mapping, refused=(refused if refused is not None else []).append, **options)
+
+
+def strict(*tolerated: Kind) -> Strict:
+    now_ms = 1_767_225_600_000  # 2026
+    return Strict(Ingest(), now_ms, tolerated=frozenset(tolerated))
 
 
 def events_of(file: EventFile) -> list[dict[str, Any]]:
@@ -104,7 +112,7 @@ class TestLines:
 
     def test_csv_with_a_mapping(self, tmp_path: Path) -> None:
         path = tmp_path / "orders.txt"
-        path.write_text('order_no,customer,date,amount,note\n7,c1,2025-01-01,"1,250.00",x\n8,c2,,19.990,\n')
+        path.write_text('order_no,customer,date,amount,note\n7,c1,2025-01-01,"1,250.00",x\n8,c2,2025-01-02,19.990,\n')
         mapping = Mapping.parse(
             ["id=order_no,user_id=customer", "occurred_at=date,value=amount"], ["name=payment,currency=EUR"]
         )
@@ -116,7 +124,13 @@ class TestLines:
                 "name": "payment",
                 "properties": {"value": "1,250.00", "currency": "EUR"},
             },
-            {"id": "8", "user_id": "c2", "name": "payment", "properties": {"value": "19.990", "currency": "EUR"}},
+            {
+                "id": "8",
+                "user_id": "c2",
+                "occurred_at": "2025-01-02",
+                "name": "payment",
+                "properties": {"value": "19.990", "currency": "EUR"},
+            },
         ]
 
     def test_csv_columns_go_to_their_own_names(self, tmp_path: Path) -> None:
@@ -126,28 +140,74 @@ class TestLines:
             {"id": "1", "name": "click", "anonymous_id": "v", "occurred_at_ms": 5, "properties": {"channel": "google"}}
         ]
 
-    @pytest.mark.parametrize(
-        ("content", "mapped", "words"),
-        [
-            ("a,b\n1,2\n", ["id=c"], "no column 'c'; the file has: a, b"),
-            ('a,b\n"1,2\n', ["id=a"], "is no CSV"),
-            ("a,b\n\udcff,2\n", ["id=a"], "is no CSV"),
-        ],
-    )
-    def test_bad_csv(self, tmp_path: Path, content: str, mapped: list[str], words: str) -> None:
+    def test_a_column_that_is_not_there_or_stands_twice(self, tmp_path: Path) -> None:
         path = tmp_path / "e.csv"
-        path.write_bytes(content.encode(errors="surrogateescape"))
-        with pytest.raises(InputFileError, match=words):
-            events_of(read(path, mapping=Mapping.parse(mapped, [])))
+        path.write_text("a,b,b\n1,2,3\n")
+        with pytest.raises(InputFileError, match="no column 'c' for id; the file has: a, b, b"):
+            events_of(read(path, mapping=Mapping.parse(["id=c"], [])))
+        with pytest.raises(InputFileError, match="two columns are called 'b'"):
+            events_of(read(path, mapping=Mapping.parse(["id=a"], []), strict=strict()))
+        tolerant = strict(Kind.COLUMNS, Kind.CELLS)
+        mapping = Mapping.parse(["id=a,user_id=b"], ["name=click,occurred_at=2025-01-01"])
+        (event,) = events_of(read(path, mapping=mapping, strict=tolerant))
+        assert event["user_id"] == "2"
+
+    def test_bad_rows_cost_themselves(self, tmp_path: Path) -> None:
+        path, refused = tmp_path / "e.csv", list[Refused]()
+        path.write_text(
+            'id,user,date,note\n1,u,2025-01-01,"5" screen"\n2,u,2025-01-01,ok\n3,u,,x\n4,a,b,c,d\n5,"open\n'
+            "6,u,2025-01-02,y\n"
+        )
+        mapping = Mapping.parse(["id=id,user_id=user,occurred_at=date"], ["name=click"])
+        taken = events_of(read(path, refused, mapping=mapping, strict=strict()))
+        assert [one["id"] for one in taken] == ["2", "6"]
+        assert [(one.line, one.reason) for one in refused] == [
+            (2, "unreadable"),
+            (4, "invalid_time"),
+            (5, "cells"),
+            (6, "unreadable"),
+        ]
 
     def test_bad_flags_and_files(self, tmp_path: Path) -> None:
         with pytest.raises(InputFileError, match="--map 'id': write member=column"):
             Mapping.parse(["id"], [])
         with pytest.raises(InputFileError, match="cannot be read"):
             read(tmp_path / "nothing")
-        (tmp_path / "a.json").write_text('[{"id": 1}]')
-        with pytest.raises(InputFileError, match="one JSON array"):
-            read(tmp_path / "a.json")
+        (tmp_path / "a.parquet").write_bytes(b"PAR1....")
+        with pytest.raises(InputFileError, match="funnelcast import"):
+            read(tmp_path / "a.parquet")
+
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1251"])
+    def test_arrays_and_encodings(self, tmp_path: Path, encoding: str) -> None:
+        path = tmp_path / "e.json"
+        path.write_text('[{"id":"a","v":1.10,"t":"Привет, мир"},\n{"id":"b"}]', encoding=encoding)
+        named = encoding if encoding == "cp1251" else None
+        found = [event for _, event in read(path, encoding=named).events()]
+        assert [json.loads(event)["id"] for event in found] == ["a", "b"]
+        assert b'"v":1.10' in found[0]
+        assert "Привет, мир".encode() in found[0]
+
+    def test_what_a_collector_would_count_and_go_on_with_is_refused_unless_tolerated(self, tmp_path: Path) -> None:
+        path = tmp_path / "e.csv"
+        path.write_text(
+            'id,user,date,amount\n1,u1,2025-11-20,"19,99"\n2,u2,2025-11-20,(12.00)\n1.21E+13,u3,2025-11-20,5\n'
+            "4,(not set),2025-11-20,5\n5,u5,2999-01-01,5\n6,u6,2025-11-20,10.00\n"
+        )
+        mapping = Mapping.parse(["id=id,user_id=user,occurred_at=date,value=amount"], ["name=payment"])
+        refused = list[Refused]()
+        taken = events_of(read(path, refused, mapping=mapping, is_historical=True, strict=strict()))
+        assert [one["id"] for one in taken] == ["6"]
+        assert [one.reason for one in refused] == ["amount", "amount", "id", "missing_person", "time"]
+        for kind in (Kind.AMOUNT, Kind.ID, Kind.TIME):
+            refused.clear()
+            events_of(read(path, refused, mapping=mapping, is_historical=True, strict=strict(kind)))
+            assert kind not in {one.reason for one in refused}
+
+    def test_seconds_are_no_milliseconds_in_history_either(self, tmp_path: Path) -> None:
+        path, refused = tmp_path / "e.jsonl", list[Refused]()
+        path.write_text('{"id":"a","name":"click","user_id":"u","occurred_at_ms":1763632800}\n')
+        assert events_of(read(path, refused, is_historical=True, strict=strict())) == []
+        assert "looks like seconds" in refused[0].detail
 
     def test_history_is_sorted_by_time_and_received_when_it_occurred(self, tmp_path: Path) -> None:
         path, refused = tmp_path / "e.jsonl", list[Refused]()

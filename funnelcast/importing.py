@@ -1,0 +1,101 @@
+"""What commands that import have in common: refused lines on stderr, a progress bar, exit codes. Composes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import typer
+
+from funnelcast import ingest_rules
+from producers.importer.importer import Importer, Progress
+from producers.importer.problems import KINDS, TOLERATED_MEANS, Kind, Refused, kinds_of
+from producers.importer.strict import Strict
+from producers.ingest.checks import Ingest
+from producers.ingest.contacts import Contacts
+from schemas.funnel.load import load_funnels
+
+SHOWN: int = 20
+EXIT_SOME_REFUSED, EXIT_NONE_TAKEN, EXIT_INTERRUPTED = 1, 2, 130
+
+
+def exit_code(*, taken: int, refused: int) -> int:
+    """0 only if every line was taken, 1 when some were not, 2 when none was."""
+    if not refused:
+        return 0
+    return EXIT_SOME_REFUSED if taken else EXIT_NONE_TAKEN
+
+
+def strict_of(funnels: Sequence[str] | None, tolerated: Sequence[str], *, is_historical: bool) -> Strict:
+    """The checks of an import. `funnels` None: any name will do. Raises UsageError, FunnelError."""
+    loaded = load_funnels(funnels) if funnels is not None else []
+    ingest = Ingest(
+        contacts=Contacts(b"only to tell an address from none"),
+        known_names=None if funnels is None else ingest_rules.known_names(loaded),
+        personless_names=ingest_rules.personless_names(loaded),
+    )
+    named = " or ".join(funnel.name for funnel in loaded)
+    return Strict(
+        ingest,
+        time.time_ns() // 1_000_000,
+        is_historical=is_historical,
+        tolerated=kinds_of(tolerated),
+        looked_at_by=f"no stage of {named}; say which funnel is meant with --funnels",
+    )
+
+
+class Refusals:
+    """Shows the first refused lines, counts all, by reason."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.by_reason: Counter[str] = Counter()
+
+    @property
+    def count(self) -> int:
+        """Of all of them."""
+        return self.by_reason.total()
+
+    def add(self, refused: Refused) -> None:
+        """One line."""
+        self.by_reason[refused.reason] += 1
+        if self.count <= SHOWN:
+            typer.echo(f"{refused.file or self._name}:{refused.line}: {refused.reason}: {refused.detail}", err=True)
+
+    def sum_up(self) -> None:
+        """How many there were, and what may be tolerated."""
+        if self.count > SHOWN:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.by_reason.items()))
+            typer.echo(f"{self._name}: {self.count} lines not taken ({reasons}); the first {SHOWN} are shown", err=True)
+        for reason in sorted(self.by_reason):
+            if reason in KINDS:
+                typer.echo(f"--tolerate {reason}: {TOLERATED_MEANS[Kind(reason)]}", err=True)
+
+
+def run_importer(importer: Importer, *, total: Callable[[], int]) -> Progress:
+    """Send under a progress bar on stderr; Ctrl-C leaves the progress saved and ends the command."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("sending", total=total() if console.is_terminal else None)
+        importer.on_progress = lambda progress: bar.update(task, completed=progress.sent, description="sending")
+        importer.on_wait = lambda why: bar.update(task, description=f"waiting: {why[:60]}")
+        bar.update(task, completed=importer.progress.sent)
+        try:
+            return asyncio.run(_send(importer))
+        except KeyboardInterrupt:
+            done = importer.progress.sent
+    typer.echo(f"stopped after {done} events; the same command goes on from there", err=True)
+    sys.exit(EXIT_INTERRUPTED)
+
+
+async def _send(importer: Importer) -> Progress:
+    async with importer.client:
+        return await importer.run()

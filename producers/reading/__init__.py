@@ -1,0 +1,1 @@
+"""Files as people have them, as rows or JSON objects by line: packed or not, in any encoding. Knows no events."""
