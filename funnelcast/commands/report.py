@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,6 +27,7 @@ class ReportSettings(FunnelSettings, SpaceSettings, RedisSettings):
     "funnelcast report --since 30d --compare previous  ·  funnelcast report --grain month --compare previous  ·  "
     "funnelcast report --what-if each=+10%  ·  funnelcast report --since 30d --what-if top=+50%,lead=25% --dim channel"
     "  ·  funnelcast report --paths  ·  funnelcast report --paths --since 90d --dim channel"
+    "  ·  funnelcast report --targets targets.yaml"
 )
 @with_settings(ReportSettings)
 def report(
@@ -66,6 +68,13 @@ def report(
             "without a stage.",
         ),
     ] = False,
+    targets: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Plan against fact of a file of targets: pace, will it be made, how many at the top it needs.",
+        ),
+    ] = None,
     as_csv: Annotated[
         str | None, typer.Option("--csv", metavar="counters|rates", help="Print CSV, a line for each number.")
     ] = None,
@@ -79,6 +88,7 @@ def report(
         compare=compare,
         what_if=what_if,
         paths=paths,
+        targets=targets,
         as_csv=as_csv,
         as_json=as_json,
     )

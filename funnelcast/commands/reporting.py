@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
@@ -22,6 +23,9 @@ from streams.report.service import report, report_comparison, report_paths, repo
 from streams.report.shapes import CountersDocument
 from streams.report.spans import Comparison
 from streams.report.table import WIDE, print_reports
+from streams.report.target_service import report_targets
+from streams.report.targets_file import load_targets
+from streams.report.targets_table import render_targets
 from streams.report.what_if import Lifts
 from streams.report.what_if_table import render_what_if
 from streams.store.connection import close, connect
@@ -45,6 +49,7 @@ class Asked:
     compare: str | None
     what_if: str | None
     paths: bool
+    targets: Path | None
     as_csv: str | None
     as_json: bool
 
@@ -99,6 +104,14 @@ def _specials(asked: Asked, now_ms: int) -> dict[str, Callable[[Sequence[ReportQ
     if asked.paths:
         specials["--paths"] = lambda questions: _Special(
             [partial(report_paths, question=question) for question in questions], render_paths
+        )
+    if (path := asked.targets) is not None:
+        if any(text is not None for text in asked.texts.values()):
+            raise QuestionError("--targets: periods and teams stand in the file; leave the other options away")
+        targets = load_targets(path)
+        specials["--targets"] = lambda questions: _Special(
+            [partial(report_targets, funnel=question.funnel, targets=targets, now_ms=now_ms) for question in questions],
+            render_targets,
         )
     return specials
 

@@ -54,6 +54,7 @@ async def _run(settings: WebSettings) -> None:
     from schemas.funnel.load import load_funnels
     from streams.api.answers import Answers
     from streams.api.app import ApiApp
+    from streams.report.targets_file import load_targets
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
     from streams.web.server import WebServer
@@ -64,7 +65,8 @@ async def _run(settings: WebSettings) -> None:
     funnels = load_funnels(settings.funnels)
     client = connect(settings.need_redis())
     reader = RedisCounterReader(client, settings.space)
-    app = ApiApp(Answers(reader, funnels, lambda: time.time_ns() // 1_000_000), version=__version__)
+    targets = None if settings.targets is None else load_targets(settings.targets)
+    app = ApiApp(Answers(reader, funnels, lambda: time.time_ns() // 1_000_000, targets), version=__version__)
     guarded = ReadersOnly(app, KeyRing(settings.keys), has_reports=True) if settings.require_read_key else app
     server = WebServer(guarded, host=settings.host)
     stop = stop_event()

@@ -7,6 +7,7 @@ retention, `streams.defaults`) it is read from there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from funnelcast.settings.sections import (
@@ -175,6 +176,7 @@ class WebSettings(ListenSettings, FunnelSettings, SpaceSettings, RedisSettings):
     process = "web"
     title = "Web"
     port: int = setting(8090, "Port to listen on; 0 takes a free one.", unit="port", least=0, most=65_535)
+    targets: Path | None = setting(None, "Targets that /v1/targets answers (docs/reports.md).", unit="file")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ Every error names the file, the path inside it and what to write instead.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,19 +16,7 @@ from schemas.explain import did_you_mean
 from schemas.funnel.explain import FUNNEL_ERRORS
 from schemas.funnel.model import Funnel
 from schemas.funnel.presets import preset_names, preset_text
-
-
-class _Yaml(yaml.SafeLoader):
-    """YAML in which only true and false are booleans: in YAML 1.1 the key `on` and the value `no` would be."""
-
-
-_Yaml.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":timestamp"))]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Yaml.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
+from schemas.plain_yaml import read_yaml
 
 
 class FunnelError(UsageError):
@@ -68,7 +55,7 @@ def load_funnels(references: Sequence[str]) -> list[Funnel]:
 def parse_funnel(text: str, *, origin: str = "funnel") -> Funnel:
     """A definition from YAML or JSON text; `origin` names it in errors. Raises FunnelError."""
     try:
-        data = yaml.load(text, Loader=_Yaml)  # noqa: S506 - a SafeLoader
+        data = read_yaml(text)
     except yaml.YAMLError as error:
         raise FunnelError(f"{origin}: is neither YAML nor JSON: {error}") from None
     if not isinstance(data, dict):

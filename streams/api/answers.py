@@ -11,10 +11,12 @@ from schemas.funnel.model import Funnel
 from streams.api.parameters import ParameterError, parse_query
 from streams.report.document import answer_json, canonical_json
 from streams.report.long_form import LONG_FORMS
-from streams.report.question import QuestionTexts, ReportQuestion
+from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
 from streams.report.service import report, report_comparison, report_paths, report_what_if
 from streams.report.shapes import CountersDocument
 from streams.report.spans import Comparison
+from streams.report.target_service import report_targets
+from streams.report.targets_file import Targets
 from streams.report.what_if import Lifts
 from streams.store.port import CounterReader
 
@@ -49,6 +51,7 @@ class Answers:
     reader: CounterReader
     funnels: Sequence[Funnel]
     clock_ms: Callable[[], int]
+    targets: Targets | None = None
 
     async def list_funnels(self, query: str) -> bytes:
         """The funnels."""
@@ -85,6 +88,16 @@ class Answers:
         """How journeys go."""
         values = parse_query(query, single=QUESTION, repeated=("funnel",))
         return answer_json([await report_paths(self.reader, question) for question in self._questions(values)])
+
+    async def targets_json(self, query: str) -> bytes:
+        """Plan against fact."""
+        values = parse_query(query, single=(), repeated=("funnel",))
+        if (targets := self.targets) is None:
+            raise QuestionError("this server has no targets; start it with --targets FILE")
+        now_ms = self.clock_ms()
+        return answer_json(
+            [await report_targets(self.reader, funnel, targets, now_ms=now_ms) for funnel in self._chosen(values)]
+        )
 
     async def _documents(self, query: str) -> list[CountersDocument]:
         values = parse_query(query, single=QUESTION, repeated=("funnel",))

@@ -12,6 +12,7 @@ from streams.report.comparison import ComparisonDocument
 from streams.report.paths import PathsDocument
 from streams.report.question import GRAINS
 from streams.report.shapes import CountersDocument
+from streams.report.targets import TargetsDocument
 from streams.report.what_if import WhatIfDocument
 from streams.web.pages import JSON
 
@@ -107,6 +108,14 @@ PAGES: Final[dict[str, Described]] = {
         "How journeys go: what `funnelcast report --paths --json` prints (docs/reports.md).",
         ("funnel", *QUESTION),
         PathsDocument,
+        is_several=True,
+    ),
+    "/v1/targets": Described(
+        "targets",
+        "Plan against fact, of the file that the server has: what `funnelcast report --targets FILE --json` prints "
+        "(docs/reports.md).",
+        ("funnel",),
+        TargetsDocument,
         is_several=True,
     ),
     "/v1/reports/counters.csv": Described(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from schemas.counters import Cells, Grain, add_fields
+from schemas.counters import Grain
 from streams.report.comparison import ComparisonDocument, Sides, compare_cells, decompose_overall, span_dates
 from streams.report.document import RATED_GRAINS, document_of
-from streams.report.names import name_cells
 from streams.report.paths import PathsDocument, path_cell
 from streams.report.question import QuestionError, ReportQuestion
-from streams.report.shapes import CountersDocument, NamedCell
+from streams.report.reads import summed, views_of
+from streams.report.shapes import CountersDocument
 from streams.report.spans import Comparison
 from streams.report.what_if import Lifts, WhatIfDocument, what_if
-from streams.store.port import CounterReader, PartitionView, StoreRefusedError
+from streams.store.port import CounterReader
 
 
 async def report(reader: CounterReader, question: ReportQuestion) -> CountersDocument:
@@ -23,7 +23,7 @@ async def report(reader: CounterReader, question: ReportQuestion) -> CountersDoc
     StoreUnavailableError.
     """
     funnel = question.funnel
-    views = await _views(reader, question)
+    views = await views_of(reader, question)
     return document_of(
         funnel,
         views,
@@ -34,44 +34,6 @@ async def report(reader: CounterReader, question: ReportQuestion) -> CountersDoc
     )
 
 
-async def _views(reader: CounterReader, question: ReportQuestion) -> list[PartitionView]:
-    """What every partition has of it. Raises as `report`."""
-    funnel = question.funnel
-    stored = (await reader.fingerprints()).get(funnel.funnel_id)
-    if stored not in (None, funnel.fingerprint):
-        raise StoreRefusedError(
-            f"funnel {funnel.name} version {funnel.version} is counted by another definition; "
-            "report with the file the worker has, or give the changed one a new version"
-        )
-    views = [
-        await reader.view(
-            partition,
-            funnel.funnel_id,
-            grains=question.grains,
-            dimsets=None if question.dimset is None else [question.dimset],
-            since=question.first_buckets,
-            until=question.last_buckets,
-        )
-        for partition in await reader.partitions()
-    ]
-    return [view for view in views if view is not None]
-
-
-async def _summed(reader: CounterReader, question: ReportQuestion) -> tuple[dict[str, NamedCell], int | None]:
-    """(cells by dimension value, summed over the buckets of the question's one grain; the watermark). Summed as
-    they are stored: names are made once."""
-    funnel = question.funnel
-    views = await _views(reader, question)
-    summed: Cells = {}
-    for view in views:
-        for (_, _, dimset), fields in view.cells.items():
-            add_fields(summed.setdefault((Grain.TOTAL, 0, dimset), {}), fields)
-    counters = name_cells(funnel, summed, await reader.registers(funnel.funnel_id))
-    cells = counters.get("total", {}).get("all", {})
-    watermarks = [view.meta.watermark_ms for view in views if view.meta.watermark_ms is not None]
-    return {dim: cell for dim, cell in cells.items() if question.label in (None, dim)}, min(watermarks, default=None)
-
-
 async def report_what_if(reader: CounterReader, question: ReportQuestion, lifts: Lifts) -> WhatIfDocument:
     """What would be counted with these lifts: of totals, or of the sum of the buckets asked for. Without `dim` of the
     whole, else of each value. Raises as `report`, and QuestionError."""
@@ -80,7 +42,7 @@ async def report_what_if(reader: CounterReader, question: ReportQuestion, lifts:
         raise QuestionError(
             "what-if: a dimension with the attribution stage has other people at each stage; ask for another"
         )
-    cells, watermark_ms = await _summed(reader, question)
+    cells, watermark_ms = await summed(reader, question)
     return {
         "funnel": funnel.name,
         "version": funnel.version,
@@ -95,7 +57,7 @@ async def report_paths(reader: CounterReader, question: ReportQuestion) -> Paths
     """How journeys go: of totals, or of the sum of the buckets asked for. Without `dim` of the whole. Raises as
     `report`."""
     question, funnel = _one_grain(question), question.funnel
-    cells, watermark_ms = await _summed(reader, question)
+    cells, watermark_ms = await summed(reader, question)
     is_total = question.grain == Grain.TOTAL
     return {
         "funnel": funnel.name,
@@ -143,7 +105,7 @@ async def _sides(reader: CounterReader, comparison: Comparison, *, dimset: int |
     """(cells of both spans by dimension value, watermark of the first read)."""
     label = comparison.question.label
     (before, watermark_ms), (after, _) = [
-        await _summed(reader, comparison.question_of(span, dimset=dimset, label=label))
+        await summed(reader, comparison.question_of(span, dimset=dimset, label=label))
         for span in (comparison.before, comparison.after)
     ]
     return Sides(before, after), watermark_ms

@@ -48,7 +48,7 @@ class Comparison:
         if question.grain not in (None, Grain.DAY):
             raise QuestionError("whole days are compared: leave the grain away, or ask for week, month or quarter")
         funnel = question.funnel
-        after = _asked(question, today=_day(funnel, now_ms))
+        after = _asked(question, today=day_at(funnel, now_ms))
         before = _before(text.strip(), after, question, now_ms=now_ms)
         if before.last >= after.first and after.last >= before.first:
             raise QuestionError(f"the two spans overlap: {_text(before)} and {_text(after)}; write others")
@@ -56,7 +56,7 @@ class Comparison:
 
     def question_of(self, span: Span, *, dimset: int | None, label: str | None) -> ReportQuestion:
         """What to read for one of them."""
-        since, until = (_start_ms(self.question.funnel, day) for day in (span.first, span.last + 1))
+        since, until = (start_ms(self.question.funnel, day) for day in (span.first, span.last + 1))
         return replace(
             self.question,
             grain=Grain.DAY,
@@ -76,9 +76,9 @@ def _text(span: Span) -> str:
 def _asked(question: ReportQuestion, *, today: int) -> Span:
     """From the day of since to the day before until; today is not over and is taken only where until says so."""
     funnel, period = question.funnel, question.period
-    last = today - 1 if question.until_ms is None else _day(funnel, question.until_ms - 1)
+    last = today - 1 if question.until_ms is None else day_at(funnel, question.until_ms - 1)
     if question.since_ms is not None:
-        first = _day(funnel, question.since_ms)
+        first = day_at(funnel, question.since_ms)
     elif period is not None:
         first = day_number(period.first_day(date_of(last + 1 if question.until_ms is None else last)))
         if question.until_ms is None:  # the last one that is over
@@ -105,7 +105,7 @@ def _before(text: str, after: Span, question: ReportQuestion, *, now_ms: int) ->
     first, end = (parse_instant_ms(part, timezone=funnel.timezone, now_ms=now_ms) for part in (since, until))
     if first >= end:
         raise QuestionError("since must lie before until")
-    return Span(_day(funnel, first), _day(funnel, end - 1))
+    return Span(day_at(funnel, first), day_at(funnel, end - 1))
 
 
 def _previous(after: Span, period: Period | None) -> Span:
@@ -116,9 +116,11 @@ def _previous(after: Span, period: Period | None) -> Span:
     return after.moved(after.last - after.first + 1)
 
 
-def _day(funnel: Funnel, time_ms: int) -> int:
+def day_at(funnel: Funnel, time_ms: int) -> int:
+    """The day in which an instant lies in the funnel's time zone."""
     return local_day(time_ms / 1000, ZoneInfo(funnel.timezone))
 
 
-def _start_ms(funnel: Funnel, day: int) -> int:
+def start_ms(funnel: Funnel, day: int) -> int:
+    """When it begins."""
     return round(datetime.combine(date_of(day), time(), ZoneInfo(funnel.timezone)).timestamp() * 1000)

@@ -11,6 +11,7 @@ from typing import Any
 from schemas.funnel.model import Funnel
 from streams.api.answers import Answers
 from streams.api.app import ApiApp
+from streams.report.targets_file import parse_targets
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import CounterReader
 from streams.web.server import WebServer
@@ -20,6 +21,7 @@ NOW_MS = 1_735_732_800_000
 """2025-01-01T12:00Z."""
 OTHER = SHOP.model_copy(update={"name": "other", "dimensions": (), "pairs": ()})
 FUNNELS = (SHOP, OTHER)
+TARGETS = parse_targets("targets: [{stage: payment, period: 2025-W01, goal: 40}]")
 
 
 async def counted_shop() -> MemoryCounterReader:
@@ -44,7 +46,7 @@ def served(
     def run(work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, loop).result(60)
 
-    app = ApiApp(Answers(run(reader()), funnels, lambda: NOW_MS), version="0")
+    app = ApiApp(Answers(run(reader()), funnels, lambda: NOW_MS, TARGETS), version="0")
     server = WebServer(wrap(app))
     try:
         run(server.start(0))

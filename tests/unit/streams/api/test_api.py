@@ -21,12 +21,13 @@ from streams.report.document import answer_json
 from streams.report.question import QuestionTexts, ReportQuestion
 from streams.report.service import report, report_comparison, report_paths, report_what_if
 from streams.report.spans import Comparison
+from streams.report.target_service import report_targets
 from streams.report.what_if import Lifts
 from streams.store.memory import MemoryCounterReader, MemorySpace
 from streams.store.port import StoreUnavailableError
 from tests.support.counted import SHOP
 from tests.support.http import plain_get
-from tests.support.served_reports import FUNNELS, NOW_MS, counted_shop, served
+from tests.support.served_reports import FUNNELS, NOW_MS, TARGETS, counted_shop, served
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +146,16 @@ def test_paths_have_the_bytes_that_the_command_prints(client: httpx.Client) -> N
     answer = client.get("/v1/paths", params={"funnel": "shop"})
     assert answer.content == asyncio.run(expected())
     assert answer.json()["cells"][0]["transitions"][0]["took"]["p50"] == {"above": 10, "at_most": 60}
+
+
+def test_targets_have_the_bytes_that_the_command_prints(client: httpx.Client) -> None:
+    async def expected() -> bytes:
+        return answer_json([await report_targets(await counted_shop(), SHOP, TARGETS, now_ms=NOW_MS)])
+
+    answer = client.get("/v1/targets", params={"funnel": "shop"})
+    assert answer.content == asyncio.run(expected())
+    (target,) = answer.json()["targets"]
+    assert (target["fact"], target["elapsed"], target["verdict"]) == (30, pytest.approx(2.5 / 7, abs=0.01), "unknown")
 
 
 def test_what_if_has_the_bytes_that_the_command_prints(client: httpx.Client) -> None:

@@ -1,0 +1,76 @@
+"""Reads of the store for the questions of a report: cells of a span, by day or summed. Never writes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+from schemas.counters import Cells, Grain, add_fields
+from streams.report.document import merge_cells
+from streams.report.names import name_cells
+from streams.report.periods import day_number
+from streams.report.question import ReportQuestion
+from streams.report.shapes import NamedCell
+from streams.report.spans import Span, start_ms
+from streams.store.port import CounterReader, PartitionView, StoreRefusedError
+
+DaysOfCells = dict[str, dict[int, NamedCell]]
+"""By the label of a cell (empty: the whole), cells by day number."""
+
+
+async def views_of(reader: CounterReader, question: ReportQuestion) -> list[PartitionView]:
+    """What every partition has of it. Raises as `report`."""
+    funnel = question.funnel
+    stored = (await reader.fingerprints()).get(funnel.funnel_id)
+    if stored not in (None, funnel.fingerprint):
+        raise StoreRefusedError(
+            f"funnel {funnel.name} version {funnel.version} is counted by another definition; "
+            "report with the file the worker has, or give the changed one a new version"
+        )
+    views = [
+        await reader.view(
+            partition,
+            funnel.funnel_id,
+            grains=question.grains,
+            dimsets=None if question.dimset is None else [question.dimset],
+            since=question.first_buckets,
+            until=question.last_buckets,
+        )
+        for partition in await reader.partitions()
+    ]
+    return [view for view in views if view is not None]
+
+
+async def summed(reader: CounterReader, question: ReportQuestion) -> tuple[dict[str, NamedCell], int | None]:
+    """(cells by dimension value, summed over the buckets of the question's one grain; the watermark). Summed as
+    they are stored: names are made once."""
+    funnel = question.funnel
+    views = await views_of(reader, question)
+    summed: Cells = {}
+    for view in views:
+        for (_, _, dimset), fields in view.cells.items():
+            add_fields(summed.setdefault((Grain.TOTAL, 0, dimset), {}), fields)
+    counters = name_cells(funnel, summed, await reader.registers(funnel.funnel_id))
+    cells = counters.get("total", {}).get("all", {})
+    watermarks = [view.meta.watermark_ms for view in views if view.meta.watermark_ms is not None]
+    return {dim: cell for dim, cell in cells.items() if question.label in (None, dim)}, min(watermarks, default=None)
+
+
+async def days_by_cell(reader: CounterReader, question: ReportQuestion, span: Span) -> DaysOfCells:
+    """The days of a span of the cells of a question's dimension set. Raises as `report`."""
+    since, until = (start_ms(question.funnel, day) for day in (span.first, span.last + 1))
+    asked = replace(question, grain=Grain.DAY, period=None, since_ms=since, until_ms=until)
+    cells = merge_cells(await views_of(reader, asked))
+    counters = name_cells(question.funnel, cells, await reader.registers(question.funnel.funnel_id))
+    days: DaysOfCells = {}
+    for label, by_values in counters.get("day", {}).items():
+        for dim, cell in by_values.items():
+            days.setdefault(dim, {})[day_number(date.fromisoformat(label))] = cell
+    return days
+
+
+async def watermark_of(reader: CounterReader) -> int | None:
+    """Up to when everything is counted; None where nothing is."""
+    statuses = [await reader.status(partition) for partition in await reader.partitions()]
+    marks = [status.meta.watermark_ms for status in statuses if status and status.meta.watermark_ms is not None]
+    return min(marks, default=None)
