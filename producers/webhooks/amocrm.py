@@ -14,7 +14,11 @@ from producers.ingest.event import Members
 from producers.webhooks.brackets import Tree, branches, parse_form
 from producers.webhooks.crm import CrmClient, Details
 from producers.webhooks.delivery import (
+    ORDER_STAGES,
+    RESTATED,
+    WITHDRAWN,
     Delivery,
+    Further,
     RawDelivery,
     WebhookEvent,
     compact,
@@ -32,15 +36,17 @@ _STAGES: Final[dict[str, str | None]] = {
     "unsorted.add": None,
     "142": "payment",
     "143": "deal_lost",
+    **ORDER_STAGES,
 }
 _CLOSED: Final = ("142", "143")
 _WITH: Final = {"with": "contacts,loss_reason,catalog_elements"}
+_WON: Final = "142"
 _DETAILED: Final = frozenset({"leads.add", "leads.status", "leads.restore"})
 
 
 def read(raw: RawDelivery) -> Delivery:
     """One event for each thing of each list: `leads[status][0]`, `leads[status][1]`, `contacts[add][0]`, ...; of a lead
-    that is added as won or lost a second one, which says so."""
+    that is added or restored as won or lost a second one, which says so."""
     tree = parse_form(raw.body)
     account = members(tree.get("account"))
     events = [
@@ -56,8 +62,8 @@ def read(raw: RawDelivery) -> Delivery:
 
 def _said(group: str, action: str, thing: Tree) -> tuple[str, ...]:
     """What a thing of a list says: no change of its status follows where a lead is added as won or lost."""
-    is_closed = group == "leads" and action == "add" and text(thing.get("status_id")) in _CLOSED
-    return (action, "status") if is_closed else (action,)
+    is_back = group == "leads" and action in ("add", "restore")
+    return (action, "status") if is_back and text(thing.get("status_id")) in _CLOSED else (action,)
 
 
 def account_of(tree: Tree, raw: RawDelivery) -> str:
@@ -81,13 +87,27 @@ def _event(group: str, action: str, thing: Tree, account: Tree, raw: RawDelivery
     if action == "add":
         event.id = f"amocrm:{owner}:{what}:{number}"
     if group == "leads":
+        event.thing = event.subject
         event.properties = _lead(thing, number, raw.currency)
         if action == "status":
             event.id = f"amocrm:{owner}:lead:{number}:{status}:{version}"
             event.keys, event.is_stage = (f"{text(thing.get('pipeline_id'))}/{status}", status or ""), True
         event.deal = number if what in _DETAILED else None
+        _of_the_order(event, action, thing)
     event.email, event.phone = _contact(thing)
     return event
+
+
+def _of_the_order(event: WebhookEvent, action: str, thing: Tree) -> None:
+    """Whether a lead that was won is so no longer, or has a price of another day. Of a lead that is deleted the status
+    may be missing: then it may have been won."""
+    status, before = text(thing.get("status_id")), text(thing.get("old_status_id"))
+    if action == "delete" and status in (None, _WON):
+        event.keys = (WITHDRAWN,)
+    elif action == "update" and status == _WON and "value" in event.properties:
+        event.keys, event.deal = (RESTATED,), text(thing.get("id"))
+    elif action == "status" and before == _WON and status != _WON:
+        event.further = (Further(WITHDRAWN),)
 
 
 def _kind(group: str, thing: Tree) -> str:

@@ -15,7 +15,11 @@ from producers.ingest.event import Members
 from producers.webhooks.brackets import Tree, parse_form
 from producers.webhooks.crm import CrmClient, Details
 from producers.webhooks.delivery import (
+    ORDER_STAGES,
+    RESTATED,
+    WITHDRAWN,
     Delivery,
+    Further,
     RawDelivery,
     WebhookEvent,
     compact,
@@ -33,6 +37,7 @@ _STAGES: Final[dict[str, str | None]] = {
     "deal.add": "lead_created",
     "lead.update": None,
     "deal.update": None,
+    "deal.delete": "order_withdrawn",
     "NEW": "lead_created",
     "PREPARATION": "offer_sent",
     "PREPAYMENT_INVOICE": "invoice_sent",
@@ -50,9 +55,12 @@ _STAGES: Final[dict[str, str | None]] = {
     "F": "deal_lost",
     "lead/S": None,
     "lead/F": "lead_lost",
+    **ORDER_STAGES,
 }
 """`S` and `F` are the semantics of a stage (success, failure): the meaning of a custom stage, where nothing else
 says."""
+_SAME_CHANGE_MS: Final = 2_000
+"""What Bitrix24 changes so shortly after it moved a deal is part of the move."""
 _EVENT: Final = re.compile(r"ONCRM(DEAL|LEAD|CONTACT|COMPANY)(ADD|UPDATE|DELETE)")
 
 
@@ -81,6 +89,7 @@ def read(raw: RawDelivery) -> Delivery:
         occurred_ms=moment(time, unit_ms=1000),
         deal=number if kind in ("deal", "lead") and action in ("add", "update") else None,
     )
+    event.thing = event.subject if kind in ("deal", "lead") else None
     event.properties = present(
         {
             "deal_id": number if kind == "deal" else None,
@@ -118,9 +127,25 @@ class Bitrix24:
             occurred_ms=moment(moved),
             test_mark="IS_RECURRING is Y" if thing.get("IS_RECURRING") == "Y" else None,
         )
+        if kind == "deal":
+            details.further = await self._of_the_order(thing, stage, semantics)
         await self._person(details, event, thing)
         details.properties = await self._properties(kind, thing, stage, name, is_lost=semantics == "F")
         return details
+
+    async def _of_the_order(self, deal: Members, stage: str, semantics: str) -> tuple[Further, ...]:
+        """Whether a deal that was won is so no longer, or was changed since it was won: then its amount may be
+        another."""
+        if semantics == "S":
+            changed, moved = moment(deal.get("DATE_MODIFY")), moment(deal.get("MOVED_TIME"))
+            if changed is None or moved is None or changed - moved <= _SAME_CHANGE_MS:
+                return ()
+            return (Further(RESTATED, version=str(changed), occurred_ms=changed),)
+        params = {"entityTypeId": "2", "filter[OWNER_ID]": text(deal.get("ID")) or "", "order[ID]": "DESC"}
+        moves = items(members(_result(await self._http.get("/crm.stagehistory.list", params=params))).get("items"))
+        if len(moves) < 2 or text(moves[0].get("STAGE_ID")) != stage:
+            return ()
+        return (Further(WITHDRAWN),) if moves[1].get("STAGE_SEMANTIC_ID") == "S" else ()
 
     async def _properties(self, kind: str, thing: Members, stage: str, name: str | None, *, is_lost: bool) -> Members:
         value = text(thing.get("OPPORTUNITY"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from producers.ingest.event import Members
-from producers.webhooks.delivery import WebhookEvent
+from producers.webhooks.delivery import Further, WebhookEvent
 
 
 @dataclass(slots=True)
@@ -25,6 +25,8 @@ class Details:
     phone: str | None = None
     properties: Members = field(default_factory=dict)
     test_mark: str | None = None
+    further: tuple[Further, ...] | None = None
+    """What the change says of the order besides; None: what the hook said."""
 
 
 class CrmUnavailableError(Exception):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import orjson
 
@@ -17,7 +17,22 @@ from producers.http.body import RequestError
 from producers.ingest.event import Members
 from producers.ingest.times import MAX_MS, parse_time_ms
 from schemas.money import minor_digits
+from schemas.properties import ORDER_RESTATED, ORDER_WITHDRAWN
 from schemas.reasons import RejectReason
+
+WITHDRAWN: Final = "order.withdrawn"
+RESTATED: Final = "order.restated"
+ORDER_STAGES: Final[dict[str, str | None]] = {WITHDRAWN: ORDER_WITHDRAWN, RESTATED: ORDER_RESTATED}
+"""Of the stage map of every vendor that tells of orders: a sale that is none any more, a sale of another amount."""
+
+
+@dataclass(frozen=True, slots=True)
+class Further:
+    """What a delivery says besides its own event, about the same thing. `version` tells apart what is said twice."""
+
+    key: str
+    version: str = ""
+    occurred_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -49,6 +64,12 @@ class WebhookEvent:
     """What of the vendor's says that this is not real (`livemode is false`); None: nothing does."""
     deal: str | None = None
     """Set where the CRM knows more than the webhook: the number that the enricher asks for."""
+    thing: str | None = None
+    """The vendor's own name of the deal or order. It is linked to the person, so that a later delivery that names
+    nobody (the deal is deleted, the money goes back) is that person's."""
+    further: tuple[Further, ...] = ()
+    refunds_follow: bool = False
+    """The vendor tells by itself what money went back: a withdrawal is no refund besides."""
 
 
 @dataclass(slots=True)
@@ -57,6 +78,41 @@ class Delivery:
 
     events: list[WebhookEvent]
     id: str | None = None
+
+
+def told(event: WebhookEvent) -> list[WebhookEvent]:
+    """The event, and what its delivery says besides."""
+    return [event, *(_besides(event, one) for one in event.further), *_link(event)]
+
+
+def _link(event: WebhookEvent) -> list[WebhookEvent]:
+    """An event has one id of a device: where it is the visitor's, an event of its own links the order."""
+    is_known = event.user_id or event.email or event.phone
+    if event.thing is None or event.anonymous_id is None or not is_known or event.test_mark is not None:
+        return []
+    name = f"{event.type}_link"
+    link = replace(event, id=f"{event.id}:link", type=name, anonymous_id=None, properties={}, further=())
+    return [replace(link, keys=(), is_stage=False, needs_person=False)]
+
+
+def _besides(event: WebhookEvent, further: Further) -> WebhookEvent:
+    is_valued = not (event.refunds_follow and further.key == WITHDRAWN)
+    return replace(
+        event,
+        id=":".join(part for part in (event.id, further.key, further.version) if part),
+        type=f"{event.type}_{further.key.rpartition('.')[2]}",
+        keys=(further.key,),
+        is_stage=False,
+        needs_person=False,
+        occurred_ms=further.occurred_ms or event.occurred_ms,
+        properties=event.properties if is_valued else without_amount(event.properties),
+        further=(),
+    )
+
+
+def without_amount(properties: Members) -> Members:
+    """Of a withdrawal whose refunds are told by themselves."""
+    return {name: value for name, value in properties.items() if name not in ("value", "currency")}
 
 
 def parse_json(body: bytes) -> Any:

@@ -17,7 +17,7 @@ from producers.ingest.checks import Ingest
 from producers.ingest.objects import is_deeper
 from producers.ingest.verdicts import Deferred, Outcome, Sender
 from producers.webhooks.config import Hook
-from producers.webhooks.delivery import WebhookEvent
+from producers.webhooks.delivery import WebhookEvent, told
 from producers.webhooks.hook_record import HookRecord, encode_hook
 from producers.webhooks.mapper import Mapper
 from producers.webhooks.signatures import WINDOW_MS, Check
@@ -62,15 +62,23 @@ class HookEndpoint(BaseEndpoint):
         delivery = self._hook.read(body, request.headers)
         if len(delivery.events) > self._events:
             raise RequestError(RejectReason.TOO_MANY_EVENTS, "too many events in one delivery", str(self._events))
-        verdicts = [self._outcome(event, request.received_at_ms) for event in delivery.events]
-        return Reading([event.element for event in delivery.events], verdicts, delivery.id)
+        events = [one for event in delivery.events for one in self._told(event)]
+        verdicts = [self._outcome(event, request.received_at_ms) for event in events]
+        return Reading([event.element for event in events], verdicts, delivery.id)
 
     def answer(self, reading: Reading) -> Answer:
         """`{"accepted", "results"}`."""
         return verdicts_answer(reading)
 
+    def _told(self, event: WebhookEvent) -> list[WebhookEvent]:
+        """What the enricher asks about is one hook, whatever it says besides."""
+        return [event] if self._is_asked_about(event) else told(event)
+
+    def _is_asked_about(self, event: WebhookEvent) -> bool:
+        return event.deal is not None and self._hook.api is not None
+
     def _outcome(self, event: WebhookEvent, received_at_ms: int) -> Outcome:
-        if event.deal is None or self._hook.api is None:
+        if not self._is_asked_about(event):
             return self._mapper.verdict(event, received_at_ms)
         record = HookRecord(
             hook=self._hook.name,

@@ -21,7 +21,7 @@ from producers.ingest.verdicts import Accepted, Rejected
 from producers.sink.port import Outgoing, Sink, SinkUnavailableError, partition_for
 from producers.webhooks.config import PREFIX, Hook, Webhooks
 from producers.webhooks.crm import Crm, CrmUnavailableError, Details
-from producers.webhooks.delivery import WebhookEvent
+from producers.webhooks.delivery import WebhookEvent, told
 from producers.webhooks.enricher_metrics import EnricherMetrics
 from producers.webhooks.hook_record import HookRecord, decode_hook
 from producers.webhooks.mapper import Mapper
@@ -96,16 +96,20 @@ class Enricher:
         if details is not None:
             add_details(event, details)
         outcome = "bare" if details is None else "enriched"
-        if event.id in self._written:
-            self._metrics.worked_on(hook.name, "unchanged")
-            return
+        events = [one for one in told(event) if one.id not in self._written]
+        outcomes = [await self._write(hook, record, one, outcome=outcome) for one in events]
+        self._metrics.worked_on(hook.name, outcomes[0] if outcomes else "unchanged")
+
+    async def _write(self, hook: Hook, record: HookRecord, event: WebhookEvent, *, outcome: str) -> str:
+        """Write one event, or its dead letter."""
         verdict = self._mappers[hook.name].verdict(event, record.received_at_ms)
         if isinstance(verdict, Rejected):
-            await self._refuse(event.element, hook.name, record, verdict.reason, verdict.detail)
+            await self._letter(event.element, hook.name, record, verdict.reason, verdict.detail)
+            outcome = "rejected"
         elif isinstance(verdict, Accepted):
             await self._put([await self._outgoing(verdict)])
-            self._metrics.worked_on(hook.name, outcome)
         self._remember(event.id)
+        return outcome
 
     async def _details(self, hook: Hook, event: WebhookEvent) -> Details | None:
         """What the CRM says, None where it does not have the thing or has not answered in time."""
@@ -141,6 +145,12 @@ class Enricher:
     async def _refuse(
         self, payload: bytes, hook: str, record: HookRecord | None, reason: RejectReason, detail: str
     ) -> None:
+        await self._letter(payload, hook, record, reason, detail)
+        self._metrics.worked_on(hook, "rejected")
+
+    async def _letter(
+        self, payload: bytes, hook: str, record: HookRecord | None, reason: RejectReason, detail: str
+    ) -> None:
         known = self._hooks.get(hook)
         received_at_ms = 0 if record is None else record.received_at_ms
         value = encode_dead_letter(
@@ -156,7 +166,6 @@ class Enricher:
         topic, headers = self._topics.rejected, (("reason", reason.value.encode()),)
         partition = self._dead_letters % await self._partitions(topic)
         await self._put([Outgoing(topic, partition, None, value, received_at_ms, headers)])
-        self._metrics.worked_on(hook, "rejected")
 
     async def _partitions(self, topic: str) -> int:
         while True:
@@ -190,6 +199,7 @@ def add_details(event: WebhookEvent, details: Details) -> None:
     event.phone = details.phone or event.phone
     event.properties = {**event.properties, **details.properties}
     event.test_mark = details.test_mark or event.test_mark
+    event.further = event.further if details.further is None else details.further
 
 
 def pause_of(tries: int, asked_seconds: float | None) -> float:

@@ -15,7 +15,10 @@ from producers.http.body import RequestError
 from producers.ingest.event import Members
 from producers.webhooks.crm import CrmClient, Details
 from producers.webhooks.delivery import (
+    ORDER_STAGES,
+    WITHDRAWN,
     Delivery,
+    Further,
     RawDelivery,
     WebhookEvent,
     compact,
@@ -34,6 +37,8 @@ from schemas.reasons import RejectReason
 _STAGES: Final[dict[str, str | None]] = {
     "contact.creation": "lead_created",
     "deal.creation": None,
+    "deal.deletion": "order_withdrawn",
+    "deal.amount": "order_restated",
     "appointmentscheduled": "consultation",
     "qualifiedtobuy": "lead_qualified",
     "presentationscheduled": "offer_sent",
@@ -49,14 +54,31 @@ _STAGES: Final[dict[str, str | None]] = {
     "lifecyclestage/customer": None,
     "lifecyclestage/evangelist": None,
     "lifecyclestage/other": None,
+    **ORDER_STAGES,
 }
 _DEAL: Final = {
     "properties": "amount,deal_currency_code,hubspot_owner_id,closed_lost_reason,pipeline,dealname",
+    "propertiesWithHistory": "dealstage",
     "associations": "contacts",
 }
 _CONTACT: Final = {"properties": "email,phone"}
 _DECODED: Final = re.compile(r"%(3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)", re.IGNORECASE)
 """The escapes that HubSpot undoes in the address before it signs."""
+_WON: Final = "closedwon"
+_NOT_WON: Final = frozenset(
+    {
+        "appointmentscheduled",
+        "qualifiedtobuy",
+        "presentationscheduled",
+        "decisionmakerboughtin",
+        "contractsent",
+        "closedlost",
+    }
+)
+"""HubSpot's own stages in which a deal is not won. What stages of one's own mean, only the API knows."""
+_AMOUNTS: Final = ("amount", "deal_currency_code")
+_SKEW_MS: Final = 2_000
+"""By so much the history of a deal may date a change later than its webhook."""
 _OBJECTS: Final = {"0-1": "contact", "0-3": "deal"}
 
 
@@ -89,16 +111,15 @@ def _event(change: Members, raw: RawDelivery, reasons: dict[str | None, str | No
     )
     if kind == "contact" and name == "email":
         event.email = value
-    event.keys = (f"{kind}.{what}",)
-    if name is not None:
-        event.keys = ()
-        if name in ("dealstage", "lifecyclestage"):
-            event.is_stage = True
-            event.keys = (value or "",) if name == "dealstage" else (f"lifecyclestage/{value}",)
-    if event.is_stage or (kind in ("deal", "contact") and what == "creation"):
+    event.thing = event.subject if kind == "deal" else None
+    _place(event, kind, what, name, value)
+    is_amount = event.keys == ("deal.amount",)
+    if event.is_stage or is_amount or (kind in ("deal", "contact") and what in ("creation", "restore")):
         event.deal = number
     event.properties = present(
         {
+            "value": value if is_amount and name == "amount" else None,
+            "currency": value if is_amount and name != "amount" else None if not is_amount else raw.currency,
             "stage": value if event.is_stage else None,
             "deal_id": number if kind == "deal" else None,
             "order_id": f"hubspot:deal:{number}" if kind == "deal" else None,
@@ -108,6 +129,19 @@ def _event(change: Members, raw: RawDelivery, reasons: dict[str | None, str | No
         }
     )
     return event
+
+
+def _place(event: WebhookEvent, kind: str, what: str, name: str | None, value: str | None) -> None:
+    """Its keys in the stage map. A change says where a deal went, never where it came from."""
+    event.keys = (f"{kind}.{what}",) if name is None else ()
+    if name in ("dealstage", "lifecyclestage"):
+        event.is_stage = True
+        event.keys = (value or "",) if name == "dealstage" else (f"lifecyclestage/{value}",)
+        event.further = (Further(WITHDRAWN),) if name == "dealstage" and value in _NOT_WON else ()
+    elif kind == "deal" and name in _AMOUNTS:
+        event.keys = ("deal.amount",)
+    elif kind == "deal" and name == "hs_is_closed_won" and value == "false":
+        event.keys = (WITHDRAWN,)
 
 
 def _type(change: Members) -> tuple[str, str]:
@@ -145,10 +179,33 @@ class HubSpot:
         if number is not None:
             await self._person(details, event, number)
         details.properties = await self._properties(event, known)
+        await self._of_the_order(details, event, members(deal))
         return details
 
+    async def _of_the_order(self, details: Details, event: WebhookEvent, deal: Members) -> None:
+        """Whether the deal was won before this change of its stage; a deal that is restored may be won again."""
+        pipeline = text(members(deal.get("properties")).get("pipeline"))
+        moves = items(members(deal.get("propertiesWithHistory")).get("dealstage"))  # the newest first
+        moves = [one for one in moves if _is_by(one, event.occurred_ms)]
+        stages, stage = [text(one.get("value")) or "" for one in moves], event.properties.get("stage")
+        if event.type == "deal_restore" and stages and await self._is_won(pipeline, stages[0]):
+            details.keys = (stages[0], _WON)
+        if stage in stages:
+            before = stages[stages.index(stage) + 1 :][:1]
+            was_won = bool(before) and await self._is_won(pipeline, before[0])
+            is_won = await self._is_won(pipeline, stage)
+            details.further = (Further(WITHDRAWN),) if was_won and not is_won else ()
+
+    async def _is_won(self, pipeline: str | None, stage: str) -> bool:
+        """A closed stage of probability 1."""
+        if stage == _WON or stage in _NOT_WON:
+            return stage == _WON
+        known = members(await self._http.remembered("/crm/v3/pipelines/deals/{}", pipeline))
+        places = (members(one.get("metadata")) for one in items(known.get("stages")) if text(one.get("id")) == stage)
+        return any(text(place.get("probability")) in ("1", "1.0") for place in places)
+
     async def _properties(self, event: WebhookEvent, known: Members) -> Members:
-        value = text(known.get("amount"))
+        value = text(event.properties.get("value"), known.get("amount"))  # a change of the amount says it itself
         is_lost = event.properties.get("stage") == "closedlost"
         return present(
             {
@@ -174,6 +231,12 @@ class HubSpot:
         owner = members(await self._http.remembered("/crm/v3/owners/{}", number))
         names = [text(owner.get(part)) for part in ("firstName", "lastName")]
         return " ".join(part for part in names if part) or text(owner.get("email")) or number
+
+
+def _is_by(move: Members, at_ms: int | None) -> bool:
+    """Whether a deal had come to this stage by then."""
+    moved = moment(move.get("timestamp"))
+    return at_ms is None or moved is None or moved <= at_ms + _SKEW_MS
 
 
 def check(request: Request, credentials: Credentials) -> Check:

@@ -63,11 +63,12 @@ class Mapper:
         return normalise_name(f"{self.hook.provider}_{sent.type}".replace(".", "_"))
 
     def _checked(self, sent: WebhookEvent, name: str, received_at_ms: int) -> Verdict:
-        """The person: the ids, else the e-mail or phone, else the vendor's own name of the person."""
+        """The person: the ids, else the e-mail or phone, else the vendor's own name of the person; and the vendor's
+        name of the deal or order, as an id that belongs to that person."""
         event = Event(
             id=sent.id or None,
             name=name or None,
-            anonymous_id=sent.anonymous_id,
+            anonymous_id=sent.anonymous_id or sent.thing,
             user_id=sent.user_id,
             email=sent.email,
             phone=sent.phone,
@@ -75,7 +76,7 @@ class Mapper:
             is_time_unreadable=sent.is_time_unreadable,
             properties=self._with_manager(sent),
         )
-        if not _says_who(sent):
+        if not _says_who(sent) and sent.subject != sent.thing:
             event.contact_id = sent.subject
         verdict = self._ingest.checked(event, sender=self.sender, received_at_ms=received_at_ms)
         if isinstance(verdict, Rejected) and verdict.reason is RejectReason.MISSING_PERSON:

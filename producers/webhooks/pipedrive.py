@@ -7,7 +7,11 @@ from typing import Final
 
 from producers.ingest.event import Members
 from producers.webhooks.delivery import (
+    ORDER_STAGES,
+    RESTATED,
+    WITHDRAWN,
     Delivery,
+    Further,
     RawDelivery,
     WebhookEvent,
     integer,
@@ -24,16 +28,19 @@ _STAGES: Final[dict[str, str | None]] = {
     "deal.create": "lead_created",
     "won": "payment",
     "lost": "deal_lost",
+    "deal.delete": None,
+    **ORDER_STAGES,
 }
 _CLOSED: Final = ("won", "lost")
 _ACTIONS: Final = {"added": "create", "updated": "change", "deleted": "delete"}
 
 
 def read(raw: RawDelivery) -> Delivery:
-    """One event for each delivery; of a deal that is created as won or lost a second one, which says so."""
+    """One event for each delivery; of a deal that is created as won or lost a second one, which says so. What is
+    deleted is as it was before: `previous` has it."""
     body = parse_object(raw.body)
     meta, previous = members(body.get("meta")), members(body.get("previous"))
-    data = members(body.get("data")) or members(body.get("current"))
+    data = members(body.get("data")) or members(body.get("current")) or previous
     kind = text(meta.get("entity"), meta.get("object")) or "object"
     action = text(meta.get("action")) or "change"
     action = _ACTIONS.get(action, action)
@@ -51,6 +58,9 @@ def read(raw: RawDelivery) -> Delivery:
     )
     _contact(event, data)
     event.properties = _properties(data, kind, number)
+    if kind == "deal":
+        event.thing = f"pipedrive:{account}:deal:{number}"
+        event.further = _of_the_order(action, data, previous)
     _place(event, data, previous, f"{kind}.{action}")
     return Delivery([event, *_closed_at_once(event, data)], name)
 
@@ -66,12 +76,28 @@ def _time(meta: Members, data: Members) -> int | None:
     )
 
 
+def _of_the_order(action: str, data: Members, previous: Members) -> tuple[Further, ...]:
+    """Whether a deal that was won is so no longer, or is worth another amount. `previous` holds what changed (v2) or
+    everything (v1); of what is deleted all there is (v2 may say nothing: then it may have been won)."""
+    status = text(data.get("status"))
+    before = text(previous.get("status"), status)
+    if action == "delete":
+        return (Further(WITHDRAWN),) if before in (None, "won", "deleted") else ()
+    if action != "change" or before != "won":
+        return ()
+    if status != "won":
+        return (Further(WITHDRAWN),)
+    now = {name: text(data.get(name)) for name in ("value", "currency")}
+    is_revalued = any(text(previous.get(name), value) != value for name, value in now.items())
+    return (Further(RESTATED),) if is_revalued else ()
+
+
 def _closed_at_once(event: WebhookEvent, data: Members) -> list[WebhookEvent]:
     """What a deal that is created as won or lost says besides: no change of its status will follow."""
     status = text(data.get("status")) or ""
     if event.type != "deal_create" or status not in _CLOSED:
         return []
-    return [replace(event, id=f"{event.id}:{status}", type=f"deal_{status}", keys=(status,))]
+    return [replace(event, id=f"{event.id}:{status}", type=f"deal_{status}", keys=(status,), further=())]
 
 
 def _subject(account: str, kind: str, number: str, data: Members) -> str:
@@ -101,7 +127,7 @@ def _properties(data: Members, kind: str, number: str) -> Members:
             "pipeline": text(data.get("pipeline_id")),
             "stage": text(data.get("stage_id")),
             "reason": text(data.get("lost_reason")),
-            "deal_id": number if kind == "deal" else None,
+            "deal_id": number if kind == "deal" else _id(data.get("deal_id")),
             "order_id": f"pipedrive:deal:{number}" if kind == "deal" else None,
             "product": text(data.get("product_name")),
             "channel": text(data.get("channel")),

@@ -9,7 +9,11 @@ from producers.formats.attribution import attribute, origin_of_link
 from producers.formats.port import Request
 from producers.ingest.event import Members
 from producers.webhooks.delivery import (
+    ORDER_STAGES,
+    RESTATED,
+    WITHDRAWN,
     Delivery,
+    Further,
     RawDelivery,
     WebhookEvent,
     items,
@@ -29,8 +33,13 @@ _STAGES: Final[dict[str, str | None]] = {
     "orders/create": None,
     "orders/paid": "order_paid",
     "orders/cancelled": "order_cancelled",
+    "orders/edited": None,
+    "orders/updated": None,
     "refunds/create": "refund",
+    **ORDER_STAGES,
 }
+_PAID: Final = ("paid", "partially_refunded", "refunded")
+"""Financial states of an order that was paid in full."""
 _HEADERS: Final = (b"x-shopify-topic", b"x-shopify-shop-domain", b"x-shopify-webhook-id", b"x-shopify-test")
 
 
@@ -44,8 +53,9 @@ def _time(body: Members, topic: str) -> str | None:
 
 
 def read(raw: RawDelivery) -> Delivery:
-    """One event for each delivery."""
+    """One event for each delivery; a cancelled order is withdrawn besides."""
     body = parse_object(raw.body)
+    body = members(body.get("order_edit")) or body
     topic = (raw.header(b"x-shopify-topic") or "unknown/unknown").lower()
     shop = raw.header(b"x-shopify-shop-domain") or raw.account
     number = text(body.get("id"), body.get("token")) or "unknown"
@@ -63,8 +73,21 @@ def read(raw: RawDelivery) -> Delivery:
     )
     _people(event, body)
     event.properties = present(_properties(body, topic, number))
+    _of_the_order(event, body, topic, shop)
     attribute(event.properties, origin_of_link(body.get("landing_site")))
     return Delivery([event], raw.header(b"x-shopify-webhook-id"))
+
+
+def _of_the_order(event: WebhookEvent, body: Members, topic: str, shop: str) -> None:
+    """What the delivery says of an order besides: `refunds/create` tells what went back, so that a cancellation books
+    no money."""
+    order = event.properties.get("order_id")
+    event.thing = f"shopify:{shop}:order:{order}" if order else None
+    event.refunds_follow = True
+    if topic == "orders/cancelled":
+        event.further = (Further(WITHDRAWN),)
+    elif topic == "orders/updated" and body.get("financial_status") in _PAID and not body.get("cancelled_at"):
+        event.keys = (RESTATED,)
 
 
 def _test_mark(body: Members, raw: RawDelivery) -> str | None:
@@ -98,11 +121,11 @@ def _properties(body: Members, topic: str, number: str) -> Members:
         return _refund(body, number)
     if topic.startswith("customers/"):
         return {}
-    value = text(body.get("total_price"))
+    value = _received(body) if topic == "orders/updated" else text(body.get("total_price"))
     lines = items(body.get("line_items"))
     is_order = topic.startswith("orders/")
     return {
-        "order_id": number if is_order else None,
+        "order_id": text(body.get("order_id"), number) if is_order else None,
         "order_number": text(body.get("order_number")),
         "value": value,
         "currency": text(body.get("currency"), body.get("presentment_currency")) if value is not None else None,
@@ -114,10 +137,34 @@ def _properties(body: Members, topic: str, number: str) -> Members:
     }
 
 
+def _received(body: Members) -> str | None:
+    """What the customer paid, before refunds: what the order is worth now, without what is still to be paid (or, below
+    zero, to be given back), and what went back. So an edit and the refund that it leads to take the amount off once:
+    the refund does, whenever it comes."""
+    try:
+        worth, open_, back = (
+            Decimal(text(body.get("current_total_price")) or ""),
+            Decimal(text(body.get("total_outstanding")) or ""),
+            sum((Decimal(text(one.get("amount")) or "") for one in _given_back(body)), Decimal(0)),
+        )
+    except InvalidOperation:
+        return text(body.get("total_price"))
+    return str(worth - open_ + back)
+
+
+def _given_back(body: Members) -> list[Members]:
+    """The transactions of an order's refunds that succeeded."""
+    return [one for refund in items(body.get("refunds")) for one in _succeeded(refund)]
+
+
+def _succeeded(refund: Members) -> list[Members]:
+    paid = [one for one in items(refund.get("transactions")) if one.get("kind") == "refund"]
+    return [one for one in paid if one.get("status") in (None, "success")]
+
+
 def _refund(body: Members, number: str) -> Members:
     """What the customer got back: the sum of the refund's transactions that succeeded."""
-    paid = [one for one in items(body.get("transactions")) if one.get("kind") == "refund"]
-    paid = [one for one in paid if one.get("status") in (None, "success")]
+    paid = _succeeded(body)
     currencies = {text(one.get("currency")) for one in paid}
     currency = currencies.pop() if len(currencies) == 1 else None
     return {

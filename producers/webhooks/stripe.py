@@ -43,6 +43,11 @@ _STAGES: Final[dict[str, str | None]] = {
     "invoice.payment_failed": "payment_failed",
     "charge.refunded": "refund",
     "charge.dispute.created": "dispute",
+    "charge.dispute.funds_withdrawn": None,
+    "charge.dispute.funds_reinstated": None,
+    "charge.dispute.closed/lost": "refund",
+    "charge.dispute.closed": None,
+    "invoice.voided": "order_withdrawn",
     "customer.subscription.deleted": "subscription_cancelled",
 }
 _DIGITS: Final = {"ISK": 2, "UGX": 2, "MGA": 0}
@@ -73,6 +78,8 @@ def read(raw: RawDelivery) -> Delivery:
     if reader is not None:
         reader(event, thing, members(members(body.get("data")).get("previous_attributes")))
     event.properties = present(event.properties)
+    if intent := _intent_of(thing):
+        event.thing = f"stripe:{text(body.get('account')) or raw.account}:payment_intent:{intent}"
     return Delivery([event], text(body.get("id")))
 
 
@@ -80,9 +87,12 @@ def _subject(thing: Members, account: str) -> str:
     customer = _id(thing.get("customer"))
     if customer:
         return f"stripe:{account}:customer:{customer}"
-    kind = text(thing.get("object")) or "object"
-    intent = thing.get("id") if kind == "payment_intent" else _id(thing.get("payment_intent"))
+    kind, intent = text(thing.get("object")) or "object", _intent_of(thing)
     return f"stripe:{account}:{'payment_intent' if intent else kind}:{text(intent, thing.get('id')) or 'unknown'}"
+
+
+def _intent_of(thing: Members) -> str | None:
+    return text(thing.get("id")) if thing.get("object") == "payment_intent" else _id(thing.get("payment_intent"))
 
 
 def _people(event: WebhookEvent, thing: Members) -> None:
@@ -180,6 +190,9 @@ def _dispute(event: WebhookEvent, thing: Members, _: Members) -> None:
     _amount(event, thing, "amount")
     event.properties["order_id"] = _id(thing.get("payment_intent")) or _id(thing.get("charge"))
     event.properties["reason"] = text(thing.get("reason"))
+    if event.type == "charge.dispute.closed":  # won: the money came back; a warning: it never went
+        event.keys = (f"{event.type}/{text(thing.get('status'))}", event.type)
+        event.properties["refund_id"] = text(thing.get("id"))
 
 
 def _invoice(event: WebhookEvent, thing: Members, _: Members) -> None:
@@ -190,6 +203,8 @@ def _invoice(event: WebhookEvent, thing: Members, _: Members) -> None:
     event.properties["order_id"] = intent or text(thing.get("id"))
     _product(event, thing.get("lines"))
     event.properties["billing_reason"] = text(thing.get("billing_reason"))
+    if event.type == "invoice.voided":
+        _amount(event, thing, "total", "amount_due")
     if event.type == "invoice.paid" and not integer(thing.get("amount_paid")):
         event.keys = ()  # a trial: nothing was paid
     if event.type == "invoice.payment_failed":

@@ -94,7 +94,17 @@ class FakeCrm:
             people = [{"id": deal["contact"], "type": "deal_to_contact"}] if deal.get("contact") else []
             known = {"amount": "1500.50", "deal_currency_code": "EUR", "hubspot_owner_id": "51", "pipeline": "default"}
             known["closed_lost_reason"] = deal.get("loss", "")
-            return 200, {"id": number, "properties": known, "associations": {"contacts": {"results": people}}}
+            moves = {"dealstage": [{"value": stage, "timestamp": at} for stage, at in deal.get("moves", [])]}
+            return 200, {
+                "id": number,
+                "properties": known,
+                "propertiesWithHistory": moves if "dealstage" in query.get("propertiesWithHistory", "") else {},
+                "associations": {"contacts": {"results": people}},
+            }
+        if kind == "pipelines/deals":
+            won = {"isClosed": "true", "probability": "1.0"}
+            open_ = {"isClosed": "false", "probability": "0.4"}
+            return 200, {"id": number, "stages": [{"id": "11", "metadata": open_}, {"id": "12", "metadata": won}]}
         if kind == "objects/contacts":
             return 200, {"id": number, "properties": {"email": f"c{number}@example.com", "phone": None}}
         if kind == "owners":
@@ -114,6 +124,7 @@ class FakeCrm:
             "user.get": [{"ID": number, "NAME": "Ann", "LAST_NAME": "Seller"}],
             "crm.deal.productrows.get": [{"ID": "1", "PRODUCT_NAME": "Blue lamp", "PRICE": 10, "QUANTITY": 1}],
             "crm.status.list": stages,
+            "crm.stagehistory.list": {"items": self.leads.get(query.get("filter[OWNER_ID]", ""), {}).get("MOVES", [])},
         }
         return (200, {"result": results[method]}) if method in results else (404, {"error": "ERROR_METHOD_NOT_FOUND"})
 

@@ -13,6 +13,7 @@ from producers.webhooks.providers import PROVIDERS
 from producers.webhooks.signatures import WINDOW_MS
 from schemas.funnel.load import load_funnel
 from schemas.funnel.presets import preset_names
+from schemas.properties import ORDER_CHANGES
 
 DOC = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", DOC, re.MULTILINE | re.DOTALL))
@@ -37,7 +38,7 @@ def test_the_map_of_every_vendor_is_that_of_the_code(provider: str) -> None:
 
 
 def test_the_default_maps_lead_to_events_that_the_presets_know() -> None:
-    known = set(OWN_NAMES)
+    known = set(OWN_NAMES) | ORDER_CHANGES
     for funnel in (load_funnel(name) for name in preset_names()):
         known |= {rule.event for stage in funnel.stages for rule in stage.on} | set(funnel.refunds)
         known |= {rule.event for lost in funnel.lost for rule in lost.on}

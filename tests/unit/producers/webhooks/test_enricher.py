@@ -43,6 +43,8 @@ def crm() -> Iterator[FakeCrm]:
     with FakeCrm() as server:
         server.leads = {"25399013": {"contact": "31"}, "25399014": {"contact": "32", "loss": "Price"}}
         server.leads |= {"25399015": {}, "901": {"contact": "31"}, "902": {"contact": "32", "loss": "Too dear"}}
+        server.leads["901"]["moves"] = [("closedwon", NOW - 6_000), ("contractsent", NOW - 8_000), ("11", NOW - 90_000)]
+        server.leads["902"]["moves"] = [("closedlost", NOW - 7_000), ("contractsent", NOW - 90_000)]
         server.leads["759"] = BITRIX
         yield server
 
@@ -211,11 +213,46 @@ async def test_a_change_of_bitrix24_that_moves_nothing_is_the_same_event(crm: Fa
 
 async def test_hubspot_says_whose_deal_it_is(crm: FakeCrm) -> None:
     events = {one["id"].split("-")[1]: one for one in await Rig(crm)("hubspot-deals")}
+    assert "order_withdrawn" not in {one["name"] for one in events.values()}
     assert events["101"]["contact_id"] == CONTACTS.of_email("c501@example.com")
     assert events["105"]["contact_id"] == events["102"]["contact_id"] == ANN
     assert events["105"]["properties"]["value"] == "1500.50"
     assert events["105"]["properties"]["manager"] == "Ann Seller"
     assert (events["104"]["name"], events["104"]["properties"]["reason"]) == ("deal_lost", "Too dear")
+
+
+async def test_hubspot_knows_which_deals_were_won_before(crm: FakeCrm) -> None:
+    """Stages of one's own: 12 is won, 11 is open. A move back from 12 withdraws the order; one to 11 from elsewhere
+    does not."""
+    crm.leads["901"]["moves"] = [("11", NOW - 8_000), ("12", NOW - 90_000)]
+    rig = Rig(crm)
+    values = [
+        value.replace(b"contractsent", b"11") for value in await rig.hooks("hubspot-deals") if b"contract" in value
+    ]
+    moved, withdrawn = await rig("hubspot-deals", values=values, stages={"11": "offer_sent", "12": "payment"})
+    assert (moved["name"], withdrawn["name"]) == ("offer_sent", "order_withdrawn")
+    assert withdrawn["contact_id"] == ANN
+    assert (withdrawn["properties"]["order_id"], withdrawn["properties"]["value"]) == ("hubspot:deal:901", "1500.50")
+    crm.leads["901"]["moves"][1] = ("contractsent", NOW - 90_000)
+    rig = Rig(crm)
+    assert len(await rig("hubspot-deals", values=values, stages={"11": "offer_sent", "12": "payment"})) == 1
+
+
+async def test_a_deal_of_bitrix24_that_is_won_no_longer_or_changed_since(crm: FakeCrm) -> None:
+    won = {"STAGE_ID": "C1:WON", "STAGE_SEMANTIC_ID": "S"}
+    now = {"STAGE_ID": "C1:NEW", "STAGE_SEMANTIC_ID": "P"}
+    crm.leads["759"] = {**BITRIX, **now, "MOVES": [now, won]}
+    reopened = await Rig(crm)("bitrix24-deal-update")
+    assert [one["name"] for one in reopened] == ["lead_created", "order_withdrawn"]
+    crm.leads["759"] = {**BITRIX, **now, "MOVES": [now]}
+    assert len(await Rig(crm)("bitrix24-deal-update")) == 1
+    rig = Rig(crm)
+    for second, amount in (("20", "900"), ("40", "1000.50")):  # won at 11:59:00
+        crm.leads["759"] = {**BITRIX, "OPPORTUNITY": amount, "DATE_MODIFY": f"2025-01-01T11:59:{second}+02:00"}
+        events = await rig("bitrix24-deal-update")
+    restated = [one for one in events if one["name"] == "order_restated"]
+    assert [one["properties"]["value"] for one in restated] == ["900", "1000.50"]
+    assert [one["occurred_at_ms"] for one in restated] == [NOW - 40_000, NOW - 20_000]
 
 
 async def test_what_the_crm_does_not_have_becomes_what_the_hook_says(crm: FakeCrm) -> None:
@@ -239,7 +276,7 @@ async def test_patience_has_an_end_and_the_hook_is_not_lost(crm: FakeCrm) -> Non
     crm.is_away = True
     rig = Rig(crm, {"patience": "1500ms"})
     won, lost = await rig("amocrm-leads-status")
-    assert (won["name"], won["contact_id"]) == ("payment", "amocrm:example:lead:25399013")
+    assert (won["name"], won["anonymous_id"]) == ("payment", "amocrm:example:lead:25399013")
     assert lost["name"] == "deal_lost"
     assert rig.counted("bare") == 2
 

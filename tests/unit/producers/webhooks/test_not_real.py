@@ -80,12 +80,12 @@ def collector_of(**options: Any) -> HookedCollector:
 async def test_what_is_not_real_is_kept_apart(name: str) -> None:
     collector = collector_of()
     answer = await TEST[name](collector)
-    [result] = answer.json()["results"]
+    result = answer.json()["results"][0]
     assert (answer.status_code, result["status"], result["reason"]) == (200, "rejected", "test_event")
     assert "`test: true`" in result["detail"]
     assert result["id"]
     assert not collector.events()
-    assert [one["reason"] for one in collector.dead_letters()] == ["test_event"]
+    assert {one["reason"] for one in collector.dead_letters()} == {"test_event"}
     page = collector.app.metrics.render().decode()
     assert 'outcome="rejected",reason="test_event"' in page
 
@@ -93,8 +93,8 @@ async def test_what_is_not_real_is_kept_apart(name: str) -> None:
 @pytest.mark.parametrize("name", TEST)
 async def test_a_hook_can_take_it(name: str) -> None:
     collector = collector_of(test=True)
-    assert (await TEST[name](collector)).json()["accepted"] == 1
-    assert len(collector.events()) == 1
+    answer = await TEST[name](collector)
+    assert answer.json()["accepted"] == len(answer.json()["results"]) == len(collector.events()) > 0
     assert not collector.dead_letters()
 
 
