@@ -70,12 +70,20 @@ class CollectorInMemory:
         ids = {key.id for key in in_file}
         all_keys = [*in_file, *(key for key in stored if key.id not in ids)]
         path.write_bytes(orjson.dumps({"keys": [members(key) for key in all_keys]}))
-        ring = KeyRing(path, open_sender=Sender() if self.is_open else None)
+        self._ring = KeyRing(path, open_sender=Sender() if self.is_open else None)
+        self._start()
+
+    def renew(self) -> None:
+        """As it was at first: for the next row of a table (tests/support/rows.py)."""
+        self.sink = MemorySink()
+        self._start()
+
+    def _start(self) -> None:
         ingest = Ingest(contacts=Contacts(b"secret"), **self.options)
         self.app = Collector(
             sink=self.sink,
             ingest=ingest,
-            keys=ring,
+            keys=self._ring,
             topics=TOPICS,
             routes=all_routes(ingest),
             admission=self.admission,

@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
+from tests.support.rows import rows
 from tests.support.sources import ROOT, nodes_of, product_files
 
 LEVELS = {"debug", "info", "warning", "error", "exception"}
@@ -25,7 +24,7 @@ def _text(node: ast.expr) -> str:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
-@pytest.mark.parametrize("package", ["streams", "producers"])
+@rows("package", ["streams", "producers"])
 def test_every_logger_is_named_after_its_package(package: str) -> None:
     loggers = {
         path: _text(call.args[0])
@@ -38,7 +37,7 @@ def test_every_logger_is_named_after_its_package(package: str) -> None:
         assert name == f"funnelcast.{path.relative_to(ROOT / package).with_suffix('').parts[0]}", path
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+@rows("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_event_is_a_fixed_name_in_snake_case(path: Path) -> None:
     for call in _calls(path, LEVELS):
         assert isinstance(call.func, ast.Attribute)

@@ -12,6 +12,7 @@ import promql_parser
 import pytest
 
 from tests.support.deployed import ROOT, exported_names, metric_names, recorded_names
+from tests.support.rows import rows
 
 PATH = ROOT / "deploy/grafana/dashboards/funnel.json"
 DASHBOARD: dict[str, Any] = json.loads(PATH.read_text())
@@ -101,18 +102,18 @@ def test_variables_reload_with_the_time_range_and_have_labels() -> None:
             promql_parser.parse(plain(re.sub(r"label_values\((.*), \w+\)", r"\1", variable["query"])))
 
 
-@pytest.mark.parametrize(("title", "expr"), list(targets()))
+@rows(("title", "expr"), list(targets()))
 def test_query_parses(title: str, expr: str) -> None:
     promql_parser.parse(plain(expr))
 
 
-@pytest.mark.parametrize(("title", "expr"), list(targets()))
+@rows(("title", "expr"), list(targets()))
 def test_query_asks_for_metrics_that_exist(title: str, expr: str) -> None:
     known = exported_names() | recorded_names() | {"ALERTS"}
     assert metric_names(plain(expr)) <= known
 
 
-@pytest.mark.parametrize(("title", "expr"), list(targets()))
+@rows(("title", "expr"), list(targets()))
 def test_counters_are_only_shown_as_rates_over_the_rate_interval(title: str, expr: str) -> None:
     for name in metric_names(plain(expr)):
         if name.endswith("_total"):
@@ -120,7 +121,7 @@ def test_counters_are_only_shown_as_rates_over_the_rate_interval(title: str, exp
     assert not re.search(r"\[\d+\w\]", expr)
 
 
-@pytest.mark.parametrize(("title", "expr"), list(targets()))
+@rows(("title", "expr"), list(targets()))
 def test_ratios_are_guarded_against_nothing(title: str, expr: str) -> None:
     assert all("> 0" in part for part in expr.split(" / ")[1:])
 

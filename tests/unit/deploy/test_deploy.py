@@ -12,6 +12,7 @@ import yaml
 
 from funnelcast.cli import COMMANDS
 from tests.support.deployed import ROOT, alert_names, exported_names, metric_names, recorded_names, rules
+from tests.support.rows import rows
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -34,7 +35,7 @@ def test_every_alert_is_tested() -> None:
     assert silent >= alert_names() - {"FunnelWatchdog", "FunnelManyLateEvents"}
 
 
-@pytest.mark.parametrize("rule", rules(), ids=RULE_IDS)
+@rows("rule", rules(), ids=RULE_IDS)
 def test_rules_ask_for_metrics_that_exist(rule: dict[str, Any]) -> None:
     assert metric_names(rule["expr"]) <= exported_names() | recorded_names()
 

@@ -7,7 +7,7 @@ import runpy
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.support.rows import rows
 
 ROOT = Path(__file__).parents[3]
 SCRIPT: dict[str, Any] = runpy.run_path(str(ROOT / "docs" / "draw_architecture.py"))
@@ -20,7 +20,7 @@ def test_the_picture_is_the_one_of_the_code() -> None:
     assert drawn == committed, "run: python docs/draw_architecture.py"
 
 
-@pytest.mark.parametrize("house", HOUSES)
+@rows("house", HOUSES)
 def test_every_package_has_a_room_and_says_what_it_is(house: str) -> None:
     rooms = {room.name: room for room in SCRIPT["rooms"](house)}
     packages = {path.parent.name for path in (ROOT / house).glob("*/__init__.py")}
@@ -28,7 +28,7 @@ def test_every_package_has_a_room_and_says_what_it_is(house: str) -> None:
     assert not [name for name, room in rooms.items() if not SCRIPT["purpose"](room)]
 
 
-@pytest.mark.parametrize("house", HOUSES)
+@rows("house", HOUSES)
 def test_no_room_uses_one_of_its_own_floor_or_above(house: str) -> None:
     level = {name: number for number, names in enumerate(SCRIPT["floors"](house)) for name in names}
     climbs = [

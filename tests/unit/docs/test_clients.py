@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from producers.collector.routes import all_routes
 from producers.formats import ga4, ga4_rules, posthog, snowplow
 from producers.formats.attribution import CLICK_IDS
 from producers.ingest.checks import Ingest
+from tests.support.rows import rows
 
 DOCS = Path(__file__).parents[3] / "docs"
 DOC = (DOCS / "clients.md").read_text()
@@ -18,7 +17,7 @@ SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", DOC, re.MULTILINE | r
 EVERYWHERE = "\n".join(one.read_text() for one in sorted(DOCS.glob("*.md")))
 
 
-@pytest.mark.parametrize("path", all_routes(Ingest()).paths())
+@rows("path", all_routes(Ingest()).paths())
 def test_every_path_is_described_somewhere(path: str) -> None:
     assert path.rstrip("*") in EVERYWHERE
 
@@ -63,6 +62,6 @@ def test_ga4s_members_and_limits_are_those_of_the_code() -> None:
     assert f"names of {ga4_rules.NAME_CHARS} characters, values of {ga4_rules.VALUE_CHARS}" in section
 
 
-@pytest.mark.parametrize("example", re.findall(r"^```python\n(.*?)^```", DOC, re.MULTILINE | re.DOTALL))
+@rows("example", re.findall(r"^```python\n(.*?)^```", DOC, re.MULTILINE | re.DOTALL))
 def test_the_examples_are_python(example: str) -> None:
     compile(example, "docs/clients.md", "exec")

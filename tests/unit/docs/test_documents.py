@@ -6,14 +6,14 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.support.rows import rows
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@rows("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
     targets = [target for target in LINK.findall(document.read_text(encoding="utf-8")) if "://" not in target]
     missing = [target for target in targets if not (document.parent / target).exists()]

@@ -7,10 +7,10 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner
 
 from funnelcast.cli import app
+from tests.support.rows import rows
 
 ROOT = Path(__file__).parents[3]
 DOC = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
@@ -30,7 +30,7 @@ def names_in(path: Path) -> frozenset[str]:
     return frozenset(names)
 
 
-@pytest.mark.parametrize("named", NAMED)
+@rows("named", NAMED)
 def test_a_named_test_exists(named: str) -> None:
     file, _, name = named.partition("::")
     assert (ROOT / file).is_file()
@@ -47,7 +47,7 @@ def test_every_control_names_its_tests_and_requirements() -> None:
         assert "`tests/" in cells[3], row
 
 
-@pytest.mark.parametrize(
+@rows(
     ("command", "options"),
     [
         ("collector", ["--ip", "--deny-properties", "--allow-properties", "--browser-events", "--require-read-key"]),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from producers.webhooks.config import Api, Hook
 from producers.webhooks.enricher_metrics import EnricherMetrics
 from producers.webhooks.providers import PROVIDERS
@@ -14,6 +12,7 @@ from producers.webhooks.signatures import WINDOW_MS
 from schemas.funnel.load import load_funnel
 from schemas.funnel.presets import preset_names
 from schemas.properties import ORDER_CHANGES
+from tests.support.rows import rows
 
 DOC = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", DOC, re.MULTILINE | re.DOTALL))
@@ -31,7 +30,7 @@ OWN_NAMES = {"dispute", "subscription_cancelled"}
 """Events of the default maps for funnels of one's own."""
 
 
-@pytest.mark.parametrize("provider", list(PROVIDERS))
+@rows("provider", list(PROVIDERS))
 def test_the_map_of_every_vendor_is_that_of_the_code(provider: str) -> None:
     rows = re.findall(r"^\| `([^`]+)` \| (?:`(\w+)`|-) \|$", SECTIONS[TITLES[provider]], re.MULTILINE)
     assert {key: event or None for key, event in rows} == dict(PROVIDERS[provider].stages)

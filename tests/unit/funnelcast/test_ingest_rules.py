@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import orjson
-import pytest
 
 from funnelcast.ingest_rules import known_names, personless_names, read_properties, server_names
 from producers.ingest.checks import Ingest
@@ -18,6 +17,7 @@ from schemas.funnel.model import Funnel
 from schemas.properties import ALWAYS_READ
 from streams.core.decode import Decoder
 from streams.core.planning import plan_of
+from tests.support.rows import rows
 
 NOW = 1_735_725_600_000
 OWN = parse_funnel(
@@ -48,8 +48,8 @@ def through_collector(funnels: list[Funnel], event: dict[str, Any]) -> bytes:
     return verdict.value
 
 
-@pytest.mark.parametrize("funnels", SETS, ids=lambda funnels: "+".join(funnel.name for funnel in funnels))
-@pytest.mark.parametrize("name", ["payment", "ad_spend"])
+@rows("funnels", SETS, ids=lambda funnels: "+".join(funnel.name for funnel in funnels))
+@rows("name", ["payment", "ad_spend"])
 def test_what_the_worker_reads_passes_allow_properties(funnels: list[Funnel], name: str) -> None:
     decoder = Decoder([plan_of(funnel) for funnel in funnels])
     sent = {prop: f"sent as {prop}" for prop in decoder.attribute} | {"nobody_reads": 1}
@@ -62,7 +62,7 @@ def test_what_the_worker_reads_passes_allow_properties(funnels: list[Funnel], na
     assert b"nobody_reads" not in value
 
 
-@pytest.mark.parametrize("funnels", SETS, ids=lambda funnels: "+".join(funnel.name for funnel in funnels))
+@rows("funnels", SETS, ids=lambda funnels: "+".join(funnel.name for funnel in funnels))
 def test_the_collector_allows_exactly_what_the_worker_reads(funnels: list[Funnel]) -> None:
     assert set(Decoder([plan_of(funnel) for funnel in funnels]).attribute) == read_properties(funnels)
 

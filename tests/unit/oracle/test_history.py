@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.oracle.build import DAY, HOUR, MINUTE, SECOND, T0, counted, event, funnel, tick, total
 from tests.oracle.values import Amount, amount_of, person_of, placeholders_in, plain_text, real_id, same_name
+from tests.support.rows import rows
 
 SHOP = funnel(["view", "click", {"name": "pay", "on": ["pay"], "order": True}])
 
@@ -23,7 +22,7 @@ def test_names_compare_without_case_and_with_one_separator() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@rows(
     ("properties", "minor", "currency"),
     [
         ({"value": "19.99"}, 1999, "EUR"),
@@ -44,7 +43,7 @@ def test_money_is_exact_and_half_even(properties: dict[str, Any], minor: int, cu
     assert amount_of(properties, "EUR") == Amount(minor, currency)
 
 
-@pytest.mark.parametrize(
+@rows(
     "properties",
     [
         {},
@@ -264,7 +263,7 @@ def test_an_event_belongs_to_the_furthest_stage_it_matches() -> None:
     assert set(total(counted(definition, [event("a", 0, x=1)]))) == {"c"}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("where", "hits"),
     [
         ({"x": "a"}, ["a"]),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.oracle.build import DAY, HOUR, MINUTE, SECOND, T0, counted, event, funnel, tick, total
 from tests.oracle.counting import edge_of, local_day
+from tests.support.rows import rows
 
 ABC = funnel(
     [{"name": "a", "on": ["a"], "abandon_after": "10m"}, {"name": "b", "on": ["b"], "abandon_after": "1h"}, "c"]
@@ -81,7 +80,7 @@ def test_the_window_is_inclusive() -> None:
     assert (total(within)["a"]["entries"], total(beyond)["a"]["entries"]) == (1, 2)
 
 
-@pytest.mark.parametrize(("now", "expected"), [(10 * MINUTE, {"open": 1}), (10 * MINUTE + 1, {"abandoned.cohort": 1})])
+@rows(("now", "expected"), [(10 * MINUTE, {"open": 1}), (10 * MINUTE + 1, {"abandoned.cohort": 1})])
 def test_abandoned_only_after_the_deadline(now: int, expected: dict[str, int]) -> None:
     document = counted(ABC, [event("a", 0), tick(now)])
     assert _outcome(document, "a") == expected
@@ -271,7 +270,7 @@ def test_of_spend_statements_the_latest_stands() -> None:
     assert "hour" not in document["counters"]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("ms", "edge"),
     [
         (0, "10"),

@@ -6,13 +6,13 @@ from copy import deepcopy
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.counters import Cells, add, add_amount, add_fields, merge, merge_changes, plus, without_zeros
 from schemas.names import clean_text, clean_value
 from schemas.times import DAY_MS, date_of, local_day
+from tests.support.rows import rows
 
 TOTAL, MINUTE = (0, 0, 0), (1, 5, 0)
 cells = st.dictionaries(st.integers(0, 4), st.integers(-3, 3), max_size=4)
@@ -59,7 +59,7 @@ def test_amounts_and_cells_are_added_in_place() -> None:
     assert without_zeros(fields) == {7: {2: 5}, 8: {3: 1}, 9: {1: 1}}
 
 
-@pytest.mark.parametrize(("zone", "day"), [("UTC", 20_088), ("Pacific/Auckland", 20_089), ("America/Lima", 20_088)])
+@rows(("zone", "day"), [("UTC", 20_088), ("Pacific/Auckland", 20_089), ("America/Lima", 20_088)])
 def test_a_day_is_the_local_date(zone: str, day: int) -> None:
     noon = datetime(2024, 12, 31, 12, tzinfo=UTC).timestamp()
     assert local_day(noon, ZoneInfo(zone)) == day
@@ -67,7 +67,7 @@ def test_a_day_is_the_local_date(zone: str, day: int) -> None:
     assert noon * 1000 // DAY_MS == 20_088
 
 
-@pytest.mark.parametrize(
+@rows(
     ("value", "cleaned"),
     [(" Google ", "google"), ("x" * 70, "x" * 64), (True, "true"), (2.5, "2.5"), ("  ", "unknown"), (None, "unknown")],
 )

@@ -6,8 +6,6 @@ import ast
 import importlib
 from collections import Counter
 
-import pytest
-
 from schemas.errors import (
     BrokerUnavailableError,
     FunnelcastError,
@@ -17,6 +15,7 @@ from schemas.errors import (
     TryAgainError,
     UsageError,
 )
+from tests.support.rows import rows
 from tests.support.sources import ROOT, nodes_of, product_files
 
 
@@ -44,7 +43,7 @@ def test_every_error_with_an_exit_code_has_one_of_the_documented_three() -> None
     assert [error.__name__ for error in coded if sum(issubclass(error, base) for base in bases) != 1] == []
 
 
-@pytest.mark.parametrize(
+@rows(
     ("error", "code"),
     [
         (UsageError, 2),

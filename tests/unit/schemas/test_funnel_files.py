@@ -12,6 +12,7 @@ from schemas.funnel.definition import definition_of
 from schemas.funnel.load import FunnelError, load_funnel, load_funnels, parse_funnel
 from schemas.funnel.model import Condition
 from schemas.funnel.presets import preset_names
+from tests.support.rows import rows
 
 CONTRACT_EXAMPLE = """
 name: shop
@@ -76,7 +77,7 @@ def test_yaml_words_that_are_booleans_in_yaml_1_1_stay_words() -> None:
     assert funnel.stages[0].on[0].event == "yes"
 
 
-@pytest.mark.parametrize("name", preset_names())
+@rows("name", preset_names())
 def test_every_preset_loads_and_shows_as_an_equal_definition(name: str) -> None:
     funnel = load_funnel(name)
     assert funnel.name == name
@@ -99,7 +100,7 @@ def test_a_description_does_not_change_the_fingerprint_and_a_number_does() -> No
 STAGE = "{name: a, on: [a]}"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "path", "says"),
     [
         ("conversion_window: 1d\nstages: [" + STAGE + "]", "name", "is missing"),
@@ -147,7 +148,7 @@ def test_unknown_references_name_the_presets(tmp_path: Path) -> None:
         load_funnel(str(binary))
 
 
-@pytest.mark.parametrize(
+@rows(
     ("op", "operand", "value", "holds"),
     [
         ("eq", "contact", "contact", True),
@@ -177,7 +178,7 @@ def test_conditions(op: str, operand: object, value: object, holds: bool) -> Non
     assert conditions.holds(condition.op, condition.operand, value) is holds
 
 
-@pytest.mark.parametrize("name", ["order_withdrawn", "Order Restated"])
+@rows("name", ["order_withdrawn", "Order Restated"])
 def test_what_changes_an_order_is_of_no_rule(name: str) -> None:
     for part in (f"refunds: ['{name}']", f"lost: [{{on: ['{name}']}}]", f"ad_spend: ['{name}']"):
         with pytest.raises(FunnelError, match="changes an order in every funnel"):

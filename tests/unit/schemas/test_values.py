@@ -17,9 +17,10 @@ from schemas.names import normalise_name
 from schemas.partition import murmur2 as our_murmur2
 from schemas.partition import partition_of
 from schemas.topics import Topics
+from tests.support.rows import rows
 
 
-@pytest.mark.parametrize("text", ["Order Completed", "order-completed", " ORDER_COMPLETED ", "order completed"])
+@rows("text", ["Order Completed", "order-completed", " ORDER_COMPLETED ", "order completed"])
 def test_spellings_of_a_name_are_one(text: str) -> None:
     assert normalise_name(text) == "order_completed"
 
@@ -28,9 +29,7 @@ EXPORTED = ["-", "--", r"\N", "(not set)", "(None)", "(null)", "#N/A", "#REF!", 
 """What exports of databases, spreadsheets and analytics write where there is nothing."""
 
 
-@pytest.mark.parametrize(
-    "text", ["", "  ", "NULL", "undefined", "[object Object]", "0", "-1", "{}", "N/A", " Guest ", *EXPORTED]
-)
+@rows("text", ["", "  ", "NULL", "undefined", "[object Object]", "0", "-1", "{}", "N/A", " Guest ", *EXPORTED])
 def test_placeholders_are_no_ids(text: str) -> None:
     assert is_placeholder(text)
     assert clean_id(text) is None
@@ -43,12 +42,12 @@ def test_an_id_is_trimmed_and_numbers_become_text() -> None:
     assert clean_id(None) is None
 
 
-@pytest.mark.parametrize("text", [None, "", " ", "undefined", "NULL", "(not set)", "-", r"\N", "[object Object]"])
+@rows("text", [None, "", " ", "undefined", "NULL", "(not set)", "-", r"\N", "[object Object]"])
 def test_what_stands_for_nothing_names_no_event(text: str | None) -> None:
     assert clean_event_id(text) is None
 
 
-@pytest.mark.parametrize("value", [0, "0", -1, "id", " e-1 ", "00"])
+@rows("value", [0, "0", -1, "id", " e-1 ", "00"])
 def test_senders_that_count_from_0_name_their_events(value: str | int) -> None:
     assert clean_event_id(value) == str(value).strip()
 
@@ -60,7 +59,7 @@ def test_a_person_is_the_highest_id_in_its_own_name_space() -> None:
     assert person_key(None, None, None) is None
 
 
-@pytest.mark.parametrize(
+@rows(
     ("raw", "currency", "minor"),
     [
         ("19.99", "EUR", 1999),
@@ -82,7 +81,7 @@ def test_money_is_exact_and_rounds_half_even(raw: str | float | Decimal, currenc
     assert parse_minor(raw, currency) == minor
 
 
-@pytest.mark.parametrize("raw", ["", "ten", "٣", "-1", "NaN", "Infinity", "1_000", "9" * 40, True, "1,5"])
+@rows("raw", ["", "ten", "٣", "-1", "NaN", "Infinity", "1_000", "9" * 40, True, "1,5"])
 def test_what_is_no_amount_is_none(raw: str) -> None:
     assert parse_minor(raw, "USD") is None
 

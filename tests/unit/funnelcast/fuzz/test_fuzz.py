@@ -8,8 +8,6 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from funnelcast.fuzz.checks import balance_of, fault_of, faults_of_balance
 from funnelcast.fuzz.mutate import request_of
 from funnelcast.fuzz.requests import CHUNKED, RAW, FuzzRequest, recorded, with_key
@@ -24,6 +22,7 @@ from producers.ingest.contacts import Contacts
 from producers.sink.port import MemorySink
 from producers.webhooks.config import parse_webhooks
 from schemas.topics import Topics
+from tests.support.rows import rows
 from tests.support.thorough import cases
 
 SAMPLES = recorded()
@@ -69,7 +68,7 @@ async def ask(app: Collector, request: FuzzRequest) -> Answer:
     return Answer(start["status"], dict(start["headers"]), b"".join(one.get("body", b"") for one in parts))
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@rows("seed", [1, 2, 3])
 async def test_no_shot_breaks_the_collector(tmp_path: Path, seed: int) -> None:
     """Every answer is one that may be given, and the counts balance."""
     app = app_in_memory(tmp_path)
@@ -121,7 +120,7 @@ def test_the_wire_says_how_long_a_body_is() -> None:
 GOOD = {b"content-type": b"application/json"}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("answer", "fault"),
     [
         (Answer(200, {}, b""), None),

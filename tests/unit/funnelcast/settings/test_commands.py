@@ -18,6 +18,7 @@ from funnelcast.settings.catalogue import settings_of
 from funnelcast.settings.load import load_settings
 from funnelcast.settings.processes import PROCESSES, CollectorSettings, EnricherSettings
 from funnelcast.settings.sections import Settings
+from tests.support.rows import rows
 
 
 def command_of(*names: str) -> Any:
@@ -37,7 +38,7 @@ def _inner(command: Any) -> list[list[str]]:
     return [[name] for name in command.commands] if hasattr(command, "commands") else [[]]
 
 
-@pytest.mark.parametrize("kind", PROCESSES)
+@rows("kind", PROCESSES)
 def test_a_process_has_a_flag_for_each_of_its_settings(kind: type[Settings]) -> None:
     names = [kind.process, "create"] if kind.process == "topics" else [kind.process]
     flags = {option for parameter in command_of(*names).params for option in parameter.opts}

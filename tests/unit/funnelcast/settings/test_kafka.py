@@ -11,9 +11,10 @@ from funnelcast.processes.deployment import Deployment
 from funnelcast.settings import SettingsError
 from funnelcast.settings.load import load_settings
 from funnelcast.settings.sections import KafkaSettings
-from funnelcast.settings.show import rows
+from funnelcast.settings.show import rows as shown_rows
 from schemas.kafka import KafkaServers
 from tests.support.certificates import make_certificates
+from tests.support.rows import rows
 
 LOGIN = {"kafka": "a:1", "kafka_security": "sasl_plaintext", "kafka_user": "u", "kafka_password": "pw"}
 
@@ -28,7 +29,7 @@ def test_addresses_alone_are_a_connection_without_tls_and_login() -> None:
     assert servers.client_options() == {"bootstrap_servers": ["a:9092", "b.example:9093", "[::1]:9094"]}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("values", "says"),
     [
         ({"kafka": ""}, "no Kafka address: give --kafka"),
@@ -69,7 +70,7 @@ def test_a_login_reaches_the_client_and_no_text(tmp_path: Path) -> None:
         "sasl_plain_username": "u",
         "sasl_plain_password": "s3cret",
     }
-    shown = json.dumps(rows(settings(**LOGIN)))
+    shown = json.dumps(shown_rows(settings(**LOGIN)))
     for text in (repr(servers), str(servers), repr(servers.security)):
         assert "s3cret" not in text
     assert '"pw"' not in shown

@@ -18,7 +18,9 @@ from funnelcast.settings.load import load_settings
 from funnelcast.settings.processes import ALL, CollectorSettings
 from funnelcast.settings.sections import Settings
 from funnelcast.settings.setting import without_credentials
-from funnelcast.settings.show import log_settings, rows
+from funnelcast.settings.show import log_settings
+from funnelcast.settings.show import rows as shown_rows
+from tests.support.rows import rows
 
 HIDDEN = "SENTINEL"
 
@@ -72,7 +74,7 @@ def test_nothing_secret_is_written(kind: type[Settings], monkeypatch: pytest.Mon
         assert "***" in printed
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "shown"),
     [
         ("redis://127.0.0.1:6379/1", "redis://127.0.0.1:6379/1"),
@@ -100,4 +102,4 @@ def test_the_command_prints_what_is_in_effect(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_rows_have_the_order_of_the_fields() -> None:
-    assert [row.key for row in rows(CollectorSettings())] == [each.key for each in settings_of(CollectorSettings)]
+    assert [row.key for row in shown_rows(CollectorSettings())] == [each.key for each in settings_of(CollectorSettings)]

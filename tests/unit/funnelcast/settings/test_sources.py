@@ -23,6 +23,7 @@ from funnelcast.settings.processes import (
 )
 from funnelcast.settings.sections import ClientSettings, Settings
 from funnelcast.settings.setting import Setting
+from tests.support.rows import rows
 from tests.unit.funnelcast.settings.values import toml, value, written
 
 
@@ -67,7 +68,7 @@ def flag(setting: Setting, number: int) -> list[str]:
     return [setting.flag, text]
 
 
-@pytest.mark.parametrize("key", all_settings())
+@rows("key", all_settings())
 def test_a_flag_comes_before_the_environment_before_the_file_before_the_default(key: str) -> None:
     setting = all_settings()[key]
     kind, environment = kind_of(setting), {setting.variable: written(setting, 1)}
@@ -118,7 +119,7 @@ def test_an_empty_variable_is_not_set() -> None:
     assert load_settings(CollectorSettings, environment={"FUNNELCAST_KEYS": ""}).keys is None
 
 
-@pytest.mark.parametrize(
+@rows(
     ("variable", "text", "says"),
     [
         ("TICKER__EVERY", "soon", "write a number (seconds), 0.1 or more, not 'soon'"),
@@ -152,7 +153,7 @@ def test_a_mistake_in_the_environment_names_the_variable(variable: str, text: st
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "says"),
     [
         ("spool_byts = 1", "spool_byts: unknown setting; remove it (did you mean 'spool_bytes'?)"),

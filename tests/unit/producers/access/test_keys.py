@@ -26,6 +26,7 @@ from producers.http.body import RequestError
 from producers.ingest.verdicts import Scope, Sender
 from schemas.errors import InputFileError
 from schemas.reasons import RejectReason
+from tests.support.rows import rows
 
 
 def test_the_file_holds_hashes_and_is_private(tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_an_open_ring_knows_keys_too(tmp_path: Path) -> None:
     assert KeyRing(None, open_sender=Sender()).sender_of("anything") == Sender("default", Scope.SERVER)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"keys": [{"id": 1}]}', '{"keys": 3}'])
+@rows("content", ["{", "[]", '{"keys": [{"id": 1}]}', '{"keys": 3}'])
 def test_a_broken_file_is_a_sentence(tmp_path: Path, content: str) -> None:
     path = tmp_path / "keys.json"
     path.write_text(content)
@@ -132,7 +133,7 @@ def test_what_a_key_may_travels_with_the_sender(tmp_path: Path) -> None:
     assert sender.rate == 5.0
 
 
-@pytest.mark.parametrize(
+@rows(
     ("scope", "options"),
     [
         (Scope.SERVER, {"origins": ("https://shop.example",)}),

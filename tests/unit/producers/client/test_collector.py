@@ -10,6 +10,7 @@ import pytest
 
 from producers.client.collector import TRIED_AGAIN, Answer, CollectorClient, CollectorRefusedError, RetryPolicy
 from schemas.errors import TryAgainError
+from tests.support.rows import rows
 
 URL = "http://c/v1/events"
 OK = httpx.Response(200, json={"accepted": 1, "results": [{"id": "a", "status": "accepted"}]})
@@ -41,7 +42,7 @@ class World:
             return await collector.post_until_answered(URL, b"{}", {"Content-Type": "application/json"})
 
 
-@pytest.mark.parametrize("status", sorted(TRIED_AGAIN))
+@rows("status", sorted(TRIED_AGAIN))
 async def test_not_now_is_tried_again(status: int) -> None:
     world = World(httpx.Response(status), httpx.ConnectError("gone"), httpx.ReadTimeout("slow"), OK)
     answer = await world.post(RetryPolicy(100))
@@ -50,7 +51,7 @@ async def test_not_now_is_tried_again(status: int) -> None:
     assert {request.headers["x-write-key"] for request in world.requests} == {"key"}
 
 
-@pytest.mark.parametrize("status", [*sorted(set(range(400, 600)) - TRIED_AGAIN), 301, 302, 204])
+@rows("status", [*sorted(set(range(400, 600)) - TRIED_AGAIN), 301, 302, 204])
 async def test_every_other_status_is_an_answer(status: int) -> None:
     world = World(httpx.Response(status, json={"code": "no", "message": "so", "detail": "it is"}))
     answer = await world.post(RetryPolicy(100))
@@ -60,7 +61,7 @@ async def test_every_other_status_is_an_answer(status: int) -> None:
         answer.results(URL)
 
 
-@pytest.mark.parametrize(("first", "longest"), [(0.2, 10.0), (0.05, 2.0), (0.2, 30.0)])
+@rows(("first", "longest"), [(0.2, 10.0), (0.05, 2.0), (0.2, 30.0)])
 async def test_pauses_double_up_to_the_longest(first: float, longest: float) -> None:
     world = World(httpx.Response(503))
     with pytest.raises(TryAgainError):
@@ -70,7 +71,7 @@ async def test_pauses_double_up_to_the_longest(first: float, longest: float) -> 
     assert len({round(pause / at, 3) for pause, at in zip(world.pauses, expected, strict=True)}) > 3  # not in step
 
 
-@pytest.mark.parametrize(("asked", "most", "waited"), [("7", 60.0, 7.0), ("900", 60.0, 60.0), ("soon", 60.0, None)])
+@rows(("asked", "most", "waited"), [("7", 60.0, 7.0), ("900", 60.0, 60.0), ("soon", 60.0, None)])
 async def test_the_pause_that_a_server_asks_for_is_bounded(asked: str, most: float, waited: float | None) -> None:
     world = World(httpx.Response(429, headers={"Retry-After": asked}), OK)
     await world.post(RetryPolicy(100, longest_asked_seconds=most))
@@ -115,7 +116,7 @@ async def test_a_cancelled_sender_stops() -> None:
             await task
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'{"ok": true}', b'{"results": 3}'])
+@rows("body", [b"", b"<html>", b"[1]", b'{"ok": true}', b'{"results": 3}'])
 async def test_a_200_that_is_no_collectors_answer_is_said_to_be_none(body: bytes) -> None:
     answer = await World(httpx.Response(200, content=body)).post(RetryPolicy(10))
     with pytest.raises(CollectorRefusedError, match="answered 200"):

@@ -20,6 +20,7 @@ from producers.ingest.limits import Limits
 from producers.ingest.verdicts import Scope
 from producers.sink.port import SinkUnavailableError
 from tests.support.collector import NOW, TOPICS, CollectorInMemory, basic, event
+from tests.support.rows import rows
 
 
 @pytest.fixture
@@ -126,14 +127,14 @@ class TestVerdicts:
 
 
 class TestBodies:
-    @pytest.mark.parametrize(
+    @rows(
         "body",
         [
             gzip.compress(orjson.dumps(event()), mtime=0),
             gzip.compress(b"[", mtime=0) + gzip.compress(orjson.dumps(event()) + b"]", mtime=0),
         ],
     )
-    @pytest.mark.parametrize("headers", [{"Content-Encoding": "gzip"}, {"Content-Type": "application/json"}])
+    @rows("headers", [{"Content-Encoding": "gzip"}, {"Content-Type": "application/json"}])
     async def test_gzip_with_and_without_its_header(
         self, collector: CollectorInMemory, body: bytes, headers: dict[str, str]
     ) -> None:
@@ -144,14 +145,14 @@ class TestBodies:
         assert (await collector.post(zlib.compress(body), headers={"Content-Encoding": "deflate"})).status_code == 200
         assert (await collector.post(body, headers={"Content-Encoding": "gzip"})).status_code == 200
 
-    @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "image/png", ""])
+    @rows("kind", ["text/plain", "application/x-www-form-urlencoded", "image/png", ""])
     async def test_the_content_type_decides_nothing(self, collector: CollectorInMemory, kind: str) -> None:
         assert (await collector.post(event(), headers={"Content-Type": kind})).json()["accepted"] == 1
 
     async def test_a_byte_order_mark(self, collector: CollectorInMemory) -> None:
         assert (await collector.post(b"\xef\xbb\xbf" + orjson.dumps(event()))).json()["accepted"] == 1
 
-    @pytest.mark.parametrize(
+    @rows(
         ("body", "headers", "code", "message"),
         [
             (b"", {}, "malformed_json", "the body is empty"),
@@ -202,7 +203,7 @@ class TestKeys:
             assert (await collector.post(event() | {name: key}, scope=None)).status_code == 200
         assert {one["source"] for one in collector.events()} == {"source-browser"}
 
-    @pytest.mark.parametrize(
+    @rows(
         "headers",
         [
             {},
@@ -282,7 +283,7 @@ class TestHistory:
         await collector.post(event(occurred_at_ms=5_000), scope=Scope.HISTORICAL)
         assert collector.sink.records(TOPICS.events)[0].timestamp_ms == 5_000
 
-    @pytest.mark.parametrize("header", ["", "x", ":1", "s:", "s:-1", "s:1.5", "s" * 65 + ":1", "s:" + "9" * 20])
+    @rows("header", ["", "x", ":1", "s:", "s:-1", "s:1.5", "s" * 65 + ":1", "s:" + "9" * 20])
     async def test_a_sequence_that_cannot_be_read(self, collector: CollectorInMemory, header: str) -> None:
         answer = await collector.post(event(), headers={"X-Funnelcast-Sequence": header})
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_sequence")
@@ -427,12 +428,12 @@ class TestHttp:
         assert (await collector.request("HEAD", "/healthz")).status_code == 200
         assert (await collector.request("HEAD", "/v1/events")).status_code == 405
 
-    @pytest.mark.parametrize("path", ["/v1/events", "/nowhere"])
+    @rows("path", ["/v1/events", "/nowhere"])
     async def test_every_answer_allows_its_origin(self, collector: CollectorInMemory, path: str) -> None:
         answer = await collector.post(event(), path, headers={"Origin": "https://shop.example"})
         assert answer.headers["access-control-allow-origin"] == "https://shop.example"
 
-    @pytest.mark.parametrize(
+    @rows(
         ("method", "path", "status", "code"),
         [
             ("GET", "/v1/events", 405, "method_not_allowed"),
@@ -516,7 +517,7 @@ class TestSegment:
         assert (found["name"], found["properties"]) == ("identify", {"plan": "team"})
         assert len(found["contact_id"]) == 64
 
-    @pytest.mark.parametrize("path", ["/v1/t", "/v1/track/"])
+    @rows("path", ["/v1/t", "/v1/track/"])
     async def test_short_paths(self, collector: CollectorInMemory, path: str) -> None:
         assert (await self.one(collector, message(), path))["name"] == "order_completed"
 
@@ -539,7 +540,7 @@ class TestSegment:
         found = await self.one(collector, message(messageId=None))
         assert found["id"].startswith("api-")
 
-    @pytest.mark.parametrize(
+    @rows(
         ("times", "expected", "clamped"),
         [
             ({}, NOW, 0),
@@ -602,7 +603,7 @@ class TestSegment:
         assert second["properties"] == {"campaign": "own"}
         assert balanced(collector)
 
-    @pytest.mark.parametrize(
+    @rows(
         ("path", "body"),
         [
             ("/v1/batch", b"{"),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.collector.ratelimit import BURST_SECONDS, RateLimits, TokenBuckets, bucket_of
+from tests.support.rows import rows
 
 
 def test_a_burst_then_one_for_each_token_that_comes_back() -> None:
@@ -78,7 +78,7 @@ def test_nobody_gets_more_than_the_rate_over_time(asked: list[tuple[float, int]]
         assert taken <= max(1.0, rate * BURST_SECONDS) + rate * now + 20
 
 
-@pytest.mark.parametrize(
+@rows(
     ("address", "bucket"),
     [
         ("203.0.113.9", "203.0.113.9"),

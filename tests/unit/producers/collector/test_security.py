@@ -23,6 +23,7 @@ from producers.ingest.verdicts import Scope
 from schemas.funnel.load import load_funnels, parse_funnel
 from schemas.reasons import RejectReason
 from tests.support.collector import TOPICS, CollectorInMemory, basic, event
+from tests.support.rows import rows
 
 OUTSIDE = "203.0.113.9"
 SHOP = "https://shop.example"
@@ -50,9 +51,7 @@ class TestScopes:
         answer = await collector.post([event(n, name=name) for n, name in enumerate(names)], scope=BROWSER)
         assert answer.json()["accepted"] == len(names)
 
-    @pytest.mark.parametrize(
-        "name", ["payment", "Order Completed", "purchase", "repeat-purchase", "refund", "ad_spend"]
-    )
+    @rows("name", ["payment", "Order Completed", "purchase", "repeat-purchase", "refund", "ad_spend"])
     async def test_a_browser_key_sends_no_money(self, collector: CollectorInMemory, name: str) -> None:
         answer = await collector.post([event(1, name=name), event(2)], scope=BROWSER)
         assert answer.status_code == 200
@@ -254,7 +253,7 @@ class TestRates:
 
 
 class TestHeaders:
-    @pytest.mark.parametrize(
+    @rows(
         ("method", "path", "status"),
         [
             ("POST", "/v1/events", 401),
@@ -340,7 +339,7 @@ SECRET = "fcs_" + "S" * 43
 
 
 class TestNothingSecretIsWrittenDown:
-    @pytest.mark.parametrize(
+    @rows(
         ("sent", "kept"),
         [
             (b'{"writeKey":"abc","x":1}', b'{"writeKey":"***","x":1}'),
@@ -360,7 +359,7 @@ class TestNothingSecretIsWrittenDown:
     def test_keys_are_blotted_out(self, sent: bytes, kept: bytes) -> None:
         assert redact(sent) == kept
 
-    @pytest.mark.parametrize(
+    @rows(
         "text",
         [
             b'"' + b"a" * 300_000 + b'token"',

@@ -17,6 +17,7 @@ import pytest
 from producers.ingest.repair import MOST_REPAIRS, repair
 from producers.ingest.verdicts import Scope
 from tests.support.collector import NOW, CollectorInMemory
+from tests.support.rows import rows
 from tests.support.webhooks import load, of_sample, stripe_headers
 
 EVENTS = 20
@@ -131,8 +132,8 @@ def in_body(key: str, name: str, body: bytes) -> bytes:
     return body.replace(b"{", b'{"%s":"%s",' % (name.encode(), key.encode()), 1)
 
 
-@pytest.mark.parametrize("framing", FRAMINGS)
-@pytest.mark.parametrize("kind", VALUES)
+@rows("framing", FRAMINGS)
+@rows("kind", VALUES)
 async def test_one_such_value_of_twenty_events_costs_none(
     collector: CollectorInMemory, framing: str, kind: str
 ) -> None:
@@ -148,7 +149,7 @@ async def test_one_such_value_of_twenty_events_costs_none(
         assert [one["properties"].get("x") for one in collector.events()].count(becomes) == 1
 
 
-@pytest.mark.parametrize(
+@rows(
     ("framing", "name"),
     [("snippet", "writeKey"), ("posthog batch", "api_key"), ("posthog batch", "token"), ("segment", "writeKey")],
 )
@@ -166,15 +167,15 @@ async def test_a_token_in_the_events_of_such_a_body_is_found(collector: Collecto
     assert (answer.status_code, len(collector.events())) == (200, EVENTS)
 
 
-@pytest.mark.parametrize("path", ["/v1/events", "/v1/browser", "/v1/batch", "/batch", "/mp/collect", "/v1/cloudevents"])
-@pytest.mark.parametrize("body", [b'{"id":"e-1","name":"lead", ', b'[{"id":1},', b'{"a":"\\ud83d", '])
+@rows("path", ["/v1/events", "/v1/browser", "/v1/batch", "/batch", "/mp/collect", "/v1/cloudevents"])
+@rows("body", [b'{"id":"e-1","name":"lead", ', b'[{"id":1},', b'{"a":"\\ud83d", '])
 async def test_a_body_that_cannot_be_read_is_no_bad_key(collector: CollectorInMemory, path: str, body: bytes) -> None:
     answer = await collector.post(body, path, scope=None)
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
     assert collector.dead_letters()[0]["payload"] == body.decode()
 
 
-@pytest.mark.parametrize("body", [b"{}", b'{"x":"\\ud83d"}', b'{"a":1}\n{"a":2}', b"a=b", b""])
+@rows("body", [b"{}", b'{"x":"\\ud83d"}', b'{"a":1}\n{"a":2}', b"a=b", b""])
 async def test_a_body_that_can_be_read_has_no_key(collector: CollectorInMemory, body: bytes) -> None:
     answer = await collector.post(body, scope=None)
     assert (answer.status_code, answer.json()["code"]) == (401, "bad_key")
@@ -205,7 +206,7 @@ def unread(envelope: str, *, is_packed: bool) -> bytes:
     return json.dumps({"data": events}).encode()
 
 
-@pytest.mark.parametrize("is_packed", [True, False])
+@rows("is_packed", [True, False])
 async def test_json_within_a_field_is_repaired_too(collector: CollectorInMemory, is_packed: bool) -> None:
     inner = r'{"data":{"schema":"iglu:com.example/lead/jsonschema/1-0-0","data":{"x":"cut \ud83d","y":NaN}}}'
     await collector.post(unread(inner, is_packed=is_packed), "/com.snowplowanalytics.snowplow/tp2")
@@ -234,7 +235,7 @@ async def test_a_signed_webhook_is_read_too() -> None:
     assert [one["name"] for one in collector.events()] == ["payment"]
 
 
-@pytest.mark.parametrize("part", [b'"', b'\\"', b"nan ", b"-", b'""NaN,', b'"\\ud83d",', b'"\n', b'"\\u', b'"n"n'])
+@rows("part", [b'"', b'\\"', b"nan ", b"-", b'""NaN,', b'"\\ud83d",', b'"\n', b'"\\u', b'"n"n'])
 def test_a_text_full_of_them_is_left_as_it_is_or_repaired_whole(part: bytes) -> None:
     text = part * (100_000 // len(part))
     repaired, count = repair(text)

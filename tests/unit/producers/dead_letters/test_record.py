@@ -12,6 +12,7 @@ from producers.dead_letters.limit import DeadLetterLimit
 from producers.ingest.verdicts import Scope
 from producers.sink.port import SinkUnavailableError
 from tests.support.collector import NOW, CollectorInMemory, event
+from tests.support.rows import rows
 
 BAD: dict[str, Any] = {"name": None}
 DAY_MS = 86_400_000
@@ -150,7 +151,7 @@ async def test_rejected_again_is_a_letter_of_the_same_source(tmp_path: Path) -> 
     assert (dead_letter["source"], dead_letter["received_at_ms"]) == ("web", NOW - 5)
 
 
-@pytest.mark.parametrize("scope", [Scope.BROWSER, Scope.SERVER, None])
+@rows("scope", [Scope.BROWSER, Scope.SERVER, None])
 async def test_only_a_historical_key_may_send_letters_again(tmp_path: Path, scope: Scope | None) -> None:
     collector = CollectorInMemory(tmp_path)
     answer = await collector.post(event(), scope=scope, headers={HEADER: replayed_header(NOW, "web")})
@@ -158,7 +159,7 @@ async def test_only_a_historical_key_may_send_letters_again(tmp_path: Path, scop
     assert collector.events() == collector.dead_letters() == []  # it is a dead letter already
 
 
-@pytest.mark.parametrize("value", ["", "web", ";web", "x;web", "1;", "-1;web", "1;" + "w" * 65])
+@rows("value", ["", "web", ";web", "x;web", "1;", "-1;web", "1;" + "w" * 65])
 async def test_a_header_that_cannot_be_read_is_refused(tmp_path: Path, value: str) -> None:
     collector = CollectorInMemory(tmp_path)
     answer = await collector.post(event(), scope=Scope.HISTORICAL, headers={HEADER: value})

@@ -22,6 +22,7 @@ from producers.dead_letters.replay import (
 from producers.ingest.verdicts import Scope
 from schemas.reasons import RejectReason
 from tests.support.collector import NOW, TOPICS, CollectorInMemory
+from tests.support.rows import rows
 from tests.support.samples import collector_of_samples, names, sample
 
 DAY_MS = 86_400_000
@@ -49,7 +50,7 @@ def test_letters_are_chosen_by_what_they_say() -> None:
         assert not other.matches(one)
 
 
-@pytest.mark.parametrize("reason", sorted(UNVOUCHED))
+@rows("reason", sorted(UNVOUCHED))
 def test_what_nobody_vouched_for_is_sent_only_by_name(reason: str) -> None:
     one = dead_letter(reason=reason).dead_letter
     assert DeadLetterFilter().matches(one)
@@ -70,7 +71,7 @@ def test_an_event_without_an_id_gets_one_from_the_letters_place() -> None:
     assert request.headers[HEADER] == f"{NOW};web"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("payload", "sent"),
     [
         ('{"id":"e1"}', '{"id":"e1"}'),
@@ -99,7 +100,7 @@ def test_bytes_and_headers_come_back() -> None:
     assert request.headers["x-shopify-topic"] == "orders"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("members", "words"),
     [
         ({"is_cut": True, "size": 99}, "its payload was cut: 2 of 99 bytes are kept"),
@@ -114,7 +115,7 @@ def test_what_cannot_be_sent_says_why(members: dict[str, Any], words: str) -> No
         assert replay_request(dead_letter(**members), source="shop").headers[HEADER] == f"{NOW};shop"
 
 
-@pytest.mark.parametrize("value", [None, b"", b"{}", b"[]", b"\xff", b'{"reason":1}'])
+@rows("value", [None, b"", b"{}", b"[]", b"\xff", b'{"reason":1}'])
 def test_a_record_that_is_no_letter_is_none(value: bytes | None) -> None:
     assert decode_dead_letter(0, 0, value) is None
 
@@ -137,17 +138,17 @@ def _events(collector: CollectorInMemory) -> list[dict[str, Any]]:
     return sorted(events, key=lambda one: msgspec.json.encode(one))
 
 
-@pytest.mark.parametrize("name", SAMPLES)
+@rows("name", SAMPLES)
 async def test_every_format_makes_of_a_letter_what_it_makes_of_the_request(name: str, tmp_path: Path) -> None:
     for part in ("direct", "strict", "mended"):
-        (tmp_path / part).mkdir()
-    direct = collector_of_samples(tmp_path / "direct")
+        (tmp_path / name / part).mkdir(parents=True)
+    direct = collector_of_samples(tmp_path / name / "direct")
     await sample(name).send(direct)
     if direct.dead_letters() or not direct.events():
-        pytest.skip("no sample of events that are taken")
-    strict = collector_of_samples(tmp_path / "strict", known_names=(), strict_names=True, personless_names=())
+        return  # no sample of events that are taken
+    strict = collector_of_samples(tmp_path / name / "strict", known_names=(), strict_names=True, personless_names=())
     await sample(name).send(strict)
-    mended = collector_of_samples(tmp_path / "mended")
+    mended = collector_of_samples(tmp_path / name / "mended")
     mended.now_ms = lambda: NOW + 2 * DAY_MS
     dead_letters = strict.sink.records(TOPICS.rejected)
     assert len(dead_letters) == len(direct.events())

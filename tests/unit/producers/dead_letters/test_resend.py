@@ -18,6 +18,7 @@ from producers.dead_letters.record import DeadLetter
 from producers.dead_letters.replay import DeadLetterFilter, StoredDeadLetter
 from producers.dead_letters.resend import Resender, progress_file
 from schemas.errors import TryAgainError
+from tests.support.rows import rows
 
 
 def dead_letter(offset: int, partition: int = 0, **members: Any) -> StoredDeadLetter:
@@ -103,7 +104,7 @@ async def test_patience_ends_and_the_same_command_goes_on(tmp_path: Path) -> Non
     assert not set(collector.ids) & set(taken)
 
 
-@pytest.mark.parametrize("code", ["bad_key", "revoked_key", "not_allowed", "wrong_origin"])
+@rows("code", ["bad_key", "revoked_key", "not_allowed", "wrong_origin"])
 async def test_a_wrong_key_ends_it_at_once(tmp_path: Path, code: str) -> None:
     def refuses(request: httpx.Request) -> httpx.Response:
         return httpx.Response(401, json={"code": code, "message": "no"})

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from producers.files.durable import read_json, write_atomically
+from tests.support.rows import rows
 
 OLD, NEW = b"old" * 1000, b"new" * 5000
 
@@ -34,7 +35,7 @@ os.replace = replace
 }
 
 
-@pytest.mark.parametrize("moment", DIES_IN)
+@rows("moment", DIES_IN)
 def test_a_crash_leaves_the_old_content_or_the_new_one(tmp_path: Path, moment: str) -> None:
     path = tmp_path / "state.json"
     write_atomically(path, OLD)
@@ -93,7 +94,7 @@ def test_file_then_rename_then_directory_reach_the_disk(
     assert steps == (["file", "rename", "directory"] if is_synced else ["rename"])
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o644])
+@rows("mode", [0o600, 0o644])
 def test_the_mode_is_as_asked_whatever_the_umask(tmp_path: Path, mode: int) -> None:
     before = os.umask(0o077)
     try:

@@ -14,6 +14,7 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from tests.support.collector import NOW, CollectorInMemory
+from tests.support.rows import rows
 
 PATH = "/v1/cloudevents"
 BATCH = {"content-type": "application/cloudevents-batch+json"}
@@ -48,7 +49,7 @@ async def send(collector: CollectorInMemory, event: CloudEvent, mode: Any) -> An
     return await collector.post(message.body, PATH, headers=message.headers)
 
 
-@pytest.mark.parametrize("mode", [to_binary, to_structured])
+@rows("mode", [to_binary, to_structured])
 async def test_both_modes_of_the_package_make_the_same_event(collector: CollectorInMemory, mode: Any) -> None:
     data = {"order_id": "o1", "value": "19.90", "user_id": "u1", "name": "Zoë"}
     answer = await send(collector, made(data, subject="orders/o1 ünïcode", traceparent="00-x"), mode)
@@ -75,7 +76,7 @@ async def test_a_batch_with_a_bad_one_takes_the_others(collector: CollectorInMem
     assert [one["id"] for one in collector.events()] == ["/shop#0", "/shop#2"]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("members", "reason"),
     [
         ({"id": None}, "missing_id"),
@@ -101,7 +102,7 @@ async def test_what_is_missing_or_wrong_is_said(
     assert [one["reason"] for one in collector.dead_letters()] == [reason]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("headers", "body"),
     [
         ({"content-type": "application/cloudevents+avro"}, b"x"),
@@ -117,7 +118,7 @@ async def test_an_encoding_that_is_not_spoken(
     assert (answer.status_code, answer.json()["code"]) == (415, "wrong_content_type")
 
 
-@pytest.mark.parametrize(
+@rows(
     "content_type",
     [
         "application/cloudevents+json; charset=utf-8",
@@ -131,7 +132,7 @@ async def test_spellings_of_the_structured_mode(collector: CollectorInMemory, co
     assert answer.json()["accepted"] == 1
 
 
-@pytest.mark.parametrize(
+@rows(
     ("data", "expected"),
     [
         ({"data": {"a": 1}}, {"a": 1}),
@@ -147,7 +148,7 @@ async def test_data_of_every_kind(collector: CollectorInMemory, data: Any, expec
     assert collector.events()[0].get("properties", {}) == expected
 
 
-@pytest.mark.parametrize(
+@rows(
     ("content_type", "body", "expected"),
     [
         ("application/json", b'{"a": 19.990}', {"a": 19.99}),
@@ -200,7 +201,7 @@ async def test_binary_json_that_is_deep_is_rejected_with_a_letter(collector: Col
     assert body.decode() in collector.dead_letters()[-1]["payload"]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("value", "source"),
     [
         ("%2Fshop%20one", "/shop one"),
@@ -232,7 +233,7 @@ async def test_the_id_is_of_source_and_id_and_no_two_pairs_share_one(collector: 
     assert ids[3].startswith("sha256:")
 
 
-@pytest.mark.parametrize(
+@rows(
     ("members", "expected"),
     [
         ({"userid": "u1", "anonymousid": "a1"}, {"user_id": "u1", "anonymous_id": "a1"}),
@@ -266,7 +267,7 @@ async def test_an_email_among_the_attributes_is_the_contact_too(collector: Colle
     assert "@" not in str(first)
 
 
-@pytest.mark.parametrize("time", ["no time", 5, "1970-01-01T00:00:00Z", "2999-01-01T00:00:00Z"])
+@rows("time", ["no time", 5, "1970-01-01T00:00:00Z", "2999-01-01T00:00:00Z"])
 async def test_an_absurd_time_is_the_time_of_reception(collector: CollectorInMemory, time: Any) -> None:
     await collector.post(plain(time=time), PATH, headers=STRUCTURED)
     assert collector.events()[0]["occurred_at_ms"] == NOW

@@ -17,6 +17,7 @@ from producers.ingest.checks import Ingest
 from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender
 from tests.support.collector import NOW, CollectorInMemory
 from tests.support.noise import VALUES, json_of, members
+from tests.support.rows import rows
 from tests.support.samples import SOURCE, collector_of_samples, sample
 from tests.support.thorough import cases
 
@@ -108,7 +109,7 @@ class TestIds:
             await send(collector, hit(event(), event("purchase", transaction_id="")))
         assert len({one["id"] for one in collector.events()}) == 4
 
-    @pytest.mark.parametrize("nothing", ["(not set)", "undefined", "null", "-", " ", "0", r"\N", 0])
+    @rows("nothing", ["(not set)", "undefined", "null", "-", " ", "0", r"\N", 0])
     async def test_a_transaction_that_stands_for_nothing_hides_no_purchase(
         self, collector: CollectorInMemory, nothing: object
     ) -> None:
@@ -126,7 +127,7 @@ class TestIds:
 
 
 class TestMapping:
-    @pytest.mark.parametrize(
+    @rows(
         ("micros", "occurred"),
         [
             ((NOW - 1000) * 1000 + 999, NOW - 1000),
@@ -151,7 +152,7 @@ class TestMapping:
         assert found["contact_id"] == CONTACT_OF_ANN
         assert found["context"]["traits"] == {"tier": 1, "odd": None}
 
-    @pytest.mark.parametrize(
+    @rows(
         ("params", "channel", "campaign"),
         [
             ({"source": "news", "campaign": "june"}, "news", "june"),
@@ -166,7 +167,7 @@ class TestMapping:
         (found,) = await send(collector, hit(event(**params)))
         assert (found["properties"].get("channel"), found["properties"].get("campaign")) == (channel, campaign)
 
-    @pytest.mark.parametrize(
+    @rows(
         ("body", "reason"),
         [
             (hit({"params": {}}), "missing_name"),
@@ -188,13 +189,13 @@ class TestMapping:
         long = event("n" * 60, **{f"p{number}": "x" * 200 for number in range(40)})
         assert len(await send(collector, hit(*[long] * 30))) == 30
 
-    @pytest.mark.parametrize("body", [b"", b"[]", b"7", b'{"events":7}', b"{", b'{"events":"x"}'])
+    @rows("body", [b"", b"[]", b"7", b'{"events":7}', b"{", b'{"events":"x"}'])
     async def test_a_body_that_is_none_is_400(self, collector: CollectorInMemory, body: bytes) -> None:
         for path in ("/mp/collect", "/debug/mp/collect"):
             answer = await collector.post(body, path)
             assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
 
-    @pytest.mark.parametrize("member", [b'"c\xc0": 1', b'"c": ' + b"[" * 1020 + b"]" * 1020])
+    @rows("member", [b'"c\xc0": 1', b'"c": ' + b"[" * 1020 + b"]" * 1020])
     async def test_a_member_that_cannot_be_told_again(self, collector: CollectorInMemory, member: bytes) -> None:
         """No UTF-8, or too deep, beside an event that is rejected: its dead letter could not be sent again."""
         body = b"{" + member + b', "client_id": "1", "events": [{"name": 7}]}'
@@ -202,7 +203,7 @@ class TestMapping:
             answer = await collector.post(body, path)
             assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
 
-    @pytest.mark.parametrize("query", ["", "?api_secret=", "?api_secret=no"])
+    @rows("query", ["", "?api_secret=", "?api_secret=no"])
     async def test_a_wrong_secret_is_401(self, collector: CollectorInMemory, query: str) -> None:
         for path in ("/mp/collect", "/debug/mp/collect"):
             assert (await collector.post(hit(event()), path + query, scope=None)).status_code == 401
@@ -216,7 +217,7 @@ class TestDebug:
         right = event("purchase", transaction_id="t", value=1.5, currency="EUR")
         assert await messages(collector, hit(right, timestamp_micros=NOW * 1000)) == []
 
-    @pytest.mark.parametrize(
+    @rows(
         ("body", "path", "code"),
         [
             (hit(), "events", "VALUE_REQUIRED"),

@@ -18,6 +18,7 @@ from producers.ingest.checks import Ingest
 from producers.ingest.event import Event, Members
 from producers.ingest.verdicts import Scope, Sender
 from tests.support.collector import TOPICS, CollectorInMemory
+from tests.support.rows import rows
 
 WRAPPED = b"acme:"
 
@@ -65,7 +66,7 @@ def collector(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CollectorInMem
     return CollectorInMemory(tmp_path)
 
 
-@pytest.mark.parametrize("path", ["/v1/acme", "/v1/acme/", "/acme/anything"])
+@rows("path", ["/v1/acme", "/v1/acme/", "/acme/anything"])
 async def test_its_events_are_taken(collector: CollectorInMemory, path: str) -> None:
     answer = await collector.post(WRAPPED + orjson.dumps(EVENTS), path, headers=SHOP)
     assert (answer.status_code, answer.json()) == (200, {"thanks": 3})

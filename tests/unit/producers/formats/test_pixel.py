@@ -10,6 +10,7 @@ import pytest
 from producers.formats.pixel import GIF, nested
 from producers.ingest.verdicts import Scope
 from tests.support.collector import NOW, CollectorInMemory
+from tests.support.rows import rows
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ async def test_an_image_without_a_trace_in_caches(collector: CollectorInMemory) 
     }
 
 
-@pytest.mark.parametrize(
+@rows(
     ("query", "expected"),
     [
         ("a=v1", {"name": "impression", "anonymous_id": "v1"}),
@@ -76,7 +77,7 @@ async def test_an_email_becomes_a_contact_and_the_page_is_context(collector: Col
     assert event["id"].startswith("pixel-")
 
 
-@pytest.mark.parametrize(
+@rows(
     ("query", "status", "code"),
     [
         ("e=open", 400, "missing_person"),
@@ -97,7 +98,7 @@ async def test_errors_are_json_and_letters_without_the_key(
     assert collector.metric("events_received_total") == collector.metric("events_total", outcome="rejected") == 1
 
 
-@pytest.mark.parametrize("query", ["a=1", "a=1&k=wrong"])
+@rows("query", ["a=1", "a=1&k=wrong"])
 async def test_no_key_no_event(collector: CollectorInMemory, query: str) -> None:
     answer = await get(collector, f"/pixel.gif?{query}")
     assert (answer.status_code, answer.json()["code"]) == (401, "bad_key")
@@ -126,7 +127,7 @@ async def test_rudderstacks_pixel_spells_a_message(collector: CollectorInMemory)
     assert page["properties"] == {"path": "/", "name": "Home"}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("flat", "whole"),
     [
         ({"a.b": "1", "a.c": "2", "d": "3"}, {"a": {"b": "1", "c": "2"}, "d": "3"}),

@@ -21,6 +21,7 @@ from producers.ingest.checks import Ingest
 from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender
 from tests.support.collector import NOW, CollectorInMemory
 from tests.support.noise import VALUES, json_of, members
+from tests.support.rows import rows
 from tests.support.samples import SOURCE, collector_of_samples, names, sample
 from tests.support.thorough import cases
 
@@ -52,7 +53,7 @@ async def one(collector: CollectorInMemory, **changed: Any) -> dict[str, Any]:
 
 
 class TestSamples:
-    @pytest.mark.parametrize("name", names("posthog"))
+    @rows("name", names("posthog"))
     async def test_whatever_a_real_client_sent_is_accepted(self, collector: CollectorInMemory, name: str) -> None:
         answer = await sample(name).send(collector)
         assert (answer.status_code, answer.json()) == (200, {"status": "Ok"})
@@ -95,12 +96,12 @@ class TestSamples:
 
 
 class TestBodies:
-    @pytest.mark.parametrize("path", ["/batch", "/e", "/i/v0/e", "/capture", "/track", "/engage"])
-    @pytest.mark.parametrize("slash", ["", "/"])
+    @rows("path", ["/batch", "/e", "/i/v0/e", "/capture", "/track", "/engage"])
+    @rows("slash", ["", "/"])
     async def test_every_path(self, collector: CollectorInMemory, path: str, slash: str) -> None:
         assert len(await send(collector, event(), path + slash)) == 1
 
-    @pytest.mark.parametrize(
+    @rows(
         "body",
         [
             event(),
@@ -127,7 +128,7 @@ class TestBodies:
         assert (answer.status_code, answer.json()) == (200, {"status": "Ok"})
         assert len(collector.events()) == 1
 
-    @pytest.mark.parametrize("body", [b"", b"{", b"7", b"data=", b"data=%%%", b"data=e30%3D%3D%3D%3Dx", b"[", b"x=1"])
+    @rows("body", [b"", b"{", b"7", b"data=", b"data=%%%", b"data=e30%3D%3D%3D%3Dx", b"[", b"x=1"])
     async def test_what_is_no_body_is_400(self, collector: CollectorInMemory, body: bytes) -> None:
         answer = await collector.post(body, "/e/")
         assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
@@ -140,7 +141,7 @@ class TestBodies:
 
 
 class TestKeys:
-    @pytest.mark.parametrize(
+    @rows(
         "place",
         [
             lambda key: {"api_key": key, "batch": [event()]},
@@ -159,7 +160,7 @@ class TestKeys:
         assert {one["source"] for one in collector.events()} == {"source-browser"}
         assert key not in str(collector.events())
 
-    @pytest.mark.parametrize("body", [event(), [event()], [], {"api_key": "no", "batch": []}, {"api_key": 7}])
+    @rows("body", [event(), [event()], [], {"api_key": "no", "batch": []}, {"api_key": 7}])
     async def test_none_or_a_wrong_one_is_401(self, collector: CollectorInMemory, body: Any) -> None:
         answer = await collector.post(body, "/batch/", scope=None)
         assert answer.status_code == 401
@@ -167,7 +168,7 @@ class TestKeys:
 
 
 class TestPerson:
-    @pytest.mark.parametrize(
+    @rows(
         ("name", "distinct_id", "properties", "user_id", "anonymous_id"),
         [
             ("x", "u1", {}, "u1", None),
@@ -205,7 +206,7 @@ class TestPerson:
 
 
 class TestEvents:
-    @pytest.mark.parametrize(
+    @rows(
         ("sent", "name"),
         [
             ("$pageview", "page_view"),
@@ -256,7 +257,7 @@ class TestEvents:
             await collector.post(event(uuid=None), "/batch/")
         assert len({one["id"] for one in collector.events()}) == 4
 
-    @pytest.mark.parametrize(
+    @rows(
         ("changed", "reason"),
         [
             ({"event": None}, "missing_name"),
@@ -287,7 +288,7 @@ def iso(milliseconds: int) -> str:
 
 
 class TestTimes:
-    @pytest.mark.parametrize(
+    @rows(
         ("changed", "sent_at", "query", "occurred"),
         [
             ({"timestamp": iso(NOW - 9_000)}, iso(NOW - 5_000), "", NOW - 4_000),
@@ -325,7 +326,7 @@ class TestTimes:
 
 
 class TestPages:
-    @pytest.mark.parametrize("path", ["/flags/?v=2", "/flags", "/decide/?v=3"])
+    @rows("path", ["/flags/?v=2", "/flags", "/decide/?v=3"])
     async def test_nobody_has_a_flag(self, collector: CollectorInMemory, path: str) -> None:
         answer = await collector.request("POST", path, b'{"token":"x"}')
         assert answer.status_code == 200
@@ -340,12 +341,12 @@ class TestPages:
         assert script.headers["content-type"].startswith("text/javascript")
         assert script.text.endswith(f'["phc_x"]={{"config":{answer.text},"siteApps":[]}};')
 
-    @pytest.mark.parametrize("path", ["/array/", "/array/x/array.js", "/array/%22;alert(1)//x/config.js", "/array/x/y"])
+    @rows("path", ["/array/", "/array/x/array.js", "/array/%22;alert(1)//x/config.js", "/array/x/y"])
     async def test_nothing_else_is_there(self, collector: CollectorInMemory, path: str) -> None:
         answer = await collector.request("GET", path)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
-    @pytest.mark.parametrize(("path", "member"), [("/_liveness", "alive"), ("/_readiness", "ready")])
+    @rows(("path", "member"), [("/_liveness", "alive"), ("/_readiness", "ready")])
     async def test_the_names_of_its_probes(self, collector: CollectorInMemory, path: str, member: str) -> None:
         answer = await collector.request("GET", path)
         assert (answer.status_code, answer.json()[member]) == (200, True)

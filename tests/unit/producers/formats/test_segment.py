@@ -13,6 +13,7 @@ import pytest
 from producers.formats.segment_mapping import V2_NAMES
 from producers.ingest.verdicts import Scope
 from tests.support.collector import NOW, CollectorInMemory, basic
+from tests.support.rows import rows
 
 TIME = "2025-01-01T10:00:00.000Z"
 
@@ -38,7 +39,7 @@ def who(event: dict[str, Any]) -> dict[str, str]:
 
 
 class TestPaths:
-    @pytest.mark.parametrize("path", ["/v1/batch", "/v1/batch/", "/v1/b", "/v1/import", "/beacon/v1/batch"])
+    @rows("path", ["/v1/batch", "/v1/batch/", "/v1/b", "/v1/import", "/beacon/v1/batch"])
     async def test_batches(self, collector: CollectorInMemory, path: str) -> None:
         body = orjson.dumps({"batch": [message()], "sentAt": TIME})
         url = f"{path}?writeKey={collector.keys[Scope.BROWSER]}"
@@ -56,14 +57,14 @@ class TestPaths:
         assert answer.json()["accepted"] == 1
         assert collector.events()[0]["occurred_at_ms"] == NOW - 5_000
 
-    @pytest.mark.parametrize("body", [b'{"series":[]}', b"", b"{"])
+    @rows("body", [b'{"series":[]}', b"", b"{"])
     async def test_telemetry_is_swallowed(self, collector: CollectorInMemory, body: bytes) -> None:
         answer = await collector.request("POST", "/v1/m", body)
         assert (answer.status_code, answer.json()) == (200, {"success": True})
         assert collector.events() == []
         assert collector.metric("events_received_total") == 0
 
-    @pytest.mark.parametrize(
+    @rows(
         ("headers", "host", "protocol"),
         [
             ({"host": "127.0.0.1:8080"}, "127.0.0.1:8080/v1", "http"),
@@ -83,7 +84,7 @@ class TestPaths:
             "integrations": {"Segment.io": {"apiKey": "KEY", "apiHost": host, "protocol": protocol}}
         }
 
-    @pytest.mark.parametrize(
+    @rows(
         ("path", "headers"),
         [
             ("/v1/projects/KEY/plan", {}),
@@ -118,7 +119,7 @@ class TestPaths:
         answer = await collector.post({"batch": [large] * 40}, "/v1/batch")
         assert (answer.status_code, answer.json()["code"]) == (400, "body_too_large")
 
-    @pytest.mark.parametrize(
+    @rows(
         ("context", "code"),
         [({"text": "x" * 8_200}, "event_too_large"), (orjson.loads(b"[" * 40 + b"]" * 40), "too_deep")],
     )
@@ -136,7 +137,7 @@ class TestPaths:
 
 
 class TestWho:
-    @pytest.mark.parametrize(
+    @rows(
         ("path", "members", "expected", "properties"),
         [
             ("/v1/identify", {"userId": "u"}, {"anonymous_id": "v1", "user_id": "u"}, {}),
@@ -174,7 +175,7 @@ class TestWho:
         assert who(found) == expected
         assert found["properties"] == properties
 
-    @pytest.mark.parametrize(
+    @rows(
         "members",
         [
             {"traits": {"email": "ann@example.com"}},
@@ -190,9 +191,7 @@ class TestWho:
         assert first["contact_id"] == second["contact_id"]
         assert b"example.com" not in b"".join(one.value for one in collector.sink.records("funnelcast.t.events"))
 
-    @pytest.mark.parametrize(
-        ("traits", "properties"), [({"plan": "team", "email": "ann@example.com"}, {"plan": "team"}), ("none", {})]
-    )
+    @rows(("traits", "properties"), [({"plan": "team", "email": "ann@example.com"}, {"plan": "team"}), ("none", {})])
     async def test_rudderstack_keeps_traits_in_the_context(
         self, collector: CollectorInMemory, traits: Any, properties: dict[str, Any]
     ) -> None:
@@ -206,7 +205,7 @@ class TestWho:
         assert who(found) == {"anonymous_id": "v1"}
         assert found["properties"] == {"plan": "team", "group_id": "g"}
 
-    @pytest.mark.parametrize(
+    @rows(
         ("members", "header", "expected"),
         [
             ({"anonymousId": None}, base64.b64encode(b"v9").decode(), {"anonymous_id": "v9"}),
@@ -226,7 +225,7 @@ class TestWho:
 
 
 class TestNamesAndOrders:
-    @pytest.mark.parametrize(("sent", "name"), [*sorted(V2_NAMES.items()), ("Completed  Order", "completed__order")])
+    @rows(("sent", "name"), [*sorted(V2_NAMES.items()), ("Completed  Order", "completed__order")])
     async def test_first_version_names(self, collector: CollectorInMemory, sent: str, name: str) -> None:
         found = await one(collector, message(event=sent.replace("_", " ").title() if "__" not in name else sent))
         assert found["name"] == name
@@ -236,7 +235,7 @@ class TestNamesAndOrders:
         assert (await one(collector, message(event="Added Product")))["name"] == "added_product"
         assert (await one(collector, message(event="Removed Product")))["name"] == "product_removed"
 
-    @pytest.mark.parametrize(
+    @rows(
         ("event", "sent", "added"),
         [
             ("Order Completed", {"revenue": 19.9}, {"value": 19.9}),
@@ -275,7 +274,7 @@ class TestNamesAndOrders:
         assert found["properties"] == {"channel": "news", "campaign": "may", "x": 1}
         assert collector.sink.records("funnelcast.t.events")[0].value.count(b'"channel"') == 1
 
-    @pytest.mark.parametrize(
+    @rows(
         ("page", "channel"),
         [
             ({"search": "?gclid=1"}, "google"),
@@ -308,7 +307,7 @@ class TestLetters:
         assert orjson.loads(dead_letter["payload"]) == expected
 
 
-@pytest.mark.parametrize("time", ["1970-01-01T00:00:01Z", "1999-12-31T23:59:59Z"])
+@rows("time", ["1970-01-01T00:00:01Z", "1999-12-31T23:59:59Z"])
 async def test_a_time_before_there_was_anything_to_count_is_no_time(collector: CollectorInMemory, time: str) -> None:
     found = await one(collector, message(timestamp=time))
     assert found["occurred_at_ms"] == NOW

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
+from tests.support.rows import rows
 from tests.support.samples import SOURCE, collector_of_samples, names, sample
 
 FORMATS = ("segment-", "rudderstack-", "cloudevents-", "pixel-", "posthog-node-")
@@ -47,7 +46,7 @@ def test_every_sample_is_looked_at() -> None:
     assert names(*FORMATS) == sorted(EXPECTED)
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@rows("name", EXPECTED)
 async def test_a_sample_is_its_events_and_the_same_when_it_is_sent_again(name: str, tmp_path: Path) -> None:
     collector = collector_of_samples(tmp_path)
     for _ in range(2):

@@ -18,6 +18,7 @@ from producers.ingest.checks import Ingest
 from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender
 from tests.support.collector import NOW, CollectorInMemory
 from tests.support.noise import VALUES, json_of, members
+from tests.support.rows import rows
 from tests.support.samples import SOURCE, collector_of_samples, sample
 from tests.support.thorough import cases
 
@@ -70,7 +71,7 @@ async def one(collector: CollectorInMemory, **members: Any) -> dict[str, Any]:
 
 
 class TestSamples:
-    @pytest.mark.parametrize(
+    @rows(
         "name",
         ["snowplow-python-post", "snowplow-python-post-plain", "snowplow-node-post", "snowplow-node-post-plain"],
     )
@@ -90,7 +91,7 @@ class TestSamples:
         names |= {"page_ping", "screen_view"} if "python" in name else {"order_completed", "order_item"}
         assert {one["name"] for one in found.values()} == names
 
-    @pytest.mark.parametrize("name", ["snowplow-python-get-self-describing", "snowplow-node-get"])
+    @rows("name", ["snowplow-python-get-self-describing", "snowplow-node-get"])
     async def test_a_get_of_a_real_tracker_is_answered_with_a_pixel(
         self, collector: CollectorInMemory, name: str
     ) -> None:
@@ -127,8 +128,8 @@ class TestKinds:
         assert second["properties"]["order_id"] == "o1"
         assert "value" not in second["properties"]
 
-    @pytest.mark.parametrize("is_url_safe", [True, False])
-    @pytest.mark.parametrize("is_padded", [True, False])
+    @rows("is_url_safe", [True, False])
+    @rows("is_padded", [True, False])
     async def test_base64_of_both_alphabets(
         self, collector: CollectorInMemory, is_url_safe: bool, is_padded: bool
     ) -> None:
@@ -162,7 +163,7 @@ class TestKinds:
         assert found["context"]["contexts"][0]["data"] == {"plan": "pro"}
         assert "example.com" not in str(found["context"].get("traits"))
 
-    @pytest.mark.parametrize(
+    @rows(
         ("name", "about", "left"),
         [
             (
@@ -188,7 +189,7 @@ class TestKinds:
         found = await one(collector, e="ue", ue_px=packed(described(name, about)))
         assert (found["name"], found["contact_id"], found["properties"]) == (name, CONTACT_OF_ANN, left)
 
-    @pytest.mark.parametrize("elements", [None, 7, [], [7, None], [{"type": None, "value": 7}], {"a": 1}])
+    @rows("elements", [None, 7, [], [7, None], [{"type": None, "value": 7}], {"a": 1}])
     async def test_a_form_of_whatever_shape_is_taken(self, collector: CollectorInMemory, elements: Any) -> None:
         found = await one(collector, e="ue", ue_px=packed(described("submit_form", {"elements": elements})))
         assert found["properties"] == {"elements": elements}
@@ -197,7 +198,7 @@ class TestKinds:
         found = await one(collector, cx="%%%")
         assert found["context"]["contexts"] == "%%%"
 
-    @pytest.mark.parametrize(
+    @rows(
         ("changed", "reason"),
         [
             ({"e": "zz"}, "unsupported_type"),
@@ -224,7 +225,7 @@ class TestKinds:
 
 
 class TestPerson:
-    @pytest.mark.parametrize(
+    @rows(
         ("ids", "anonymous_id"),
         [
             ({"duid": "d", "nuid": "n", "tnuid": "t", "sid": "s"}, "d"),
@@ -249,7 +250,7 @@ class TestPerson:
 
 
 class TestTimes:
-    @pytest.mark.parametrize(
+    @rows(
         ("dtm", "stm", "ttm", "occurred"),
         [
             (NOW - 9_000, NOW - 5_000, None, NOW - 4_000),
@@ -299,7 +300,7 @@ class TestSenders:
         assert (await collector.post({"data": [fields()]}, "/com.example/track")).status_code == 200
         assert len(collector.events()) == 1
 
-    @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b'{"data":7}', b'{"data":"x"}', b"\xff\xfe"])
+    @rows("body", [b"", b"{", b"[]", b"7", b'{"data":7}', b'{"data":"x"}', b"\xff\xfe"])
     async def test_a_body_that_is_no_payload_is_400(self, collector: CollectorInMemory, body: bytes) -> None:
         answer = await collector.post(body, TP2)
         assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")

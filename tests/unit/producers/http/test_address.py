@@ -14,9 +14,10 @@ from producers.formats.port import Page, Request
 from producers.http.address import TrustedProxies
 from producers.http.messages import Answer
 from tests.support.collector import CollectorInMemory
+from tests.support.rows import rows
 
 
-@pytest.mark.parametrize(
+@rows(
     ("peer", "forwarded", "expected"),
     [
         ("203.0.113.9", b"198.51.100.7", "203.0.113.9"),  # whoever is no proxy of ours may write what he likes
@@ -48,9 +49,7 @@ def test_a_network_that_is_none() -> None:
         TrustedProxies(["proxies.example"])
 
 
-@pytest.mark.parametrize(
-    ("proxies", "expected"), [(None, "10.0.0.1"), ("10.0.0.0/8", "198.51.100.7"), ("192.0.2.0/24", "10.0.0.1")]
-)
+@rows(("proxies", "expected"), [(None, "10.0.0.1"), ("10.0.0.0/8", "198.51.100.7"), ("192.0.2.0/24", "10.0.0.1")])
 async def test_a_request_has_the_address_of_its_client(proxies: str | None, expected: str, tmp_path: Path) -> None:
     seen: list[str] = []
 
@@ -74,7 +73,7 @@ async def test_a_request_has_the_address_of_its_client(proxies: str | None, expe
     assert seen == [expected]
 
 
-@pytest.mark.parametrize("wrong", ["10.0.0.0/33", "proxy", "10.0.0.1,,"])
+@rows("wrong", ["10.0.0.0/33", "proxy", "10.0.0.1,,"])
 def test_a_wrong_flag_is_told(wrong: str) -> None:
     with pytest.raises(SettingsError, match="--trusted-proxies"):
         load_settings(CollectorSettings, {"trusted_proxies": wrong})

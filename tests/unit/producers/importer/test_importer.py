@@ -18,6 +18,7 @@ from producers.importer.problems import Kind, Refused
 from producers.importer.strict import Strict
 from producers.ingest.checks import Ingest
 from schemas.errors import InputFileError, TryAgainError
+from tests.support.rows import rows
 
 Answer = Callable[[httpx.Request], httpx.Response]
 
@@ -177,7 +178,7 @@ class TestLines:
         with pytest.raises(InputFileError, match="funnelcast import"):
             read(tmp_path / "a.parquet")
 
-    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1251"])
+    @rows("encoding", ["utf-8-sig", "utf-16", "cp1251"])
     def test_arrays_and_encodings(self, tmp_path: Path, encoding: str) -> None:
         path = tmp_path / "e.json"
         path.write_text('[{"id":"a","v":1.10,"t":"Привет, мир"},\n{"id":"b"}]', encoding=encoding)
@@ -359,7 +360,7 @@ class TestSending:
         assert collector.requests[0] == (None, [{"tick": 0}])  # no number: it would hide the first event
         assert len(collector.events) == 1200
 
-    @pytest.mark.parametrize(
+    @rows(
         ("url", "expected"),
         [
             ("http://c", "http://c/v1/events"),
@@ -370,7 +371,7 @@ class TestSending:
     def test_urls(self, url: str, expected: str) -> None:
         assert Target(url).url == expected
 
-    @pytest.mark.parametrize("url", ["c", "ftp://c", "http://"])
+    @rows("url", ["c", "ftp://c", "http://"])
     def test_no_urls(self, url: str) -> None:
         with pytest.raises(CollectorRefusedError, match="no URL"):
             Target(url)

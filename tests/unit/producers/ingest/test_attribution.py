@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.formats.attribution import CLICK_IDS, Origin, attribute, origin_of_link, origin_of_members
+from tests.support.rows import rows
 
 
 class TestLinks:
-    @pytest.mark.parametrize(
+    @rows(
         ("link", "channel", "campaign"),
         [
             ("https://shop.example.com/a?utm_source=google&utm_campaign=spring%20sale", "google", "spring sale"),
@@ -35,7 +35,7 @@ class TestLinks:
     def test_what_a_link_states(self, link: object, channel: str | None, campaign: str | None) -> None:
         assert origin_of_link(link) == (channel, campaign)
 
-    @pytest.mark.parametrize(("name", "channel"), CLICK_IDS.items())
+    @rows(("name", "channel"), CLICK_IDS.items())
     def test_every_click_id_names_its_channel(self, name: str, channel: str) -> None:
         assert origin_of_link(f"https://example.com/?a=b&{name}=xyz#top") == (channel, None)
         assert origin_of_members({name: "xyz"}) == (channel, None)
@@ -47,7 +47,7 @@ class TestLinks:
 
 
 class TestMembers:
-    @pytest.mark.parametrize("odd", [None, "", 3, ["x"], {"a": 1}, True])
+    @rows("odd", [None, "", 3, ["x"], {"a": 1}, True])
     def test_a_source_that_is_no_text_is_none(self, odd: Any) -> None:
         assert origin_of_members({"utm_source": odd, "utm_campaign": odd}) == (None, None)
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx
 import orjson
-import pytest
 
 from producers.access.keys import read_keys, revoke_key
 from producers.collector.admission import Admission
 from producers.collector.ratelimit import RateLimits
 from producers.ingest.verdicts import Scope
 from tests.support.collector import NOW, CollectorInMemory, event
+from tests.support.rows import rows
 from tests.support.webhooks import load, of_sample
 
 DOC = (Path(__file__).parents[4] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -145,9 +145,11 @@ async def unknown_stage(path: Path) -> httpx.Response:
     return await of_sample("pipedrive-deal-stage").send(load("pipedrive-deal-stage"))
 
 
-@pytest.mark.parametrize("name", CASES)
+@rows("name", CASES)
 async def test_a_row_is_answered_as_it_says(name: str, tmp_path: Path) -> None:
-    answer = await CASES[name](tmp_path)
+    directory = tmp_path / str(list(CASES).index(name))
+    directory.mkdir()
+    answer = await CASES[name](directory)
     status, body = ROWS[name]
     said = re.sub(r"write key [0-9a-f]{8}", "write key 3f9a2c11", answer.text)
     assert (answer.status_code, orjson.loads(said)) == (status, orjson.loads(body))

@@ -16,6 +16,7 @@ from producers.ingest.objects import is_deeper
 from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender, SequenceNumber, Ticked
 from schemas.reasons import RejectReason
 from schemas.record import decode_any
+from tests.support.rows import rows
 
 NOW = 1_735_725_600_000
 SERVER = Sender("web", Scope.SERVER)
@@ -78,7 +79,7 @@ def test_names_are_normalised_and_times_default_to_reception() -> None:
     assert found["occurred_at_ms"] == NOW
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "expected"),
     [
         ("2025-01-01T10:00:00Z", NOW),
@@ -92,9 +93,7 @@ def test_rfc_3339_times(text: str, expected: int) -> None:
     assert record(event(occurred_at_ms=None, occurred_at=text))["occurred_at_ms"] == expected
 
 
-@pytest.mark.parametrize(
-    ("value", "becomes"), [("\\ud800", "\ufffd"), ("a\tb", "a\tb"), ("\\ud83d\\ude00", "\U0001f600")]
-)
+@rows(("value", "becomes"), [("\\ud800", "\ufffd"), ("a\tb", "a\tb"), ("\\ud83d\\ude00", "\U0001f600")])
 def test_text_that_no_parser_takes_is_repaired(value: str, becomes: str) -> None:
     raw = f'{{"id":"a","name":"a","user_id":"u","properties":{{"x":"{value}","y":NaN}}}}'.encode()
     verdict = read(raw)
@@ -103,7 +102,7 @@ def test_text_that_no_parser_takes_is_repaired(value: str, becomes: str) -> None
     assert verdict.repairs == 1 + (value != "\\ud83d\\ude00")
 
 
-@pytest.mark.parametrize(
+@rows(
     ("bad", "expected"),
     [
         (b"{", "malformed_json"),
@@ -165,7 +164,7 @@ def test_depth_is_bounded_and_brackets_in_texts_do_not_count() -> None:
     assert not is_deeper(b"[" + b"{}," * 1000 + b"{}]", 2)
 
 
-@pytest.mark.parametrize(
+@rows(
     "raw",
     [
         b"{" * 40 + b'"' + b'\\"' * 500_000,
@@ -258,7 +257,7 @@ class TestHistory:
 class TestContacts:
     HASH = hmac.new(b"secret", b"ann@example.com", hashlib.sha256).hexdigest()
 
-    @pytest.mark.parametrize(
+    @rows(
         "where",
         [
             {"email": " Ann@Example.COM "},
@@ -301,7 +300,7 @@ class TestContacts:
         assert "contact_id" not in found
         assert found["properties"] == {}
 
-    @pytest.mark.parametrize("text", ["", "a", "@b", "a@", "a@b@c", "a b@c.d", "x" * 255 + "@b.c"])
+    @rows("text", ["", "a", "@b", "a@", "a@b@c", "a b@c.d", "x" * 255 + "@b.c"])
     def test_no_emails(self, text: str) -> None:
         assert normalise_email(text) is None
 
@@ -310,9 +309,7 @@ class TestContacts:
         assert normalise_phone("210 1234567", "GR") == "+302101234567"
 
 
-@pytest.mark.parametrize(
-    "contact", [{"email": "a@b.c"}, {"phone": "+306900000000"}, {"properties": {"email": "a@b.c"}}]
-)
+@rows("contact", [{"email": "a@b.c"}, {"phone": "+306900000000"}, {"properties": {"email": "a@b.c"}}])
 def test_a_placeholder_hides_no_contact(contact: dict[str, Any]) -> None:
     sent = {"id": "e", "name": "click", "contact_id": "null"} | contact
     found = read(sent)

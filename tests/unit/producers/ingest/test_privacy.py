@@ -20,6 +20,7 @@ from producers.ingest.verdicts import Accepted, Sender
 from schemas.record import decode_any
 from tests.support import samples
 from tests.support.collector import TOPICS
+from tests.support.rows import rows
 from tests.support.webhooks import EVERY_SAMPLE, load, of_sample
 
 NOW = 1_735_725_600_000
@@ -34,7 +35,7 @@ def stored(raw: dict[str, Any] | bytes, **rules: Any) -> dict[str, Any]:
     return decode_any(verdict.value)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("sent", "network"),
     [
         ("203.0.113.77", "203.0.113.0"),
@@ -52,7 +53,7 @@ def test_an_address_becomes_its_network(sent: str, network: str | None) -> None:
     assert truncate_ip(sent) == network
 
 
-@pytest.mark.parametrize(
+@rows(
     ("rule", "left"),
     [
         (IpRule.TRUNCATE, {"ip": "203.0.113.0"}),
@@ -67,7 +68,7 @@ def test_the_rule_for_addresses_in_the_context_and_the_properties(rule: IpRule, 
     assert record["properties"] == {**{f"${name}": one for name, one in left.items()}, "a": 1}
 
 
-@pytest.mark.parametrize("name", ["ip", "$ip", "ip_address", "ipAddress", "user_ipaddress"])
+@rows("name", ["ip", "$ip", "ip_address", "ipAddress", "user_ipaddress"])
 def test_every_name_of_an_address(name: str) -> None:
     assert stored({"properties": {name: "203.0.113.77"}})["properties"] == {name: "203.0.113.0"}
 
@@ -81,7 +82,7 @@ def test_a_name_written_in_escapes_is_read() -> None:
     assert stored(body)["context"] == {"ip": "203.0.113.0"}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("sent", "left"),
     [
         ("https://shop.example/thanks?email=a@example.com&ok=1", "https://shop.example/thanks?email=&ok=1"),
@@ -168,7 +169,7 @@ def test_the_rules_are_at_rest_after_one_time(properties: dict[str, Any]) -> Non
 
 
 @pytest.mark.timeout(30)  # the square of so many steps takes minutes
-@pytest.mark.parametrize(
+@rows(
     "text",
     ["?a=" * 100_000 + "@", "&" * 300_000 + "@", "a" * 300_000 + "=@", "?" + "a" * 64 + "=" + "@." * 150_000],
     ids=range(4),
@@ -177,7 +178,7 @@ def test_a_text_made_to_be_slow_is_not(text: str) -> None:
     clean_link(text)
 
 
-@pytest.mark.parametrize("name", [one for one in samples.names("") if not one.startswith("webhook-")])
+@rows("name", [one for one in samples.names("") if not one.startswith("webhook-")])
 async def test_no_recorded_request_leaves_an_e_mail_or_an_address_behind(name: str, tmp_path: Path) -> None:
     collector = samples.collector_of_samples(tmp_path)
     await samples.sample(name).send(collector)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 
 from producers.ingest.checks import Ingest
 from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender
 from producers.simulator.cdnow import CUSTOMERS, PURCHASES, cdnow_events
 from producers.simulator.simulator import START_MS, simulate
 from schemas.funnel.load import load_funnel
+from tests.support.rows import rows
 from tests.support.thorough import cases
 
 EVENTS = cases(20_000, few=8_000)
@@ -26,7 +26,7 @@ def events(count: int = EVENTS, **options: Any) -> list[dict[str, Any]]:
     return list(simulate(**{"seed": 1, "events": count} | options))
 
 
-@pytest.mark.parametrize("messy", [False, True])
+@rows("messy", [False, True])
 def test_the_same_seed_gives_the_same_events(messy: bool) -> None:
     first = events(3_000, messy=messy)
     assert first == events(3_000, messy=messy)
@@ -34,7 +34,7 @@ def test_the_same_seed_gives_the_same_events(messy: bool) -> None:
     assert len(first) == 3_000
 
 
-@pytest.mark.parametrize("count", [0, 1, 7])
+@rows("count", [0, 1, 7])
 def test_any_number_of_events(count: int) -> None:
     assert len(events(count)) == count
     assert len(events(count, messy=True)) == count

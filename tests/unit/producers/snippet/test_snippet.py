@@ -18,6 +18,7 @@ from producers.ingest.verdicts import Scope
 from producers.snippet import builds
 from producers.snippet.builds import FILES, current
 from tests.support.collector import NOW, CollectorInMemory
+from tests.support.rows import rows
 
 MAX_BYTES = 3_072
 """3 KiB. Reading every spelling of a tag, repairing text and splitting refused batches did not fit into 3,000."""
@@ -114,7 +115,7 @@ async def test_a_single_event_is_read_as_its_dead_letter_holds_it(collector: Col
     assert [one["id"] for one in collector.events()] == ["v-1"]
 
 
-@pytest.mark.parametrize("events", ['"x"', "[]", "[{]", "7"])
+@rows("events", ['"x"', "[]", "[{]", "7"])
 async def test_what_is_no_envelope_is_refused_whole(collector: CollectorInMemory, events: str) -> None:
     body = f'{{"writeKey":"{collector.keys[Scope.BROWSER]}","events":{events}}}'.encode()
     answer = await collector.post(body, "/v1/browser", scope=Scope.BROWSER)
@@ -171,7 +172,7 @@ def test_the_script_asks_for_no_eval_and_names_no_other_host() -> None:
     assert not re.search(r"\beval\b|new Function|https?://|\.innerHTML|\.style\b", text)
 
 
-@pytest.mark.parametrize("name", FILES)
+@rows("name", FILES)
 async def test_a_pinned_file_is_served_for_ever_with_its_hash(collector: CollectorInMemory, name: str) -> None:
     file = current().files[name]
     answer = await collector.request("GET", current().path(name), headers={"Origin": "https://shop.example"})
@@ -199,7 +200,7 @@ async def test_the_newest_file_has_a_short_life_and_an_etag(collector: Collector
     assert (again.status_code, again.content) == (304, b"")
 
 
-@pytest.mark.parametrize("path", ["1-000000000000/funnelcast.js", f"{current().name}/other.js", "", "../funnelcast.js"])
+@rows("path", ["1-000000000000/funnelcast.js", f"{current().name}/other.js", "", "../funnelcast.js"])
 async def test_another_build_is_not_found(collector: CollectorInMemory, path: str) -> None:
     answer = await collector.request("GET", f"/v1/snippet/{path}")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
@@ -258,6 +259,6 @@ def test_an_attribute_that_is_none_is_refused() -> None:
     assert ask("--url", "https://collect.example.com", "--attribute", 'x"=1').exit_code == 2
 
 
-@pytest.mark.parametrize("url", ["collect.example.com", "https://example.com/collect", "ftp://example.com", "https://"])
+@rows("url", ["collect.example.com", "https://example.com/collect", "ftp://example.com", "https://"])
 def test_an_address_that_cannot_work_is_refused(url: str) -> None:
     assert ask("--url", url).exit_code == 2

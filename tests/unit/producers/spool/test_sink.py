@@ -19,6 +19,7 @@ from producers.spool import writer as spool_writer
 from producers.spool.files import SpoolBusyError
 from producers.spool.settings import directory_of, leftovers_of
 from producers.spool.sink import SpoolSink
+from tests.support.rows import rows
 from tests.support.spooling import Log, drained, records, settings, spooling
 from tests.support.thorough import cases
 from tests.support.waiting import until
@@ -298,7 +299,7 @@ class Sent:
             self.number += 1
 
 
-@pytest.mark.parametrize("seed", range(cases(8, few=3)))
+@rows("seed", range(cases(8, few=3)))
 async def test_no_row_of_outages_and_kills_loses_or_reorders_what_was_acknowledged(seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)
     log = Log()

@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import orjson
-import pytest
 from hubspot.utils.signature import Signature
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,6 +17,7 @@ from producers.ingest.verdicts import Accepted, Deferred, Rejected, Sender
 from producers.webhooks.endpoint import HookEndpoint
 from producers.webhooks.providers import PROVIDERS
 from tests.support.collector import NOW
+from tests.support.rows import rows
 from tests.support.thorough import cases
 from tests.support.webhooks import (
     CONTACTS,
@@ -51,14 +51,14 @@ async def refused(collector: HookedCollector, sample: dict[str, Any], **changes:
     return body
 
 
-@pytest.mark.parametrize("name", SIGNED)
+@rows("name", SIGNED)
 async def test_a_body_that_was_tampered_with_is_refused(name: str) -> None:
     sample = load(name)
     body = await refused(of_sample(name), sample, body=sample["body"].replace("e", "E", 1))
     assert body == {**FORGED, "detail": f"check the secrets of the hook {sample['webhook']['name']!r}"}
 
 
-@pytest.mark.parametrize("name", [*SIGNED, *SHARED])
+@rows("name", [*SIGNED, *SHARED])
 async def test_a_wrong_secret_is_refused_and_a_rotated_one_taken(name: str) -> None:
     sample = load(name)
     [secret] = sample["webhook"]["secrets"]
@@ -68,7 +68,7 @@ async def test_a_wrong_secret_is_refused_and_a_rotated_one_taken(name: str) -> N
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("name", [*SIGNED, *SHARED])
+@rows("name", [*SIGNED, *SHARED])
 async def test_a_delivery_without_any_proof_is_refused(name: str) -> None:
     sample = load(name)
     bare = {
@@ -92,8 +92,8 @@ async def test_a_secret_in_the_address_is_taken_from_path_and_query() -> None:
         await refused(of_sample("amocrm-leads-add"), sample, path=path)
 
 
-@pytest.mark.parametrize("name", ["stripe-session-completed", "hubspot-deals", "generic-payment"])
-@pytest.mark.parametrize("minutes", [6, -6])
+@rows("name", ["stripe-session-completed", "hubspot-deals", "generic-payment"])
+@rows("minutes", [6, -6])
 async def test_a_delivery_outside_the_replay_window_is_stale(name: str, minutes: int) -> None:
     collector = of_sample(name)
     collector.now_ms += minutes * 60_000
@@ -107,7 +107,7 @@ async def test_a_delivery_outside_the_replay_window_is_stale(name: str, minutes:
     assert [dead_letter["reason"] for dead_letter in collector.dead_letters()] == ["stale_delivery"]
 
 
-@pytest.mark.parametrize("name", [*SIGNED, *SHARED])
+@rows("name", [*SIGNED, *SHARED])
 async def test_a_replayed_delivery_is_answered_and_not_stored_again(name: str) -> None:
     collector, sample = of_sample(name), load(name)
     first = await collector.send(sample)
@@ -167,7 +167,7 @@ async def test_a_hook_of_no_name_is_not_there() -> None:
         assert answer.json()["code"] == "not_found"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("body", "code"),
     [
         (b"{", "malformed_json"),

@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import orjson
-import pytest
 
 from schemas.funnel.load import parse_funnel
 from tests.support.collector import NOW, TOPICS
 from tests.support.counting import document_of
+from tests.support.rows import rows
 from tests.support.webhooks import HookedCollector, hooks_of, load, sign_shopify
 
 SHOPIFY = {"name": "shopify", "provider": "shopify", "secrets": ["shopify-secret"], "source": "shop"}
@@ -33,7 +33,7 @@ async def of_shopify(topic: str, **dates: Any) -> dict[str, Any]:
     return collector.events()[0]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("topic", "dates"),
     [
         ("orders/paid", {"created_at": LONG_AGO, "updated_at": AT}),
@@ -57,7 +57,7 @@ async def test_shopify_says_nothing_of_when() -> None:
     assert event["occurred_at_ms"] == NOW
 
 
-@pytest.mark.parametrize("kind", ["checkout.session.completed", "invoice.paid", "charge.refunded", "payout.paid"])
+@rows("kind", ["checkout.session.completed", "invoice.paid", "charge.refunded", "payout.paid"])
 async def test_stripe(kind: str) -> None:
     collector = HookedCollector(hooks_of(load("stripe-session-completed")["webhook"]))
     thing = {"id": "x_1", "object": "charge", "created": LONG_AGO_S, "effective_at": LONG_AGO_S, "customer": "cus_1"}
@@ -77,9 +77,7 @@ async def of_pipedrive(sample: str, data: dict[str, Any], **meta: Any) -> list[d
     return sorted(collector.events(), key=lambda one: str(one["id"]))
 
 
-@pytest.mark.parametrize(
-    "sample", ["pipedrive-deal-created", "pipedrive-deal-won", "pipedrive-deal-lost", "pipedrive-v1-won"]
-)
+@rows("sample", ["pipedrive-deal-created", "pipedrive-deal-won", "pipedrive-deal-lost", "pipedrive-v1-won"])
 async def test_pipedrive(sample: str) -> None:
     dates = dict.fromkeys(("won_time", "lost_time", "add_time", "close_time"), LONG_AGO)
     stated = AT_S if "v1" in sample else AT
@@ -89,7 +87,7 @@ async def test_pipedrive(sample: str) -> None:
     assert event["occurred_at_ms"] == AT_MS
 
 
-@pytest.mark.parametrize("sample", ["amocrm-leads-add", "amocrm-leads-status", "amocrm-contacts-add"])
+@rows("sample", ["amocrm-leads-add", "amocrm-leads-status", "amocrm-contacts-add"])
 async def test_amocrm(sample: str) -> None:
     recorded = load(sample)
     pairs = [
@@ -155,7 +153,7 @@ async def test_an_edit_of_a_won_deal_is_not_won_again_in_v1() -> None:
     assert [one["name"] for one in collector.events()] == ["pipedrive_deal_change"]
 
 
-@pytest.mark.parametrize(("status", "name"), [("142", "payment"), ("143", "deal_lost")])
+@rows(("status", "name"), [("142", "payment"), ("143", "deal_lost")])
 async def test_a_lead_that_is_added_as_closed(status: str, name: str) -> None:
     recorded = load("amocrm-leads-add")
     body = recorded["body"].replace("status_id%5D=1001", f"status_id%5D={status}").replace("price%5D=0", "price%5D=70")

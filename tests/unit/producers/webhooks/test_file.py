@@ -11,6 +11,7 @@ import yaml
 
 from producers.webhooks.config import WebhooksError, load_webhooks, parse_webhooks
 from producers.webhooks.providers import PROVIDERS
+from tests.support.rows import rows
 
 STRIPE = {"name": "shop", "provider": "stripe", "secrets": ["whsec_hidden"]}
 AMO = {"name": "crm", "provider": "amocrm", "secrets": ["a-long-secret-0123"]}
@@ -21,7 +22,7 @@ def parse(*hooks: Any, environment: dict[str, str] | None = None) -> Any:
     return parse_webhooks(yaml.safe_dump({"hooks": list(hooks)}), environment or {}, origin="w.yaml")
 
 
-@pytest.mark.parametrize(
+@rows(
     ("hook", "message"),
     [
         ({**STRIPE, "provider": "paypal"}, "w.yaml: hooks[0].provider: is none of stripe, shopify"),
@@ -58,7 +59,7 @@ def test_two_hooks_of_one_name_are_refused() -> None:
         parse(STRIPE, STRIPE)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("written", "message"),
     [("hooks: [", "is neither YAML nor JSON at line"), ("- 1", "starts with `hooks:`"), ("{}", "hooks: is missing")],
 )

@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 import orjson
-import pytest
 
 from tests.support.collector import NOW, TOPICS
+from tests.support.rows import rows
 from tests.support.webhooks import HookedCollector, hooks_of, load, sign_shopify, standard_headers
 
 NOW_S = NOW // 1000
@@ -76,7 +76,7 @@ def collector_of(**options: Any) -> HookedCollector:
     return HookedCollector(hooks_of(*({**hook, **options} for hook in HOOKS)))
 
 
-@pytest.mark.parametrize("name", TEST)
+@rows("name", TEST)
 async def test_what_is_not_real_is_kept_apart(name: str) -> None:
     collector = collector_of()
     answer = await TEST[name](collector)
@@ -90,7 +90,7 @@ async def test_what_is_not_real_is_kept_apart(name: str) -> None:
     assert 'outcome="rejected",reason="test_event"' in page
 
 
-@pytest.mark.parametrize("name", TEST)
+@rows("name", TEST)
 async def test_a_hook_can_take_it(name: str) -> None:
     collector = collector_of(test=True)
     answer = await TEST[name](collector)
@@ -98,7 +98,7 @@ async def test_a_hook_can_take_it(name: str) -> None:
     assert not collector.dead_letters()
 
 
-@pytest.mark.parametrize("name", REAL)
+@rows("name", REAL)
 async def test_what_is_real_counts(name: str) -> None:
     for options in ({}, {"test": True}):
         collector = collector_of(**options)

@@ -23,6 +23,7 @@ from producers.webhooks.provider import Credentials, Provider
 from producers.webhooks.shopify import SHOPIFY
 from producers.webhooks.signatures import WINDOW_MS, Check, Secrets, basic_of, check_shared
 from producers.webhooks.stripe import STRIPE
+from tests.support.rows import rows
 
 NOW_MS = 1_735_725_600_000
 NOW = NOW_MS // 1000
@@ -105,7 +106,7 @@ def test_stripes_library_and_ours_agree_on_headers_of_every_kind() -> None:
         assert check_stripe(RAW, header.encode(), [b"whsec_secret"], now * 1000) is theirs, header
 
 
-@pytest.mark.parametrize(
+@rows(
     ("seconds", "expected"),
     [(-301, Check.STALE), (-300, Check.GENUINE), (0, Check.GENUINE), (300, Check.GENUINE), (301, Check.STALE)],
 )
@@ -148,7 +149,7 @@ def test_the_standard_library_takes_what_ours_takes_and_refuses_what_ours_refuse
         assert check_standard(body.encode(), sent, [key], now * 1000) is theirs
 
 
-@pytest.mark.parametrize("secret", ["whsec_", "", "whsec_%%%", "not base64!"])
+@rows("secret", ["whsec_", "", "whsec_%%%", "not base64!"])
 def test_a_secret_that_is_no_base64_is_told(secret: str) -> None:
     with pytest.raises(ValueError, match="whsec_"):
         standard_secret(secret)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from producers.access.keys import KeyRing, create_key
 from producers.ingest.verdicts import Scope
 from tests.support.collector import NOW
+from tests.support.rows import rows
 from tests.support.webhooks import CONTACTS, EVERY_SAMPLE, HookedCollector, hooks_of, load, of_sample, told_by
 
 NOW_S = 1_735_725_600
@@ -27,7 +26,7 @@ def paid(**members: Any) -> dict[str, Any]:
     return {"id": "evt_1", "type": "payment_intent.succeeded", "created": NOW_S, "data": {"object": thing}}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("sample", "name", "expected"),
     [
         ("stripe-session-completed", "payment", {"order_id": "pi_Test1", "value": "19.99", "currency": "EUR"}),
@@ -71,7 +70,7 @@ async def test_every_sample_is_taken() -> None:
         assert len(collector.events()) + len(collector.dead_letters()) == len(answer.json()["results"]) > 0
 
 
-@pytest.mark.parametrize(
+@rows(
     ("sample", "ids"),
     [
         (
@@ -146,7 +145,7 @@ async def test_a_payment_that_does_not_say_who_paid_is_left_to_the_others_of_its
     assert [event["name"] for event in collector.events()] == ["payment"]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("thing", "kind"),
     [
         ({"object": "checkout.session", "payment_status": "unpaid", "payment_intent": "pi_1"}, "completed"),
@@ -180,7 +179,7 @@ async def test_an_invoice_of_newer_interfaces_names_its_payment_elsewhere() -> N
     }
 
 
-@pytest.mark.parametrize(
+@rows(
     ("currency", "minor", "major"),
     [("usd", 5, "0.05"), ("jpy", 500, "500"), ("kwd", 5120, "5.120"), ("isk", 500, "5.00"), ("ugx", 500, "5.00")],
 )

@@ -27,6 +27,7 @@ from streams.store.memory import MemoryCounterReader, MemorySpace
 from streams.store.port import StoreUnavailableError
 from tests.support.counted import SHOP
 from tests.support.http import plain_get
+from tests.support.rows import rows
 from tests.support.served_reports import FUNNELS, NOW_MS, TARGETS, counted_shop, served
 
 
@@ -260,7 +261,7 @@ def test_reports_need_a_read_key_where_one_is_asked_for(tmp_path: Path) -> None:
             assert plain_get(url + is_open).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "reports.example.org"])  # noqa: S104
+@rows("host", ["0.0.0.0", "::", "10.0.0.7", "reports.example.org"])  # noqa: S104
 def test_the_network_sees_no_reports_without_a_key(host: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="add --require-read-key"):
         check_reports_are_guarded(WebSettings(host=host))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
-
 from schemas.counters import FAMILY_NAMES, Family
 from schemas.funnel.load import parse_funnel
 from streams.core import outcomes
@@ -19,6 +17,7 @@ from streams.core.plan import LOST, OPEN, RESOLVED, STALLED
 from streams.core.planning import plan_of
 from streams.core.state import FunnelState
 from streams.core.step import step
+from tests.support.rows import rows
 
 MINUTE = 60_000
 T0 = 1_750_000_000_000
@@ -81,8 +80,8 @@ def _happen(state: FunnelState, happening: str) -> None:
         step(state, [_op(kind, minutes, 2)])
 
 
-@pytest.mark.parametrize("is_fast", [True, False], ids=["fast", "general"])
-@pytest.mark.parametrize(("status", "happening"), [key for key, value in TRANSITIONS.items() if value is not None])
+@rows("is_fast", [True, False], ids=["fast", "general"])
+@rows(("status", "happening"), [key for key, value in TRANSITIONS.items() if value is not None])
 def test_a_transition_counts_what_the_table_says(status: int, happening: str, is_fast: bool) -> None:
     transition = TRANSITIONS[status, happening]
     assert transition is not None
@@ -101,7 +100,7 @@ def test_a_transition_counts_what_the_table_says(status: int, happening: str, is
         assert status_of(words_of(state.plan, state.cache.persons[KEY])[0]) == transition.status
 
 
-@pytest.mark.parametrize("happening", [GOES_ON, IS_LOST])
+@rows("happening", [GOES_ON, IS_LOST])
 def test_what_would_take_back_a_decision_is_left_to_the_general_path(happening: str) -> None:
     state = _state(RESOLVED, is_fast=True)
     before, packed = dict(state.contributions.counts), state.cache.persons[KEY]

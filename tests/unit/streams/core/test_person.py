@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from random import Random
 
-import pytest
-
 from schemas.funnel.load import load_funnel, parse_funnel
 from streams.core.header import Header
 from streams.core.person import (
@@ -23,6 +21,7 @@ from streams.core.person import (
 )
 from streams.core.plan import LOST, OPEN, ORDER, REFUND, Plan
 from streams.core.planning import plan_of
+from tests.support.rows import rows
 
 _AT = 1_750_000_000_000
 _WIDE = json.dumps(
@@ -58,8 +57,8 @@ def _person(plan: Plan, rng: Random, count: int) -> Person:
     return person
 
 
-@pytest.mark.parametrize("text", ["sales", _WIDE])
-@pytest.mark.parametrize("count", [0, 3, 200])
+@rows("text", ["sales", _WIDE])
+@rows("count", [0, 3, 200])
 def test_a_person_survives_packing(text: str, count: int) -> None:
     plan = plan_of(parse_funnel(text) if text.startswith("{") else load_funnel(text))
     person = _person(plan, Random(count), count)

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
-import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -27,6 +26,7 @@ from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, Memo
 from streams.store.port import PartitionView, StoreRefusedError, StoreUnavailableError
 from streams.worker.partition import PartitionProcessor
 from tests.support.counted import SHOP, fill, log_records, shop_events
+from tests.support.rows import rows
 
 NOW = 1_735_725_600_000
 _SPACE = MemorySpace(clock_ms=lambda: NOW)
@@ -246,7 +246,7 @@ async def flaky(**options: Any) -> tuple[_Flaky, ExporterApp]:
     return store, exporter(None, take=store.take, max_age_seconds=0.0, **options)
 
 
-@pytest.mark.parametrize("error", [StoreUnavailableError("away"), RuntimeError("a bug")])
+@rows("error", [StoreUnavailableError("away"), RuntimeError("a bug")])
 async def test_when_redis_is_away_a_scrape_shows_the_last_counts_and_says_so(error: Exception) -> None:
     store, app = await flaky()
     await scrape(app)

@@ -21,6 +21,7 @@ from streams.report.shapes import NamedCell, Rate
 from streams.report.significance import difference_interval, holm, p_value
 from streams.report.spans import Comparison
 from tests.support.days import READ_AT, SHOP, Day, days_reader, question
+from tests.support.rows import rows
 
 ZERO = Fraction(0)
 
@@ -34,7 +35,7 @@ def rate(numerator: int, denominator: int) -> Rate | None:
 TEN_DAYS = ("2025-01-01", "2025-01-10")
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "since", "until", "grain", "after", "before"),
     [
         # asked at 2025-03-07T00:00Z, a Friday
@@ -68,7 +69,7 @@ def test_spans(
     assert (comparison.after.dates(), comparison.before.dates()) == (after, before)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "since", "grain", "says"),
     [
         ("last-week", "10d", None, "overlap: 2025-02-18 to 2025-02-27 and 2025-02-25 to 2025-03-06"),
@@ -102,7 +103,7 @@ def test_equal_shares_do_not_differ() -> None:
     assert p_value(rate(10, 100), rate(20, 200)) == 1
 
 
-@pytest.mark.parametrize(
+@rows(
     ("before", "after"),
     [
         ((0, 0), (3, 10)),  # nothing there

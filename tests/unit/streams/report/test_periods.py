@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -15,9 +14,10 @@ from streams.report.rates import wilson
 from streams.report.service import report
 from streams.report.table import render_report
 from tests.support.days import SHOP, days_reader, question
+from tests.support.rows import rows
 
 
-@pytest.mark.parametrize(
+@rows(
     ("day", "week", "month", "quarter"),
     [
         ("2025-01-01", "2025-W01", "2025-01", "2025-Q1"),

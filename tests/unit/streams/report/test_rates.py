@@ -16,6 +16,7 @@ from tests.oracle import examples
 from tests.oracle.build import counted, funnel, total
 from tests.oracle.definition import read_funnel
 from tests.oracle.rates import rates_of as rates_of_the_oracle
+from tests.support.rows import rows
 
 
 def as_product(definition: dict[str, Any]) -> Funnel:
@@ -221,7 +222,7 @@ def test_a_ratio_of_flows_above_one_has_no_interval() -> None:
     assert ratio(0, 0) is None
 
 
-@pytest.mark.parametrize(
+@rows(
     ("successes", "trials", "low", "high"),
     [(1, 10, 0.0179, 0.4042), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (81, 263, 0.2553, 0.3662)],
 )

@@ -19,6 +19,7 @@ from streams.report.table import render_report
 from streams.state import Fence, FunnelWrites, PartitionMeta, Writes
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import PartitionView, StoreRefusedError
+from tests.support.rows import rows
 
 SHOP = parse_funnel(
     """
@@ -114,7 +115,7 @@ async def test_days_are_those_of_the_funnels_time_zone() -> None:
     assert list(buckets["day"]) == ["2025-01-02"]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("dim", "cells"),
     [
         ("", [""]),
@@ -131,7 +132,7 @@ async def test_dimensions_pairs_and_single_cells(dim: str, cells: list[str]) -> 
     assert list(buckets.get("total", {}).get("all", {})) == cells
 
 
-@pytest.mark.parametrize("dim", ["city", "manager|channel", "city=athens"])
+@rows("dim", ["city", "manager|channel", "city=athens"])
 def test_what_is_not_counted_is_refused_with_what_is(dim: str) -> None:
     with pytest.raises(QuestionError, match=r"dimensions and pairs are: channel, manager, channel\|manager"):
         question(dim=dim)
@@ -171,7 +172,7 @@ async def test_a_funnel_that_is_not_counted_yet_is_an_empty_document() -> None:
     assert document["counters"] == {}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "at_ms"),
     [
         ("2025-01-01", MIDNIGHT_ATHENS),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 
-import pytest
 from rich.console import Console
 
 from schemas.funnel.load import load_funnel
 from streams.report.rates import rates_of
 from streams.report.shapes import CountersDocument, NamedCell
 from streams.report.table import render_cell, render_report
+from tests.support.rows import rows
 
 FUNNEL = load_funnel("sales")
 CELL: NamedCell = {
@@ -36,8 +36,8 @@ DOCUMENT: CountersDocument = {
 }
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 140])
-@pytest.mark.parametrize("which", ["report", "cell"])
+@rows("width", [60, 80, 100, 140])
+@rows("which", ["report", "cell"])
 def test_no_cell_is_cut(which: str, width: int) -> None:
     out = io.StringIO()
     console = Console(file=out, width=width)

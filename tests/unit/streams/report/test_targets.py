@@ -18,6 +18,7 @@ from streams.report.targets import TargetAnswer, TargetsDocument
 from streams.report.targets_file import TargetsError, load_targets, parse_period, parse_targets
 from streams.report.targets_table import render_targets
 from tests.support.days import MONDAY, READ_AT, SHOP, Day, days_reader
+from tests.support.rows import rows
 
 WEEKS: dict[int, Day | dict[str, Day]] = dict.fromkeys(range(60), (100, 10, 0))
 """Every day 100 clicks and 10 payments of 10.00 EUR, from 2025-01-06 to 2025-03-06; read at 2025-03-07T00:00Z."""
@@ -62,7 +63,7 @@ async def test_revenue_is_asked_in_major_units_and_answered_in_minor_ones() -> N
     assert (target["needs"] or [])[0]["entries"] == pytest.approx(650.5)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "verdict"),
     [
         ("{stage: payment, period: 2025-02, goal: 280}", "made"),
@@ -107,7 +108,7 @@ async def test_only_targets_of_the_funnel_are_answered_and_people_see_them() -> 
     assert "open, 5" in text
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "says"),
     [
         ("[]", "must be a mapping"),
@@ -133,7 +134,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         load_targets(tmp_path / "nowhere.yaml")
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "says"),
     [
         ("{stage: paymnt, period: 2025, goal: 1}", "it has click, payment .did you mean 'payment'"),
@@ -147,7 +148,7 @@ async def test_a_target_of_what_is_not_counted_is_refused(text: str, says: str) 
         await answer(text)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "dates"),
     [
         ("2024", ("2024-01-01", "2024-12-31")),
@@ -177,7 +178,7 @@ def poisson(random: Random, mean: float) -> int:
     return count
 
 
-@pytest.mark.parametrize("kind", ["counts", "money"])
+@rows("kind", ["counts", "money"])
 def test_intervals_hold_as_many_ends_as_they_say(kind: str) -> None:
     """Eight weeks of days with quiet weekends, then 20 days: the sum lies in the interval in about 95 % of 600 runs."""
     random, held, runs = Random(11), 0, 600

@@ -18,6 +18,7 @@ from streams.report.shapes import NamedCell
 from streams.report.what_if import Lifts, WhatIfCell, what_if
 from streams.report.what_if_table import render_what_if
 from tests.support.days import SHOP, days_reader, question
+from tests.support.rows import rows
 
 
 def funnel_of(*stages: str, order: int | None = None) -> Funnel:
@@ -59,7 +60,7 @@ def test_twice_as_many_calls_that_reach_the_decision_maker_are_twice_the_sales()
     assert expected(answer) == [30, 20, 4]
 
 
-@pytest.mark.parametrize("text", ["payment=60%", "payment=+20%"])
+@rows("text", ["payment=60%", "payment=+20%"])
 def test_invoices_paid_at_60_percent_in_place_of_50_bring_100_000_more(text: str) -> None:
     answer = asked(text, ("invoice", "payment"), 100, 50, revenue=50 * 10_000_00)
     assert answer["gain"] == {"entries": 10, "orders": 10, "revenue": 100_000_00}
@@ -119,7 +120,7 @@ def test_of_nothing_nothing_comes() -> None:
     assert answer["stages"][1]["conversion"] is None
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "says"),
     [
         ("led=+10%", "write top, each or a stage: click, payment"),

@@ -12,6 +12,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ResponseErr
 from streams.store.address import StoreAddress, StoreAddressError
 from streams.store.connection import connect, translated
 from streams.store.port import StoreRefusedError, StoreUnavailableError
+from tests.support.rows import rows
 
 
 def test_one_server() -> None:
@@ -57,7 +58,7 @@ async def test_sentinels_with_a_login_of_their_own() -> None:
     await client.aclose()
 
 
-@pytest.mark.parametrize(
+@rows(
     ("url", "says"),
     [
         ("secret", "'secret' is no Redis address; write e.g. redis://127.0.0.1:6379"),
@@ -79,7 +80,7 @@ def test_what_is_refused(url: str, says: str) -> None:
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize(
+@rows(
     ("error", "kind", "says"),
     [
         (ResponseError("DENIED Redis is running in protected mode because ..."), StoreRefusedError, "protected mode"),

@@ -8,6 +8,7 @@ import pytest
 
 from schemas.counters import Cell, CellGroup, Cells
 from streams.store.cells import CellCache
+from tests.support.rows import rows
 
 TOTAL: CellGroup = (0, 0, 0)
 
@@ -68,7 +69,7 @@ def test_forgetting() -> None:
     assert cache.missing({(1, 1, 0): {1: {1: 1}}}) == {(1, 1, 0): [1]}
 
 
-@pytest.mark.parametrize("max_cells", [1, 7, 40, 10_000])
+@rows("max_cells", [1, 7, 40, 10_000])
 def test_any_size_counts_right_and_stays_bounded(max_cells: int) -> None:
     rng = random.Random(max_cells)
     cache = CellCache(max_cells)

@@ -6,10 +6,11 @@ import pytest
 from redis.crc import key_slot
 
 from streams.store.keys import CLUSTER_SLOTS, PartitionKeys, SpaceKeys, cluster_slot, partition_tag
+from tests.support.rows import rows
 
 
-@pytest.mark.parametrize("servers", [2, 3, 4, 5, 6])
-@pytest.mark.parametrize("partitions", [8, 12, 24, 48, 64, 256])
+@rows("servers", [2, 3, 4, 5, 6])
+@rows("partitions", [8, 12, 24, 48, 64, 256])
 def test_partitions_are_spread_evenly_over_a_cluster(partitions: int, servers: int) -> None:
     held = [0] * servers
     for partition in range(partitions):

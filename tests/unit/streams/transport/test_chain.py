@@ -17,6 +17,7 @@ from schemas.errors import BrokerUnavailableError
 from streams.transport.consumer import BatchConsumer, _Chain
 from streams.transport.cursor import check_cursor, find_problem
 from streams.transport.port import LogRange
+from tests.support.rows import rows
 
 
 def records(first: int, last: int) -> list[Any]:
@@ -94,7 +95,7 @@ async def test_a_partition_that_is_not_placed_hands_over_nothing() -> None:
     assert rig.rewound == []
 
 
-@pytest.mark.parametrize(
+@rows(
     ("cursor", "start", "end", "is_fine"),
     [(5, 0, 10, True), (0, 0, 0, True), (10, 0, 10, True), (4, 5, 10, False), (11, 0, 10, False), (11, 0, None, True)],
 )

@@ -16,6 +16,7 @@ from streams.web.app import EXPOSITION, App, Readiness, web_app
 from streams.web.connection import MAX_HEAD_BYTES, BoundedConnection
 from streams.web.server import WebServer
 from tests.support.http import plain_client
+from tests.support.rows import rows
 
 PAGE = b"# HELP pages_total Pages.\n" + 200 * b"pages_total 1\n"
 SECURITY = {
@@ -100,7 +101,7 @@ async def test_metrics_are_compressed_for_those_who_read_that() -> None:
         assert gzip.decompress(body) == PAGE
 
 
-@pytest.mark.parametrize(
+@rows(
     ("method", "path", "status"),
     [
         ("GET", "/healthz", 200),
@@ -134,7 +135,7 @@ async def test_a_page_that_fails_is_a_500_with_the_same_headers() -> None:
         assert (await get(port, "/healthz")).status_code == 200
 
 
-@pytest.mark.parametrize("header", [b"content-length: 5", b"transfer-encoding: chunked"])
+@rows("header", [b"content-length: 5", b"transfer-encoding: chunked"])
 async def test_a_request_with_a_body_is_refused_unread(header: bytes) -> None:
     async with serving(Process()) as port:
         answer = await raw(port, b"GET /metrics HTTP/1.1\r\nhost: x\r\n" + header + b"\r\n\r\n")
@@ -157,9 +158,7 @@ class _Impatient(BoundedConnection):
     look_seconds = 0.05
 
 
-@pytest.mark.parametrize(
-    "sent", [b"", b"GET /metrics HTTP/1.1\r\nhost", b"POST /metrics HTTP/1.1\r\ncontent-length: 9\r\n"]
-)
+@rows("sent", [b"", b"GET /metrics HTTP/1.1\r\nhost", b"POST /metrics HTTP/1.1\r\ncontent-length: 9\r\n"])
 async def test_a_connection_that_stands_still_is_closed(sent: bytes) -> None:
     async with serving(Process(), _Impatient) as port:
         assert await raw(port, sent) == b""

@@ -21,6 +21,7 @@ from streams.store.port import StoreUnavailableError
 from streams.worker import partition as processing
 from streams.worker.partition import FencedError, LogRecord, PartitionProcessor
 from tests.support.histories import history
+from tests.support.rows import rows
 
 FUNNEL = load_funnel("sales")
 COUNTED, ODD = b"\x01", b"\x02"
@@ -75,7 +76,7 @@ def expected(log: Sequence[LogRecord]) -> dict[bytes, bytes]:
     return {**{COUNTED + key: b"%d" % count for key, count in counts.items()}, **odd}
 
 
-@pytest.mark.parametrize("seed", range(5))
+@rows("seed", range(5))
 async def test_workers_that_die_at_any_write_count_every_record_once(seed: int) -> None:
     log, space, rng = history(40), MemorySpace(), Random(seed)
     processor = PartitionProcessor(Dying(space, rng), 0, [FUNNEL])

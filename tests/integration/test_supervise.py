@@ -14,6 +14,7 @@ from tenacity import wait_exponential
 
 from funnelcast.processes.supervise import Child, ProcessSpec, Supervisor
 from schemas.errors import NeedsHumanError, TryAgainError
+from tests.support.rows import rows
 from tests.support.waiting import until
 
 SLEEPER = "import time; time.sleep(60)"
@@ -42,7 +43,7 @@ async def test_a_killed_child_is_started_again(supervisor: Supervisor) -> None:
     supervisor.check()
 
 
-@pytest.mark.parametrize("code", [2, 70])
+@rows("code", [2, 70])
 async def test_a_final_exit_is_final_and_loud(tmp_path: Path, code: int) -> None:
     said: list[str] = []
     async with Supervisor(tmp_path, report=said.append) as supervisor:
