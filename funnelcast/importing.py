@@ -30,18 +30,21 @@ def exit_code(*, taken: int, refused: int) -> int:
 
 
 def strict_of(funnels: Sequence[str] | None, tolerated: Sequence[str], *, is_historical: bool) -> Strict:
-    """The checks of an import. `funnels` None: any name will do. Raises UsageError, FunnelError."""
+    """The checks of an import. `funnels` None: any name will do, and the usual lateness. What is not history must be
+    sent before it is late. Raises UsageError, FunnelError."""
     loaded = load_funnels(funnels) if funnels is not None else []
     ingest = Ingest(
         contacts=Contacts(b"only to tell an address from none"),
         known_names=None if funnels is None else ingest_rules.known_names(loaded),
         personless_names=ingest_rules.personless_names(loaded),
     )
+    now_ms = time.time_ns() // 1_000_000
     named = " or ".join(funnel.name for funnel in loaded)
     return Strict(
         ingest,
-        time.time_ns() // 1_000_000,
+        now_ms,
         is_historical=is_historical,
+        earliest_ms=0 if is_historical else now_ms - ingest_rules.lateness_ms(loaded),
         tolerated=kinds_of(tolerated),
         looked_at_by=f"no stage of {named}; say which funnel is meant with --funnels",
     )

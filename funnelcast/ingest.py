@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from funnelcast import ingest_rules
 from funnelcast.contacts import ensure_contact_key
@@ -19,7 +20,7 @@ def ingest_of(settings: IngestSettings, limits: Limits, *, strict_names: bool = 
     """`limits` of requests; how large an event may be is the installation's."""
     funnels = load_funnels(settings.funnels)
     return Ingest(
-        limits=limits,
+        limits=replace(limits, lateness_ms=ingest_rules.lateness_ms(funnels)),
         contacts=Contacts(ensure_contact_key(settings), phone_region=settings.phone_region),
         known_names=ingest_rules.known_names(funnels),
         personless_names=ingest_rules.personless_names(funnels),

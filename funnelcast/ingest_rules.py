@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from schemas.funnel.model import Funnel
+from schemas.lateness import ALLOWED_LATENESS_MS
 from schemas.names import normalise_name
 from schemas.properties import ALWAYS_READ
 
@@ -32,6 +33,11 @@ def server_names(funnels: Sequence[Funnel], browser_names: Iterable[str] = ()) -
     says so with `browser_names`."""
     names = {AD_SPEND}.union(*(funnel.money_names for funnel in funnels))
     return names - PAGES - {normalise_name(name) for name in browser_names}
+
+
+def lateness_ms(funnels: Iterable[Funnel]) -> int:
+    """What occurred longer before its reception is counted by none of them."""
+    return max((funnel.allowed_lateness_ms for funnel in funnels), default=ALLOWED_LATENESS_MS)
 
 
 def read_properties(funnels: Iterable[Funnel]) -> set[str]:

@@ -57,6 +57,8 @@ def send(
     from funnelcast.importing import Refusals, exit_code, run_importer
     from producers.importer.importer import Importer, Target
     from producers.importer.lines import Mapping, open_events
+    from producers.importer.problems import Kind, kinds_of
+    from producers.importer.strict import LATE_HINT
 
     refusals = Refusals(file)
     events = open_events(
@@ -76,14 +78,17 @@ def send(
     progress = run_importer(importer, total=events.count_lines)
     refusals.sum_up()
     rejected = max(refusals.count, progress.rejected)  # of an earlier run the lines are known to the progress alone
+    late = 0 if Kind.LATE in kinds_of(tolerate or []) else progress.late
+    if progress.late:
+        typer.echo(f"{file}: {progress.late} events were accepted too late for every funnel: {LATE_HINT}", err=True)
     if as_json:
-        document = {"accepted": progress.accepted, "rejected": rejected}
+        document = {"accepted": progress.accepted, "rejected": rejected, "late": progress.late}
         typer.echo(json.dumps(document | {"session": progress.session, "already_sent": was_sent}))
     if was_sent:
         typer.echo(f"{file}: was sent before, nothing is sent now; --again sends it again", err=True)
     elif not as_json:
         typer.echo(f"{file}: {progress.accepted} events accepted, {rejected} rejected", err=True)
-    raise typer.Exit(exit_code(taken=progress.accepted, refused=rejected))
+    raise typer.Exit(exit_code(taken=progress.accepted - late, refused=rejected + late))
 
 
 def _strict(settings: SendSettings, tolerated: list[str], *, is_historical: bool) -> Strict:

@@ -63,6 +63,11 @@ COUNTERS: Final = (
         "Values that no JSON parser takes (half an emoji, a bare NaN) and that were repaired.",
     ),
     Family("unknown_names", "Accepted events that no funnel looks at."),
+    Family(
+        "events_late",
+        "Accepted events that no funnel counts: received longer after they occurred than any allows.",
+        ("source",),
+    ),
     Family("rate_limited", "Requests answered with 429, by what was exceeded: key, address, refused.", ("by",)),
     Family("ticks", "Ticks received from historical senders."),
 )
@@ -84,6 +89,7 @@ class Counts(msgspec.Struct):
 
     accepted: int = 0
     clamped: int = 0
+    late: int = 0
     placeholder_ids: int = 0
     unknown_names: int = 0
     repairs: int = 0
@@ -131,6 +137,7 @@ class CollectorMetrics(Collector):
         self._requests.update({(route, "200"): 0 for route in routes})
         self._received["unknown",] = 0
         self._tables["dead_letters_held"]["unknown",] = 0
+        self._tables["events_late"]["unknown",] = 0
         self._events.update({("unknown", "rejected", reason.value): 0 for reason in RejectReason})
         self._tables["rate_limited"].update({(by,): 0 for by in ("key", "address", "refused")})
         for family in COUNTERS:
@@ -173,6 +180,8 @@ class CollectorMetrics(Collector):
             self._events[source, "rejected", reason.value] += 1
         if counts.clamped:
             self.add("times_clamped", counts.clamped)
+        if counts.late:
+            self.add("events_late", counts.late, (source,))
         if counts.placeholder_ids:
             self.add("placeholder_ids", counts.placeholder_ids)
         if counts.unknown_names:

@@ -36,7 +36,7 @@ class RecordBuilder:
                 partition = partition_for(verdict.key, partitions)
                 records.append(Outgoing(topic, partition, verdict.key, verdict.value, verdict.received_at_ms))
                 counts.accepted += 1
-                if verdict.was_clamped or verdict.placeholder_ids or verdict.repairs or not verdict.is_known:
+                if verdict.is_odd:
                     _count_oddities(counts, verdict)
             elif isinstance(verdict, Rejected):
                 records.append(self.dead_letter(raw, request, source, verdict.reason, verdict.detail))
@@ -82,4 +82,5 @@ def _count_oddities(counts: Counts, verdict: Accepted) -> None:
     counts.clamped += verdict.was_clamped
     counts.placeholder_ids += verdict.placeholder_ids
     counts.repairs += verdict.repairs
+    counts.late += verdict.is_late
     counts.unknown_names += not verdict.is_known

@@ -26,6 +26,8 @@ class EventVerdict(msgspec.Struct, omit_defaults=True, gc=False):
     reason: str | None = None
     detail: str | None = None
     tick: int | None = None
+    late: bool = False
+    """Accepted, and too late to be counted by any loaded funnel."""
 
 
 class _Verdicts(msgspec.Struct):
@@ -90,7 +92,9 @@ def verdicts_answer(reading: Reading) -> Answer:
 
 def shown(verdicts: Sequence[Outcome]) -> list[EventVerdict]:
     """The verdicts as an answer states them."""
-    return [EventVerdict(one.id, "accepted") if type(one) is Accepted else _shown(one) for one in verdicts]
+    return [
+        EventVerdict(one.id, "accepted", late=one.is_late) if type(one) is Accepted else _shown(one) for one in verdicts
+    ]
 
 
 def taken(results: Sequence[EventVerdict]) -> int:

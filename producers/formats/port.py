@@ -18,7 +18,7 @@ from producers.access.keys import KeyRing
 from producers.formats.replaying import DeadLetterPayload, with_id
 from producers.http.messages import JSON, Answer, Header, Headers, key_of
 from producers.ingest.checks import Ingest
-from producers.ingest.verdicts import Outcome, Sender
+from producers.ingest.verdicts import Accepted, Outcome, Sender
 
 
 class Request(msgspec.Struct):
@@ -118,12 +118,18 @@ class BaseEndpoint:
         return keys.sender_of(key_of(request.headers, request.query, request.body))
 
     def answer(self, reading: Reading) -> Answer:
-        """`{"success":true}`."""
-        return SUCCESS_ANSWER
+        """`{"success":true}`, and how many of its events are too late to be counted."""
+        late = late_in(reading)
+        return Answer(200, b'{"success":true,"late":%d}' % late, (JSON,)) if late else SUCCESS_ANSWER
 
     def replay_body(self, dead_letter: DeadLetterPayload) -> bytes:
         """As it was sent, with an id where it has none."""
         return dead_letter.payload if self.id_member is None else with_id(dead_letter, self.id_member)
+
+
+def late_in(reading: Reading) -> int:
+    """Accepted events that no funnel counts."""
+    return sum(1 for one in reading.verdicts if isinstance(one, Accepted) and one.is_late)
 
 
 SUCCESS: Final = b'{"success":true}'

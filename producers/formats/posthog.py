@@ -15,7 +15,7 @@ import msgspec
 import orjson
 
 from producers.access.keys import KeyRing
-from producers.formats.port import BaseEndpoint, Format, Page, Reading, Request, RoutePath
+from producers.formats.port import BaseEndpoint, Format, Page, Reading, Request, RoutePath, late_in
 from producers.formats.posthog_pages import flags, settings
 from producers.formats.posthog_person import ids_of
 from producers.formats.translating import add_common, content_id, dict_of, id_of, random_id, read_each
@@ -108,8 +108,9 @@ class PostHog(BaseEndpoint):
         return read_each(self._ingest, elements, request, sender, translate, id_member="uuid")
 
     def answer(self, reading: Reading) -> Answer:
-        """`{"status":"Ok"}`."""
-        return _OK
+        """`{"status":"Ok"}`, and how many of its events are too late to be counted."""
+        late = late_in(reading)
+        return Answer(200, b'{"status":"Ok","late":%d}' % late, (JSON,)) if late else _OK
 
     def body_of(self, request: Request) -> bytes:
         """The JSON, whatever it came in: a form or a query with `data`, plain, in base64 or gzipped."""

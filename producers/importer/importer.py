@@ -60,6 +60,8 @@ class Progress:
     sent: int = 0
     accepted: int = 0
     rejected: int = 0
+    late: int = 0
+    """Of the accepted ones: what no funnel of the collector counts."""
     is_done: bool = False
 
 
@@ -121,6 +123,7 @@ class Importer:
             for (line, _), result in zip(batch, results, strict=True):
                 if result.get("status") == "accepted":
                     progress.accepted += 1
+                    progress.late += bool(result.get("late"))
                 else:
                     progress.rejected += 1
                     self.on_refused(Refused(line, str(result.get("reason")), str(result.get("detail", ""))))

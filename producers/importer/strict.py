@@ -20,6 +20,7 @@ from schemas.properties import AMOUNTS
 
 DAMAGED_ID: Final = re.compile(r"[+-]?\d+(?:[.,]\d+)?[eE]\+?\d+|\d+\.0+")
 """`1.21333E+13`, `17850.0`: what a spreadsheet makes of a long number."""
+LATE_HINT: Final = "history goes with --historical into a space that has counted nothing yet, or into a rebuild"
 IDS: Final = ("id", "anonymous_id", "contact_id", "user_id")
 _PROPERTY_IDS: Final = ("order_id", "refund_id", "deal_id")
 _SECONDS: Final = (946_684_800, 4_102_444_800)
@@ -92,7 +93,7 @@ class Strict:
         if _SECONDS[0] <= at_ms < _SECONDS[1]:
             return [(Kind.TIME, f"{at_ms} looks like seconds; write milliseconds since 1970")]
         if at_ms < self.earliest_ms:
-            return [(Kind.LATE, "is too old to be counted as it is sent: history needs --historical and its own key")]
+            return [(Kind.LATE, f"is too old to be counted as it is sent; {LATE_HINT}")]
         return []
 
 

@@ -131,14 +131,7 @@ class Ingest:
             properties, context = event.properties, event.context
             if not properties or not context:
                 properties, context = _values_of(event)
-            occurred_at_ms, was_unusable = correct_skew_ms(
-                client_ms=event.client_ms,
-                sent_ms=event.sent_ms,
-                received_ms=received_at_ms,
-                max_skew_ms=self.limits.skew_ms,
-            )
-            was_clamped = was_unusable or event.is_time_unreadable
-            arrival = Arrival(occurred_at_ms, received_at_ms, sender.source, was_clamped)
+            arrival = self._arrival_of(event, sender, received_at_ms)
             verdict = self._accepted(event, properties, context, sender=sender, arrival=arrival)
             is_built = event.properties_json is ABSENT and event.context_json is ABSENT
             if is_built and len(verdict.value) > self.limits.event_bytes + _OWN_BYTES:
@@ -149,6 +142,18 @@ class Ingest:
         except (TypeError, ValueError, RecursionError) as error:  # of the encoder
             reason, detail = RejectReason.WRONG_TYPE, str(error)
         return Rejected(reason, detail, _id_of(event))
+
+    def _arrival_of(self, event: Event, sender: Sender, received_at_ms: int) -> Arrival:
+        """By the client's clock, corrected. History was received when it occurred: its clock is left as it is."""
+        if sender.scope is Scope.HISTORICAL and event.client_ms is not None and not event.is_time_unreadable:
+            return Arrival(event.client_ms, event.client_ms, sender.source)
+        occurred_at_ms, was_unusable = correct_skew_ms(
+            client_ms=event.client_ms,
+            sent_ms=event.sent_ms,
+            received_ms=received_at_ms,
+            max_skew_ms=self.limits.skew_ms,
+        )
+        return Arrival(occurred_at_ms, received_at_ms, sender.source, was_unusable or event.is_time_unreadable)
 
     def _accepted(
         self, event: Event | NativeEvent, properties: Members, context: Members, *, sender: Sender, arrival: Arrival
@@ -199,7 +204,10 @@ class Ingest:
             seq=arrival.sequence,
         )
         value = self._encode(record, may_hold_ip=is_personal)
-        return Accepted(event_id, name, key, value, received_at_ms, was_clamped, placeholders, is_known)
+        is_late = received_at_ms - occurred_at_ms > self.limits.lateness_ms and name not in self._personless
+        return Accepted(
+            event_id, name, key, value, received_at_ms, was_clamped, placeholders, is_known, is_late=is_late
+        )
 
     def _identity(self, event: Event | NativeEvent) -> tuple[str, str]:
         event_id = "" if event.id is None else str(event.id).strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from schemas.lateness import ALLOWED_LATENESS_MS
 from schemas.properties import MAX_SOURCE_CHARS
 
 
@@ -32,5 +33,7 @@ class Limits:
     """2000-01-01: a live event before it has seconds for milliseconds, or no clock."""
     future_ms: int = 60_000
     """A time further ahead of its reception than this is absurd and becomes the time of reception."""
+    lateness_ms: int = ALLOWED_LATENESS_MS
+    """What occurred longer before its reception is counted by no loaded funnel."""
     skew_ms: int = 7 * 86_400_000
     """A client's clock that differs from ours by more than this is not used for corrections."""

@@ -59,6 +59,14 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     is_known: bool = True
     repairs: int = 0
     """Values that could not be read and were repaired."""
+    is_late: bool = False
+    """Received too long after it occurred: no loaded funnel counts it."""
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether there is anything to count besides its being accepted."""
+        is_plain = self.is_known and not self.was_clamped and not self.placeholder_ids and not self.repairs
+        return self.is_late or not is_plain
 
 
 class Ticked(msgspec.Struct, frozen=True, gc=False):

@@ -21,6 +21,7 @@ from pydantic import (
 
 from schemas.conditions import ORDERINGS, Operand, Operator, number_of
 from schemas.funnel.duration import DurationMs
+from schemas.lateness import ALLOWED_LATENESS_MS
 from schemas.money import clean_currency
 from schemas.names import clean_text, normalise_name
 from schemas.properties import ORDER_CHANGES
@@ -202,7 +203,9 @@ class Funnel(_Model):
     timezone: str = "UTC"
     currency: str = "USD"
     conversion_window_ms: DurationMs = Field(alias="conversion_window")
-    allowed_lateness_ms: DurationMs = Field(default=3 * 86_400_000, alias="allowed_lateness", validate_default=False)
+    allowed_lateness_ms: DurationMs = Field(
+        default=ALLOWED_LATENESS_MS, alias="allowed_lateness", validate_default=False
+    )
     reentry: Literal["window", "completion"] = "window"
     sources: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: v if v is None else _as_list(v))] = None
     traffic: Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)] = (HUMAN,)

@@ -82,9 +82,21 @@ async def test_a_live_file_from_stdin_with_bad_lines(site: Site) -> None:
     assert json.loads(record.value)["source"] == "server"
 
 
+async def test_history_that_is_sent_as_if_it_happened_now_is_refused_before_it_is_sent(site: Site) -> None:
+    file = site.directory / "old.jsonl"
+    file.write_text('{"id":"a","name":"click","user_id":"u","occurred_at_ms":1735725600000}\n')
+    code, out, err = await site.send(str(file), "--json")
+    assert (code, json.loads(out)["accepted"], json.loads(out)["rejected"]) == (2, 0, 1)
+    assert "old.jsonl:1: late: is too old" in err
+    assert "--historical" in err
+    code, out, err = await site.send(str(file), "--tolerate", "late", "--json")
+    assert (code, json.loads(out)["accepted"], json.loads(out)["late"]) == (0, 1, 1)
+    assert "accepted too late" in err
+
+
 async def test_wrong_use_is_a_sentence_and_exit_2(site: Site) -> None:
     file = site.directory / "e.jsonl"
-    file.write_text('{"id":"a","name":"click","user_id":"u","occurred_at_ms":1735725600000}\n')
+    file.write_text('{"id":"a","name":"click","user_id":"u"}\n')
     code, _, err = await site.send(str(file), "--historical")
     assert code == 2
     assert "scope historical" in err
