@@ -27,7 +27,8 @@ class ReportSettings(FunnelSettings, SpaceSettings, RedisSettings):
     "funnelcast report --since 30d --compare previous  ·  funnelcast report --grain month --compare previous  ·  "
     "funnelcast report --what-if each=+10%  ·  funnelcast report --since 30d --what-if top=+50%,lead=25% --dim channel"
     "  ·  funnelcast report --paths  ·  funnelcast report --paths --since 90d --dim channel"
-    "  ·  funnelcast report --targets targets.yaml"
+    "  ·  funnelcast report --targets targets.yaml  ·  funnelcast report --forecast --dim channel"
+    "  ·  funnelcast report --forecast --back-test"
 )
 @with_settings(ReportSettings)
 def report(
@@ -75,6 +76,15 @@ def report(
             help="Plan against fact of a file of targets: pace, will it be made, how many at the top it needs.",
         ),
     ] = None,
+    forecast: Annotated[
+        bool,
+        typer.Option(
+            "--forecast", help="Revenue to expect of journeys under way, by stage and age, and when it comes."
+        ),
+    ] = False,
+    back_test: Annotated[
+        bool, typer.Option("--back-test", help="With --forecast: hold it against the past half year.")
+    ] = False,
     as_csv: Annotated[
         str | None, typer.Option("--csv", metavar="counters|rates", help="Print CSV, a line for each number.")
     ] = None,
@@ -89,6 +99,8 @@ def report(
         what_if=what_if,
         paths=paths,
         targets=targets,
+        forecast=forecast,
+        back_test=back_test,
         as_csv=as_csv,
         as_json=as_json,
     )

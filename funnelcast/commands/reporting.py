@@ -16,6 +16,8 @@ from rich.console import Console
 from schemas.funnel.model import Funnel
 from streams.report.comparison_table import render_comparison
 from streams.report.document import answer_json, whole_only
+from streams.report.forecast_service import report_forecast
+from streams.report.forecast_table import render_forecast
 from streams.report.long_form import LONG_FORMS
 from streams.report.paths_table import render_paths
 from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
@@ -50,6 +52,8 @@ class Asked:
     what_if: str | None
     paths: bool
     targets: Path | None
+    forecast: bool
+    back_test: bool
     as_csv: str | None
     as_json: bool
 
@@ -113,12 +117,22 @@ def _specials(asked: Asked, now_ms: int) -> dict[str, Callable[[Sequence[ReportQ
             [partial(report_targets, funnel=question.funnel, targets=targets, now_ms=now_ms) for question in questions],
             render_targets,
         )
+    if asked.forecast:
+        specials["--forecast"] = lambda questions: _Special(
+            [
+                partial(report_forecast, question=question, with_back_test=asked.back_test, now_ms=now_ms)
+                for question in questions
+            ],
+            render_forecast,
+        )
     return specials
 
 
 def _check(asked: Asked, specials: Sequence[str]) -> None:
     if len(specials) > 1:
         raise QuestionError(f"{specials[0]} and {specials[1]} are two questions: ask one after the other")
+    if asked.back_test and not asked.forecast:
+        raise QuestionError("--back-test is of a forecast: add --forecast")
     if asked.as_csv is None:
         return
     if asked.as_csv not in LONG_FORMS:

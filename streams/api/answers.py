@@ -10,6 +10,7 @@ from typing import TypedDict
 from schemas.funnel.model import Funnel
 from streams.api.parameters import ParameterError, parse_query
 from streams.report.document import answer_json, canonical_json
+from streams.report.forecast_service import report_forecast
 from streams.report.long_form import LONG_FORMS
 from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
 from streams.report.service import report, report_comparison, report_paths, report_what_if
@@ -24,6 +25,7 @@ QUESTION: tuple[str, ...] = ("grain", "since", "until", "dim")
 """Parameters of a question, as `QuestionTexts` has them."""
 WHAT_IF = "what_if"
 COMPARE = "compare"
+BACK_TEST = "back_test"
 Values = Mapping[str, list[str]]
 
 
@@ -99,6 +101,17 @@ class Answers:
             [await report_targets(self.reader, funnel, targets, now_ms=now_ms) for funnel in self._chosen(values)]
         )
 
+    async def forecast_json(self, query: str) -> bytes:
+        """What is still to come of journeys under way."""
+        values = parse_query(query, single=("dim", BACK_TEST), repeated=("funnel",))
+        with_back_test, now_ms = _is_true(values, BACK_TEST), self.clock_ms()
+        return answer_json(
+            [
+                await report_forecast(self.reader, question, with_back_test=with_back_test, now_ms=now_ms)
+                for question in self._questions(values)
+            ]
+        )
+
     async def _documents(self, query: str) -> list[CountersDocument]:
         values = parse_query(query, single=QUESTION, repeated=("funnel",))
         return [await report(self.reader, question) for question in self._questions(values)]
@@ -120,6 +133,13 @@ def _needed(values: Values, name: str) -> str:
     if name not in values:
         raise ParameterError(f"the parameter {name} is missing")
     return values[name][0]
+
+
+def _is_true(values: Values, name: str) -> bool:
+    text = values[name][0] if name in values else "false"
+    if text not in ("true", "false"):
+        raise ParameterError(f"{name} is true or false, not {text!r}")
+    return text == "true"
 
 
 def question_texts(values: Values) -> QuestionTexts:

@@ -86,6 +86,7 @@ class ApiApp:
             "/v1/what-if": answers.what_if_json,
             "/v1/paths": answers.paths_json,
             "/v1/targets": answers.targets_json,
+            "/v1/forecasts": answers.forecast_json,
             "/v1/reports/counters.csv": answers.counters_csv,
             "/v1/reports/rates.csv": answers.rates_csv,
         }[path]

@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
-from streams.api.answers import COMPARE, QUESTION, WHAT_IF, FunnelSummary
+from streams.api.answers import BACK_TEST, COMPARE, QUESTION, WHAT_IF, FunnelSummary
 from streams.api.schema import Schema, Schemas
 from streams.report.comparison import ComparisonDocument
+from streams.report.forecast_service import ForecastDocument
 from streams.report.paths import PathsDocument
 from streams.report.question import GRAINS
 from streams.report.shapes import CountersDocument
@@ -55,6 +56,10 @@ PARAMETERS: Final[dict[str, tuple[str, Schema]]] = {
         "With which days: previous (as many just before; with the grain week, month or quarter the one before), "
         "last-week, or since..until.",
         {"type": "string"},
+    ),
+    BACK_TEST: (
+        "Whether the forecast is held against the past half year: true or false (default).",
+        {"enum": ["true", "false"]},
     ),
 }
 _REQUIRED: Final = (COMPARE, WHAT_IF)
@@ -116,6 +121,14 @@ PAGES: Final[dict[str, Described]] = {
         "(docs/reports.md).",
         ("funnel",),
         TargetsDocument,
+        is_several=True,
+    ),
+    "/v1/forecasts": Described(
+        "forecast",
+        "Revenue to expect from journeys under way: what `funnelcast report --forecast --json` prints "
+        "(docs/reports.md).",
+        ("funnel", "dim", BACK_TEST),
+        ForecastDocument,
         is_several=True,
     ),
     "/v1/reports/counters.csv": Described(

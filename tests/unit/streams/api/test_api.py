@@ -18,6 +18,7 @@ from funnelcast.settings.processes import WebSettings
 from producers.access.keys import KeyRing, create_key
 from producers.ingest.verdicts import Scope
 from streams.report.document import answer_json
+from streams.report.forecast_service import report_forecast
 from streams.report.question import QuestionTexts, ReportQuestion
 from streams.report.service import report, report_comparison, report_paths, report_what_if
 from streams.report.spans import Comparison
@@ -157,6 +158,17 @@ def test_targets_have_the_bytes_that_the_command_prints(client: httpx.Client) ->
     assert answer.content == asyncio.run(expected())
     (target,) = answer.json()["targets"]
     assert (target["fact"], target["elapsed"], target["verdict"]) == (30, pytest.approx(2.5 / 7, abs=0.01), "unknown")
+
+
+def test_a_forecast_has_the_bytes_that_the_command_prints(client: httpx.Client) -> None:
+    async def expected() -> bytes:
+        question = ReportQuestion.parse(SHOP, {"dim": "channel"}, now_ms=NOW_MS)
+        asked = report_forecast(await counted_shop(), question, with_back_test=True, now_ms=NOW_MS)
+        return answer_json([await asked])
+
+    answer = client.get("/v1/forecasts", params={"funnel": "shop", "dim": "channel", "back_test": "true"})
+    assert answer.content == asyncio.run(expected())
+    assert client.get("/v1/forecasts", params={"back_test": "yes"}).json()["code"] == "bad_parameter"
 
 
 def test_what_if_has_the_bytes_that_the_command_prints(client: httpx.Client) -> None:
