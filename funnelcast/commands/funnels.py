@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from funnelcast.commands.options import JsonFlag
+from schemas.funnel.explain import explain_unit
 from schemas.funnel.load import FunnelError, load_funnel
 from schemas.funnel.model import Funnel
 from schemas.funnel.presets import preset_names
@@ -21,6 +22,7 @@ def _summary(funnel: Funnel) -> dict[str, object]:
         "version": funnel.version,
         "stages": [stage.name for stage in funnel.stages],
         "dimensions": [dimension.name for dimension in funnel.dimensions],
+        "unit": funnel.unit,
         "fingerprint": funnel.fingerprint,
         "description": funnel.description,
     }
@@ -44,6 +46,8 @@ def check(
         return
     stages = " -> ".join(stage.name for stage in funnel.stages)
     typer.echo(f"{file}: ok: {funnel.name} version {funnel.version}: {stages}")
+    if funnel.unit is not None:
+        typer.echo(explain_unit(funnel))
 
 
 @app.command("list", epilog="Example:  funnelcast funnels list --json")

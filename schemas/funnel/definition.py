@@ -59,6 +59,8 @@ def definition_of(funnel: Funnel) -> dict[str, Any]:
         ],
         "pairs": [list(pair) for pair in funnel.pairs],
     }
+    if funnel.unit is not None:
+        definition |= {"unit": funnel.unit, "lead_in": format_duration(funnel.lead_in_ms)}
     if funnel.sources is not None:
         definition["sources"] = list(funnel.sources)
     if funnel.description:

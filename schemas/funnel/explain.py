@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from schemas.explain import Explainer, KeyPath
+from schemas.funnel.duration import format_duration
 from schemas.funnel.model import Dimension, Funnel, LostRule, Rule, Stage
 
 if TYPE_CHECKING:
@@ -22,6 +23,17 @@ def _known_keys(path: KeyPath) -> list[str]:
     return [*keys, "order"] if model is Stage else keys
 
 
+def explain_unit(funnel: Funnel) -> str:
+    """What the unit of a funnel that has one does to its numbers."""
+    window, lead_in = format_duration(funnel.conversion_window_ms), format_duration(funnel.lead_in_ms)
+    return (
+        f"unit {funnel.unit}: every value of the property {funnel.unit} is a deal of its own, from its first event on "
+        f"for {window}. An event without it (a visit, a payment) belongs to the person's open deal that began last, "
+        f"else to the one that begins within {lead_in} after it: so a deal has the channel of the visit that led to "
+        "it. What belongs to no deal is one line of journeys, as without a unit. Orders stay the person's."
+    )
+
+
 FUNNEL_ERRORS: Final = Explainer(
     known_keys=_known_keys,
     examples={
@@ -31,6 +43,7 @@ FUNNEL_ERRORS: Final = Explainer(
         "on": "on: [click]",
         "attribution": "attribution: first",
         "event": "event: lead_created",
+        "unit": "unit: deal_id",
     },
     mappings={
         "lost": "{on: [lead_lost], reason: price}",

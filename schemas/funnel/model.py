@@ -24,7 +24,7 @@ from schemas.funnel.duration import DurationMs
 from schemas.lateness import ALLOWED_LATENESS_MS
 from schemas.money import clean_currency
 from schemas.names import clean_text, normalise_name
-from schemas.properties import ORDER_CHANGES
+from schemas.properties import MONEY, ORDER_CHANGES
 from schemas.traffic import HUMAN, TRAFFIC_CLASSES
 
 RULES = 2
@@ -207,6 +207,9 @@ class Funnel(_Model):
         default=ALLOWED_LATENESS_MS, alias="allowed_lateness", validate_default=False
     )
     reentry: Literal["window", "completion"] = "window"
+    unit: str | None = Field(default=None, min_length=1, max_length=64)
+    """The property that tells one deal of a person from another; None: one line of journeys for a person."""
+    given_lead_in_ms: DurationMs | None = Field(default=None, alias="lead_in")
     sources: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: v if v is None else _as_list(v))] = None
     traffic: Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)] = (HUMAN,)
     stages: tuple[Stage, ...] = Field(min_length=1, max_length=MAX_STAGES)
@@ -241,6 +244,27 @@ class Funnel(_Model):
         if cleaned is None:
             raise ValueError(f"{code!r} is no currency; write a three-letter ISO-4217 code, e.g. EUR")
         return cleaned
+
+    @field_validator("unit")
+    @classmethod
+    def _unit(cls, unit: str | None) -> str | None:
+        if unit is not None and unit in MONEY:
+            raise ValueError(
+                f"{unit!r} is money, not the name of a deal; write the property that holds its id: deal_id"
+            )
+        return unit
+
+    @model_validator(mode="after")
+    def _lead_in_of_a_unit(self) -> Funnel:
+        if self.given_lead_in_ms is None:
+            return self
+        if self.unit is None:
+            raise ValueError(
+                "lead_in: goes before a deal, so it needs a unit; write e.g. unit: deal_id, or leave it out"
+            )
+        if self.given_lead_in_ms > self.conversion_window_ms:
+            raise ValueError("lead_in: is longer than conversion_window; write at most that, or leave it out")
+        return self
 
     @model_validator(mode="after")
     def _no_change_of_orders_in_a_rule(self) -> Funnel:
@@ -278,6 +302,13 @@ class Funnel(_Model):
         return f"{self.name}@{self.version}"
 
     @property
+    def lead_in_ms(self) -> int:
+        """How far before a deal begins an event can lead to it; 0 without a unit."""
+        if self.unit is None:
+            return 0
+        return self.conversion_window_ms if self.given_lead_in_ms is None else self.given_lead_in_ms
+
+    @property
     def rules(self) -> tuple[Rule, ...]:
         """Of all stages and losses."""
         groups = [stage.on for stage in self.stages] + [lost.on for lost in self.lost]
@@ -298,10 +329,13 @@ class Funnel(_Model):
     def properties(self) -> frozenset[str]:
         """Properties that the definition names; `schemas.properties.ALWAYS_READ` are read besides."""
         conditions = (condition.property for rule in self.rules for condition in rule.where)
-        return frozenset(dimension.property for dimension in self.dimensions).union(conditions)
+        unit = () if self.unit is None else (self.unit,)
+        return frozenset(dimension.property for dimension in self.dimensions).union(conditions, unit)
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 (hex) over everything that changes a number; the description does not."""
-        meaning = self.model_dump(mode="json", exclude={"description"}) | {"rules": RULES}
+        meaning = self.model_dump(mode="json", exclude={"description", "unit", "given_lead_in_ms"}) | {"rules": RULES}
+        if self.unit is not None:
+            meaning |= {"unit": self.unit, "lead_in_ms": self.lead_in_ms}
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Sequence
 
 from schemas.counters import STAGE_LOST, Family, family, lifetime_sub
 from schemas.times import MINUTE_MS
-from streams.core.history import History, OrderBooked, deadline_of
+from streams.core.history import deadline_of
+from streams.core.journeys import History, OrderBooked
 from streams.core.person import Entry, FirstOrder, Journey
 from streams.core.plan import AGES_MS, EDGES_MS, RESOLVED, STALLED, Plan, Status
 
@@ -25,12 +27,13 @@ class Contributions:
         """(minute, code, stage, family code) -> amount, for families by currency."""
 
 
-def add_contributions(plan: Plan, history: History, status: Status, *, sign: int, into: Contributions) -> None:
-    """Add those of a history; `status` is that of its last entry."""
+def add_contributions(
+    plan: Plan, history: History, statuses: Sequence[Status], *, sign: int, into: Contributions
+) -> None:
+    """Add those of a history; `statuses` are those of the last entry of each journey."""
     _add_occurrences(plan, history, sign, into)
-    last = len(history.journeys) - 1
-    for number, journey in enumerate(history.journeys):
-        _add_journey(plan, journey, status if number == last else RESOLVED, sign, into)
+    for journey, status in zip(history.journeys, statuses, strict=True):
+        _add_journey(plan, journey, status, sign, into)
 
 
 def _add_occurrences(plan: Plan, history: History, sign: int, into: Contributions) -> None:

@@ -72,6 +72,10 @@ class Definition:
     lateness_ms: int
     ends_at_completion: bool
     """Whether an event after the last stage begins a new journey (reentry: completion)."""
+    unit: str | None
+    """The property that tells one deal of a person from another (semantics.md 3a); None: one line of journeys."""
+    lead_in_ms: int
+    """How far before a deal begins an event can lead to it; 0 without a unit."""
     sources: frozenset[str] | None
     traffic: frozenset[str]
     """Classes that are counted (`schemas.traffic`)."""

@@ -7,12 +7,21 @@ codes of dimension values. Pure; `streams.core.general` stores the result.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
-from streams.core.person import KeptEvent, Person
+from streams.core.person import Identity, KeptEvent, Person
 
 _PREFIX: Final = b"x:"
 """No person key begins like that (`schemas.ids.person_key`): no event ever finds what is kept under it."""
+
+
+class _Numbers(NamedTuple):
+    """Running numbers for hashes."""
+
+    hashes: dict[int, int]
+    orders: dict[int, int]
+    refunds: dict[int, int]
+    units: dict[int, int]
 
 
 def nameless_key(number: int) -> bytes:
@@ -32,10 +41,18 @@ def without_ids(person: Person) -> Person:
     """
     base, events = person.base, person.events
     assert isinstance(base.orders, dict)  # noqa: S101 - layers are for passes in memory
-    hashes = _numbers(event.event_hash for event in events)
-    orders = _numbers([*base.orders, *base.withdrawn, *(event.order for event in events)])
+    ties = [*(step[2] for step in base.steps), *(deal.identity[1] for deal in base.deals)]
+    hashes = _numbers([*ties, *(event.event_hash for event in events)])
+    named = [*(step[3] for step in base.steps), *events]
+    orders = _numbers([*base.orders, *base.withdrawn, *(event.order for event in named)])
+    units = _numbers([*(deal.identity[2] for deal in base.deals), *(event.unit for event in named)])
     refunds = _numbers([*base.refunds, *(event.refund for event in events)])
-    person.events = [_renumbered(event, hashes, orders, refunds) for event in events]
+    numbers = _Numbers(hashes, orders, refunds, units)
+    person.events = [_renumbered(event, numbers) for event in events]
+    base.steps = [
+        (at, stage, hashes[tie], _renumbered(event, numbers), worth) for at, stage, tie, event, worth in base.steps
+    ]
+    base.deals = [deal._replace(identity=_known_as(deal.identity, numbers)) for deal in base.deals]
     base.orders = {orders[order]: booked for order, booked in base.orders.items()}
     base.withdrawn = {orders[order] for order in base.withdrawn}
     base.refunds = {refunds[refund] for refund in base.refunds}
@@ -47,5 +64,15 @@ def _numbers(hashes: Iterable[int]) -> dict[int, int]:
     return {0: 0, **{number: index for index, number in enumerate(sorted({*hashes} - {0}), start=1)}}
 
 
-def _renumbered(event: KeptEvent, hashes: dict[int, int], orders: dict[int, int], refunds: dict[int, int]) -> KeptEvent:
-    return event._replace(event_hash=hashes[event.event_hash], order=orders[event.order], refund=refunds[event.refund])
+def _renumbered(event: KeptEvent, numbers: _Numbers) -> KeptEvent:
+    return event._replace(
+        event_hash=numbers.hashes[event.event_hash],
+        order=numbers.orders[event.order],
+        refund=numbers.refunds[event.refund],
+        unit=numbers.units[event.unit],
+    )
+
+
+def _known_as(identity: Identity, numbers: _Numbers) -> Identity:
+    at, tie, unit = identity
+    return at, numbers.hashes[tie], numbers.units[unit]

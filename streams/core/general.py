@@ -10,10 +10,13 @@ from __future__ import annotations
 from streams.core.changes import after_fold, as_it_comes
 from streams.core.chunk import Op
 from streams.core.contributions import add_contributions
+from streams.core.deals import fold_deals
+from streams.core.deals import is_foldable as is_base_foldable
 from streams.core.forget import is_nameless, nameless_key, without_ids
 from streams.core.header import Header, is_forgotten, status_of, tail_of, words_of
 from streams.core.heavy import count_heavy, is_foldable, seal
-from streams.core.history import fold, header_of, replay, status_at
+from streams.core.history import decide, fold, header_of, header_of_deals, replay, statuses_of
+from streams.core.journeys import History
 from streams.core.person import KeptEvent, Person, pack_person, unpack_events, unpack_person
 from streams.core.plan import FORGET, REFUND, RESOLVED, RESTATED, WITHDRAWN
 from streams.core.state import FunnelState
@@ -41,7 +44,7 @@ def count(state: FunnelState, op: Op) -> None:
     if copy is not None and at >= copy.at:
         state.count_stat("duplicates")
         return  # of copies the earliest counts, and it is kept already
-    if _needs_fold(person, whole, copy, horizon):
+    if _needs_fold(person, whole, copy, horizon) or _is_unsettled(state, person, horizon):
         refresh(state, key, state.cache.persons[key], horizon + state.plan.keep)
         packed = state.cache.persons[key]
         person = unpack_person(state.plan, packed, state.cache.sealed.get(key, ()))
@@ -65,6 +68,14 @@ def _needs_fold(person: Person, whole: KeptEvent | None, copy: KeptEvent | None,
     behind = [event for event in person.events if event.at < horizon]
     names_ids = any(event is not None and (event.order or event.refund) for event in (whole, copy))
     return bool(behind) and (names_ids or any(event.kind == REFUND for event in behind))
+
+
+def _is_unsettled(state: FunnelState, person: Person, horizon: int) -> bool:
+    """Whether the parting of deals is to be settled for something before the event can move it."""
+    if not state.plan.has_deals:
+        return False
+    times = [*(event.at for event in person.events), *(step[0] for step in person.base.steps[:1])]
+    return min(times, default=horizon) < horizon - state.plan.lead_in
 
 
 def forget(state: FunnelState, key: bytes, name: bytes, horizon: int) -> None:
@@ -131,25 +142,40 @@ def _living(state: FunnelState, key: bytes, horizon: int) -> Person | None:
 def _take_out(state: FunnelState, person: Person) -> None:
     """Contribute minus what the person has contributed so far."""
     before = replay(state.plan, person.base, person.events)
-    add_contributions(state.plan, before, person.status, sign=-1, into=state.contributions)
+    add_contributions(state.plan, before, statuses_of(state.plan, person, before), sign=-1, into=state.contributions)
 
 
 def _settle(state: FunnelState, key: bytes, person: Person, horizon: int) -> None:
     """Add, fold and keep a person whose old contributions were taken out."""
     plan = state.plan
     after = replay(plan, person.base, person.events)
-    person.status = status_at(plan, after, horizon + plan.keep)
-    add_contributions(plan, after, person.status, sign=1, into=state.contributions)
+    decide(plan, person, after, horizon + plan.keep)
+    add_contributions(plan, after, statuses_of(plan, person, after), sign=1, into=state.contributions)
     last_at = max((event.at for event in person.events), default=0)
     orders = person.base.orders_count + after.orders_count
-    _fold(state, person, horizon)
-    _keep(state, key, person, header_of(plan, after, last_at=last_at, orders=orders, horizon=horizon))
+    if plan.has_deals:
+        last_at = max([last_at, *(step[0] for step in person.base.steps)])
+        _fold_deals(state, person, after, horizon)
+        settled = horizon - plan.lead_in
+        header = header_of_deals(plan, person, after, last_at=last_at, orders=orders, settled=settled)
+    else:
+        _fold(state, person, horizon)
+        header = header_of(plan, after, last_at=last_at, orders=orders, horizon=horizon)
+    _keep(state, key, person, header)
 
 
 def _fold(state: FunnelState, person: Person, horizon: int) -> None:
     has_behind = any(event.at < horizon for event in person.events)
     if has_behind or person.base.journey is not None:
         person.base = fold(state.plan, person.base, person.events, horizon)
+    if has_behind:
+        person.events = after_fold(person.events, horizon)
+
+
+def _fold_deals(state: FunnelState, person: Person, history: History, horizon: int) -> None:
+    has_behind = any(event.at < horizon for event in person.events)
+    if has_behind or is_base_foldable(state.plan, person.base, horizon):
+        person.base = fold_deals(state.plan, person.base, person.events, horizon, history)
     if has_behind:
         person.events = after_fold(person.events, horizon)
 

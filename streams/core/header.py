@@ -17,6 +17,10 @@ depends on the watermark of that time, so it is remembered and never recomputed.
 `passed` is the stage of the last entry of the journey under way, plus 1. It is 0 without such a journey; both codes and
 `started_at` and `entered_at` are then 0 too. Integers are little-endian, times are epoch milliseconds.
 
+A plan with deals has several journeys under way, and no fast paths. There `passed` is 1 while anything is, `started_at`
+belongs to the one that ends last, `entered_at` says when the next of all their last entries changes by itself (all bits
+set for never), and the status is OPEN while any will; both codes are 0.
+
 A call costs as much as ten shifts. So `deadline` and `wake` here, `step` and `inorder`, through which nearly every
 event passes, and the booking of deadlines (`deadlines`, `outcomes`) write `last_word >> FLAGS_SHIFT & STATUS_MASK`
 themselves, with the names from here. All others call `status_of` and its like.
@@ -152,8 +156,12 @@ def deadline(plan: Plan, words: Words) -> int:
 
 
 def is_forgotten(plan: Plan, packed: bytes, horizon: int) -> bool:
-    """Whether a person has nothing at or after the horizon, no journey under way and nothing for life."""
+    """Whether a person has nothing at or after the horizon, no journey under way and nothing for life.
+
+    With deals a person counts until one `lead_in` behind the horizon.
+    """
     last_word, start_word, _, _, _, _ = words_of(plan, packed)
+    horizon -= plan.lead_in
     if flags_of(last_word) & FOR_LIFE or last_at(last_word) >= horizon:
         return False
     return not passed_of(last_word) or started_at(start_word) + plan.window < horizon
@@ -165,9 +173,13 @@ def wake(plan: Plan, packed: bytes) -> int:
     last_word, start_word, entry_word, base_bytes, _, _ = words
     status, passed = last_word >> FLAGS_SHIFT & STATUS_MASK, last_word & PASSED_MASK
     end = (start_word >> AT_SHIFT) + plan.window
+    if status != RESOLVED and plan.has_deals:
+        return entry_word >> AT_SHIFT
     if status != RESOLVED:  # the last entry stalls or is abandoned by itself
         return min((entry_word >> AT_SHIFT) + plan.change[status][passed], end)
     is_folded = len(packed) == plan.header.size + base_bytes and not start_word & COUNT_MASK
     if not passed and is_folded and last_word >> FLAGS_SHIFT & FOR_LIFE:
         return INFINITE  # all that is left are its orders, and they stay
-    return max(last_word >> AT_SHIFT, end if passed else 0) + plan.keep  # then it is folded, or forgotten
+    return (
+        max(last_word >> AT_SHIFT, end if passed else 0) + plan.keep + plan.lead_in
+    )  # then it is folded, or forgotten

@@ -25,7 +25,8 @@ from streams.core.header import (
     with_chunks,
     words_of,
 )
-from streams.core.history import History, checkpoint, header_of, replay, status_at
+from streams.core.history import checkpoint, decide, header_of, replay, statuses_of
+from streams.core.journeys import History
 from streams.core.person import (
     EXT_AMOUNT,
     Base,
@@ -153,13 +154,13 @@ def _recount(state: FunnelState, op: Op, packed: bytes, kept_at: int) -> None:
     chunk = bisect_left(heavy_of(cache, key).ends, at)
     person = person_since(cache, key, packed, chunk)
     before = replay(plan, person.base, person.events)
-    add_contributions(plan, before, person.status, sign=-1, into=contributions)
+    add_contributions(plan, before, statuses_of(plan, person, before), sign=-1, into=contributions)
     if kept_at >= 0:
         person.events = [event for event in person.events if (event.event_hash, event.at) != (event_hash, kept_at)]
     person.events.append(whole if whole is not None else KeptEvent(at, event_hash, kind, code))
     after = replay(plan, person.base, person.events)
-    person.status = status_at(plan, after, horizon + plan.keep)
-    add_contributions(plan, after, person.status, sign=1, into=contributions)
+    decide(plan, person, after, horizon + plan.keep)
+    add_contributions(plan, after, statuses_of(plan, person, after), sign=1, into=contributions)
     head = _header(plan, packed, person, after, chunk=chunk, horizon=horizon) + base_of(plan, packed)
     _keep(cache, key, head, chunk, *split(plan.seal, sorted(person.events)))
 

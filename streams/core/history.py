@@ -7,90 +7,25 @@ matter; `checkpoint` is the same pass over a sealed chunk and keeps all of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple, TypeAlias
 
 from schemas.counters import STAGE_LOST
 from streams.core.changes import standing, withdrawn_behind
+from streams.core.deals import part, run
 from streams.core.header import Header
-from streams.core.person import Base, Entry, FirstOrder, Journey, KeptEvent, Layered
+from streams.core.journeys import AFTER_STAGES, History, RefundBooked, Restated, go_on
+from streams.core.person import (
+    AT_MASK,
+    Base,
+    Entry,
+    FirstOrder,
+    Journey,
+    KeptEvent,
+    Layered,
+    Person,
+    Step,
+    Worth,
+)
 from streams.core.plan import LOST, NO_STAGE, OPEN, ORDER, REFUND, RESOLVED, STALLED, Plan, Status
-
-_AFTER_STAGES: Final = 64
-"""At one instant lost events come after the stages."""
-
-
-class Worth(NamedTuple):
-    """Money of an order: each sum from the earliest event that states it; -1 for none."""
-
-    minor: int
-    currency: int
-    cost: int
-    cost_currency: int
-    discount: int
-    discount_currency: int
-    is_nth: bool
-    """Its number is exactly the one that its stage waits for."""
-
-
-class OrderBooked(NamedTuple):
-    """An order at its stage, with the values of its journey and its own."""
-
-    at: int
-    event_hash: int
-    stage: int
-    code: int
-    worth: Worth
-
-
-class RefundBooked(NamedTuple):
-    """A refund under the stage and values of its order."""
-
-    at: int
-    stage: int
-    code: int
-    minor: int
-    currency: int
-
-
-Restated: TypeAlias = dict[int, list[KeptEvent]]
-"""What stands of the restatements of an order, oldest first."""
-_Step: TypeAlias = tuple[int, int, int, KeptEvent, Worth | None]
-"""(at, stage or _AFTER_STAGES, event_hash, event, worth of an order): sorted, the order in which a journey takes them.
-"""
-
-
-class History:
-    """What a person's events amount to."""
-
-    __slots__ = (
-        "first_order",
-        "journeys",
-        "known",
-        "new_customer",
-        "newest",
-        "occurrences",
-        "orders",
-        "orders_count",
-        "refund_ids",
-        "refunds",
-    )
-
-    def __init__(self) -> None:
-        self.journeys: list[Journey] = []
-        self.occurrences: list[tuple[int, int, int]] = []
-        """(at, stage, own code) of every event that counts as one; lost events under STAGE_LOST."""
-        self.orders: list[OrderBooked] = []
-        self.refunds: list[RefundBooked] = []
-        self.known: dict[int, tuple[int, int]] = {}
-        """Orders that are not in the base: id -> (stage, code)."""
-        self.orders_count = 0
-        self.refund_ids: set[int] = set()
-        self.newest = -1
-        """Time of the newest stage or lost event; -1 for none."""
-        self.first_order: FirstOrder | None = None
-        """Of the person's life, the base included."""
-        self.new_customer = False
-        """It is among these events, not in the base."""
 
 
 def replay(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> History:
@@ -99,26 +34,17 @@ def replay(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> History:
     live, withdrawn, restated = standing(base, events)
     history.occurrences += [(event.at, plan.lowest_order_stage(event.mask), event.code) for event in withdrawn]
     steps = _steps(plan, base, live, history, restated)
-    journey = None
-    if base.journey is not None:
-        journey = base.journey.copy()
-        history.journeys.append(journey)
-    for at, stage, event_hash, event, worth in steps:
-        if stage == _AFTER_STAGES:
-            if journey is not None and at <= journey.started_at + plan.window:
-                _lose(journey, at, event.reason)
-            continue
-        if journey is None or _ends_before(plan, journey, at, stage):
-            journey = Journey(at, event.code, [])
+    if plan.has_deals:
+        history.steps = [*base.steps, *steps]
+        history.owners = part(plan, base, history.steps)
+        run(plan, base, history, len(history.steps))
+    else:
+        journey = None
+        if base.journey is not None:
+            journey = base.journey.copy()
             history.journeys.append(journey)
-        code = plan.mixed(journey.first_code, event.code)
-        if not journey.entries or stage > journey.entries[-1].stage:
-            money = (-1, 0) if plan.is_order[stage] else (event.minor, event.currency)
-            journey.entries.append(Entry(stage, at, code, *money))
-        if worth is not None:
-            history.orders.append(OrderBooked(at, event_hash, stage, code, worth))
-            if event.order:
-                history.known[event.order] = (stage, code)
+        for step in steps:
+            journey = go_on(plan, history, journey, step)
     _find_first_order(base, history)
     _refunds(plan, base, live, history)
     return history
@@ -132,22 +58,9 @@ def _find_first_order(base: Base, history: History) -> None:
         history.first_order, history.new_customer = FirstOrder(first.at, first.stage, first.code), True
 
 
-def _lose(journey: Journey, at: int, reason: int) -> None:
-    """The first loss after an entry is the one that counts."""
-    last = journey.entries[-1]
-    if last.loss_at < 0:
-        last.loss_at, last.reason = at, reason
-
-
-def _ends_before(plan: Plan, journey: Journey, at: int, stage: int) -> bool:
-    if at > journey.started_at + plan.window:
-        return True
-    return plan.ends_at_completion and journey.entries[-1].stage == plan.last and stage < plan.last
-
-
-def _steps(plan: Plan, base: Base, events: Sequence[KeptEvent], history: History, restated: Restated) -> list[_Step]:
+def _steps(plan: Plan, base: Base, events: Sequence[KeptEvent], history: History, restated: Restated) -> list[Step]:
     """Stage and lost events in order; of orders the first events alone. Fills occurrences, newest and orders_count."""
-    steps: list[_Step] = []
+    steps: list[Step] = []
     orders: dict[int, list[KeptEvent]] = {}
     occurrences = history.occurrences
     for event in events:
@@ -156,7 +69,7 @@ def _steps(plan: Plan, base: Base, events: Sequence[KeptEvent], history: History
             steps.append((event.at, kind, event.event_hash, event, None))
             occurrences.append((event.at, kind, event.code))
         elif kind == LOST:
-            steps.append((event.at, _AFTER_STAGES, event.event_hash, event, None))
+            steps.append((event.at, AFTER_STAGES, event.event_hash, event, None))
             occurrences.append((event.at, STAGE_LOST, event.code))
         elif kind == ORDER:
             orders.setdefault(event.order or ~len(orders), []).append(event)
@@ -170,7 +83,7 @@ def _steps(plan: Plan, base: Base, events: Sequence[KeptEvent], history: History
 
 def _order_steps(
     plan: Plan, base: Base, orders: dict[int, list[KeptEvent]], history: History, restated: Restated
-) -> list[_Step]:
+) -> list[Step]:
     """The first event of every order at the stage that its number of order gives it."""
     groups: list[list[KeptEvent]] = []
     for order, group in orders.items():
@@ -180,7 +93,7 @@ def _order_steps(
         elif booked[0] != NO_STAGE:
             history.occurrences += [(event.at, booked[0], event.code) for event in group]
     groups.sort(key=lambda group: group[0][:2])
-    steps: list[_Step] = []
+    steps: list[Step] = []
     for ordinal, group in enumerate(groups, start=base.orders_count + 1):
         first = group[0]
         stage = plan.order_stage(first.mask, ordinal)
@@ -219,7 +132,7 @@ def _refunds(plan: Plan, base: Base, events: Sequence[KeptEvent], history: Histo
             continue
         stage, code = NO_STAGE, 0
         if event.order:
-            stage, code = base.orders.get(event.order) or history.known.get(event.order) or (NO_STAGE, 0)
+            stage, code = history.known.get(event.order) or base.orders.get(event.order) or (NO_STAGE, 0)
         if stage == NO_STAGE:
             stage, code = plan.order_stages[0], event.code
         history.refunds.append(RefundBooked(event.at, stage, code, stated.minor, stated.currency))
@@ -256,20 +169,61 @@ def checkpoint(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> Base:
 
 def deadline_of(plan: Plan, journey: Journey, entry: Entry) -> int:
     """When an entry is abandoned."""
-    return min(entry.at + plan.abandon[entry.stage], journey.started_at + plan.window)
+    return min(entry.at + plan.abandon[entry.stage], journey.begins_at + plan.window)
 
 
 def status_at(plan: Plan, history: History, watermark: int) -> Status:
     """What the last entry of the last journey is at a watermark: OPEN, STALLED or RESOLVED."""
     if not history.journeys:
         return RESOLVED
-    journey = history.journeys[-1]
+    return status_of_journey(plan, history.journeys[-1], max(watermark, history.newest))
+
+
+def statuses_of(plan: Plan, person: Person, history: History) -> Sequence[Status]:
+    """What is booked for the last entry of each journey."""
+    if plan.has_deals:
+        return [status_of_journey(plan, journey, person.changes_at) for journey in history.journeys]
+    statuses = [RESOLVED] * len(history.journeys)
+    statuses[-1:] = [person.status] if statuses else []
+    return statuses
+
+
+def decide(plan: Plan, person: Person, history: History, watermark: int) -> None:
+    """Say in a person what is booked at a watermark."""
+    if not plan.has_deals:
+        person.status = status_at(plan, history, watermark)
+        return
+    now = max(watermark, history.newest)
+    changes = (_change_of(plan, journey, now) for journey in history.journeys)
+    person.changes_at = min(changes, default=AT_MASK)
+    person.status = RESOLVED if person.changes_at == AT_MASK else OPEN
+
+
+def _change_of(plan: Plan, journey: Journey, now: int) -> int:
+    """When the last entry of a journey changes by itself; AT_MASK for never."""
+    status = status_of_journey(plan, journey, now)
+    if status == RESOLVED:
+        return AT_MASK
+    last = journey.entries[-1]
+    stalls_at = last.at + plan.stall[last.stage] if status == OPEN else AT_MASK
+    return min(stalls_at, deadline_of(plan, journey, last), AT_MASK)
+
+
+def status_of_journey(plan: Plan, journey: Journey, now: int) -> Status:
+    """What the last entry of a journey is: OPEN, STALLED or RESOLVED."""
     last = journey.entries[-1]
     deadline = deadline_of(plan, journey, last)
-    now = max(watermark, history.newest)
     if last.stage == plan.last or now > deadline or 0 <= last.loss_at <= deadline:
         return RESOLVED
     return STALLED if now > last.at + plan.stall[last.stage] else OPEN
+
+
+def header_of_deals(plan: Plan, person: Person, history: History, *, last_at: int, orders: int, settled: int) -> Header:
+    """The header of a person with deals: when all of it is over, and when something changes by itself."""
+    begins = [journey.begins_at for journey in history.journeys if journey.begins_at + plan.window >= settled]
+    is_under_way = bool(begins or person.base.steps)
+    started_at = max(begins, default=0)
+    return Header(last_at, int(is_under_way), started_at, entered_at=person.changes_at, orders=orders)
 
 
 def header_of(plan: Plan, history: History, *, last_at: int, orders: int, horizon: int) -> Header:

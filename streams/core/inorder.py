@@ -41,7 +41,8 @@ from streams.core.header import (
     words_of,
 )
 from streams.core.heavy import may_be_known, person_since
-from streams.core.history import History, OrderBooked, replay, worth_of
+from streams.core.history import replay, worth_of
+from streams.core.journeys import History, OrderBooked
 from streams.core.outcomes import GOES_ON, IS_LOST, REVIVES, add_outcome, decide, is_certain
 from streams.core.person import EVENT_AT_SHIFT, Entry, FirstOrder, KeptEvent, pack_event
 from streams.core.plan import EDGES_MS, LOST, NO_STAGE, OPEN, ORDER, RESOLVED

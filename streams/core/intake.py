@@ -56,6 +56,8 @@ class FunnelIntake:
         self.horizon_distance = delay_ms + plan.keep
         """Highest received time minus this is the horizon."""
         self._is_unresolved = False
+        unit = plan.definition.unit
+        self._unit_attribute = None if unit is None else decoder.attribute[unit]
         names = [decoder.attribute[dimension.property_name] for dimension in plan.dimensions]
         self.raw_values: Callable[[Any], Any] = attrgetter(*names) if names else _no_values
         """Raw values of the dimensions: one, or a tuple of several."""
@@ -103,15 +105,19 @@ class FunnelIntake:
         """Code, and the whole event where it says more than its stage."""
         kind = match.kind
         code = 0 if kind in (WITHDRAWN, RESTATED) else self._code(properties, out)
+        unit = 0 if self._unit_attribute is None else _id_hash(getattr(properties, self._unit_attribute))
         if kind == LOST:
             raw = match.reason if match.reason is not None else properties.reason
-            return code, KeptEvent(at, event_hash, kind, code, self._value_code(REASONS, raw, out))
+            return code, KeptEvent(at, event_hash, kind, code, self._value_code(REASONS, raw, out), unit=unit)
         minor, currency = self._amount(properties, out)
         if kind < ORDER:
-            return code, None if minor < 0 else KeptEvent(at, event_hash, kind, code, minor=minor, currency=currency)
+            if minor < 0 and not unit:
+                return code, None
+            return code, KeptEvent(at, event_hash, kind, code, minor=minor, currency=currency, unit=unit)
         order = _id_hash(properties.order_id)
         refund = _id_hash(properties.refund_id) if kind == REFUND else 0
-        event = KeptEvent(at, event_hash, kind, code, 0, match.mask, order, refund, minor, currency)
+        unit = unit if kind == ORDER else 0
+        event = KeptEvent(at, event_hash, kind, code, 0, match.mask, order, refund, minor, currency, unit=unit)
         return code, event if kind == REFUND else self._with_costs(properties, event)
 
     def _with_costs(self, properties: Any, order: KeptEvent) -> KeptEvent:

@@ -44,8 +44,9 @@ class NameRules:
         self._change = {ORDER_WITHDRAWN: WITHDRAWN, ORDER_RESTATED: RESTATED}.get(name)
         self.is_fixed = not any([rule.where for rule in self._lost] + [rule.where for rule in self._stages])
         self.fixed: Match | None = self.classify(None) if self.is_fixed else None
-        self.stage = -1 if self.fixed is None or self.fixed.kind >= ORDER else self.fixed.kind
-        """The stage of every event of this name, where it is a plain one; else -1."""
+        is_plain = self.fixed is not None and self.fixed.kind < ORDER and not plan.has_deals
+        self.stage = self.fixed.kind if self.fixed is not None and is_plain else -1
+        """The stage of every event of this name, where it says nothing else; else -1."""
 
     def classify(self, properties: Any) -> Match | None:
         """What an event with those properties is; None where every condition fails."""

@@ -14,11 +14,21 @@ The order of the tail is not significant: what needs an order sorts it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from streams.core.header import CHANGES, FOR_LIFE, Header, base_of, pack_header, status_of, tail_of, words_of
+from streams.core.header import (
+    CHANGES,
+    FOR_LIFE,
+    Header,
+    base_of,
+    entered_at,
+    pack_header,
+    status_of,
+    tail_of,
+    words_of,
+)
 from streams.core.plan import ORDER, REFUND, RESOLVED, RESTATED, WITHDRAWN, EventKind, Plan, Status, code_of, wire_code
 
 EXT_AMOUNT: Final = 128
@@ -59,12 +69,32 @@ class KeptEvent(NamedTuple):
     """Hash of the unit value: the deal that a stage, lost or order event names; 0 for none."""
 
 
+class Worth(NamedTuple):
+    """Money of an order: each sum from the earliest event that states it; -1 for none."""
+
+    minor: int
+    currency: int
+    cost: int
+    cost_currency: int
+    discount: int
+    discount_currency: int
+    is_nth: bool
+    """Its number is exactly the one that its stage waits for."""
+
+
 class FirstOrder(NamedTuple):
     """A person's first order of life that has a stage: where the customer and the lifetime value are counted."""
 
     at: int
     stage: int
     code: int
+
+
+Step: TypeAlias = tuple[int, int, int, KeptEvent, Worth | None]
+"""(at, stage or AFTER_STAGES, event_hash, event, worth of an order): sorted, the order in which journeys take them."""
+Identity: TypeAlias = tuple[int, int, int]
+"""What a deal is known by, whatever becomes of it: time and hash of the event that begins it, hash of its unit value.
+"""
 
 
 class Entry:
@@ -87,18 +117,31 @@ class Entry:
 class Journey:
     """A journey: the code of its first event and the entries made so far (never none)."""
 
-    __slots__ = ("entries", "first_code", "started_at")
+    __slots__ = ("begins_at", "entries", "first_code", "started_at")
 
-    def __init__(self, started_at: int, first_code: int, entries: list[Entry]) -> None:
+    def __init__(self, started_at: int, first_code: int, entries: list[Entry], begins_at: int | None = None) -> None:
         self.started_at = started_at
         self.first_code = first_code
         self.entries = entries
+        self.begins_at = started_at if begins_at is None else begins_at
+        """From when its window runs: a deal may have lead-ins before it begins."""
 
     def copy(self) -> Journey:
         """A copy whose last entry may be changed."""
         last = self.entries[-1]
         again = Entry(last.stage, last.at, last.code, last.minor, last.currency, last.loss_at, last.reason)
-        return Journey(self.started_at, self.first_code, [*self.entries[:-1], again])
+        return Journey(self.started_at, self.first_code, [*self.entries[:-1], again], self.begins_at)
+
+
+class Deal(NamedTuple):
+    """A deal in the base: what passed of it, and how its events with the value left it."""
+
+    identity: Identity
+    journey: Journey
+    is_begun: bool
+    """False: it begins later, and this is what led to it."""
+    is_closed: bool
+    is_completed: bool
 
 
 class Layered:
@@ -124,7 +167,7 @@ class Layered:
 class Base:
     """Result of the pass over everything behind the horizon."""
 
-    __slots__ = ("first_order", "journey", "orders", "orders_count", "refunds", "withdrawn")
+    __slots__ = ("deals", "first_order", "journey", "orders", "orders_count", "refunds", "steps", "withdrawn")
 
     def __init__(self) -> None:
         self.journey: Journey | None = None
@@ -135,17 +178,24 @@ class Base:
         self.first_order: FirstOrder | None = None
         self.withdrawn: set[int] = set()
         """Orders that were withdrawn and have no later event: their refunds are void."""
+        self.deals: list[Deal] = []
+        """With a unit: deals that can still take an event."""
+        self.steps: list[Step] = []
+        """With a unit: steps behind the horizon whose journey is not settled yet (`streams.core.deals`), in order."""
 
 
 class Person:
     """An unpacked person."""
 
-    __slots__ = ("base", "events", "status")
+    __slots__ = ("base", "changes_at", "events", "status")
 
     def __init__(self) -> None:
         self.base = Base()
         self.events: list[KeptEvent] = []
         self.status: Status = RESOLVED
+        """Of the last entry of the last journey; without a unit the only one that can be open."""
+        self.changes_at = 0
+        """With a unit: when the next of all entries changes by itself. What would have changed before is booked."""
 
     @property
     def is_for_life(self) -> bool:
@@ -207,15 +257,18 @@ def unpack_events(plan: Plan, records: bytes) -> list[KeptEvent]:
 def pack_base(plan: Plan, base: Base) -> bytes:
     """The bytes of a base; none for a base that holds nothing."""
     journey = base.journey
-    if journey is None and not base.orders_count and not base.refunds and not base.withdrawn:
+    is_empty = journey is None and not base.orders_count and not base.refunds and not base.withdrawn
+    if is_empty and not base.deals and not base.steps:
         return b""
     folded = [] if journey is None else _folded(plan, journey)
     assert isinstance(base.orders, dict)  # noqa: S101 - layers are for passes in memory
     orders = {order: (stage, wire_code(plan, code)) for order, (stage, code) in base.orders.items()}
     first = base.first_order
     more: list[Any] = [] if first is None else [(first.at, first.stage, wire_code(plan, first.code))]
-    if base.withdrawn:
+    if base.withdrawn or base.deals or base.steps:
         more = [more[0] if more else None, sorted(base.withdrawn)]
+    if base.deals or base.steps:
+        more += [[_packed_deal(plan, deal) for deal in base.deals], [_packed_step(plan, step) for step in base.steps]]
     return msgspec.msgpack.encode([folded, base.orders_count, orders, sorted(base.refunds), *more])
 
 
@@ -234,6 +287,40 @@ def _folded(plan: Plan, journey: Journey) -> list[Any]:
     return folded
 
 
+def _packed_deal(plan: Plan, deal: Deal) -> tuple[Any, ...]:
+    flags = deal.is_begun | deal.is_closed << 1 | deal.is_completed << 2
+    return (*deal.identity, flags, _folded(plan, deal.journey))
+
+
+def _deal(at: int, tie: int, unit: int, flags: int, folded: list[Any]) -> Deal:
+    journey = _journey(folded, at)
+    return Deal((at, tie, unit), journey, bool(flags & 1), bool(flags & 2), bool(flags & 4))
+
+
+def _packed_step(plan: Plan, step: Step) -> tuple[Any, ...]:
+    at, stage, event_hash, event, worth = step
+    code = wire_code(plan, event.code)
+    return (at, stage, event_hash, code, event.unit, event.reason, event.minor, event.currency, event.order, worth)
+
+
+def _step(
+    at: int,
+    stage: int,
+    event_hash: int,
+    code: int | bytes,
+    unit: int,
+    reason: int,
+    minor: int,
+    currency: int,
+    order: int,
+    worth: Sequence[Any] | None,
+) -> Step:
+    event = KeptEvent(
+        at, event_hash, stage, code_of(code), reason, order=order, minor=minor, currency=currency, unit=unit
+    )
+    return at, stage, event_hash, event, None if worth is None else Worth(*worth)
+
+
 def unpack_base(packed: bytes) -> Base:
     """Inverse of `pack_base`."""
     base = Base()
@@ -247,10 +334,17 @@ def unpack_base(packed: bytes) -> Base:
         base.first_order = FirstOrder(at, stage, code_of(code))
     if len(more) > 1:
         base.withdrawn = set(more[1])
+    if len(more) > 2:
+        base.deals = [_deal(*deal) for deal in more[2]]
+        base.steps = [_step(*step) for step in more[3]]
     if folded:
-        start, first_code = folded[0], code_of(folded[1])
-        base.journey = Journey(start, first_code, [_entry(start, *values) for values in folded[2:]])
+        base.journey = _journey(folded)
     return base
+
+
+def _journey(folded: list[Any], begins_at: int | None = None) -> Journey:
+    start, first_code = folded[0], code_of(folded[1])
+    return Journey(start, first_code, [_entry(start, *values) for values in folded[2:]], begins_at)
 
 
 def _entry(start: int, stage: int, after: int, code: int | bytes, *more: int) -> Entry:
@@ -291,7 +385,8 @@ def pack_person(plan: Plan, person: Person, header: Header, *, may_go: bool = Fa
 def unpack_person(plan: Plan, packed: bytes, sealed: Sequence[bytes]) -> Person:
     """The person of a packed form and its sealed chunks."""
     person = Person()
-    person.status = status_of(words_of(plan, packed)[0])
+    words = words_of(plan, packed)
+    person.status, person.changes_at = status_of(words[0]), entered_at(words[2])
     person.base = unpack_base(base_of(plan, packed))
     for chunk in sealed:
         person.events += unpack_events(plan, chunk)

@@ -76,6 +76,9 @@ class Plan:
         """How far the horizon lies behind the watermark."""
         self.currency = currency_code(definition.currency)
         self.ends_at_completion = definition.ends_at_completion
+        self.has_deals = definition.unit is not None
+        """Whether a person's events are parted by deals (`streams.core.deals`); the general path alone does that."""
+        self.lead_in = definition.lead_in_ms
         self._plan_stages()
         self._plan_orders()
         self._plan_dimensions()
@@ -210,7 +213,7 @@ class Plan:
 
     def _plan_formats(self) -> None:
         self.is_wide = self.code_bits > 64
-        if self.is_wide:
+        if self.is_wide or self.has_deals:
             self.has_fast_paths = False
         """Codes too wide for a machine integer are stored as bytes and counted by the general path alone."""
         width = (self.code_bits + 7) // 8

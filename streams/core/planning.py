@@ -21,6 +21,8 @@ def definition_of(funnel: model.Funnel) -> Definition:
         window_ms=funnel.conversion_window_ms,
         lateness_ms=funnel.allowed_lateness_ms,
         ends_at_completion=funnel.reentry == "completion",
+        unit=funnel.unit,
+        lead_in_ms=funnel.lead_in_ms,
         sources=None if funnel.sources is None else frozenset(funnel.sources),
         traffic=frozenset(funnel.traffic),
         stages=tuple(Stage(stage.abandon_after_ms, stage.stalled_after_ms, stage.nth) for stage in funnel.stages),

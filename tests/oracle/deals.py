@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.oracle.definition import Funnel
-from tests.oracle.event import ORDER
+from tests.oracle.event import ORDER, Event
 from tests.oracle.journeys import Journey, Step, by_place, journeys_of
 
 
@@ -60,7 +60,17 @@ def _deals(funnel: Funnel, steps: list[Step]) -> list[Deal]:
     return sorted(deals, key=lambda deal: deal.began)
 
 
+def deals_now(funnel: Funnel, steps: list[Step]) -> list[tuple[Event, tuple[int, int] | None]]:
+    """Every event without a unit value, and what says which deal it belongs to."""
+    deals = _deals(funnel, steps)
+    left = [step for step in steps if step.event.unit is None]
+    found = [(step.event, _deal_of(funnel, steps, deals, step)) for step in left]
+    return [(event, None if deal is None else deal.began) for event, deal in found]
+
+
 def _deal_of(funnel: Funnel, steps: list[Step], deals: list[Deal], step: Step) -> Deal | None:
+    if step.event.is_parted:
+        return next((deal for deal in deals if deal.began == step.event.deal), None)
     at = step.event.occurred
     running = [deal for deal in deals if deal.lasts(at)]
     is_open = [deal for deal in running if _is_open(funnel, deal, step)]

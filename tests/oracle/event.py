@@ -37,6 +37,10 @@ class Event:
     """Stage and values of a refund, from when it lies behind the horizon on."""
     worth: tuple[Amount | None, Amount | None, Amount | None] | None = None
     """Value, cost and discount of the order whose first event this is, from when it lies behind the horizon on."""
+    deal: tuple[int, int] | None = None
+    """Time and tie of the event that begins its deal, from when it lies one `lead_in` behind the horizon on."""
+    is_parted: bool = False
+    """`deal` says where it belongs; None: to the person's own line."""
     is_gone: bool = False
     """It was withdrawn, or a refund made void, when it came to lie behind the horizon: for good."""
     is_behind: bool = False

@@ -108,8 +108,8 @@ class Wants:
     refunds: bool = True
     changes: bool = True
     """Orders that are withdrawn and restated."""
-    units: bool = False
-    """Funnels that part a person's events by deals."""
+    units: float = 0.25
+    """Share of funnels that part a person's events by deals."""
     forgets: bool = False
     """People who are to be forgotten, and come again."""
 
@@ -134,10 +134,11 @@ def random_funnel(rng: Random, wants: Wants | None = None) -> dict[str, Any]:
         funnel["sources"] = ["web", "crm"]
     if rng.random() < 0.2:
         funnel["traffic"] = rng.choice([["human", "bot"], ["staff"], ["bot", "human", "canary"]])
-    if wants.units and rng.random() < 0.7:
+    if rng.random() < wants.units:
         funnel["unit"] = "deal_id"
         if rng.random() < 0.5:
-            funnel["lead_in"] = f"{rng.choice([1, 1, 2, 4]) * unit}ms"
+            at_most = duration_ms(funnel["conversion_window"])
+            funnel["lead_in"] = f"{min(rng.choice([1, 1, 2, 4]) * unit, at_most)}ms"
     if rng.random() < 0.75:
         funnel["lost"] = _random_lost_rules(rng, count)
     if rng.random() < 0.75:

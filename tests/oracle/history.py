@@ -11,7 +11,7 @@ from typing import Any
 
 import xxhash
 
-from tests.oracle.deals import lines_of
+from tests.oracle.deals import deals_now, lines_of
 from tests.oracle.definition import Dimension, Funnel
 from tests.oracle.event import LOST, ORDER, REFUND, RESTATED, STAGE, WITHDRAWN, Event
 from tests.oracle.journeys import steps_of
@@ -183,6 +183,7 @@ def _apply(world: World, raw: dict[str, Any], person: str, partition: int) -> No
     history = world.people.setdefault(person, Person(partition))
     if not history.events or _is_forgotten(funnel, history, horizon):
         world.persons += 1
+    _leave_behind(funnel, history, horizon)
     kept = history.kept.get((source, str(raw["id"])))
     if kept is not None and kept.occurred >= horizon:
         world.duplicates += 1
@@ -191,7 +192,6 @@ def _apply(world: World, raw: dict[str, Any], person: str, partition: int) -> No
         history.events.remove(kept)
     else:
         world.accepted += 1
-    _leave_behind(funnel, history, horizon)
     event = replace(event, is_behind=lies_behind(history.events, event, horizon))
     history.events.append(event)
     history.kept[source, event.id] = event
@@ -217,6 +217,22 @@ def _leave_behind(funnel: Funnel, history: Person, horizon: int) -> None:
         history.events[at] = left
         if history.kept.get((event.source, event.id)) is event:
             history.kept[event.source, event.id] = left
+    if funnel.unit is not None:
+        _leave_parted(funnel, history, horizon - funnel.lead_in)
+
+
+def _leave_parted(funnel: Funnel, history: Person, horizon: int) -> None:
+    """What lies one `lead_in` behind the horizon belongs to its deal for good, whatever becomes of another."""
+    if not any(event.occurred < horizon and not event.is_parted for event in history.events):
+        return
+    steps = steps_of(funnel, history.events, orders_of(funnel, history.events))
+    deals = {id(event): deal for event, deal in deals_now(funnel, steps)}
+    for at, event in enumerate(history.events):
+        if event.occurred < horizon and id(event) in deals and not event.is_parted:
+            left = replace(event, deal=deals[id(event)], is_parted=True)
+            history.events[at] = left
+            if history.kept.get((event.source, event.id)) is event:
+                history.kept[event.source, event.id] = left
 
 
 def _forget(world: World, person: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.oracle.build import DAY, HOUR, counted, event, funnel, total
+from tests.oracle.build import DAY, HOUR, counted, event, funnel, tick, total
 
 DEALS = funnel(
     ["visit", "inquiry", "offer", {"name": "pay", "on": ["pay"], "order": True}],
@@ -92,6 +92,20 @@ def test_an_order_between_a_visit_and_a_deal_keeps_the_visit_from_leading_in() -
 def test_a_deal_that_outlives_its_window_begins_again() -> None:
     log = [event("inquiry", 0, id="a", deal_id="A"), event("inquiry", 31 * DAY, id="b", deal_id="A")]
     assert _entries(log) == {"inquiry": 2}
+
+
+def test_one_lead_in_behind_the_horizon_no_deal_takes_an_event_from_another() -> None:
+    log = [
+        event("offer", 0, id="x", channel="ad"),
+        event("inquiry", HOUR, id="a1", deal_id="A", channel="google"),
+        event("offer", 2 * HOUR, id="b1", deal_id="B", channel="fair"),
+        tick(33 * DAY),
+        event("offer", 20 * DAY, id="a2", deal_id="A"),
+    ]
+    definition = {**DEALS, "lead_in": "1d", "allowed_lateness": "3d"}
+    assert _entries(log, definition, "channel=google") == {}
+    log[3] = tick(35 * DAY)
+    assert _entries(log, definition, "channel=google") == {"inquiry": 1, "offer": 1}
 
 
 def test_placeholders_name_no_deal() -> None:

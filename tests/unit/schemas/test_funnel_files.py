@@ -100,6 +100,17 @@ def test_a_description_does_not_change_the_fingerprint_and_a_number_does() -> No
 STAGE = "{name: a, on: [a]}"
 
 
+def test_a_unit_comes_with_a_lead_in_and_changes_the_fingerprint() -> None:
+    base = parse_funnel(CONTRACT_EXAMPLE)
+    deals = parse_funnel(CONTRACT_EXAMPLE + "unit: deal_id\n")
+    assert (base.unit, base.lead_in_ms) == (None, 0)
+    assert (deals.unit, deals.lead_in_ms) == ("deal_id", deals.conversion_window_ms)
+    assert "deal_id" in deals.properties
+    same = parse_funnel(CONTRACT_EXAMPLE + "unit: deal_id\nlead_in: 30d\n")
+    shorter = parse_funnel(yaml.safe_dump(definition_of(deals) | {"lead_in": "7d"}))
+    assert len({base.fingerprint, deals.fingerprint, same.fingerprint, shorter.fingerprint}) == 3
+
+
 @rows(
     ("text", "path", "says"),
     [
@@ -107,6 +118,9 @@ STAGE = "{name: a, on: [a]}"
         ("name: x\nconversion_window: 3x\nstages: [" + STAGE + "]", "conversion_window", "30m, 12h or 7d"),
         ("name: x\nconversion_window: 30\nstages: [" + STAGE + "]", "conversion_window", "30m, 12h or 7d"),
         ("name: x\nconversion_window: 1d\nstages: []", "stages", "at least one"),
+        ("name: x\nconversion_window: 1d\nlead_in: 1h\nstages: [" + STAGE + "]", "lead_in", "unit: deal_id"),
+        ("name: x\nconversion_window: 1d\nunit: id\nlead_in: 2d\nstages: [" + STAGE + "]", "lead_in", "longer"),
+        ("name: x\nconversion_window: 1d\nunit: value\nstages: [" + STAGE + "]", "unit", "is money"),
         ("name: x\nconversion_window: 1d\nstages: [{name: a, on: a, abandon_afer: 1d}, {name: b, on: b}]",
          "stages[0].abandon_afer", "did you mean 'abandon_after'"),
         ("name: x\nconversion_window: 1d\nstages: [{name: a, on: a}, {name: A, on: b}]", "stages", "stands twice"),

@@ -11,7 +11,7 @@ from schemas.counters import STAGE_LOST, Cells, Family, Grain, cell_field
 from schemas.funnel.load import load_funnel, parse_funnel
 from schemas.funnel.model import Funnel
 from streams.core.engine import PartitionEngine, Record
-from streams.core.history import History
+from streams.core.journeys import History
 from streams.core.outgoing import late_event
 from streams.core.plan import FORGET, Plan
 from streams.core.planning import plan_of
