@@ -36,6 +36,8 @@ def test_rare_things_are_common() -> None:
 
 def test_the_shrinker_finds_the_one_record_that_matters() -> None:
     def has_an_order(case: Case) -> bool:
+        if not any(stage.get("order") for stage in case.funnel["stages"]):
+            return False  # it takes two orders to have a second one
         document = count(case.funnel, case.log, watermark_delay_ms=case.watermark_delay_ms)
         total = document["counters"].get("total", {}).get("all", {}).get("", {})
         return any("orders" in families for families in total.values())
