@@ -6,7 +6,10 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -17,6 +20,9 @@ from producers.importer.strict import Strict
 from producers.ingest.checks import Ingest
 from producers.ingest.contacts import Contacts
 from schemas.funnel.load import load_funnels
+
+if TYPE_CHECKING:
+    from producers.importer.preparation import Preparation
 
 SHOWN: int = 20
 EXIT_SOME_REFUSED, EXIT_NONE_TAKEN, EXIT_INTERRUPTED = 1, 2, 130
@@ -56,6 +62,9 @@ class Refusals:
     def __init__(self, name: str) -> None:
         self._name = name
         self.by_reason: Counter[str] = Counter()
+        self.first: list[Refused] = []
+        self.late = 0
+        """Events that were sent and taken too late."""
 
     @property
     def count(self) -> int:
@@ -66,6 +75,7 @@ class Refusals:
         """One line."""
         self.by_reason[refused.reason] += 1
         if self.count <= SHOWN:
+            self.first.append(refused)
             typer.echo(f"{refused.file or self._name}:{refused.line}: {refused.reason}: {refused.detail}", err=True)
 
     def sum_up(self) -> None:
@@ -76,6 +86,63 @@ class Refusals:
         for reason in sorted(self.by_reason):
             if reason in KINDS:
                 typer.echo(f"--tolerate {reason}: {TOLERATED_MEANS[Kind(reason)]}", err=True)
+
+
+def prepared(
+    file: Path,
+    tolerated: Sequence[str],
+    *,
+    named_funnels: Sequence[str],
+    is_historical: bool,
+    refusals: Refusals,
+    with_overview: bool,
+) -> Preparation:
+    """Everything that an import file names, read and sorted, under a counter on stderr. Raises InputFileError."""
+    from producers.importer.load import load_import
+    from producers.importer.overview import Overview
+    from producers.importer.preparation import Preparation
+
+    definition = load_import(file)
+    funnels = [_beside(file, name) for name in definition.funnels] or named_funnels
+    strict = strict_of(funnels, [*tolerated, *definition.tolerate], is_historical=is_historical)
+    preparation = Preparation(definition, file.parent, strict, refusals.add, is_historical=is_historical)
+    if with_overview:
+        preparation.watcher = Overview(strict.earliest_ms)
+    with counting("rows read") as progress:
+        preparation.on_progress = progress
+        preparation.run()
+    for note in preparation.notes:
+        typer.echo(note, err=True)
+    return preparation
+
+
+def _beside(file: Path, name: str) -> str:
+    """A funnel is a preset, or a file beside the import file."""
+    beside = file.parent / name
+    return str(beside) if beside.is_file() else name
+
+
+@contextmanager
+def counting(label: str) -> Iterator[Callable[[int], None]]:
+    """How many there are so far, on a terminal."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done: None
+        return
+    with console.status(label) as status:
+        yield lambda done: status.update(f"{done:,} {label}")
+
+
+def say_rows(name: str, preparation: Preparation, done: str) -> None:
+    """Every row once, on stderr."""
+    rows = preparation.rows
+    typer.echo(
+        f"{name}: {rows.read} rows read: {rows.taken} taken, {rows.refused} refused, {rows.without_event} without an "
+        f"event; {preparation.count} events {done}",
+        err=True,
+    )
 
 
 def run_importer(importer: Importer, *, total: Callable[[], int]) -> Progress:

@@ -22,7 +22,7 @@ TolerateOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KIND,...",
-        help="Take what is refused otherwise: amount, cells, columns, id, join, late, name, placeholder, time, all.",
+        help="Take what is refused: amount, cells, columns, copy, id, join, late, name, placeholder, time, all.",
     ),
 ]
 OtherKafka = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Use this broker; default: an embedded one.")]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from funnelcast.commands.options import FunnelsOption, JsonFlag, with_settings
+from funnelcast.commands.options import FunnelsOption, JsonFlag, TolerateOption, with_settings
 from funnelcast.settings.sections import (
     ContactKeySettings,
     FunnelSettings,
@@ -19,6 +21,7 @@ from funnelcast.settings.sections import (
     WatermarkSettings,
 )
 from funnelcast.signals import run_until_told
+from schemas.errors import UsageError
 from schemas.funnel.load import load_funnels
 
 if TYPE_CHECKING:
@@ -44,7 +47,13 @@ class Through(StrEnum):
 @with_settings(ReplaySettings)
 def replay(
     settings: ReplaySettings,
-    events: Annotated[Path, typer.Option(help='JSONL of native events in log order; a line {"tick": MS} moves time.')],
+    events: Annotated[
+        Path | None, typer.Option(help='Native events in log order; a line {"tick": MS} moves time.')
+    ] = None,
+    import_file: Annotated[
+        Path | None, typer.Option("--import", metavar="FILE.yaml", help="Other people's files, by an import file.")
+    ] = None,
+    tolerate: TolerateOption = None,
     funnel: FunnelsOption = None,
     through: Annotated[Through, typer.Option(help="The core alone, or every process there is.")] = Through.memory,
     watermark: Annotated[int | None, typer.Option(help="Final watermark, epoch milliseconds.")] = None,
@@ -54,12 +63,49 @@ def replay(
 ) -> None:
     """Count a file of events and print the counters.
 
-    Through memory or through the whole stack: the documents are equal byte for byte.
+    Through memory or through the whole stack: the documents are equal byte for byte. With --import, exit 0 only if
+    every row was taken, 1 when some were refused, 2 when none was taken.
     """
+    if (events is None) == (import_file is None):
+        raise UsageError("say what is counted: --events FILE, or --import FILE.yaml")
+    names = funnel or settings.funnels
+    with tempfile.TemporaryDirectory(prefix="funnelcast-") as directory:
+        code = 0
+        if import_file is not None:
+            events, code = _imported(import_file, names, tolerate or [], Path(directory) / import_file.name)
+        assert events is not None  # noqa: S101 - one of both
+        job = _job(settings, names, events, watermark=watermark, partitions=partitions, workers=workers)
+        _count(settings, job, through=through, as_json=as_json)
+    raise typer.Exit(code)
+
+
+def _imported(file: Path, names: Sequence[str], tolerated: Sequence[str], path: Path) -> tuple[Path, int]:
+    """(native events of an import file in order of time, exit code)."""
+    from funnelcast.importing import Refusals, exit_code, prepared, say_rows
+
+    refusals = Refusals(str(file))
+    preparation = prepared(
+        file, tolerated, named_funnels=names, is_historical=True, refusals=refusals, with_overview=False
+    )
+    with path.open("wb") as log:
+        log.writelines(event + b"\n" for _, event in preparation.events())
+    refusals.sum_up()
+    say_rows(str(file), preparation, "counted")
+    return path, exit_code(taken=preparation.rows.taken, refused=preparation.rows.refused)
+
+
+def _job(
+    settings: ReplaySettings,
+    names: Sequence[str],
+    events: Path,
+    *,
+    watermark: int | None,
+    partitions: int,
+    workers: int,
+) -> ReplayJob:
     from funnelcast.replay.memory import ReplayJob
 
-    names = funnel or settings.funnels
-    job = ReplayJob(
+    return ReplayJob(
         funnels=tuple(load_funnels(names)),
         references=tuple(names),
         events=events,
@@ -69,6 +115,9 @@ def replay(
         watermark_delay_ms=settings.watermark_delay_ms,
         contact_key=settings.contact_key or "replay",
     )
+
+
+def _count(settings: ReplaySettings, job: ReplayJob, *, through: Through, as_json: bool) -> None:
     documents = run_until_told(_replay(settings, job, through=through))
     if as_json:
         from streams.report.document import canonical_json

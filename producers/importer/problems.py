@@ -16,6 +16,7 @@ class Kind(StrEnum):
     AMOUNT = "amount"
     CELLS = "cells"
     COLUMNS = "columns"
+    COPY = "copy"
     ID = "id"
     JOIN = "join"
     LATE = "late"
@@ -29,6 +30,7 @@ TOLERATED_MEANS: Final = {
     Kind.AMOUNT: "the event counts without money",
     Kind.CELLS: "cells beyond the heading are left out",
     Kind.COLUMNS: "of two columns of one name the first is read",
+    Kind.COPY: "of events of one id only the earliest counts",
     Kind.ID: "an id that a spreadsheet has turned into a number is taken as it stands",
     Kind.JOIN: "a row without a match has no such columns",
     Kind.LATE: "what is late is sent, and not counted",

@@ -61,16 +61,20 @@ class Strict:
 
     def problem_of(self, raw: bytes) -> Problem | None:
         """The first thing that is wrong with an event, None where nothing is."""
+        return self.judged(raw)[1]
+
+    def judged(self, raw: bytes) -> tuple[Accepted | None, Problem | None]:
+        """(what the collector would store, what is wrong with it)."""
         received_at_ms = None if self.is_historical else self.now_ms
         verdict = self.ingest.native(raw, sender=self._sender, received_at_ms=received_at_ms)
         if isinstance(verdict, Rejected):
-            return Problem(verdict.reason, verdict.detail)
+            return None, Problem(verdict.reason, verdict.detail)
         if not isinstance(verdict, Accepted):
-            return None  # a tick
+            return None, None  # a tick
         for kind, detail in self._doubts(verdict, raw):
             if kind not in self.tolerated:
-                return Problem(kind, detail)
-        return None
+                return None, Problem(kind, detail)
+        return verdict, None
 
     def _doubts(self, verdict: Accepted, raw: bytes) -> list[tuple[Kind, str]]:
         doubts = []

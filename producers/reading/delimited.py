@@ -29,6 +29,7 @@ class Layout:
     """Line of the heading; 0: there is none."""
     columns: tuple[str, ...] = ()
     """Names of the columns where there is no heading."""
+    has_quotes: bool = True
 
 
 class _Record(NamedTuple):
@@ -40,7 +41,7 @@ class _Record(NamedTuple):
 def read_delimited(clear: ClearFile, layout: Layout) -> Table:
     """The table of a file. Raises InputFileError where it has no heading."""
     delimiter = layout.delimiter or _delimiter_of(clear, layout)
-    records = _records(_lines(clear), delimiter)
+    records = _records(_lines(clear), delimiter, has_quotes=layout.has_quotes)
     names = list(layout.columns)
     if layout.heading:
         for record in records:
@@ -91,7 +92,7 @@ def _lines(clear: ClearFile) -> Iterator[str]:
         text.detach()
 
 
-def _records(lines: Iterator[str], delimiter: str) -> Iterator[_Record]:
+def _records(lines: Iterator[str], delimiter: str, *, has_quotes: bool = True) -> Iterator[_Record]:
     """Every record; after one that cannot be read, the lines behind its first one again."""
     waiting: deque[str] = deque()
     taken: list[str] = []
@@ -104,8 +105,13 @@ def _records(lines: Iterator[str], delimiter: str) -> Iterator[_Record]:
             taken.append(line)
             yield line
 
+    def reader_of() -> Iterator[list[str]]:
+        if has_quotes:
+            return csv.reader(feed(), delimiter=delimiter, strict=True)
+        return csv.reader(feed(), delimiter=delimiter, quoting=csv.QUOTE_NONE)
+
     number = 0
-    reader = csv.reader(feed(), delimiter=delimiter, strict=True)
+    reader = reader_of()
     while True:
         taken.clear()
         try:
@@ -114,7 +120,7 @@ def _records(lines: Iterator[str], delimiter: str) -> Iterator[_Record]:
             waiting.extendleft(reversed(taken[1:]))
             number += 1
             yield _Record(number, [], _explained(str(error), len(taken)))
-            reader = csv.reader(feed(), delimiter=delimiter, strict=True)
+            reader = reader_of()
             continue
         if cells is None:
             return
