@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from funnelcast import ingest_rules
 from funnelcast.contacts import ensure_contact_key
 from funnelcast.settings.sections import IngestSettings, PrivacySettings
+from producers.attribution.channels import load_channels
+from producers.attribution.origin import Origins
 from producers.ingest.checks import Ingest
 from producers.ingest.contacts import Contacts
 from producers.ingest.limits import Limits
@@ -28,7 +31,13 @@ def ingest_of(settings: IngestSettings, limits: Limits, *, strict_names: bool = 
         privacy=_privacy(settings, funnels),
         strict_names=strict_names,
         keep_contacts=settings.keep_contacts,
+        origins=origins_of(settings.channels),
     )
+
+
+def origins_of(channels: Path | None) -> Origins:
+    """By the channel groups that ship, and those of a file before them. Raises ChannelsError."""
+    return Origins() if channels is None else Origins(load_channels(channels))
 
 
 def _privacy(settings: PrivacySettings, funnels: Sequence[Funnel]) -> Privacy:

@@ -14,6 +14,7 @@ import typer
 
 from funnelcast.commands.options import FunnelsOption, JsonFlag, TolerateOption, with_settings
 from funnelcast.settings.sections import (
+    ChannelSettings,
     ContactKeySettings,
     FunnelSettings,
     KafkaSettings,
@@ -32,7 +33,9 @@ app = typer.Typer(help="Count a file from nothing and print the counters documen
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplaySettings(WatermarkSettings, ContactKeySettings, FunnelSettings, RedisSettings, KafkaSettings):
+class ReplaySettings(
+    WatermarkSettings, ChannelSettings, ContactKeySettings, FunnelSettings, RedisSettings, KafkaSettings
+):
     """Kafka and Redis: of the stack; without them embedded ones are started."""
 
 
@@ -114,6 +117,7 @@ def _job(
         workers=workers,
         watermark_delay_ms=settings.watermark_delay_ms,
         contact_key=settings.contact_key or "replay",
+        channels=settings.channels,
     )
 
 

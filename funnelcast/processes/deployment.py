@@ -29,6 +29,7 @@ class Deployment:
     watermark_delay_ms: int = WATERMARK_DELAY_MS
     keys: Path | None = None
     contact_key: str | None = None
+    channels: Path | None = None
 
     def environment(self) -> dict[str, str]:
         """Settings of a child: everything is given, so that a caller's own environment cannot leak in."""
@@ -45,6 +46,7 @@ class Deployment:
             "FUNNELCAST_WATERMARK_DELAY": f"{self.watermark_delay_ms}ms",
             "FUNNELCAST_KEYS": str(self.keys.resolve()) if self.keys is not None else "",
             "FUNNELCAST_CONTACT_KEY": self.contact_key or "",
+            "FUNNELCAST_CHANNELS": str(self.channels.resolve()) if self.channels is not None else "",
         }
 
     def collector(self, port: int) -> ProcessSpec:

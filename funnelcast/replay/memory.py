@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from funnelcast.ingest import origins_of
 from producers.ingest.checks import Ingest
 from producers.ingest.contacts import Contacts
 from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender, Ticked, Verdict
@@ -57,6 +58,7 @@ class ReplayJob:
     watermark_delay_ms: int = WATERMARK_DELAY_MS
     contact_key: str = "replay"
     """Any will do: contact ids are compared, never shown."""
+    channels: Path | None = None
 
     @property
     def size(self) -> int:
@@ -74,7 +76,11 @@ class ReplayJob:
     def ingest(self) -> Ingest:
         """The collector's checks."""
         personless = {"ad_spend"}.union(*(funnel.ad_spend for funnel in self.funnels))
-        return Ingest(contacts=Contacts(self.contact_key.encode()), personless_names=personless)
+        return Ingest(
+            contacts=Contacts(self.contact_key.encode()),
+            personless_names=personless,
+            origins=origins_of(self.channels),
+        )
 
 
 @dataclass(slots=True)

@@ -116,6 +116,7 @@ async def fresh_space(
             watermark_delay_ms=job.watermark_delay_ms,
             keys=directory / "keys.json",
             contact_key=job.contact_key,
+            channels=job.channels,
         )
     finally:
         if not stack.is_kafka_embedded:

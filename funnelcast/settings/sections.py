@@ -174,7 +174,19 @@ class EventSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class IngestSettings(EventSettings, PrivacySettings, PhoneSettings, ContactKeySettings, FunnelSettings):
+class ChannelSettings(Settings):
+    """Everybody who reads events by the collector's rules must have the same."""
+
+    title = "Installation"
+    channels: Path | None = setting(
+        None, "Own channel groups, before those that ship (docs/clients.md, Where visitors come from).", unit="file"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestSettings(
+    EventSettings, PrivacySettings, PhoneSettings, ChannelSettings, ContactKeySettings, FunnelSettings
+):
     """How an event is checked: collector and enricher must have the same."""
 
 

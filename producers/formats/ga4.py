@@ -12,11 +12,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import orjson
 
-from producers.formats.attribution import Origin, attribute, text_of
 from producers.formats.ga4_rules import messages_of
 from producers.formats.port import BaseEndpoint, Format, Reading, Request, RoutePath
 from producers.formats.replaying import DeadLetterPayload, parsed
-from producers.formats.translating import add_common, content_id, dict_of, id_of, random_id, read_each
+from producers.formats.translating import content_id, dict_of, id_of, random_id, read_each, take_order
 from producers.http.body import malformed, split_array
 from producers.http.messages import JSON, Answer
 from producers.ingest.checks import Ingest
@@ -27,6 +26,8 @@ from schemas.ids import clean_id
 from schemas.reasons import RejectReason
 
 _PAGE: Final = {"page_location": "url", "page_title": "title", "page_referrer": "referrer"}
+_CAMPAIGN: Final = frozenset({"source", "medium", "campaign", "term", "content"})
+"""Parameters of a campaign: the context has them too, as in other clients."""
 _OF_CONTEXT: Final = frozenset({*_PAGE, "session_id"})
 _PURCHASE: Final = "purchase"
 _encode: Final = msgspec.json.Encoder().encode
@@ -179,10 +180,10 @@ def _translated(members: Members, raw: bytes, number: int, shared: _Shared) -> E
     event.id = _event_id(event, params, micros, raw, number)
     event.properties = params
     event.context = shared.context if _OF_CONTEXT.isdisjoint(params) else _take_context(params, shared.context)
-    if "source" in params or "campaign" in params:
-        attribute(params, Origin(text_of(params.get("source")), text_of(params.get("campaign"))))
-    page = event.context.get("page")
-    add_common(params, None if page is None else page.get("url"))
+    if not _CAMPAIGN.isdisjoint(params):
+        campaign = {name: params[name] for name in _CAMPAIGN if params.get(name) is not None}
+        event.context = {**event.context, "campaign": campaign}
+    take_order(params)
     return event
 
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote_plus
 import orjson
 
 from producers.access.keys import KeyRing
-from producers.formats.attribution import attribute, origin_of_link, origin_of_members
+from producers.attribution.links import TAG_NAMES
 from producers.formats.port import BaseEndpoint, Endpoint, Format, Reading, Request, RoutePath
 from producers.formats.replaying import DeadLetterPayload, with_id_in_query
 from producers.formats.segment_message import Segment
@@ -114,7 +114,6 @@ class Pixel(_Image):
         """The verdict over the parameters of the link."""
         members = {NAMES.get(name, name): value for name, value in sent.items()}
         page = request.headers.get(b"referer", b"").decode("latin-1")
-        properties = _properties(sent, page)
         time = members.get("time")
         time_ms = None if time is None else self._time_ms(time)
         event = Event(
@@ -127,8 +126,9 @@ class Pixel(_Image):
             phone=members.get("phone"),
             client_ms=time_ms,
             is_time_unreadable=time is not None and time_ms is None,
-            properties=properties,
-            context={"page": {"url": page}} if page else {},
+            properties=_properties(sent),
+            knows_referrer=False,
+            context=_context(sent, page),
         )
         return self._ingest.checked(event, sender=sender, received_at_ms=request.received_at_ms)
 
@@ -190,11 +190,15 @@ def nested(flat: Parameters) -> dict[str, Any]:
     return whole
 
 
-def _properties(sent: Parameters, page: str) -> dict[str, Any]:
-    """What stands under `p.`, with the origin of the link, else of the page that shows the pixel."""
-    properties: dict[str, Any] = {name[2:]: value for name, value in sent.items() if name[:2] == "p." and name[2:]}
-    attribute(properties, origin_of_members(sent), origin_of_link(page))
-    return properties
+def _properties(sent: Parameters) -> dict[str, Any]:
+    """What stands under `p.`."""
+    return {name[2:]: value for name, value in sent.items() if name[:2] == "p." and name[2:]}
+
+
+def _context(sent: Parameters, page: str) -> dict[str, Any]:
+    """The page that shows the pixel, and the campaign tags of the link."""
+    tags = {name: value for name, value in sent.items() if name in TAG_NAMES}
+    return ({"page": {"url": page}} if page else {}) | ({"last_touch": tags} if tags else {})
 
 
 def _endpoints(ingest: Ingest) -> list[Endpoint]:

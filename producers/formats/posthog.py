@@ -18,7 +18,7 @@ from producers.access.keys import KeyRing
 from producers.formats.port import BaseEndpoint, Format, Page, Reading, Request, RoutePath, late_in
 from producers.formats.posthog_pages import flags, settings
 from producers.formats.posthog_person import ids_of
-from producers.formats.translating import add_common, content_id, dict_of, id_of, random_id, read_each
+from producers.formats.translating import content_id, dict_of, id_of, random_id, read_each, take_order
 from producers.http.body import RequestError, decompress, malformed, split_array
 from producers.http.messages import JSON, Answer, key_of
 from producers.ingest.checks import Ingest
@@ -181,7 +181,7 @@ def _translated(members: Members, number: int) -> Event:
         event.name = _NAMES.get(name) or name.lstrip("$")
     if _share_out(event.properties, event.context, sent) or "$set" in members or "$set_once" in members:
         _add_profile(event, sent, members)
-    add_common(event.properties, sent.get("$current_url"))
+    take_order(event.properties)
     return event
 
 

@@ -15,11 +15,11 @@ from producers.formats import segment_pages
 from producers.formats.native import EventVerdict, shown, taken
 from producers.formats.port import BaseEndpoint, Endpoint, Format, Page, Reading, Request, RoutePath
 from producers.formats.replaying import DeadLetterPayload, parsed, with_id
-from producers.formats.segment_mapping import with_members
 from producers.formats.segment_message import TYPES, Segment, Shared, time_of
 from producers.http.body import RequestError, malformed, too_many
 from producers.http.messages import JSON, Answer, Headers
 from producers.ingest.checks import Ingest
+from producers.ingest.objects import with_members
 from producers.ingest.verdicts import Rejected, Sender
 from schemas.ids import MAX_ID_CHARS
 from schemas.reasons import RejectReason

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import msgspec
 
-from producers.formats.attribution import UNKNOWN, Origin, origin_of_link, text_of
 from schemas.names import normalise_name
 from schemas.properties import AMOUNTS
 
@@ -55,7 +54,6 @@ _V1_ORDER_IDS: Final = (*_ORDER_IDS, "id")
 _COMMERCE: Final = frozenset({"revenue", "total", "products", *_ORDER_IDS})
 _PRODUCT_NAMES: Final = ("name", "sku", "product_id", "productId", "id")
 _V1_ORDERS: Final = frozenset({"completed_order", "updated_order", "refunded_order", "cancelled_order"})
-_CACHED_CHARS: Final = 256
 RawMembers = dict[str, msgspec.Raw]
 _members = msgspec.json.Decoder(RawMembers)
 name_of = lru_cache(maxsize=4096)(normalise_name)
@@ -67,35 +65,6 @@ class _Order(msgspec.Struct, gc=False):
 
 
 _order = msgspec.json.Decoder(_Order)
-
-
-def with_members(raw: msgspec.Raw, properties: dict[str, Any], added: Added) -> tuple[msgspec.Raw, dict[str, Any]]:
-    """(`raw` with those of `added` that are absent from it, the same as values). `properties` are the values of `raw`;
-    what was sent keeps its bytes."""
-    missing = {name: value for name, value in added.items() if value is not None and properties.get(name) is None}
-    if not missing:
-        return raw, properties
-    text = msgspec.json.encode(missing)
-    if not properties:
-        return msgspec.Raw(text), missing
-    if not properties.keys().isdisjoint(missing):  # a null stands there, and a name may not stand there twice
-        return msgspec.Raw(msgspec.json.encode({**_members.decode(raw), **missing})), {**properties, **missing}
-    return msgspec.Raw(bytes(raw)[:-1] + b"," + text[1:]), {**properties, **missing}
-
-
-def with_origin(raw: msgspec.Raw, properties: dict[str, Any], origin: Origin) -> msgspec.Raw:
-    """`raw` with `channel` and `campaign`, where it has none."""
-    is_long = len(origin.channel or "") + len(origin.campaign or "") > _CACHED_CHARS
-    if is_long or not properties or "channel" in properties or "campaign" in properties:
-        return with_members(raw, properties, {"channel": origin.channel, "campaign": origin.campaign})[0]
-    return msgspec.Raw(bytes(raw)[:-1] + _spelled(origin))
-
-
-@lru_cache(maxsize=4096)
-def _spelled(origin: Origin) -> bytes:
-    """An origin as the end of a JSON object; many visitors come from one campaign."""
-    members = {name: value for name, value in origin._asdict().items() if value is not None}
-    return b"," + msgspec.json.encode(members)[1:] if members else b"}"
 
 
 def under(own: bytes, shared: bytes) -> bytes:
@@ -110,26 +79,6 @@ def under(own: bytes, shared: bytes) -> bytes:
 def without(raw: bytes, names: frozenset[str]) -> bytes:
     """The object without the members of these names."""
     return msgspec.json.encode({name: value for name, value in _members.decode(raw).items() if name not in names})
-
-
-def origin_of(context: Mapping[str, Any]) -> Origin:
-    """Channel and campaign: of `context.campaign`, else of the page's link, where gclid and its like are, too. Anything
-    odd in there is ignored."""
-    if "campaign" not in context and "page" not in context:
-        return UNKNOWN
-    campaign, page = context.get("campaign"), context.get("page")
-    of_page = _origin_of_page(page) if isinstance(page, dict) else UNKNOWN
-    if not isinstance(campaign, dict):
-        return of_page
-    source, name = text_of(campaign.get("source")), text_of(campaign.get("name"))
-    return Origin(source or of_page.channel, name or of_page.campaign) if source or name else of_page
-
-
-def _origin_of_page(page: Mapping[str, Any]) -> Origin:
-    search, link = origin_of_link(page.get("search")), origin_of_link(page.get("url"))
-    if search is UNKNOWN or search == link:
-        return link
-    return Origin(search.channel or link.channel, search.campaign or link.campaign)
 
 
 def commerce(name: str, raw: msgspec.Raw, properties: Mapping[str, Any]) -> Added:

@@ -13,23 +13,19 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from producers.formats.attribution import UNKNOWN
 from producers.formats.segment_mapping import (
     NOTHING_ADDED,
     V2_NAMES,
     Added,
     commerce,
     name_of,
-    origin_of,
     under,
-    with_members,
-    with_origin,
     without,
 )
 from producers.http.body import RequestError
 from producers.ingest.checks import Ingest
 from producers.ingest.event import ABSENT, EMPTY_OBJECT, Event, Id, Members
-from producers.ingest.objects import is_deeper, object_in, shape_refusal
+from producers.ingest.objects import is_deeper, object_in, shape_refusal, with_members
 from producers.ingest.text import parse_event
 from producers.ingest.times import parse_time_ms
 from producers.ingest.verdicts import RefusedError, Rejected, Sender, Verdict
@@ -140,9 +136,6 @@ class Segment:
             raw, members, added = _of_other(message, parsed, kind, raw, members)
         if added is not NOTHING_ADDED:
             raw, members = with_members(raw, members, added)
-        origin = origin_of(context)
-        if origin is not UNKNOWN:
-            raw = with_origin(raw, members, origin)
         event = Event(
             id=clean_event_id(message.message_id) or self._new_id(),
             name=name,

@@ -1,7 +1,6 @@
 """What funnelcast.js sends: native events in an envelope that says when it was sent, so a wrong clock does no harm.
 
-Pure. An event keeps its numbers as they were sent; channel and campaign of the last touch become properties where the
-event states none.
+Pure. An event keeps its numbers as they were sent.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from typing import Any, Final
 
 import msgspec
 
-from producers.formats.attribution import attribute, origin_of_members
 from producers.formats.port import BaseEndpoint, Format, Reading, Request, RoutePath
 from producers.http.body import RequestError, malformed, too_many
 from producers.ingest.checks import Ingest
@@ -30,7 +28,6 @@ class Envelope(msgspec.Struct):
 
 _envelope: Final = msgspec.json.Decoder(Envelope)
 _event: Final = msgspec.json.Decoder(NativeEvent)
-_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Snippet(BaseEndpoint):
@@ -72,13 +69,7 @@ class Snippet(BaseEndpoint):
 
 
 def _event_of(sent: NativeEvent, properties: Members, context: Members) -> Event:
-    """Its members go on as they were sent; channel and campaign of the last touch are added where it has none."""
-    json = sent.properties_json if properties else EMPTY_OBJECT
-    touch = context.get("last_touch")
-    if isinstance(touch, dict) and touch:
-        members: dict[str, Any] = dict(_members.decode(json))
-        attribute(members, origin_of_members(touch))
-        json = msgspec.Raw(msgspec.json.encode(members))
+    """Its members go on as they were sent."""
     return Event(
         id=sent.id,
         name=sent.name,
@@ -89,7 +80,7 @@ def _event_of(sent: NativeEvent, properties: Members, context: Members) -> Event
         phone=sent.phone,
         properties=properties,
         context=context,
-        properties_json=json,
+        properties_json=sent.properties_json if properties else EMPTY_OBJECT,
         context_json=sent.context_json if context else ABSENT,
         client_ms=sent.occurred_at_ms,
     )

@@ -20,7 +20,7 @@ import orjson
 from producers.access.keys import KeyRing
 from producers.formats.port import BaseEndpoint, Format, Reading, Request, RoutePath
 from producers.formats.snowplow_entities import Entities, entities_of, event_of
-from producers.formats.translating import add_common, read_each
+from producers.formats.translating import read_each, take_order
 from producers.http.body import RequestError, malformed, split_array
 from producers.http.messages import ANY_SITE, Answer, key_of
 from producers.ingest.checks import Ingest
@@ -172,7 +172,7 @@ def _translated(ingest: Ingest, fields: Members, *, is_anonymous: bool) -> Event
     _set_context(event.context, fields)
     device_id = _add_entities(event, ingest, fields) if "co" in fields or "cx" in fields else None
     event.anonymous_id = _text(fields.get("duid")) or _other_id(fields, device_id)
-    add_common(event.properties, fields.get("url"))
+    take_order(event.properties)
     _set_times(event, fields)
     return event
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import xxhash
 
-from producers.formats.attribution import ORIGINS, attribute, origin_of_link, origin_of_members
 from producers.formats.port import Reading, Request
 from producers.ingest.checks import Ingest
 from producers.ingest.event import Event, Members
@@ -24,7 +23,7 @@ Translate = Callable[[Members, bytes, int], Event]
 _ORDER_IDS: Final = ("orderId", "transaction_id", "transactionId")
 _AMOUNTS: Final = frozenset(AMOUNTS)
 _REVENUES: Final = ("revenue", "total")
-_COMMON: Final = frozenset({*_ORDER_IDS, *_REVENUES, *ORIGINS})
+_ORDER: Final = frozenset({*_ORDER_IDS, *_REVENUES})
 
 
 def read_each(
@@ -55,18 +54,10 @@ def random_id(prefix: str) -> str:
     return f"{prefix}-{uuid.uuid4()}"
 
 
-def add_common(properties: Members, link: object = None) -> None:
-    """Add the names that funnels read, beside a client's own: those of an order, channel and campaign. `link` is the
-    page's."""
-    if not _COMMON.isdisjoint(properties):
-        take_order(properties)
-        attribute(properties, origin_of_members(properties))
-    if link is not None:
-        attribute(properties, origin_of_link(link))
-
-
 def take_order(properties: Members) -> None:
-    """Add to an order `order_id`, and `value` where revenue was sent."""
+    """Add to an order the names that funnels read: `order_id`, and `value` where revenue was sent."""
+    if _ORDER.isdisjoint(properties):
+        return
     if properties.get("order_id") is None:
         _copy(properties, _ORDER_IDS, "order_id")
     if _AMOUNTS.isdisjoint(properties):

@@ -6,13 +6,14 @@ call the same functions, so both make the same records, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 import orjson
 
+from producers.attribution.origin import Origins
 from producers.ingest.contacts import Contacts
 from producers.ingest.event import ABSENT, EMPTY_OBJECT, Arrival, Event, Members, NativeEvent
 from producers.ingest.limits import Limits
@@ -23,6 +24,7 @@ from producers.ingest.objects import (
     id_in,
     object_in,
     shape_refusal,
+    with_members,
     without_contacts,
 )
 from producers.ingest.privacy import Privacy
@@ -71,6 +73,7 @@ class Ingest:
         strict_names: bool = False,
         server_names: Iterable[str] = (),
         privacy: Privacy | None = None,
+        origins: Origins | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self._contacts = contacts
@@ -80,6 +83,7 @@ class Ingest:
         self._strict = strict_names
         self._server_names = frozenset(server_names)
         self._encode = (privacy or Privacy()).encode
+        self._origins = origins or Origins()
         self._decode = msgspec.json.Decoder(NativeEvent).decode
 
     def looks_at(self, name: str) -> bool:
@@ -170,6 +174,10 @@ class Ingest:
         user_id = event.user_id if event.user_id is None else _clean("user_id", event.user_id)
         placeholders = (anonymous_id == "") + (contact_id == "") + (user_id == "")
         stored: _Stored = properties if event.properties_json is ABSENT else event.properties_json
+        knows_referrer = event.knows_referrer if isinstance(event, Event) else True
+        added = self._origins.properties_of(properties, context, knows_referrer=knows_referrer)
+        if added:
+            stored = _with(stored, properties, added)
         about: _Stored | None = None
         if context:
             about = context if event.context_json is ABSENT else event.context_json
@@ -254,6 +262,10 @@ class Ingest:
         if len(encoded) > self.limits.event_bytes:
             raise too_large(len(encoded), self.limits)
         return msgspec.Raw(encoded)
+
+
+def _with(stored: _Stored, properties: Members, added: Mapping[str, str]) -> _Stored:
+    return {**stored, **added} if isinstance(stored, dict) else with_members(stored, properties, added)[0]
 
 
 def _values_of(event: Event) -> tuple[Members, Members]:

@@ -40,6 +40,8 @@ class Event(msgspec.Struct, gc=False):
     sent_ms: int | None = None
     is_time_unreadable: bool = False
     """A time was sent that cannot be read: the time of reception is taken, and counted."""
+    knows_referrer: bool = True
+    """An address without a page before means that there was none; a picture only knows the page that shows it."""
     repairs: int = 0
     """Values within it that could not be read and were repaired."""
 

@@ -4,6 +4,7 @@ byte for byte. Pure."""
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -72,6 +73,20 @@ def is_deeper(raw: bytes, limit: int) -> bool:
 
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def with_members(raw: msgspec.Raw, properties: Members, added: Mapping[str, Any]) -> tuple[msgspec.Raw, Members]:
+    """(`raw` with those of `added` that are absent from it, the same as values). `properties` are the values of `raw`;
+    what was sent keeps its bytes."""
+    missing = {name: value for name, value in added.items() if value is not None and properties.get(name) is None}
+    if not missing:
+        return raw, properties
+    text = msgspec.json.encode(missing)
+    if not properties:
+        return msgspec.Raw(text), missing
+    if not properties.keys().isdisjoint(missing):  # a null stands there, and a name may not stand there twice
+        return msgspec.Raw(msgspec.json.encode({**_members.decode(raw), **missing})), {**properties, **missing}
+    return msgspec.Raw(bytes(raw).rstrip()[:-1] + b"," + text[1:]), {**properties, **missing}
 
 
 def without_contacts(raw: msgspec.Raw, *, keep: bool) -> tuple[msgspec.Raw, str | None, str | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from producers.formats.attribution import attribute, origin_of_members
+from producers.attribution.links import TAG_NAMES
 from producers.formats.port import Request
 from producers.ingest.event import Members
 from producers.webhooks.brackets import Tree, parse_form
@@ -162,9 +162,8 @@ class Bitrix24:
                 "products": products or None,
             }
         )
-        utm = {key.lower(): thing.get(key) for key in ("UTM_SOURCE", "UTM_CAMPAIGN")}
-        attribute(properties, origin_of_members(utm))
-        return properties
+        tags = {key.lower(): text(value) for key, value in thing.items() if key.lower() in TAG_NAMES}
+        return present(tags) | properties
 
     async def _person(self, details: Details, event: WebhookEvent, thing: Members) -> None:
         """The contact of a deal; a lead has its own e-mail and phone."""

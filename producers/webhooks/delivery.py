@@ -58,6 +58,7 @@ class WebhookEvent:
     email: str | None = None
     phone: str | None = None
     properties: Members = field(default_factory=dict)
+    context: Members = field(default_factory=dict)
     needs_person: bool = False
     """Counts only where it says who paid: another event of the same sale will. Else it stays `<provider>_<type>`."""
     test_mark: str | None = None

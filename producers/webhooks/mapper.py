@@ -75,6 +75,7 @@ class Mapper:
             client_ms=sent.occurred_ms,
             is_time_unreadable=sent.is_time_unreadable,
             properties=self._with_manager(sent),
+            context=sent.context,
         )
         if not _says_who(sent) and sent.subject != sent.thing:
             event.contact_id = sent.subject

@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from producers.formats.attribution import attribute, origin_of_link
 from producers.formats.port import Request
 from producers.ingest.event import Members
 from producers.webhooks.delivery import (
@@ -74,7 +73,9 @@ def read(raw: RawDelivery) -> Delivery:
     _people(event, body)
     event.properties = present(_properties(body, topic, number))
     _of_the_order(event, body, topic, shop)
-    attribute(event.properties, origin_of_link(body.get("landing_site")))
+    touch = present({"url": text(body.get("landing_site")), "referrer": text(body.get("referring_site"))})
+    if touch:
+        event.context = {"first_touch": touch}
     return Delivery([event], raw.header(b"x-shopify-webhook-id"))
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from producers.attribution.channels import shipped
+from producers.attribution.links import CLICK_IDS
 from producers.collector.routes import all_routes
 from producers.formats import ga4, ga4_rules, posthog, snowplow
-from producers.formats.attribution import CLICK_IDS
 from producers.ingest.checks import Ingest
 from tests.support.rows import rows
 
 DOCS = Path(__file__).parents[3] / "docs"
 DOC = (DOCS / "clients.md").read_text()
+ORIGINS = "Where visitors come from"
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", DOC, re.MULTILINE | re.DOTALL))
 EVERYWHERE = "\n".join(one.read_text() for one in sorted(DOCS.glob("*.md")))
 
@@ -23,8 +25,13 @@ def test_every_path_is_described_somewhere(path: str) -> None:
 
 
 def test_the_click_ids_are_those_of_the_code() -> None:
-    rows = re.findall(r"^\| ((?:`\w+` ?)+) \| (\w+) \|$", SECTIONS["What all have in common"], re.MULTILINE)
-    assert {name: channel for names, channel in rows for name in re.findall(r"\w+", names)} == CLICK_IDS
+    rows = re.findall(r"^\| ((?:`\w+` ?)+) \| (\w+) \| (\w+) \|$", SECTIONS[ORIGINS], re.MULTILINE)
+    assert {name: tuple(said) for names, *said in rows for name in re.findall(r"\w+", names)} == CLICK_IDS
+
+
+def test_the_channels_are_those_that_ship() -> None:
+    listed = re.findall(r"^\| ([a-z -]+) \| .+ \|$", SECTIONS[ORIGINS].partition("| Channel |")[2], re.MULTILINE)
+    assert listed == [group.name for group in shipped()] + ["unassigned"]
 
 
 def test_snowplows_fields_are_those_of_the_code() -> None:

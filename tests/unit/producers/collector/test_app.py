@@ -493,8 +493,12 @@ class TestSegment:
         found = await self.one(collector, body, "/v1/page")
         assert found["name"] == "page"
         assert found["properties"] == {
-            "channel": "google",
+            "source": "google",
+            "medium": "cpc",
             "campaign": "spring sale",
+            "click_id": "x",
+            "click_id_type": "gclid",
+            "channel": "paid search",
             "name": "Home",
             "category": "Main",
         }
@@ -505,10 +509,15 @@ class TestSegment:
     ) -> None:
         context = {"campaign": {"source": "news", "name": "june"}, "page": {"url": "https://x.y/?utm_source=google"}}
         found = await self.one(collector, message(context=context, properties={"campaign": "mine"}))
-        assert found["properties"] == {"campaign": "mine", "channel": "news"}
+        assert found["properties"] == {"campaign": "mine", "source": "news", "channel": "unassigned"}
         found = await self.one(collector, message(context={"page": {"url": "https://x.y/?utm_source=google"}}))
-        assert found["properties"] == {"channel": "google"}
-        for odd in ({"campaign": 3}, {"page": "utm_"}, {"page": {"url": "http://[utm_"}}, {"campaign": {"source": 1}}):
+        assert found["properties"] == {"source": "google", "channel": "organic search"}
+        for odd in (
+            {"campaign": 3},
+            {"page": "utm_"},
+            {"page": {"title": "http://[utm_"}},
+            {"campaign": {"source": 1}},
+        ):
             assert (await self.one(collector, message(context=odd)))["properties"] == {}
 
     async def test_identify_makes_a_contact_of_the_email(self, collector: CollectorInMemory) -> None:

@@ -79,7 +79,7 @@ class TestSamples:
         await sample("ga4-page-and-lead").send(collector)
         page, lead = collector.events()
         assert (page["name"], lead["name"]) == ("page_view", "generate_lead")
-        assert (page["properties"]["channel"], page["properties"]["campaign"]) == ("google", "spring")
+        assert (page["properties"]["source"], page["properties"]["campaign"]) == ("google", "spring")
         assert page["context"]["page"]["title"] == "Shop"
         assert "page_location" not in page["properties"]
 
@@ -155,9 +155,9 @@ class TestMapping:
     @rows(
         ("params", "channel", "campaign"),
         [
-            ({"source": "news", "campaign": "june"}, "news", "june"),
-            ({"gclid": "x"}, "google", None),
-            ({"page_location": "https://example.com/?fbclid=x"}, "facebook", None),
+            ({"source": "news", "medium": "email", "campaign": "june"}, "email", "june"),
+            ({"gclid": "x"}, "paid search", None),
+            ({"page_location": "https://example.com/?fbclid=x"}, "organic social", None),
             ({"channel": "own", "source": "news"}, "own", None),
         ],
     )

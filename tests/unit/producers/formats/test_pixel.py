@@ -43,6 +43,9 @@ async def test_an_image_without_a_trace_in_caches(collector: CollectorInMemory) 
     }
 
 
+GOOGLE = {"source": "google", "medium": "cpc", "click_id": "x", "click_id_type": "gclid"}
+
+
 @rows(
     ("query", "expected"),
     [
@@ -53,9 +56,12 @@ async def test_an_image_without_a_trace_in_caches(collector: CollectorInMemory) 
         ("u=1&t=2025-01-01T09:00:00Z", {"user_id": "1", "occurred_at_ms": NOW - 3_600_000}),
         ("u=1&t=then", {"user_id": "1", "occurred_at_ms": NOW}),
         ("u=1&t=5", {"user_id": "1", "occurred_at_ms": NOW}),
-        ("u=1&utm_source=news&utm_campaign=may", {"properties": {"channel": "news", "campaign": "may"}}),
-        ("u=1&gclid=x", {"properties": {"channel": "google"}}),
-        ("u=1&p.channel=mail&gclid=x", {"properties": {"channel": "mail"}}),
+        (
+            "u=1&utm_source=news&utm_campaign=may",
+            {"properties": {"source": "news", "campaign": "may", "channel": "unassigned"}},
+        ),
+        ("u=1&gclid=x", {"properties": {**GOOGLE, "channel": "paid search"}}),
+        ("u=1&p.channel=mail&gclid=x", {"properties": {**GOOGLE, "channel": "mail"}}),
         ("u=1&a=v1&a=v2", {"anonymous_id": "v1"}),
         ("u=1&&=x&p.=y&p.a=b+c&p.%C3%BC=%FF&p.empty=", {"properties": {"a": "b c", "ü": "\ufffd"}}),
     ],
@@ -73,7 +79,7 @@ async def test_an_email_becomes_a_contact_and_the_page_is_context(collector: Col
     (event,) = collector.events()
     assert len(event["contact_id"]) == 64
     assert event["context"] == {"page": {"url": page}}
-    assert event["properties"] == {"channel": "ads"}
+    assert event["properties"] == {"source": "ads", "channel": "unassigned"}
     assert event["id"].startswith("pixel-")
 
 
@@ -122,7 +128,7 @@ async def test_rudderstacks_pixel_spells_a_message(collector: CollectorInMemory)
     assert answer.content == GIF
     track, page = collector.events()
     assert track == track | {"id": "m-1", "name": "order_completed", "anonymous_id": "v1"}
-    assert track["properties"] == track["properties"] | {"value": "19.90", "channel": "google"}
+    assert track["properties"] == track["properties"] | {"value": "19.90", "channel": "paid search"}
     assert page["name"] == "page"
     assert page["properties"] == {"path": "/", "name": "Home"}
 

@@ -73,7 +73,7 @@ class TestSamples:
         for name in ("identify", "order_completed"):
             assert (found[name]["user_id"], found[name]["anonymous_id"]) == ("u1", visitor)
         assert found["identify"]["contact_id"] == CONTACT_OF_ANN
-        assert found["page_view"]["properties"]["channel"] == "google"
+        assert found["page_view"]["properties"]["source"] == "google"
         assert found["page_view"]["properties"]["campaign"] == "spring"
         assert found["page_view"]["context"]["page"]["url"].startswith("https://shop.example.com/deal")
         order = found["order_completed"]["properties"]
@@ -237,7 +237,11 @@ class TestEvents:
             "transactionId": "o1",
             "order_id": "o1",
             "value": "10.50",
-            "channel": "yandex",
+            "source": "yandex",
+            "medium": "cpc",
+            "click_id": "5",
+            "click_id_type": "yclid",
+            "channel": "paid search",
         }
         assert found["context"] == {
             "page": {"url": "https://shop.example.com/?yclid=5"},

@@ -271,16 +271,16 @@ class TestNamesAndOrders:
     async def test_a_null_gives_way(self, collector: CollectorInMemory) -> None:
         context = {"campaign": {"source": "news", "name": "may"}}
         found = await one(collector, message(properties={"channel": None, "x": 1}, context=context))
-        assert found["properties"] == {"channel": "news", "campaign": "may", "x": 1}
+        assert found["properties"] == {"source": "news", "campaign": "may", "channel": "unassigned", "x": 1}
         assert collector.sink.records("funnelcast.t.events")[0].value.count(b'"channel"') == 1
 
     @rows(
         ("page", "channel"),
         [
-            ({"search": "?gclid=1"}, "google"),
-            ({"url": "https://example.com/?fbclid=1#x"}, "facebook"),
-            ({"search": "", "url": "https://example.com/?yclid=1"}, "yandex"),
-            ({"search": "?utm_source=news&gclid=1"}, "news"),
+            ({"search": "?gclid=1"}, "paid search"),
+            ({"url": "https://example.com/?fbclid=1#x"}, "organic social"),
+            ({"search": "", "url": "https://example.com/?yclid=1"}, "paid search"),
+            ({"search": "?utm_source=news&gclid=1"}, "unassigned"),
             ({"search": "?x=1"}, None),
         ],
     )

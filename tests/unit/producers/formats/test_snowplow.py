@@ -103,7 +103,11 @@ class TestSamples:
     async def test_a_page_view_carries_channel_page_and_time(self, collector: CollectorInMemory) -> None:
         await sample("snowplow-python-get-page").send(collector)
         (found,) = collector.events()
-        assert found["properties"] == {"channel": "google", "campaign": "spring"}
+        assert found["properties"] == {
+            "source": "google",
+            "campaign": "spring",
+            "channel": "organic search",
+        }
         assert found["context"]["page"] == {
             "url": "https://shop.example.com/?utm_source=google&utm_campaign=spring",
             "title": "Shop",

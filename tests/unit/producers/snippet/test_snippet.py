@@ -76,18 +76,20 @@ async def test_a_useless_clock_gives_way_to_reception(collector: CollectorInMemo
     assert collector.metric("times_clamped_total") == 1
 
 
-async def test_channel_and_campaign_come_from_the_last_touch_where_absent(collector: CollectorInMemory) -> None:
-    touch = {"utm_source": "news", "utm_campaign": "may"}
+async def test_the_origin_of_an_event_is_that_of_its_touches_where_it_states_none(collector: CollectorInMemory) -> None:
+    touch = {"utm_source": "news", "utm_medium": "email", "utm_campaign": "may"}
+    page = {"url": "https://shop.example.com/cart", "referrer": "https://shop.example.com/"}
     await send(
         collector,
-        view(1, context={"page": LINK, "last_touch": touch}),
-        view(2, context={"page": LINK, "last_touch": {"gclid": "x"}}, properties={"campaign": "own"}),
-        view(3, context={"page": LINK, "last_touch": {}, "first_touch": touch}),
+        view(1, context={"page": page, "last_touch": touch}),
+        view(2, context={"page": page, "last_touch": {"gclid": "x"}}, properties={"campaign": "own"}),
+        view(3, context={"page": page, "last_touch": {}, "first_touch": touch}),
     )
-    assert [one["properties"] for one in collector.events()] == [
-        {"channel": "news", "campaign": "may"},
-        {"channel": "google", "campaign": "own"},
-        {},
+    told = [{name: one["properties"].get(name) for name in ("channel", "campaign")} for one in collector.events()]
+    assert told == [
+        {"channel": "email", "campaign": "may"},
+        {"channel": "paid search", "campaign": "own"},
+        {"channel": "email", "campaign": "may"},
     ]
 
 

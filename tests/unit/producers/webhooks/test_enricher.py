@@ -165,7 +165,9 @@ async def test_bitrix24_says_everything(crm: FakeCrm) -> None:
         "pipeline": "1",
         "product": "Blue lamp",
         "products": ["Blue lamp"],
-        "channel": "google",
+        "utm_source": "google",
+        "source": "google",
+        "channel": "organic search",
     }
 
 

@@ -38,7 +38,11 @@ def paid(**members: Any) -> dict[str, Any]:
         ("stripe-quote-finalized", "offer_sent", {"value": "1200.50", "currency": "USD", "manager": "bob"}),
         ("stripe-subscription-deleted", "subscription_cancelled", {"reason": "too_expensive"}),
         ("shopify-orders-paid", "order_paid", {"order_id": "820982911946154508", "value": "403.00", "currency": "USD"}),
-        ("shopify-orders-paid", "order_paid", {"product": "Blue lamp", "channel": "google", "campaign": "spring"}),
+        (
+            "shopify-orders-paid",
+            "order_paid",
+            {"product": "Blue lamp", "channel": "organic search", "campaign": "spring"},
+        ),
         ("shopify-orders-cancelled", "order_cancelled", {"reason": "customer"}),
         ("shopify-orders-create", "shopify_orders_create", {"order_id": "820982911946154508"}),
         ("shopify-refunds-create", "refund", {"order_id": "820982911946154508", "value": "199.00", "currency": "USD"}),
