@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("funnelcast.commands.simulate", "Write the events of a simulated shop as JSONL."),
     "replay": ("funnelcast.commands.replay", "Count a file from nothing and print the counters document."),
     "report": ("funnelcast.commands.report", "Print the live counters with rates."),
+    "annotate": ("funnelcast.commands.annotate", "Say what was changed and when, for every report."),
     "funnels": ("funnelcast.commands.funnels", "Check, list and show funnel definitions."),
     "forget": ("funnelcast.commands.forget", "Take a person out of the counted state; the numbers stay."),
     "rejected": ("funnelcast.commands.rejected", "List, show and replay what the collector rejected."),

@@ -127,6 +127,16 @@ class Writes:
     before, and would give its code to another."""
 
 
+class Annotation(msgspec.Struct, frozen=True):
+    """What somebody has said of a moment: a price was changed, a campaign began."""
+
+    id: str
+    at_ms: int
+    text: str
+    funnel: str | None = None
+    """Name of the funnel it is about; None: all of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fence:
     """What the writer believes the cursor to be."""

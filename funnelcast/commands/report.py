@@ -28,7 +28,7 @@ class ReportSettings(FunnelSettings, SpaceSettings, RedisSettings):
     "funnelcast report --what-if each=+10%  ·  funnelcast report --since 30d --what-if top=+50%,lead=25% --dim channel"
     "  ·  funnelcast report --paths  ·  funnelcast report --paths --since 90d --dim channel"
     "  ·  funnelcast report --targets targets.yaml  ·  funnelcast report --forecast --dim channel"
-    "  ·  funnelcast report --forecast --back-test"
+    "  ·  funnelcast report --forecast --back-test  ·  funnelcast report --changes --since 90d"
 )
 @with_settings(ReportSettings)
 def report(
@@ -85,6 +85,10 @@ def report(
     back_test: Annotated[
         bool, typer.Option("--back-test", help="With --forecast: hold it against the past half year.")
     ] = False,
+    changes: Annotated[
+        bool,
+        typer.Option("--changes", help="What is different since each annotation (`funnelcast annotate`)."),
+    ] = False,
     as_csv: Annotated[
         str | None, typer.Option("--csv", metavar="counters|rates", help="Print CSV, a line for each number.")
     ] = None,
@@ -101,6 +105,7 @@ def report(
         targets=targets,
         forecast=forecast,
         back_test=back_test,
+        changes=changes,
         as_csv=as_csv,
         as_json=as_json,
     )

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 from rich.console import Console
 
 from schemas.funnel.model import Funnel
+from streams.report.change_service import annotations_of, report_changes
+from streams.report.changes_table import annotation_lines, render_changes
 from streams.report.comparison_table import render_comparison
 from streams.report.document import answer_json, whole_only
 from streams.report.forecast_service import report_forecast
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     from funnelcast.commands.report import ReportSettings
 
+_SHOWN_ANNOTATIONS = 10
 Document = Mapping[str, object]
 Ask = Callable[[CounterReader], Awaitable[Document]]
 
@@ -54,6 +57,7 @@ class Asked:
     targets: Path | None
     forecast: bool
     back_test: bool
+    changes: bool
     as_csv: str | None
     as_json: bool
 
@@ -84,6 +88,7 @@ def answer(settings: ReportSettings, funnels: Sequence[Funnel], asked: Asked) ->
     else:
         has_dim = asked.texts.get("dim") is not None
         print_reports(funnels, documents if has_dim else [whole_only(document) for document in documents])
+        _print_annotations(settings, questions)
 
 
 def _specials(asked: Asked, now_ms: int) -> dict[str, Callable[[Sequence[ReportQuestion]], _Special]]:
@@ -125,6 +130,10 @@ def _specials(asked: Asked, now_ms: int) -> dict[str, Callable[[Sequence[ReportQ
             ],
             render_forecast,
         )
+    if asked.changes:
+        specials["--changes"] = lambda questions: _Special(
+            [partial(report_changes, question=question, now_ms=now_ms) for question in questions], render_changes
+        )
     return specials
 
 
@@ -156,6 +165,22 @@ def _read(settings: ReportSettings, asks: Sequence[Ask]) -> list[Document]:
             await close(client)
 
     return asyncio.run(read())
+
+
+def _print_annotations(settings: ReportSettings, questions: Sequence[ReportQuestion]) -> None:
+    """Below the tables: what people have said of the time that they show, the newest last."""
+
+    async def told(reader: CounterReader) -> Document:
+        several = [
+            await annotations_of(reader, question.funnel, since_ms=question.since_ms, until_ms=question.until_ms)
+            for question in questions
+        ]
+        distinct = {annotation.id: annotation for annotations in several for annotation in annotations}
+        return {"lines": annotation_lines(list(distinct.values()))}
+
+    (answer,) = _read(settings, [told])
+    for line in cast("list[str]", answer["lines"])[-_SHOWN_ANNOTATIONS:]:
+        print(line)
 
 
 def _print(answers: Sequence[Document], render: Callable[[Any], RenderableType], *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from schemas.funnel.model import Funnel
 from streams.api.parameters import ParameterError, parse_query
+from streams.report.change_service import annotation_shapes, report_changes
 from streams.report.document import answer_json, canonical_json
 from streams.report.forecast_service import report_forecast
 from streams.report.long_form import LONG_FORMS
@@ -111,6 +112,18 @@ class Answers:
                 for question in self._questions(values)
             ]
         )
+
+    async def changes_json(self, query: str) -> bytes:
+        """What is different since each annotation."""
+        values, now_ms = parse_query(query, single=("since", "until", "dim"), repeated=("funnel",)), self.clock_ms()
+        return answer_json(
+            [await report_changes(self.reader, question, now_ms=now_ms) for question in self._questions(values)]
+        )
+
+    async def annotations_json(self, query: str) -> bytes:
+        """What people have said, oldest first."""
+        parse_query(query, single=())
+        return canonical_json(annotation_shapes(await self.reader.annotations()))
 
     async def _documents(self, query: str) -> list[CountersDocument]:
         values = parse_query(query, single=QUESTION, repeated=("funnel",))

@@ -8,6 +8,8 @@ from typing import Any, Final, TypedDict
 
 from streams.api.answers import BACK_TEST, COMPARE, QUESTION, WHAT_IF, FunnelSummary
 from streams.api.schema import Schema, Schemas
+from streams.report.change_service import AnnotationShape
+from streams.report.changes import ChangesDocument
 from streams.report.comparison import ComparisonDocument
 from streams.report.forecast_service import ForecastDocument
 from streams.report.paths import PathsDocument
@@ -130,6 +132,16 @@ PAGES: Final[dict[str, Described]] = {
         ("funnel", "dim", BACK_TEST),
         ForecastDocument,
         is_several=True,
+    ),
+    "/v1/changes": Described(
+        "changes",
+        "What is different since each annotation: what `funnelcast report --changes --json` prints (docs/reports.md).",
+        ("funnel", "since", "until", "dim"),
+        ChangesDocument,
+        is_several=True,
+    ),
+    "/v1/annotations": Described(
+        "annotations", "What people have said with `funnelcast annotate`, oldest first.", shape=list[AnnotationShape]
     ),
     "/v1/reports/counters.csv": Described(
         "counters_csv", "The counters of a report, a line for each number (RFC 4180).", ("funnel", *QUESTION)

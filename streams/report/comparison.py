@@ -14,16 +14,9 @@ from streams.report.decompose import Contribution, Counts, decompose
 from streams.report.legs import Legs, legs_of
 from streams.report.rates import last_of_overall, rates_of
 from streams.report.shapes import NamedCell
-from streams.report.spans import Span
+from streams.report.spans import SpanDates
 
 TOP_CONTRIBUTORS = 3
-
-
-class SpanDates(TypedDict):
-    """Days of the funnel's time zone, both inclusive."""
-
-    first: str
-    last: str
 
 
 class ValueContribution(TypedDict):
@@ -124,12 +117,6 @@ def compare_cells(funnel: Funnel, before: NamedCell, after: NamedCell, *, dim: s
         "orders": compare_numbers(first["money"]["orders"], second["money"]["orders"]),
         "revenue": compare_numbers(first["money"]["revenue"], second["money"]["revenue"]),
     }
-
-
-def span_dates(span: Span) -> SpanDates:
-    """As JSON."""
-    first, last = span.dates()
-    return {"first": first, "last": last}
 
 
 def decompose_overall(funnel: Funnel, sides: Sides, *, dim: str) -> Decomposition | None:

@@ -64,18 +64,17 @@ def _conversions(document: ComparisonDocument) -> Table:
 
 def _legs(legs: Legs) -> RenderableType:
     most = "" if legs["most"] is None else f": most of it is the {legs['most']} leg"
-    return Text(
-        f"of the overall change web leg {_points(legs['web_part'])}, sales leg {_points(legs['sales_part'])}{most}"
-    )
+    web, sales = (texts.points(part) for part in (legs["web_part"], legs["sales_part"]))
+    return Text(f"of the overall change web leg {web}, sales leg {sales}{most}")
 
 
 def _row(compared: Compared) -> Iterable[str]:
     for rate in (compared["before"], compared["after"]):
         counts = "" if rate is None else f"  {rate['numerator']:,} of {rate['denominator']:,}"
         yield f"{texts.share(rate)}{counts}"
-    yield texts.ABSENT if compared["difference"] is None else _points(compared["difference"])
+    yield texts.ABSENT if compared["difference"] is None else texts.points(compared["difference"])
     interval = compared["interval"]
-    yield "" if interval is None else f"{_points(interval[0])} to {_points(interval[1])}"
+    yield "" if interval is None else f"{texts.points(interval[0])} to {texts.points(interval[1])}"
     yield _verdict(compared)
 
 
@@ -83,12 +82,12 @@ def _verdict(compared: Compared) -> str:
     p = compared["p_value"]
     if p is None:
         return texts.ABSENT
-    return f"{'yes' if compared['is_significant'] else 'no'}, p {'< 0.001' if p < 0.001 else f'{p:.3f}'}"
+    return texts.verdict(p, is_significant=bool(compared["is_significant"]))
 
 
 def _decomposition(each: Decomposition) -> Iterable[RenderableType]:
     table = Table(
-        title=f"overall {_points(each['change'])} points by {each['dim']}",
+        title=f"overall {texts.points(each['change'])} points by {each['dim']}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         collapse_padding=True,
@@ -99,18 +98,14 @@ def _decomposition(each: Decomposition) -> Iterable[RenderableType]:
     for value in each["values"][:_SHOWN_VALUES]:
         counts = (f"{pair[0]:,} of {pair[1]:,}" for pair in (value["before"], value["after"]))
         parts = (value["mix"], value["rate"], value["neither"], value["total"])
-        table.add_row(value["value"], *counts, *map(_points, parts))
+        table.add_row(value["value"], *counts, *map(texts.points, parts))
     table.add_row(
-        "all", "", "", *map(_points, (each["mix"], each["rate"], each["neither"], each["change"])), style="bold"
+        "all", "", "", *map(texts.points, (each["mix"], each["rate"], each["neither"], each["change"])), style="bold"
     )
     yield table
     totals = {value["value"]: value["total"] for value in each["values"]}
-    named = (f"{value} {_points(totals[value])}" for value in each["top"])
+    named = (f"{value} {texts.points(totals[value])}" for value in each["top"])
     yield Text(f"most of it: {', '.join(named) or texts.ABSENT}")
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:+.2f}"
 
 
 def _number(number: ComparedNumber) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from schemas.counters import Grain
-from streams.report.comparison import ComparisonDocument, Sides, compare_cells, decompose_overall, span_dates
+from streams.report.comparison import ComparisonDocument, Sides, compare_cells, decompose_overall
 from streams.report.document import RATED_GRAINS, document_of
 from streams.report.paths import PathsDocument, path_cell
 from streams.report.question import QuestionError, ReportQuestion
 from streams.report.reads import summed, views_of
 from streams.report.shapes import CountersDocument
-from streams.report.spans import Comparison
+from streams.report.spans import Comparison, span_dates
 from streams.report.what_if import Lifts, WhatIfDocument, what_if
 from streams.store.port import CounterReader
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, time
+from typing import TypedDict
 from zoneinfo import ZoneInfo
 
 from schemas.counters import Grain
@@ -15,6 +16,13 @@ from streams.report.question import QuestionError, ReportQuestion, parse_instant
 PREVIOUS = "previous"
 LAST_WEEK = "last-week"
 _DEFAULT_DAYS = 7
+
+
+class SpanDates(TypedDict):
+    """Days of the funnel's time zone, both inclusive."""
+
+    first: str
+    last: str
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -124,3 +132,9 @@ def day_at(funnel: Funnel, time_ms: int) -> int:
 def start_ms(funnel: Funnel, day: int) -> int:
     """When it begins."""
     return round(datetime.combine(date_of(day), time(), ZoneInfo(funnel.timezone)).timestamp() * 1000)
+
+
+def span_dates(span: Span) -> SpanDates:
+    """As JSON."""
+    first, last = span.dates()
+    return {"first": first, "last": last}

@@ -35,6 +35,16 @@ def interval(rate: Rate | None) -> str:
     return f"{100 * low:.2f}–{100 * high:.2f}"
 
 
+def points(difference: float) -> str:
+    """A difference of two shares in percentage points."""
+    return f"{100 * difference:+.2f}"
+
+
+def verdict(p: float, *, is_significant: bool) -> str:
+    """Of a test."""
+    return f"{'yes' if is_significant else 'no'}, p {'< 0.001' if p < 0.001 else f'{p:.3f}'}"
+
+
 def seconds(amount: float) -> str:
     """A duration by its largest unit: `45 s`, `15 min`, `4 h`, `1.5 d`."""
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):

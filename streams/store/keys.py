@@ -53,6 +53,8 @@ class SpaceKeys:
         """Hash topic -> identity."""
         self.layout = prefix + "layout"
         """String: newest layout of a version that has claimed a partition."""
+        self.annotations = prefix + "notes"
+        """Hash id -> annotation (JSON)."""
         self._registers = prefix + "r:"
 
     def registers(self, funnel_id: str) -> str:

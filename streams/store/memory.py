@@ -13,6 +13,7 @@ import msgspec
 from schemas.counters import CODE_OTHER, Cell, CellGroup, is_kept
 from streams.state import (
     LAYOUT,
+    Annotation,
     Claim,
     Fence,
     Loaded,
@@ -21,6 +22,7 @@ from streams.state import (
     bucket_of,
     fact_bucket_of,
 )
+from streams.store.annotations import in_order
 from streams.store.memory_space import MemorySpace, StoredFunnel, StoredPartition, write_facts, write_funnel
 from streams.store.port import FactsPage, PartitionStatus, PartitionView
 from streams.store.refusals import (
@@ -241,6 +243,9 @@ class MemoryCounterReader:
 
     async def gaps(self) -> list[dict[str, str]]:
         return [dict(gap) for gap in self._space.gaps]
+
+    async def annotations(self) -> list[Annotation]:
+        return in_order(self._space.annotations.values())
 
     def _partition(self, partition: int) -> StoredPartition | None:
         stored = self._space.partitions.get(partition)

@@ -103,6 +103,7 @@ class MemorySpace:
         self.fingerprints: dict[str, str] = {}
         self.topics: dict[str, str] = {}
         self.gaps: list[dict[str, str]] = []
+        self.annotations: dict[str, bytes] = {}
 
     def check_layout(self, known: int) -> None:
         """Raises StoreRefusedError where a newer version has been here."""

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from schemas.counters import Cell, CellGroup, Cells
 from schemas.errors import NeedsHumanError, TryAgainError
-from streams.state import Claim, Fence, Loaded, PartitionMeta, Writes
+from streams.state import Annotation, Claim, Fence, Loaded, PartitionMeta, Writes
 
 
 class StoreError(Exception):
@@ -150,3 +150,16 @@ class CounterReader(Protocol):
 
     async def gaps(self) -> list[dict[str, str]]:
         """Gaps accepted by an operator, oldest first."""
+
+    async def annotations(self) -> list[Annotation]:
+        """What people have said of the space, oldest first."""
+
+
+class AnnotationStore(Protocol):
+    """What people say of a space: written by them alone, never by a worker. Raises StoreUnavailableError."""
+
+    async def annotate(self, annotation: Annotation) -> None:
+        """Store it; one with the same id is replaced."""
+
+    async def remove_annotation(self, annotation_id: str) -> bool:
+        """Whether there was one."""

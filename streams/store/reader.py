@@ -13,8 +13,9 @@ from typing import Any, cast
 import msgspec
 
 from schemas.counters import CellGroup, Cells, is_kept
-from streams.state import LAYOUT, PartitionMeta
+from streams.state import LAYOUT, Annotation, PartitionMeta
 from streams.store.address import Client
+from streams.store.annotations import read_annotations
 from streams.store.connection import Script, translated
 from streams.store.keys import PartitionKeys, SpaceKeys
 from streams.store.packing import group_key, unpack
@@ -101,6 +102,9 @@ class RedisCounterReader:
                 entries = await cast(Awaitable[list[tuple[bytes, dict[bytes, bytes]]]], self._client.xrange(keys.gaps))
             gaps += ({name.decode(): text.decode() for name, text in entry.items()} for _, entry in entries)
         return sorted(gaps, key=lambda gap: int(gap["at_ms"]))
+
+    async def annotations(self) -> list[Annotation]:
+        return await read_annotations(self._client, self._space)
 
     def _check_layout(self, stored: bytes | None, place: str) -> None:
         if stored is not None and int(stored) > self._layout:

@@ -19,6 +19,7 @@ from streams.state import (
     LAYOUT,
     NO_DEADLINE,
     PERSON_BUCKETS,
+    Annotation,
     Claim,
     Fence,
     FunnelLayouts,
@@ -28,10 +29,11 @@ from streams.state import (
     bucket_of,
 )
 from streams.store.address import Client
+from streams.store.annotations import MemoryAnnotations, RedisAnnotations
 from streams.store.connection import close, connect, delete_space, ping, server_warnings
 from streams.store.keys import PartitionKeys, SpaceKeys
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
-from streams.store.port import CounterReader, PartitionStatus, PartitionStore, StoreRefusedError
+from streams.store.port import AnnotationStore, CounterReader, PartitionStatus, PartitionStore, StoreRefusedError
 from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
 from tests.support.secured_redis import IN_URL, SecuredRedis, documented_users
@@ -51,6 +53,7 @@ class Subject:
     store_of: Callable[[int], PartitionStore]
     """A store of a version with this layout."""
     reader_of: Callable[[int], CounterReader]
+    annotations: AnnotationStore
     lose_layouts: Callable[[], Awaitable[None]]
     """Make the state of partition 0 one that carries no layout, as earlier versions left it."""
 
@@ -112,6 +115,7 @@ def _in_memory(space: MemorySpace) -> Subject:
         reader=MemoryCounterReader(space),
         store_of=lambda layout: MemoryPartitionStore(space, layout=layout),
         reader_of=lambda layout: MemoryCounterReader(space, layout=layout),
+        annotations=MemoryAnnotations(space),
         lose_layouts=lose_layouts,
     )
 
@@ -126,6 +130,7 @@ def _on_server(client: Client, name: str) -> Subject:
         reader=RedisCounterReader(client, name),
         store_of=lambda layout: RedisPartitionStore(client, name, layout=layout),
         reader_of=lambda layout: RedisCounterReader(client, name, layout=layout),
+        annotations=RedisAnnotations(client, name),
         lose_layouts=lose_layouts,
     )
 
@@ -705,6 +710,15 @@ async def test_an_accepted_gap_moves_the_cursor_once(subject: Subject) -> None:
 
 
 # Housekeeping
+
+
+async def test_annotations_are_kept_by_their_id_oldest_first(subject: Subject) -> None:
+    later, earlier = Annotation("b", 2, "prices +10 % \N{RIGHTWARDS ARROW} all"), Annotation("c", 1, "x", "shop")
+    for each in (Annotation("b", 9, "wrong"), later, earlier):
+        await subject.annotations.annotate(each)
+    assert await subject.reader.annotations() == [earlier, later]
+    assert [await subject.annotations.remove_annotation("b") for _ in range(2)] == [True, False]
+    assert await subject.reader.annotations() == [earlier]
 
 
 async def test_a_space_is_deleted_whole_and_alone(url: str | None) -> None:

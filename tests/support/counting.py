@@ -20,7 +20,7 @@ from streams.core.engine import Changes, PartitionEngine, Prepared, Record
 from streams.core.planning import plan_of
 from streams.core.registers import Registers
 from streams.report.document import build_document
-from streams.state import NO_DEADLINE, PERSON_BUCKETS, Claim, Loaded, PartitionMeta, bucket_of
+from streams.state import NO_DEADLINE, PERSON_BUCKETS, Annotation, Claim, Loaded, PartitionMeta, bucket_of
 from streams.store.port import PartitionStatus, PartitionView
 
 
@@ -236,6 +236,9 @@ class CountedReader:
         return next((view for view in self._counted[funnel_id].views if view.partition == partition), None)
 
     async def gaps(self) -> list[dict[str, str]]:
+        return []
+
+    async def annotations(self) -> list[Annotation]:
         return []
 
 

@@ -12,6 +12,8 @@ from schemas.funnel.model import Funnel
 from streams.api.answers import Answers
 from streams.api.app import ApiApp
 from streams.report.targets_file import parse_targets
+from streams.state import Annotation
+from streams.store.annotations import MemoryAnnotations
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import CounterReader
 from streams.web.server import WebServer
@@ -28,6 +30,7 @@ async def counted_shop() -> MemoryCounterReader:
     """A store in which the shop has been counted, and its twin has not."""
     space = MemorySpace(clock_ms=lambda: NOW_MS)
     await fill(MemoryPartitionStore(space), SHOP, now_ms=NOW_MS)
+    await MemoryAnnotations(space).annotate(Annotation("a1", NOW_MS - 3_600_000, "prices +10 %"))
     return MemoryCounterReader(space)
 
 

@@ -17,6 +17,7 @@ from funnelcast.settings import SettingsError
 from funnelcast.settings.processes import WebSettings
 from producers.access.keys import KeyRing, create_key
 from producers.ingest.verdicts import Scope
+from streams.report.change_service import report_changes
 from streams.report.document import answer_json
 from streams.report.forecast_service import report_forecast
 from streams.report.question import QuestionTexts, ReportQuestion
@@ -169,6 +170,18 @@ def test_a_forecast_has_the_bytes_that_the_command_prints(client: httpx.Client) 
     answer = client.get("/v1/forecasts", params={"funnel": "shop", "dim": "channel", "back_test": "true"})
     assert answer.content == asyncio.run(expected())
     assert client.get("/v1/forecasts", params={"back_test": "yes"}).json()["code"] == "bad_parameter"
+
+
+def test_changes_have_the_bytes_that_the_command_prints(client: httpx.Client) -> None:
+    async def expected() -> bytes:
+        question = ReportQuestion.parse(SHOP, {"dim": "channel=google"}, now_ms=NOW_MS)
+        return answer_json([await report_changes(await counted_shop(), question, now_ms=NOW_MS)])
+
+    answer = client.get("/v1/changes", params={"funnel": "shop", "dim": "channel=google"})
+    assert answer.content == asyncio.run(expected())
+    (said,) = client.get("/v1/annotations").json()
+    assert said == {"id": "a1", "at_ms": NOW_MS - 3_600_000, "text": "prices +10 %", "funnel": None}
+    assert [change["id"] for change in answer.json()["changes"]] == ["a1"]
 
 
 def test_what_if_has_the_bytes_that_the_command_prints(client: httpx.Client) -> None:
