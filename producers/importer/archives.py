@@ -18,7 +18,7 @@ from producers.formats.segment import SEGMENT
 from producers.formats.snowplow import SNOWPLOW
 from producers.http.body import RequestError
 from producers.importer.columns import Row as Cells
-from producers.importer.definition import EventRule
+from producers.importer.definition import EventRule, TimeFormat
 from producers.importer.making import Made
 from producers.importer.problems import Kind, Problem
 from producers.importer.shapes import ga4, snowplow
@@ -76,7 +76,7 @@ class Archive:
         """Usually one."""
         try:
             body, received_at_ms = self._sent(row.cells)
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:  # whatever JSON there may be
             return [Problem("unreadable", f"is no event of this shape: {error}")]
         if received_at_ms is None:
             return [Problem("invalid_time", "says no time that can be read")]
@@ -141,6 +141,7 @@ class ShapeRules(NamedTuple):
     """Where an API's answer has its list, and what its rows become."""
 
     rows: str
+    times: dict[str, TimeFormat]
     events: tuple[EventRule, ...]
 
 
@@ -148,4 +149,5 @@ class ShapeRules(NamedTuple):
 def shape_of(shape: str) -> ShapeRules:
     """The rules of a shape."""
     stated = read_yaml(shape_text(shape))
-    return ShapeRules(stated["rows"], tuple(map(EventRule.model_validate, stated["events"])))
+    times = {name: TimeFormat.model_validate(form) for name, form in stated.get("times", {}).items()}
+    return ShapeRules(stated["rows"], times, tuple(map(EventRule.model_validate, stated["events"])))

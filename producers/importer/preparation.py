@@ -177,6 +177,7 @@ class Preparation:
         if table.shape is not None:
             shape = shape_of(table.shape)
             rules, opened = rules or shape.events, replace(opened, rows=shape.rows)
+            table = table.model_copy(update={"times": {**shape.times, **table.times}})
         content = opened.read(self.tolerated)
         columns = [*content.columns, *(name for join in joins for name in join.columns)] if content.columns else []
         zone, where = self.definition.timezone, f"{input_name(table)}: event"

@@ -64,10 +64,11 @@ def sent(cells: dict[str, Any]) -> tuple[bytes, int | None]:
 
 def _bad_row(data: dict[str, Any], schema: str) -> tuple[bytes, int | None]:
     """What the tracker sent, where the row still has it. Raises ValueError where not."""
-    raw = (data.get("payload") or {}).get("raw") or {}
-    parameters = raw.get("parameters")
+    payload = data.get("payload")
+    raw = payload.get("raw") if isinstance(payload, dict) else None
+    parameters = raw.get("parameters") if isinstance(raw, dict) else None
     if not isinstance(parameters, list):
         kind = schema.split("/")[1] if schema.count("/") > 1 else schema
         raise ValueError(f"the bad row ({kind}) no longer holds what was sent")
     fields = {each["name"]: each.get("value") for each in parameters}
-    return orjson.dumps({"data": [fields]}), moment_ms(raw.get("timestamp"))
+    return orjson.dumps({"data": [fields]}), moment_ms(raw.get("timestamp") if isinstance(raw, dict) else None)
