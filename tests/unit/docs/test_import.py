@@ -135,11 +135,11 @@ def test_every_recipe_and_kind_is_there() -> None:
 def test_history_from_an_archive_means_what_the_client_would_have_sent() -> None:
     page, purchase = imported(RECIPES["GA4: the export to BigQuery"], EXPORTS).events
     assert page["anonymous_id"] == "111.222"
-    assert page["properties"]["channel"] == "google"
+    assert page["properties"]["channel"] == "paid search"
     assert page["context"]["page"]["url"].startswith("https://shop.example.com/")
     assert (purchase["user_id"], purchase["properties"]["order_id"]) == ("u1", "T1")
     _, order = imported(RECIPES["Segment and RudderStack: the archive"], EXPORTS).events
-    assert (order["user_id"], order["properties"]["channel"]) == ("u1", "google")
+    assert (order["user_id"], order["properties"]["channel"]) == ("u1", "organic search")
 
 
 @pytest.mark.parametrize(("shape", "won"), [("hubspot", "9001"), ("pipedrive", "77")])
