@@ -11,6 +11,7 @@ import typer.core
 import typer.main
 
 from funnelcast import __version__
+from funnelcast.say import say
 from schemas.errors import FunnelcastError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -78,7 +79,7 @@ app = typer.Typer(cls=_Lazy, no_args_is_help=True, pretty_exceptions_enable=Fals
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"funnelcast {__version__}")
+        say(f"funnelcast {__version__}")
         raise typer.Exit
 
 
@@ -99,5 +100,5 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except FunnelcastError as error:
-        typer.echo(f"funnelcast: {error}", err=True)
+        say(f"funnelcast: {error}", err=True)
         sys.exit(error.exit_code)

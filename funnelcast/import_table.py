@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from funnelcast.screen import Screen
 from producers.importer.overview import major
 
 _SHOWN: Final = 60
@@ -16,7 +16,7 @@ _SHOWN: Final = 60
 
 def print_overview(document: dict[str, Any]) -> None:
     """Events by name, money, distinct values, samples."""
-    console = Console()
+    console = Screen()
     console.print(_events(document["events"]))
     console.print(_shares(document["events"]))
     several = document["orders_with_several_amounts"]

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from funnelcast import ingest_rules
+from funnelcast.say import say
 from producers.importer.importer import Importer, Progress
 from producers.importer.problems import KINDS, TOLERATED_MEANS, Kind, Refused, kinds_of
 from producers.importer.strict import Strict
@@ -76,16 +75,16 @@ class Refusals:
         self.by_reason[refused.reason] += 1
         if self.count <= SHOWN:
             self.first.append(refused)
-            typer.echo(f"{refused.file or self._name}:{refused.line}: {refused.reason}: {refused.detail}", err=True)
+            say(f"{refused.file or self._name}:{refused.line}: {refused.reason}: {refused.detail}", err=True)
 
     def sum_up(self) -> None:
         """How many there were, and what may be tolerated."""
         if self.count > SHOWN:
             reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.by_reason.items()))
-            typer.echo(f"{self._name}: {self.count} lines not taken ({reasons}); the first {SHOWN} are shown", err=True)
+            say(f"{self._name}: {self.count} lines not taken ({reasons}); the first {SHOWN} are shown", err=True)
         for reason in sorted(self.by_reason):
             if reason in KINDS:
-                typer.echo(f"--tolerate {reason}: {TOLERATED_MEANS[Kind(reason)]}", err=True)
+                say(f"--tolerate {reason}: {TOLERATED_MEANS[Kind(reason)]}", err=True)
 
 
 def prepared(
@@ -112,7 +111,7 @@ def prepared(
         preparation.on_progress = progress
         preparation.run()
     for note in preparation.notes:
-        typer.echo(note, err=True)
+        say(note, err=True)
     return preparation
 
 
@@ -125,9 +124,9 @@ def _beside(file: Path, name: str) -> str:
 @contextmanager
 def counting(label: str) -> Iterator[Callable[[int], None]]:
     """How many there are so far, on a terminal."""
-    from rich.console import Console
+    from funnelcast.screen import Screen
 
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     if not console.is_terminal:
         yield lambda done: None
         return
@@ -138,7 +137,7 @@ def counting(label: str) -> Iterator[Callable[[int], None]]:
 def say_rows(name: str, preparation: Preparation, done: str) -> None:
     """Every row once, on stderr."""
     rows = preparation.rows
-    typer.echo(
+    say(
         f"{name}: {rows.read} rows read: {rows.taken} taken, {rows.refused} refused, {rows.without_event} without an "
         f"event; {preparation.count} events {done}",
         err=True,
@@ -147,11 +146,12 @@ def say_rows(name: str, preparation: Preparation, done: str) -> None:
 
 def run_importer(importer: Importer, *, total: Callable[[], int]) -> Progress:
     """Send under a progress bar on stderr; Ctrl-C leaves the progress saved and ends the command."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    console = Console(stderr=True)
+    from funnelcast.screen import Screen
+
+    console = Screen(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("sending", total=total() if console.is_terminal else None)
@@ -162,7 +162,7 @@ def run_importer(importer: Importer, *, total: Callable[[], int]) -> Progress:
             return asyncio.run(_send(importer))
         except KeyboardInterrupt:
             done = importer.progress.sent
-    typer.echo(f"stopped after {done} events; the same command goes on from there", err=True)
+    say(f"stopped after {done} events; the same command goes on from there", err=True)
     sys.exit(EXIT_INTERRUPTED)
 
 

@@ -10,8 +10,11 @@ from typing import Any
 
 import structlog
 
+from schemas.text import printable, printable_lines
+
 Line = MutableMapping[str, Any]
 _QUIET = ("aiokafka", "faust", "mode", "kafka", "httpx", "httpcore", "asyncio", "uvicorn.access")
+_OF_LINES = frozenset({"exception", "stack", "message"})
 _CHATTER_SECONDS = 10.0
 
 
@@ -42,6 +45,14 @@ class RateLimit(logging.Filter):
         return True
 
 
+def _printable(logger: Any, method: str, line: Line) -> Line:  # noqa: ARG001 - as structlog calls it
+    """Nothing of an event steers the terminal; a traceback keeps its lines. (JSON escapes by itself.)"""
+    for name, value in line.items():
+        if isinstance(value, str):
+            line[name] = printable_lines(value) if name in _OF_LINES else printable(value)
+    return line
+
+
 def configure_logs(level: str = "INFO") -> None:
     """Send structlog and the standard library's logging to stderr. Call once, first thing in a command."""
     shared: list[Callable[[Any, str, Line], Any]] = [
@@ -51,9 +62,7 @@ def configure_logs(level: str = "INFO") -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     human = sys.stderr.isatty()
-    # a traceback with the values of its variables would show bodies, keys and e-mails
-    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    final: Any = plain if human else structlog.processors.JSONRenderer()
+    final: Any = structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -65,8 +74,10 @@ def configure_logs(level: str = "INFO") -> None:
         cache_logger_on_first_use=True,
     )
     chain: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
-    if not human:
-        chain.append(structlog.processors.format_exc_info)
+    # a traceback with the values of its variables would show bodies, keys and e-mails
+    chain.append(structlog.processors.format_exc_info)
+    if human:
+        chain.append(_printable)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*chain, final]))
     limit = RateLimit()

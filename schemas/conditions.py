@@ -8,6 +8,8 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Literal, TypeAlias
 
+from schemas.text import composed
+
 Operator: TypeAlias = Literal["eq", "in", "gt", "gte", "lt", "lte", "ne", "exists"]
 Plain: TypeAlias = str | int | float | bool
 Operand: TypeAlias = Plain | tuple[Plain, ...]
@@ -17,8 +19,8 @@ ORDERINGS = frozenset({"gt", "gte", "lt", "lte"})
 def holds(operator: Operator, operand: Operand, value: object) -> bool:
     """Whether a property's value (None = absent or null) satisfies a condition.
 
-    Equality is by type and exact text; order compares numbers, sent as numbers or as texts. An absent property fails
-    all but `exists: false`.
+    Equality is by type and exact text (however its accents are written); order compares numbers, sent as numbers or as
+    texts. An absent property fails all but `exists: false`.
     """
     if operator == "exists":
         return (value is not None) == bool(operand)
@@ -58,6 +60,6 @@ def _equal(value: object, operand: object) -> bool:
     if isinstance(value, bool) or isinstance(operand, bool):
         return value is operand
     if isinstance(value, str) or isinstance(operand, str):
-        return isinstance(value, str) and isinstance(operand, str) and value == operand
+        return isinstance(value, str) and isinstance(operand, str) and composed(value) == composed(operand)
     left, right = number_of(value), number_of(operand)
     return left is not None and left == right

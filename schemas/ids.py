@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from schemas.text import composed
+
 MAX_ID_CHARS = 256
 """Longer ids are rejected by the collector: they are never ids of people."""
 
@@ -63,14 +65,14 @@ def clean_id(value: str | int | None) -> str | None:
     """The trimmed id, or None where it is absent or a placeholder."""
     if value is None:
         return None
-    text = str(value).strip()
+    text = composed(str(value).strip())
     return None if text.casefold() in PLACEHOLDERS else text
 
 
 def clean_event_id(value: str | int | None) -> str | None:
     """The trimmed id of an event as a client states it, or None where one must be made: it is absent or a
     placeholder. Otherwise all that a broken client sends would be copies of one event."""
-    text = "" if value is None else str(value).strip()
+    text = "" if value is None else composed(str(value).strip())
     return text if text in _COUNTED else clean_id(text)
 
 

@@ -4,18 +4,19 @@ names."""
 from __future__ import annotations
 
 from schemas.counters import UNKNOWN, VALUE_CHARS
+from schemas.text import composed, without_case
 
 _ONE = str.maketrans({" ": "_", "-": "_"})
 
 
 def normalise_name(text: str) -> str:
     """`Order Completed`, `order-completed` and `ORDER_COMPLETED` are one name (semantics.md 1)."""
-    return text.strip().casefold().translate(_ONE)
+    return without_case(text.strip()).translate(_ONE)
 
 
 def clean_text(text: str) -> str:
     """A dimension value or reason as it is compared and shown; may be empty."""
-    return text.strip()[:VALUE_CHARS].casefold()
+    return without_case(composed(text.strip())[:VALUE_CHARS])
 
 
 def clean_value(value: object) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.say import emit, say
 from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings
 from schemas.errors import UsageError
 
@@ -59,7 +60,7 @@ def annotate(
     elif remove is not None:
         if not _run(settings, lambda store, _: store.remove_annotation(remove)):
             raise UsageError(f"there is no annotation {remove!r}; see funnelcast annotate --list")
-        typer.echo(json.dumps({"removed": remove}) if as_json else f"removed {remove}")
+        say(json.dumps({"removed": remove}) if as_json else f"removed {remove}")
     else:
         annotation = _annotation(settings, text or "", at=at, funnel=funnel)
         _run(settings, lambda store, _: store.annotate(annotation))
@@ -109,7 +110,7 @@ def _print(annotations: list[Annotation], *, as_json: bool, is_one: bool = False
 
     if as_json:
         shapes = annotation_shapes(annotations)
-        typer.echo(json.dumps(shapes[0] if is_one else shapes, ensure_ascii=False))
+        emit(json.dumps(shapes[0] if is_one else shapes, ensure_ascii=False))
         return
     for each, line in zip(annotations, annotation_lines(annotations), strict=True):
-        typer.echo(f"{each.id}  {line}{f'  ({each.funnel})' if each.funnel else ''}")
+        say(f"{each.id}  {line}{f'  ({each.funnel})' if each.funnel else ''}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from funnelcast.commands.options import JsonFlag, OtherKafka, with_settings
+from funnelcast.say import emit, say
 from funnelcast.settings.sections import StateSettings
 from funnelcast.signals import run_until_told
 
@@ -40,16 +41,16 @@ def chaos(
             state_dir=settings.state_dir,
             kafka=kafka,
             real_kafka=real_kafka,
-            say=lambda line: typer.echo(line, err=True),
+            say=lambda line: say(line, err=True),
         )
     )
     for line in verdict.differences[:SHOWN_DIFFERENCES]:
-        typer.echo(line, err=True)
+        say(line, err=True)
     if as_json:
-        typer.echo(json.dumps(verdict.as_document()))
+        emit(json.dumps(verdict.as_document()))
     else:
         said = "EXACT" if verdict.exact else f"NOT EXACT ({len(verdict.differences)} counters differ)"
-        typer.echo(
+        say(
             f"{said}: {verdict.events} events ({verdict.records} sent), {len(verdict.faults)} faults, "
             f"{verdict.lost} lost, {verdict.double} double; {sum(verdict.restarts.values())} restarts, "
             f"{verdict.retries} repeated batches, {verdict.seconds} s"

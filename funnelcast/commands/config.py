@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from funnelcast.commands.options import ConfigOption, JsonFlag
+from funnelcast.say import emit
 from funnelcast.settings import SettingsError
 from funnelcast.settings.load import load_settings
 from funnelcast.settings.processes import ALL
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from funnelcast.settings.show import Row
 
 app = typer.Typer(add_completion=False)
-PIPE_WIDTH = 200
 
 
 @app.command(epilog="Examples:  funnelcast config  ·  funnelcast config collector --config /etc/funnelcast.toml --json")
@@ -41,20 +40,21 @@ def config(
     shown = {row.key: row for kind in kinds for row in rows(load_settings(kind, file=config_file))}
     ordered = sorted(shown.values(), key=lambda row: "." in row.key)
     if as_json:
-        typer.echo(json.dumps({row.key: {"value": row.value, "source": row.source} for row in ordered}))
+        emit(json.dumps({row.key: {"value": row.value, "source": row.source} for row in ordered}))
     else:
         _print(ordered)
 
 
 def _print(shown: list[Row]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+
+    from funnelcast.screen import PIPE_WIDTH, Screen
 
     table = Table("setting", "value", "source", box=box.SIMPLE_HEAD, pad_edge=False)
     for row in shown:
         table.add_row(row.key, _text(row.value), row.source)
-    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, markup=False, highlight=False).print(table)
+    Screen(pipe_width=PIPE_WIDTH).print(table)
 
 
 def _text(value: Any) -> str:

@@ -38,13 +38,12 @@ def demo(
 
 
 async def _demo(plan: DemoPlan) -> None:
-    from rich.console import Console
-
     from funnelcast.demo.run import run_demo
     from funnelcast.demo.view import View
+    from funnelcast.screen import Screen
     from funnelcast.signals import stop_event
 
-    console = Console(highlight=False)
+    console = Screen()
     if not console.is_terminal:
         console.width = LOG_WIDTH  # nobody knows: lines must not be folded in a log
     await run_demo(plan, View(console), stop_event())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.say import emit, say
 from funnelcast.settings.sections import (
     ContactKeySettings,
     KafkaSettings,
@@ -129,7 +130,7 @@ def _print(person: bytes, marker: ErasureMarker, *, is_erased: bool, as_json: bo
     name = person.decode()
     if as_json:
         where = {"partition": marker.partition, "offset": marker.offset}
-        typer.echo(json.dumps({"person": name, **where, "erased": is_erased}))
+        emit(json.dumps({"person": name, **where, "erased": is_erased}))
         return
     place = f"{name}: recorded at partition {marker.partition}, offset {marker.offset}"
-    typer.echo(f"{place}; {'forgotten' if is_erased else 'the worker has not applied it yet, and will'}")
+    say(f"{place}; {'forgotten' if is_erased else 'the worker has not applied it yet, and will'}")

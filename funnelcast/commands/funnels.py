@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from funnelcast.commands.options import JsonFlag
+from funnelcast.say import emit, say
 from schemas.funnel.explain import explain_unit
 from schemas.funnel.load import FunnelError, load_funnel
 from schemas.funnel.model import Funnel
@@ -38,16 +39,16 @@ def check(
         funnel = load_funnel(file)
     except FunnelError as error:
         if as_json:
-            typer.echo(json.dumps({"ok": False, "errors": str(error).splitlines()}))
+            emit(json.dumps({"ok": False, "errors": str(error).splitlines()}))
             raise typer.Exit(2) from None
         raise
     if as_json:
-        typer.echo(json.dumps({"ok": True, **_summary(funnel)}, ensure_ascii=False))
+        emit(json.dumps({"ok": True, **_summary(funnel)}, ensure_ascii=False))
         return
     stages = " -> ".join(stage.name for stage in funnel.stages)
-    typer.echo(f"{file}: ok: {funnel.name} version {funnel.version}: {stages}")
+    say(f"{file}: ok: {funnel.name} version {funnel.version}: {stages}")
     if funnel.unit is not None:
-        typer.echo(explain_unit(funnel))
+        say(explain_unit(funnel))
 
 
 @app.command("list", epilog="Example:  funnelcast funnels list --json")
@@ -55,15 +56,16 @@ def list_presets(as_json: JsonFlag = False) -> None:
     """List the definitions that ship with funnelcast."""
     funnels = [load_funnel(name) for name in preset_names()]
     if as_json:
-        typer.echo(json.dumps([_summary(funnel) for funnel in funnels], ensure_ascii=False))
+        emit(json.dumps([_summary(funnel) for funnel in funnels], ensure_ascii=False))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from funnelcast.screen import Screen
 
     table = Table("preset", "stages", "what for")
     for funnel in funnels:
         table.add_row(funnel.name, " → ".join(stage.name for stage in funnel.stages), funnel.description)
-    Console().print(table)
+    Screen().print(table)
 
 
 @app.command(epilog="Example:  funnelcast funnels show sales")
@@ -76,8 +78,8 @@ def show(
 
     definition = definition_of(load_funnel(name))
     if as_json:
-        typer.echo(json.dumps(definition, ensure_ascii=False))
+        emit(json.dumps(definition, ensure_ascii=False))
         return
     import yaml
 
-    typer.echo(yaml.safe_dump(definition, sort_keys=False, allow_unicode=True), nl=False)
+    emit(yaml.safe_dump(definition, sort_keys=False, allow_unicode=True), nl=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.say import emit, say
 from funnelcast.settings.sections import StateSettings
 from funnelcast.signals import run_until_told
 
@@ -54,30 +55,31 @@ def collector(
             state_dir=settings.state_dir,
             url=url,
             key=key,
-            say=lambda line: typer.echo(line, err=True),
+            say=lambda line: say(line, err=True),
         )
     )
     if as_json:
-        typer.echo(json.dumps(verdict.as_document()))
+        emit(json.dumps(verdict.as_document()))
     else:
         _print(verdict)
     raise typer.Exit(0 if verdict.ok else 1)
 
 
 def _print(verdict: Verdict) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from funnelcast.screen import Screen
 
     table = Table("format", *verdict.statuses, title="answers by status")
     for name, counts in [*verdict.by_format.items(), ("all", verdict.statuses)]:
         table.add_row(name, *(str(counts.get(status, "")) for status in verdict.statuses))
-    Console().print(table)
+    Screen().print(table)
     for source, counts in verdict.balance.items():
-        typer.echo(f"source {source}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
+        say(f"source {source}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
     for fault in verdict.faults[:20]:
-        typer.echo(f"fault: {fault}")
+        say(f"fault: {fault}")
     for file in verdict.saved:
-        typer.echo(f"saved: {file}")
+        say(f"saved: {file}")
     grown = "" if verdict.rss_growth_bytes is None else f", memory grew by {verdict.rss_growth_bytes / 1e6:.1f} MB"
     said = "nothing wrong" if verdict.ok else f"{len(verdict.faults)} FAULTS"
-    typer.echo(f"{said}: {verdict.requests} requests in {verdict.seconds} s{grown}")
+    say(f"{said}: {verdict.requests} requests in {verdict.seconds} s{grown}")

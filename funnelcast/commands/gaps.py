@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.say import emit, say
 from funnelcast.settings.sections import KafkaSettings, RedisSettings, SpaceSettings
 
 app = typer.Typer(
@@ -44,9 +45,9 @@ def accept(
         raise typer.BadParameter("say why, so that a later reader of the numbers knows", param_hint="--reason")
     before, now = asyncio.run(_accept(settings, partition=partition, offset=offset, reason=reason.strip()))
     if as_json:
-        typer.echo(json.dumps({"partition": partition, "from": before, "to": now, "reason": reason.strip()}))
+        emit(json.dumps({"partition": partition, "from": before, "to": now, "reason": reason.strip()}))
     else:
-        typer.echo(f"partition {partition}: cursor moved from {before} to {now}; recorded. Start the workers again.")
+        say(f"partition {partition}: cursor moved from {before} to {now}; recorded. Start the workers again.")
 
 
 @app.command("list", epilog="Example:  funnelcast gaps list --json")
@@ -55,12 +56,12 @@ def list_gaps(settings: StoreSettings, as_json: JsonFlag = False) -> None:
     """Every gap that was accepted in this space, oldest first."""
     gaps = asyncio.run(_list(settings))
     if as_json:
-        typer.echo(json.dumps(gaps))
+        emit(json.dumps(gaps))
         return
     if not gaps:
-        typer.echo("no gap was ever accepted in this space")
+        say("no gap was ever accepted in this space")
     for gap in gaps:
-        typer.echo("  ".join(f"{name}={value}" for name, value in gap.items()))
+        say("  ".join(f"{name}={value}" for name, value in gap.items()))
 
 
 async def _accept(settings: GapSettings, *, partition: int, offset: int, reason: str) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from funnelcast.commands.options import JsonFlag, TolerateOption, with_settings
+from funnelcast.say import emit, say
 from funnelcast.settings.sections import ClientSettings, FunnelSettings, StateSettings
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def import_(
     document = _overview(preparation, refusals) if dry_run else _send(settings, preparation, refusals, patience, again)
     refusals.sum_up()
     if as_json:
-        typer.echo(json.dumps(document, ensure_ascii=False, default=str))
+        emit(json.dumps(document, ensure_ascii=False, default=str))
     elif dry_run:
         from funnelcast.import_table import print_overview
 
@@ -116,10 +117,10 @@ def _send(
     was_sent = importer.progress.is_done
     progress = run_importer(importer, total=lambda: preparation.count)
     if was_sent:
-        typer.echo("was sent before, nothing is sent now; --again sends it again", err=True)
+        say("was sent before, nothing is sent now; --again sends it again", err=True)
     if progress.late and Kind.LATE not in preparation.tolerated:
         refusals.late = progress.late
-        typer.echo(f"{progress.late} events were accepted too late for every funnel: {LATE_HINT}", err=True)
+        say(f"{progress.late} events were accepted too late for every funnel: {LATE_HINT}", err=True)
     sent: dict[str, Any] = {"accepted": progress.accepted, "rejected": progress.rejected, "late": progress.late}
     sent["session"] = progress.session
     return {**_rows(preparation, refusals), "events": sent, "already_sent": was_sent}

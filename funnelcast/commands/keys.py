@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.say import emit, say
 from funnelcast.settings import SettingsError
 from funnelcast.settings.sections import KeySettings
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from producers.access.keys import StoredKey
 
 app = typer.Typer(no_args_is_help=True, help="Create, list and revoke write keys and read keys.", add_completion=False)
-PIPE_WIDTH = 200
 
 
 def _file(settings: KeySettings) -> Path:
@@ -75,12 +74,10 @@ def create(
     except KeyOptionError as error:
         raise typer.BadParameter(str(error)) from None
     if as_json:
-        typer.echo(json.dumps({"key": key, **_public(stored)}))
+        emit(json.dumps({"key": key, **_public(stored)}))
         return
-    typer.echo(key)
-    typer.echo(
-        f"key {stored.id} for source {stored.source!r}, scope {scope}, kept as a hash in {path}; shown once", err=True
-    )
+    emit(key)
+    say(f"key {stored.id} for source {stored.source!r}, scope {scope}, kept as a hash in {path}; shown once", err=True)
 
 
 def _source(source: str) -> str:
@@ -115,18 +112,17 @@ def _public(stored: StoredKey) -> dict[str, Any]:
 @with_settings(KeySettings)
 def list_keys(settings: KeySettings, as_json: JsonFlag = False) -> None:
     """List the keys: ids, sources, scopes and what limits them. Revoked ones too."""
-    from rich.console import Console
-
+    from funnelcast.screen import PIPE_WIDTH, Screen
     from producers.access.keys import read_keys
 
     stored = read_keys(_file(settings))
     if as_json:
-        typer.echo(json.dumps([_public(key) for key in stored]))
+        emit(json.dumps([_public(key) for key in stored]))
         return
     if not stored:
-        typer.echo("no keys yet; make one: funnelcast keys create --source web --scope browser", err=True)
+        say("no keys yet; make one: funnelcast keys create --source web --scope browser", err=True)
         return
-    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(_table(stored))
+    Screen(pipe_width=PIPE_WIDTH).print(_table(stored))
 
 
 def _table(stored: list[StoredKey]) -> Any:
@@ -159,6 +155,6 @@ def revoke(
     from producers.access.keys import revoke_key
 
     if not revoke_key(_file(settings), key_id, revoked_at=_now()):
-        typer.echo(f"no active key {key_id!r}; see `funnelcast keys list`", err=True)
+        say(f"no active key {key_id!r}; see `funnelcast keys list`", err=True)
         raise typer.Exit(1)
-    typer.echo(f"revoked {key_id}", err=True)
+    say(f"revoked {key_id}", err=True)

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.say import emit, say
 from funnelcast.settings.sections import ClientSettings, KafkaSettings, SpaceSettings, StateSettings
+from schemas.text import printable
 
 if TYPE_CHECKING:
     from producers.dead_letters.reader import DeadLetterReader
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from producers.dead_letters.resend import Outcome, Resender
 
 app = typer.Typer(no_args_is_help=True, help="List, show and replay what the collector rejected.", add_completion=False)
-PIPE_WIDTH, PAYLOAD_CHARS, INTERRUPTED = 200, 70, 130
+PAYLOAD_CHARS, INTERRUPTED = 70, 130
 
 ReasonOption = Annotated[
     list[str] | None, typer.Option("--reason", help="Only this reason (docs/api.md); repeat for several.")
@@ -63,9 +65,7 @@ def list_dead_letters(
             {"source": row.source, "reason": row.reason, "route": row.route, "count": row.count}
             for row in counts.rows()
         ]
-        typer.echo(
-            json.dumps({"total": counts.total, "kinds": rows, "letters": [_document(stored) for stored in newest]})
-        )
+        emit(json.dumps({"total": counts.total, "kinds": rows, "letters": [_document(stored) for stored in newest]}))
         return
     _show_dead_letters(newest)
     _show_counts(counts)
@@ -85,14 +85,14 @@ def show(
     dead_letter = asyncio.run(_get(settings, partition=int(partition), offset=int(offset)))
     document = _document(dead_letter)
     if as_json:
-        typer.echo(json.dumps(document))
+        emit(json.dumps(document))
         return
     payload = document.pop("payload", None)
     document["received"] = _when(dead_letter)
     for name, value in document.items():
-        typer.echo(f"{name}: {_plain(str(value))}")
+        say(f"{name}: {value}")
     if payload is not None:
-        typer.echo(f"\n{_plain(payload)}")
+        say(f"\n{payload}")
 
 
 @app.command(
@@ -141,7 +141,7 @@ def replay(
     try:
         outcome = asyncio.run(_replay(settings, resender, starts_over=starts_over or is_dry))
     except KeyboardInterrupt:
-        typer.echo(f"stopped after {resender.outcome.sent} dead letters; the same command goes on from there", err=True)
+        say(f"stopped after {resender.outcome.sent} dead letters; the same command goes on from there", err=True)
         sys.exit(INTERRUPTED)
     _show_outcome(outcome, as_json=as_json, is_dry=is_dry)
 
@@ -199,10 +199,11 @@ async def _get(settings: LogSettings, *, partition: int, offset: int) -> StoredD
 
 
 async def _replay(settings: LogSettings, resender: Resender, *, starts_over: bool) -> Outcome:
-    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    console = Console(stderr=True)
+    from funnelcast.screen import Screen
+
+    console = Screen(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("reading dead letters")
@@ -243,14 +244,14 @@ def _show_dead_letters(dead_letters: Sequence[StoredDeadLetter]) -> None:
         table.add_row(
             _when(stored),
             stored.place,
-            *map(_plain, (dead_letter.source, dead_letter.reason, dead_letter.route, dead_letter.detail, shown)),
+            *map(printable, (dead_letter.source, dead_letter.reason, dead_letter.route, dead_letter.detail, shown)),
         )
     _print(table)
 
 
 def _show_counts(counts: DeadLetterCounts) -> None:
     if not counts.total:
-        typer.echo("no dead letters")
+        say("no dead letters")
         return
     table = _table("source", "reason", "route", "dead letters")
     for row in counts.rows():
@@ -261,11 +262,6 @@ def _show_counts(counts: DeadLetterCounts) -> None:
 
 def _counted(count: int) -> str:
     return "1 dead letter" if count == 1 else f"{count} dead letters"
-
-
-def _plain(text: str) -> str:
-    """Without what would steer the terminal: anybody can send a dead letter."""
-    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _table(*headings: str) -> Any:
@@ -279,24 +275,21 @@ def _table(*headings: str) -> Any:
 
 
 def _print(table: Any) -> None:
-    from rich.console import Console
+    from funnelcast.screen import PIPE_WIDTH, Screen
 
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH, highlight=False, markup=False)
-    console.print(table)
+    Screen(pipe_width=PIPE_WIDTH).print(table)
 
 
 def _show_outcome(outcome: Outcome, *, as_json: bool, is_dry: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(outcome.as_document() | {"dry_run": is_dry}))
+        emit(json.dumps(outcome.as_document() | {"dry_run": is_dry}))
         return
     if is_dry:
-        typer.echo(f"{_counted(outcome.sent)} would be sent")
+        say(f"{_counted(outcome.sent)} would be sent")
     else:
         known = f", {outcome.deduplicated} known" if outcome.deduplicated else ""
-        typer.echo(f"{_counted(outcome.sent)} sent, {outcome.accepted} accepted{known}")
+        say(f"{_counted(outcome.sent)} sent, {outcome.accepted} accepted{known}")
     for reason, count in outcome.rejected.most_common():
-        typer.echo(f"  {count} rejected again: {reason}")
+        say(f"  {count} rejected again: {reason}")
     for why, count in outcome.skipped.most_common():
-        typer.echo(f"  {count} not sent: {why}")
+        say(f"  {count} not sent: {why}")

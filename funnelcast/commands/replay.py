@@ -129,20 +129,19 @@ def _count(settings: ReplaySettings, job: ReplayJob, *, through: Through, as_jso
         sys.stdout.buffer.write(canonical_json(documents[0] if len(documents) == 1 else documents) + b"\n")
         sys.stdout.flush()
         return
+    from funnelcast.screen import print_reports
     from streams.report.document import whole_only
-    from streams.report.table import print_reports
 
     print_reports(job.funnels, [whole_only(document) for document in documents])
 
 
 async def _replay(settings: ReplaySettings, job: ReplayJob, *, through: Through) -> list[CountersDocument]:
-    from rich.console import Console
-
     from funnelcast.progress import progress_bar
     from funnelcast.replay.memory import Refusals, replay_through_memory
+    from funnelcast.screen import Screen
 
     refusals = Refusals(job.events)
-    with progress_bar(Console(stderr=True), job.events.name) as progress:
+    with progress_bar(Screen(stderr=True), job.events.name) as progress:
         if through is Through.memory:
             documents = await replay_through_memory(job, refusals, progress=progress)
         else:

@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from rich.console import Console
-
+from funnelcast.say import say
+from funnelcast.screen import Screen, print_reports
 from schemas.funnel.model import Funnel
+from schemas.text import printable_in
 from streams.report.change_service import annotations_of, report_changes
 from streams.report.changes_table import annotation_lines, render_changes
 from streams.report.comparison_table import render_comparison
@@ -26,7 +27,7 @@ from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
 from streams.report.service import report, report_comparison, report_paths, report_what_if
 from streams.report.shapes import CountersDocument
 from streams.report.spans import Comparison
-from streams.report.table import WIDE, print_reports
+from streams.report.table import WIDE
 from streams.report.target_service import report_targets
 from streams.report.targets_file import load_targets
 from streams.report.targets_table import render_targets
@@ -180,18 +181,16 @@ def _print_annotations(settings: ReportSettings, questions: Sequence[ReportQuest
 
     (answer,) = _read(settings, [told])
     for line in cast("list[str]", answer["lines"])[-_SHOWN_ANNOTATIONS:]:
-        print(line)
+        say(line)
 
 
 def _print(answers: Sequence[Document], render: Callable[[Any], RenderableType], *, as_json: bool) -> None:
     if as_json:
         _write(answer_json(answers) + b"\n")
         return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDE  # a file has no right edge
+    screen = Screen(pipe_width=WIDE)
     for each in answers:
-        console.print(render(each))
+        screen.print(render(printable_in(each)))
 
 
 def _write(body: bytes) -> None:

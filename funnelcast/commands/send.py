@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from funnelcast.commands.options import JsonFlag, TolerateOption, with_settings
+from funnelcast.say import emit, say
 from funnelcast.settings.sections import ClientSettings, FunnelSettings, StateSettings
 
 if TYPE_CHECKING:
@@ -80,14 +81,14 @@ def send(
     rejected = max(refusals.count, progress.rejected)  # of an earlier run the lines are known to the progress alone
     late = 0 if Kind.LATE in kinds_of(tolerate or []) else progress.late
     if progress.late:
-        typer.echo(f"{file}: {progress.late} events were accepted too late for every funnel: {LATE_HINT}", err=True)
+        say(f"{file}: {progress.late} events were accepted too late for every funnel: {LATE_HINT}", err=True)
     if as_json:
         document = {"accepted": progress.accepted, "rejected": rejected, "late": progress.late}
-        typer.echo(json.dumps(document | {"session": progress.session, "already_sent": was_sent}))
+        emit(json.dumps(document | {"session": progress.session, "already_sent": was_sent}))
     if was_sent:
-        typer.echo(f"{file}: was sent before, nothing is sent now; --again sends it again", err=True)
+        say(f"{file}: was sent before, nothing is sent now; --again sends it again", err=True)
     elif not as_json:
-        typer.echo(f"{file}: {progress.accepted} events accepted, {rejected} rejected", err=True)
+        say(f"{file}: {progress.accepted} events accepted, {rejected} rejected", err=True)
     raise typer.Exit(exit_code(taken=progress.accepted - late, refused=rejected + late))
 
 

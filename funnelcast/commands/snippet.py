@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import typer
 
 from funnelcast.commands.options import JsonFlag
+from funnelcast.say import emit
 
 app = typer.Typer(add_completion=False)
 STUB = """<script>
@@ -50,10 +51,10 @@ def snippet(
     attributes |= dict(_attribute(text) for text in attribute or ())
     html = _html(attributes, nonce, stub=stub)
     if not as_json:
-        typer.echo(html)
+        emit(html)
         return
     module = {"src": base + build.path("funnelcast.mjs"), "integrity": build.files["funnelcast.mjs"].integrity}
-    typer.echo(json.dumps({"build": build.name, "src": source, "integrity": integrity, "module": module, "html": html}))
+    emit(json.dumps({"build": build.name, "src": source, "integrity": integrity, "module": module, "html": html}))
 
 
 def _base(url: str) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from funnelcast.commands.options import OtherKafka, OtherRedis
+from funnelcast.say import emit, say
 from funnelcast.settings.load import load_settings
 from funnelcast.settings.sections import StateSettings
 
@@ -42,14 +43,14 @@ async def _up(directory: Path, *, kafka: str | None, redis: str | None) -> None:
     from funnelcast.stack.embedded import EVALUATION_NOTE, EmbeddedStack
 
     stop = stop_event()
-    typer.echo(EVALUATION_NOTE, err=True)
+    say(EVALUATION_NOTE, err=True)
     async with EmbeddedStack(directory, kafka=kafka, redis=redis) as stack:
-        typer.echo(json.dumps({"kafka": stack.kafka, "redis": stack.redis}))
-        typer.echo(f"logs in {directory / 'logs'}; Ctrl-C stops both", err=True)
+        emit(json.dumps({"kafka": stack.kafka, "redis": stack.redis}))
+        say(f"logs in {directory / 'logs'}; Ctrl-C stops both", err=True)
         while not stop.is_set():
             stack.check()
             try:
                 await asyncio.wait_for(stop.wait(), 0.2)
             except TimeoutError:
                 continue
-    typer.echo("stopped", err=True)
+    say("stopped", err=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.say import emit, say
 from funnelcast.settings.processes import TopicsSettings
 
 if TYPE_CHECKING:
@@ -62,13 +63,13 @@ def create(
             }
             for state in states
         ]
-        typer.echo(json.dumps({"ok": not problems, "topics": shown, "problems": problems}))
+        emit(json.dumps({"ok": not problems, "topics": shown, "problems": problems}))
     else:
         for state in states:
             verb = "created" if state.created else "exists"
-            typer.echo(f"{state.name}: {verb}, {state.partitions} partitions, {_retention(state)}")
+            say(f"{state.name}: {verb}, {state.partitions} partitions, {_retention(state)}")
         for problem in problems:
-            typer.echo(f"problem: {problem}", err=True)
+            say(f"problem: {problem}", err=True)
     raise typer.Exit(1 if problems else 0)
 
 

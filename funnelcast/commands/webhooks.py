@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.say import emit
 from funnelcast.settings import SettingsError
 from funnelcast.settings.sections import FunnelSettings, WebhookSettings
 
@@ -68,7 +68,7 @@ def check(
     """Check the file: exit 0 when it can be used, 2 with what to change when not."""
     rows = [_summary(hook) for hook in _load(file or settings.webhooks).hooks]
     if as_json:
-        typer.echo(json.dumps(rows))
+        emit(json.dumps(rows))
         return
     _print_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows])
 
@@ -83,7 +83,7 @@ def show(
     """Show which event each stage or type of a hook becomes, defaults filled in."""
     hook = _hook(_load(settings.webhooks), name)
     if as_json:
-        typer.echo(json.dumps(hook.known_stages, ensure_ascii=False))
+        emit(json.dumps(hook.known_stages, ensure_ascii=False))
         return
     _print_table(["at the vendor", "event"], [[key, event or "-"] for key, event in hook.known_stages.items()])
 
@@ -111,7 +111,7 @@ def try_delivery(
         raise SettingsError(f"{file} cannot be read: {error.strerror or error}") from None
     results = [_shown(hook, event, funnels=definitions) for event in _read(hook, body, headers=header or [])]
     if as_json:
-        typer.echo(json.dumps(results, ensure_ascii=False))
+        emit(json.dumps(results, ensure_ascii=False))
     for result in [] if as_json else results:
         _print_table(["", "what it becomes"], _rows(result))
     if any("rejected" in result for result in results):
@@ -176,10 +176,11 @@ def _looked_at(name: str, funnels: list[Funnel]) -> str:
 
 def _print_table(headings: list[str], rows: list[list[str]]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+
+    from funnelcast.screen import PIPE_WIDTH, Screen
 
     table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    Screen(pipe_width=PIPE_WIDTH).print(table)

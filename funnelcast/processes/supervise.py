@@ -23,6 +23,7 @@ from types import TracebackType
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_exponential, wait_fixed
 
+from funnelcast.say import say
 from schemas.errors import FunnelcastError, NeedsHumanError, TryAgainError
 
 FINAL_EXITS = frozenset({2, 70})
@@ -269,7 +270,7 @@ class Supervisor:
     def __init__(self, directory: Path, *, report: Reporter | None = None) -> None:
         self.directory = directory
         self.children: dict[str, Child] = {}
-        self._report = report or (lambda line: print(f"funnelcast: {line}", file=sys.stderr, flush=True))
+        self._report = report or (lambda line: say(f"funnelcast: {line}", err=True))
 
     async def __aenter__(self) -> Supervisor:
         (self.directory / "logs").mkdir(parents=True, exist_ok=True)

@@ -6,13 +6,13 @@ they print the same document. Holds no counting of its own.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from funnelcast.ingest import origins_of
+from funnelcast.say import say
 from producers.ingest.checks import Ingest
 from producers.ingest.contacts import Contacts
 from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender, Ticked, Verdict
@@ -88,7 +88,7 @@ class Refusals:
     """Lines that were not taken: the first are shown, all are counted."""
 
     path: Path
-    say: Callable[[str], None] = lambda line: print(line, file=sys.stderr)
+    say: Callable[[str], None] = lambda line: say(line, err=True)
     by_reason: Counter[str] = field(default_factory=Counter)
 
     def add(self, line_number: int, reason: str, detail: str) -> None:

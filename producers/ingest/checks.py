@@ -45,6 +45,7 @@ from schemas.ids import MAX_ID_CHARS, is_placeholder, person_key
 from schemas.names import normalise_name
 from schemas.reasons import RejectReason
 from schemas.record import EventRecord
+from schemas.text import composed
 
 _Stored = msgspec.Raw | Members
 _name_of = lru_cache(maxsize=4096)(normalise_name)
@@ -218,7 +219,7 @@ class Ingest:
         )
 
     def _identity(self, event: Event | NativeEvent) -> tuple[str, str]:
-        event_id = "" if event.id is None else str(event.id).strip()
+        event_id = "" if event.id is None else composed(str(event.id).strip())
         if not event_id:
             raise RefusedError(
                 RejectReason.MISSING_ID, "id is missing; without one a retry could not be told from an event"
@@ -292,7 +293,7 @@ def _clean(member: str, sent: str | int | None) -> str | None:
     """The trimmed id; empty where a placeholder was sent, None where nothing was."""
     if sent is None:
         return None
-    text = sent.strip() if isinstance(sent, str) else str(sent)
+    text = composed(sent.strip()) if isinstance(sent, str) else str(sent)
     if len(text) > MAX_ID_CHARS:
         raise RefusedError(RejectReason.ID_TOO_LONG, f"{member} is longer than {MAX_ID_CHARS} characters")
     return "" if is_placeholder(text) else text

@@ -6,6 +6,8 @@ import hashlib
 import hmac
 from functools import lru_cache
 
+from schemas.text import composed
+
 
 class Contacts:
     """HMAC-SHA256 with the installation's key: the same address gives the same contact id on every source, and without
@@ -34,7 +36,7 @@ class Contacts:
 
 def normalise_email(text: str) -> str | None:
     """Trimmed, in lower case; None unless it has one @ with something on both sides and no space within."""
-    email = text.strip().lower()
+    email = composed(text.strip().lower())
     name, _, domain = email.partition("@")
     if not name or not domain or "@" in domain or len(email) > 254 or email.split() != [email]:
         return None

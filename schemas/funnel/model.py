@@ -27,7 +27,7 @@ from schemas.names import clean_text, normalise_name
 from schemas.properties import MONEY, ORDER_CHANGES
 from schemas.traffic import HUMAN, TRAFFIC_CLASSES
 
-RULES = 2
+RULES = 3
 """Version of the counting rules (docs/semantics.md): what was counted by other ones is never continued."""
 ROLES = ("impression", "click", "lead", "payment")
 MAX_STAGES = 64

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -36,15 +36,6 @@ _LEFT_OUT_FIRST = (
 _GRAINS = ("total", "quarter", "month", "week", "day", "hour", "minute")
 WIDE = 110
 """Columns of a terminal in which everything is shown, unless names are very long."""
-
-
-def print_reports(funnels: Sequence[Funnel], documents: Sequence[CountersDocument]) -> None:
-    """On stdout, one below the other."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDE  # a file has no right edge
-    for funnel, document in zip(funnels, documents, strict=True):
-        console.print(render_report(funnel, document, width=console.width))
 
 
 def render_report(funnel: Funnel, document: CountersDocument, *, width: int = WIDE) -> RenderableType:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.oracle.values import as_number, plain_text, same_name
+from tests.oracle.values import as_number, one_spelling, plain_text, same_name
 
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
@@ -35,7 +35,7 @@ def _equal(value: Any, wanted: Any) -> bool:
     if isinstance(value, bool) or isinstance(wanted, bool):
         return value is wanted
     if isinstance(value, str) or isinstance(wanted, str):
-        return isinstance(value, str) and isinstance(wanted, str) and value == wanted
+        return isinstance(value, str) and isinstance(wanted, str) and one_spelling(value) == one_spelling(wanted)
     number = as_number(value)
     return number is not None and number == as_number(wanted)
 

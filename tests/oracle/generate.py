@@ -63,6 +63,8 @@ WORDS: list[Any] = [
     "google",
     "fb",
     "mail",
+    "Caf\u00e9",
+    "cafe\u0301",
     " Google ",
     "FB",
     "other",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Any
@@ -62,7 +63,12 @@ _FOUR_DECIMALS = {"CLF", "UYW"}
 
 def same_name(text: str) -> str:
     """The form in which event names are compared."""
-    return text.strip().casefold().replace(" ", "_").replace("-", "_")
+    return one_spelling(unicodedata.normalize("NFD", text.strip()).casefold()).replace(" ", "_").replace("-", "_")
+
+
+def one_spelling(text: str) -> str:
+    """Letters and their accents together, in whichever of the two ways they were written."""
+    return unicodedata.normalize("NFC", text)
 
 
 def is_placeholder(value: Any) -> bool:
@@ -74,7 +80,7 @@ def real_id(value: Any) -> str | None:
     """The trimmed id; None for an absent one, a placeholder, or what is no plain text or integer."""
     if value is None or isinstance(value, bool) or not isinstance(value, str | int) or is_placeholder(value):
         return None
-    return str(value).strip()
+    return one_spelling(str(value).strip())
 
 
 def person_of(event: dict[str, Any]) -> str | None:
@@ -169,7 +175,8 @@ def plain_text(value: Any) -> str | None:
         return "true" if value else "false"
     if not isinstance(value, str | int | float | Decimal):
         return None
-    return str(value).strip()[:64].casefold() or None
+    text = one_spelling(str(value).strip())[:64]
+    return one_spelling(unicodedata.normalize("NFD", text).casefold()) or None
 
 
 def class_of(properties: dict[str, Any]) -> str:

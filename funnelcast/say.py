@@ -1,0 +1,19 @@
+"""Lines on stdout and stderr, for people and for machines: the one way of every command. Decides no content."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from schemas.text import printable_lines
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """A line for people."""
+    typer.echo(printable_lines(text), err=err)
+
+
+def emit(text: str, *, nl: bool = True) -> None:
+    """A document for machines, exactly as it is where no terminal shows it."""
+    typer.echo(printable_lines(text) if sys.stdout.isatty() else text, nl=nl, color=True)  # strips nothing
