@@ -142,6 +142,7 @@ def _rounded_all(rates: dict[tuple[str, str, str], Any]) -> dict[str, Any]:
 def test_funnels_side_by_side_count_as_alone(case: Case, rng: Random) -> None:
     """Several funnels over one log do not touch each other."""
     slower = {**case.funnel, "name": "g", "conversion_window": "1d", "reentry": "completion"}
+    slower.pop("lead_in", None)  # it may be longer than the window
     narrow = {**case.funnel, "name": "h", "sources": ["crm"], "stages": case.funnel["stages"][:2]}
     narrow["stages"] = [
         {key: value for key, value in stage.items() if key != "abandon_after"} for stage in narrow["stages"]
