@@ -20,7 +20,7 @@ import orjson
 from producers.access.keys import KeyRing
 from producers.formats.port import BaseEndpoint, Format, Reading, Request, RoutePath
 from producers.formats.snowplow_entities import Entities, entities_of, event_of
-from producers.formats.translating import read_each, take_order
+from producers.formats.translating import random_id, read_each, take_order
 from producers.http.body import RequestError, malformed, split_array
 from producers.http.messages import ANY_SITE, Answer, key_of
 from producers.ingest.checks import Ingest
@@ -137,7 +137,8 @@ class Snowplow(BaseEndpoint):
 
 
 class SnowplowPixel(Snowplow):
-    """`GET /i`: one event in the query, answered with a pixel."""
+    """`GET /i`: one event in the query, answered with a pixel. A link for pages without scripts names no event, so it
+    gets an id: every showing of it is one."""
 
     paths = (RoutePath("GET", "/i", _LABEL),)
 
@@ -149,7 +150,7 @@ class SnowplowPixel(Snowplow):
         return _fields(request.query).get("aid")
 
     def _elements(self, request: Request) -> list[bytes]:
-        return [orjson.dumps(_fields(request.query))]
+        return [orjson.dumps({"eid": random_id("sp"), **_fields(request.query)})]
 
 
 def _fields(query: bytes) -> dict[str, str]:

@@ -27,6 +27,8 @@ _MOST_PLACEHOLDERS: Final = 1000
 _Int: TypeAlias = Annotated[int, msgspec.Meta(ge=-_MOST, le=_MOST)]
 """What is stored must fit 64 bits; the sums of what is counted, too."""
 _Few: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=_MOST_PLACEHOLDERS)]
+ABSENT: Final = -(2**62)
+"""The time of reception of a record that states none: no event of ours, whatever else it is."""
 UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
 
@@ -49,7 +51,7 @@ class Decoder:
                 ("id", str, ""),
                 ("name", str, ""),
                 ("occurred_at_ms", _Int, 0),
-                ("received_at_ms", _Int, 0),
+                ("received_at_ms", _Int, ABSENT),
                 ("source", str, ""),
                 ("properties", self.properties, self.empty),
                 ("placeholder_ids", _Few, 0),

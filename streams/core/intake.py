@@ -17,7 +17,7 @@ from schemas.money import clean_currency
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS
 from schemas.traffic import HUMAN, traffic_of
 from streams.core.chunk import FunnelPrepared, Prepared, Record
-from streams.core.decode import NO_RAW, UNREADABLE, Decoder
+from streams.core.decode import ABSENT, NO_RAW, UNREADABLE, Decoder
 from streams.core.match import NO_AMOUNT, Match, Matcher, NameRules, amount_of, id_text, money_of, plain
 from streams.core.outgoing import late_event
 from streams.core.person import AT_MASK, KeptEvent
@@ -234,6 +234,9 @@ class Intake:
                 self._forget(key, out, highest)
                 continue
             received, at, name = record.received_at_ms, record.occurred_at_ms, record.name
+            if received == ABSENT or not name:  # JSON of somebody else's
+                out.undecodable += 1
+                continue
             if received > highest:
                 highest = max(highest, min(received, timestamp + AHEAD_MS))
             if at > newest:

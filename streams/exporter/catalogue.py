@@ -72,7 +72,9 @@ LEFT_OUT: Final = _counter(
     "events_left_out", "Events of classes of traffic that the funnel does not count.", *_FUNNEL, "traffic"
 )
 RETRIES: Final = _counter("record_retries", "Records that an ordered sender had sent before.", *_FUNNEL)
-UNDECODABLE: Final = _counter("records_undecodable", "Records of the log that could not be read at all.", *_FUNNEL)
+UNDECODABLE: Final = _counter(
+    "records_undecodable", "Records that are no events: no JSON, or that of others.", *_FUNNEL
+)
 
 STAGE: Final = {
     "events": _gauge("stage_events", "Distinct events; lost events under the stage `lost`.", *_STAGE),

@@ -287,6 +287,14 @@ class TestSenders:
         assert (await collector.request("GET", "/i?e=pv&eid=2&duid=d&aid=shop")).status_code == 200
         assert (await collector.post({"data": [fields(aid="other")]}, TP2, scope=None)).status_code == 401
 
+    async def test_a_link_for_pages_without_scripts_gets_an_id(self, collector: CollectorInMemory) -> None:
+        path = f"/i?e=pv&p=web&aid={collector.keys[Scope.BROWSER]}&uid=u1&page=Home"
+        for _ in range(2):
+            assert (await collector.request("GET", path)).status_code == 200
+        first, second = collector.events()
+        assert (first["name"], first["user_id"]) == ("page_view", "u1")
+        assert first["id"] != second["id"]
+
     async def test_a_write_key_as_app_id_is_not_stored(self, collector: CollectorInMemory) -> None:
         key = collector.keys[Scope.BROWSER]
         assert (await collector.post({"data": [fields(aid=key)]}, TP2, scope=None)).status_code == 200

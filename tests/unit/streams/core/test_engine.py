@@ -63,6 +63,7 @@ def sales() -> Funnel:
 
 def test_what_cannot_be_read_is_counted_and_moves_nothing(sales: Funnel) -> None:
     odd = [b"", b"[]", b"nonsense", b"\xff\xfe", b'{"id": 1}', b'{"tick": "soon"}', b"null"]
+    odd += [b"{}", b'{"user": "u1", "ts": 1}', b'{"id": "1", "name": "lead", "user_id": "u"}', b'{"received_at_ms": 1}']
     engine = PartitionEngine([plan_of(sales)])
     engine.apply(engine.prepare([(b"a:v", value, T0) for value in odd]))
     assert engine.meta.watermark_ms is None
