@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from producers.sink.kafka import KafkaSink
     from producers.sink.port import Sink
     from producers.spool.sink import SpoolSink
+    from producers.visitors.visitor import VisitorRules
     from producers.webhooks.config import Webhooks
     from schemas.kafka import KafkaRefusedError
 
@@ -177,9 +178,21 @@ def _application(
         admission=_admission(settings),
         dead_letter_limit=DeadLetterLimit(settings.dead_letter_limit).shared_by(worker.count),
         proxies=TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None,
+        visitors=_visitors(settings),
     )
     show_spool(app.metrics, sink if isinstance(sink, SpoolSink) else None)
     return app
+
+
+def _visitors(settings: CollectorSettings) -> VisitorRules:
+    from producers.http.address import Networks
+    from producers.visitors.visitor import VisitorRules
+
+    return VisitorRules(
+        staff_addresses=Networks(settings.staff_addresses),
+        staff_cookie=settings.staff_cookie,
+        country_header=settings.country_header.lower().encode(),
+    )
 
 
 def _admission(settings: CollectorSettings) -> Admission:

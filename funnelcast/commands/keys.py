@@ -62,15 +62,22 @@ def create(
         list[str] | None,
         typer.Option(help="Public name that stands for a browser's key (Snowplow's app id)."),
     ] = None,
+    traffic: Annotated[
+        Literal["human", "bot", "prefetch", "staff", "canary"] | None,
+        typer.Option(help="Class of everything sent with it, e.g. staff or canary: funnels count people only."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Make a new key and print it once. A running collector knows it within a second."""
     from producers.access.keys import KeyOptionError, create_key
     from producers.ingest.verdicts import Scope
 
-    path, limits = _file(settings), _limits_of(origins=origin, allow=allow, rate=rate, app_ids=app_id)
+    limits = _limits_of(origins=origin, allow=allow, rate=rate, app_ids=app_id) | {"traffic": traffic}
+    path = _file(settings)
     try:
-        key, stored = create_key(path, source=_source(source), scope=Scope(scope), created_at=_now(), **limits)
+        key, stored = create_key(
+            path, source=_source(source), scope=Scope(scope), created_at=_now(), traffic=traffic, **limits
+        )
     except KeyOptionError as error:
         raise typer.BadParameter(str(error)) from None
     if as_json:

@@ -63,6 +63,18 @@ class HttpSettings(ListenSettings):
         unit="network,...",
         check=_check_networks,
     )
+    country_header: str = setting(
+        "", "Header in which trusted proxies name the visitor's country, e.g. CF-IPCountry.", unit="name"
+    )
+    staff_addresses: tuple[str, ...] = setting(
+        (),
+        "Networks of your own people: their visits are of the class staff, e.g. 203.0.113.0/24.",
+        unit="network,...",
+        check=_check_networks,
+    )
+    staff_cookie: str = setting(
+        "funnelcast_staff", "Cookie that makes its visitor staff, whatever its value; empty: none.", unit="name"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ from producers.ingest.verdicts import Scope, Sender
 from schemas.errors import InputFileError, UsageError
 from schemas.names import normalise_name
 from schemas.reasons import RejectReason
+from schemas.traffic import TRAFFIC_CLASSES
 
 _PREFIX = {Scope.BROWSER: "fcb_", Scope.SERVER: "fcs_", Scope.HISTORICAL: "fch_", Scope.READ: "fcr_"}
 _RELOAD_SECONDS = 1.0
@@ -51,6 +52,8 @@ class StoredKey:
     """Events a second that it may send; None: as the collector says."""
     app_ids: tuple[str, ...] = ()
     """Public names that stand for the key where a client can send no key (Snowplow's `aid`)."""
+    traffic: str | None = None
+    """Class of everything that is sent with it (`schemas.traffic`): of staff, of a canary."""
     revoked_at: str | None = None
     """A revoked key stays, so that its user is told so."""
 
@@ -90,6 +93,8 @@ def _check(stored: StoredKey) -> None:
     for option, given in (("--origin", stored.origins), ("--allow", stored.allow), ("--app-id", stored.app_ids)):
         if given and not is_browser:
             raise KeyOptionError(f"{option} is for keys of the scope browser, not {stored.scope}")
+    if stored.traffic is not None and stored.traffic not in TRAFFIC_CLASSES:
+        raise KeyOptionError(f"--traffic {stored.traffic} is none; write one of {' '.join(TRAFFIC_CLASSES)}")
     if stored.rate is not None and not 0 < stored.rate <= 1e9:
         raise KeyOptionError(f"--rate {stored.rate} must be above 0; leave it away for no limit of its own")
     for origin in stored.origins:
@@ -248,4 +253,5 @@ def _sender(stored: StoredKey) -> Sender:
         allow=frozenset(normalise_name(one) for one in stored.allow),
         origins=stored.origins,
         rate=stored.rate,
+        traffic=stored.traffic,
     )

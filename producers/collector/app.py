@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -44,8 +45,9 @@ from producers.http.messages import (
     respond,
 )
 from producers.ingest.checks import Ingest
-from producers.ingest.verdicts import Sender
+from producers.ingest.verdicts import Scope, Sender
 from producers.sink.port import Sink, SinkUnavailableError
+from producers.visitors.visitor import Visitor, VisitorRules
 from schemas.properties import UNKNOWN_SOURCE
 from schemas.reasons import RejectReason
 from schemas.topics import Topics
@@ -81,6 +83,7 @@ class Collector:
         topics: Topics,
         routes: Routes,
         proxies: TrustedProxies | None = None,
+        visitors: VisitorRules | None = None,
         admission: Admission | None = None,
         dead_letter_limit: DeadLetterLimit | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -104,6 +107,7 @@ class Collector:
             now_ms=now_ms,
         )
         self._proxies = proxies
+        self._visitors = visitors or VisitorRules()
         self._admission = admission or Admission()
         self._routes = routes
         for path, page in (("/healthz", self._healthz), ("/readyz", self._readyz), ("/metrics", self._metrics)):
@@ -126,15 +130,16 @@ class Collector:
                 await self._no_route(methods is not None, headers, send)
             return
         address = self._address(scope, headers)
-        request = Request(method, path, headers, scope.get("query_string", b""), route.label, address)
+        is_proxied = self._proxies is not None and self._proxies.trusts(_peer(scope))
+        query = scope.get("query_string", b"")
+        request = Request(method, path, headers, query, route.label, address, is_proxied=is_proxied)
         if isinstance(route, EventRoute):
             await self._take(request, route.endpoint, receive, send)
         else:
             await self._page(request, route.page, send)
 
     def _address(self, scope: HttpScope, headers: Headers) -> str:
-        client = scope.get("client")
-        peer: str = client[0] if client else ""
+        peer = _peer(scope)
         if self._proxies is None or b"x-forwarded-for" not in headers:
             return peer
         hops = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
@@ -183,11 +188,12 @@ class Collector:
                 request.body = decompress(body, (encoding or b"").decode("latin-1"), self._limits.body_bytes)
             request.dead_letter_headers = endpoint.dead_letter_headers
             if is_replayed(request):
-                sender = self._replayed_sender(request)
+                sender = self._replayed_sender(request, endpoint)
                 request.body = endpoint.body_of(request)
             else:
                 request.body = endpoint.body_of(request)
                 sender = self._admit(request, sender_of(endpoint, request, self._keys))
+                sender = self._with_visitor(request, endpoint, sender)
             reading = read(endpoint, request, sender)
             self._admission.charge(request, sender, len(reading.verdicts))
             await self._storage.store(reading, request, sender)
@@ -204,11 +210,24 @@ class Collector:
             log.exception("request_failed", route=request.label)
             return FAILED
 
-    def _replayed_sender(self, request: Request) -> Sender:
+    def _with_visitor(self, request: Request, endpoint: Endpoint, sender: Sender) -> Sender:
+        """A visitor's own machine makes requests where only these do, and with keys that stand on pages."""
+        if not endpoint.is_for_visitors and sender.scope is not Scope.BROWSER:
+            return sender
+        visitor = self._visitors.visitor_of(
+            request.headers,
+            request.address,
+            is_proxy_trusted=request.is_proxied,
+            is_certain=endpoint.is_for_visitors,
+        )
+        return replace(sender, visitor=visitor)
+
+    def _replayed_sender(self, request: Request, endpoint: Endpoint) -> Sender:
         operator, sender, received_at_ms = replayed_sender(request, self._keys)
         self._admit(request, operator)
         request.is_replay, request.received_at_ms = True, received_at_ms
-        return sender
+        agent = request.headers.get(b"user-agent", b"").decode("latin-1")  # of the dead letter
+        return replace(sender, visitor=Visitor(agent)) if endpoint.is_for_visitors else sender
 
     def _admit(self, request: Request, sender: Sender | None) -> Sender:
         if sender is None:
@@ -275,3 +294,8 @@ class Collector:
         if self.peers is not None:
             await self.peers.count_all()
         return Answer(200, self.metrics.render(), _EXPOSITION)
+
+
+def _peer(scope: HttpScope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""

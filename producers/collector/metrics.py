@@ -68,6 +68,11 @@ COUNTERS: Final = (
         "Accepted events that no funnel counts: received longer after they occurred than any allows.",
         ("source",),
     ),
+    Family(
+        "events_by_machines",
+        "Accepted events that no person made, by the class of their traffic: funnels leave them out by default.",
+        ("source", "traffic"),
+    ),
     Family("rate_limited", "Requests answered with 429, by what was exceeded: key, address, refused.", ("by",)),
     Family("ticks", "Ticks received from historical senders."),
 )
@@ -96,6 +101,8 @@ class Counts(msgspec.Struct):
     deduplicated: int = 0
     ticks: int = 0
     rejected: list[RejectReason] = []
+    traffic: dict[str, int] = {}
+    """Accepted events that are not a person's, by class."""
 
     @property
     def events(self) -> int:
@@ -122,6 +129,7 @@ class CollectorMetrics(Collector):
         self._requests: Table = self._tables["requests"]
         self._received: Table = self._tables["events_received"]
         self._events: Table = self._tables["events"]
+        self._by_machines: Table = self._tables["events_by_machines"]
         self._buckets = {route: [0] * (len(EDGES) + 1) for route in routes}
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._gauges: dict[str, Gauge] = {}
@@ -176,8 +184,8 @@ class CollectorMetrics(Collector):
             self._events[source, "accepted", ""] += counts.accepted
         if counts.deduplicated:
             self._events[source, "deduplicated", ""] += counts.deduplicated
-        for reason in counts.rejected:
-            self._events[source, "rejected", reason.value] += 1
+        self._events.update({(source, "rejected", reason.value): n for reason, n in Counter(counts.rejected).items()})
+        self._by_machines.update({(source, traffic): number for traffic, number in counts.traffic.items()})
         if counts.clamped:
             self.add("times_clamped", counts.clamped)
         if counts.late:

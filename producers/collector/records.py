@@ -13,6 +13,7 @@ from producers.ingest.verdicts import Accepted, Deduplicated, Deferred, Rejected
 from producers.sink.port import Outgoing, Sink, partition_for
 from schemas.reasons import RejectReason
 from schemas.topics import Topics
+from schemas.traffic import HUMAN
 
 
 class RecordBuilder:
@@ -83,4 +84,6 @@ def _count_oddities(counts: Counts, verdict: Accepted) -> None:
     counts.placeholder_ids += verdict.placeholder_ids
     counts.repairs += verdict.repairs
     counts.late += verdict.is_late
+    if verdict.traffic != HUMAN:
+        counts.traffic[verdict.traffic] = counts.traffic.get(verdict.traffic, 0) + 1
     counts.unknown_names += not verdict.is_known

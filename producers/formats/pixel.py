@@ -64,7 +64,8 @@ Parameters = dict[str, str]
 class _Image(BaseEndpoint):
     """Reads one event of the query; an event that is refused is the request's refusal, so that a tester sees it."""
 
-    dead_letter_headers = (b"referer",)
+    is_for_visitors = True
+    dead_letter_headers = (b"referer", b"user-agent")
     id_name: ClassVar[str]
     """The parameter that gets the id of a dead letter that is sent again."""
 

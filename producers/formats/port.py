@@ -33,6 +33,8 @@ class Request(msgspec.Struct):
     """The route as metrics, dead letters and logs name it."""
     address: str = ""
     """Of the client, as far as it can be trusted."""
+    is_proxied: bool = False
+    """Handed on by a trusted proxy."""
     body: bytes = b""
     raw_body: bytes = b""
     repairs: int = 0
@@ -79,6 +81,10 @@ class Endpoint(Protocol):
         """Where it is served."""
 
     @property
+    def is_for_visitors(self) -> bool:
+        """Whether only the machine of a visitor makes such requests, so that its agent is the visitor's."""
+
+    @property
     def dead_letter_headers(self) -> tuple[bytes, ...]:
         """Headers without which a request could not be read again."""
 
@@ -105,6 +111,7 @@ class BaseEndpoint:
     clients expect, events with their ids in the member `id_member`."""
 
     paths: Sequence[RoutePath] = ()
+    is_for_visitors: bool = False
     dead_letter_headers: tuple[bytes, ...] = ()
     id_member: ClassVar[str | None] = None
     """Of one event's JSON object; None: every event that is accepted has an id of its own."""

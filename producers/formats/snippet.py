@@ -34,6 +34,8 @@ class Snippet(BaseEndpoint):
     """`POST /v1/browser`: an envelope of events, or one event alone (as a dead letter holds it)."""
 
     paths = (RoutePath("POST", "/v1/browser"),)
+    is_for_visitors = True
+    dead_letter_headers = (b"user-agent",)
     id_member = "id"
 
     def __init__(self, ingest: Ingest) -> None:

@@ -6,7 +6,7 @@ call the same functions, so both make the same records, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ import msgspec
 import orjson
 
 from producers.attribution.origin import Origins
+from producers.ingest.additions import Additions, with_added
 from producers.ingest.contacts import Contacts
 from producers.ingest.event import ABSENT, EMPTY_OBJECT, Arrival, Event, Members, NativeEvent
 from producers.ingest.limits import Limits
@@ -24,7 +25,6 @@ from producers.ingest.objects import (
     id_in,
     object_in,
     shape_refusal,
-    with_members,
     without_contacts,
 )
 from producers.ingest.privacy import Privacy
@@ -84,7 +84,7 @@ class Ingest:
         self._strict = strict_names
         self._server_names = frozenset(server_names)
         self._encode = (privacy or Privacy()).encode
-        self._origins = origins or Origins()
+        self._additions = Additions(origins)
         self._decode = msgspec.json.Decoder(NativeEvent).decode
 
     def looks_at(self, name: str) -> bool:
@@ -175,10 +175,9 @@ class Ingest:
         user_id = event.user_id if event.user_id is None else _clean("user_id", event.user_id)
         placeholders = (anonymous_id == "") + (contact_id == "") + (user_id == "")
         stored: _Stored = properties if event.properties_json is ABSENT else event.properties_json
-        knows_referrer = event.knows_referrer if isinstance(event, Event) else True
-        added = self._origins.properties_of(properties, context, knows_referrer=knows_referrer)
+        added, traffic = self._additions.of(event, properties, context, sender)
         if added:
-            stored = _with(stored, properties, added)
+            stored = with_added(stored, properties, added)
         about: _Stored | None = None
         if context:
             about = context if event.context_json is ABSENT else event.context_json
@@ -215,7 +214,16 @@ class Ingest:
         value = self._encode(record, may_hold_ip=is_personal)
         is_late = received_at_ms - occurred_at_ms > self.limits.lateness_ms and name not in self._personless
         return Accepted(
-            event_id, name, key, value, received_at_ms, was_clamped, placeholders, is_known, is_late=is_late
+            event_id,
+            name,
+            key,
+            value,
+            received_at_ms,
+            was_clamped,
+            placeholders,
+            is_known,
+            traffic=traffic,
+            is_late=is_late,
         )
 
     def _identity(self, event: Event | NativeEvent) -> tuple[str, str]:
@@ -263,10 +271,6 @@ class Ingest:
         if len(encoded) > self.limits.event_bytes:
             raise too_large(len(encoded), self.limits)
         return msgspec.Raw(encoded)
-
-
-def _with(stored: _Stored, properties: Members, added: Mapping[str, str]) -> _Stored:
-    return {**stored, **added} if isinstance(stored, dict) else with_members(stored, properties, added)[0]
 
 
 def _values_of(event: Event) -> tuple[Members, Members]:

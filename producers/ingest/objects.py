@@ -89,6 +89,11 @@ def with_members(raw: msgspec.Raw, properties: Members, added: Mapping[str, Any]
     return msgspec.Raw(bytes(raw).rstrip()[:-1] + b"," + text[1:]), {**properties, **missing}
 
 
+def without_member(raw: msgspec.Raw, name: str) -> msgspec.Raw:
+    """The object without one member."""
+    return _raw_of({member: value for member, value in _members.decode(raw).items() if member != name})
+
+
 def without_contacts(raw: msgspec.Raw, *, keep: bool) -> tuple[msgspec.Raw, str | None, str | None]:
     """(the object without its members `email` and `phone`, their values); everything else stays as it was sent."""
     members = _members.decode(raw)

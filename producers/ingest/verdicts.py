@@ -8,7 +8,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from producers.visitors.visitor import Visitor
 from schemas.reasons import RejectReason
+from schemas.traffic import HUMAN
 
 DEFAULT_SOURCE: Final = "default"
 
@@ -44,6 +46,10 @@ class Sender:
     """Pages that may use a browser's key; empty: all."""
     rate: float | None = field(default=None, compare=False)
     """Events a second; None: the collector's default."""
+    traffic: str | None = field(default=None, compare=False)
+    """Class of everything that is sent with the key; None: each event's own."""
+    visitor: Visitor | None = field(default=None, compare=False)
+    """Who is behind this request; None: a server."""
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -59,6 +65,8 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     is_known: bool = True
     repairs: int = 0
     """Values that could not be read and were repaired."""
+    traffic: str = HUMAN
+    """Class of who made it (`schemas.traffic`)."""
     is_late: bool = False
     """Received too long after it occurred: no loaded funnel counts it."""
 
@@ -66,7 +74,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     def is_odd(self) -> bool:
         """Whether there is anything to count besides its being accepted."""
         is_plain = self.is_known and not self.was_clamped and not self.placeholder_ids and not self.repairs
-        return self.is_late or not is_plain
+        return self.is_late or self.traffic != HUMAN or not is_plain
 
 
 class Ticked(msgspec.Struct, frozen=True, gc=False):

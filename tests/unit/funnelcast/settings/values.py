@@ -20,7 +20,7 @@ def written(setting: Setting, number: int) -> str:
         return str(int(setting.facts.least or 0) + number + 2)
     if get_origin(kind) is Literal:
         return [str(word) for word in get_args(kind) if word != setting.default][number % 2]
-    if setting.name == "trusted_proxies":
+    if setting.facts.unit == "network,...":
         return f"10.0.{number}.0/24,192.0.2.{number}"
     return f"first{number},second{number}" if get_origin(kind) is tuple else f"word{number}"
 

@@ -19,7 +19,7 @@ def collector(tmp_path: Path) -> CollectorInMemory:
 
 
 async def get(collector: CollectorInMemory, path: str, **headers: str) -> Any:
-    return await collector.request("GET", path, headers=headers)
+    return await collector.request("GET", path, headers={"user-agent": "a mail program"} | headers)
 
 
 async def test_an_image_without_a_trace_in_caches(collector: CollectorInMemory) -> None:
