@@ -29,6 +29,7 @@ class ReportSettings(FunnelSettings, SpaceSettings, RedisSettings):
     "  ·  funnelcast report --paths  ·  funnelcast report --paths --since 90d --dim channel"
     "  ·  funnelcast report --targets targets.yaml  ·  funnelcast report --forecast --dim channel"
     "  ·  funnelcast report --forecast --back-test  ·  funnelcast report --changes --since 90d"
+    "  ·  funnelcast report --view sales"
 )
 @with_settings(ReportSettings)
 def report(
@@ -89,6 +90,10 @@ def report(
         bool,
         typer.Option("--changes", help="What is different since each annotation (`funnelcast annotate`)."),
     ] = False,
+    view: Annotated[
+        str | None,
+        typer.Option(metavar="owner|marketing|sales", help="What this role looks at first, of the last 30 whole days."),
+    ] = None,
     as_csv: Annotated[
         str | None, typer.Option("--csv", metavar="counters|rates", help="Print CSV, a line for each number.")
     ] = None,
@@ -106,6 +111,7 @@ def report(
         forecast=forecast,
         back_test=back_test,
         changes=changes,
+        view=view,
         as_csv=as_csv,
         as_json=as_json,
     )

@@ -31,6 +31,8 @@ from streams.report.table import WIDE
 from streams.report.target_service import report_targets
 from streams.report.targets_file import load_targets
 from streams.report.targets_table import render_targets
+from streams.report.view_service import parse_view, report_view
+from streams.report.views_table import render_view
 from streams.report.what_if import Lifts
 from streams.report.what_if_table import render_what_if
 from streams.store.connection import close, connect
@@ -59,6 +61,7 @@ class Asked:
     forecast: bool
     back_test: bool
     changes: bool
+    view: str | None
     as_csv: str | None
     as_json: bool
 
@@ -134,6 +137,11 @@ def _specials(asked: Asked, now_ms: int) -> dict[str, Callable[[Sequence[ReportQ
     if asked.changes:
         specials["--changes"] = lambda questions: _Special(
             [partial(report_changes, question=question, now_ms=now_ms) for question in questions], render_changes
+        )
+    if asked.view is not None:
+        role = parse_view(asked.view)
+        specials["--view"] = lambda questions: _Special(
+            [partial(report_view, question=question, view=role, now_ms=now_ms) for question in questions], render_view
         )
     return specials
 

@@ -19,6 +19,7 @@ from streams.report.shapes import CountersDocument
 from streams.report.spans import Comparison
 from streams.report.target_service import report_targets
 from streams.report.targets_file import Targets
+from streams.report.view_service import parse_view, report_view
 from streams.report.what_if import Lifts
 from streams.store.port import CounterReader
 
@@ -27,6 +28,7 @@ QUESTION: tuple[str, ...] = ("grain", "since", "until", "dim")
 WHAT_IF = "what_if"
 COMPARE = "compare"
 BACK_TEST = "back_test"
+VIEW = "view"
 Values = Mapping[str, list[str]]
 
 
@@ -118,6 +120,14 @@ class Answers:
         values, now_ms = parse_query(query, single=("since", "until", "dim"), repeated=("funnel",)), self.clock_ms()
         return answer_json(
             [await report_changes(self.reader, question, now_ms=now_ms) for question in self._questions(values)]
+        )
+
+    async def view_json(self, query: str) -> bytes:
+        """What a role looks at first."""
+        values = parse_query(query, single=("since", "until", VIEW), repeated=("funnel",))
+        view, now_ms = parse_view(_needed(values, VIEW)), self.clock_ms()
+        return answer_json(
+            [await report_view(self.reader, question, view, now_ms=now_ms) for question in self._questions(values)]
         )
 
     async def annotations_json(self, query: str) -> bytes:

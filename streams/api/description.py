@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
-from streams.api.answers import BACK_TEST, COMPARE, QUESTION, WHAT_IF, FunnelSummary
+from streams.api.answers import BACK_TEST, COMPARE, QUESTION, VIEW, WHAT_IF, FunnelSummary
 from streams.api.schema import Schema, Schemas
 from streams.report.change_service import AnnotationShape
 from streams.report.changes import ChangesDocument
@@ -16,6 +16,8 @@ from streams.report.paths import PathsDocument
 from streams.report.question import GRAINS
 from streams.report.shapes import CountersDocument
 from streams.report.targets import TargetsDocument
+from streams.report.view_service import ViewDocument
+from streams.report.views import VIEWS
 from streams.report.what_if import WhatIfDocument
 from streams.web.pages import JSON
 
@@ -63,8 +65,9 @@ PARAMETERS: Final[dict[str, tuple[str, Schema]]] = {
         "Whether the forecast is held against the past half year: true or false (default).",
         {"enum": ["true", "false"]},
     ),
+    VIEW: ("The role.", {"enum": list(VIEWS)}),
 }
-_REQUIRED: Final = (COMPARE, WHAT_IF)
+_REQUIRED: Final = (COMPARE, WHAT_IF, VIEW)
 _ERRORS: Final = {
     "400": "bad_question, bad_parameter: there is no answer to this; the message says what to write instead.",
     "401": "bad_key: the read key is missing or unknown.",
@@ -131,6 +134,13 @@ PAGES: Final[dict[str, Described]] = {
         "(docs/reports.md).",
         ("funnel", "dim", BACK_TEST),
         ForecastDocument,
+        is_several=True,
+    ),
+    "/v1/views": Described(
+        "view",
+        "What a role looks at first: what `funnelcast report --view --json` prints (docs/reports.md).",
+        ("funnel", "since", "until", VIEW),
+        ViewDocument,
         is_several=True,
     ),
     "/v1/changes": Described(

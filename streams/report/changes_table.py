@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -28,15 +27,11 @@ def render_changes(document: ChangesDocument) -> RenderableType:
 
 def annotation_lines(annotations: Sequence[Annotation]) -> list[str]:
     """One for each, as they stand below a report."""
-    return [f"{_when(each.at_ms)}  {each.text}" for each in annotations]
-
-
-def _when(at_ms: int) -> str:
-    return f"{datetime.fromtimestamp(at_ms / 1000, tz=UTC):%Y-%m-%d %H:%M} UTC"
+    return [f"{texts.instant(each.at_ms)}  {each.text}" for each in annotations]
 
 
 def _change(change: Change) -> RenderableType:
-    title = f"{_when(change['at_ms'])}  {change['text']}"
+    title = f"{texts.instant(change['at_ms'])}  {change['text']}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
     table.add_column("went on from", no_wrap=True)
     for heading in ("within", "before", "after", "points", "95 %", "significant"):

@@ -20,12 +20,13 @@ def render_forecast(document: ForecastDocument) -> RenderableType:
     head = Text(f"{document['funnel']} version {document['version']} · expected of journeys under way", style="bold")
     if not document["cells"]:
         return Group(head, Text("Nothing counted here yet.", style="dim"))
-    parts = [part for cell in document["cells"] for part in _cell(cell, document["currency"])]
+    parts = [part for cell in document["cells"] for part in render_outlook(cell, document["currency"])]
     test = document["back_test"]
     return Group(head, *parts, *([] if test is None else _back_test(test)))
 
 
-def _cell(cell: ForecastCell, currency: str) -> Iterable[RenderableType]:
+def render_outlook(cell: ForecastCell, currency: str) -> Iterable[RenderableType]:
+    """When revenue comes, and from which stage."""
     if cell["expected"] is None:
         yield Text(
             f"{cell['dim']} no journey of a settled cohort has ordered yet: nothing to learn from".strip(), style="dim"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from schemas.money import minor_digits
@@ -51,6 +52,11 @@ def seconds(amount: float) -> str:
         if amount >= size:
             return f"{amount / size:.3g} {unit}"
     return f"{amount:.3g} s"
+
+
+def instant(at_ms: int) -> str:
+    """To the minute."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, tz=UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def money(minor: float, currency: str) -> str:

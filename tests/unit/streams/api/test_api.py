@@ -24,6 +24,7 @@ from streams.report.question import QuestionTexts, ReportQuestion
 from streams.report.service import report, report_comparison, report_paths, report_what_if
 from streams.report.spans import Comparison
 from streams.report.target_service import report_targets
+from streams.report.view_service import report_view
 from streams.report.what_if import Lifts
 from streams.store.memory import MemoryCounterReader, MemorySpace
 from streams.store.port import StoreUnavailableError
@@ -170,6 +171,16 @@ def test_a_forecast_has_the_bytes_that_the_command_prints(client: httpx.Client) 
     answer = client.get("/v1/forecasts", params={"funnel": "shop", "dim": "channel", "back_test": "true"})
     assert answer.content == asyncio.run(expected())
     assert client.get("/v1/forecasts", params={"back_test": "yes"}).json()["code"] == "bad_parameter"
+
+
+def test_a_view_has_the_bytes_that_the_command_prints(client: httpx.Client) -> None:
+    async def expected() -> bytes:
+        question = ReportQuestion.parse(SHOP, {"since": "2025-01-01", "until": "2025-01-02"}, now_ms=NOW_MS)
+        return answer_json([await report_view(await counted_shop(), question, "sales", now_ms=NOW_MS)])
+
+    query = {"funnel": "shop", "since": "2025-01-01", "until": "2025-01-02", "view": "sales"}
+    assert client.get("/v1/views", params=query).content == asyncio.run(expected())
+    assert client.get("/v1/views", params={"view": "boss"}).json()["code"] == "bad_question"
 
 
 def test_changes_have_the_bytes_that_the_command_prints(client: httpx.Client) -> None:

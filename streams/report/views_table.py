@@ -1,0 +1,65 @@
+"""A role's first look as tables for a terminal. Counts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from streams.report import texts
+from streams.report.comparison_table import render_comparison
+from streams.report.forecast_table import render_outlook
+from streams.report.view_service import ViewDocument
+from streams.report.views import Unit
+
+
+def render_view(document: ViewDocument) -> RenderableType:
+    """The table first, then what has changed, what is lost, what is to come."""
+    span = document["span"]
+    head = (
+        f"{document['funnel']} version {document['version']} · {document['view']} · {span['first']} to {span['last']}"
+    )
+    return Group(Text(head, style="bold"), _table(document), *_rest(document))
+
+
+def _table(document: ViewDocument) -> Table:
+    columns, currency = document["table"]["columns"], document["currency"]
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True)
+    table.add_column("", no_wrap=True)
+    for column in columns:
+        table.add_column(column["name"].replace("_", " "), justify="right", no_wrap=True)
+    for row in document["table"]["rows"]:
+        units = (column["unit"] for column in columns)
+        shown = (_number(number, unit, currency) for number, unit in zip(row["numbers"], units, strict=True))
+        table.add_row(row["dim"].partition("=")[2] or "all", *shown, style=None if row["dim"] else "bold")
+    return table
+
+
+def _number(number: float | None, unit: Unit, currency: str) -> str:
+    if number is None:
+        return texts.ABSENT
+    match unit:
+        case "money":
+            return texts.money(number, currency)
+        case "share":
+            return f"{100 * number:.1f} %"
+        case "factor":
+            return f"{number:.2f}"
+        case "seconds":
+            return texts.seconds(number)
+    return f"{number:,.0f}"
+
+
+def _rest(document: ViewDocument) -> Iterable[RenderableType]:
+    yield Text(f"bottleneck {document['bottleneck'] or texts.ABSENT}")
+    if document["lost"]:
+        yield Text("lost: " + ", ".join(f"{reason} {count:,}" for reason, count in document["lost"].items()))
+    if document["comparison"] is not None:
+        yield render_comparison(document["comparison"])
+    if document["forecast"] is not None:
+        yield from render_outlook(document["forecast"], document["currency"])
+    for said in document["annotations"]:
+        yield Text(f"{texts.instant(said['at_ms'])}  {said['text']}")

@@ -1,0 +1,99 @@
+"""The questions of `funnelcast report` beside the report, as a process over a real server: documents and tables."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, get_type_hints
+from uuid import uuid4
+
+import pytest
+
+from streams.report.changes import ChangesDocument
+from streams.report.forecast_service import ForecastDocument
+from streams.report.paths import PathsDocument
+from streams.report.targets import TargetsDocument
+from streams.report.view_service import ViewDocument
+from streams.store.connection import close, connect
+from streams.store.redis import RedisPartitionStore
+from tests.support.counted import SHOP, fill
+from tests.support.valkey import ValkeyServer
+
+DEFINITION = """
+name: shop
+version: 3
+currency: EUR
+conversion_window: 7d
+stages:
+  - {name: impression, on: [impression], abandon_after: 30m}
+  - {name: click, on: [click], abandon_after: 1h}
+  - {name: lead, on: [lead], abandon_after: 7d}
+  - {name: payment, on: [payment], order: true}
+lost:
+  - {on: [lead_lost]}
+  - {on: [payment_error], reason: payment_error}
+dimensions:
+  - {name: channel, attribution: first}
+  - {name: manager, attribution: stage}
+pairs: [[channel, manager]]
+"""
+TARGETS = "targets: [{stage: payment, period: 2020-01-01..2035-01-01, goal: 30}]"
+
+
+@pytest.fixture(scope="module")
+def options(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    directory, space = tmp_path_factory.mktemp("questions"), f"q{uuid4().hex[:8]}"
+    (directory / "shop.yaml").write_text(DEFINITION)
+
+    async def count() -> None:
+        client = connect(valkey_server.url)
+        await fill(RedisPartitionStore(client, space), SHOP, now_ms=time.time_ns() // 1_000_000)
+        await close(client)
+
+    asyncio.run(count())
+    return ["--redis", valkey_server.url, "--space", space, "--funnels", str(directory / "shop.yaml")]
+
+
+def run(name: str, options: list[str], *arguments: str, code: int = 0) -> str:
+    line = [sys.executable, "-m", "funnelcast", name, *arguments, *options]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def test_every_question_prints_its_document_and_a_table(options: list[str], tmp_path: Path) -> None:
+    said = json.loads(run("annotate", options, "prices +10 %", "--at", "1h", "--json"))
+    assert (said["text"], len(said["id"])) == ("prices +10 %", 8)
+    (tmp_path / "targets.yaml").write_text(TARGETS)
+    asked: list[tuple[list[str], Any, str]] = [
+        (["--paths"], PathsDocument, "first contact to payment"),
+        (["--targets", str(tmp_path / "targets.yaml")], TargetsDocument, "made"),
+        (["--forecast", "--back-test"], ForecastDocument, "nothing to learn from"),
+        (["--changes"], ChangesDocument, "prices +10 %"),
+        (["--view", "sales"], ViewDocument, "bottleneck"),
+    ]
+    for arguments, shape, shown in asked:
+        document = json.loads(run("report", options, *arguments, "--json"))
+        assert set(document) == set(get_type_hints(shape)), arguments
+        assert document["funnel"] == "shop"
+        assert shown in run("report", options, *arguments)
+
+
+def test_annotations_stand_below_the_report_until_they_are_removed(options: list[str]) -> None:
+    said = json.loads(run("annotate", options, "new form", "--funnel", "shop", "--json"))
+    assert "new form" in run("report", options)
+    assert said in json.loads(run("annotate", options, "--list", "--json"))
+    run("annotate", options, "--remove", said["id"])
+    assert "new form" not in run("report", options)
+    assert "there is no annotation" in run("annotate", options, "--remove", said["id"], code=2)
+    assert "write what was changed" in run("annotate", options, code=2)
+    assert "there are: shop" in run("annotate", options, "x", "--funnel", "other", code=2)
+
+
+def test_two_questions_at_once_are_refused(options: list[str]) -> None:
+    assert "--paths and --forecast are two questions" in run("report", options, "--paths", "--forecast", code=2)
+    assert "add --forecast" in run("report", options, "--back-test", code=2)
