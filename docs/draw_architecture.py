@@ -12,8 +12,9 @@ import re
 import sys
 import textwrap
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -76,13 +77,24 @@ def purpose(room: Room) -> str:
     return re.split(r"(?<=[.])\s", " ".join(text.split()), maxsplit=1)[0].rstrip(".:;")
 
 
+@cache
 def uses(room: Room) -> list[str]:
     """Other rooms of the same house that this room imports."""
     names: set[str] = set()
     for file in sources(room):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in _statements(ast.parse(file.read_text(encoding="utf-8")).body):
             names |= {module.split(".")[1] for module in _imported(node) if module.startswith(f"{room.house}.")}
     return sorted(names - {room.name})
+
+
+def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements and those within; nothing is imported inside of an expression."""
+    for statement in body:
+        yield statement
+        for name in ("body", "orelse", "finalbody"):
+            yield from _statements(getattr(statement, name, ()))
+        for handler in getattr(statement, "handlers", ()):
+            yield from _statements(handler.body)
 
 
 def _imported(node: ast.AST) -> list[str]:

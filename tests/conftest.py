@@ -1,6 +1,25 @@
-"""Fixtures that every tier may use, and how many random cases tests take."""
+"""Fixtures that every tier may use, and what every run of the tests does first."""
+
+import gc
+
+import structlog
 
 import tests.support.thorough  # noqa: F401 - before a test module asks hypothesis for examples
 from tests.support.stack import embedded_stack, fresh_space
 
 __all__ = ["embedded_stack", "fresh_space"]
+
+# A traceback with its source in colours costs half a second, and tests log many on purpose.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: to look for garbage in it again and again was an eighth of the unit tests' time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

@@ -1,8 +1,9 @@
-"""The product's source for tests that hold a rule on it; each file is parsed once, which costs more than all rules."""
+"""The product's source for tests that hold a rule on it; what is parsed is dropped, for garbage collection sees it."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +17,25 @@ def product_files() -> tuple[Path, ...]:
     return tuple(path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")))
 
 
-@cache
-def nodes_of(path: Path) -> tuple[ast.AST, ...]:
-    """Every node of a file."""
-    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+def statements_of(path: Path) -> Iterator[ast.stmt]:
+    """Every statement of a file: what it imports, defines and assigns, without what stands inside of expressions."""
+    return statements_in(ast.parse(path.read_text(encoding="utf-8")).body)
+
+
+def statements_in(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements and those within."""
+    for statement in body:
+        yield statement
+        for name in ("body", "orelse", "finalbody"):
+            yield from statements_in(getattr(statement, name, ()))
+        for inner in (*getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
+            yield from statements_in(inner.body)
+
+
+def calls_of(path: Path, methods: set[str]) -> list[ast.Call]:
+    """The calls of these methods in a file."""
+    text = path.read_text(encoding="utf-8")
+    if not any(f".{method}(" in text for method in methods):
+        return []
+    calls = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+    return [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr in methods]

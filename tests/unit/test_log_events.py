@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.rows import rows
-from tests.support.sources import ROOT, nodes_of, product_files
+from tests.support.sources import ROOT, calls_of, product_files
 
 LEVELS = {"debug", "info", "warning", "error", "exception"}
 FILES = [path for path in product_files() if not path.is_relative_to(ROOT / "schemas")]
-
-
-def _calls(path: Path, method: set[str]) -> Iterator[ast.Call]:
-    for node in nodes_of(path):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in method:
-            yield node
 
 
 def _text(node: ast.expr) -> str:
@@ -30,7 +23,7 @@ def test_every_logger_is_named_after_its_package(package: str) -> None:
         path: _text(call.args[0])
         for path in FILES
         if path.is_relative_to(ROOT / package)
-        for call in _calls(path, {"get_logger"})
+        for call in calls_of(path, {"get_logger"})
     }
     assert loggers
     for path, name in loggers.items():
@@ -39,7 +32,7 @@ def test_every_logger_is_named_after_its_package(package: str) -> None:
 
 @rows("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_event_is_a_fixed_name_in_snake_case(path: Path) -> None:
-    for call in _calls(path, LEVELS):
+    for call in calls_of(path, LEVELS):
         assert isinstance(call.func, ast.Attribute)
         if isinstance(call.func.value, ast.Name) and call.func.value.id == "log":
             assert re.fullmatch(r"[a-z]+(_[a-z]+)*", _text(call.args[0])), f"{path}:{call.lineno}"

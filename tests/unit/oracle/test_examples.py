@@ -97,8 +97,3 @@ def test_facts_of_a_purchase_file(tmp_path: Path) -> None:
     ]
     file.write_text("\r\n".join(lines))
     assert facts_of(file) == Facts(4, 7, 11_118, 3, 2)
-
-
-def test_the_shipped_purchase_history_has_its_known_facts() -> None:
-    file = Path(__file__).parents[3] / "producers" / "data" / "cdnow_master.txt.gz"
-    assert facts_of(file) == Facts(23_570, 69_659, 250_031_563, 11_662, 8_998)

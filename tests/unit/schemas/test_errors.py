@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 from collections import Counter
+from functools import cache
 
 from schemas.errors import (
     BrokerUnavailableError,
@@ -16,15 +17,16 @@ from schemas.errors import (
     UsageError,
 )
 from tests.support.rows import rows
-from tests.support.sources import ROOT, nodes_of, product_files
+from tests.support.sources import ROOT, product_files, statements_of
 
 
+@cache
 def error_classes() -> list[tuple[str, str]]:
     """(module, name) of every class whose name ends in Error."""
     found = []
     for path in product_files():
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        classes = [node for node in nodes_of(path) if isinstance(node, ast.ClassDef)]
+        classes = [node for node in statements_of(path) if isinstance(node, ast.ClassDef)]
         found += [(module, node.name) for node in classes if node.name.endswith("Error") and node.name[0] != "_"]
     return found
 

@@ -6,12 +6,9 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-import pytest
 import typer
-from typer.testing import CliRunner
 
 from funnelcast.cli import COMMANDS
-from funnelcast.cli import app as root
 from funnelcast.commands.collector import build_ingest as collector_ingest
 from funnelcast.commands.enricher import build_ingest as enricher_ingest
 from funnelcast.settings.catalogue import settings_of
@@ -30,32 +27,12 @@ def command_of(*names: str) -> Any:
     return command
 
 
-def every_command() -> list[list[str]]:
-    return [[name, *inner] for name in COMMANDS for inner in _inner(command_of(name))]
-
-
-def _inner(command: Any) -> list[list[str]]:
-    return [[name] for name in command.commands] if hasattr(command, "commands") else [[]]
-
-
 @rows("kind", PROCESSES)
 def test_a_process_has_a_flag_for_each_of_its_settings(kind: type[Settings]) -> None:
     names = [kind.process, "create"] if kind.process == "topics" else [kind.process]
     flags = {option for parameter in command_of(*names).params for option in parameter.opts}
     assert {setting.flag for setting in settings_of(kind) if setting.facts.has_flag} <= flags
     assert "--config" in flags
-
-
-@pytest.mark.parametrize("names", every_command(), ids=" ".join)
-def test_help_shows_defaults_and_no_type_of_a_flag(names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-    shown = CliRunner().invoke(root, [*names, "--help"], catch_exceptions=False).output
-    assert "Usage: " in shown
-    assert "bool" not in shown
-    if names == ["collector"]:
-        assert "[default: 8080]" in shown
-        assert "[default: 1048576]" in shown
-        assert "--strict-names" in shown
 
 
 def test_the_enricher_takes_an_event_that_the_collector_takes(tmp_path: Path) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 from funnelcast.settings.catalogue import all_settings
+from tests.support.sources import ROOT, product_files, statements_of
 
-ROOT = Path(__file__).parents[4]
 NAMES = {
     "ack_seconds": "ack_timeout",
     "session_seconds": "session_timeout",
@@ -27,16 +26,19 @@ OTHERS = {"producers/webhooks/hook_consumer.py": "start_seconds"}
 """How long an enricher waits at its start is no setting."""
 
 
-def literal_defaults(tree: ast.AST) -> Iterator[tuple[str, ast.Constant]]:
+def literal_defaults(statements: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.Constant]]:
     """(name, value) of fields and parameters whose default is a number or a text."""
-    for node in ast.walk(tree):
+    for node in statements:
         pairs: list[tuple[str, ast.expr | None]] = []
-        if isinstance(node, ast.arguments):
-            positional = [*node.posonlyargs, *node.args]
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            arguments = node.args
+            positional = [*arguments.posonlyargs, *arguments.args]
             pairs += zip(
-                [each.arg for each in positional[len(positional) - len(node.defaults) :]], node.defaults, strict=True
+                [each.arg for each in positional[len(positional) - len(arguments.defaults) :]],
+                arguments.defaults,
+                strict=True,
             )
-            pairs += zip([each.arg for each in node.kwonlyargs], node.kw_defaults, strict=True)
+            pairs += zip([each.arg for each in arguments.kwonlyargs], arguments.kw_defaults, strict=True)
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             value = node.value
             is_setting = isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "setting"
@@ -49,11 +51,10 @@ def literal_defaults(tree: ast.AST) -> Iterator[tuple[str, ast.Constant]]:
 def test_each_default_is_written_once() -> None:
     settings = {setting.attribute for setting in all_settings().values()}
     places: dict[tuple[str, object], list[str]] = defaultdict(list)
-    for package in ("schemas", "producers", "streams", "funnelcast"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            file = str(path.relative_to(ROOT))
-            for name, value in literal_defaults(ast.parse(path.read_text(encoding="utf-8"))):
-                if NAMES.get(name, name) in settings and OTHERS.get(file) != name:
-                    places[NAMES.get(name, name), value.value].append(f"{file}:{value.lineno}")
+    for path in product_files():
+        file = str(path.relative_to(ROOT))
+        for name, value in literal_defaults(statements_of(path)):
+            if NAMES.get(name, name) in settings and OTHERS.get(file) != name:
+                places[NAMES.get(name, name), value.value].append(f"{file}:{value.lineno}")
     assert not {key: where for key, where in places.items() if len(where) > 1}
     assert len(places) > 15

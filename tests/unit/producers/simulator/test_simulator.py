@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import orjson
 
 from producers.ingest.checks import Ingest
 from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender
-from producers.simulator.cdnow import CUSTOMERS, PURCHASES, cdnow_events
+from producers.simulator.cdnow import cdnow_events
 from producers.simulator.simulator import START_MS, simulate
 from schemas.funnel.load import load_funnel
 from tests.support.rows import rows
@@ -80,26 +80,6 @@ def test_messy_events() -> None:
     rejected = [one.reason.value for one in verdicts if isinstance(one, Rejected)]
     assert set(rejected) == {"missing_person"}
     assert len(rejected) < 0.005 * len(found)
-
-
-def test_the_shipped_history() -> None:
-    found = list(cdnow_events())
-    assert len(found) == len({one["id"] for one in found}) == PURCHASES
-    assert len({one["user_id"] for one in found}) == CUSTOMERS
-    assert sum(Decimal(one["properties"]["value"]) for one in found) == Decimal("2500315.63")
-    times = [one["occurred_at_ms"] for one in found]
-    assert times == sorted(times)
-    first = next(iter(found))
-    assert first == {
-        "id": "cdnow-00001-19970101-1",
-        "name": "payment",
-        "occurred_at_ms": 852_120_000_000,
-        "user_id": "00001",
-        "source": "cdnow",
-        "properties": {"order_id": "00001-19970101-1", "value": "11.77", "currency": "USD", "cds": 1},
-    }
-    same_day = [one for one in takewhile(lambda one: one["user_id"] != "x", found) if one["user_id"] == "00002"]
-    assert [one["occurred_at_ms"] % 1000 for one in same_day] == [0, 1]
 
 
 def test_another_file_of_the_same_form(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from streams.core.plan import FORGET, Plan
 from streams.core.planning import plan_of
 from streams.state import NO_DEADLINE, PERSON_BUCKETS, Claim
 from tests.support.counting import cells_of, count_records
+from tests.support.thorough import cases
 
 T0 = 1_750_000_000_000
 TOTAL = (Grain.TOTAL, 0, 0)
@@ -262,7 +263,7 @@ def test_the_general_path_alone_counts_the_same(sales: Funnel) -> None:
             person=f"a:{n % 3}",
             properties={"order_id": f"o{n // 9}", "value": n},
         )
-        for n in range(500)
+        for n in range(cases(500, few=150))
     ]
     assert counted(sales, records, batch_sizes=[50]) == counted(sales, records, batch_sizes=[50], general_only=True)
 
@@ -287,13 +288,14 @@ def test_a_heavy_person_costs_what_happened_lately(sales: Funnel, monkeypatch: p
     monkeypatch.setattr("streams.core.general.replay", counting)
     names = ["impression", "click", "lead_lost", "payment", "lead"]
     records = []
-    for n in range(3_000):
+    count = cases(3_000, few=1_000)
+    for n in range(count):
         late = 500_000 if n % 10 == 0 else 0
         properties = {"order_id": f"o{n}", "value": "1"}
         records.append(event(names[n % 5], T0 + n * 60_000 - late, received=T0 + n * 60_000, properties=properties))
     cells, stats = counted(sales, records, batch_sizes=[500])
-    assert stats["accepted"] == 3_000
-    assert of(cells, Family.EVENTS, STAGE_LOST) == 600
+    assert stats["accepted"] == count
+    assert of(cells, Family.EVENTS, STAGE_LOST) == count // 5
     assert max(walked) <= 5 * Plan.seal
     few = records[:250]
     assert counted(sales, few, general_only=True)[0] == counted(sales, few)[0]

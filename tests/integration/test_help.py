@@ -1,0 +1,35 @@
+"""The help of every command, as a terminal shows it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from funnelcast.cli import COMMANDS
+from funnelcast.cli import app as root
+
+
+def every_command() -> list[list[str]]:
+    return [[name, *inner] for name in COMMANDS for inner in _inner(name)]
+
+
+def _inner(name: str) -> list[list[str]]:
+    module: Any = importlib.import_module(COMMANDS[name][0])
+    command: Any = typer.main.get_command(module.app)
+    return [[name] for name in command.commands] if hasattr(command, "commands") else [[]]
+
+
+@pytest.mark.parametrize("names", every_command(), ids=" ".join)
+def test_help_shows_defaults_and_no_type_of_a_flag(names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = CliRunner().invoke(root, [*names, "--help"], catch_exceptions=False).output
+    assert "Usage: " in shown
+    assert "bool" not in shown
+    if names == ["collector"]:
+        assert "[default: 8080]" in shown
+        assert "[default: 1048576]" in shown
+        assert "--strict-names" in shown
