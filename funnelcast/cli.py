@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "snippet": ("funnelcast.commands.snippet", "Print the HTML that puts funnelcast.js on a page."),
     "send": ("funnelcast.commands.send", "Send a JSONL or CSV file through the collector."),
     "import": ("funnelcast.commands.imports", "Import other people's files by an import file."),
+    "spend": ("funnelcast.commands.spend", "Import what was spent on advertising."),
     "simulate": ("funnelcast.commands.simulate", "Write the events of a simulated shop as JSONL."),
     "replay": ("funnelcast.commands.replay", "Count a file from nothing and print the counters document."),
     "report": ("funnelcast.commands.report", "Print the live counters with rates."),

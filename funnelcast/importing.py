@@ -3,28 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+import typer
 
 from funnelcast import ingest_rules
-from funnelcast.say import say
-from producers.importer.importer import Importer, Progress
+from funnelcast.say import emit, say
+from producers.importer.importer import Importer, Progress, Target
 from producers.importer.problems import KINDS, TOLERATED_MEANS, Kind, Refused, kinds_of
-from producers.importer.strict import Strict
+from producers.importer.strict import LATE_HINT, Strict
 from producers.ingest.checks import Ingest
 from producers.ingest.contacts import Contacts
 from schemas.funnel.load import load_funnels
 
 if TYPE_CHECKING:
+    from producers.importer.definition import ImportFile
     from producers.importer.preparation import Preparation
 
 SHOWN: int = 20
 EXIT_SOME_REFUSED, EXIT_NONE_TAKEN, EXIT_INTERRUPTED = 1, 2, 130
+
+
+class ImportSettings(Protocol):
+    """Settings of a command that imports."""
+
+    @property
+    def url(self) -> str:
+        """Of the collector."""
+
+    @property
+    def key(self) -> str | None:
+        """Write key."""
+
+    @property
+    def state_dir(self) -> Path:
+        """Where progress is kept."""
 
 
 def exit_code(*, taken: int, refused: int) -> int:
@@ -88,23 +109,22 @@ class Refusals:
 
 
 def prepared(
-    file: Path,
+    definition: ImportFile,
+    directory: Path,
     tolerated: Sequence[str],
     *,
-    named_funnels: Sequence[str],
+    funnels: Sequence[str],
     is_historical: bool,
     refusals: Refusals,
     with_overview: bool,
 ) -> Preparation:
     """Everything that an import file names, read and sorted, under a counter on stderr. Raises InputFileError."""
-    from producers.importer.load import load_import
     from producers.importer.overview import Overview
     from producers.importer.preparation import Preparation
 
-    definition = load_import(file)
-    funnels = [_beside(file, name) for name in definition.funnels] or named_funnels
-    strict = strict_of(funnels, [*tolerated, *definition.tolerate], is_historical=is_historical)
-    preparation = Preparation(definition, file.parent, strict, refusals.add, is_historical=is_historical)
+    names = [_beside(directory, name) for name in definition.funnels] or funnels
+    strict = strict_of(names, [*tolerated, *definition.tolerate], is_historical=is_historical)
+    preparation = Preparation(definition, directory, strict, refusals.add, is_historical=is_historical)
     if with_overview:
         preparation.watcher = Overview(strict.earliest_ms)
     with counting("rows read") as progress:
@@ -115,9 +135,18 @@ def prepared(
     return preparation
 
 
-def _beside(file: Path, name: str) -> str:
+def headings_of(file: Path, layout: Mapping[str, Any]) -> Sequence[str]:
+    """The columns of a table. Raises InputFileError."""
+    from producers.importer.definition import TableFile
+    from producers.importer.tables import open_tables
+
+    (opened,) = open_tables(TableFile.model_validate({"file": file.name, **layout}), file.parent)
+    return opened.read(frozenset(Kind)).columns
+
+
+def _beside(directory: Path, name: str) -> str:
     """A funnel is a preset, or a file beside the import file."""
-    beside = file.parent / name
+    beside = directory / name
     return str(beside) if beside.is_file() else name
 
 
@@ -134,6 +163,35 @@ def counting(label: str) -> Iterator[Callable[[int], None]]:
         yield lambda done: status.update(f"{done:,} {label}")
 
 
+def finish(
+    settings: ImportSettings,
+    preparation: Preparation,
+    refusals: Refusals,
+    *,
+    name: str,
+    patience: float,
+    again: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> NoReturn:
+    """Print what would be sent, or send it; then say what became of every row, and exit with the code of that."""
+    if dry_run:
+        document = _overview(preparation, refusals)
+    else:
+        target = Target(settings.url, settings.key, patience)
+        document = _sent(target, settings.state_dir, preparation, refusals, again=again)
+    refusals.sum_up()
+    if as_json:
+        emit(json.dumps(document, ensure_ascii=False, default=str))
+    elif dry_run:
+        from funnelcast.import_table import print_overview
+
+        print_overview(document)
+    say_rows(name, preparation, "would be sent" if dry_run else "sent")
+    rows = preparation.rows
+    raise typer.Exit(exit_code(taken=rows.taken, refused=rows.refused + refusals.late))
+
+
 def say_rows(name: str, preparation: Preparation, done: str) -> None:
     """Every row once, on stderr."""
     rows = preparation.rows
@@ -142,6 +200,42 @@ def say_rows(name: str, preparation: Preparation, done: str) -> None:
         f"event; {preparation.count} events {done}",
         err=True,
     )
+
+
+def _rows(preparation: Preparation, refusals: Refusals) -> dict[str, Any]:
+    return {
+        "rows": asdict(preparation.rows),
+        "refused_by_reason": dict(sorted(refusals.by_reason.items())),
+        "refused_lines": [each._asdict() for each in refusals.first],
+        "notes": preparation.notes,
+    }
+
+
+def _overview(preparation: Preparation, refusals: Refusals) -> dict[str, Any]:
+    from producers.importer.overview import Overview
+
+    assert isinstance(preparation.watcher, Overview)  # noqa: S101 - asked for above
+    return {**_rows(preparation, refusals), **preparation.watcher.document()}
+
+
+def _sent(
+    target: Target, state_dir: Path, preparation: Preparation, refusals: Refusals, *, again: bool
+) -> dict[str, Any]:
+    import httpx
+
+    client = httpx.AsyncClient()
+    importer = Importer(preparation, target, state_dir, client, on_refused=preparation.refused_by_collector)
+    if again:
+        importer.start_over()
+    was_sent = importer.progress.is_done
+    progress = run_importer(importer, total=lambda: preparation.count)
+    if was_sent:
+        say("was sent before, nothing is sent now; --again sends it again", err=True)
+    if progress.late and Kind.LATE not in preparation.tolerated:
+        refusals.late = progress.late
+        say(f"{progress.late} events were accepted too late for every funnel: {LATE_HINT}", err=True)
+    events = {"accepted": progress.accepted, "rejected": progress.rejected, "late": progress.late}
+    return {**_rows(preparation, refusals), "events": events, "session": progress.session, "already_sent": was_sent}
 
 
 def run_importer(importer: Importer, *, total: Callable[[], int]) -> Progress:

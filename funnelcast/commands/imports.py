@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from funnelcast.commands.options import JsonFlag, TolerateOption, with_settings
-from funnelcast.say import emit, say
 from funnelcast.settings.sections import ClientSettings, FunnelSettings, StateSettings
-
-if TYPE_CHECKING:
-    from funnelcast.importing import Refusals
-    from producers.importer.preparation import Preparation
 
 app = typer.Typer(add_completion=False)
 
@@ -49,78 +43,27 @@ def import_(
     counted once: taken, refused (with its line and the reason), or without an event. Exit 0: no row was refused; 1:
     some were; 2: none was taken, or the file or the command is wrong.
     """
-    from funnelcast.importing import Refusals, exit_code, prepared, say_rows
+    from funnelcast.importing import Refusals, finish, prepared
+    from producers.importer.load import load_import
 
+    definition = load_import(file)
     refusals = Refusals(str(file))
     preparation = prepared(
-        file,
+        definition,
+        file.parent,
         tolerate or [],
-        named_funnels=settings.funnels,
+        funnels=settings.funnels,
         is_historical=not live,
         refusals=refusals,
         with_overview=dry_run,
     )
-    document = _overview(preparation, refusals) if dry_run else _send(settings, preparation, refusals, patience, again)
-    refusals.sum_up()
-    if as_json:
-        emit(json.dumps(document, ensure_ascii=False, default=str))
-    elif dry_run:
-        from funnelcast.import_table import print_overview
-
-        print_overview(document)
-    say_rows(str(file), preparation, "would be sent" if dry_run else "sent")
-    rows = preparation.rows
-    raise typer.Exit(exit_code(taken=rows.taken, refused=rows.refused + refusals.late))
-
-
-def _rows(preparation: Preparation, refusals: Refusals) -> dict[str, Any]:
-    rows = preparation.rows
-    return {
-        "rows": {
-            "read": rows.read,
-            "taken": rows.taken,
-            "refused": rows.refused,
-            "without_event": rows.without_event,
-        },
-        "refused_by_reason": dict(sorted(refusals.by_reason.items())),
-        "refused_lines": [each._asdict() for each in refusals.first],
-        "notes": preparation.notes,
-    }
-
-
-def _overview(preparation: Preparation, refusals: Refusals) -> dict[str, Any]:
-    from producers.importer.overview import Overview
-
-    assert isinstance(preparation.watcher, Overview)  # noqa: S101 - asked for above
-    return {**_rows(preparation, refusals), **preparation.watcher.document()}
-
-
-def _send(
-    settings: ImportSettings, preparation: Preparation, refusals: Refusals, patience: float, again: bool
-) -> dict[str, Any]:
-    import httpx
-
-    from funnelcast.importing import run_importer
-    from producers.importer.importer import Importer, Target
-    from producers.importer.problems import Kind
-    from producers.importer.strict import LATE_HINT
-
-    importer = Importer(
+    finish(
+        settings,
         preparation,
-        Target(settings.url, settings.key, patience),
-        settings.state_dir,
-        httpx.AsyncClient(),
-        on_refused=preparation.refused_by_collector,
+        refusals,
+        name=str(file),
+        patience=patience,
+        again=again,
+        dry_run=dry_run,
+        as_json=as_json,
     )
-    if again:
-        importer.start_over()
-    was_sent = importer.progress.is_done
-    progress = run_importer(importer, total=lambda: preparation.count)
-    if was_sent:
-        say("was sent before, nothing is sent now; --again sends it again", err=True)
-    if progress.late and Kind.LATE not in preparation.tolerated:
-        refusals.late = progress.late
-        say(f"{progress.late} events were accepted too late for every funnel: {LATE_HINT}", err=True)
-    sent: dict[str, Any] = {"accepted": progress.accepted, "rejected": progress.rejected, "late": progress.late}
-    sent["session"] = progress.session
-    return {**_rows(preparation, refusals), "events": sent, "already_sent": was_sent}

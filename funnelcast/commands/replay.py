@@ -85,10 +85,17 @@ def replay(
 def _imported(file: Path, names: Sequence[str], tolerated: Sequence[str], path: Path) -> tuple[Path, int]:
     """(native events of an import file in order of time, exit code)."""
     from funnelcast.importing import Refusals, exit_code, prepared, say_rows
+    from producers.importer.load import load_import
 
     refusals = Refusals(str(file))
     preparation = prepared(
-        file, tolerated, named_funnels=names, is_historical=True, refusals=refusals, with_overview=False
+        load_import(file),
+        file.parent,
+        tolerated,
+        funnels=names,
+        is_historical=True,
+        refusals=refusals,
+        with_overview=False,
     )
     with path.open("wb") as log:
         log.writelines(event + b"\n" for _, event in preparation.events())

@@ -60,6 +60,10 @@ class TimeReader:
             raise NoTimeError(f"{str(value)[:64]!r} lies before 1970 or behind 9999; is the unit right?")
         return milliseconds
 
+    def day_of(self, milliseconds: int) -> str:
+        """The date that an instant has in the zone of the column, as 2025-01-31."""
+        return datetime.fromtimestamp(milliseconds / 1000, self._zone).date().isoformat()
+
     def _read(self, value: object) -> int:
         if isinstance(value, datetime):
             return _milliseconds(value, self._zone)

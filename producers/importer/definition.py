@@ -13,6 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from producers.importer.problems import Kind
 from schemas.funnel.model import Condition, Rule
 
+AD_SPEND = "ad_spend"
+"""The one event without a person."""
 FORMATS = ("csv", "json", "parquet", "xlsx")
 Shape = Literal["ga4", "hubspot", "pipedrive", "posthog", "segment", "shopify", "snowplow", "stripe"]
 
@@ -178,7 +180,7 @@ class EventRule(_Model):
 
     @model_validator(mode="after")
     def _has_a_person(self) -> EventRule:
-        if self.refuse is None and not any(getattr(self, name) for name in PERSONS):
+        if self.refuse is None and self.name != AD_SPEND and not any(getattr(self, name) for name in PERSONS):
             raise ValueError(f"says nobody; write one of {', '.join(PERSONS)}, e.g. user_id: customer")
         if self.group and self.each:
             raise ValueError("write either group (rows of one thing) or each (elements of a list), not both")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,7 +14,7 @@ import orjson
 from producers.importer.amounts import Marks, NoNumberError
 from producers.importer.columns import Getter, Row, getter, merged, resolved
 from producers.importer.dates import NoTimeError, TimeReader
-from producers.importer.definition import AMOUNTS, PERSONS, PROPERTIES, Constant, EventRule, Input
+from producers.importer.definition import AD_SPEND, AMOUNTS, PERSONS, PROPERTIES, Constant, EventRule, Input
 from producers.importer.expressions import Expression, is_formula
 from producers.importer.problems import Kind, Problem
 from schemas.conditions import holds
@@ -23,6 +24,7 @@ from schemas.funnel.model import Condition
 Made = dict[str, Any]
 """A native event, as values; without an id where the rule states none."""
 _REFUND: Final = "refund"
+_MONEY: Final = frozenset({*AMOUNTS, "value_minor"})
 
 
 class _RefusedError(Exception):
@@ -110,9 +112,9 @@ class RuleMaker:
         return all(value is None or _holds(condition, value) for value, condition in values)
 
     def key_of(self, row: Row) -> str | None:
-        """What a row is grouped by; None where its cells are empty."""
-        texts = [row.text(column) for column in self._group]
-        return None if None in texts else "\0".join(map(str, texts))
+        """What a row is grouped by; None where all of its cells are empty."""
+        texts = [row.text(column) or "" for column in self._group]
+        return "\0".join(texts) if any(texts) else None
 
     def rows_of(self, row: Row) -> list[Row]:
         """The row, or one for each element of the list that the rule goes over."""
@@ -145,7 +147,19 @@ class RuleMaker:
         properties = {key: text for key, read in self._properties if (text := read(row)) is not None}
         self._add_amounts(event, properties, row, rows)
         event["properties"] = properties
+        if event["name"] == AD_SPEND:
+            self._complete_spend(event, properties)
         return event
+
+    def _complete_spend(self, event: Made, properties: Made) -> None:
+        """A statement is known by its day, channel, campaign, other dimensions and currency: the same one again, with
+        another amount or not, has the same id."""
+        if "value" not in properties and "value_minor" not in properties:
+            raise _RefusedError(Problem(Kind.AMOUNT, f"the cell of {self.rule.value!r} is empty: nothing was spent?"))
+        properties["day"] = self._time.day_of(event["occurred_at_ms"])
+        if event["id"] is None:
+            key = sorted((name, str(text).casefold()) for name, text in properties.items() if name not in _MONEY)
+            event["id"] = f"spend-{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}"
 
     def _occurred_at(self, row: Row) -> int:
         value = row.get(self._at)

@@ -50,9 +50,10 @@ class Overview:
         minor = _minor_of(properties, currency or "USD")
         order_id = properties.get("order_id")
         at_ms = event["occurred_at_ms"]
+        is_late = at_ms < self.earliest_ms and accepted.key is not None  # spend is never late
         self._waiting.append(
             (accepted.name, at_ms, accepted.key, not has_own_id, minor is None, order_id is None,
-             at_ms < self.earliest_ms, None if order_id is None else str(order_id), currency, minor)
+             is_late, None if order_id is None else str(order_id), currency, minor)
         )  # fmt: skip
         if len(self._waiting) >= _AT_ONCE:
             self._write()

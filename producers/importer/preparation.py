@@ -11,21 +11,21 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 import msgspec
 import orjson
 
 from producers.importer.archives import ARCHIVES, Archive, archive_rows, shape_of
 from producers.importer.columns import Row as Cells
-from producers.importer.definition import ImportFile, Input
+from producers.importer.definition import AD_SPEND, ImportFile, Input
 from producers.importer.lines import surplus_of
 from producers.importer.making import Made, RuleMaker, Rules, event_bytes
+from producers.importer.outcomes import Checked, Maker, Rows, Watcher
 from producers.importer.problems import Kind, Problem, Refused
 from producers.importer.sorting import Sorter
 from producers.importer.strict import Strict
 from producers.importer.tables import JoinedTable, OpenTable, digest_of, input_name, open_tables
-from producers.ingest.verdicts import Accepted
 from producers.reading.rows import BadRow, Row
 
 _LINE_BITS: Final = 40
@@ -35,50 +35,6 @@ Progress = Callable[[int], None]
 
 def _line(place: int) -> int:
     return place & (1 << _LINE_BITS) - 1
-
-
-class Maker(Protocol):
-    """Makes events of rows: the rules of an input, or the reader of an archive."""
-
-    def events_of(self, row: Cells) -> list[Made | Problem]:
-        """Of the row alone."""
-
-    def groups_of(self, row: Cells) -> list[tuple[int, str]] | Problem:
-        """Which groups it belongs to."""
-
-    def event_of_group(self, number: int, rows: Sequence[Cells]) -> Made | Problem | None:
-        """When all rows of a group are there."""
-
-
-class Checked(NamedTuple):
-    """An event that will be sent."""
-
-    event: Made
-    raw: bytes
-    accepted: Accepted
-    has_own_id: bool
-
-
-class Watcher(Protocol):
-    """Looks at every event that will be sent."""
-
-    def add(self, event: Made, accepted: Accepted, *, has_own_id: bool) -> None:
-        """One event."""
-
-
-@dataclass(slots=True)
-class Rows:
-    """What became of the rows: `read` is the sum of the others."""
-
-    read: int = 0
-    taken: int = 0
-    refused: int = 0
-    without_event: int = 0
-
-    def refuse_later(self) -> None:
-        """A row that was taken is refused by the collector."""
-        self.taken -= 1
-        self.refused += 1
 
 
 @dataclass(slots=True)
@@ -237,11 +193,11 @@ class Preparation:
     def _copy(self, event: Made, event_id: str) -> Problem:
         key = (event.get("source") or "", event_id)
         (place,) = self._database.execute("select place from ids where source = ? and id = ?", key).fetchone()
-        return Problem(
-            Kind.COPY,
-            f"the id {event_id!r} is that of {self._shown(place)} already, and would be counted once; make it differ, "
-            "e.g. id: '{order}-paid', or sum up rows of one thing with group:",
-        )
+        advice = "make it differ, e.g. id: '{order}-paid', or sum up rows of one thing with group:"
+        if event["name"] == AD_SPEND:
+            advice = "name the column in which the rows differ with --map NAME=COLUMN, or add them up with --sum"
+        said = f"the id {event_id!r} is that of {self._shown(place)} already, and would be counted once"
+        return Problem(Kind.COPY, f"{said}; {advice}")
 
     def _forget_ids(self, checked: Sequence[Checked]) -> None:
         for each in checked:

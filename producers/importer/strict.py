@@ -96,7 +96,7 @@ class Strict:
             return [(Kind.TIME, "the time lies in the future; is its unit right (milliseconds), or its time zone?")]
         if _SECONDS[0] <= at_ms < _SECONDS[1]:
             return [(Kind.TIME, f"{at_ms} looks like seconds; write milliseconds since 1970")]
-        if at_ms < self.earliest_ms:
+        if at_ms < self.earliest_ms and verdict.key is not None:  # spend is never late
             return [(Kind.LATE, f"is too old to be counted as it is sent; {LATE_HINT}")]
         return []
 

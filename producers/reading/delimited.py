@@ -5,6 +5,7 @@ A row that cannot be read costs itself: where a quote is never closed, its line 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from collections import deque
@@ -89,7 +90,8 @@ def _lines(clear: ClearFile) -> Iterator[str]:
     try:
         yield from text
     finally:
-        text.detach()
+        with contextlib.suppress(ValueError):  # the file was closed first
+            text.detach()
 
 
 def _records(lines: Iterator[str], delimiter: str, *, has_quotes: bool = True) -> Iterator[_Record]:

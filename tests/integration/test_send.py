@@ -27,7 +27,11 @@ class Site:
 
     async def send(self, *arguments: str, scope: Scope = Scope.SERVER, stdin: bytes = b"") -> tuple[int, str, str]:
         """(exit code, stdout, stderr) of `funnelcast send`."""
-        command = [sys.executable, "-m", "funnelcast", "send", *arguments, "--url", self.collector.url]
+        return await self.run("send", *arguments, scope=scope, stdin=stdin)
+
+    async def run(self, *arguments: str, scope: Scope = Scope.SERVER, stdin: bytes = b"") -> tuple[int, str, str]:
+        """(exit code, stdout, stderr) of a command that sends."""
+        command = [sys.executable, "-m", "funnelcast", *arguments, "--url", self.collector.url]
         child = await asyncio.create_subprocess_exec(
             *command,
             *("--key", self.keys[scope], "--state-dir", str(self.directory / "state")),
@@ -116,3 +120,52 @@ async def test_a_collector_that_is_away_ends_in_exit_75(site: Site) -> None:
     code, _, err = await site.send(str(file), "--patience", "0.5")
     assert code == 75
     assert "run the same command again" in err
+
+
+async def test_an_import_file_looks_first_then_sends_history_of_several_tables_by_time(site: Site) -> None:
+    (site.directory / "deals.csv").write_text("id;made;won;sum\n1;01.02.2025;05.02.2025;19,90\n2;02.02.2025;;5,00\n")
+    (site.directory / "calls.csv").write_text("who,at\n1,2025-02-03\n2,soon\n")
+    file = site.directory / "shop.yaml"
+    file.write_text(
+        """
+        tolerate: [name]
+        inputs:
+          - {name: deals, file: deals.csv, decimal: ",", times: {made: {order: dmy}, won: {order: dmy}}}
+          - {name: calls, file: calls.csv}
+        events:
+          - {name: lead_created, input: deals, at: made, id: "{id}-made", contact_id: id}
+          - {name: payment, input: deals, at: won, when: {sum: "19,90"}, id: "{id}-won", contact_id: id, value: sum}
+          - {name: call, input: calls, at: at, contact_id: who}
+        """
+    )
+    code, out, err = await site.run("import", str(file), "--dry-run", "--json", scope=Scope.HISTORICAL)
+    overview = json.loads(out)
+    assert code == 1
+    assert "calls.csv:3: invalid_time" in err
+    assert {each["name"]: each["count"] for each in overview["events"]} == {"call": 1, "lead_created": 2, "payment": 1}
+    code, out, err = await site.run("import", str(file), "--json", scope=Scope.HISTORICAL)
+    assert code == 1, err
+    assert json.loads(out)["rows"] == {"read": 4, "taken": 3, "refused": 1, "without_event": 0}
+    assert json.loads(out)["events"]["accepted"] == 4
+    records = [json.loads(one.value) for one in await site.collector.records(site.collector.topics.events, 5)]
+    events = sorted((one for one in records if "id" in one), key=lambda one: one["seq"][1])
+    assert [one["name"] for one in events] == ["lead_created", "lead_created", "call", "payment"]
+    assert all(one["received_at_ms"] == one["occurred_at_ms"] for one in events)
+    code, out, err = await site.run("import", str(file), "--json", scope=Scope.HISTORICAL)
+    assert json.loads(out)["already_sent"] is True
+
+
+async def test_spend_goes_in_without_a_person_and_a_statement_keeps_its_id(site: Site) -> None:
+    file = site.directory / "ads.csv"
+    for cost in ("10.00", "12.50"):
+        file.write_text(f"Day,Campaign,Cost,Currency\n2025-03-01,Spring,{cost},EUR\n")
+        code, out, err = await site.run("spend", "import", str(file), "--set", "channel=google", "--json")
+        assert code == 0, err
+        assert json.loads(out)["events"]["accepted"] == 1
+    records = await site.collector.records(site.collector.topics.events, 2)
+    assert {one.key for one in records} == {None}
+    first, second = (json.loads(one.value) for one in records)
+    assert first["id"] == second["id"]
+    assert second["name"] == "ad_spend"
+    spend = {"channel": "google", "campaign": "Spring", "day": "2025-03-01", "value": "12.50", "currency": "EUR"}
+    assert second["properties"] == spend

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from producers.importer.load import parse_import
+from producers.importer.outcomes import Rows
 from producers.importer.overview import Overview
-from producers.importer.preparation import Preparation, Rows
+from producers.importer.preparation import Preparation
 from producers.importer.problems import Kind, Refused
 from producers.importer.strict import Strict
 from producers.ingest.checks import Ingest

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from producers.importer.problems import Kind
+from producers.importer.spend import SpendTable, spend_definition
 from schemas.errors import InputFileError
-from tests.support.imports import imported
+from tests.support.imports import Imported, imported
 
 PAYMENT = """
 inputs: [{file: f.csv}]
@@ -304,3 +306,33 @@ def write_xlsx(path: Path, heading: tuple[str, ...], cells: tuple[float, ...]) -
             f'<worksheet xmlns="{main}"><sheetData><row r="1">{texts}</row>'
             f'<row r="2">{numbers}</row></sheetData></worksheet>',
         )
+
+
+class TestSpend:
+    def test_a_statement_is_known_by_what_it_is_of_and_rows_of_one_are_refused_or_added_up(
+        self, tmp_path: Path
+    ) -> None:
+        text = (
+            "Report\nDay;Campaign name;Amount spent (EUR);Ad\n01.03.2025;Spring;1.049,50;a\n01.03.2025;Spring;1,00;b\n"
+        )
+        write(tmp_path, text)
+        layout = {"heading": 2, "decimal": ",", "thousands": "."}
+        headings = ("Day", "Campaign name", "Amount spent (EUR)", "Ad")
+        constants = {"channel": "facebook", "currency": "EUR"}
+
+        def spent(**options: Any) -> Imported:
+            table = SpendTable("f.csv", constants=constants, layout=layout, order="dmy", **options)
+            return imported(spend_definition(table, headings).model_dump_json(by_alias=True), tmp_path)
+
+        refused = spent()
+        assert [each.reason for each in refused.refused] == ["copy"]
+        assert "--sum" in refused.refused[0].detail
+        (event,) = spent(is_summed=True).events
+        assert event["properties"]["value"] == "1050.50"
+        assert event["properties"]["day"] == "2025-03-01"
+        assert event["id"] == refused.events[0]["id"]
+        assert len(spent(columns={"ad": "Ad"}).events) == 2
+
+    def test_what_is_not_found_is_asked(self) -> None:
+        with pytest.raises(InputFileError, match="no column for day; write --map day=COLUMN"):
+            spend_definition(SpendTable("f.csv", constants={"channel": "x"}), ("When", "Cost"))
