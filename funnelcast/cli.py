@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("funnelcast.commands.replay", "Count a file from nothing and print the counters document."),
     "report": ("funnelcast.commands.report", "Print the live counters with rates."),
     "annotate": ("funnelcast.commands.annotate", "Say what was changed and when, for every report."),
+    "alerts": ("funnelcast.commands.alerts", "Find the alerts that a history would have raised, and tune them."),
     "funnels": ("funnelcast.commands.funnels", "Check, list and show funnel definitions."),
     "forget": ("funnelcast.commands.forget", "Take a person out of the counted state; the numbers stay."),
     "rejected": ("funnelcast.commands.rejected", "List, show and replay what the collector rejected."),

@@ -20,3 +20,8 @@ def local_day(epoch_seconds: float, zone: ZoneInfo) -> int:
 def date_of(day: int) -> date:
     """The date that lies so many days behind 1970-01-01."""
     return date.fromordinal(_EPOCH_ORDINAL + day)
+
+
+def utc_text(epoch_ms: int) -> str:
+    """An instant as RFC 3339 in UTC, to the second."""
+    return datetime.fromtimestamp(epoch_ms // 1000, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

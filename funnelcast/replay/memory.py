@@ -120,7 +120,22 @@ async def replay_through_memory(
     job: ReplayJob, refusals: Refusals, *, progress: Progress = no_progress
 ) -> list[CountersDocument]:
     """The counters documents, in the order of the funnels."""
-    counting = _MemoryCounting(job)
+    space = MemorySpace(clock_ms=lambda: 0)
+    await count_in_memory(job, refusals, space, progress=progress)
+    reader = MemoryCounterReader(space)
+    return [await build_document(reader, funnel) for funnel in job.funnels]
+
+
+async def count_in_memory(
+    job: ReplayJob,
+    refusals: Refusals,
+    space: MemorySpace,
+    *,
+    longest_chunk_ms: int | None = None,
+    progress: Progress = no_progress,
+) -> None:
+    """Count the file into an empty space; no chunk spans more time than `longest_chunk_ms`."""
+    counting = _MemoryCounting(job, space, longest_chunk_ms=longest_chunk_ms)
     await counting.start()
     ingest = job.ingest()
     read, size = 0, job.size
@@ -136,16 +151,14 @@ async def replay_through_memory(
     if job.final_tick_ms is not None:
         await counting.add(Ticked(job.final_tick_ms, encode_tick(job.final_tick_ms)))
     await counting.finish()
-    reader = MemoryCounterReader(counting.space)
-    return [await build_document(reader, funnel) for funnel in job.funnels]
 
 
 class _MemoryCounting:
     """The partitions of a log that exists only while it is read."""
 
-    def __init__(self, job: ReplayJob) -> None:
-        self.space = MemorySpace(clock_ms=lambda: 0)
-        store = MemoryPartitionStore(self.space)
+    def __init__(self, job: ReplayJob, space: MemorySpace, *, longest_chunk_ms: int | None) -> None:
+        store = MemoryPartitionStore(space)
+        self._longest_chunk_ms = longest_chunk_ms
         self._store, self._job = store, job
         self._processors = [
             PartitionProcessor(
@@ -182,6 +195,9 @@ class _MemoryCounting:
             await self._processors[partition].book_due()
 
     async def _append(self, partition: int, key: bytes | None, value: bytes, timestamp_ms: int) -> None:
+        waiting = self._waiting[partition]
+        if waiting and self._longest_chunk_ms and timestamp_ms > waiting[0].timestamp + self._longest_chunk_ms:
+            await self._apply(partition)
         self._waiting[partition].append(LogRecord(key, value, timestamp_ms, self._offsets[partition]))
         self._offsets[partition] += 1
         if len(self._waiting[partition]) >= CHUNK_RECORDS:

@@ -47,7 +47,7 @@ _After = TypeVar("_After")
 
 def name_cells(funnel: Funnel, cells: Cells, registers: Registers) -> Counters:
     """The document's `counters`: names for codes, `open` derived, zeros left out, keys sorted."""
-    labels = _Labels(funnel, registers)
+    labels = Labels(funnel, registers)
     tree: dict[str, dict[str, dict[str, dict[str, _Amounts]]]] = {}
     for group, fields in cells.items():
         grain, bucket, dimset = group
@@ -76,7 +76,7 @@ def _plain(by_key: Mapping[str | None, int]) -> int | dict[str, int]:
     return {key: by_key[key] for key in sorted(key for key in by_key if key is not None) if by_key[key]}
 
 
-class _Labels:
+class Labels:
     """Texts of the codes of one funnel."""
 
     def __init__(self, funnel: Funnel, registers: Registers) -> None:

@@ -113,7 +113,7 @@ class MemoryPartitionStore:
         if not self._holds(writes.names) or any(funnel_id not in stored.funnels for funnel_id in writes.funnels):
             return False
         for funnel_id, changes in writes.funnels.items():
-            write_funnel(stored.funnels[funnel_id], changes)
+            write_funnel(stored.funnels[funnel_id], changes, expires=self._space.expires)
         write_facts(stored.facts, writes.facts)
         stored.meta = msgspec.msgpack.encode(writes.meta)
         stored.offset, stored.seq = next_offset, fence.seq + 1
@@ -237,7 +237,7 @@ class MemoryCounterReader:
             if grain in grains
             and (dimsets is None or dimset in dimsets)
             and first.get(grain, bucket) <= bucket <= last.get(grain, bucket)
-            and (meta.watermark_ms is None or is_kept(grain, bucket, meta.watermark_ms))
+            and (meta.watermark_ms is None or not self._space.expires or is_kept(grain, bucket, meta.watermark_ms))
         }
         return PartitionView(partition=partition, offset=partition_state.offset, meta=meta, cells=cells)
 

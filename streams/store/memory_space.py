@@ -95,8 +95,12 @@ class StoredPartition:
 class MemorySpace:
     """State of one space, shared by the stores and readers given it."""
 
-    def __init__(self, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+    def __init__(
+        self, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000, *, expires: bool = True
+    ) -> None:
         self.clock_ms = clock_ms
+        self.expires = expires
+        """Whether buckets past their keep time go, as they do in a server: a back-test looks at all of them."""
         self.layout = FIRST_LAYOUT
         self.partitions: dict[int, StoredPartition] = {}
         self.registers: dict[str, dict[tuple[int, str], int]] = {}
@@ -111,7 +115,7 @@ class MemorySpace:
             raise newer_layout("this space", stored=self.layout, known=known)
 
 
-def write_funnel(stored: StoredFunnel, changes: FunnelWrites) -> None:
+def write_funnel(stored: StoredFunnel, changes: FunnelWrites, *, expires: bool) -> None:
     for name, state in changes.persons.items():
         if stored.older:
             stored.older.pop(name, None)
@@ -122,7 +126,8 @@ def write_funnel(stored: StoredFunnel, changes: FunnelWrites) -> None:
     for bucket, minutes in changes.earliest_deadlines.items():
         pack_into("<I", stored.earliest_deadlines, bucket * 4, minutes)
     _write_cells(stored.cells, changes.cells)
-    _drop_groups(stored.cells, changes.expired)
+    if expires:
+        _drop_groups(stored.cells, changes.expired)
     if changes.core_state is not None:
         stored.core_state = bytes(changes.core_state)
     if changes.layouts is not None:

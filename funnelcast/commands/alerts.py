@@ -1,0 +1,165 @@
+"""`funnelcast alerts`: the alerts that a history would have raised, and the threshold that suits it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from funnelcast.commands.options import FunnelsOption, JsonFlag, with_settings
+from funnelcast.settings.sections import ContactKeySettings, FunnelSettings, WatermarkSettings
+from funnelcast.signals import run_until_told
+from schemas.errors import UsageError
+from schemas.funnel.load import load_funnels
+
+if TYPE_CHECKING:
+    from schemas.funnel.model import Funnel
+    from streams.evidence.backtest import Watched
+
+app = typer.Typer(no_args_is_help=True, help="Find the alerts that a history would have raised, and tune them.")
+_LOW_THRESHOLD = 2.0
+_DAYS_OF_MONTH = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertSettings(WatermarkSettings, ContactKeySettings, FunnelSettings):
+    """Of a back-test."""
+
+
+EventsOption = Annotated[Path, typer.Option(help="JSONL of native events in log order, as for `replay`.")]
+SinceOption = Annotated[str | None, typer.Option(help="Look at alerts from here on (2025-01-31).")]
+UntilOption = Annotated[str | None, typer.Option(help="... and before this day.")]
+
+
+@app.command(epilog="Example:  funnelcast alerts backtest --funnel shop.yaml --events history.jsonl --json")
+@with_settings(AlertSettings)
+def backtest(
+    settings: AlertSettings,
+    events: EventsOption,
+    funnel: FunnelsOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    threshold: Annotated[float | None, typer.Option(min=0.1, help="Evidence in nats; default: 6.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Print each alert that a history would have raised: when, where, why, with the numbers.
+
+    Evidence needs a week to learn from. An alert that another one explains (a broken tag, a silent source, a spike of
+    visitors who cost nothing) is shown, and pages nobody.
+    """
+    from streams.evidence.alerts import THRESHOLD_NATS
+
+    names = funnel or settings.funnels
+    answers = [
+        _backtest(each, watched, since=since, until=until, threshold=threshold or THRESHOLD_NATS)
+        for each, watched in _count(settings, names, events)
+    ]
+    if as_json:
+        sys.stdout.write(json.dumps(answers[0] if len(answers) == 1 else answers, ensure_ascii=False) + "\n")
+        return
+    from funnelcast.commands.alert_tables import print_alerts
+
+    for answer in answers:
+        print_alerts(answer)
+
+
+@app.command(epilog="Example:  funnelcast alerts tune --funnel shop.yaml --events history.jsonl --pages-per-month 1")
+@with_settings(AlertSettings)
+def tune(
+    settings: AlertSettings,
+    events: EventsOption,
+    pages_per_month: Annotated[float, typer.Option(min=0.01, help="False pages wanted, over all series.")] = 1.0,
+    funnel: FunnelsOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Propose the threshold at which a history taken as normal would have paged so often."""
+    from streams.evidence.alerts import threshold_for
+
+    answers: list[dict[str, Any]] = []
+    for each, watched in _count(settings, funnel or settings.funnels, events):
+        found, days = _alerts(watched, since=since, until=until, threshold=_LOW_THRESHOLD)
+        peaks = [alert.peak_nats for alert in found if not alert.muted_by]
+        months = max(days, 1) / _DAYS_OF_MONTH
+        nats = threshold_for(peaks, months=months, pages_per_month=pages_per_month)
+        answers.append(
+            {"funnel": each.name, "version": each.version, "days": days, "peaks": len(peaks), "threshold": nats}
+        )
+    if as_json:
+        sys.stdout.write(json.dumps(answers[0] if len(answers) == 1 else answers, ensure_ascii=False) + "\n")
+        return
+    for answer in answers:
+        typer.echo(
+            f"{answer['funnel']} version {answer['version']}: {answer['threshold']:.1f} nats for {pages_per_month:g} "
+            f"false pages a month ({answer['days']} days looked at)"
+        )
+
+
+def _count(settings: AlertSettings, names: Any, events: Path) -> list[tuple[Funnel, Watched]]:
+    from rich.console import Console
+
+    from funnelcast.progress import progress_bar
+    from funnelcast.replay.histories import watched_of_file
+    from funnelcast.replay.memory import Refusals, ReplayJob
+
+    funnels = tuple(load_funnels(names))
+    job = ReplayJob(
+        funnels=funnels,
+        references=tuple(names),
+        events=events,
+        watermark_delay_ms=settings.watermark_delay_ms,
+        contact_key=settings.contact_key or "replay",
+    )
+    refusals = Refusals(events)
+    with progress_bar(Console(stderr=True), f"counting {events.name}") as progress:
+        watched = run_until_told(watched_of_file(job, refusals, progress=progress))
+    refusals.sum_up()
+    return list(zip(funnels, watched, strict=True))
+
+
+def _alerts(watched: Watched, *, since: str | None, until: str | None, threshold: float) -> tuple[list[Any], int]:
+    """The alerts, and on how many days there could have been any."""
+    from rich.console import Console
+
+    from funnelcast.progress import progress_bar
+    from streams.evidence.backtest import Backtest
+
+    backtest = Backtest(watched)
+    days = range(
+        max(backtest.days.start, backtest.days.start if since is None else _day(since)),
+        min(backtest.days.stop, backtest.days.stop if until is None else _day(until)),
+    )
+    with progress_bar(Console(stderr=True), "looking for alerts") as progress:
+        found = backtest.run(days, threshold=threshold, progress=progress)
+    return found, backtest.evaluated_days(days)
+
+
+def _day(text: str) -> int:
+    from datetime import date
+
+    try:
+        return date.fromisoformat(text).toordinal() - date(1970, 1, 1).toordinal()
+    except ValueError:
+        raise UsageError(f"{text!r} is no day; write e.g. 2025-01-31") from None
+
+
+def _backtest(
+    funnel: Funnel, watched: Watched, *, since: str | None, until: str | None, threshold: float
+) -> dict[str, Any]:
+    from streams.evidence.alerts import document_of
+
+    found, days = _alerts(watched, since=since, until=until, threshold=threshold)
+    pages = sum(not alert.muted_by for alert in found)
+    return {
+        "funnel": funnel.name,
+        "version": funnel.version,
+        "threshold": threshold,
+        "days": days,
+        "alerts": [document_of(alert) for alert in found],
+        "pages_per_week": 7 * pages / days if days else None,
+    }

@@ -1,0 +1,1 @@
+"""Evidence that a share or a volume has changed, computed from counters. Pure."""

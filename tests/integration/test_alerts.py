@@ -1,0 +1,80 @@
+"""`funnelcast alerts`: a file of events with a planted drop, from the command line."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import run_command
+
+START_MS = 1_735_689_600_000
+HOUR_MS = 3_600_000
+WEEKS = 5
+DROP = range(30 * 24, 32 * 24)
+FUNNEL = """
+name: shop
+conversion_window: 1d
+stages:
+  - {name: visit, on: [visit]}
+  - {name: lead, on: [lead]}
+  - {name: payment, on: [payment], order: true}
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Funnel and events: 20 visits an hour, half of them leads within minutes; for two days a tenth."""
+    folder, rng = tmp_path_factory.mktemp("alerts"), random.Random(3)
+    funnel, events = folder / "shop.yaml", folder / "events.jsonl"
+    funnel.write_text(FUNNEL)
+    lines: list[tuple[int, str]] = []
+    for hour in range(WEEKS * 168):
+        for number in range(20):
+            visitor, at = f"v{hour}-{number}", START_MS + hour * HOUR_MS + rng.randrange(HOUR_MS)
+            lines.append((at, _line("visit", visitor, at)))
+            if rng.random() < (0.1 if hour in DROP else 0.5):
+                at += rng.randrange(200_000)
+                lines.append((at, _line("lead", visitor, at)))
+    events.write_text("\n".join(line for _, line in sorted(lines)) + "\n")
+    return funnel, events
+
+
+def _line(name: str, visitor: str, at: int) -> str:
+    return json.dumps({"id": f"{name}-{visitor}", "name": name, "occurred_at_ms": at, "anonymous_id": visitor})
+
+
+def run(tmp_path: Path, *arguments: str) -> str:
+    code, out, err = run_command("alerts", *arguments, state_dir=tmp_path)
+    assert code == 0, err
+    return out.decode()
+
+
+def test_a_back_test_finds_the_planted_drop_and_nothing_else(files: tuple[Path, Path], tmp_path: Path) -> None:
+    funnel, events = files
+    answer = json.loads(run(tmp_path, "backtest", "--funnel", str(funnel), "--events", str(events), "--json"))
+    (alert,) = [alert for alert in answer["alerts"] if alert["severity"] != "none"]
+    assert (alert["name"], alert["stage"], alert["dim"]) == ("FunnelConversionDrop", "visit", "")
+    assert "2025-01-31T00" <= alert["starts_at"] <= "2025-01-31T06"
+    assert alert["numerator"] / alert["denominator"] < 0.3
+    assert alert["baseline"] == pytest.approx(0.5, abs=0.05)
+    assert 0 < answer["pages_per_week"] < 1
+
+
+def test_days_that_are_asked_for_and_a_table_for_people(files: tuple[Path, Path], tmp_path: Path) -> None:
+    funnel, events = files
+    asked = ("backtest", "--funnel", str(funnel), "--events", str(events))
+    assert "0 alerts" in run(tmp_path, *asked, "--until", "2025-01-30")
+    assert "FunnelConversionDrop" in run(tmp_path, *asked, "--since", "2025-01-30")
+    code, _, err = run_command("alerts", *asked, "--since", "tomorrow", state_dir=tmp_path)
+    assert code == 2
+    assert "2025-01-31" in err
+
+
+def test_a_threshold_that_suits_the_history(files: tuple[Path, Path], tmp_path: Path) -> None:
+    funnel, events = files
+    asked = ("tune", "--funnel", str(funnel), "--events", str(events), "--json", "--until", "2025-01-30")
+    often, seldom = (json.loads(run(tmp_path, *asked, "--pages-per-month", n))["threshold"] for n in ("5", "0.1"))
+    assert seldom > often

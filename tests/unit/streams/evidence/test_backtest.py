@@ -1,0 +1,126 @@
+"""A history with planted incidents: each is found, named, and nobody is called for what is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from schemas.counters import Family, cell_field, duration_sub, family
+from streams.evidence.alerts import THRESHOLD_NATS, Alert, threshold_for
+from streams.evidence.backtest import Backtest, Watched
+from streams.evidence.history import History, Place
+
+CHANNELS = {2: "google", 3: "mail"}
+STAGES = ("visit", "lead", "payment")
+DAY = 1440
+JUDGED = range(35, 42)
+_FIRST_MINUTE = 34 * DAY
+
+
+@dataclass
+class Day:
+    """Factors of one minute on what is normal."""
+
+    visits: float = 1.0
+    leads: float = 1.0
+    told: float = 1.0
+    """Share of the leads that the lead tag tells."""
+
+
+def watched(change: Callable[[int, int], Day]) -> Watched:
+    """40 visits an hour and channel, one in five a lead within five minutes, one in four of them pays. What is not
+    judged is made by the hour."""
+    rng = np.random.default_rng(5)
+    hours, minutes = History(currency=0), History(currency=0)
+    for minute in [*range(0, _FIRST_MINUTE, 60), *range(_FIRST_MINUTE, JUDGED.stop * DAY)]:
+        is_minute = minute >= _FIRST_MINUTE
+        season = 1 + 0.5 * np.sin(2 * np.pi * (minute // 60 * 60 % DAY) / DAY)
+        for code in CHANNELS:
+            day = change(minute, code)
+            visits = int(rng.poisson((40 / 60 if is_minute else 40) * season * day.visits))
+            leads = int(rng.binomial(visits, min(1.0, 0.2 * day.leads)))
+            payments = int(rng.binomial(leads, 0.25))
+            seen = round(leads * day.told)
+            onward = {0: (seen, 1), 1: (payments if day.told else 0, 2)}
+            for stage, entries in enumerate((visits, seen, payments)):
+                cell = {int(family(Family.ENTRIES)): entries}
+                if stage in onward:
+                    went_on, target = onward[stage]
+                    cell[family(Family.DURATIONS, duration_sub(target, 2))] = went_on
+                if is_minute:
+                    minutes.add(minute, 0, {cell_field(0, 0, stage): cell})
+                hours.add(minute // 60, 0, {cell_field(0, 0, stage): cell})
+                hours.add(minute // 60, 1, {cell_field(code, 0, stage): cell})
+    return Watched(
+        stages=STAGES,
+        order_stages=(2,),
+        hours=hours,
+        minutes=minutes,
+        label=lambda place: f"channel={CHANNELS[place.value]}" if place.dimset else "",
+        hour_of_week=lambda hour: hour % 168,
+        delay_ms=60_000,
+    )
+
+
+def alerts(change: Callable[[int, int], Day]) -> list[Alert]:
+    found = Backtest(watched(change)).run(JUDGED, threshold=THRESHOLD_NATS, progress=lambda done, total: None)
+    return [alert for alert in found if not alert.muted_by]
+
+
+def between(minute: int, first_day: float, last_day: float) -> bool:
+    return first_day * DAY <= minute < last_day * DAY
+
+
+def test_quiet_days_call_nobody() -> None:
+    assert alerts(lambda minute, channel: Day()) == []
+
+
+def test_a_drop_everywhere_is_one_alert_of_its_stage() -> None:
+    found = alerts(lambda minute, channel: Day(leads=0.3 if between(minute, 38, 40) else 1))
+    assert [(alert.kind, alert.stage, alert.dim, alert.cause) for alert in found] == [
+        ("conversion", "visit", "", "conversion")
+    ]
+    assert 38 * DAY * 60_000 < found[0].starts_at_ms < (38 * DAY + 6 * 60) * 60_000
+    assert found[0].first.numerator / found[0].first.denominator < 0.15
+    assert found[0].first.expected == pytest.approx(0.2, rel=0.1)
+
+
+def test_a_drop_of_one_channel_names_it() -> None:
+    found = alerts(lambda minute, channel: Day(leads=0.05 if channel == 2 and between(minute, 38, 40) else 1))
+    assert "channel=google" in {alert.dim or alert.cause for alert in found}
+    assert "channel=mail" not in {alert.dim for alert in found}
+
+
+def test_a_broken_tag_is_named_and_mutes_what_follows_from_it() -> None:
+    found = alerts(lambda minute, channel: Day(told=0 if between(minute, 38, 38.5) else 1))
+    assert {alert.cause for alert in found} == {"tracking"}
+
+
+def test_a_silent_source_is_one_alert() -> None:
+    found = alerts(lambda minute, channel: Day(visits=0 if between(minute, 38, 38.3) else 1))
+    assert [(alert.kind, alert.cause) for alert in found] == [("entries", "silent")]
+
+
+def test_many_cheap_visitors_call_nobody() -> None:
+    found = alerts(lambda minute, channel: Day(visits=5, leads=0.2) if between(minute, 38, 38.5) else Day())
+    assert found == []
+
+
+def test_the_threshold_follows_from_the_pages_that_are_wanted() -> None:
+    peaks = [2 + 0.1 * number for number in range(100)]
+    generous = threshold_for(peaks, months=10, pages_per_month=5)
+    strict = threshold_for(peaks, months=10, pages_per_month=0.1)
+    assert sum(peak >= generous for peak in peaks) == 50
+    assert strict > generous
+    assert threshold_for([], months=1, pages_per_month=1) == THRESHOLD_NATS
+
+
+def test_places_are_known_by_stage_and_value() -> None:
+    history = History(currency=0)
+    history.add(5, 1, {cell_field(2, 0, 1): {int(family(Family.ENTRIES)): 3}})
+    history.add(5, 1, {cell_field(2, 0, 1): {int(family(Family.ENTRIES)): 4}})
+    assert history.entries(Place(1, 2, 1), 4, 7).tolist() == [0, 7, 0]
+    assert history.span == (5, 6)
