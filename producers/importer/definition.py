@@ -72,13 +72,21 @@ class TimeFormat(_Model):
         return self
 
 
+def _delimiter(value: object) -> object:
+    if value in ("tab", "\\t"):
+        return "\t"
+    if value is not None and (not isinstance(value, str) or len(value) != 1 or value in '"\r\n'):
+        raise ValueError(f"{value!r} stands between no cells; write one character, or tab")
+    return value
+
+
 class TableFile(_Model):
     """A file and how it is laid out; what is left out is found."""
 
     file: str = Field(min_length=1)
     format: Literal["csv", "json", "parquet", "xlsx"] | None = None
     encoding: str | None = None
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    delimiter: Annotated[str | None, BeforeValidator(_delimiter)] = None
     heading: Annotated[int, BeforeValidator(lambda v: int(v) if isinstance(v, bool) else v)] = Field(default=1, ge=0)
     columns: tuple[str, ...] = ()
     sheet: str | None = None

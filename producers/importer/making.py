@@ -17,6 +17,7 @@ from producers.importer.dates import NoTimeError, TimeReader
 from producers.importer.definition import AD_SPEND, AMOUNTS, PERSONS, PROPERTIES, Constant, EventRule, Input
 from producers.importer.expressions import Expression, is_formula
 from producers.importer.problems import Kind, Problem
+from producers.importer.strict import DAMAGED_ID
 from schemas.conditions import holds
 from schemas.errors import InputFileError
 from schemas.funnel.model import Condition
@@ -24,6 +25,7 @@ from schemas.funnel.model import Condition
 Made = dict[str, Any]
 """A native event, as values; without an id where the rule states none."""
 _REFUND: Final = "refund"
+_IDS: Final = frozenset({"id", "user_id", "contact_id", "anonymous_id", "order_id", "refund_id", "deal_id"})
 _MONEY: Final = frozenset({*AMOUNTS, "value_minor"})
 
 
@@ -60,6 +62,8 @@ class RuleMaker:
     ) -> None:
         self.rule = rule
         self._tolerates_amounts = Kind.AMOUNT in tolerated
+        self._checks_ids = Kind.ID not in tolerated
+        self._id_columns: dict[str, None] = {}
         self._columns, self._where = columns, where
         self._marks = Marks(table.decimal, table.thousands)
         name_of = self._column
@@ -89,8 +93,13 @@ class RuleMaker:
         return resolved(name, self._columns, f"{self._where}.{key}") if self._columns else name
 
     def _getter(self, key: str) -> Getter:
-        source = getattr(self.rule, key)
-        return getter(source, partial(self._column, key=key))
+        def name_of(name: str) -> str:
+            column = self._column(name, key)
+            if key in _IDS:
+                self._id_columns[column] = None
+            return column
+
+        return getter(getattr(self.rule, key), name_of)
 
     def _amount(self, key: str) -> _Amount:
         source = getattr(self.rule, key)
@@ -137,6 +146,7 @@ class RuleMaker:
             return refusal.problem
 
     def _made(self, row: Row, rows: Sequence[Row]) -> Made:
+        self._check_ids(row)
         event: Made = {"id": None if self._id is None else self._id(row), "name": self._name(row)}
         if self._id is not None and event["id"] is None:
             raise _RefusedError(Problem("missing_id", f"the cell of {self.rule.id!r} is empty"))
@@ -160,6 +170,14 @@ class RuleMaker:
         if event["id"] is None:
             key = sorted((name, str(text).casefold()) for name, text in properties.items() if name not in _MONEY)
             event["id"] = f"spend-{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}"
+
+    def _check_ids(self, row: Row) -> None:
+        """Also within templates, where nobody would see it later."""
+        for column in self._id_columns:
+            text = row.text(column)
+            if self._checks_ids and text is not None and DAMAGED_ID.fullmatch(text):
+                said = f"{column} {text!r} is a number that a spreadsheet has rounded; export ids as text"
+                raise _RefusedError(Problem(Kind.ID, said))
 
     def _occurred_at(self, row: Row) -> int:
         value = row.get(self._at)

@@ -146,8 +146,10 @@ def _found(path: str, file: BinaryIO) -> str:
     """UTF-8 where the whole file is; else the likeliest of the older encodings. Raises InputFileError."""
     start = file.read(4096)
     file.seek(0)
-    if b"\0" in start[:64] and len(start) > 1:
-        return "utf-16-le" if start[1:2] == b"\0" else "utf-16-be"
+    for name, first in (("utf-16-le", 1), ("utf-16-be", 0)):
+        half = start[first::2]
+        if half.count(0) * 2 > len(half) > 0 and not start[1 - first :: 2].count(0):  # ASCII letters in two bytes
+            return name
     if _decodes(file, "utf-8"):
         return "utf-8"
     if start.lstrip()[:1] in (b"{", b"[") or _is_mostly_utf8(file):
