@@ -14,6 +14,7 @@ from rich.text import Text
 from schemas.funnel.model import Funnel
 from streams.report import texts
 from streams.report.cell import CellView, sum_cells
+from streams.report.coverage import coverage_of
 from streams.report.periods import Period
 from streams.report.rates import rates_of
 from streams.report.shapes import CountersDocument, NamedCell, Rate, Rates
@@ -52,9 +53,21 @@ def render_report(funnel: Funnel, document: CountersDocument, *, width: int = WI
     tables: list[RenderableType] = [
         render_cell(funnel, sum_cells(cells[dim]), title=dim or None, width=width) for dim in sorted(cells)
     ]
+    if known := _coverage(funnel, {dim: sum_cells(cells[dim]) for dim in cells}):
+        tables.append(known)
     if grain in list(Period):
         tables += [trend_table(funnel, counters[grain], grain=grain, dim=dim, width=width) for dim in sorted(cells)]
     return Group(head, *tables)
+
+
+def _coverage(funnel: Funnel, cells: Mapping[str, NamedCell]) -> Text | None:
+    rates = coverage_of(funnel, cells)
+    told = [
+        f"{name} {100 * rate['rate']:.1f} % of {rate['denominator']:,} journeys"
+        for name, rate in rates.items()
+        if rate is not None
+    ]
+    return Text(f"First value known: {' · '.join(told)}") if told else None
 
 
 def render_cell(funnel: Funnel, cell: NamedCell, *, title: str | None = None, width: int = WIDE) -> RenderableType:

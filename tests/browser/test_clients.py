@@ -65,7 +65,7 @@ def test_segment(site: Installation, shop: Shop, tab: Page, delivery: str) -> No
     assert len({one["anonymous_id"] for one in events.values()}) == 1
     assert events["page"]["context"]["page"]["title"] == "Shop"
     properties = events["custom"]["properties"]
-    assert (properties["value"], properties["channel"], properties["campaign"]) == ("19.990", "news", "may")
+    assert (properties["value"], properties["source"], properties["campaign"]) == ("19.990", "news", "may")
     assert "ann@example.com" not in str(site.records())
 
 
@@ -107,7 +107,7 @@ def test_snowplow(site: Installation, shop: Shop, tab: Page) -> None:
     assert len({one["anonymous_id"] for one in events.values()}) == 1
     assert events["cta_click"]["properties"]["label"] == "buy"
     properties = events["custom"]["properties"]
-    assert (properties["value"], properties["channel"], properties["campaign"]) == ("19.990", "news", "may")
+    assert (properties["value"], properties["source"], properties["campaign"]) == ("19.990", "news", "may")
     assert events["page_view"]["context"]["page"]["title"] == "Shop"
 
 
@@ -132,7 +132,7 @@ def test_posthog(site: Installation, shop: Shop, tab: Page, compression: str) ->
     assert person_of(events["lead"])[:2] == (True, "u7")
     assert len({one["anonymous_id"] for one in events.values()}) == 1
     properties = events["custom"]["properties"]
-    assert (properties["value"], properties["channel"], properties["campaign"]) == ("19.990", "news", "may")
+    assert (properties["value"], properties["source"], properties["campaign"]) == ("19.990", "news", "may")
     assert events["page_view"]["context"]["page"]["url"].startswith(f"{shop.url}/posthog")
 
 

@@ -33,13 +33,20 @@ def test_views_clicks_impressions_and_a_lead(site: Installation, shop: Shop, tab
     tab.wait_for_url("**/next")
     site.counted(page_view=2, cta_click=2, lead=1, hero_view=1)
     cells = site.report()["counters"]["total"]
-    assert next(iter(cells.values()))["channel=spring-news"]["cta_click"]["events"] == 2
+    assert next(iter(cells.values()))["channel=unassigned"]["cta_click"]["events"] == 2
     records = site.records()
     assert not re.search(r"secret|Hilton|X 12|ann@|bob@|901820", str(records), flags=re.I)
     assert len({one["anonymous_id"] for one in records}) == 1
     (lead,) = told(site, "lead")
     assert len(lead["contact_id"]) == 64
-    assert lead["properties"] == {"form": "contact", "channel": "spring-news", "campaign": "may"}
+    assert lead["properties"] == {
+        "form": "contact",
+        "source": "spring-news",
+        "campaign": "may",
+        "channel": "unassigned",
+        "platform": "Linux",
+        "device": "desktop",
+    }
     assert told(site, "cta_click")[0]["properties"]["order_id"] == "p-1"
     assert told(site, "hero_view")[0]["properties"]["banner"] == "spring"
     assert told(site, "page_view")[1]["context"]["page"] == {
@@ -54,8 +61,8 @@ def test_first_and_last_touch(site: Installation, shop: Shop, tab: Page) -> None
     for number, query in enumerate(["?gclid=g1", "", "?utm_source=mail&product=7", "?other=1"], 1):
         tab.goto(f"{shop.url}/{query}")
         site.counted(page_view=number)
-    touches = [(one["properties"].get("channel"), one["context"]) for one in told(site, "page_view")]
-    assert [channel for channel, _ in touches] == ["google", "google", "mail", "mail"]
+    touches = [(one["properties"].get("source"), one["context"]) for one in told(site, "page_view")]
+    assert [source for source, _ in touches] == ["google", "google", "mail", "mail"]
     assert all(context["first_touch"]["gclid"] == "g1" for _, context in touches)
     assert [context["last_touch"] for _, context in touches[1:3]] == [{"gclid": "g1"}, {"utm_source": "mail"}]
     assert touches[2][1]["page"]["url"] == f"{shop.url}/?utm_source=mail&product=7"

@@ -32,7 +32,7 @@ def test_pending_waits_in_memory_and_granted_tells_it(site: Installation, shop: 
     tab.evaluate("funnelcast.consent('granted')")
     site.counted(page_view=2, cta_click=1, identify=1, hero_view=1)
     records = site.records()
-    assert all(one["properties"]["channel"] == "news" for one in records)
+    assert all(one["properties"]["source"] == "news" for one in records)
     assert records[0]["occurred_at_ms"] <= before_ms
     assert tab.evaluate(STORED)[0].startswith("funnelcast")
     tab.click("#buy")
@@ -125,7 +125,7 @@ def test_a_browser_that_blocks_its_storage(site: Installation, shop: Shop, conte
     tab.evaluate("funnelcast.identify('u7'), funnelcast.track('custom')")
     site.counted(page_view=1, cta_click=1, identify=1, custom=1, hero_view=1)
     assert len({one["anonymous_id"] for one in site.records()}) == 1
-    assert all(one["properties"]["channel"] == "news" for one in site.records())
+    assert all(one["properties"]["source"] == "news" for one in site.records())
 
 
 def test_a_browser_whose_storage_is_full(site: Installation, shop: Shop, tab: Page) -> None:
@@ -139,7 +139,7 @@ def test_a_browser_whose_storage_is_full(site: Installation, shop: Shop, tab: Pa
     loaded(tab)
     tab.click("#buy")
     site.counted(page_view=1, cta_click=1, hero_view=1)
-    assert all(one["properties"]["channel"] == "news" for one in site.records())
+    assert all(one["properties"]["source"] == "news" for one in site.records())
 
 
 def test_nobody_else_is_asked(site: Installation, shop: Shop, context: BrowserContext) -> None:

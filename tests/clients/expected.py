@@ -48,7 +48,7 @@ def segment_browser(person: Person) -> list[Event]:
     plan = person.plan
     anonymous = {"anonymous_id": plan["anonymous"]}
     both = anonymous | {"user_id": plan["user"]}
-    origin = {"channel": "news", "campaign": "may"}
+    origin = {"source": "news", "campaign": "may", "click_id": "1", "click_id_type": "gclid", "channel": "unassigned"}
     return [
         {"name": "page", **anonymous, "properties": origin | {"name": "Home", "path": "/tea"}},
         {"name": "product_viewed", **anonymous, "properties": origin | {"name": "Tea", "product": "Tea"}},
@@ -70,7 +70,7 @@ def posthog(person: Person) -> list[Event]:
     plan = person.plan
     anonymous, user = {"anonymous_id": plan["anonymous"]}, {"user_id": plan["user"]}
     return [
-        {"name": "page_view", **user_or(plan["anonymous"]), "properties": {"channel": "news"}},
+        {"name": "page_view", **user_or(plan["anonymous"]), "properties": {"source": "news", "channel": "unassigned"}},
         {"name": "product_viewed", **user_or(plan["anonymous"]), "properties": {"name": "Tea", "price": 3.5}},
         {"name": "identify", **anonymous, **user, "email": True, "properties": {}},
         {"name": "alias", **anonymous, **user, "properties": {}},
@@ -90,7 +90,7 @@ def snowplow(person: Person) -> list[Event]:
     anonymous = {"anonymous_id": plan["anonymous"]}
     both = anonymous | {"user_id": plan["user"]}
     return [
-        {"name": "page_view", **anonymous, "properties": {"channel": "google"}},
+        {"name": "page_view", **anonymous, "properties": {"source": "google", "channel": "organic search"}},
         {"name": "product_viewed", **anonymous, "properties": {"name": "Tea", "price": 3.5}},
         {"name": "signed_up", **both, "properties": {}},
         {"name": "order_completed", **both, "properties": order(plan)},

@@ -96,7 +96,7 @@ class TestSnowplow:
         assert len({one["contact_id"] for one in about}) == 1
         assert "example.com" not in str([one["properties"] for one in about])
         (page,) = (one for one in events if one["name"] == "page_view")
-        assert page["properties"] == {"channel": "google"}
+        assert page["properties"] == {"source": "google", "channel": "organic search"}
         now_ms = time.time_ns() // 1_000_000
         assert all(before_ms - 1_000 <= one["occurred_at_ms"] <= now_ms for one in events)
 

@@ -1,0 +1,29 @@
+"""Attribution coverage: of how many journeys the first value of a dimension is known. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from schemas.counters import UNKNOWN
+from schemas.funnel.model import Funnel
+from streams.report.cell import CellView
+from streams.report.rates import ratio
+from streams.report.shapes import NamedCell, Rate
+
+
+def coverage_of(funnel: Funnel, cells: Mapping[str, NamedCell]) -> dict[str, Rate | None]:
+    """By dimension of the attribution `first` whose values are among `cells` (by label: `channel=google`, the whole
+    under the empty one): journeys with a known value, of all that began."""
+    if "" not in cells:
+        return {}
+    journeys = _journeys(funnel, cells[""])
+    names = [dimension.name for dimension in funnel.dimensions if dimension.attribution == "first"]
+    return {
+        name: ratio(journeys - _journeys(funnel, cells.get(f"{name}={UNKNOWN}", {})), journeys)
+        for name in names
+        if any(label.startswith(f"{name}=") for label in cells)
+    }
+
+
+def _journeys(funnel: Funnel, cell: NamedCell) -> int:
+    return sum(CellView(cell).amount(stage.name, "started") for stage in funnel.stages)

@@ -1,0 +1,53 @@
+"""Attribution coverage, and its line in the report."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from schemas.funnel.load import load_funnel
+from streams.report.coverage import coverage_of
+from streams.report.shapes import CountersDocument, NamedCell
+from streams.report.table import render_report
+
+FUNNEL = load_funnel("sales")
+
+
+def _cell(started: int, later: int = 0) -> NamedCell:
+    return {"impression": {"entries": started, "started": started}, "lead": {"entries": later, "started": later}}
+
+
+CELLS = {"": _cell(6, 2), "channel=email": _cell(5, 1), "channel=unknown": _cell(1, 1)}
+
+
+def test_journeys_with_a_known_value_of_all_that_began_wherever_they_did() -> None:
+    (name, rate), *others = coverage_of(FUNNEL, CELLS).items()
+    assert (name, rate and (rate["numerator"], rate["denominator"])) == ("channel", (6, 8))
+    assert others == []  # nothing is there of the other dimensions
+    assert coverage_of(FUNNEL, {"": _cell(0), "channel=email": _cell(0)}) == {"channel": None}
+    assert coverage_of(FUNNEL, {"channel=email": _cell(5)}) == {}
+
+
+def test_the_report_says_it() -> None:
+    document: CountersDocument = {
+        "funnel": FUNNEL.name,
+        "version": FUNNEL.version,
+        "watermark_ms": None,
+        "input": {
+            "accepted": 8,
+            "duplicates": 0,
+            "late": 0,
+            "persons": 8,
+            "placeholder_ids": 0,
+            "link_conflicts": 0,
+            "left_out": {"bot": 3, "staff": 1},
+        },
+        "counters": {"total": {"all": CELLS}},
+        "rates": [],
+    }
+    console = Console(file=io.StringIO(), width=200)
+    console.print(render_report(FUNNEL, document))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "left out: 3 bot, 1 staff" in shown
+    assert "First value known: channel 75.0 % of 8 journeys" in shown
