@@ -75,9 +75,7 @@ def create(
     limits = _limits_of(origins=origin, allow=allow, rate=rate, app_ids=app_id) | {"traffic": traffic}
     path = _file(settings)
     try:
-        key, stored = create_key(
-            path, source=_source(source), scope=Scope(scope), created_at=_now(), traffic=traffic, **limits
-        )
+        key, stored = create_key(path, source=_source(source), scope=Scope(scope), created_at=_now(), **limits)
     except KeyOptionError as error:
         raise typer.BadParameter(str(error)) from None
     if as_json:

@@ -90,7 +90,7 @@ def snowplow(person: Person) -> list[Event]:
     anonymous = {"anonymous_id": plan["anonymous"]}
     both = anonymous | {"user_id": plan["user"]}
     return [
-        {"name": "page_view", **anonymous, "properties": {"source": "google", "channel": "organic search"}},
+        {"name": "page_view", **anonymous, "properties": {"source": "google", "channel": "paid search"}},
         {"name": "product_viewed", **anonymous, "properties": {"name": "Tea", "price": 3.5}},
         {"name": "signed_up", **both, "properties": {}},
         {"name": "order_completed", **both, "properties": order(plan)},
