@@ -1,4 +1,4 @@
-"""The closed list of reasons for which an event is rejected.
+"""The closed lists of reasons for which an event is rejected, or accepted and not counted by a funnel.
 
 The same string is the API field, the metric label, the dead-letter header and the heading in docs/api.md.
 """
@@ -40,3 +40,12 @@ class RejectReason(StrEnum):
     BAD_SIGNATURE = "bad_signature"
     STALE_DELIVERY = "stale_delivery"
     WRONG_CONTENT_TYPE = "wrong_content_type"
+
+
+class UncountedReason(StrEnum):
+    """Why a funnel does not count an accepted event: the header of its record in the late topic."""
+
+    LATE = "late"
+    """Too late for the funnel."""
+    TOO_MANY_OF_PERSON = "too_many_of_person"
+    """Its person has as many events in the funnel's window as one person may have."""

@@ -8,6 +8,8 @@ WATERMARK_DELAY_MS: Final = 60_000
 """How far the watermark stays behind the newest reception."""
 MAX_PERSONS: Final = 250_000
 """Persons of a partition in memory."""
+MAX_PERSON_EVENTS: Final = 50_000
+"""Events that one person may have between the horizon and now; further ones go to the dead letters."""
 FETCH_MIN_BYTES: Final = 1_048_576
 """A chunk of 100 events costs three times as much per event as one of 2,000 ..."""
 FETCH_MAX_WAIT_MS: Final = 300

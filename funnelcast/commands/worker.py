@@ -51,6 +51,7 @@ async def _run(settings: WorkerSettings) -> int:
         session_seconds=settings.session_timeout,
         start_seconds=settings.start_timeout,
         max_persons=settings.max_persons,
+        max_person_events=settings.max_person_events,
         fetch_min_bytes=settings.fetch_min_bytes,
         fetch_max_wait_ms=settings.fetch_max_wait_ms,
         stop=stop_event(),

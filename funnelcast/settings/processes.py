@@ -159,6 +159,12 @@ class WorkerSettings(
         least=0,
     )
     max_persons: int = setting(defaults.MAX_PERSONS, "Persons of a partition kept in memory.", unit="persons", least=1)
+    max_person_events: int = setting(
+        defaults.MAX_PERSON_EVENTS,
+        "Events one person may have in a funnel's window and lateness; more go to the late topic.",
+        unit="events",
+        least=1000,
+    )
     fetch_min_bytes: int = setting(
         defaults.FETCH_MIN_BYTES, "Kafka answers when this much is there ...", unit="bytes", least=1
     )

@@ -16,7 +16,7 @@ from zlib import crc32
 
 from schemas.times import MINUTE_MS
 from streams.core.header import chunks_of, wake, words_of
-from streams.core.person import Base
+from streams.core.person import Base, KeptEvent
 from streams.core.plan import INFINITE, Plan
 from streams.core.timers import Wheel
 from streams.state import CHUNK_SEPARATOR, NO_DEADLINE, PERSON_BUCKETS, Loaded
@@ -27,15 +27,24 @@ _BUCKETS_PER_READ = 16
 class Heavy:
     """What is known in memory of a person with sealed chunks; derived, rebuilt on demand (`streams.core.heavy`)."""
 
-    __slots__ = ("bases", "ends", "event_hashes")
+    __slots__ = ("bases", "ends", "ids", "times")
 
-    def __init__(self, event_hashes: set[int], ends: list[int], bases: list[Base]) -> None:
-        self.event_hashes = event_hashes
-        """Of sealed events."""
-        self.ends = ends
+    def __init__(self) -> None:
+        self.times: dict[int, int] = {}
+        """Of sealed events, by hash."""
+        self.ids: set[int] = set()
+        """Orders and refunds that sealed events name (or have named)."""
+        self.ends: list[int] = []
         """Time of the newest event of every chunk, ascending."""
-        self.bases = bases
+        self.bases: list[Base] = []
         """The pass before chunk 0, 1, ... as far as it was asked for."""
+
+    def learn(self, events: Iterable[KeptEvent]) -> None:
+        """Events are sealed."""
+        for event in events:
+            self.times[event.event_hash] = event.at
+            if event.order or event.refund:
+                self.ids.update((event.order, event.refund))
 
 
 class PersonCache:

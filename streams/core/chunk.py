@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -59,6 +59,8 @@ class Prepared:
     """Forget records up to here."""
     facts: list[bytes] = field(default_factory=list)
     """Keys of the facts that the apply will ask for."""
+    source: Sequence[Record] = ()
+    """What it was made of: a record whose event is refused goes out as it is."""
 
     @property
     def new_names(self) -> dict[str, list[tuple[int, str]]]:

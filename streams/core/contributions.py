@@ -36,6 +36,13 @@ def add_contributions(
         _add_journey(plan, journey, status, sign, into)
 
 
+def add_ended(plan: Plan, history: History, *, sign: int, into: Contributions) -> None:
+    """Add those of a history but for its last journey, which goes on in the events that follow."""
+    _add_occurrences(plan, history, sign, into)
+    for journey in history.journeys[:-1]:
+        _add_journey(plan, journey, RESOLVED, sign, into)
+
+
 def _add_occurrences(plan: Plan, history: History, sign: int, into: Contributions) -> None:
     counts, key_of = into.counts, plan.key_of
     for at, stage, code in history.occurrences:

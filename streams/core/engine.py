@@ -57,7 +57,7 @@ from streams.core.rollup import RollUp
 from streams.core.state import FunnelState
 from streams.core.step import step
 from streams.core.upgrades import UPGRADES, Upgrades, upgraded, upgraded_core_state
-from streams.defaults import MAX_PERSONS, WATERMARK_DELAY_MS
+from streams.defaults import MAX_PERSON_EVENTS, MAX_PERSONS, WATERMARK_DELAY_MS
 from streams.state import FIRST_LAYOUT, Claim, Loaded, PartitionMeta
 
 __all__ = ["Changes", "FunnelChanges", "FunnelNeeds", "Needs", "PartitionEngine", "Prepared", "Record"]
@@ -131,6 +131,7 @@ class PartitionEngine:
         watermark_delay_ms: int = WATERMARK_DELAY_MS,
         registers: Registers | None = None,
         max_persons: int = MAX_PERSONS,
+        max_person_events: int = MAX_PERSON_EVENTS,
         upgrades: Upgrades = UPGRADES,
     ) -> None:
         self.layout = FIRST_LAYOUT + len(upgrades)
@@ -146,7 +147,8 @@ class PartitionEngine:
         for plan in plans:
             registers_of_funnel = self.registers.funnels[plan.funnel_id]
             intake = FunnelIntake(plan, decoder, registers_of_funnel, delay_ms=watermark_delay_ms)
-            self._funnels[plan.funnel_id] = _Funnel(plan, intake, FunnelState(plan, max_persons=max_persons))
+            state = FunnelState(plan, max_persons=max_persons, max_events=max_person_events)
+            self._funnels[plan.funnel_id] = _Funnel(plan, intake, state)
         self._intake = Intake(decoder, {funnel_id: funnel.intake for funnel_id, funnel in self._funnels.items()})
         self._bind_stats()
 
@@ -253,6 +255,9 @@ class PartitionEngine:
                 state.count_stat("retries", prepared.retries)
             step(state, chunk.ops)
             outgoing += chunk.outgoing
+            if state.refused:
+                outgoing += self._intake.surplus(funnel_id, state.refused, prepared.source)
+                state.refused = []
         changes = self._changes(FIRE_LIMIT)
         changes.outgoing = outgoing
         return changes

@@ -7,74 +7,183 @@ run both on the same logs.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+
 from streams.core.changes import after_fold, as_it_comes
 from streams.core.chunk import Op
 from streams.core.contributions import add_contributions
 from streams.core.deals import fold_deals
 from streams.core.deals import is_foldable as is_base_foldable
 from streams.core.forget import is_nameless, nameless_key, without_ids
-from streams.core.header import Header, is_forgotten, status_of, tail_of, words_of
-from streams.core.heavy import count_heavy, is_foldable, seal
+from streams.core.header import Header, is_forgotten, last_at, status_of, tail_of, words_of
+from streams.core.heavy import is_foldable, seal
 from streams.core.history import decide, fold, header_of, header_of_deals, replay, statuses_of
 from streams.core.journeys import History
 from streams.core.person import KeptEvent, Person, pack_person, unpack_events, unpack_person
 from streams.core.plan import FORGET, REFUND, RESOLVED, RESTATED, WITHDRAWN
 from streams.core.state import FunnelState
+from streams.core.sweep import count_heavy
 
 
 def perform(state: FunnelState, op: Op) -> None:
-    """Do one operation."""
+    """Do one operation by itself."""
     key, _, number, kind, _, horizon, _ = op
     if kind == FORGET:
         forget(state, key, nameless_key(number), horizon)
     else:
-        count(state, op)
+        count(state, key, (op,))
 
 
-def count(state: FunnelState, op: Op) -> None:
-    """Count one event."""
-    key, at, event_hash, kind, code, horizon, whole = op
-    if key in state.cache.sealed and state.plan.has_fast_paths and count_heavy(state, op):
-        return
-    person = _living(state, key, horizon)
-    is_new = person is None
-    person = person or Person()
-    copies = (event for event in person.events if event.event_hash == event_hash and event.at >= horizon)
-    copy = next(copies, None)
-    if copy is not None and at >= copy.at:
-        state.count_stat("duplicates")
-        return  # of copies the earliest counts, and it is kept already
-    if _needs_fold(person, whole, copy, horizon) or _is_unsettled(state, person, horizon):
-        refresh(state, key, state.cache.persons[key], horizon + state.plan.keep)
-        packed = state.cache.persons[key]
-        person = unpack_person(state.plan, packed, state.cache.sealed.get(key, ()))
-    _take_out(state, person)
-    if copy is not None:
-        state.count_stat("duplicates")
-        person.events.remove(copy)
-    else:
-        state.count_stat("accepted")
-        state.count_stat("persons", is_new)
-    event = whole if whole is not None else KeptEvent(at, event_hash, kind, code)
-    person.events.append(as_it_comes(person.base, event) if kind in (WITHDRAWN, RESTATED) else event)
-    _settle(state, key, person, horizon)
+def count(state: FunnelState, key: bytes, ops: Sequence[Op]) -> None:
+    """Count events of one person, in log order: what they contributed is taken out once and added once.
 
-
-def _needs_fold(person: Person, whole: KeptEvent | None, copy: KeptEvent | None, horizon: int) -> bool:
-    """Whether something behind the horizon, where nothing changes, is still among the events and could be changed.
-
-    An order's or refund's worth by a further event of it; where a refund is booked by whatever moves its order.
+    The operations wait in a chunk until all are known (`FunnelState.waiting`), so that a person whose events come in
+    disorder costs one pass a chunk and not one an event.
     """
-    behind = [event for event in person.events if event.at < horizon]
-    names_ids = any(event is not None and (event.order or event.refund) for event in (whole, copy))
-    return bool(behind) and (names_ids or any(event.kind == REFUND for event in behind))
+    if key in state.cache.sealed and state.plan.has_fast_paths and count_heavy(state, key, ops):
+        return
+    opened = OpenPerson(state, key, ops[0][5])
+    for op in ops:
+        opened.count(op)
+    opened.settle()
+
+
+def count_waiting(state: FunnelState, key: bytes | None = None) -> None:
+    """Count what waits of a person, or of everybody."""
+    for waiting in [key] if key is not None else list(state.waiting):
+        ops = state.waiting.pop(waiting, None)
+        if ops is not None:
+            count(state, waiting, ops)
+
+
+class OpenPerson:
+    """A person to whom events are added one by one, while its contributions are out.
+
+    Every event is judged by its own horizon, as it stands in the log: whether it is a copy, what it may still change,
+    whether the person is new again. Only the pass waits, for it is a function of the events.
+    """
+
+    __slots__ = (
+        "_behind",
+        "_by_hash",
+        "_folded",
+        "_horizon",
+        "_ids_behind",
+        "_is_loose",
+        "_is_new",
+        "_is_out",
+        "_newest",
+        "key",
+        "person",
+        "state",
+    )
+
+    def __init__(self, state: FunnelState, key: bytes, horizon: int) -> None:
+        self.state = state
+        self.key = key
+        self._open(horizon)
+
+    def _open(self, horizon: int) -> None:
+        person = _living(self.state, self.key, horizon)
+        self._is_new = person is None
+        self.person = person or Person()
+        self.person.events.sort()
+        self._newest = (
+            0 if person is None else last_at(words_of(self.state.plan, self.state.cache.persons[self.key])[0])
+        )
+        self._by_hash = {event.event_hash: event for event in self.person.events}
+        self._horizon = horizon
+        self._is_out = False
+        self._behind = 0
+        """So many of the events lie behind the horizon ..."""
+        self._folded = 0
+        """... and so many of those were left there by a fold."""
+        self._ids_behind: set[int] = set()
+        """Their orders and refunds."""
+        self._is_loose = False
+        """Whether a refund lies there without its order."""
+
+    def count(self, op: Op) -> None:
+        """Count one event."""
+        _, at, event_hash, kind, code, horizon, whole = op
+        if self._newest < horizon > self._horizon:  # perhaps the person is new again
+            self.settle()
+            self._open(horizon)
+        self._move(horizon)
+        copy = self._by_hash.get(event_hash)
+        if copy is not None and copy.at < horizon:
+            copy = None  # it is settled, and this event new
+        if copy is not None and at >= copy.at:
+            self.state.count_stat("duplicates")
+            return  # of copies the earliest counts, and it is kept already
+        if copy is None and len(self.person.events) - self._behind >= self.state.max_events:
+            self.state.refuse(op)
+            return
+        self._fold_for(whole, copy)
+        self._take_out()
+        self._change(whole if whole is not None else KeptEvent(at, event_hash, kind, code), copy)
+
+    def settle(self) -> None:
+        """Add what the person contributes now, and keep it."""
+        if self._is_out:
+            _settle(self.state, self.key, self.person, self._horizon)
+            self._is_out = False
+
+    def _move(self, horizon: int) -> None:
+        """Take over the horizon, and note what has come to lie behind it."""
+        self._horizon = horizon
+        events, base, has_deals = self.person.events, self.person.base, self.state.plan.has_deals
+        while self._behind < len(events) and events[self._behind].at < horizon:
+            event = events[self._behind]
+            if event.kind == REFUND and (has_deals or (event.order and event.order not in self._ids_behind)):
+                self._is_loose = self._is_loose or has_deals or base.orders.get(event.order) is None
+            self._ids_behind.update(_ids(event))
+            self._behind += 1
+
+    def _fold_for(self, whole: KeptEvent | None, copy: KeptEvent | None) -> None:
+        """Fold what lies behind the horizon, where nothing changes, if the event could change it: the worth of an order
+        or refund by a further event of it; where a refund is booked by whatever moves its order."""
+        ids = {*_ids(whole), *_ids(copy)}
+        is_touched = bool(ids) if self.state.plan.has_deals else not self._ids_behind.isdisjoint(ids)
+        is_behind = self._behind > self._folded and (self._is_loose or is_touched)
+        if is_behind or _is_unsettled(self.state, self.person, self._horizon):
+            self._take_out()
+            self.settle()
+            self._behind = self._folded = sum(event.at < self._horizon for event in self.person.events)
+            self._ids_behind, self._is_loose = set(), False
+
+    def _take_out(self) -> None:
+        if not self._is_out:
+            _take_out(self.state, self.person)
+            self._is_out = True
+
+    def _change(self, event: KeptEvent, copy: KeptEvent | None) -> None:
+        events = self.person.events
+        if copy is not None:
+            self.state.count_stat("duplicates")
+            del events[bisect_left(events, copy)]
+        else:
+            self.state.count_stat("accepted")
+            self.state.count_stat("persons", self._is_new)
+            self._is_new = False
+        if event.kind in (WITHDRAWN, RESTATED):
+            event = as_it_comes(self.person.base, event)
+        insort(events, event)
+        self._by_hash[event.event_hash] = event
+        self._newest = events[-1].at
+
+
+def _ids(event: KeptEvent | None) -> tuple[int, ...]:
+    """Hashes of the order and refund that an event names."""
+    return () if event is None else tuple(number for number in (event.order, event.refund) if number)
 
 
 def _is_unsettled(state: FunnelState, person: Person, horizon: int) -> bool:
-    """Whether the parting of deals is to be settled for something before the event can move it."""
+    """Whether the parting of deals is to be settled for something before an event can move it. Events are sorted."""
     if not state.plan.has_deals:
         return False
-    times = [*(event.at for event in person.events), *(step[0] for step in person.base.steps[:1])]
+    times = [*(event.at for event in person.events[:1]), *(step[0] for step in person.base.steps[:1])]
     return min(times, default=horizon) < horizon - state.plan.lead_in
 
 
@@ -125,7 +234,7 @@ def _folds(state: FunnelState, key: bytes, packed: bytes, horizon: int) -> bool:
     if key in state.cache.sealed:
         return is_foldable(state.cache, key, horizon)
     events = sorted(unpack_events(state.plan, tail_of(state.plan, packed)))
-    return events[state.plan.seal // 2].at < horizon
+    return events[min(state.plan.seal, len(events)) // 2].at < horizon
 
 
 def _living(state: FunnelState, key: bytes, horizon: int) -> Person | None:
@@ -151,16 +260,16 @@ def _settle(state: FunnelState, key: bytes, person: Person, horizon: int) -> Non
     after = replay(plan, person.base, person.events)
     decide(plan, person, after, horizon + plan.keep)
     add_contributions(plan, after, statuses_of(plan, person, after), sign=1, into=state.contributions)
-    last_at = max((event.at for event in person.events), default=0)
+    newest = max((event.at for event in person.events), default=0)
     orders = person.base.orders_count + after.orders_count
     if plan.has_deals:
-        last_at = max([last_at, *(step[0] for step in person.base.steps)])
+        newest = max([newest, *(step[0] for step in person.base.steps)])
         _fold_deals(state, person, after, horizon)
         settled = horizon - plan.lead_in
-        header = header_of_deals(plan, person, after, last_at=last_at, orders=orders, settled=settled)
+        header = header_of_deals(plan, person, after, last_at=newest, orders=orders, settled=settled)
     else:
         _fold(state, person, horizon)
-        header = header_of(plan, after, last_at=last_at, orders=orders, horizon=horizon)
+        header = header_of(plan, after, last_at=newest, orders=orders, horizon=horizon)
     _keep(state, key, person, header)
 
 

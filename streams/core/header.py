@@ -53,7 +53,7 @@ FOR_LIFE: Final = 8
 SEVERAL: Final = 16
 """The journey under way has more than one entry (several may be of one instant)."""
 CHANGES: Final = 32
-"""There are kept withdrawals or restatements: what an older event means may depend on a newer one."""
+"""What an older event means may depend on a newer one (`streams.core.person.Person.has_changes`)."""
 MANY_ORDERS: Final = 0xFFFF
 """The header counts distinct orders up to here."""
 

@@ -156,7 +156,11 @@ def fold(plan: Plan, base: Base, events: Sequence[KeptEvent], horizon: int) -> B
 
 def checkpoint(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> Base:
     """The base after some more events, all older than any that follow; the last journey stays, ended or not."""
-    history = replay(plan, base, events)
+    return base_after(base, replay(plan, base, events))
+
+
+def base_after(base: Base, history: History) -> Base:
+    """The same, of a pass that was made."""
     after = Base()
     after.journey = history.journeys[-1] if history.journeys else None
     after.orders_count = base.orders_count + history.orders_count
@@ -165,6 +169,20 @@ def checkpoint(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> Base:
     after.first_order = history.first_order
     after.withdrawn = base.withdrawn - history.known.keys()
     return after
+
+
+def is_same_pass(one: Base, other: Base) -> bool:
+    """Whether later events find the same, where the orders and refunds that are known are the same."""
+    mine, theirs = one.journey, other.journey
+    if one.orders_count != other.orders_count or one.first_order != other.first_order:
+        return False
+    if mine is None or theirs is None:
+        return mine is theirs
+    return (
+        mine.started_at == theirs.started_at
+        and mine.first_code == theirs.first_code
+        and [entry.key for entry in mine.entries] == [entry.key for entry in theirs.entries]
+    )
 
 
 def deadline_of(plan: Plan, journey: Journey, entry: Entry) -> int:

@@ -16,10 +16,10 @@ from schemas.counters import currency_code
 from schemas.money import clean_currency
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS
 from schemas.traffic import HUMAN, traffic_of
-from streams.core.chunk import FunnelPrepared, Prepared, Record
+from streams.core.chunk import FunnelPrepared, Op, Prepared, Record
 from streams.core.decode import ABSENT, NO_RAW, UNREADABLE, Decoder
 from streams.core.match import NO_AMOUNT, Match, Matcher, NameRules, amount_of, id_text, money_of, plain
-from streams.core.outgoing import late_event
+from streams.core.outgoing import Outgoing, late_event, surplus_event
 from streams.core.person import AT_MASK, KeptEvent
 from streams.core.plan import FORGET, LOST, ORDER, REFUND, RESTATED, WITHDRAWN, Plan
 from streams.core.registers import REASONS, FunnelRegisters
@@ -196,6 +196,7 @@ class Intake:
         """See `PartitionEngine.prepare`. One loop on purpose: every record passes here."""
         max_received_ms = meta.max_received_ms
         out = Prepared({funnel_id: FunnelPrepared() for funnel_id in self._funnels}, len(records), max_received_ms)
+        out.source = records
         out.sessions = dict(meta.sessions)
         out.forgets = meta.forgets
         views = [
@@ -279,6 +280,24 @@ class Intake:
                 into.ops.append((key, at, event_hash, stage, code, horizon, None))
         out.last_event_ms = newest
         out.max_received_ms = None if highest < 0 else highest
+        return out
+
+    def surplus(self, funnel_id: str, refused: Sequence[Op], records: Sequence[Record]) -> list[Outgoing]:
+        """The records of refused events, each once. There are few chunks that hold any, so they are decoded again."""
+        waiting = {(op[0], op[2]): op[1] for op in refused}
+        keys = {op[0] for op in refused}
+        out: list[Outgoing] = []
+        for key, value, _ in records:
+            if key is None or person_field(key) not in keys:
+                continue
+            record = self._decoder.generic(value)
+            if record is None:
+                continue
+            event_hash = xxhash.xxh3_64_intdigest(f"{record.source}\0{record.id}".encode())
+            at = waiting.pop((person_field(key), event_hash), None)
+            if at is not None:
+                age_ms = max(0, record.received_at_ms - at)
+                out.append(surplus_event(funnel_id, key=key, value=value, age_ms=age_ms))
         return out
 
     def _forget(self, key: bytes | None, out: Prepared, highest: int) -> None:

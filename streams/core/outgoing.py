@@ -9,14 +9,16 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-FUNNEL_HEADER, AGE_HEADER = "funnel", "age_ms"
+from schemas.reasons import UncountedReason
+
+FUNNEL_HEADER, AGE_HEADER, REASON_HEADER = "funnel", "age_ms", "reason"
 
 
 class OutgoingKind(StrEnum):
     """Says which topic a record belongs to."""
 
     LATE = "late"
-    """An event too late for a funnel, as it stands in the log."""
+    """An event that a funnel does not count, as it stands in the log: too late, or of a person who has too many."""
 
 
 class Outgoing(NamedTuple):
@@ -34,5 +36,18 @@ class Outgoing(NamedTuple):
 
 def late_event(funnel_id: str, *, key: bytes, value: bytes, age_ms: int) -> Outgoing:
     """An event that came too late for a funnel, `age_ms` after it occurred."""
-    headers = ((FUNNEL_HEADER, funnel_id.encode()), (AGE_HEADER, str(age_ms).encode()))
+    return _uncounted(funnel_id, UncountedReason.LATE, key=key, value=value, age_ms=age_ms)
+
+
+def surplus_event(funnel_id: str, *, key: bytes, value: bytes, age_ms: int) -> Outgoing:
+    """An event of a person who has as many as one person may have, `age_ms` after it occurred."""
+    return _uncounted(funnel_id, UncountedReason.TOO_MANY_OF_PERSON, key=key, value=value, age_ms=age_ms)
+
+
+def _uncounted(funnel_id: str, reason: UncountedReason, *, key: bytes, value: bytes, age_ms: int) -> Outgoing:
+    headers = (
+        (FUNNEL_HEADER, funnel_id.encode()),
+        (AGE_HEADER, str(age_ms).encode()),
+        (REASON_HEADER, reason.value.encode()),
+    )
     return Outgoing(OutgoingKind.LATE, key, value, headers)

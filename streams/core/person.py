@@ -29,7 +29,19 @@ from streams.core.header import (
     tail_of,
     words_of,
 )
-from streams.core.plan import ORDER, REFUND, RESOLVED, RESTATED, WITHDRAWN, EventKind, Plan, Status, code_of, wire_code
+from streams.core.plan import (
+    LOST,
+    ORDER,
+    REFUND,
+    RESOLVED,
+    RESTATED,
+    WITHDRAWN,
+    EventKind,
+    Plan,
+    Status,
+    code_of,
+    wire_code,
+)
 
 EXT_AMOUNT: Final = 128
 EXT_ORDER: Final = 129
@@ -112,6 +124,11 @@ class Entry:
         self.currency = currency
         self.loss_at = loss_at
         self.reason = reason
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """All that it is."""
+        return self.stage, self.at, self.code, self.minor, self.currency, self.loss_at, self.reason
 
 
 class Journey:
@@ -207,8 +224,22 @@ class Person:
 
     @property
     def has_changes(self) -> bool:
-        """Whether there are kept withdrawals or restatements."""
-        return any(event.kind in (WITHDRAWN, RESTATED) for event in self.events)
+        """Whether what an event means may depend on a newer one: withdrawals and restatements; refunds that are older
+        than their orders; further events of an order or refund that say what the first one does not."""
+        stated: dict[int, int] = {}
+        """By order and refund: which sums are stated so far, a bit each."""
+        refunded: set[int] = set()
+        for event in sorted(event for event in self.events if event.kind >= ORDER and event.kind != LOST):
+            if event.kind in (WITHDRAWN, RESTATED) or (event.kind == ORDER and event.order in refunded):
+                return True
+            number = event.order if event.kind == ORDER else event.refund
+            sums = (event.minor >= 0) | (event.cost >= 0) << 1 | (event.discount >= 0) << 2
+            if number and sums & ~stated.get(number, sums):
+                return True
+            stated[number] = sums | stated.get(number, 0)
+            if event.kind == REFUND and event.order:
+                refunded.add(event.order)
+        return False
 
 
 def pack_event(plan: Plan, event: KeptEvent) -> bytes:

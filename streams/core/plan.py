@@ -66,6 +66,8 @@ class Plan:
     """Events per sealed chunk of a heavy person; a tail of more than twice as many is sealed."""
     has_fast_paths = True
     """Whether events may be counted on packed persons; otherwise every one takes the general path."""
+    counts_together = True
+    """Whether a person's events of one chunk that take the general path take it together, for the cost of one."""
 
     def __init__(self, definition: Definition) -> None:
         self.definition = definition

@@ -4,23 +4,36 @@ only; `streams.core.step` and what it calls change them."""
 from __future__ import annotations
 
 from streams.core.cache import PersonCache
+from streams.core.chunk import Op
 from streams.core.contributions import Contributions
 from streams.core.plan import Plan
+from streams.defaults import MAX_PERSON_EVENTS
 
 
 class FunnelState:
     """A partition's state of one funnel."""
 
-    __slots__ = ("cache", "contributions", "plan", "stats")
+    __slots__ = ("cache", "contributions", "max_events", "plan", "refused", "stats", "waiting")
 
-    def __init__(self, plan: Plan, *, max_persons: int) -> None:
+    def __init__(self, plan: Plan, *, max_persons: int, max_events: int = MAX_PERSON_EVENTS) -> None:
         self.plan = plan
         self.cache = PersonCache(plan, max_persons=max_persons)
         self.contributions = Contributions()
         """Of the chunk under way; taken away when it is handed over."""
         self.stats: dict[str, int] = {}
         """The partition's own (`PartitionMeta.stats`)."""
+        self.max_events = max_events
+        """So many events after the horizon one person may have; a further one is refused."""
+        self.refused: list[Op] = []
+        """Refused in the chunk under way."""
+        self.waiting: dict[bytes, list[Op]] = {}
+        """Events of the chunk under way, by person, that are counted together at its end."""
 
     def count_stat(self, name: str, amount: int = 1) -> None:
         """Add to a statistic."""
         self.stats[name] = self.stats.get(name, 0) + amount
+
+    def refuse(self, op: Op) -> None:
+        """Count an event of a person who has too many, and nothing else of it."""
+        self.refused.append(op)
+        self.count_stat("too_many_of_person")

@@ -2,7 +2,8 @@
 
 The paths work on the packed person: a few fields of the header and the bytes of the tail, never on objects. Each is
 taken only where the header makes the outcome certain. Everything else goes the general path (`streams.core.general`),
-which defines what is right: both leave the same state and contributions. Here, in one loop with local names:
+which defines what is right: both leave the same state and contributions. What goes there waits for the end of the
+chunk, with all that follows of the same person, so that they are counted together. Here, in one loop with local names:
 
 * first event of a person
 * copy that is not earlier than the kept event
@@ -17,9 +18,9 @@ from collections.abc import Sequence
 
 from schemas.times import MINUTE_MS
 from streams.core.chunk import Op
-from streams.core.general import count, perform, shorten
+from streams.core.general import count_waiting, perform, shorten
 from streams.core.header import AT_SHIFT, BELOW_AT, COUNT_MASK, FLAGS_SHIFT, PASSED_MASK, STATUS_MASK
-from streams.core.heavy import heavy_of, kept_time
+from streams.core.heavy import heavy_of, kept_time, may_be_full
 from streams.core.inorder import begin, in_order
 from streams.core.person import EVENT_AT_SHIFT, EXT_AMOUNT
 from streams.core.plan import FORGET, ORDER
@@ -30,8 +31,21 @@ def step(state: FunnelState, ops: Sequence[Op]) -> None:
     """Do the operations of a chunk, in their order."""
     if state.plan.has_fast_paths:
         _steps(state, ops)
+    elif state.plan.counts_together:
+        _generally(state, ops)
     else:
         for op in ops:
+            perform(state, op)
+    count_waiting(state)
+
+
+def _generally(state: FunnelState, ops: Sequence[Op]) -> None:
+    """Every operation on the general path, a person's events together."""
+    for op in ops:
+        if op[3] < FORGET:
+            state.waiting.setdefault(op[0], []).append(op)
+        else:
+            count_waiting(state, op[0])
             perform(state, op)
 
 
@@ -45,11 +59,16 @@ def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR091
     window, change, last = plan.window, plan.change, plan.last
     f_events, f_entries, f_started, first_wake = plan.f_events, plan.f_entries, plan.f_started, plan.wake
     completed_at = plan.stages if plan.ends_at_completion else 0
+    waiting = state.waiting
     accepted = duplicates = newcomers = 0
     for op in ops:
         key, at, event_hash, kind, code, horizon, whole = op
         if kind >= FORGET:
+            count_waiting(state, key)
             perform(state, op)
+            continue
+        if waiting and key in waiting:  # what comes after an event that waits must wait too
+            waiting[key].append(op)
             continue
         packed = get(key)
         if packed is None:
@@ -71,7 +90,7 @@ def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR091
             if kind <= ORDER and begin(state, op):
                 accepted += 1
             else:
-                count(state, op)
+                waiting[key] = [op]
             continue
         tail = record(event_hash, at << EVENT_AT_SHIFT | kind, code)
         last_word, start_word, entry_word, base_bytes, _, _ = unpack(packed)
@@ -79,13 +98,16 @@ def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR091
         if len(packed) > longest and len(packed) - base_bytes > longest:
             packed = shorten(state, key, packed, horizon)
             last_word, start_word, entry_word, _, _, _ = unpack(packed)
+        if (start_word & COUNT_MASK or len(packed) > longest) and may_be_full(state, key, packed):
+            waiting[key] = [op]
+            continue
         # Perhaps a copy: the hash stands in the bytes, or in those of a sealed chunk.
-        if tail[:8] in packed or (start_word & COUNT_MASK and event_hash in heavy_of(cache, key).event_hashes):
+        if tail[:8] in packed or (start_word & COUNT_MASK and event_hash in heavy_of(cache, key).times):
             # Of copies the earliest counts. One that is kept behind the horizon is folded, and this event new.
             if horizon <= kept_time(cache, key, packed, tail[:8]) <= at:
                 duplicates += 1
             else:
-                count(state, op)
+                waiting[key] = [op]
             continue
         passed = last_word & PASSED_MASK
         entered = entry_word >> AT_SHIFT
@@ -111,7 +133,7 @@ def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR091
         if at > last_word >> AT_SHIFT and in_order(state, op, packed):
             accepted += 1
         else:
-            count(state, op)
+            waiting[key] = [op]
     state.count_stat("accepted", accepted + newcomers)
     state.count_stat("persons", newcomers)
     state.count_stat("duplicates", duplicates)

@@ -63,6 +63,7 @@ STAGE_INFO: Final = _gauge(
 ACCEPTED: Final = _counter("events_accepted", "Distinct events taken into the histories.", *_FUNNEL)
 DUPLICATES: Final = _counter("events_duplicate", "Copies of events that were recognised and not counted.", *_FUNNEL)
 LATE: Final = _counter("events_late", "Events too late to count, by how old they were (up to).", *_FUNNEL, "age")
+SURPLUS: Final = _counter("events_surplus", "Events not counted: their person has as many as allowed.", *_FUNNEL)
 PERSONS: Final = _counter("persons", "Persons with at least one event.", *_FUNNEL)
 FORGOTTEN: Final = _counter("persons_forgotten", "Persons whose state lost its name (`funnelcast forget`).", *_FUNNEL)
 PLACEHOLDERS: Final = _counter("placeholder_ids", "Ids that stand for no id and were dropped.", *_FUNNEL)
@@ -163,8 +164,8 @@ DIMENSION_MONEY: Final = {
 METRICS: Final[tuple[Metric, ...]] = (
     BUILD, REDIS_UP, STATE_BROKEN, READ_SECONDS, READ_ERRORS, SNAPSHOT_AGE,
     PARTITIONS, LAST_EVENT, GAPS, WATERMARK, WATERMARK_LAG, FRESHNESS, APPLIED_AT, OFFSET, PENDING, RECORDS,
-    MATCHES, STAGE_INFO, ACCEPTED, DUPLICATES, LATE, PERSONS, FORGOTTEN, PLACEHOLDERS, CONFLICTS, AMOUNTS_REFUSED,
-    LEFT_OUT, RETRIES, UNDECODABLE,
+    MATCHES, STAGE_INFO, ACCEPTED, DUPLICATES, LATE, SURPLUS, PERSONS, FORGOTTEN, PLACEHOLDERS, CONFLICTS,
+    AMOUNTS_REFUSED, LEFT_OUT, RETRIES, UNDECODABLE,
     *STAGE.values(), STAGE_LOST_BY_REASON, TRANSITIONS, DURATIONS, *STAGE_MONEY.values(), SPEND,
     *WINDOW.values(), WINDOW_RESOLVED, WINDOW_LOST, *WINDOW_MONEY.values(),
     CONVERSION_NUMERATOR, CONVERSION_DENOMINATOR, COHORT_ENTRIES, COHORT_WENT_ON,

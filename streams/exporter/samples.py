@@ -35,6 +35,7 @@ _STATS = {
     "amounts_refused": catalogue.AMOUNTS_REFUSED,
     "undecodable": catalogue.UNDECODABLE,
     "retries": catalogue.RETRIES,
+    "too_many_of_person": catalogue.SURPLUS,
 }
 
 

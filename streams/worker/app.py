@@ -26,7 +26,14 @@ from schemas.funnel.model import Funnel
 from schemas.kafka import Kafka, KafkaServers, is_right_missing, right_missing
 from schemas.topics import Topics
 from streams.core.outgoing import OutgoingKind
-from streams.defaults import FETCH_MAX_WAIT_MS, FETCH_MIN_BYTES, MAX_PERSONS, START_SECONDS, WATERMARK_DELAY_MS
+from streams.defaults import (
+    FETCH_MAX_WAIT_MS,
+    FETCH_MIN_BYTES,
+    MAX_PERSON_EVENTS,
+    MAX_PERSONS,
+    START_SECONDS,
+    WATERMARK_DELAY_MS,
+)
 from streams.store.port import PartitionStore, StoreRefusedError, StoreUnavailableError
 from streams.transport.app import (
     EMBEDDED_SESSION_SECONDS,
@@ -79,6 +86,7 @@ class WorkerSettings:
     session_seconds: float | None = None
     """A worker that dies is replaced after this; None: what suits the broker."""
     max_persons: int = MAX_PERSONS
+    max_person_events: int = MAX_PERSON_EVENTS
     fetch_min_bytes: int = FETCH_MIN_BYTES
     fetch_max_wait_ms: int = FETCH_MAX_WAIT_MS
     identity_seconds: float = 5.0
@@ -286,6 +294,7 @@ class Worker:
             self.settings.funnels,
             watermark_delay_ms=self.settings.watermark_delay_ms,
             max_persons=self.settings.max_persons,
+            max_person_events=self.settings.max_person_events,
             publisher=self.publisher,
             observer=PartitionObserver(self.metrics, partition, time.time),
         )

@@ -13,12 +13,13 @@ from typing import NamedTuple, Protocol
 
 from schemas.counters import CODE_OTHER
 from schemas.funnel.model import Funnel
+from schemas.reasons import UncountedReason
 from streams.core.engine import Changes, FunnelChanges, PartitionEngine, Prepared
-from streams.core.outgoing import FUNNEL_HEADER, Outgoing, OutgoingKind
+from streams.core.outgoing import FUNNEL_HEADER, REASON_HEADER, Outgoing
 from streams.core.planning import plan_of
 from streams.core.registers import Registers
 from streams.core.upgrades import UPGRADES, Upgrades
-from streams.defaults import MAX_PERSONS, WATERMARK_DELAY_MS
+from streams.defaults import MAX_PERSON_EVENTS, MAX_PERSONS, WATERMARK_DELAY_MS
 from streams.state import FIRST_LAYOUT, Fence, FunnelWrites, PartitionMeta, Writes
 from streams.store.cells import DEFAULT_MAX_CELLS, CellCache
 from streams.store.port import PartitionStore
@@ -74,7 +75,7 @@ def always() -> bool:
 class PartitionProcessor:
     """See the module. One task at a time may use it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a worker is told, each by name
         self,
         store: PartitionStore,
         partition: int,
@@ -82,6 +83,7 @@ class PartitionProcessor:
         *,
         watermark_delay_ms: int = WATERMARK_DELAY_MS,
         max_persons: int = MAX_PERSONS,
+        max_person_events: int = MAX_PERSON_EVENTS,
         max_cells: int = DEFAULT_MAX_CELLS,
         publisher: Publisher | None = None,
         observer: Observer | None = None,
@@ -93,6 +95,7 @@ class PartitionProcessor:
         self._plans = [plan_of(funnel) for funnel in funnels]
         self._watermark_delay_ms = watermark_delay_ms
         self._max_persons = max_persons
+        self._max_person_events = max_person_events
         self._max_cells = max_cells
         self._publisher = publisher
         self._observer = observer
@@ -136,6 +139,7 @@ class PartitionProcessor:
             watermark_delay_ms=self._watermark_delay_ms,
             registers=registers,
             max_persons=self._max_persons,
+            max_person_events=self._max_person_events,
             upgrades=self._upgrades,
         )
         claim = await self._store.claim(self.partition, engine.funnel_ids)
@@ -272,6 +276,8 @@ class PartitionProcessor:
         if self._observer is None:
             return
         self._observer.on_apply(meta)
-        late = Counter(record.header(FUNNEL_HEADER) for record in outgoing if record.kind is OutgoingKind.LATE)
+        late = Counter(
+            record.header(FUNNEL_HEADER) for record in outgoing if record.header(REASON_HEADER) == UncountedReason.LATE
+        )
         for funnel_id, count in late.items():
             self._observer.on_late(funnel_id, count)

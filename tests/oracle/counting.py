@@ -279,10 +279,12 @@ def count(
     final_watermark_ms: int | None = None,
     partitions: int = 1,
     partition_of: Callable[[str], int] = lambda _person: 0,
+    most_of_person: int | None = None,
 ) -> Document:
     """The counters document of one funnel over a log of native events and ticks.
 
-    `partition_of` maps a person key (`u:`/`c:`/`a:` and the id) to its partition; one by default.
+    `partition_of` maps a person key (`u:`/`c:`/`a:` and the id) to its partition; one by default. `most_of_person`
+    events may lie between the horizon and now of one person; further ones are not counted.
     """
     world = read_log(
         read_funnel(definition),
@@ -291,5 +293,6 @@ def count(
         final_watermark_ms=final_watermark_ms,
         partitions=partitions,
         partition_of=partition_of,
+        most_of_person=most_of_person,
     )
     return document_of(world)

@@ -71,6 +71,9 @@ class World:
     placeholder_ids: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
     """By class of traffic."""
+    surplus: int = 0
+    most_of_person: int | None = None
+    """So many events a person may have from the horizon on."""
 
 
 def _received(partition: int, at: int, world: World) -> None:
@@ -181,11 +184,15 @@ def _apply(world: World, raw: dict[str, Any], person: str, partition: int) -> No
         return
     event = _event(world, raw, what, horizon)  # a copy takes places for names too: they stand in the log
     history = world.people.setdefault(person, Person(partition))
+    kept = history.kept.get((source, str(raw["id"])))
+    is_copy = kept is not None and kept.occurred >= horizon
+    if not is_copy and world.most_of_person == sum(one.occurred >= horizon for one in history.events):
+        world.surplus += 1
+        return
     if not history.events or _is_forgotten(funnel, history, horizon):
         world.persons += 1
     _leave_behind(funnel, history, horizon)
-    kept = history.kept.get((source, str(raw["id"])))
-    if kept is not None and kept.occurred >= horizon:
+    if kept is not None and is_copy:
         world.duplicates += 1
         if occurred >= kept.occurred:
             return
@@ -281,10 +288,11 @@ def read_log(
     final_watermark_ms: int | None = None,
     partitions: int = 1,
     partition_of: Callable[[str], int] = lambda _person: 0,
+    most_of_person: int | None = None,
 ) -> World:
     """Everything known after `log` (native events, `{"tick": ms}` and `{"forget": ms, <ids>}`, in log order) has been
     applied."""
-    world = World(funnel, watermark_delay_ms, names=[[] for _ in funnel.dimensions])
+    world = World(funnel, watermark_delay_ms, names=[[] for _ in funnel.dimensions], most_of_person=most_of_person)
     final = [] if final_watermark_ms is None else [{"tick": final_watermark_ms + watermark_delay_ms}]
     for raw in [*log, *final]:
         if "tick" in raw:

@@ -18,6 +18,7 @@ from schemas.funnel.load import parse_funnel
 from schemas.funnel.model import Funnel
 from schemas.partition import partition_of as kafka_partition_of
 from schemas.record import encode_forget
+from streams.defaults import MAX_PERSON_EVENTS
 from streams.report.document import build_document
 from streams.state import Fence, Writes
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
@@ -40,6 +41,7 @@ class Run:
     dump_and_load: bool
     general_only: bool
     max_persons: int | None = None
+    max_person_events: int = MAX_PERSON_EVENTS
 
 
 def random_run(rng: Random, case: Case) -> Run:
@@ -117,6 +119,7 @@ def counted_of(definitions: Sequence[dict[str, Any]], case: Case, run: Run) -> d
         dump_and_load=run.dump_and_load,
         general_only=run.general_only,
         max_persons=run.max_persons,
+        max_person_events=run.max_person_events,
     )
 
 

@@ -19,6 +19,7 @@ from schemas.record import encode_tick
 from streams.core.engine import Changes, PartitionEngine, Prepared, Record
 from streams.core.planning import plan_of
 from streams.core.registers import Registers
+from streams.defaults import MAX_PERSON_EVENTS
 from streams.report.document import build_document
 from streams.state import NO_DEADLINE, PERSON_BUCKETS, Annotation, Claim, Loaded, PartitionMeta, bucket_of
 from streams.store.port import PartitionStatus, PartitionView
@@ -143,6 +144,7 @@ def count_records(
     dump_and_load: bool = False,
     general_only: bool = False,
     max_persons: int | None = None,
+    max_person_events: int = MAX_PERSON_EVENTS,
 ) -> dict[str, Counted]:
     """Count records from nothing; a tick (no key) goes to every partition.
 
@@ -152,6 +154,7 @@ def count_records(
     plans = [plan_of(funnel) for funnel in funnels]
     for plan in plans:
         plan.has_fast_paths = plan.has_fast_paths and not general_only
+        plan.counts_together = not general_only
     names = _Names(Registers(plans))
 
     def engine() -> PartitionEngine:
@@ -160,6 +163,7 @@ def count_records(
             watermark_delay_ms=watermark_delay_ms,
             registers=names.registers,
             max_persons=1_000_000_000 if max_persons is None else max_persons,
+            max_person_events=max_person_events,
         )
 
     parts = [_Partition(engine(), names) for _ in range(partitions)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import Any
 
 import pytest
@@ -217,7 +218,8 @@ def test_late_events_are_handed_out_with_their_age(sales: Funnel) -> None:
     changes = engine.apply(engine.prepare([late]))
     age_ms = sales.allowed_lateness_ms + 1
     assert changes.outgoing == [late_event(sales.funnel_id, key=b"a:v", value=late[1], age_ms=age_ms)]
-    assert changes.outgoing[0].headers == (("funnel", sales.funnel_id.encode()), ("age_ms", str(age_ms).encode()))
+    headers = (("funnel", sales.funnel_id.encode()), ("age_ms", str(age_ms).encode()), ("reason", b"late"))
+    assert changes.outgoing[0].headers == headers
     assert engine.meta.stats[sales.funnel_id]["late"] == 1
     assert engine.meta.stats[sales.funnel_id]["late_le_7d"] == 1
 
@@ -284,7 +286,7 @@ def test_a_heavy_person_costs_what_happened_lately(sales: Funnel, monkeypatch: p
         walked.append(len(events))
         return replay(plan, base, events)
 
-    monkeypatch.setattr("streams.core.heavy.replay", counting)
+    monkeypatch.setattr("streams.core.sweep.replay", counting)
     monkeypatch.setattr("streams.core.general.replay", counting)
     names = ["impression", "click", "lead_lost", "payment", "lead"]
     records = []
@@ -293,12 +295,69 @@ def test_a_heavy_person_costs_what_happened_lately(sales: Funnel, monkeypatch: p
         late = 500_000 if n % 10 == 0 else 0
         properties = {"order_id": f"o{n}", "value": "1"}
         records.append(event(names[n % 5], T0 + n * 60_000 - late, received=T0 + n * 60_000, properties=properties))
-    cells, stats = counted(sales, records, batch_sizes=[500])
+    cells, stats = counted(sales, records, batch_sizes=[20])
     assert stats["accepted"] == count
     assert of(cells, Family.EVENTS, STAGE_LOST) == count // 5
     assert max(walked) <= 5 * Plan.seal
     few = records[:250]
     assert counted(sales, few, general_only=True)[0] == counted(sales, few)[0]
+
+
+def test_the_disorder_of_one_person_costs_what_the_events_cost(sales: Funnel, monkeypatch: pytest.MonkeyPatch) -> None:
+    walked: list[int] = []
+    from streams.core.history import replay
+
+    def counting(plan: Plan, base: Any, events: Any) -> History:
+        walked.append(len(events))
+        return replay(plan, base, events)
+
+    monkeypatch.setattr("streams.core.sweep.replay", counting)
+    monkeypatch.setattr("streams.core.general.replay", counting)
+    rnd = Random(3)
+    records = []
+    for n in range(4_000):
+        received = T0 + n * 200
+        name = "click" if n % 2 else "impression"
+        records.append(event(name, received - rnd.randrange(3_600_000), id=f"e{n}", received=received))
+    for batch, most in ((4_000, 2), (200, 25), (20, 125)):
+        walked.clear()
+        _, stats = counted(sales, records, batch_sizes=[batch])
+        assert stats["accepted"] == 4_000
+        assert sum(walked) <= most * 4_000
+
+
+def test_who_has_as_many_events_as_allowed_gets_no_more(sales: Funnel) -> None:
+    engine = PartitionEngine([plan_of(sales)], max_person_events=100)
+    records = [event("impression", T0 + n, id=f"i{n}") for n in range(130)]
+    copies = [event("impression", T0 + 99, id="i5"), event("impression", T0 + 129, id="i129", received=T0 + 131)]
+    outgoing = []
+    for at in range(0, 130, 40):
+        outgoing += engine.apply(
+            engine.prepare([*records[at : at + 40], event("click", T0 + at, person="a:w")])
+        ).outgoing
+    again = engine.apply(engine.prepare(copies)).outgoing
+    assert [record.value for record in outgoing] == [value for _, value, _ in records[100:]]
+    assert [record.value for record in again] == [copies[1][1]]
+    assert outgoing[-1].headers == (
+        ("funnel", sales.funnel_id.encode()),
+        ("age_ms", b"0"),
+        ("reason", b"too_many_of_person"),
+    )
+    stats = engine.meta.stats[sales.funnel_id]
+    assert (stats["accepted"], stats["duplicates"], stats["too_many_of_person"]) == (104, 1, 31)
+    # What lies behind the horizon counts no longer.
+    later = T0 + 200 + sales.conversion_window_ms + sales.allowed_lateness_ms + 60_000
+    engine.apply(engine.prepare([event("impression", later, received=later)]))
+    assert stats["accepted"] == 105
+
+
+def test_an_order_may_have_more_records_than_a_tail_is_long_events(sales: Funnel) -> None:
+    records = [
+        event("payment", T0 + n, properties={"order_id": f"o{n}", "value": "3", "cost": "1", "discount": "1"})
+        for n in range(40)
+    ]
+    _, stats = counted(sales, records)
+    assert stats["accepted"] == 40
 
 
 def test_a_tail_of_one_instant_is_exact(sales: Funnel) -> None:

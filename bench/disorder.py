@@ -1,0 +1,68 @@
+"""CPU of one person's disorder: so many events of one person, whose times are spread over an hour, as a multiple of as
+many events of many persons. The counting core alone; no store, no Kafka.
+
+    python -m bench.disorder [--events N ...] [--batch N ...] [--funnel NAME]
+
+Process time. Each pair is measured in the same repetition, and the ratio is the median of the repetitions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import time
+
+from bench.workload import START_MS, event_record
+from schemas.funnel.load import load_funnels
+from schemas.times import HOUR_MS
+from streams.core.engine import Record
+from tests.support.counting import count_records
+
+MANY = 20_000
+STEP_MS = 200
+NAMES = ("impression", "click")
+
+
+def stream(events: int, people: int) -> list[Record]:
+    """Events received 200 ms after each other that occurred any time in the hour before."""
+    rnd = random.Random(3)
+    log: list[Record] = []
+    for number in range(events):
+        received = START_MS + number * STEP_MS
+        occurred = received - rnd.randrange(HOUR_MS)
+        log.append(event_record(number, NAMES[number % 2], number % people, occurred, received))
+    return log
+
+
+def cpu_seconds(funnel: str, log: list[Record], batch: int) -> float:
+    """Process time of counting a log from nothing."""
+    loaded = load_funnels([funnel])
+    began = time.process_time()
+    count_records(loaded, log, batch_sizes=[batch])
+    return time.process_time() - began
+
+
+def main() -> None:
+    """Print a small table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, nargs="+", default=[1_000, 2_000, 4_000, 8_000])
+    parser.add_argument("--batch", type=int, nargs="+", default=[5_000, 500, 50])
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--funnel", default="sales")
+    options = parser.parse_args()
+    print(" events   batch   one person   many persons   ratio")
+    for batch in options.batch:
+        for events in options.events:
+            one, many = stream(events, 1), stream(events, MANY)
+            pairs = [
+                (cpu_seconds(options.funnel, one, batch), cpu_seconds(options.funnel, many, batch))
+                for _ in range(options.repeat)
+            ]
+            ratio = statistics.median(hot / cold for hot, cold in pairs)
+            hot, cold = min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
+            print(f"{events:>7} {batch:>7} {hot:>10.3f} s {cold:>12.3f} s {ratio:>7.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

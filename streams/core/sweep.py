@@ -1,0 +1,229 @@
+"""Late events of a heavy person: the pass from the first changed chunk on, once for all events of a chunk of the log.
+
+`count_heavy` decides whether events come and go and nothing else; what may mean more takes the general path. Exact
+where the general path is: the tests run both.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from streams.core.chunk import Op
+from streams.core.contributions import add_contributions, add_ended
+from streams.core.header import (
+    CHANGES,
+    FOR_LIFE,
+    base_of,
+    flags_of,
+    last_at,
+    pack_header,
+    status_of,
+    tail_of,
+    with_chunks,
+    words_of,
+)
+from streams.core.heavy import base_before, heavy_of, kept_event, may_be_full, may_be_known
+from streams.core.history import base_after, header_of, is_same_pass, replay, status_at
+from streams.core.journeys import History
+from streams.core.person import KeptEvent, Person, pack_events, split, unpack_events
+from streams.core.plan import ORDER, RESOLVED, RESTATED, WITHDRAWN, Status
+from streams.core.state import FunnelState
+
+
+def count_heavy(state: FunnelState, key: bytes, ops: Sequence[Op]) -> bool:
+    """Count events of a heavy person, re-running the pass from the first changed chunk on.
+
+    False means "nothing was done, take the general path".
+    """
+    packed = state.cache.persons[key]
+    if flags_of(words_of(state.plan, packed)[0]) & CHANGES:
+        return False  # an event in an older chunk may be withdrawn by a newer one
+    changes = _Changes(state, key, packed)
+    if not all(changes.take(op) for op in ops):
+        return False
+    state.count_stat("accepted", len(changes.added) - len(changes.gone))
+    state.count_stat("duplicates", len(ops) - len(changes.added) + len(changes.gone))
+    if changes.added:
+        _Sweep(state, key, packed, changes).run(ops[-1][5])
+    return True
+
+
+class _Changes:
+    """Which events of a heavy person come and go by a chunk's operations, where that is all they do."""
+
+    def __init__(self, state: FunnelState, key: bytes, packed: bytes) -> None:
+        self.added: dict[int, KeptEvent] = {}
+        """By hash."""
+        self.gone: dict[int, int] = {}
+        """Hash -> time of kept events of which an earlier copy came."""
+        self._state = state
+        self._key = key
+        self._packed = packed
+        self._newest = last_at(words_of(state.plan, packed)[0])
+        self._ids: set[int] = set()
+
+    def take(self, op: Op) -> bool:
+        """Note what an event changes; False where it may change more."""
+        _, at, event_hash, kind, code, horizon, whole = op
+        kept = self._kept(event_hash)
+        if self._newest < horizon or kind in (WITHDRAWN, RESTATED) or kept is None or 0 <= kept[0] < horizon:
+            return False  # perhaps the key begins anew, an order changes, or a settled event is new again
+        if 0 <= kept[0] <= at:
+            return True  # of copies the earliest counts, and it is kept already
+        if kept[1] >= ORDER or not self._are_new(whole):
+            return False  # an order or refund of which another event may lie in another chunk
+        if kept[0] < 0 and self._may_be_full():
+            return False
+        if kept[0] >= 0 and event_hash not in self.added:
+            self.gone[event_hash] = kept[0]
+        self.added[event_hash] = whole if whole is not None else KeptEvent(at, event_hash, kind, code)
+        self._newest = max(self._newest, at)
+        return True
+
+    def _kept(self, event_hash: int) -> tuple[int, int] | None:
+        """(time, kind) of the kept event of that hash, (-1, -1) for none; None where the bytes do not tell."""
+        added = self.added.get(event_hash)
+        if added is not None:
+            return added.at, added.kind
+        return kept_event(self._state.cache, self._key, self._packed, event_hash.to_bytes(8, "little"))
+
+    def _are_new(self, whole: KeptEvent | None) -> bool:
+        """Whether the ids that an event names are new to the person."""
+        for number in () if whole is None else (whole.order, whole.refund):
+            if number:
+                if number in self._ids or may_be_known(self._state.cache, self._key, self._packed, number):
+                    return False
+                self._ids.add(number)
+        return True
+
+    def _may_be_full(self) -> bool:
+        return may_be_full(self._state, self._key, self._packed, len(self.added))
+
+
+class _Sweep:
+    """The pass over a heavy person from the first changed chunk on, until it makes no difference any more.
+
+    Before every chunk stands what the pass led to, with the changes (`_after`) and without them (`_before`). What a
+    chunk contributes without them is taken out, what it contributes with them is added: all but the last journey, which
+    goes on in the next one. Where both passes led to the same, chunks that did not change are left alone.
+    """
+
+    def __init__(self, state: FunnelState, key: bytes, packed: bytes, changes: _Changes) -> None:
+        self._state, self._key, self._packed = state, key, packed
+        heavy = heavy_of(state.cache, key)
+        self._heavy = heavy
+        self._old = state.cache.sealed[key]
+        self._added: dict[int, list[KeptEvent]] = {}
+        self._gone: dict[int, set[tuple[int, int]]] = {}
+        for event in changes.added.values():
+            self._added.setdefault(bisect_left(heavy.ends, event.at), []).append(event)
+        for event_hash, at in changes.gone.items():
+            self._gone.setdefault(bisect_left(heavy.ends, at), set()).add((event_hash, at))
+        self._changed = sorted({*self._added, *self._gone})
+        """Chunks that change, ascending; their number stands for the tail."""
+        first = self._changed[0]
+        self._before = self._after = base_before(state.cache, key, packed, first)
+        self._chunks, self._ends, self._bases = self._old[:first], heavy.ends[:first], heavy.bases[: first + 1]
+        self._is_same = True
+        self._head = packed[: state.plan.header.size] + base_of(state.plan, packed)
+        self._tail = tail_of(state.plan, packed)
+
+    def run(self, horizon: int) -> None:
+        """Count and keep the changes."""
+        index = self._changed[0]
+        while index < len(self._old):
+            if self._is_same and self._next(index) != index:
+                index = self._skip(index)
+            else:
+                self._recount(index)
+                index += 1
+        if not self._is_same or self._changed[-1] == len(self._old):
+            self._recount_tail(horizon)
+        self._keep()
+
+    def _next(self, index: int) -> int:
+        """The first chunk from there on that changes; -1 for none."""
+        place = bisect_left(self._changed, index)
+        return self._changed[place] if place < len(self._changed) else -1
+
+    def _skip(self, index: int) -> int:
+        """Leave chunks alone up to the next changed one, or to the end; where it goes on."""
+        stop = self._next(index)
+        if stop < 0:
+            stop = len(self._old)
+        else:
+            self._before = self._after = base_before(self._state.cache, self._key, self._packed, stop)
+        self._chunks += self._old[index:stop]
+        self._ends += self._heavy.ends[index:stop]
+        self._bases += self._heavy.bases[index + 1 : stop + 1]
+        return stop
+
+    def _events(self, index: int, records: bytes) -> tuple[list[KeptEvent], list[KeptEvent]]:
+        """Events of a chunk or the tail without and with the changes."""
+        before = unpack_events(self._state.plan, records)
+        gone = self._gone.get(index)
+        after = before if gone is None else [event for event in before if (event.event_hash, event.at) not in gone]
+        return before, sorted([*after, *self._added.get(index, ())])
+
+    def _recount(self, index: int) -> None:
+        plan, into = self._state.plan, self._state.contributions
+        events, changed = self._events(index, self._old[index])
+        self._heavy.learn(self._added.get(index, ()))
+        before = replay(plan, self._before, events)
+        add_ended(plan, before, sign=-1, into=into)
+        self._before = base_after(self._before, before)
+        parts, rest = split(plan.seal, changed)
+        known: dict[int, tuple[int, int]] = {}
+        refunds: set[int] = set()
+        for part in [*parts, rest] if rest else parts:
+            after = self._seal(part)
+            known.update(after.known)
+            refunds |= after.refund_ids
+        has_same_ids = known == before.known and refunds == before.refund_ids
+        self._is_same = self._is_same and has_same_ids and is_same_pass(self._before, self._after)
+
+    def _seal(self, part: list[KeptEvent]) -> History:
+        """Count some events of a chunk, and make a chunk of them."""
+        plan = self._state.plan
+        after = replay(plan, self._after, part)
+        add_ended(plan, after, sign=1, into=self._state.contributions)
+        self._after = base_after(self._after, after)
+        self._chunks.append(pack_events(plan, part))
+        self._ends.append(part[-1].at)
+        self._bases.append(self._after)
+        return after
+
+    def _recount_tail(self, horizon: int) -> None:
+        plan = self._state.plan
+        words = words_of(plan, self._packed)
+        events, changed = self._events(len(self._old), self._tail)
+        self._add_last(replay(plan, self._before, events), status_of(words[0]), -1)
+        parts, rest = split(plan.seal, changed)
+        for part in parts:
+            self._seal(part)
+            self._heavy.learn(part)
+        after = replay(plan, self._after, rest)
+        status = status_at(plan, after, horizon + plan.keep)
+        self._add_last(after, status, 1)
+        person = Person()
+        person.base, person.events = self._after, changed
+        newest = max(event.at for event in changed) if changed else self._ends[-1]
+        orders = self._after.orders_count + after.orders_count
+        header = header_of(plan, after, last_at=newest, orders=orders, horizon=horizon)
+        is_for_life = person.is_for_life or bool(flags_of(words[0]) & FOR_LIFE)  # orders may lie before the chunk
+        flags = status | FOR_LIFE * is_for_life
+        packed = pack_header(plan, header, flags=flags, chunks=0, base_bytes=words[3])
+        self._head = packed + self._head[plan.header.size :]
+        self._tail = pack_events(plan, rest)
+
+    def _add_last(self, history: History, status: Status, sign: int) -> None:
+        """Add the tail's contributions; only the last entry of the last journey can be open."""
+        statuses = [RESOLVED] * (len(history.journeys) - 1) + [status] * bool(history.journeys)
+        add_contributions(self._state.plan, history, statuses, sign=sign, into=self._state.contributions)
+
+    def _keep(self) -> None:
+        plan, cache, heavy = self._state.plan, self._state.cache, self._heavy
+        heavy.ends, heavy.bases = self._ends, self._bases
+        cache.put_chunks(self._key, self._chunks)
+        cache.put(self._key, with_chunks(plan, self._head, len(self._chunks)) + self._tail)
