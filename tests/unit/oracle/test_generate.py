@@ -18,13 +18,13 @@ def test_a_seed_is_a_case() -> None:
 
 
 def test_every_definition_is_one_that_the_product_takes() -> None:
-    for seed in range(cases(200, few=60)):
+    for seed in range(cases(200, few=100)):
         assert Funnel.model_validate(random_case(Random(seed)).funnel).stages
 
 
 def test_rare_things_are_common() -> None:
     seen: Counter[str] = Counter()
-    seeds = cases(200, few=60)
+    seeds = cases(200, few=100)
     for seed in range(seeds):
         case = random_case(Random(seed))
         document = count(case.funnel, case.log, watermark_delay_ms=case.watermark_delay_ms)
