@@ -128,6 +128,7 @@ class _Matcher:
         return all(pattern.fullmatch(str(visit[number])) for number, pattern in self._texts)
 
 
+@cache
 def _matching(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{fnmatch.translate(one)})" for one in patterns), re.IGNORECASE)
 

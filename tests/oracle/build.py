@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from tests.oracle.counting import count
@@ -52,7 +52,7 @@ def counted(definition: dict[str, Any], log: list[dict[str, Any]], **options: An
     return copy.deepcopy(document)
 
 
-@lru_cache(maxsize=64)
+@cache
 def _counted(definition: str, log: str, **options: Any) -> dict[str, Any]:
     return count(json.loads(definition), json.loads(log), **options)
 

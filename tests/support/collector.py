@@ -24,6 +24,7 @@ from producers.ingest.verdicts import Scope, Sender
 from producers.sink.port import MemorySink
 from schemas.record import decode_any
 from schemas.topics import Topics
+from tests.support.asgi import ask
 
 NOW = 1_735_725_600_000
 TOPICS = Topics("t")
@@ -95,9 +96,7 @@ class CollectorInMemory:
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> httpx.Response:
         """Ask without anything added."""
-        transport = httpx.ASGITransport(app=self.app, client=(self.address, 123))
-        async with httpx.AsyncClient(transport=transport, base_url="http://c") as client:
-            return await client.request(method, path, content=body, headers=headers)
+        return await ask(self.app, method, path, body=body, headers=headers, client=(self.address, 123))
 
     async def post(
         self,

@@ -20,6 +20,7 @@ from producers.ingest.contacts import Contacts
 from producers.sink.port import MemorySink
 from producers.webhooks.config import Webhooks, parse_webhooks
 from schemas.record import decode_any
+from tests.support.asgi import ask
 from tests.support.collector import NOW, TOPICS
 from tests.support.samples import DIRECTORY, names
 
@@ -61,9 +62,8 @@ class HookedCollector:
 
     async def post(self, path: str, body: bytes | str, headers: dict[str, str] | None = None) -> httpx.Response:
         """One delivery."""
-        transport = httpx.ASGITransport(app=self.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://c") as client:
-            return await client.post(path, content=body, headers=headers)
+        content = body if isinstance(body, bytes) else body.encode()
+        return await ask(self.app, "POST", path, body=content, headers=headers)
 
     async def send(self, sample: dict[str, Any], **changes: Any) -> httpx.Response:
         """A recorded delivery, with changes."""

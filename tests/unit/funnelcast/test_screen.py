@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import io
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,11 @@ WAYS = {"funnelcast/say.py": {"echo"}, "funnelcast/screen.py": {"Console"}}
 
 def _calls(path: Path) -> set[str]:
     """Names of the functions that show something, as far as a module calls them."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    names: set[str] = set()
+    text = path.read_text()
+    if not re.search(r"(?:echo|Console|p?print)\(", text):
+        return names
+    for node in ast.walk(ast.parse(text)):
         called = node.func if isinstance(node, ast.Call) else None
         if isinstance(called, ast.Attribute) and called.attr in ("echo", "secho", "Console"):
             names.add(called.attr)
