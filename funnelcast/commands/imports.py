@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from funnelcast.commands.options import JsonFlag, TolerateOption, with_settings
+from funnelcast.say import emit
 from funnelcast.settings.sections import ClientSettings, FunnelSettings, StateSettings
 
 app = typer.Typer(add_completion=False)
@@ -20,15 +21,17 @@ class ImportSettings(ClientSettings, FunnelSettings, StateSettings):
 
 
 @app.command(
-    epilog="Examples:  funnelcast import orders.yaml --dry-run  ·  "
+    epilog="Examples:  funnelcast import --suggest orders.csv > orders.yaml  ·  "
+    "funnelcast import orders.yaml --dry-run  ·  "
     "funnelcast replay --import orders.yaml --funnel shop.yaml  ·  "
     "funnelcast import orders.yaml --url http://127.0.0.1:8080 --key fch_..."
 )
 @with_settings(ImportSettings)
 def import_(
     settings: ImportSettings,
-    file: Annotated[Path, typer.Argument(help="The import file (YAML, docs/import.md).")],
+    file: Annotated[Path, typer.Argument(help="The import file (YAML, docs/import.md); with --suggest a table.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read everything, print what would be sent.")] = False,
+    suggest: Annotated[bool, typer.Option("--suggest", help="Print a first import file for a table.")] = False,
     live: Annotated[
         bool, typer.Option("--live", help="Send as live events, with a server key: what is older than days is late.")
     ] = False,
@@ -43,6 +46,11 @@ def import_(
     counted once: taken, refused (with its line and the reason), or without an event. Exit 0: no row was refused; 1:
     some were; 2: none was taken, or the file or the command is wrong.
     """
+    if suggest:
+        from producers.importer.suggest import suggested
+
+        emit(suggested(file), nl=False)
+        return
     from funnelcast.importing import Refusals, finish, prepared
     from producers.importer.load import load_import
 

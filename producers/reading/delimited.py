@@ -46,6 +46,8 @@ def read_delimited(clear: ClearFile, layout: Layout) -> Table:
     names = list(layout.columns)
     if layout.heading:
         for record in records:
+            if record.line >= layout.heading and record.fault:
+                raise InputFileError(f"{clear.name}:{record.line}: is no heading: {record.fault}")
             if record.line >= layout.heading:
                 names = names or [cell.strip() for cell in record.cells]
                 break
