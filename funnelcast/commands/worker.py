@@ -31,7 +31,7 @@ def worker(settings: WorkerSettings) -> None:
 async def _run(settings: WorkerSettings) -> int:
     from funnelcast.logs import configure_logs
     from funnelcast.settings.show import log_settings
-    from funnelcast.signals import stop_event
+    from funnelcast.signals import end_within, stop_event
     from schemas.funnel.load import load_funnels
     from streams.store.connection import connect, server_warnings
     from streams.store.redis import RedisPartitionStore
@@ -39,6 +39,8 @@ async def _run(settings: WorkerSettings) -> int:
 
     configure_logs()
     log_settings(settings)
+    stop = stop_event()
+    end_within(counting.HARD_EXIT_SECONDS)
     client = connect(settings.need_redis())
     told = counting.WorkerSettings(
         kafka=settings.need_kafka(),
@@ -54,7 +56,7 @@ async def _run(settings: WorkerSettings) -> int:
         max_person_events=settings.max_person_events,
         fetch_min_bytes=settings.fetch_min_bytes,
         fetch_max_wait_ms=settings.fetch_max_wait_ms,
-        stop=stop_event(),
+        stop=stop,
     )
     store = RedisPartitionStore(client, settings.space)
     return await counting.run_worker(told, store, lambda: server_warnings(client))

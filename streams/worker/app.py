@@ -60,7 +60,7 @@ log = structlog.get_logger("funnelcast.worker")
 
 EXIT_OK, EXIT_BUG = 0, 1
 HARD_EXIT_SECONDS = 5.0
-"""Faust's stop may hang: the process then ends without it."""
+"""A stop may hang, or a chunk take longer: the process then ends without it, and its chunk is counted again."""
 DRAIN_SECONDS = 1.0
 STOP_SECONDS = 1.0
 TOPIC_SECONDS = 10.0

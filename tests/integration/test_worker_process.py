@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from funnelcast.processes.deployment import status_of
 from schemas.funnel.load import load_funnel, load_funnels
 from schemas.partition import partition_of
 from schemas.topics import Topics
@@ -102,6 +103,51 @@ async def test_a_funnel_that_changed_without_a_new_version_is_refused(
     last = json.loads(said.decode().splitlines()[-1])
     assert "raise `version`" in last["message"]
     assert last["exit_code"] == 70
+
+
+SLOW = """
+name: slow
+version: 1
+conversion_window: 1000m
+allowed_lateness: 1m
+unit: deal_id
+lead_in: 1m
+stages:
+  - {name: a, on: [a]}
+  - {name: b, on: [b], order: true}
+"""
+
+
+def _slow_chunk(count: int) -> list[LogRecord]:
+    """History of one person that takes a minute: every event settles deals for the one that leaves the window."""
+    at = 1_750_000_000_000
+    bodies = [
+        {"id": f"e{n}", "name": "a", "occurred_at_ms": at + n * 60_000, "received_at_ms": at + n * 60_000}
+        for n in range(count)
+    ]
+    return [
+        LogRecord(b"a:kiosk", json.dumps(body).encode(), int(str(body["received_at_ms"])), offset)
+        for offset, body in enumerate(bodies)
+    ]
+
+
+async def test_a_worker_ends_in_time_whatever_it_computes(
+    env: dict[str, str], workers: Workers, reader: RedisCounterReader, tmp_path: Path
+) -> None:
+    topics = Topics(env["FUNNELCAST_SPACE"])
+    await ensure_topics(env["FUNNELCAST_KAFKA"], topics, partitions=1, historical=True)
+    (tmp_path / "slow.yaml").write_text(SLOW)
+    worker = await workers.start(FUNNELCAST_FUNNELS=str(tmp_path / "slow.yaml"))
+    await write(env["FUNNELCAST_KAFKA"], topics.events, [_slow_chunk(6_000)], range)
+
+    async def is_busy() -> bool:
+        return await status_of(workers.ports[worker.pid], "/healthz") is None
+
+    await until(is_busy, seconds=60, what="a chunk that takes long")
+    worker.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(worker.wait, 10) == 0
+    status: Any = await reader.status(0)
+    assert status is None or status.offset < 6_000
 
 
 async def test_a_worker_without_redis_gives_up_with_try_again(env: dict[str, str], tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ class Workers:
     def __init__(self, env: dict[str, str], directory: Path) -> None:
         self._env, self._directory = env, directory
         self._all: list[subprocess.Popen[bytes]] = []
+        self.ports: dict[int, int] = {}
+        """Where a process answers questions about its health."""
 
     async def start(self, *, ready: bool = True, **env: str) -> subprocess.Popen[bytes]:
         """A worker process, ready."""
@@ -25,6 +27,7 @@ class Workers:
             "worker", "--health-port", str(port), state_dir=self._directory, env={**self._env, **env}
         )
         self._all.append(process)
+        self.ports[process.pid] = port
         if ready:
 
             async def answers() -> bool:
