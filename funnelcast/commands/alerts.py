@@ -18,7 +18,7 @@ from schemas.funnel.load import load_funnels
 
 if TYPE_CHECKING:
     from schemas.funnel.model import Funnel
-    from streams.evidence.backtest import Watched
+    from streams.evidence.watched import Watched
 
 app = typer.Typer(no_args_is_help=True, help="Find the alerts that a history would have raised, and tune them.")
 _LOW_THRESHOLD = 2.0

@@ -38,6 +38,7 @@ async def _run(settings: ExporterSettings) -> None:
     from schemas.funnel.load import load_funnels
     from streams.exporter.app import ExporterApp
     from streams.exporter.cache import SnapshotCache
+    from streams.exporter.evidence_source import EvidenceSource
     from streams.exporter.source import SnapshotSource
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
@@ -53,10 +54,12 @@ async def _run(settings: ExporterSettings) -> None:
         reader, funnels, clock_ms=lambda: time.time_ns() // 1_000_000, max_values=settings.max_values
     )
     cache = SnapshotCache(source.take, time_box_seconds=settings.time_box)
-    app = ExporterApp(cache, version=__version__, space=settings.space)
+    evidence = EvidenceSource(reader, funnels, clock_ms=lambda: time.time_ns() // 1_000_000)
+    app = ExporterApp(cache, version=__version__, space=settings.space, evidence=lambda: evidence.newest)
     guarded = ReadersOnly(app, KeyRing(settings.keys)) if settings.require_read_key else app
     server = WebServer(guarded, host=settings.host)
     stop = stop_event()
+    making_evidence = asyncio.create_task(evidence.run())
     try:
         await server.start(settings.port)
         log.info("listening", url=f"http://{settings.host}:{server.port}", space=settings.space)
@@ -64,6 +67,8 @@ async def _run(settings: ExporterSettings) -> None:
         await stop.wait()
     finally:
         await server.stop()
+        making_evidence.cancel()
+        await asyncio.wait({making_evidence})
         await cache.close()
         await source.close()
         await close(client)

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
-
 from funnelcast.replay.memory import Progress, Refusals, ReplayJob, count_in_memory
-from schemas.counters import KEEP_MS, Grain, currency_code
+from schemas.counters import KEEP_MS, Cells, Grain, merge
 from schemas.funnel.model import Funnel
-from schemas.times import HOUR_MS
-from streams.evidence.backtest import Watched
-from streams.evidence.history import History, Place
-from streams.report.names import Labels
+from streams.evidence.watched import Watched, watched_of
 from streams.store.memory import MemoryCounterReader, MemorySpace
 
 _LONGEST_CHUNK_MS = KEEP_MS[Grain.MINUTE] // 4
@@ -28,37 +21,10 @@ async def watched_of_file(job: ReplayJob, refusals: Refusals, *, progress: Progr
 
 
 async def _watched(reader: MemoryCounterReader, funnel: Funnel, delay_ms: int) -> Watched:
-    currency = currency_code(funnel.currency)
-    hours, minutes = History(currency=currency), History(currency=currency)
+    cells: Cells = {}
     dimsets = range(1 + len(funnel.dimensions))
     for partition in await reader.partitions():
         view = await reader.view(partition, funnel.funnel_id, grains=[Grain.MINUTE, Grain.HOUR], dimsets=dimsets)
-        for (grain, bucket, dimset), fields in ({} if view is None else view.cells).items():
-            (minutes if grain == Grain.MINUTE else hours).add(bucket, dimset, fields)
-    labels = Labels(funnel, await reader.registers(funnel.funnel_id))
-
-    def label(place: Place) -> str:
-        return labels.values(place.dimset, place.value, 0)
-
-    return Watched(
-        stages=tuple(stage.name for stage in funnel.stages),
-        order_stages=tuple(number for number, stage in enumerate(funnel.stages) if stage.nth is not None),
-        hours=hours,
-        minutes=minutes,
-        label=label,
-        hour_of_week=hour_of_week(funnel.timezone),
-        delay_ms=delay_ms,
-    )
-
-
-def hour_of_week(timezone: str) -> Callable[[int], int]:
-    """From an hour since 1970 to that of the week in a time zone, Monday 0:00 being 0; remembers its answers."""
-    zone, known = ZoneInfo(timezone), dict[int, int]()
-
-    def answer(hour: int) -> int:
-        if hour not in known:
-            local = datetime.fromtimestamp(hour * HOUR_MS // 1000, tz=UTC).astimezone(zone)
-            known[hour] = local.weekday() * 24 + local.hour
-        return known[hour]
-
-    return answer
+        if view is not None:
+            merge(cells, view.cells)
+    return watched_of(funnel, await reader.registers(funnel.funnel_id), cells, delay_ms=delay_ms)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TypedDict
 
 from schemas.times import MINUTE_MS, utc_text
+from streams.evidence.causes import MIX, SILENT, TRACKING
 from streams.evidence.detector import Evidence, Kind
 
 THRESHOLD_NATS = 6.0
@@ -24,9 +25,6 @@ NAMES: dict[Kind, str] = {
     "entries": "FunnelEntriesDrop",
     "revenue": "FunnelRevenueDrop",
 }
-TRACKING = "tracking"
-SILENT = "silent"
-MIX = "mix"
 
 
 @dataclass(frozen=True, slots=True)

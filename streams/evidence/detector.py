@@ -28,6 +28,7 @@ from streams.evidence.scan import HOUR_WINDOWS, MINUTE_WINDOWS, Scan, Scans, sca
 Kind: TypeAlias = Literal["conversion", "entries", "revenue"]
 HOURS_OF_DAY = 24
 MINUTES_OF_HOUR = 60
+MINUTES_OF_DAY = HOURS_OF_DAY * MINUTES_OF_HOUR
 SHARE_GUARD_HOURS = HOURS_OF_WEEK
 """A share is compared with weeks that ended so long before the day: what is new must not be taken for normal."""
 COUNT_GUARD_HOURS = HOURS_OF_DAY

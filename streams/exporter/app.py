@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
@@ -12,6 +12,8 @@ from prometheus_client.metrics_core import Metric as PrometheusMetric
 
 from streams.exporter import catalogue
 from streams.exporter.cache import Reading, SnapshotCache
+from streams.exporter.evidence_samples import fill_evidence
+from streams.exporter.evidence_source import FunnelEvidence
 from streams.exporter.samples import Page, fill
 from streams.web.app import Readiness, Receive, Send, web_app
 
@@ -27,11 +29,13 @@ class ExporterApp:
         *,
         version: str,
         space: str,
+        evidence: Callable[[], Sequence[FunnelEvidence]] = tuple,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._cache = cache
         self._build = (version, space)
+        self._evidence = evidence
         self._clock_ms = clock_ms
         self._highest: dict[tuple[str, tuple[str, ...]], float] = {}
         self._reading: Reading | None = None
@@ -79,4 +83,5 @@ class ExporterApp:
             if reading.snapshot is not None:
                 page.add(catalogue.SNAPSHOT_AGE, value=max(0, now_ms - reading.snapshot.read_at_ms) / 1000)
                 fill(page, reading.snapshot, now_ms)
+        fill_evidence(page, self._evidence(), now_ms)
         return page.families(self._highest)

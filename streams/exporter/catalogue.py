@@ -141,6 +141,27 @@ CONVERSION_DENOMINATOR: Final = _gauge(
     "kind",
     "window",
 )
+_EVIDENCE = (*_FUNNEL, "kind", "stage", "dimension", "value", "direction")
+EVIDENCE: Final = _gauge(
+    "evidence_nats",
+    "How much speaks for a change of a share or volume, at the newest time that can be judged.",
+    *_EVIDENCE,
+)
+EVIDENCE_WINDOW: Final = _gauge("evidence_window_seconds", "Length of the window that gave the evidence.", *_EVIDENCE)
+EVIDENCE_NUMERATOR: Final = _gauge("evidence_numerator", "Those that went on; entries; revenue.", *_EVIDENCE)
+EVIDENCE_DENOMINATOR: Final = _gauge("evidence_denominator", "Entries of the window; 0 of volumes.", *_EVIDENCE)
+EVIDENCE_EXPECTED: Final = _gauge("evidence_expected", "Share or amount that would be normal.", *_EVIDENCE)
+EVIDENCE_CAUSE: Final = _gauge(
+    "evidence_cause",
+    "1, with what explains best that something fell (docs/alerts.md).",
+    *_FUNNEL,
+    "kind",
+    "stage",
+    "dimension",
+    "value",
+    "cause",
+)
+EVIDENCE_AGE: Final = _gauge("evidence_age_seconds", "Since when the evidence stands as it is.", *_FUNNEL)
 COHORT_ENTRIES: Final = _gauge(
     "cohort_entries",
     "Entries of the newest cohorts that are at least `age` old (an hour of them; a day for 1d).",
@@ -169,6 +190,8 @@ METRICS: Final[tuple[Metric, ...]] = (
     *STAGE.values(), STAGE_LOST_BY_REASON, TRANSITIONS, DURATIONS, *STAGE_MONEY.values(), SPEND,
     *WINDOW.values(), WINDOW_RESOLVED, WINDOW_LOST, *WINDOW_MONEY.values(),
     CONVERSION_NUMERATOR, CONVERSION_DENOMINATOR, COHORT_ENTRIES, COHORT_WENT_ON,
+    EVIDENCE, EVIDENCE_WINDOW, EVIDENCE_NUMERATOR, EVIDENCE_DENOMINATOR, EVIDENCE_EXPECTED, EVIDENCE_CAUSE,
+    EVIDENCE_AGE,
     *DIMENSION.values(), DIMENSION_LOST, *DIMENSION_MONEY.values(),
 )  # fmt: skip
 SCRAPE_SECONDS: Final = "funnel_exporter_scrape_seconds"

@@ -10,8 +10,9 @@ import pytest
 
 from schemas.counters import Family, cell_field, duration_sub, family
 from streams.evidence.alerts import THRESHOLD_NATS, Alert, threshold_for
-from streams.evidence.backtest import Backtest, Watched
+from streams.evidence.backtest import Backtest
 from streams.evidence.history import History, Place
+from streams.evidence.watched import Watched
 
 CHANNELS = {2: "google", 3: "mail"}
 STAGES = ("visit", "lead", "payment")

@@ -1,0 +1,71 @@
+"""What the evidence says now, as far as the watermark has come. The same arithmetic as a back-test. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from schemas.times import HOUR_MS, MINUTE_MS
+from streams.evidence.causes import Causes
+from streams.evidence.detector import HOURS_OF_DAY, MINUTES_OF_DAY, Evidence, Kind, Normal, Series, at
+from streams.evidence.scan import Scans
+from streams.evidence.watched import Normals, Watched
+
+Direction: TypeAlias = Literal["down", "up"]
+_WORTH_A_CAUSE = 2.0
+_NOTHING = Evidence(nats=0.0, window_minutes=0, numerator=0.0, denominator=0.0, expected=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One series and direction at the newest moment that can be judged."""
+
+    kind: Kind
+    stage: str
+    dim: str
+    direction: Direction
+    evidence: Evidence
+    cause: str
+    """Empty without enough evidence to ask for one."""
+
+
+def standings(watched: Watched, watermark_ms: int) -> list[Standing]:
+    """Every series that has a past to be compared with."""
+    normals = Normals(watched)
+    causes = Causes(normals)
+    return [standing for series in normals.series() for standing in _of(series, normals, causes, watermark_ms)]
+
+
+def _of(series: Series, normals: Normals, causes: Causes, watermark_ms: int) -> Iterator[Standing]:
+    stage = normals.watched.stages[series.place.stage]
+    newest = list(_newest(series, normals, watermark_ms))
+    for direction in ("down", "up") if newest else ():
+        evidence = max(
+            (at(getattr(scans, direction), -1, minutes=minutes, unit=normal.unit) for scans, minutes, normal in newest),
+            key=lambda each: each.nats,
+        )
+        cause = ""
+        if direction == "down" and evidence.nats >= _WORTH_A_CAUSE:
+            cause = causes.cause(series, watermark_ms + normals.watched.delay_ms, evidence)
+        shown = evidence if evidence.nats > 0 else _NOTHING
+        yield Standing(series.kind, stage, normals.watched.label(series.place), direction, shown, cause)
+
+
+def _newest(series: Series, normals: Normals, watermark_ms: int) -> Iterator[tuple[Scans, int, Normal]]:
+    """(scan of the newest bucket, its minutes, what is normal), by hour and by minute.
+
+    A bucket counts when it is as old as the age, and is compared with what is normal on its own day.
+    """
+    hint = normals.of(series, watermark_ms // (HOURS_OF_DAY * HOUR_MS))
+    if hint is None:
+        return
+    hour = (watermark_ms - hint.age_seconds * 1000) // HOUR_MS - 1
+    normal = normals.of(series, hour // HOURS_OF_DAY)
+    if normal is not None:
+        yield normals.detector.by_hour(series, normal, hour, hour + 1), HOUR_MS // MINUTE_MS, normal
+    minute = (watermark_ms - hint.age_seconds * 1000) // MINUTE_MS - 1
+    normal = normals.of(series, minute // MINUTES_OF_DAY)
+    scans = None if normal is None else normals.detector.by_minute(series, normal, minute, minute + 1)
+    if normal is not None and scans is not None:
+        yield scans, 1, normal

@@ -1,0 +1,123 @@
+"""Reads the hours and minutes that evidence is made of, and makes it, in the background. Writes nothing.
+
+All hours are read once; then the newest of them, and of the minutes what can still change or was not there. The
+arithmetic runs on a thread: a scrape never waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from schemas.counters import KEEP_MS, Cells, Grain, merge
+from schemas.funnel.model import Funnel
+from schemas.times import HOUR_MS, MINUTE_MS
+from streams.evidence.detector import MINUTE_AGE_SECONDS
+from streams.evidence.live import Standing, standings
+from streams.evidence.scan import MINUTE_WINDOWS
+from streams.evidence.watched import watched_of
+from streams.exporter.snapshot import newest_reception_ms
+from streams.report.names import Registers
+from streams.store.port import CounterReader, StoreError
+
+PERIOD_SECONDS = 60
+_MINUTES = MINUTE_WINDOWS[-1] + MINUTE_AGE_SECONDS // 60 + 10
+_RECENT_HOURS = 26
+"""Hours of a day of cohorts may change; older ones change by late events alone and are read again with the whole."""
+_WHOLE_EVERY = 24 * 60
+"""Refreshes between two reads of everything."""
+
+log = structlog.get_logger("funnelcast.exporter")
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelEvidence:
+    """Of one funnel, as of a watermark."""
+
+    funnel: Funnel
+    standings: list[Standing]
+    made_at_ms: int
+
+
+@dataclass(slots=True)
+class _Known:
+    cells: Cells = field(default_factory=dict)
+    refreshes: int = 0
+
+
+class EvidenceSource:
+    """Keeps the newest evidence of every funnel."""
+
+    def __init__(
+        self,
+        reader: CounterReader,
+        funnels: Sequence[Funnel],
+        *,
+        clock_ms: Callable[[], int],
+        period_seconds: float = PERIOD_SECONDS,
+    ) -> None:
+        self.newest: list[FunnelEvidence] = []
+        self._reader = reader
+        self._funnels = funnels
+        self._clock_ms = clock_ms
+        self._period = period_seconds
+        self._known = {funnel.funnel_id: _Known() for funnel in funnels}
+
+    async def run(self) -> None:
+        """Refresh for ever; what the store cannot give is asked for again."""
+        while True:
+            with contextlib.suppress(StoreError):  # the scrapes meet the same error and say so
+                try:
+                    await self.refresh()
+                except (ValueError, ArithmeticError) as error:
+                    log.exception("evidence_failed", error=str(error))
+            await asyncio.sleep(self._period)
+
+    async def refresh(self) -> None:
+        """Read what is new, and make the evidence again. Raises StoreError."""
+        partitions = await self._reader.partitions()
+        statuses = {one: status for one in partitions if (status := await self._reader.status(one)) is not None}
+        watermarks = [mark for status in statuses.values() if (mark := status.meta.watermark_ms) is not None]
+        if not watermarks:
+            return
+        newest_ms, fingerprints = newest_reception_ms(statuses), await self._reader.fingerprints()
+        evidence: list[FunnelEvidence] = []
+        for funnel in self._funnels:
+            if fingerprints.get(funnel.funnel_id) != funnel.fingerprint:
+                continue
+            cells = await self._read(funnel, list(statuses), newest_ms)
+            registers = await self._reader.registers(funnel.funnel_id)
+            found = await asyncio.to_thread(_standings, funnel, registers, cells, min(watermarks))
+            evidence.append(FunnelEvidence(funnel, found, self._clock_ms()))
+        self.newest = evidence
+
+    async def _read(self, funnel: Funnel, partitions: Sequence[int], newest_ms: int) -> Cells:
+        """All cells that evidence is made of."""
+        known = self._known[funnel.funnel_id]
+        hour, minute = newest_ms // HOUR_MS, newest_ms // MINUTE_MS
+        if known.refreshes % _WHOLE_EVERY == 0:
+            known.cells, first_hour = {}, hour - KEEP_MS[Grain.HOUR] // HOUR_MS
+        else:
+            first_hour = hour - _RECENT_HOURS
+        known.refreshes += 1
+        first: dict[int, int] = {Grain.HOUR: first_hour, Grain.MINUTE: minute - _MINUTES}
+        cells = {
+            group: fields for group, fields in known.cells.items() if group[0] == Grain.HOUR and group[1] < first_hour
+        }
+        for partition in partitions:
+            for grain, dimsets in ((Grain.HOUR, range(1 + len(funnel.dimensions))), (Grain.MINUTE, range(1))):
+                view = await self._reader.view(
+                    partition, funnel.funnel_id, grains=[grain], dimsets=list(dimsets), since=first
+                )
+                if view is not None:
+                    merge(cells, view.cells)
+        known.cells = cells
+        return cells
+
+
+def _standings(funnel: Funnel, registers: Registers, cells: Cells, watermark_ms: int) -> list[Standing]:
+    return standings(watched_of(funnel, registers, cells, delay_ms=0), watermark_ms)
