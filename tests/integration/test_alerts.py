@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from funnelcast.replay.histories import watched_of_file
+from funnelcast.replay.memory import Refusals, ReplayJob, count_in_memory, no_progress
+from schemas.funnel.load import load_funnels
+from schemas.times import DAY_MS, HOUR_MS
+from streams.evidence.backtest import Backtest
+from streams.evidence.detector import Series
+from streams.evidence.history import Place
+from streams.exporter import catalogue
+from streams.exporter.evidence_samples import fill_evidence
+from streams.exporter.evidence_source import EvidenceSource
+from streams.exporter.samples import Page
+from streams.store.memory import MemoryCounterReader, MemorySpace
 from tests.support.command import run_command
 
 START_MS = 1_735_689_600_000
-HOUR_MS = 3_600_000
 WEEKS = 5
 DROP = range(30 * 24, 32 * 24)
 FUNNEL = """
@@ -61,6 +73,33 @@ def test_a_back_test_finds_the_planted_drop_and_nothing_else(files: tuple[Path, 
     assert alert["numerator"] / alert["denominator"] < 0.3
     assert alert["baseline"] == pytest.approx(0.5, abs=0.05)
     assert 0 < answer["pages_per_week"] < 1
+
+
+async def test_the_exporter_says_what_the_back_test_says(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """The same events up to the middle of the drop: gauges of a scrape, and moments of the whole history."""
+    funnel_file, events = files
+    (funnel,) = load_funnels([str(funnel_file)])
+    job = ReplayJob(funnels=(funnel,), references=(str(funnel_file),), events=events)
+    (whole,) = await watched_of_file(job, Refusals(events), progress=no_progress)
+    series = Series("conversion", Place(0, 0, 0))
+    middle = START_MS + (DROP.start + 12) * HOUR_MS
+    half = tmp_path / "half.jsonl"
+    half.write_text("".join(line for line in events.open() if json.loads(line)["occurred_at_ms"] < middle))
+    space = MemorySpace(clock_ms=lambda: 0, expires=False)
+    await count_in_memory(
+        replace(job, events=half, watermark_ms=middle), Refusals(half), space, longest_chunk_ms=12 * HOUR_MS
+    )
+    source = EvidenceSource(MemoryCounterReader(space), [funnel], clock_ms=lambda: middle)
+    await source.refresh()
+    page = Page()
+    fill_evidence(page, source.newest, middle)
+    labels = ("shop", "1", "conversion", "visit", "", "", "down")
+    moments = Backtest(whole).moments(series, middle // DAY_MS, 6.0)
+    at_middle = [moment for moment in moments if moment.at_ms == middle + whole.delay_ms]
+    expected = max(moment.evidence.nats for moment in at_middle)
+    assert page.samples[catalogue.EVIDENCE.name][labels] == pytest.approx(expected)
+    assert page.samples[catalogue.EVIDENCE_CAUSE.name] == {(*labels[:-1], "conversion"): 1}
+    assert page.samples[catalogue.EVIDENCE.name][(*labels[:-1], "up")] == 0
 
 
 def test_days_that_are_asked_for_and_a_table_for_people(files: tuple[Path, Path], tmp_path: Path) -> None:

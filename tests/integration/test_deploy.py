@@ -30,7 +30,7 @@ def test_amtool_accepts_the_alertmanager_and_alerts_go_where_they_should() -> No
     routes = {
         ("alertname=FunnelWatchdog", "severity=none"): "heartbeat",
         ("alertname=FunnelNoEvents", "severity=critical"): "now",
-        ("alertname=FunnelConversionDrop", "severity=warning"): "morning",
+        ("alertname=FunnelConversionDropOfValue", "severity=warning"): "morning",
     }
     for labels, receiver in routes.items():
         assert receiver in run_tool("amtool", "config", "routes", "test", f"--config.file={config}", *labels)
