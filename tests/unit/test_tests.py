@@ -89,3 +89,45 @@ def test_no_test_bounds_the_time_it_takes() -> None:
 def test_no_test_imports_a_test() -> None:
     importing = re.compile(r"^ *(?:from|import) +tests\.[\w.]*\btest_\w+", re.M)
     assert [(name, found[0]) for name, text in texts().items() if (found := importing.search(text))] == []
+
+
+MAY_TAKE_MORE = {
+    "docs/test_documents.py": "git knows what is committed",
+    "funnelcast/processes/test_collector_processes.py": "workers of a collector beside each other",
+    "producers/files/test_durable.py": "a crash ends a process",
+    "producers/http/test_connection.py": "the connection is what is tested",
+    "producers/webhooks/test_enricher.py": "pauses and faults of a CRM",
+    "producers/webhooks/test_new_vendor.py": "the API of a vendor",
+    "streams/api/test_api.py": "headers as they are on the wire",
+    "streams/api/test_description.py": "the description is served",
+    "streams/web/test_server.py": "the connection is what is tested",
+}
+"""Unit tests that start a process or a server. Others go to tests/integration."""
+STARTS = re.compile(
+    r"\bsubprocess\b|\bmultiprocessing\b|create_subprocess|start_server|create_server|HTTPServer|\buvicorn\b"
+    r"|\bFakeCrm\(|\bserved\(|\bserving\(|\bschemathesis\b|\bplaywright\b"
+)
+MANY_ROWS, MANY_TURNS = 20, 5_000
+
+
+def too_many(tree: ast.Module) -> Iterator[str]:
+    """Loops of thousands, and tables that are hundreds of tests, where the number stands in the code."""
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        if name == "range" and any(
+            isinstance(at, ast.Constant) and int(str(at.value)) > MANY_TURNS for at in call.args
+        ):
+            yield f"{call.lineno}: a loop of thousands: take cases(...) turns (tests/support/thorough.py)"
+        table = call.args[1] if name == "pytest.mark.parametrize" else None
+        if isinstance(table, ast.List | ast.Tuple) and len(table.elts) > MANY_ROWS:
+            yield f"{call.lineno}: a long table: make it one test with @rows (tests/support/rows.py)"
+
+
+def test_unit_tests_are_cheap() -> None:
+    """As far as can be said without a clock: no process, no server, no thousands."""
+    unit = {name.removeprefix("unit/"): text for name, text in texts().items() if name.startswith("unit/")}
+    starting = {name for name, text in unit.items() if STARTS.search(text)} - {"test_tests.py"}
+    assert starting - MAY_TAKE_MORE.keys() == set(), "these belong to tests/integration"
+    assert MAY_TAKE_MORE.keys() <= starting, "these start nothing any more"
+    wordy = {name: text for name, text in unit.items() if "parametrize" in text or re.search(r"range\(.*\d{4}", text)}
+    assert {name: told for name, text in wordy.items() if (told := list(too_many(ast.parse(text))))} == {}

@@ -19,7 +19,7 @@ import funnelcast
 from funnelcast.logs import configure_logs
 from funnelcast.say import emit, say
 from funnelcast.screen import Screen
-from tests.unit.schemas.test_text import HOSTILE
+from tests.support.hostile import HOSTILE
 
 HOUSE = Path(funnelcast.__file__).parent.parent
 WAYS = {"funnelcast/say.py": {"echo"}, "funnelcast/screen.py": {"Console"}}

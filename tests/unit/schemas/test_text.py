@@ -11,9 +11,9 @@ from schemas.conditions import holds
 from schemas.ids import clean_id
 from schemas.names import clean_value, normalise_name
 from schemas.text import printable, printable_in, printable_lines
+from tests.support.hostile import HOSTILE
 
 NFC, NFD = "Caf\u00e9", "Cafe\u0301"
-HOSTILE = "\x1b[31mred\x1b]0;pwned\x07 \x9b2J \u202egnp.exe\u2066 \r\n2 rows\u2028\ud83d"
 
 
 def test_two_spellings_of_an_accent_are_one_value_name_and_id() -> None:
