@@ -1,4 +1,4 @@
-"""Identity of a person as an event states it: cleaning, placeholders, the person key. Knows nothing of links."""
+"""Identity of a person as an event states it: cleaning, placeholders, the person key. which id ranks above which."""
 
 from __future__ import annotations
 
@@ -88,3 +88,23 @@ def person_key(user_id: str | None, contact_id: str | None, anonymous_id: str | 
     if anonymous_id is not None:
         return b"a:" + anonymous_id.encode()
     return None
+
+
+RANKS = b"acu"
+"""First bytes of person keys, from the lowest rank to the highest (semantics.md 7)."""
+
+
+def lower_keys(user_id: str | None, contact_id: str | None, anonymous_id: str | None) -> list[bytes]:
+    """Keys of the ids below the highest one, which an event with all of these links to it; arguments as above."""
+    keys: list[bytes] = []
+    if contact_id is not None and user_id is not None:
+        keys.append(b"c:" + contact_id.encode())
+    if anonymous_id is not None and (user_id is not None or contact_id is not None):
+        keys.append(b"a:" + anonymous_id.encode())
+    return keys
+
+
+def ranks_below(lower: bytes, higher: bytes) -> bool:
+    """Whether the first is a person key of a lower rank than the second."""
+    ranks = RANKS.find(lower[:1]), RANKS.find(higher[:1])
+    return lower[1:2] == higher[1:2] == b":" and 0 <= ranks[0] < ranks[1]

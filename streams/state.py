@@ -55,6 +55,12 @@ class PartitionMeta(msgspec.Struct, omit_defaults=True, array_like=False):
     """Newest occurred_at_ms applied."""
     forgets: int = 0
     """Forget records applied since the partition was created."""
+    forwards: dict[str, int] = {}
+    """By funnel: forwards sent since the partition was created."""
+    forwards_from: dict[str, dict[int, int]] = {}
+    """By funnel and partition of origin: number of the last forward applied, so that a repetition is known."""
+    forwards_applied: int = 0
+    """Forwards applied since the partition was created, without repetitions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ they print the same document. Holds no counting of its own.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from funnelcast.ingest import origins_of
+from funnelcast.replay.slices import Slices
 from funnelcast.say import say
 from producers.ingest.checks import Ingest
 from producers.ingest.contacts import Contacts
@@ -23,6 +24,8 @@ from schemas.errors import InputFileError
 from schemas.funnel.model import Funnel
 from schemas.reasons import RejectReason
 from schemas.record import encode_tick
+from streams.core.outgoing import Outgoing, OutgoingKind
+from streams.core.place import Place
 from streams.defaults import WATERMARK_DELAY_MS
 from streams.report.document import build_document
 from streams.report.shapes import CountersDocument
@@ -163,13 +166,15 @@ class _MemoryCounting:
         self._processors = [
             PartitionProcessor(
                 store,
-                partition,
+                Place(partition, job.partitions),
                 job.funnels,
                 watermark_delay_ms=job.watermark_delay_ms,
                 max_persons=MAX_PERSONS,
+                publisher=self,
             )
             for partition in range(job.partitions)
         ]
+        self._slices = Slices(job.funnels, job.watermark_delay_ms, job.partitions)
         self._waiting: list[list[LogRecord]] = [[] for _ in range(job.partitions)]
         self._offsets = [0] * job.partitions
 
@@ -180,33 +185,51 @@ class _MemoryCounting:
             await processor.claim()
 
     async def add(self, verdict: Verdict) -> None:
-        """Append a record where the collector's sink would."""
+        """Append records where the collector's sink would."""
+        if self._slices.ends_before(verdict):
+            await self._drain()
         if isinstance(verdict, Accepted):
-            partition = partition_for(verdict.key, self._job.partitions)
-            await self._append(partition, verdict.key, verdict.value, verdict.received_at_ms)
+            for key, value in verdict.records:
+                partition = partition_for(key, self._job.partitions)
+                await self._append(partition, key, value, verdict.received_at_ms)
         elif isinstance(verdict, Ticked):
             for partition in range(self._job.partitions):
                 await self._append(partition, None, verdict.value, verdict.tick_ms)
 
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        """What is forwarded comes behind all that waits in its partition; what is late goes nowhere."""
+        for record in records:
+            if record.kind is OutgoingKind.FORWARD:
+                self._wait(partition_for(record.key, self._job.partitions), record.key, record.value, 0)
+
     async def finish(self) -> None:
         """Apply what waits and everything that is due."""
-        for partition in range(self._job.partitions):
-            await self._apply(partition)
-            await self._processors[partition].book_due()
+        await self._drain()
+        for processor in self._processors:
+            await processor.book_due()
+        await self._drain()
+
+    async def _drain(self) -> None:
+        while any(self._waiting):
+            for partition in range(self._job.partitions):
+                await self._apply(partition)
+
+    def _wait(self, partition: int, key: bytes | None, value: bytes, timestamp_ms: int) -> None:
+        self._waiting[partition].append(LogRecord(key, value, timestamp_ms, self._offsets[partition]))
+        self._offsets[partition] += 1
 
     async def _append(self, partition: int, key: bytes | None, value: bytes, timestamp_ms: int) -> None:
         waiting = self._waiting[partition]
         if waiting and self._longest_chunk_ms and timestamp_ms > waiting[0].timestamp + self._longest_chunk_ms:
             await self._apply(partition)
-        self._waiting[partition].append(LogRecord(key, value, timestamp_ms, self._offsets[partition]))
-        self._offsets[partition] += 1
+        self._wait(partition, key, value, timestamp_ms)
         if len(self._waiting[partition]) >= CHUNK_RECORDS:
             await self._apply(partition)
 
     async def _apply(self, partition: int) -> None:
         records, self._waiting[partition] = self._waiting[partition], []
         if records:
-            await self._processors[partition].process(records, self._offsets[partition])
+            await self._processors[partition].process(records, records[-1].offset + 1)
 
 
 def _funnel_id(funnel: Funnel) -> str:

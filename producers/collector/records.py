@@ -36,6 +36,10 @@ class RecordBuilder:
             if isinstance(verdict, Accepted):
                 partition = partition_for(verdict.key, partitions)
                 records.append(Outgoing(topic, partition, verdict.key, verdict.value, verdict.received_at_ms))
+                for lower, claim in verdict.claims:
+                    records.append(
+                        Outgoing(topic, partition_for(lower, partitions), lower, claim, verdict.received_at_ms)
+                    )
                 counts.accepted += 1
                 if verdict.is_odd:
                     _count_oddities(counts, verdict)

@@ -33,6 +33,7 @@ from producers.ingest.text import parse_event, too_large
 from producers.ingest.times import correct_skew_ms
 from producers.ingest.verdicts import (
     Accepted,
+    Claim,
     RefusedError,
     Rejected,
     Scope,
@@ -41,10 +42,10 @@ from producers.ingest.verdicts import (
     Verdict,
     is_malformed,
 )
-from schemas.ids import MAX_ID_CHARS, is_placeholder, person_key
+from schemas.ids import MAX_ID_CHARS, is_placeholder, lower_keys, person_key
 from schemas.names import normalise_name
 from schemas.reasons import RejectReason
-from schemas.record import EventRecord
+from schemas.record import EventRecord, LinkRecord, encode_link
 from schemas.text import composed
 
 _Stored = msgspec.Raw | Members
@@ -224,6 +225,7 @@ class Ingest:
             is_known,
             traffic=traffic,
             is_late=is_late,
+            claims=_claims(record) if bool(user_id) + bool(contact_id) + bool(anonymous_id) > 1 else (),
         )
 
     def _identity(self, event: Event | NativeEvent) -> tuple[str, str]:
@@ -301,6 +303,24 @@ def _clean(member: str, sent: str | int | None) -> str | None:
     if len(text) > MAX_ID_CHARS:
         raise RefusedError(RejectReason.ID_TOO_LONG, f"{member} is longer than {MAX_ID_CHARS} characters")
     return "" if is_placeholder(text) else text
+
+
+def _claims(record: EventRecord) -> tuple[Claim, ...]:
+    """The links that an event with several ids claims, each for the log of the lower id."""
+    higher = person_key(record.user_id, record.contact_id, record.anonymous_id)
+    assert higher is not None  # noqa: S101 - it has several ids
+    return tuple(
+        Claim(lower, encode_link(_link(record, lower, higher)))
+        for lower in lower_keys(record.user_id, record.contact_id, record.anonymous_id)
+    )
+
+
+def _link(record: EventRecord, lower: bytes, higher: bytes) -> LinkRecord:
+    """Its number is in a session of its own: both records of one number may lie in one partition."""
+    seq = None if record.seq is None else (f"{record.seq[0]}/{lower[:1].decode()}", record.seq[1])
+    return LinkRecord(
+        link=higher.decode(), occurred_at_ms=record.occurred_at_ms, received_at_ms=record.received_at_ms, seq=seq
+    )
 
 
 def _no_person(placeholders: int) -> str:

@@ -52,6 +52,13 @@ class Sender:
     """Who is behind this request; None: a server."""
 
 
+class Claim(NamedTuple):
+    """A link record: the key of the lower id, and the record."""
+
+    key: bytes
+    value: bytes
+
+
 class Accepted(msgspec.Struct, frozen=True, gc=False):
     """An event as it goes on Kafka. `key` is None for an event without a person (ad spend)."""
 
@@ -69,12 +76,19 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     """Class of who made it (`schemas.traffic`)."""
     is_late: bool = False
     """Received too long after it occurred: no loaded funnel counts it."""
+    claims: tuple[Claim, ...] = ()
+    """Links of its lower ids to the highest; they stand behind it in the log."""
 
     @property
     def is_odd(self) -> bool:
         """Whether there is anything to count besides its being accepted."""
         is_plain = self.is_known and not self.was_clamped and not self.placeholder_ids and not self.repairs
         return self.is_late or self.traffic != HUMAN or not is_plain
+
+    @property
+    def records(self) -> tuple[tuple[bytes | None, bytes], ...]:
+        """(key, value) of everything that goes on Kafka, in this order."""
+        return ((self.key, self.value), *self.claims)
 
 
 class Ticked(msgspec.Struct, frozen=True, gc=False):

@@ -107,7 +107,7 @@ class Enricher:
             await self._letter(event.element, hook.name, record, verdict.reason, verdict.detail)
             outcome = "rejected"
         elif isinstance(verdict, Accepted):
-            await self._put([await self._outgoing(verdict)])
+            await self._put(await self._outgoing(verdict))
         self._remember(event.id)
         return outcome
 
@@ -132,10 +132,13 @@ class Enricher:
                     log.warning("crm_unavailable", hook=hook.name, error=str(error), again_in_seconds=pause)
             await asyncio.sleep(pause)
 
-    async def _outgoing(self, verdict: Accepted) -> Outgoing:
+    async def _outgoing(self, verdict: Accepted) -> list[Outgoing]:
         topic = self._topics.events
-        partition = partition_for(verdict.key, await self._partitions(topic))
-        return Outgoing(topic, partition, verdict.key, verdict.value, verdict.received_at_ms)
+        partitions = await self._partitions(topic)
+        return [
+            Outgoing(topic, partition_for(key, partitions), key, value, verdict.received_at_ms)
+            for key, value in verdict.records
+        ]
 
     def _remember(self, event_id: str) -> None:
         self._written[event_id] = None

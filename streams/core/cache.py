@@ -15,8 +15,9 @@ from sys import byteorder
 from zlib import crc32
 
 from schemas.times import MINUTE_MS
-from streams.core.header import chunks_of, wake, words_of
-from streams.core.person import Base, KeptEvent
+from streams.core.header import chunks_of, link_of, wake, words_of
+from streams.core.person import Base, KeptEvent, person_field
+from streams.core.place import ONLY_PARTITION, Place
 from streams.core.plan import INFINITE, Plan
 from streams.core.timers import Wheel
 from streams.state import CHUNK_SEPARATOR, NO_DEADLINE, PERSON_BUCKETS, Loaded
@@ -78,6 +79,8 @@ class PersonCache:
         """Persons asked for who are not in the store."""
         self._loose: dict[bytes, bytes] = {}
         """Sealed chunks that arrived before their person was complete."""
+        self._linked: dict[bytes, bytes] = {}
+        """Of persons in memory that are linked the higher id."""
         self._unloaded = 0
         self._all_complete = True
 
@@ -100,11 +103,15 @@ class PersonCache:
             return key not in self.partly
         return self._all_complete or key in self._absent or bool(self.complete[crc32(key) % PERSON_BUCKETS])
 
-    def missing(self, keys: Iterable[bytes]) -> list[bytes]:
-        """Fields to read before these persons can be counted."""
+    def missing(self, keys: Iterable[bytes], place: Place = ONLY_PARTITION) -> list[bytes]:
+        """Fields to read before these persons, and those of the partition whom they are linked to, can be counted."""
         if self._all_complete:
             return []
         absent = set(keys)
+        lower = absent
+        while lower := {self._linked[key] for key in lower & self._linked.keys() if place.holds(self._linked[key])}:
+            lower = {person_field(key) for key in lower}
+            absent |= lower
         partly = absent & self.partly
         fields = [field for key in partly for field in self._chunk_fields(key)]
         absent.difference_update(self.persons, self._absent)
@@ -150,6 +157,7 @@ class PersonCache:
 
     def _admit_person(self, key: bytes, packed: bytes) -> None:
         self.persons[key] = packed
+        self._note_link(key, packed)
         if self._chunks(packed):
             self.partly.add(key)
 
@@ -195,6 +203,7 @@ class PersonCache:
         """Keep a person's new form and see to it that it is looked at in time."""
         before = self.persons.get(key)
         self.persons[key] = packed
+        self._note_link(key, packed)
         self.dirty[key] = None
         wake_ms = wake(self.plan, packed)
         if wake_ms < (INFINITE if before is None else wake(self.plan, before)):
@@ -272,8 +281,16 @@ class PersonCache:
             self.complete[crc32(key) % PERSON_BUCKETS] = 0
         self.persons = dict(self.persons)
 
+    def _note_link(self, key: bytes, packed: bytes) -> None:
+        link = link_of(self.plan, packed)
+        if link is not None:
+            self._linked[key] = link.higher
+        else:
+            self._linked.pop(key, None)
+
     def _forget(self, key: bytes) -> None:
         del self.persons[key]
+        self._linked.pop(key, None)
         self.sealed.pop(key, None)
         self.heavy.pop(key, None)
         self.uncut.pop(key, None)

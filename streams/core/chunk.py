@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, TypeAlias
 
 from streams.core.match import Match
@@ -19,8 +20,10 @@ Op: TypeAlias = tuple[bytes, int, int, EventKind, int, int, KeptEvent | None]
 """One operation: (person key, at, event hash, kind, code, horizon at that record, the whole event or None).
 
 The kind tells them apart (`streams.core.plan`). An event says more than its stage where the last member is not None.
-Of a FORGET, at and code are 0 and the third member is the number of the forgotten person (`nameless_key`). One shape
-for all kinds, because telling them apart then costs one comparison of numbers per event: 0.02 of about 5 us.
+Of a FORGET, at and code are 0 and the third member is the number of the forgotten person (`nameless_key`). Of a LINK,
+at is when it was received, of a KIN whether it was linked, and the third member the place of the other id in
+`FunnelPrepared.ids`. One shape for all kinds, because telling them apart then costs one comparison of numbers per
+event: 0.02 of about 5 us.
 """
 
 
@@ -30,6 +33,10 @@ class FunnelPrepared:
 
     ops: list[Op] = field(default_factory=list)
     """In log order."""
+    ids: list[bytes] = field(default_factory=list)
+    """The higher id of a LINK, the lower one of a KIN."""
+    highers: list[bytes] = field(default_factory=list)
+    """Persons of this partition who may get events of others."""
     stats: Counter[str] = field(default_factory=Counter)
     outgoing: list[Outgoing] = field(default_factory=list)
     """In log order."""
@@ -39,7 +46,7 @@ class FunnelPrepared:
 
     def keys(self) -> Iterator[bytes]:
         """Keys of the persons whom the chunk concerns."""
-        return (op[0] for op in self.ops)
+        return chain((op[0] for op in self.ops), self.highers)
 
 
 @dataclass(slots=True)
@@ -55,6 +62,9 @@ class Prepared:
     undecodable: int = 0
     retries: int = 0
     """Records of ordered senders that were applied before."""
+    forwards_from: dict[str, dict[int, int]] = field(default_factory=dict)
+    """See `PartitionMeta`; only the funnels with forwards in this chunk."""
+    forwards_applied: int = 0
     forgets: int = 0
     """Forget records up to here."""
     facts: list[bytes] = field(default_factory=list)

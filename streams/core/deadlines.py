@@ -15,8 +15,10 @@ from streams.core.header import (
     Words,
     deadline,
     is_forgotten,
+    is_linked,
     wake,
 )
+from streams.core.links import end_silent
 from streams.core.outcomes import decide
 from streams.core.plan import INFINITE, RESOLVED
 from streams.core.state import FunnelState
@@ -57,15 +59,22 @@ def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:
 
 def _fire_person(state: FunnelState, key: bytes, packed: bytes, watermark_ms: int) -> int:
     """Book what is due for a person; when to look again."""
+    if is_linked(packed):
+        end_silent(state, key, watermark_ms)
+        still = state.cache.persons.get(key)
+        if still is None:
+            return INFINITE
+        packed = still
     if state.plan.has_fast_paths:
         wake_ms = _fire_header(state, key, packed, watermark_ms)
         if wake_ms >= 0:
             return wake_ms
     if is_forgotten(state.plan, packed, watermark_ms - state.plan.keep):
         retire(state, key, packed, watermark_ms)
-        return INFINITE
-    refresh(state, key, packed, watermark_ms)
-    return wake(state.plan, state.cache.persons[key])
+    else:
+        refresh(state, key, packed, watermark_ms)
+    left = state.cache.persons.get(key)
+    return INFINITE if left is None else wake(state.plan, left)
 
 
 def _fire_header(state: FunnelState, key: bytes, packed: bytes, watermark_ms: int) -> int:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 
 from schemas.properties import ALWAYS_READ, MONEY
+from schemas.record import Forward
 from streams.core.plan import Plan
 
 NO_RAW: Final = msgspec.Raw(b"")
@@ -59,6 +60,8 @@ class Decoder:
                 ("tick", _Int | None, None),
                 ("marker", str | None, None),
                 ("forget", _Int | None, None),
+                ("link", str | None, None),
+                ("forward", Forward | None, None),
             ],
             gc=False,
         )

@@ -51,11 +51,13 @@ from streams.core.expiry import Expiry
 from streams.core.facts import Facts
 from streams.core.intake import FunnelIntake, Intake
 from streams.core.outgoing import Outgoing
+from streams.core.place import ONLY_PARTITION, Place
 from streams.core.plan import Plan
 from streams.core.registers import Registers
 from streams.core.rollup import RollUp
 from streams.core.state import FunnelState
 from streams.core.step import step
+from streams.core.tree import note
 from streams.core.upgrades import UPGRADES, Upgrades, upgraded, upgraded_core_state
 from streams.defaults import MAX_PERSON_EVENTS, MAX_PERSONS, WATERMARK_DELAY_MS
 from streams.state import FIRST_LAYOUT, Claim, Loaded, PartitionMeta
@@ -133,6 +135,7 @@ class PartitionEngine:
         max_persons: int = MAX_PERSONS,
         max_person_events: int = MAX_PERSON_EVENTS,
         upgrades: Upgrades = UPGRADES,
+        place: Place = ONLY_PARTITION,
     ) -> None:
         self.layout = FIRST_LAYOUT + len(upgrades)
         """Layout of the bytes it makes."""
@@ -146,8 +149,8 @@ class PartitionEngine:
         self._funnels: dict[str, _Funnel] = {}
         for plan in plans:
             registers_of_funnel = self.registers.funnels[plan.funnel_id]
-            intake = FunnelIntake(plan, decoder, registers_of_funnel, delay_ms=watermark_delay_ms)
-            state = FunnelState(plan, max_persons=max_persons, max_events=max_person_events)
+            intake = FunnelIntake(plan, decoder, registers_of_funnel, delay_ms=watermark_delay_ms, place=place)
+            state = FunnelState(plan, max_persons=max_persons, max_events=max_person_events, place=place)
             self._funnels[plan.funnel_id] = _Funnel(plan, intake, state)
         self._intake = Intake(decoder, {funnel_id: funnel.intake for funnel_id, funnel in self._funnels.items()})
         self._bind_stats()
@@ -165,6 +168,7 @@ class PartitionEngine:
         for funnel_id, funnel in self._funnels.items():
             if funnel_id in claim.earliest_deadlines:
                 funnel.state.cache.restore(claim.earliest_deadlines[funnel_id])
+            funnel.state.forwards = self.meta.forwards.get(funnel_id, 0)
             funnel.expiry.restore(self._newest_core_state(claim, funnel_id))
         self._count_pending()
 
@@ -179,6 +183,8 @@ class PartitionEngine:
         return msgspec.structs.replace(
             self.meta,
             sessions=dict(self.meta.sessions),
+            forwards=dict(self.meta.forwards),
+            forwards_from={funnel_id: dict(numbers) for funnel_id, numbers in self.meta.forwards_from.items()},
             stats={funnel_id: dict(stats) for funnel_id, stats in self.meta.stats.items()},
         )
 
@@ -214,7 +220,7 @@ class PartitionEngine:
         for funnel_id, funnel in self._funnels.items():
             needs, cache = FunnelNeeds(), funnel.state.cache
             if prepared is not None:
-                needs.persons = cache.missing(prepared.funnels[funnel_id].keys())
+                needs.persons = cache.missing(prepared.funnels[funnel_id].keys(), funnel.state.place)
                 if prepared.max_received_ms is not None:
                     needs.buckets = cache.due_buckets(prepared.max_received_ms - self._delay)
             elif self.meta.watermark_ms is not None:
@@ -253,13 +259,15 @@ class PartitionEngine:
                 state.count_stat("undecodable", prepared.undecodable)
             if prepared.retries:
                 state.count_stat("retries", prepared.retries)
+            state.ids = chunk.ids
             step(state, chunk.ops)
+            note(state, self.facts)
             outgoing += chunk.outgoing
             if state.refused:
                 outgoing += self._intake.surplus(funnel_id, state.refused, prepared.source)
                 state.refused = []
         changes = self._changes(FIRE_LIMIT)
-        changes.outgoing = outgoing
+        changes.outgoing = outgoing + changes.outgoing
         return changes
 
     def _move(self, prepared: Prepared) -> None:
@@ -269,6 +277,7 @@ class PartitionEngine:
         meta.sessions = prepared.sessions
         meta.marker = prepared.marker or meta.marker
         meta.forgets = prepared.forgets
+        meta.forwards_from, meta.forwards_applied = prepared.forwards_from, prepared.forwards_applied
         meta.last_event_ms = max(meta.last_event_ms, prepared.last_event_ms)
         if prepared.max_received_ms is not None:
             meta.max_received_ms = prepared.max_received_ms
@@ -282,10 +291,15 @@ class PartitionEngine:
         watermark = self.meta.watermark_ms
         changes = Changes({})
         for funnel_id, funnel in self._funnels.items():
+            state = funnel.state
             if watermark is not None:
-                collect_due(funnel.state, watermark)
-                fire(funnel.state, watermark, limit)
-                changes.funnels[funnel_id] = self._changes_of(funnel, watermark)
+                collect_due(state, watermark)
+                fire(state, watermark, limit)
+            changes.funnels[funnel_id] = self._changes_of(funnel, watermark or 0)
+            changes.outgoing += state.outgoing
+            state.outgoing = []
+            if state.forwards:
+                self.meta.forwards[funnel_id] = state.forwards
         changes.facts = self.facts.take_changes()
         self._count_pending()
         return changes

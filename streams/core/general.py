@@ -1,4 +1,4 @@
-"""The general path of counting, and the definition of what is right: any operation on any person.
+"""The general path of counting, and the definition of what is right: any event on any person.
 
 Unpack, replay, contributions out; change the history; replay, contributions in, fold, pack. The fast paths
 (`streams.core.step`, `inorder`, `heavy`, `deadlines`) must leave the same state and the same contributions: the tests
@@ -15,24 +15,15 @@ from streams.core.chunk import Op
 from streams.core.contributions import add_contributions
 from streams.core.deals import fold_deals
 from streams.core.deals import is_foldable as is_base_foldable
-from streams.core.forget import is_nameless, nameless_key, without_ids
-from streams.core.header import Header, is_forgotten, last_at, status_of, tail_of, words_of
+from streams.core.forget import is_nameless, without_ids
+from streams.core.header import Header, is_forgotten, last_at, link_of, status_of, tail_of, words_of
 from streams.core.heavy import is_foldable, seal
 from streams.core.history import decide, fold, header_of, header_of_deals, replay, statuses_of
 from streams.core.journeys import History
-from streams.core.person import KeptEvent, Person, pack_person, unpack_events, unpack_person
-from streams.core.plan import FORGET, REFUND, RESOLVED, RESTATED, WITHDRAWN
+from streams.core.person import KeptEvent, Person, is_empty, pack_person, unpack_events, unpack_person
+from streams.core.plan import REFUND, RESOLVED, RESTATED, WITHDRAWN
 from streams.core.state import FunnelState
 from streams.core.sweep import count_heavy
-
-
-def perform(state: FunnelState, op: Op) -> None:
-    """Do one operation by itself."""
-    key, _, number, kind, _, horizon, _ = op
-    if kind == FORGET:
-        forget(state, key, nameless_key(number), horizon)
-    else:
-        count(state, key, (op,))
 
 
 def count(state: FunnelState, key: bytes, ops: Sequence[Op]) -> None:
@@ -85,8 +76,8 @@ class OpenPerson:
         self._open(horizon)
 
     def _open(self, horizon: int) -> None:
-        person = _living(self.state, self.key, horizon)
-        self._is_new = person is None
+        person = living(self.state, self.key, horizon)
+        self._is_new = person is None or is_empty(self.state.plan, person)
         self.person = person or Person()
         self.person.events.sort()
         self._newest = (
@@ -127,7 +118,7 @@ class OpenPerson:
     def settle(self) -> None:
         """Add what the person contributes now, and keep it."""
         if self._is_out:
-            _settle(self.state, self.key, self.person, self._horizon)
+            settle(self.state, self.key, self.person, self._horizon)
             self._is_out = False
 
     def _move(self, horizon: int) -> None:
@@ -147,7 +138,7 @@ class OpenPerson:
         ids = {*_ids(whole), *_ids(copy)}
         is_touched = bool(ids) if self.state.plan.has_deals else not self._ids_behind.isdisjoint(ids)
         is_behind = self._behind > self._folded and (self._is_loose or is_touched)
-        if is_behind or _is_unsettled(self.state, self.person, self._horizon):
+        if is_behind or is_unsettled(self.state, self.person, self._horizon):
             self._take_out()
             self.settle()
             self._behind = self._folded = sum(event.at < self._horizon for event in self.person.events)
@@ -155,7 +146,7 @@ class OpenPerson:
 
     def _take_out(self) -> None:
         if not self._is_out:
-            _take_out(self.state, self.person)
+            take_out(self.state, self.person)
             self._is_out = True
 
     def _change(self, event: KeptEvent, copy: KeptEvent | None) -> None:
@@ -179,7 +170,7 @@ def _ids(event: KeptEvent | None) -> tuple[int, ...]:
     return () if event is None else tuple(number for number in (event.order, event.refund) if number)
 
 
-def _is_unsettled(state: FunnelState, person: Person, horizon: int) -> bool:
+def is_unsettled(state: FunnelState, person: Person, horizon: int) -> bool:
     """Whether the parting of deals is to be settled for something before an event can move it. Events are sorted."""
     if not state.plan.has_deals:
         return False
@@ -189,27 +180,31 @@ def _is_unsettled(state: FunnelState, person: Person, horizon: int) -> bool:
 
 def forget(state: FunnelState, key: bytes, name: bytes, horizon: int) -> None:
     """Keep a person under a name that says nothing: no later event finds the old one, no number changes."""
-    person = _living(state, key, horizon)
+    person = living(state, key, horizon)
     if person is None:
         return
-    _take_out(state, person)
+    take_out(state, person)
     state.cache.drop(key)
-    _settle(state, name, without_ids(person), horizon)
+    settle(state, name, without_ids(person), horizon)
     state.count_stat("forgotten")
 
 
 def retire(state: FunnelState, key: bytes, packed: bytes, watermark_ms: int) -> None:
-    """Delete a person, but not before what was still booked as open has been decided."""
+    """Delete a person, but not before what was still booked as open has been decided; of a linked id the link stays."""
     if status_of(words_of(state.plan, packed)[0]) != RESOLVED:
         refresh(state, key, packed, watermark_ms)
+    rest = Person()
+    rest.link = link_of(state.plan, packed)
     state.cache.drop(key)
+    if rest.link is not None:
+        _keep(state, key, rest, Header())
 
 
 def refresh(state: FunnelState, key: bytes, packed: bytes, watermark_ms: int) -> None:
     """Book what the watermark alone has decided about a person, and fold."""
     person = unpack_person(state.plan, packed, state.cache.sealed.get(key, ()))
-    _take_out(state, person)
-    _settle(state, key, person, watermark_ms - state.plan.keep)
+    take_out(state, person)
+    settle(state, key, person, watermark_ms - state.plan.keep)
 
 
 def shorten(state: FunnelState, key: bytes, packed: bytes, horizon: int) -> bytes:
@@ -237,24 +232,24 @@ def _folds(state: FunnelState, key: bytes, packed: bytes, horizon: int) -> bool:
     return events[min(state.plan.seal, len(events)) // 2].at < horizon
 
 
-def _living(state: FunnelState, key: bytes, horizon: int) -> Person | None:
+def living(state: FunnelState, key: bytes, horizon: int) -> Person | None:
     """The person of a key; None where it is new, or so long gone that it is new again."""
     packed = state.cache.persons.get(key)
-    if packed is None:
-        return None
-    if is_forgotten(state.plan, packed, horizon):
+    if packed is not None and is_forgotten(state.plan, packed, horizon):
         retire(state, key, packed, horizon + state.plan.keep)
+        packed = state.cache.persons.get(key)
+    if packed is None:
         return None
     return unpack_person(state.plan, packed, state.cache.sealed.get(key, ()))
 
 
-def _take_out(state: FunnelState, person: Person) -> None:
+def take_out(state: FunnelState, person: Person) -> None:
     """Contribute minus what the person has contributed so far."""
     before = replay(state.plan, person.base, person.events)
     add_contributions(state.plan, before, statuses_of(state.plan, person, before), sign=-1, into=state.contributions)
 
 
-def _settle(state: FunnelState, key: bytes, person: Person, horizon: int) -> None:
+def settle(state: FunnelState, key: bytes, person: Person, horizon: int) -> None:
     """Add, fold and keep a person whose old contributions were taken out."""
     plan = state.plan
     after = replay(plan, person.base, person.events)

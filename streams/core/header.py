@@ -12,7 +12,11 @@ depends on the watermark of that time, so it is remembered and never recomputed.
     first_code code of the journey's first event    (both codes as wide as `Plan.wire` says)
     entry_code code of the last entry
 
-    flags      7 6 unused | 5 CHANGES | 4 SEVERAL | 3 FOR_LIFE | 2 HAS_AMOUNT | 1 0 status: OPEN, STALLED or RESOLVED
+    flags      7 unused | 6 LINKED | 5 CHANGES | 4 SEVERAL | 3 FOR_LIFE | 2 HAS_AMOUNT | 1 0 status
+               (OPEN, STALLED or RESOLVED)
+
+Where the flag LINKED is set, the bytes of the base end with the link: `higher key | linked_at u64 | seen u64 | length
+of the key u16`.
 
 `passed` is the stage of the last entry of the journey under way, plus 1. It is 0 without such a journey; both codes and
 `started_at` and `entered_at` are then 0 too. Integers are little-endian, times are epoch milliseconds.
@@ -28,8 +32,10 @@ themselves, with the names from here. All others call `status_of` and its like.
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Final, NamedTuple, TypeAlias
 
+from schemas.times import DAY_MS
 from streams.core.plan import INFINITE, RESOLVED, Plan, Status, wire_code
 
 Words: TypeAlias = tuple[int, int, int, int, int, int]
@@ -54,8 +60,26 @@ SEVERAL: Final = 16
 """The journey under way has more than one entry (several may be of one instant)."""
 CHANGES: Final = 32
 """What an older event means may depend on a newer one (`streams.core.person.Person.has_changes`)."""
+LINKED: Final = 64
+"""The id belongs to a higher one, who gets its events."""
+SILENCE_MS: Final = 400 * DAY_MS
+"""A link ends when nothing was heard of its id for longer."""
 MANY_ORDERS: Final = 0xFFFF
 """The header counts distinct orders up to here."""
+
+
+_LINK_END: Final = Struct("<QQH")
+
+
+class Link(NamedTuple):
+    """The higher id that a person belongs to."""
+
+    higher: bytes
+    """Its person key."""
+    linked_at: int
+    """When the record was received that linked them."""
+    seen: int
+    """When the id, or a repetition of the claim, was heard of last."""
 
 
 class Header(NamedTuple):
@@ -97,12 +121,49 @@ def words_of(plan: Plan, packed: bytes) -> Words:
 def base_of(plan: Plan, packed: bytes) -> bytes:
     """The bytes of the base."""
     start = plan.header.size
-    return packed[start : start + words_of(plan, packed)[3]]
+    words = words_of(plan, packed)
+    end = start + words[3]
+    return packed[start : end - len(_link_bytes(packed, end)) if flags_of(words[0]) & LINKED else end]
 
 
 def tail_of(plan: Plan, packed: bytes) -> bytes:
     """The bytes of the tail."""
     return packed[plan.header.size + words_of(plan, packed)[3] :]
+
+
+def is_linked(packed: bytes) -> bool:
+    """Whether a packed person is linked to a higher id."""
+    return bool(packed[FLAGS_SHIFT // 8] & LINKED)
+
+
+def pack_link(link: Link | None) -> bytes:
+    """What the bytes of the base end with."""
+    if link is None:
+        return b""
+    return link.higher + _LINK_END.pack(link.linked_at, link.seen, len(link.higher))
+
+
+def link_of(plan: Plan, packed: bytes) -> Link | None:
+    """The link of a packed person."""
+    words = words_of(plan, packed)
+    if not flags_of(words[0]) & LINKED:
+        return None
+    end = plan.header.size + words[3]
+    linked_at, seen, size = _LINK_END.unpack_from(packed, end - _LINK_END.size)
+    return Link(_link_bytes(packed, end)[:size], linked_at, seen)
+
+
+def with_link(plan: Plan, packed: bytes, link: Link) -> bytes:
+    """The packed form of a linked person with another link to the same id."""
+    end = plan.header.size + words_of(plan, packed)[3]
+    changed = pack_link(link)
+    return packed[: end - len(changed)] + changed + packed[end:]
+
+
+def _link_bytes(packed: bytes, end: int) -> bytes:
+    """Those of a link that ends there."""
+    size = _LINK_END.unpack_from(packed, end - _LINK_END.size)[2]
+    return packed[end - _LINK_END.size - size : end]
 
 
 def with_chunks(plan: Plan, packed: bytes, chunks: int) -> bytes:
@@ -172,6 +233,8 @@ def wake(plan: Plan, packed: bytes) -> int:
     words: Words = plan.header.unpack_from(packed)
     last_word, start_word, entry_word, base_bytes, _, _ = words
     status, passed = last_word >> FLAGS_SHIFT & STATUS_MASK, last_word & PASSED_MASK
+    if last_word >> FLAGS_SHIFT & LINKED:
+        return _wake_of_linked(plan, packed, words)
     end = (start_word >> AT_SHIFT) + plan.window
     if status != RESOLVED and plan.has_deals:
         return entry_word >> AT_SHIFT
@@ -183,3 +246,14 @@ def wake(plan: Plan, packed: bytes) -> int:
     return (
         max(last_word >> AT_SHIFT, end if passed else 0) + plan.keep + plan.lead_in
     )  # then it is folded, or forgotten
+
+
+def _wake_of_linked(plan: Plan, packed: bytes, words: Words) -> int:
+    """When a linked person has to be looked at: because of the history it has kept, or because its link ends."""
+    link = link_of(plan, packed)
+    assert link is not None  # noqa: S101 - the flag is set
+    without = plan.header.pack(words[0] & ~(LINKED << FLAGS_SHIFT), *words[1:]) + packed[plan.header.size :]
+    ends = link.seen + SILENCE_MS
+    is_folded = len(packed) == plan.header.size + words[3] and not words[1] & COUNT_MASK
+    has_history = passed_of(words[0]) or not is_folded
+    return min(wake(plan, without), ends) if has_history else ends

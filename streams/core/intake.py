@@ -8,27 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import attrgetter
+from struct import error as StructError  # noqa: N812 - it is a class
 from typing import Any, cast
 
 import xxhash
 
 from schemas.counters import currency_code
+from schemas.ids import ranks_below
 from schemas.money import clean_currency
+from schemas.record import Forward
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS
 from schemas.traffic import HUMAN, traffic_of
 from streams.core.chunk import FunnelPrepared, Op, Prepared, Record
 from streams.core.decode import ABSENT, NO_RAW, UNREADABLE, Decoder
 from streams.core.match import NO_AMOUNT, Match, Matcher, NameRules, amount_of, id_text, money_of, plain
 from streams.core.outgoing import Outgoing, late_event, surplus_event
-from streams.core.person import AT_MASK, KeptEvent
-from streams.core.plan import FORGET, LOST, ORDER, REFUND, RESTATED, WITHDRAWN, Plan
+from streams.core.person import AT_MASK, KeptEvent, is_sound, person_field, unpack_events, whole_of
+from streams.core.place import Place
+from streams.core.plan import FORGET, FORWARDED, KIN, LINK, LOST, ORDER, REFUND, RESTATED, WITHDRAWN, Plan
 from streams.core.registers import REASONS, FunnelRegisters
+from streams.core.tree import fact_key
 from streams.state import PartitionMeta
 
 AHEAD_MS = MINUTE_MS
 """A record moves the watermark at most this far beyond the time the broker knows it by."""
-SESSIONS = 8
-"""How many ordered senders are remembered."""
+SESSIONS = 24
+"""How many sessions of ordered senders are remembered; one that sends several ids has three."""
 _CODES_LIMIT = 50_000
 LATE_EDGES_MS = tuple(
     (f"late_le_{name}", ms)
@@ -45,9 +50,12 @@ LATE_EDGES_MS = tuple(
 class FunnelIntake:
     """One funnel's view of records."""
 
-    def __init__(self, plan: Plan, decoder: Decoder, registers: FunnelRegisters, *, delay_ms: int) -> None:
+    def __init__(
+        self, plan: Plan, decoder: Decoder, registers: FunnelRegisters, *, delay_ms: int, place: Place
+    ) -> None:
         self.plan = plan
         self.registers = registers
+        self.place = place
         self.matcher = Matcher(plan, decoder)
         self._sources = plan.definition.sources
         self._traffic = plan.definition.traffic
@@ -89,6 +97,39 @@ class FunnelIntake:
         if self._is_unresolved:
             out.unresolved.append((len(out.ops), record.properties, match))
         out.ops.append((key, at, event_hash, match.kind, code, horizon, whole))
+
+    def claim(self, record: Any, key: bytes, out: FunnelPrepared, highest: int) -> None:
+        """Put the claim of an id into `out`; a late one claims nothing."""
+        received = record.received_at_ms
+        at = min(max(record.occurred_at_ms, 0), received)
+        horizon = highest - self.horizon_distance
+        if not 0 <= received <= AT_MASK or received - at > self.plan.lateness or at < horizon:
+            return
+        out.ops.append((key, received, len(out.ids), LINK, 0, horizon, None))
+        out.ids.append(record.link.encode())
+        if self.place.holds(out.ids[-1]):
+            out.highers.append(person_field(out.ids[-1]))
+
+    def admit(self, forward: Forward, key: bytes, value: bytes, out: FunnelPrepared, highest: int) -> bool:
+        """Put the events of a forward into `out`; False where they cannot be read."""
+        try:
+            events = unpack_events(self.plan, forward.events)
+        except (StructError, IndexError):
+            return False
+        if not all(is_sound(self.plan, event) for event in events):
+            return False
+        horizon = highest - self.horizon_distance
+        for event in events:
+            if event.at < horizon:
+                out.stats["accepted"] -= 1
+                self._set_apart(key, value, highest - event.at, out)
+                continue
+            kind, whole = event.kind + FORWARDED, whole_of(event)
+            out.ops.append((key, event.at, event.event_hash, kind, event.code, horizon, whole))
+        if forward.is_linked is not None:
+            out.ops.append((key, int(forward.is_linked), len(out.ids), KIN, 0, horizon, None))
+            out.ids.append(forward.origin)
+        return True
 
     def resolve(self, out: FunnelPrepared) -> None:
         """Fill in the codes of names that the store has registered meanwhile."""
@@ -178,11 +219,6 @@ def _id_hash(value: object) -> int:
     return 0 if text is None else xxhash.xxh3_64_intdigest(text.encode()) or 1
 
 
-def person_field(key: bytes) -> bytes:
-    """The person's field in the store: NUL separates a person's further fields and so never stands in a key."""
-    return key.replace(b"\0", b"\xff0") if b"\0" in key else key
-
-
 class Intake:
     """All funnels' view of a partition's records."""
 
@@ -198,7 +234,8 @@ class Intake:
         out = Prepared({funnel_id: FunnelPrepared() for funnel_id in self._funnels}, len(records), max_received_ms)
         out.source = records
         out.sessions = dict(meta.sessions)
-        out.forgets = meta.forgets
+        out.forgets, out.forwards_applied = meta.forgets, meta.forwards_applied
+        out.forwards_from = {funnel_id: dict(numbers) for funnel_id, numbers in meta.forwards_from.items()}
         views = [
             (
                 intake,
@@ -234,8 +271,11 @@ class Intake:
             if record.forget is not None:
                 self._forget(key, out, highest)
                 continue
+            if record.forward is not None:
+                self._forward(key, value, record.forward, out, highest)
+                continue
             received, at, name = record.received_at_ms, record.occurred_at_ms, record.name
-            if received == ABSENT or not name:  # JSON of somebody else's
+            if received == ABSENT or not (name or record.link):  # JSON of somebody else's
                 out.undecodable += 1
                 continue
             if received > highest:
@@ -246,6 +286,9 @@ class Intake:
                 continue
             if b"\0" in key:
                 key = person_field(key)
+            if record.link is not None:
+                self._claim(key, record, out, highest)
+                continue
             for intake, memo, is_choosy, lateness, distance, codes, raw_values, into in views:
                 rules = memo.get(name, missing)
                 if rules is missing:
@@ -284,17 +327,14 @@ class Intake:
 
     def surplus(self, funnel_id: str, refused: Sequence[Op], records: Sequence[Record]) -> list[Outgoing]:
         """The records of refused events, each once. There are few chunks that hold any, so they are decoded again."""
-        waiting = {(op[0], op[2]): op[1] for op in refused}
-        keys = {op[0] for op in refused}
+        waiting = {op[2]: op[1] for op in refused}
         out: list[Outgoing] = []
         for key, value, _ in records:
-            if key is None or person_field(key) not in keys:
-                continue
-            record = self._decoder.generic(value)
-            if record is None:
+            record = None if key is None else self._decoder.generic(value)
+            if key is None or record is None:
                 continue
             event_hash = xxhash.xxh3_64_intdigest(f"{record.source}\0{record.id}".encode())
-            at = waiting.pop((person_field(key), event_hash), None)
+            at = waiting.pop(event_hash, None)
             if at is not None:
                 age_ms = max(0, record.received_at_ms - at)
                 out.append(surplus_event(funnel_id, key=key, value=value, age_ms=age_ms))
@@ -308,10 +348,45 @@ class Intake:
         for funnel_id, intake in self._funnels.items():
             into = out.funnels[funnel_id]
             into.ops.append((key, 0, out.forgets, FORGET, 0, highest - intake.horizon_distance, None))
+            out.facts.append(fact_key(funnel_id, key))
+
+    def _claim(self, key: bytes, record: Any, out: Prepared, highest: int) -> None:
+        if not ranks_below(key, record.link.encode()):
+            return
+        higher = person_field(record.link.encode())
+        for funnel_id, intake in self._funnels.items():
+            intake.claim(record, key, out.funnels[funnel_id], highest)
+            if higher in out.funnels[funnel_id].highers[-1:]:
+                out.facts.append(fact_key(funnel_id, higher))
+
+    def _forward(self, key: bytes | None, value: bytes, forward: Forward, out: Prepared, highest: int) -> None:
+        """Of a funnel that is not counted here nothing happens; nor for what was applied before."""
+        intake = self._funnels.get(forward.funnel)
+        if key is None or intake is None:
+            return
+        key = person_field(key)
+        if forward.number and not _is_next(forward, out):
+            return
+        into = out.funnels[forward.funnel]
+        if not intake.admit(forward, key, value, into, highest):
+            out.undecodable += 1
+            return
+        if forward.is_linked is not None:
+            out.facts.append(fact_key(forward.funnel, key))
 
 
 def _no_values(_properties: Any) -> tuple[()]:
     return ()
+
+
+def _is_next(forward: Forward, out: Prepared) -> bool:
+    """Whether a forward was not applied before; remembers it then."""
+    numbers = out.forwards_from.setdefault(forward.funnel, {})
+    if forward.number <= numbers.get(forward.partition, 0):
+        return False
+    numbers[forward.partition] = forward.number
+    out.forwards_applied += 1
+    return True
 
 
 def _is_retry(seq: tuple[str, int], sessions: dict[str, int]) -> bool:

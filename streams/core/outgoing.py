@@ -1,7 +1,8 @@
 """What counting a chunk sends out beside its counts: records for other topics, as values. Knows no topic's name.
 
 Every one is published and acknowledged before the chunk is applied. A crash between the two publishes it again, from
-the same log and so with the same key, value and headers: readers know a copy by them.
+the same log and so with the same key, value and headers: readers know a copy by them. How the log is cut into chunks
+decides nothing about them but their order among the kinds.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from schemas.reasons import UncountedReason
+from schemas.record import Forward, encode_forward
 
 FUNNEL_HEADER, AGE_HEADER, REASON_HEADER = "funnel", "age_ms", "reason"
 
@@ -19,6 +21,9 @@ class OutgoingKind(StrEnum):
 
     LATE = "late"
     """An event that a funnel does not count, as it stands in the log: too late, or of a person who has too many."""
+
+    FORWARD = "forward"
+    """Events of a linked id for the log of the higher one (`schemas.record.Forward`)."""
 
 
 class Outgoing(NamedTuple):
@@ -51,3 +56,8 @@ def _uncounted(funnel_id: str, reason: UncountedReason, *, key: bytes, value: by
         (REASON_HEADER, reason.value.encode()),
     )
     return Outgoing(OutgoingKind.LATE, key, value, headers)
+
+
+def forward(key: bytes, content: Forward) -> Outgoing:
+    """Events on their way to the person of a key."""
+    return Outgoing(OutgoingKind.FORWARD, key, encode_forward(content), ())

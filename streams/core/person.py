@@ -21,10 +21,14 @@ import msgspec
 from streams.core.header import (
     CHANGES,
     FOR_LIFE,
+    LINKED,
     Header,
+    Link,
     base_of,
     entered_at,
+    link_of,
     pack_header,
+    pack_link,
     status_of,
     tail_of,
     words_of,
@@ -32,9 +36,11 @@ from streams.core.header import (
 from streams.core.plan import (
     LOST,
     ORDER,
+    REASON_CODES,
     REFUND,
     RESOLVED,
     RESTATED,
+    VOID,
     WITHDRAWN,
     EventKind,
     Plan,
@@ -204,7 +210,7 @@ class Base:
 class Person:
     """An unpacked person."""
 
-    __slots__ = ("base", "changes_at", "events", "status")
+    __slots__ = ("base", "changes_at", "events", "link", "status")
 
     def __init__(self) -> None:
         self.base = Base()
@@ -213,6 +219,7 @@ class Person:
         """Of the last entry of the last journey; without a unit the only one that can be open."""
         self.changes_at = 0
         """With a unit: when the next of all entries changes by itself. What would have changed before is booked."""
+        self.link: Link | None = None
 
     @property
     def is_for_life(self) -> bool:
@@ -240,6 +247,21 @@ class Person:
             if event.kind == REFUND and event.order:
                 refunded.add(event.order)
         return False
+
+
+def person_field(key: bytes) -> bytes:
+    """The person's field in the store: NUL separates a person's further fields and so never stands in a key."""
+    return key.replace(b"\0", b"\xff0") if b"\0" in key else key
+
+
+def whole_of(event: KeptEvent) -> KeptEvent | None:
+    """The event where it says more than its stage, as an operation wants it (`streams.core.chunk`)."""
+    return None if event.kind < ORDER and event.minor < 0 and not event.unit else event
+
+
+def is_empty(plan: Plan, person: Person) -> bool:
+    """Whether nothing of a history is left."""
+    return not person.events and not pack_base(plan, person.base)
 
 
 def pack_event(plan: Plan, event: KeptEvent) -> bytes:
@@ -283,6 +305,14 @@ def unpack_events(plan: Plan, records: bytes) -> list[KeptEvent]:
         else:
             events[-1] = events[-1]._replace(unit=number)
     return events
+
+
+def is_sound(plan: Plan, event: KeptEvent) -> bool:
+    """Whether an event that was packed elsewhere may be counted by this plan."""
+    is_stage = event.kind < plan.stages and not plan.is_order[event.kind]
+    is_other = event.kind in (ORDER, LOST, REFUND, WITHDRAWN, RESTATED, VOID)
+    is_order = event.kind != ORDER or 0 < event.mask < 1 << len(plan.order_stages)
+    return (is_stage or is_other) and is_order and event.code < 1 << plan.code_bits and event.reason < REASON_CODES
 
 
 def pack_base(plan: Plan, base: Base) -> bytes:
@@ -406,9 +436,10 @@ def pack_events(plan: Plan, events: Iterable[KeptEvent]) -> bytes:
 
 def pack_person(plan: Plan, person: Person, header: Header, *, may_go: bool = False) -> tuple[bytes, list[bytes]]:
     """The person's packed form and its sealed chunks; `may_go`: not even its orders are for life."""
-    base = pack_base(plan, person.base)
+    base = pack_base(plan, person.base) + pack_link(person.link)
     parts, newest = split(plan.seal, sorted(person.events))
     flags = person.status | FOR_LIFE * (person.is_for_life and not may_go) | CHANGES * person.has_changes
+    flags |= LINKED * (person.link is not None)
     packed = pack_header(plan, header, flags=flags, chunks=len(parts), base_bytes=len(base))
     return packed + base + pack_events(plan, newest), [pack_events(plan, part) for part in parts]
 
@@ -419,6 +450,7 @@ def unpack_person(plan: Plan, packed: bytes, sealed: Sequence[bytes]) -> Person:
     words = words_of(plan, packed)
     person.status, person.changes_at = status_of(words[0]), entered_at(words[2])
     person.base = unpack_base(base_of(plan, packed))
+    person.link = link_of(plan, packed)
     for chunk in sealed:
         person.events += unpack_events(plan, chunk)
     person.events += unpack_events(plan, tail_of(plan, packed))

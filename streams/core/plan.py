@@ -35,7 +35,7 @@ MAX_ORDER_STAGES: Final = 56
 """The mask of an order's stages has that many bits in its record."""
 
 EventKind: TypeAlias = int
-"""What an operation is: 0..63 for an event of the plain stage with that number, else one of the next four."""
+"""What an operation is: 0..63 for an event of the plain stage with that number, else one of the next."""
 ORDER: Final = 64
 LOST: Final = 65
 REFUND: Final = 66
@@ -46,8 +46,13 @@ RESTATED: Final = 68
 VOID: Final = 69
 """A withdrawal or restatement that came too late to change anything; kept to know its copies."""
 FORGET: Final = 70
-"""No event: the person is to be forgotten. Kept events are of a lower kind. What else is no event (a link of two ids)
-will have a higher one."""
+"""No event: the person is to be forgotten. Kept events are of a lower kind."""
+LINK: Final = 71
+"""No event: the id of the key is claimed by a higher one."""
+KIN: Final = 72
+"""No event: an id was linked to the person of the key, or is no longer."""
+FORWARDED: Final = 128
+"""Added to the kind of an event that another person has given away."""
 NO_STAGE: Final = 255
 """Of an order that enters none."""
 

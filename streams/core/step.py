@@ -18,10 +18,20 @@ from collections.abc import Sequence
 
 from schemas.times import MINUTE_MS
 from streams.core.chunk import Op
-from streams.core.general import count_waiting, perform, shorten
-from streams.core.header import AT_SHIFT, BELOW_AT, COUNT_MASK, FLAGS_SHIFT, PASSED_MASK, STATUS_MASK
+from streams.core.general import count_waiting, shorten
+from streams.core.header import (
+    AT_SHIFT,
+    BELOW_AT,
+    COUNT_MASK,
+    FLAGS_SHIFT,
+    LINKED,
+    PASSED_MASK,
+    STATUS_MASK,
+    is_linked,
+)
 from streams.core.heavy import heavy_of, kept_time, may_be_full
 from streams.core.inorder import begin, in_order
+from streams.core.links import perform
 from streams.core.person import EVENT_AT_SHIFT, EXT_AMOUNT
 from streams.core.plan import FORGET, ORDER
 from streams.core.state import FunnelState
@@ -35,6 +45,7 @@ def step(state: FunnelState, ops: Sequence[Op]) -> None:
         _generally(state, ops)
     else:
         for op in ops:
+            count_waiting(state, op[0])
             perform(state, op)
     count_waiting(state)
 
@@ -42,10 +53,11 @@ def step(state: FunnelState, ops: Sequence[Op]) -> None:
 def _generally(state: FunnelState, ops: Sequence[Op]) -> None:
     """Every operation on the general path, a person's events together."""
     for op in ops:
-        if op[3] < FORGET:
-            state.waiting.setdefault(op[0], []).append(op)
+        key = op[0]
+        packed = state.cache.persons.get(key)
+        if op[3] < FORGET and (key in state.waiting or packed is None or not is_linked(packed)):
+            state.waiting.setdefault(key, []).append(op)
         else:
-            count_waiting(state, op[0])
             perform(state, op)
 
 
@@ -60,11 +72,11 @@ def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR091
     f_events, f_entries, f_started, first_wake = plan.f_events, plan.f_entries, plan.f_started, plan.wake
     completed_at = plan.stages if plan.ends_at_completion else 0
     waiting = state.waiting
+    linked = LINKED << FLAGS_SHIFT
     accepted = duplicates = newcomers = 0
     for op in ops:
         key, at, event_hash, kind, code, horizon, whole = op
         if kind >= FORGET:
-            count_waiting(state, key)
             perform(state, op)
             continue
         if waiting and key in waiting:  # what comes after an event that waits must wait too
@@ -94,6 +106,9 @@ def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR091
             continue
         tail = record(event_hash, at << EVENT_AT_SHIFT | kind, code)
         last_word, start_word, entry_word, base_bytes, _, _ = unpack(packed)
+        if last_word & linked:
+            perform(state, op)
+            continue
         # A tail that grew too long is cut first. The first comparison spares most persons the second.
         if len(packed) > longest and len(packed) - base_bytes > longest:
             packed = shorten(state, key, packed, horizon)

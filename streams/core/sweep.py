@@ -14,6 +14,7 @@ from streams.core.contributions import add_contributions, add_ended
 from streams.core.header import (
     CHANGES,
     FOR_LIFE,
+    LINKED,
     base_of,
     flags_of,
     last_at,
@@ -37,8 +38,8 @@ def count_heavy(state: FunnelState, key: bytes, ops: Sequence[Op]) -> bool:
     False means "nothing was done, take the general path".
     """
     packed = state.cache.persons[key]
-    if flags_of(words_of(state.plan, packed)[0]) & CHANGES:
-        return False  # an event in an older chunk may be withdrawn by a newer one
+    if flags_of(words_of(state.plan, packed)[0]) & (CHANGES | LINKED):
+        return False  # an event in an older chunk may be withdrawn by a newer one; of a linked id few events are kept
     changes = _Changes(state, key, packed)
     if not all(changes.take(op) for op in ops):
         return False

@@ -26,6 +26,7 @@ from schemas.funnel.model import Funnel
 from schemas.kafka import Kafka, KafkaServers, is_right_missing, right_missing
 from schemas.topics import Topics
 from streams.core.outgoing import OutgoingKind
+from streams.core.place import Place
 from streams.defaults import (
     FETCH_MAX_WAIT_MS,
     FETCH_MIN_BYTES,
@@ -110,7 +111,7 @@ class Worker:
         self.settings = settings
         self.metrics = WorkerMetrics()
         self.store = RetryingStore(store, self._on_store)
-        self.publisher = TopicPublisher(settings.kafka, {OutgoingKind.LATE: settings.topics.late})
+        self.publisher = TopicPublisher(settings.kafka, _topics_of(settings.topics))
         self.host = WorkerHost(
             topic=settings.topics.events,
             store=self.store,
@@ -132,6 +133,7 @@ class Worker:
         self._exit_hard = exit_hard
         self._hard_exit: threading.Timer | None = None
         self._app: StreamApp | None = None
+        self._partitions = 1
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def run(self) -> int:
@@ -154,6 +156,7 @@ class Worker:
         identity = await self._unless_over(self._identity(deadline))
         if identity is None:
             return
+        self._partitions = identity.partitions
         await self._unless_over(self._check_store(identity, deadline))
         if self._over.is_set():
             return
@@ -290,7 +293,7 @@ class Worker:
     def _new_processor(self, partition: int) -> PartitionProcessor:
         return PartitionProcessor(
             self.store,
-            partition,
+            Place(partition, self._partitions),
             self.settings.funnels,
             watermark_delay_ms=self.settings.watermark_delay_ms,
             max_persons=self.settings.max_persons,
@@ -354,6 +357,11 @@ class Worker:
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         self._tasks.append(asyncio.ensure_future(work))
+
+
+def _topics_of(topics: Topics) -> dict[OutgoingKind, str]:
+    """Where what goes out goes."""
+    return {OutgoingKind.LATE: topics.late, OutgoingKind.FORWARD: topics.events}
 
 
 def exit_code(error: Exception) -> int:

@@ -16,6 +16,7 @@ from schemas.funnel.model import Funnel
 from schemas.reasons import UncountedReason
 from streams.core.engine import Changes, FunnelChanges, PartitionEngine, Prepared
 from streams.core.outgoing import FUNNEL_HEADER, REASON_HEADER, Outgoing
+from streams.core.place import Place
 from streams.core.planning import plan_of
 from streams.core.registers import Registers
 from streams.core.upgrades import UPGRADES, Upgrades
@@ -78,7 +79,7 @@ class PartitionProcessor:
     def __init__(  # noqa: PLR0913 - what a worker is told, each by name
         self,
         store: PartitionStore,
-        partition: int,
+        place: Place | int,
         funnels: Sequence[Funnel],
         *,
         watermark_delay_ms: int = WATERMARK_DELAY_MS,
@@ -90,8 +91,10 @@ class PartitionProcessor:
         clock_ms: Callable[[], int] = wall_clock_ms,
         upgrades: Upgrades = UPGRADES,
     ) -> None:
+        """`place` as a mere number: a log of its own, from which no link leads to another."""
         self._store = store
-        self.partition = partition
+        self._place = place if isinstance(place, Place) else Place(place, 1)
+        self.partition = self._place.partition
         self._plans = [plan_of(funnel) for funnel in funnels]
         self._watermark_delay_ms = watermark_delay_ms
         self._max_persons = max_persons
@@ -141,6 +144,7 @@ class PartitionProcessor:
             max_persons=self._max_persons,
             max_person_events=self._max_person_events,
             upgrades=self._upgrades,
+            place=self._place,
         )
         claim = await self._store.claim(self.partition, engine.funnel_ids)
         for funnel_id in engine.funnel_ids:

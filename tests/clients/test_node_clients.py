@@ -60,7 +60,7 @@ class Site:
     async def events(self) -> list[dict[str, Any]]:
         """Everything in the log."""
         records = await self.running.everything(self.running.topics.events)
-        return [json.loads(record.value or b"") for record in records]
+        return [found for record in records if "link" not in (found := json.loads(record.value or b""))]
 
 
 def begin(kafka: str, space: str, directory: Path, *port: str) -> RunningCollector:

@@ -244,7 +244,7 @@ def _put_spend(counters: Document, world: World) -> None:
 def people_with_counts(world: World) -> Iterator[tuple[Person, list[Count]]]:
     """Every person's contributions at its partition's watermark."""
     for person in world.people.values():
-        yield person, contributions(world.funnel, person.events, world.watermarks[person.partition])
+        yield person, contributions(world.funnel, person.events, world.watermarks.get(person.partition, 0))
 
 
 def document_of(world: World) -> Document:
@@ -252,7 +252,7 @@ def document_of(world: World) -> Document:
     counters: Document = {}
     for person, counts in people_with_counts(world):
         for count in counts:
-            _put(counters, world.funnel, count, world.watermarks[person.partition])
+            _put(counters, world.funnel, count, world.watermarks.get(person.partition, 0))
     _put_spend(counters, world)
     return {
         "funnel": world.funnel.name,
@@ -264,7 +264,7 @@ def document_of(world: World) -> Document:
             "late": world.late,
             "persons": world.persons,
             "placeholder_ids": world.placeholder_ids,
-            "link_conflicts": 0,
+            "link_conflicts": world.link_conflicts,
         }
         | ({"left_out": world.left_out} if world.left_out else {}),
         "counters": _tidy(counters),

@@ -112,6 +112,8 @@ class Wants:
     """Orders that are withdrawn and restated."""
     units: float = 0.25
     """Share of funnels that part a person's events by deals."""
+    links: bool = False
+    """Events with several ids, which link the lower ones to the highest."""
     forgets: bool = False
     """People who are to be forgotten, and come again."""
 
@@ -368,9 +370,11 @@ class _Writer:
         return name
 
     def ids(self, who: int) -> dict[str, Any]:
-        """The ids of a person: always the same highest one, whatever stands below it."""
+        """The ids of a person: always the same one, and placeholders; or, with links, any of the person's ids."""
         rng = self.rng
-        below = {"anonymous_id": rng.choice([None, f"d{rng.randrange(3)}", "NULL", ""])}
+        if self.wants.links:
+            return self.linked_ids(who)
+        below = {"anonymous_id": rng.choice([None, "Anon", "NULL", ""])}
         if who % 4 == 0:
             return {"user_id": f"u{who}", **below}
         if who % 4 == 1:
@@ -378,6 +382,22 @@ class _Writer:
         if who % 4 == 2:
             return {"anonymous_id": f"d{who}", "user_id": rng.choice([None, "undefined"])}
         return {"user_id": rng.choice([1000 + who, f" {1000 + who} "]), **below}
+
+    def linked_ids(self, who: int) -> dict[str, Any]:
+        """One to three ids of somebody with a device, a contact and an account; now and then one is another's."""
+        rng = self.rng
+        device, contact, account = rng.choice(
+            [(1, 0, 0)] * 6 + [(0, 1, 0), (0, 0, 1)] * 3 + [(1, 1, 0), (0, 1, 1), (1, 0, 1), (1, 0, 1), (1, 1, 1)]
+        )
+
+        def of(chance: float) -> int:
+            return rng.randrange(self.people) if rng.random() < chance else who
+
+        return {
+            "anonymous_id": f"d{of(0.08)}" if device else rng.choice([None, "", "guest"]),
+            "contact_id": f"c{of(0.08) // 2}" if contact else None,
+            "user_id": f"u{of(0.03) // 2}" if account else rng.choice([None, None, "0"]),
+        }
 
     def properties(self) -> dict[str, Any]:
         """Whatever rules, dimensions and amounts may look at, each only sometimes there."""

@@ -15,7 +15,7 @@ from tests.oracle.deals import deals_now, lines_of
 from tests.oracle.definition import Dimension, Funnel
 from tests.oracle.event import LOST, ORDER, REFUND, RESTATED, STAGE, WITHDRAWN, Event
 from tests.oracle.journeys import steps_of
-from tests.oracle.orders import has_order, is_taken_back, lies_behind, orders_of, withdrawn_events
+from tests.oracle.orders import by_time, has_order, is_taken_back, lies_behind, orders_of, withdrawn_events
 from tests.oracle.places import place_now
 from tests.oracle.values import (
     OTHER,
@@ -23,6 +23,7 @@ from tests.oracle.values import (
     amount_of,
     class_of,
     further_amount_of,
+    lower_ids_of,
     person_of,
     placeholders_in,
     plain_text,
@@ -32,6 +33,7 @@ from tests.oracle.values import (
 
 REASON_CAP = 100
 DEFAULT_SOURCE = "default"
+SILENCE_MS = 400 * 24 * 3_600_000
 CHANGES_OF_ORDERS = {"order_withdrawn": WITHDRAWN, "order_restated": RESTATED}
 
 
@@ -51,6 +53,15 @@ class Person:
     partition: int
     events: list[Event] = field(default_factory=list)
     kept: dict[tuple[str, str], Event] = field(default_factory=dict)
+
+
+@dataclass
+class Link:
+    """To whom an id belongs, when that was received, and when the id was heard of last."""
+
+    higher: str
+    received: int
+    seen: int
 
 
 @dataclass
@@ -74,6 +85,14 @@ class World:
     surplus: int = 0
     most_of_person: int | None = None
     """So many events a person may have from the horizon on."""
+    link_conflicts: int = 0
+    links: dict[str, Link] = field(default_factory=dict)
+    partition_of: Callable[[str], int] = lambda _person: 0
+
+    def horizon_of(self, person: str) -> int:
+        """Of the partition that holds a person."""
+        watermark = self.watermarks.get(self.partition_of(person))
+        return -(2**62) if watermark is None else watermark - self.funnel.window - self.funnel.lateness
 
 
 def _received(partition: int, at: int, world: World) -> None:
@@ -164,7 +183,7 @@ def occurred_of(raw: dict[str, Any]) -> int:
     return min(int(raw["occurred_at_ms"]), received_of(raw))
 
 
-def _apply(world: World, raw: dict[str, Any], person: str, partition: int) -> None:
+def _apply(world: World, raw: dict[str, Any], person: str) -> None:
     funnel = world.funnel
     source = raw.get("source") or DEFAULT_SOURCE
     if funnel.sources is not None and source not in funnel.sources:
@@ -178,30 +197,98 @@ def _apply(world: World, raw: dict[str, Any], person: str, partition: int) -> No
         return
     world.placeholder_ids += placeholders_in(raw)
     occurred = occurred_of(raw)
-    horizon = world.watermarks[partition] - funnel.window - funnel.lateness
+    horizon = world.horizon_of(person)
     if received_of(raw) - occurred > funnel.lateness or occurred < horizon:
         world.late += 1
         return
-    event = _event(world, raw, what, horizon)  # a copy takes places for names too: they stand in the log
-    history = world.people.setdefault(person, Person(partition))
-    kept = history.kept.get((source, str(raw["id"])))
+    world.accepted += 1
+    _give(world, person, _event(world, raw, what, horizon))  # a copy takes places for names too: they stand in the log
+
+
+def _give(world: World, person: str, event: Event) -> None:
+    """An accepted event belongs to the person of its id, or to whom that is linked, if it is young enough for them."""
+    link = _link_of(world, person)
+    if link is not None:
+        link.seen = max(link.seen, event.occurred)
+        if event.occurred >= link.received - world.funnel.window:
+            if event.occurred < world.horizon_of(link.higher):
+                world.accepted -= 1
+                world.late += 1
+            else:
+                _give(world, link.higher, replace(event, horizon=world.horizon_of(link.higher)))
+            return
+    _take(world, person, event, world.horizon_of(person))
+
+
+def _take(world: World, person: str, event: Event, horizon: int) -> None:
+    """An event becomes part of a history."""
+    funnel = world.funnel
+    history = world.people.setdefault(person, Person(world.partition_of(person)))
+    kept = history.kept.get((event.source, event.id))
     is_copy = kept is not None and kept.occurred >= horizon
     if not is_copy and world.most_of_person == sum(one.occurred >= horizon for one in history.events):
         world.surplus += 1
+        world.accepted -= 1
         return
     if not history.events or _is_forgotten(funnel, history, horizon):
         world.persons += 1
     _leave_behind(funnel, history, horizon)
     if kept is not None and is_copy:
         world.duplicates += 1
-        if occurred >= kept.occurred:
+        world.accepted -= 1
+        if event.occurred >= kept.occurred:
             return
         history.events.remove(kept)
-    else:
-        world.accepted += 1
-    event = replace(event, is_behind=lies_behind(history.events, event, horizon))
+    event = replace(event, is_behind=event.is_behind or lies_behind(history.events, event, horizon))
     history.events.append(event)
-    history.kept[source, event.id] = event
+    history.kept[event.source, event.id] = event
+
+
+def _link_of(world: World, person: str) -> Link | None:
+    """Kept until the id has been silent for 400 days."""
+    link = world.links.get(person)
+    if link is not None and world.watermarks.get(world.partition_of(person), 0) > link.seen + SILENCE_MS:
+        del world.links[person]
+        return None
+    return link
+
+
+def _claim(world: World, lower: str, higher: str, raw: dict[str, Any]) -> None:
+    """An event with several ids: the first to claim an id gets it, and its events from one window before."""
+    received, horizon = received_of(raw), world.horizon_of(lower)
+    if received - occurred_of(raw) > world.funnel.lateness or occurred_of(raw) < horizon:
+        return
+    link = _link_of(world, lower)
+    if link is None:
+        world.links[lower] = Link(higher, received, received)
+        _move(world, lower, higher, max(received - world.funnel.window, horizon))
+    elif link.higher == higher:
+        link.seen = max(link.seen, received)
+    else:
+        world.link_conflicts += 1
+
+
+def _move(world: World, lower: str, higher: str, since: int) -> None:
+    """The events of an id that now belong to another."""
+    history = world.people.get(lower)
+    if history is None:
+        return
+    horizon = world.horizon_of(lower)
+    was_there = bool(history.events) and not _is_forgotten(world.funnel, history, horizon)
+    _leave_behind(world.funnel, history, horizon)
+    moved = sorted((event for event in history.events if event.occurred >= since), key=by_time)
+    history.events = [event for event in history.events if event.occurred < since]
+    history.kept = {key: event for key, event in history.kept.items() if event not in moved}
+    if was_there and _is_forgotten(world.funnel, history, horizon):
+        world.persons -= 1
+    for event in moved:
+        if event.occurred < world.horizon_of(higher):
+            world.accepted -= 1
+            world.late += 1
+        else:
+            # What an order or refund lay behind stays with the other person; a change of an order is too late for good.
+            is_behind = event.is_behind and event.kind in (WITHDRAWN, RESTATED)
+            _give(world, higher, replace(event, horizon=world.horizon_of(higher), is_behind=is_behind))
 
 
 def _leave_behind(funnel: Funnel, history: Person, horizon: int) -> None:
@@ -244,6 +331,7 @@ def _leave_parted(funnel: Funnel, history: Person, horizon: int) -> None:
 
 def _forget(world: World, person: str) -> None:
     """From now on nobody has this history: it stays as it is, and whoever has the id later begins with nothing."""
+    world.links.pop(person, None)
     history = world.people.pop(person, None)
     if history is not None:
         world.people[f"nobody {len(world.people)} {len(history.events)} {person}"] = history
@@ -292,7 +380,8 @@ def read_log(
 ) -> World:
     """Everything known after `log` (native events, `{"tick": ms}` and `{"forget": ms, <ids>}`, in log order) has been
     applied."""
-    world = World(funnel, watermark_delay_ms, names=[[] for _ in funnel.dimensions], most_of_person=most_of_person)
+    names: list[list[str]] = [[] for _ in funnel.dimensions]
+    world = World(funnel, watermark_delay_ms, names=names, most_of_person=most_of_person, partition_of=partition_of)
     final = [] if final_watermark_ms is None else [{"tick": final_watermark_ms + watermark_delay_ms}]
     for raw in [*log, *final]:
         if "tick" in raw:
@@ -307,7 +396,9 @@ def read_log(
             _apply_spend(world, raw)
         if person is None:
             continue
-        partition = partition_of(person)
-        _received(partition, received_of(raw), world)
-        _apply(world, raw, person, partition)
+        _received(partition_of(person), received_of(raw), world)
+        _apply(world, raw, person)
+        for lower in lower_ids_of(raw):
+            _received(partition_of(lower), received_of(raw), world)
+            _claim(world, lower, person, raw)
     return world

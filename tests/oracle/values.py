@@ -92,6 +92,13 @@ def person_of(event: dict[str, Any]) -> str | None:
     return None
 
 
+def lower_ids_of(event: dict[str, Any]) -> list[str]:
+    """The event's ids below its highest one, the higher first."""
+    ids = [(prefix, real_id(event.get(field))) for prefix, field in (("c", "contact_id"), ("a", "anonymous_id"))]
+    lower = [f"{prefix}:{found}" for prefix, found in ids if found is not None]
+    return [one for one in lower if one != person_of(event)]
+
+
 def placeholders_in(event: dict[str, Any]) -> int:
     """How many of the event's ids are placeholders."""
     return sum(is_placeholder(event.get(field)) for field in ("user_id", "contact_id", "anonymous_id"))

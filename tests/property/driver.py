@@ -18,6 +18,7 @@ from schemas.funnel.load import parse_funnel
 from schemas.funnel.model import Funnel
 from schemas.partition import partition_of as kafka_partition_of
 from schemas.record import encode_forget
+from streams.core.place import Place
 from streams.defaults import MAX_PERSON_EVENTS
 from streams.report.document import build_document
 from streams.state import Fence, Writes
@@ -70,7 +71,7 @@ def records_of(case: Case) -> list[Record]:
             continue
         verdict = ingest.native(json.dumps(line).encode(), sender=_SENDER, received_at_ms=None)
         if isinstance(verdict, Accepted):
-            records.append((verdict.key, verdict.value, verdict.received_at_ms))
+            records += [(key, value, verdict.received_at_ms) for key, value in verdict.records]
         elif isinstance(verdict, Ticked):
             records.append((None, verdict.value, verdict.tick_ms))
         else:
@@ -173,7 +174,7 @@ async def _consume(
     while True:
         worker = PartitionProcessor(
             store,
-            partition,
+            Place(partition, case.partitions),
             funnels,
             watermark_delay_ms=case.watermark_delay_ms,
             max_persons=rng.choice([1, 2, 1000]),

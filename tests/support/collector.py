@@ -112,8 +112,14 @@ class CollectorInMemory:
         return await self.request("POST", path, content, key | (headers or {}))
 
     def events(self) -> list[dict[str, Any]]:
-        """Records of the events topic, decoded."""
-        return [decode_any(one.value) for one in self.sink.records(TOPICS.events)]
+        """Records of the events topic, decoded, without the links that they claim."""
+        records = [decode_any(one.value) for one in self.sink.records(TOPICS.events)]
+        return [record for record in records if "link" not in record]
+
+    def links(self) -> list[tuple[str, str]]:
+        """(lower, higher) of the claims in the events topic."""
+        records = [(one.key, decode_any(one.value)) for one in self.sink.records(TOPICS.events)]
+        return [((key or b"").decode(), record["link"]) for key, record in records if "link" in record]
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """Dead letters, decoded."""

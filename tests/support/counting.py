@@ -17,6 +17,8 @@ from schemas.funnel.model import Funnel
 from schemas.partition import partition_of
 from schemas.record import encode_tick
 from streams.core.engine import Changes, PartitionEngine, Prepared, Record
+from streams.core.outgoing import Outgoing, OutgoingKind
+from streams.core.place import Place
 from streams.core.planning import plan_of
 from streams.core.registers import Registers
 from streams.defaults import MAX_PERSON_EVENTS
@@ -43,6 +45,7 @@ class _Stored:
     earliest_deadlines: dict[str, list[int]] = field(default_factory=dict)
     cells: dict[str, Cells] = field(default_factory=dict)
     core_state: dict[str, bytes] = field(default_factory=dict)
+    facts: dict[bytes, bytes] = field(default_factory=dict)
     meta: PartitionMeta = field(default_factory=PartitionMeta)
 
     def claim(self) -> Claim:
@@ -65,6 +68,10 @@ class _Stored:
 
     def write(self, changes: Changes, meta: PartitionMeta) -> None:
         self.meta = meta
+        for key, fact in changes.facts.items():
+            self.facts.pop(key, None)
+            if fact is not None:
+                self.facts[key] = fact
         for funnel_id, funnel in changes.funnels.items():
             persons = self.persons.setdefault(funnel_id, {})
             for key, packed in funnel.persons.items():
@@ -83,7 +90,7 @@ class _Stored:
                 self.core_state[funnel_id] = funnel.core_state
 
 
-class _Names:
+class Names:
     """The registers of all partitions, which give codes to names as the store does."""
 
     def __init__(self, registers: Registers) -> None:
@@ -103,10 +110,10 @@ class _Names:
         return given
 
 
-class _Partition:
+class Partition:
     """One partition being counted."""
 
-    def __init__(self, engine: PartitionEngine, names: _Names) -> None:
+    def __init__(self, engine: PartitionEngine, names: Names) -> None:
         self.engine = engine
         self.names = names
         self.stored = _Stored()
@@ -116,22 +123,34 @@ class _Partition:
         while needs := engine.needs(prepared):
             for funnel_id, missing in needs.funnels.items():
                 engine.admit(funnel_id, self.stored.read(funnel_id, missing.buckets, missing.persons))
+            engine.admit_facts({key: self.stored.facts.get(key) for key in needs.facts})
 
-    def count(self, records: Sequence[Record]) -> None:
+    def apply(self, records: Sequence[Record]) -> Changes:
+        """Count without a write."""
         engine = self.engine
         prepared = engine.prepare(records)
         for funnel_id, names in prepared.new_names.items():
             engine.admit_names(funnel_id, self.names.register(funnel_id, names))
         self.load(prepared)
-        self.stored.write(engine.apply(prepared), engine.snapshot_meta())
-        self.fire()
+        return engine.apply(prepared)
 
-    def fire(self) -> None:
+    def count(self, records: Sequence[Record]) -> list[Outgoing]:
+        """What is to be published."""
+        changes = self.apply(records)
+        outgoing = list(changes.outgoing)
+        self.stored.write(changes, self.engine.snapshot_meta())
+        return outgoing + self.fire()
+
+    def fire(self) -> list[Outgoing]:
+        """Book what is due; what is to be published."""
+        outgoing: list[Outgoing] = []
         while self.engine.meta.pending:
             self.load(None)
             changes = self.engine.fire()
             if changes is not None:
+                outgoing += changes.outgoing
                 self.stored.write(changes, self.engine.snapshot_meta())
+        return outgoing
 
 
 def count_records(
@@ -155,26 +174,31 @@ def count_records(
     for plan in plans:
         plan.has_fast_paths = plan.has_fast_paths and not general_only
         plan.counts_together = not general_only
-    names = _Names(Registers(plans))
+    names = Names(Registers(plans))
 
-    def engine() -> PartitionEngine:
+    def engine(partition: int) -> PartitionEngine:
         return PartitionEngine(
             plans,
             watermark_delay_ms=watermark_delay_ms,
             registers=names.registers,
             max_persons=1_000_000_000 if max_persons is None else max_persons,
             max_person_events=max_person_events,
+            place=Place(partition, partitions),
         )
 
-    parts = [_Partition(engine(), names) for _ in range(partitions)]
+    parts = [Partition(engine(number), names) for number in range(partitions)]
     logs = _split(records, partitions)
-    for part, log in zip(parts, logs, strict=True):
-        for batch in _batches(log, batch_sizes):
-            if dump_and_load and part.stored.persons:
-                part.engine = engine()
-                part.engine.restore(part.stored.claim())
-            part.count(batch)
-    return {funnel.funnel_id: _counted(funnel.funnel_id, parts, names) for funnel in funnels}
+    while any(logs):  # what is forwarded comes behind all that was there
+        forwards: list[Record] = []
+        for number, (part, log) in enumerate(zip(parts, logs, strict=True)):
+            for batch in _batches(log, batch_sizes):
+                if dump_and_load and part.stored.persons:
+                    part.engine = engine(number)
+                    part.engine.restore(part.stored.claim())
+                outgoing = part.count(batch)
+                forwards += [(one.key, one.value, batch[-1][2]) for one in outgoing if one.kind is OutgoingKind.FORWARD]
+        logs = _split(forwards, partitions)
+    return {funnel.funnel_id: counted(funnel.funnel_id, parts, names) for funnel in funnels}
 
 
 def _split(records: Iterable[Record], partitions: int) -> list[list[Record]]:
@@ -196,7 +220,7 @@ def _batches(log: Sequence[Record], sizes: Sequence[int] | None) -> Iterable[Seq
         start, turn = start + size, turn + 1
 
 
-def _counted(funnel_id: str, parts: Sequence[_Partition], names: _Names) -> Counted:
+def counted(funnel_id: str, parts: Sequence[Partition], names: Names) -> Counted:
     views = []
     for number, part in enumerate(parts):
         stored = part.stored

@@ -133,8 +133,9 @@ async def send_deal(collector: RunningCollector, number: int, event: str, second
 
 
 async def events_of(collector: RunningCollector) -> list[tuple[bytes | None, bytes, int]]:
-    """Everything in the events topic now."""
+    """Everything in the events topic now but what workers have forwarded."""
     records = await collector.everything(collector.topics.events)
+    records = [record for record in records if b'"forward":' not in (record.value or b"")]
     return [(record.key, record.value, record.timestamp) for record in sorted(records, key=lambda one: one.timestamp)]
 
 

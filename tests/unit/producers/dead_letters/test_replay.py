@@ -162,5 +162,6 @@ async def test_every_format_makes_of_a_letter_what_it_makes_of_the_request(name:
             assert (answer.status_code, answer.json().get("accepted")) == (200, 1), answer.text
     ids = [one["id"] for one in mended.events()]
     assert len(ids) == 2 * len(set(ids))
-    mended.sink.logs = {at: log[::2] for at, log in mended.sink.logs.items()}
+    for at, log in mended.sink.logs.items():
+        mended.sink.logs[at] = [one for one in log if b'"link":' not in one.value][::2]
     assert _events(mended) == _events(direct)

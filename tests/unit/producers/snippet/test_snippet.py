@@ -97,7 +97,7 @@ async def test_numbers_stay_as_they_were_sent_and_contacts_become_ids(collector:
     raw = envelope(collector.keys[Scope.BROWSER], view(properties={"email": "Ann@example.com"}))
     raw = raw.replace(b'"email"', b'"value": 19.990, "email"')
     assert (await collector.post(raw, "/v1/browser", scope=None)).status_code == 200
-    assert b'"value":19.990' in collector.sink.records("funnelcast.t.events")[0].value
+    assert b'"value":19.990' in b"".join(one.value for one in collector.sink.records("funnelcast.t.events"))
     (event,) = collector.events()
     assert event["contact_id"]
     assert "email" not in event["properties"]

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import orjson
 
-from tests.support.collector import NOW, TOPICS
+from tests.support.collector import NOW
 from tests.support.rows import rows
 from tests.support.webhooks import HookedCollector, hooks_of, load, sign_shopify, standard_headers
 
@@ -103,4 +103,4 @@ async def test_what_is_real_counts(name: str) -> None:
     for options in ({}, {"test": True}):
         collector = collector_of(**options)
         assert (await REAL[name](collector)).json()["accepted"] == 1
-        assert len(collector.sink.records(TOPICS.events)) == 1
+        assert len(collector.events()) == 1

@@ -1,0 +1,121 @@
+"""Ids that are linked (semantics.md 7): the laws with events that have several ids, compared with the oracle, which
+assigns every event to a person and counts each person's set."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
+from streams.core.plan import Plan
+from tests.oracle.counting import Document
+from tests.oracle.generate import Case, Log, Wants
+from tests.property.balances import check_balances
+from tests.property.cases import assert_same, law, order_free
+from tests.property.driver import _documents, funnels_of, oracle_document, records_of
+from tests.support.counting import CountedReader
+from tests.support.linking import Going, count_linked
+
+pytestmark = pytest.mark.timeout(900)
+
+LINKS = Wants(links=True)
+
+
+def counted_document(case: Case, going: Going) -> Document:
+    """What the core makes of it."""
+    funnels = funnels_of([case.funnel])
+    going = replace(going, watermark_delay_ms=case.watermark_delay_ms, partitions=case.partitions)
+    counted = count_linked(funnels, records_of(case), going)
+    (document,) = asyncio.run(_documents(CountedReader(counted), funnels))
+    return document
+
+
+def in_step(rng: Random) -> Going:
+    """Record by record."""
+    return Going(rng, in_step=True, dump_and_load=rng.random() < 0.5, general_only=rng.random() < 0.3)
+
+
+def on_their_own(rng: Random) -> Going:
+    """In any interleaving, with workers that die."""
+    return Going(
+        rng, in_step=False, dump_and_load=rng.random() < 0.5, general_only=rng.random() < 0.2, dies=rng.random() < 0.5
+    )
+
+
+def no_order(case: Case) -> Case:
+    """The case with copies that agree whoever sends them, and nothing that depends on when a forward arrives."""
+    first: dict[tuple[str, str], dict[str, object]] = {}
+    log: Log = []
+    for record in case.log:
+        if "tick" not in record:
+            said = first.setdefault((record["source"], record["id"]), record)
+            record = {**record, **{key: said[key] for key in ("name", "occurred_at_ms", "properties")}}
+            record["received_at_ms"] = max(record["received_at_ms"], record["occurred_at_ms"])
+        log.append(record)
+    return order_free(replace(case, log=log))
+
+
+@law(LINKS)
+def test_the_core_equals_the_oracle_in_step(case: Case, rng: Random) -> None:
+    """Whatever is late, a copy, an order, withdrawn or behind the horizon."""
+    assert_same(oracle_document(case), counted_document(case, in_step(rng)))
+
+
+@law(Wants(links=True, max_partitions=4), share=0.5)
+def test_links_cross_partitions(case: Case, rng: Random) -> None:
+    """Each with its own watermark."""
+    assert_same(oracle_document(case), counted_document(case, in_step(rng)))
+
+
+@law(Wants(links=True, max_partitions=4, small_caps=False))
+def test_partitions_on_their_own(case: Case, rng: Random) -> None:
+    """Whenever a forward arrives, however often it is sent: the document is the same."""
+    case = no_order(case)
+    assert_same(oracle_document(case), counted_document(case, on_their_own(rng)))
+
+
+@law(Wants(links=True, max_partitions=4), share=0.5)
+def test_a_replay_through_memory_waits_in_time(case: Case, rng: Random) -> None:
+    """In chunks, with a log in any disorder: no forward comes too late for its partition."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "events.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in case.log))
+        job = ReplayJob(
+            funnels=tuple(funnels_of([case.funnel])),
+            references=(),
+            events=path,
+            partitions=case.partitions,
+            watermark_delay_ms=case.watermark_delay_ms,
+        )
+        (document,) = asyncio.run(replay_through_memory(job, Refusals(path)))
+    expected = oracle_document(case)
+    assert_same(expected["counters"], document["counters"])
+    # Whether somebody is gone for good, or not yet, when they come again depends on when forwards arrive.
+    persons = {"persons": expected["input"]["persons"]}
+    assert_same(expected["input"], {**document["input"], **persons})
+
+
+@law(Wants(links=True, max_events=150, people=2, ticks=False), share=0.2)
+def test_heavy_people_are_linked(case: Case, rng: Random) -> None:
+    """With all their sealed pieces."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Plan, "seal", rng.choice([1, 2, 3]))
+        assert_same(oracle_document(case), counted_document(case, in_step(rng)))
+
+
+@law(Wants(links=True, forgets=True), share=0.3)
+def test_who_is_forgotten_loses_links_too(case: Case, rng: Random) -> None:
+    """The id may be claimed anew."""
+    assert_same(oracle_document(case), counted_document(case, in_step(rng)))
+
+
+@law(LINKS, share=0.3)
+def test_sums_and_balances(case: Case, rng: Random) -> None:
+    """Outcomes still balance."""
+    check_balances(case.funnel, counted_document(case, in_step(rng)))
