@@ -34,9 +34,16 @@ def check(
     file: Annotated[str, typer.Argument(help="A YAML or JSON file, or the name of a preset.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Check a definition: exit 0 when it can be used, 2 with what to change when not."""
+    """Check a definition: exit 0 when it can be used, 2 with what to change when not.
+
+    What can be loaded and cannot work is refused as well: a stage nobody can enter, a deadline after the window.
+    """
+    from schemas.funnel.lint import problems
+
     try:
         funnel = load_funnel(file)
+        if found := problems(funnel):
+            raise FunnelError("\n".join(f"{file}: {problem}" for problem in found))
     except FunnelError as error:
         if as_json:
             emit(json.dumps({"ok": False, "errors": str(error).splitlines()}))
@@ -83,3 +90,39 @@ def show(
     import yaml
 
     emit(yaml.safe_dump(definition, sort_keys=False, allow_unicode=True), nl=False)
+
+
+@app.command(epilog="Example:  funnelcast funnels diff shop.yaml shop-2.yaml")
+def diff(
+    before: Annotated[str, typer.Argument(help="A file, or the name of a preset.")],
+    after: Annotated[str, typer.Argument(help="The one that is to come.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what differs between two definitions, and whether the new one needs a version of its own.
+
+    Exit 0 when both count the same, 1 when they do not.
+    """
+    from schemas.funnel.diff import changes, changes_numbers
+
+    old, new = load_funnel(before), load_funnel(after)
+    found = changes(old, new)
+    counts_same = not any(changes_numbers(change) for change in found)
+    needs_version = not counts_same and old.funnel_id == new.funnel_id
+    if as_json:
+        rows = [{"path": c.path, "before": c.before, "after": c.after} for c in found]
+        emit(json.dumps({"counts_same": counts_same, "needs_version": needs_version, "changes": rows}))
+    else:
+        for change in found:
+            emit(f"{change.path}: {_written(change.before)} -> {_written(change.after)}")
+        if counts_same:
+            emit("both count the same")
+        elif needs_version:
+            emit(f"numbers change: write version: {old.version + 1}, or a worker refuses the state it finds")
+        else:
+            emit(f"{new.funnel_id} is counted from nothing, beside {old.funnel_id}")
+    if not counts_same:
+        raise typer.Exit(1)
+
+
+def _written(value: object) -> str:
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)

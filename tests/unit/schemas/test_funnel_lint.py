@@ -1,0 +1,69 @@
+"""Definitions that load and cannot work, and what differs between two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from schemas.funnel.diff import changes, changes_numbers
+from schemas.funnel.lint import problems
+from schemas.funnel.load import load_funnel
+from schemas.funnel.model import Funnel
+from schemas.funnel.presets import preset_names
+
+
+def funnel(*stages: dict[str, Any], **more: Any) -> Funnel:
+    return Funnel.model_validate({"name": "shop", "conversion_window": "30d", "stages": list(stages), **more})
+
+
+CLICK, LEAD = {"name": "click", "on": ["click"]}, {"name": "lead", "on": ["lead"]}
+PAID = {"name": "paid", "on": ["payment"], "order": True}
+
+
+@pytest.mark.parametrize(
+    ("definition", "said"),
+    [
+        (funnel(CLICK), "one only"),
+        (funnel(CLICK, {"name": "again", "on": ["click"]}), "the later stage again takes all"),
+        (funnel({"name": "click", "on": [{"event": "click", "where": {"a": 1}}]}, {**CLICK, "name": "any"}), "later"),
+        (funnel(CLICK, LEAD, lost=[{"on": ["click"]}]), "a lost rule takes all"),
+        (funnel(PAID, {"name": "thanks", "on": ["payment"]}), "the order stage paid takes all"),
+        (funnel({**CLICK, "abandon_after": "90d"}, LEAD), "abandon_after 90d is never reached"),
+        (funnel({**CLICK, "abandon_after": "1d", "stalled_after": "2d"}, LEAD), "nobody is ever stalled"),
+        (funnel(CLICK, {"name": "regular", "on": ["payment"], "nth": 2}), "nth 2 without"),
+    ],
+)
+def test_what_cannot_work_is_said_with_its_place(definition: Funnel, said: str) -> None:
+    (problem,) = problems(definition)
+    assert said in problem
+    assert problem.startswith("stages")
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        funnel(CLICK, {"name": "again", "on": [{"event": "click", "where": {"page": "/thanks"}}]}),
+        funnel(CLICK, PAID, {"name": "regular", "on": ["payment"], "nth": 3}),
+        funnel({"name": "click", "on": ["click", "tap"]}, {"name": "lead", "on": ["click"]}),
+        *map(load_funnel, preset_names()),
+    ],
+)
+def test_what_can_work_is_left_alone(definition: Funnel) -> None:
+    assert problems(definition) == []
+
+
+def test_a_difference_is_named_by_stage_and_key() -> None:
+    before = funnel({**CLICK, "abandon_after": "1d"}, LEAD, description="one")
+    after = funnel(CLICK, LEAD, PAID, version=2, description="two")
+    found = {change.path: (change.before, change.after) for change in changes(before, after)}
+    assert found["stages.click.abandon_after"] == ("1d", None)
+    assert found["stages.paid"][0] is None
+    assert found["description"] == ("one", "two")
+    assert found.keys() == {"version", "stages.click.abandon_after", "stages.paid", "description"}
+
+
+def test_texts_for_people_change_no_number() -> None:
+    before, after = funnel(CLICK, LEAD, description="one"), funnel(CLICK, LEAD, description="two")
+    assert not any(map(changes_numbers, changes(before, after)))
+    assert any(map(changes_numbers, changes(before, funnel(LEAD, CLICK))))
