@@ -40,12 +40,11 @@ class ImportSettings(Protocol):
         """Of the collector."""
 
     @property
-    def key(self) -> str | None:
-        """Write key."""
-
-    @property
     def state_dir(self) -> Path:
         """Where progress is kept."""
+
+    def write_key(self) -> str | None:
+        """The key, from wherever it is."""
 
 
 def exit_code(*, taken: int, refused: int) -> int:
@@ -178,7 +177,7 @@ def finish(
     if dry_run:
         document = _overview(preparation, refusals)
     else:
-        target = Target(settings.url, settings.key, patience)
+        target = Target(settings.url, settings.write_key(), patience)
         document = _sent(target, settings.state_dir, preparation, refusals, again=again)
     refusals.sum_up()
     if as_json:

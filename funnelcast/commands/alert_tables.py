@@ -6,17 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
-_WIDE = 200
+from funnelcast.screen import PIPE_WIDTH, Screen
 
 
 def print_alerts(answer: Mapping[str, Any]) -> None:
     """A row for each alert, and how often somebody would have been called."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _WIDE  # a file has no right edge
+    console = Screen(pipe_width=PIPE_WIDTH)
     console.print(
         f"{answer['funnel']} version {answer['version']} · threshold {answer['threshold']:g} nats", style="bold"
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from funnelcast.commands.options import FunnelsOption, JsonFlag, with_settings
+from funnelcast.say import say
 from funnelcast.settings.sections import ContactKeySettings, FunnelSettings, WatermarkSettings
 from funnelcast.signals import run_until_told
 from schemas.errors import UsageError
@@ -94,18 +95,17 @@ def tune(
         sys.stdout.write(json.dumps(answers[0] if len(answers) == 1 else answers, ensure_ascii=False) + "\n")
         return
     for answer in answers:
-        typer.echo(
+        say(
             f"{answer['funnel']} version {answer['version']}: {answer['threshold']:.1f} nats for {pages_per_month:g} "
             f"false pages a month ({answer['days']} days looked at)"
         )
 
 
 def _count(settings: AlertSettings, names: Any, events: Path) -> list[tuple[Funnel, Watched]]:
-    from rich.console import Console
-
     from funnelcast.progress import progress_bar
     from funnelcast.replay.histories import watched_of_file
     from funnelcast.replay.memory import Refusals, ReplayJob
+    from funnelcast.screen import Screen
 
     funnels = tuple(load_funnels(names))
     job = ReplayJob(
@@ -116,7 +116,7 @@ def _count(settings: AlertSettings, names: Any, events: Path) -> list[tuple[Funn
         contact_key=settings.contact_key or "replay",
     )
     refusals = Refusals(events)
-    with progress_bar(Console(stderr=True), f"counting {events.name}") as progress:
+    with progress_bar(Screen(stderr=True), f"counting {events.name}") as progress:
         watched = run_until_told(watched_of_file(job, refusals, progress=progress))
     refusals.sum_up()
     return list(zip(funnels, watched, strict=True))
@@ -124,9 +124,8 @@ def _count(settings: AlertSettings, names: Any, events: Path) -> list[tuple[Funn
 
 def _alerts(watched: Watched, *, since: str | None, until: str | None, threshold: float) -> tuple[list[Any], int]:
     """The alerts, and on how many days there could have been any."""
-    from rich.console import Console
-
     from funnelcast.progress import progress_bar
+    from funnelcast.screen import Screen
     from streams.evidence.backtest import Backtest
 
     backtest = Backtest(watched)
@@ -134,7 +133,7 @@ def _alerts(watched: Watched, *, since: str | None, until: str | None, threshold
         max(backtest.days.start, backtest.days.start if since is None else _day(since)),
         min(backtest.days.stop, backtest.days.stop if until is None else _day(until)),
     )
-    with progress_bar(Console(stderr=True), "looking for alerts") as progress:
+    with progress_bar(Screen(stderr=True), "looking for alerts") as progress:
         found = backtest.run(days, threshold=threshold, progress=progress)
     return found, backtest.evaluated_days(days)
 

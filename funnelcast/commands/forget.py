@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -33,7 +34,7 @@ class ForgetSettings(PhoneSettings, ContactKeySettings, SpaceSettings, RedisSett
 
 
 @app.command(
-    epilog="Examples:  funnelcast forget --user-id 4711  ·  funnelcast forget --email ann@example.com --json  ·  "
+    epilog="Examples:  funnelcast forget --user-id 4711  ·  funnelcast forget --email - <address.txt  ·  "
     "funnelcast forget a:3f6c0d1e --no-wait"
 )
 @with_settings(ForgetSettings)
@@ -46,8 +47,12 @@ def forget(
     user_id: Annotated[str | None, typer.Option(help="Account id, as it was sent.")] = None,
     contact_id: Annotated[str | None, typer.Option(help="Contact id, as it was sent.")] = None,
     anonymous_id: Annotated[str | None, typer.Option(help="Device id, as it was sent.")] = None,
-    email: Annotated[str | None, typer.Option(help="E-mail; hashed with the installation's contact key.")] = None,
-    phone: Annotated[str | None, typer.Option(help="Phone; hashed with the installation's contact key.")] = None,
+    email: Annotated[
+        str | None, typer.Option(help="E-mail; - reads it from stdin. Hashed with the contact key.")
+    ] = None,
+    phone: Annotated[
+        str | None, typer.Option(help="Phone; - reads it from stdin. Hashed with the contact key.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the worker has applied it.")] = True,
     timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait for the worker.")] = 60.0,
     as_json: JsonFlag = False,
@@ -63,7 +68,7 @@ def forget(
     if len(given) != 1:
         raise typer.BadParameter("give exactly one person: PERSON or one of the options that name an id")
     if email is not None or phone is not None:
-        key = _contact(settings, email=email, phone=phone)
+        key = _contact(settings, email=_given(email), phone=_given(phone))
     else:
         key = _key(person, ids)
     settings.need_kafka()
@@ -72,6 +77,11 @@ def forget(
     marker, is_erased = asyncio.run(_forget(settings, key, wait_seconds=timeout if wait else None))
     _print(key, marker, is_erased=is_erased, as_json=as_json)
     raise typer.Exit(75 if wait and not is_erased else 0)
+
+
+def _given(address: str | None) -> str | None:
+    """An address as an argument stands in the history of the shell, and in the list of processes."""
+    return sys.stdin.readline().strip() if address == "-" else address
 
 
 def _key(person: str | None, ids: dict[str, str | None]) -> bytes:

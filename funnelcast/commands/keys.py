@@ -31,8 +31,9 @@ def _now() -> str:
 
 
 @app.command(
-    epilog="Examples:  FUNNELCAST_KEYS=keys.json funnelcast keys create --source crm  ·  "
-    "funnelcast keys create --source web --scope browser --origin https://shop.example --origin '*.shop.example' "
+    epilog="Examples:  FUNNELCAST_KEYS=keys.json funnelcast keys create --source web  ·  "
+    "funnelcast keys create --source crm --scope server --key-file crm.key  ·  "
+    "funnelcast keys create --source web --origin https://shop.example --origin '*.shop.example' "
     "--allow order_completed --rate 500 --app-id shop-web  ·  "
     "funnelcast keys create --source prometheus --scope read"
 )
@@ -46,7 +47,7 @@ def create(
             help="browser: public pages; server: backends; historical: imports that state their own time; "
             "read: metrics only, sends nothing."
         ),
-    ] = "server",
+    ] = "browser",
     origin: Annotated[
         list[str] | None,
         typer.Option(help="Page that may use a browser's key: https://shop.example or *.shop.example; repeatable."),
@@ -66,23 +67,37 @@ def create(
         Literal["human", "bot", "prefetch", "staff", "canary"] | None,
         typer.Option(help="Class of everything sent with it, e.g. staff or canary: funnels count people only."),
     ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="Write the key to this new file, readable by its owner only, and print no key.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Make a new key and print it once. A running collector knows it within a second."""
+    """Make a new key and print it once. A running collector knows it within a second.
+
+    A browser's key may be public; one that may report money is made by name: --scope server.
+    """
     from producers.access.keys import KeyOptionError, create_key
+    from producers.files.durable import write_atomically
     from producers.ingest.verdicts import Scope
 
+    if key_file is not None and key_file.exists():
+        raise typer.BadParameter(f"{key_file} exists; write another name", param_hint="--key-file")
     limits = _limits_of(origins=origin, allow=allow, rate=rate, app_ids=app_id) | {"traffic": traffic}
     path = _file(settings)
     try:
         key, stored = create_key(path, source=_source(source), scope=Scope(scope), created_at=_now(), **limits)
     except KeyOptionError as error:
         raise typer.BadParameter(str(error)) from None
+    if key_file is not None:
+        write_atomically(key_file, f"{key}\n".encode())
+    shown = {"key": key} if key_file is None else {"key_file": str(key_file)}
     if as_json:
-        emit(json.dumps({"key": key, **_public(stored)}))
+        emit(json.dumps({**shown, **_public(stored)}))
         return
-    emit(key)
-    say(f"key {stored.id} for source {stored.source!r}, scope {scope}, kept as a hash in {path}; shown once", err=True)
+    if key_file is None:
+        emit(key)
+    place = "shown once" if key_file is None else f"written to {key_file}"
+    say(f"key {stored.id} for source {stored.source!r}, scope {scope}, kept as a hash in {path}; {place}", err=True)
 
 
 def _source(source: str) -> str:
@@ -125,7 +140,7 @@ def list_keys(settings: KeySettings, as_json: JsonFlag = False) -> None:
         emit(json.dumps([_public(key) for key in stored]))
         return
     if not stored:
-        say("no keys yet; make one: funnelcast keys create --source web --scope browser", err=True)
+        say("no keys yet; make one: funnelcast keys create --source web", err=True)
         return
     Screen(pipe_width=PIPE_WIDTH).print(_table(stored))
 

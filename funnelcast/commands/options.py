@@ -11,8 +11,9 @@ import typer
 
 from funnelcast.settings.catalogue import settings_of
 from funnelcast.settings.load import load_settings
-from funnelcast.settings.sections import Settings
+from funnelcast.settings.sections import Settings, StateSettings
 from funnelcast.settings.setting import Setting
+from producers.files.durable import make_private
 
 S = TypeVar("S", bound=Settings)
 
@@ -53,7 +54,10 @@ def with_settings(kind: type[S]) -> Callable[[Callable[Concatenate[S, ...], None
 
         def run(**given: Any) -> None:
             values = {each.attribute: given.pop(each.attribute) for each in flags}
-            command(load_settings(kind, values, file=given.pop(_CONFIG)), **given)
+            settings = load_settings(kind, values, file=given.pop(_CONFIG))
+            if isinstance(settings, StateSettings):
+                make_private(settings.state_dir)
+            command(settings, **given)
 
         _, *own = inspect.signature(command, eval_str=True).parameters.values()
         config = inspect.Parameter(_CONFIG, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigOption)

@@ -130,7 +130,7 @@ def replay(
     progress = progress_file(settings.state_dir, url=settings.url, space=settings.space, chosen=asked)
     resender = Resender(
         settings.url,
-        settings.key,
+        settings.write_key(),
         httpx.AsyncClient(),
         chosen,
         progress,

@@ -71,7 +71,7 @@ def send(
         encoding=encoding,
         delimiter=delimiter,
     )
-    target = Target(settings.url, settings.key, patience)
+    target = Target(settings.url, settings.write_key(), patience)
     importer = Importer(events, target, settings.state_dir, httpx.AsyncClient(), on_refused=refusals.add)
     if again:
         importer.start_over()

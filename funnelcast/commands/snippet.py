@@ -12,6 +12,7 @@ import typer
 
 from funnelcast.commands.options import JsonFlag
 from funnelcast.say import emit
+from producers.access.prefixes import SECRET_SCOPES
 
 app = typer.Typer(add_completion=False)
 STUB = """<script>
@@ -42,7 +43,7 @@ def snippet(
     """Print what goes into the <head> of every page: the stub, and the script by its permanent address and its hash."""
     from producers.snippet.builds import current
 
-    base = _base(url)
+    base, key = _base(url), _public(key)
     build = current()
     source, integrity = base + build.path("funnelcast.js"), build.files["funnelcast.js"].integrity
     attributes = {"src": source, "integrity": integrity, "crossorigin": "anonymous", "data-key": key}
@@ -64,6 +65,18 @@ def _base(url: str) -> str:
     if parts.path.strip("/"):
         raise typer.BadParameter("the collector answers at the root of a host; leave the path away", param_hint="--url")
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _public(key: str) -> str:
+    """The key, unless it must never stand on a page."""
+    scope = SECRET_SCOPES.get(key[:4])
+    if scope is not None:
+        raise typer.BadParameter(
+            f"this is a key of the scope {scope}, and everybody can read what stands on a page; "
+            "make one for browsers: funnelcast keys create --source web",
+            param_hint="--key",
+        )
+    return key
 
 
 def _attribute(text: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ import orjson
 Header = tuple[bytes, bytes]
 KEY: Final = b"WRITE_KEY"
 """The write key of every recorded request."""
+PAGE_KEY: Final = b"BROWSER_KEY"
 WHOLE, SLOW, ABORTED, STALLED, CHUNKED, QUEUED, RAW = "whole", "slow", "aborted", "stalled", "chunked", "queued", "raw"
 """How it travels: at once, in pieces with pauses, cut off, never to its end, in chunks, behind others that were sent
 without waiting; or as bytes that need not even be HTTP."""
@@ -32,6 +33,11 @@ class Sample:
     body: bytes
     hook: Mapping[str, Any] | None = None
     """The webhook it belongs to, as a file of webhooks says it."""
+
+    @property
+    def is_from_page(self) -> bool:
+        """Whether a browser sent it."""
+        return self.target == b"/v1/browser" or any(name == b"origin" for name, _ in self.headers)
 
     @property
     def format(self) -> str:
@@ -78,11 +84,12 @@ def _chunked(body: bytes) -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in pieces) + b"0\r\n\r\n"
 
 
-def recorded() -> tuple[Sample, ...]:
-    """Every recorded request that is shipped, by name."""
+def recorded(*, page_key: bytes = PAGE_KEY) -> tuple[Sample, ...]:
+    """Every recorded request that is shipped, by name; those of pages with a browser's key."""
     directory = resources.files("producers") / "samples"
     files = sorted((path for path in directory.iterdir() if path.name.endswith(".json")), key=lambda path: path.name)
-    return tuple(_sample(path.name.removesuffix(".json"), orjson.loads(path.read_bytes())) for path in files)
+    samples = (_sample(path.name.removesuffix(".json"), orjson.loads(path.read_bytes())) for path in files)
+    return tuple(with_key(one, page_key) if one.is_from_page else one for one in samples)
 
 
 def _sample(name: str, recorded: dict[str, Any]) -> Sample:

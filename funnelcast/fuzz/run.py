@@ -30,7 +30,7 @@ from funnelcast.fuzz.checks import (
     troubles_in,
 )
 from funnelcast.fuzz.mutate import request_of
-from funnelcast.fuzz.requests import FuzzRequest, Sample, recorded, with_key
+from funnelcast.fuzz.requests import KEY, PAGE_KEY, FuzzRequest, Sample, recorded, with_key
 from funnelcast.fuzz.sign import signed
 from funnelcast.fuzz.wire import CLOSED, GARBLED, HUNG, Answer, Connection
 from funnelcast.processes.deployment import Deployment
@@ -117,7 +117,7 @@ class FuzzRun:
 
     def __init__(self, plan: FuzzPlan, target: Target, *, saving: Path, say: Callable[[str], None]) -> None:
         self._plan, self._target, self._saving, self._say = plan, target, saving, say
-        samples = recorded()
+        samples = recorded(page_key=KEY if target.key else PAGE_KEY)
         self._samples: Sequence[Sample] = [with_key(one, target.key) for one in samples] if target.key else samples
         self._numbers = iter(plan.numbers)
         self._done = 0

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from funnelcast.settings.errors import SettingsError
 
 
 def read_secret(path: Path, name: str) -> str:
-    """The text of a file that holds one secret, without the line break at its end. Raises SettingsError."""
+    """The text of a file (`-` is stdin) that holds one secret, without the line break at its end. Raises
+    SettingsError."""
     try:
-        text = path.read_text(encoding="utf-8").strip()
+        text = (sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{name}: {path} cannot be read: {in_words(error)}") from None
     if not text:

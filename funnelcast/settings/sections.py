@@ -216,6 +216,18 @@ class ClientSettings(Settings):
     title = "Collector"
     url: str = setting("http://127.0.0.1:8080", "The collector.", unit="url")
     key: str | None = setting(None, "Write key; history needs the scope historical.", unit="key", is_secret=True)
+    key_file: Path | None = setting(None, "File that holds the write key; - is stdin.", unit="file")
+
+    def write_key(self) -> str | None:
+        """The key, from wherever it is. Raises SettingsError."""
+        if self.key_file is None:
+            return self.key
+        from funnelcast.settings import SettingsError
+        from funnelcast.settings.secrets import read_secret
+
+        if self.key is not None:
+            raise SettingsError("key and key_file: set one of them")
+        return read_secret(self.key_file, "key_file")
 
 
 @dataclass(frozen=True, kw_only=True)

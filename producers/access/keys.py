@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from producers.access.origins import check_origin
+from producers.access.prefixes import PREFIXES
 from producers.files.durable import OWNER_ONLY, write_atomically
 from producers.http.body import RequestError
 from producers.ingest.verdicts import Scope, Sender
@@ -27,7 +28,6 @@ from schemas.names import normalise_name
 from schemas.reasons import RejectReason
 from schemas.traffic import TRAFFIC_CLASSES
 
-_PREFIX = {Scope.BROWSER: "fcb_", Scope.SERVER: "fcs_", Scope.HISTORICAL: "fch_", Scope.READ: "fcr_"}
 _RELOAD_SECONDS = 1.0
 
 
@@ -132,7 +132,7 @@ def create_key(path: Path, *, source: str, scope: Scope, created_at: str, **opti
 
     Raises KeyOptionError.
     """
-    key = _PREFIX[scope] + secrets.token_urlsafe(32)
+    key = PREFIXES[scope] + secrets.token_urlsafe(32)
     stored = StoredKey(secrets.token_hex(4), hash_key(key), source, scope.value, created_at, **options)
     _check(stored)
     with _alone_with(path):

@@ -15,8 +15,10 @@ import structlog
 from producers.access.origins import check_page
 from producers.collector.ratelimit import Level, RateLimits, TokenBuckets, bucket_of
 from producers.formats.port import Request
+from producers.http.body import RequestError
 from producers.http.messages import JSON, Answer, Header, error_body
 from producers.ingest.verdicts import Scope, Sender
+from schemas.reasons import RejectReason
 
 log = structlog.get_logger("funnelcast.collector")
 _WORDS: Final = {
@@ -46,8 +48,15 @@ class Admission:
         self._refused = TokenBuckets()
         self._has_warned = False
 
-    def admit(self, request: Request, sender: Sender) -> None:
-        """Raises RequestError where the page is not listed, RateLimitedError where the rate is exceeded."""
+    def admit(self, request: Request, sender: Sender, *, is_from_page: bool = False) -> None:
+        """Raises RequestError where the page is not listed or has a key that must not be on a page, RateLimitedError
+        where the rate is exceeded."""
+        if is_from_page and sender.scope is not Scope.BROWSER:
+            raise RequestError(
+                RejectReason.WRONG_ORIGIN,
+                f"a key of the scope {sender.scope} is secret, and this request comes from a page",
+                "revoke it (funnelcast keys revoke) and give the page one of its own: funnelcast keys create",
+            )
         if sender.origins:
             check_page(request.headers, sender.origins)
         rate = sender.rate or self._limits.key

@@ -31,10 +31,12 @@ from producers.formats.routing import EventRoute, Routes
 from producers.http.address import TrustedProxies
 from producers.http.body import GZIP, NoRoomError, RequestError, decompress
 from producers.http.messages import (
+    ALLOWED,
     JSON,
     VARY,
     Answer,
     BodyReader,
+    Header,
     Headers,
     HttpScope,
     Receive,
@@ -66,6 +68,8 @@ _EXPOSITION: Final = (
     (b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),
     (b"cache-control", b"no-store"),
 )
+OWN_PAGES: Final = frozenset({"/healthz", "/readyz", "/_liveness", "/_readiness"})
+"""For operators: no page of another origin may read them."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -123,11 +127,12 @@ class Collector:
         headers: Headers = dict(scope["headers"])
         methods = self._routes.methods_of(path)
         route = None if methods is None else methods.get(method)
+        takes_events = methods is not None and path not in OWN_PAGES
         if route is None:
             if method == "OPTIONS":
-                await respond(send, 204, b"", preflight(headers))
+                await respond(send, 204, b"", preflight(headers) if takes_events else ALLOWED)
             else:
-                await self._no_route(methods is not None, headers, send)
+                await self._no_route(methods is not None, cors(headers) if takes_events else (), send)
             return
         address = self._address(scope, headers)
         is_proxied = self._proxies is not None and self._proxies.trusts(_peer(scope))
@@ -154,13 +159,13 @@ class Collector:
                 if message["type"] == "lifespan.shutdown":
                     return
 
-    async def _no_route(self, is_path_known: bool, headers: Headers, send: Send) -> None:
+    async def _no_route(self, is_path_known: bool, allowed: tuple[Header, ...], send: Send) -> None:
         status = 405 if is_path_known else 404
         code = "method_not_allowed" if is_path_known else "not_found"
         message = "this path takes another method" if is_path_known else "there is nothing at this path"
         self.metrics.answered("other", status)
         body = error_body(code, message, "POST events to /v1/events; see docs/api.md")
-        await respond(send, status, body, (JSON, *cors(headers)))
+        await respond(send, status, body, (JSON, *allowed))
 
     # -- events ---------------------------------------------------------------------------------------------------
 
@@ -192,8 +197,7 @@ class Collector:
                 request.body = endpoint.body_of(request)
             else:
                 request.body = endpoint.body_of(request)
-                sender = self._admit(request, sender_of(endpoint, request, self._keys))
-                sender = self._with_visitor(request, endpoint, sender)
+                sender = self._with_visitor(request, endpoint, self._sender_of(request, endpoint))
             reading = read(endpoint, request, sender)
             self._admission.charge(request, sender, len(reading.verdicts))
             await self._storage.store(reading, request, sender)
@@ -229,7 +233,15 @@ class Collector:
         agent = request.headers.get(b"user-agent", b"").decode("latin-1")  # of the dead letter
         return replace(sender, visitor=Visitor(agent)) if endpoint.is_for_visitors else sender
 
-    def _admit(self, request: Request, sender: Sender | None) -> Sender:
+    def _sender_of(self, request: Request, endpoint: Endpoint) -> Sender:
+        """Who sends. Where nobody needs a key, a page still may not say what only servers may."""
+        sender = sender_of(endpoint, request, self._keys)
+        is_from_page = endpoint.has_keys and (endpoint.is_for_pages or b"origin" in request.headers)
+        if sender is not None and is_from_page and not sender.id:
+            sender = replace(sender, scope=Scope.BROWSER)
+        return self._admit(request, sender, is_from_page=is_from_page)
+
+    def _admit(self, request: Request, sender: Sender | None, *, is_from_page: bool = False) -> Sender:
         if sender is None:
             raise RequestError(
                 RejectReason.BAD_KEY,
@@ -237,7 +249,7 @@ class Collector:
                 "send it as Basic user, Bearer, X-Write-Key or writeKey; make one with `funnelcast keys create`",
             )
         try:
-            self._admission.admit(request, sender)
+            self._admission.admit(request, sender, is_from_page=is_from_page)
         except RequestError as refusal:
             refusal.source = sender.source
             raise
@@ -277,8 +289,8 @@ class Collector:
             log.exception("page_failed", route=request.label)
             status, body, headers = FAILED
         is_public = any(name == b"access-control-allow-origin" for name, _ in headers)  # one answer for every site
-        own = () if is_public else cors(request.headers) or (VARY,)
-        await respond(send, status, body, (*headers, *own))
+        is_closed = is_public or request.path in OWN_PAGES
+        await respond(send, status, body, (*headers, *(() if is_closed else cors(request.headers) or (VARY,))))
 
     async def _healthz(self, request: Request) -> Answer:
         return Answer(200, b'{"alive":true}', (JSON,))

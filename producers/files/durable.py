@@ -17,6 +17,15 @@ sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
 """Data, and as much of the metadata as is needed to read it again."""
 
 
+def make_private(path: Path) -> None:
+    """Make a directory that its owner only can look into, where there is none. One that cannot be made is left to whom
+    needs it."""
+    if not path.exists():
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, exist_ok=True)
+
+
 def write_atomically(path: Path, data: bytes, *, mode: int = OWNER_ONLY, is_synced: bool = True) -> None:
     """Replace a file at once: a reader sees the old content or the new one, whole, whenever this process is killed.
 

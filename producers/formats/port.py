@@ -88,6 +88,14 @@ class Endpoint(Protocol):
     def dead_letter_headers(self) -> tuple[bytes, ...]:
         """Headers without which a request could not be read again."""
 
+    @property
+    def is_for_pages(self) -> bool:
+        """Whether only pages send here."""
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether a request needs a key."""
+
     def body_of(self, request: Request) -> bytes:
         """The decompressed body, without what else a client wraps it in. Called once, before everything else. Raises
         RequestError."""
@@ -113,6 +121,10 @@ class BaseEndpoint:
     paths: Sequence[RoutePath] = ()
     is_for_visitors: bool = False
     dead_letter_headers: tuple[bytes, ...] = ()
+    is_for_pages: ClassVar[bool] = False
+    """Only pages send here: a server's key is refused, whatever the request says of its origin."""
+    has_keys: ClassVar[bool] = True
+    """False where a request proves itself without a key."""
     id_member: ClassVar[str | None] = None
     """Of one event's JSON object; None: every event that is accepted has an id of its own."""
 

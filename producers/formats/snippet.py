@@ -37,6 +37,7 @@ class Snippet(BaseEndpoint):
     is_for_visitors = True
     dead_letter_headers = (b"user-agent",)
     id_member = "id"
+    is_for_pages = True
 
     def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest

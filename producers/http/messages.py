@@ -195,9 +195,12 @@ def cors(headers: Headers) -> tuple[Header, ...]:
     )
 
 
+ALLOWED: Final = ((b"allow", b"GET, POST, OPTIONS"),)
+
+
 def preflight(headers: Headers) -> tuple[Header, ...]:
     """What OPTIONS answers: CORS, and the handshake by which a sender of CloudEvents asks whether it may send here."""
-    headers_out: list[Header] = [(b"allow", b"GET, POST, OPTIONS")]
+    headers_out: list[Header] = list(ALLOWED)
     if b"origin" in headers:
         headers_out += cors(headers)
         headers_out.append((b"access-control-allow-methods", b"GET, POST, OPTIONS"))

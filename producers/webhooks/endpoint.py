@@ -27,6 +27,8 @@ from schemas.reasons import RejectReason
 class HookEndpoint(BaseEndpoint):
     """One hook's address."""
 
+    has_keys = False
+
     def __init__(self, hook: Hook, ingest: Ingest) -> None:
         self._hook = hook
         self._mapper = Mapper(hook, ingest)

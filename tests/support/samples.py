@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from tests.support.collector import CollectorInMemory
 DIRECTORY = Path(producers.__file__).parent / "samples"
 KEY = "WRITE_KEY"
 """The write key of every sample."""
+PAGE_KEY = "PAGE_KEY"
+"""That of samples of pages."""
 SOURCE = "samples"
 
 
@@ -43,7 +45,16 @@ def sample(name: str) -> Sample:
     members: dict[str, Any] = orjson.loads((DIRECTORY / f"{name}.json").read_bytes())
     packed = members.get("body_base64")
     body = base64.b64decode(packed) if packed is not None else members.get("body", "").encode()
-    return Sample(name, members["method"], members["path"], members.get("query", ""), members["headers"], body)
+    whole = Sample(name, members["method"], members["path"], members.get("query", ""), members["headers"], body)
+    return whole if "origin" not in {header.lower() for header in whole.headers} else _of_a_page(whole)
+
+
+def _of_a_page(one: Sample) -> Sample:
+    """With a browser's key: a page may have no other."""
+    basic, own = (base64.b64encode(f"{key}:".encode()).decode() for key in (KEY, PAGE_KEY))
+    headers = {name: value.replace(KEY, PAGE_KEY).replace(basic, own) for name, value in one.headers.items()}
+    body = one.body.replace(KEY.encode(), PAGE_KEY.encode())
+    return replace(one, query=one.query.replace(KEY, PAGE_KEY), headers=headers, body=body)
 
 
 def names(*formats: str) -> list[str]:
@@ -53,6 +64,11 @@ def names(*formats: str) -> list[str]:
 
 def collector_of_samples(directory: Path, **options: Any) -> CollectorInMemory:
     """A collector that knows the key of the samples."""
-    key = StoredKey("samples", hash_key(KEY), SOURCE, Scope.SERVER, "2025-01-01T00:00:00+00:00")
-    (directory / "keys.json").write_bytes(orjson.dumps({"keys": [members(key)]}))  # not synced: tests ask for hundreds
+    keys = [
+        StoredKey(key, hash_key(key), SOURCE, scope, "2025-01-01T00:00:00+00:00")
+        for key, scope in ((KEY, Scope.SERVER), (PAGE_KEY, Scope.BROWSER))
+    ]
+    (directory / "keys.json").write_bytes(
+        orjson.dumps({"keys": [members(key) for key in keys]})
+    )  # not synced: tests ask for hundreds
     return CollectorInMemory(directory, options)

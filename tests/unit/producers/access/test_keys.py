@@ -168,17 +168,23 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FUNNELCAST_KEYS", "keys.json")
     runner = CliRunner()
-    made = runner.invoke(app, ["create", "--source", "web", "--scope", "browser"])
+    made = runner.invoke(app, ["create", "--source", "web"])
     assert made.exit_code == 0
     assert KeyRing(tmp_path / "keys.json").sender_of(made.stdout.strip()) == Sender("web", Scope.BROWSER)
-    as_json = json.loads(runner.invoke(app, ["create", "--source", "crm", "--json"]).stdout)
+    as_json = json.loads(runner.invoke(app, ["create", "--source", "crm", "--scope", "server", "--json"]).stdout)
     assert as_json.keys() == {"key", "id", "source", "scope", "created_at"}
     listed = json.loads(runner.invoke(app, ["list", "--json"]).stdout)
     assert [(one["source"], one["scope"]) for one in listed] == [("web", "browser"), ("crm", "server")]
     assert runner.invoke(app, ["revoke", as_json["id"]]).exit_code == 0
     assert runner.invoke(app, ["revoke", as_json["id"]]).exit_code == 1
-    listed = json.loads(runner.invoke(app, ["list", "--json"]).stdout)
+    listed = json.loads(runner.invoke(app, ["list", "--json"]).stdout)[:2]
     assert ["revoked_at" in one for one in listed] == [False, True]
+    into_file = runner.invoke(app, ["create", "--source", "web", "--key-file", "web.key"])
+    key = (tmp_path / "web.key").read_text().strip()
+    assert key not in into_file.output
+    assert (tmp_path / "web.key").stat().st_mode & 0o777 == 0o600
+    assert KeyRing(tmp_path / "keys.json").sender_of(key) == Sender("web", Scope.BROWSER)
+    assert runner.invoke(app, ["create", "--source", "web", "--key-file", "web.key"]).exit_code == 2
     assert runner.invoke(app, ["create", "--source", " "]).exit_code == 2
     assert runner.invoke(app, ["create", "--source", "x", "--scope", "admin"]).exit_code == 2
 

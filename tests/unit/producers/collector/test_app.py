@@ -422,16 +422,25 @@ class TestHttp:
         assert "Retry-After" in answer.headers["access-control-expose-headers"]
 
     async def test_caches_are_told_that_pages_differ_by_origin(self, collector: CollectorInMemory) -> None:
-        assert (await collector.request("GET", "/healthz")).headers["vary"] == "Origin"
+        assert (await collector.request("GET", "/funnelcast.js")).headers["access-control-allow-origin"] == "*"
+        assert (await collector.request("POST", "/flags")).headers["vary"] == "Origin"
 
     async def test_head_is_for_pages(self, collector: CollectorInMemory) -> None:
         assert (await collector.request("HEAD", "/healthz")).status_code == 200
         assert (await collector.request("HEAD", "/v1/events")).status_code == 405
 
-    @rows("path", ["/v1/events", "/nowhere"])
-    async def test_every_answer_allows_its_origin(self, collector: CollectorInMemory, path: str) -> None:
-        answer = await collector.post(event(), path, headers={"Origin": "https://shop.example"})
-        assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+    async def test_pages_may_read_what_events_are_answered_and_nothing_else(self, collector: CollectorInMemory) -> None:
+        page = {"Origin": "https://shop.example"}
+        for path in ("/v1/events", "/v1/track", "/batch", "/flags"):
+            for answer in (
+                await collector.post(event(), path, headers=page),
+                await collector.request("OPTIONS", path, headers=page),
+            ):
+                assert answer.headers["access-control-allow-origin"] == "https://shop.example", path
+        for path in ("/healthz", "/readyz", "/_readiness", "/nowhere"):
+            for method in ("GET", "POST", "OPTIONS"):
+                answer = await collector.request(method, path, headers=page)
+                assert "access-control-allow-origin" not in answer.headers, path
 
     @rows(
         ("method", "path", "status", "code"),

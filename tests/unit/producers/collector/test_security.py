@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,16 @@ from funnelcast.cli import app
 from funnelcast.ingest_rules import read_properties, server_names
 from funnelcast.readers import ReadersOnly
 from funnelcast.settings import SettingsError
+from funnelcast.settings.sections import ClientSettings
 from producers.access.keys import KeyRing, create_key, read_keys, revoke_key
 from producers.collector.admission import Admission
 from producers.collector.ratelimit import RateLimits
 from producers.dead_letters.redact import redact
 from producers.ingest.verdicts import Scope
+from schemas.errors import InputFileError
 from schemas.funnel.load import load_funnels, parse_funnel
 from schemas.reasons import RejectReason
-from tests.support.collector import TOPICS, CollectorInMemory, basic, event
+from tests.support.collector import NOW, TOPICS, CollectorInMemory, basic, event
 from tests.support.rows import rows
 
 OUTSIDE = "203.0.113.9"
@@ -285,6 +288,52 @@ class TestHeaders:
         for name, value in answer.headers.items():
             assert "\r" not in name + value
             assert "\n" not in name + value
+
+
+class TestPages:
+    """Everybody can read what stands on a page."""
+
+    @rows("scope", [Scope.SERVER, Scope.HISTORICAL])
+    async def test_a_page_cannot_use_a_secret_key(self, collector: CollectorInMemory, scope: Scope) -> None:
+        for path, headers in (("/v1/events", {"Origin": "https://shop.example"}), ("/v1/browser", {})):
+            body = event() if path == "/v1/events" else {"events": [event()], "sent_at_ms": NOW}
+            answer = await collector.post(body, path, scope=scope, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (403, "wrong_origin")
+            assert "keys revoke" in answer.json()["detail"]
+        assert collector.events() == []
+        assert (await collector.post(event(), scope=scope)).status_code == 200
+
+    async def test_without_keys_a_page_reports_no_money(self, tmp_path: Path) -> None:
+        collector = CollectorInMemory(tmp_path, {"server_names": {"paid"}}, is_open=True)
+        page = {"Origin": "https://anywhere.example"}
+        for headers, status in ((page, "rejected"), ({}, "accepted")):
+            answer = await collector.post(event() | {"name": "paid"}, scope=None, headers=headers)
+            assert answer.json()["results"][0]["status"] == status
+        assert (await collector.post(event(), scope=None, headers=page)).json()["accepted"] == 1
+
+
+class TestSecretsOfCommands:
+    def test_a_page_gets_no_secret_key(self) -> None:
+        for prefix in ("fcs_", "fch_", "fcr_"):
+            refused = CliRunner().invoke(app, ["snippet", "--url", "https://c.example", "--key", f"{prefix}secret"])
+            assert refused.exit_code == 2
+            assert "key of the scope" in refused.output
+            assert f"{prefix}secret" not in refused.output
+
+    def test_the_state_directory_is_private_and_keys_come_from_files(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "empty.key").write_text("")
+        sent = CliRunner().invoke(app, ["send", "nothing.jsonl", "--key-file", "empty.key"])
+        assert isinstance(sent.exception, SettingsError | InputFileError)
+        assert (tmp_path / ".funnelcast").stat().st_mode & 0o777 == 0o700
+
+    def test_a_secret_is_read_from_stdin(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sys.stdin", io.StringIO("fcs_key\n"))
+        assert ClientSettings(key_file=Path("-")).write_key() == "fcs_key"
+        with pytest.raises(SettingsError, match="set one of them"):
+            ClientSettings(key="a", key_file=Path("-")).write_key()
 
 
 class TestReadKeys:
