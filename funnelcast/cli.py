@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "alerts": ("funnelcast.commands.alerts", "Find the alerts that a history would have raised, and tune them."),
     "funnels": ("funnelcast.commands.funnels", "Check, list and show funnel definitions."),
     "forget": ("funnelcast.commands.forget", "Take a person out of the counted state; the numbers stay."),
+    "tail": ("funnelcast.commands.tail", "Show what arrives, and which stage takes it."),
     "rejected": ("funnelcast.commands.rejected", "List, show and replay what the collector rejected."),
     "gaps": ("funnelcast.commands.gaps", "Accept lost records explicitly, and list what was accepted."),
     "config": ("funnelcast.commands.config", "Print the settings in effect, and where each comes from."),
