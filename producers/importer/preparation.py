@@ -69,7 +69,8 @@ class Preparation:
     @property
     def fingerprint(self) -> tuple[object, ...]:
         """All that decides what is sent."""
-        return digest_of(self._hashes), self.definition.model_dump_json(), sorted(self.strict.tolerated)
+        tolerated = sorted(self.strict.tolerated)
+        return digest_of(self._hashes), self.definition.model_dump_json(), tolerated, self.is_historical
 
     @property
     def tolerated(self) -> frozenset[Kind]:
@@ -118,10 +119,12 @@ class Preparation:
                 self.on_progress(self.rows.read)
             if isinstance(row, BadRow):
                 self._refuse(place, Problem("unreadable", row.detail))
-            elif row.surplus and Kind.CELLS not in self.tolerated:
-                self._refuse(place, Problem(Kind.CELLS, surplus_of(row)))
+                continue
+            cells = Cells(row.line, row.cells, empty)
+            if row.surplus and Kind.CELLS not in self.tolerated:
+                self._refuse_row(maker, cells, place, Problem(Kind.CELLS, surplus_of(row)))
             else:
-                self._take(maker, Cells(row.line, row.cells, empty), place, joins)
+                self._take(maker, cells, place, joins)
         self._take_groups(maker)
 
     def _rows_of(
@@ -147,14 +150,14 @@ class Preparation:
         """Every event of a row, or none of them."""
         for join in joins:
             if problem := join.join(row):
-                self._refuse(place, problem)
+                self._refuse_row(maker, row, place, problem)
                 return
         checked: list[Checked] = []
         for event in maker.events_of(row):
             outcome = event if isinstance(event, Problem) else self._checked(event, place)
             if isinstance(outcome, Problem):
                 self._forget_ids(checked)
-                self._refuse(place, outcome)
+                self._refuse_row(maker, row, place, outcome)
                 return
             checked.append(outcome)
         groups = maker.groups_of(row)
@@ -218,7 +221,7 @@ class Preparation:
 
     def _add_to_groups(self, groups: list[tuple[int, str]], row: Cells, place: int, *, has_event: bool) -> None:
         """What becomes of the row is known when its groups are."""
-        cells = orjson.dumps(row.cells, default=str)
+        cells = orjson.dumps({name: row.get(name) for name in row.cells}, default=str, option=orjson.OPT_NON_STR_KEYS)
         for rule, key in groups:
             self._database.execute("insert into groups values (?, ?, ?, ?)", (rule, key, place, cells))
         self._database.execute("insert into grouped values (?, ?)", (place, has_event))
@@ -227,7 +230,7 @@ class Preparation:
         """The events of groups, when every row was read."""
         found = self._database.execute("select rule, key, place, cells from groups order by rule, key, rowid")
         for (rule, _), members in itertools.groupby(found, key=lambda row: row[:2]):
-            rows = [(place, msgspec.json.decode(cells)) for _, _, place, cells in members]
+            rows = [(place, None if cells is None else msgspec.json.decode(cells)) for _, _, place, cells in members]
             self._take_group(maker, rule, rows)
         for place, has_event in self._database.execute("select place, has_event from grouped"):
             if place not in self._refused:
@@ -236,11 +239,17 @@ class Preparation:
         self._database.execute("delete from groups")
         self._database.execute("delete from grouped")
 
-    def _take_group(self, maker: Maker, rule: int, group: list[tuple[int, dict[str, Any]]]) -> None:
-        rows = [Cells(_line(place), cells) for place, cells in group]
+    def _take_group(self, maker: Maker, rule: int, group: list[tuple[int, dict[str, Any] | None]]) -> None:
+        rows = [Cells(_line(place), cells) for place, cells in group if cells is not None]
         first, places = group[0][0], [place for place, _ in group]
-        event = maker.event_of_group(rule, rows)
-        outcome = self._checked(event, first) if isinstance(event, dict) else event
+        missing = next((place for place, cells in group if cells is None), None)
+        outcome: Checked | Made | Problem | None
+        if missing is not None:
+            outcome = Problem("incomplete_group", f"{self._shown(missing)} belongs to it, and is refused")
+        else:
+            outcome = maker.event_of_group(rule, rows)
+        if isinstance(outcome, dict):
+            outcome = self._checked(outcome, first)
         if isinstance(outcome, Problem):
             for place in places:
                 self._refuse(place, outcome)
@@ -248,6 +257,13 @@ class Preparation:
             self._add(outcome, first)
             self._database.executemany("update grouped set has_event = 1 where place = ?", [(each,) for each in places])
             self._database.executemany("insert into members values (?, ?)", [(first, each) for each in places[1:]])
+
+    def _refuse_row(self, maker: Maker, row: Cells, place: int, problem: Problem) -> None:
+        """And what other rows make together with it: a sum without it would be wrong."""
+        self._refuse(place, problem)
+        groups = maker.groups_of(row)
+        for rule, key in groups if isinstance(groups, list) else ():
+            self._database.execute("insert into groups values (?, ?, ?, null)", (rule, key, place))
 
     def _refuse(self, place: int, problem: Problem) -> None:
         if place not in self._refused:

@@ -99,15 +99,15 @@ def elements_of(clear: ClearFile, path: str | None) -> Iterator[tuple[int, bytes
     documents: Iterator[tuple[int, bytes]] = read_elements(clear)
     if not is_array(clear) and not _is_json(clear.rewound().readline()):
         documents = iter([(1, clear.rewound().read())])  # one document over many lines
+    if path is None:
+        yield from documents
+        return
     number = 0
-    for line, text in documents:
-        inner = None if path is None else _list_in(text, path.split("."))
-        if inner is None:
-            yield line, text
-            continue
-        for element in inner:
+    for _, text in documents:
+        inner = _list_in(text, path.split("."))
+        for element in [text] if inner is None else map(bytes, inner):
             number += 1
-            yield number, bytes(element)
+            yield number, element
 
 
 def _is_json(text: bytes) -> bool:

@@ -336,3 +336,25 @@ class TestSpend:
     def test_what_is_not_found_is_asked(self) -> None:
         with pytest.raises(InputFileError, match="no column for day; write --map day=COLUMN"):
             spend_definition(SpendTable("f.csv", constants={"channel": "x"}), ("When", "Cost"))
+
+
+def test_a_group_with_a_refused_row_is_not_summed_up_without_it(tmp_path: Path) -> None:
+    write(tmp_path, "no,who,at,sum\na,u,2025-01-01,5\na,u,2025-01-01,7,x\nb,u,2025-01-01,1\n")
+    found = imported(
+        """
+        inputs: [{file: f.csv}]
+        events: [{name: payment, group: no, at: at, id: no, user_id: who, value: sum(sum)}]
+        """,
+        tmp_path,
+    )
+    assert found.brief() == [("payment", "b", "1")]
+    assert found.said == [(3, "cells"), (2, "incomplete_group")]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_file_of_more_rows_than_are_looked_at_first(tmp_path: Path, end: str) -> None:
+    rows = [f"{number};2025-01-01;u{number % 7};{number},50" for number in range(5_000)]
+    (tmp_path / "f.csv").write_bytes(end.join(["id;date;user;amount", *rows]).encode())
+    found = imported(PAYMENT.replace("f.csv", 'f.csv, decimal: ","'), tmp_path)
+    assert (found.rows.taken, found.rows.read) == (5_000, 5_000)
+    assert found.overview["events"][0]["persons"] == 7
