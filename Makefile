@@ -7,12 +7,15 @@ CHAOS_SECONDS ?= 90
 CHAOS_FAULTS ?= 15
 CHAOS_EVENTS ?= 300000
 SEED ?= 1
+SOAK_STARTS ?= 300
+SOAK_RESTARTS ?= 100
+SOAK_STOPS ?= 300
 
 # What pytest and the processes of a test compile is kept for the next: they would compile it a hundred times.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-thorough test-kafka test-chaos test-clients test-browser bench lint format up down clean
+.PHONY: help setup demo test test-thorough test-kafka test-cluster test-chaos soak-start test-clients test-browser bench lint format up down clean
 
 help:
 	@echo "make demo        run everything on this machine: real history, then a live shop (Ctrl-C ends it)"
@@ -20,6 +23,8 @@ help:
 	@echo "make test-thorough  the same with every random case, as .ci/run does"
 	@echo "make test-kafka  the same contracts on a real Apache Kafka 4.1 (Java 17 and Maven)"
 	@echo "make test-chaos  kill real processes at random and compare the numbers with an oracle"
+	@echo "make test-cluster  three brokers of Apache Kafka, six Valkey nodes and sentinels, killed and cut off"
+	@echo "make soak-start  hundreds of starts, double restarts and stops in rebalances on a busy machine (hours)"
 	@echo "make test-clients  the clients of Segment, RudderStack, PostHog, Snowplow and CloudEvents for Node.js (node, npm)"
 	@echo "make test-browser  funnelcast.js and other browser clients in Chromium (node, npm, chromium)"
 	@echo "make bench       the benchmark table"
@@ -60,6 +65,12 @@ test-kafka: setup
 test-chaos: setup
 	$(BIN)/python -m pytest -m chaos tests/chaos $(PYTEST_ARGS)
 	$(BIN)/funnelcast chaos --seconds $(CHAOS_SECONDS) --faults $(CHAOS_FAULTS) --events $(CHAOS_EVENTS) --seed $(SEED) $(CHAOS_ARGS)
+
+test-cluster: setup
+	$(BIN)/python -m pytest -m cluster tests/cluster $(PYTEST_ARGS)
+
+soak-start: setup
+	$(BIN)/python -m tests.soak --starts $(SOAK_STARTS) --restarts $(SOAK_RESTARTS) --stops $(SOAK_STOPS) --seed $(SEED)
 
 CLIENTS_STAMP := tests/clients/node_modules/.installed
 

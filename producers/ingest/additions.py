@@ -6,16 +6,21 @@ What an event states itself stays, but for the class of its traffic where its se
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
+from producers.attribution.links import TAG_NAMES
 from producers.attribution.origin import Origins
 from producers.ingest.event import Event, Members, NativeEvent
 from producers.ingest.objects import with_members, without_member
 from producers.ingest.verdicts import Scope, Sender
 from producers.visitors.visitor import properties_of
 from schemas.properties import TRAFFIC
-from schemas.traffic import traffic_of
+from schemas.traffic import HUMAN, traffic_of
+
+NAMES: Final = TAG_NAMES | {TRAFFIC}
+NOTHING: Final[tuple[Mapping[str, str], str]] = ({}, HUMAN)
 
 
 class Additions:
@@ -28,6 +33,8 @@ class Additions:
         self, event: Event | NativeEvent, properties: Members, context: Members, sender: Sender
     ) -> tuple[Mapping[str, str], str]:
         """(the properties, the class of the event's traffic)."""
+        if not context and sender.visitor is None and sender.traffic is None and NAMES.isdisjoint(properties):
+            return NOTHING  # most of what servers send
         knows_referrer = event.knows_referrer if isinstance(event, Event) else True
         origin = self._origins.properties_of(properties, context, knows_referrer=knows_referrer)
         is_believed = sender.scope is not Scope.BROWSER

@@ -145,7 +145,7 @@ def test_who_a_visitor_is_and_was(site: Installation, shop: Shop, tab: Page) -> 
     assert len(set(ids[:4])) == 1
     assert ids[4] != ids[0]
     assert len(records[1]["contact_id"]) == 64
-    assert records[1]["properties"] == {"plan": "pro"}
+    assert records[1]["properties"] == {"plan": "pro", "channel": "direct", "platform": "Linux", "device": "desktop"}
 
 
 def test_a_page_that_changes_its_address_itself(site: Installation, shop: Shop, tab: Page) -> None:

@@ -1,0 +1,1 @@
+"""Everything starts and stops every time: `python -m tests.soak`, which `make soak-start` runs."""
