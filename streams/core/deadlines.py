@@ -9,6 +9,7 @@ from __future__ import annotations
 from streams.core.general import refresh, retire
 from streams.core.header import (
     AT_SHIFT,
+    DEALS,
     FLAGS_SHIFT,
     HAS_AMOUNT,
     STATUS_MASK,
@@ -82,8 +83,8 @@ def _fire_header(state: FunnelState, key: bytes, packed: bytes, watermark_ms: in
     plan = state.plan
     words: Words = plan.header.unpack_from(packed)
     last_word, start_word, entry_word, _, _, entry_code = words
-    if last_word >> FLAGS_SHIFT & STATUS_MASK == RESOLVED:
-        return -1  # nothing is open: the person is due to be folded or forgotten
+    if last_word >> FLAGS_SHIFT & STATUS_MASK == RESOLVED or last_word >> FLAGS_SHIFT & DEALS:
+        return -1  # nothing is open: the person is due to be folded or forgotten; or several entries may be
     abandoned_at = deadline(plan, words)
     if watermark_ms > abandoned_at and last_word >> FLAGS_SHIFT & HAS_AMOUNT:
         return -1  # the open value goes too, and the header does not say how much it is
@@ -94,4 +95,4 @@ def _fire_header(state: FunnelState, key: bytes, packed: bytes, watermark_ms: in
     state.cache.dirty[key] = None
     if status != RESOLVED:
         return abandoned_at
-    return max(last_word >> AT_SHIFT, (start_word >> AT_SHIFT) + plan.window) + plan.keep
+    return max(last_word >> AT_SHIFT, (start_word >> AT_SHIFT) + plan.window) + plan.keep + plan.lead_in

@@ -12,11 +12,17 @@ from heapq import heappop, heappush
 
 from streams.core.changes import standing, withdrawn_behind
 from streams.core.journeys import AFTER_STAGES, History, Owner, closes, enter, go_on, lose
-from streams.core.person import Base, Deal, FirstOrder, Identity, Journey, KeptEvent, Step
+from streams.core.person import Base, Deal, FirstOrder, Identity, Journey, KeptEvent, Person, Step
 from streams.core.plan import ORDER, REFUND, Plan
 
 _NOWHERE = Owner(-1, 0, 0)
 """Of a loss with a value outside of every journey of that value."""
+
+
+def is_parted(person: Person) -> bool:
+    """Whether a person has deals, or something behind the horizon that a deal may still take."""
+    base = person.base
+    return bool(base.deals or base.steps) or any(event.unit for event in person.events)
 
 
 def part(plan: Plan, base: Base, steps: Sequence[Step]) -> list[Owner | None]:

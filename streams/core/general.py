@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from streams.core.changes import after_fold, as_it_comes
 from streams.core.chunk import Op
 from streams.core.contributions import add_contributions
-from streams.core.deals import fold_deals
+from streams.core.deals import fold_deals, is_parted
 from streams.core.deals import is_foldable as is_base_foldable
 from streams.core.forget import is_nameless, without_ids
-from streams.core.header import Header, is_forgotten, last_at, link_of, status_of, tail_of, words_of
+from streams.core.header import DEALS, Header, flags_of, is_forgotten, last_at, link_of, status_of, tail_of, words_of
 from streams.core.heavy import is_foldable, seal
 from streams.core.history import decide, fold, header_of, header_of_deals, replay, statuses_of
 from streams.core.journeys import History
@@ -32,12 +32,21 @@ def count(state: FunnelState, key: bytes, ops: Sequence[Op]) -> None:
     The operations wait in a chunk until all are known (`FunnelState.waiting`), so that a person whose events come in
     disorder costs one pass a chunk and not one an event.
     """
-    if key in state.cache.sealed and state.plan.has_fast_paths and count_heavy(state, key, ops):
+    is_heavy = key in state.cache.sealed and state.plan.has_fast_paths
+    if is_heavy and not (state.plan.has_deals and any_of_deals(state, key, ops)) and count_heavy(state, key, ops):
         return
     opened = OpenPerson(state, key, ops[0][5])
     for op in ops:
         opened.count(op)
     opened.settle()
+
+
+def any_of_deals(state: FunnelState, key: bytes, ops: Sequence[Op]) -> bool:
+    """Whether some of the operations of a person need its deals."""
+    packed = state.cache.persons.get(key)
+    if packed is not None and flags_of(words_of(state.plan, packed)[0]) & DEALS:
+        return True
+    return any(op[6] is not None and op[6].unit for op in ops)
 
 
 def count_waiting(state: FunnelState, key: bytes | None = None) -> None:
@@ -115,10 +124,10 @@ class OpenPerson:
         self._take_out()
         self._change(whole if whole is not None else KeptEvent(at, event_hash, kind, code), copy)
 
-    def settle(self) -> None:
-        """Add what the person contributes now, and keep it."""
+    def settle(self, *, has_deals: bool = False) -> None:
+        """Add what the person contributes now, and keep it; perhaps as one with deals."""
         if self._is_out:
-            settle(self.state, self.key, self.person, self._horizon)
+            settle(self.state, self.key, self.person, self._horizon, has_deals=has_deals)
             self._is_out = False
 
     def _move(self, horizon: int) -> None:
@@ -140,7 +149,7 @@ class OpenPerson:
         is_behind = self._behind > self._folded and (self._is_loose or is_touched)
         if is_behind or is_unsettled(self.state, self.person, self._horizon):
             self._take_out()
-            self.settle()
+            self.settle(has_deals=is_behind and self.state.plan.has_deals)
             self._behind = self._folded = sum(event.at < self._horizon for event in self.person.events)
             self._ids_behind, self._is_loose = set(), False
 
@@ -226,6 +235,7 @@ def shorten(state: FunnelState, key: bytes, packed: bytes, horizon: int) -> byte
 
 def _folds(state: FunnelState, key: bytes, packed: bytes, horizon: int) -> bool:
     """Whether a fold takes away enough to be worth its pass."""
+    horizon -= state.plan.lead_in
     if key in state.cache.sealed:
         return is_foldable(state.cache, key, horizon)
     events = sorted(unpack_events(state.plan, tail_of(state.plan, packed)))
@@ -249,21 +259,26 @@ def take_out(state: FunnelState, person: Person) -> None:
     add_contributions(state.plan, before, statuses_of(state.plan, person, before), sign=-1, into=state.contributions)
 
 
-def settle(state: FunnelState, key: bytes, person: Person, horizon: int) -> None:
-    """Add, fold and keep a person whose old contributions were taken out."""
+def settle(state: FunnelState, key: bytes, person: Person, horizon: int, *, has_deals: bool = False) -> None:
+    """Add, fold and keep a person whose old contributions were taken out.
+
+    A person who names no deal is one as without a unit, folded one `lead_in` behind the horizon. `has_deals` settles
+    its orders at the horizon all the same.
+    """
     plan = state.plan
+    person.has_deals = has_deals or (plan.has_deals and is_parted(person))
     after = replay(plan, person.base, person.events)
     decide(plan, person, after, horizon + plan.keep)
     add_contributions(plan, after, statuses_of(plan, person, after), sign=1, into=state.contributions)
     newest = max((event.at for event in person.events), default=0)
     orders = person.base.orders_count + after.orders_count
-    if plan.has_deals:
+    if person.has_deals:
         newest = max([newest, *(step[0] for step in person.base.steps)])
         _fold_deals(state, person, after, horizon)
         settled = horizon - plan.lead_in
         header = header_of_deals(plan, person, after, last_at=newest, orders=orders, settled=settled)
     else:
-        _fold(state, person, horizon)
+        _fold(state, person, horizon - plan.lead_in)
         header = header_of(plan, after, last_at=newest, orders=orders, horizon=horizon)
     _keep(state, key, person, header)
 

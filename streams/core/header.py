@@ -12,7 +12,7 @@ depends on the watermark of that time, so it is remembered and never recomputed.
     first_code code of the journey's first event    (both codes as wide as `Plan.wire` says)
     entry_code code of the last entry
 
-    flags      7 unused | 6 LINKED | 5 CHANGES | 4 SEVERAL | 3 FOR_LIFE | 2 HAS_AMOUNT | 1 0 status
+    flags      7 DEALS | 6 LINKED | 5 CHANGES | 4 SEVERAL | 3 FOR_LIFE | 2 HAS_AMOUNT | 1 0 status
                (OPEN, STALLED or RESOLVED)
 
 Where the flag LINKED is set, the bytes of the base end with the link: `higher key | linked_at u64 | seen u64 | length
@@ -21,9 +21,9 @@ of the key u16`.
 `passed` is the stage of the last entry of the journey under way, plus 1. It is 0 without such a journey; both codes and
 `started_at` and `entered_at` are then 0 too. Integers are little-endian, times are epoch milliseconds.
 
-A plan with deals has several journeys under way, and no fast paths. There `passed` is 1 while anything is, `started_at`
-belongs to the one that ends last, `entered_at` says when the next of all their last entries changes by itself (all bits
-set for never), and the status is OPEN while any will; both codes are 0.
+A person with DEALS has several journeys under way, and no fast paths. There `passed` is 1 while anything is,
+`started_at` belongs to the one that ends last, `entered_at` says when the next of all their last entries changes by
+itself (all bits set for never), and the status is OPEN while any will; both codes are 0.
 
 A call costs as much as ten shifts. So `deadline` and `wake` here, `step` and `inorder`, through which nearly every
 event passes, and the booking of deadlines (`deadlines`, `outcomes`) write `last_word >> FLAGS_SHIFT & STATUS_MASK`
@@ -64,6 +64,8 @@ LINKED: Final = 64
 """The id belongs to a higher one, who gets its events."""
 SILENCE_MS: Final = 400 * DAY_MS
 """A link ends when nothing was heard of its id for longer."""
+DEALS: Final = 128
+"""The person's events are parted by deals (`streams.core.deals`), and the header means something else."""
 MANY_ORDERS: Final = 0xFFFF
 """The header counts distinct orders up to here."""
 
@@ -236,16 +238,15 @@ def wake(plan: Plan, packed: bytes) -> int:
     if last_word >> FLAGS_SHIFT & LINKED:
         return _wake_of_linked(plan, packed, words)
     end = (start_word >> AT_SHIFT) + plan.window
-    if status != RESOLVED and plan.has_deals:
+    if status != RESOLVED and last_word >> FLAGS_SHIFT & DEALS:
         return entry_word >> AT_SHIFT
     if status != RESOLVED:  # the last entry stalls or is abandoned by itself
         return min((entry_word >> AT_SHIFT) + plan.change[status][passed], end)
     is_folded = len(packed) == plan.header.size + base_bytes and not start_word & COUNT_MASK
     if not passed and is_folded and last_word >> FLAGS_SHIFT & FOR_LIFE:
         return INFINITE  # all that is left are its orders, and they stay
-    return (
-        max(last_word >> AT_SHIFT, end if passed else 0) + plan.keep + plan.lead_in
-    )  # then it is folded, or forgotten
+    # Then it is folded, or forgotten.
+    return max(last_word >> AT_SHIFT, end if passed else 0) + plan.keep + plan.lead_in
 
 
 def _wake_of_linked(plan: Plan, packed: bytes, words: Words) -> int:

@@ -36,7 +36,8 @@ def replay(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> History:
     steps = _steps(plan, base, live, history, restated)
     if plan.has_deals:
         history.steps = [*base.steps, *steps]
-        history.owners = part(plan, base, history.steps)
+        has_some = base.deals or any(step[3].unit for step in history.steps)
+        history.owners = part(plan, base, history.steps) if has_some else [None] * len(history.steps)
         run(plan, base, history, len(history.steps))
     else:
         journey = None
@@ -199,7 +200,7 @@ def status_at(plan: Plan, history: History, watermark: int) -> Status:
 
 def statuses_of(plan: Plan, person: Person, history: History) -> Sequence[Status]:
     """What is booked for the last entry of each journey."""
-    if plan.has_deals:
+    if person.has_deals:
         return [status_of_journey(plan, journey, person.changes_at) for journey in history.journeys]
     statuses = [RESOLVED] * len(history.journeys)
     statuses[-1:] = [person.status] if statuses else []
@@ -208,7 +209,7 @@ def statuses_of(plan: Plan, person: Person, history: History) -> Sequence[Status
 
 def decide(plan: Plan, person: Person, history: History, watermark: int) -> None:
     """Say in a person what is booked at a watermark."""
-    if not plan.has_deals:
+    if not person.has_deals:
         person.status = status_at(plan, history, watermark)
         return
     now = max(watermark, history.newest)
@@ -246,7 +247,7 @@ def header_of_deals(plan: Plan, person: Person, history: History, *, last_at: in
 
 def header_of(plan: Plan, history: History, *, last_at: int, orders: int, horizon: int) -> Header:
     """The header's view of a history: the journey under way, if any can still take an event."""
-    if not history.journeys or history.journeys[-1].started_at + plan.window < horizon:
+    if not history.journeys or history.journeys[-1].started_at + plan.window < horizon - plan.lead_in:
         return Header(last_at, orders=orders)
     journey = history.journeys[-1]
     last = journey.entries[-1]

@@ -55,6 +55,8 @@ def begin(state: FunnelState, op: Op) -> bool:
     """A person's first event, of a stage or an order."""
     key, at, event_hash, kind, code, _, whole = op
     plan, cache = state.plan, state.cache
+    if whole is not None and whole.unit:
+        return False  # a deal
     stage = kind if kind < ORDER or whole is None else plan.order_stage(whole.mask, 1)
     if stage == NO_STAGE:
         return False  # an order that is too early in the count to enter a stage begins no journey
@@ -80,8 +82,10 @@ def begin(state: FunnelState, op: Op) -> bool:
 
 def in_order(state: FunnelState, op: Op, packed: bytes) -> bool:
     """Count an event that is newer than all its person has, and no copy."""
-    _, at, _, kind, _, horizon, _ = op
+    _, at, _, kind, _, horizon, whole = op
     plan = state.plan
+    if whole is not None and whole.unit:
+        return False  # the person's first event of a deal
     words = words_of(plan, packed)
     # Without a journey that can take the event the person may be long gone, and new again.
     is_idle = not words[0] & PASSED_MASK or at > (words[1] >> AT_SHIFT) + plan.window

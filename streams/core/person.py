@@ -20,12 +20,14 @@ import msgspec
 
 from streams.core.header import (
     CHANGES,
+    DEALS,
     FOR_LIFE,
     LINKED,
     Header,
     Link,
     base_of,
     entered_at,
+    flags_of,
     link_of,
     pack_header,
     pack_link,
@@ -210,15 +212,17 @@ class Base:
 class Person:
     """An unpacked person."""
 
-    __slots__ = ("base", "changes_at", "events", "link", "status")
+    __slots__ = ("base", "changes_at", "events", "has_deals", "link", "status")
 
     def __init__(self) -> None:
         self.base = Base()
         self.events: list[KeptEvent] = []
         self.status: Status = RESOLVED
         """Of the last entry of the last journey; without a unit the only one that can be open."""
+        self.has_deals = False
+        """Events are parted by deals, so that several entries may be open. What is booked then follows from:"""
         self.changes_at = 0
-        """With a unit: when the next of all entries changes by itself. What would have changed before is booked."""
+        """When the next of all entries changes by itself. What would have changed before is booked."""
         self.link: Link | None = None
 
     @property
@@ -438,7 +442,8 @@ def pack_person(plan: Plan, person: Person, header: Header, *, may_go: bool = Fa
     """The person's packed form and its sealed chunks; `may_go`: not even its orders are for life."""
     base = pack_base(plan, person.base) + pack_link(person.link)
     parts, newest = split(plan.seal, sorted(person.events))
-    flags = person.status | FOR_LIFE * (person.is_for_life and not may_go) | CHANGES * person.has_changes
+    flags = person.status | FOR_LIFE * (person.is_for_life and not may_go)
+    flags |= CHANGES * person.has_changes | DEALS * person.has_deals
     flags |= LINKED * (person.link is not None)
     packed = pack_header(plan, header, flags=flags, chunks=len(parts), base_bytes=len(base))
     return packed + base + pack_events(plan, newest), [pack_events(plan, part) for part in parts]
@@ -449,6 +454,7 @@ def unpack_person(plan: Plan, packed: bytes, sealed: Sequence[bytes]) -> Person:
     person = Person()
     words = words_of(plan, packed)
     person.status, person.changes_at = status_of(words[0]), entered_at(words[2])
+    person.has_deals = bool(flags_of(words[0]) & DEALS)
     person.base = unpack_base(base_of(plan, packed))
     person.link = link_of(plan, packed)
     for chunk in sealed:

@@ -84,7 +84,7 @@ class Plan:
         self.currency = currency_code(definition.currency)
         self.ends_at_completion = definition.ends_at_completion
         self.has_deals = definition.unit is not None
-        """Whether a person's events are parted by deals (`streams.core.deals`); the general path alone does that."""
+        """Whether a person's events may be parted by deals (`streams.core.deals`); the general path alone does that."""
         self.lead_in = definition.lead_in_ms
         self._plan_stages()
         self._plan_orders()
@@ -220,7 +220,7 @@ class Plan:
 
     def _plan_formats(self) -> None:
         self.is_wide = self.code_bits > 64
-        if self.is_wide or self.has_deals:
+        if self.is_wide:
             self.has_fast_paths = False
         """Codes too wide for a machine integer are stored as bytes and counted by the general path alone."""
         width = (self.code_bits + 7) // 8

@@ -23,6 +23,7 @@ from streams.core.header import (
     AT_SHIFT,
     BELOW_AT,
     COUNT_MASK,
+    DEALS,
     FLAGS_SHIFT,
     LINKED,
     PASSED_MASK,
@@ -72,7 +73,7 @@ def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR091
     f_events, f_entries, f_started, first_wake = plan.f_events, plan.f_entries, plan.f_started, plan.wake
     completed_at = plan.stages if plan.ends_at_completion else 0
     waiting = state.waiting
-    linked = LINKED << FLAGS_SHIFT
+    linked, is_apart = LINKED << FLAGS_SHIFT, (LINKED | DEALS) << FLAGS_SHIFT
     accepted = duplicates = newcomers = 0
     for op in ops:
         key, at, event_hash, kind, code, horizon, whole = op
@@ -106,8 +107,11 @@ def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR091
             continue
         tail = record(event_hash, at << EVENT_AT_SHIFT | kind, code)
         last_word, start_word, entry_word, base_bytes, _, _ = unpack(packed)
-        if last_word & linked:
-            perform(state, op)
+        if last_word & is_apart:  # somebody who is another person's, or has deals
+            if last_word & linked:
+                perform(state, op)
+            else:
+                waiting[key] = [op]
             continue
         # A tail that grew too long is cut first. The first comparison spares most persons the second.
         if len(packed) > longest and len(packed) - base_bytes > longest:
@@ -134,6 +138,7 @@ def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR091
             and at <= entered + change[last_word >> FLAGS_SHIFT & STATUS_MASK][passed]  # and decides nothing about it
             # Sealed chunks follow each other in time: an event older than their end does not belong into the tail.
             and (at > last_word >> AT_SHIFT or not start_word & COUNT_MASK or at > heavy_of(cache, key).ends[-1])
+            and (whole is None or not whole.unit)  # and it is no deal's
         ):
             counts[(at // MINUTE_MS << code_bits | code) << family_bits | f_events[kind]] += 1
             if whole is not None:
