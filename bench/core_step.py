@@ -1,9 +1,10 @@
 """CPU of the counting core alone, per event: decode and prepare, count, roll up, hand over. No store, no Kafka.
 
-    python -m bench.core_step [--events N] [--people N ...] [--batch N] [--funnel NAME]
+    python -m bench.core_step [--events N] [--people N ...] [--batch N] [--funnel NAME] [--deals N]
 
 Process time, so that neighbours on the machine matter little. `--people` beyond what the events touch are seeded first,
-so that the persons' table is as large as it says.
+so that the persons' table is as large as it says. `--deals N` gives the leads, offers and payments of a person N deal
+ids, and counts the same stream by the funnel and by the funnel with `unit: deal_id`, in one run.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from itertools import islice
 from typing import Any
 
 from bench.workload import records
+from schemas.funnel.definition import definition_of
 from schemas.funnel.load import load_funnels
+from schemas.funnel.model import Funnel
 from streams.core.engine import PartitionEngine, Record
 from streams.core.planning import plan_of
 from streams.core.step import step
@@ -60,11 +63,23 @@ def _apply(engine: PartitionEngine, store: MemoryPartitionStore, batch: list[Rec
     return persons, packed
 
 
-def run(funnel: str, events: int, people: int, batch: int) -> dict[str, Any]:
+def _with_deals(stream: list[Record], deals: int) -> list[Record]:
+    """Every event that has more than a visit's properties names one of so many deals of its person."""
+    named: list[Record] = []
+    for number, (key, value, at) in enumerate(stream):
+        is_visit = b'"name":"impression"' in value or b'"name":"click"' in value
+        deal = b'"properties":{"deal_id":"d%d",' % (number % deals)
+        named.append((key, value if is_visit else value.replace(b'"properties":{', deal), at))
+    return named
+
+
+def run(funnel: Funnel, events: int, people: int, batch: int, deals: int = 0) -> dict[str, Any]:
     """One measurement."""
-    engine = PartitionEngine([plan_of(loaded) for loaded in load_funnels([funnel])])
+    engine = PartitionEngine([plan_of(funnel)])
     store = MemoryPartitionStore(MemorySpace(clock_ms=lambda: 0))
     stream: list[Record] = list(records(events, people))
+    if deals:
+        stream = _with_deals(stream, deals)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -87,11 +102,18 @@ def main() -> None:
     parser.add_argument("--people", type=int, nargs="+", default=[10_000, 200_000])
     parser.add_argument("--batch", type=int, default=5_000)
     parser.add_argument("--funnel", default="sales")
+    parser.add_argument("--deals", type=int, default=0)
     options = parser.parse_args()
+    funnels = load_funnels([options.funnel])
+    if options.deals:
+        definition = {**definition_of(funnels[0]), "name": "deals", "unit": "deal_id", "lead_in": "7d"}
+        funnels.append(Funnel.model_validate(definition))
     for people in options.people:
-        figures = run(options.funnel, options.events, people, options.batch)
-        parts = "  ".join(f"{name} {spent:.2f}" for name, spent in figures["us"].items())
-        print(f"{people:>9} people  {figures['total']:.2f} us/event  ({parts})  {figures['bytes']:.0f} B a person")
+        for funnel in funnels:
+            figures = run(funnel, options.events, people, options.batch, options.deals)
+            parts = "  ".join(f"{name} {spent:.2f}" for name, spent in figures["us"].items())
+            print(f"{funnel.name:>8}  {people:>9} people  {figures['total']:.2f} us/event  ({parts})", end="  ")
+            print(f"{figures['bytes']:.0f} B a person")
 
 
 if __name__ == "__main__":
