@@ -161,11 +161,17 @@ def _shared_context(hit: _Hit) -> Members:
         ("consent", hit.consent),
         ("ip", hit.ip_override),
         ("location", hit.user_location),
-        ("device", hit.device),
+        ("device", _device_of(hit)),
     ):
         if value:
             context[name] = value
     return context
+
+
+def _device_of(hit: _Hit) -> Any:
+    """With its category as `type`, as other clients call it."""
+    category = dict_of(hit.device).get("category")
+    return hit.device if category is None else {"type": category, **dict_of(hit.device)}
 
 
 def _translated(members: Members, raw: bytes, number: int, shared: _Shared) -> Event:

@@ -40,6 +40,7 @@ _PLACES: Final[dict[str, Any]] = {
     "$current_url": ("page", "url"),
     "$pathname": ("page", "path"),
     "$referrer": ("page", "referrer"),
+    "$device_type": ("device", "type"),
     "$session_id": ("session", "id"),
     "$lib": ("library", "name"),
     "$lib_version": ("library", "version"),
@@ -181,6 +182,9 @@ def _translated(members: Members, number: int) -> Event:
         event.name = _NAMES.get(name) or name.lstrip("$")
     if _share_out(event.properties, event.context, sent) or "$set" in members or "$set_once" in members:
         _add_profile(event, sent, members)
+    title = event.properties.get("title")
+    if name == "$pageview" and title is not None:
+        event.context.setdefault("page", {})["title"] = title
     take_order(event.properties)
     return event
 

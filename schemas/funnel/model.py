@@ -19,11 +19,12 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.conditions import ORDERINGS, Operand, Operator, number_of
+from schemas.conditions import ORDERINGS, TEXT_OPERATORS, Operand, Operator, number_of, pattern_error
 from schemas.funnel.duration import DurationMs
 from schemas.lateness import ALLOWED_LATENESS_MS
 from schemas.money import clean_currency
 from schemas.names import clean_text, normalise_name
+from schemas.places import property_of, unknown_place
 from schemas.properties import MONEY, ORDER_CHANGES
 from schemas.traffic import HUMAN, TRAFFIC_CLASSES
 
@@ -31,7 +32,7 @@ RULES = 3
 """Version of the counting rules (docs/semantics.md): what was counted by other ones is never continued."""
 ROLES = ("impression", "click", "lead", "payment")
 MAX_STAGES = 64
-_CONDITION_KEYS = ("gt", "gte", "lt", "lte", "ne", "exists")
+_CONDITION_KEYS = ("gt", "gte", "lt", "lte", "ne", "exists", "starts_with", "ends_with", "contains", "matches")
 
 
 def _name(value: object) -> str:
@@ -84,12 +85,17 @@ class Rule(_Model):
 
 
 def _conditions_of(prop: str, wanted: object) -> list[Condition]:
+    if instead := unknown_place(prop):
+        raise ValueError(instead)
     if isinstance(wanted, dict):
         if not wanted:
             raise ValueError(f"{prop}: write at least one of {' '.join(_CONDITION_KEYS)}")
         for op, operand in wanted.items():
             _check_operand(prop, str(op), operand)
-        return [Condition(property=prop, op=op, operand=operand) for op, operand in wanted.items()]
+        return [
+            Condition(property=prop, op=op, operand=tuple(operand) if isinstance(operand, list) else operand)
+            for op, operand in wanted.items()
+        ]
     if isinstance(wanted, list | tuple):
         if not wanted or not all(isinstance(one, str | int | float | bool) for one in wanted):
             raise ValueError(f"{prop}: write a list of plain values, e.g. [contact, quote]")
@@ -106,8 +112,22 @@ def _check_operand(prop: str, op: str, operand: object) -> None:
         raise ValueError(f"{prop}: exists takes true or false")
     if op in ORDERINGS and number_of(operand) is None:
         raise ValueError(f"{prop}: {op} compares numbers; write e.g. {op}: 100")
+    if op in TEXT_OPERATORS:
+        _check_texts(prop, op, operand)
     if op == "ne" and not isinstance(operand, str | int | float | bool):
         raise ValueError(f"{prop}: ne takes one plain value")
+
+
+def _check_texts(prop: str, op: str, operand: object) -> None:
+    texts = operand if isinstance(operand, list | tuple) else [operand]
+    if not texts or not all(isinstance(text, str) and text for text in texts):
+        raise ValueError(f"{prop}: {op} compares texts; write e.g. {op}: /checkout, or a list of texts")
+    for text in texts if op == "matches" else ():
+        if reason := pattern_error(str(text)):
+            raise ValueError(
+                f"{prop}: {text!r} is no regular expression that can be used: {reason}; write e.g. "
+                "matches: '^/order/[0-9]+$' (RE2: no backreferences and no lookaround)"
+            )
 
 
 Rules = Annotated[tuple[Rule, ...], BeforeValidator(_as_list), Field(min_length=1)]
@@ -183,6 +203,13 @@ class Dimension(_Model):
         if isinstance(given.get("values"), list):
             given["values"] = [str(one) for one in given["values"]]
         return given
+
+    @field_validator("property")
+    @classmethod
+    def _place(cls, name: str) -> str:
+        if instead := unknown_place(name):
+            raise ValueError(instead)
+        return name
 
     @field_validator("values")
     @classmethod
@@ -328,9 +355,9 @@ class Funnel(_Model):
     @property
     def properties(self) -> frozenset[str]:
         """Properties that the definition names; `schemas.properties.ALWAYS_READ` are read besides."""
-        conditions = (condition.property for rule in self.rules for condition in rule.where)
-        unit = () if self.unit is None else (self.unit,)
-        return frozenset(dimension.property for dimension in self.dimensions).union(conditions, unit)
+        conditions = [condition.property for rule in self.rules for condition in rule.where]
+        named = [*(dimension.property for dimension in self.dimensions), *conditions]
+        return frozenset(map(property_of, named)).union(() if self.unit is None else (self.unit,))
 
     @property
     def fingerprint(self) -> str:

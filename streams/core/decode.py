@@ -1,7 +1,8 @@
 """From the bytes of a record to typed fields: only what the loaded funnels look at, and nothing ever raises.
 
-The struct is generated from the funnels, so a property nobody counts by costs no object. What does not fit the struct
-(an id that is a number, properties that are no object) goes through a generic decode; what is no JSON object is None.
+The struct is generated from the funnels, so a property nobody counts by costs no object, and the context is read where
+a funnel names something in it (`schemas.places`). What does not fit the struct (an id that is a number, properties that
+are no object) goes through a generic decode; what is no JSON object is None.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
+from schemas.places import context_path, in_context
 from schemas.properties import ALWAYS_READ, MONEY
 from schemas.record import Forward
 from streams.core.plan import Plan
@@ -46,6 +48,12 @@ class Decoder:
         rename = {attribute: name for name, attribute in self.attribute.items() if attribute != name}
         self.properties = msgspec.defstruct("Properties", fields, rename=rename, gc=False, frozen=True)
         self.empty = self.properties()
+        self._places = {name: self.attribute[name] for name in names if context_path(name)}
+        """Names that are looked for in the context where no property has them, and their attributes."""
+        members = sorted({context_path(name)[0] for name in self._places})
+        self._members = {f"c{number}": member for number, member in enumerate(members)}
+        parts: list[Any] = [(attribute, Any, None) for attribute in self._members]
+        context = msgspec.defstruct("Context", parts, rename=self._members, gc=False, frozen=True)
         record = msgspec.defstruct(
             "Record",
             [
@@ -62,12 +70,30 @@ class Decoder:
                 ("forget", _Int | None, None),
                 ("link", str | None, None),
                 ("forward", Forward | None, None),
+                *([("context", context | None, None)] if self._places else []),
             ],
             gc=False,
         )
         self.record = record
-        self.typed: Callable[[bytes], Any] = msgspec.json.Decoder(record).decode
+        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(record).decode
+        self.typed: Callable[[bytes], Any] = self._with_context if self._places else self._decode
         """The fast way; what it raises (UNREADABLE) is for `generic`."""
+
+    def _with_context(self, value: bytes) -> Any:
+        record = self._decode(value)
+        if record.context is not None:
+            members = {member: getattr(record.context, attribute) for attribute, member in self._members.items()}
+            record.properties = self._placed(record.properties, members)
+        return record
+
+    def _placed(self, properties: Any, context: dict[str, Any]) -> Any:
+        """The properties, with what stands in the context alone."""
+        found = {
+            attribute: value
+            for name, attribute in self._places.items()
+            if getattr(properties, attribute) is None and (value := in_context(name, context)) is not None
+        }
+        return msgspec.structs.replace(properties, **found) if found else properties
 
     def generic(self, value: bytes) -> Any:
         """The record as a struct, whatever its types, or None where it cannot be read as one."""
@@ -75,6 +101,9 @@ class Decoder:
             raw = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
             fields = {key: msgspec.json.decode(one) for key, one in raw.items() if key not in ("properties", "context")}
             properties = self._generic_properties(raw.get("properties"))
+            if self._places:
+                context = msgspec.json.decode(raw.get("context", b"null"))
+                properties = self._placed(properties, context if isinstance(context, dict) else {})
         except UNREADABLE:
             return None
         tick, seq, forget = _integer(fields.get("tick")), fields.get("seq"), _integer(fields.get("forget"))

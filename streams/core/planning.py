@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schemas.funnel import model
+from schemas.places import property_of
 from streams.core.definition import Condition, Definition, Dimension, LostRule, Stage, StageRule
 from streams.core.plan import Plan
 
@@ -41,13 +42,15 @@ def definition_of(funnel: model.Funnel) -> Definition:
 
 
 def _where(rule: model.Rule) -> tuple[Condition, ...]:
-    return tuple(Condition(condition.property, condition.op, condition.operand) for condition in rule.where)
+    return tuple(
+        Condition(property_of(condition.property), condition.op, condition.operand) for condition in rule.where
+    )
 
 
 def _dimension(dimension: model.Dimension) -> Dimension:
     return Dimension(
         name=dimension.name,
-        property_name=dimension.property,
+        property_name=property_of(dimension.property),
         is_first=dimension.attribution == "first",
         values=dimension.values,
         cap=dimension.cap,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,9 +26,46 @@ class Rule:
     event: str
     where: dict[str, Any] = field(default_factory=dict)
 
-    def matches(self, name: str, properties: dict[str, Any]) -> bool:
-        """Whether an event of that (compared) name and with those properties is meant."""
-        return self.event == name and all(_holds(wanted, properties.get(key)) for key, wanted in self.where.items())
+    def matches(self, name: str, properties: dict[str, Any], context: dict[str, Any] | None = None) -> bool:
+        """Whether an event of that (compared) name, with those properties and that context, is meant."""
+        return self.event == name and all(
+            _holds(wanted, value_at(key, properties, context or {})) for key, wanted in self.where.items()
+        )
+
+
+_PAGE = {"page.url": "url", "page.title": "title", "page.path": "path", "referrer": "referrer"}
+
+
+def value_at(name: str, properties: dict[str, Any], context: dict[str, Any]) -> Any:
+    """What an event has under a name of a funnel: a property, else what its context says."""
+    if name.startswith("utm."):
+        return properties.get(name[len("utm.") :])
+    if properties.get(name) is not None:
+        return properties[name]
+    said = context.get("page")
+    page: dict[str, Any] = said if isinstance(said, dict) else {}
+    if name == "page.path" and not page.get("path"):
+        url = page.get("url")
+        return _path(url) if isinstance(url, str) else None
+    if name in _PAGE:
+        return page.get(_PAGE[name])
+    if name == "device":
+        return context["device"].get("type") if isinstance(context.get("device"), dict) else None
+    if not name.startswith("context."):
+        return None
+    value: Any = context
+    for key in name.split(".")[1:]:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _path(url: str) -> str | None:
+    whole = url.split("?")[0].split("#")[0]
+    if whole.startswith("/") and not whole.startswith("//"):
+        return whole
+    if "//" not in whole[:2] and "://" not in whole:
+        return None
+    return "/" + "/".join(whole[whole.index("//") + 2 :].split("/")[1:])
 
 
 def _equal(value: Any, wanted: Any) -> bool:
@@ -57,10 +95,19 @@ def _compare(op: str, operand: Any, value: Any) -> bool:
         return False
     if op == "ne":
         return not _equal(value, operand)
+    if op in ("starts_with", "ends_with", "contains", "matches"):
+        texts = operand if isinstance(operand, list) else [operand]
+        return isinstance(value, str) and any(_says(op, one_spelling(value), one_spelling(text)) for text in texts)
     number, limit = as_number(value), as_number(operand)
     if number is None or limit is None:
         return False
     return {"gt": number > limit, "gte": number >= limit, "lt": number < limit, "lte": number <= limit}[op]
+
+
+def _says(op: str, value: str, text: str) -> bool:
+    if op == "matches":
+        return re.search(text, value) is not None
+    return {"starts_with": value.startswith(text), "ends_with": value.endswith(text), "contains": text in value}[op]
 
 
 def _rules(on: Any) -> list[Rule]:

@@ -12,7 +12,7 @@ from typing import Any
 import xxhash
 
 from tests.oracle.deals import deals_now, lines_of
-from tests.oracle.definition import Dimension, Funnel
+from tests.oracle.definition import Dimension, Funnel, Rule, value_at
 from tests.oracle.event import LOST, ORDER, REFUND, RESTATED, STAGE, WITHDRAWN, Event
 from tests.oracle.journeys import steps_of
 from tests.oracle.orders import by_time, has_order, is_taken_back, lies_behind, orders_of, withdrawn_events
@@ -99,20 +99,25 @@ def _received(partition: int, at: int, world: World) -> None:
     world.watermarks[partition] = max(world.watermarks.get(partition, at - world.delay), at - world.delay)
 
 
-def _classify(funnel: Funnel, name: str, properties: dict[str, Any]) -> tuple[str, tuple[int, ...], str | None] | None:
+def _classify(funnel: Funnel, raw: dict[str, Any]) -> tuple[str, tuple[int, ...], str | None] | None:
     """(kind, stages, fixed reason) of a relevant event; None for one the funnel does not look at."""
+    name, properties, context = same_name(raw["name"]), raw.get("properties") or {}, raw.get("context") or {}
+
+    def is_meant(rule: Rule) -> bool:
+        return rule.matches(name, properties, context)
+
     if name in CHANGES_OF_ORDERS:
         return CHANGES_OF_ORDERS[name], (), None
     for rule in funnel.lost:
-        if any(one.matches(name, properties) for one in rule.on):
+        if any(is_meant(one) for one in rule.on):
             return LOST, (), rule.reason
-    matched = [at for at, stage in enumerate(funnel.stages) if any(one.matches(name, properties) for one in stage.on)]
+    matched = [at for at, stage in enumerate(funnel.stages) if any(is_meant(one) for one in stage.on)]
     orders = tuple(at for at in matched if funnel.is_order_stage(at))
     if orders:
         return ORDER, orders, None
     if matched:
         return STAGE, (max(matched),), None
-    if any(one.matches(name, properties) for one in funnel.refunds):
+    if any(is_meant(one) for one in funnel.refunds):
         return REFUND, (), None
     return None
 
@@ -134,9 +139,10 @@ def _under_cap(names: list[str], cap: int, text: str) -> str:
     return text if text in names else OTHER
 
 
-def _own_values(world: World, properties: dict[str, Any]) -> tuple[str, ...]:
+def _own_values(world: World, raw: dict[str, Any]) -> tuple[str, ...]:
+    properties, context = raw.get("properties") or {}, raw.get("context") or {}
     return tuple(
-        _listed(dimension, world.names[at], plain_text(properties.get(dimension.prop)))
+        _listed(dimension, world.names[at], plain_text(value_at(dimension.prop, properties, context)))
         for at, dimension in enumerate(world.funnel.dimensions)
     )
 
@@ -156,7 +162,7 @@ def _event(world: World, raw: dict[str, Any], what: tuple[str, tuple[int, ...], 
         tie=xxhash.xxh3_64_intdigest(f"{source}\0{event_id}".encode()),
         kind=kind,
         stages=stages,
-        values=_nothing_known(world) if kind in (WITHDRAWN, RESTATED) else _own_values(world, properties),
+        values=_nothing_known(world) if kind in (WITHDRAWN, RESTATED) else _own_values(world, raw),
         amount=amount_of(properties, world.funnel.currency),
         order_id=real_id(properties.get("order_id")),
         refund_id=real_id(properties.get("refund_id")) if kind == REFUND else None,
@@ -188,7 +194,7 @@ def _apply(world: World, raw: dict[str, Any], person: str) -> None:
     source = raw.get("source") or DEFAULT_SOURCE
     if funnel.sources is not None and source not in funnel.sources:
         return
-    what = _classify(funnel, same_name(raw["name"]), raw.get("properties") or {})
+    what = _classify(funnel, raw)
     if what is None:
         return
     traffic = class_of(raw.get("properties") or {})
@@ -361,7 +367,7 @@ def _apply_spend(world: World, raw: dict[str, Any]) -> None:
     if amount is None or not isinstance(day, str):
         return
     source = raw.get("source") or DEFAULT_SOURCE
-    key = (source, day, _own_values(world, properties), amount.currency)
+    key = (source, day, _own_values(world, raw), amount.currency)
     new = Spend(received_of(raw), str(raw["id"]), amount.minor)
     old = world.spend.get(key)
     if old is None or (new.received, new.id) > (old.received, old.id):
