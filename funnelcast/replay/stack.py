@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -24,9 +24,10 @@ from funnelcast.processes.ports import free_port
 from funnelcast.processes.supervise import Reporter, Supervisor
 from funnelcast.replay.memory import HISTORICAL, NOT_FOR_SENDING, Progress, Refusals, ReplayJob, no_progress, read_lines
 from funnelcast.replay.sender import BATCH_LINES, OrderedSender, Refused
+from funnelcast.replay.slices import Slices
 from funnelcast.stack.embedded import EmbeddedStack, RunDirectory
 from producers.access.keys import create_key
-from producers.ingest.verdicts import Rejected, Scope
+from producers.ingest.verdicts import Rejected, Scope, Ticked
 from schemas.errors import FunnelcastError, TryAgainError
 from schemas.kafka import Kafka
 from schemas.topics import Topics
@@ -34,7 +35,7 @@ from streams.admin import delete_topics, ensure_topics
 from streams.report.document import build_document
 from streams.report.shapes import CountersDocument
 from streams.store.connection import close, connect, delete_space
-from streams.store.port import CounterReader, StoreUnavailableError
+from streams.store.port import CounterReader, PartitionStatus, StoreUnavailableError
 from streams.store.reader import RedisCounterReader
 
 READY_SECONDS = 60.0
@@ -84,8 +85,14 @@ async def count_on(
 
         key = _key(deployment)
         url = await _start(services, deployment, job)
-        marker = await _send(job, refusals, url=url, key=key, check=check, progress=progress)
-        documents = await _documents(stack.redis, deployment.space, job, marker=marker, check=check, describe=describe)
+        client = connect(stack.redis)
+        reader = RedisCounterReader(client, deployment.space)
+        arrived = partial(await_marker, reader, job.partitions, check=check, describe=describe)
+        try:
+            await _send(job, refusals, url=url, key=key, check=check, arrived=arrived, progress=progress)
+            documents = [await _patiently(partial(build_document, reader, funnel), check) for funnel in job.funnels]
+        finally:
+            await close(client)
         await services.stop()  # before the space goes away under them
         return documents
 
@@ -169,10 +176,17 @@ async def _start(services: Supervisor, deployment: Deployment, job: ReplayJob) -
 
 
 async def _send(
-    job: ReplayJob, refusals: Refusals, *, url: str, key: str, check: Callable[[], None], progress: Progress
-) -> str:
-    """Send every line and the end marker; returns the marker."""
-    ingest, marker = job.ingest(), uuid.uuid4().hex
+    job: ReplayJob,
+    refusals: Refusals,
+    *,
+    url: str,
+    key: str,
+    check: Callable[[], None],
+    arrived: Callable[[str], Awaitable[None]],
+    progress: Progress,
+) -> None:
+    """Send every line; returns when all that came of it is counted."""
+    ingest, slices = job.ingest(), Slices(job.funnels, job.watermark_delay_ms, job.partitions)
     sent = 0
     async with httpx.AsyncClient() as client:
 
@@ -180,31 +194,28 @@ async def _send(
             refusals.add(refused.number, refused.reason, refused.detail)
 
         sender = OrderedSender(url=url, key=key, client=client, on_refused=on_refused, check=check)
+
+        async def until_arrived(tick_ms: int = 0) -> None:
+            marker = uuid.uuid4().hex  # a tick at 0 moves no watermark: it carries the marker alone
+            await sender.add(orjson.dumps({"tick": tick_ms, "marker": marker}))
+            await sender.flush()
+            await arrived(marker)
+
         for number, line in read_lines(job.events):
             sent += len(line) + 1
             if number % BATCH_LINES == 0:
                 progress(sent, job.size)
             verdict = ingest.native(line, sender=HISTORICAL, received_at_ms=None)
+            if slices.ends_before(verdict):
+                await until_arrived()
             if isinstance(verdict, Rejected) and verdict.reason in NOT_FOR_SENDING:
                 refusals.add(number, verdict.reason, verdict.detail)
             else:
                 await sender.add(line, number)
-        # a tick at 0 moves no watermark: it carries the marker alone
-        await sender.add(orjson.dumps({"tick": job.final_tick_ms or 0, "marker": marker}))
-        await sender.flush()
-    return marker
-
-
-async def _documents(
-    redis: str, space: str, job: ReplayJob, *, marker: str, check: Callable[[], None], describe: Callable[[], str]
-) -> list[CountersDocument]:
-    client = connect(redis)
-    try:
-        reader = RedisCounterReader(client, space)
-        await await_marker(reader, job.partitions, marker, check=check, describe=describe)
-        return [await _patiently(partial(build_document, reader, funnel), check) for funnel in job.funnels]
-    finally:
-        await close(client)
+        tick_ms = job.final_tick_ms or 0
+        if slices.ends_before(Ticked(tick_ms, b"")):
+            await until_arrived()
+        await until_arrived(tick_ms)
 
 
 async def await_marker(
@@ -216,8 +227,10 @@ async def await_marker(
     describe: Callable[[], str],
     stalled_seconds: float = STALLED_SECONDS,
 ) -> None:
-    """Wait until every partition has applied the marker and everything due before it. Raises what `check` raises, and
-    TryAgainError when nothing moves for `stalled_seconds`: its text ends with what `describe` says of the processes."""
+    """Wait until every partition has applied the marker, everything due before it and what others have forwarded to it.
+
+    Raises what `check` raises, and TryAgainError when nothing moves for `stalled_seconds`: its text ends with what
+    `describe` says of the processes."""
     seen: object = None
     deadline = time.monotonic() + stalled_seconds
     while True:
@@ -226,7 +239,7 @@ async def await_marker(
             statuses = [await reader.status(partition) for partition in range(partitions)]
         except StoreUnavailableError:
             statuses = []
-        if statuses and all(status and status.meta.marker == marker and not status.meta.pending for status in statuses):
+        if statuses and _has_arrived(statuses, marker):
             return
         now = [status and (status.offset, status.meta.pending) for status in statuses]
         if now and now != seen:
@@ -237,6 +250,13 @@ async def await_marker(
                 f"{now}\n{describe()}"
             )
         await asyncio.sleep(POLL_SECONDS)
+
+
+def _has_arrived(statuses: Sequence[PartitionStatus | None], marker: str) -> bool:
+    metas = [status.meta for status in statuses if status is not None]
+    under_way = sum(sum(meta.forwards.values()) - meta.forwards_applied for meta in metas)
+    is_everywhere = all(meta.marker == marker and not meta.pending for meta in metas)
+    return len(metas) == len(statuses) and is_everywhere and not under_way
 
 
 async def _patiently(ask: Callable[[], Any], check: Callable[[], None]) -> Any:

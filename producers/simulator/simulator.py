@@ -1,7 +1,8 @@
 """A simulated shop: web and CRM events for the `sales` funnel, the same for the same seed. Pure: no clock, no I/O.
 
 People see advertisements, click, leave their details, get an offer from a manager, pay, come back. `messy` makes what
-real feeds make of that: copies, disorder, latecomers, ids that are none. Events come in the order of their reception.
+real feeds make of that: copies, disorder, latecomers, ids that are none, people who are known by several ids. Events
+come in the order of their reception.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ def _disturb(events: Iterator[Event], chance: random.Random) -> Iterator[Event]:
         occurred_ms = event["occurred_at_ms"]
         while waiting and waiting[0][0] <= occurred_ms:
             yield heapq.heappop(waiting)[2]
-        event = _spoil_ids(event, chance)
+        event = _spoil_ids(_identified(event), chance)
         for received_ms in _arrivals(occurred_ms, chance):
             number += 1
             heapq.heappush(waiting, (received_ms, number, event | {"received_at_ms": received_ms}))
@@ -167,10 +168,30 @@ def _arrivals(occurred_ms: int, chance: random.Random) -> list[int]:
     return [first_ms]
 
 
+def _identified(event: Event) -> Event:
+    """Half of the visitors are known by another id to each system: a device to the web, a contact to the CRM, an
+    account to billing. What joins them are the lead and the payment, which carry two. A few share a device."""
+    prefix, _, number = event["anonymous_id"].rpartition("-v")
+    if int(number) % 2:
+        return event
+    device, contact, account = event["anonymous_id"], f"{prefix}-c{number}", f"{prefix}-u{number}"
+    if not int(number) % 50:
+        device = f"{prefix}-v{int(number) - 2}"
+    if event["source"] == "billing":
+        ids: Event = {"anonymous_id": None, "contact_id": contact, "user_id": account}
+    elif event["source"] == "crm":
+        ids = {"anonymous_id": None, "contact_id": contact, "user_id": None}
+    else:
+        ids = {"anonymous_id": device, "user_id": None}
+        if event["name"] == "lead_created":
+            ids["contact_id"] = contact
+    return {**event, **ids}
+
+
 def _spoil_ids(event: Event, chance: random.Random) -> Event:
     if chance.random() >= _PLACEHOLDER:
         return event
     placeholder = chance.choice(_PLACEHOLDERS)
-    if chance.random() < 0.1:
+    if chance.random() < 0.1 and event.get("contact_id") is None:
         return {**event, "anonymous_id": placeholder, "user_id": None}
-    return event if "user_id" in event else {**event, "user_id": placeholder}
+    return event if event.get("user_id") is not None else {**event, "user_id": placeholder}

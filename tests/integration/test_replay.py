@@ -19,6 +19,7 @@ from funnelcast.processes.ports import free_port
 from funnelcast.replay.memory import Refusals, ReplayJob
 from funnelcast.replay.stack import fresh_space, replay_through_stack
 from funnelcast.stack.embedded import EmbeddedStack
+from producers.simulator.simulator import simulate
 from schemas.errors import NeedsHumanError
 from schemas.funnel.load import load_funnel
 from streams.store.port import StoreUnavailableError
@@ -186,6 +187,31 @@ async def test_kills_in_the_middle_change_nothing(tmp_path: Path) -> None:
     code, in_memory, message = await asyncio.to_thread(run_command, "replay", *options, state_dir=tmp_path)
     assert code == 0, message
     assert out == in_memory
+
+
+@pytest.mark.timeout(240)
+async def test_ids_are_linked_across_partitions_while_workers_die(tmp_path: Path) -> None:
+    """A messy shop whose visitors are a device, a contact and an account, in turn: months within seconds."""
+    log = tmp_path / "events.jsonl"
+    events = simulate(seed=7, events=2_000, messy=True)
+    log.write_bytes(b"".join(orjson.dumps(event) + b"\n" for event in events))
+    options = ("--funnel", "sales", "--events", str(log), "--partitions", "3", "--json")
+    process = start_command("replay", *options, "--through", "stack", "--workers", "2", state_dir=tmp_path)
+    try:
+        for records, part in ((300, "worker"), (900, "valkey-server"), (1_500, "worker")):
+            await applied(process.pid, records)
+            assert process.poll() is None, "the replay was over before it was disturbed"
+            await kill_one(process.pid, part)
+        out, err = await asyncio.to_thread(process.communicate, timeout=200)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err.decode()
+    code, in_memory, message = await asyncio.to_thread(run_command, "replay", *options, state_dir=tmp_path)
+    assert code == 0, message
+    assert out == in_memory
+    document = json.loads(in_memory)
+    paid = document["counters"]["total"]["all"][""]["payment"]
+    assert paid["lead_time"], "no payment is led to by a visit: nothing was linked"
 
 
 def test_refused_lines_are_named_and_do_not_stop_it(tmp_path: Path, embedded_stack: StackAddresses) -> None:

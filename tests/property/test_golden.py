@@ -21,29 +21,29 @@ from tests.support.command import run_command
 SEEDS = (1, 2)
 
 EVENTS = {
-    1: "677ecf024ae9a0ac823b11a46e9c255871659bec0cce03f71b0e28962382da44",
-    2: "8523d077268bf1f062d9d850daa41a7e785606d45aab6bd7588c0856c802eaa4",
+    1: "13315b1443063706906f85107cf751f4fd80192202ca2e3f1934f67c8f105782",
+    2: "777e3e47d41143614c4f2125f38cdb62dfe517d45dfa0d2d7c62b0159e40f9d2",
 }
 """sha256 of `funnelcast simulate --seed SEED --events 3000 --messy`."""
 
 DOCUMENTS = {
     1: {
-        "aida": "30e43730a73ecf92c763f368173b5d768481c0e6275db1a5edb8740d72dde44d",
-        "autofunnel": "7d47856a3c00c733ce6e05089dd079f43906b560ba23454c751b3f16b90e6e15",
-        "b2b8": "6b1163866b35860533f9f014a109837696e8a24b6507961556815881edde576a",
+        "aida": "239bc42ee933895984af37b6e9105f3ed3fa51dba761ea8ff0b69978d5d72cdb",
+        "autofunnel": "276d223457e382b599d4a80d381e305af5a0a8916b0b2300eaab95f6f4965558",
+        "b2b8": "dc208195eb0ceac89d4774582bd100e1dff1ceafc16152fc5bfa4e76caf570c6",
         "deal8": "da3d14acfb80de377aa24aab2e476216c5a0c837e5461b27b97d336a71ef90a8",
-        "retail8": "3e9b332892360bbb336657f0ac9f504b0f5dcad5c75383b7bec5f1c67b181341",
-        "retention": "8c66a251764e584bc4d1b61dea0d26fafb260f783a413b4621f4624ef498f951",
-        "sales": "540f58f95597e9d5c037313b91060b8fe47690ec464d446ee0a6fa47e6cab644",
+        "retail8": "d27293b01163e187c2b33ade031fc54c57509091556919f18d2cd64d171d42d2",
+        "retention": "660d23fa086aad2b5ebbe3d77f991064e35be49a487172bdaea6ed1c76b6dc31",
+        "sales": "18783a48d4876ef40b91ebfa28560ae9ff12eec493d1317871f024165f1eb924",
     },
     2: {
-        "aida": "ee2ab5dfb414cf8f9b1b7673f36c431f3b53b3d74f2d06424862b5a256441c80",
-        "autofunnel": "bc017e8a50cd5557f9bb0008db0564e801ba22770880f5f7ba01cf3bfe78fa46",
-        "b2b8": "60e78f1a3ea768e799626185ccbe97b2f1da37cbb04e3480db81edf32e3df39f",
+        "aida": "e524e5e79a748dc3cb919c6e828b5ced2097c97dce57147e7ce5cc555a68492a",
+        "autofunnel": "bdef4424d98c27880eb25a08f2f219ea51bd19617da822722653225407ec8955",
+        "b2b8": "a821e2b3ac7853b102d4bf2bdc639107eade1f6cfb5dfee9cf1cfac1a1089505",
         "deal8": "bc53f71dfb16cd910d841c4839400d8f7dfbd2ac574b1935885adce792796497",
-        "retail8": "ddee4efd02f11d53a9157b55999aa9265ee5edfdc63e5f884456ae7176fb283d",
-        "retention": "29025f7570da8b8b91c4e14c9c9cd1bfbf2728ce90539288068660c2f6787eed",
-        "sales": "167f6497841f1925ae682ad70059410b0e3ce80153e04e2e54e8d2e0dab9b542",
+        "retail8": "9b07cd7fe58447c05513f5fb07940e5fe483a84b75164ac4759760ea73aeec68",
+        "retention": "9f59ac3aeb76e555466af2b340dc948b1facef8e134b9551786e63fe8ca41a1b",
+        "sales": "3b0bee48ba6a11b68de3529d5a77ad419a2aed7bde37d1d328e4e2e60c2e904d",
     },
 }
 """sha256 of `funnelcast replay --funnel NAME --events FILE --json` over those events."""
