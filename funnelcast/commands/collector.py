@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from producers.access.keys import KeyRing
     from producers.collector.admission import Admission
     from producers.collector.app import Collector
+    from producers.collector.health import Health
+    from producers.http.server import Beside
     from producers.ingest.checks import Ingest
     from producers.sink.kafka import KafkaSink
     from producers.sink.port import Sink
@@ -63,7 +65,9 @@ def collector(
     check_readers(settings)
     parts = _parts(settings)
     if settings.workers > 1 and worker_index is None:
-        asyncio.run(run_processes(settings.workers, sys.argv[1:], host=settings.host, port=settings.port))
+        health = None if settings.health_port is None else (settings.health_host, settings.health_port)
+        ports = run_processes(settings.workers, sys.argv[1:], host=settings.host, port=settings.port, health=health)
+        asyncio.run(ports)
         return
     worker = (
         CollectorProcess()
@@ -127,7 +131,6 @@ async def _run(settings: CollectorSettings, parts: _Parts, *, worker: CollectorP
     import structlog
 
     from funnelcast.logs import configure_logs
-    from funnelcast.readers import ReadersOnly
     from funnelcast.settings.show import log_settings
     from funnelcast.signals import stop_event
     from producers.http.server import serve
@@ -145,7 +148,7 @@ async def _run(settings: CollectorSettings, parts: _Parts, *, worker: CollectorP
     app = _application(settings, parts, worker=worker, sink=sink)
     async with _peers(worker, app=app, sink=sink):
         await serve(
-            ReadersOnly(app, parts.keys) if settings.require_read_key else app,
+            app,
             sink,
             host=settings.host,
             port=settings.port,
@@ -153,10 +156,29 @@ async def _run(settings: CollectorSettings, parts: _Parts, *, worker: CollectorP
             drain_seconds=int(settings.ack_timeout) + _SPOOL_SECONDS,
             is_port_shared=worker.directory is not None,
             on_listening=lambda host, port: log.info("listening", url=f"http://{host}:{port}", space=settings.space),
+            beside=_health(settings, app.health, parts.keys),
         )
     log.info("stopped")
     if refusals:
         raise refusals[0]
+
+
+def _health(settings: CollectorSettings, health: Health, keys: KeyRing) -> Beside | None:
+    """Metrics and health on a port of their own; None where nobody asks for one."""
+    import structlog
+
+    from funnelcast.readers import ReadersOnly
+    from producers.http.server import Beside
+
+    if settings.health_port is None:
+        return None
+    log = structlog.get_logger("funnelcast.collector")
+    return Beside(
+        ReadersOnly(health, keys) if settings.require_read_key else health,
+        settings.health_host,
+        settings.health_port,
+        lambda host, port: log.info("health_listening", url=f"http://{host}:{port}"),
+    )
 
 
 def _application(
@@ -209,8 +231,8 @@ def _peers(worker: CollectorProcess, *, app: Collector, sink: Sink) -> AbstractA
 
     if worker.directory is None:
         return contextlib.nullcontext()
-    app.peers = Peers(worker.directory, index=worker.index, count=worker.count, metrics=app.metrics, sink=sink)
-    return app.peers
+    app.health.peers = Peers(worker.directory, index=worker.index, count=worker.count, metrics=app.metrics, sink=sink)
+    return app.health.peers
 
 
 def _sink(

@@ -38,6 +38,9 @@ def collector(
         str | None, typer.Option(help="A running collector; default: one of its own on an embedded stack.")
     ] = None,
     key: Annotated[str | None, typer.Option(help="Write key for --url.")] = None,
+    metrics_url: Annotated[
+        str | None, typer.Option(help="Where its metrics are, e.g. http://127.0.0.1:9100/metrics; else no counts.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Send recorded requests of every format with something wrong in them, and pure noise, to a collector.
@@ -55,6 +58,7 @@ def collector(
             state_dir=settings.state_dir,
             url=url,
             key=key,
+            metrics=metrics_url,
             say=lambda line: say(line, err=True),
         )
     )

@@ -89,6 +89,8 @@ class Target:
     child: Child | None = None
     kafka: str | None = None
     space: str = ""
+    metrics: str | None = None
+    """Address of its /metrics; None: the counts are not checked."""
 
 
 @dataclass(slots=True)
@@ -202,7 +204,10 @@ class FuzzRun:
 
     async def _check_counts(self) -> None:
         verdict, target = self._verdict, self._target
-        answer = await _page(target, "/metrics")
+        if target.metrics is None:
+            self._say("the counts are not checked: --metrics-url says where the collector's /metrics is")
+            return
+        answer = await _page(target.metrics)
         if answer is None or answer.status_code != 200:
             said = "did not answer" if answer is None else f"answered {answer.status_code}"
             verdict.faults.append(f"/metrics {said}: the counts could not be checked")
@@ -224,14 +229,20 @@ class FuzzRun:
 
 
 async def run_fuzz(
-    plan: FuzzPlan, *, state_dir: Path, url: str | None, key: str | None, say: Callable[[str], None]
+    plan: FuzzPlan,
+    *,
+    state_dir: Path,
+    url: str | None,
+    key: str | None,
+    metrics: str | None = None,
+    say: Callable[[str], None],
 ) -> Verdict:
     """Against the collector at `url`, or else against one of our own on the embedded stack. Raises NeedsHumanError,
     TryAgainError where that does not start."""
     saving = state_dir / "fuzz"
     if url is not None:
-        target = _target_of(url, key)
-        if await _page(target, "/healthz") is None:
+        target = _target_of(url, key, metrics)
+        if await _page(f"http://{target.host}:{target.port}/healthz") is None:
             raise TryAgainError(f"nothing answers at {url}")
         return await FuzzRun(plan, target, saving=saving, say=say).run()
     with RunDirectory.fresh(state_dir, "fuzz") as directory:
@@ -241,18 +252,18 @@ async def run_fuzz(
         return verdict
 
 
-def _target_of(url: str, key: str | None) -> Target:
+def _target_of(url: str, key: str | None, metrics: str | None) -> Target:
     """Raises SettingsError."""
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
         raise SettingsError(f"--url {url}: write http://host:port; it speaks no TLS, so go to the collector itself")
-    return Target(parts.hostname, parts.port or 80, (key or "").encode() or None)
+    return Target(parts.hostname, parts.port or 80, (key or "").encode() or None, metrics=metrics)
 
 
-async def _page(target: Target, path: str) -> httpx.Response | None:
+async def _page(url: str) -> httpx.Response | None:
     async with httpx.AsyncClient(trust_env=False) as client:
         try:
-            return await client.get(f"http://{target.host}:{target.port}{path}")
+            return await client.get(url)
         except httpx.TransportError:
             return None
 
@@ -262,15 +273,16 @@ async def _own_collector(directory: Path, say: Callable[[str], None]) -> AsyncIt
     keys, hooks = directory / "keys.json", directory / "webhooks.yaml"
     write_settings(keys, hooks)
     async with EmbeddedStack(directory, report=say) as stack, Supervisor(directory, report=say) as services:
-        space, port = f"fuzz-{uuid.uuid4().hex[:10]}", free_port()
+        space, port, health_port = f"fuzz-{uuid.uuid4().hex[:10]}", free_port(), free_port()
         await ensure_topics(stack.kafka, Topics(space), partitions=PARTITIONS)
         deployment = Deployment(stack.kafka, stack.redis, space, ("sales",), directory, keys=keys, contact_key="fuzz")
         spec = deployment.collector(port)
-        argv = (*spec.argv, "--webhooks", str(hooks), *_WITHOUT_LIMITS)
+        argv = (*spec.argv, "--webhooks", str(hooks), "--health-port", str(health_port), *_WITHOUT_LIMITS)
         child = await services.start(replace(spec, argv=argv))
         await child.ready(READY_SECONDS)
         say(f"collector on port {port}, pid {child.pid}, log {child.log}")
-        yield Target("127.0.0.1", port, None, child, stack.kafka, space)
+        metrics = f"http://127.0.0.1:{health_port}/metrics"
+        yield Target("127.0.0.1", port, None, child, stack.kafka, space, metrics)
 
 
 _WITHOUT_LIMITS = ("--rate-limit-address", "0", "--rate-limit-key", "0")

@@ -61,16 +61,24 @@ def _bind(listener: socket.socket, host: str, port: int) -> None:
         raise PortTakenError(f"cannot listen on {host}:{port}; is it in use?") from None
 
 
-async def run_processes(count: int, arguments: Sequence[str], *, host: str, port: int) -> None:
-    """Serve with `count` processes until a signal. `arguments` are those of this command, as they were given.
+async def run_processes(
+    count: int, arguments: Sequence[str], *, host: str, port: int, health: tuple[str, int] | None = None
+) -> None:
+    """Serve with `count` processes until a signal. `arguments` are those of this command, as they were given; `health`
+    is where they serve metrics and health besides.
 
     Raises SettingsError or NeedsHumanError when a worker gave up for good.
     """
     stop = stop_event()
-    with reserved_port(host, port) as number, tempfile.TemporaryDirectory(prefix="funnelcast-") as directory:
+    with contextlib.ExitStack() as held:
+        number = held.enter_context(reserved_port(host, port))
+        ports = ["--port", str(number)]
+        if health is not None:
+            ports += ["--health-port", str(held.enter_context(reserved_port(*health)))]
+        directory = held.enter_context(tempfile.TemporaryDirectory(prefix="funnelcast-"))
         async with Supervisor(Path(directory)) as supervisor:
             for index in range(count):
-                mine = ("--port", str(number), "--worker-index", str(index), "--worker-directory", directory)
+                mine = (*ports, "--worker-index", str(index), "--worker-directory", directory)
                 argv = (sys.executable, "-m", "funnelcast", *arguments, *mine)
                 spec = ProcessSpec(f"worker-{index}", argv, stop_seconds=STOP_SECONDS, is_logged_apart=False)
                 await supervisor.start(spec)

@@ -121,6 +121,7 @@ class CollectorSettings(
     LimitSettings,
     IngestSettings,
     HttpSettings,
+    HealthSettings,
     WebhookSettings,
     SpaceSettings,
     KafkaSettings,

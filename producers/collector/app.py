@@ -12,14 +12,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-import msgspec
 import structlog
 
 from producers.access.keys import KeyRing
 from producers.collector.admission import Admission, RateLimitedError, too_many
 from producers.collector.answers import FAILED, unavailable
+from producers.collector.health import OWN_PAGES, Health
 from producers.collector.metrics import CollectorMetrics
-from producers.collector.peers import Peers
 from producers.collector.reading import read, sender_of
 from producers.collector.records import RecordBuilder
 from producers.collector.storage import Storage
@@ -64,13 +63,6 @@ _STATUS: Final = {
     RejectReason.WRONG_CONTENT_TYPE: 415,
 }
 """Status of a request that is refused as a whole; 400 for every other reason."""
-_EXPOSITION: Final = (
-    (b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-)
-OWN_PAGES: Final = frozenset({"/healthz", "/readyz", "/_liveness", "/_readiness"})
-"""For operators: no page of another origin may read them."""
-_encode = msgspec.json.Encoder().encode
 
 
 class Collector:
@@ -92,7 +84,6 @@ class Collector:
         dead_letter_limit: DeadLetterLimit | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        self._sink = sink
         self._limits = ingest.limits
         self._body_reader = BodyReader(ingest.limits.body_seconds, ingest.limits.unfinished_bytes)
         self._keys = keys
@@ -100,8 +91,7 @@ class Collector:
         self.metrics = CollectorMetrics(
             pending=lambda: sink.pending, is_up=lambda: sink.outage is None, routes=routes.labels_at_start
         )
-        self.peers: Peers | None = None
-        """The other processes of this collector: metrics and readiness are those of all."""
+        self.health = Health(sink, self.metrics)
         self._under_way = 0
         self._storage = Storage(
             sink,
@@ -114,10 +104,9 @@ class Collector:
         self._visitors = visitors or VisitorRules()
         self._admission = admission or Admission()
         self._routes = routes
-        for path, page in (("/healthz", self._healthz), ("/readyz", self._readyz), ("/metrics", self._metrics)):
-            routes.add_page(Page("GET", path, page))
-        for path, page in (("/_liveness", self._healthz), ("/_readiness", self._readyz)):  # as PostHog calls them
-            routes.add_page(Page("GET", path, page))
+        for path in OWN_PAGES:
+            is_life = path in ("/healthz", "/_liveness")
+            routes.add_page(Page("GET", path, self.health.healthz if is_life else self.health.readyz))
 
     async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -291,21 +280,6 @@ class Collector:
         is_public = any(name == b"access-control-allow-origin" for name, _ in headers)  # one answer for every site
         is_closed = is_public or request.path in OWN_PAGES
         await respond(send, status, body, (*headers, *(() if is_closed else cors(request.headers) or (VARY,))))
-
-    async def _healthz(self, request: Request) -> Answer:
-        return Answer(200, b'{"alive":true}', (JSON,))
-
-    async def _readyz(self, request: Request) -> Answer:
-        trouble = self._sink.trouble
-        if trouble is None and self.peers is not None:
-            trouble = await self.peers.trouble()
-        body = _encode({"ready": trouble is None, "reason": trouble or self._sink.note or ""})
-        return Answer(200 if trouble is None else 503, body, (JSON,))
-
-    async def _metrics(self, request: Request) -> Answer:
-        if self.peers is not None:
-            await self.peers.count_all()
-        return Answer(200, self.metrics.render(), _EXPOSITION)
 
 
 def _peer(scope: HttpScope) -> str:

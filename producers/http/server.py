@@ -8,6 +8,7 @@ import gc
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any, cast
 
 import uvicorn
@@ -47,6 +48,16 @@ class _Server(uvicorn.Server):
         yield
 
 
+@dataclass(frozen=True)
+class Beside:
+    """A second application, on a port of its own."""
+
+    app: Any
+    host: str
+    port: int
+    on_listening: Callable[[str, int], None] = lambda host, port: None
+
+
 async def serve(
     app: Any,
     sink: AbstractAsyncContextManager[object],
@@ -57,12 +68,28 @@ async def serve(
     drain_seconds: int = _DRAIN_SECONDS,
     is_port_shared: bool = False,
     on_listening: Callable[[str, int], None] = lambda host, port: None,
+    beside: Beside | None = None,
 ) -> None:
     """Serve until `stop` is set: then refuse new connections, answer what is under way, flush, leave.
 
-    `sink` is open while the application is. With `is_port_shared` other processes may listen on the same port. Raises
-    PortTakenError.
+    `sink` is open while the application is, and so is what is served `beside` it. With `is_port_shared` other processes
+    may listen on the same ports. Raises PortTakenError.
     """
+    servers = [_server(app, host, port, drain_seconds=drain_seconds, on_listening=on_listening)]
+    if beside is not None:
+        servers.append(_server(beside.app, beside.host, beside.port, drain_seconds=1, on_listening=beside.on_listening))
+    _tame_gc()
+    async with sink:
+        serving = [asyncio.create_task(_serve(one, is_port_shared=is_port_shared)) for one in servers]
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({*serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for one in servers:
+            one.should_exit = True
+        stopping.cancel()
+        await asyncio.gather(*serving)
+
+
+def _server(app: Any, host: str, port: int, *, drain_seconds: int, on_listening: Callable[[str, int], None]) -> _Server:
     server = _Server(
         uvicorn.Config(
             app,
@@ -81,14 +108,7 @@ async def serve(
         )
     )
     server.on_listening = on_listening
-    _tame_gc()
-    async with sink:
-        serving = asyncio.create_task(_serve(server, [_shared(host, port)] if is_port_shared else None))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        server.should_exit = True
-        stopping.cancel()
-        await serving
+    return server
 
 
 def _shared(host: str, port: int) -> socket.socket:
@@ -100,7 +120,8 @@ def _shared(host: str, port: int) -> socket.socket:
         raise _taken(host, port) from None
 
 
-async def _serve(server: uvicorn.Server, sockets: list[socket.socket] | None) -> None:
+async def _serve(server: _Server, *, is_port_shared: bool) -> None:
+    sockets = [_shared(server.config.host, server.config.port)] if is_port_shared else None
     try:
         await server.serve(sockets)
     except SystemExit:  # uvicorn's way to say that it could not listen

@@ -64,6 +64,8 @@ class Installation:
     before: dict[str, int] = field(default_factory=dict)
     records_before: int = 0
 
+    health_port: int = field(default_factory=free_port)
+
     @property
     def url(self) -> str:
         """Of the collector."""
@@ -82,7 +84,7 @@ class Installation:
 
     def start_collector(self) -> None:
         """On the same port as before."""
-        self.collector = self._command("collector", "--port", str(self.port))
+        self.collector = self._command("collector", "--port", str(self.port), "--health-port", str(self.health_port))
         self.processes.append(self.collector)
         until(lambda: self._is_up(self.collector, self.port), "collector ready")
 
@@ -140,7 +142,7 @@ class Installation:
 
     def metric(self, name: str) -> float:
         """Sum of a metric of the collector."""
-        lines = plain_get(f"{self.url}/metrics", timeout=20).text.splitlines()
+        lines = plain_get(f"http://127.0.0.1:{self.health_port}/metrics", timeout=20).text.splitlines()
         return sum(
             float(line.rpartition(" ")[2])
             for line in lines
@@ -160,7 +162,7 @@ class Installation:
 
     def _state(self) -> str:
         """What the collector says of itself."""
-        lines = plain_get(f"{self.url}/metrics", timeout=20).text.splitlines()
+        lines = plain_get(f"http://127.0.0.1:{self.health_port}/metrics", timeout=20).text.splitlines()
         ends = [process.poll() for process in self.processes]
         return "\n".join([f"ended: {ends}", *(one for one in lines if "events" in one or "requests_total" in one)])
 

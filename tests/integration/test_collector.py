@@ -61,7 +61,7 @@ async def test_received_is_accepted_plus_rejected_and_rejects_are_letters(collec
     assert {json.loads(one.value)["reason"] for one in dead_letters} == {"missing_name", "not_an_object"}
     assert {one.headers for one in dead_letters} == {(("reason", b"missing_name"),), (("reason", b"not_an_object"),)}
     async with plain_client() as client:
-        text = (await client.get(f"{collector.url}/metrics")).text
+        text = (await client.get(f"{collector.health_url}/metrics")).text
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     received = float(values['funnelcast_collector_events_received_total{source="default"}'])
     parts = [float(value) for name, value in values.items() if name.startswith("funnelcast_collector_events_total{")]

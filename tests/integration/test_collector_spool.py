@@ -42,7 +42,7 @@ def event(number: int, person: int = 0) -> dict[str, Any]:
 
 async def metric(running: RunningCollector, name: str) -> float:
     async with plain_client() as client:
-        lines = (await client.get(f"{running.url}/metrics")).text.splitlines()
+        lines = (await client.get(f"{running.health_url}/metrics")).text.splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith(f"funnelcast_collector_{name} "))
 
 

@@ -44,7 +44,7 @@ def children(collector: RunningCollector) -> list[int]:
 async def counted(collector: RunningCollector) -> Counter[str]:
     """Events by outcome, and `received`, as whichever worker is asked shows them."""
     async with plain_client() as client:
-        text = (await client.get(f"{collector.url}/metrics", timeout=DEADLINE)).text
+        text = (await client.get(f"{collector.health_url}/metrics", timeout=DEADLINE)).text
     outcomes: Counter[str] = Counter()
     for sample in (sample for family in text_string_to_metric_families(text) for sample in family.samples):
         if sample.name == "funnelcast_collector_events_total":

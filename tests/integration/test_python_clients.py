@@ -87,7 +87,7 @@ class TestSnowplow:
         before_ms = time.time_ns() // 1_000_000
         await asyncio.to_thread(send)
         events = await in_log(there, len(NUMBERS) + 2)
-        assert await accounts(running.url) == (len(NUMBERS) + 2, len(NUMBERS) + 2)
+        assert await accounts(running.health_url) == (len(NUMBERS) + 2, len(NUMBERS) + 2)
         assert len({one["id"] for one in events}) == len(events)
         assert {(one["source"], one["user_id"], one["anonymous_id"]) for one in events} == {("shop", "u1", "d1")}
         about = [one for one in events if one["name"] == "lead_created"]
@@ -163,7 +163,7 @@ class TestPostHog:
         before_ms = time.time_ns() // 1_000_000
         sent = await asyncio.to_thread(send)
         events = await in_log(there, len(NUMBERS))
-        assert await accounts(running.url) == (len(NUMBERS), len(NUMBERS))
+        assert await accounts(running.health_url) == (len(NUMBERS), len(NUMBERS))
         assert sorted(one["id"] for one in events) == sorted(str(one) for one in sent)
         assert {(one["name"], one["source"], one["user_id"]) for one in events} == {("order_completed", "shop", "u1")}
         assert sorted(one["properties"]["order_id"] for one in events) == sorted(f"o{number}" for number in NUMBERS)

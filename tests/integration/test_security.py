@@ -41,7 +41,7 @@ class Site:
     async def metrics(self, **headers: str) -> httpx.Response:
         """GET /metrics."""
         async with plain_client() as client:
-            return await client.get(f"{self.collector.url}/metrics", headers=headers)
+            return await client.get(f"{self.collector.health_url}/metrics", headers=headers)
 
 
 def made(path: Path, source: str, scope: Scope, **options: Any) -> tuple[str, str]:

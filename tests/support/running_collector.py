@@ -36,6 +36,8 @@ class RunningCollector:
     topics: Topics
     log: Path
     command: list[str] = field(default_factory=list)
+    health_url: str = ""
+    """Where metrics are."""
 
     async def post(self, body: Any, **options: Any) -> httpx.Response:
         async with plain_client() as client:
@@ -130,12 +132,13 @@ class RunningCollector:
 
 def start(kafka: str, space: str, directory: Path, *flags: str) -> RunningCollector:
     """A collector process, ready or not; whoever starts it ends it."""
-    port, log = free_port(), directory / "collector.log"
+    port, health_port, log = free_port(), free_port(), directory / "collector.log"
     command = [sys.executable, "-m", "funnelcast", "collector", "--port", str(port), "--kafka", kafka, "--space", space]
-    command += ["--state-dir", str(directory), *flags]
+    command += ["--state-dir", str(directory), "--health-port", str(health_port), *flags]
     with log.open("w") as file:
         process = subprocess.Popen(command, stderr=file, text=True, env=_environment())
-    return RunningCollector(process, f"http://127.0.0.1:{port}", kafka, Topics(space), log, command)
+    own, health = (f"http://127.0.0.1:{number}" for number in (port, health_port))
+    return RunningCollector(process, own, kafka, Topics(space), log, command, health)
 
 
 @asynccontextmanager

@@ -159,7 +159,7 @@ def test_prometheus_scrapes_the_services_that_are_there_under_the_names_the_rule
     asked = {name for rule in rules() for name in re.findall(r'job="(\w+)"', rule["expr"])}
     assert asked <= jobs
     assert jobs - {"prometheus"} <= set(SERVICES)
-    ports = {"exporter": 9102, "collector": 8080, "worker": 9101, "enricher": 9103}
+    ports = {"exporter": 9102, "collector": 9100, "worker": 9101, "enricher": 9103}
     for job in config["scrape_configs"]:
         name = job["job_name"]
         if name in ports:

@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -458,8 +459,15 @@ class TestHttp:
         assert (answer.status_code, answer.json()["code"]) == (status, code)
 
     async def test_metrics_are_there_from_the_start(self, collector: CollectorInMemory) -> None:
-        answer = await collector.request("GET", "/metrics")
+        assert (await collector.request("GET", "/metrics")).status_code == 404, "on a port of its own"
+        transport = httpx.ASGITransport(app=collector.app.health)
+        async with httpx.AsyncClient(transport=transport, base_url="http://c") as client:
+            answer = await client.get("/metrics", headers={"Origin": "https://shop.example"})
+            assert (await client.get("/readyz")).json() == {"ready": True, "reason": ""}
+            assert (await client.post("/metrics")).status_code == 405
+            assert (await client.get("/v1/events")).status_code == 404
         assert answer.status_code == 200
+        assert "access-control-allow-origin" not in answer.headers
         assert 'funnelcast_collector_requests_total{code="200",route="/v1/events"} 0.0' in answer.text
         assert "funnelcast_collector_up 1.0" in answer.text
         await collector.post(event())

@@ -264,7 +264,7 @@ class TestHeaders:
             ("GET", "/nothing", 404),
             ("OPTIONS", "/v1/events", 204),
             ("GET", "/healthz", 200),
-            ("GET", "/metrics", 200),
+            ("GET", "/metrics", 404),
         ],
     )
     async def test_every_answer(self, collector: CollectorInMemory, method: str, path: str, status: int) -> None:
@@ -342,10 +342,10 @@ class TestReadKeys:
             return await client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
     async def test_metrics_are_open_unless_asked_otherwise(self, collector: CollectorInMemory) -> None:
-        assert (await collector.request("GET", "/metrics")).status_code == 200
+        assert (await self.ask(collector.app.health)).status_code == 200
 
     async def test_metrics_only_with_a_read_key(self, collector: CollectorInMemory, tmp_path: Path) -> None:
-        app = ReadersOnly(collector.app, KeyRing(tmp_path / "keys.json"))
+        app = ReadersOnly(collector.app.health, KeyRing(tmp_path / "keys.json"))
         key = collector.keys[Scope.READ]
         for headers in (
             {"authorization": f"Bearer {key}"},
