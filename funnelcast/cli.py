@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tail": ("funnelcast.commands.tail", "Show what arrives, and which stage takes it."),
     "rejected": ("funnelcast.commands.rejected", "List, show and replay what the collector rejected."),
     "gaps": ("funnelcast.commands.gaps", "Accept lost records explicitly, and list what was accepted."),
+    "doctor": ("funnelcast.commands.doctor", "Check broker, store, topics, clocks, keys and funnels; say what to do."),
     "config": ("funnelcast.commands.config", "Print the settings in effect, and where each comes from."),
     "fuzz": ("funnelcast.commands.fuzz", "Send mutated requests and noise to a collector; nothing may break."),
     "chaos": ("funnelcast.commands.chaos", "Kill real processes at random and prove that the numbers stay exact."),

@@ -112,6 +112,19 @@ async def _state_of(admin: AIOKafkaAdminClient, name: str, wanted: _Wanted, *, i
     return TopicState(name, identity.partitions, is_new, tuple(problems), None if retention_ms < 0 else retention_ms)
 
 
+async def check_topics(kafka: Kafka, topics: Topics, *, historical: bool = False) -> list[TopicState]:
+    """The topics that are there, compared with what is wanted; one that is missing has 0 partitions. Creates nothing.
+    Raises BrokerUnavailableError."""
+    wanted = _Wanted(None, wanted_configs(topics, historical=historical))
+    async with _admin(kafka) as admin:
+        return [
+            TopicState(name, 0, False, (f"{name} is missing: run `funnelcast topics create`",))
+            if await topic_identity(admin._client, name) is None
+            else await _state_of(admin, name, wanted, is_new=False)
+            for name in topics.all()
+        ]
+
+
 async def delete_topics(kafka: Kafka, topics: Topics) -> None:
     """Delete the topics of a space; those that are not there are no error. Raises BrokerUnavailableError."""
     async with _admin(kafka) as admin:

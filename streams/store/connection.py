@@ -172,6 +172,13 @@ async def server_warnings(client: Client) -> list[str]:
     return warnings
 
 
+async def server_time_ms(client: Client) -> int:
+    """The clock of the server, epoch milliseconds."""
+    with translated():
+        seconds, microseconds = await client.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
 async def delete_space(client: Client, space: str) -> int:
     """Delete every key of a space; returns how many. For replays and tests: it does not ask who still writes there."""
     deleted = 0
