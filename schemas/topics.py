@@ -41,6 +41,11 @@ class Topics:
         return f"funnelcast.{self.space}.late"
 
     @property
+    def journeys(self) -> str:
+        """What becomes of journeys, keyed by person (docs/journeys.md)."""
+        return f"funnelcast.{self.space}.journeys"
+
+    @property
     def hooks(self) -> str:
         """Webhooks that only name a thing, until the enricher has made events of them."""
         return f"funnelcast.{self.space}.hooks"
@@ -57,7 +62,7 @@ class Topics:
 
     def all(self) -> tuple[str, ...]:
         """Every topic of the space."""
-        return (self.events, self.rejected, self.late, self.hooks)
+        return (self.events, self.rejected, self.late, self.hooks, self.journeys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +77,5 @@ class Retention:
     """Longer than a month's report is looked at; no more in them than in events."""
     hooks_ms: int = 7 * DAY_MS
     """Webhooks as they came, until the enricher has made events of them."""
+    journeys_ms: int = 7 * DAY_MS
+    """Longer than a reader of them may be away."""

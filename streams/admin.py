@@ -61,10 +61,14 @@ def wanted_configs(
     rejected = _retained(retention.rejected_ms)
     if historical:
         stamped = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": LONGEST_MS}
-        others = {topics.late: dict(unlimited), topics.hooks: dict(unlimited)}
+        others = {topics.late: dict(unlimited), topics.hooks: dict(unlimited), topics.journeys: dict(unlimited)}
         return {topics.events: unlimited | stamped, topics.rejected: rejected, **others}
     events = _retained(retention.events_ms) | {"message.timestamp.type": "LogAppendTime"}
-    others = {topics.late: _retained(retention.late_ms), topics.hooks: _retained(retention.hooks_ms)}
+    others = {
+        topics.late: _retained(retention.late_ms),
+        topics.hooks: _retained(retention.hooks_ms),
+        topics.journeys: _retained(retention.journeys_ms),
+    }
     return {topics.events: events, topics.rejected: rejected, **others}
 
 

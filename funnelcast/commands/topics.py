@@ -41,6 +41,7 @@ def create(
         rejected_ms=settings.retention_rejected_ms,
         late_ms=settings.retention_late_ms,
         hooks_ms=settings.retention_hooks_ms,
+        journeys_ms=settings.retention_journeys_ms,
     )
     states = asyncio.run(
         ensure_topics(

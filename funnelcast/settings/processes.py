@@ -236,6 +236,12 @@ class TopicsSettings(SpaceSettings, KafkaSettings):
         unit="duration",
         called="retention_hooks",
     )
+    retention_journeys_ms: int = setting(
+        _RETENTION.journeys_ms,
+        "How long it keeps what became of journeys.",
+        unit="duration",
+        called="retention_journeys",
+    )
     replication: int = setting(-1, "Copies of each partition; -1: the broker's default.", unit="copies", least=-1)
 
 

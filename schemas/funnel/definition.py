@@ -63,6 +63,8 @@ def definition_of(funnel: Funnel) -> dict[str, Any]:
         definition |= {"unit": funnel.unit, "lead_in": format_duration(funnel.lead_in_ms)}
     if funnel.sources is not None:
         definition["sources"] = list(funnel.sources)
+    if funnel.journeys:
+        definition["journeys"] = True
     if funnel.description:
         definition["description"] = funnel.description
     return definition

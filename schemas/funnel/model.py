@@ -237,6 +237,8 @@ class Funnel(_Model):
     unit: str | None = Field(default=None, min_length=1, max_length=64)
     """The property that tells one deal of a person from another; None: one line of journeys for a person."""
     given_lead_in_ms: DurationMs | None = Field(default=None, alias="lead_in")
+    journeys: bool = False
+    """Whether what becomes of journeys is told on the topic `journeys`. It changes no number."""
     sources: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: v if v is None else _as_list(v))] = None
     traffic: Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)] = (HUMAN,)
     stages: tuple[Stage, ...] = Field(min_length=1, max_length=MAX_STAGES)
@@ -362,7 +364,9 @@ class Funnel(_Model):
     @property
     def fingerprint(self) -> str:
         """SHA-256 (hex) over everything that changes a number; the description does not."""
-        meaning = self.model_dump(mode="json", exclude={"description", "unit", "given_lead_in_ms"}) | {"rules": RULES}
+        meaning = self.model_dump(mode="json", exclude={"description", "journeys", "unit", "given_lead_in_ms"}) | {
+            "rules": RULES
+        }
         if self.unit is not None:
             meaning |= {"unit": self.unit, "lead_in_ms": self.lead_in_ms}
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()

@@ -144,6 +144,8 @@ def run(plan: Plan, base: Base, history: History, count: int) -> tuple[Journey |
     """The pass over the first `count` steps of a parted history: the own journey under way, and those of deals."""
     own = None if base.journey is None else base.journey.copy()
     deals = {deal.identity: deal.journey.copy() for deal in base.deals}
+    for (_, _, unit), journey in deals.items():
+        journey.unit = unit
     history.journeys += [*([] if own is None else [own]), *deals.values()]
     for number in range(count):
         step, owner = history.steps[number], history.owners[number]
@@ -162,6 +164,7 @@ def _take(plan: Plan, history: History, deals: dict[Identity, Journey], owner: O
     journey = deals.get(owner.identity)
     if journey is None:
         journey = deals[owner.identity] = Journey(at, event.code, [], owner.begins_at)
+        journey.unit = owner.unit
         history.journeys.append(journey)
     enter(plan, history, journey, step)
 

@@ -38,6 +38,8 @@ class LostRule(NamedTuple):
 class Stage(NamedTuple):
     """One stage."""
 
+    name: str
+
     abandon_after_ms: int | None
     stalled_after_ms: int | None
     nth: int | None
@@ -76,6 +78,8 @@ class Definition:
     """The property that tells one deal of a person from another (semantics.md 3a); None: one line of journeys."""
     lead_in_ms: int
     """How far before a deal begins an event can lead to it; 0 without a unit."""
+    tells_journeys: bool
+    """Whether what becomes of journeys leaves as records (`streams.core.telling`)."""
     sources: frozenset[str] | None
     traffic: frozenset[str]
     """Classes that are counted (`schemas.traffic`)."""

@@ -53,10 +53,11 @@ from streams.core.intake import FunnelIntake, Intake
 from streams.core.outgoing import Outgoing
 from streams.core.place import ONLY_PARTITION, Place
 from streams.core.plan import Plan
-from streams.core.registers import Registers
+from streams.core.registers import FunnelRegisters, Registers
 from streams.core.rollup import RollUp
 from streams.core.state import FunnelState
 from streams.core.step import step
+from streams.core.telling import Teller
 from streams.core.tree import note
 from streams.core.upgrades import UPGRADES, Upgrades, upgraded, upgraded_core_state
 from streams.defaults import MAX_PERSON_EVENTS, MAX_PERSONS, WATERMARK_DELAY_MS
@@ -114,12 +115,13 @@ class Changes:
 class _Funnel:
     """What counts one funnel."""
 
-    def __init__(self, plan: Plan, intake: FunnelIntake, state: FunnelState) -> None:
+    def __init__(self, plan: Plan, intake: FunnelIntake, state: FunnelState, registers: FunnelRegisters) -> None:
         self.plan = plan
         self.intake = intake
         self.state = state
         self.rollup = RollUp(plan)
         self.expiry = Expiry()
+        self.teller = Teller(plan, registers)
         self.dimsets = 1 + len(plan.dimensions) + len(plan.pairs)
 
 
@@ -151,7 +153,7 @@ class PartitionEngine:
             registers_of_funnel = self.registers.funnels[plan.funnel_id]
             intake = FunnelIntake(plan, decoder, registers_of_funnel, delay_ms=watermark_delay_ms, place=place)
             state = FunnelState(plan, max_persons=max_persons, max_events=max_person_events, place=place)
-            self._funnels[plan.funnel_id] = _Funnel(plan, intake, state)
+            self._funnels[plan.funnel_id] = _Funnel(plan, intake, state, registers_of_funnel)
         self._intake = Intake(decoder, {funnel_id: funnel.intake for funnel_id, funnel in self._funnels.items()})
         self._bind_stats()
 
@@ -296,8 +298,8 @@ class PartitionEngine:
                 collect_due(state, watermark)
                 fire(state, watermark, limit)
             changes.funnels[funnel_id] = self._changes_of(funnel, watermark or 0)
-            changes.outgoing += state.outgoing
-            state.outgoing = []
+            changes.outgoing += [*state.outgoing, *funnel.teller.records(state.told)]
+            state.outgoing, state.told = [], []
             if state.forwards:
                 self.meta.forwards[funnel_id] = state.forwards
         changes.facts = self.facts.take_changes()

@@ -24,6 +24,7 @@ from streams.core.person import KeptEvent, Person, is_empty, pack_person, unpack
 from streams.core.plan import REFUND, RESOLVED, RESTATED, WITHDRAWN
 from streams.core.state import FunnelState
 from streams.core.sweep import count_heavy
+from streams.core.telling import BY_TIME, Cause, changes_of, outcomes_of
 
 
 def count(state: FunnelState, key: bytes, ops: Sequence[Op]) -> None:
@@ -123,11 +124,14 @@ class OpenPerson:
         self._fold_for(whole, copy)
         self._take_out()
         self._change(whole if whole is not None else KeptEvent(at, event_hash, kind, code), copy)
+        if self.state.plan.tells_journeys:  # each change is told with its event, however the log is cut into chunks
+            self._fold(cause=(event_hash, at))
 
-    def settle(self, *, has_deals: bool = False) -> None:
-        """Add what the person contributes now, and keep it; perhaps as one with deals."""
+    def settle(self, *, cause: Cause = BY_TIME, has_deals: bool = False) -> None:
+        """Add what the person contributes now, and keep it, perhaps as one with deals; `cause`: the event that has
+        changed it."""
         if self._is_out:
-            settle(self.state, self.key, self.person, self._horizon, has_deals=has_deals)
+            settle(self.state, self.key, self.person, self._horizon, cause=cause, has_deals=has_deals)
             self._is_out = False
 
     def _move(self, horizon: int) -> None:
@@ -148,15 +152,19 @@ class OpenPerson:
         is_touched = bool(ids) if self.state.plan.has_deals else not self._ids_behind.isdisjoint(ids)
         is_behind = self._behind > self._folded and (self._is_loose or is_touched)
         if is_behind or is_unsettled(self.state, self.person, self._horizon):
-            self._take_out()
-            self.settle(has_deals=is_behind and self.state.plan.has_deals)
-            self._behind = self._folded = sum(event.at < self._horizon for event in self.person.events)
-            self._ids_behind, self._is_loose = set(), False
+            self._fold(has_deals=is_behind and self.state.plan.has_deals)
 
     def _take_out(self) -> None:
         if not self._is_out:
             take_out(self.state, self.person)
             self._is_out = True
+
+    def _fold(self, *, cause: Cause = BY_TIME, has_deals: bool = False) -> None:
+        """Settle, with what lies behind the horizon folded, and go on."""
+        self._take_out()
+        self.settle(cause=cause, has_deals=has_deals)
+        self._behind = self._folded = sum(event.at < self._horizon for event in self.person.events)
+        self._ids_behind, self._is_loose = set(), False
 
     def _change(self, event: KeptEvent, copy: KeptEvent | None) -> None:
         events = self.person.events
@@ -256,11 +264,17 @@ def living(state: FunnelState, key: bytes, horizon: int) -> Person | None:
 def take_out(state: FunnelState, person: Person) -> None:
     """Contribute minus what the person has contributed so far."""
     before = replay(state.plan, person.base, person.events)
-    add_contributions(state.plan, before, statuses_of(state.plan, person, before), sign=-1, into=state.contributions)
+    statuses = statuses_of(state.plan, person, before)
+    add_contributions(state.plan, before, statuses, sign=-1, into=state.contributions)
+    if state.plan.tells_journeys:
+        person.outcomes = outcomes_of(state.plan, before, statuses)
 
 
-def settle(state: FunnelState, key: bytes, person: Person, horizon: int, *, has_deals: bool = False) -> None:
-    """Add, fold and keep a person whose old contributions were taken out.
+def settle(
+    state: FunnelState, key: bytes, person: Person, horizon: int, *, cause: Cause = BY_TIME, has_deals: bool = False
+) -> None:
+    """Add, fold and keep a person whose old contributions were taken out, and tell what has become of journeys where
+    the funnel does; `cause`: the event that has changed something. Of somebody without a name nothing is told.
 
     A person who names no deal is one as without a unit, folded one `lead_in` behind the horizon. `has_deals` settles
     its orders at the horizon all the same.
@@ -269,7 +283,11 @@ def settle(state: FunnelState, key: bytes, person: Person, horizon: int, *, has_
     person.has_deals = has_deals or (plan.has_deals and is_parted(person))
     after = replay(plan, person.base, person.events)
     decide(plan, person, after, horizon + plan.keep)
-    add_contributions(plan, after, statuses_of(plan, person, after), sign=1, into=state.contributions)
+    statuses = statuses_of(plan, person, after)
+    add_contributions(plan, after, statuses, sign=1, into=state.contributions)
+    if plan.tells_journeys and not is_nameless(key):
+        outcomes = outcomes_of(plan, after, statuses)
+        state.told += changes_of(key, person.outcomes, outcomes, cause=cause, watermark=horizon + plan.keep)
     newest = max((event.at for event in person.events), default=0)
     orders = person.base.orders_count + after.orders_count
     if person.has_deals:

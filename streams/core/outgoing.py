@@ -22,6 +22,9 @@ class OutgoingKind(StrEnum):
     LATE = "late"
     """An event that a funnel does not count, as it stands in the log: too late, or of a person who has too many."""
 
+    JOURNEY = "journey"
+    """What has become of a journey (`streams.core.telling`)."""
+
     FORWARD = "forward"
     """Events of a linked id for the log of the higher one (`schemas.record.Forward`)."""
 
@@ -61,3 +64,8 @@ def _uncounted(funnel_id: str, reason: UncountedReason, *, key: bytes, value: by
 def forward(key: bytes, content: Forward) -> Outgoing:
     """Events on their way to the person of a key."""
     return Outgoing(OutgoingKind.FORWARD, key, encode_forward(content), ())
+
+
+def journey_change(funnel_id: str, *, key: bytes, value: bytes) -> Outgoing:
+    """A change of an outcome, as JSON, under the person's key."""
+    return Outgoing(OutgoingKind.JOURNEY, key, value, ((FUNNEL_HEADER, funnel_id.encode()),))

@@ -13,8 +13,8 @@ The order of the tail is not significant: what needs an order sorts it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -50,6 +50,9 @@ from streams.core.plan import (
     code_of,
     wire_code,
 )
+
+if TYPE_CHECKING:
+    from streams.core.telling import EntryId, Outcome
 
 EXT_AMOUNT: Final = 128
 EXT_ORDER: Final = 129
@@ -142,7 +145,7 @@ class Entry:
 class Journey:
     """A journey: the code of its first event and the entries made so far (never none)."""
 
-    __slots__ = ("begins_at", "entries", "first_code", "started_at")
+    __slots__ = ("begins_at", "entries", "first_code", "started_at", "unit")
 
     def __init__(self, started_at: int, first_code: int, entries: list[Entry], begins_at: int | None = None) -> None:
         self.started_at = started_at
@@ -150,6 +153,8 @@ class Journey:
         self.entries = entries
         self.begins_at = started_at if begins_at is None else begins_at
         """From when its window runs: a deal may have lead-ins before it begins."""
+        self.unit = 0
+        """Hash of a deal's unit value, in a pass; 0 for the person's own line. Not packed: a deal is kept by it."""
 
     def copy(self) -> Journey:
         """A copy whose last entry may be changed."""
@@ -212,7 +217,7 @@ class Base:
 class Person:
     """An unpacked person."""
 
-    __slots__ = ("base", "changes_at", "events", "has_deals", "link", "status")
+    __slots__ = ("base", "changes_at", "events", "has_deals", "link", "outcomes", "status")
 
     def __init__(self) -> None:
         self.base = Base()
@@ -224,6 +229,8 @@ class Person:
         self.changes_at = 0
         """When the next of all entries changes by itself. What would have changed before is booked."""
         self.link: Link | None = None
+        self.outcomes: Mapping[EntryId, Outcome] = {}
+        """Of a funnel that tells them: of the entries whose contributions were taken out."""
 
     @property
     def is_for_life(self) -> bool:

@@ -86,6 +86,7 @@ class Plan:
         self.has_deals = definition.unit is not None
         """Whether a person's events may be parted by deals (`streams.core.deals`); the general path alone does that."""
         self.lead_in = definition.lead_in_ms
+        self.tells_journeys = definition.tells_journeys
         self._plan_stages()
         self._plan_orders()
         self._plan_dimensions()
@@ -220,7 +221,7 @@ class Plan:
 
     def _plan_formats(self) -> None:
         self.is_wide = self.code_bits > 64
-        if self.is_wide:
+        if self.is_wide or self.tells_journeys:
             self.has_fast_paths = False
         """Codes too wide for a machine integer are stored as bytes and counted by the general path alone."""
         width = (self.code_bits + 7) // 8

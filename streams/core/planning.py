@@ -24,9 +24,12 @@ def definition_of(funnel: model.Funnel) -> Definition:
         ends_at_completion=funnel.reentry == "completion",
         unit=funnel.unit,
         lead_in_ms=funnel.lead_in_ms,
+        tells_journeys=funnel.journeys,
         sources=None if funnel.sources is None else frozenset(funnel.sources),
         traffic=frozenset(funnel.traffic),
-        stages=tuple(Stage(stage.abandon_after_ms, stage.stalled_after_ms, stage.nth) for stage in funnel.stages),
+        stages=tuple(
+            Stage(stage.name, stage.abandon_after_ms, stage.stalled_after_ms, stage.nth) for stage in funnel.stages
+        ),
         stage_rules=tuple(
             StageRule(rule.event, _where(rule), number)
             for number, stage in enumerate(funnel.stages)

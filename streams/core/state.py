@@ -12,6 +12,7 @@ from streams.core.contributions import Contributions
 from streams.core.outgoing import Outgoing
 from streams.core.place import ONLY_PARTITION, Place
 from streams.core.plan import Plan
+from streams.core.telling import Told
 from streams.defaults import MAX_PERSON_EVENTS
 
 
@@ -39,6 +40,7 @@ class FunnelState:
         "plan",
         "refused",
         "stats",
+        "told",
         "waiting",
     )
 
@@ -55,6 +57,8 @@ class FunnelState:
         self.cache = PersonCache(plan, max_persons=max_persons)
         self.contributions = Contributions()
         """Of the chunk under way; taken away when it is handed over."""
+        self.told: list[Told] = []
+        """Likewise; of a funnel that tells what becomes of its journeys."""
         self.stats: dict[str, int] = {}
         """The partition's own (`PartitionMeta.stats`)."""
         self.max_events = max_events

@@ -361,7 +361,11 @@ class Worker:
 
 def _topics_of(topics: Topics) -> dict[OutgoingKind, str]:
     """Where what goes out goes."""
-    return {OutgoingKind.LATE: topics.late, OutgoingKind.FORWARD: topics.events}
+    return {
+        OutgoingKind.LATE: topics.late,
+        OutgoingKind.JOURNEY: topics.journeys,
+        OutgoingKind.FORWARD: topics.events,
+    }
 
 
 def exit_code(error: Exception) -> int:

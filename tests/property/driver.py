@@ -18,6 +18,7 @@ from schemas.funnel.load import parse_funnel
 from schemas.funnel.model import Funnel
 from schemas.partition import partition_of as kafka_partition_of
 from schemas.record import encode_forget
+from streams.core.outgoing import Outgoing
 from streams.core.place import Place
 from streams.defaults import MAX_PERSON_EVENTS
 from streams.report.document import build_document
@@ -126,7 +127,14 @@ def counted_of(definitions: Sequence[dict[str, Any]], case: Case, run: Run) -> d
 
 def stored_documents(definitions: Sequence[dict[str, Any]], case: Case, rng: Random) -> list[Document]:
     """Documents of workers over a store, each of which dies sooner or later, without rates."""
-    return asyncio.run(_stored(definitions, case, rng))
+    return asyncio.run(_stored(definitions, case, rng, Published()))
+
+
+def published_by_workers(case: Case, rng: Random) -> list[Outgoing]:
+    """What such workers send out on their way, what was sent by one that died before its write included."""
+    published = Published()
+    asyncio.run(_stored([case.funnel], case, rng, published))
+    return published.records
 
 
 async def _documents(reader: CounterReader, funnels: Sequence[Funnel], *, with_rates: bool = False) -> list[Document]:
@@ -135,6 +143,16 @@ async def _documents(reader: CounterReader, funnels: Sequence[Funnel], *, with_r
         if not with_rates:
             del document["rates"]
     return documents
+
+
+class Published:
+    """Acknowledges everything. Implements `streams.worker.partition.Publisher`."""
+
+    def __init__(self) -> None:
+        self.records: list[Outgoing] = []
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        self.records += records
 
 
 class _FailingStore(MemoryPartitionStore):
@@ -154,7 +172,9 @@ class _FailingStore(MemoryPartitionStore):
         return applied
 
 
-async def _stored(definitions: Sequence[dict[str, Any]], case: Case, rng: Random) -> list[Document]:
+async def _stored(
+    definitions: Sequence[dict[str, Any]], case: Case, rng: Random, published: Published
+) -> list[Document]:
     funnels = funnels_of(definitions)
     logs: list[list[LogRecord]] = [[] for _ in range(case.partitions)]
     for key, value, timestamp in records_of(case):
@@ -163,12 +183,18 @@ async def _stored(definitions: Sequence[dict[str, Any]], case: Case, rng: Random
     space = MemorySpace(clock_ms=lambda: 0)
     store = _FailingStore(space, rng)
     for partition, log in enumerate(logs):
-        await _consume(store, partition, log, funnels, case, rng)
+        await _consume(store, partition, log, funnels, case, rng, published)
     return await _documents(MemoryCounterReader(space), funnels)
 
 
 async def _consume(
-    store: _FailingStore, partition: int, log: list[LogRecord], funnels: list[Funnel], case: Case, rng: Random
+    store: _FailingStore,
+    partition: int,
+    log: list[LogRecord],
+    funnels: list[Funnel],
+    case: Case,
+    rng: Random,
+    published: Published,
 ) -> None:
     """Workers one after the other, until the log is counted and nothing is due."""
     while True:
@@ -178,6 +204,7 @@ async def _consume(
             funnels,
             watermark_delay_ms=case.watermark_delay_ms,
             max_persons=rng.choice([1, 2, 1000]),
+            publisher=published,
             clock_ms=lambda: 0,
         )
         await worker.claim()

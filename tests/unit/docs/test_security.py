@@ -54,7 +54,10 @@ def test_every_control_names_its_tests_and_requirements() -> None:
         ("collector", ["--rate-limit-address", "--rate-limit-key", "--trusted-proxies", "--keep-contacts", "--open"]),
         ("exporter", ["--require-read-key", "--keys"]),
         ("web", ["--require-read-key", "--keys"]),
-        ("topics create", ["--retention", "--retention-rejected", "--retention-late", "--retention-hooks"]),
+        (
+            "topics create",
+            ["--retention", "--retention-rejected", "--retention-late", "--retention-hooks", "--retention-journeys"],
+        ),
         ("keys create", ["--origin", "--allow", "--rate", "--app-id", "--scope"]),
     ],
 )

@@ -13,7 +13,7 @@ def test_a_live_space_keeps_nothing_for_ever() -> None:
     configs = wanted_configs(TOPICS, historical=False)
     assert set(configs) == set(TOPICS.all())
     kept = {name.rpartition(".")[2]: int(one["retention.ms"]) // DAY_MS for name, one in configs.items()}
-    assert kept == {"events": 7, "rejected": 7, "late": 30, "hooks": 7}
+    assert kept == {"events": 7, "rejected": 7, "late": 30, "hooks": 7, "journeys": 7}
     assert configs[TOPICS.events]["message.timestamp.type"] == "LogAppendTime"
 
 

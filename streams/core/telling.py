@@ -1,0 +1,179 @@
+"""What becomes of journeys, told as records: every change of the outcome of a stage entry, with what to do about it.
+
+Outcomes are a function of a person's history (semantics.md 4), so a change is the difference of two of them: before and
+after an event was counted or a deadline passed, on the general path, which is the only one of a funnel that tells.
+A decision that an event takes back is a change like another: `abandoned` becomes `advanced`; an entry that is no more
+is `withdrawn`. That a person enters a stage is no outcome and not told.
+
+Told again after a crash, a change has the same id and the same bytes: an id is made of what has become of which entry,
+and of the event that did it, for what an event has taken back another may bring again. What the watermark alone decides
+of an entry without an outcome happens once, and has one id, whether the deadline was booked by itself or with the next
+event of the person: which of the two depends on how a worker cuts the log into chunks. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import xxhash
+
+from schemas.counters import CODE_OTHER, CODE_UNKNOWN, OTHER, UNKNOWN, currency_text
+from streams.core.history import deadline_of
+from streams.core.journeys import History
+from streams.core.outgoing import Outgoing, journey_change
+from streams.core.person import Entry, Journey
+from streams.core.plan import RESOLVED, Plan, Status
+from streams.core.plan import STALLED as IS_STALLED
+from streams.core.registers import REASONS, FunnelRegisters
+
+OPEN, STALLED, ABANDONED, LOST = "open", "stalled", "abandoned", "lost"
+ADVANCED, REVIVED, COMPLETED, WITHDRAWN = "advanced", "revived", "completed", "withdrawn"
+_UNDECIDED: Final = (OPEN, STALLED)
+EntryId: TypeAlias = tuple[int, int, int]
+"""(hash of the unit value or 0, stage, time): what an entry of a person is known by."""
+Cause: TypeAlias = tuple[int, int]
+"""(hash, time) of the event that is counted."""
+BY_TIME: Final[Cause] = (0, 0)
+"""No event: the watermark has moved."""
+
+
+class Outcome(NamedTuple):
+    """What has become of an entry."""
+
+    state: str
+    at: int
+    reason: int
+    entry: Entry
+    journey: Journey
+
+    @property
+    def meaning(self) -> tuple[str, int, int]:
+        """What is compared."""
+        return self.state, self.at, self.reason
+
+
+class Told(NamedTuple):
+    """One change, in codes."""
+
+    key: bytes
+    entry_id: EntryId
+    before: Outcome | None
+    after: Outcome | None
+    cause: Cause
+
+
+def outcomes_of(plan: Plan, history: History, statuses: Sequence[Status]) -> dict[EntryId, Outcome]:
+    """Of every entry of a history."""
+    outcomes: dict[EntryId, Outcome] = {}
+    for journey, status in zip(history.journeys, statuses, strict=True):
+        for number, entry in enumerate(journey.entries):
+            onward = journey.entries[number + 1] if number + 1 < len(journey.entries) else None
+            state, at, reason = _outcome(plan, journey, entry, onward, status)
+            outcomes[journey.unit, entry.stage, entry.at] = Outcome(state, at, reason, entry, journey)
+    return outcomes
+
+
+def _outcome(plan: Plan, journey: Journey, entry: Entry, onward: Entry | None, status: Status) -> tuple[str, int, int]:
+    """(state, since when, reason); `status` matters for an entry without a successor. As `contributions` counts it."""
+    deadline = deadline_of(plan, journey, entry)
+    if entry.stage == plan.last:
+        return COMPLETED, entry.at, 0
+    if 0 <= entry.loss_at <= deadline:
+        return (LOST, entry.loss_at, entry.reason) if onward is None else (REVIVED, onward.at, entry.reason)
+    if onward is not None:
+        return (ADVANCED if onward.at <= deadline else REVIVED), onward.at, 0
+    if status == RESOLVED:
+        return ABANDONED, deadline, 0
+    if status == IS_STALLED:
+        return STALLED, entry.at + plan.stall[entry.stage], 0
+    return OPEN, entry.at, 0
+
+
+def changes_of(
+    key: bytes, before: Mapping[EntryId, Outcome], after: Mapping[EntryId, Outcome], *, cause: Cause, watermark: int
+) -> list[Told]:
+    """What differs, the oldest first."""
+    told = []
+    for entry_id in sorted(before.keys() | after.keys(), key=_by_time):
+        was, now = before.get(entry_id), after.get(entry_id)
+        if was is None and now is not None and now.state == OPEN:
+            continue
+        if was is None or now is None or was.meaning != now.meaning:
+            is_by_time = _is_decided(was, now, watermark)
+            told.append(Told(key, entry_id, was, now, BY_TIME if is_by_time else cause))
+    return told
+
+
+def _is_decided(was: Outcome | None, now: Outcome | None, watermark: int) -> bool:
+    """Whether the watermark alone has decided about an entry that had no outcome."""
+    if was is None or now is None or was.state not in _UNDECIDED:
+        return False
+    return now.state in (STALLED, ABANDONED) and now.at < watermark
+
+
+def _by_time(entry_id: EntryId) -> tuple[int, int, int]:
+    unit, stage, at = entry_id
+    return at, stage, unit
+
+
+class Teller:
+    """Makes records of the changes of one funnel."""
+
+    def __init__(self, plan: Plan, registers: FunnelRegisters) -> None:
+        self._plan = plan
+        self._registers = registers
+        self._names: list[dict[int, str]] = [{} for _ in registers.all]
+
+    def records(self, told: Sequence[Told]) -> list[Outgoing]:
+        """In their order."""
+        return [self._record(each) for each in told]
+
+    def _record(self, told: Told) -> Outgoing:
+        shown = told.after or told.before
+        assert shown is not None  # noqa: S101 - one of them is there
+        unit, stage, entered_at = told.entry_id
+        change, at = (WITHDRAWN, entered_at) if told.after is None else (told.after.state, told.after.at)
+        name, _, version = self._plan.funnel_id.rpartition("@")
+        document: dict[str, Any] = {
+            "id": self._id(told),
+            "funnel": name,
+            "version": int(version),
+            "person": told.key.decode("utf-8", "replace"),
+            "deal": f"{unit:016x}" if unit else None,
+            "stage": self._plan.definition.stages[stage].name,
+            "entered_at_ms": entered_at,
+            "change": change,
+            "at_ms": at,
+            "was": None if told.before is None else told.before.state,
+            "reason": self._name(REASONS, shown.reason) if shown.state == LOST else None,
+            "value_minor": shown.entry.minor if shown.entry.minor >= 0 else None,
+            "currency": currency_text(shown.entry.currency) if shown.entry.minor >= 0 else None,
+            "values": self._values(shown.entry.code),
+            "started_at_ms": shown.journey.started_at,
+            "age_ms": at - entered_at,
+        }
+        value = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        return journey_change(self._plan.funnel_id, key=told.key, value=value)
+
+    def _id(self, told: Told) -> str:
+        meaning = (WITHDRAWN, 0, 0) if told.after is None else told.after.meaning
+        parts = (self._plan.funnel_id, told.key.hex(), *told.entry_id, *meaning, *told.cause)
+        return xxhash.xxh3_128_hexdigest("\0".join(map(str, parts)).encode())
+
+    def _values(self, code: int) -> dict[str, str]:
+        plan = self._plan
+        places = zip(plan.dimensions, plan.shifts, plan.widths, strict=True)
+        return {
+            dimension.name: self._name(number, code >> shift & (1 << width) - 1)
+            for number, (dimension, shift, width) in enumerate(places, start=1)
+        }
+
+    def _name(self, register: int, code: int) -> str:
+        if code in (CODE_UNKNOWN, CODE_OTHER):
+            return UNKNOWN if code == CODE_UNKNOWN else OTHER
+        names = self._names[register]
+        if code not in names:
+            names.update({known: name for name, known in self._registers.all[register].codes.items()})
+        return names.get(code, OTHER)

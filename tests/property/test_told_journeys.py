@@ -1,0 +1,110 @@
+"""What is told of journeys is what the oracle says of them in the end, also by workers that die on the way.
+
+A reader drops what it has seen by its id and keeps, of each entry, the last that it was told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import pytest
+
+from streams.core.outgoing import Outgoing, OutgoingKind
+from tests.oracle.deals import lines_of
+from tests.oracle.definition import read_funnel
+from tests.oracle.generate import Case, Wants
+from tests.oracle.history import read_log
+from tests.oracle.journeys import Entry, entries_of, steps_of
+from tests.oracle.orders import orders_of
+from tests.property.cases import law
+from tests.property.driver import core_document, oracle_document, partition_of, published_by_workers, random_run
+
+pytestmark = pytest.mark.timeout(900)
+
+Told = tuple[str, str, int, str, int, str | None]
+"""(person, stage, entered at, change, at, reason)."""
+
+
+def telling(case: Case) -> Case:
+    return replace(case, funnel={**case.funnel, "journeys": True})
+
+
+def read_once(records: Iterable[Outgoing]) -> list[dict[str, Any]]:
+    """As a reader takes them: every id once."""
+    documents = [json.loads(record.value) for record in records if record.kind is OutgoingKind.JOURNEY]
+    taken: dict[str, dict[str, Any]] = {}
+    for document in documents:
+        taken.setdefault(document["id"], document)
+    return list(taken.values())
+
+
+def known_in_the_end(changes: Iterable[dict[str, Any]]) -> Counter[Told]:
+    """The last of every entry, without those that are open or no more."""
+    last = {(change["person"], change["deal"], change["stage"], change["entered_at_ms"]): change for change in changes}
+    return Counter(
+        (each["person"], each["stage"], each["entered_at_ms"], each["change"], each["at_ms"], each["reason"])
+        for each in last.values()
+        if each["change"] not in ("open", "withdrawn")
+    )
+
+
+def right(case: Case) -> Counter[Told]:
+    """What the oracle says of every entry that is not plainly open."""
+    funnel = read_funnel(case.funnel)
+    world = read_log(
+        funnel,
+        case.log,
+        watermark_delay_ms=case.watermark_delay_ms,
+        final_watermark_ms=None,
+        partitions=case.partitions,
+        partition_of=lambda person: partition_of(person, case.partitions),
+    )
+    told: Counter[Told] = Counter()
+    for key, person in world.people.items():
+        steps = steps_of(funnel, person.events, orders_of(funnel, person.events))
+        now = max([world.watermarks[person.partition], *(step.event.occurred for step in steps)])
+        for journey in lines_of(funnel, steps):
+            for entry in entries_of(funnel, journey, now):
+                stage = funnel.stages[entry.stage]
+                state, at, reason = state_of(entry, stalled_after=stage.stalled_after)
+                if state != "open":
+                    told[key, stage.name, entry.at, state, at, reason] += 1
+    return told
+
+
+def state_of(entry: Entry, *, stalled_after: int | None) -> tuple[str, int, str | None]:
+    if entry.is_revived or entry.outcome == "advanced":
+        return "revived" if entry.is_revived else "advanced", int(entry.next_at), None
+    if entry.outcome == "lost" and entry.loss is not None:
+        return "lost", entry.loss.occurred, entry.loss.reason
+    if entry.outcome == "abandoned":
+        return "abandoned", entry.deadline, None
+    if entry.is_stalled:
+        return "stalled", entry.at + (stalled_after or 0), None
+    return entry.outcome, entry.at, None
+
+
+@law(Wants(max_partitions=2), share=0.7)
+def test_what_is_told_is_what_became_of_every_entry(case: Case, rng: Random) -> None:
+    """By workers that die between publishing and writing, in whatever pieces they read the log."""
+    case = telling(case)
+    assert known_in_the_end(read_once(published_by_workers(case, rng))) == right(case)
+
+
+@law(share=0.3)
+def test_who_tells_counts_the_same(case: Case, rng: Random) -> None:
+    """To tell changes no number."""
+    case = telling(case)
+    assert core_document(case, random_run(rng, case)) == oracle_document(case)
+
+
+@law(Wants(links=True, max_partitions=1), share=0.3)
+def test_what_a_link_moves_is_told_of_both(case: Case, rng: Random) -> None:
+    """Entries leave the lower id, `withdrawn`, and are told of the higher one."""
+    case = telling(case)
+    assert known_in_the_end(read_once(published_by_workers(case, rng))) == right(case)

@@ -1,0 +1,126 @@
+"""A deal's story as it is told: what stands in each record, by hand."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import xxhash
+
+from schemas.funnel.load import parse_funnel
+from streams.core.outgoing import FUNNEL_HEADER, Outgoing, OutgoingKind
+from streams.core.place import ONLY_PARTITION
+from streams.store.memory import MemoryPartitionStore, MemorySpace
+from streams.worker.partition import PartitionProcessor
+from tests.support.counted import log_records
+
+FUNNEL = parse_funnel(
+    """
+name: deals
+version: 2
+currency: EUR
+conversion_window: 30d
+unit: deal_id
+journeys: true
+stages:
+  - {name: lead, on: [lead], abandon_after: 7d, stalled_after: 2d}
+  - {name: offer, on: [offer], abandon_after: 10d}
+  - {name: payment, on: [payment], order: true}
+lost: [{on: [deal_lost]}]
+dimensions: [{name: channel, attribution: first}, {name: manager, attribution: stage}]
+"""
+)
+START, DAY = 1_735_689_600_000, 86_400_000
+
+
+class Kept:
+    """A publisher that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.records: list[Outgoing] = []
+
+    async def publish(self, records: Any) -> None:
+        self.records += records
+
+
+def event(name: str, day: float, received: float | None = None, **properties: Any) -> dict[str, Any]:
+    return {
+        "id": f"{name}-{day}",
+        "name": name,
+        "occurred_at_ms": START + int(day * DAY),
+        "received_at_ms": START + int((day if received is None else received) * DAY),
+        "user_id": "ann",
+        "source": "crm",
+        "properties": properties,
+    }
+
+
+async def told(*events: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a worker tells of them."""
+    kept = Kept()
+    processor = PartitionProcessor(MemoryPartitionStore(MemorySpace()), ONLY_PARTITION, [FUNNEL], publisher=kept)
+    await processor.claim()
+    for _, record in log_records(list(events), 1):
+        await processor.process([record], record.offset + 1)
+    assert {record.kind for record in kept.records} <= {OutgoingKind.JOURNEY}
+    assert {record.header(FUNNEL_HEADER) for record in kept.records} <= {"deals@2"}
+    assert {record.key for record in kept.records} <= {b"u:ann"}
+    return [json.loads(record.value) for record in kept.records]
+
+
+async def test_a_deal_is_stalled_abandoned_and_taken_up_again() -> None:
+    changes = await told(
+        event("lead", 0, deal_id="D-1", channel="fair", manager="ann"),
+        event("of_no_funnel", 3),  # moves the watermark
+        event("lead", 8.5, deal_id="D-2"),
+        event("offer", 9, deal_id="D-1", value="500", manager="bob"),
+        event("deal_lost", 10, deal_id="D-1", reason="price"),
+    )
+    deal = f"{xxhash.xxh3_64_intdigest(b'D-1'):016x}"
+    mine = [change for change in changes if change["deal"] == deal]
+    assert [(each["stage"], each["change"], each["was"], each["reason"]) for each in mine] == [
+        ("lead", "stalled", "open", None),
+        ("lead", "abandoned", "stalled", None),
+        ("lead", "revived", "abandoned", None),
+        ("offer", "lost", "open", "price"),
+    ]
+    assert mine[3] == {
+        "id": mine[3]["id"],
+        "funnel": "deals",
+        "version": 2,
+        "person": "u:ann",
+        "deal": deal,
+        "stage": "offer",
+        "entered_at_ms": START + 9 * DAY,
+        "change": "lost",
+        "at_ms": START + 10 * DAY,
+        "was": "open",
+        "reason": "price",
+        "value_minor": 500_00,
+        "currency": "EUR",
+        "values": {"channel": "fair", "manager": "bob"},
+        "started_at_ms": START,
+        "age_ms": DAY,
+    }
+    assert len({each["id"] for each in changes}) == len(changes)
+
+
+async def test_an_event_that_comes_late_takes_a_decision_back() -> None:
+    changes = await told(
+        event("lead", 0, deal_id="D-1"),
+        event("lead", 7.5, deal_id="D-2"),
+        event("offer", 6.5, received=8, deal_id="D-1"),
+    )
+    first = [change for change in changes if change["entered_at_ms"] == START]
+    assert [(each["change"], each["was"]) for each in first] == [("abandoned", "open"), ("advanced", "abandoned")]
+
+
+async def test_a_funnel_that_does_not_tell_counts_by_the_same_definition() -> None:
+    quiet = FUNNEL.model_copy(update={"journeys": False})
+    kept = Kept()
+    processor = PartitionProcessor(MemoryPartitionStore(MemorySpace()), ONLY_PARTITION, [quiet], publisher=kept)
+    await processor.claim()
+    for _, record in log_records([event("lead", 0), event("deal_lost", 1)], 1):
+        await processor.process([record], record.offset + 1)
+    assert kept.records == []
+    assert quiet.fingerprint == FUNNEL.fingerprint
