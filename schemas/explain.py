@@ -73,5 +73,10 @@ def path_text(path: KeyPath) -> str:
 
 def did_you_mean(word: str, known: Sequence[str], *, likeness: float = 0.6) -> str:
     """` (did you mean 'x'?)` for the known word that is most like this one, or nothing."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=likeness)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    close = closest(word, known, likeness=likeness)
+    return "" if close is None else f" (did you mean {close!r}?)"
+
+
+def closest(word: str, known: Sequence[str], *, likeness: float = 0.6) -> str | None:
+    """The known word that is most like this one, if any is."""
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=likeness)), None)

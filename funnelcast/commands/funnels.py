@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -56,6 +57,58 @@ def check(
     say(f"{file}: ok: {funnel.name} version {funnel.version}: {stages}")
     if funnel.unit is not None:
         say(explain_unit(funnel))
+
+
+@app.command("try", epilog="Example:  funnelcast funnels try shop.yaml --events events.jsonl")
+def try_on(
+    file: Annotated[str, typer.Argument(help="A YAML or JSON file, or the name of a preset.")],
+    events: Annotated[Path, typer.Option(help="Native events, one a line.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Say which events of a file each stage takes, and why it does not take the others."""
+    from funnelcast.progress import progress_bar
+    from funnelcast.screen import Screen
+    from funnelcast.trial import Trial
+
+    trial = Trial(load_funnel(file))
+    with progress_bar(Screen(stderr=True), events.name) as progress:
+        trial.read(events, progress)
+    if as_json:
+        emit(json.dumps(trial.document(), ensure_ascii=False))
+        return
+    _print_trial(trial.document())
+
+
+def _print_trial(document: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from funnelcast.screen import Screen
+
+    screen = Screen()
+    rejected = sum(document["rejected"].values())
+    say(f"{document['funnel']} version {document['version']}: {document['events']:,} events, {rejected:,} rejected")
+    table = Table("stage", "events", "e.g. line")
+    for stage in document["stages"]:
+        lines = ", ".join(str(example["line"]) for example in stage["examples"])
+        table.add_row(stage["name"], f"{stage['events']:,}", lines or "no event fits")
+    for name in ("lost", "refunds", "order_changes"):
+        if document[name]:
+            table.add_row(name.replace("_", " "), f"{document[name]:,}", "")
+    screen.print(table)
+    if document["conditions_failed"]:
+        table = Table("event", "not taken by", "because not", "events", "e.g. value")
+        for failed in document["conditions_failed"]:
+            value = failed["examples"][0]["value"]
+            shown = "absent" if value is None else str(value)
+            table.add_row(failed["event"], failed["stage"], failed["condition"], f"{failed['events']:,}", shown)
+        screen.print(table)
+    for reason, number in document["left_out"].items():
+        screen.print(f"left out: {number:,} events of {reason}")
+    if document["names_without_rule"]:
+        table = Table("name without a rule", "events", "did you mean")
+        for name in document["names_without_rule"]:
+            table.add_row(name["name"], f"{name['events']:,}", name["did_you_mean"] or "")
+        screen.print(table)
 
 
 @app.command("list", epilog="Example:  funnelcast funnels list --json")

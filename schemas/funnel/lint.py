@@ -1,4 +1,5 @@
-"""What can be loaded and cannot work: stages nobody can enter, deadlines nobody can miss. Pure.
+"""What can be loaded and cannot work: stages nobody can enter, conditions that never hold, deadlines nobody can miss.
+Pure.
 
 `funnels check` refuses these. A worker counts them all the same: what a definition means is never guessed.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from schemas.funnel.contradictions import contradictions
 from schemas.funnel.duration import format_duration
 from schemas.funnel.model import Funnel, Rule, Stage
 
@@ -15,6 +17,7 @@ def problems(funnel: Funnel) -> list[str]:
     """One sentence each: where, what is wrong, what to write instead."""
     return [
         *_too_few_stages(funnel),
+        *_contradictions(funnel),
         *(text for number in range(len(funnel.stages)) for text in _never_entered(funnel, number)),
         *(text for number, stage in enumerate(funnel.stages) for text in _deadlines(funnel, number, stage)),
         *_orders(funnel),
@@ -24,6 +27,15 @@ def problems(funnel: Funnel) -> list[str]:
 def _too_few_stages(funnel: Funnel) -> Iterator[str]:
     if len(funnel.stages) == 1:
         yield "stages: there is one only, so nobody can go on; write at least two"
+
+
+def _contradictions(funnel: Funnel) -> Iterator[str]:
+    """Conditions that no event can meet."""
+    groups = [(f"stages[{number}] {stage.name}", stage.on) for number, stage in enumerate(funnel.stages)]
+    groups += [(f"lost[{number}]", lost.on) for number, lost in enumerate(funnel.lost)]
+    for where, rules in groups:
+        for rule in rules:
+            yield from (f"{where}: {rule.event}: {problem}" for problem in contradictions(rule.where))
 
 
 def _never_entered(funnel: Funnel, number: int) -> Iterator[str]:

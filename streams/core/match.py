@@ -15,7 +15,7 @@ from schemas.money import clean_currency, clean_minor, parse_minor
 from schemas.names import normalise_name
 from schemas.properties import ORDER_RESTATED, ORDER_WITHDRAWN
 from streams.core.decode import NO_RAW, UNREADABLE, Decoder
-from streams.core.definition import Condition
+from streams.core.definition import Condition, LostRule, StageRule
 from streams.core.plan import LOST, ORDER, REFUND, RESTATED, WITHDRAWN, EventKind, Plan
 
 _MEMO_LIMIT = 10_000
@@ -64,6 +64,18 @@ class NameRules:
         if matched:
             return Match(max(matched))
         return Match(REFUND) if self._is_refund else None
+
+    def failures(self, properties: Any) -> list[tuple[StageRule | LostRule, Condition, Any]]:
+        """Of every rule the first condition that does not hold, and the value it met. For people who ask why."""
+        found: list[tuple[StageRule | LostRule, Condition, Any]] = []
+        rules: list[StageRule | LostRule] = [*self._lost, *self._stages]
+        for rule in rules:
+            for condition in rule.where:
+                value = plain(getattr(properties, self._attribute[condition.property_name]))
+                if not holds(condition.operator, condition.operand, value):
+                    found.append((rule, condition, value))
+                    break
+        return found
 
     def _holds(self, where: tuple[Condition, ...], properties: Any) -> bool:
         return all(

@@ -17,6 +17,10 @@ def funnel(*stages: dict[str, Any], **more: Any) -> Funnel:
     return Funnel.model_validate({"name": "shop", "conversion_window": "30d", "stages": list(stages), **more})
 
 
+def where(**conditions: Any) -> dict[str, Any]:
+    return {"name": "lead", "on": [{"event": "lead", "where": conditions}]}
+
+
 CLICK, LEAD = {"name": "click", "on": ["click"]}, {"name": "lead", "on": ["lead"]}
 PAID = {"name": "paid", "on": ["payment"], "order": True}
 
@@ -31,6 +35,12 @@ PAID = {"name": "paid", "on": ["payment"], "order": True}
         (funnel(PAID, {"name": "thanks", "on": ["payment"]}), "the order stage paid takes all"),
         (funnel({**CLICK, "abandon_after": "90d"}, LEAD), "abandon_after 90d is never reached"),
         (funnel({**CLICK, "abandon_after": "1d", "stalled_after": "2d"}, LEAD), "nobody is ever stalled"),
+        (funnel(CLICK, where(value={"gt": 5, "lt": 5})), "no number is above 5 and below 5"),
+        (funnel(CLICK, where(value={"exists": False, "gt": 5})), "leaves nothing to compare"),
+        (funnel(CLICK, where(**{"page.path": "checkout"})), "write '/checkout', or page.url"),
+        (funnel(CLICK, where(**{"page.title": {"gte": 3}})), "write starts_with, contains or matches"),
+        (funnel(CLICK, where(**{"utm.source": [1, 2]})), "write utm.source: '1'"),
+        (funnel(CLICK, where(traffic="human beings")), "write one of human"),
         (funnel(CLICK, {"name": "regular", "on": ["payment"], "nth": 2}), "nth 2 without"),
     ],
 )
