@@ -15,8 +15,10 @@ from sys import byteorder
 from zlib import crc32
 
 from schemas.times import MINUTE_MS
+from streams.core.base import Base
 from streams.core.header import chunks_of, link_of, wake, words_of
-from streams.core.person import Base, KeptEvent, person_field
+from streams.core.kept import KeptEvent
+from streams.core.person import person_field
 from streams.core.place import ONLY_PARTITION, Place
 from streams.core.plan import INFINITE, Plan
 from streams.core.timers import Wheel

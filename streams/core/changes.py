@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import xxhash
 
-from streams.core.person import Base, KeptEvent
+from streams.core.base import Base
+from streams.core.kept import KeptEvent
 from streams.core.plan import ORDER, REFUND, RESTATED, VOID, WITHDRAWN
 
 

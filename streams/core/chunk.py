@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, TypeAlias
 
+from streams.core.kept import KeptEvent
 from streams.core.match import Match
 from streams.core.outgoing import Outgoing
-from streams.core.person import KeptEvent
 from streams.core.plan import EventKind
 
 Record: TypeAlias = tuple[bytes | None, bytes, int]

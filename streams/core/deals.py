@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import heappop, heappush
 
+from streams.core.base import Base, Deal, FirstOrder, Identity, Journey, Step
 from streams.core.changes import standing, withdrawn_behind
 from streams.core.journeys import AFTER_STAGES, History, Owner, closes, enter, go_on, lose
-from streams.core.person import Base, Deal, FirstOrder, Identity, Journey, KeptEvent, Person, Step
+from streams.core.kept import KeptEvent
+from streams.core.person import Person
 from streams.core.plan import ORDER, REFUND, Plan
 
 _NOWHERE = Owner(-1, 0, 0)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from streams.core.person import Identity, KeptEvent, Person
+from streams.core.base import Identity
+from streams.core.kept import KeptEvent
+from streams.core.person import Person
 
 _PREFIX: Final = b"x:"
 """No person key begins like that (`schemas.ids.person_key`): no event ever finds what is kept under it."""

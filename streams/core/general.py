@@ -20,7 +20,8 @@ from streams.core.header import DEALS, Header, flags_of, is_forgotten, last_at, 
 from streams.core.heavy import is_foldable, seal
 from streams.core.history import decide, fold, header_of, header_of_deals, replay, statuses_of
 from streams.core.journeys import History
-from streams.core.person import KeptEvent, Person, is_empty, pack_person, unpack_events, unpack_person
+from streams.core.kept import KeptEvent, unpack_events
+from streams.core.person import Person, is_empty, pack_person, unpack_person
 from streams.core.plan import REFUND, RESOLVED, RESTATED, WITHDRAWN
 from streams.core.state import FunnelState
 from streams.core.sweep import count_heavy

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
+from streams.core.base import Base, unpack_base
 from streams.core.cache import Heavy, PersonCache
 from streams.core.header import (
     base_of,
@@ -19,20 +20,13 @@ from streams.core.header import (
     words_of,
 )
 from streams.core.history import checkpoint
-from streams.core.person import (
-    EXT_AMOUNT,
-    Base,
-    Person,
-    pack_events,
-    split,
-    unpack_base,
-    unpack_events,
-)
+from streams.core.kept import EXT_AMOUNT, pack_events, split, unpack_events
+from streams.core.person import Person
 from streams.core.plan import Plan
 from streams.core.state import FunnelState
 
 _AT_BYTES = slice(9, 15)
-"""Where a record of the tail has its time (`streams.core.person`)."""
+"""Where a record of the tail has its time (`streams.core.kept`)."""
 _KIND_BYTE = 8
 
 

@@ -9,22 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schemas.counters import STAGE_LOST
+from streams.core.base import Base, Entry, FirstOrder, Journey, Layered, Step, Worth
 from streams.core.changes import standing, withdrawn_behind
 from streams.core.deals import part, run
 from streams.core.header import Header
 from streams.core.journeys import AFTER_STAGES, History, RefundBooked, Restated, go_on
-from streams.core.person import (
-    AT_MASK,
-    Base,
-    Entry,
-    FirstOrder,
-    Journey,
-    KeptEvent,
-    Layered,
-    Person,
-    Step,
-    Worth,
-)
+from streams.core.kept import AT_MASK, KeptEvent
+from streams.core.person import Person
 from streams.core.plan import LOST, NO_STAGE, OPEN, ORDER, REFUND, RESOLVED, STALLED, Plan, Status
 
 

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from schemas.counters import Family, family
 from schemas.times import MINUTE_MS
+from streams.core.base import Entry, FirstOrder
 from streams.core.chunk import Op
 from streams.core.contributions import add_lead_time, add_loss_time, add_order
 from streams.core.header import (
@@ -43,8 +44,8 @@ from streams.core.header import (
 from streams.core.heavy import may_be_known, person_since
 from streams.core.history import replay, worth_of
 from streams.core.journeys import History, OrderBooked
+from streams.core.kept import EVENT_AT_SHIFT, KeptEvent, pack_event
 from streams.core.outcomes import GOES_ON, IS_LOST, REVIVES, add_outcome, decide, is_certain
-from streams.core.person import EVENT_AT_SHIFT, Entry, FirstOrder, KeptEvent, pack_event
 from streams.core.plan import EDGES_MS, LOST, NO_STAGE, OPEN, ORDER, RESOLVED
 from streams.core.state import FunnelState
 

@@ -21,9 +21,10 @@ from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS
 from schemas.traffic import HUMAN, traffic_of
 from streams.core.chunk import FunnelPrepared, Op, Prepared, Record
 from streams.core.decode import ABSENT, NO_RAW, UNREADABLE, Decoder
+from streams.core.kept import AT_MASK, KeptEvent, is_sound, unpack_events, whole_of
 from streams.core.match import NO_AMOUNT, Match, Matcher, NameRules, amount_of, id_text, money_of, plain
 from streams.core.outgoing import Outgoing, late_event, surplus_event
-from streams.core.person import AT_MASK, KeptEvent, is_sound, person_field, unpack_events, whole_of
+from streams.core.person import person_field
 from streams.core.place import Place
 from streams.core.plan import FORGET, FORWARDED, KIN, LINK, LOST, ORDER, REFUND, RESTATED, WITHDRAWN, Plan
 from streams.core.registers import REASONS, FunnelRegisters

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, TypeAlias
 
-from streams.core.person import Entry, FirstOrder, Identity, Journey, KeptEvent, Step, Worth
+from streams.core.base import Entry, FirstOrder, Identity, Journey, Step, Worth
+from streams.core.kept import KeptEvent
 from streams.core.plan import Plan
 
 

@@ -20,8 +20,9 @@ from streams.core.chunk import Op
 from streams.core.forget import nameless_key
 from streams.core.general import count, count_waiting, forget, is_unsettled, living, refresh, settle, take_out
 from streams.core.header import SILENCE_MS, Link, link_of, with_link
+from streams.core.kept import KeptEvent, pack_event, whole_of
 from streams.core.outgoing import forward
-from streams.core.person import KeptEvent, Person, is_empty, pack_event, person_field, unpack_person, whole_of
+from streams.core.person import Person, is_empty, person_field, unpack_person
 from streams.core.plan import FORGET, FORWARDED, KIN, LINK
 from streams.core.state import FunnelState, Kinship
 

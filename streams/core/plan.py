@@ -232,7 +232,7 @@ class Plan:
         self.header = Struct(f"<{header}")
         """What it holds: `streams.core.header`."""
         self.record = Struct(f"<{record}")
-        """One record of the tail: `streams.core.person`."""
+        """One record of the tail: `streams.core.kept`."""
         self.newcomer = Struct(f"<{header}{record}")
         """Header and first record of a person without a base."""
         self.word = Struct("<Q")

@@ -32,8 +32,8 @@ from streams.core.header import (
 )
 from streams.core.heavy import heavy_of, kept_time, may_be_full
 from streams.core.inorder import begin, in_order
+from streams.core.kept import EVENT_AT_SHIFT, EXT_AMOUNT
 from streams.core.links import perform
-from streams.core.person import EVENT_AT_SHIFT, EXT_AMOUNT
 from streams.core.plan import FORGET, ORDER
 from streams.core.state import FunnelState
 

@@ -27,7 +27,8 @@ from streams.core.header import (
 from streams.core.heavy import base_before, heavy_of, kept_event, may_be_full, may_be_known
 from streams.core.history import base_after, header_of, is_same_pass, replay, status_at
 from streams.core.journeys import History
-from streams.core.person import KeptEvent, Person, pack_events, split, unpack_events
+from streams.core.kept import KeptEvent, pack_events, split, unpack_events
+from streams.core.person import Person
 from streams.core.plan import ORDER, RESOLVED, RESTATED, WITHDRAWN, Status
 from streams.core.state import FunnelState
 

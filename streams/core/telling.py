@@ -20,10 +20,10 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import xxhash
 
 from schemas.counters import CODE_OTHER, CODE_UNKNOWN, OTHER, UNKNOWN, currency_text
+from streams.core.base import Entry, Journey
 from streams.core.history import deadline_of
 from streams.core.journeys import History
 from streams.core.outgoing import Outgoing, journey_change
-from streams.core.person import Entry, Journey
 from streams.core.plan import RESOLVED, Plan, Status
 from streams.core.plan import STALLED as IS_STALLED
 from streams.core.registers import REASONS, FunnelRegisters

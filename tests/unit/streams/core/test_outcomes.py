@@ -11,8 +11,8 @@ from streams.core.chunk import Op
 from streams.core.deadlines import collect_due, fire
 from streams.core.header import status_of, words_of
 from streams.core.inorder import in_order
+from streams.core.kept import KeptEvent
 from streams.core.outcomes import EXPIRES, GOES_ON, IS_LOST, REVIVES, STALLS, TRANSITIONS
-from streams.core.person import KeptEvent
 from streams.core.plan import LOST, OPEN, RESOLVED, STALLED
 from streams.core.planning import plan_of
 from streams.core.state import FunnelState

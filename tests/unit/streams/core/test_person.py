@@ -6,19 +6,10 @@ import json
 from random import Random
 
 from schemas.funnel.load import load_funnel, parse_funnel
+from streams.core.base import Base, Entry, Journey, Layered, unpack_base
 from streams.core.header import Header
-from streams.core.person import (
-    Base,
-    Entry,
-    Journey,
-    KeptEvent,
-    Layered,
-    Person,
-    pack_person,
-    split,
-    unpack_base,
-    unpack_person,
-)
+from streams.core.kept import KeptEvent, split
+from streams.core.person import Person, pack_person, unpack_person
 from streams.core.plan import LOST, OPEN, ORDER, REFUND, Plan
 from streams.core.planning import plan_of
 from tests.support.rows import rows
