@@ -11,6 +11,7 @@ from schemas.funnel.model import Funnel
 from schemas.lateness import ALLOWED_LATENESS_MS
 from schemas.names import normalise_name
 from schemas.properties import ALWAYS_READ
+from schemas.spend import STATEMENT_PROPERTIES
 
 PAGES: Final = frozenset({"page_view", "page", "screen"})
 """A browser's by nature, whatever stage a funnel counts them for."""
@@ -42,4 +43,4 @@ def lateness_ms(funnels: Iterable[Funnel]) -> int:
 
 def read_properties(funnels: Iterable[Funnel]) -> set[str]:
     """Properties without which the funnels would count something else."""
-    return set(ALWAYS_READ).union(*(funnel.properties for funnel in funnels))
+    return {*ALWAYS_READ, *STATEMENT_PROPERTIES}.union(*(funnel.properties for funnel in funnels))

@@ -46,6 +46,7 @@ from schemas.ids import MAX_ID_CHARS, is_placeholder, lower_keys, person_key
 from schemas.names import normalise_name
 from schemas.reasons import RejectReason
 from schemas.record import EventRecord, LinkRecord, encode_link
+from schemas.spend import DAY_PROPERTY, mistake_in
 from schemas.text import composed
 
 _Stored = msgspec.Raw | Members
@@ -188,6 +189,9 @@ class Ingest:
             contact_id = contact_id or hashed or contact_id  # a placeholder hides no e-mail, and stays one without
         elif event.email is not None or event.phone is not None:
             contact_id = contact_id or self._contact_of(event.email, _text(event.phone)) or contact_id
+        if name in self._personless:  # spend, which nobody did: its records share one partition
+            _check_statement(properties)
+            user_id = contact_id = anonymous_id = None
         key = person_key(user_id or None, contact_id or None, anonymous_id or None)
         if key is None and name not in self._personless:
             raise RefusedError(RejectReason.MISSING_PERSON, _no_person(placeholders))
@@ -303,6 +307,14 @@ def _clean(member: str, sent: str | int | None) -> str | None:
     if len(text) > MAX_ID_CHARS:
         raise RefusedError(RejectReason.ID_TOO_LONG, f"{member} is longer than {MAX_ID_CHARS} characters")
     return "" if is_placeholder(text) else text
+
+
+def _check_statement(properties: Members) -> None:
+    """Of spend: nothing is accepted that could not be counted."""
+    if (mistake := mistake_in(properties)) is not None:
+        name, said = mistake
+        reason = RejectReason.INVALID_TIME if name == DAY_PROPERTY else RejectReason.WRONG_TYPE
+        raise RefusedError(reason, f"{name}: {said}")
 
 
 def _claims(record: EventRecord) -> tuple[Claim, ...]:

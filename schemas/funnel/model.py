@@ -303,6 +303,13 @@ class Funnel(_Model):
         return self
 
     @model_validator(mode="after")
+    def _no_spend_in_a_rule(self) -> Funnel:
+        taken = {*(rule.event for rule in self.rules), *self.refunds} & {*self.ad_spend}
+        if taken:
+            raise ValueError(f"ad_spend: {min(taken)!r} is also an event of a rule, and nobody spends; leave one out")
+        return self
+
+    @model_validator(mode="after")
     def _whole(self) -> Funnel:
         names = [normalise_name(stage.name) for stage in self.stages]
         for name in names:

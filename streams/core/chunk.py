@@ -12,6 +12,7 @@ from streams.core.kept import KeptEvent
 from streams.core.match import Match
 from streams.core.outgoing import Outgoing
 from streams.core.plan import EventKind
+from streams.core.spend import Statement
 
 Record: TypeAlias = tuple[bytes | None, bytes, int]
 """(Kafka key, value, record timestamp in ms)."""
@@ -39,6 +40,8 @@ class FunnelPrepared:
     """Persons of this partition who may get events of others."""
     stats: Counter[str] = field(default_factory=Counter)
     outgoing: list[Outgoing] = field(default_factory=list)
+    """In log order."""
+    spend: list[Statement] = field(default_factory=list)
     """In log order."""
     unresolved: list[tuple[int, Any, Match]] = field(default_factory=list)
     """(index into ops, properties, match) of events with names the register did not know."""

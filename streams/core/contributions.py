@@ -25,6 +25,8 @@ class Contributions:
         """`Plan` count key -> amount."""
         self.money: defaultdict[tuple[int, int, int, int], int] = defaultdict(int)
         """(minute, code, stage, family code) -> amount, for families by currency."""
+        self.spend: defaultdict[tuple[int, int, int], int] = defaultdict(int)
+        """(day, code, currency) -> amount: of nobody, and of no time of the day."""
 
 
 def add_contributions(

@@ -87,6 +87,8 @@ class Definition:
     stage_rules: tuple[StageRule, ...]
     lost_rules: tuple[LostRule, ...]
     refunds: frozenset[str]
+    ad_spend: frozenset[str]
+    """Names of statements of spend; they are no events of a person and not among `event_names`."""
     dimensions: tuple[Dimension, ...]
     pairs: tuple[tuple[str, str], ...]
     event_names: frozenset[str]

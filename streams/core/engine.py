@@ -55,6 +55,7 @@ from streams.core.place import ONLY_PARTITION, Place
 from streams.core.plan import Plan
 from streams.core.registers import FunnelRegisters, Registers
 from streams.core.rollup import RollUp
+from streams.core.spend import book
 from streams.core.state import FunnelState
 from streams.core.step import step
 from streams.core.telling import Teller
@@ -263,6 +264,8 @@ class PartitionEngine:
                 state.count_stat("retries", prepared.retries)
             state.ids = chunk.ids
             step(state, chunk.ops)
+            for statement in chunk.spend:
+                book(statement, funnel.intake.code_of(statement.properties), self.facts, state.contributions)
             note(state, self.facts)
             outgoing += chunk.outgoing
             if state.refused:

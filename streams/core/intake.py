@@ -16,9 +16,12 @@ import xxhash
 from schemas.counters import currency_code
 from schemas.ids import ranks_below
 from schemas.money import clean_currency
+from schemas.names import normalise_name
 from schemas.record import Forward
+from schemas.spend import DAY_PROPERTY
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS
 from schemas.traffic import HUMAN, traffic_of
+from streams.core.calendar import Calendar
 from streams.core.chunk import FunnelPrepared, Op, Prepared, Record
 from streams.core.decode import ABSENT, NO_RAW, UNREADABLE, Decoder
 from streams.core.kept import AT_MASK, KeptEvent, is_sound, unpack_events, whole_of
@@ -28,6 +31,7 @@ from streams.core.person import person_field
 from streams.core.place import Place
 from streams.core.plan import FORGET, FORWARDED, KIN, LINK, LOST, ORDER, REFUND, RESTATED, WITHDRAWN, Plan
 from streams.core.registers import REASONS, FunnelRegisters
+from streams.core.spend import Statement, day_of, key_of, properties_of
 from streams.core.tree import fact_key
 from streams.state import PartitionMeta
 
@@ -65,6 +69,7 @@ class FunnelIntake:
         self.horizon_distance = delay_ms + plan.keep
         """Highest received time minus this is the horizon."""
         self._is_unresolved = False
+        self._calendar = Calendar(plan.definition.timezone)
         unit = plan.definition.unit
         self._unit_attribute = None if unit is None else decoder.attribute[unit]
         names = [decoder.attribute[dimension.property_name] for dimension in plan.dimensions]
@@ -131,6 +136,27 @@ class FunnelIntake:
             out.ops.append((key, int(forward.is_linked), len(out.ids), KIN, 0, horizon, None))
             out.ids.append(forward.origin)
         return True
+
+    def take_spend(self, record: Any, value: bytes, out: FunnelPrepared) -> None:
+        """Put a statement of spend into `out`; it is never late."""
+        if self._sources is not None and record.source not in self._sources:
+            return
+        stated = properties_of(value)
+        minor, currency = self._amount(record.properties, out)
+        at = min(max(record.occurred_at_ms, 0), record.received_at_ms)
+        day = day_of(stated.get(DAY_PROPERTY), at, self._calendar)
+        if minor < 0 or day is None:
+            out.stats["spend_refused"] += 1
+            return
+        self._code(record.properties, out)  # asks for codes of new names
+        raw = self.raw_values(record.properties)
+        own = [plain(value) for value in (raw if isinstance(raw, tuple) else (raw,))]
+        key = key_of(self.plan.funnel_id, record.source, day, currency, stated, own)
+        out.spend.append(Statement(key, record.received_at_ms, record.id, minor, currency, day, record.properties))
+
+    def code_of(self, properties: Any) -> int:
+        """Code of an event whose names are all registered."""
+        return self._code(properties, FunnelPrepared())
 
     def resolve(self, out: FunnelPrepared) -> None:
         """Fill in the codes of names that the store has registered meanwhile."""
@@ -284,6 +310,7 @@ class Intake:
             if at > newest:
                 newest = at
             if key is None:
+                self._take_spend(record, value, out)
                 continue
             if b"\0" in key:
                 key = person_field(key)
@@ -325,6 +352,14 @@ class Intake:
         out.last_event_ms = newest
         out.max_received_ms = None if highest < 0 else highest
         return out
+
+    def _take_spend(self, record: Any, value: bytes, out: Prepared) -> None:
+        name = normalise_name(record.name)
+        for funnel_id, intake in self._funnels.items():
+            if name in intake.plan.definition.ad_spend:
+                into = out.funnels[funnel_id]
+                intake.take_spend(record, value, into)
+                out.facts += [statement.key for statement in into.spend[-1:]]
 
     def surplus(self, funnel_id: str, refused: Sequence[Op], records: Sequence[Record]) -> list[Outgoing]:
         """The records of refused events, each once. There are few chunks that hold any, so they are decoded again."""

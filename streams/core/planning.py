@@ -37,6 +37,7 @@ def definition_of(funnel: model.Funnel) -> Definition:
         ),
         lost_rules=tuple(LostRule(rule.event, _where(rule), lost.reason) for lost in funnel.lost for rule in lost.on),
         refunds=frozenset(funnel.refunds),
+        ad_spend=frozenset(funnel.ad_spend),
         dimensions=tuple(_dimension(dimension) for dimension in funnel.dimensions),
         pairs=funnel.pairs,
         event_names=funnel.event_names,

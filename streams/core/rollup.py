@@ -8,13 +8,16 @@ hours from minutes, days from hours, the total from days. What lies in a bucket 
 from __future__ import annotations
 
 from schemas.counters import (
+    STAGE_NONE,
     Cell,
     CellGroup,
     Cells,
+    Family,
     Grain,
     add_amount,
     add_fields,
     cell_field,
+    family,
     is_kept,
     without_zeros,
 )
@@ -57,6 +60,7 @@ class RollUp:
             if is_kept(Grain.HOUR, hour, watermark_ms):
                 self._put_bucket(deltas, Grain.HOUR, hour, self._sum(buckets))
         days = {day: self._sum(buckets) for day, buckets in by_day.items()}
+        self._add_spend(contributions, days)
         for day, bucket in days.items():
             self._put_bucket(deltas, Grain.DAY, day, bucket)
         if days:
@@ -112,13 +116,19 @@ class RollUp:
     def _add_money(
         self, contributions: Contributions, minutes: dict[int, dict[int, Cell]], hours: dict[tuple[int, int], Bucket]
     ) -> None:
-        for (minute, code, stage, family), amount in contributions.money.items():
+        for (minute, code, stage, money), amount in contributions.money.items():
             if not amount:
                 continue
-            add_amount(minutes.setdefault(minute, {}), stage, family, amount)
+            add_amount(minutes.setdefault(minute, {}), stage, money, amount)
             bucket = self._bucket(hours, self._hour_and_day(minute))
             for dimset, field in self._fields(code, stage):
-                add_amount(bucket[dimset], field, family, amount)
+                add_amount(bucket[dimset], field, money, amount)
+
+    def _add_spend(self, contributions: Contributions, days: dict[int, Bucket]) -> None:
+        for (day, code, currency), amount in contributions.spend.items():
+            bucket = days.setdefault(day, [{} for _ in range(self._dimsets)])
+            for dimset, field in self._fields(code, STAGE_NONE) if amount else ():
+                add_amount(bucket[dimset], field, family(Family.SPEND, currency), amount)
 
     def _hour_and_day(self, minute: int) -> tuple[int, int]:
         """UTC hour and local day: an hour belongs to two days in a zone that is half an hour off."""

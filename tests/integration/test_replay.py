@@ -8,6 +8,7 @@ import os
 import re
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import orjson
 import psutil
@@ -35,14 +36,23 @@ WATERMARK_MS = START_MS + 20 * 86_400_000
 
 
 def write_log(path: Path, count: int) -> Path:
-    """Events of a few days in log order, duplicates and disorder included, a tick among them."""
+    """Events of a few days in log order, duplicates and disorder included, a tick among them, and what was spent."""
     log = arrivals(11, make_events(11, count))
     with path.open("wb") as file:
         for number, (received_at_ms, event) in enumerate(log):
             file.write(orjson.dumps(event.native(received_at_ms)) + b"\n")
+            if number % 20 == 0:
+                file.write(orjson.dumps(spend(number, received_at_ms)) + b"\n")
             if number == len(log) // 2:
                 file.write(b'{"tick": %d}\n' % received_at_ms)
     return path
+
+
+def spend(number: int, received_at_ms: int) -> dict[str, Any]:
+    """A statement of one of three campaigns of two days, stated again and again."""
+    properties = {"day": f"2025-01-0{1 + number % 40 // 20}", "channel": "google", "campaign": f"c{number % 3}"}
+    members = {"id": f"spend-{number}", "name": "ad_spend", "source": "ads", "occurred_at_ms": received_at_ms}
+    return {**members, "properties": {**properties, "value": f"{number}.50", "currency": "EUR"}}
 
 
 def replay(log: Path, state_dir: Path, *more: str) -> bytes:
@@ -66,6 +76,7 @@ def test_stack_prints_what_memory_prints(
     assert [one["funnel"] for one in documents] == ["chaos", "sales"]
     assert [one["watermark_ms"] for one in documents] == [WATERMARK_MS] * 2
     assert documents[0]["input"]["accepted"] == 4_000
+    assert len(documents[1]["counters"]["day"]["2025-01-02"]["channel=google"][""]["spend"]) == 1
 
 
 async def test_nothing_stays_on_given_servers(tmp_path: Path, embedded_stack: StackAddresses) -> None:

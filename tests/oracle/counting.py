@@ -235,9 +235,9 @@ def _put(counters: Document, funnel: Funnel, count: Count, watermark: int) -> No
 
 
 def _put_spend(counters: Document, world: World) -> None:
-    for (_, day, values, currency), spend in world.spend.items():
+    for (_, day, _, currency), spend in world.spend.items():
         for grain, label in (("total", "all"), ("day", day)):
-            for cell in dimension_cells(world.funnel, values):
+            for cell in dimension_cells(world.funnel, spend.values):
                 _add(counters, [grain, label, cell, "", "spend", currency], spend.minor)
 
 

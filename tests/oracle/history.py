@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import xxhash
 
@@ -32,6 +34,7 @@ from tests.oracle.values import (
 )
 
 REASON_CAP = 100
+SPEND_IS_KNOWN_BY = ["channel", "campaign", "source", "medium", "content", "term"]
 DEFAULT_SOURCE = "default"
 SILENCE_MS = 400 * 24 * 3_600_000
 CHANGES_OF_ORDERS = {"order_withdrawn": WITHDRAWN, "order_restated": RESTATED}
@@ -39,11 +42,13 @@ CHANGES_OF_ORDERS = {"order_withdrawn": WITHDRAWN, "order_restated": RESTATED}
 
 @dataclass
 class Spend:
-    """The statement that stands for one (source, day, values, currency)."""
+    """The statement that stands for one (source, day, campaign and the like, currency)."""
 
     received: int
     id: str
     minor: int
+    values: tuple[str, ...]
+    """Under which it counts."""
 
 
 @dataclass
@@ -72,7 +77,7 @@ class World:
     delay: int
     watermarks: dict[int, int] = field(default_factory=dict)
     people: dict[str, Person] = field(default_factory=dict)
-    spend: dict[tuple[str, str, tuple[str, ...], str], Spend] = field(default_factory=dict)
+    spend: dict[tuple[str, str, tuple[str | None, ...], str], Spend] = field(default_factory=dict)
     names: list[list[str]] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     accepted: int = 0
@@ -360,15 +365,29 @@ def _is_for_life(event: Event) -> bool:
     )
 
 
+def _day_of_spend(world: World, raw: dict[str, Any], stated: Any) -> str | None:
+    if stated is None:
+        at = min(occurred_of(raw), received_of(raw))
+        return datetime.fromtimestamp(at / 1000, ZoneInfo(world.funnel.timezone)).date().isoformat()
+    text = stated.strip() if isinstance(stated, str) else ""
+    try:
+        return text if len(text) == 10 and date.fromisoformat(text).year >= 1970 else None
+    except ValueError:
+        return None
+
+
 def _apply_spend(world: World, raw: dict[str, Any]) -> None:
-    properties = raw.get("properties") or {}
-    amount = amount_of(properties, world.funnel.currency)
-    day = properties.get("day")
-    if amount is None or not isinstance(day, str):
+    source, properties = raw.get("source") or DEFAULT_SOURCE, raw.get("properties") or {}
+    if world.funnel.sources is not None and source not in world.funnel.sources:
         return
-    source = raw.get("source") or DEFAULT_SOURCE
-    key = (source, day, _own_values(world, raw), amount.currency)
-    new = Spend(received_of(raw), str(raw["id"]), amount.minor)
+    amount = amount_of(properties, world.funnel.currency)
+    day = _day_of_spend(world, raw, properties.get("day"))
+    if amount is None or day is None:
+        return
+    names = [*SPEND_IS_KNOWN_BY, *(dimension.prop for dimension in world.funnel.dimensions)]
+    stated = [value_at(name, properties, raw.get("context") or {}) for name in names]
+    key = (source, day, tuple(plain_text(value) for value in stated), amount.currency)
+    new = Spend(received_of(raw), str(raw["id"]), amount.minor, _own_values(world, raw))
     old = world.spend.get(key)
     if old is None or (new.received, new.id) > (old.received, old.id):
         world.spend[key] = new
@@ -399,7 +418,9 @@ def read_log(
             _forget(world, person or "")
             continue
         if any(rule.matches(same_name(raw["name"]), raw.get("properties") or {}) for rule in funnel.ad_spend):
+            _received(0, received_of(raw), world)
             _apply_spend(world, raw)
+            continue
         if person is None:
             continue
         _received(partition_of(person), received_of(raw), world)

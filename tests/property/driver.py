@@ -29,7 +29,7 @@ from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.oracle.counting import Document, count
 from tests.oracle.generate import Case
 from tests.oracle.values import person_of
-from tests.support.counting import Counted, CountedReader, count_records
+from tests.support.counting import Counted, CountedReader, count_records, is_tick
 
 Record = tuple[bytes | None, bytes, int]
 _SENDER = Sender(scope=Scope.HISTORICAL)
@@ -178,7 +178,11 @@ async def _stored(
     funnels = funnels_of(definitions)
     logs: list[list[LogRecord]] = [[] for _ in range(case.partitions)]
     for key, value, timestamp in records_of(case):
-        for at in range(case.partitions) if key is None else [kafka_partition_of(key, case.partitions)]:
+        if key is None:
+            places = list(range(case.partitions)) if is_tick(value) else [0]
+        else:
+            places = [kafka_partition_of(key, case.partitions)]
+        for at in places:
             logs[at].append(LogRecord(key, value, timestamp, len(logs[at])))
     space = MemorySpace(clock_ms=lambda: 0)
     store = _FailingStore(space, rng)

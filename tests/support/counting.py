@@ -201,11 +201,16 @@ def count_records(
     return {funnel.funnel_id: counted(funnel.funnel_id, parts, names) for funnel in funnels}
 
 
+def is_tick(value: bytes) -> bool:
+    """Whether a record without a key is for every partition; what else has none is spend, which shares the first."""
+    return b'"tick"' in value
+
+
 def _split(records: Iterable[Record], partitions: int) -> list[list[Record]]:
     logs: list[list[Record]] = [[] for _ in range(partitions)]
     for record in records:
         if record[0] is None:
-            for log in logs:
+            for log in logs if is_tick(record[1]) else logs[:1]:
                 log.append(record)
         else:
             logs[partition_of(record[0], partitions)].append(record)

@@ -15,6 +15,7 @@ from producers.ingest.verdicts import Accepted, Scope, Sender
 from schemas.funnel.load import load_funnels, parse_funnel
 from schemas.funnel.model import Funnel
 from schemas.properties import ALWAYS_READ
+from schemas.spend import STATEMENT_PROPERTIES
 from streams.core.decode import Decoder
 from streams.core.planning import plan_of
 from tests.support.rows import rows
@@ -49,12 +50,10 @@ def through_collector(funnels: list[Funnel], event: dict[str, Any]) -> bytes:
 
 
 @rows("funnels", SETS, ids=lambda funnels: "+".join(funnel.name for funnel in funnels))
-@rows("name", ["payment", "ad_spend"])
-def test_what_the_worker_reads_passes_allow_properties(funnels: list[Funnel], name: str) -> None:
+def test_what_the_worker_reads_passes_allow_properties(funnels: list[Funnel]) -> None:
     decoder = Decoder([plan_of(funnel) for funnel in funnels])
     sent = {prop: f"sent as {prop}" for prop in decoder.attribute} | {"nobody_reads": 1}
-    person = {} if name == "ad_spend" else {"user_id": "u1"}
-    value = through_collector(funnels, {"id": "e-1", "name": name, "properties": sent, **person})
+    value = through_collector(funnels, {"id": "e-1", "name": "payment", "user_id": "u1", "properties": sent})
     record = decoder.typed(value)
     read = {prop: getattr(record.properties, attribute) for prop, attribute in decoder.attribute.items()}
     as_values = {p: msgspec.json.decode(v) if isinstance(v, msgspec.Raw) else v for p, v in read.items()}
@@ -63,8 +62,16 @@ def test_what_the_worker_reads_passes_allow_properties(funnels: list[Funnel], na
 
 
 @rows("funnels", SETS, ids=lambda funnels: "+".join(funnel.name for funnel in funnels))
+def test_what_a_statement_of_spend_says_passes_too(funnels: list[Funnel]) -> None:
+    sent = dict.fromkeys(STATEMENT_PROPERTIES, "x") | {"day": "2025-01-31", "value": "1.50", "currency": "EUR"}
+    value = through_collector(funnels, {"id": "e-1", "name": "ad_spend", "properties": {**sent, "nobody_reads": 1}})
+    assert msgspec.json.decode(value)["properties"] == sent
+
+
+@rows("funnels", SETS, ids=lambda funnels: "+".join(funnel.name for funnel in funnels))
 def test_the_collector_allows_exactly_what_the_worker_reads(funnels: list[Funnel]) -> None:
-    assert set(Decoder([plan_of(funnel) for funnel in funnels]).attribute) == read_properties(funnels)
+    read = {*Decoder([plan_of(funnel) for funnel in funnels]).attribute, *STATEMENT_PROPERTIES}
+    assert read == read_properties(funnels)
 
 
 CHANGES = {"order_withdrawn", "order_restated"}
@@ -75,7 +82,7 @@ def test_rules_are_flattened_from_stages_and_losses() -> None:
     assert [rule.event for rule in OWN.rules] == ["form", "paid", "order_paid", "form_lost"]
     assert OWN.event_names == known_names([OWN]) == {"form", "paid", "order_paid", "form_lost", "money_back", *CHANGES}
     assert OWN.properties == {"form_kind", "tier", "why", "owner"}
-    assert read_properties([OWN]) == {*ALWAYS_READ, "form_kind", "tier", "why", "owner"}
+    assert read_properties([OWN]) == {*ALWAYS_READ, *STATEMENT_PROPERTIES, "form_kind", "tier", "why", "owner"}
 
 
 def test_events_that_move_money_are_for_servers() -> None:

@@ -37,7 +37,7 @@ CLOUD = {"specversion": "1.0", "id": "1", "source": "s", "type": "lead", "subjec
 
 
 def native(at_ms: int, name: str = "lead") -> dict[str, Any]:
-    return {"id": str(at_ms), "name": name, "user_id": "u", "occurred_at_ms": at_ms}
+    return {"id": str(at_ms), "name": name, "user_id": "u", "occurred_at_ms": at_ms, "properties": {"value": 5}}
 
 
 async def test_a_native_event_is_told_that_it_is_late(tmp_path: Path) -> None:
