@@ -9,6 +9,7 @@ from pathlib import Path
 from funnelcast import ingest_rules
 from funnelcast.contacts import ensure_contact_key
 from funnelcast.settings.sections import IngestSettings, PrivacySettings
+from producers.access.day_ids import DayIds
 from producers.attribution.channels import load_channels
 from producers.attribution.origin import Origins
 from producers.ingest.checks import Ingest
@@ -32,6 +33,7 @@ def ingest_of(settings: IngestSettings, limits: Limits, *, strict_names: bool = 
         strict_names=strict_names,
         keep_contacts=settings.keep_contacts,
         origins=origins_of(settings.channels),
+        day_ids=DayIds(settings.state_dir).of,
     )
 
 

@@ -37,6 +37,11 @@ def snippet(
     attribute: Annotated[
         list[str] | None, typer.Option(help="A further data attribute: manual, params=q. Repeat; see docs/snippet.md.")
     ] = None,
+    cookieless: Annotated[
+        bool,
+        typer.Option("--cookieless", help="Store nothing in browsers: a visitor is known for a day."),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="The console says what is sent and answered.")] = False,
     nonce: Annotated[str | None, typer.Option(help="Of the page's Content-Security-Policy.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -49,6 +54,7 @@ def snippet(
     attributes = {"src": source, "integrity": integrity, "crossorigin": "anonymous", "data-key": key}
     if consent != "granted":
         attributes["data-consent"] = consent
+    attributes |= {f"data-{name}": "" for name, wanted in (("cookieless", cookieless), ("debug", debug)) if wanted}
     attributes |= dict(_attribute(text) for text in attribute or ())
     html = _html(attributes, nonce, stub=stub)
     if not as_json:

@@ -9,13 +9,16 @@ from typing import Any, Final
 
 import msgspec
 
+from producers.access.origins import origin_of
+from producers.formats.native import verdicts_answer
 from producers.formats.port import BaseEndpoint, Format, Reading, Request, RoutePath
 from producers.http.body import RequestError, malformed, too_many
+from producers.http.messages import Answer
 from producers.ingest.checks import Ingest
 from producers.ingest.event import ABSENT, EMPTY_OBJECT, Event, Members, NativeEvent
 from producers.ingest.objects import id_in, object_in, shape_refusal
 from producers.ingest.text import parse_event
-from producers.ingest.verdicts import RefusedError, Rejected, Sender, Verdict
+from producers.ingest.verdicts import Outcome, RefusedError, Rejected, Sender, Verdict
 from schemas.reasons import RejectReason
 
 
@@ -24,6 +27,10 @@ class Envelope(msgspec.Struct):
 
     events: list[msgspec.Raw] | None = None
     sent_at_ms: int | None = None
+    cookieless: bool = False
+    """Nothing is stored in the browser: events without an id get one for the day."""
+    debug: bool = False
+    """The answer says what became of each event."""
 
 
 _envelope: Final = msgspec.json.Decoder(Envelope)
@@ -53,7 +60,25 @@ class Snippet(BaseEndpoint):
             raise RequestError(RejectReason.MALFORMED_JSON, "the envelope holds no event", "send at least one")
         if len(elements) > self._ingest.limits.events:
             raise too_many(len(elements), self._ingest.limits.events)
-        return Reading(elements, [self._read(one, request, sender, envelope.sent_at_ms) for one in elements])
+        if envelope.cookieless:
+            elements = self._with_day_id(elements, request)
+        verdicts: list[Outcome] = [self._read(one, request, sender, envelope.sent_at_ms) for one in elements]
+        return Reading(elements, verdicts, report=b"verdicts" if envelope.debug else b"")
+
+    def answer(self, reading: Reading) -> Answer:
+        """`{"success":true}`; to a page that debugs, what became of each event."""
+        return verdicts_answer(reading) if reading.report else super().answer(reading)
+
+    def _with_day_id(self, elements: list[bytes], request: Request) -> list[bytes]:
+        """The id stands in the event itself, so that a dead letter of it has one when the salt is gone. One that the
+        event states comes later and counts."""
+        if self._ingest.day_ids is None:
+            return elements
+        site = origin_of(request.headers) or ""
+        agent = request.headers.get(b"user-agent", b"").decode("latin-1")
+        visitor = self._ingest.day_ids(request.received_at_ms, site=site, address=request.address, agent=agent)
+        member = b'{"anonymous_id":"%b",' % visitor.encode()
+        return [member + one[1:] if one[:1] == b"{" and one[1:].strip() != b"}" else one for one in elements]
 
     def _read(self, raw: bytes, request: Request, sender: Sender, sent_ms: int | None) -> Verdict:
         sent: NativeEvent | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import orjson
@@ -56,6 +56,13 @@ _OWN_BYTES: Final = 2_048
 """What a record may have beside what was sent: ids, name, source, times."""
 
 
+class DayId(Protocol):
+    """Makes the id of a visitor in whose browser nothing is stored."""
+
+    def __call__(self, received_at_ms: int, /, *, site: str, address: str, agent: str) -> str:
+        """It holds for the day of the reception."""
+
+
 class Ingest:
     """The checks of one installation. Two ways in: `native` for an event as it was sent, `checked` for one that a
     format has read.
@@ -77,7 +84,9 @@ class Ingest:
         server_names: Iterable[str] = (),
         privacy: Privacy | None = None,
         origins: Origins | None = None,
+        day_ids: DayId | None = None,
     ) -> None:
+        self.day_ids = day_ids
         self.limits = limits or Limits()
         self._contacts = contacts
         self._keep_contacts = keep_contacts

@@ -167,3 +167,33 @@ def test_sub_domains_share_the_visitor(chromium: Browser, site: Installation, sh
     finally:
         context.close()
     assert len({one["anonymous_id"] for one in site.records()}) == 1
+
+
+def test_a_cookieless_page_stores_nothing_and_its_visitor_is_one_for_the_day(
+    site: Installation, shop: Shop, tab: Page
+) -> None:
+    shop.pages = {
+        "/": page(site.snippet("--cookieless")["html"], BODY),
+        "/two": page(site.snippet("--cookieless")["html"]),
+    }
+    for path in ("/?utm_source=news", "/two"):
+        tab.goto(shop.url + path)
+        loaded(tab)
+        tab.evaluate("funnelcast.flush()")
+        tab.wait_for_timeout(1_500)  # an image of the page shows after a second
+    assert tab.evaluate(STORED) == []
+    site.counted(page_view=2, hero_view=1)
+    visitors = {one["anonymous_id"] for one in site.records()}
+    assert len(visitors) == 1
+    assert visitors.pop().startswith("day-")
+
+
+def test_a_page_that_debugs_says_what_is_sent_and_answered(site: Installation, shop: Shop, tab: Page) -> None:
+    said: list[str] = []
+    tab.on("console", lambda message: said.append(message.text))
+    shop.pages = {"/": page(site.snippet("--debug")["html"])}
+    tab.goto(shop.url)
+    loaded(tab)
+    site.counted(page_view=1)
+    assert any(one.startswith("funnelcast sent") and "page_view" in one for one in said)
+    assert any(one.startswith("funnelcast 200") and '"status":"accepted"' in one for one in said)

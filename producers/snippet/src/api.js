@@ -2,7 +2,7 @@
 
 import { add, drop, flush, start } from './queue.js';
 import { clean, touches } from './page.js';
-import { D, config, cookie, keep, keptNames, now, on, recall, uuid } from './state.js';
+import { D, config, cookie, keep, keptNames, log, now, on, recall, storeNothing, uuid } from './state.js';
 import { watch } from './watch.js';
 
 let choice; // undefined before init
@@ -36,7 +36,7 @@ const put = (
       id: uuid(),
       name,
       occurred_at_ms: time,
-      anonymous_id: visitor(),
+      anonymous_id: config.cookieless ? undefined : visitor(), // else the collector makes one for the day
       user_id,
       properties,
       context: { page, ...touches(tags, page) },
@@ -79,7 +79,8 @@ export const init = (options) => {
   isBlocked =
     (navigator.webdriver && !config.allowBots) ||
     (navigator.globalPrivacyControl && !config.ignoreGpc);
-  isBlocked || watch(put);
+  config.cookieless && storeNothing();
+  isBlocked ? log('blocked: a driven browser, or Global Privacy Control') : watch(put);
   start();
   on(D, 'prerenderingchange', open);
   consent(config.consent || 'granted');

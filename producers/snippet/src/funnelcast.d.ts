@@ -18,6 +18,10 @@ export interface Options {
   params?: string;
   /** Also forms without `data-funnel-form`, as `form_submit`: the form's name, no field. */
   forms?: boolean;
+  /** Nothing is stored in the browser: the collector makes an id that holds for a day. */
+  cookieless?: boolean;
+  /** The console says what is sent and what the collector answers. */
+  debug?: boolean;
   /** Browsers that say they are driven by a program (`navigator.webdriver`) are counted too. */
   allowBots?: boolean;
   /** Global Privacy Control is not taken for a `denied`. */

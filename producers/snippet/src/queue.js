@@ -1,7 +1,7 @@
 // Events on their way. Each one lies under a key of its own in localStorage until the collector has answered, so that
 // tabs neither overwrite each other's events nor lose those of a tab that died. Knows nothing of what an event says.
 
-import { D, W, config, isHidden, keep, keptNames, now, on, recall } from './state.js';
+import { D, W, config, isHidden, keep, keptNames, log, now, on, recall } from './state.js';
 
 const BATCH_BYTES = 5e4; // keepalive requests of a page share 64 KiB
 const KEPT_BYTES = 1e6;
@@ -63,7 +63,7 @@ const batch = (keys, room) => {
     .filter((key) => (room -= new Blob([read(key)]).size) > 0);
   return [
     keys,
-    `{"writeKey":"${config.key}","sent_at_ms":${now()},"events":[${keys.map(read)}]}`.replace(
+    `{"writeKey":"${config.key}",${config.cookieless ? '"cookieless":true,' : ''}${config.debug ? '"debug":true,' : ''}"sent_at_ms":${now()},"events":[${keys.map(read)}]}`.replace(
       /\\ud[89a-f]..|\\./g,
       (escape) => (escape[2] ? '\ufffd' : escape),
     ),
@@ -71,7 +71,10 @@ const batch = (keys, room) => {
 };
 
 const address = () => config.host.replace(/\/?$/, '/v1/browser');
-const post = (body) => fetch(address(), { method: 'POST', body, keepalive: true, credentials: 'omit' });
+const post = (body) => {
+  log('sent', body);
+  return fetch(address(), { method: 'POST', body, keepalive: true, credentials: 'omit' });
+};
 
 export const flush = () => {
   clearTimeout(timer);
@@ -85,7 +88,9 @@ export const flush = () => {
   if (!keys[0]) return;
   flying = keys;
   keep('pause', now() + 15e3);
-  post(body).then(({ ok, status, headers }) => {
+  post(body).then((answer) => {
+    const { ok, status, headers } = answer;
+    config.debug && answer.text().then((text) => log(status, text));
     if (!/^5|40[138]|429/.test(status)) {
       (keys[1] && !ok) || forget(keys); // taken, or refused alone
       keep('most', !ok && keys.length >> 1); // half of what was refused is sent next, until the bad event is alone
@@ -102,6 +107,7 @@ const settled = (wait) => {
 };
 
 const failed = (seconds) =>
+  log('not taken, again later') ||
   settled(Math.max(+seconds || 0, Math.min(60, 2 ** tries++)) * (1e3 + Math.random() * 200));
 
 // The page may die now, and no answer be seen. What was well so far is trusted; else the next page sends it again.

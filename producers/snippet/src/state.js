@@ -5,6 +5,7 @@ export const config = {};
 export const D = document;
 export const W = window;
 export const now = Date.now;
+export const log = (...said) => config.debug && console.log('funnelcast', ...said);
 export const isHidden = () => D.visibilityState === 'hidden';
 
 export const on = (target, types, listener) =>
@@ -23,6 +24,9 @@ try {
   store = localStorage || store;
 } catch {}
 
+// Nothing of a visitor outlives the page.
+export const storeNothing = () => (store = {});
+
 export const recall = (name) => store[PREFIX + name];
 
 // Without a value it is forgotten; a full store keeps what it has.
@@ -37,6 +41,7 @@ export const keptNames = () => Object.keys(store).map((key) => key.split(PREFIX)
 
 // An empty value removes it. The widest domain that the browser takes wins, so that sub-domains share the visitor.
 export const cookie = (value) => {
+  if (config.cookieless) return;
   const parts = location.hostname.split('.');
   for (let at = parts.length; at-- > -1; ) {
     D.cookie =

@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from producers.access.day_ids import DAY_MS, DayIds
 from producers.ingest.verdicts import Scope
 from producers.snippet import builds
 from producers.snippet.builds import FILES, current
 from tests.support.collector import NOW, CollectorInMemory
 from tests.support.rows import rows
 
-MAX_BYTES = 3_072
-"""3 KiB. Reading every spelling of a tag, repairing text and splitting refused batches did not fit into 3,000."""
+MAX_BYTES = 3_300
+"""What did not fit into 3,000: every spelling of a tag, repaired text, refused batches; then cookieless and debug."""
 ROOT = Path(__file__).parents[4]
 LINK = {"url": "https://shop.example/?utm_source=news", "title": "Shop", "referrer": ""}
 
@@ -31,8 +32,8 @@ def collector(tmp_path: Path) -> CollectorInMemory:
     return CollectorInMemory(tmp_path)
 
 
-def envelope(key: str, *events: dict[str, Any], sent_at_ms: int = NOW) -> bytes:
-    return json.dumps({"writeKey": key, "sent_at_ms": sent_at_ms, "events": events}).encode()
+def envelope(key: str, *events: dict[str, Any], sent_at_ms: int = NOW, **more: Any) -> bytes:
+    return json.dumps({"writeKey": key, "sent_at_ms": sent_at_ms, "events": events, **more}).encode()
 
 
 def view(number: int = 1, **members: Any) -> dict[str, Any]:
@@ -130,6 +131,59 @@ async def test_an_envelope_of_too_many_events_and_one_without_a_key(tmp_path: Pa
     assert (await send(collector, *events))[1]["code"] == "too_many_events"
     answer = await collector.post(envelope("fcb_wrong", view()), "/v1/browser", scope=None)
     assert (answer.status_code, answer.json()["code"]) == (401, "bad_key")
+
+
+# -- nothing stored in the browser ------------------------------------------------------------------------------------
+
+
+def nameless(number: int) -> dict[str, Any]:
+    return {key: value for key, value in view(id=f"n{number}").items() if key != "anonymous_id"}
+
+
+async def test_a_visitor_without_storage_is_one_for_a_day_and_a_site(tmp_path: Path) -> None:
+    collector = CollectorInMemory(tmp_path, {"day_ids": DayIds(tmp_path / "state").of})
+    page = {"Origin": "https://shop.example", "User-Agent": "Firefox"}
+
+    async def visit(number: int, address: str = "203.0.113.5", **headers: str) -> str:
+        collector.address = address
+        body = envelope(collector.keys[Scope.BROWSER], nameless(number), cookieless=True)
+        answer = await collector.post(body, "/v1/browser", scope=None, headers=page | headers)
+        assert answer.json() == {"success": True}
+        return next(str(one["anonymous_id"]) for one in collector.events() if one["id"] == f"n{number}")
+
+    first = await visit(1)
+    assert first.startswith("day-")
+    assert "203.0.113" not in str(collector.events())
+    assert await visit(2) == first
+    others = [await visit(3, "203.0.113.6"), await visit(4, Origin="https://b.example")]
+    others.append(await visit(5, **{"User-Agent": "x"}))
+    assert len({first, *others}) == 4
+    again = CollectorInMemory(tmp_path, {"day_ids": DayIds(tmp_path / "state").of})  # another process of this day
+    body = envelope(again.keys[Scope.BROWSER], nameless(6), cookieless=True)
+    again.address = "203.0.113.5"
+    await again.post(body, "/v1/browser", scope=None, headers=page)
+    assert again.events()[0]["anonymous_id"] == first
+    collector.now_ms = lambda: NOW + DAY_MS
+    assert await visit(7) != first
+    assert len(list((tmp_path / "state").glob("*salt*"))) == 1, "yesterday's salt is gone"
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+
+
+async def test_without_the_word_a_visitor_gets_no_id_and_a_stated_one_counts(tmp_path: Path) -> None:
+    collector = CollectorInMemory(tmp_path, {"day_ids": DayIds(tmp_path / "state").of})
+    key = collector.keys[Scope.BROWSER]
+    await collector.post(envelope(key, nameless(1)), "/v1/browser", scope=None)
+    assert [one["reason"] for one in collector.dead_letters()] == ["missing_person"]
+    await collector.post(envelope(key, view(anonymous_id="v9"), cookieless=True), "/v1/browser", scope=None)
+    assert collector.events()[0]["anonymous_id"] == "v9"
+
+
+async def test_a_page_that_debugs_is_told_what_became_of_each_event(tmp_path: Path) -> None:
+    collector = CollectorInMemory(tmp_path)
+    body = envelope(collector.keys[Scope.BROWSER], view(), {"id": "x"}, debug=True)
+    results = (await collector.post(body, "/v1/browser", scope=None)).json()["results"]
+    assert [one["status"] for one in results] == ["accepted", "rejected"]
+    assert results[1]["reason"] == "missing_name"
 
 
 # -- files -----------------------------------------------------------------------------------------------------------
