@@ -206,6 +206,7 @@ def _rows(preparation: Preparation, refusals: Refusals) -> dict[str, Any]:
         "rows": asdict(preparation.rows),
         "refused_by_reason": dict(sorted(refusals.by_reason.items())),
         "refused_lines": [each._asdict() for each in refusals.first],
+        "late": preparation.late,
         "notes": preparation.notes,
     }
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from funnelcast.commands.options import JsonFlag, TolerateOption, with_settings
-from funnelcast.say import emit
-from funnelcast.settings.sections import ClientSettings, FunnelSettings, StateSettings
+from funnelcast.say import emit, say
+from funnelcast.settings.sections import ClientSettings, FunnelSettings, RedisSettings, SpaceSettings, StateSettings
+
+if TYPE_CHECKING:
+    from producers.importer.preparation import Preparation
 
 app = typer.Typer(add_completion=False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportSettings(ClientSettings, FunnelSettings, StateSettings):
-    """Where events go, what funnels look at, and where the progress of imports is kept."""
+class ImportSettings(ClientSettings, FunnelSettings, SpaceSettings, RedisSettings, StateSettings):
+    """Where events go, what funnels look at, where progress is kept. Redis, where it is set, is asked how far the space
+    has counted."""
 
 
 @app.command(
@@ -65,6 +69,10 @@ def import_(
         refusals=refusals,
         with_overview=dry_run,
     )
+    if not live and settings.redis is not None:
+        preparation.late = refusals.late = _late(settings, preparation)
+        if refusals.late and not dry_run:
+            raise typer.Exit(2)
     finish(
         settings,
         preparation,
@@ -75,3 +83,23 @@ def import_(
         dry_run=dry_run,
         as_json=as_json,
     )
+
+
+def _late(settings: ImportSettings, preparation: Preparation) -> int:
+    """How many events the space would no longer count; said on stderr."""
+    import asyncio
+
+    from funnelcast.space_times import horizon_ms, late_text
+    from producers.importer.problems import Kind
+    from streams.store.port import StoreUnavailableError
+
+    try:
+        horizon = asyncio.run(horizon_ms(settings.need_redis(), settings.space, settings.funnels))
+    except StoreUnavailableError as error:
+        say(f"how far the space has counted could not be asked: {error}", err=True)
+        return 0
+    late = 0 if horizon is None else preparation.count_before(horizon)
+    if not late or horizon is None:
+        return 0
+    say(late_text(late, preparation.count, horizon=horizon, space=settings.space), err=True)
+    return 0 if Kind.LATE in preparation.tolerated else late

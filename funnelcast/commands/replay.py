@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from funnelcast.replay.memory import ReplayJob
     from streams.report.shapes import CountersDocument
 
+EXIT_NONE_TAKEN = 2
 app = typer.Typer(help="Count a file from nothing and print the counters document.")
 
 
@@ -66,8 +67,8 @@ def replay(
 ) -> None:
     """Count a file of events and print the counters.
 
-    Through memory or through the whole stack: the documents are equal byte for byte. With --import, exit 0 only if
-    every row was taken, 1 when some were refused, 2 when none was taken.
+    Through memory or through the whole stack: the documents are equal byte for byte. Exit 2 where no line was taken.
+    With --import, exit 0 only if every row was taken, and 1 when some were refused.
     """
     if (events is None) == (import_file is None):
         raise UsageError("say what is counted: --events FILE, or --import FILE.yaml")
@@ -78,7 +79,8 @@ def replay(
             events, code = _imported(import_file, names, tolerate or [], Path(directory) / import_file.name)
         assert events is not None  # noqa: S101 - one of both
         job = _job(settings, names, events, watermark=watermark, partitions=partitions, workers=workers)
-        _count(settings, job, through=through, as_json=as_json)
+        is_any_taken = _count(settings, job, through=through, as_json=as_json)
+        code = code if is_any_taken else EXIT_NONE_TAKEN
     raise typer.Exit(code)
 
 
@@ -128,23 +130,25 @@ def _job(
     )
 
 
-def _count(settings: ReplaySettings, job: ReplayJob, *, through: Through, as_json: bool) -> None:
-    documents = run_until_told(_replay(settings, job, through=through))
+def _count(settings: ReplaySettings, job: ReplayJob, *, through: Through, as_json: bool) -> bool:
+    """Prints what was counted; whether any line was taken."""
+    documents, is_any_taken = run_until_told(_replay(settings, job, through=through))
     if as_json:
         from streams.report.document import canonical_json
 
         sys.stdout.buffer.write(canonical_json(documents[0] if len(documents) == 1 else documents) + b"\n")
         sys.stdout.flush()
-        return
+        return is_any_taken
     from funnelcast.screen import print_reports
     from streams.report.document import whole_only
 
     print_reports(job.funnels, [whole_only(document) for document in documents])
+    return is_any_taken
 
 
-async def _replay(settings: ReplaySettings, job: ReplayJob, *, through: Through) -> list[CountersDocument]:
+async def _replay(settings: ReplaySettings, job: ReplayJob, *, through: Through) -> tuple[list[CountersDocument], bool]:
     from funnelcast.progress import progress_bar
-    from funnelcast.replay.memory import Refusals, replay_through_memory
+    from funnelcast.replay.memory import Refusals, read_lines, replay_through_memory
     from funnelcast.screen import Screen
 
     refusals = Refusals(job.events)
@@ -163,4 +167,5 @@ async def _replay(settings: ReplaySettings, job: ReplayJob, *, through: Through)
                 progress=progress,
             )
     refusals.sum_up()
-    return documents
+    refused = refusals.by_reason.total()
+    return documents, not refused or refused < sum(1 for _ in read_lines(job.events))

@@ -52,6 +52,8 @@ class Preparation:
     notes: list[str] = field(default_factory=list)
     """What was found and may be wrong: encodings."""
     is_historical: bool = True
+    late: int = 0
+    """Events that the space would no longer count, as far as it was asked."""
     _sorter: Sorter = field(default_factory=Sorter)
     _database: sqlite3.Connection = field(init=False)
     _hashes: list[str] = field(default_factory=list)
@@ -91,6 +93,10 @@ class Preparation:
     def count(self) -> int:
         """Events that are to be sent."""
         return self._sorter.count
+
+    def count_before(self, at_ms: int) -> int:
+        """Events of earlier times."""
+        return self._sorter.count_before(at_ms)
 
     def events(self) -> Iterator[tuple[int, bytes]]:
         """(place, event) by time."""

@@ -40,6 +40,12 @@ class Sorter:
         if len(self._waiting) >= _AT_ONCE:
             self._write()
 
+    def count_before(self, at_ms: int) -> int:
+        """Events of earlier times."""
+        self._write()
+        (count,) = self._database.execute("select count(*) from events where at < ?", (at_ms,)).fetchone()
+        return int(count)
+
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         """(place, event) by time. May be read again."""
         self._write()

@@ -284,3 +284,28 @@ async def test_a_port_given_twice_ends_it_at_once_and_names_the_log(
     assert "cannot listen" in str(caught.value)
     directory = Path(last.removeprefix("logs and data of this run are kept in "))
     assert (directory / "logs" / "worker-1.log").is_file()
+
+
+def test_an_import_file_is_counted_as_its_events_are_and_says_whether_every_row_was_taken(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("id;who;at;sum\n1;u1;31.01.2025;19,90\n2;u2;01.02.2025;5,00\n3;u3;soon;1\n")
+    file = tmp_path / "f.yaml"
+    file.write_text(
+        """
+        inputs: [{file: f.csv, decimal: ",", times: {at: {order: dmy}}}]
+        events: [{name: payment, at: at, id: id, user_id: who, value: sum}]
+        """
+    )
+    log = tmp_path / "events.jsonl"
+    log.write_text(
+        '{"id":"1","name":"payment","occurred_at":"2025-01-31","user_id":"u1","properties":{"value":"19.90"}}\n'
+        '{"id":"2","name":"payment","occurred_at":"2025-02-01","user_id":"u2","properties":{"value":"5.00"}}\n'
+    )
+    code, imported, err = run_command("replay", "--import", str(file), "--json", state_dir=tmp_path)
+    assert (code, "f.csv:4: invalid_time" in err) == (1, True), err
+    code, counted, err = run_command("replay", "--events", str(log), "--json", state_dir=tmp_path)
+    assert (code, imported) == (0, counted), err
+    log.write_text('{"id":"1"}\nnonsense\n')
+    code, out, err = run_command("replay", "--events", str(log), "--json", state_dir=tmp_path)
+    assert code == 2
+    assert json.loads(out)["input"]["accepted"] == 0
+    assert "2 lines rejected" in err

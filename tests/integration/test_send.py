@@ -8,13 +8,20 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from producers.access.keys import create_key
 from producers.ingest.verdicts import Scope
+from schemas.funnel.load import load_funnel
+from schemas.record import encode_tick
+from streams.store.connection import close, connect
+from streams.store.redis import RedisPartitionStore
+from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.support.running_collector import DEADLINE, RunningCollector, running_collector
 from tests.support.stack import StackAddresses
+from tests.support.valkey import ValkeyServer
 
 
 @dataclass
@@ -169,3 +176,26 @@ async def test_spend_goes_in_without_a_person_and_a_statement_keeps_its_id(site:
     assert second["name"] == "ad_spend"
     spend = {"channel": "google", "campaign": "Spring", "day": "2025-03-01", "value": "12.50", "currency": "EUR"}
     assert second["properties"] == spend
+
+
+async def test_history_that_a_space_has_left_behind_is_refused_before_anything_is_sent(
+    site: Site, valkey_server: ValkeyServer
+) -> None:
+    funnel, space = load_funnel("sales"), f"space-{uuid4().hex[:8]}"
+    client = connect(valkey_server.url)
+    processor = PartitionProcessor(RedisPartitionStore(client, space), 0, [funnel])
+    await processor.claim()
+    newest = encode_tick(1_767_225_600_000)  # 2026
+    await processor.process([LogRecord(None, newest, 1_767_225_600_000, 0)], 1)
+    await close(client)
+    (site.directory / "f.csv").write_text("id,at\n1,2025-01-01\n2,2025-12-31\n")
+    file = site.directory / "f.yaml"
+    file.write_text("inputs: [{file: f.csv}]\nevents: [{name: payment, at: at, id: id, user_id: id}]\n")
+    where = ("--redis", valkey_server.url, "--space", space)
+    code, _, err = await site.run("import", str(file), *where, scope=Scope.HISTORICAL)
+    assert code == 2
+    assert "1 of 2 events lie before 2025-1" in err
+    code, out, _ = await site.run("import", str(file), *where, "--dry-run", "--json", scope=Scope.HISTORICAL)
+    assert (code, json.loads(out)["late"]) == (1, 1)
+    code, out, err = await site.run("import", str(file), *where, "--tolerate", "late", "--json", scope=Scope.HISTORICAL)
+    assert (code, json.loads(out)["events"]["accepted"]) == (0, 2), err
