@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("funnelcast.commands.report", "Print the live counters with rates."),
     "annotate": ("funnelcast.commands.annotate", "Say what was changed and when, for every report."),
     "alerts": ("funnelcast.commands.alerts", "Find the alerts that a history would have raised, and tune them."),
+    "journeys": ("funnelcast.commands.journeys", "Follow what becomes of journeys, or send it on as webhooks."),
     "funnels": ("funnelcast.commands.funnels", "Check, list and show funnel definitions."),
     "forget": ("funnelcast.commands.forget", "Take a person out of the counted state; the numbers stay."),
     "tail": ("funnelcast.commands.tail", "Show what arrives, and which stage takes it."),
