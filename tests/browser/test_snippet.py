@@ -15,6 +15,10 @@ from tests.support.addresses import ADDRESSES
 MANUAL = ("--attribute", "manual")
 
 
+ADDED = {"channel": "direct", "platform": "Linux", "device": "desktop"}
+"""By the collector, to an event of a page that nobody led to."""
+
+
 def told(site: Installation, name: str) -> list[dict[str, Any]]:
     """Records of this name, in the order of the log."""
     return [one for one in site.records() if one["name"] == name]
@@ -145,7 +149,19 @@ def test_who_a_visitor_is_and_was(site: Installation, shop: Shop, tab: Page) -> 
     assert len(set(ids[:4])) == 1
     assert ids[4] != ids[0]
     assert len(records[1]["contact_id"]) == 64
-    assert records[1]["properties"] == {"plan": "pro", "channel": "direct", "platform": "Linux", "device": "desktop"}
+    assert records[1]["properties"] == {"plan": "pro"} | ADDED
+
+
+def test_a_browser_of_staff_says_so(site: Installation, shop: Shop, tab: Page) -> None:
+    shop.pages = {"/": page(site.snippet(*MANUAL)["html"])}
+    tab.goto(shop.url)
+    loaded(tab)
+    tab.evaluate("document.cookie = 'funnelcast_staff=1;path=/'")
+    tab.evaluate("funnelcast.track('custom', {traffic: 'canary'}), funnelcast.track('custom')")
+    tab.evaluate("document.cookie = 'funnelcast_staff=;path=/;max-age=0'")
+    tab.evaluate("funnelcast.track('custom')")
+    site.counted(custom=1)
+    assert [one["properties"].get("traffic") for one in site.records()] == ["canary", "staff", None]
 
 
 def test_a_page_that_changes_its_address_itself(site: Installation, shop: Shop, tab: Page) -> None:
@@ -229,7 +245,7 @@ def test_clicks_in_a_shadow_root_with_the_middle_button_and_the_keyboard(
     tab.keyboard.press("Enter")
     tab.wait_for_url("**/other")
     site.counted(cta_click=3)
-    assert told(site, "cta_click")[1]["properties"] == {"my_event": "1"}
+    assert told(site, "cta_click")[1]["properties"] == {"my_event": "1"} | ADDED
 
 
 def test_every_form_when_the_page_wants_it_without_a_field(site: Installation, shop: Shop, tab: Page) -> None:
@@ -239,7 +255,7 @@ def test_every_form_when_the_page_wants_it_without_a_field(site: Installation, s
     tab.click("#search button")
     site.counted(form_submit=1, hero_view=1)
     (submit,) = told(site, "form_submit")
-    assert submit["properties"] == {"form": "search"}
+    assert submit["properties"] == {"form": "search"} | ADDED
     assert "contact_id" not in submit
 
 

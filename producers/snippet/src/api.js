@@ -27,7 +27,7 @@ const put = (
   [time = now(), address = location.href, title = D.title, referrer = D.referrer] = moment,
   user_id,
 ) => {
-  properties = { ...properties };
+  properties = { traffic: /funnelcast_(staff)=./.exec(D.cookie)?.[1], ...properties };
   if (config.isOpen) {
     keep('user', (user_id ||= recall('user')));
     const tags = {};
