@@ -1,8 +1,9 @@
 """A simulated shop: web and CRM events for the `sales` funnel, the same for the same seed. Pure: no clock, no I/O.
 
 People see advertisements, click, leave their details, get an offer from a manager, pay, come back. `messy` makes what
-real feeds make of that: copies, disorder, latecomers, ids that are none, people who are known by several ids. Events
-come in the order of their reception.
+real feeds make of that: copies, disorder, latecomers, ids that are none, people who are known by several ids, several
+deals of one person at once, orders that are refunded, withdrawn and restated. Events come in the order of their
+reception.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ _CURRENCIES: Final = (("USD", 80), ("EUR", 20))
 _CLICK, _LEAD, _OFFER, _PAYMENT, _REPEAT = 0.18, 0.3, 0.6, 0.45, 0.35
 _PLACEHOLDERS: Final = ("null", "undefined", "0", "[object Object]", "anonymous")
 
+_DEALS: Final = (((), 50), (("1",), 38), (("1", "2"), 12))
+"""Deals that a messy lead becomes, and how often; none: its events name no deal."""
+_REFUND, _WITHDRAWAL, _RESTATEMENT = 0.06, 0.04, 0.03
 _COPIES, _DISORDER, _LATE, _PLACEHOLDER = 0.1, 0.1, 0.002, 0.01
 
 
@@ -43,7 +47,7 @@ def simulate(*, seed: int, events: int, messy: bool = False, start_ms: int = STA
     """Exactly `events` native events. In messy ones `received_at_ms` says when each arrived; the others arrive when
     they happen."""
     gap_ms = SPAN_MS * _EVENTS_A_VISITOR / max(events, 1)
-    shop = _Shop(random.Random(seed), prefix=f"s{seed}", start_ms=start_ms, gap_ms=gap_ms)
+    shop = _Shop(random.Random(seed), prefix=f"s{seed}", start_ms=start_ms, gap_ms=gap_ms, is_messy=messy)
     stream = _disturb(shop.events(), random.Random(f"{seed} messy")) if messy else shop.events()
     for _, event in zip(range(events), stream, strict=False):
         yield event
@@ -52,8 +56,11 @@ def simulate(*, seed: int, events: int, messy: bool = False, start_ms: int = STA
 class _Shop:
     """Visitors arrive at random, `gap_ms` apart on average; each one's events are planned on arrival."""
 
-    def __init__(self, chance: random.Random, *, prefix: str, start_ms: int, gap_ms: float) -> None:
+    def __init__(
+        self, chance: random.Random, *, prefix: str, start_ms: int, gap_ms: float, is_messy: bool = False
+    ) -> None:
         self._chance = chance
+        self._is_messy = is_messy
         self._prefix = prefix
         self._now_ms = float(start_ms)
         self._gap_ms = gap_ms
@@ -92,6 +99,13 @@ class _Shop:
         about = about | {"temperature": self._chance.choice(("cold", "warm", "hot"))}
         self._plan("lead_created", "web", at_ms, ids, about | {"form": self._chance.choice(("contact", "demo"))})
         about = about | {"manager": self._chance.choice(_MANAGERS)}
+        deals = self._pick(_DEALS, [share for _, share in _DEALS])[0] if self._is_messy else ()
+        for deal in deals:
+            self._sell(at_ms, ids, about | {"deal_id": deal}, price)
+        if not deals:
+            self._sell(at_ms, ids, about, price)
+
+    def _sell(self, at_ms: int, ids: Event, about: Event, price: float) -> None:
         if self._chance.random() < _OFFER:
             self._offer(at_ms + self._delay(30 * _HOUR), ids, about, price)
         elif self._chance.random() < 0.6:
@@ -122,6 +136,18 @@ class _Shop:
         self._plan("payment", "billing", at_ms, ids, order)
         if self._chance.random() < 0.2:
             self._plan("order_paid", "billing", at_ms + self._delay(5 * _SECOND), ids, order)
+        if self._is_messy:
+            self._change(at_ms + self._delay(2 * _DAY), ids, order)
+
+    def _change(self, at_ms: int, ids: Event, order: Event) -> None:
+        """Not every sale is the last word."""
+        chance = self._chance.random()
+        if chance < _REFUND:
+            self._plan("refund", "billing", at_ms, ids, order | {"refund_id": f"r-{order['order_id']}"})
+        elif chance < _REFUND + _WITHDRAWAL:
+            self._plan("order_withdrawn", "crm", at_ms, ids, order)
+        elif chance < _REFUND + _WITHDRAWAL + _RESTATEMENT:
+            self._plan("order_restated", "crm", at_ms, ids, order | {"value": "1.00"})
 
     def _lose(self, name: str, at_ms: int, ids: Event, about: Event) -> None:
         reason = self._pick(_REASONS, [weight for _, weight in _REASONS])[0]

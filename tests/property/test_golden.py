@@ -21,29 +21,29 @@ from tests.support.command import run_command
 SEEDS = (1, 2)
 
 EVENTS = {
-    1: "13315b1443063706906f85107cf751f4fd80192202ca2e3f1934f67c8f105782",
-    2: "777e3e47d41143614c4f2125f38cdb62dfe517d45dfa0d2d7c62b0159e40f9d2",
+    1: "f4e89e215bf1ef39e1f7b97b260ab1891375ea4a9016024bc5a1206dfeaf1996",
+    2: "2b96a976a71d6a497eadbe6a9a7039f9349d41f70ae6f48df5bc593fb013b886",
 }
 """sha256 of `funnelcast simulate --seed SEED --events 3000 --messy`."""
 
 DOCUMENTS = {
     1: {
-        "aida": "239bc42ee933895984af37b6e9105f3ed3fa51dba761ea8ff0b69978d5d72cdb",
-        "autofunnel": "276d223457e382b599d4a80d381e305af5a0a8916b0b2300eaab95f6f4965558",
-        "b2b8": "dc208195eb0ceac89d4774582bd100e1dff1ceafc16152fc5bfa4e76caf570c6",
-        "deal8": "da3d14acfb80de377aa24aab2e476216c5a0c837e5461b27b97d336a71ef90a8",
-        "retail8": "d27293b01163e187c2b33ade031fc54c57509091556919f18d2cd64d171d42d2",
-        "retention": "660d23fa086aad2b5ebbe3d77f991064e35be49a487172bdaea6ed1c76b6dc31",
-        "sales": "18783a48d4876ef40b91ebfa28560ae9ff12eec493d1317871f024165f1eb924",
+        "aida": "3f22138860ba3b2b1afac6d5a8c9b8e1caef692bf64690518b2bbf667175f768",
+        "autofunnel": "563e2144b269ec2b4e7f8ccccc4186172a0ac7a1f02aaa0e50c31457ca17b586",
+        "b2b8": "0cb483a5fdfd03797906adddec1de9d4edd5d6e22fde0fdec23959438321a467",
+        "deal8": "3b2e376e8b2ec6bc4db1638c384628e08bfb7d539de05de7b848ba928d5ed450",
+        "retail8": "8df6b4c6f7f26e66892720f5cf963b89b804e27c1ffdcaf769bde73ca6887886",
+        "retention": "76dd9e016571ff3b7de5d47d4fbdb303d8deaf2e458888469c6aabded9fc248a",
+        "sales": "fe0f41d0b5a7de77e7e9ec9fadbeb0750a336ae298537493fbf3f7a2078e10bd",
     },
     2: {
-        "aida": "e524e5e79a748dc3cb919c6e828b5ced2097c97dce57147e7ce5cc555a68492a",
-        "autofunnel": "bdef4424d98c27880eb25a08f2f219ea51bd19617da822722653225407ec8955",
-        "b2b8": "a821e2b3ac7853b102d4bf2bdc639107eade1f6cfb5dfee9cf1cfac1a1089505",
-        "deal8": "bc53f71dfb16cd910d841c4839400d8f7dfbd2ac574b1935885adce792796497",
-        "retail8": "9b07cd7fe58447c05513f5fb07940e5fe483a84b75164ac4759760ea73aeec68",
-        "retention": "9f59ac3aeb76e555466af2b340dc948b1facef8e134b9551786e63fe8ca41a1b",
-        "sales": "3b0bee48ba6a11b68de3529d5a77ad419a2aed7bde37d1d328e4e2e60c2e904d",
+        "aida": "a78061bcbf53756caf5cc6cad0260388a3522f8ac712b0d767c0450ecc8c8304",
+        "autofunnel": "98a2f6f85b4a31bbcf61826617f2904729e753792d385b3a4704d0d4806ad08f",
+        "b2b8": "5663f5c3244a5691a4accb3e6eaa4570dd9fea9858f2ef73942306a6cd18e4eb",
+        "deal8": "96fa07fa7980417280fb2f50cb18a5c34c28386983f20b453e80c351276f95d2",
+        "retail8": "744c7a383abcee7ca3ea9a5a94fe78e4a0862f278a7d7f9e2bbc289bdf9b0a40",
+        "retention": "263c8c7374641189a7965ffc5e92d2d9c3b5c6041b9b775e77507d79677ca667",
+        "sales": "43f2f2323c085c6bb38594c97513b3d1ca79909f97962987bfcca3a6f65f86fd",
     },
 }
 """sha256 of `funnelcast replay --funnel NAME --events FILE --json` over those events."""

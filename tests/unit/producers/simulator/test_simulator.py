@@ -82,6 +82,17 @@ def test_messy_events() -> None:
     assert len(rejected) < 0.005 * len(found)
 
 
+def test_messy_sales() -> None:
+    found = events(20_000, messy=True)
+    names = Counter(one["name"] for one in found)
+    assert all(names[name] for name in ("refund", "order_withdrawn", "order_restated"))
+    deals: dict[str, set[str]] = {}
+    for one in found:
+        if "deal_id" in one["properties"]:
+            deals.setdefault(str(one.get("contact_id") or one["anonymous_id"]), set()).add(one["properties"]["deal_id"])
+    assert Counter(len(ids) for ids in deals.values())[2] > 10
+
+
 def test_another_file_of_the_same_form(tmp_path: Path) -> None:
     path = tmp_path / "h.txt"
     path.write_text(" customer_id date cds value\n 2 19970102 1 5.00\n 1 19970101 2 0.00\n\n")
