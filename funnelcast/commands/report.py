@@ -29,7 +29,7 @@ class ReportSettings(FunnelSettings, SpaceSettings, RedisSettings):
     "  ·  funnelcast report --paths  ·  funnelcast report --paths --since 90d --dim channel"
     "  ·  funnelcast report --targets targets.yaml  ·  funnelcast report --forecast --dim channel"
     "  ·  funnelcast report --forecast --back-test  ·  funnelcast report --changes --since 90d"
-    "  ·  funnelcast report --view sales"
+    "  ·  funnelcast report --view sales  ·  funnelcast report --sla lead=1h,lead->offer=1d --dim manager"
 )
 @with_settings(ReportSettings)
 def report(
@@ -94,6 +94,13 @@ def report(
         str | None,
         typer.Option(metavar="owner|marketing|sales", help="What this role looks at first, of the last 30 whole days."),
     ] = None,
+    sla: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STAGE=TIME,...",
+            help="Entries that went on in time, breaches and what is pending: lead=4h, lead->offer=1d.",
+        ),
+    ] = None,
     as_csv: Annotated[
         str | None, typer.Option("--csv", metavar="counters|rates", help="Print CSV, a line for each number.")
     ] = None,
@@ -112,6 +119,7 @@ def report(
         back_test=back_test,
         changes=changes,
         view=view,
+        sla=sla,
         as_csv=as_csv,
         as_json=as_json,
     )

@@ -26,6 +26,9 @@ from streams.report.paths_table import render_paths
 from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
 from streams.report.service import report, report_comparison, report_paths, report_what_if
 from streams.report.shapes import CountersDocument
+from streams.report.sla import Sla
+from streams.report.sla_service import report_sla
+from streams.report.sla_table import render_sla
 from streams.report.spans import Comparison
 from streams.report.table import WIDE
 from streams.report.target_service import report_targets
@@ -62,6 +65,7 @@ class Asked:
     back_test: bool
     changes: bool
     view: str | None
+    sla: str | None
     as_csv: str | None
     as_json: bool
 
@@ -142,6 +146,14 @@ def _specials(asked: Asked, now_ms: int) -> dict[str, Callable[[Sequence[ReportQ
         role = parse_view(asked.view)
         specials["--view"] = lambda questions: _Special(
             [partial(report_view, question=question, view=role, now_ms=now_ms) for question in questions], render_view
+        )
+    if (sla := asked.sla) is not None:
+        specials["--sla"] = lambda questions: _Special(
+            [
+                partial(report_sla, question=question, slas=Sla.parse_all(question.funnel, sla), now_ms=now_ms)
+                for question in questions
+            ],
+            render_sla,
         )
     return specials
 

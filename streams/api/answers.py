@@ -16,6 +16,8 @@ from streams.report.long_form import LONG_FORMS
 from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
 from streams.report.service import report, report_comparison, report_paths, report_what_if
 from streams.report.shapes import CountersDocument
+from streams.report.sla import Sla
+from streams.report.sla_service import report_sla
 from streams.report.spans import Comparison
 from streams.report.target_service import report_targets
 from streams.report.targets_file import Targets
@@ -29,6 +31,7 @@ WHAT_IF = "what_if"
 COMPARE = "compare"
 BACK_TEST = "back_test"
 VIEW = "view"
+SLA = "sla"
 Values = Mapping[str, list[str]]
 
 
@@ -129,6 +132,13 @@ class Answers:
         return answer_json(
             [await report_view(self.reader, question, view, now_ms=now_ms) for question in self._questions(values)]
         )
+
+    async def sla_json(self, query: str) -> bytes:
+        """Whether agreed times were kept."""
+        values = parse_query(query, single=("since", "until", "dim", SLA), repeated=("funnel",))
+        text, now_ms = _needed(values, SLA), self.clock_ms()
+        asked = [(question, Sla.parse_all(question.funnel, text)) for question in self._questions(values)]
+        return answer_json([await report_sla(self.reader, *each, now_ms=now_ms) for each in asked])
 
     async def annotations_json(self, query: str) -> bytes:
         """What people have said, oldest first."""

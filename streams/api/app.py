@@ -88,6 +88,7 @@ class ApiApp:
             "/v1/targets": answers.targets_json,
             "/v1/forecasts": answers.forecast_json,
             "/v1/views": answers.view_json,
+            "/v1/sla": answers.sla_json,
             "/v1/changes": answers.changes_json,
             "/v1/annotations": answers.annotations_json,
             "/v1/reports/counters.csv": answers.counters_csv,

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
-from streams.api.answers import BACK_TEST, COMPARE, QUESTION, VIEW, WHAT_IF, FunnelSummary
+from streams.api.answers import BACK_TEST, COMPARE, QUESTION, SLA, VIEW, WHAT_IF, FunnelSummary
 from streams.api.schema import Schema, Schemas
 from streams.report.change_service import AnnotationShape
 from streams.report.changes import ChangesDocument
@@ -15,6 +15,7 @@ from streams.report.forecast_service import ForecastDocument
 from streams.report.paths import PathsDocument
 from streams.report.question import GRAINS
 from streams.report.shapes import CountersDocument
+from streams.report.sla import SlaDocument
 from streams.report.targets import TargetsDocument
 from streams.report.view_service import ViewDocument
 from streams.report.views import VIEWS
@@ -66,8 +67,9 @@ PARAMETERS: Final[dict[str, tuple[str, Schema]]] = {
         {"enum": ["true", "false"]},
     ),
     VIEW: ("The role.", {"enum": list(VIEWS)}),
+    SLA: ("Stages and times, with commas between them: lead=4h, lead->offer=1d.", {"type": "string"}),
 }
-_REQUIRED: Final = (COMPARE, WHAT_IF, VIEW)
+_REQUIRED: Final = (COMPARE, WHAT_IF, VIEW, SLA)
 _ERRORS: Final = {
     "400": "bad_question, bad_parameter: there is no answer to this; the message says what to write instead.",
     "401": "bad_key: the read key is missing or unknown.",
@@ -141,6 +143,13 @@ PAGES: Final[dict[str, Described]] = {
         "What a role looks at first: what `funnelcast report --view --json` prints (docs/reports.md).",
         ("funnel", "since", "until", VIEW),
         ViewDocument,
+        is_several=True,
+    ),
+    "/v1/sla": Described(
+        "sla",
+        "Whether agreed times were kept: what `funnelcast report --sla --json` prints (docs/reports.md).",
+        ("funnel", "since", "until", "dim", SLA),
+        SlaDocument,
         is_several=True,
     ),
     "/v1/changes": Described(

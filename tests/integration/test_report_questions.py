@@ -16,6 +16,7 @@ import pytest
 from streams.report.changes import ChangesDocument
 from streams.report.forecast_service import ForecastDocument
 from streams.report.paths import PathsDocument
+from streams.report.sla import SlaDocument
 from streams.report.targets import TargetsDocument
 from streams.report.view_service import ViewDocument
 from streams.store.connection import close, connect
@@ -75,6 +76,7 @@ def test_every_question_prints_its_document_and_a_table(options: list[str], tmp_
         (["--forecast", "--back-test"], ForecastDocument, "nothing to learn from"),
         (["--changes"], ChangesDocument, "prices +10 %"),
         (["--view", "sales"], ViewDocument, "bottleneck"),
+        (["--sla", "lead=4h", "--dim", "manager"], SlaDocument, "lead within 4 h"),
     ]
     for arguments, shape, shown in asked:
         document = json.loads(run("report", options, *arguments, "--json"))

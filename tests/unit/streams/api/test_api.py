@@ -22,6 +22,8 @@ from streams.report.document import answer_json
 from streams.report.forecast_service import report_forecast
 from streams.report.question import QuestionTexts, ReportQuestion
 from streams.report.service import report, report_comparison, report_paths, report_what_if
+from streams.report.sla import Sla
+from streams.report.sla_service import report_sla
 from streams.report.spans import Comparison
 from streams.report.target_service import report_targets
 from streams.report.view_service import report_view
@@ -181,6 +183,17 @@ def test_a_view_has_the_bytes_that_the_command_prints(client: httpx.Client) -> N
     query = {"funnel": "shop", "since": "2025-01-01", "until": "2025-01-02", "view": "sales"}
     assert client.get("/v1/views", params=query).content == asyncio.run(expected())
     assert client.get("/v1/views", params={"view": "boss"}).json()["code"] == "bad_question"
+
+
+def test_an_sla_has_the_bytes_that_the_command_prints(client: httpx.Client) -> None:
+    async def expected() -> bytes:
+        question = ReportQuestion.parse(SHOP, {"dim": "manager"}, now_ms=NOW_MS)
+        slas = Sla.parse_all(SHOP, "lead=4h")
+        return answer_json([await report_sla(await counted_shop(), question, slas, now_ms=NOW_MS)])
+
+    answer = client.get("/v1/sla", params={"funnel": "shop", "dim": "manager", "sla": "lead=4h"})
+    assert answer.content == asyncio.run(expected())
+    assert client.get("/v1/sla", params={"sla": "lead=5h"}).json()["code"] == "bad_question"
 
 
 def test_changes_have_the_bytes_that_the_command_prints(client: httpx.Client) -> None:

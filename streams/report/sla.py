@@ -1,0 +1,142 @@
+"""Was the next step made in time? Entries of a stage against the time in which they shall go on. Pure.
+
+The times are those of the histogram, so that nothing is guessed. Entries that are lost within the time count on neither
+side: nobody was late. Entries whose bucket is younger than the time are pending until they are gone or old enough.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypedDict
+
+from schemas.counters import DURATION_EDGES_SECONDS
+from schemas.explain import did_you_mean
+from schemas.funnel.duration import format_duration, parse_duration_ms
+from schemas.funnel.model import Funnel
+from schemas.names import normalise_name
+from streams.report.cell import CellView
+from streams.report.question import QuestionError
+from streams.report.rates import ratio
+from streams.report.shapes import NamedCell, Rate
+from streams.report.spans import SpanDates
+
+_ONE: Final = re.compile(r"(?P<stage>[^=]+?)(?:->(?P<after>[^=]+))?=(?P<within>[^=]+)")
+_EDGES: Final = ", ".join(format_duration(1000 * edge) for edge in DURATION_EDGES_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Sla:
+    """What was agreed."""
+
+    stage: str
+    after: str | None
+    """The stage to which they shall go; None: any later one."""
+    seconds: int
+
+    @classmethod
+    def parse_all(cls, funnel: Funnel, text: str) -> list[Sla]:
+        """`lead=4h`, `lead->offer=1d`; several with commas. Raises QuestionError."""
+        return [cls._parse(funnel, part.strip()) for part in text.split(",")]
+
+    @classmethod
+    def _parse(cls, funnel: Funnel, text: str) -> Sla:
+        match = _ONE.fullmatch(text)
+        if match is None:
+            raise QuestionError(f"sla {text!r}: write a stage and a time, e.g. lead=4h or lead->offer=1d")
+        names = [stage.name for stage in funnel.stages]
+        stage = _stage(names[:-1], match["stage"])
+        after = None if match["after"] is None else _stage(names[names.index(stage) + 1 :], match["after"])
+        try:
+            seconds = parse_duration_ms(match["within"]) / 1000
+        except ValueError as error:
+            raise QuestionError(f"sla {text!r}: {error}") from None
+        if seconds not in DURATION_EDGES_SECONDS:
+            raise QuestionError(f"sla {text!r}: what took so long is counted for {_EDGES}; write one of these")
+        return cls(stage, after, int(seconds))
+
+
+def _stage(names: list[str], text: str) -> str:
+    known = {normalise_name(name): name for name in names}
+    if normalise_name(text) not in known:
+        raise QuestionError(
+            f"sla: {text.strip()!r} is no stage here; write {', '.join(names)}{did_you_mean(text, names)}"
+        )
+    return known[normalise_name(text)]
+
+
+class SlaCell(TypedDict):
+    """One value of a dimension, or the whole."""
+
+    dim: str
+    entries: int
+    kept: int
+    """Went on in time."""
+    breached: int
+    """Did so later, or have not although their time is over."""
+    pending: int
+    """Their time is not over, as far as their bucket tells."""
+    lost: int
+    """In time: neither kept nor breached."""
+    rate: Rate | None
+    """Kept over kept and breached."""
+
+
+class SlaAnswer(TypedDict):
+    """One agreement."""
+
+    stage: str
+    after: str | None
+    within_seconds: int
+    cells: list[SlaCell]
+    """Those with most breaches first; the whole before all."""
+
+
+class SlaDocument(TypedDict):
+    """All that were asked for."""
+
+    funnel: str
+    version: int
+    watermark_ms: int | None
+    span: SpanDates
+    sla: list[SlaAnswer]
+
+
+def answer_sla(sla: Sla, old: Mapping[str, NamedCell], young: Mapping[str, NamedCell]) -> SlaAnswer:
+    """From cells of buckets that are old enough, and of those that are not."""
+    cells = [_cell(sla, dim, old.get(dim, {}), young.get(dim, {})) for dim in {*old, *young}]
+    cells = [cell for cell in cells if cell["entries"]]
+    cells.sort(key=lambda cell: (cell["dim"] != "", -cell["breached"], cell["dim"]))
+    return {"stage": sla.stage, "after": sla.after, "within_seconds": sla.seconds, "cells": cells}
+
+
+def _cell(sla: Sla, dim: str, old: NamedCell, young: NamedCell) -> SlaCell:
+    before, now = CellView(old), CellView(young)
+    kept_before, kept_now = (_within(_durations(view, sla), sla.seconds) for view in (before, now))
+    lost_before, lost_now = (
+        _within(view.amounts(sla.stage, "loss_time").items(), sla.seconds) for view in (before, now)
+    )
+    late_now = sum(count for _, count in _durations(now, sla)) - kept_now
+    breached = before.entries(sla.stage) - kept_before - lost_before + late_now
+    pending = now.entries(sla.stage) - kept_now - lost_now - late_now
+    kept = kept_before + kept_now
+    return {
+        "dim": dim,
+        "entries": before.entries(sla.stage) + now.entries(sla.stage),
+        "kept": kept,
+        "breached": max(0, breached),
+        "pending": max(0, pending),
+        "lost": lost_before + lost_now,
+        "rate": ratio(kept, kept + max(0, breached)),
+    }
+
+
+def _durations(view: CellView, sla: Sla) -> list[tuple[str, int]]:
+    """(edge, count) of the transitions that are meant."""
+    pairs = ((key.rpartition(" "), count) for key, count in view.amounts(sla.stage, "durations").items())
+    return [(edge, count) for (after, _, edge), count in pairs if sla.after in (None, after)]
+
+
+def _within(by_edge: Iterable[tuple[str, int]], seconds: int) -> int:
+    return sum(count for edge, count in by_edge if edge != "inf" and int(edge) <= seconds)

@@ -1,0 +1,33 @@
+"""Whether agreed times were kept, as tables for a terminal. Counts nothing."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from streams.report import texts
+from streams.report.sla import SlaAnswer, SlaDocument
+
+
+def render_sla(document: SlaDocument) -> RenderableType:
+    """A table for each agreement."""
+    span = document["span"]
+    head = f"{document['funnel']} version {document['version']} · {span['first']} to {span['last']}"
+    return Group(Text(head, style="bold"), *map(_table, document["sla"]))
+
+
+def _table(answer: SlaAnswer) -> RenderableType:
+    way = answer["stage"] if answer["after"] is None else f"{answer['stage']} -> {answer['after']}"
+    title = f"{way} within {texts.seconds(answer['within_seconds'])}"
+    if not answer["cells"]:
+        return Text(f"{title}: nothing counted here", style="dim")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
+    table.add_column("", no_wrap=True)
+    for heading in ("kept", "95 %", "breached", "pending", "lost", "entries"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for cell in answer["cells"]:
+        counts = (texts.number(number) for number in (cell["breached"], cell["pending"], cell["lost"], cell["entries"]))
+        table.add_row(cell["dim"] or "all", texts.share(cell["rate"]), texts.interval(cell["rate"]), *counts)
+    return table
