@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from schemas.funnel.definition import definition_of
-from schemas.funnel.model import Funnel
+from schemas.funnel.model import WITHOUT_NUMBERS, Funnel
 
-_WITHOUT_NUMBERS = ("description",)
 _NAMED = ("stages", "dimensions")
 
 
@@ -26,8 +25,8 @@ def changes(before: Funnel, after: Funnel) -> list[Change]:
 
 
 def changes_numbers(change: Change) -> bool:
-    """Whether counting differs by it: texts for people do not change it."""
-    return change.path not in _WITHOUT_NUMBERS and change.path != "version"
+    """Whether counting differs by it: texts for people, and what is told beside the counts, do not change it."""
+    return change.path not in WITHOUT_NUMBERS and change.path != "version"
 
 
 def _by_name(definition: Mapping[str, Any]) -> dict[str, Any]:

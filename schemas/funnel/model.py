@@ -32,6 +32,8 @@ RULES = 3
 """Version of the counting rules (docs/semantics.md): what was counted by other ones is never continued."""
 ROLES = ("impression", "click", "lead", "payment")
 MAX_STAGES = 64
+WITHOUT_NUMBERS = frozenset({"description", "journeys"})
+"""Keys that change no number: two definitions that differ in them alone count the same."""
 _CONDITION_KEYS = ("gt", "gte", "lt", "lte", "ne", "exists", "starts_with", "ends_with", "contains", "matches")
 
 
@@ -371,7 +373,7 @@ class Funnel(_Model):
     @property
     def fingerprint(self) -> str:
         """SHA-256 (hex) over everything that changes a number; the description does not."""
-        meaning = self.model_dump(mode="json", exclude={"description", "journeys", "unit", "given_lead_in_ms"}) | {
+        meaning = self.model_dump(mode="json", exclude={*WITHOUT_NUMBERS, "unit", "given_lead_in_ms"}) | {
             "rules": RULES
         }
         if self.unit is not None:

@@ -76,4 +76,7 @@ def test_a_difference_is_named_by_stage_and_key() -> None:
 def test_texts_for_people_change_no_number() -> None:
     before, after = funnel(CLICK, LEAD, description="one"), funnel(CLICK, LEAD, description="two")
     assert not any(map(changes_numbers, changes(before, after)))
+    telling = funnel(CLICK, LEAD, description="one", journeys=True)
+    assert [change.path for change in changes(before, telling)] == ["journeys"]
+    assert not any(map(changes_numbers, changes(before, telling)))
     assert any(map(changes_numbers, changes(before, funnel(LEAD, CLICK))))
