@@ -23,6 +23,7 @@ ODD: Final[tuple[str, ...]] = (
     "1735725600000000", '"19.99"', '"1,999.00"', '"-5"', '"' + "x" * 300 + '"', '"' + "\U0001f600" * 70 + '"',
     '"' + "y" * 40_000 + '"', '"ann@example.com"', '"@"', '"+49"', '"http://["',
     '"https://shop.example.com/?utm_source=%FF&utm_source=&gclid=' + "a" * 3000 + '"', '"a\\u0000b"', '{"":""}',
+    '"\\u001b[2J\\u001b]0;title\\u0007"', '"\\u009b31mred"', '"\\u202e\\u2066"', '"half \\ud83d"', '"\\ude00 half"',
     '{"a":{"a":{"a":{}}}}', "[[[[]]]]", '[{"name":"click"}]', '{"__proto__":{"a":1}}', '{"value":1e999}',
 )  # fmt: skip
 """Texts of JSON values, some of them none."""
@@ -78,6 +79,14 @@ def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
             waiting.append(here[key])
 
 
+def _half(rng: Random, text: str) -> str:
+    """A text cut between the two halves of a character, as a client without care does it."""
+    if len(text) < 3 or text[0] != '"' or "\\" in text:
+        return rng.choice(('"\\ud83d"', '"\\ude00"'))
+    place = rng.randrange(1, len(text))
+    return text[:place] + '\\ud83d"' if rng.random() < 0.5 else '"\\ude00' + text[place:]
+
+
 def _nested(rng: Random, text: str) -> str:
     depth = rng.choice(_DEPTHS)
     opened, closed = rng.choice((('{"a":', "}"), ("[", "]"), ('{"properties":', "}")))
@@ -96,6 +105,7 @@ def _members(rng: Random, text: str) -> str:
 _KINDS: Final[dict[str, Any]] = {
     "odd": lambda rng, text: rng.choice(ODD),
     "odd again": lambda rng, text: rng.choice(ODD),
+    "half": _half,
     "gone": lambda rng, text: None,
     "nested": _nested,
     "many": _many,

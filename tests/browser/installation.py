@@ -41,6 +41,18 @@ dimensions:
   - {{name: channel, attribution: first}}
 """
 """One stage for each event, so that `events` of a stage counts them."""
+PAGES = """
+name: pages
+version: 1
+conversion_window: 1d
+stages:
+  - {name: pricing, on: [{event: page_view, where: {page.path: /pricing}}]}
+  - {name: checkout, on: [{event: page_view, where: {page.url: {matches: "/checkout[?].*plan=pro"}}}]}
+  - {name: thanks, on: [{event: page_view, where: {page.path: {starts_with: /thanks}, page.title: Thank you}}]}
+dimensions:
+  - {name: landing, attribution: first, property: page.path}
+"""
+"""The first funnel that anybody builds: page, page, page."""
 
 
 def until(condition: Callable[[], Any], what: What) -> Any:
@@ -74,6 +86,7 @@ class Installation:
     def start(self) -> None:
         """Everything, ready."""
         (self.directory / "site.yaml").write_text(FUNNEL)
+        (self.directory / "pages.yaml").write_text(PAGES)
         self._run(ensure_topics(self.stack.kafka, Topics(self.space), partitions=1))
         self.key, self.server_key = self._new_key("browser"), self._new_key("server")
         health = free_port()
@@ -118,9 +131,9 @@ class Installation:
         """The counters document, as `funnelcast report --json` prints it."""
         return dict(self._run(_document(self.stack.redis, self.space)))
 
-    def report(self) -> dict[str, Any]:
+    def report(self, funnel: str = "site") -> dict[str, Any]:
         """What `funnelcast report --json` prints."""
-        return self._json("report", "--funnel", str(self.directory / "site.yaml"), "--json")
+        return self._json("report", "--funnel", str(self.directory / f"{funnel}.yaml"), "--json")
 
     def counted(self, *, duplicates: bool = False, **expected: int) -> None:
         """Wait until exactly these events are counted; nothing that was sent before is still to come."""
@@ -194,7 +207,7 @@ class Installation:
             "FUNNELCAST_KAFKA": self.stack.kafka,
             "FUNNELCAST_REDIS": self.stack.redis,
             "FUNNELCAST_SPACE": self.space,
-            "FUNNELCAST_FUNNELS": str(self.directory / "site.yaml"),
+            "FUNNELCAST_FUNNELS": f"{self.directory / 'site.yaml'},{self.directory / 'pages.yaml'}",
             "FUNNELCAST_KEYS": str(self.directory / "keys.json"),
         }
 

@@ -60,6 +60,18 @@ def test_views_clicks_impressions_and_a_lead(site: Installation, shop: Shop, tab
     }
 
 
+def test_a_funnel_of_pages(site: Installation, shop: Shop, tab: Page) -> None:
+    head = site.snippet("--attribute", "params=plan")["html"]
+    shop.pages = {path: page(head) for path in ("/pricing", "/checkout")} | {"/thanks/1": page(head, title="Thank you")}
+    for path in ("/pricing#monthly", "/checkout?plan=pro&token=secret", "/thanks/1?x=1"):
+        tab.goto(f"{shop.url}{path}")
+    site.counted(page_view=3)
+    (cells,) = site.report("pages")["counters"]["total"].values()
+    for cell in (cells[""], cells["landing=/pricing"]):
+        assert {stage: cell[stage]["entries"] for stage in cell} == {"pricing": 1, "checkout": 1, "thanks": 1}
+        assert cell["pricing"]["advanced.cohort"] == cell["checkout"]["advanced.cohort"] == 1
+
+
 def test_first_and_last_touch(site: Installation, shop: Shop, tab: Page) -> None:
     shop.pages = {"/": page(site.snippet("--attribute", "params=product")["html"])}
     for number, query in enumerate(["?gclid=g1", "", "?utm_source=mail&product=7", "?other=1"], 1):

@@ -8,8 +8,11 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from funnelcast.fuzz.checks import balance_of, fault_of, faults_of_balance
 from funnelcast.fuzz.mutate import request_of
+from funnelcast.fuzz.persons import HotPerson, fuzz_persons
 from funnelcast.fuzz.requests import CHUNKED, RAW, FuzzRequest, recorded, with_key
 from funnelcast.fuzz.run import write_settings
 from funnelcast.fuzz.sign import signed
@@ -157,3 +160,18 @@ def test_a_source_that_does_not_balance_is_named() -> None:
     )
     (fault,) = faults_of_balance(balance_of(text))
     assert fault.startswith("source web:")
+
+
+async def test_hot_persons_count_the_same_however_their_log_is_cut() -> None:
+    assert await fuzz_persons(7, range(4), print) == []
+
+
+async def test_a_person_whose_pieces_differ_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[bytes] = [b"one", b"other"]
+
+    async def _counted(person: HotPerson, cuts: list[int]) -> bytes:
+        return counted.pop()
+
+    monkeypatch.setattr("funnelcast.fuzz.persons._counted", _counted)
+    (fault,) = await fuzz_persons(7, range(1), print)
+    assert fault.startswith("person 0: counted at once and cut at")
