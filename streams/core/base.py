@@ -119,7 +119,7 @@ class Layered:
 class Base:
     """Result of the pass over everything behind the horizon."""
 
-    __slots__ = ("deals", "first_order", "journey", "orders", "orders_count", "refunds", "steps", "withdrawn")
+    __slots__ = ("deals", "first_order", "journey", "newest", "orders", "orders_count", "refunds", "steps", "withdrawn")
 
     def __init__(self) -> None:
         self.journey: Journey | None = None
@@ -134,23 +134,26 @@ class Base:
         """With a unit: deals that can still take an event."""
         self.steps: list[Step] = []
         """With a unit: steps behind the horizon whose journey is not settled yet (`streams.core.deals`), in order."""
+        self.newest = 0
+        """With a unit: time of the newest event that lies behind the horizon, but not yet one `lead_in` behind."""
 
 
 def pack_base(plan: Plan, base: Base) -> bytes:
     """The bytes of a base; none for a base that holds nothing."""
     journey = base.journey
     is_empty = journey is None and not base.orders_count and not base.refunds and not base.withdrawn
-    if is_empty and not base.deals and not base.steps:
+    if is_empty and not base.deals and not base.newest:
         return b""
     folded = [] if journey is None else _folded(plan, journey)
     assert isinstance(base.orders, dict)  # noqa: S101 - layers are for passes in memory
     orders = {order: (stage, wire_code(plan, code)) for order, (stage, code) in base.orders.items()}
     first = base.first_order
     more: list[Any] = [] if first is None else [(first.at, first.stage, wire_code(plan, first.code))]
-    if base.withdrawn or base.deals or base.steps:
+    if base.withdrawn or base.deals or base.newest:
         more = [more[0] if more else None, sorted(base.withdrawn)]
-    if base.deals or base.steps:
+    if base.deals or base.newest:
         more += [[_packed_deal(plan, deal) for deal in base.deals], [_packed_step(plan, step) for step in base.steps]]
+        more.append(base.newest)
     return msgspec.msgpack.encode([folded, base.orders_count, orders, sorted(base.refunds), *more])
 
 
@@ -196,6 +199,7 @@ def unpack_base(packed: bytes) -> Base:
     if len(more) > 2:
         base.deals = [_deal(*deal) for deal in more[2]]
         base.steps = [_step(*step) for step in more[3]]
+        base.newest = more[4]
     if folded:
         base.journey = _journey(folded)
     return base

@@ -24,7 +24,7 @@ _NOWHERE = Owner(-1, 0, 0)
 def is_parted(person: Person) -> bool:
     """Whether a person has deals, or something behind the horizon that a deal may still take."""
     base = person.base
-    return bool(base.deals or base.steps) or any(event.unit for event in person.events)
+    return bool(base.deals or base.newest) or any(event.unit for event in person.events)
 
 
 def part(plan: Plan, base: Base, steps: Sequence[Step]) -> list[Owner | None]:
@@ -180,6 +180,8 @@ def fold_deals(plan: Plan, base: Base, events: Sequence[KeptEvent], horizon: int
     _fold_money(base, events, horizon, history, folded)
     settled = horizon - plan.lead_in
     folded.steps = [step for step in history.steps if settled <= step[0] < horizon]
+    newest = max([base.newest, *(event.at for event in events if event.at < horizon)])
+    folded.newest = newest if newest >= settled else 0
     if folded.first_order is None:
         first = min((order for order in history.orders if order.at < settled), default=None)
         folded.first_order = None if first is None else FirstOrder(first.at, first.stage, first.code)
@@ -191,9 +193,8 @@ def is_foldable(plan: Plan, base: Base, horizon: int) -> bool:
     """Whether something in a base is settled by now."""
     settled = horizon - plan.lead_in
     journeys = [deal.journey for deal in base.deals] + ([] if base.journey is None else [base.journey])
-    return any(step[0] < settled for step in base.steps[:1]) or any(
-        journey.begins_at + plan.window < settled for journey in journeys
-    )
+    times = [*(step[0] for step in base.steps[:1]), *([base.newest] if base.newest else [])]
+    return any(at < settled for at in times) or any(journey.begins_at + plan.window < settled for journey in journeys)
 
 
 def _fold_money(base: Base, events: Sequence[KeptEvent], horizon: int, history: History, folded: Base) -> None:

@@ -193,6 +193,7 @@ def is_unsettled(state: FunnelState, person: Person, horizon: int) -> bool:
     if not state.plan.has_deals:
         return False
     times = [*(event.at for event in person.events[:1]), *(step[0] for step in person.base.steps[:1])]
+    times += [person.base.newest] if person.base.newest else []
     return min(times, default=horizon) < horizon - state.plan.lead_in
 
 
@@ -292,7 +293,7 @@ def settle(
     newest = max((event.at for event in person.events), default=0)
     orders = person.base.orders_count + after.orders_count
     if person.has_deals:
-        newest = max([newest, *(step[0] for step in person.base.steps)])
+        newest = max(newest, person.base.newest)
         _fold_deals(state, person, after, horizon)
         settled = horizon - plan.lead_in
         header = header_of_deals(plan, person, after, last_at=newest, orders=orders, settled=settled)

@@ -14,6 +14,7 @@ import pytest
 
 from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
 from streams.core.plan import Plan
+from tests.oracle.build import HOUR, event, funnel
 from tests.oracle.counting import Document
 from tests.oracle.generate import Case, Log, Wants
 from tests.property.balances import check_balances
@@ -119,3 +120,19 @@ def test_who_is_forgotten_loses_links_too(case: Case, rng: Random) -> None:
 def test_sums_and_balances(case: Case, rng: Random) -> None:
     """Outcomes still balance."""
     check_balances(case.funnel, counted_document(case, in_step(rng)))
+
+
+def test_a_refund_behind_the_horizon_keeps_a_person_for_one_lead_in() -> None:
+    """Its other events go to the person it is linked to, and it is still there."""
+    stages = [{"name": "inquiry", "on": ["inquiry"]}, {"name": "offer", "on": ["offer"]}]
+    definition = funnel(stages, unit="deal_id", conversion_window="8h", allowed_lateness="12h", lead_in="4h")
+    visitor = {"user_id": None, "anonymous_id": "d"}
+    log = [
+        event("inquiry", 20 * HOUR, deal_id="A") | visitor,
+        event("refund", 6 * HOUR // 10, received=12 * HOUR) | visitor,
+        event("noise", 21 * HOUR, received=22 * HOUR) | visitor | {"contact_id": "c"},
+    ]
+    case = Case(definition, log, watermark_delay_ms=0)
+    document = counted_document(case, Going(Random(1), in_step=True, dump_and_load=True, general_only=False))
+    assert_same(oracle_document(case), document)
+    assert document["input"]["persons"] == 2
