@@ -7,14 +7,17 @@ import csv
 import io
 import tempfile
 from pathlib import Path
+from typing import Any, get_args
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funnelcast.fuzz.files import fault_of, wide_file
+from producers.importer.definition import Shape
 from producers.importer.problems import Kind
 from schemas.errors import InputFileError
 from tests.support.imports import imported
+from tests.support.noise import VALUES, json_of, members
 from tests.support.thorough import cases
 
 TEXT = st.text(alphabet=st.characters(codec="utf-8"), max_size=12)
@@ -63,6 +66,23 @@ def test_any_bytes_are_a_file_or_an_error_that_says_so(content: bytes) -> None:
 def test_wide_files_with_wrong_cells_lose_exactly_those_rows(number: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         assert fault_of(wide_file(1, number), Path(directory)) is None
+
+
+SHAPED = members(
+    "id", "object", "created", "status", "livemode", "refunds", "line_items", "properties", "event", "timestamp",
+    "type", "messageId", "event_params", "event_timestamp", "ecommerce", "items", "schema", "data", "results", "orders", "email",
+    "processed_at", "add_time", "distinct_id", "associations", "currency", "amount_captured", "collected_traffic_source",
+)  # fmt: skip
+
+
+@settings(max_examples=cases(200, few=20), deadline=None)
+@given(shape=st.sampled_from(get_args(Shape)), elements=st.lists(SHAPED | VALUES, max_size=4))
+def test_any_json_in_any_shape_is_counted_once(shape: str, elements: list[Any]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "f.jsonl").write_bytes(b"\n".join(map(json_of, elements)))
+        with contextlib.suppress(InputFileError):  # the first element decides what kind of file it is
+            found = imported(f"inputs: [{{file: f.jsonl, format: json, shape: {shape}}}]", Path(directory))
+            assert len(found.refused) == found.rows.refused
 
 
 def _kinds(tolerates: bool) -> list[Kind]:
