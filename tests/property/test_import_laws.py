@@ -69,10 +69,35 @@ def test_wide_files_with_wrong_cells_lose_exactly_those_rows(number: int) -> Non
 
 
 SHAPED = members(
-    "id", "object", "created", "status", "livemode", "refunds", "line_items", "properties", "event", "timestamp",
-    "type", "messageId", "event_params", "event_timestamp", "ecommerce", "items", "schema", "data", "results", "orders", "email",
-    "processed_at", "add_time", "distinct_id", "associations", "currency", "amount_captured", "collected_traffic_source",
-)  # fmt: skip
+    "id",
+    "object",
+    "created",
+    "status",
+    "livemode",
+    "refunds",
+    "line_items",
+    "properties",
+    "event",
+    "timestamp",
+    "type",
+    "messageId",
+    "event_params",
+    "event_timestamp",
+    "ecommerce",
+    "items",
+    "schema",
+    "data",
+    "results",
+    "orders",
+    "email",
+    "processed_at",
+    "add_time",
+    "distinct_id",
+    "associations",
+    "currency",
+    "amount_captured",
+    "collected_traffic_source",
+)
 
 
 @settings(max_examples=cases(200, few=20), deadline=None)
