@@ -27,6 +27,7 @@ class ReportSettings(FunnelSettings, SpaceSettings, RedisSettings):
     "funnelcast report --since 30d --compare previous  ·  funnelcast report --grain month --compare previous  ·  "
     "funnelcast report --what-if each=+10%  ·  funnelcast report --since 30d --what-if top=+50%,lead=25% --dim channel"
     "  ·  funnelcast report --paths  ·  funnelcast report --paths --since 90d --dim channel"
+    "  ·  funnelcast report --profit --dim channel"
     "  ·  funnelcast report --targets targets.yaml  ·  funnelcast report --forecast --dim channel"
     "  ·  funnelcast report --forecast --back-test  ·  funnelcast report --changes --since 90d"
     "  ·  funnelcast report --view sales  ·  funnelcast report --sla lead=1h,lead->offer=1d --dim manager"
@@ -68,6 +69,13 @@ def report(
             "--paths",
             help="How long each transition takes (half, 9 of 10), first contact to money, and win rates with and "
             "without a stage.",
+        ),
+    ] = False,
+    profit: Annotated[
+        bool,
+        typer.Option(
+            "--profit",
+            help="What is left: margin, spend per sale, and what customers bring by age against what they cost.",
         ),
     ] = False,
     targets: Annotated[
@@ -114,6 +122,7 @@ def report(
         compare=compare,
         what_if=what_if,
         paths=paths,
+        profit=profit,
         targets=targets,
         forecast=forecast,
         back_test=back_test,

@@ -23,8 +23,9 @@ from streams.report.forecast_service import report_forecast
 from streams.report.forecast_table import render_forecast
 from streams.report.long_form import LONG_FORMS
 from streams.report.paths_table import render_paths
+from streams.report.profit_table import render_profit
 from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
-from streams.report.service import report, report_comparison, report_paths, report_what_if
+from streams.report.service import report, report_comparison, report_paths, report_profit, report_what_if
 from streams.report.shapes import CountersDocument
 from streams.report.sla import Sla
 from streams.report.sla_service import report_sla
@@ -60,6 +61,7 @@ class Asked:
     compare: str | None
     what_if: str | None
     paths: bool
+    profit: bool
     targets: Path | None
     forecast: bool
     back_test: bool
@@ -118,10 +120,7 @@ def _specials(asked: Asked, now_ms: int) -> dict[str, Callable[[Sequence[ReportQ
             ],
             render_what_if,
         )
-    if asked.paths:
-        specials["--paths"] = lambda questions: _Special(
-            [partial(report_paths, question=question) for question in questions], render_paths
-        )
+    specials |= _of_a_part(asked)
     if (path := asked.targets) is not None:
         if any(text is not None for text in asked.texts.values()):
             raise QuestionError("--targets: periods and teams stand in the file; leave the other options away")
@@ -154,6 +153,20 @@ def _specials(asked: Asked, now_ms: int) -> dict[str, Callable[[Sequence[ReportQ
                 for question in questions
             ],
             render_sla,
+        )
+    return specials
+
+
+def _of_a_part(asked: Asked) -> dict[str, Callable[[Sequence[ReportQuestion]], _Special]]:
+    """Those that take what a report takes, and nothing else."""
+    specials: dict[str, Callable[[Sequence[ReportQuestion]], _Special]] = {}
+    if asked.paths:
+        specials["--paths"] = lambda questions: _Special(
+            [partial(report_paths, question=question) for question in questions], render_paths
+        )
+    if asked.profit:
+        specials["--profit"] = lambda questions: _Special(
+            [partial(report_profit, question=question) for question in questions], render_profit
         )
     return specials
 

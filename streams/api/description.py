@@ -13,6 +13,7 @@ from streams.report.changes import ChangesDocument
 from streams.report.comparison import ComparisonDocument
 from streams.report.forecast_service import ForecastDocument
 from streams.report.paths import PathsDocument
+from streams.report.profit import ProfitDocument
 from streams.report.question import GRAINS
 from streams.report.shapes import CountersDocument
 from streams.report.sla import SlaDocument
@@ -120,6 +121,14 @@ PAGES: Final[dict[str, Described]] = {
         "How journeys go: what `funnelcast report --paths --json` prints (docs/reports.md).",
         ("funnel", *QUESTION),
         PathsDocument,
+        is_several=True,
+    ),
+    "/v1/profit": Described(
+        "profit",
+        "What is left of the money, and what customers bring: what `funnelcast report --profit --json` prints "
+        "(docs/reports.md).",
+        ("funnel", *QUESTION),
+        ProfitDocument,
         is_several=True,
     ),
     "/v1/targets": Described(

@@ -8,6 +8,7 @@ from schemas.counters import Grain
 from streams.report.comparison import ComparisonDocument, Sides, compare_cells, decompose_overall
 from streams.report.document import RATED_GRAINS, document_of
 from streams.report.paths import PathsDocument, path_cell
+from streams.report.profit import ProfitDocument, profit_cell
 from streams.report.question import QuestionError, ReportQuestion
 from streams.report.reads import summed, views_of
 from streams.report.shapes import CountersDocument
@@ -64,6 +65,20 @@ async def report_paths(reader: CounterReader, question: ReportQuestion) -> Paths
         "version": funnel.version,
         "watermark_ms": watermark_ms,
         "cells": [path_cell(funnel, cells[dim], dim=dim, is_total=is_total) for dim in sorted(cells)],
+    }
+
+
+async def report_profit(reader: CounterReader, question: ReportQuestion) -> ProfitDocument:
+    """What is left of the money: of totals, or of the sum of the buckets asked for. Raises as `report`."""
+    question, funnel = _one_grain(question), question.funnel
+    cells, watermark_ms = await summed(reader, question)
+    oldest_age_ms = 0 if watermark_ms is None or question.until_ms is None else watermark_ms - question.until_ms
+    return {
+        "funnel": funnel.name,
+        "version": funnel.version,
+        "watermark_ms": watermark_ms,
+        "currency": funnel.currency,
+        "cells": [profit_cell(funnel, cells[dim], dim=dim, oldest_age_ms=oldest_age_ms) for dim in sorted(cells)],
     }
 
 
