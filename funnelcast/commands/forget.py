@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from funnelcast.commands.options import JsonFlag, with_settings
 from funnelcast.say import emit, say
 from funnelcast.settings.sections import (
     ContactKeySettings,
+    FunnelSettings,
     KafkaSettings,
     PhoneSettings,
     RedisSettings,
@@ -29,7 +30,7 @@ _PREFIXES = ("u:", "c:", "a:")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForgetSettings(PhoneSettings, ContactKeySettings, SpaceSettings, RedisSettings, KafkaSettings):
+class ForgetSettings(PhoneSettings, ContactKeySettings, FunnelSettings, SpaceSettings, RedisSettings, KafkaSettings):
     """Contact key, phone region and state directory are the collector's."""
 
 
@@ -59,8 +60,9 @@ def forget(
 ) -> None:
     """Forget one person: their state loses its name, every number stays.
 
-    Stop sending the person's events first: what comes later counts as somebody new. A visitor may be known by several
-    ids (device, contact, account): forget each of them. The events themselves stay in Kafka until its retention ends.
+    Stop sending the person's events first: what comes later counts as somebody new. Every id that is linked to it
+    (device, contact, account) is forgotten too, and the links; the funnels must be the worker's for that. The events
+    themselves stay in Kafka until its retention ends.
     Exit 75 when the worker has not applied it in time; the record is in the log then and will be applied.
     """
     ids = {"user_id": user_id, "contact_id": contact_id, "anonymous_id": anonymous_id}
@@ -74,8 +76,8 @@ def forget(
     settings.need_kafka()
     if wait:
         settings.need_redis()
-    marker, is_erased = asyncio.run(_forget(settings, key, wait_seconds=timeout if wait else None))
-    _print(key, marker, is_erased=is_erased, as_json=as_json)
+    markers, is_erased = asyncio.run(_forget(settings, key, wait_seconds=timeout if wait else None))
+    _print(key, markers, is_erased=is_erased, as_json=as_json)
     raise typer.Exit(75 if wait and not is_erased else 0)
 
 
@@ -107,40 +109,61 @@ def _key(person: str | None, ids: dict[str, str | None]) -> bytes:
 
 def _contact(settings: ForgetSettings, *, email: str | None, phone: str | None) -> bytes:
     """The person key of an e-mail or phone, as the collector makes it."""
-    from funnelcast.contacts import existing_contact_key
-    from producers.ingest.contacts import Contacts
-    from schemas.ids import person_key
+    from funnelcast.person_keys import contact_key
 
-    contacts = Contacts(existing_contact_key(settings), phone_region=settings.phone_region)
-    contact = contacts.of_email(email) if email is not None else contacts.of_phone(phone or "")
-    if contact is None:
-        raise typer.BadParameter("not an e-mail address or phone number (a phone needs its country code)")
-    key = person_key(None, contact, None)
-    assert key is not None  # noqa: S101 - there is a contact
-    return key
+    try:
+        return contact_key(settings, phone_region=settings.phone_region, email=email, phone=phone)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
-async def _forget(settings: ForgetSettings, person: bytes, *, wait_seconds: float | None) -> tuple[ErasureMarker, bool]:
+async def _forget(
+    settings: ForgetSettings, person: bytes, *, wait_seconds: float | None
+) -> tuple[dict[bytes, ErasureMarker], bool]:
+    """Where the records of the person's ids are, that of the given one first, and whether all of them were applied."""
     from streams.forget import is_applied, request_erasure
-    from streams.store.connection import connect
+    from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
 
-    now_ms = time.time_ns() // 1_000_000
-    marker = await request_erasure(settings.need_kafka(), settings.topics, person, asked_at_ms=now_ms)
-    if wait_seconds is None:
-        return marker, False
-    client = connect(settings.need_redis())
+    client = None if settings.redis is None else connect(settings.need_redis())
     try:
-        return marker, await is_applied(RedisCounterReader(client, settings.space), marker, seconds=wait_seconds)
+        ids = [person] if client is None else await _ids(settings, client, person)
+        now_ms = time.time_ns() // 1_000_000
+        markers = {
+            one: await request_erasure(settings.need_kafka(), settings.topics, one, asked_at_ms=now_ms) for one in ids
+        }
+        if wait_seconds is None or client is None:
+            return markers, False
+        reader, deadline = RedisCounterReader(client, settings.space), time.monotonic() + wait_seconds
+        for marker in markers.values():
+            if not await is_applied(reader, marker, seconds=deadline - time.monotonic()):
+                return markers, False
+        return markers, True
     finally:
-        await client.aclose()
+        if client is not None:
+            await close(client)
 
 
-def _print(person: bytes, marker: ErasureMarker, *, is_erased: bool, as_json: bool) -> None:
-    name = person.decode()
+async def _ids(settings: ForgetSettings, client: Any, person: bytes) -> list[bytes]:
+    """Every id of the person, the given one first."""
+    from schemas.funnel.load import load_funnels
+    from streams.people import People
+    from streams.store.reader import RedisCounterReader
+    from streams.store.redis import RedisPartitionStore
+
+    partitions = await RedisCounterReader(client, settings.space).partitions()
+    people = People(RedisPartitionStore(client, settings.space), partitions, load_funnels(settings.funnels))
+    tree = await people.tree(person)
+    others = [] if tree is None else [one.encode() for one in tree.ids if one.encode() != person]
+    return [person, *others]
+
+
+def _print(person: bytes, markers: dict[bytes, ErasureMarker], *, is_erased: bool, as_json: bool) -> None:
     if as_json:
+        marker, ids = markers[person], [one.decode() for one in markers]
         where = {"partition": marker.partition, "offset": marker.offset}
-        emit(json.dumps({"person": name, **where, "erased": is_erased}))
+        emit(json.dumps({"person": person.decode(), "ids": ids, **where, "erased": is_erased}))
         return
-    place = f"{name}: recorded at partition {marker.partition}, offset {marker.offset}"
-    say(f"{place}; {'forgotten' if is_erased else 'the worker has not applied it yet, and will'}")
+    for one, marker in markers.items():
+        say(f"{one.decode()}: recorded at partition {marker.partition}, offset {marker.offset}")
+    say("forgotten" if is_erased else "the worker has not applied it yet, and will")

@@ -10,7 +10,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from producers.ingest.checks import Ingest
 from producers.ingest.contacts import Contacts
+from producers.ingest.verdicts import Accepted, Scope, Sender
 from schemas.funnel.load import load_funnel
 from schemas.record import EventRecord, encode_event, encode_forget, encode_tick
 from schemas.topics import Topics
@@ -116,7 +118,10 @@ async def test_forgotten_between_two_deaths_of_the_worker(
     before = await build_document(reader, FUNNEL)
     first.kill()
     code, said = await _forget(env, tmp_path, "--user-id", SECRET, "--no-wait")
-    assert (code, said) == (0, {"person": f"u:{SECRET}", "partition": 0, "offset": len(LOG), "erased": False})
+    assert (code, said) == (
+        0,
+        {"person": f"u:{SECRET}", "ids": [f"u:{SECRET}"], "partition": 0, "offset": len(LOG), "erased": False},
+    )
     second = await workers.start()
     waiting = start_command("forget", f"u:{SECRET}-other", "--json", state_dir=tmp_path, env=env)
     second.kill()
@@ -149,7 +154,8 @@ async def test_an_email_is_hashed_with_the_collectors_key(
     contact = Contacts(b"a key of this installation").of_email("ann@example.com")
     code, said = await _forget(env, tmp_path, "--email", " Ann@Example.com ")
     assert code == 0
-    assert said == {"person": f"c:{contact}", "partition": 0, "offset": 0, "erased": True}
+    ids = [f"c:{contact}"]
+    assert said == {"person": f"c:{contact}", "ids": ids, "partition": 0, "offset": 0, "erased": True}
     status = await reader.status(0)
     assert status is not None
     assert status.meta.forgets == 1
@@ -167,3 +173,56 @@ async def test_what_is_wrong_is_said(env: dict[str, str], tmp_path: Path) -> Non
     await ensure_topics(env["FUNNELCAST_KAFKA"], Topics(env["FUNNELCAST_SPACE"]), partitions=1)
     code, said_json = await _forget(env, tmp_path, "u:1", "--timeout", "0.2")
     assert (code, said_json["erased"]) == (75, False)
+
+
+async def test_a_tree_is_shown_and_forgotten_whole(
+    env: dict[str, str], workers: Workers, reader: RedisCounterReader, tmp_path: Path
+) -> None:
+    """Device, contact and account in three partitions: `person` shows them by any id, `forget` reaches all."""
+    await ensure_topics(env["FUNNELCAST_KAFKA"], Topics(env["FUNNELCAST_SPACE"]), partitions=3, historical=True)
+    await workers.start()
+    device, contact, account = {"anonymous_id": "dev"}, {"contact_id": "con"}, {"user_id": SECRET}
+    life: list[tuple[str, dict[str, str]]] = [
+        ("impression", device),
+        ("click", device),
+        ("lead", device | contact),
+        ("offer_sent", contact),
+        ("payment", contact | account),
+    ]
+    ingest, log = Ingest(), []
+    for second, (name, ids) in enumerate(life):
+        event = {"id": name, "name": name, "occurred_at_ms": T0 + second * 60_000, **ids}
+        event["properties"] = {"order_id": "o1", "value": "10"} if name == "payment" else {}
+        verdict = ingest.native(json.dumps(event).encode(), sender=Sender(scope=Scope.HISTORICAL), received_at_ms=None)
+        assert isinstance(verdict, Accepted)
+        log += [(key, value, verdict.received_at_ms) for key, value in verdict.records]
+    async with producing(env["FUNNELCAST_KAFKA"]) as producer:
+        for key, value, time_ms in log:
+            topic = Topics(env["FUNNELCAST_SPACE"]).events
+            await producer.send_and_wait(topic, value, key=key, timestamp_ms=time_ms)
+
+    async def shown() -> dict[str, Any]:
+        _, out, err = await asyncio.to_thread(run_command, "person", "dev", "--json", state_dir=tmp_path, env=env)
+        assert out, err
+        found: dict[str, Any] = json.loads(out)
+        return found
+
+    async def is_whole() -> bool:
+        journeys = (await shown())["journeys"]
+        return any(len(one["entries"]) == 5 for one in journeys)
+
+    await until(is_whole, seconds=60, every=0.3, what="one journey of all five")
+    told = await shown()
+    assert (told["person"], told["ids"]) == (f"u:{SECRET}", [f"u:{SECRET}", "c:con", "a:dev"])
+    (journey,) = told["journeys"]
+    assert [entry["stage"] for entry in journey["entries"]] == ["impression", "click", "lead", "offer", "payment"]
+    assert journey["entries"][0]["outcome"] == "advanced"
+    assert journey["entries"][0]["why"].startswith("advanced to click 1 min later, within its ")
+    before = (await build_document(reader, FUNNEL))["counters"]
+    code, said = await _forget(env, tmp_path, "c:con")
+    assert (code, said["erased"], said["ids"]) == (0, True, ["c:con", f"u:{SECRET}", "a:dev"])
+    for name in (SECRET, "c:con", "a:dev"):
+        assert not await _mentions(env, name)
+    assert (await build_document(reader, FUNNEL))["counters"] == before
+    code, _, _ = await asyncio.to_thread(run_command, "person", "dev", "--json", state_dir=tmp_path, env=env)
+    assert code == 1

@@ -1,0 +1,120 @@
+"""`funnelcast person`: one person's ids and journeys, and why each outcome was booked. Reads the store alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from funnelcast.commands.options import FunnelsOption, JsonFlag, with_settings
+from funnelcast.person_keys import candidates
+from funnelcast.say import say
+from funnelcast.settings.sections import ContactKeySettings, FunnelSettings, RedisSettings, SpaceSettings
+from schemas.funnel.load import load_funnels
+from schemas.times import utc_text
+
+if TYPE_CHECKING:
+    from streams.people import Tree
+
+app = typer.Typer(add_completion=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonSettings(ContactKeySettings, FunnelSettings, SpaceSettings, RedisSettings):
+    """The funnels are the worker's: they say what the stored state means."""
+
+
+@app.command(
+    epilog="Examples:  funnelcast person user:4711  ·  funnelcast person ann@example.com --json  ·  "
+    "funnelcast person 3f6c0d1e --funnel sales"
+)
+@with_settings(PersonSettings)
+def person(
+    settings: PersonSettings,
+    id_: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="user:ID, contact:ID, anonymous:ID, an e-mail, or any id of the three."),
+    ],
+    funnel: FunnelsOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show one person: every id that is linked, their journeys, and why each outcome was booked.
+
+    Shows what is kept: journeys whose entries are settled and whose events lie behind the horizon are counted and
+    gone. Exit 1 where nothing is known of the id; 2 where it is an id of several people (say which: user:ID, ...).
+    """
+    try:
+        keys = candidates(settings, id_)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="ID") from None
+    trees = asyncio.run(_trees(settings, keys, load_funnels(funnel or settings.funnels)))
+    if len(trees) > 1:
+        choices = ", ".join(tree.root for tree in trees)
+        raise typer.BadParameter(f"{id_} is an id of several people: ask for one of {choices}", param_hint="ID")
+    if as_json:
+        say(json.dumps(_document(trees[0]) if trees else {"person": None, "ids": [], "deals": [], "journeys": []}))
+    elif trees:
+        _print(trees[0])
+    if not trees:
+        say(f"nothing is known of {id_} in this space", err=True)
+        raise typer.Exit(1)
+
+
+async def _trees(settings: PersonSettings, keys: list[bytes], funnels: Any) -> list[Tree]:
+    from streams.people import People
+    from streams.store.connection import close, connect
+    from streams.store.reader import RedisCounterReader
+    from streams.store.redis import RedisPartitionStore
+
+    client = connect(settings.need_redis())
+    try:
+        partitions = await RedisCounterReader(client, settings.space).partitions()
+        people = People(RedisPartitionStore(client, settings.space), partitions, funnels)
+        found = [await people.tree(key) for key in keys]
+    finally:
+        await close(client)
+    return list({tree.root: tree for tree in found if tree is not None}.values())
+
+
+def _document(tree: Tree) -> dict[str, Any]:
+    journeys = [
+        {
+            "deal": journey.deal,
+            "funnel": journey.funnel,
+            "id": journey.id,
+            "entries": [
+                {
+                    "stage": entry.stage,
+                    "at": utc_text(entry.at_ms),
+                    "at_ms": entry.at_ms,
+                    "outcome": entry.outcome,
+                    "reason": entry.reason,
+                    "why": entry.why,
+                }
+                for entry in journey.entries
+            ],
+        }
+        for journey in tree.journeys
+    ]
+    return {"person": tree.root, "ids": tree.ids, "deals": [], "journeys": journeys}
+
+
+def _print(tree: Tree) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    say(f"{tree.root}: " + (f"with {', '.join(tree.ids[1:])}" if len(tree.ids) > 1 else "no other id is linked"))
+    if not tree.journeys:
+        say("no journey is under way, and none is kept")
+        return
+    table = Table("funnel", "id", "stage", "at", "outcome", "why", box=None)
+    for journey in tree.journeys:
+        for entry in journey.entries:
+            outcome = entry.outcome if entry.reason is None else f"{entry.outcome} ({entry.reason})"
+            table.add_row(journey.funnel, journey.id, entry.stage, utc_text(entry.at_ms), outcome, entry.why)
+        table.add_section()
+    console.print(table)

@@ -1,0 +1,68 @@
+"""What is booked of a person, entry by entry, and when and why: for people who ask about one person. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from streams.core.base import Entry, Journey
+from streams.core.history import deadline_of, replay, statuses_of
+from streams.core.person import unpack_person
+from streams.core.plan import RESOLVED, STALLED, Plan, Status
+
+
+class ToldEntry(NamedTuple):
+    """A stage entry and its outcome. Times are epoch milliseconds, stages and reasons their numbers; -1 for none."""
+
+    stage: int
+    at: int
+    outcome: str
+    """advanced, lost, abandoned, completed, open or stalled."""
+    deadline: int
+    """Until when it may go on."""
+    next_stage: int = -1
+    next_at: int = -1
+    lost_at: int = -1
+    reason: int = -1
+
+
+class ToldJourney(NamedTuple):
+    """A journey."""
+
+    started_at: int
+    entries: tuple[ToldEntry, ...]
+
+
+def journeys_of(plan: Plan, packed: bytes, sealed: Sequence[bytes]) -> list[ToldJourney]:
+    """The journeys of a packed person that are not settled and forgotten, by their start."""
+    person = unpack_person(plan, packed, sealed)
+    history = replay(plan, person.base, person.events)
+    statuses = statuses_of(plan, person, history)
+    told = [_told(plan, journey, status) for journey, status in zip(history.journeys, statuses, strict=True)]
+    return sorted(told)
+
+
+def _told(plan: Plan, journey: Journey, status: Status) -> ToldJourney:
+    following: list[Entry | None] = [*journey.entries[1:], None]
+    entries = [_entry(plan, journey, *pair, status) for pair in zip(journey.entries, following, strict=True)]
+    return ToldJourney(journey.started_at, tuple(entries))
+
+
+def _entry(plan: Plan, journey: Journey, entry: Entry, onward: Entry | None, status: Status) -> ToldEntry:
+    deadline = deadline_of(plan, journey, entry)
+    next_stage, next_at = (-1, -1) if onward is None else (onward.stage, onward.at)
+    reason = entry.reason if entry.loss_at >= 0 else -1
+    outcome = _outcome(plan, entry, onward, deadline, status)
+    return ToldEntry(entry.stage, entry.at, outcome, deadline, next_stage, next_at, entry.loss_at, reason)
+
+
+def _outcome(plan: Plan, entry: Entry, onward: Entry | None, deadline: int, status: Status) -> str:
+    if entry.stage == plan.last:
+        return "completed"
+    if 0 <= entry.loss_at <= deadline:
+        return "lost"
+    if onward is not None:
+        return "advanced" if onward.at <= deadline else "abandoned"
+    if status == RESOLVED:
+        return "abandoned"
+    return "stalled" if status == STALLED else "open"
