@@ -6,7 +6,8 @@ out of the history, and the refunds that tell the same cancellation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import xxhash
@@ -42,12 +43,13 @@ def standing(base: Base, events: Sequence[KeptEvent]) -> Standing:
         if change.kind == RESTATED and change.order and change.at > gone.get(change.order, -1):
             restated.setdefault(change.order, []).append(change)
     withdrawn = [event for event in events if event.kind == ORDER and event.at <= gone.get(event.order, -1)]
+    times = _times(events)
     live = [
         event
         for event in events
         if event.kind <= REFUND
         and not (event.kind == ORDER and event.at <= gone.get(event.order, -1))
-        and not (event.kind == REFUND and _is_void(base, events, event))
+        and not (event.kind == REFUND and event.order and _is_void(base, gone, times, event))
     ]
     return Standing(live, withdrawn, restated)
 
@@ -82,15 +84,19 @@ def withdrawn_behind(base: Base, events: Sequence[KeptEvent], horizon: int) -> s
     }
 
 
-def _is_void(base: Base, events: Sequence[KeptEvent], refund: KeptEvent) -> bool:
-    """A cancelled order is told both ways: the refund of it is none."""
-    if not refund.order:
-        return False
-    orders = [event.at for event in events if event.kind == ORDER and event.order == refund.order]
-    if refund.order in base.withdrawn and not any(at <= refund.at for at in orders):
+def _is_void(base: Base, gone: Mapping[int, int], times: Mapping[int, Sequence[int]], refund: KeptEvent) -> bool:
+    """A cancelled order is told both ways: the refund of it is none. `times` are those of each order's events."""
+    of_order = times.get(refund.order, ())
+    place = bisect_right(of_order, refund.at)
+    last = of_order[place - 1] if place else -1
+    if refund.order in base.withdrawn and last < 0:
         return True
-    return any(
-        refund.at <= event.at or not any(event.at < at <= refund.at for at in orders)
-        for event in events
-        if event.kind == WITHDRAWN and event.order == refund.order
-    )
+    return refund.order in gone and (refund.at <= gone[refund.order] or last <= gone[refund.order])
+
+
+def _times(events: Sequence[KeptEvent]) -> dict[int, list[int]]:
+    """Times of each order's events, ascending."""
+    times: dict[int, list[int]] = {}
+    for at, order in sorted((event.at, event.order) for event in events if event.kind == ORDER and event.order):
+        times.setdefault(order, []).append(at)
+    return times
