@@ -67,9 +67,21 @@ def as_it_comes(base: Base, change: KeptEvent) -> KeptEvent:
 
 
 def after_fold(events: Sequence[KeptEvent], horizon: int) -> list[KeptEvent]:
-    """What is kept when everything behind the horizon is folded: later events, and the restatements of their orders."""
+    """What is kept when everything behind the horizon is folded: later events, and the restatements of their orders.
+
+    But for those that a withdrawal behind the horizon has taken out of the history: it is folded, and they stay out.
+    """
     orders = {event.order for event in events if event.kind == ORDER and event.order and event.at >= horizon}
-    return [event for event in events if event.at >= horizon or (event.kind == RESTATED and event.order in orders)]
+    gone: dict[int, int] = {}
+    for event in events:
+        if event.kind == WITHDRAWN and event.at < horizon:
+            gone[event.order] = max(event.at, gone.get(event.order, -1))
+    return [
+        event
+        for event in events
+        if event.at >= horizon
+        or (event.kind == RESTATED and event.order in orders and event.at > gone.get(event.order, -1))
+    ]
 
 
 def _refund_of(order: int) -> int:

@@ -88,3 +88,19 @@ def test_a_refund_in_a_sealed_chunk_moves_to_its_order_when_that_comes(
     log = [event("refund", 0, order_id="o", value=5)]
     log += [event("view", SECOND * at, id=f"v{at}", place="north") for at in range(1, 9)]
     _hold(definition, [*log, event("pay", MINUTE, order_id="o", value=5)], run)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_restatement_that_was_withdrawn_stays_so_when_its_withdrawal_is_folded(run: Run) -> None:
+    definition = funnel(
+        ["view", {"name": "pay", "on": ["pay"], "order": True}], conversion_window="10s", allowed_lateness="10s"
+    )
+    log = [
+        event("order_restated", 0, order_id="o", value=100),
+        event("order_withdrawn", SECOND, order_id="o"),
+        event("pay", 12 * SECOND, order_id="o", value=5),
+        tick(25 * SECOND),
+        *(event("order_withdrawn", at * SECOND, id=f"w{at}", order_id="o") for at in (26, 27)),
+    ]
+    for length in range(1, len(log) + 1):
+        _hold(definition, log[:length], run)
