@@ -55,6 +55,8 @@ class SpaceKeys:
         """String: newest layout of a version that has claimed a partition."""
         self.annotations = prefix + "notes"
         """Hash id -> annotation (JSON)."""
+        self.copied = prefix + "copied"
+        """Written to learn whether a replica has what was written before."""
         self._registers = prefix + "r:"
 
     def registers(self, funnel_id: str) -> str:

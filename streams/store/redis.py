@@ -44,6 +44,7 @@ from streams.store.refusals import (
     other_definition,
     other_topic,
 )
+from streams.store.replication import Replicas
 
 _CLAIM, _APPLY, _REGISTER = Script("claim"), Script("apply"), Script("register")
 _FUNNELS, _GAP, _LAYOUT = Script("funnels"), Script("gap"), Script("layout")
@@ -74,6 +75,7 @@ class RedisPartitionStore:
         too old where another owner has rewritten buckets since, never too new."""
         self._partitions: dict[int, PartitionKeys] = {}
         self._is_cluster = isinstance(client, RedisCluster)
+        self._replicas = Replicas(client, self._space.copied) if isinstance(client, RedisCluster) else None
         self._topics: dict[str, str] = {}
         self._fingerprints: dict[str, str] = {}
 
@@ -171,10 +173,19 @@ class RedisPartitionStore:
             return {}
         wanted = [(str(register), str(caps[register]), name) for register, name in names]
         codes = await _REGISTER.run(self._client, [self._space.registers(funnel_id)], [pack(wanted)])
+        await self._copied()
         return dict(zip(names, codes, strict=True))
 
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
-        return await read_registers(self._client, self._space, funnel_id)
+        codes = await read_registers(self._client, self._space, funnel_id)
+        if codes:
+            await self._copied()
+        return codes
+
+    async def _copied(self) -> None:
+        """No code is used before a replica of its server has it."""
+        if self._replicas is not None:
+            await self._replicas.have_all()
 
     async def check_topic(self, topic: str, identity: str) -> None:
         with translated():

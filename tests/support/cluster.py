@@ -70,6 +70,32 @@ class Cluster:
             self._servers[port].thaw()
         self._wait_until_whole()
 
+    def pair_of(self, slot: int) -> tuple[int, int]:
+        """Ports of the primary of a slot and of its replica."""
+        primary, own = next(
+            (port, words)
+            for port in self._servers
+            for words in self._nodes(port)
+            if _is_own_primary(words) and any(_holds(text, slot) for text in words[8:])
+        )
+        replica = next(
+            port for port in self._servers for words in self._nodes(port) if "myself" in words[2] and words[3] == own[0]
+        )
+        return primary, replica
+
+    def part(self, primary: int, replica: int) -> None:
+        """From now on nothing of the primary reaches its replica."""
+        self._servers[replica].freeze()
+        self._servers[primary].command("CLIENT KILL TYPE replica")  # what was under way would reach it when it thaws
+
+    def lose(self, primary: int, replica: int) -> None:
+        """The primary dies, its replica, which misses what was written last, takes its place, and has it as replica."""
+        self._servers[primary].kill()
+        self._servers[replica].thaw()
+        self._wait_for_another(than=primary)
+        self._servers[primary].start()
+        self._wait_until_whole()
+
     def stop(self) -> None:
         """Kill what runs."""
         for server in self._servers.values():
@@ -120,3 +146,8 @@ def _port_of(words: list[str]) -> str:
 
 def _is_own_primary(words: list[str]) -> bool:
     return "myself" in words[2] and "master" in words[2] and len(words) > 8
+
+
+def _holds(slots: str, slot: int) -> bool:
+    first, _, last = slots.partition("-")
+    return first.isdigit() and int(first) <= slot <= int(last or first)
