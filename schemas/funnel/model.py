@@ -87,8 +87,6 @@ class Rule(_Model):
 
 
 def _conditions_of(prop: str, wanted: object) -> list[Condition]:
-    if instead := unknown_place(prop):
-        raise ValueError(instead)
     if isinstance(wanted, dict):
         if not wanted:
             raise ValueError(f"{prop}: write at least one of {' '.join(_CONDITION_KEYS)}")
@@ -309,6 +307,14 @@ class Funnel(_Model):
         taken = {*(rule.event for rule in self.rules), *self.refunds} & {*self.ad_spend}
         if taken:
             raise ValueError(f"ad_spend: {min(taken)!r} is also an event of a rule, and nobody spends; leave one out")
+        return self
+
+    @model_validator(mode="after")
+    def _conditions_find_something(self) -> Funnel:
+        for rule in self.rules:
+            for condition in rule.where:
+                if instead := unknown_place(condition.property):
+                    raise ValueError(f"where: {instead}")
         return self
 
     @model_validator(mode="after")

@@ -80,3 +80,29 @@ def test_texts_for_people_change_no_number() -> None:
     assert [change.path for change in changes(before, telling)] == ["journeys"]
     assert not any(map(changes_numbers, changes(before, telling)))
     assert any(map(changes_numbers, changes(before, funnel(LEAD, CLICK))))
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("page.adress", "context.page.adress"), ("utm.sorce", "utm.source utm.medium"), ("context.", "context.page.url")],
+)
+def test_a_place_that_nothing_has_is_refused_with_what_to_write(name: str, instead: str) -> None:
+    for definition in ([CLICK, where(**{name: "x"})], [CLICK, LEAD]):
+        dimensions = [] if definition[1] is not LEAD else [{"name": "d", "attribution": "first", "property": name}]
+        with pytest.raises(ValueError, match=instead):
+            funnel(*definition, dimensions=dimensions)
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ({"matches": "(a"}, "missing"),
+        ({"matches": "(?=a)"}, "no lookaround"),
+        ({"matches": "a" * 501}, "at most 500"),
+        ({"contains": 5}, "compares texts"),
+        ({"starts_with": []}, "compares texts"),
+    ],
+)
+def test_comparisons_of_texts_say_what_they_take(condition: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        funnel(CLICK, where(form=condition))
