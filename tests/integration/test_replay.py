@@ -129,7 +129,8 @@ def children_of(pid: int, part: str) -> list[psutil.Process]:
     children = []
     for child in psutil.Process(pid).children():
         try:
-            if any(part in argument for argument in child.cmdline()):
+            # an option `--workers` is the command's own, in a copy of it that has not become a worker yet
+            if any(part in argument and argument[:2] != "--" for argument in child.cmdline()):
                 children.append(child)
         except psutil.NoSuchProcess:
             continue
