@@ -68,6 +68,11 @@ PERSONS: Final = _counter("persons", "Persons with at least one event.", *_FUNNE
 FORGOTTEN: Final = _counter("persons_forgotten", "Persons whose state lost its name (`funnelcast forget`).", *_FUNNEL)
 PLACEHOLDERS: Final = _counter("placeholder_ids", "Ids that stand for no id and were dropped.", *_FUNNEL)
 CONFLICTS: Final = _counter("link_conflicts", "Claims of an id that was linked to another one before.", *_FUNNEL)
+LINKS: Final = _counter("links", "Ids that were linked to a higher one.", *_FUNNEL)
+MANY_IDS: Final = _counter("persons_with_many_ids", "Persons to whom the 20th id was linked.", *_FUNNEL)
+CHILDREN_REFUSED: Final = _counter(
+    "linked_ids_unlisted", "Ids linked to a person who has 1,000 already: merged, but not listed.", *_FUNNEL
+)
 AMOUNTS_REFUSED: Final = _counter("amounts_refused", "Events that counted without their unreadable amount.", *_FUNNEL)
 LEFT_OUT: Final = _counter(
     "events_left_out", "Events of classes of traffic that the funnel does not count.", *_FUNNEL, "traffic"
@@ -186,7 +191,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     BUILD, REDIS_UP, STATE_BROKEN, READ_SECONDS, READ_ERRORS, SNAPSHOT_AGE,
     PARTITIONS, LAST_EVENT, GAPS, WATERMARK, WATERMARK_LAG, FRESHNESS, APPLIED_AT, OFFSET, PENDING, RECORDS,
     MATCHES, STAGE_INFO, ACCEPTED, DUPLICATES, LATE, SURPLUS, PERSONS, FORGOTTEN, PLACEHOLDERS, CONFLICTS,
-    AMOUNTS_REFUSED, LEFT_OUT, RETRIES, UNDECODABLE,
+    LINKS, MANY_IDS, CHILDREN_REFUSED, AMOUNTS_REFUSED, LEFT_OUT, RETRIES, UNDECODABLE,
     *STAGE.values(), STAGE_LOST_BY_REASON, TRANSITIONS, DURATIONS, *STAGE_MONEY.values(), SPEND,
     *WINDOW.values(), WINDOW_RESOLVED, WINDOW_LOST, *WINDOW_MONEY.values(),
     CONVERSION_NUMERATOR, CONVERSION_DENOMINATOR, COHORT_ENTRIES, COHORT_WENT_ON,
