@@ -19,7 +19,7 @@ from schemas.record import Forward
 from streams.core.chunk import Op
 from streams.core.forget import nameless_key
 from streams.core.general import count, count_waiting, forget, is_unsettled, living, refresh, settle, take_out
-from streams.core.header import SILENCE_MS, Link, link_of, with_link
+from streams.core.header import SILENCE_MS, Link, is_linked, link_of, with_link
 from streams.core.kept import KeptEvent, pack_event, whole_of
 from streams.core.outgoing import forward
 from streams.core.person import Person, is_empty, person_field, unpack_person
@@ -44,14 +44,25 @@ def perform(state: FunnelState, op: Op) -> None:
     elif kind == KIN:
         state.kinships.append(Kinship(key, state.ids[number], is_linked=bool(op[1])))
     elif kind >= FORWARDED:
-        event = (*op[:3], kind - FORWARDED, *op[4:])
-        if key in state.waiting or not _passes_on(state, event):
-            state.waiting.setdefault(key, []).append(event)
-            state.count_stat("accepted", -1)  # it was counted as accepted where it came from
+        _take_over(state, (*op[:3], kind - FORWARDED, *op[4:]))
     elif _passes_on(state, op):
         state.count_stat("accepted")
     else:
         count(state, key, (op,))
+
+
+def _take_over(state: FunnelState, event: Op) -> None:
+    """Count an event of a lower id, or hand it on. A linked id never waits: what comes after would wait with it and not
+    be handed on."""
+    key = event[0]
+    if key not in state.waiting and _passes_on(state, event):
+        return
+    state.count_stat("accepted", -1)  # it was counted as accepted where it came from
+    packed = state.cache.persons.get(key)
+    if packed is not None and is_linked(packed):
+        count(state, key, (event,))
+    else:
+        state.waiting.setdefault(key, []).append(event)
 
 
 def end_silent(state: FunnelState, key: bytes, watermark_ms: int) -> None:

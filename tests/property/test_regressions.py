@@ -104,3 +104,18 @@ def test_a_restatement_that_was_withdrawn_stays_so_when_its_withdrawal_is_folded
     ]
     for length in range(1, len(log) + 1):
         _hold(definition, log[:length], run)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_an_event_that_stays_with_a_linked_id_holds_none_back(run: Run) -> None:
+    """What came before the link stays with the contact; what follows in the same chunk is the user's all the same."""
+    definition = funnel(["a", "b"], conversion_window="2h", allowed_lateness="4h")
+    device, contact = {"user_id": None, "anonymous_id": "d"}, {"user_id": None, "contact_id": "c"}
+    log = [
+        event("none", 0) | device | contact,
+        event("none", 3 * HOUR, "u") | {"contact_id": "c"},
+        event("a", HOUR - 1, received=3 * HOUR) | device,
+        event("b", HOUR + 1, received=3 * HOUR) | contact,
+        tick(9 * HOUR),
+    ]
+    _hold(definition, log, run)

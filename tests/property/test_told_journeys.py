@@ -44,8 +44,14 @@ def read_once(records: Iterable[Outgoing]) -> list[dict[str, Any]]:
 
 
 def known_in_the_end(changes: Iterable[dict[str, Any]]) -> Counter[Told]:
-    """The last of every entry, without those that are open or no more."""
-    last = {(change["person"], change["deal"], change["stage"], change["entered_at_ms"]): change for change in changes}
+    """The last of every entry, without those that are open or no more. What was told by a worker that died may be ahead
+    of what its successor tells: that an entry is stalled replaces no outcome."""
+    last: dict[Any, dict[str, Any]] = {}
+    for change in changes:
+        key = (change["person"], change["deal"], change["stage"], change["entered_at_ms"])
+        known = last.get(key, {}).get("change")
+        if change["change"] != "stalled" or change["was"] != "open" or known in (None, "open", "withdrawn"):
+            last[key] = change
     return Counter(
         (each["person"], each["stage"], each["entered_at_ms"], each["change"], each["at_ms"], each["reason"])
         for each in last.values()
