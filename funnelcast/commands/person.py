@@ -103,10 +103,11 @@ def _document(tree: Tree) -> dict[str, Any]:
 
 
 def _print(tree: Tree) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    from funnelcast.screen import Screen
+
+    console = Screen()
     say(f"{tree.root}: " + (f"with {', '.join(tree.ids[1:])}" if len(tree.ids) > 1 else "no other id is linked"))
     if not tree.journeys:
         say("no journey is under way, and none is kept")
