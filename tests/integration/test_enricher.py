@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.record import decode_any
 from tests.support.fake_crm import FakeCrm
 from tests.support.hooked_processes import (
     Processes,
@@ -61,7 +62,7 @@ async def test_what_is_under_way_at_sigterm_is_worked_on_by_the_next(processes: 
     processes.start()
 
     async def written() -> bool:
-        return len(await events_of(collector)) == 1
+        return [decode_any(value).get("id") is not None for _, value, _ in await events_of(collector)].count(True) == 1
 
     await until(written, seconds=60)
 

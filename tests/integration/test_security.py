@@ -129,7 +129,7 @@ async def test_persons_and_keys_are_nowhere(site: Site) -> None:
     (record,) = await site.collector.records(site.collector.topics.events, 1)
     stored = json.loads(record.value)
     assert stored["context"] == {"ip": "203.0.113.0", "page": {"url": f"{SHOP}/?email=&a=1"}}
-    assert stored["properties"] == {"value": 19.90}
+    assert stored["properties"] == {"value": 19.90, "channel": "direct"}
     assert len(stored["contact_id"]) == 64
     (dead_letter,) = await site.collector.records(site.collector.topics.rejected, 1)
     site.collector.kill()

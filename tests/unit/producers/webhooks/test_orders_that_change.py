@@ -185,6 +185,18 @@ async def test_a_cancelled_shopify_order_and_its_refund_are_booked_once() -> Non
         assert await money(shop.collector) == (0, 0, 0)
 
 
+async def test_a_refund_that_names_nobody_reaches_the_buyer_of_the_cancelled_order() -> None:
+    """The order is linked to its buyer, who came as a visitor; so cancellation and refund meet, in front of the horizon
+    and behind it."""
+    buyer: dict[str, Any] = {"email": "a@example.com", "note_attributes": [{"name": "anonymous_id", "value": "v-1"}]}
+    for after_days, expected in ((0, (0, 0, 0)), (59, (1, 40_000, 40_000))):
+        shop = Shop()
+        await shop.tell("orders/paid", **buyer)
+        await shop.tell("orders/cancelled", after_days=after_days, **buyer)
+        await shop.tell("refunds/create", after_days=after_days, **shop.back("400.00"))
+        assert await money(shop.collector) == expected
+
+
 async def test_a_shopify_order_that_is_cancelled_behind_the_horizon_is_one_refund() -> None:
     shop = Shop()
     await shop.tell("orders/paid")
