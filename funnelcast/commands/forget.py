@@ -76,8 +76,13 @@ def forget(
     settings.need_kafka()
     if wait:
         settings.need_redis()
-    markers, is_erased = asyncio.run(_forget(settings, key, wait_seconds=timeout if wait else None))
-    _print(key, markers, is_erased=is_erased, as_json=as_json)
+    markers, is_erased, is_known = asyncio.run(_forget(settings, key, wait_seconds=timeout if wait else None))
+    if is_known is False:
+        say(
+            f"nobody is known as {key.decode()}: nothing is counted under it; the record waits for what may come",
+            err=True,
+        )
+    _print(key, markers, is_erased=is_erased, is_known=is_known, as_json=as_json)
     raise typer.Exit(75 if wait and not is_erased else 0)
 
 
@@ -119,33 +124,34 @@ def _contact(settings: ForgetSettings, *, email: str | None, phone: str | None) 
 
 async def _forget(
     settings: ForgetSettings, person: bytes, *, wait_seconds: float | None
-) -> tuple[dict[bytes, ErasureMarker], bool]:
-    """Where the records of the person's ids are, that of the given one first, and whether all of them were applied."""
+) -> tuple[dict[bytes, ErasureMarker], bool, bool | None]:
+    """Where the records of the person's ids are, that of the given one first; whether all of them were applied; whether
+    anybody is known by that id (None: no store to ask)."""
     from streams.forget import is_applied, request_erasure
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
 
     client = None if settings.redis is None else connect(settings.need_redis())
     try:
-        ids = [person] if client is None else await _ids(settings, client, person)
+        ids, is_known = ([person], None) if client is None else await _ids(settings, client, person)
         now_ms = time.time_ns() // 1_000_000
         markers = {
             one: await request_erasure(settings.need_kafka(), settings.topics, one, asked_at_ms=now_ms) for one in ids
         }
         if wait_seconds is None or client is None:
-            return markers, False
+            return markers, False, is_known
         reader, deadline = RedisCounterReader(client, settings.space), time.monotonic() + wait_seconds
         for marker in markers.values():
             if not await is_applied(reader, marker, seconds=deadline - time.monotonic()):
-                return markers, False
-        return markers, True
+                return markers, False, is_known
+        return markers, True, is_known
     finally:
         if client is not None:
             await close(client)
 
 
-async def _ids(settings: ForgetSettings, client: Any, person: bytes) -> list[bytes]:
-    """Every id of the person, the given one first."""
+async def _ids(settings: ForgetSettings, client: Any, person: bytes) -> tuple[list[bytes], bool]:
+    """Every id of the person, the given one first, and whether anybody is known by it."""
     from schemas.funnel.load import load_funnels
     from streams.people import People
     from streams.store.reader import RedisCounterReader
@@ -155,14 +161,16 @@ async def _ids(settings: ForgetSettings, client: Any, person: bytes) -> list[byt
     people = People(RedisPartitionStore(client, settings.space), partitions, load_funnels(settings.funnels))
     tree = await people.tree(person)
     others = [] if tree is None else [one.encode() for one in tree.ids if one.encode() != person]
-    return [person, *others]
+    return [person, *others], tree is not None
 
 
-def _print(person: bytes, markers: dict[bytes, ErasureMarker], *, is_erased: bool, as_json: bool) -> None:
+def _print(
+    person: bytes, markers: dict[bytes, ErasureMarker], *, is_erased: bool, is_known: bool | None, as_json: bool
+) -> None:
     if as_json:
         marker, ids = markers[person], [one.decode() for one in markers]
         where = {"partition": marker.partition, "offset": marker.offset}
-        emit(json.dumps({"person": person.decode(), "ids": ids, **where, "erased": is_erased}))
+        emit(json.dumps({"person": person.decode(), "ids": ids, **where, "erased": is_erased, "known": is_known}))
         return
     for one, marker in markers.items():
         say(f"{one.decode()}: recorded at partition {marker.partition}, offset {marker.offset}")

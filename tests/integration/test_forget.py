@@ -120,7 +120,14 @@ async def test_forgotten_between_two_deaths_of_the_worker(
     code, said = await _forget(env, tmp_path, "--user-id", SECRET, "--no-wait")
     assert (code, said) == (
         0,
-        {"person": f"u:{SECRET}", "ids": [f"u:{SECRET}"], "partition": 0, "offset": len(LOG), "erased": False},
+        {
+            "person": f"u:{SECRET}",
+            "ids": [f"u:{SECRET}"],
+            "partition": 0,
+            "offset": len(LOG),
+            "erased": False,
+            "known": True,
+        },
     )
     second = await workers.start()
     waiting = start_command("forget", f"u:{SECRET}-other", "--json", state_dir=tmp_path, env=env)
@@ -155,7 +162,7 @@ async def test_an_email_is_hashed_with_the_collectors_key(
     code, said = await _forget(env, tmp_path, "--email", " Ann@Example.com ")
     assert code == 0
     ids = [f"c:{contact}"]
-    assert said == {"person": f"c:{contact}", "ids": ids, "partition": 0, "offset": 0, "erased": True}
+    assert said == {"person": f"c:{contact}", "ids": ids, "partition": 0, "offset": 0, "erased": True, "known": False}
     status = await reader.status(0)
     assert status is not None
     assert status.meta.forgets == 1
