@@ -14,7 +14,7 @@ import pytest
 
 from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
 from streams.core.plan import Plan
-from tests.oracle.build import HOUR, event, funnel
+from tests.oracle.build import HOUR, T0, event, funnel
 from tests.oracle.counting import Document
 from tests.oracle.generate import Case, Log, Wants
 from tests.property.balances import check_balances
@@ -136,3 +136,26 @@ def test_a_refund_behind_the_horizon_keeps_a_person_for_one_lead_in() -> None:
     document = counted_document(case, Going(Random(1), in_step=True, dump_and_load=True, general_only=False))
     assert_same(oracle_document(case), document)
     assert document["input"]["persons"] == 2
+
+
+def test_what_a_linked_contact_keeps_and_passes_on_may_come_in_one_chunk() -> None:
+    """Two events of a device reach its contact together: the older is the contact's own, the newer the account's."""
+    hour = 3_600_000
+    stages = [{"name": "s0", "on": ["e0"]}, {"name": "s1", "on": ["e1"]}]
+    funnel = {"name": "f", "version": 1, "conversion_window": "4h", "allowed_lateness": "200h", "stages": stages}
+
+    def event(name: str, at: int, received: int, **ids: str) -> dict[str, object]:
+        times = {"occurred_at_ms": T0 + at * hour, "received_at_ms": T0 + received * hour}
+        return {"id": f"{name}-{at}", "name": name, **times, **ids, "source": "web", "properties": {}}
+
+    log = [
+        event("e0", 0, 0, anonymous_id="d0", contact_id="c0"),
+        event("e0", 40, 40, contact_id="c0", user_id="u0"),
+        event("e1", 1, 44, anonymous_id="d0"),
+        event("e1", 41, 45, anonymous_id="d0"),
+    ]
+    case = Case(funnel, log, partitions=4)
+    for seed in range(20):
+        for general in (False, True):
+            going = Going(Random(seed), in_step=False, dump_and_load=True, general_only=general)
+            assert_same(oracle_document(case), counted_document(case, going))
