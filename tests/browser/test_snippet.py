@@ -26,7 +26,7 @@ def told(site: Installation, name: str) -> list[dict[str, Any]]:
 
 def clicks_of_channel(site: Installation, channel: str) -> int:
     """All that this installation has counted so far."""
-    cells = next(iter(site.report()["counters"].get("total", {}).values()), {})
+    cells: dict[str, Any] = next(iter(site.report()["counters"].get("total", {}).values()), {})
     return int(cells.get(f"channel={channel}", {}).get("cta_click", {}).get("events", 0))
 
 
