@@ -66,7 +66,7 @@ def no_order(case: Case) -> Case:
 
 def outlives_links(case: Case) -> bool:
     """Whether an id may be silent for so long that its link ends: a forward that comes after that finds none."""
-    times = [record["tick"] if "tick" in record else record["received_at_ms"] for record in case.log]
+    times: list[int] = [record["tick"] if "tick" in record else record["received_at_ms"] for record in case.log]
     times += [record["occurred_at_ms"] for record in case.log if "tick" not in record]
     return max(times) - min(times) >= SILENCE_MS
 
