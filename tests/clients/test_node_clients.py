@@ -69,9 +69,19 @@ def begin(kafka: str, space: str, directory: Path, *port: str) -> RunningCollect
 
 
 @pytest.fixture
-async def site(embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path) -> AsyncIterator[Site]:
+async def site(
+    embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[Site]:
     await ensure_topics(embedded_stack.kafka, Topics(fresh_space), partitions=PARTITIONS)
-    key, _ = create_key(tmp_path / "keys.json", source="shop", scope=Scope.SERVER, created_at="2025-01-01T00:00:00Z")
+    is_page = "rudder_browser" in request.node.name
+    """What says its origin is refused with a server's key."""
+    key, _ = create_key(
+        tmp_path / "keys.json",
+        source="shop",
+        scope=Scope.BROWSER if is_page else Scope.SERVER,
+        created_at="2025-01-01T00:00:00Z",
+        allow=("order_completed",) if is_page else (),
+    )
     running = begin(embedded_stack.kafka, fresh_space, tmp_path)
     site = Site(running, Door(running.url), key, tmp_path)
     try:

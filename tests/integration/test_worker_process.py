@@ -122,7 +122,13 @@ def _slow_chunk(count: int) -> list[LogRecord]:
     """History of one person that takes a minute: every event settles deals for the one that leaves the window."""
     at = 1_750_000_000_000
     bodies = [
-        {"id": f"e{n}", "name": "a", "occurred_at_ms": at + n * 60_000, "received_at_ms": at + n * 60_000}
+        {
+            "id": f"e{n}",
+            "name": "a",
+            "occurred_at_ms": at + n * 60_000,
+            "received_at_ms": at + n * 60_000,
+            "properties": {"deal_id": f"d{n % 50}"},
+        }
         for n in range(count)
     ]
     return [
@@ -191,10 +197,10 @@ async def test_topics_are_created_and_checked_by_the_command(env: dict[str, str]
 
     code, said = await create("--partitions", "3")
     assert code == 0
-    assert [topic["created"] for topic in said["topics"]] == [True] * 4
+    assert [topic["created"] for topic in said["topics"]] == [True] * 5
     code, said = await create()
     assert code == 0
-    assert [(topic["created"], topic["partitions"]) for topic in said["topics"]] == [(False, 3)] * 4
+    assert [(topic["created"], topic["partitions"]) for topic in said["topics"]] == [(False, 3)] * 5
     assert {topic["retention_ms"] for topic in said["topics"]} <= {7 * 86_400_000, 30 * 86_400_000, None}
     code, said = await create("--partitions", "5")
     assert code == 1

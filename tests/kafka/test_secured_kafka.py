@@ -175,7 +175,7 @@ async def test_topics_and_tools_need_no_more_than_is_documented(secured_kafka: S
     for topic in topics.all():
         await secured_kafka.allow("owner", TOPIC, topic, CREATE, DESCRIBE, DESCRIBE_CONFIGS)
     await ensure_topics(owner, topics, partitions=PARTITIONS)
-    assert [state.problems for state in await ensure_topics(owner, topics, partitions=PARTITIONS)] == [()] * 4
+    assert [state.problems for state in await ensure_topics(owner, topics, partitions=PARTITIONS)] == [()] * 5
     await secured_kafka.allow("tool", TOPIC, topics.events, WRITE)
     marker = await request_erasure(tool, topics, b"u:1", asked_at_ms=7)
     assert marker.offset == 0

@@ -227,9 +227,9 @@ async def test_without_a_broker_the_start_ends_with_try_again(topics: Topics, tm
 
 async def test_topics_are_created_once_and_checked_afterwards(broker: str, topics: Topics) -> None:
     created = await ensure_topics(broker, topics, partitions=PARTITIONS)
-    assert [one.created for one in created] == [True] * 4
+    assert [one.created for one in created] == [True] * 5
     again = await ensure_topics(broker, topics, partitions=PARTITIONS)
-    assert [(one.created, one.problems) for one in again] == [(False, ())] * 4
+    assert [(one.created, one.problems) for one in again] == [(False, ())] * 5
     other = await ensure_topics(broker, topics, partitions=PARTITIONS + 1)
     assert "fixed for the life of a space" in other[0].problems[0]
     client = await connect(broker, timeout=5)
