@@ -38,6 +38,9 @@ class Replicas:
         """
         with translated():
             self._has_had_one = self._has_had_one or await self._is_listed()
+            if not self._has_had_one:  # perhaps it was not there yet when the client looked
+                await self._client.nodes_manager.initialize()
+                self._has_had_one = await self._is_listed()
             if not self._has_had_one:
                 return
             if await _acknowledged(self._client, self._key):
