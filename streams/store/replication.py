@@ -37,10 +37,7 @@ class Replicas:
         Raises StoreUnavailableError where none says so in time: whoever tries again may meet another primary.
         """
         with translated():
-            self._has_had_one = self._has_had_one or await self._is_listed()
-            if not self._has_had_one:  # perhaps it was not there yet when the client looked
-                await self._client.nodes_manager.initialize()
-                self._has_had_one = await self._is_listed()
+            self._has_had_one = self._has_had_one or await self._is_configured()
             if not self._has_had_one:
                 return
             if await _acknowledged(self._client, self._key):
@@ -51,6 +48,15 @@ class Replicas:
                 raise StoreUnavailableError(
                     f"no replica of the names' server has acknowledged within {WAIT_MS / 1000:g} s: new names wait"
                 )
+
+    async def _is_configured(self) -> bool:
+        """By the primary's own list of nodes: the list of slots leaves out a replica that has said nothing yet, and it
+        can be promoted all the same."""
+        await self._client.initialize()
+        primary: Any = self._client.nodes_manager.get_node_from_slot(self._client.keyslot(self._key))
+        nodes: Any = await self._client.execute_command("CLUSTER NODES", target_nodes=primary)
+        own = next((node["node_id"] for node in nodes.values() if "myself" in node["flags"]), None)
+        return any(node["master_id"] == own for node in nodes.values())
 
     async def _is_listed(self) -> bool:
         await self._client.initialize()

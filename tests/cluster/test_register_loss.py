@@ -30,9 +30,6 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         nodes.stop()
 
 
-@pytest.mark.xfail(
-    strict=False, reason="seen once to give a code that no replica had; clients look for replicas again since"
-)
 async def test_a_code_that_only_a_dead_primary_knows_was_never_used(cluster: Cluster) -> None:
     client = connect(cluster.url)
     await ping(client)

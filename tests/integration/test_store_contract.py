@@ -65,7 +65,7 @@ def _start(directory: Path, kind: str) -> ValkeyServer:
         server.command("CLUSTER ADDSLOTSRANGE 0 16383")
         server.wait_for("CLUSTER INFO", b"cluster_state:ok")
         worker = documented_users()[0].removeprefix("user ")
-        server.wait_for(f"ACL SETUSER {worker} +cluster|slots", b"OK")
+        server.wait_for(f"ACL SETUSER {worker} +cluster|slots +cluster|nodes", b"OK")
         return server
     server = ValkeyServer(directory, binary=debian_redis())
     server.start()
