@@ -62,6 +62,7 @@ COUNTERS: Final = (
         "values_repaired",
         "Values that no JSON parser takes (half an emoji, a bare NaN) and that were repaired.",
     ),
+    Family("claims", "Link records of accepted events that have several ids."),
     Family("unknown_names", "Accepted events that no funnel looks at."),
     Family(
         "events_late",
@@ -93,6 +94,8 @@ class Counts(msgspec.Struct):
     """What became of the events of one request, once Kafka has them."""
 
     accepted: int = 0
+    claims: int = 0
+    """Link records beside the accepted events."""
     clamped: int = 0
     late: int = 0
     placeholder_ids: int = 0
@@ -192,6 +195,8 @@ class CollectorMetrics(Collector):
             self.add("events_late", counts.late, (source,))
         if counts.placeholder_ids:
             self.add("placeholder_ids", counts.placeholder_ids)
+        if counts.claims:
+            self.add("claims", counts.claims)
         if counts.unknown_names:
             self.add("unknown_names", counts.unknown_names)
         if counts.repairs:

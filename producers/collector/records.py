@@ -41,6 +41,7 @@ class RecordBuilder:
                         Outgoing(topic, partition_for(lower, partitions), lower, claim, verdict.received_at_ms)
                     )
                 counts.accepted += 1
+                counts.claims += len(verdict.claims)
                 if verdict.is_odd:
                     _count_oddities(counts, verdict)
             elif isinstance(verdict, Rejected):
