@@ -10,7 +10,7 @@ from schemas.times import HOUR_MS, MINUTE_MS
 from streams.evidence.causes import Causes
 from streams.evidence.detector import HOURS_OF_DAY, MINUTES_OF_DAY, Evidence, Kind, Normal, Series, at
 from streams.evidence.scan import Scans
-from streams.evidence.watched import Normals, Watched
+from streams.evidence.watched import KnownNormals, Normals, Watched
 
 Direction: TypeAlias = Literal["down", "up"]
 _WORTH_A_CAUSE = 2.0
@@ -30,9 +30,9 @@ class Standing:
     """Empty without enough evidence to ask for one."""
 
 
-def standings(watched: Watched, watermark_ms: int) -> list[Standing]:
-    """Every series that has a past to be compared with."""
-    normals = Normals(watched)
+def standings(watched: Watched, watermark_ms: int, known: KnownNormals | None = None) -> list[Standing]:
+    """Every series that has a past to be compared with. What is learned is put into `known`, and not learned again."""
+    normals = Normals(watched, known)
     causes = Causes(normals)
     return [standing for series in normals.series() for standing in _of(series, normals, causes, watermark_ms)]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from schemas.counters import Cell, CellGroup, Grain, currency_code
@@ -54,6 +56,7 @@ def watched_of(
     )
 
 
+@cache
 def hour_of_week(timezone: str) -> Callable[[int], int]:
     """From an hour since 1970 to that of the week in a time zone, Monday 0:00 being 0; remembers its answers."""
     zone, known = ZoneInfo(timezone), dict[int, int]()
@@ -67,14 +70,18 @@ def hour_of_week(timezone: str) -> Callable[[int], int]:
     return answer
 
 
-class Normals:
-    """The series of a funnel, and what is normal for each on a day."""
+KnownNormals: TypeAlias = dict[tuple[Series, int], Normal | None]
+"""What was learned, by series and UTC day; None: too little to learn from."""
 
-    def __init__(self, watched: Watched) -> None:
+
+class Normals:
+    """The series of a funnel, and what is normal for each on a day. `known` is used and added to."""
+
+    def __init__(self, watched: Watched, known: KnownNormals | None = None) -> None:
         self.watched = watched
         self.detector = Detector(watched.hours, watched.minutes, watched.hour_of_week, first_hour=watched.hours.span[0])
         self.places = _places(watched)
-        self._known: dict[tuple[Series, int], Normal | None] = {}
+        self._known: KnownNormals = {} if known is None else known
 
     def of(self, series: Series, day: int) -> Normal | None:
         """None where there is too little to learn from. `day`: UTC days since 1970."""

@@ -10,18 +10,18 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
 from schemas.counters import KEEP_MS, Cells, Grain, merge
 from schemas.funnel.model import Funnel
-from schemas.times import HOUR_MS, MINUTE_MS
+from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.evidence.detector import MINUTE_AGE_SECONDS
 from streams.evidence.live import Standing, standings
 from streams.evidence.scan import MINUTE_WINDOWS
-from streams.evidence.watched import watched_of
+from streams.evidence.watched import KnownNormals, Watched, watched_of
 from streams.exporter.snapshot import newest_reception_ms
-from streams.report.names import Registers
 from streams.store.port import CounterReader, StoreError
 
 PERIOD_SECONDS = 60
@@ -47,6 +47,10 @@ class FunnelEvidence:
 class _Known:
     cells: Cells = field(default_factory=dict)
     refreshes: int = 0
+    """Since everything was read; 0: nothing was yet."""
+    day: int = 0
+    normals: KnownNormals = field(default_factory=dict)
+    """Learned on that UTC day."""
 
 
 class EvidenceSource:
@@ -91,23 +95,28 @@ class EvidenceSource:
                 continue
             cells = await self._read(funnel, list(statuses), newest_ms)
             registers = await self._reader.registers(funnel.funnel_id)
-            found = await asyncio.to_thread(_standings, funnel, registers, cells, min(watermarks))
+            watched = partial(watched_of, funnel, registers, cells, delay_ms=0)
+            normals = self._normals_of(funnel, min(watermarks) // DAY_MS)
+            found = await asyncio.to_thread(_standings, watched, min(watermarks), normals)
             evidence.append(FunnelEvidence(funnel, found, self._clock_ms()))
         self.newest = evidence
+
+    def _normals_of(self, funnel: Funnel, day: int) -> KnownNormals:
+        """What was learned today: begun anew every day."""
+        known = self._known[funnel.funnel_id]
+        if known.day != day:
+            known.day, known.normals = day, {}
+        return known.normals
 
     async def _read(self, funnel: Funnel, partitions: Sequence[int], newest_ms: int) -> Cells:
         """All cells that evidence is made of."""
         known = self._known[funnel.funnel_id]
         hour, minute = newest_ms // HOUR_MS, newest_ms // MINUTE_MS
-        if known.refreshes % _WHOLE_EVERY == 0:
-            known.cells, first_hour = {}, hour - KEEP_MS[Grain.HOUR] // HOUR_MS
-        else:
-            first_hour = hour - _RECENT_HOURS
-        known.refreshes += 1
+        is_whole = known.refreshes % _WHOLE_EVERY == 0
+        first_hour = hour - (KEEP_MS[Grain.HOUR] // HOUR_MS if is_whole else _RECENT_HOURS)
         first: dict[int, int] = {Grain.HOUR: first_hour, Grain.MINUTE: minute - _MINUTES}
-        cells = {
-            group: fields for group, fields in known.cells.items() if group[0] == Grain.HOUR and group[1] < first_hour
-        }
+        older = {} if is_whole else known.cells
+        cells = {group: fields for group, fields in older.items() if group[0] == Grain.HOUR and group[1] < first_hour}
         for partition in partitions:
             for grain, dimsets in ((Grain.HOUR, range(1 + len(funnel.dimensions))), (Grain.MINUTE, range(1))):
                 view = await self._reader.view(
@@ -115,9 +124,10 @@ class EvidenceSource:
                 )
                 if view is not None:
                     merge(cells, view.cells)
-        known.cells = cells
+        known.cells = cells  # only now: what fails half-way is read again as a whole
+        known.refreshes += 1
         return cells
 
 
-def _standings(funnel: Funnel, registers: Registers, cells: Cells, watermark_ms: int) -> list[Standing]:
-    return standings(watched_of(funnel, registers, cells, delay_ms=0), watermark_ms)
+def _standings(watched: Callable[[], Watched], watermark_ms: int, known: KnownNormals) -> list[Standing]:
+    return standings(watched(), watermark_ms, known)

@@ -6,11 +6,13 @@ import json
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from funnelcast.replay.histories import watched_of_file
 from funnelcast.replay.memory import Refusals, ReplayJob, count_in_memory, no_progress
+from schemas.counters import Grain
 from schemas.funnel.load import load_funnels
 from schemas.times import DAY_MS, HOUR_MS
 from streams.evidence.backtest import Backtest
@@ -21,6 +23,7 @@ from streams.exporter.evidence_samples import fill_evidence
 from streams.exporter.evidence_source import EvidenceSource
 from streams.exporter.samples import Page
 from streams.store.memory import MemoryCounterReader, MemorySpace
+from streams.store.port import PartitionView, StoreUnavailableError
 from tests.support.command import run_command
 
 START_MS = 1_735_689_600_000
@@ -75,6 +78,18 @@ def test_a_back_test_finds_the_planted_drop_and_nothing_else(files: tuple[Path, 
     assert 0 < answer["pages_per_week"] < 1
 
 
+class BrokenOnce(MemoryCounterReader):
+    """Goes away when the hours have been read and the minutes have not."""
+
+    is_broken = True
+
+    async def view(self, *place: Any, **asked: Any) -> PartitionView | None:
+        if Grain.MINUTE in asked["grains"] and self.is_broken:
+            self.is_broken = False
+            raise StoreUnavailableError("away")
+        return await super().view(*place, **asked)
+
+
 async def test_the_exporter_says_what_the_back_test_says(files: tuple[Path, Path], tmp_path: Path) -> None:
     """The same events up to the middle of the drop: gauges of a scrape, and moments of the whole history."""
     funnel_file, events = files
@@ -89,7 +104,10 @@ async def test_the_exporter_says_what_the_back_test_says(files: tuple[Path, Path
     await count_in_memory(
         replace(job, events=half, watermark_ms=middle), Refusals(half), space, longest_chunk_ms=12 * HOUR_MS
     )
-    source = EvidenceSource(MemoryCounterReader(space), [funnel], clock_ms=lambda: middle)
+    reader = BrokenOnce(space)
+    source = EvidenceSource(reader, [funnel], clock_ms=lambda: middle)
+    with pytest.raises(StoreUnavailableError):
+        await source.refresh()
     await source.refresh()
     page = Page()
     fill_evidence(page, source.newest, middle)
