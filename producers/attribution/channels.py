@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from producers.attribution.links import CLICK_IDS
 from schemas.errors import UsageError
 from schemas.explain import Explainer, KeyPath
+from schemas.written_file import WrittenFile
 
 UNASSIGNED: Final = "unassigned"
 """Something is known of where a visit came from, and no group takes it."""
@@ -157,25 +157,12 @@ def shipped() -> tuple[Group, ...]:
 
 def load_channels(path: Path) -> Channels:
     """The groups of a file, before those that ship. Raises ChannelsError."""
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ChannelsError(f"{path}: cannot be read as UTF-8 text: {error}") from None
-    return Channels(parse_channels(text, origin=str(path)))
+    return Channels(_FORMAT.load(path).channels)
 
 
 def parse_channels(text: str, *, origin: str) -> tuple[Group, ...]:
     """The groups of a YAML text; `origin` names it in errors. Raises ChannelsError."""
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ChannelsError(f"{origin}: is neither YAML nor JSON: {error}") from None
-    if not isinstance(data, Mapping):
-        raise ChannelsError(f"{origin}: must be a mapping; write channels: [{{name: partners, when: [...]}}]")
-    try:
-        return _File.model_validate(data).channels
-    except ValidationError as error:
-        raise ChannelsError("\n".join(_ERRORS.lines(origin, error))) from None
+    return _FORMAT.parse(text, origin=origin).channels
 
 
 def _known_keys(path: KeyPath) -> list[str]:
@@ -192,3 +179,4 @@ _ERRORS: Final = Explainer(
     },
     mappings={"channels": "{name: partners, when: [{source: acme}]}", "when": "{source: acme}"},
 )
+_FORMAT: Final = WrittenFile(_File, ChannelsError, _ERRORS, "; write channels: [{name: partners, when: [...]}]")

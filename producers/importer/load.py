@@ -5,13 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import yaml
-from pydantic import ValidationError
-
 from producers.importer.definition import EventRule, ImportFile, Input, Join, TimeFormat
 from schemas.errors import InputFileError
 from schemas.explain import Explainer, KeyPath
-from schemas.plain_yaml import read_yaml
+from schemas.written_file import WrittenFile
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -47,30 +44,21 @@ _ERRORS: Final = Explainer(
 )
 
 
+_FILE: Final = WrittenFile(ImportFile, InputFileError, _ERRORS, " that starts like `inputs: [{file: orders.csv}]`")
+
+
 def load_import(path: Path) -> ImportFile:
     """A checked import file. Raises InputFileError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputFileError(f"{path}: cannot be read as UTF-8 text: {error}") from None
-    return parse_import(text, origin=str(path))
+    return parse_import(_FILE.text(path), origin=str(path))
 
 
 def parse_import(text: str, *, origin: str = "import file") -> ImportFile:
     """From YAML or JSON text; `origin` names it in errors. Raises InputFileError."""
-    try:
-        data = read_yaml(text)
-    except yaml.YAMLError as error:
-        raise InputFileError(f"{origin}: is neither YAML nor JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise InputFileError(f"{origin}: must be a mapping that starts like `inputs: [{{file: orders.csv}}]`")
+    data = _FILE.mapping(text, origin=origin)
     if open_questions := list(_questions(data, ())):
         lines = [f"{origin}: {place}: is a question ({QUESTION}): {said}" for place, said in open_questions]
         raise InputFileError("\n".join(lines))
-    try:
-        return ImportFile.model_validate(data)
-    except ValidationError as error:
-        raise InputFileError("\n".join(_ERRORS.lines(origin, error))) from None
+    return _FILE.checked(data, origin=origin)
 
 
 def _questions(value: object, path: KeyPath) -> list[tuple[str, str]]:

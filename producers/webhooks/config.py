@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
-    ValidationError,
     field_validator,
     model_validator,
 )
@@ -33,6 +31,7 @@ from schemas.funnel.duration import parse_duration_ms
 from schemas.funnel.load import FunnelError
 from schemas.money import clean_currency
 from schemas.names import normalise_name
+from schemas.written_file import WrittenFile
 
 PREFIX: Final = "/v1/webhooks/"
 MIN_PATH_SECRET: Final = 16
@@ -231,27 +230,13 @@ class Webhooks(BaseModel):
 
 def load_webhooks(path: Path, environment: Mapping[str, str]) -> Webhooks:
     """The hooks of a file; `env:NAME` is looked up in `environment`. Raises WebhooksError."""
-    try:
-        written = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WebhooksError(f"{path}: cannot be read as UTF-8 text: {error}") from None
-    return parse_webhooks(written, environment, origin=str(path))
+    return parse_webhooks(_FILE.text(path), environment, origin=str(path))
 
 
 def parse_webhooks(written: str, environment: Mapping[str, str], *, origin: str = "webhooks") -> Webhooks:
     """The hooks of YAML or JSON text. Raises WebhooksError."""
-    try:
-        document = yaml.safe_load(written)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark is not None else ""
-        raise WebhooksError(f"{origin}: is neither YAML nor JSON{where}") from None
-    if not isinstance(document, dict):
-        raise WebhooksError(f"{origin}: must be a mapping that starts with `hooks:`")
-    try:
-        return Webhooks.model_validate(_resolved(document, environment, origin, ""))
-    except ValidationError as error:
-        raise WebhooksError("\n".join(_ERRORS.lines(origin, error))) from None
+    document = _FILE.mapping(written, origin=origin)
+    return _FILE.checked(_resolved(document, environment, origin, ""), origin=origin)
 
 
 def _resolved(value: Any, environment: Mapping[str, str], origin: str, path: str) -> Any:
@@ -284,3 +269,4 @@ _ERRORS: Final = Explainer(
     },
     shows_input=False,
 )
+_FILE: Final = WrittenFile(Webhooks, WebhooksError, _ERRORS, " that starts with `hooks:`")

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-
-import yaml
-from pydantic import ValidationError
+from typing import Final
 
 from schemas.errors import UsageError
 from schemas.explain import did_you_mean
 from schemas.funnel.explain import FUNNEL_ERRORS
 from schemas.funnel.model import Funnel
 from schemas.funnel.presets import preset_names, preset_text
-from schemas.plain_yaml import read_yaml
+from schemas.written_file import WrittenFile
 
 
 class FunnelError(UsageError):
     """A funnel file or name that cannot be used; the text says where and what to write instead."""
+
+
+_FILE: Final = WrittenFile(Funnel, FunnelError, FUNNEL_ERRORS, " that starts like `name: shop`")
 
 
 def load_funnel(reference: str) -> Funnel:
@@ -33,11 +34,7 @@ def load_funnel(reference: str) -> Funnel:
             f"{reference}: neither a file nor a preset; presets are {', '.join(preset_names())}"
             + did_you_mean(reference, preset_names())
         )
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FunnelError(f"{reference}: cannot be read as UTF-8 text: {error}") from None
-    return parse_funnel(text, origin=reference)
+    return _FILE.load(path)
 
 
 def load_funnels(references: Sequence[str]) -> list[Funnel]:
@@ -54,13 +51,4 @@ def load_funnels(references: Sequence[str]) -> list[Funnel]:
 
 def parse_funnel(text: str, *, origin: str = "funnel") -> Funnel:
     """A definition from YAML or JSON text; `origin` names it in errors. Raises FunnelError."""
-    try:
-        data = read_yaml(text)
-    except yaml.YAMLError as error:
-        raise FunnelError(f"{origin}: is neither YAML nor JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise FunnelError(f"{origin}: must be a mapping that starts like `name: shop`, not {type(data).__name__}")
-    try:
-        return Funnel.model_validate(data)
-    except ValidationError as error:
-        raise FunnelError("\n".join(FUNNEL_ERRORS.lines(origin, error))) from None
+    return _FILE.parse(text, origin=origin)

@@ -11,14 +11,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from schemas.errors import InputFileError
 from schemas.explain import Explainer
 from schemas.funnel.duration import DurationMs
-from schemas.plain_yaml import read_yaml
 from schemas.times import DAY_MS
+from schemas.written_file import WrittenFile
 from streams.report.periods import Period, day_number
 from streams.report.spans import Span
 
@@ -131,24 +130,14 @@ _ERRORS: Final = Explainer(
 )
 
 
+_FILE: Final = WrittenFile(Targets, TargetsError, _ERRORS, f"; write {_ERRORS.examples['targets']}")
+
+
 def load_targets(path: Path) -> Targets:
     """Raises TargetsError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TargetsError(f"{path}: cannot be read as UTF-8 text: {error}") from None
-    return parse_targets(text, origin=str(path))
+    return _FILE.load(path)
 
 
 def parse_targets(text: str, *, origin: str = "targets") -> Targets:
     """From YAML or JSON. Raises TargetsError."""
-    try:
-        document = read_yaml(text)
-    except yaml.YAMLError as error:
-        raise TargetsError(f"{origin}: is neither YAML nor JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise TargetsError(f"{origin}: must be a mapping; write {_ERRORS.examples['targets']}")
-    try:
-        return Targets.model_validate(document)
-    except ValidationError as error:
-        raise TargetsError("\n".join(_ERRORS.lines(origin, error))) from None
+    return _FILE.parse(text, origin=origin)
