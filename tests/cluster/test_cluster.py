@@ -4,7 +4,7 @@ are cut off in silence, change nothing in the numbers."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
 
@@ -17,16 +17,6 @@ from tests.support.replays import disturbed_replay_is_exact, replay_job
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 EVENTS = 60_000
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    nodes = Cluster(tmp_path / "cluster")
-    try:
-        nodes.start()
-        yield nodes
-    finally:
-        nodes.stop()
 
 
 @pytest_asyncio.fixture

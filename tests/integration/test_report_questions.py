@@ -21,34 +21,16 @@ from streams.report.targets import TargetsDocument
 from streams.report.view_service import ViewDocument
 from streams.store.connection import close, connect
 from streams.store.redis import RedisPartitionStore
-from tests.support.counted import SHOP, fill
+from tests.support.counted import SHOP, SHOP_FILE, fill
 from tests.support.valkey import ValkeyServer
 
-DEFINITION = """
-name: shop
-version: 3
-currency: EUR
-conversion_window: 7d
-stages:
-  - {name: impression, on: [impression], abandon_after: 30m}
-  - {name: click, on: [click], abandon_after: 1h}
-  - {name: lead, on: [lead], abandon_after: 7d}
-  - {name: payment, on: [payment], order: true}
-lost:
-  - {on: [lead_lost]}
-  - {on: [payment_error], reason: payment_error}
-dimensions:
-  - {name: channel, attribution: first}
-  - {name: manager, attribution: stage}
-pairs: [[channel, manager]]
-"""
 TARGETS = "targets: [{stage: payment, period: 2020-01-01..2035-01-01, goal: 30}]"
 
 
 @pytest.fixture(scope="module")
 def options(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     directory, space = tmp_path_factory.mktemp("questions"), f"q{uuid4().hex[:8]}"
-    (directory / "shop.yaml").write_text(DEFINITION)
+    (directory / "shop.yaml").write_text(SHOP_FILE)
 
     async def count() -> None:
         client = connect(valkey_server.url)

@@ -14,8 +14,7 @@ from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, Memo
 from streams.store.port import PartitionStore
 from streams.worker.partition import LogRecord, PartitionProcessor
 
-SHOP = parse_funnel(
-    """
+SHOP_FILE = """
 name: shop
 version: 3
 currency: EUR
@@ -33,7 +32,7 @@ dimensions:
   - {name: manager, attribution: stage}
 pairs: [[channel, manager]]
 """
-)
+SHOP = parse_funnel(SHOP_FILE)
 
 CHANNELS = ("google", "facebook", "mail")
 PEOPLE = 240
