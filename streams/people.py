@@ -1,14 +1,16 @@
 """Reads one person from the store: which ids belong together, and what is booked of them. Never writes.
 
 The state of a person names the id above it; a fact at the owner of that names the ids below. A fact may be older than
-the link itself, so an id below counts only where its own state says so. One more read per id: for questions about one
-person, not for counting.
+the link itself, so an id below counts only where its own state says so. For questions about one person, not for
+counting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from schemas.counters import CODE_UNKNOWN, UNKNOWN
 from schemas.funnel.model import Funnel
@@ -27,6 +29,9 @@ from streams.store.port import PartitionStore
 _SPANS = (("d", DAY_MS), ("h", HOUR_MS), ("min", MINUTE_MS), ("s", 1000))
 MAX_IDS = 5_000
 """More ids than that are not followed."""
+_AT_ONCE: Final = 16
+"""Reads on their way: each has a connection of its own."""
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +47,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """A journey of one of the person's ids."""
+    """A journey of one of the person's ids: a deal where its funnel has a unit."""
 
     funnel: str
     id: str
     deal: str | None
+    state: str
+    """won (it has entered an order stage), or the outcome of its last entry."""
+    began_at_ms: int
+    ends_at_ms: int
     entries: tuple[Entry, ...]
 
 
@@ -58,6 +67,12 @@ class Tree:
     ids: list[str] = field(default_factory=list)
     """The highest first."""
     journeys: list[Journey] = field(default_factory=list)
+    """The oldest first, funnel by funnel."""
+
+    @property
+    def deals(self) -> list[str]:
+        """Unit values of the journeys, each once."""
+        return list(dict.fromkeys(journey.deal for journey in self.journeys if journey.deal is not None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +86,10 @@ class _Stored:
 
 
 class People:
-    """Asks a store about persons. `partitions`: those that have state."""
+    """Asks a store about persons. `partitions`: those that have state.
+
+    All ids of a rank are asked for at once, so a tree of a thousand ids takes as many reads as one of three.
+    """
 
     def __init__(self, store: PartitionStore, partitions: Sequence[int], funnels: Sequence[Funnel]) -> None:
         self._store = store
@@ -79,70 +97,108 @@ class People:
         self._funnels = [(funnel, plan_of(funnel)) for funnel in funnels]
         self._known: dict[bytes, list[_Stored]] = {}
         self._reasons: dict[str, Mapping[int, str]] = {}
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def tree(self, key: bytes) -> Tree | None:
         """The person whom an id belongs to; None where nothing of the id is known."""
         root = await self._root(key)
         ids = await self._below(root)
-        if ids == [key] and not await self._stored(key):
+        if ids == [key] and not self._known[key]:
             return None
-        tree = Tree(text_of(root), [text_of(one) for one in ids])
-        for one in ids:
-            tree.journeys += await self._journeys(one)
+        tree = Tree(text_of(root), [text_of(each) for each in ids])
+        for each in ids:
+            tree.journeys += await self._journeys(each)
+        tree.journeys.sort(key=lambda journey: (journey.funnel, journey.entries[0].at_ms, journey.began_at_ms))
         return tree
 
     async def _root(self, key: bytes) -> bytes:
         """The highest id; ranks rise with every step, so there are at most two."""
-        while highers := await self._highers(key):
+        await self._fetch([key])
+        while highers := self._highers(key):
             key = highers[0]
+            await self._fetch([key])
         return key
 
-    async def _highers(self, key: bytes) -> list[bytes]:
+    def _highers(self, key: bytes) -> list[bytes]:
         """The ids above an id; of several funnels nearly always one."""
-        links = [link_of(one.plan, one.packed) for one in await self._stored(key)]
+        links = [link_of(stored.plan, stored.packed) for stored in self._known[key]]
         return [link.higher for link in links if link is not None]
 
     async def _below(self, root: bytes) -> list[bytes]:
-        """An id and all below it."""
-        ids = [root]
-        for key in ids:
-            for child in await self._children(key):
-                if child not in ids and len(ids) < MAX_IDS and key in await self._highers(child):
-                    ids.append(child)
+        """An id and all below it, rank by rank."""
+        ids, rank = [root], [root]
+        while rank:
+            children = [pair for pair in await self._children(rank) if pair[1] not in ids][: MAX_IDS - len(ids)]
+            await self._fetch([child for _, child in children])
+            rank = list(dict.fromkeys(child for parent, child in children if parent in self._highers(child)))
+            ids += rank
         return ids
 
-    async def _children(self, key: bytes) -> list[bytes]:
-        facts = [fact_key(funnel.funnel_id, person_field(key)) for funnel, _ in self._funnels]
-        children: dict[bytes, None] = {}
-        for partition in self._partitions:
-            for fact in (await self._store.read_facts(partition, facts)).values():
-                children.update(dict.fromkeys(child.replace(b"\xff0", b"\0") for child in children_of(fact)))
-        return list(children)
+    async def _children(self, keys: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+        """(id, id below it), as the facts name them."""
+        parents = {fact_key(funnel.funnel_id, person_field(key)): key for key in keys for funnel, _ in self._funnels}
+        reads = [self._in_turn(self._store.read_facts(partition, list(parents))) for partition in self._partitions]
+        return [
+            (parents[fact], child.replace(b"\xff0", b"\0"))
+            for facts in await asyncio.gather(*reads)
+            for fact, packed in facts.items()
+            for child in children_of(packed)
+        ]
 
-    async def _stored(self, key: bytes) -> list[_Stored]:
-        if key not in self._known:
-            self._known[key] = [one for funnel, plan in self._funnels for one in await self._read(key, funnel, plan)]
-        return self._known[key]
+    async def _fetch(self, keys: Iterable[bytes]) -> None:
+        """Make ids known."""
+        wanted = [key for key in dict.fromkeys(keys) if key not in self._known]
+        self._known |= {key: [] for key in wanted}
+        if not wanted:
+            return
+        reads = [self._read(partition, *each, wanted) for each in self._funnels for partition in self._partitions]
+        for stored in await asyncio.gather(*reads):
+            for key, value in stored.items():
+                self._known[key].append(value)
 
-    async def _read(self, key: bytes, funnel: Funnel, plan: Plan) -> list[_Stored]:
-        name, stored = person_field(key), []
-        for partition in self._partitions:
-            loaded = await self._store.read(partition, funnel.funnel_id, persons=[name])
-            packed = upgraded(plan, loaded, UPGRADES).persons[name]
-            if packed is None:
-                continue
-            fields = chunk_fields(name, chunks_of(words_of(plan, packed)[1]))
-            chunks = upgraded(plan, await self._store.read(partition, funnel.funnel_id, persons=fields), UPGRADES)
-            stored.append(_Stored(funnel, plan, packed, [chunks.persons[each] or b"" for each in fields]))
+    async def _read(self, partition: int, funnel: Funnel, plan: Plan, keys: Sequence[bytes]) -> dict[bytes, _Stored]:
+        names = {person_field(key): key for key in keys}
+        persons = dict(await self._persons(partition, plan, list(names)))
+        stored = {}
+        for name, key in names.items():
+            packed = persons[name]
+            chunks = [] if packed is None else _chunk_fields(plan, name, packed)
+            while chunks:  # both as of one apply: a worker may be counting the person just now
+                together = await self._persons(partition, plan, [name, *chunks])
+                packed = together[name]
+                now = [] if packed is None else _chunk_fields(plan, name, packed)
+                if now == chunks:
+                    persons.update(together)
+                    break
+                chunks = now
+            if packed is not None:
+                stored[key] = _Stored(funnel, plan, packed, [persons[each] or b"" for each in chunks])
         return stored
+
+    async def _persons(self, partition: int, plan: Plan, names: Sequence[bytes]) -> Mapping[bytes, bytes | None]:
+        loaded = await self._in_turn(self._store.read(partition, plan.funnel_id, persons=names))
+        return upgraded(plan, loaded, UPGRADES).persons
+
+    async def _in_turn(self, read: Awaitable[_T]) -> _T:
+        async with self._turns:
+            return await read
 
     async def _journeys(self, key: bytes) -> list[Journey]:
         journeys = []
-        for one in await self._stored(key):
-            reasons = await self._reasons_of(one.funnel.funnel_id)
-            for told in journeys_of(one.plan, one.packed, one.sealed):
-                entries = tuple(_entry(one.funnel, entry, reasons) for entry in told.entries)
-                journeys.append(Journey(one.funnel.funnel_id, text_of(key), None, entries))
+        for stored in self._known[key]:
+            reasons = await self._reasons_of(stored.funnel.funnel_id)
+            journeys += [
+                Journey(
+                    funnel=stored.funnel.funnel_id,
+                    id=text_of(key),
+                    deal=text_of(told.unit) or None,
+                    state=told.state,
+                    began_at_ms=told.begins_at,
+                    ends_at_ms=told.ends_at,
+                    entries=tuple(_entry(stored.funnel, entry, reasons) for entry in told.entries),
+                )
+                for told in journeys_of(stored.plan, stored.packed, stored.sealed)
+            ]
         return journeys
 
     async def _reasons_of(self, funnel_id: str) -> Mapping[int, str]:
@@ -151,6 +207,10 @@ class People:
             names = {code: name for (register, name), code in registers.items() if register == REASONS}
             self._reasons[funnel_id] = {**names, CODE_UNKNOWN: UNKNOWN}
         return self._reasons[funnel_id]
+
+
+def _chunk_fields(plan: Plan, name: bytes, packed: bytes) -> list[bytes]:
+    return list(chunk_fields(name, chunks_of(words_of(plan, packed)[1])))
 
 
 def text_of(key: bytes) -> str:

@@ -41,7 +41,7 @@ def person(
     funnel: FunnelsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show one person: every id that is linked, their journeys, and why each outcome was booked.
+    """Show one person: every id that is linked, their deals and journeys, and why each outcome was booked.
 
     Shows what is kept: journeys whose entries are settled and whose events lie behind the horizon are counted and
     gone. Exit 1 where nothing is known of the id; 2 where it is an id of several people (say which: user:ID, ...).
@@ -85,6 +85,11 @@ def _document(tree: Tree) -> dict[str, Any]:
             "deal": journey.deal,
             "funnel": journey.funnel,
             "id": journey.id,
+            "state": journey.state,
+            "began_at": utc_text(journey.began_at_ms),
+            "began_at_ms": journey.began_at_ms,
+            "ends_at": utc_text(journey.ends_at_ms),
+            "ends_at_ms": journey.ends_at_ms,
             "entries": [
                 {
                     "stage": entry.stage,
@@ -99,7 +104,7 @@ def _document(tree: Tree) -> dict[str, Any]:
         }
         for journey in tree.journeys
     ]
-    return {"person": tree.root, "ids": tree.ids, "deals": [], "journeys": journeys}
+    return {"person": tree.root, "ids": tree.ids, "deals": tree.deals, "journeys": journeys}
 
 
 def _print(tree: Tree) -> None:
@@ -109,13 +114,17 @@ def _print(tree: Tree) -> None:
 
     console = Screen()
     say(f"{tree.root}: " + (f"with {', '.join(tree.ids[1:])}" if len(tree.ids) > 1 else "no other id is linked"))
+    if tree.deals:
+        say(f"deals: {', '.join(tree.deals)}")
     if not tree.journeys:
         say("no journey is under way, and none is kept")
-        return
-    table = Table("funnel", "id", "stage", "at", "outcome", "why", box=None)
     for journey in tree.journeys:
+        what = "a journey" if journey.deal is None else f"deal {journey.deal}"
+        since, until = utc_text(journey.began_at_ms), utc_text(journey.ends_at_ms)
+        whose = "" if journey.id == tree.root else f", of {journey.id}"
+        say(f"\n{journey.funnel}, {what}: {journey.state}, from {since} until {until}{whose}")
+        table = Table("stage", "at", "outcome", "why", box=None, pad_edge=False)
         for entry in journey.entries:
             outcome = entry.outcome if entry.reason is None else f"{entry.outcome} ({entry.reason})"
-            table.add_row(journey.funnel, journey.id, entry.stage, utc_text(entry.at_ms), outcome, entry.why)
-        table.add_section()
-    console.print(table)
+            table.add_row(entry.stage, utc_text(entry.at_ms), outcome, entry.why)
+        console.print(table)

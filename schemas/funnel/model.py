@@ -28,7 +28,7 @@ from schemas.places import property_of, unknown_place
 from schemas.properties import MONEY, ORDER_CHANGES
 from schemas.traffic import HUMAN, TRAFFIC_CLASSES
 
-RULES = 3
+RULES = 4
 """Version of the counting rules (docs/semantics.md): what was counted by other ones is never continued."""
 ROLES = ("impression", "click", "lead", "payment")
 MAX_STAGES = 64

@@ -37,9 +37,8 @@ class FirstOrder(NamedTuple):
 
 Step: TypeAlias = tuple[int, int, int, KeptEvent, Worth | None]
 """(at, stage or AFTER_STAGES, event_hash, event, worth of an order): sorted, the order in which journeys take them."""
-Identity: TypeAlias = tuple[int, int, int]
-"""What a deal is known by, whatever becomes of it: time and hash of the event that begins it, hash of its unit value.
-"""
+Identity: TypeAlias = tuple[int, int, bytes]
+"""What a deal is known by, whatever becomes of it: time and hash of the event that begins it, and its unit value."""
 
 
 class Entry:
@@ -75,8 +74,8 @@ class Journey:
         self.entries = entries
         self.begins_at = started_at if begins_at is None else begins_at
         """From when its window runs: a deal may have lead-ins before it begins."""
-        self.unit = 0
-        """Hash of a deal's unit value, in a pass; 0 for the person's own line. Not packed: a deal is kept by it."""
+        self.unit = b""
+        """A deal's unit value, in a pass; empty for the person's own line. Not packed: a deal is kept by it."""
 
     def copy(self) -> Journey:
         """A copy whose last entry may be changed."""
@@ -217,7 +216,7 @@ def _entry(start: int, stage: int, after: int, code: int | bytes, *more: int) ->
     return entry
 
 
-def _deal(at: int, tie: int, unit: int, flags: int, folded: list[Any]) -> Deal:
+def _deal(at: int, tie: int, unit: bytes, flags: int, folded: list[Any]) -> Deal:
     journey = _journey(folded, at)
     return Deal((at, tie, unit), journey, bool(flags & 1), bool(flags & 2), bool(flags & 4))
 
@@ -227,7 +226,7 @@ def _step(
     stage: int,
     event_hash: int,
     code: int | bytes,
-    unit: int,
+    unit: bytes,
     reason: int,
     minor: int,
     currency: int,

@@ -30,7 +30,19 @@ class ToldJourney(NamedTuple):
     """A journey."""
 
     started_at: int
+    """With its lead-ins, where it is a deal."""
+    begins_at: int
+    ends_at: int
+    unit: bytes
+    """A deal's unit value; empty for the person's own line."""
+    is_won: bool
+    """It has entered an order stage."""
     entries: tuple[ToldEntry, ...]
+
+    @property
+    def state(self) -> str:
+        """What has become of it in the end: won, or the outcome of its last entry."""
+        return "won" if self.is_won else self.entries[-1].outcome
 
 
 def journeys_of(plan: Plan, packed: bytes, sealed: Sequence[bytes]) -> list[ToldJourney]:
@@ -45,7 +57,11 @@ def journeys_of(plan: Plan, packed: bytes, sealed: Sequence[bytes]) -> list[Told
 def _told(plan: Plan, journey: Journey, status: Status) -> ToldJourney:
     following: list[Entry | None] = [*journey.entries[1:], None]
     entries = [_entry(plan, journey, *pair, status) for pair in zip(journey.entries, following, strict=True)]
-    return ToldJourney(journey.started_at, tuple(entries))
+    is_won = any(plan.is_order[entry.stage] for entry in journey.entries)
+    begins_at = journey.begins_at
+    return ToldJourney(
+        journey.started_at, begins_at, begins_at + plan.window, journey.unit, is_won=is_won, entries=tuple(entries)
+    )
 
 
 def _entry(plan: Plan, journey: Journey, entry: Entry, onward: Entry | None, status: Status) -> ToldEntry:

@@ -17,7 +17,7 @@ from streams.core.kept import KeptEvent
 from streams.core.person import Person
 from streams.core.plan import ORDER, REFUND, Plan
 
-_NOWHERE = Owner(-1, 0, 0)
+_NOWHERE = Owner(-1, 0, b"")
 """Of a loss with a value outside of every journey of that value."""
 
 

@@ -18,12 +18,12 @@ _PREFIX: Final = b"x:"
 
 
 class _Numbers(NamedTuple):
-    """Running numbers for hashes."""
+    """Running numbers for hashes and unit values."""
 
     hashes: dict[int, int]
     orders: dict[int, int]
     refunds: dict[int, int]
-    units: dict[int, int]
+    units: dict[bytes, bytes]
 
 
 def nameless_key(number: int) -> bytes:
@@ -37,7 +37,7 @@ def is_nameless(key: bytes) -> bool:
 
 
 def without_ids(person: Person) -> Person:
-    """The person with running numbers for the hashes of event, order and refund ids.
+    """The person with running numbers for the hashes of event, order and refund ids, and for unit values.
 
     The hashes keep their order, for it decides between events of one instant; orders and refunds stay the same ones.
     """
@@ -47,7 +47,8 @@ def without_ids(person: Person) -> Person:
     hashes = _numbers([*ties, *(event.event_hash for event in events)])
     named = [*(step[3] for step in base.steps), *events]
     orders = _numbers([*base.orders, *base.withdrawn, *(event.order for event in named)])
-    units = _numbers([*(deal.identity[2] for deal in base.deals), *(event.unit for event in named)])
+    values = sorted({*(deal.identity[2] for deal in base.deals), *(event.unit for event in named)} - {b""})
+    units = {b"": b"", **{value: b"%d" % number for number, value in enumerate(values, start=1)}}
     refunds = _numbers([*base.refunds, *(event.refund for event in events)])
     numbers = _Numbers(hashes, orders, refunds, units)
     person.events = [_renumbered(event, numbers) for event in events]

@@ -25,7 +25,7 @@ from streams.core.calendar import Calendar
 from streams.core.chunk import FunnelPrepared, Op, Prepared, Record
 from streams.core.decode import ABSENT, NO_RAW, UNREADABLE, Decoder
 from streams.core.kept import AT_MASK, KeptEvent, is_sound, unpack_events, whole_of
-from streams.core.match import NO_AMOUNT, Match, Matcher, NameRules, amount_of, id_text, money_of, plain
+from streams.core.match import NO_AMOUNT, Match, Matcher, NameRules, amount_of, id_text, money_of, plain, unit_of
 from streams.core.outgoing import Outgoing, late_event, surplus_event
 from streams.core.person import person_field
 from streams.core.place import Place
@@ -173,7 +173,7 @@ class FunnelIntake:
         """Code, and the whole event where it says more than its stage."""
         kind = match.kind
         code = 0 if kind in (WITHDRAWN, RESTATED) else self._code(properties, out)
-        unit = 0 if self._unit_attribute is None else _id_hash(getattr(properties, self._unit_attribute))
+        unit = b"" if self._unit_attribute is None else unit_of(getattr(properties, self._unit_attribute))
         if kind == LOST:
             raw = match.reason if match.reason is not None else properties.reason
             return code, KeptEvent(at, event_hash, kind, code, self._value_code(REASONS, raw, out), unit=unit)
@@ -184,7 +184,7 @@ class FunnelIntake:
             return code, KeptEvent(at, event_hash, kind, code, minor=minor, currency=currency, unit=unit)
         order = _id_hash(properties.order_id)
         refund = _id_hash(properties.refund_id) if kind == REFUND else 0
-        unit = unit if kind == ORDER else 0
+        unit = unit if kind == ORDER else b""
         event = KeptEvent(at, event_hash, kind, code, 0, match.mask, order, refund, minor, currency, unit=unit)
         return code, event if kind == REFUND else self._with_costs(properties, event)
 

@@ -84,7 +84,7 @@ class Owner:
     __slots__ = ("begins_at", "is_closed", "is_completed", "is_listed", "reach", "tie", "unit")
 
     def __init__(
-        self, begins_at: int, tie: int, unit: int, *, is_closed: bool = False, is_completed: bool = False
+        self, begins_at: int, tie: int, unit: bytes, *, is_closed: bool = False, is_completed: bool = False
     ) -> None:
         self.begins_at = begins_at
         self.tie = tie

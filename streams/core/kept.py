@@ -1,8 +1,8 @@
 """Kept events, and the records they become in a tail or a sealed chunk.
 
 Records are of one size, `event_hash u64 | reason << 56 | at << 8 | kind u64 | code`. A record whose kind is an
-extension (amount, order, refund, cost, discount, unit) belongs to the event before it. The order of a tail is not
-significant: what needs an order sorts it.
+extension (amount, order, refund, cost, discount, unit) belongs to the event before it; a text longer than one record
+takes several. The order of a tail is not significant: what needs an order sorts it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ EXT_REFUND: Final = 130
 EXT_COST: Final = 131
 EXT_DISCOUNT: Final = 132
 EXT_UNIT: Final = 133
+UNIT_BYTES: Final = 15
+"""Of a unit value in one record: its numbers, but for the kind."""
+_NO_TEXT: Final = b"\xff"
+"""Fills the record up: no text in UTF-8 has such a byte."""
 KIND_MASK: Final = 0xFF
 EVENT_AT_SHIFT: Final = 8
 REASON_SHIFT: Final = 56
@@ -58,8 +62,8 @@ class KeptEvent(NamedTuple):
     """Of all its money."""
     cost: int = -1
     discount: int = -1
-    unit: int = 0
-    """Hash of the unit value: the deal that a stage, lost or order event names; 0 for none."""
+    unit: bytes = b""
+    """Unit value: the deal that a stage, lost or order event names; empty for none (`streams.core.match.unit_of`)."""
 
 
 def whole_of(event: KeptEvent) -> KeptEvent | None:
@@ -82,8 +86,10 @@ def pack_event(plan: Plan, event: KeptEvent) -> bytes:
         packed += pack(event.cost, event.currency << 8 | EXT_COST, no_code)
     if event.discount >= 0:
         packed += pack(event.discount, event.currency << 8 | EXT_DISCOUNT, no_code)
-    if event.unit:
-        packed += pack(event.unit, EXT_UNIT, no_code)
+    for start in range(0, len(event.unit), UNIT_BYTES):
+        part = event.unit[start : start + UNIT_BYTES].ljust(UNIT_BYTES, _NO_TEXT)
+        number, rest = int.from_bytes(part[:8], "little"), int.from_bytes(part[8:], "little")
+        packed += pack(number, rest << 8 | EXT_UNIT, no_code)
     return packed
 
 
@@ -106,7 +112,8 @@ def unpack_events(plan: Plan, records: bytes) -> list[KeptEvent]:
         elif kind == EXT_DISCOUNT:
             events[-1] = events[-1]._replace(discount=number, currency=word >> 8)
         else:
-            events[-1] = events[-1]._replace(unit=number)
+            part = number.to_bytes(8, "little") + (word >> 8).to_bytes(7, "little")
+            events[-1] = events[-1]._replace(unit=events[-1].unit + part.rstrip(_NO_TEXT))
     return events
 
 

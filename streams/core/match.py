@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 import msgspec
+import xxhash
 
 from schemas.conditions import holds
 from schemas.ids import clean_id
@@ -19,6 +20,8 @@ from streams.core.definition import Condition, LostRule, StageRule
 from streams.core.plan import LOST, ORDER, REFUND, RESTATED, WITHDRAWN, EventKind, Plan
 
 _MEMO_LIMIT = 10_000
+MAX_UNIT_BYTES: Final = 90
+"""Of a unit value as it is kept; a longer one is kept by its beginning and a hash of it all."""
 
 
 class Match(NamedTuple):
@@ -151,6 +154,15 @@ def _raw_text(raw: msgspec.Raw) -> str | None:
         decoded = plain(raw)
         return decoded if isinstance(decoded, str) else ""
     return text.decode() if text[:1] in b"-0123456789" else ""
+
+
+def unit_of(value: object) -> bytes:
+    """A unit value, read as order ids are; empty for none. What no record should hold is told apart by its hash."""
+    text = (id_text(value) or "").encode()
+    if len(text) <= MAX_UNIT_BYTES:
+        return text
+    head = text[: MAX_UNIT_BYTES - 10].decode(errors="ignore")
+    return f"{head}…{xxhash.xxh3_64_hexdigest(text)}".encode()
 
 
 def id_text(value: object) -> str | None:

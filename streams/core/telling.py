@@ -31,8 +31,8 @@ from streams.core.registers import REASONS, FunnelRegisters
 OPEN, STALLED, ABANDONED, LOST = "open", "stalled", "abandoned", "lost"
 ADVANCED, REVIVED, COMPLETED, WITHDRAWN = "advanced", "revived", "completed", "withdrawn"
 _UNDECIDED: Final = (OPEN, STALLED)
-EntryId: TypeAlias = tuple[int, int, int]
-"""(hash of the unit value or 0, stage, time): what an entry of a person is known by."""
+EntryId: TypeAlias = tuple[bytes, int, int]
+"""(unit value, stage, time): what an entry of a person is known by."""
 Cause: TypeAlias = tuple[int, int]
 """(hash, time) of the event that is counted."""
 BY_TIME: Final[Cause] = (0, 0)
@@ -113,7 +113,7 @@ def _is_decided(was: Outcome | None, now: Outcome | None, watermark: int) -> boo
     return now.state in (STALLED, ABANDONED) and now.at < watermark
 
 
-def _by_time(entry_id: EntryId) -> tuple[int, int, int]:
+def _by_time(entry_id: EntryId) -> tuple[int, int, bytes]:
     unit, stage, at = entry_id
     return at, stage, unit
 
@@ -141,7 +141,7 @@ class Teller:
             "funnel": name,
             "version": int(version),
             "person": told.key.decode("utf-8", "replace"),
-            "deal": f"{unit:016x}" if unit else None,
+            "deal": unit.decode(errors="replace") or None,
             "stage": self._plan.definition.stages[stage].name,
             "entered_at_ms": entered_at,
             "change": change,
@@ -159,7 +159,8 @@ class Teller:
 
     def _id(self, told: Told) -> str:
         meaning = (WITHDRAWN, 0, 0) if told.after is None else told.after.meaning
-        parts = (self._plan.funnel_id, told.key.hex(), *told.entry_id, *meaning, *told.cause)
+        unit, stage, at = told.entry_id
+        parts = (self._plan.funnel_id, told.key.hex(), unit.hex(), stage, at, *meaning, *told.cause)
         return xxhash.xxh3_128_hexdigest("\0".join(map(str, parts)).encode())
 
     def _values(self, code: int) -> dict[str, str]:

@@ -8,8 +8,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from redis.asyncio import Redis
-
 from producers.ingest.checks import Ingest
 from producers.ingest.contacts import Contacts
 from producers.ingest.verdicts import Accepted, Scope, Sender
@@ -21,6 +19,7 @@ from streams.report.document import build_document
 from streams.store.reader import RedisCounterReader
 from tests.support.command import run_command, start_command
 from tests.support.counting import count_records
+from tests.support.mentions import mentions
 from tests.support.waiting import until
 from tests.support.worker_processes import Workers
 from tests.support.workers import producing
@@ -78,28 +77,6 @@ async def _counted(reader: RedisCounterReader, offset: int) -> None:
     await until(reached, seconds=60, what=f"offset {offset} counted")
 
 
-_READS: dict[bytes, Any] = {
-    b"hash": lambda client, key: client.hgetall(key),
-    b"string": lambda client, key: client.get(key),
-    b"set": lambda client, key: client.smembers(key),
-    b"zset": lambda client, key: client.zrange(key, 0, -1),
-    b"list": lambda client, key: client.lrange(key, 0, -1),
-}
-
-
-async def _mentions(env: dict[str, str], text: str) -> list[str]:
-    """Every key, field or value of the space that holds a text."""
-    mentions = []
-    client: Any = Redis.from_url(env["FUNNELCAST_REDIS"])
-    async for key in client.scan_iter(f"*{env['FUNNELCAST_SPACE']}*"):
-        kind = await client.type(key)
-        held = await _READS[kind](client, key)
-        if text.encode() in key + repr(held).encode():
-            mentions.append(f"{key}: {held}"[:200])
-    await client.aclose()
-    return mentions
-
-
 async def _forget(env: dict[str, str], directory: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
     code, out, said = await asyncio.to_thread(run_command, "forget", *arguments, "--json", state_dir=directory, env=env)
     assert out, said
@@ -114,7 +91,7 @@ async def test_forgotten_between_two_deaths_of_the_worker(
     first = await workers.start()
     await _write(env, [*LOG])
     await _counted(reader, len(LOG))
-    assert await _mentions(env, SECRET)
+    assert await mentions(env, SECRET)
     before = await build_document(reader, FUNNEL)
     first.kill()
     code, said = await _forget(env, tmp_path, "--user-id", SECRET, "--no-wait")
@@ -136,8 +113,8 @@ async def test_forgotten_between_two_deaths_of_the_worker(
     out, _ = await asyncio.to_thread(waiting.communicate, None, 90)
     assert waiting.returncode == 0
     assert json.loads(out)["erased"] is True
-    assert not await _mentions(env, SECRET)
-    assert await _mentions(env, "u:bob")
+    assert not await mentions(env, SECRET)
+    assert await mentions(env, "u:bob")
     assert await build_document(reader, FUNNEL) == before
     await _write(env, [*LATER, (None, encode_tick(T0 + 40 * 86_400_000), T0 + 40 * 86_400_000)])
     await _counted(reader, len(LOG) + 2 + len(LATER) + 1)
@@ -229,7 +206,7 @@ async def test_a_tree_is_shown_and_forgotten_whole(
     code, said = await _forget(env, tmp_path, "c:con")
     assert (code, said["erased"], said["ids"]) == (0, True, ["c:con", f"u:{SECRET}", "a:dev"])
     for name in (SECRET, "c:con", "a:dev"):
-        assert not await _mentions(env, name)
+        assert not await mentions(env, name)
     assert (await build_document(reader, FUNNEL))["counters"] == before
     code, _, _ = await asyncio.to_thread(run_command, "person", "dev", "--json", state_dir=tmp_path, env=env)
     assert code == 1

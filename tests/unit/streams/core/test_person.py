@@ -38,7 +38,7 @@ def _person(plan: Plan, rng: Random, count: int) -> Person:
             single = single._replace(mask=3) if kind == ORDER else single._replace(refund=rng.getrandbits(64))
             single = single._replace(currency=17_575) if single.minor >= 0 else single
         if rng.random() < 0.3:
-            single = single._replace(unit=rng.getrandbits(64) or 1)
+            single = single._replace(unit=("d" * rng.randint(1, 40) + "é").encode())
         person.events.append(single)
     person.base = Base()
     entries = [Entry(0, _AT - 9, code), Entry(1, _AT - 5, code, 7, 3, _AT - 2, 101)]
