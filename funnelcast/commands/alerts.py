@@ -54,7 +54,7 @@ def backtest(
     """
     from streams.evidence.alerts import THRESHOLD_NATS
 
-    names = funnel or settings.funnels
+    names = funnel or settings.of_a_file()
     answers = [
         _backtest(each, watched, since=since, until=until, threshold=threshold or THRESHOLD_NATS)
         for each, watched in _count(settings, names, events)
@@ -83,7 +83,7 @@ def tune(
     from streams.evidence.alerts import threshold_for
 
     answers: list[dict[str, Any]] = []
-    for each, watched in _count(settings, funnel or settings.funnels, events):
+    for each, watched in _count(settings, funnel or settings.of_a_file(), events):
         found, days = _alerts(watched, since=since, until=until, threshold=_LOW_THRESHOLD)
         peaks = [alert.peak_nats for alert in found if not alert.muted_by]
         months = max(days, 1) / _DAYS_OF_MONTH

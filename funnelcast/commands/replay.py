@@ -72,7 +72,7 @@ def replay(
     """
     if (events is None) == (import_file is None):
         raise UsageError("say what is counted: --events FILE, or --import FILE.yaml")
-    names = funnel or settings.funnels
+    names = funnel or settings.of_a_file()
     with tempfile.TemporaryDirectory(prefix="funnelcast-") as directory:
         code = 0
         if import_file is not None:

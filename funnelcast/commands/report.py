@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.say import say
 from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings
 from schemas.funnel.load import load_funnel, load_funnels
 from schemas.funnel.model import Funnel
@@ -136,8 +138,21 @@ def report(
 
 
 def _chosen(settings: ReportSettings, references: list[str] | None) -> list[Funnel]:
-    """Configured funnels by name, else what the references load."""
+    """Configured funnels by name, else what the references load. Of the default, where nobody says which: one."""
     if not references:
-        return load_funnels(settings.funnels)
+        funnels = load_funnels(settings.funnels)
+        return funnels if settings.is_funnel_said else [_counted_most(settings, funnels)]
     configured = {funnel.name: funnel for funnel in load_funnels(settings.funnels)}
     return [configured[name] if name in configured else load_funnel(name) for name in references]
+
+
+def _counted_most(settings: ReportSettings, funnels: list[Funnel]) -> Funnel:
+    """So that an installation that set nothing up sees what it sends."""
+    from funnelcast.counted_most import counted
+
+    events = asyncio.run(counted(settings.need_redis(), settings.space, funnels))
+    chosen = max(funnels, key=lambda funnel: events[funnel.name])
+    for funnel in funnels:
+        if funnel is not chosen and events[funnel.name]:
+            say(f"{funnel.name} counts as well ({events[funnel.name]:,} events): --funnel {funnel.name}", err=True)
+    return chosen

@@ -94,7 +94,18 @@ class SpaceSettings(Settings):
 @dataclass(frozen=True, kw_only=True)
 class FunnelSettings(Settings):
     title = "Installation"
-    funnels: tuple[str, ...] = setting(("sales",), "Definitions: names of presets, or files.", unit="name|file,...")
+    funnels: tuple[str, ...] = setting(
+        ("sales", "web"), "Definitions: names of presets, or files.", unit="name|file,..."
+    )
+
+    @property
+    def is_funnel_said(self) -> bool:
+        """Whether somebody named the funnels; else they are those of the default."""
+        return "funnels" in self.sources
+
+    def of_a_file(self) -> tuple[str, ...]:
+        """What a file is counted by where the command does not say it: those that are set, or the first default."""
+        return self.funnels if self.is_funnel_said else self.funnels[:1]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -133,7 +133,13 @@ class Installation:
 
     def report(self, funnel: str = "site") -> dict[str, Any]:
         """What `funnelcast report --json` prints."""
-        return self._json("report", "--funnel", str(self.directory / f"{funnel}.yaml"), "--json")
+        own = self.directory / f"{funnel}.yaml"
+        return self._json("report", "--funnel", str(own) if own.exists() else funnel, "--json")
+
+    def stages(self, funnel: str) -> dict[str, int]:
+        """Entries of each stage that has any, as `report` prints them now."""
+        (cells,) = self.report(funnel)["counters"].get("total", {}).values() or [{"": {}}]
+        return {stage: cell["entries"] for stage, cell in cells[""].items() if cell.get("entries")}
 
     def counted(self, *, duplicates: bool = False, **expected: int) -> None:
         """Wait until exactly these events are counted; nothing that was sent before is still to come."""
@@ -207,7 +213,7 @@ class Installation:
             "FUNNELCAST_KAFKA": self.stack.kafka,
             "FUNNELCAST_REDIS": self.stack.redis,
             "FUNNELCAST_SPACE": self.space,
-            "FUNNELCAST_FUNNELS": f"{self.directory / 'site.yaml'},{self.directory / 'pages.yaml'}",
+            "FUNNELCAST_FUNNELS": f"{self.directory / 'site.yaml'},{self.directory / 'pages.yaml'},web",
             "FUNNELCAST_KEYS": str(self.directory / "keys.json"),
         }
 

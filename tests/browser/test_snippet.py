@@ -69,13 +69,32 @@ def test_views_clicks_impressions_and_a_lead(site: Installation, shop: Shop, tab
 def test_a_funnel_of_pages(site: Installation, shop: Shop, tab: Page) -> None:
     head = site.snippet("--attribute", "params=plan")["html"]
     shop.pages = {path: page(head) for path in ("/pricing", "/checkout")} | {"/thanks/1": page(head, title="Thank you")}
-    for path in ("/pricing#monthly", "/checkout?plan=pro&token=secret", "/thanks/1?x=1"):
+    for number, path in enumerate(("/pricing#monthly", "/checkout?plan=pro&token=secret", "/thanks/1?x=1"), 1):
         tab.goto(f"{shop.url}{path}")
-    site.counted(page_view=3)
+        site.counted(page_view=number)
     (cells,) = site.report("pages")["counters"]["total"].values()
     for cell in (cells[""], cells["landing=/pricing"]):
         assert {stage: cell[stage]["entries"] for stage in cell} == {"pricing": 1, "checkout": 1, "thanks": 1}
         assert cell["pricing"]["advanced.cohort"] == cell["checkout"]["advanced.cohort"] == 1
+
+
+def test_a_page_with_the_snippet_and_no_mark_walks_the_default_funnel(
+    site: Installation, shop: Shop, tab: Page
+) -> None:
+    before = site.stages("web")
+    head = site.snippet()["html"]
+    shop.pages = {"/": page(head), "/checkout": page(head)}
+    tab.goto(shop.url)
+    site.counted(page_view=1)
+    until(lambda: len(told(site, "engaged")) == 1, "a page in view for ten seconds")
+    tab.clock.install()  # from here on time jumps
+    tab.goto(f"{shop.url}/checkout")
+    loaded(tab)
+    tab.clock.run_for(15_000)
+    site.counted(page_view=2)
+    assert len(told(site, "engaged")) == 1
+    entered = {stage: count - before.get(stage, 0) for stage, count in site.stages("web").items()}
+    assert entered == {"visit": 1, "engaged": 1, "checkout_or_lead": 1}
 
 
 def test_first_and_last_touch(site: Installation, shop: Shop, tab: Page) -> None:

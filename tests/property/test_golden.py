@@ -35,6 +35,7 @@ DOCUMENTS = {
         "retail8": "8df6b4c6f7f26e66892720f5cf963b89b804e27c1ffdcaf769bde73ca6887886",
         "retention": "76dd9e016571ff3b7de5d47d4fbdb303d8deaf2e458888469c6aabded9fc248a",
         "sales": "fe0f41d0b5a7de77e7e9ec9fadbeb0750a336ae298537493fbf3f7a2078e10bd",
+        "web": "1b458ae5dbb271ce361a1e7925f0f9de8a340e6b725a7b282af224eb3009bfa6",
     },
     2: {
         "aida": "a78061bcbf53756caf5cc6cad0260388a3522f8ac712b0d767c0450ecc8c8304",
@@ -44,6 +45,7 @@ DOCUMENTS = {
         "retail8": "744c7a383abcee7ca3ea9a5a94fe78e4a0862f278a7d7f9e2bbc289bdf9b0a40",
         "retention": "263c8c7374641189a7965ffc5e92d2d9c3b5c6041b9b775e77507d79677ca667",
         "sales": "43f2f2323c085c6bb38594c97513b3d1ca79909f97962987bfcca3a6f65f86fd",
+        "web": "5f31d8fc0d1f8e21fbe73452de55f369a5714c7eeb7c82ba1daea3e0f640eee8",
     },
 }
 """sha256 of `funnelcast replay --funnel NAME --events FILE --json` over those events."""

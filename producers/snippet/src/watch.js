@@ -1,6 +1,6 @@
 // What is noticed without a call: page views, clicks, forms and impressions that the page's author has marked.
 
-import { D, W, config, isHidden, now, on } from './state.js';
+import { D, W, config, isHidden, keep, now, on, recall } from './state.js';
 import { clean } from './page.js';
 
 const MARK = 'data-funnel-';
@@ -32,9 +32,20 @@ export const watch = (put) => {
   let isUnseen; // a page view waits until the page is visible
   let late; // a page view waits for its title
 
+  let stay; // a page in view for ten seconds has somebody's interest: told once in half an hour
+
   const settle = () => {
     late?.();
     late = null;
+  };
+  const look = () => {
+    clearTimeout(stay);
+    if (isHidden()) return;
+    stay = setTimeout(() => {
+      if (now() - recall('engaged') < 18e5) return;
+      keep('engaged', now());
+      put('engaged', 0, []);
+    }, 1e4);
   };
   const view = () => {
     last = clean(location.href);
@@ -60,6 +71,8 @@ export const watch = (put) => {
     }
     on(W, 'popstate hashchange', moved);
     on(W, 'pageshow', (event) => event.persisted && view());
+    on(D, 'visibilitychange', look);
+    look();
   }
   on(W, 'pagehide', settle);
   on(D, 'visibilitychange', () => {

@@ -86,7 +86,7 @@ def test_every_preset_loads_and_shows_as_an_equal_definition(name: str) -> None:
 
 
 def test_the_presets_of_the_contract_ship() -> None:
-    assert {"sales", "aida", "retention", "b2b8", "retail8", "deal8", "autofunnel"} <= set(preset_names())
+    assert {"sales", "aida", "retention", "b2b8", "retail8", "deal8", "autofunnel", "web"} <= set(preset_names())
 
 
 def test_a_description_does_not_change_the_fingerprint_and_a_number_does() -> None:

@@ -53,7 +53,7 @@ def test_one_event_says_every_value_and_the_source_of_each_that_is_no_default() 
         "collector.max_events": "FUNNELCAST_COLLECTOR__MAX_EVENTS",
     }
     assert set(event["values"]) == {setting.key for setting in settings_of(CollectorSettings)}
-    assert (event["values"]["collector.port"], event["values"]["funnels"]) == (81, ["sales"])
+    assert (event["values"]["collector.port"], event["values"]["funnels"]) == (81, ["sales", "web"])
     json.dumps(event)
 
 
