@@ -6,24 +6,21 @@ Asks the same decoder and the same rules that a worker asks. Looks at events one
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from funnelcast.replay.memory import HISTORICAL, Progress, ReplayJob, no_progress, read_lines
 from producers.ingest.verdicts import Accepted, Rejected
-from schemas.explain import closest
 from schemas.funnel.model import Funnel
-from schemas.names import normalise_name
 from schemas.traffic import traffic_of
+from schemas.unknown_names import unknown_names
 from streams.core.decode import UNREADABLE, Decoder
 from streams.core.match import Match, Matcher, NameRules
 from streams.core.plan import LOST, ORDER, REFUND
 from streams.core.planning import plan_of
 
 EXAMPLES: Final = 3
-MOST_NAMES: Final = 50
 
 
 @dataclass(slots=True)
@@ -134,10 +131,5 @@ class Trial:
                 {"event": name, "stage": where, "condition": said, "events": tally.events, "examples": tally.examples}
                 for (name, where, said), tally in sorted(self.failed.items(), key=lambda one: -one[1].events)
             ],
-            "names_without_rule": list(self._unknown_names()),
+            "names_without_rule": list(unknown_names(self.unknown, self.funnel.event_names)),
         }
-
-    def _unknown_names(self) -> Iterator[dict[str, Any]]:
-        known = sorted(self.funnel.event_names)
-        for name, events in self.unknown.most_common(MOST_NAMES):
-            yield {"name": name, "events": events, "did_you_mean": closest(normalise_name(name), known)}

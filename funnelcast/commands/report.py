@@ -11,7 +11,7 @@ import typer
 
 from funnelcast.commands.options import JsonFlag, with_settings
 from funnelcast.say import say
-from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings
+from funnelcast.settings.sections import FunnelSettings, KafkaSettings, RedisSettings, SpaceSettings
 from schemas.funnel.load import load_funnel, load_funnels
 from schemas.funnel.model import Funnel
 
@@ -19,8 +19,8 @@ app = typer.Typer(add_completion=False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportSettings(FunnelSettings, SpaceSettings, RedisSettings):
-    """Which space is read, and what its cells mean."""
+class ReportSettings(FunnelSettings, SpaceSettings, RedisSettings, KafkaSettings):
+    """Which space is read, and what its cells mean. Kafka is asked, where it is set, what no funnel looks at."""
 
 
 @app.command(

@@ -99,6 +99,8 @@ def answer(settings: ReportSettings, funnels: Sequence[Funnel], asked: Asked) ->
         has_dim = asked.texts.get("dim") is not None
         print_reports(funnels, documents if has_dim else [whole_only(document) for document in documents])
         _print_annotations(settings, questions)
+        if not any(text is not None for text in asked.texts.values()):
+            _print_what_is_missing(settings, funnels, documents)
 
 
 def _specials(asked: Asked, now_ms: int) -> dict[str, Callable[[Sequence[ReportQuestion]], _Special]]:
@@ -215,6 +217,26 @@ def _print_annotations(settings: ReportSettings, questions: Sequence[ReportQuest
     (answer,) = _read(settings, [told])
     for line in cast("list[str]", answer["lines"])[-_SHOWN_ANNOTATIONS:]:
         say(line)
+
+
+def _print_what_is_missing(
+    settings: ReportSettings, funnels: Sequence[Funnel], documents: Sequence[CountersDocument]
+) -> None:
+    """Where a stage has no event: what the space counts instead, and what arrives that no funnel looks at."""
+    from funnelcast.unlooked import lacks, other_funnels, unlooked
+
+    if not lacks(documents, funnels):
+        return
+
+    async def told(reader: CounterReader) -> Document:
+        return {"lines": other_funnels(await reader.fingerprints(), funnels)}
+
+    (answer,) = _read(settings, [told])
+    texts = list(cast("list[str]", answer["lines"]))
+    if settings.kafka is not None:
+        texts += asyncio.run(unlooked(settings.need_kafka(), settings.space, funnels))
+    for text in texts:
+        say(text)
 
 
 def _print(answers: Sequence[Document], render: Callable[[Any], RenderableType], *, as_json: bool) -> None:

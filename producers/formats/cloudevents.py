@@ -67,7 +67,7 @@ class CloudEvents(BaseEndpoint):
 
     def answer(self, reading: Reading) -> Answer:
         """`{"accepted", "results"}`, as for native events."""
-        return verdicts_answer(reading)
+        return verdicts_answer(reading, self._ingest.known_names)
 
     def _structured(self, raw: bytes, sender: Sender, received_at_ms: int) -> Verdict:
         """Attributes and data in one JSON object."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -13,6 +14,7 @@ from producers.http.messages import JSON, Answer, Headers
 from producers.ingest.checks import Ingest
 from producers.ingest.verdicts import Accepted, Deduplicated, Deferred, Outcome, Rejected, Scope, Sender, SequenceNumber
 from schemas.reasons import RejectReason
+from schemas.unknown_names import said, unknown_names
 
 _encode: Final = msgspec.json.Encoder().encode
 _JSON: Final = (JSON,)
@@ -30,9 +32,19 @@ class EventVerdict(msgspec.Struct, omit_defaults=True, gc=False):
     """Accepted, and too late to be counted by any loaded funnel."""
 
 
-class _Verdicts(msgspec.Struct):
+class Warned(msgspec.Struct, omit_defaults=True):
+    """What was accepted and is counted nowhere."""
+
+    name: str
+    events: int
+    message: str
+    did_you_mean: str | None = None
+
+
+class _Verdicts(msgspec.Struct, omit_defaults=True):
     accepted: int
     results: list[EventVerdict]
+    warnings: list[Warned] | None = None
 
 
 class Native(BaseEndpoint):
@@ -61,8 +73,8 @@ class Native(BaseEndpoint):
         return Reading(elements, verdicts)
 
     def answer(self, reading: Reading) -> Answer:
-        """`{"accepted", "results"}`."""
-        return verdicts_answer(reading)
+        """`{"accepted", "results"}`, and `warnings` where something is counted nowhere."""
+        return verdicts_answer(reading, self._ingest.known_names)
 
 
 def sequence_of(headers: Headers, sender: Sender) -> SequenceNumber | None:
@@ -84,10 +96,21 @@ def sequence_of(headers: Headers, sender: Sender) -> SequenceNumber | None:
     return SequenceNumber(f"{sender.id or sender.source}/{session}", int(number))
 
 
-def verdicts_answer(reading: Reading) -> Answer:
-    """The verdicts one by one: the answer of this format, and to every dead letter that is sent again."""
+def verdicts_answer(reading: Reading, known_names: Collection[str] = ()) -> Answer:
+    """The verdicts one by one: the answer of this format, and to every dead letter that is sent again. `known_names`:
+    what may have been meant by a name that no funnel looks at."""
     results = shown(reading.verdicts)
-    return Answer(200, _encode(_Verdicts(taken(results), results)), _JSON)
+    return Answer(200, _encode(_Verdicts(taken(results), results, _warnings(reading, known_names))), _JSON)
+
+
+def _warnings(reading: Reading, known_names: Collection[str]) -> list[Warned] | None:
+    names = [one.name for one in reading.verdicts if type(one) is Accepted and not one.is_known]
+    if not names:
+        return None
+    return [
+        Warned(each["name"], each["events"], f"accepted, but no funnel looks at {said(each)}", each["did_you_mean"])
+        for each in unknown_names(Counter(names), known_names)
+    ] or None
 
 
 def shown(verdicts: Sequence[Outcome]) -> list[EventVerdict]:

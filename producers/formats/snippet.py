@@ -67,7 +67,7 @@ class Snippet(BaseEndpoint):
 
     def answer(self, reading: Reading) -> Answer:
         """`{"success":true}`; to a page that debugs, what became of each event."""
-        return verdicts_answer(reading) if reading.report else super().answer(reading)
+        return verdicts_answer(reading, self._ingest.known_names) if reading.report else super().answer(reading)
 
     def _with_day_id(self, elements: list[bytes], request: Request) -> list[bytes]:
         """The id stands in the event itself, so that a dead letter of it has one when the salt is gone. One that the

@@ -91,6 +91,7 @@ class Ingest:
         self._contacts = contacts
         self._keep_contacts = keep_contacts
         self._known = None if known_names is None else frozenset(known_names) | frozenset(personless_names)
+        self.known_names = self._known or frozenset()
         self._personless = frozenset(personless_names)
         self._strict = strict_names
         self._server_names = frozenset(server_names)

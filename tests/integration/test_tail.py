@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.command import run_command, start_command
 from tests.support.running_collector import RunningCollector
+from tests.support.stack import StackAddresses
 
 FUNNEL = """
 name: shop
@@ -79,3 +80,18 @@ async def test_it_goes_on_until_it_is_told_to_end(asked: tuple[list[str], Path])
     _, err = await asyncio.to_thread(process.communicate, timeout=20)
     assert process.returncode == 0
     assert err == b""
+
+
+async def test_a_report_without_a_stage_says_which_events_no_funnel_looks_at(
+    asked: tuple[list[str], Path], embedded_stack: StackAddresses
+) -> None:
+    (_, *place, funnel), directory = asked
+    place = [*place[:-1], "--redis", embedded_stack.redis, "--funnels", funnel]
+    code, out, err = await asyncio.to_thread(run_command, "report", *place, state_dir=directory)
+    assert code == 0, err
+    text = " ".join(out.decode().split())
+    assert "shop does not look at: page_view\\u001b[31m (1 event; did you mean 'page_view'?)." in text
+    assert "no condition of shop holds for: page_view (1)." in text
+    assert "not counted: rejected: missing_person (1)" in text
+    code, out, err = await asyncio.to_thread(run_command, "report", *place, "--json", state_dir=directory)
+    assert json.loads(out)["input"]["accepted"] == 0
