@@ -1,4 +1,4 @@
-"""What no funnel looks at is accepted, and the sender is told so; answers that clients of vendors read stay as they are."""
+"""What no funnel looks at is accepted and warned of; answers that clients of vendors read stay as they are."""
 
 from __future__ import annotations
 
