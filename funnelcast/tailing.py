@@ -21,12 +21,18 @@ from schemas.topics import Topics
 from schemas.traffic import traffic_of
 from streams.core.decode import Decoder
 from streams.core.match import Matcher
-from streams.core.plan import LOST, ORDER, REFUND, RESTATED, WITHDRAWN
+from streams.core.plan import LOST, ORDER, REFUND, RESTATED, VOID, WITHDRAWN
 from streams.core.planning import plan_of
 
 NO_RULE: Final = "-"
 _FETCH_MS: Final = 300
-_NAMES: Final = {ORDER: "order", REFUND: "refund", WITHDRAWN: "order withdrawn", RESTATED: "order restated"}
+_NAMES: Final = {
+    ORDER: "order",
+    REFUND: "refund",
+    WITHDRAWN: "order withdrawn",
+    RESTATED: "order restated",
+    VOID: "points",
+}
 _PERSON: Final = (("user_id", "user"), ("contact_id", "contact"), ("anonymous_id", "anonymous"))
 
 

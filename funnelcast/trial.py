@@ -16,8 +16,9 @@ from schemas.funnel.model import Funnel
 from schemas.traffic import traffic_of
 from schemas.unknown_names import unknown_names
 from streams.core.decode import UNREADABLE, Decoder
+from streams.core.definition import ScoreRule
 from streams.core.match import Match, Matcher, NameRules
-from streams.core.plan import LOST, ORDER, REFUND
+from streams.core.plan import LOST, ORDER, REFUND, VOID
 from streams.core.planning import plan_of
 
 EXAMPLES: Final = 3
@@ -49,6 +50,8 @@ class Trial:
         self.rejected: Counter[str] = Counter()
         self.taken = {stage.name: Tally() for stage in funnel.stages} | {"lost": Tally(), "refunds": Tally()}
         self.changes = Tally()
+        self.scored = Tally()
+        """What has points, whatever else it is."""
         self.left_out: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
         self.failed: dict[tuple[str, str, str], Tally] = {}
@@ -87,7 +90,10 @@ class Trial:
             if match is None:
                 self._explain(rules, record, example)
             else:
-                self._tally_of(match).add(example)
+                if match.points:
+                    self.scored.add({**example, "points": match.points})
+                if match.kind != VOID:
+                    self._tally_of(match).add(example)
 
     def _tally_of(self, match: Match) -> Tally:
         """An order is shown at the lowest stage it fits: which one it enters is a matter of its number."""
@@ -107,6 +113,7 @@ class Trial:
         for rule, condition, value in rules.failures(record.properties):
             stage = getattr(rule, "stage", None)
             where = "lost" if stage is None else self.funnel.stages[stage].name
+            where = "scoring" if isinstance(rule, ScoreRule) else where
             operand = list(condition.operand) if isinstance(condition.operand, tuple) else condition.operand
             said = f"{condition.property_name} {condition.operator} {operand!r}"
             self.failed.setdefault((record.name, where, said), Tally()).add({**example, "value": value})
@@ -126,6 +133,7 @@ class Trial:
             "lost": self.taken["lost"].events,
             "refunds": self.taken["refunds"].events,
             "order_changes": self.changes.events,
+            "scored": self.scored.events,
             "left_out": dict(self.left_out.most_common()),
             "conditions_failed": [
                 {"event": name, "stage": where, "condition": said, "events": tally.events, "examples": tally.examples}

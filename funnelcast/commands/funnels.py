@@ -91,7 +91,7 @@ def _print_trial(document: dict[str, Any]) -> None:
     for stage in document["stages"]:
         lines = ", ".join(str(example["line"]) for example in stage["examples"])
         table.add_row(stage["name"], f"{stage['events']:,}", lines or "no event fits")
-    for name in ("lost", "refunds", "order_changes"):
+    for name in ("lost", "refunds", "order_changes", "scored"):
         if document[name]:
             table.add_row(name.replace("_", " "), f"{document[name]:,}", "")
     screen.print(table)

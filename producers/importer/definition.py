@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from producers.importer.problems import Kind
-from schemas.funnel.model import Condition, Rule
+from schemas.funnel.rules import Condition, Rule
 
 AD_SPEND = "ad_spend"
 """The one event without a person."""

@@ -20,7 +20,7 @@ from producers.importer.problems import Kind, Problem
 from producers.importer.strict import DAMAGED_ID
 from schemas.conditions import holds
 from schemas.errors import InputFileError
-from schemas.funnel.model import Condition
+from schemas.funnel.rules import Condition
 
 Made = dict[str, Any]
 """A native event, as values; without an id where the rule states none."""

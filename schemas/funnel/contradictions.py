@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from schemas.conditions import ORDERINGS, number_of
-from schemas.funnel.model import Condition
+from schemas.funnel.rules import Condition
 from schemas.places import PAGE_PATH, TEXTS
 from schemas.properties import TRAFFIC
 from schemas.traffic import TRAFFIC_CLASSES

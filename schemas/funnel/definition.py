@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.funnel.duration import format_duration
-from schemas.funnel.model import Funnel, Rule, Stage
+from schemas.funnel.model import Funnel, Stage
+from schemas.funnel.rules import Rule
+from schemas.funnel.scoring import Scoring
 
 
 def _rule_definition(rule: Rule) -> object:
@@ -35,6 +37,15 @@ def _stage_definition(stage: Stage) -> dict[str, Any]:
     return definition
 
 
+def _scoring_definition(scoring: Scoring) -> dict[str, Any]:
+    return {
+        "half_life": format_duration(scoring.half_life_ms),
+        "warm": scoring.warm,
+        "hot": scoring.hot,
+        "points": [{"on": [_rule_definition(rule) for rule in one.on], "points": one.points} for one in scoring.points],
+    }
+
+
 def definition_of(funnel: Funnel) -> dict[str, Any]:
     definition: dict[str, Any] = {
         "name": funnel.name,
@@ -61,6 +72,8 @@ def definition_of(funnel: Funnel) -> dict[str, Any]:
     }
     if funnel.unit is not None:
         definition |= {"unit": funnel.unit, "lead_in": format_duration(funnel.lead_in_ms)}
+    if funnel.scoring is not None:
+        definition["scoring"] = _scoring_definition(funnel.scoring)
     if funnel.sources is not None:
         definition["sources"] = list(funnel.sources)
     if funnel.journeys:

@@ -6,12 +6,21 @@ from typing import TYPE_CHECKING, Final
 
 from schemas.explain import Explainer, KeyPath
 from schemas.funnel.duration import format_duration
-from schemas.funnel.model import Dimension, Funnel, LostRule, Rule, Stage
+from schemas.funnel.model import Dimension, Funnel, LostRule, Stage
+from schemas.funnel.rules import Rule
+from schemas.funnel.scoring import ScoreRule, Scoring
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-_INNER: Final = (("stages", Stage), ("lost", LostRule), ("dimensions", Dimension), ("on", Rule))
+_INNER: Final = (
+    ("stages", Stage),
+    ("lost", LostRule),
+    ("dimensions", Dimension),
+    ("scoring", Scoring),
+    ("points", ScoreRule),
+    ("on", Rule),
+)
 
 
 def _known_keys(path: KeyPath) -> list[str]:
@@ -44,10 +53,14 @@ FUNNEL_ERRORS: Final = Explainer(
         "attribution": "attribution: first",
         "event": "event: lead_created",
         "unit": "unit: deal_id",
+        "points": "points: [{on: pricing_viewed, points: 10}]",
+        "warm": "warm: 20",
+        "hot": "hot: 60",
     },
     mappings={
         "lost": "{on: [lead_lost], reason: price}",
         "stages": "{name: lead, on: [lead_created]}",
         "dimensions": "{name: channel, attribution: first}",
+        "scoring": "scoring: {warm: 20, hot: 60, points: [{on: pricing_viewed, points: 10}]}",
     },
 )

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from schemas.funnel.contradictions import contradictions
 from schemas.funnel.duration import format_duration
-from schemas.funnel.model import Funnel, Rule, Stage
+from schemas.funnel.model import Funnel, Stage
+from schemas.funnel.rules import Rule
 
 
 def problems(funnel: Funnel) -> list[str]:
@@ -33,6 +34,8 @@ def _contradictions(funnel: Funnel) -> Iterator[str]:
     """Conditions that no event can meet."""
     groups = [(f"stages[{number}] {stage.name}", stage.on) for number, stage in enumerate(funnel.stages)]
     groups += [(f"lost[{number}]", lost.on) for number, lost in enumerate(funnel.lost)]
+    scored = () if funnel.scoring is None else funnel.scoring.points
+    groups += [(f"scoring.points[{number}]", one.on) for number, one in enumerate(scored)]
     for where, rules in groups:
         for rule in rules:
             yield from (f"{where}: {rule.event}: {problem}" for problem in contradictions(rule.where))

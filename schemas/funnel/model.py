@@ -10,17 +10,11 @@ import json
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from schemas.conditions import ORDERINGS, TEXT_OPERATORS, Operand, Operator, number_of, pattern_error
 from schemas.funnel.duration import DurationMs
+from schemas.funnel.rules import Name, Part, Rule, Rules, as_list, clean_name
+from schemas.funnel.scoring import SCORED_PROPERTY, TEMPERATURES, Scoring
 from schemas.lateness import ALLOWED_LATENESS_MS
 from schemas.money import clean_currency
 from schemas.names import clean_text, normalise_name
@@ -34,111 +28,14 @@ ROLES = ("impression", "click", "lead", "payment")
 MAX_STAGES = 64
 WITHOUT_NUMBERS = frozenset({"description", "journeys"})
 """Keys that change no number: two definitions that differ in them alone count the same."""
-_CONDITION_KEYS = ("gt", "gte", "lt", "lte", "ne", "exists", "starts_with", "ends_with", "contains", "matches")
-
-
-def _name(value: object) -> str:
-    if not isinstance(value, str) or not normalise_name(value):
-        raise ValueError(f"{value!r} is not a name; write a text such as lead_created")
-    return normalise_name(value)
-
-
-Name = Annotated[str, BeforeValidator(_name)]
-
-
-def _as_list(value: object) -> object:
-    return value if isinstance(value, list | tuple) else [value]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Condition(_Model):
-    """One comparison of an event's property; what it means: `schemas.conditions.holds`."""
-
-    property: str
-    op: Operator
-    operand: Operand
-
-
-class Rule(_Model):
-    """An event name, optionally with conditions on its properties (all must hold)."""
-
-    event: Name
-    where: tuple[Condition, ...] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, data: object) -> object:
-        return {"event": data} if isinstance(data, str) else data
-
-    @field_validator("where", mode="before")
-    @classmethod
-    def _conditions(cls, where: object) -> object:
-        if not isinstance(where, dict):
-            if isinstance(where, list | tuple) and all(isinstance(condition, Condition) for condition in where):
-                return where
-            raise ValueError("write a mapping of properties, e.g. where: {form: contact, value: {gt: 0}}")
-        conditions: list[Condition] = []
-        for prop, wanted in where.items():
-            conditions += _conditions_of(str(prop), wanted)
-        return tuple(conditions)
-
-
-def _conditions_of(prop: str, wanted: object) -> list[Condition]:
-    if isinstance(wanted, dict):
-        if not wanted:
-            raise ValueError(f"{prop}: write at least one of {' '.join(_CONDITION_KEYS)}")
-        for op, operand in wanted.items():
-            _check_operand(prop, str(op), operand)
-        return [
-            Condition(property=prop, op=op, operand=tuple(operand) if isinstance(operand, list) else operand)
-            for op, operand in wanted.items()
-        ]
-    if isinstance(wanted, list | tuple):
-        if not wanted or not all(isinstance(one, str | int | float | bool) for one in wanted):
-            raise ValueError(f"{prop}: write a list of plain values, e.g. [contact, quote]")
-        return [Condition(property=prop, op="in", operand=tuple(wanted))]
-    if not isinstance(wanted, str | int | float | bool):
-        raise ValueError(f"{prop}: write a value, a list of values, or any of {' '.join(_CONDITION_KEYS)}")
-    return [Condition(property=prop, op="eq", operand=wanted)]
-
-
-def _check_operand(prop: str, op: str, operand: object) -> None:
-    if op not in _CONDITION_KEYS:
-        raise ValueError(f"{prop}: unknown comparison {op!r}; write one of {' '.join(_CONDITION_KEYS)}")
-    if op == "exists" and not isinstance(operand, bool):
-        raise ValueError(f"{prop}: exists takes true or false")
-    if op in ORDERINGS and number_of(operand) is None:
-        raise ValueError(f"{prop}: {op} compares numbers; write e.g. {op}: 100")
-    if op in TEXT_OPERATORS:
-        _check_texts(prop, op, operand)
-    if op == "ne" and not isinstance(operand, str | int | float | bool):
-        raise ValueError(f"{prop}: ne takes one plain value")
-
-
-def _check_texts(prop: str, op: str, operand: object) -> None:
-    texts = operand if isinstance(operand, list | tuple) else [operand]
-    if not texts or not all(isinstance(text, str) and text for text in texts):
-        raise ValueError(f"{prop}: {op} compares texts; write e.g. {op}: /checkout, or a list of texts")
-    for text in texts if op == "matches" else ():
-        if reason := pattern_error(str(text)):
-            raise ValueError(
-                f"{prop}: {text!r} is no regular expression that can be used: {reason}; write e.g. "
-                "matches: '^/order/[0-9]+$' (RE2: no backreferences and no lookaround)"
-            )
-
-
-Rules = Annotated[tuple[Rule, ...], BeforeValidator(_as_list), Field(min_length=1)]
 
 
 def _stage_name(value: object) -> str:
-    _name(value)
+    clean_name(value)
     return str(value).strip()
 
 
-class Stage(_Model):
+class Stage(Part):
     """One stage: which events belong to it and how long a person may stay before it counts as abandoned."""
 
     name: Annotated[str, BeforeValidator(_stage_name)]
@@ -176,14 +73,14 @@ class Stage(_Model):
         return role
 
 
-class LostRule(_Model):
+class LostRule(Part):
     """Events that end a journey; with a fixed reason, or else the event's property `reason`."""
 
     on: Rules
     reason: str | None = None
 
 
-class Dimension(_Model):
+class Dimension(Part):
     """A property by which everything is also counted."""
 
     name: str = Field(min_length=1, max_length=64, pattern=r"^[^|=\s]+$")
@@ -222,7 +119,7 @@ class Dimension(_Model):
         return cleaned
 
 
-class Funnel(_Model):
+class Funnel(Part):
     """A checked definition. Two definitions with one `fingerprint` count the same."""
 
     name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -239,15 +136,27 @@ class Funnel(_Model):
     given_lead_in_ms: DurationMs | None = Field(default=None, alias="lead_in")
     journeys: bool = False
     """Whether what becomes of journeys is told on the topic `journeys`. It changes no number."""
-    sources: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: v if v is None else _as_list(v))] = None
-    traffic: Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)] = (HUMAN,)
+    sources: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: v if v is None else as_list(v))] = None
+    traffic: Annotated[tuple[str, ...], BeforeValidator(as_list), Field(min_length=1)] = (HUMAN,)
     stages: tuple[Stage, ...] = Field(min_length=1, max_length=MAX_STAGES)
     lost: tuple[LostRule, ...] = ()
-    refunds: Annotated[tuple[Name, ...], BeforeValidator(_as_list)] = ("refund",)
-    ad_spend: Annotated[tuple[Name, ...], BeforeValidator(_as_list)] = ("ad_spend",)
+    refunds: Annotated[tuple[Name, ...], BeforeValidator(as_list)] = ("refund",)
+    ad_spend: Annotated[tuple[Name, ...], BeforeValidator(as_list)] = ("ad_spend",)
+    scoring: Scoring | None = None
+    """Points of events, by which people are cold, warm or hot."""
     dimensions: tuple[Dimension, ...] = Field(default=(), max_length=12)
     pairs: tuple[tuple[str, str], ...] = ()
     description: str = ""
+
+    @field_validator("dimensions")
+    @classmethod
+    def _temperatures(cls, dimensions: tuple[Dimension, ...], info: ValidationInfo) -> tuple[Dimension, ...]:
+        if info.data.get("scoring") is None:
+            return dimensions
+        scored = [one for one in dimensions if one.property == SCORED_PROPERTY]
+        if any(one.values not in (None, TEMPERATURES) for one in scored):
+            raise ValueError("temperature: its values are cold, warm and hot, by scoring; leave values out")
+        return tuple(one.model_copy(update={"values": TEMPERATURES}) if one in scored else one for one in dimensions)
 
     @field_validator("traffic")
     @classmethod
@@ -293,6 +202,12 @@ class Funnel(_Model):
             )
         if self.given_lead_in_ms > self.conversion_window_ms:
             raise ValueError("lead_in: is longer than conversion_window; write at most that, or leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _temperature_is_shown(self) -> Funnel:
+        if self.scoring is not None and SCORED_PROPERTY not in {one.property for one in self.dimensions}:
+            raise ValueError("scoring: nothing shows it; add the dimension {name: temperature, attribution: stage}")
         return self
 
     @model_validator(mode="after")
@@ -354,8 +269,9 @@ class Funnel(_Model):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Of all stages and losses."""
+        """Of all stages, losses and points."""
         groups = [stage.on for stage in self.stages] + [lost.on for lost in self.lost]
+        groups += [] if self.scoring is None else [one.on for one in self.scoring.points]
         return tuple(rule for group in groups for rule in group)
 
     @property
@@ -379,9 +295,10 @@ class Funnel(_Model):
     @property
     def fingerprint(self) -> str:
         """SHA-256 (hex) over everything that changes a number; the description does not."""
-        meaning = self.model_dump(mode="json", exclude={*WITHOUT_NUMBERS, "unit", "given_lead_in_ms"}) | {
-            "rules": RULES
-        }
+        meaning = self.model_dump(mode="json", exclude={*WITHOUT_NUMBERS, "unit", "given_lead_in_ms", "scoring"})
+        meaning["rules"] = RULES
         if self.unit is not None:
             meaning |= {"unit": self.unit, "lead_in_ms": self.lead_in_ms}
+        if self.scoring is not None:
+            meaning["scoring"] = self.scoring.model_dump(mode="json")
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()

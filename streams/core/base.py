@@ -37,6 +37,8 @@ class FirstOrder(NamedTuple):
 
 Step: TypeAlias = tuple[int, int, int, KeptEvent, Worth | None]
 """(at, stage or AFTER_STAGES, event_hash, event, worth of an order): sorted, the order in which journeys take them."""
+Score: TypeAlias = tuple[int, int]
+"""(time, points) of an event."""
 Identity: TypeAlias = tuple[int, int, bytes]
 """What a deal is known by, whatever becomes of it: time and hash of the event that begins it, and its unit value."""
 
@@ -118,7 +120,18 @@ class Layered:
 class Base:
     """Result of the pass over everything behind the horizon."""
 
-    __slots__ = ("deals", "first_order", "journey", "newest", "orders", "orders_count", "refunds", "steps", "withdrawn")
+    __slots__ = (
+        "deals",
+        "first_order",
+        "journey",
+        "newest",
+        "orders",
+        "orders_count",
+        "refunds",
+        "scores",
+        "steps",
+        "withdrawn",
+    )
 
     def __init__(self) -> None:
         self.journey: Journey | None = None
@@ -135,24 +148,27 @@ class Base:
         """With a unit: steps behind the horizon whose journey is not settled yet (`streams.core.deals`), in order."""
         self.newest = 0
         """With a unit: time of the newest event that lies behind the horizon, but not yet one `lead_in` behind."""
+        self.scores: list[Score] = []
+        """With scoring: points that still count, and the newest event whatever its points; by time."""
 
 
 def pack_base(plan: Plan, base: Base) -> bytes:
     """The bytes of a base; none for a base that holds nothing."""
     journey = base.journey
     is_empty = journey is None and not base.orders_count and not base.refunds and not base.withdrawn
-    if is_empty and not base.deals and not base.newest:
+    if is_empty and not base.deals and not base.newest and not base.scores:
         return b""
     folded = [] if journey is None else _folded(plan, journey)
     assert isinstance(base.orders, dict)  # noqa: S101 - layers are for passes in memory
     orders = {order: (stage, wire_code(plan, code)) for order, (stage, code) in base.orders.items()}
     first = base.first_order
     more: list[Any] = [] if first is None else [(first.at, first.stage, wire_code(plan, first.code))]
-    if base.withdrawn or base.deals or base.newest:
+    has_deals = bool(base.deals or base.newest or base.scores)
+    if base.withdrawn or has_deals:
         more = [more[0] if more else None, sorted(base.withdrawn)]
-    if base.deals or base.newest:
+    if has_deals:
         more += [[_packed_deal(plan, deal) for deal in base.deals], [_packed_step(plan, step) for step in base.steps]]
-        more.append(base.newest)
+        more += [base.newest, *([base.scores] if base.scores else [])]
     return msgspec.msgpack.encode([folded, base.orders_count, orders, sorted(base.refunds), *more])
 
 
@@ -199,6 +215,7 @@ def unpack_base(packed: bytes) -> Base:
         base.deals = [_deal(*deal) for deal in more[2]]
         base.steps = [_step(*step) for step in more[3]]
         base.newest = more[4]
+        base.scores = [(at, points) for scores in more[5:] for at, points in scores]
     if folded:
         base.journey = _journey(folded)
     return base

@@ -95,4 +95,5 @@ def _fire_header(state: FunnelState, key: bytes, packed: bytes, watermark_ms: in
     state.cache.dirty[key] = None
     if status != RESOLVED:
         return abandoned_at
-    return max(last_word >> AT_SHIFT, (start_word >> AT_SHIFT) + plan.window) + plan.keep + plan.lead_in
+    end = (start_word >> AT_SHIFT) + plan.window
+    return max((last_word >> AT_SHIFT) + plan.score_life, end) + plan.keep + plan.lead_in

@@ -16,6 +16,7 @@ from streams.core.journeys import AFTER_STAGES, History, Owner, closes, enter, g
 from streams.core.kept import KeptEvent
 from streams.core.person import Person
 from streams.core.plan import ORDER, REFUND, Plan
+from streams.core.scoring import scores_behind
 
 _NOWHERE = Owner(-1, 0, b"")
 """Of a loss with a value outside of every journey of that value."""
@@ -179,6 +180,7 @@ def fold_deals(plan: Plan, base: Base, events: Sequence[KeptEvent], horizon: int
     folded = Base()
     _fold_money(base, events, horizon, history, folded)
     settled = horizon - plan.lead_in
+    folded.scores = scores_behind(plan, base, events, horizon, settled=settled)
     folded.steps = [step for step in history.steps if settled <= step[0] < horizon]
     newest = max([base.newest, *(event.at for event in events if event.at < horizon)])
     folded.newest = newest if newest >= settled else 0
@@ -194,6 +196,7 @@ def is_foldable(plan: Plan, base: Base, horizon: int) -> bool:
     settled = horizon - plan.lead_in
     journeys = [deal.journey for deal in base.deals] + ([] if base.journey is None else [base.journey])
     times = [*(step[0] for step in base.steps[:1]), *([base.newest] if base.newest else [])]
+    times += [at + plan.score_life for at, _ in base.scores[:1]]
     return any(at < settled for at in times) or any(journey.begins_at + plan.window < settled for journey in journeys)
 
 

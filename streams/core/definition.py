@@ -35,6 +35,27 @@ class LostRule(NamedTuple):
     reason: str | None
 
 
+class ScoreRule(NamedTuple):
+    """Events that are worth points."""
+
+    event: str
+    where: tuple[Condition, ...]
+    points: int
+    rule: int
+    """Number of the rule in the file; an event gets the points of each once."""
+
+
+class Scoring(NamedTuple):
+    """How events make people cold, warm or hot (`streams.core.scoring`)."""
+
+    half_life_ms: int
+    warm: int
+    hot: int
+    most_points: int
+    """That one event can have."""
+    rules: tuple[ScoreRule, ...]
+
+
 class Stage(NamedTuple):
     """One stage."""
 
@@ -56,6 +77,8 @@ class Dimension(NamedTuple):
     values: tuple[str, ...] | None
     """The only values that get a code; None: any."""
     cap: int
+    is_scored: bool = False
+    """Whether the value is the temperature that the score gives, and not what was sent."""
 
     @property
     def codes(self) -> int:
@@ -89,6 +112,7 @@ class Definition:
     refunds: frozenset[str]
     ad_spend: frozenset[str]
     """Names of statements of spend; they are no events of a person and not among `event_names`."""
+    scoring: Scoring | None
     dimensions: tuple[Dimension, ...]
     pairs: tuple[tuple[str, str], ...]
     event_names: frozenset[str]

@@ -290,7 +290,7 @@ def settle(
     if plan.tells_journeys and not is_nameless(key):
         outcomes = outcomes_of(plan, after, statuses)
         state.told += changes_of(key, person.outcomes, outcomes, cause=cause, watermark=horizon + plan.keep)
-    newest = max((event.at for event in person.events), default=0)
+    newest = max([0, *(event.at for event in person.events), *(at for at, _ in person.base.scores[-1:])])
     orders = person.base.orders_count + after.orders_count
     if person.has_deals:
         newest = max(newest, person.base.newest)
@@ -305,7 +305,7 @@ def settle(
 
 def _fold(state: FunnelState, person: Person, horizon: int) -> None:
     has_behind = any(event.at < horizon for event in person.events)
-    if has_behind or person.base.journey is not None:
+    if has_behind or person.base.journey is not None or person.base.scores:
         person.base = fold(state.plan, person.base, person.events, horizon)
     if has_behind:
         person.events = after_fold(person.events, horizon)

@@ -221,11 +221,11 @@ def deadline(plan: Plan, words: Words) -> int:
 def is_forgotten(plan: Plan, packed: bytes, horizon: int) -> bool:
     """Whether a person has nothing at or after the horizon, no journey under way and nothing for life.
 
-    With deals a person counts until one `lead_in` behind the horizon.
+    With deals a person counts until one `lead_in` behind the horizon, and longer by as long as its score may count.
     """
     last_word, start_word, _, _, _, _ = words_of(plan, packed)
     horizon -= plan.lead_in
-    if flags_of(last_word) & FOR_LIFE or last_at(last_word) >= horizon:
+    if flags_of(last_word) & FOR_LIFE or last_at(last_word) >= horizon - plan.score_life:
         return False
     return not passed_of(last_word) or started_at(start_word) + plan.window < horizon
 
@@ -246,7 +246,7 @@ def wake(plan: Plan, packed: bytes) -> int:
     if not passed and is_folded and last_word >> FLAGS_SHIFT & FOR_LIFE:
         return INFINITE  # all that is left are its orders, and they stay
     # Then it is folded, or forgotten.
-    return max(last_word >> AT_SHIFT, end if passed else 0) + plan.keep + plan.lead_in
+    return max((last_word >> AT_SHIFT) + plan.score_life, end if passed else 0) + plan.keep + plan.lead_in
 
 
 def _wake_of_linked(plan: Plan, packed: bytes, words: Words) -> int:

@@ -17,10 +17,16 @@ from streams.core.journeys import AFTER_STAGES, History, RefundBooked, Restated,
 from streams.core.kept import AT_MASK, KeptEvent
 from streams.core.person import Person
 from streams.core.plan import LOST, NO_STAGE, OPEN, ORDER, REFUND, RESOLVED, STALLED, Plan, Status
+from streams.core.scoring import scored, scores_behind
 
 
 def replay(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> History:
     """The pass."""
+    return _pass(plan, base, scored(plan, base, events))
+
+
+def _pass(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> History:
+    """The same, over events that have their temperatures."""
     history = History()
     live, withdrawn, restated = standing(base, events)
     history.occurrences += [(event.at, plan.lowest_order_stage(event.mask), event.code) for event in withdrawn]
@@ -132,9 +138,10 @@ def _refunds(plan: Plan, base: Base, events: Sequence[KeptEvent], history: Histo
 
 def fold(plan: Plan, base: Base, events: Sequence[KeptEvent], horizon: int) -> Base:
     """The base after all events behind the horizon have passed; what stands of them is decided by all events."""
-    live = standing(base, events).live
-    history = replay(plan, base, [event for event in live if event.at < horizon])
+    live = standing(base, scored(plan, base, events)).live
+    history = _pass(plan, base, [event for event in live if event.at < horizon])
     folded = Base()
+    folded.scores = scores_behind(plan, base, events, horizon, settled=horizon)
     if history.journeys and history.journeys[-1].started_at + plan.window >= horizon:
         folded.journey = history.journeys[-1]
     folded.orders_count = base.orders_count + history.orders_count

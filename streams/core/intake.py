@@ -29,8 +29,9 @@ from streams.core.match import NO_AMOUNT, Match, Matcher, NameRules, amount_of, 
 from streams.core.outgoing import Outgoing, late_event, surplus_event
 from streams.core.person import person_field
 from streams.core.place import Place
-from streams.core.plan import FORGET, FORWARDED, KIN, LINK, LOST, ORDER, REFUND, RESTATED, WITHDRAWN, Plan
+from streams.core.plan import FORGET, FORWARDED, KIN, LINK, LOST, ORDER, REFUND, RESTATED, VOID, WITHDRAWN, Plan
 from streams.core.registers import REASONS, FunnelRegisters
+from streams.core.scoring import with_points
 from streams.core.spend import Statement, day_of, key_of, properties_of
 from streams.core.tree import fact_key
 from streams.state import PartitionMeta
@@ -173,6 +174,10 @@ class FunnelIntake:
         """Code, and the whole event where it says more than its stage."""
         kind = match.kind
         code = 0 if kind in (WITHDRAWN, RESTATED) else self._code(properties, out)
+        if self.plan.score_mask:
+            code = with_points(self.plan, code, match.points)
+        if kind == VOID:
+            return code, None
         unit = b"" if self._unit_attribute is None else unit_of(getattr(properties, self._unit_attribute))
         if kind == LOST:
             raw = match.reason if match.reason is not None else properties.reason

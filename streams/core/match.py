@@ -16,8 +16,8 @@ from schemas.money import clean_currency, clean_minor, parse_minor
 from schemas.names import normalise_name
 from schemas.properties import ORDER_RESTATED, ORDER_WITHDRAWN
 from streams.core.decode import NO_RAW, UNREADABLE, Decoder
-from streams.core.definition import Condition, LostRule, StageRule
-from streams.core.plan import LOST, ORDER, REFUND, RESTATED, WITHDRAWN, EventKind, Plan
+from streams.core.definition import Condition, LostRule, ScoreRule, StageRule
+from streams.core.plan import LOST, MOST_POINTS, ORDER, REFUND, RESTATED, VOID, WITHDRAWN, EventKind, Plan
 
 _MEMO_LIMIT = 10_000
 MAX_UNIT_BYTES: Final = 90
@@ -32,6 +32,8 @@ class Match(NamedTuple):
     """Order stages it matches, a bit each (`Plan.order_bit`)."""
     reason: str | None = None
     """Fixed reason of a lost rule; None: the property `reason`."""
+    points: int = 0
+    """For the score of its person."""
 
 
 class NameRules:
@@ -43,16 +45,27 @@ class NameRules:
         definition = plan.definition
         self._lost = [rule for rule in definition.lost_rules if rule.event == name]
         self._stages = [rule for rule in definition.stage_rules if rule.event == name]
+        self._scores = [rule for rule in definition.scoring.rules if rule.event == name] if definition.scoring else []
         self._is_refund = name in definition.refunds
         self._change = {ORDER_WITHDRAWN: WITHDRAWN, ORDER_RESTATED: RESTATED}.get(name)
-        self.is_fixed = not any([rule.where for rule in self._lost] + [rule.where for rule in self._stages])
+        groups = (self._lost, self._stages, self._scores)
+        self.is_fixed = not any(rule.where for rules in groups for rule in rules)
         self.fixed: Match | None = self.classify(None) if self.is_fixed else None
-        is_plain = self.fixed is not None and self.fixed.kind < ORDER and not plan.has_deals
+        is_plain = self.fixed is not None and self.fixed.kind < ORDER and not plan.has_deals and not plan.score_mask
         self.stage = self.fixed.kind if self.fixed is not None and is_plain else -1
         """The stage of every event of this name, where it says nothing else; else -1."""
 
     def classify(self, properties: Any) -> Match | None:
         """What an event with those properties is; None where every condition fails."""
+        match, points = self._part(properties), self._points(properties)
+        return (match or Match(VOID))._replace(points=points) if points else match
+
+    def _points(self, properties: Any) -> int:
+        """Of every rule once, however many of its names and conditions fit."""
+        fitting = {rule.rule: rule.points for rule in self._scores if self._holds(rule.where, properties)}
+        return max(-MOST_POINTS, min(MOST_POINTS, sum(fitting.values())))
+
+    def _part(self, properties: Any) -> Match | None:
         if self._change is not None:
             return Match(self._change)
         for rule in self._lost:
@@ -68,10 +81,10 @@ class NameRules:
             return Match(max(matched))
         return Match(REFUND) if self._is_refund else None
 
-    def failures(self, properties: Any) -> list[tuple[StageRule | LostRule, Condition, Any]]:
+    def failures(self, properties: Any) -> list[tuple[StageRule | LostRule | ScoreRule, Condition, Any]]:
         """Of every rule the first condition that does not hold, and the value it met. For people who ask why."""
-        found: list[tuple[StageRule | LostRule, Condition, Any]] = []
-        rules: list[StageRule | LostRule] = [*self._lost, *self._stages]
+        found: list[tuple[StageRule | LostRule | ScoreRule, Condition, Any]] = []
+        rules: list[StageRule | LostRule | ScoreRule] = [*self._lost, *self._stages, *self._scores]
         for rule in rules:
             for condition in rule.where:
                 value = plain(getattr(properties, self._attribute[condition.property_name]))

@@ -31,6 +31,10 @@ REASON_CAP: Final = 100
 REASON_CODES: Final = REASON_CAP + 2
 EDGES_MS: Final = tuple(seconds * 1000 for seconds in DURATION_EDGES_SECONDS)
 AGES_MS: Final = tuple(days * DAY_MS for days in AGE_EDGES_DAYS)
+MOST_POINTS: Final = 1000
+"""That an event can have, or take away."""
+POINTS_BITS: Final = 11
+"""Of the points of an event, with their sign."""
 MAX_ORDER_STAGES: Final = 56
 """The mask of an order's stages has that many bits in its record."""
 
@@ -44,7 +48,8 @@ WITHDRAWN: Final = 67
 RESTATED: Final = 68
 """An order is worth something else."""
 VOID: Final = 69
-"""A withdrawal or restatement that came too late to change anything; kept to know its copies."""
+"""A withdrawal or restatement that came too late to change anything, kept to know its copies; or an event that is
+nothing to the funnel but its points."""
 FORGET: Final = 70
 """No event: the person is to be forgotten. Kept events are of a lower kind."""
 LINK: Final = 71
@@ -87,6 +92,9 @@ class Plan:
         """Whether a person's events may be parted by deals (`streams.core.deals`); the general path alone does that."""
         self.lead_in = definition.lead_in_ms
         self.tells_journeys = definition.tells_journeys
+        scoring = definition.scoring
+        self.score_life = 0 if scoring is None else scoring.half_life_ms * scoring.most_points.bit_length()
+        """How long the points of an event count; so much longer a person is remembered."""
         self._plan_stages()
         self._plan_orders()
         self._plan_dimensions()
@@ -135,11 +143,17 @@ class Plan:
         self.dimensions = self.definition.dimensions
         self.shifts: list[int] = []
         self.widths: list[int] = []
-        self.first_mask = self.stage_mask = 0
+        self.first_mask = self.stage_mask = self.score_mask = 0
+        self.score_shifts: list[int] = []
+        """Of dimensions that show the temperature; in a kept event the first of them holds its points."""
         shift = 0
         for dimension in self.dimensions:
             width = (dimension.codes + 1).bit_length()  # the highest code: `unknown` and `other` have two more
+            width = POINTS_BITS if dimension.is_scored else width
             mask = ((1 << width) - 1) << shift
+            if dimension.is_scored:
+                self.score_mask |= mask
+                self.score_shifts.append(shift)
             if dimension.is_first:
                 self.first_mask |= mask
             else:
@@ -221,7 +235,7 @@ class Plan:
 
     def _plan_formats(self) -> None:
         self.is_wide = self.code_bits > 64
-        if self.is_wide or self.tells_journeys:
+        if self.is_wide or self.tells_journeys or self.score_shifts:
             self.has_fast_paths = False
         """Codes too wide for a machine integer are stored as bytes and counted by the general path alone."""
         width = (self.code_bits + 7) // 8

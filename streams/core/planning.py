@@ -1,10 +1,12 @@
-"""From a funnel's model to its plan: the only module of the core that knows `schemas.funnel.model`."""
+"""From a funnel's model to its plan: the only module of the core that knows `schemas.funnel`."""
 
 from __future__ import annotations
 
 from schemas.funnel import model
+from schemas.funnel.rules import Rule
+from schemas.funnel.scoring import SCORED_PROPERTY
 from schemas.places import property_of
-from streams.core.definition import Condition, Definition, Dimension, LostRule, Stage, StageRule
+from streams.core.definition import Condition, Definition, Dimension, LostRule, ScoreRule, Scoring, Stage, StageRule
 from streams.core.plan import Plan
 
 
@@ -38,24 +40,43 @@ def definition_of(funnel: model.Funnel) -> Definition:
         lost_rules=tuple(LostRule(rule.event, _where(rule), lost.reason) for lost in funnel.lost for rule in lost.on),
         refunds=frozenset(funnel.refunds),
         ad_spend=frozenset(funnel.ad_spend),
-        dimensions=tuple(_dimension(dimension) for dimension in funnel.dimensions),
+        scoring=_scoring(funnel),
+        dimensions=tuple(_dimension(funnel, dimension) for dimension in funnel.dimensions),
         pairs=funnel.pairs,
         event_names=funnel.event_names,
         properties=funnel.properties,
     )
 
 
-def _where(rule: model.Rule) -> tuple[Condition, ...]:
+def _where(rule: Rule) -> tuple[Condition, ...]:
     return tuple(
         Condition(property_of(condition.property), condition.op, condition.operand) for condition in rule.where
     )
 
 
-def _dimension(dimension: model.Dimension) -> Dimension:
+def _scoring(funnel: model.Funnel) -> Scoring | None:
+    given = funnel.scoring
+    if given is None:
+        return None
+    return Scoring(
+        half_life_ms=given.half_life_ms,
+        warm=given.warm,
+        hot=given.hot,
+        most_points=given.most_points,
+        rules=tuple(
+            ScoreRule(rule.event, _where(rule), one.points, number)
+            for number, one in enumerate(given.points)
+            for rule in one.on
+        ),
+    )
+
+
+def _dimension(funnel: model.Funnel, dimension: model.Dimension) -> Dimension:
     return Dimension(
         name=dimension.name,
         property_name=property_of(dimension.property),
         is_first=dimension.attribution == "first",
         values=dimension.values,
         cap=dimension.cap,
+        is_scored=funnel.scoring is not None and dimension.property == SCORED_PROPERTY,
     )

@@ -16,6 +16,7 @@ from tests.oracle.history import Person, World, read_log
 from tests.oracle.journeys import Entry, Journey, entries_of, steps_of
 from tests.oracle.orders import Order, by_time, orders_of, refunds_of, withdrawn_events
 from tests.oracle.places import Placed, mixed, placed_of, refund_place
+from tests.oracle.scores import with_temperatures
 from tests.oracle.values import Amount
 
 EDGES_SECONDS = [10, 60, 300, 900, 3600, 14_400, 43_200, 86_400]
@@ -170,6 +171,7 @@ def _of_refunds(funnel: Funnel, history: list[Event], placed: list[Placed]) -> I
 
 def contributions(funnel: Funnel, history: list[Event], watermark: int) -> list[Count]:
     """Everything a history counts at a watermark: a pure function of the two."""
+    history = with_temperatures(funnel, history)
     orders = orders_of(funnel, history)
     steps = steps_of(funnel, history, orders)
     journeys = lines_of(funnel, steps)

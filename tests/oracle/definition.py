@@ -149,6 +149,24 @@ class Dimension:
 
 
 @dataclass(frozen=True)
+class Scoring:
+    """Points of events: rules and what each gives; from when a person is warm and hot; how points fade."""
+
+    rules: list[tuple[list[Rule], int]]
+    warm: int
+    hot: int
+    half_life: int
+
+    @property
+    def life(self) -> int:
+        """After which an event has no points left, whatever it had."""
+        most, halvings = min(1000, sum(abs(points) for _, points in self.rules)), 0
+        while most // 2**halvings > 0:
+            halvings += 1
+        return halvings * self.half_life
+
+
+@dataclass(frozen=True)
 class Funnel:
     """The whole definition; times in milliseconds."""
 
@@ -170,6 +188,7 @@ class Funnel:
     unit: str | None
     """The property that tells one deal of a person from another."""
     lead_in: int
+    scoring: Scoring | None
 
     @property
     def last(self) -> int:
@@ -206,6 +225,13 @@ def _dimension(raw: dict[str, Any]) -> Dimension:
     )
 
 
+def _scoring(raw: dict[str, Any] | None) -> Scoring | None:
+    if raw is None:
+        return None
+    rules = [(_rules(one["on"]), one["points"]) for one in raw["points"]]
+    return Scoring(rules, raw["warm"], raw["hot"], duration_ms(raw.get("half_life", "30d")))
+
+
 def read_funnel(raw: dict[str, Any]) -> Funnel:
     """The definition of a funnel file's content."""
     dimensions = [_dimension(one) for one in raw.get("dimensions") or []]
@@ -229,4 +255,5 @@ def read_funnel(raw: dict[str, Any]) -> Funnel:
         pairs=[(place[one], place[two]) for one, two in raw.get("pairs") or []],
         unit=raw.get("unit"),
         lead_in=duration_ms(raw.get("lead_in", window)),
+        scoring=_scoring(raw.get("scoring")),
     )

@@ -8,6 +8,8 @@ from tests.oracle.values import Amount
 
 LOST, STAGE, ORDER, REFUND = "lost", "stage", "order", "refund"
 WITHDRAWN, RESTATED = "withdrawn", "restated"
+SCORED = "scored"
+"""Nothing but its points."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +29,7 @@ class Event:
     order_id: str | None
     refund_id: str | None
     reason: str
+    points: int = 0
     unit: str | None = None
     """Which deal it says it belongs to."""
     cost: Amount | None = None

@@ -112,6 +112,8 @@ class Wants:
     """Orders that are withdrawn and restated."""
     units: float = 0.25
     """Share of funnels that part a person's events by deals."""
+    scores: bool = False
+    """Funnels with lead scoring."""
     links: bool = False
     """Events with several ids, which link the lower ones to the highest."""
     forgets: bool = False
@@ -147,7 +149,30 @@ def random_funnel(rng: Random, wants: Wants | None = None) -> dict[str, Any]:
         funnel["lost"] = _random_lost_rules(rng, count)
     if rng.random() < 0.75:
         _add_dimensions(rng, funnel, wants)
+    if wants.scores:
+        _add_scoring(rng, funnel, unit)
     return funnel
+
+
+def _add_scoring(rng: Random, funnel: dict[str, Any], unit: int) -> None:
+    """Points for events of stages, losses, orders, and for some that are nothing else."""
+    names = ["noise", "noise", "e0", "e1", "pay", "gone", "refund"]
+    points = []
+    for _ in range(rng.randint(1, 4)):
+        event: Any = rng.choice(names)
+        on = [{"event": event, "where": _random_where(rng)} if rng.random() < 0.3 else event]
+        on += [rng.choice(names)] if rng.random() < 0.3 else []
+        points.append({"on": on, "points": rng.choice([1, 3, 5, 8, 20, 999, -2, -5, -1000])})
+    warm = rng.choice([1, 2, 5, 9])
+    half_life = rng.choice([1, 1, 2, 5, 20, 50]) * unit
+    hot = warm + rng.choice([1, 3, 10])
+    funnel["scoring"] = {"warm": warm, "hot": hot, "half_life": f"{half_life}ms", "points": points}
+    dimension: dict[str, Any] = {"name": "temperature", "attribution": rng.choice(["first", "stage", "stage"])}
+    funnel.setdefault("dimensions", []).insert(rng.randint(0, len(funnel.get("dimensions", []))), dimension)
+    if rng.random() < 0.3:
+        other = {"first": "stage", "stage": "first"}[dimension["attribution"]]
+        funnel["dimensions"].append({"name": "warmth", "property": "temperature", "attribution": other})
+        funnel.setdefault("pairs", []).append(["temperature", "warmth"])
 
 
 def _random_stages(rng: Random, count: int, unit: int) -> list[dict[str, Any]]:

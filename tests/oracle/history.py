@@ -15,7 +15,7 @@ import xxhash
 
 from tests.oracle.deals import deals_now, lines_of
 from tests.oracle.definition import Dimension, Funnel, Rule, value_at
-from tests.oracle.event import LOST, ORDER, REFUND, RESTATED, STAGE, WITHDRAWN, Event
+from tests.oracle.event import LOST, ORDER, REFUND, RESTATED, SCORED, STAGE, WITHDRAWN, Event
 from tests.oracle.journeys import steps_of
 from tests.oracle.orders import by_time, has_order, is_taken_back, lies_behind, orders_of, withdrawn_events
 from tests.oracle.places import place_now
@@ -124,7 +124,20 @@ def _classify(funnel: Funnel, raw: dict[str, Any]) -> tuple[str, tuple[int, ...]
         return STAGE, (max(matched),), None
     if any(is_meant(one) for one in funnel.refunds):
         return REFUND, (), None
-    return None
+    return (SCORED, (), None) if _points(funnel, raw) else None
+
+
+def _points(funnel: Funnel, raw: dict[str, Any]) -> int:
+    """Of every rule that means the event, within a thousand."""
+    if funnel.scoring is None:
+        return 0
+    name, properties, context = same_name(raw["name"]), raw.get("properties") or {}, raw.get("context") or {}
+    given = [
+        points
+        for rules, points in funnel.scoring.rules
+        if any(rule.matches(name, properties, context) for rule in rules)
+    ]
+    return max(-1000, min(1000, sum(given)))
 
 
 def _listed(dimension: Dimension, names: list[str], text: str | None) -> str:
@@ -172,6 +185,7 @@ def _event(world: World, raw: dict[str, Any], what: tuple[str, tuple[int, ...], 
         order_id=real_id(properties.get("order_id")),
         refund_id=real_id(properties.get("refund_id")) if kind == REFUND else None,
         reason=reason,
+        points=_points(world.funnel, raw),
         unit=None if world.funnel.unit is None else real_id(properties.get(world.funnel.unit)),
         cost=further_amount_of(properties, "cost", world.funnel.currency),
         discount=further_amount_of(properties, "discount", world.funnel.currency),
@@ -351,9 +365,11 @@ def _forget(world: World, person: str) -> None:
 def _is_forgotten(funnel: Funnel, history: Person, horizon: int) -> bool:
     """Nothing at or after the horizon, no journey that reaches it, no order or refund id: new when it comes again.
 
-    With a unit a deal that begins may still move what lies one `lead_in` behind the horizon."""
+    With a unit a deal that begins may still move what lies one `lead_in` behind the horizon. With scores a person is
+    known for as long as points may count."""
     horizon -= funnel.lead_in if funnel.unit is not None else 0
-    if any(event.occurred >= horizon or _is_for_life(event) for event in history.events):
+    life = 0 if funnel.scoring is None else funnel.scoring.life
+    if any(event.occurred >= horizon - life or _is_for_life(event) for event in history.events):
         return False
     return all(journey.end < horizon for journey in lines_of(funnel, steps_of(funnel, history.events, [])))
 

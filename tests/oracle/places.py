@@ -9,6 +9,7 @@ from tests.oracle.definition import Funnel
 from tests.oracle.event import Event
 from tests.oracle.journeys import Journey, steps_of
 from tests.oracle.orders import Order, orders_of
+from tests.oracle.scores import with_temperatures
 
 
 def mixed(funnel: Funnel, first: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, ...]:
@@ -51,5 +52,7 @@ def refund_place(funnel: Funnel, refund: Event, placed: list[Placed]) -> tuple[s
 
 def place_now(funnel: Funnel, history: list[Event], refund: Event) -> tuple[str, tuple[str, ...]] | None:
     """Where a refund is booked by a history as it is."""
-    orders = orders_of(funnel, history)
+    seen = with_temperatures(funnel, history)
+    refund = next(now for now, then in zip(seen, history, strict=True) if then is refund)
+    history, orders = seen, orders_of(funnel, seen)
     return refund_place(funnel, refund, placed_of(funnel, orders, lines_of(funnel, steps_of(funnel, history, orders))))

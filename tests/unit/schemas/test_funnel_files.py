@@ -10,8 +10,8 @@ import yaml
 from schemas import conditions
 from schemas.funnel.definition import definition_of
 from schemas.funnel.load import FunnelError, load_funnel, load_funnels, parse_funnel
-from schemas.funnel.model import Condition
 from schemas.funnel.presets import preset_names
+from schemas.funnel.rules import Condition
 from tests.support.rows import rows
 
 CONTRACT_EXAMPLE = """
@@ -111,6 +111,27 @@ def test_a_unit_comes_with_a_lead_in_and_changes_the_fingerprint() -> None:
     assert len({base.fingerprint, deals.fingerprint, same.fingerprint, shorter.fingerprint}) == 3
 
 
+SCORED = "name: x\nconversion_window: 1d\nstages: [{name: a, on: [a]}]\n"
+TEMPERATURE = "dimensions: [{name: t, property: temperature, attribution: stage}]\n"
+
+
+def scoring(text: str, dimensions: str = TEMPERATURE) -> str:
+    return f"{SCORED}{dimensions}scoring: {text}"
+
+
+def test_a_scored_funnel_shows_as_an_equal_definition() -> None:
+    text = (
+        "{warm: 5, hot: 9, half_life: 2d, points: [{on: b, points: 5}, {on: [{event: c, where: {k: 1}}], points: -2}]}"
+    )
+    funnel, other = parse_funnel(scoring(text)), parse_funnel(scoring(text.replace("hot: 9", "hot: 8")))
+    assert funnel.dimensions[0].values == ("cold", "warm", "hot")
+    assert {"b", "c"} <= funnel.event_names
+    assert "k" in funnel.properties
+    shown = parse_funnel(yaml.safe_dump(definition_of(funnel)))
+    assert len({shown.fingerprint, funnel.fingerprint}) == 1
+    assert len({other.fingerprint, funnel.fingerprint, parse_funnel(SCORED + TEMPERATURE).fingerprint}) == 3
+
+
 @rows(
     ("text", "path", "says"),
     [
@@ -118,6 +139,11 @@ def test_a_unit_comes_with_a_lead_in_and_changes_the_fingerprint() -> None:
         ("name: x\nconversion_window: 3x\nstages: [" + STAGE + "]", "conversion_window", "30m, 12h or 7d"),
         ("name: x\nconversion_window: 30\nstages: [" + STAGE + "]", "conversion_window", "30m, 12h or 7d"),
         ("name: x\nconversion_window: 1d\nstages: []", "stages", "at least one"),
+        (scoring("{warm: 5, hot: 5, points: [{on: a, points: 5}]}"), "scoring", "rise from cold"),
+        (scoring("{warm: 5, hot: 9, points: [{on: a, points: 2000}]}"), "scoring.points[0].points", "-1000 to 1000"),
+        (scoring("{warm: 5, hot: 9, points: []}"), "scoring.points", "at least one"),
+        (scoring("{warm: 5, hot: 9, points: [{on: order_withdrawn, points: 5}]}"), "", "no rule may name it"),
+        (scoring("{warm: 5, hot: 9, points: [{on: a, points: 5}]}", ""), "", "add the dimension"),
         ("name: x\nconversion_window: 1d\nlead_in: 1h\nstages: [" + STAGE + "]", "lead_in", "unit: deal_id"),
         ("name: x\nconversion_window: 1d\nunit: id\nlead_in: 2d\nstages: [" + STAGE + "]", "lead_in", "longer"),
         ("name: x\nconversion_window: 1d\nunit: value\nstages: [" + STAGE + "]", "unit", "is money"),
