@@ -29,7 +29,7 @@ class ReportSettings(FunnelSettings, SpaceSettings, RedisSettings, KafkaSettings
     "funnelcast report --since 30d --compare previous  ·  funnelcast report --grain month --compare previous  ·  "
     "funnelcast report --what-if each=+10%  ·  funnelcast report --since 30d --what-if top=+50%,lead=25% --dim channel"
     "  ·  funnelcast report --paths  ·  funnelcast report --paths --since 90d --dim channel"
-    "  ·  funnelcast report --profit --dim channel"
+    "  ·  funnelcast report --profit --dim channel  ·  funnelcast report --scores --since 90d"
     "  ·  funnelcast report --targets targets.yaml  ·  funnelcast report --forecast --dim channel"
     "  ·  funnelcast report --forecast --back-test  ·  funnelcast report --changes --since 90d"
     "  ·  funnelcast report --view sales  ·  funnelcast report --sla lead=1h,lead->offer=1d --dim manager"
@@ -80,6 +80,9 @@ def report(
             help="What is left: margin, spend per sale, and what customers bring by age against what they cost.",
         ),
     ] = False,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Are the lead scores right: the share won by temperature, cold to hot.")
+    ] = False,
     targets: Annotated[
         Path | None,
         typer.Option(
@@ -125,6 +128,7 @@ def report(
         what_if=what_if,
         paths=paths,
         profit=profit,
+        scores=scores,
         targets=targets,
         forecast=forecast,
         back_test=back_test,

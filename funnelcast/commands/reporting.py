@@ -15,6 +15,7 @@ from funnelcast.say import say
 from funnelcast.screen import Screen, print_reports
 from schemas.funnel.model import Funnel
 from schemas.text import printable_in
+from streams.report.calibration_table import render_calibration
 from streams.report.change_service import annotations_of, report_changes
 from streams.report.changes_table import annotation_lines, render_changes
 from streams.report.comparison_table import render_comparison
@@ -25,7 +26,14 @@ from streams.report.long_form import LONG_FORMS
 from streams.report.paths_table import render_paths
 from streams.report.profit_table import render_profit
 from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
-from streams.report.service import report, report_comparison, report_paths, report_profit, report_what_if
+from streams.report.service import (
+    report,
+    report_calibration,
+    report_comparison,
+    report_paths,
+    report_profit,
+    report_what_if,
+)
 from streams.report.shapes import CountersDocument
 from streams.report.sla import Sla
 from streams.report.sla_service import report_sla
@@ -62,6 +70,7 @@ class Asked:
     what_if: str | None
     paths: bool
     profit: bool
+    scores: bool
     targets: Path | None
     forecast: bool
     back_test: bool
@@ -169,6 +178,10 @@ def _of_a_part(asked: Asked) -> dict[str, Callable[[Sequence[ReportQuestion]], _
     if asked.profit:
         specials["--profit"] = lambda questions: _Special(
             [partial(report_profit, question=question) for question in questions], render_profit
+        )
+    if asked.scores:
+        specials["--scores"] = lambda questions: _Special(
+            [partial(report_calibration, question=question) for question in questions], render_calibration
         )
     return specials
 

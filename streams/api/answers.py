@@ -14,7 +14,14 @@ from streams.report.document import answer_json, canonical_json
 from streams.report.forecast_service import report_forecast
 from streams.report.long_form import LONG_FORMS
 from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
-from streams.report.service import report, report_comparison, report_paths, report_profit, report_what_if
+from streams.report.service import (
+    report,
+    report_calibration,
+    report_comparison,
+    report_paths,
+    report_profit,
+    report_what_if,
+)
 from streams.report.shapes import CountersDocument
 from streams.report.sla import Sla
 from streams.report.sla_service import report_sla
@@ -101,6 +108,11 @@ class Answers:
         """What is left of the money."""
         values = parse_query(query, single=QUESTION, repeated=("funnel",))
         return answer_json([await report_profit(self.reader, question) for question in self._questions(values)])
+
+    async def scores_json(self, query: str) -> bytes:
+        """The share won by temperature."""
+        values = parse_query(query, single=("grain", "since", "until"), repeated=("funnel",))
+        return answer_json([await report_calibration(self.reader, question) for question in self._questions(values)])
 
     async def targets_json(self, query: str) -> bytes:
         """Plan against fact."""

@@ -86,6 +86,7 @@ class ApiApp:
             "/v1/what-if": answers.what_if_json,
             "/v1/paths": answers.paths_json,
             "/v1/profit": answers.profit_json,
+            "/v1/scores": answers.scores_json,
             "/v1/targets": answers.targets_json,
             "/v1/forecasts": answers.forecast_json,
             "/v1/views": answers.view_json,

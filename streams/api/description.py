@@ -8,6 +8,7 @@ from typing import Any, Final, TypedDict
 
 from streams.api.answers import BACK_TEST, COMPARE, QUESTION, SLA, VIEW, WHAT_IF, FunnelSummary
 from streams.api.schema import Schema, Schemas
+from streams.report.calibration import CalibrationDocument
 from streams.report.change_service import AnnotationShape
 from streams.report.changes import ChangesDocument
 from streams.report.comparison import ComparisonDocument
@@ -129,6 +130,13 @@ PAGES: Final[dict[str, Described]] = {
         "(docs/reports.md).",
         ("funnel", *QUESTION),
         ProfitDocument,
+        is_several=True,
+    ),
+    "/v1/scores": Described(
+        "scores",
+        "Are the lead scores right: what `funnelcast report --scores --json` prints (docs/reports.md).",
+        ("funnel", "grain", "since", "until"),
+        CalibrationDocument,
         is_several=True,
     ),
     "/v1/targets": Described(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from schemas.counters import Grain
+from streams.report.calibration import CalibrationDocument, calibrate, scored_dimension
 from streams.report.comparison import ComparisonDocument, Sides, compare_cells, decompose_overall
 from streams.report.document import RATED_GRAINS, document_of
 from streams.report.paths import PathsDocument, path_cell
@@ -79,6 +80,27 @@ async def report_profit(reader: CounterReader, question: ReportQuestion) -> Prof
         "watermark_ms": watermark_ms,
         "currency": funnel.currency,
         "cells": [profit_cell(funnel, cells[dim], dim=dim, oldest_age_ms=oldest_age_ms) for dim in sorted(cells)],
+    }
+
+
+async def report_calibration(reader: CounterReader, question: ReportQuestion) -> CalibrationDocument:
+    """The share won by temperature: of totals, or of the sum of the buckets asked for. Raises as `report`, and
+    QuestionError."""
+    funnel = question.funnel
+    number = scored_dimension(funnel)
+    if question.dimset is not None:
+        raise QuestionError("scores are shown by temperature; leave the dimension away")
+    assert funnel.scoring is not None  # noqa: S101 - `scored_dimension` has refused
+    cells, watermark_ms = await summed(reader, replace(_one_grain(question), dimset=number + 1))
+    dim = funnel.dimensions[number].name
+    return {
+        "funnel": funnel.name,
+        "version": funnel.version,
+        "watermark_ms": watermark_ms,
+        "dim": dim,
+        "warm": funnel.scoring.warm,
+        "hot": funnel.scoring.hot,
+        "stages": calibrate(funnel, cells, dim=dim),
     }
 
 
