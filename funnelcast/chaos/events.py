@@ -1,12 +1,12 @@
-"""The events of a chaos run: deterministic for a seed, 10 % sent twice, 10 % out of order. Pure; written for the
-funnel `data/chaos.yaml` and for nothing else.
+"""The events of a chaos run: deterministic for a seed, 10 % sent twice, 10 % out of order; half of the persons have
+several ids, which are linked while events flow. Pure; made for the funnels of `data/chaos*.yaml` and for no other.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 START_MS = 1_735_689_600_000  # 2025-01-01
@@ -14,7 +14,13 @@ SPAN_MS = 3 * 86_400_000
 CHANNELS = ("google", "meta", "mail", "direct")
 REASONS = ("price", "timing")
 DUPLICATE_SHARE = DISORDER_SHARE = 0.1
-_MINUTE = 60_000
+_MINUTE, _HOUR = 60_000, 3_600_000
+ID_NAMES = {"a": "anonymous_id", "c": "contact_id", "u": "user_id"}
+TREES = ("ac", "au", "acu", "cu")
+"""Which ids a person has, the lowest first."""
+LINKED_SHARE = 0.5
+_LINKED_WITHIN_MS = 20 * _HOUR
+"""From the first event on: within one conversion window, so that everything before the link goes with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,15 @@ class ChaosEvent:
     order_id: str | None = None
     minor: int = 0
     reason: str | None = None
+    ids: str = "u"
+    """Which of the person's ids it carries."""
+    root: str = "u"
+    """The person's highest id, of all events."""
+
+    @property
+    def owner(self) -> str:
+        """The key under which it is counted in the end."""
+        return f"{self.root}:{self.person}"
 
     def native(self, received_at_ms: int) -> dict[str, Any]:
         """In the form of the API."""
@@ -42,7 +57,7 @@ class ChaosEvent:
             "name": self.name,
             "occurred_at_ms": self.at_ms,
             "received_at_ms": received_at_ms,
-            "user_id": self.person,
+            **{ID_NAMES[space]: self.person for space in self.ids},
             "properties": properties,
         }
 
@@ -53,9 +68,10 @@ def make_events(seed: int, count: int) -> list[ChaosEvent]:
     events: list[ChaosEvent] = []
     person = 0
     while len(events) < count:
-        events.extend(_visits(chooser, f"p{person}"))
+        visits = list(_visits(chooser, f"p{person}"))[: count - len(events)]
+        events += _under_ids(chooser, visits)
         person += 1
-    return events[:count]
+    return events
 
 
 def arrivals(seed: int, events: list[ChaosEvent]) -> list[tuple[int, ChaosEvent]]:
@@ -87,7 +103,29 @@ def _visits(chooser: random.Random, person: str) -> Iterator[ChaosEvent]:
                 at += chooser.randint(1, 5 * _MINUTE)
                 number += 1
                 yield ChaosEvent(f"{person}-{number}", person, name, at, channel, event.order_id, event.minor)
-        at += chooser.randint(3, 40) * 3_600_000
+        at += chooser.randint(3, 40) * _HOUR
+
+
+def _under_ids(chooser: random.Random, events: list[ChaosEvent]) -> list[ChaosEvent]:
+    """The same events with the ids that they carry. Two ids are linked by the first event that carries both."""
+    if chooser.random() >= LINKED_SHARE:
+        return events
+    tree = chooser.choice(TREES)
+    soon = [number for number, event in enumerate(events) if event.at_ms - events[0].at_ms <= _LINKED_WITHIN_MS]
+    links = sorted(chooser.choice(soon) for _ in tree[1:])
+    return [
+        replace(event, ids=_ids_at(chooser, tree, links, number), root=tree[-1]) for number, event in enumerate(events)
+    ]
+
+
+def _ids_at(chooser: random.Random, tree: str, links: list[int], number: int) -> str:
+    """`links`: at which events the first two ids are linked, and the next ones."""
+    known = sum(link <= number for link in links)
+    now = links.count(number)
+    if now:
+        return tree[known - now : known + 1]
+    said: list[str] = [*tree[: known + 1], *(tree[at : at + 2] for at in range(known))]
+    return said[chooser.randrange(len(said))]
 
 
 def _path(chooser: random.Random) -> list[str]:

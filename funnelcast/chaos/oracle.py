@@ -1,13 +1,15 @@
-"""What the counters of a chaos run must be: read off the definitions, person by person, over the whole history.
+"""What a chaos run must come to: its counters, and what became of every entry. Read off the definitions, person by
+person, over the whole history.
 
-A second opinion: shares no code with the counting core, knows the funnel `data/chaos.yaml` by heart and nothing else.
-Assumes the final watermark to be past every deadline, so that no entry is open. Pure.
+A second opinion: shares no code with the counting core, knows the funnels of `data/chaos*.yaml` by heart and nothing
+else. Assumes the final watermark to be past every deadline, so that no entry is open. Pure.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -16,6 +18,8 @@ from streams.report.cell import CellView
 from streams.report.shapes import Counters
 
 STAGES = ("click", "lead", "payment")
+TOLD_STAGES = ("lead", "payment")
+"""Of the funnel that tells what becomes of its journeys."""
 WINDOW_MS = 86_400_000
 ABANDON_MS = {"click": 30 * 60_000, "lead": 4 * 3_600_000}
 CURRENCY = "EUR"
@@ -29,6 +33,19 @@ FAMILIES = frozenset(
 
 Key = tuple[str, str, str, str, str, str]
 """(grain, bucket, dimension value, stage, family, sub-key)."""
+EntryId = tuple[str, str, int]
+"""(person key, stage, time)."""
+Outcome = tuple[str, int, str | None]
+"""(what became of it, when, reason of a loss)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a run must come to in one funnel."""
+
+    cells: dict[Key, int]
+    """Every one that is not 0."""
+    outcomes: dict[EntryId, Outcome]
 
 
 @lru_cache(maxsize=10_000)
@@ -37,108 +54,101 @@ def _buckets(hour: int) -> tuple[tuple[str, str], ...]:
     return (("total", "all"), ("hour", moment.strftime("%Y-%m-%dT%HZ")), ("day", moment.strftime("%Y-%m-%d")))
 
 
-class _Tally:
-    """Adds one number to every cell that must show it: each grain, the whole and the channel."""
+def expected(events: Iterable[ChaosEvent], stages: tuple[str, ...] = STAGES) -> Expected:
+    """Of the funnel with those stages."""
+    histories: defaultdict[str, dict[str, ChaosEvent]] = defaultdict(dict)
+    for event in events:
+        if event.name in stages or event.name == "lead_lost":
+            histories[event.owner][event.id] = event
+    tally = _Tally(stages)
+    for history in histories.values():
+        tally.count_person(sorted(history.values(), key=lambda event: event.at_ms))
+    return Expected({key: amount for key, amount in tally.cells.items() if amount}, tally.outcomes)
 
-    def __init__(self) -> None:
+
+class _Tally:
+    """Adds up one person after the other."""
+
+    def __init__(self, stages: tuple[str, ...]) -> None:
+        self.stages = stages
         self.cells: Counter[Key] = Counter()
+        self.outcomes: dict[EntryId, Outcome] = {}
 
     def add(self, at_ms: int, channel: str, stage: str, family: str, sub: str = "", *, amount: int = 1) -> None:
+        """To every cell that must show it: each grain, the whole and the channel."""
         for grain, bucket in _buckets(at_ms // 3_600_000):
             self.cells[(grain, bucket, "", stage, family, sub)] += amount
             self.cells[(grain, bucket, f"channel={channel}", stage, family, sub)] += amount
 
+    def count_person(self, history: list[ChaosEvent]) -> None:
+        """All events of a person, by time."""
+        seen_orders: set[str] = set()
+        journey: list[ChaosEvent] = []
+        for event in history:
+            self.add(event.at_ms, event.channel, "lost" if event.name == "lead_lost" else event.name, "events")
+            if event.order_id is not None:
+                if event.order_id in seen_orders:
+                    continue
+                seen_orders.add(event.order_id)
+            if journey and event.at_ms > journey[0].at_ms + WINDOW_MS:
+                self._count_journey(journey)
+                journey = []
+            if journey or event.name in self.stages:
+                journey.append(event)
+        if journey:
+            self._count_journey(journey)
 
-def expected(events: Iterable[ChaosEvent]) -> dict[Key, int]:
-    """Every cell that is not 0."""
-    histories: defaultdict[str, dict[str, ChaosEvent]] = defaultdict(dict)
-    for event in events:
-        histories[event.person][event.id] = event
-    tally = _Tally()
-    for history in histories.values():
-        _count_person(sorted(history.values(), key=lambda event: event.at_ms), tally)
-    return {key: amount for key, amount in tally.cells.items() if amount}
+    def _count_journey(self, journey: list[ChaosEvent]) -> None:
+        channel, stages = journey[0].channel, self.stages
+        entered: dict[str, int] = {}
+        furthest = -1
+        for event in journey:
+            if event.name in stages and stages.index(event.name) > furthest:
+                furthest = stages.index(event.name)
+                entered[event.name] = event.at_ms
+            if event.name == "payment":
+                self.add(event.at_ms, channel, "payment", "orders", CURRENCY)
+                self.add(event.at_ms, channel, "payment", "revenue", CURRENCY, amount=event.minor)
+        path = list(entered)
+        for place, stage in enumerate(path):
+            at = entered[stage]
+            self.add(at, channel, stage, "entries")
+            if place == 0:
+                self.add(at, channel, stage, "started")
+            else:
+                for jumped in stages[stages.index(path[place - 1]) + 1 : stages.index(stage)]:
+                    self.add(at, channel, jumped, "skipped")
+            onward = path[place + 1] if place + 1 < len(path) else None
+            outcome = self._count_outcome(journey, stage, at, onward=onward, next_at=entered.get(onward or ""))
+            self.outcomes[journey[0].owner, stage, at] = outcome
 
-
-def _count_person(history: list[ChaosEvent], tally: _Tally) -> None:
-    seen_orders: set[str] = set()
-    journey: list[ChaosEvent] = []
-    for event in history:
-        tally.add(event.at_ms, event.channel, "lost" if event.name == "lead_lost" else event.name, "events")
-        if event.order_id is not None:
-            if event.order_id in seen_orders:
-                continue
-            seen_orders.add(event.order_id)
-        if journey and event.at_ms > journey[0].at_ms + WINDOW_MS:
-            _count_journey(journey, tally)
-            journey = []
-        if journey or event.name in STAGES:
-            journey.append(event)
-    if journey:
-        _count_journey(journey, tally)
-
-
-def _count_journey(journey: list[ChaosEvent], tally: _Tally) -> None:
-    start, channel = journey[0].at_ms, journey[0].channel
-    entered: dict[str, int] = {}
-    furthest = -1
-    for event in journey:
-        if event.name in STAGES and STAGES.index(event.name) > furthest:
-            furthest = STAGES.index(event.name)
-            entered[event.name] = event.at_ms
-        if event.name == "payment":
-            tally.add(event.at_ms, channel, "payment", "orders", CURRENCY)
-            tally.add(event.at_ms, channel, "payment", "revenue", CURRENCY, amount=event.minor)
-    losses = [event for event in journey if event.name == "lead_lost"]
-    path = list(entered)
-    for place, stage in enumerate(path):
-        at = entered[stage]
-        tally.add(at, channel, stage, "entries")
-        if place == 0:
-            tally.add(at, channel, stage, "started")
-        else:
-            for jumped in STAGES[STAGES.index(path[place - 1]) + 1 : STAGES.index(stage)]:
-                tally.add(at, channel, jumped, "skipped")
-        following = path[place + 1] if place + 1 < len(path) else None
-        _count_outcome(
-            tally, stage, at, start=start, following=following, entered=entered, losses=losses, channel=channel
-        )
-
-
-def _count_outcome(
-    tally: _Tally,
-    stage: str,
-    at: int,
-    *,
-    start: int,
-    following: str | None,
-    entered: Mapping[str, int],
-    losses: list[ChaosEvent],
-    channel: str,
-) -> None:
-    if stage == STAGES[-1]:
-        tally.add(at, channel, stage, "completed")
-        return
-    deadline = min(at + ABANDON_MS[stage], start + WINDOW_MS)
-    next_at = entered[following] if following is not None else None
-    loss = next((one for one in losses if at <= one.at_ms and (next_at is None or one.at_ms < next_at)), None)
-    has_advanced = False
-    if loss is not None and loss.at_ms <= deadline:
-        tally.add(at, channel, stage, "lost.cohort", loss.reason or "unknown")
-        tally.add(loss.at_ms, channel, stage, "lost.period", loss.reason or "unknown")
-    elif next_at is not None and next_at <= deadline:
-        has_advanced = True
-        tally.add(at, channel, stage, "advanced.cohort")
-        tally.add(next_at, channel, stage, "advanced.period")
-    else:
-        tally.add(at, channel, stage, "abandoned.cohort")
-        tally.add(deadline, channel, stage, "abandoned.period")
-    if following is not None and next_at is not None:
-        tally.add(at, channel, stage, "transitions.cohort", following)
-        tally.add(next_at, channel, stage, "transitions.period", following)
-        if not has_advanced:
-            tally.add(at, channel, stage, "revived.cohort")
-            tally.add(next_at, channel, stage, "revived.period")
+    def _count_outcome(
+        self, journey: list[ChaosEvent], stage: str, at: int, *, onward: str | None, next_at: int | None
+    ) -> Outcome:
+        channel = journey[0].channel
+        if stage == self.stages[-1]:
+            self.add(at, channel, stage, "completed")
+            return "completed", at, None
+        deadline = min(at + ABANDON_MS[stage], journey[0].at_ms + WINDOW_MS)
+        losses = (event for event in journey if event.name == "lead_lost" and event.at_ms >= at)
+        loss = next((each for each in losses if next_at is None or each.at_ms < next_at), None)
+        outcome: Outcome = ("abandoned", deadline, None)
+        if loss is not None and loss.at_ms <= deadline:
+            outcome = ("lost", loss.at_ms, loss.reason or "unknown")
+        elif next_at is not None and next_at <= deadline:
+            outcome = ("advanced", next_at, None)
+        family, when, reason = outcome
+        self.add(at, channel, stage, f"{family}.cohort", reason or "")
+        self.add(when, channel, stage, f"{family}.period", reason or "")
+        if onward is None or next_at is None:
+            return outcome
+        self.add(at, channel, stage, "transitions.cohort", onward)
+        self.add(next_at, channel, stage, "transitions.period", onward)
+        if family == "advanced":
+            return outcome
+        self.add(at, channel, stage, "revived.cohort")
+        self.add(next_at, channel, stage, "revived.period")
+        return "revived", next_at, None
 
 
 def checked_cells(counters: Counters) -> dict[Key, int]:

@@ -1,7 +1,7 @@
 """Real processes, killed and stopped at random while events flow; then the counters are compared with two others: an
 oracle that reads the definitions over the whole history, and the core in memory over the undisturbed log.
 
-Composes and judges; counts nothing itself.
+Composes; counts nothing itself.
 """
 
 from __future__ import annotations
@@ -10,24 +10,31 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
 
-from funnelcast.chaos.events import START_MS, ChaosEvent, arrivals, make_events
-from funnelcast.chaos.faults import BROKER_KINDS, KINDS, Broker, Disturber, Fault
-from funnelcast.chaos.oracle import checked_cells, expected, lost_and_double
+from funnelcast.chaos.events import ID_NAMES, START_MS, ChaosEvent, arrivals, make_events
+from funnelcast.chaos.faults import BROKER_KINDS, KINDS, Broker, Disturber
+from funnelcast.chaos.oracle import TOLD_STAGES, expected
+from funnelcast.chaos.told import judged, read_told
+from funnelcast.chaos.verdict import (
+    DEFINITIONS,
+    PARTITIONS,
+    WATERMARK_DELAY_MS,
+    Verdict,
+    differences_from_memory,
+    judge,
+)
 from funnelcast.processes.deployment import Deployment
 from funnelcast.processes.ports import free_port
 from funnelcast.processes.supervise import Supervisor
-from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
 from funnelcast.replay.sender import OrderedSender, Refused
 from funnelcast.replay.stack import await_marker
 from funnelcast.stack.embedded import EmbeddedStack, RunDirectory
@@ -44,36 +51,11 @@ from streams.report.shapes import CountersDocument
 from streams.store.connection import close, connect
 from streams.store.reader import RedisCounterReader
 
-PARTITIONS, WORKERS = 4, 3
-WATERMARK_DELAY_MS = 60_000
+WORKERS = 3
 FINAL_TICK_MS = START_MS + 30 * 86_400_000
 """Past every deadline of the events: nothing is open at the end."""
 READY_SECONDS = 60.0
 LINES_PER_BATCH = 100
-DEFINITION = str(resources.files("funnelcast") / "data" / "chaos.yaml")
-
-
-@dataclass(slots=True)
-class Verdict:
-    """What came out."""
-
-    events: int
-    records: int
-    faults: list[Fault] = field(default_factory=list)
-    silences: int = 0
-    """How often a partition had no events for some seconds."""
-    lost: int = 0
-    double: int = 0
-    exact: bool = False
-    differences: list[str] = field(default_factory=list)
-    restarts: dict[str, int] = field(default_factory=dict)
-    retries: int = 0
-    seconds: float = 0.0
-    drained_seconds: float = 0.0
-
-    def as_document(self) -> dict[str, Any]:
-        """For `--json`."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +100,6 @@ class ChaosRun:
         )
         self._space = f"chaos-{uuid.uuid4().hex[:10]}"
         self._began = 0.0
-        self._marker = uuid.uuid4().hex
         self._retries = 0
 
     async def run(self) -> Verdict:
@@ -138,23 +119,20 @@ class ChaosRun:
         await self._end(url, key)
         sent_after = time.monotonic() - self._began
         self._say(f"all {len(lines)} records acknowledged after {sent_after:.1f} s; waiting for the workers")
-        document = await self._document()
         verdict = Verdict(
             events=len(events), records=len(lines), faults=self._disturber.faults, silences=self._disturber.silences
         )
+        documents = await self._documents(verdict)
         verdict.seconds = round(time.monotonic() - self._began, 1)
         verdict.drained_seconds = round(verdict.seconds - sent_after, 1)
         verdict.retries = self._retries
         verdict.restarts = {**self._services.restarts(), **self._stack.restarts()}
-        want, have = expected(events), checked_cells(document["counters"])
-        verdict.lost, verdict.double = lost_and_double(want, have)
-        verdict.differences = [
-            f"{' / '.join(part for part in key if part)}: {have.get(key, 0)}, the oracle says {want.get(key, 0)}"
-            for key in sorted(want.keys() | have.keys())
-            if want.get(key, 0) != have.get(key, 0)
-        ]
+        judge(verdict, events, documents)
+        records = await read_told(self._stack.kafka, Topics(self._space).journeys)
+        verdict.take(judged(records, expected(events, TOLD_STAGES).outcomes))
         self._say("comparing with the core in memory over the undisturbed log")
-        verdict.differences += await self._against_memory(lines, document)
+        log = self._services.directory / "events.jsonl"
+        verdict.differences += await differences_from_memory(log, lines, documents, tick_ms=FINAL_TICK_MS)
         verdict.exact = not verdict.differences
         return verdict
 
@@ -169,7 +147,7 @@ class ChaosRun:
             kafka=self._stack.kafka,
             redis=self._stack.redis,
             space=self._space,
-            funnels=(DEFINITION,),
+            funnels=DEFINITIONS,
             directory=self._services.directory,
             watermark_delay_ms=WATERMARK_DELAY_MS,
             keys=keys,
@@ -212,50 +190,32 @@ class ChaosRun:
             self._retries += sender.retries
 
     async def _end(self, url: str, key: str) -> None:
-        """Move the watermark past every deadline, and mark the end."""
-        async with httpx.AsyncClient() as client:
-            sender = OrderedSender(url=url, key=key, client=client, on_refused=_refused, check=self._check)
-            await sender.add(orjson.dumps({"tick": FINAL_TICK_MS, "marker": self._marker}))
-            await sender.flush()
+        """When all that was forwarded has arrived, move the watermark past every deadline."""
+        for tick_ms in (0, FINAL_TICK_MS):  # a tick at 0 moves no watermark: it carries the marker alone
+            marker = uuid.uuid4().hex
+            async with httpx.AsyncClient() as client:
+                sender = OrderedSender(url=url, key=key, client=client, on_refused=_refused, check=self._check)
+                await sender.add(orjson.dumps({"tick": tick_ms, "marker": marker}))
+                await sender.flush()
+            async with self._reader() as reader:
+                await await_marker(reader, PARTITIONS, marker, check=self._check, describe=self._services.describe)
 
     # -- the judgement ----------------------------------------------------------------------------------------------
 
-    async def _document(self) -> CountersDocument:
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[RedisCounterReader]:
         client = connect(self._stack.redis)
         try:
-            reader = RedisCounterReader(client, self._space)
-            await await_marker(reader, PARTITIONS, self._marker, check=self._check, describe=self._services.describe)
-            return await build_document(reader, load_funnel(DEFINITION))
+            yield RedisCounterReader(client, self._space)
         finally:
             await close(client)
 
-    async def _against_memory(self, lines: Sequence[bytes], document: CountersDocument) -> list[str]:
-        log = self._services.directory / "events.jsonl"
-        with log.open("wb") as file:
-            file.writelines(line + b"\n" for line in lines)
-        job = ReplayJob(
-            funnels=(load_funnel(DEFINITION),),
-            references=(DEFINITION,),
-            events=log,
-            watermark_ms=FINAL_TICK_MS - WATERMARK_DELAY_MS,
-            partitions=PARTITIONS,
-            watermark_delay_ms=WATERMARK_DELAY_MS,
-        )
-        (undisturbed,) = await replay_through_memory(job, Refusals(log))
-        ours, theirs = dict(_leaves(document["counters"])), dict(_leaves(undisturbed["counters"]))
-        return [
-            f"{' / '.join(path)}: {ours.get(path, 0)}, in memory {theirs.get(path, 0)}"
-            for path in sorted(ours.keys() | theirs.keys())
-            if ours.get(path, 0) != theirs.get(path, 0)
-        ]
-
-
-def _leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int]]:
-    if isinstance(tree, dict):
-        for name, below in tree.items():
-            yield from _leaves(below, (*path, str(name)))
-    else:
-        yield path, tree
+    async def _documents(self, verdict: Verdict) -> list[CountersDocument]:
+        async with self._reader() as reader:
+            statuses = [await reader.status(partition) for partition in range(PARTITIONS)]
+            metas = [status.meta for status in statuses if status is not None]
+            verdict.forwards = sum(meta.forwards_applied for meta in metas)
+            return [await build_document(reader, load_funnel(definition)) for definition in DEFINITIONS]
 
 
 def _draw(plan: ChaosPlan) -> tuple[list[ChaosEvent], list[bytes], list[list[bytes]]]:
@@ -270,7 +230,7 @@ def _lanes(events: Sequence[dict[str, Any]], lines: Sequence[bytes]) -> list[lis
     """The lines of each partition, in log order."""
     lanes: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
     for event, line in zip(events, lines, strict=True):
-        key = person_key(event["user_id"], None, None)
+        key = person_key(*(event.get(ID_NAMES[space]) for space in "uca"))
         assert key is not None  # noqa: S101 - every event has a person
         lanes[partition_of(key, PARTITIONS)].append(line)
     return lanes

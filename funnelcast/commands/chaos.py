@@ -52,7 +52,9 @@ def chaos(
         said = "EXACT" if verdict.exact else f"NOT EXACT ({len(verdict.differences)} counters differ)"
         say(
             f"{said}: {verdict.events} events ({verdict.records} sent), {len(verdict.faults)} faults, "
-            f"{verdict.lost} lost, {verdict.double} double; {sum(verdict.restarts.values())} restarts, "
+            f"{verdict.lost} lost, {verdict.double} double; {verdict.persons} persons, {verdict.merged} merges, "
+            f"{verdict.journeys['changes']} changes of journeys told ({verdict.journeys['lost']} lost, "
+            f"{verdict.journeys['double']} double); {sum(verdict.restarts.values())} restarts, "
             f"{verdict.retries} repeated batches, {verdict.seconds} s"
         )
     if not verdict.exact:

@@ -81,7 +81,7 @@ def _outcome(plan: Plan, journey: Journey, entry: Entry, onward: Entry | None, s
     if entry.stage == plan.last:
         return COMPLETED, entry.at, 0
     if 0 <= entry.loss_at <= deadline:
-        return (LOST, entry.loss_at, entry.reason) if onward is None else (REVIVED, onward.at, entry.reason)
+        return (LOST, entry.loss_at, entry.reason) if onward is None else (REVIVED, onward.at, 0)
     if onward is not None:
         return (ADVANCED if onward.at <= deadline else REVIVED), onward.at, 0
     if status == RESOLVED:

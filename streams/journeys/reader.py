@@ -82,6 +82,11 @@ class JourneysReader:
             if each.partition in self._offsets:
                 self._consumer.seek(each, self._offsets[each.partition])
 
+    async def ends(self) -> dict[int, int]:
+        """By partition: the offset behind its last record as of now."""
+        ends = await self._consumer.end_offsets(self._consumer.assignment())
+        return {each.partition: end for each, end in ends.items()}
+
     async def read(self) -> list[Batch]:
         """What has come; nothing after a short while. Raises BrokerUnavailableError."""
         try:

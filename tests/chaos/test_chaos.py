@@ -29,5 +29,9 @@ def test_disturbed_run_is_exact(tmp_path: Path) -> None:
     assert code == 0, err
     verdict = json.loads(out)
     assert (verdict["lost"], verdict["double"], verdict["exact"]) == (0, 0, True)
+    assert verdict["merged"] > 1_000
+    assert verdict["forwards"] > verdict["merged"]
+    assert (verdict["journeys"]["lost"], verdict["journeys"]["double"]) == (0, 0)
+    assert verdict["journeys"]["changes"] > 10_000
     assert len(verdict["faults"]) == 8
     assert verdict["events"] == 30_000

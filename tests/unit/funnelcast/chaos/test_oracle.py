@@ -7,23 +7,44 @@ from importlib import resources
 import yaml
 
 from funnelcast.chaos.events import START_MS, arrivals, make_events
-from funnelcast.chaos.oracle import checked_cells, expected, lost_and_double
+from funnelcast.chaos.oracle import STAGES, TOLD_STAGES, checked_cells, expected, lost_and_double
+from funnelcast.chaos.told import judged
 from schemas.funnel.definition import definition_of
 from schemas.funnel.load import load_funnel
 from tests.oracle import counting
+from tests.support.rows import rows
 from tests.support.thorough import cases
 
-DEFINITION = str(resources.files("funnelcast") / "data" / "chaos.yaml")
+DATA = resources.files("funnelcast") / "data"
 
 
-def test_agrees_with_the_brute_force_oracle() -> None:
+@rows("name, stages", [("chaos.yaml", STAGES), ("chaos_told.yaml", TOLD_STAGES)])
+def test_agrees_with_the_brute_force_oracle(name: str, stages: tuple[str, ...]) -> None:
     events = make_events(5, cases(4_000, few=1_000))
     lines = [event.native(received_at) for received_at, event in arrivals(5, events)]
     lines.append({"tick": START_MS + 30 * 86_400_000})
-    definition = definition_of(load_funnel(DEFINITION))
+    definition = definition_of(load_funnel(str(DATA / name)))
     assert yaml.safe_load(yaml.safe_dump(definition)) == definition
     document = counting.count(definition, lines, watermark_delay_ms=60_000)
-    assert expected(events) == checked_cells(document["counters"])
+    assert expected(events, stages).cells == checked_cells(document["counters"])
+    assert len({event.ids for event in events}) == 7
+
+
+def test_a_change_that_is_lost_or_told_twice_is_seen() -> None:
+    want = expected(make_events(5, 500), TOLD_STAGES).outcomes
+    told = [
+        {"id": str(number), "person": person, "stage": stage, "entered_at_ms": entered}
+        | {"change": change, "at_ms": at, "reason": reason}
+        for number, ((person, stage, entered), (change, at, reason)) in enumerate(want.items())
+    ]
+    right = judged([*told, *told], want)
+    assert (right.changes, right.repeated, right.lost, right.double) == (len(want), len(want), 0, 0)
+    missing, again = judged(told[1:], want), judged([*told, {**told[0], "id": "other"}], want)
+    assert (missing.lost, missing.double, again.lost, again.double) == (1, 0, 0, 1)
+    unknown, wrong = {**told[0], "id": "x", "person": "u:nobody"}, {**told[0], "change": "open"}
+    stray = judged([*told, unknown], want)
+    assert (stray.lost, stray.double) == (0, 1)
+    assert judged([wrong, *told[1:]], want).lost == 1
 
 
 def test_log_has_the_promised_mess() -> None:
@@ -42,7 +63,7 @@ def test_log_has_the_promised_mess() -> None:
 
 
 def test_lost_and_double_do_not_hide_each_other() -> None:
-    want = expected(make_events(3, 1_000))
+    want = expected(make_events(3, 1_000)).cells
     cells = [key for key in want if key[0] == "hour" and key[2] and key[4] == "events"]
     have = dict(want)
     have[cells[0]] -= 1

@@ -112,6 +112,16 @@ async def test_an_event_that_comes_late_takes_a_decision_back() -> None:
     assert [(each["change"], each["was"]) for each in first] == [("abandoned", "open"), ("advanced", "abandoned")]
 
 
+async def test_a_loss_that_comes_late_tells_nothing_new_of_what_was_revived() -> None:
+    changes = await told(
+        event("lead", 0, deal_id="D-1"),
+        event("offer", 8, deal_id="D-1"),
+        event("deal_lost", 6, received=8.5, deal_id="D-1", reason="price"),
+    )
+    of_lead = [(change["change"], change["was"]) for change in changes if change["stage"] == "lead"]
+    assert of_lead == [("revived", "open")]
+
+
 async def test_a_funnel_that_does_not_tell_counts_by_the_same_definition() -> None:
     quiet = FUNNEL.model_copy(update={"journeys": False})
     kept = Kept()

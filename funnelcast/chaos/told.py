@@ -1,0 +1,75 @@
+"""What a chaos run has told of its journeys, read as a reader reads it, against what became of every entry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from funnelcast.chaos.oracle import EntryId, Outcome
+from schemas.kafka import Kafka
+from streams.journeys.reader import JourneysReader
+
+_NO_OUTCOME: Final = ("open", "withdrawn")
+
+
+@dataclass(slots=True)
+class Told:
+    """Counts for the verdict."""
+
+    changes: int = 0
+    """Told, each id once."""
+    repeated: int = 0
+    """Told again under the same id, by a worker that went on after another: readers drop them."""
+    lost: int = 0
+    """Entries whose outcome is not the last thing told of them."""
+    double: int = 0
+    """Changes told twice under two ids, and entries that nobody made."""
+    differences: list[str] = field(default_factory=list)
+
+
+async def read_told(kafka: Kafka, topic: str) -> list[dict[str, Any]]:
+    """Every record of the topic, in the order of its partitions, up to where it ends now."""
+    records: list[dict[str, Any]] = []
+    async with JourneysReader(kafka, topic, offsets={}, from_beginning=True) as reader:
+        ends = await reader.ends()
+        left = {partition for partition, end in ends.items() if end}
+        while left:
+            for batch in await reader.read():
+                records += [json.loads(value) for value in batch.values if value is not None]
+                if batch.next_offset >= ends[batch.partition]:
+                    left.discard(batch.partition)
+    return records
+
+
+def judged(records: Iterable[Mapping[str, Any]], want: Mapping[EntryId, Outcome]) -> Told:
+    """Compare what a reader knows in the end, who drops ids that it has seen."""
+    told, seen = Told(), set[str]()
+    last: dict[EntryId, Outcome] = {}
+    for record in records:
+        if record["id"] in seen:
+            told.repeated += 1
+            continue
+        seen.add(record["id"])
+        entry = (record["person"], record["stage"], record["entered_at_ms"])
+        outcome = (record["change"], record["at_ms"], record["reason"])
+        if last.get(entry) == outcome:
+            told.double += 1
+            told.differences.append(f"journeys / {_text(entry)}: told twice as {_text(outcome)}")
+        last[entry] = outcome
+    told.changes = len(seen)
+    have = {entry: outcome for entry, outcome in last.items() if outcome[0] not in _NO_OUTCOME}
+    for entry in sorted(want.keys() | have.keys()):
+        if want.get(entry) != have.get(entry):
+            told.lost += entry in want
+            told.double += entry not in want
+            said = _text(have.get(entry, ("nothing",)))
+            told.differences.append(
+                f"journeys / {_text(entry)}: told as {said}, the oracle says {_text(want.get(entry, ('nothing',)))}"
+            )
+    return told
+
+
+def _text(parts: Iterable[object]) -> str:
+    return " ".join(str(part) for part in parts if part is not None)
