@@ -24,7 +24,11 @@ def ingest_of(settings: IngestSettings, limits: Limits, *, strict_names: bool = 
     """`limits` of requests; how large an event may be is the installation's."""
     funnels = load_funnels(settings.funnels)
     return Ingest(
-        limits=replace(limits, lateness_ms=ingest_rules.lateness_ms(funnels)),
+        limits=replace(
+            limits,
+            lateness_ms=ingest_rules.lateness_ms(funnels),
+            least_lateness_ms=ingest_rules.least_lateness_ms(funnels),
+        ),
         contacts=Contacts(ensure_contact_key(settings), phone_region=settings.phone_region),
         known_names=ingest_rules.known_names(funnels),
         personless_names=ingest_rules.personless_names(funnels),

@@ -41,6 +41,11 @@ def lateness_ms(funnels: Iterable[Funnel]) -> int:
     return max((funnel.allowed_lateness_ms for funnel in funnels), default=ALLOWED_LATENESS_MS)
 
 
+def least_lateness_ms(funnels: Iterable[Funnel]) -> int:
+    """What occurred no longer before its reception is counted by all of them."""
+    return min((funnel.allowed_lateness_ms for funnel in funnels), default=ALLOWED_LATENESS_MS)
+
+
 def read_properties(funnels: Iterable[Funnel]) -> set[str]:
     """Properties without which the funnels would count something else."""
     return {*ALWAYS_READ, *STATEMENT_PROPERTIES}.union(*(funnel.properties for funnel in funnels))

@@ -62,7 +62,8 @@ COUNTERS: Final = (
         "values_repaired",
         "Values that no JSON parser takes (half an emoji, a bare NaN) and that were repaired.",
     ),
-    Family("claims", "Link records of accepted events that have several ids."),
+    Family("claims", "Link records of accepted events that have several ids, without those that Kafka has already."),
+    Family("events_linking", "Accepted events with several ids: each links the lower ones.", ("source",)),
     Family("unknown_names", "Accepted events that no funnel looks at."),
     Family(
         "events_late",
@@ -96,6 +97,8 @@ class Counts(msgspec.Struct):
     accepted: int = 0
     claims: int = 0
     """Link records beside the accepted events."""
+    linking: int = 0
+    """Accepted events with several ids."""
     clamped: int = 0
     late: int = 0
     placeholder_ids: int = 0
@@ -111,6 +114,17 @@ class Counts(msgspec.Struct):
     def events(self) -> int:
         """Accepted, rejected and deduplicated ones; ticks are no events."""
         return self.accepted + self.deduplicated + len(self.rejected)
+
+
+_PLAIN: Final = {
+    "times_clamped": "clamped",
+    "placeholder_ids": "placeholder_ids",
+    "claims": "claims",
+    "unknown_names": "unknown_names",
+    "values_repaired": "repairs",
+    "ticks": "ticks",
+}
+"""Counters without labels, and the member of `Counts` that each adds up."""
 
 
 class Snapshot(msgspec.Struct):
@@ -149,6 +163,7 @@ class CollectorMetrics(Collector):
         self._received["unknown",] = 0
         self._tables["dead_letters_held"]["unknown",] = 0
         self._tables["events_late"]["unknown",] = 0
+        self._tables["events_linking"]["unknown",] = 0
         self._events.update({("unknown", "rejected", reason.value): 0 for reason in RejectReason})
         self._tables["rate_limited"].update({(by,): 0 for by in ("key", "address", "refused")})
         for family in COUNTERS:
@@ -189,20 +204,13 @@ class CollectorMetrics(Collector):
             self._events[source, "deduplicated", ""] += counts.deduplicated
         self._events.update({(source, "rejected", reason.value): n for reason, n in Counter(counts.rejected).items()})
         self._by_machines.update({(source, traffic): number for traffic, number in counts.traffic.items()})
-        if counts.clamped:
-            self.add("times_clamped", counts.clamped)
+        for name in _PLAIN:
+            if number := getattr(counts, _PLAIN[name]):
+                self.add(name, number)
         if counts.late:
             self.add("events_late", counts.late, (source,))
-        if counts.placeholder_ids:
-            self.add("placeholder_ids", counts.placeholder_ids)
-        if counts.claims:
-            self.add("claims", counts.claims)
-        if counts.unknown_names:
-            self.add("unknown_names", counts.unknown_names)
-        if counts.repairs:
-            self.add("values_repaired", counts.repairs)
-        if counts.ticks:
-            self.add("ticks", counts.ticks)
+        if counts.linking:
+            self.add("events_linking", counts.linking, (source,))
 
     # -- for Prometheus and for the other processes ---------------------------------------------------------------
 

@@ -5,11 +5,12 @@ Decides partitions and headers; writes nothing itself.
 
 from __future__ import annotations
 
+from producers.collector.known_claims import KnownClaims
 from producers.collector.metrics import Counts
 from producers.dead_letters.record import encode_dead_letter
 from producers.formats.port import Reading, Request
 from producers.ingest.limits import Limits
-from producers.ingest.verdicts import Accepted, Deduplicated, Deferred, Rejected, Ticked
+from producers.ingest.verdicts import Accepted, Claim, Deduplicated, Deferred, Rejected, Ticked
 from producers.sink.port import Outgoing, Sink, partition_for
 from schemas.reasons import RejectReason
 from schemas.topics import Topics
@@ -24,10 +25,13 @@ class RecordBuilder:
         self._topics = topics
         self._limits = limits
         self._dead_letter_number = 0
+        self._known_claims = KnownClaims()
 
-    def records(self, reading: Reading, request: Request, source: str) -> tuple[list[Outgoing], Counts]:
-        """What goes on Kafka, in the request's order, and what is counted when it is there. Raises
-        SinkUnavailableError while the number of partitions is not known."""
+    def records(
+        self, reading: Reading, request: Request, source: str, *, all_claims: bool = False
+    ) -> tuple[list[Outgoing], Counts]:
+        """What goes on Kafka, in the request's order, and what is counted when it is there (`stored`). `all_claims`:
+        also those that the log has. Raises SinkUnavailableError while the number of partitions is not known."""
         topic = self._topics.events
         partitions = self._partitions_of(topic)
         records: list[Outgoing] = []
@@ -36,12 +40,14 @@ class RecordBuilder:
             if isinstance(verdict, Accepted):
                 partition = partition_for(verdict.key, partitions)
                 records.append(Outgoing(topic, partition, verdict.key, verdict.value, verdict.received_at_ms))
-                for lower, claim in verdict.claims:
-                    records.append(
-                        Outgoing(topic, partition_for(lower, partitions), lower, claim, verdict.received_at_ms)
-                    )
+                if verdict.claims:
+                    claims = verdict.claims if all_claims else self._new_claims(verdict, request.received_at_ms)
+                    for claim in claims:
+                        at = partition_for(claim.key, partitions)
+                        records.append(Outgoing(topic, at, claim.key, claim.value, verdict.received_at_ms))
+                    counts.linking += 1
+                    counts.claims += len(claims)
                 counts.accepted += 1
-                counts.claims += len(verdict.claims)
                 if verdict.is_odd:
                     _count_oddities(counts, verdict)
             elif isinstance(verdict, Rejected):
@@ -56,6 +62,18 @@ class RecordBuilder:
                 records += self._ticks(verdict, partitions)
                 counts.ticks += 1
         return records, counts
+
+    def _new_claims(self, verdict: Accepted, now_ms: int) -> list[Claim]:
+        known, higher = self._known_claims, verdict.key or b""
+        return [claim for claim in verdict.claims if not claim.is_in_time or not known.has(claim.key, higher, now_ms)]
+
+    def stored(self, reading: Reading, request: Request) -> None:
+        """All records of a request are on Kafka: what it claims need not be claimed again."""
+        for verdict in reading.verdicts:
+            if isinstance(verdict, Accepted) and verdict.key is not None:
+                for claim in self._new_claims(verdict, request.received_at_ms) if verdict.claims else ():
+                    if claim.is_in_time:
+                        self._known_claims.admit(claim.key, verdict.key, request.received_at_ms)
 
     def _ticks(self, tick: Ticked, partitions: int) -> list[Outgoing]:
         return [Outgoing(self._topics.events, at, None, tick.value, tick.tick_ms) for at in range(partitions)]

@@ -75,15 +75,17 @@ class Storage:
 
     async def _write(self, reading: Reading, request: Request, sender: Sender) -> None:
         """Put everything on Kafka, events and dead letters, then count it."""
-        records, counts = self._records.records(reading, request, sender.source)
+        needs_order = sender.scope is Scope.HISTORICAL or b"x-funnelcast-sequence" in request.headers
+        records, counts = self._records.records(reading, request, sender.source, all_claims=needs_order)
         if counts.rejected:
             self._check_limit(sender.source, len(counts.rejected))
-        needs_order = sender.scope is Scope.HISTORICAL or b"x-funnelcast-sequence" in request.headers
         try:
             await self._sink.put(records, needs_order=needs_order)
         except SinkUnavailableError:
             self._metrics.add("events_unacknowledged", counts.events)
             raise
+        if counts.claims and not needs_order:
+            self._records.stored(reading, request)
         if counts.rejected:
             self._limit.add(sender.source, len(counts.rejected), self._now_ms())
         self._metrics.counted(sender.source, counts)

@@ -239,7 +239,17 @@ class Ingest:
             is_known,
             traffic=traffic,
             is_late=is_late,
-            claims=_claims(record) if bool(user_id) + bool(contact_id) + bool(anonymous_id) > 1 else (),
+            claims=self._claims(record) if bool(user_id) + bool(contact_id) + bool(anonymous_id) > 1 else (),
+        )
+
+    def _claims(self, record: EventRecord) -> tuple[Claim, ...]:
+        """The links that an event with several ids claims, each for the log of the lower id."""
+        higher = person_key(record.user_id, record.contact_id, record.anonymous_id)
+        assert higher is not None  # noqa: S101 - it has several ids
+        is_in_time = record.received_at_ms - record.occurred_at_ms <= self.limits.least_lateness_ms
+        return tuple(
+            Claim(lower, encode_link(_link(record, lower, higher)), is_in_time)
+            for lower in lower_keys(record.user_id, record.contact_id, record.anonymous_id)
         )
 
     def _identity(self, event: Event | NativeEvent) -> tuple[str, str]:
@@ -325,16 +335,6 @@ def _check_statement(properties: Members) -> None:
         name, said = mistake
         reason = RejectReason.INVALID_TIME if name == DAY_PROPERTY else RejectReason.WRONG_TYPE
         raise RefusedError(reason, f"{name}: {said}")
-
-
-def _claims(record: EventRecord) -> tuple[Claim, ...]:
-    """The links that an event with several ids claims, each for the log of the lower id."""
-    higher = person_key(record.user_id, record.contact_id, record.anonymous_id)
-    assert higher is not None  # noqa: S101 - it has several ids
-    return tuple(
-        Claim(lower, encode_link(_link(record, lower, higher)))
-        for lower in lower_keys(record.user_id, record.contact_id, record.anonymous_id)
-    )
 
 
 def _link(record: EventRecord, lower: bytes, higher: bytes) -> LinkRecord:

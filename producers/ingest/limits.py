@@ -35,5 +35,7 @@ class Limits:
     """A time further ahead of its reception than this is absurd and becomes the time of reception."""
     lateness_ms: int = ALLOWED_LATENESS_MS
     """What occurred longer before its reception is counted by no loaded funnel."""
+    least_lateness_ms: int = ALLOWED_LATENESS_MS
+    """What did not is counted by every one."""
     skew_ms: int = 7 * 86_400_000
     """A client's clock that differs from ours by more than this is not used for corrections."""

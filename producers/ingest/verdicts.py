@@ -57,6 +57,8 @@ class Claim(NamedTuple):
 
     key: bytes
     value: bytes
+    is_in_time: bool = True
+    """For every funnel."""
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -88,7 +90,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     @property
     def records(self) -> tuple[tuple[bytes | None, bytes], ...]:
         """(key, value) of everything that goes on Kafka, in this order."""
-        return ((self.key, self.value), *self.claims)
+        return ((self.key, self.value), *((claim.key, claim.value) for claim in self.claims))
 
 
 class Ticked(msgspec.Struct, frozen=True, gc=False):
