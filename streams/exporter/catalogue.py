@@ -146,6 +146,14 @@ CONVERSION_DENOMINATOR: Final = _gauge(
     "kind",
     "window",
 )
+JOURNEYS_JOINED: Final = _gauge(
+    "window_journeys_joined",
+    "Journeys that came to the stage or beyond it from an earlier one: orders and leads whose web leg is known.",
+    *_WINDOW,
+)
+JOURNEYS_ARRIVED: Final = _gauge(
+    "window_journeys_arrived", "Those, and the ones that began at the stage or beyond it.", *_WINDOW
+)
 _EVIDENCE = (*_FUNNEL, "kind", "stage", "dimension", "value", "direction")
 EVIDENCE: Final = _gauge(
     "evidence_nats",
@@ -194,7 +202,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     LINKS, MANY_IDS, CHILDREN_REFUSED, AMOUNTS_REFUSED, LEFT_OUT, RETRIES, UNDECODABLE,
     *STAGE.values(), STAGE_LOST_BY_REASON, TRANSITIONS, DURATIONS, *STAGE_MONEY.values(), SPEND,
     *WINDOW.values(), WINDOW_RESOLVED, WINDOW_LOST, *WINDOW_MONEY.values(),
-    CONVERSION_NUMERATOR, CONVERSION_DENOMINATOR, COHORT_ENTRIES, COHORT_WENT_ON,
+    CONVERSION_NUMERATOR, CONVERSION_DENOMINATOR, JOURNEYS_JOINED, JOURNEYS_ARRIVED, COHORT_ENTRIES, COHORT_WENT_ON,
     EVIDENCE, EVIDENCE_WINDOW, EVIDENCE_NUMERATOR, EVIDENCE_DENOMINATOR, EVIDENCE_EXPECTED, EVIDENCE_CAUSE,
     EVIDENCE_AGE,
     *DIMENSION.values(), DIMENSION_LOST, *DIMENSION_MONEY.values(),

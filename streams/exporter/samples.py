@@ -20,6 +20,7 @@ from streams.exporter import catalogue
 from streams.exporter.catalogue import Metric
 from streams.exporter.snapshot import FunnelCounts, Snapshot
 from streams.report.cell import CellView
+from streams.report.legs import joined, joins_of
 from streams.report.rates import last_of_overall
 from streams.report.shapes import Amounts
 
@@ -192,6 +193,10 @@ class _Filler:
                 self._fill_money(metric, family, window, view=view, of_stage=stage)
                 self._add(metric, window, self._funnel.currency, value=0)
         self._fill_conversions(view, window)
+        for number in joins_of(self._funnel):
+            came, every = joined(self._funnel, view, number)
+            self._add(catalogue.JOURNEYS_JOINED, self._stages[number], window, value=came)
+            self._add(catalogue.JOURNEYS_ARRIVED, self._stages[number], window, value=every)
 
     def _fill_conversions(self, view: CellView, window: str) -> None:
         first, last = self._stages[0], self._stages[last_of_overall(self._funnel)]

@@ -45,6 +45,25 @@ def boundary_of(funnel: Funnel) -> int | None:
     return leads[0] if leads and 0 < leads[0] < last_of_overall(funnel) else None
 
 
+def joins_of(funnel: Funnel) -> list[int]:
+    """Stages at which one leg meets the next: where the sales leg begins, and the first order stage."""
+    orders = [number for number, stage in enumerate(funnel.stages) if stage.nth is not None][:1]
+    return [number for number in dict.fromkeys((boundary_of(funnel), *orders)) if number]
+
+
+def joined(funnel: Funnel, view: CellView, stage: int) -> tuple[int, int]:
+    """(Journeys that came to a stage or beyond it from an earlier one, all that came there) by period: the rest began
+    there, so nothing is known of what led to them."""
+    names = [each.name for each in funnel.stages]
+    came = sum(
+        amount
+        for name in names[:stage]
+        for target, amount in view.amounts(name, "transitions.period").items()
+        if target in names[stage:]
+    )
+    return came, came + sum(view.amount(name, "started") for name in names[stage:])
+
+
 def legs_of(funnel: Funnel, before: NamedCell, after: NamedCell, *, dim: str = "") -> Legs | None:
     """The legs of a cell in both spans; None where there are no two, or one of them has no conversion in a span."""
     boundary = boundary_of(funnel)
