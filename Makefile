@@ -42,7 +42,19 @@ $(STAMP): pyproject.toml constraints.txt
 	} >$(VENV)/install.log 2>&1 || { cat $(VENV)/install.log >&2; exit 1; }
 	@touch $(STAMP)
 
-demo: setup
+# The demo needs what the product needs, a third of what tests and linters bring; `make setup` adds the rest.
+DEMO_STAMP := $(VENV)/.installed-product
+
+$(DEMO_STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "funnelcast needs Python 3.11 or newer: set PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -e $(STAMP) -a ! pyproject.toml -nt $(STAMP) -a ! constraints.txt -nt $(STAMP) || { \
+	  echo "Installing into $(VENV) (once; less than a minute) ..." >&2; \
+	  $(BIN)/python -m pip install -q --no-compile --disable-pip-version-check -c constraints.txt -e ".[embedded]" >$(VENV)/install.log 2>&1 \
+	  || { cat $(VENV)/install.log >&2; exit 1; }; }
+	@touch $(DEMO_STAMP)
+
+demo: $(DEMO_STAMP)
 	@$(BIN)/funnelcast demo
 
 # Integration tests wait half of their time for processes: one more of them at once than there are cores.

@@ -39,6 +39,8 @@ class ReplaySettings(
 ):
     """Kafka and Redis: of the stack; without them embedded ones are started."""
 
+    joins_running = False
+
 
 class Through(StrEnum):
     """Which way the events go."""

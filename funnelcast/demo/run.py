@@ -23,11 +23,13 @@ import orjson
 from funnelcast.demo.shop import Shop
 from funnelcast.demo.view import History, Pulse, View
 from funnelcast.processes.deployment import Deployment
-from funnelcast.processes.ports import free_port
+from funnelcast.processes.ports import free_port, port_like
 from funnelcast.processes.supervise import Supervisor
 from funnelcast.replay.memory import Refusals, ReplayJob
 from funnelcast.replay.sender import OrderedSender
 from funnelcast.replay.stack import count_on
+from funnelcast.say import command_line
+from funnelcast.settings.running import Place, place
 from funnelcast.stack.embedded import EmbeddedStack, RunDirectory
 from producers.access.keys import create_key
 from producers.ingest.verdicts import Scope
@@ -46,6 +48,7 @@ from streams.store.port import CounterReader, StoreUnavailableError
 from streams.store.reader import RedisCounterReader
 
 PARTITIONS, WORKERS = 4, 2
+COLLECTOR_PORT, EXPORTER_PORT = 8080, 9102
 READY_SECONDS = 60.0
 LIVE_DELAY_MS = 2_000
 """Watermark delay of the live shop: its visitors decide within seconds."""
@@ -66,18 +69,22 @@ class DemoPlan:
 
 async def run_demo(plan: DemoPlan, view: View, stop: asyncio.Event) -> None:
     """Run to the end or until `stop`. Raises TryAgainError, NeedsHumanError."""
-    with RunDirectory.fresh(plan.state_dir, "demo") as directory:
-        await _run_in(directory.path, plan, view=view, stop=stop)
+    with place(plan.state_dir) as told, RunDirectory.fresh(plan.state_dir, "demo") as directory:
+        await _run_in(directory.path, plan, told=told, view=view, stop=stop)
 
 
-async def _run_in(directory: Path, plan: DemoPlan, *, view: View, stop: asyncio.Event) -> None:
-    async with EmbeddedStack(directory, kafka=plan.kafka, redis=plan.redis, report=view.note) as stack:
+async def _run_in(directory: Path, plan: DemoPlan, *, told: Place, view: View, stop: asyncio.Event) -> None:
+    async with EmbeddedStack(
+        directory, kafka=plan.kafka, redis=plan.redis, report=view.note, prefers_fixed_ports=True
+    ) as stack:
         view.say(f"broker {stack.kafka}, {stack.redis}; logs in {directory}")
         history = await _until(stop, _count_history(stack, directory, view))
         if history is None:
             return  # stopped: what was started goes with the stack
         view.history(history)
         async with _live_shop(stack, directory, plan=plan, view=view) as shop:
+            told.tell(shop.settings())
+            view.questions(command_line(), told.path)
             await shop.run(stop, plan.seconds)
             live = await shop.document_when_applied()
         view.final(history, shop.funnel, live)
@@ -137,7 +144,8 @@ def _write_history(path: Path) -> tuple[Path, int]:
 
 @asynccontextmanager
 async def _live_shop(stack: EmbeddedStack, directory: Path, *, plan: DemoPlan, view: View) -> AsyncIterator[LiveShop]:
-    space = f"shop-{uuid.uuid4().hex[:8]}"
+    is_ours = stack.is_kafka_embedded and stack.is_redis_embedded
+    space = "shop" if is_ours else f"shop-{uuid.uuid4().hex[:8]}"
     await ensure_topics(stack.kafka, Topics(space), partitions=PARTITIONS)
     home = directory / "shop"
     async with Supervisor(home, report=view.note) as services:
@@ -182,8 +190,8 @@ class LiveShop:
     view: View
     check_stack: Callable[[], None]
     _shop: Shop = field(default_factory=Shop, init=False)
-    _collector_port: int = field(default_factory=free_port, init=False)
-    _exporter_port: int = field(default_factory=free_port, init=False)
+    _collector_port: int = field(default_factory=lambda: port_like(COLLECTOR_PORT), init=False)
+    _exporter_port: int = field(default_factory=lambda: port_like(EXPORTER_PORT), init=False)
     _worker_ports: Sequence[int] = field(default_factory=lambda: [free_port() for _ in range(WORKERS)], init=False)
     _counted: tuple[float, int] | None = field(default=None, init=False)
 
@@ -191,6 +199,17 @@ class LiveShop:
     def funnel(self) -> Funnel:
         """The live shop's."""
         return load_funnel(self.deployment.funnels[0])
+
+    def settings(self) -> dict[str, object]:
+        """With which commands find it."""
+        shop = self.deployment
+        return {
+            "kafka": str(shop.kafka),
+            "redis": shop.redis,
+            "space": shop.space,
+            "funnels": list(shop.funnels),
+            "url": f"http://127.0.0.1:{self._collector_port}",
+        }
 
     async def start(self, events_per_second: float) -> None:
         """Start every process and say where they listen."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -86,6 +88,13 @@ class View:
             f"  curl -s {collector}/v1/events -H 'X-Write-Key: {key}' "
             '-d \'{"id": "mine-1", "name": "impression", "anonymous_id": "me", "properties": {"channel": "curl"}}\''
         )
+
+    def questions(self, command: str, file: Path) -> None:
+        """What can be asked meanwhile, in another terminal."""
+        self.say("ask it, in another terminal:")
+        for question in ("report", "tail"):
+            self.say(f"  {command} {question} --config {shlex.quote(str(file))}")
+        self.say("")
 
     @contextmanager
     def showing(self) -> Iterator[None]:

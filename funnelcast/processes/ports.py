@@ -44,6 +44,14 @@ def free_port() -> int:
     raise OSError(f"no free loopback port between {_LOWEST} and {_HIGHEST}")
 
 
+def port_like(wanted: int) -> int:
+    """This port, which people may remember, or a free one where somebody has it. Raises OSError when none is found."""
+    if wanted in _given or not _is_ours(wanted) or not is_free(wanted):
+        return free_port()
+    _given.add(wanted)
+    return wanted
+
+
 def _is_ours(port: int) -> bool:
     """Lock its byte; False where another process has it."""
     try:

@@ -1,4 +1,5 @@
-"""Loads settings: a flag before the environment before the file before the default. Every mistake is named at once."""
+"""Loads settings: flag, environment, file, a stack that runs here, default: the first that has it. Every mistake is
+named at once."""
 
 from __future__ import annotations
 
@@ -6,12 +7,13 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from funnelcast.settings.catalogue import all_settings, settings_of
 from funnelcast.settings.errors import SettingsError
+from funnelcast.settings.running import running
 from funnelcast.settings.sections import Settings
 from funnelcast.settings.setting import PREFIX, Setting
 from schemas.explain import did_you_mean
@@ -42,6 +44,9 @@ class _Sources:
     variables: Mapping[str, str]
     path: Path | None
     file: Mapping[str, Any]
+    running_path: Path | None = None
+    running: Mapping[str, Any] = field(default_factory=dict)
+    """Of a stack that was started here."""
 
     def written(self, setting: Setting) -> Written | None:
         """What decides: the first source that has it. An empty variable is not set."""
@@ -52,6 +57,8 @@ class _Sources:
         table = self.file.get(setting.process, {}) if setting.process else self.file
         if isinstance(table, dict) and setting.name in table:
             return Written(table[setting.name], f"{self.path}: {setting.key}")
+        if not setting.process and setting.name in self.running:
+            return Written(self.running[setting.name], f"{self.running_path}: {setting.key}")
         return None
 
     def mistakes(self) -> list[str]:
@@ -67,9 +74,12 @@ def load_settings(
     environment: Mapping[str, str] | None = None,
 ) -> S:
     """The settings of `kind`. `flags` by attribute, None: not given. Without `file`: the one that FUNNELCAST_CONFIG
-    names, or else funnelcast.toml of the working directory. Raises SettingsError with a line for every mistake.
+    names, or else funnelcast.toml of the working directory. What none of them says, a stack says that was started here
+    and runs. Raises SettingsError with a line for every mistake.
     """
     sources = _sources(flags or {}, file, variables=os.environ if environment is None else environment)
+    if kind.joins_running:
+        sources = _with_running(sources)
     mistakes, values, places = sources.mistakes(), dict[str, Any](), dict[str, str]()
     for setting in settings_of(kind):
         written = sources.written(setting)
@@ -88,6 +98,14 @@ def load_settings(
 def _sources(flags: Mapping[str, object], file: Path | None, *, variables: Mapping[str, str]) -> _Sources:
     path = _path_of(file, variables)
     return _Sources(flags, variables, path, {} if path is None else _read(path))
+
+
+def _with_running(sources: _Sources) -> _Sources:
+    """And what a stack says that runs in the state directory."""
+    state_dir = all_settings()["state_dir"]
+    written = sources.written(state_dir)
+    found = running(Path(str(written.raw)) if written is not None else state_dir.default)
+    return sources if found is None else replace(sources, running_path=found[0], running=found[1])
 
 
 def _path_of(file: Path | None, variables: Mapping[str, str]) -> Path | None:

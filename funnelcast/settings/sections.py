@@ -30,6 +30,8 @@ class Settings:
     """Kind of process: fields that its class declares itself, and `own` sections, are in its table of the file."""
     own: ClassVar[bool] = False
     """Whether each kind of process has values of its own in this section."""
+    joins_running: ClassVar[bool] = True
+    """Whether it takes the addresses of a stack that was started here, where nothing else says them."""
     sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 

