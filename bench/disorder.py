@@ -1,7 +1,7 @@
 """CPU of one person's disorder: so many events of one person, whose times are spread over an hour, as a multiple of as
 many events of many persons. The counting core alone; no store, no Kafka.
 
-    python -m bench.disorder [--events N ...] [--batch N ...] [--funnel NAME]
+    python -m bench.disorder [--events N ...] [--batch N ...] [--funnel NAME] [--names NAME ...]
 
 Process time. Each pair is measured in the same repetition, and the ratio is the median of the repetitions.
 """
@@ -12,6 +12,7 @@ import argparse
 import random
 import statistics
 import time
+from collections.abc import Sequence
 
 from bench.workload import START_MS, event_record
 from schemas.funnel.load import load_funnels
@@ -24,14 +25,14 @@ STEP_MS = 200
 NAMES = ("impression", "click")
 
 
-def stream(events: int, people: int) -> list[Record]:
+def stream(events: int, people: int, names: Sequence[str]) -> list[Record]:
     """Events received 200 ms after each other that occurred any time in the hour before."""
     rnd = random.Random(3)
     log: list[Record] = []
     for number in range(events):
         received = START_MS + number * STEP_MS
         occurred = received - rnd.randrange(HOUR_MS)
-        log.append(event_record(number, NAMES[number % 2], number % people, occurred, received))
+        log.append(event_record(number, names[number % len(names)], number % people, occurred, received))
     return log
 
 
@@ -50,11 +51,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[5_000, 500, 50])
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--funnel", default="sales")
+    parser.add_argument("--names", nargs="+", default=NAMES, help="names of the events, in turn")
     options = parser.parse_args()
     print(" events   batch   one person   many persons   ratio")
     for batch in options.batch:
         for events in options.events:
-            one, many = stream(events, 1), stream(events, MANY)
+            one, many = stream(events, 1, options.names), stream(events, MANY, options.names)
             pairs = [
                 (cpu_seconds(options.funnel, one, batch), cpu_seconds(options.funnel, many, batch))
                 for _ in range(options.repeat)

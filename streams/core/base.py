@@ -98,13 +98,19 @@ class Deal(NamedTuple):
 
 
 class Layered:
-    """Known orders on top of known orders, without a copy of those below. For passes in memory, never packed."""
+    """Known orders on top of known orders, almost without a copy of those below. For passes in memory, never packed.
+
+    A layer takes in those below that are no larger: there are few of them, however many passes follow each other.
+    """
 
     __slots__ = ("below", "own")
 
     def __init__(self, below: dict[int, tuple[int, int]] | Layered, own: dict[int, tuple[int, int]]) -> None:
-        self.below = below
-        self.own = own
+        while isinstance(below, Layered) and len(below.own) <= len(own):
+            own = {**below.own, **own}
+            below = below.below
+        self.below: dict[int, tuple[int, int]] | Layered = below
+        self.own: dict[int, tuple[int, int]] = own
 
     def get(self, order: int) -> tuple[int, int] | None:
         """(stage, code) of an order."""

@@ -20,14 +20,13 @@ from streams.core.header import (
     words_of,
 )
 from streams.core.history import checkpoint
-from streams.core.kept import EXT_AMOUNT, pack_events, split, unpack_events
+from streams.core.kept import EXT_AMOUNT, KIND_BYTE, pack_events, split, unpack_events
 from streams.core.person import Person
 from streams.core.plan import Plan
 from streams.core.state import FunnelState
 
 _AT_BYTES = slice(9, 15)
 """Where a record of the tail has its time (`streams.core.kept`)."""
-_KIND_BYTE = 8
 
 
 def heavy_of(cache: PersonCache, key: bytes) -> Heavy:
@@ -91,14 +90,14 @@ def kept_event(cache: PersonCache, key: bytes, packed: bytes, hash_bytes: bytes)
     else:
         return -1, -1
     record = _record_in(plan, records, hash_bytes)
-    return (int.from_bytes(record[_AT_BYTES], "little"), record[_KIND_BYTE]) if record else None
+    return (int.from_bytes(record[_AT_BYTES], "little"), record[KIND_BYTE]) if record else None
 
 
 def _record_in(plan: Plan, records: bytes, hash_bytes: bytes) -> bytes:
     """The record of the event with the packed hash; empty where there is none."""
     size = plan.record.size
     index = records.find(hash_bytes)
-    if index >= 0 and index % size == 0 and records[index + _KIND_BYTE] < EXT_AMOUNT:
+    if index >= 0 and index % size == 0 and records[index + KIND_BYTE] < EXT_AMOUNT:
         return bytes(records[index : index + size])
     return b""
 

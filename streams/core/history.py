@@ -7,6 +7,7 @@ matter; `checkpoint` is the same pass over a sealed chunk and keeps all of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 from schemas.counters import STAGE_LOST
 from streams.core.base import Base, Entry, FirstOrder, Journey, Layered, Step, Worth
@@ -170,11 +171,26 @@ def base_after(base: Base, history: History) -> Base:
     return after
 
 
-def is_same_pass(one: Base, other: Base) -> bool:
+def with_more_orders(base: Base, more: int) -> Base:
+    """The base as it is with some more orders before it, of which no later event knows."""
+    if not more:
+        return base
+    again = copy(base)
+    again.orders_count += more
+    return again
+
+
+def is_same_pass(plan: Plan, one: Base, other: Base) -> bool:
     """Whether later events find the same, where the orders and refunds that are known are the same."""
-    mine, theirs = one.journey, other.journey
-    if one.orders_count != other.orders_count or one.first_order != other.first_order:
+    counts = one.orders_count, other.orders_count
+    if (counts[0] != counts[1] and min(counts) < plan.most_nth) or one.first_order != other.first_order:
         return False
+    return has_same_journey(one, other)
+
+
+def has_same_journey(one: Base, other: Base) -> bool:
+    """Whether the same journey is under way, or none."""
+    mine, theirs = one.journey, other.journey
     if mine is None or theirs is None:
         return mine is theirs
     return (

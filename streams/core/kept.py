@@ -24,6 +24,8 @@ from streams.core.plan import (
     wire_code,
 )
 
+KIND_BYTE: Final = 8
+"""Where a record has its kind."""
 EXT_AMOUNT: Final = 128
 EXT_ORDER: Final = 129
 EXT_REFUND: Final = 130
@@ -115,6 +117,11 @@ def unpack_events(plan: Plan, records: bytes) -> list[KeptEvent]:
             part = number.to_bytes(8, "little") + (word >> 8).to_bytes(7, "little")
             events[-1] = events[-1]._replace(unit=events[-1].unit + part.rstrip(_NO_TEXT))
     return events
+
+
+def count_events(plan: Plan, records: bytes) -> int:
+    """How many events a tail or chunk holds."""
+    return sum(kind < EXT_AMOUNT for kind in records[KIND_BYTE :: plan.record.size])
 
 
 def is_sound(plan: Plan, event: KeptEvent) -> bool:

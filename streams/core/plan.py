@@ -122,6 +122,8 @@ class Plan:
             raise ValueError(f"{self.funnel_id}: {len(self.order_stages)} order stages; use at most {MAX_ORDER_STAGES}")
         self.order_bit = {stage: 1 << bit for bit, stage in enumerate(self.order_stages)}
         self.nth = [stages[number].nth or 1 for number in self.order_stages]
+        self.most_nth = max(self.nth, default=0)
+        """From that many orders on a further one is like any other."""
         self.nth_of = dict(zip(self.order_stages, self.nth, strict=True))
 
     def order_stage(self, mask: int, ordinal: int) -> int:

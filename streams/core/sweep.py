@@ -1,5 +1,8 @@
 """Late events of a heavy person: the pass from the first changed chunk on, once for all events of a chunk of the log.
 
+Most late events enter nothing: they repeat a stage that the journey before them has passed, or are one more order. What
+such an event contributes follows from the pass before its chunk, and the chunk is not counted again.
+
 `count_heavy` decides whether events come and go and nothing else; what may mean more takes the general path. Exact
 where the general path is: the tests run both.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
+from streams.core.base import Base
 from streams.core.chunk import Op
 from streams.core.contributions import add_contributions, add_ended
 from streams.core.header import (
@@ -25,9 +29,17 @@ from streams.core.header import (
     words_of,
 )
 from streams.core.heavy import base_before, heavy_of, kept_event, may_be_full, may_be_known
-from streams.core.history import base_after, header_of, is_same_pass, replay, status_at
+from streams.core.history import (
+    base_after,
+    has_same_journey,
+    header_of,
+    is_same_pass,
+    replay,
+    status_at,
+    with_more_orders,
+)
 from streams.core.journeys import History
-from streams.core.kept import KeptEvent, pack_events, split, unpack_events
+from streams.core.kept import KeptEvent, count_events, pack_events, split, unpack_events
 from streams.core.person import Person
 from streams.core.plan import ORDER, RESOLVED, RESTATED, WITHDRAWN, Status
 from streams.core.state import FunnelState
@@ -109,6 +121,9 @@ class _Sweep:
     Before every chunk stands what the pass led to, with the changes (`_after`) and without them (`_before`). What a
     chunk contributes without them is taken out, what it contributes with them is added: all but the last journey, which
     goes on in the next one. Where both passes led to the same, chunks that did not change are left alone.
+
+    The ids of orders and refunds that come are new to the person (`_Changes`), so no other event asks for them: the
+    passes after them need not know them.
     """
 
     def __init__(self, state: FunnelState, key: bytes, packed: bytes, changes: _Changes) -> None:
@@ -122,12 +137,15 @@ class _Sweep:
             self._added.setdefault(bisect_left(heavy.ends, event.at), []).append(event)
         for event_hash, at in changes.gone.items():
             self._gone.setdefault(bisect_left(heavy.ends, at), set()).add((event_hash, at))
-        self._changed = sorted({*self._added, *self._gone})
+        self._gains_ids = any(event.kind == ORDER or event.refund for event in changes.added.values())
+        tail = {len(self._old)} if self._gains_ids else set()  # the header says how many orders there are
+        self._changed = sorted({*self._added, *self._gone, *tail})
         """Chunks that change, ascending; their number stands for the tail."""
         first = self._changed[0]
         self._before = self._after = base_before(state.cache, key, packed, first)
         self._chunks, self._ends, self._bases = self._old[:first], heavy.ends[:first], heavy.bases[: first + 1]
-        self._is_same = True
+        self._is_same = self._has_same_ids = True
+        """Whether the next chunk finds the same in both passes; whether the orders before it are what they were."""
         self._head = packed[: state.plan.header.size] + base_of(state.plan, packed)
         self._tail = tail_of(state.plan, packed)
 
@@ -138,7 +156,11 @@ class _Sweep:
             if self._is_same and self._next(index) != index:
                 index = self._skip(index)
             else:
-                self._recount(index)
+                gained = self._gained(index)
+                if gained is None:
+                    self._recount(index)
+                else:
+                    self._gain(index, gained)
                 index += 1
         if not self._is_same or self._changed[-1] == len(self._old):
             self._recount_tail(horizon)
@@ -151,15 +173,59 @@ class _Sweep:
 
     def _skip(self, index: int) -> int:
         """Leave chunks alone up to the next changed one, or to the end; where it goes on."""
-        stop = self._next(index)
-        if stop < 0:
-            stop = len(self._old)
+        stop, more = self._next(index), self._after.orders_count - self._before.orders_count
+        if stop >= 0:
+            self._before = base_before(self._state.cache, self._key, self._packed, stop)
+            self._after = with_more_orders(self._before, more)
         else:
-            self._before = self._after = base_before(self._state.cache, self._key, self._packed, stop)
+            stop = len(self._old)
         self._chunks += self._old[index:stop]
         self._ends += self._heavy.ends[index:stop]
-        self._bases += self._heavy.bases[index + 1 : stop + 1]
+        self._bases += [with_more_orders(base, more) for base in self._heavy.bases[index + 1 : stop + 1]]
         return stop
+
+    def _gained(self, index: int) -> History | None:
+        """What comes to a chunk, where the pass leads through all of it without a change; None: it has to be counted.
+
+        Then all its events find the same, wherever in the chunk they stand, and contribute what they would alone.
+        """
+        plan, added = self._state.plan, self._added.get(index, [])
+        if index in self._gone or count_events(plan, self._old[index]) + len(added) > 2 * plan.seal:
+            return None
+        onward = self._onward(index)
+        is_still = has_same_journey(self._before, onward) and (self._is_same or self._finds_the_same(index, onward))
+        if not is_still:
+            return None
+        gained = replay(plan, self._after, added)
+        return gained if is_same_pass(plan, self._after, base_after(self._after, gained)) else None
+
+    def _onward(self, index: int) -> Base:
+        """The pass after a chunk, without the changes."""
+        return base_before(self._state.cache, self._key, self._packed, index + 1)
+
+    def _finds_the_same(self, index: int, onward: Base) -> bool:
+        """Whether a chunk that passed without a change does so in the pass with the changes, too."""
+        plan, old, new = self._state.plan, self._before, self._after
+        if old.journey is None or new.journey is None or plan.ends_at_completion or not self._has_same_ids:
+            return False
+        if old.orders_count != onward.orders_count or old.refunds != onward.refunds:
+            return False  # what an order contributes depends on the journey
+        last, now = old.journey.entries[-1], new.journey.entries[-1]
+        is_in_time = self._heavy.ends[index] <= new.journey.started_at + plan.window
+        return is_in_time and now.stage >= last.stage and (now.loss_at >= 0 or last.loss_at < 0)
+
+    def _gain(self, index: int, gained: History) -> None:
+        """Count and keep what comes; in a chunk the order of the records is not significant."""
+        plan, added = self._state.plan, self._added.get(index, [])
+        add_ended(plan, gained, sign=1, into=self._state.contributions)
+        self._heavy.learn(added)
+        self._chunks.append(self._old[index] + pack_events(plan, added))
+        self._ends.append(self._heavy.ends[index])
+        onward = self._onward(index)
+        more = self._after.orders_count - self._before.orders_count + gained.orders_count
+        self._after = with_more_orders(onward, more) if self._is_same else base_after(self._after, gained)
+        self._before = onward
+        self._bases.append(self._after)
 
     def _events(self, index: int, records: bytes) -> tuple[list[KeptEvent], list[KeptEvent]]:
         """Events of a chunk or the tail without and with the changes."""
@@ -177,13 +243,10 @@ class _Sweep:
         self._before = base_after(self._before, before)
         parts, rest = split(plan.seal, changed)
         known: dict[int, tuple[int, int]] = {}
-        refunds: set[int] = set()
         for part in [*parts, rest] if rest else parts:
-            after = self._seal(part)
-            known.update(after.known)
-            refunds |= after.refund_ids
-        has_same_ids = known == before.known and refunds == before.refund_ids
-        self._is_same = self._is_same and has_same_ids and is_same_pass(self._before, self._after)
+            known.update(self._seal(part).known)
+        self._has_same_ids = self._has_same_ids and before.known.items() <= known.items()
+        self._is_same = self._has_same_ids and is_same_pass(plan, self._before, self._after)
 
     def _seal(self, part: list[KeptEvent]) -> History:
         """Count some events of a chunk, and make a chunk of them."""
@@ -213,8 +276,8 @@ class _Sweep:
         newest = max(event.at for event in changed) if changed else self._ends[-1]
         orders = self._after.orders_count + after.orders_count
         header = header_of(plan, after, last_at=newest, orders=orders, horizon=horizon)
-        is_for_life = person.is_for_life or bool(flags_of(words[0]) & FOR_LIFE)  # orders may lie before the chunk
-        flags = status | FOR_LIFE * is_for_life
+        is_for_life = person.is_for_life or self._gains_ids or flags_of(words[0]) & FOR_LIFE
+        flags = status | FOR_LIFE * bool(is_for_life)
         packed = pack_header(plan, header, flags=flags, chunks=0, base_bytes=words[3])
         self._head = packed + self._head[plan.header.size :]
         self._tail = pack_events(plan, rest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -305,7 +306,10 @@ def test_a_heavy_person_costs_what_happened_lately(sales: Funnel, monkeypatch: p
     assert counted(sales, few, general_only=True)[0] == counted(sales, few)[0]
 
 
-def test_the_disorder_of_one_person_costs_what_the_events_cost(sales: Funnel, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("names", [("impression", "click"), ("impression", "payment", "lead_lost")])
+def test_the_disorder_of_one_person_costs_what_the_events_cost(
+    sales: Funnel, monkeypatch: pytest.MonkeyPatch, names: Sequence[str]
+) -> None:
     walked: list[int] = []
     from streams.core.history import replay
 
@@ -320,9 +324,10 @@ def test_the_disorder_of_one_person_costs_what_the_events_cost(sales: Funnel, mo
     count = cases(4_000, few=1_000)
     for n in range(count):
         received = T0 + n * 800
-        name = "click" if n % 2 else "impression"
-        records.append(event(name, received - rnd.randrange(3_600_000), id=f"e{n}", received=received))
-    for batch, most in ((count, 2), (count // 20, 25), (count // 200, 125)):
+        properties = {"order_id": f"o{n}", "value": "1"}
+        at = received - rnd.randrange(3_600_000)
+        records.append(event(names[n % len(names)], at, id=f"e{n}", received=received, properties=properties))
+    for batch, most in ((count, 2), (count // 20, 6), (count // 200, 20)):
         walked.clear()
         _, stats = counted(sales, records, batch_sizes=[batch])
         assert stats["accepted"] == count
