@@ -3,9 +3,12 @@ names."""
 
 from __future__ import annotations
 
-from schemas.counters import UNKNOWN, VALUE_CHARS
+import re
+
+from schemas.counters import OTHER, UNKNOWN, VALUE_CHARS
 from schemas.text import composed, without_case
 
+_RESERVED = re.compile(rf'("*)(?:{UNKNOWN}|{OTHER})\1')
 _ONE = str.maketrans({" ": "_", "-": "_"})
 
 
@@ -15,16 +18,20 @@ def normalise_name(text: str) -> str:
 
 
 def clean_text(text: str) -> str:
-    """A dimension value or reason as it is compared and shown; may be empty."""
+    """A dimension value or reason as it is compared; may be empty."""
     return without_case(composed(text.strip())[:VALUE_CHARS])
 
 
+def name_of(text: str) -> str:
+    """The name under which a cleaned text is counted: the text, but in quotes where it is one of the reserved words, so
+    that the two never meet. No two texts have one name."""
+    return f'"{text}"' if _RESERVED.fullmatch(text) else text
+
+
 def clean_value(value: object) -> str:
-    """`clean_text` of a property's value; `unknown` for what is absent or not a plain value."""
-    if isinstance(value, str):
-        return clean_text(value) or UNKNOWN
+    """The name of a property's value; `unknown` for what is absent or not a plain value."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
-        return clean_text(str(value)) or UNKNOWN
+    if isinstance(value, str | int | float) and (text := clean_text(str(value))):
+        return name_of(text)
     return UNKNOWN

@@ -1,8 +1,9 @@
 """Names and codes of dimension values and loss reasons: a partition's copy of the registers kept by the store.
 
 Register 0 holds loss reasons, register i the values of dimension i (from 1). Code 0 is `unknown`, 1 `other`, from 2 on
-the names in the order in which they came first (or in which the definition lists them). Assigning new codes is the
-store's business: it alone is the same for all partitions.
+the names in the order in which they came first (or in which the definition lists them). A real value called so has a
+name of its own (`schemas.names.name_of`). Assigning new codes is the store's business: it alone is the same for all
+partitions.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from schemas.counters import CODE_OTHER, CODE_UNKNOWN, OTHER, UNKNOWN
-from schemas.names import clean_value
+from schemas.names import clean_value, name_of
 from streams.core.plan import REASON_CAP, Plan
 
 REASONS = 0
@@ -24,10 +25,10 @@ class Register:
 
     def __init__(self, cap: int, listed: Sequence[str] | None) -> None:
         self.cap = cap
-        self.listed = listed
+        self.listed = None if listed is None else [name_of(text) for text in listed]
         self.codes: dict[str, int] = {UNKNOWN: CODE_UNKNOWN, OTHER: CODE_OTHER}
         self.is_full = listed is not None
-        for number, name in enumerate(listed or ()):
+        for number, name in enumerate(self.listed or ()):
             self.codes[name] = FIRST_CODE + number
 
     def code(self, raw: object) -> int | str:

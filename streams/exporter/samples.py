@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric as PrometheusMetric
 from schemas.counters import DURATION_EDGES_SECONDS, OTHER, UNKNOWN
 from schemas.funnel.model import Funnel
 from schemas.money import minor_digits
-from schemas.names import clean_text
+from schemas.names import clean_value
 from schemas.traffic import TRAFFIC_CLASSES
 from streams.exporter import catalogue
 from streams.exporter.catalogue import Metric
@@ -112,7 +112,7 @@ class _Filler:
         self._labels = labels
         self._stages = [stage.name for stage in counts.funnel.stages]
         self._order_stages = [stage.name for stage in counts.funnel.stages if stage.nth is not None]
-        reasons = {clean_text(rule.reason) for rule in counts.funnel.lost if rule.reason}
+        reasons = {clean_value(rule.reason) for rule in counts.funnel.lost if rule.reason}
         self._reasons = sorted(reasons | {UNKNOWN}) if counts.funnel.lost else []
 
     def fill(self) -> None:

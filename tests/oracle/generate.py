@@ -69,6 +69,7 @@ WORDS: list[Any] = [
     "FB",
     "other",
     "Unknown",
+    '"other"',
     "",
     None,
     5,
@@ -76,7 +77,7 @@ WORDS: list[Any] = [
     ["x"],
     "y" * 70,
 ]
-REASONS: list[Any] = ["price", "price", "timing", "Price ", "", None, "unknown", {"a": 1}]
+REASONS: list[Any] = ["price", "price", "timing", "Price ", "", None, "unknown", "Other", {"a": 1}]
 TRAFFIC: list[Any] = ["human", "bot", "staff", " Bot", "organic", None, 5]
 DEAL_IDS: list[Any] = ["A", "A", "B", "C", " A ", 7, "7", "n/a", None]
 ORDER_IDS: list[Any] = ["o1", "o1", "o1", "o1", "o2", "o2", "o3", "o4", "o5", "n/a", None, " o1 ", 7, "7"]
@@ -228,7 +229,7 @@ def _add_dimensions(rng: Random, funnel: dict[str, Any], wants: Wants) -> None:
         if rng.random() < 0.3:
             dimension["property"] = f"{name}_of"
         if rng.random() < 0.35:
-            dimension["values"] = rng.choice([["Google", "fb"], ["fb"], ["5", "true"]])
+            dimension["values"] = rng.choice([["Google", "fb"], ["fb", "Other"], ["5", "true"]])
         elif wants.small_caps and rng.random() < 0.5:
             dimension["cap"] = rng.choice([1, 2, 3])
         dimensions.append(dimension)

@@ -31,6 +31,7 @@ from tests.oracle.values import (
     plain_text,
     real_id,
     same_name,
+    shown,
 )
 
 REASON_CAP = 100
@@ -142,19 +143,17 @@ def _points(funnel: Funnel, raw: dict[str, Any]) -> int:
 
 def _listed(dimension: Dimension, names: list[str], text: str | None) -> str:
     """Where a value is counted: itself, `other` or `unknown`; the first names in the log take the places."""
-    if text is None or text == UNKNOWN:
+    if text is None:
         return UNKNOWN
     if dimension.values is not None:
-        return text if text in dimension.values else OTHER
+        return shown(text) if text in dimension.values else OTHER
     return _under_cap(names, dimension.cap, text)
 
 
 def _under_cap(names: list[str], cap: int, text: str) -> str:
-    if text in (UNKNOWN, OTHER):
-        return text
     if text not in names and len(names) < cap:
         names.append(text)
-    return text if text in names else OTHER
+    return shown(text) if text in names else OTHER
 
 
 def _own_values(world: World, raw: dict[str, Any]) -> tuple[str, ...]:
@@ -172,7 +171,8 @@ def _event(world: World, raw: dict[str, Any], what: tuple[str, tuple[int, ...], 
     reason = ""
     if kind == LOST:
         said = fixed if fixed is not None else properties.get("reason")
-        reason = _under_cap(world.reasons, REASON_CAP, plain_text(said) or UNKNOWN)
+        text = plain_text(said)
+        reason = UNKNOWN if text is None else _under_cap(world.reasons, REASON_CAP, text)
     return Event(
         source=source,
         id=event_id,

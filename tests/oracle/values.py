@@ -186,6 +186,14 @@ def plain_text(value: Any) -> str | None:
     return one_spelling(unicodedata.normalize("NFD", text).casefold()) or None
 
 
+def shown(text: str) -> str:
+    """How a text stands in a document: one that reads like a reserved word (in quotes already, perhaps) in quotes."""
+    bare = text
+    while len(bare) > 1 and bare[0] == bare[-1] == '"':
+        bare = bare[1:-1]
+    return f'"{text}"' if bare in (UNKNOWN, OTHER) else text
+
+
 def class_of(properties: dict[str, Any]) -> str:
     """Who made an event: a person, unless it says otherwise in one of the known words."""
     said = properties.get("traffic")

@@ -9,7 +9,18 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.counters import Cells, add, add_amount, add_fields, merge, merge_changes, plus, without_zeros
+from schemas.counters import (
+    OTHER,
+    UNKNOWN,
+    Cells,
+    add,
+    add_amount,
+    add_fields,
+    merge,
+    merge_changes,
+    plus,
+    without_zeros,
+)
 from schemas.names import clean_text, clean_value
 from schemas.times import DAY_MS, date_of, local_day
 from tests.support.rows import rows
@@ -74,3 +85,17 @@ def test_a_day_is_the_local_date(zone: str, day: int) -> None:
 def test_a_value_is_cleaned_alike_everywhere(value: object, cleaned: str) -> None:
     assert clean_value(value) == cleaned
     assert not isinstance(value, str) or clean_text(value) == (cleaned if value.strip() else "")
+
+
+def test_a_value_called_as_a_reserved_word_has_a_name_of_its_own() -> None:
+    texts = [
+        quotes * count + word + quotes * more
+        for word in ("Other", "unknown", "others")
+        for count in range(3)
+        for more in range(3)
+        for quotes in "\"'"
+    ]
+    names = {clean_value(text) for text in texts}
+    assert len(names) == len({text.lower() for text in texts})
+    assert names.isdisjoint({OTHER, UNKNOWN})
+    assert clean_value("OTHER") == '"other"'
