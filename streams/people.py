@@ -17,14 +17,15 @@ from schemas.funnel.model import Funnel
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, utc_text
 from streams.core.booked import ToldEntry, journeys_of
 from streams.core.cache import chunk_fields
-from streams.core.header import chunks_of, link_of, words_of
+from streams.core.header import as_of, chunks_of, link_of, words_of
 from streams.core.person import person_field
 from streams.core.plan import Plan
 from streams.core.planning import plan_of
 from streams.core.registers import REASONS
 from streams.core.tree import children_of, fact_key
 from streams.core.upgrades import UPGRADES, upgraded
-from streams.store.port import PartitionStore
+from streams.state import CHUNK_SEPARATOR, PartitionMeta
+from streams.store.port import CounterReader, PartitionStore
 
 _SPANS = (("d", DAY_MS), ("h", HOUR_MS), ("min", MINUTE_MS), ("s", 1000))
 MAX_IDS = 5_000
@@ -86,12 +87,14 @@ class _Stored:
 
 
 class People:
-    """Asks a store about persons. `partitions`: those that have state.
+    """Asks a store about persons. `partitions`: what each that has state remembers.
 
     All ids of a rank are asked for at once, so a tree of a thousand ids takes as many reads as one of three.
     """
 
-    def __init__(self, store: PartitionStore, partitions: Sequence[int], funnels: Sequence[Funnel]) -> None:
+    def __init__(
+        self, store: PartitionStore, partitions: Mapping[int, PartitionMeta], funnels: Sequence[Funnel]
+    ) -> None:
         self._store = store
         self._partitions = partitions
         self._funnels = [(funnel, plan_of(funnel)) for funnel in funnels]
@@ -177,7 +180,11 @@ class People:
 
     async def _persons(self, partition: int, plan: Plan, names: Sequence[bytes]) -> Mapping[bytes, bytes | None]:
         loaded = await self._in_turn(self._store.read(partition, plan.funnel_id, persons=names))
-        return upgraded(plan, loaded, UPGRADES).persons
+        booked_until = self._partitions[partition].booked_until.get(plan.funnel_id, 0)
+        return {
+            name: packed if packed is None or CHUNK_SEPARATOR in name else as_of(plan, packed, booked_until)
+            for name, packed in upgraded(plan, loaded, UPGRADES).persons.items()
+        }
 
     async def _in_turn(self, read: Awaitable[_T]) -> _T:
         async with self._turns:
@@ -207,6 +214,12 @@ class People:
             names = {code: name for (register, name), code in registers.items() if register == REASONS}
             self._reasons[funnel_id] = {**names, CODE_UNKNOWN: UNKNOWN}
         return self._reasons[funnel_id]
+
+
+async def metas_of(reader: CounterReader) -> dict[int, PartitionMeta]:
+    """What each partition that has state remembers."""
+    statuses = {partition: await reader.status(partition) for partition in await reader.partitions()}
+    return {partition: status.meta for partition, status in statuses.items() if status is not None}
 
 
 def _chunk_fields(plan: Plan, name: bytes, packed: bytes) -> list[bytes]:

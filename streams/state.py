@@ -43,6 +43,8 @@ class PartitionMeta(msgspec.Struct, omit_defaults=True, array_like=False):
     """Marker of the last tick that carried one."""
     pending: int = 0
     """Deadlines already passed by the watermark and not yet booked (they follow in the next applies)."""
+    booked_until: dict[str, int] = {}
+    """By funnel: every deadline before it is booked, and the status of a stored person may lag behind it."""
     applied_at_ms: int = 0
     """Wall clock of the worker at the apply: for freshness only."""
     sessions: dict[str, int] = {}

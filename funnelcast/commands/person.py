@@ -64,14 +64,14 @@ def person(
 
 
 async def _trees(settings: PersonSettings, keys: list[bytes], funnels: Any) -> list[Tree]:
-    from streams.people import People
+    from streams.people import People, metas_of
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
     from streams.store.redis import RedisPartitionStore
 
     client = connect(settings.need_redis())
     try:
-        partitions = await RedisCounterReader(client, settings.space).partitions()
+        partitions = await metas_of(RedisCounterReader(client, settings.space))
         people = People(RedisPartitionStore(client, settings.space), partitions, funnels)
         found = [await people.tree(key) for key in keys]
     finally:

@@ -15,8 +15,8 @@ from sys import byteorder
 from zlib import crc32
 
 from schemas.times import MINUTE_MS
-from streams.core.base import Base
-from streams.core.header import chunks_of, link_of, wake, words_of
+from streams.core.base import Base, Entry, FirstOrder
+from streams.core.header import as_of, chunks_of, link_of, wake, words_of
 from streams.core.kept import KeptEvent
 from streams.core.person import person_field
 from streams.core.place import ONLY_PARTITION, Place
@@ -25,6 +25,8 @@ from streams.core.timers import Wheel
 from streams.state import CHUNK_SEPARATOR, NO_DEADLINE, PERSON_BUCKETS, Loaded
 
 _BUCKETS_PER_READ = 16
+_REMEMBERED = 100_000
+"""Persons of whom entries or first orders are remembered."""
 
 
 class Heavy:
@@ -60,6 +62,10 @@ class PersonCache:
         self.sealed: dict[bytes, list[bytes]] = {}
         """Sealed chunks of the persons that have any."""
         self.heavy: dict[bytes, Heavy] = {}
+        self.entries: dict[bytes, list[Entry]] = {}
+        """Of journeys under way with several entries, as they were entered; of some: what is not here is walked for."""
+        self.first_orders: dict[bytes, FirstOrder] = {}
+        """Likewise."""
         self.uncut: dict[bytes, int] = {}
         """Length at which a tail that could not be cut is tried again."""
         self.wheel = Wheel()
@@ -67,6 +73,10 @@ class PersonCache:
         """Persons whose second has come and who were not looked at yet."""
         self.fired = 0
         """Wake-ups since `renew_deadlines`."""
+        self.booked_until = 0
+        """What time alone has decided before it is booked, of everybody: it is not written with the persons."""
+        self.overdue: dict[bytes, None] = {}
+        """Persons whom an event has given a wake-up before that time."""
         self.earliest_deadlines = array("I", [NO_DEADLINE]) * PERSON_BUCKETS
         self.loaded = bytearray(b"\1" * PERSON_BUCKETS)
         self.complete = bytearray(b"\1" * PERSON_BUCKETS)
@@ -86,8 +96,9 @@ class PersonCache:
         self._unloaded = 0
         self._all_complete = True
 
-    def restore(self, earliest_deadlines: bytes) -> None:
+    def restore(self, earliest_deadlines: bytes, booked_until: int) -> None:
         """Start from stored state: nothing is loaded yet."""
+        self.booked_until = booked_until
         self.earliest_deadlines = array("I")
         self.earliest_deadlines.frombytes(earliest_deadlines)
         if byteorder == "big":
@@ -151,7 +162,7 @@ class PersonCache:
             elif packed is None:
                 self._absent.add(field)
             elif field not in self.persons:
-                self._admit_person(field, packed)
+                self._admit_person(field, as_of(self.plan, packed, self.booked_until))
         for bucket, fields in loaded.buckets.items():
             if not self.loaded[bucket]:
                 self._admit_bucket(bucket, fields)
@@ -173,10 +184,11 @@ class PersonCache:
                 if field.partition(CHUNK_SEPARATOR)[0] not in self.sealed:
                     self._loose[field] = packed
                 continue
-            newest = self.persons.get(field, packed)
-            if field not in self.persons:
+            newest = self.persons.get(field)
+            if newest is None:
+                newest = as_of(self.plan, packed, self.booked_until)
                 if len(self.persons) < self.max_persons:
-                    self._admit_person(field, packed)
+                    self._admit_person(field, newest)
                 else:
                     is_complete = False
             wake_ms = wake(self.plan, newest)
@@ -205,6 +217,7 @@ class PersonCache:
         """Keep a person's new form and see to it that it is looked at in time."""
         before = self.persons.get(key)
         self.persons[key] = packed
+        self._forget_pass(key)
         self._note_link(key, packed)
         self.dirty[key] = None
         wake_ms = wake(self.plan, packed)
@@ -230,6 +243,8 @@ class PersonCache:
 
     def arm(self, key: bytes, wake_ms: int) -> None:
         """A person must be looked at earlier than was known."""
+        if wake_ms < self.booked_until:
+            self.overdue[key] = None
         bucket = crc32(key) % PERSON_BUCKETS
         if self.loaded[bucket]:
             self.wheel.push(key, wake_ms)
@@ -271,6 +286,9 @@ class PersonCache:
 
     def _evict(self) -> None:
         """Leave persons over the limit to the store, those first that came first; only what is written may go."""
+        for remembered in (self.entries, self.first_orders):
+            if len(remembered) > _REMEMBERED:
+                remembered.clear()
         over = len(self.persons) - self.max_persons
         self._absent.clear()
         self._loose.clear()
@@ -292,10 +310,15 @@ class PersonCache:
 
     def _forget(self, key: bytes) -> None:
         del self.persons[key]
+        self._forget_pass(key)
         self._linked.pop(key, None)
         self.sealed.pop(key, None)
         self.heavy.pop(key, None)
         self.uncut.pop(key, None)
+
+    def _forget_pass(self, key: bytes) -> None:
+        self.entries.pop(key, None)
+        self.first_orders.pop(key, None)
 
 
 def chunk_fields(key: bytes, count: int) -> list[bytes]:

@@ -1,7 +1,9 @@
 """What the watermark alone decides: entries stalled or abandoned by now, people that can be folded or forgotten.
 
-A person's deadline is booked once the watermark is past it, at the end of a chunk or in an apply of its own. Until then
-the status that is stored with the person says what stands in the counters.
+A person's deadline is booked once the watermark is past it, at the end of a chunk or in an apply of its own. Where that
+only changes the status of the last entry, the person is not written: once nothing is left to be booked, the partition
+remembers the watermark (`PersonCache.booked_until`), and the status of a stored person follows from it
+(`streams.core.header.as_of`). An apply that leaves something for the next one writes the persons.
 """
 
 from __future__ import annotations
@@ -34,11 +36,18 @@ def collect_due(state: FunnelState, watermark_ms: int) -> None:
 
 
 def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:
-    """Look at queued persons, at most `limit` that change; those not in memory stay queued."""
+    """Look at queued persons, at most `limit` that change; those not in memory stay queued.
+
+    Persons whom this chunk has given a wake-up before `booked_until` are looked at in any case: it holds for them too.
+    """
     cache = state.cache
     changed = 0
     waiting: list[bytes] = []
+    unwritten: list[bytes] = []
     persons, queue = cache.persons, cache.queue
+    queue.extendleft(cache.overdue)
+    limit += len(cache.overdue)
+    cache.overdue.clear()
     while queue and changed < limit:
         key = queue.popleft()
         packed = persons.get(key)
@@ -49,17 +58,21 @@ def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:
         wake_ms = wake(state.plan, packed)
         if wake_ms < watermark_ms:
             changed += 1
-            wake_ms = _fire_person(state, key, packed, watermark_ms)
+            wake_ms = _fire_person(state, key, packed, watermark_ms, unwritten)
         if wake_ms < INFINITE:
             cache.wheel.push(key, wake_ms)
     queue.extendleft(reversed(waiting))
     cache.fired += changed
+    if cache.pending(watermark_ms):
+        cache.dirty.update(dict.fromkeys(unwritten))
+    else:
+        cache.booked_until = watermark_ms
     if not queue and cache.fired and cache.fired * _SHARE >= cache.wheel.size:
         cache.renew_deadlines()
 
 
-def _fire_person(state: FunnelState, key: bytes, packed: bytes, watermark_ms: int) -> int:
-    """Book what is due for a person; when to look again."""
+def _fire_person(state: FunnelState, key: bytes, packed: bytes, watermark_ms: int, unwritten: list[bytes]) -> int:
+    """Book what is due for a person; when to look again. `unwritten` gets it where only its status has changed."""
     if is_linked(packed):
         end_silent(state, key, watermark_ms)
         still = state.cache.persons.get(key)
@@ -69,6 +82,7 @@ def _fire_person(state: FunnelState, key: bytes, packed: bytes, watermark_ms: in
     if state.plan.has_fast_paths:
         wake_ms = _fire_header(state, key, packed, watermark_ms)
         if wake_ms >= 0:
+            unwritten.append(key)
             return wake_ms
     if is_forgotten(state.plan, packed, watermark_ms - state.plan.keep):
         retire(state, key, packed, watermark_ms)
@@ -92,7 +106,6 @@ def _fire_header(state: FunnelState, key: bytes, packed: bytes, watermark_ms: in
     status = decide(state, words, watermark_ms, abandoned_at, entry_key)
     last_word = last_word & ~(STATUS_MASK << FLAGS_SHIFT) | status << FLAGS_SHIFT
     state.cache.persons[key] = plan.word.pack(last_word) + packed[plan.word.size :]
-    state.cache.dirty[key] = None
     if status != RESOLVED:
         return abandoned_at
     end = (start_word >> AT_SHIFT) + plan.window

@@ -170,7 +170,8 @@ class PartitionEngine:
         self._bind_stats()
         for funnel_id, funnel in self._funnels.items():
             if funnel_id in claim.earliest_deadlines:
-                funnel.state.cache.restore(claim.earliest_deadlines[funnel_id])
+                booked_until = self.meta.booked_until.get(funnel_id, 0)
+                funnel.state.cache.restore(claim.earliest_deadlines[funnel_id], booked_until)
             funnel.state.forwards = self.meta.forwards.get(funnel_id, 0)
             funnel.expiry.restore(self._newest_core_state(claim, funnel_id))
         self._count_pending()
@@ -187,6 +188,7 @@ class PartitionEngine:
             self.meta,
             sessions=dict(self.meta.sessions),
             forwards=dict(self.meta.forwards),
+            booked_until=dict(self.meta.booked_until),
             forwards_from={funnel_id: dict(numbers) for funnel_id, numbers in self.meta.forwards_from.items()},
             stats={funnel_id: dict(stats) for funnel_id, stats in self.meta.stats.items()},
         )
@@ -300,6 +302,7 @@ class PartitionEngine:
             if watermark is not None:
                 collect_due(state, watermark)
                 fire(state, watermark, limit)
+                self.meta.booked_until[funnel_id] = state.cache.booked_until
             changes.funnels[funnel_id] = self._changes_of(funnel, watermark or 0)
             changes.outgoing += [*state.outgoing, *funnel.teller.records(state.told)]
             state.outgoing, state.told = [], []

@@ -2,7 +2,8 @@
 
 A packed person is `header | base | tail` (`streams.core.person`). The header answers what the fast paths ask without
 unpacking the rest. It follows from the rest, but for the status: it says what is booked for the last entry, which
-depends on the watermark of that time, so it is remembered and never recomputed.
+depends on the watermark of that time, so it is remembered. A status that time alone has changed since is not written
+with the person: the partition remembers until when everything is booked, and `as_of` says what that made of a person.
 
     bits       63 ....................... 16  15 ............ 8  7 ............ 0
     last_word  last_at: newest kept event     flags              passed
@@ -36,7 +37,7 @@ from struct import Struct
 from typing import Final, NamedTuple, TypeAlias
 
 from schemas.times import DAY_MS
-from streams.core.plan import INFINITE, RESOLVED, Plan, Status, wire_code
+from streams.core.plan import INFINITE, RESOLVED, STALLED, Plan, Status, wire_code
 
 Words: TypeAlias = tuple[int, int, int, int, int, int]
 """last_word, start_word, entry_word, base_bytes, first_code, entry_code; a plan with wide codes has bytes for codes."""
@@ -216,6 +217,23 @@ def deadline(plan: Plan, words: Words) -> int:
     last_word, start_word, entry_word, _, _, _ = words
     own = (entry_word >> AT_SHIFT) + plan.abandon[(last_word & PASSED_MASK) - 1]
     return min(own, (start_word >> AT_SHIFT) + plan.window)
+
+
+def as_of(plan: Plan, packed: bytes, booked_until: int) -> bytes:
+    """A stored person with the status that is booked, where every deadline before that time is.
+
+    Of a person with deals the status is written each time.
+    """
+    words = words_of(plan, packed)
+    status, flags = status_of(words[0]), flags_of(words[0])
+    if status == RESOLVED or flags & DEALS or not passed_of(words[0]):
+        return packed
+    if booked_until > deadline(plan, words):
+        status = RESOLVED
+    elif booked_until > entered_at(words[2]) + plan.stall[passed_of(words[0]) - 1]:
+        status = STALLED
+    last_word = words[0] & ~(STATUS_MASK << FLAGS_SHIFT) | status << FLAGS_SHIFT
+    return plan.word.pack(last_word) + packed[plan.word.size :]
 
 
 def is_forgotten(plan: Plan, packed: bytes, horizon: int) -> bool:

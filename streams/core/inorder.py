@@ -43,10 +43,10 @@ from streams.core.header import (
 )
 from streams.core.heavy import may_be_known, person_since
 from streams.core.history import replay, worth_of
-from streams.core.journeys import History, OrderBooked
+from streams.core.journeys import OrderBooked
 from streams.core.kept import EVENT_AT_SHIFT, KeptEvent, pack_event
 from streams.core.outcomes import GOES_ON, IS_LOST, REVIVES, add_outcome, decide, is_certain
-from streams.core.plan import EDGES_MS, LOST, NO_STAGE, OPEN, ORDER, RESOLVED
+from streams.core.plan import EDGES_MS, LOST, NO_STAGE, OPEN, ORDER, RESOLVED, Plan
 from streams.core.state import FunnelState
 
 _VALUE, _OPEN_VALUE = family(Family.VALUE), family(Family.OPEN_VALUE)
@@ -93,7 +93,8 @@ def in_order(state: FunnelState, op: Op, packed: bytes) -> bool:
     if is_idle and is_forgotten(plan, packed, horizon):
         return False
     if kind < ORDER:
-        return _stage(state, op, packed, words, kind, ())
+        entries = _entries(state, op[0], words) if words[0] & PASSED_MASK else ()
+        return _stage(state, op, packed, words, kind, entries)
     if words[0] >> FLAGS_SHIFT & CHANGES and words[1] & COUNT_MASK:
         return False  # an event in an older chunk may be withdrawn by a newer one
     if kind == ORDER:
@@ -118,19 +119,22 @@ def _order(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
         return True
     top = (last_word & PASSED_MASK) - 1
     advances = 0 <= top < stage and at <= (start_word >> AT_SHIFT) + plan.window
-    is_one_entry = not last_word >> FLAGS_SHIFT & (HAS_AMOUNT | SEVERAL)
-    before: History | None = None
-    if ordinal > 1 or (advances and not is_one_entry):  # where the customer is counted; what the journey has entered
+    # An order that advances the journey: its entries have won, and all of them must be known. A later order: so must be
+    # where the customer is counted.
+    entries, first = _entries(state, key, words) if advances else (), state.cache.first_orders.get(key)
+    if (ordinal > 1 and first is None) or (advances and not entries):
         person = person_since(state.cache, key, packed)
         before = replay(plan, person.base, person.events)
-    entries: Sequence[Entry] = ()
-    if advances and is_one_entry:
-        # The order advances the journey, and its entries have won: all of them must be known.
-        entries = (Entry(top, entered_at(entry_word), entry_code),)
-    elif advances and before is not None:
-        entries = before.journeys[-1].entries
-    first = None if before is None else before.first_order
+        entries, first = before.journeys[-1].entries if advances else (), before.first_order
     return _stage(state, op, packed, words, stage, entries, ordinal=ordinal, first=first)
+
+
+def _entries(state: FunnelState, key: bytes, words: Words) -> Sequence[Entry]:
+    """Of the journey under way, where they are known without a walk."""
+    last_word, _, entry_word, _, _, entry_code = words
+    if last_word >> FLAGS_SHIFT & (HAS_AMOUNT | SEVERAL):
+        return state.cache.entries.get(key, ())
+    return (Entry((last_word & PASSED_MASK) - 1, entered_at(entry_word), entry_code),)
 
 
 def _further_event(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
@@ -163,7 +167,7 @@ def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost 
 ) -> bool:
     """An event of a stage; `entries` of the journey under way where they are known. Of an order its number, and the
     person's first order of a stage, where there is one."""
-    _, at, _, kind, code, _, whole = op
+    key, at, _, kind, code, _, whole = op
     plan, counts = state.plan, state.contributions.counts
     code_bits, family_bits = plan.code_bits, plan.family_bits
     last_word, start_word, entry_word, base_bytes, first_code, entry_code = words
@@ -192,6 +196,7 @@ def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost 
         )
         start_word, entry_word = at << AT_SHIFT | start_word & BELOW_AT, at << AT_SHIFT | entry_word & BELOW_AT
         first_code, entry_code, top = code, code, stage
+        _remember(state, key, [_entry_of(plan, stage, at, code, whole)])
     elif advances:
         period_key = (minute_bits | entry_code) << family_bits
         happening = REVIVES if status == RESOLVED else GOES_ON
@@ -211,6 +216,7 @@ def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost 
                 add_lead_time(plan, start_word >> AT_SHIFT, entry, sign=1, into=state.contributions)
         flags = flags & (FOR_LIFE | CHANGES) | SEVERAL | _enter(state, new_key, at, stage, code, whole)
         entry_word, entry_code, top = at << AT_SHIFT | entry_word & BELOW_AT, code, stage
+        _remember(state, key, [*entries, _entry_of(plan, stage, at, code, whole)] if entries else [])
     else:
         code = first_code & plan.first_mask | code & plan.stage_mask
         flags = flags & ~STATUS_MASK | status
@@ -219,10 +225,25 @@ def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost 
         if first is None:
             first = FirstOrder(at, stage, code)
             counts[plan.key_of(at, code) | plan.f_customers[stage]] += 1
+        state.cache.first_orders[key] = first
         _add_order(state, whole, stage, code, ordinal=ordinal, first=first)
     last_word = flags << FLAGS_SHIFT | top + 1
     _keep(state, op, packed, (last_word, start_word, entry_word, base_bytes, first_code, entry_code))
     return True
+
+
+def _entry_of(plan: Plan, stage: int, at: int, code: int, whole: KeptEvent | None) -> Entry:
+    if whole is None or plan.is_order[stage]:
+        return Entry(stage, at, code)
+    return Entry(stage, at, code, whole.minor, whole.currency)
+
+
+def _remember(state: FunnelState, key: bytes, entries: list[Entry]) -> None:
+    """The entries of the journey under way; none: they are not known. One without an amount is in the header."""
+    if len(entries) > 1 or (entries and entries[0].minor >= 0):
+        state.cache.entries[key] = entries
+    else:
+        state.cache.entries.pop(key, None)
 
 
 def _loss(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:

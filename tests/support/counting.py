@@ -138,8 +138,13 @@ class Partition:
         """What is to be published."""
         changes = self.apply(records)
         outgoing = list(changes.outgoing)
-        self.stored.write(changes, self.engine.snapshot_meta())
+        self.write(changes)
         return outgoing + self.fire()
+
+    def write(self, changes: Changes | None) -> None:
+        """Store what an apply or a look at deadlines has changed."""
+        if changes is not None:
+            self.stored.write(changes, self.engine.snapshot_meta())
 
     def fire(self) -> list[Outgoing]:
         """Book what is due; what is to be published."""
@@ -149,7 +154,7 @@ class Partition:
             changes = self.engine.fire()
             if changes is not None:
                 outgoing += changes.outgoing
-                self.stored.write(changes, self.engine.snapshot_meta())
+                self.write(changes)
         return outgoing
 
 

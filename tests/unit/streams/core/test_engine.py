@@ -17,8 +17,10 @@ from streams.core.journeys import History
 from streams.core.outgoing import late_event
 from streams.core.plan import FORGET, Plan
 from streams.core.planning import plan_of
+from streams.core.registers import Registers
 from streams.state import NO_DEADLINE, PERSON_BUCKETS, Claim
-from tests.support.counting import cells_of, count_records
+from tests.support.counting import Names, Partition, cells_of, count_records
+from tests.support.counting import counted as counted_of
 from tests.support.thorough import cases
 
 T0 = 1_750_000_000_000
@@ -236,6 +238,47 @@ def test_deadlines_beyond_the_limit_stay_pending(sales: Funnel) -> None:
     assert engine.fire() is not None
     assert engine.meta.pending == 0
     assert engine.fire() is None
+
+
+def test_a_deadline_that_passes_writes_nobody(sales: Funnel) -> None:
+    engine = PartitionEngine([plan_of(sales)])
+    engine.apply(engine.prepare([event("lead", T0, person=f"a:{n}") for n in range(20)]))
+    for days, family in ((3, Family.STALLED), (8, Family.ABANDONED_COHORT)):
+        changes = engine.apply(engine.prepare([tick(T0 + days * 86_400_000)])).funnels[sales.funnel_id]
+        assert changes.persons == {}
+        assert changes.deltas[TOTAL][cell_field(0, 0, 2)][family] == 20
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_restart_at_any_moment_of_a_backlog_changes_nothing(
+    sales: Funnel, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr("streams.core.engine.FIRE_LIMIT", 2)
+    rnd, names = Random(seed), ["impression", "click", "lead", "payment", "lead_lost", "offer"]
+    records, now = [], T0
+    for number in range(250):
+        now += rnd.choice([0, 0, 60_000, 1_800_000, 9_000_000, 200_000_000])
+        at, more = now - rnd.choice([0, 0, 3_600_000, 200_000_000]), {"value": number} if rnd.random() < 0.3 else {}
+        person = f"a:{rnd.randrange(25)}"
+        records.append(event(rnd.choice(names), at, person=person, received=now, id=f"e{number}", properties=more))
+    plan = plan_of(sales)
+    codes = Names(Registers([plan]))
+    part, start = Partition(PartitionEngine([plan], registers=codes.registers), codes), 0
+    while start < len(records):
+        size = rnd.randint(1, 12)
+        part.write(part.apply(records[start : start + size]))
+        start += size
+        for _ in range(rnd.choice([0, 0, 1, 3])):
+            part.load(None)
+            part.write(part.engine.fire(1))
+        if rnd.random() < 0.3:
+            part.engine = PartitionEngine([plan], registers=codes.registers)
+            part.engine.restore(part.stored.claim())
+    part.fire()
+    assert (
+        cells_of({sales.funnel_id: counted_of(sales.funnel_id, [part], codes)}, sales.funnel_id)
+        == counted(sales, records)[0]
+    )
 
 
 def test_a_chunk_ends_before_too_many_people_change(sales: Funnel) -> None:
