@@ -22,3 +22,5 @@ TIME_BOX_SECONDS: Final = 2.0
 """How long a scrape waits for a fresh snapshot before it shows the last one."""
 MAX_VALUES: Final = 50
 """Values of a dimension with series of their own."""
+EVIDENCE_SECONDS: Final = 60.0
+"""Between two looks for evidence of change: its finest buckets are minutes."""

@@ -54,7 +54,9 @@ async def _run(settings: ExporterSettings) -> None:
         reader, funnels, clock_ms=lambda: time.time_ns() // 1_000_000, max_values=settings.max_values
     )
     cache = SnapshotCache(source.take, time_box_seconds=settings.time_box)
-    evidence = EvidenceSource(reader, funnels, clock_ms=lambda: time.time_ns() // 1_000_000)
+    evidence = EvidenceSource(
+        reader, funnels, clock_ms=lambda: time.time_ns() // 1_000_000, period_seconds=settings.evidence_every
+    )
     app = ExporterApp(cache, version=__version__, space=settings.space, evidence=lambda: evidence.newest)
     guarded = ReadersOnly(app, KeyRing(settings.keys)) if settings.require_read_key else app
     server = WebServer(guarded, host=settings.host)

@@ -132,7 +132,7 @@ _CONVERSION = Row(
             (
                 Query(
                     "histogram_quantile(0.5, sum by (stage, to, le)"
-                    f' (label_replace(funnel_stage_durations{{{_FUNNEL}}}, "le", "$1", "edge", "(.*)")))',
+                    f" (funnel_stage_duration_seconds_bucket{{{_FUNNEL}}}))",
                     "{{stage}} to {{to}}",
                 ),
             ),

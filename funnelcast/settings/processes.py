@@ -188,6 +188,12 @@ class ExporterSettings(ListenSettings, FunnelSettings, SpaceSettings, RedisSetti
     time_box: float = setting(
         defaults.TIME_BOX_SECONDS, "How long a scrape waits for Redis.", unit="seconds", least=0.1
     )
+    evidence_every: float = setting(
+        defaults.EVIDENCE_SECONDS,
+        "Time between two looks for evidence of change (docs/alerts.md).",
+        unit="seconds",
+        least=0.1,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,12 +51,13 @@ COUNTERS: Final = (
     ),
     Family(
         "dead_letters_held",
-        "Rejected events answered with 503, because their source wrote too many dead letters in a minute.",
+        "Rejected events answered with 503, because their source wrote too many dead letters in a minute; "
+        "not among the events received.",
         ("source",),
     ),
     Family("spooled_records", "Records that went to disk because Kafka was away."),
     Family("drained_records", "Records that went from disk to Kafka."),
-    Family("times_clamped", "Events whose absurd time became the time of reception."),
+    Family("times_clamped", "Events with an absurd time, which was replaced by the time of reception."),
     Family("placeholder_ids", "Ids that stand for no id and were dropped."),
     Family(
         "values_repaired",
@@ -67,7 +68,8 @@ COUNTERS: Final = (
     Family("unknown_names", "Accepted events that no funnel looks at."),
     Family(
         "events_late",
-        "Accepted events that no funnel counts: received longer after they occurred than any allows.",
+        "Accepted events that no funnel counts: received longer after they occurred than any loaded funnel allows "
+        "(`allowed_lateness`).",
         ("source",),
     ),
     Family(
@@ -75,7 +77,11 @@ COUNTERS: Final = (
         "Accepted events that no person made, by the class of their traffic: funnels leave them out by default.",
         ("source", "traffic"),
     ),
-    Family("rate_limited", "Requests answered with 429, by what was exceeded: key, address, refused.", ("by",)),
+    Family(
+        "rate_limited",
+        "Requests answered with 429, by what was exceeded: key, address, refused; not among the events received.",
+        ("by",),
+    ),
     Family("ticks", "Ticks received from historical senders."),
 )
 """Every counter. Other modules count through `CollectorMetrics.add`."""

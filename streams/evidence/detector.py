@@ -160,11 +160,10 @@ def _amounts(history: History, series: Series, first: int, end: int) -> Floats:
 
 def _unit(amounts: Floats, hours: Ints) -> float:
     """Minor units that vary as one event of a Poisson count does: variance of the hours over their mean."""
-    mean = np.bincount(hours, weights=amounts, minlength=HOURS_OF_WEEK) / np.maximum(
-        np.bincount(hours, minlength=HOURS_OF_WEEK), 1
-    )
+    seen = np.maximum(np.bincount(hours, minlength=HOURS_OF_WEEK), 1)
+    mean = np.bincount(hours, weights=amounts, minlength=HOURS_OF_WEEK) / seen
     expected = mean[hours]
-    total = float(expected.sum())
+    total = float((expected * (1 - 1 / seen[hours])).sum())  # a mean of few weeks lies too near to each of them
     if total <= 0:
         return 1.0
     return max(1.0, float(np.square(amounts - expected).sum()) / total)

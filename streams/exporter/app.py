@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import Metric as PrometheusMetric
 
 from streams.exporter import catalogue
 from streams.exporter.cache import Reading, SnapshotCache
+from streams.exporter.encode import Encoder
 from streams.exporter.evidence_samples import fill_evidence
 from streams.exporter.evidence_source import FunnelEvidence
-from streams.exporter.samples import Page, fill
+from streams.exporter.page import Page
+from streams.exporter.samples import fill
 from streams.web.app import Readiness, Receive, Send, web_app
 
 _SCRAPE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -37,11 +38,10 @@ class ExporterApp:
         self._build = (version, space)
         self._evidence = evidence
         self._clock_ms = clock_ms
-        self._highest: dict[tuple[str, tuple[str, ...]], float] = {}
+        self._encoder = Encoder()
         self._reading: Reading | None = None
         self._pages = web_app(metrics=self.page, ready=self.readiness)
         self._registry = CollectorRegistry()
-        self._registry.register(self)
         self._scrape_seconds = Histogram(
             catalogue.SCRAPE_SECONDS,
             "How long the answers to scrapes took, this one not included.",
@@ -63,16 +63,13 @@ class ExporterApp:
         started = time.perf_counter()
         self._reading = await self._cache.newest()
         encoder, kind = choose_encoder(accept)
-        body: bytes = encoder(self._registry)
+        text = self._encoder.encode(self._page(), is_openmetrics="openmetrics" in kind)
+        body: bytes = text.encode() + encoder(self._registry)
         self._scrape_seconds.observe(time.perf_counter() - started)
         return kind, body
 
-    def describe(self) -> list[PrometheusMetric]:
-        """Nothing is read when the collector is registered."""
-        return []
-
-    def collect(self) -> Iterable[PrometheusMetric]:
-        """Families of the newest reading (prometheus_client calls it)."""
+    def _page(self) -> Page:
+        """Everything of the newest reading."""
         page, now_ms = Page(), self._clock_ms()
         page.add(catalogue.BUILD, *self._build, value=1)
         if reading := self._reading:
@@ -84,4 +81,4 @@ class ExporterApp:
                 page.add(catalogue.SNAPSHOT_AGE, value=max(0, now_ms - reading.snapshot.read_at_ms) / 1000)
                 fill(page, reading.snapshot, now_ms)
         fill_evidence(page, self._evidence(), now_ms)
-        return page.families(self._highest)
+        return page

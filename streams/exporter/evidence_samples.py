@@ -1,4 +1,4 @@
-"""The samples of evidence, as Prometheus reads them. Pure."""
+"""The samples of evidence and of the windows of dimension values, as Prometheus reads them. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from schemas.money import minor_digits
 from streams.exporter import catalogue
 from streams.exporter.evidence_source import FunnelEvidence
-from streams.exporter.samples import Page
+from streams.exporter.page import Page
+from streams.exporter.value_samples import ValueSamples
 
 
 def fill_evidence(page: Page, evidence: Iterable[FunnelEvidence], now_ms: int) -> None:
@@ -16,6 +17,8 @@ def fill_evidence(page: Page, evidence: Iterable[FunnelEvidence], now_ms: int) -
         name, version = each.funnel.name, str(each.funnel.version)
         digits = 10 ** minor_digits(each.funnel.currency)
         page.add(catalogue.EVIDENCE_AGE, name, version, value=max(0, now_ms - each.made_at_ms) / 1000)
+        page.add(catalogue.EVIDENCE_WATERMARK, name, version, value=each.watermark_ms / 1000)
+        ValueSamples(page, each.funnel, (name, version)).fill_windows(each.values)
         for standing in each.standings:
             dimension, _, value = standing.dim.partition("=")
             place = (name, version, standing.kind, standing.stage, dimension, value)

@@ -1,4 +1,5 @@
-"""Reads the hours and minutes that evidence is made of, and makes it, in the background. Writes nothing.
+"""Reads the hours and minutes that evidence and the windows of dimension values are made of, and makes both, in the
+background. Writes nothing.
 
 All hours are read once; then the newest of them, and of the minutes what can still change or was not there. The
 arithmetic runs on a thread: a scrape never waits for it.
@@ -8,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import structlog
@@ -17,19 +18,22 @@ import structlog
 from schemas.counters import KEEP_MS, Cells, Grain, merge
 from schemas.funnel.model import Funnel
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS
+from streams.defaults import EVIDENCE_SECONDS
 from streams.evidence.detector import MINUTE_AGE_SECONDS
 from streams.evidence.live import Standing, standings
 from streams.evidence.scan import MINUTE_WINDOWS
 from streams.evidence.watched import KnownNormals, Watched, watched_of
-from streams.exporter.snapshot import newest_reception_ms
+from streams.exporter.snapshot import Statuses, newest_reception_ms
+from streams.exporter.windows import value_windows_of
+from streams.report.names import Registers, name_cells
+from streams.report.shapes import NamedCell
 from streams.store.port import CounterReader, StoreError
 
-PERIOD_SECONDS = 60
 _MINUTES = MINUTE_WINDOWS[-1] + MINUTE_AGE_SECONDS // 60 + 10
 _RECENT_HOURS = 26
 """Hours of a day of cohorts may change; older ones change by late events alone and are read again with the whole."""
-_WHOLE_EVERY = 24 * 60
-"""Refreshes between two reads of everything."""
+_WHOLE_EVERY_MS = DAY_MS
+"""Between two reads of everything."""
 
 log = structlog.get_logger("funnelcast.exporter")
 
@@ -41,13 +45,20 @@ class FunnelEvidence:
     funnel: Funnel
     standings: list[Standing]
     made_at_ms: int
+    watermark_ms: int
+    """Up to which it speaks."""
+    values: Mapping[str, Mapping[str, NamedCell]] = field(default_factory=dict)
+    """By window and `channel=google`: what happened lately by dimension value."""
 
 
 @dataclass(slots=True)
 class _Known:
     cells: Cells = field(default_factory=dict)
-    refreshes: int = 0
-    """Since everything was read; 0: nothing was yet."""
+    hour: int = 0
+    """Up to which every partition had come when they were read: between two looks an import may bring weeks, to one
+    partition sooner than to another. 0: nothing was read yet."""
+    whole_at_ms: int = 0
+    """When everything was read."""
     day: int = 0
     normals: KnownNormals = field(default_factory=dict)
     """Learned on that UTC day."""
@@ -62,9 +73,11 @@ class EvidenceSource:
         funnels: Sequence[Funnel],
         *,
         clock_ms: Callable[[], int],
-        period_seconds: float = PERIOD_SECONDS,
+        period_seconds: float = EVIDENCE_SECONDS,
     ) -> None:
         self.newest: list[FunnelEvidence] = []
+        self._judged: Statuses = {}
+        """Of what the newest evidence was made."""
         self._reader = reader
         self._funnels = funnels
         self._clock_ms = clock_ms
@@ -88,18 +101,22 @@ class EvidenceSource:
         watermarks = [mark for status in statuses.values() if (mark := status.meta.watermark_ms) is not None]
         if not watermarks:
             return
+        if statuses == self._judged:
+            self.newest = [replace(each, made_at_ms=self._clock_ms()) for each in self.newest]
+            return
         newest_ms, fingerprints = newest_reception_ms(statuses), await self._reader.fingerprints()
         evidence: list[FunnelEvidence] = []
         for funnel in self._funnels:
             if fingerprints.get(funnel.funnel_id) != funnel.fingerprint:
                 continue
-            cells = await self._read(funnel, list(statuses), newest_ms)
+            cells = await self._read(funnel, list(statuses), newest_ms, min(watermarks))
             registers = await self._reader.registers(funnel.funnel_id)
             watched = partial(watched_of, funnel, registers, cells, delay_ms=0)
             normals = self._normals_of(funnel, min(watermarks) // DAY_MS)
             found = await asyncio.to_thread(_standings, watched, min(watermarks), normals)
-            evidence.append(FunnelEvidence(funnel, found, self._clock_ms()))
-        self.newest = evidence
+            values = await asyncio.to_thread(_values, funnel, registers, cells, newest_ms)
+            evidence.append(FunnelEvidence(funnel, found, self._clock_ms(), min(watermarks), values))
+        self.newest, self._judged = evidence, statuses
 
     def _normals_of(self, funnel: Funnel, day: int) -> KnownNormals:
         """What was learned today: begun anew every day."""
@@ -108,12 +125,12 @@ class EvidenceSource:
             known.day, known.normals = day, {}
         return known.normals
 
-    async def _read(self, funnel: Funnel, partitions: Sequence[int], newest_ms: int) -> Cells:
+    async def _read(self, funnel: Funnel, partitions: Sequence[int], newest_ms: int, watermark_ms: int) -> Cells:
         """All cells that evidence is made of."""
         known = self._known[funnel.funnel_id]
         hour, minute = newest_ms // HOUR_MS, newest_ms // MINUTE_MS
-        is_whole = known.refreshes % _WHOLE_EVERY == 0
-        first_hour = hour - (KEEP_MS[Grain.HOUR] // HOUR_MS if is_whole else _RECENT_HOURS)
+        is_whole = not known.hour or self._clock_ms() >= known.whole_at_ms + _WHOLE_EVERY_MS
+        first_hour = hour - KEEP_MS[Grain.HOUR] // HOUR_MS if is_whole else min(hour, known.hour) - _RECENT_HOURS
         first: dict[int, int] = {Grain.HOUR: first_hour, Grain.MINUTE: minute - _MINUTES}
         older = {} if is_whole else known.cells
         cells = {group: fields for group, fields in older.items() if group[0] == Grain.HOUR and group[1] < first_hour}
@@ -124,10 +141,19 @@ class EvidenceSource:
                 )
                 if view is not None:
                     merge(cells, view.cells)
-        known.cells = cells  # only now: what fails half-way is read again as a whole
-        known.refreshes += 1
+        known.cells, known.hour = cells, watermark_ms // HOUR_MS  # only now: what fails half-way is read again
+        if is_whole:
+            known.whole_at_ms = self._clock_ms()
         return cells
 
 
 def _standings(watched: Callable[[], Watched], watermark_ms: int, known: KnownNormals) -> list[Standing]:
     return standings(watched(), watermark_ms, known)
+
+
+def _values(funnel: Funnel, registers: Registers, cells: Cells, newest_ms: int) -> dict[str, dict[str, NamedCell]]:
+    dimsets = range(1, 1 + len(funnel.dimensions))
+    return {
+        window: dict(name_cells(funnel, values, registers).get("total", {}).get("all", {}))
+        for window, values in value_windows_of(cells, newest_ms, dimsets).items()
+    }

@@ -8,24 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.metrics_core import Metric as PrometheusMetric
-
-from schemas.counters import DURATION_EDGES_SECONDS, OTHER, UNKNOWN
+from schemas.counters import AGE_EDGES_DAYS, DURATION_EDGES_SECONDS, UNKNOWN
 from schemas.funnel.model import Funnel
 from schemas.money import minor_digits
 from schemas.names import clean_value
 from schemas.traffic import TRAFFIC_CLASSES
 from streams.exporter import catalogue
-from streams.exporter.catalogue import Metric
+from streams.exporter.metric import Metric
+from streams.exporter.page import Page
 from streams.exporter.snapshot import FunnelCounts, Snapshot
+from streams.exporter.value_samples import ValueSamples
 from streams.report.cell import CellView
 from streams.report.legs import joined, joins_of
 from streams.report.rates import last_of_overall
 from streams.report.shapes import Amounts
 
 _LOST = "lost"
-_COHORT_EDGES = {"5m": 300, "1h": 3600, "1d": 86_400}
+_COHORT_EDGES = {"5m": 300, "1h": 3600, "1d": 86_400, "7d": 7 * 86_400}
 _STATS = {
     "accepted": catalogue.ACCEPTED,
     "duplicates": catalogue.DUPLICATES,
@@ -41,37 +40,6 @@ _STATS = {
     "retries": catalogue.RETRIES,
     "too_many_of_person": catalogue.SURPLUS,
 }
-
-
-class Page:
-    """Samples of one page, by metric and label values."""
-
-    def __init__(self) -> None:
-        self.samples: dict[str, dict[tuple[str, ...], float]] = {metric.name: {} for metric in catalogue.METRICS}
-
-    def add(self, metric: Metric, *labels: str, value: float) -> None:
-        """Add to a sample (0 creates it)."""
-        row = self.samples[metric.name]
-        row[labels] = row.get(labels, 0) + value
-
-    def families(self, highest: dict[tuple[str, tuple[str, ...]], float]) -> Iterable[PrometheusMetric]:
-        """Metric families in the order of the catalogue.
-
-        A counter never falls below `highest` (updated here): after a Redis server has lost its newest second, events
-        are counted again, and `rate()` would take the dip for a restart and add everything once more.
-        """
-        for metric in catalogue.METRICS:
-            if metric.kind == "gauge":
-                gauge = GaugeMetricFamily(metric.name, metric.text, labels=metric.labels)
-                for labels, value in self.samples[metric.name].items():
-                    gauge.add_metric(labels, value)
-                yield gauge
-                continue
-            counter = CounterMetricFamily(metric.name, metric.text, labels=metric.labels)
-            for labels, value in self.samples[metric.name].items():
-                shown = highest[metric.name, labels] = max(value, highest.get((metric.name, labels), 0))
-                counter.add_metric(labels, shown)
-            yield counter
 
 
 def fill(page: Page, snapshot: Snapshot, now_ms: int) -> None:
@@ -122,7 +90,8 @@ class _Filler:
             self._fill_window(window, CellView(self._counts.windows.get(window, {})))
         for age in catalogue.COHORT_AGES:
             self._fill_cohort(age, CellView(self._counts.cohorts.get(age, {})))
-        self._fill_dimensions()
+        values = ValueSamples(self._page, self._funnel, self._labels)
+        values.fill_totals(self._counts.values, self._counts.totals)
 
     def _add(self, metric: Metric, *labels: str, value: float) -> None:
         self._page.add(metric, *self._labels, *labels, value=value)
@@ -144,20 +113,25 @@ class _Filler:
         self._add(catalogue.STAGE["events"], _LOST, value=view.amount(_LOST, "events"))
         for stage in self._stages:
             lost, transitions = view.amounts(stage, "lost.cohort"), view.amounts(stage, "transitions.cohort")
+            late = view.amounts(stage, "lost_late.cohort")
             self._fill_keyed(catalogue.STAGE_LOST_BY_REASON, stage, expected=self._reasons, amounts=lost)
+            self._fill_keyed(catalogue.STAGE_LOST_LATE, stage, expected=self._reasons, amounts=late)
             self._fill_keyed(catalogue.TRANSITIONS, stage, expected=(), amounts=transitions)
-            self._fill_durations(stage, view.amounts(stage, "durations"))
+            self._fill_durations(catalogue.DURATION, stage, view=view)
+            self._fill_times(stage, view)
             for family, metric in catalogue.STAGE_MONEY.items():
                 self._fill_money(metric, family, stage, view=view, of_stage=stage)
                 if self._has_family(stage, family):
                     self._add(metric, stage, self._funnel.currency, value=0)
+        for stage in self._order_stages:
+            self._fill_lifetime(stage, view)
         for stage, following in zip(self._stages, self._stages[1:], strict=False):
             self._add(catalogue.TRANSITIONS, stage, following, value=0)
         self._fill_money(catalogue.SPEND, "spend", view=view, of_stage="")
         self._add(catalogue.SPEND, self._funnel.currency, value=0)
 
     def _has_family(self, stage: str, family: str) -> bool:
-        return (stage in self._order_stages) == (family in ("orders", "revenue", "refunds"))
+        return (stage in self._order_stages) == (family not in ("value", "open_value"))
 
     def _fill_keyed(self, metric: Metric, *labels: str, expected: Iterable[str], amounts: Amounts) -> None:
         for key in expected:
@@ -165,14 +139,28 @@ class _Filler:
         for key, amount in amounts.items():
             self._add(metric, *labels, key, value=amount)
 
-    def _fill_durations(self, stage: str, amounts: Amounts) -> None:
-        """Cumulative, as histogram_quantile wants them."""
-        edges = [*map(str, DURATION_EDGES_SECONDS), "inf"]
-        for target in sorted({key.rpartition(" ")[0] for key in amounts}):
-            so_far = 0
-            for edge in edges:
-                so_far += amounts.get(f"{target} {edge}", 0)
-                self._add(catalogue.DURATIONS, stage, target, "+Inf" if edge == "inf" else edge, value=so_far)
+    def _fill_durations(self, metric: Metric, stage: str, *labels: str, view: CellView) -> None:
+        """The next stage has its histogram from the start."""
+        durations, seconds = view.amounts(stage, "durations"), view.amounts(stage, "duration_seconds")
+        following = self._stages[self._stages.index(stage) + 1 :][:1]
+        for target in {**dict.fromkeys(following), **{key.rpartition(" ")[0]: None for key in sorted(durations)}}:
+            counts = {key.rpartition(" ")[2]: n for key, n in durations.items() if key.rpartition(" ")[0] == target}
+            total = seconds.get(target, 0)
+            self._page.add_histogram(metric, *self._labels, stage, target, *labels, counts=counts, seconds=total)
+
+    def _fill_times(self, stage: str, view: CellView) -> None:
+        """From the beginning of a journey to its order, and from an entry to its loss."""
+        times = {"lead_time": catalogue.LEAD_TIME} if stage in self._order_stages else {}
+        for family, metric in (times | {"loss_time": catalogue.LOSS_TIME}).items():
+            counts, seconds = view.amounts(stage, family), view.amount(stage, f"{family}_seconds")
+            self._page.add_histogram(metric, *self._labels, stage, counts=counts, seconds=seconds)
+
+    def _fill_lifetime(self, stage: str, view: CellView) -> None:
+        for age in (*map(str, AGE_EDGES_DAYS), "inf"):
+            self._add(catalogue.LIFETIME, stage, self._funnel.currency, age, value=0)
+        for key, amount in view.amounts(stage, "lifetime").items():
+            currency, age = key.split(" ")
+            self._add(catalogue.LIFETIME, stage, currency, age, value=amount / 10 ** minor_digits(currency))
 
     def _fill_money(self, metric: Metric, family: str, *labels: str, view: CellView, of_stage: str) -> None:
         """By currency; amounts in major units (`orders` is a number)."""
@@ -187,6 +175,7 @@ class _Filler:
             self._add(catalogue.WINDOW_RESOLVED, stage, window, value=view.resolved(stage))
             lost = view.amounts(stage, "lost.period")
             self._fill_keyed(catalogue.WINDOW_LOST, stage, window, expected=self._reasons, amounts=lost)
+            self._fill_durations(catalogue.WINDOW_DURATION, stage, window, view=view)
         self._add(catalogue.WINDOW["events"], _LOST, window, value=view.amount(_LOST, "events"))
         for family, metric in catalogue.WINDOW_MONEY.items():
             for stage in self._order_stages:
@@ -215,24 +204,5 @@ class _Filler:
             in_time = sum(amount for key, amount in durations.items() if key.rpartition(" ")[2] in edges)
             self._add(catalogue.COHORT_ENTRIES, stage, age, value=view.entries(stage))
             self._add(catalogue.COHORT_WENT_ON, stage, age, value=in_time)
-
-    def _fill_dimensions(self) -> None:
-        for dimension, values in self._counts.values.items():
-            shown = {*values, UNKNOWN, OTHER}
-            for value in (*values, UNKNOWN, OTHER):
-                self._fill_value(dimension, value, CellView({}))
-            for label, cell in self._counts.totals.items():
-                name, _, value = label.partition("=")
-                if name == dimension:
-                    self._fill_value(dimension, value if value in shown else OTHER, CellView(cell))
-
-    def _fill_value(self, dimension: str, value: str, view: CellView) -> None:
-        for stage in self._stages:
-            labels = (dimension, value, stage)
-            for family, metric in catalogue.DIMENSION.items():
-                self._add(metric, *labels, value=view.amount(stage, family))
-            self._add(catalogue.DIMENSION_LOST, *labels, value=view.amount(stage, "lost.cohort"))
-            for family, metric in catalogue.DIMENSION_MONEY.items():
-                self._fill_money(metric, family, *labels, view=view, of_stage=stage)
-                if stage in self._order_stages:
-                    self._add(metric, *labels, self._funnel.currency, value=0)
+            self._add(catalogue.COHORT_LOST, stage, age, value=view.lost(stage))
+            self._add(catalogue.COHORT_ABANDONED, stage, age, value=view.amount(stage, "abandoned.cohort"))

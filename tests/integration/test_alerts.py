@@ -21,7 +21,7 @@ from streams.evidence.history import Place
 from streams.exporter import catalogue
 from streams.exporter.evidence_samples import fill_evidence
 from streams.exporter.evidence_source import EvidenceSource
-from streams.exporter.samples import Page
+from streams.exporter.page import Page
 from streams.store.memory import MemoryCounterReader, MemorySpace
 from streams.store.port import PartitionView, StoreUnavailableError
 from tests.support.command import run_command

@@ -21,14 +21,17 @@ from producers.collector.spool_metrics import show_spool
 from producers.webhooks.enricher_metrics import EnricherMetrics
 from streams.api.app import ApiMetrics
 from streams.exporter import catalogue
+from streams.exporter.metric import Metric
 from streams.worker.metrics import WorkerMetrics
 
 ROOT = Path(__file__).parents[2]
 RULES = sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))
 
 
-def _sample_name(metric: catalogue.Metric) -> str:
-    return f"{metric.name}_total" if metric.kind == "counter" else metric.name
+def _sample_names(metric: Metric) -> list[str]:
+    if metric.kind == "histogram":
+        return [f"{metric.name}_{part}" for part in ("bucket", "gcount", "gsum")]
+    return [f"{metric.name}_total" if metric.kind == "counter" else metric.name]
 
 
 @cache
@@ -37,7 +40,7 @@ def exported_names() -> frozenset[str]:
     metrics = CollectorMetrics(pending=lambda: 0, is_up=lambda: True)
     show_spool(metrics, None)
     collector = metrics.registry
-    names = {_sample_name(metric) for metric in catalogue.METRICS} | {"up"}
+    names = {name for metric in catalogue.METRICS for name in _sample_names(metric)} | {"up"}
     names |= {f"{catalogue.SCRAPE_SECONDS}_{part}" for part in ("bucket", "count", "sum")}
     for registry in (collector, WorkerMetrics().registry, EnricherMetrics().registry, ApiMetrics().registry):
         names |= set(_samples_of(registry))

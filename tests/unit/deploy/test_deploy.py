@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import sys
 from typing import Any
 
@@ -11,6 +12,7 @@ import typer.main
 import yaml
 
 from funnelcast.cli import COMMANDS
+from streams.exporter import catalogue
 from tests.support.deployed import ROOT, alert_names, exported_names, metric_names, recorded_names, rules
 from tests.support.rows import rows
 
@@ -70,11 +72,11 @@ def test_inhibitions_name_alerts_that_exist() -> None:
 # Documentation of metrics
 
 
-def test_documented_metrics_are_those_that_are_exported() -> None:
+def test_the_page_of_metrics_is_what_the_code_declares() -> None:
     text = (ROOT / "docs/metrics.md").read_text()
-    documented = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
-    exported = {re.sub(r"_(bucket|count|sum)$", "", name) for name in exported_names() - {"up"}}
-    assert documented == exported
+    assert text == runpy.run_path(str(ROOT / "docs/write_metrics.py"))["page"](), "run: python docs/write_metrics.py"
+    documented = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) | {catalogue.SCRAPE_SECONDS}
+    assert documented == {re.sub(r"_(bucket|g?count|g?sum)$", "", name) for name in exported_names() - {"up"}}
 
 
 # Containers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import math
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,7 +17,8 @@ from schemas.counters import Cells, Family, Grain, cell_field, family
 from streams.exporter import catalogue
 from streams.exporter.app import ExporterApp
 from streams.exporter.cache import SnapshotCache
-from streams.exporter.samples import Page
+from streams.exporter.encode import Encoder
+from streams.exporter.page import Page
 from streams.exporter.samples import fill as fill_page
 from streams.exporter.snapshot import FunnelCounts, Snapshot
 from streams.exporter.source import SnapshotSource
@@ -118,7 +120,9 @@ async def test_every_metric_of_the_catalogue_is_on_every_page() -> None:
     for reader in (await filled(), MemoryCounterReader(MemorySpace(clock_ms=lambda: 0))):
         _, body = await exporter(reader).page("")
         described = {
-            line.split()[2].removesuffix("_total") for line in body.decode().splitlines() if line.startswith("# TYPE")
+            re.sub(r"_(total|gsum|gcount)$", "", line.split()[2])
+            for line in body.decode().splitlines()
+            if line.startswith("# TYPE")
         }
         assert described == names
 
@@ -175,9 +179,9 @@ async def test_another_definition_under_the_name_is_not_shown() -> None:
 def test_windows_end_with_the_bucket_of_the_newest_reception() -> None:
     minute, hour, events = NOW // 60_000, NOW // 3_600_000, family(Family.EVENTS)
     cells: Cells = {(Grain.MINUTE, minute - back, 0): {cell_field(0, 0, 0): {events: 1}} for back in range(-1, 200)}
-    cells |= {(Grain.HOUR, hour - back, 0): {cell_field(0, 0, 0): {events: 100}} for back in range(-1, 40)}
+    cells |= {(Grain.HOUR, hour - back, 0): {cell_field(0, 0, 0): {events: 100}} for back in range(-1, 180)}
     sums = {name: cell[cell_field(0, 0, 0)][events] for name, cell in windows_of(cells, NOW + 30_000).items()}
-    assert sums == {"5m": 5, "1h": 60, "24h": 2400}
+    assert sums == {"5m": 5, "1h": 60, "24h": 2400, "7d": 16_800}
 
 
 def test_cohorts_have_ended_an_age_before_the_watermark() -> None:
@@ -193,15 +197,34 @@ def test_cohorts_have_ended_an_age_before_the_watermark() -> None:
 
 
 def test_counters_never_fall_and_gauges_do() -> None:
-    highest: dict[tuple[str, tuple[str, ...]], float] = {}
-    shown = []
+    encoder, shown = Encoder(), []
     for number in (5, 3, 9):
         page = Page()
         page.add(catalogue.PERSONS, "shop", "3", value=number)
         page.add(catalogue.PARTITIONS, value=number)
-        samples = {one.name: one.value for metric in page.families(highest) for one in metric.samples}
+        families = text_string_to_metric_families(encoder.encode(page, is_openmetrics=False))
+        samples = {one.name: one.value for metric in families for one in metric.samples}
         shown.append((samples["funnel_persons_total"], samples["funnel_partitions"]))
     assert shown == [(5, 5), (5, 3), (9, 9)]
+
+
+async def test_the_two_formats_say_the_same_and_labels_survive_them() -> None:
+    page, strange = Page(), 'a "quoted" \\ back\nslash, {braces} і ціна'
+    page.add(catalogue.DIMENSION["entries"], "shop", "3", "channel", strange, "lead", value=1.5)
+    page.add(catalogue.ACCEPTED, "shop", "3", value=12_345_678_901)
+    page.add_histogram(catalogue.DURATION, "shop", "3", "lead", strange, counts={"10": 2, "inf": 1}, seconds=9000)
+    encoder = Encoder()
+    classic = text_string_to_metric_families(encoder.encode(page, is_openmetrics=False))
+    modern = parse_openmetrics(encoder.encode(page, is_openmetrics=True) + "# EOF\n")  # type: ignore[no-untyped-call]
+    read = [
+        {(one.name, tuple(sorted(one.labels.items()))): one.value for family in families for one in family.samples}
+        for families in (classic, modern)
+    ]
+    assert read[0] == read[1]
+    labels = tuple(sorted({"funnel": "shop", "version": "3", "stage": "lead", "to": strange}.items()))
+    assert read[0]["funnel_stage_duration_seconds_gcount", labels] == 3
+    assert read[0]["funnel_stage_duration_seconds_bucket", tuple(sorted([*labels, ("le", "60.0")]))] == 2
+    assert read[0]["funnel_events_accepted_total", labels[:1] + labels[-1:]] == 12_345_678_901
 
 
 async def test_the_two_formats_and_compression() -> None:
