@@ -59,13 +59,20 @@ class Causes:
         return float(self._watched.hours.entries(place, *hours).sum())
 
     def _is_tag_broken(self, place: Place, day: int, span: tuple[int, int]) -> bool:
-        """The next stage is silent, and a later one is not: people go on, and nobody tells."""
-        flows = [
-            self._flow(Place(0, 0, stage), day, span) for stage in range(place.stage + 1, len(self._watched.stages))
-        ]
-        if len(flows) < 2 or flows[0] is None or flows[0] > _GONE:
+        """The next stage is silent, and a later one is not: people go on, and nobody tells.
+
+        Silent in the newer half of the window: the window may begin a little before the tag broke.
+        """
+        stages = range(place.stage + 1, len(self._watched.stages))
+        if len(stages) < 2:
             return False
-        return any(flow is not None and flow >= _THERE for flow in flows[1:])
+        next_stage, *later = stages
+        newer = ((span[0] + span[1]) // 2, span[1])
+        whole, now = (self._flow(Place(0, 0, next_stage), day, each) for each in (span, newer))
+        if whole is None or now is None or whole > _THERE or now > _GONE:
+            return False
+        flows = [self._flow(Place(0, 0, stage), day, span) for stage in later]
+        return any(flow is not None and flow >= _THERE for flow in flows)
 
     def _is_spike(self, place: Place, day: int, span: tuple[int, int], evidence: Evidence) -> bool:
         """Many more came than usual, and not fewer than usual went on."""
