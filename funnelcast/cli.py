@@ -15,6 +15,7 @@ from funnelcast.say import say
 from schemas.errors import FunnelcastError
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("funnelcast.commands.init", "Write the settings, a funnel and keys of a new installation."),
     "demo": ("funnelcast.commands.demo", "Run everything on this machine: real history, then a live simulated shop."),
     "stack": ("funnelcast.commands.stack", "Embedded broker and Valkey for a laptop, tests and the demo."),
     "topics": ("funnelcast.commands.topics", "Create and check the topics of a space."),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +19,7 @@ from funnelcast.settings.sections import StateSettings
 
 if TYPE_CHECKING:
     from funnelcast.stack.embedded import EmbeddedStack
+    from funnelcast.stack.services import ServiceSettings
 
 app = typer.Typer(no_args_is_help=True, help="Embedded broker and Valkey for a laptop, tests and the demo.")
 
@@ -26,11 +29,14 @@ def _group() -> None:
     """Keeps `up` a subcommand of its own."""
 
 
-@app.command(epilog="Example:  funnelcast stack up --dir /tmp/stack   (Ctrl-C stops it)")
+@app.command(epilog="Examples:  funnelcast stack up --all  ·  funnelcast stack up --dir /tmp/stack   (Ctrl-C stops it)")
 def up(
     directory: Annotated[
         Path | None, typer.Option("--dir", help="Logs and data; default: the state directory.")
     ] = None,
+    is_whole: Annotated[
+        bool, typer.Option("--all", help="With a collector, a worker, a ticker and an exporter: all that counts.")
+    ] = False,
     kafka: OtherKafka = None,
     redis: OtherRedis = None,
 ) -> None:
@@ -41,27 +47,40 @@ def up(
     """
     # environment and file do not replace a part here: they usually name the stack that is to be started
     from funnelcast.stack.embedded import EVALUATION_NOTE, EmbeddedStack
+    from funnelcast.stack.services import ServiceSettings
 
     home = directory or load_settings(StateSettings).state_dir
+    settings = load_settings(ServiceSettings) if is_whole else None
     say(EVALUATION_NOTE, err=True)
     with place(home) as told:
-        asyncio.run(_run(EmbeddedStack(home, kafka=kafka, redis=redis, prefers_fixed_ports=directory is None), told))
+        embedded = EmbeddedStack(home, kafka=kafka, redis=redis, prefers_fixed_ports=directory is None, report=_note)
+        asyncio.run(_run(embedded, settings, told))
     say("stopped", err=True)
 
 
-async def _run(embedded: EmbeddedStack, told: Place) -> None:
+async def _run(embedded: EmbeddedStack, settings: ServiceSettings | None, told: Place) -> None:
     from funnelcast.signals import stop_event
+    from funnelcast.stack.services import services
 
     stop = stop_event()
-    async with embedded as stack:
+    async with AsyncExitStack() as parts:
+        stack = await parts.enter_async_context(embedded)
         addresses = {"kafka": stack.kafka, "redis": stack.redis}
-        told.tell(addresses)
+        checks = [stack.check]
+        if settings is not None:
+            started = await parts.enter_async_context(services(stack, settings, _note))
+            addresses |= {"url": started.url, "metrics": started.metrics}
+            checks.append(started.supervisor.check)
+        told.tell({name: address for name, address in addresses.items() if name != "metrics"})
         emit(json.dumps(addresses))
         say(f"commands started here find them; elsewhere add --config {told.path}", err=True)
-        say(f"logs in {stack.directory / 'logs'}; Ctrl-C stops both", err=True)
+        say(f"logs in {stack.directory}; Ctrl-C stops everything", err=True)
         while not stop.is_set():
-            stack.check()
-            try:
+            for check in checks:
+                check()
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 0.2)
-            except TimeoutError:
-                continue
+
+
+def _note(line: str) -> None:
+    say(line, err=True)

@@ -31,6 +31,7 @@ from funnelcast.replay.stack import count_on
 from funnelcast.say import command_line
 from funnelcast.settings.running import Place, place
 from funnelcast.stack.embedded import EmbeddedStack, RunDirectory
+from funnelcast.stack.services import COLLECTOR_PORT, EXPORTER_PORT
 from producers.access.keys import create_key
 from producers.ingest.verdicts import Scope
 from producers.simulator.cdnow import cdnow_events
@@ -48,7 +49,6 @@ from streams.store.port import CounterReader, StoreUnavailableError
 from streams.store.reader import RedisCounterReader
 
 PARTITIONS, WORKERS = 4, 2
-COLLECTOR_PORT, EXPORTER_PORT = 8080, 9102
 READY_SECONDS = 60.0
 LIVE_DELAY_MS = 2_000
 """Watermark delay of the live shop: its visitors decide within seconds."""

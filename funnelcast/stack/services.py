@@ -1,0 +1,73 @@
+"""Collector, worker, ticker and exporter beside an embedded stack: everything that one machine needs to try. Starts
+processes; counts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from funnelcast.processes.deployment import Deployment
+from funnelcast.processes.ports import free_port, port_like
+from funnelcast.processes.supervise import Reporter, Supervisor
+from funnelcast.settings.sections import (
+    ContactKeySettings,
+    FunnelSettings,
+    KeySettings,
+    SpaceSettings,
+    StateSettings,
+    WatermarkSettings,
+)
+from funnelcast.stack.embedded import EmbeddedStack
+from schemas.topics import Topics
+from streams.admin import ensure_topics
+
+COLLECTOR_PORT, EXPORTER_PORT = 8080, 9102
+"""Where they are free."""
+PARTITIONS: Final = 4
+READY_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceSettings(FunnelSettings, SpaceSettings, KeySettings, WatermarkSettings, ContactKeySettings, StateSettings):
+    """What the processes share. What else they read they find in the environment and in funnelcast.toml."""
+
+    joins_running = False
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Where they listen."""
+
+    url: str
+    metrics: str
+    supervisor: Supervisor
+
+
+@asynccontextmanager
+async def services(stack: EmbeddedStack, settings: ServiceSettings, report: Reporter) -> AsyncIterator[Services]:
+    """All of them, ready, for the time of a `with`. Raises NeedsHumanError, SettingsError."""
+    await ensure_topics(stack.servers, Topics(settings.space), partitions=PARTITIONS)
+    home = stack.directory  # its contact key is the one of every command that is started here
+    deployment = Deployment(
+        kafka=stack.servers,
+        redis=stack.redis,
+        space=settings.space,
+        funnels=settings.funnels,
+        directory=home,
+        watermark_delay_ms=settings.watermark_delay_ms,
+        keys=settings.keys,
+        contact_key=settings.contact_key,
+    )
+    port, metrics_port = port_like(COLLECTOR_PORT), port_like(EXPORTER_PORT)
+    async with Supervisor(home, report=report) as supervisor:
+        for spec in (
+            deployment.collector(port),
+            deployment.worker(1, free_port()),
+            deployment.ticker(),
+            deployment.exporter(metrics_port),
+        ):
+            await supervisor.start(spec)
+        await supervisor.ready(READY_SECONDS)
+        yield Services(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}/metrics", supervisor)
