@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from funnelcast.commands.options import FunnelsOption, JsonFlag, with_settings
+from funnelcast.people_lookup import NOBODY, person_document, trees_of
 from funnelcast.person_keys import candidates
 from funnelcast.say import say
 from funnelcast.settings.sections import ContactKeySettings, FunnelSettings, RedisSettings, SpaceSettings
 from schemas.funnel.load import load_funnels
+from schemas.funnel.model import Funnel
 from schemas.times import utc_text
 
 if TYPE_CHECKING:
@@ -55,7 +58,7 @@ def person(
         choices = ", ".join(tree.root for tree in trees)
         raise typer.BadParameter(f"{id_} is an id of several people: ask for one of {choices}", param_hint="ID")
     if as_json:
-        say(json.dumps(_document(trees[0]) if trees else {"person": None, "ids": [], "deals": [], "journeys": []}))
+        say(json.dumps(person_document(trees[0]) if trees else NOBODY))
     elif trees:
         _print(trees[0])
     if not trees:
@@ -63,48 +66,14 @@ def person(
         raise typer.Exit(1)
 
 
-async def _trees(settings: PersonSettings, keys: list[bytes], funnels: Any) -> list[Tree]:
-    from streams.people import People, metas_of
+async def _trees(settings: PersonSettings, keys: list[bytes], funnels: Sequence[Funnel]) -> list[Tree]:
     from streams.store.connection import close, connect
-    from streams.store.reader import RedisCounterReader
-    from streams.store.redis import RedisPartitionStore
 
     client = connect(settings.need_redis())
     try:
-        partitions = await metas_of(RedisCounterReader(client, settings.space))
-        people = People(RedisPartitionStore(client, settings.space), partitions, funnels)
-        found = [await people.tree(key) for key in keys]
+        return await trees_of(client, settings.space, keys, funnels)
     finally:
         await close(client)
-    return list({tree.root: tree for tree in found if tree is not None}.values())
-
-
-def _document(tree: Tree) -> dict[str, Any]:
-    journeys = [
-        {
-            "deal": journey.deal,
-            "funnel": journey.funnel,
-            "id": journey.id,
-            "state": journey.state,
-            "began_at": utc_text(journey.began_at_ms),
-            "began_at_ms": journey.began_at_ms,
-            "ends_at": utc_text(journey.ends_at_ms),
-            "ends_at_ms": journey.ends_at_ms,
-            "entries": [
-                {
-                    "stage": entry.stage,
-                    "at": utc_text(entry.at_ms),
-                    "at_ms": entry.at_ms,
-                    "outcome": entry.outcome,
-                    "reason": entry.reason,
-                    "why": entry.why,
-                }
-                for entry in journey.entries
-            ],
-        }
-        for journey in tree.journeys
-    ]
-    return {"person": tree.root, "ids": tree.ids, "deals": tree.deals, "journeys": journeys}
 
 
 def _print(tree: Tree) -> None:

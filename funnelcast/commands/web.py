@@ -1,16 +1,21 @@
-"""`funnelcast web`: the reports API. Composes settings, store and API; reads only."""
+"""`funnelcast web`: the live page and the reports API. Composes settings, store and API; reads only."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import time
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from funnelcast.commands.options import with_settings
 from funnelcast.settings.processes import WebSettings
+
+if TYPE_CHECKING:
+    from streams.evidence.live import FunnelEvidence
+    from streams.exporter.evidence_source import EvidenceSource
 
 app = typer.Typer(add_completion=False)
 CHECK_SECONDS = 5.0
@@ -18,8 +23,8 @@ CHECK_SECONDS = 5.0
 
 
 @app.command(
-    epilog="Examples:  funnelcast web --redis redis://127.0.0.1:6379 --funnels sales --port 8090, then  "
-    "curl '127.0.0.1:8090/v1/reports?grain=week&since=90d&dim=channel'  ·  "
+    epilog="Examples:  funnelcast web --redis redis://127.0.0.1:6379 --funnels sales --port 8090, then open "
+    "http://127.0.0.1:8090/ or  curl '127.0.0.1:8090/v1/reports?grain=week&since=90d&dim=channel'  ·  "
     "funnelcast web --require-read-key --keys keys.json --host 0.0.0.0  ·  funnelcast web --describe > openapi.json"
 )
 @with_settings(WebSettings)
@@ -27,7 +32,10 @@ def web(
     settings: WebSettings,
     describe: Annotated[bool, typer.Option("--describe", help="Print the OpenAPI description and end.")] = False,
 ) -> None:
-    """Serve reports as JSON and CSV below /v1, /metrics, /healthz and /readyz. As many as you like: each only reads."""
+    """Serve the live page at /, reports as JSON and CSV below /v1, /metrics, /healthz and /readyz.
+
+    As many as you like: each only reads.
+    """
     if describe:
         from funnelcast import __version__
         from streams.api.description import description_json
@@ -42,11 +50,34 @@ def web(
     asyncio.run(_run(settings))
 
 
+class _EvidenceOnDemand:
+    """Begins to learn what is normal when somebody asks what fires: who only asks for reports does not pay for it."""
+
+    def __init__(self, source: EvidenceSource) -> None:
+        self._source = source
+        self._task: asyncio.Task[None] | None = None
+
+    def __call__(self) -> Sequence[FunnelEvidence]:
+        if self._task is None:
+            self._task = asyncio.create_task(self._source.run())
+        return self._source.newest
+
+    def stop(self) -> None:
+        """Learn no more."""
+        if self._task is not None:
+            self._task.cancel()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 async def _run(settings: WebSettings) -> None:
     import structlog
 
     from funnelcast import __version__
     from funnelcast.logs import configure_logs
+    from funnelcast.people_lookup import lookup
     from funnelcast.readers import ReadersOnly, check_store
     from funnelcast.settings.show import log_settings
     from funnelcast.signals import stop_event
@@ -54,6 +85,8 @@ async def _run(settings: WebSettings) -> None:
     from schemas.funnel.load import load_funnels
     from streams.api.answers import Answers
     from streams.api.app import ApiApp
+    from streams.exporter.evidence_source import EvidenceSource
+    from streams.page.site import site_pages
     from streams.report.targets_file import load_targets
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
@@ -66,7 +99,10 @@ async def _run(settings: WebSettings) -> None:
     client = connect(settings.need_redis())
     reader = RedisCounterReader(client, settings.space)
     targets = None if settings.targets is None else load_targets(settings.targets)
-    app = ApiApp(Answers(reader, funnels, lambda: time.time_ns() // 1_000_000, targets), version=__version__)
+    evidence = _EvidenceOnDemand(EvidenceSource(reader, funnels, clock_ms=_now_ms))
+    person = lookup(client, settings.space, funnels, settings) if settings.require_read_key else None
+    answers = Answers(reader, funnels, _now_ms, targets, evidence, person)
+    app = ApiApp(answers, version=__version__, more=site_pages())
     guarded = ReadersOnly(app, KeyRing(settings.keys), has_reports=True) if settings.require_read_key else app
     server = WebServer(guarded, host=settings.host)
     stop = stop_event()
@@ -76,6 +112,8 @@ async def _run(settings: WebSettings) -> None:
         await check_store(reader, CHECK_SECONDS)
         await stop.wait()
     finally:
+        evidence.stop()
+        app.live.stop()
         await server.stop()
         await close(client)
     log.info("stopped")

@@ -31,7 +31,7 @@ from funnelcast.replay.stack import count_on
 from funnelcast.say import command_line
 from funnelcast.settings.running import Place, place
 from funnelcast.stack.embedded import EmbeddedStack, RunDirectory
-from funnelcast.stack.services import COLLECTOR_PORT, EXPORTER_PORT
+from funnelcast.stack.services import COLLECTOR_PORT, EXPORTER_PORT, WEB_PORT
 from producers.access.keys import create_key
 from producers.ingest.verdicts import Scope
 from producers.simulator.cdnow import cdnow_events
@@ -192,6 +192,7 @@ class LiveShop:
     _shop: Shop = field(default_factory=Shop, init=False)
     _collector_port: int = field(default_factory=lambda: port_like(COLLECTOR_PORT), init=False)
     _exporter_port: int = field(default_factory=lambda: port_like(EXPORTER_PORT), init=False)
+    _web_port: int = field(default_factory=lambda: port_like(WEB_PORT), init=False)
     _worker_ports: Sequence[int] = field(default_factory=lambda: [free_port() for _ in range(WORKERS)], init=False)
     _counted: tuple[float, int] | None = field(default=None, init=False)
 
@@ -219,10 +220,12 @@ class LiveShop:
             *(self.deployment.worker(number, port) for number, port in enumerate(self._worker_ports, 1)),
             self.deployment.exporter(self._exporter_port),
             self.deployment.ticker(),
+            self.deployment.web(self._web_port),
         ):
             await self.services.start(spec)
         await self.services.ready(READY_SECONDS)
         self.view.live(
+            page=f"http://127.0.0.1:{self._web_port}/",
             collector=f"http://127.0.0.1:{self._collector_port}",
             metrics=f"http://127.0.0.1:{self._exporter_port}/metrics",
             key=self.key,

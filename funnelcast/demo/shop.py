@@ -67,10 +67,14 @@ class Shop:
         if name == "payment":
             minor = self._random.randint(900, 24_900)
             order_id = f"o{self.seed}-{self._number}"
-            return {"order_id": order_id, "value": f"{minor // 100}.{minor % 100:02d}", "currency": "EUR"}
+            value = f"{minor // 100}.{minor % 100:02d}"
+            return {"order_id": order_id, "value": value, "currency": "EUR", **self._manager()}
         if name in ("lead", "offer"):
-            return {"manager": self._random.choice(MANAGERS)}
+            return self._manager()
         return {}
+
+    def _manager(self) -> dict[str, str]:
+        return {"manager": self._random.choice(MANAGERS)}
 
     def _plan(self, visitor: str, name: str, at_ms: int, **properties: str) -> None:
         self._number += 1

@@ -79,9 +79,10 @@ class View:
         for line in history_lines(history):
             self.say(line)
 
-    def live(self, *, collector: str, metrics: str, key: str) -> None:
+    def live(self, *, page: str, collector: str, metrics: str, key: str) -> None:
         """Where the live shop listens, with a line to try."""
         self.say("")
+        self.say(f"Open {page} in a browser: the shop's funnel, live")
         self.say(f"live shop: collector {collector}  metrics {metrics}")
         self.say("send an event yourself:")
         self.say(

@@ -62,6 +62,10 @@ class Deployment:
         """The exporter on a loopback port."""
         return self._spec("exporter", "exporter", "--port", str(port), port=port)
 
+    def web(self, port: int) -> ProcessSpec:
+        """The live page and the reports API on a loopback port."""
+        return self._spec("web", "web", "--port", str(port), port=port)
+
     def ticker(self) -> ProcessSpec:
         """The ticker."""
         return self._spec("ticker", "ticker")

@@ -12,6 +12,7 @@ from typing import Final
 
 from funnelcast.settings.sections import (
     ClientSettings,
+    ContactKeySettings,
     EventSettings,
     FunnelSettings,
     HealthSettings,
@@ -197,7 +198,7 @@ class ExporterSettings(ListenSettings, FunnelSettings, SpaceSettings, RedisSetti
 
 
 @dataclass(frozen=True, kw_only=True)
-class WebSettings(ListenSettings, FunnelSettings, SpaceSettings, RedisSettings):
+class WebSettings(ContactKeySettings, ListenSettings, FunnelSettings, SpaceSettings, RedisSettings):
     process = "web"
     title = "Web"
     port: int = setting(8090, "Port to listen on; 0 takes a free one.", unit="port", least=0, most=65_535)

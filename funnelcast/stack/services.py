@@ -23,7 +23,7 @@ from funnelcast.stack.embedded import EmbeddedStack
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 
-COLLECTOR_PORT, EXPORTER_PORT = 8080, 9102
+COLLECTOR_PORT, WEB_PORT, EXPORTER_PORT = 8080, 8090, 9102
 """Where they are free."""
 PARTITIONS: Final = 4
 READY_SECONDS: Final = 60.0

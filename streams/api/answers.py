@@ -3,17 +3,22 @@ but the values of its pages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from schemas.funnel.model import Funnel
+from schemas.money import minor_digits
 from streams.api.parameters import ParameterError, parse_query
+from streams.evidence.live import FunnelEvidence
+from streams.evidence.now import alerts_now, no_alerts
 from streams.report.change_service import annotation_shapes, report_changes
 from streams.report.document import answer_json, canonical_json
 from streams.report.forecast_service import report_forecast
 from streams.report.long_form import LONG_FORMS
+from streams.report.pulse import Pulse, pulse_of
 from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
+from streams.report.rates import last_of_overall
 from streams.report.service import (
     report,
     report_calibration,
@@ -26,6 +31,7 @@ from streams.report.shapes import CountersDocument
 from streams.report.sla import Sla
 from streams.report.sla_service import report_sla
 from streams.report.spans import Comparison
+from streams.report.summary import report_summary
 from streams.report.target_service import report_targets
 from streams.report.targets_file import Targets
 from streams.report.view_service import parse_view, report_view
@@ -39,6 +45,7 @@ COMPARE = "compare"
 BACK_TEST = "back_test"
 VIEW = "view"
 SLA = "sla"
+PERSON_ID = "id"
 Values = Mapping[str, list[str]]
 
 
@@ -53,7 +60,11 @@ class FunnelSummary(TypedDict):
     version: int
     timezone: str
     currency: str
+    currency_digits: int
+    """Decimals of an amount in minor units."""
     stages: list[str]
+    overall_stage: str
+    """At which the overall conversion ends."""
     dimensions: list[str]
     pairs: list[str]
     """As the parameter dim takes them."""
@@ -67,6 +78,10 @@ class Answers:
     funnels: Sequence[Funnel]
     clock_ms: Callable[[], int]
     targets: Targets | None = None
+    evidence: Callable[[], Sequence[FunnelEvidence]] = tuple
+    """The newest evidence of the funnels that have any."""
+    person: Callable[[str], Awaitable[Mapping[str, Any]]] | None = None
+    """What is told of the person of an id; raises ParameterError. None: this server tells of no persons."""
 
     async def list_funnels(self, query: str) -> bytes:
         """The funnels."""
@@ -76,6 +91,15 @@ class Answers:
     async def report_json(self, query: str) -> bytes:
         """One document, or a list of them."""
         return answer_json(await self._documents(query))
+
+    async def summary_json(self, query: str) -> bytes:
+        """Totals, or a span summed, with rates."""
+        values = parse_query(query, single=QUESTION, repeated=("funnel",))
+        return answer_json([await report_summary(self.reader, question) for question in self._questions(values)])
+
+    async def pulse(self) -> Pulse:
+        """How fresh the numbers are. Raises StoreError."""
+        return await pulse_of(self.reader, self.funnels, now_ms=self.clock_ms())
 
     async def counters_csv(self, query: str) -> bytes:
         """The counters in long form."""
@@ -124,6 +148,12 @@ class Answers:
             [await report_targets(self.reader, funnel, targets, now_ms=now_ms) for funnel in self._chosen(values)]
         )
 
+    async def alerts_json(self, query: str) -> bytes:
+        """What fires now."""
+        values = parse_query(query, single=(), repeated=("funnel",))
+        made = {found.funnel.name: alerts_now(found) for found in self.evidence()}
+        return answer_json([made.get(funnel.name) or no_alerts(funnel) for funnel in self._chosen(values)])
+
     async def forecast_json(self, query: str) -> bytes:
         """What is still to come of journeys under way."""
         values = parse_query(query, single=("dim", BACK_TEST), repeated=("funnel",))
@@ -156,6 +186,15 @@ class Answers:
         text, now_ms = _needed(values, SLA), self.clock_ms()
         asked = [(question, Sla.parse_all(question.funnel, text)) for question in self._questions(values)]
         return answer_json([await report_sla(self.reader, *each, now_ms=now_ms) for each in asked])
+
+    async def person_json(self, query: str) -> bytes:
+        """One person's journeys."""
+        values = parse_query(query, single=(PERSON_ID,))
+        if self.person is None:
+            raise ParameterError(
+                "people are shown to readers with a key alone: start the server with --require-read-key"
+            )
+        return canonical_json(await self.person(_needed(values, PERSON_ID)))
 
     async def annotations_json(self, query: str) -> bytes:
         """What people have said, oldest first."""
@@ -208,7 +247,9 @@ def summary_of(funnel: Funnel) -> FunnelSummary:
         "version": funnel.version,
         "timezone": funnel.timezone,
         "currency": funnel.currency,
+        "currency_digits": minor_digits(funnel.currency),
         "stages": [stage.name for stage in funnel.stages],
+        "overall_stage": funnel.stages[last_of_overall(funnel)].name,
         "dimensions": [dimension.name for dimension in funnel.dimensions],
         "pairs": ["|".join(pair) for pair in funnel.pairs],
     }

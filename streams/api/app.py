@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -13,6 +14,7 @@ from prometheus_client.exposition import choose_encoder
 
 from streams.api.answers import Answers, UnknownFunnelError
 from streams.api.description import CSV, OPENAPI, PAGES, description_json
+from streams.api.live import LIVE, LiveStreams
 from streams.api.parameters import ParameterError
 from streams.defaults import TIME_BOX_SECONDS
 from streams.report.question import QuestionError
@@ -48,17 +50,20 @@ class ApiMetrics:
 class ApiApp:
     """One per process."""
 
-    def __init__(self, answers: Answers, *, version: str) -> None:
+    def __init__(self, answers: Answers, *, version: str, more: Mapping[str, Page] = MappingProxyType({})) -> None:
+        """`more`: pages beside the API's own, by path."""
         self._answers = answers
         self.metrics = ApiMetrics()
         pages = {path: self._page(path, self._answer_of(path)) for path in PAGES}
+        self.live = LiveStreams(dict(pages), answers.pulse)
         description = description_json(version)
 
         async def described(_query: str) -> bytes:
             return description
 
         pages[OPENAPI] = self._page(OPENAPI, described)
-        self._pages = web_app(metrics=self.metrics_page, ready=self.readiness, pages=pages)
+        pages[LIVE] = self.live.page
+        self._pages = web_app(metrics=self.metrics_page, ready=self.readiness, pages={**pages, **more})
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -82,16 +87,19 @@ class ApiApp:
         return {
             "/v1/funnels": answers.list_funnels,
             "/v1/reports": answers.report_json,
+            "/v1/summaries": answers.summary_json,
             "/v1/comparisons": answers.comparison_json,
             "/v1/what-if": answers.what_if_json,
             "/v1/paths": answers.paths_json,
             "/v1/profit": answers.profit_json,
             "/v1/scores": answers.scores_json,
             "/v1/targets": answers.targets_json,
+            "/v1/alerts": answers.alerts_json,
             "/v1/forecasts": answers.forecast_json,
             "/v1/views": answers.view_json,
             "/v1/sla": answers.sla_json,
             "/v1/changes": answers.changes_json,
+            "/v1/people": answers.person_json,
             "/v1/annotations": answers.annotations_json,
             "/v1/reports/counters.csv": answers.counters_csv,
             "/v1/reports/rates.csv": answers.rates_csv,

@@ -6,8 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
-from streams.api.answers import BACK_TEST, COMPARE, QUESTION, SLA, VIEW, WHAT_IF, FunnelSummary
+from streams.api.answers import BACK_TEST, COMPARE, PERSON_ID, QUESTION, SLA, VIEW, WHAT_IF, FunnelSummary
+from streams.api.persons import PersonDocument
 from streams.api.schema import Schema, Schemas
+from streams.evidence.now import AlertsDocument
 from streams.report.calibration import CalibrationDocument
 from streams.report.change_service import AnnotationShape
 from streams.report.changes import ChangesDocument
@@ -18,6 +20,7 @@ from streams.report.profit import ProfitDocument
 from streams.report.question import GRAINS
 from streams.report.shapes import CountersDocument
 from streams.report.sla import SlaDocument
+from streams.report.summary import SummaryDocument
 from streams.report.targets import TargetsDocument
 from streams.report.view_service import ViewDocument
 from streams.report.views import VIEWS
@@ -69,9 +72,10 @@ PARAMETERS: Final[dict[str, tuple[str, Schema]]] = {
         {"enum": ["true", "false"]},
     ),
     VIEW: ("The role.", {"enum": list(VIEWS)}),
+    PERSON_ID: ("user:4711, contact:..., anonymous:..., an e-mail, or any id of the three.", {"type": "string"}),
     SLA: ("Stages and times, with commas between them: lead=4h, lead->offer=1d.", {"type": "string"}),
 }
-_REQUIRED: Final = (COMPARE, WHAT_IF, VIEW, SLA)
+_REQUIRED: Final = (COMPARE, WHAT_IF, VIEW, SLA, PERSON_ID)
 _ERRORS: Final = {
     "400": "bad_question, bad_parameter: there is no answer to this; the message says what to write instead.",
     "401": "bad_key: the read key is missing or unknown.",
@@ -101,6 +105,13 @@ PAGES: Final[dict[str, Described]] = {
         "Counters with their rates: what `funnelcast report --json` prints (docs/reports.md).",
         ("funnel", *QUESTION),
         CountersDocument,
+        is_several=True,
+    ),
+    "/v1/summaries": Described(
+        "summary",
+        "Counters with their rates, of all time or of a span, summed: what the live page shows (docs/page.md).",
+        ("funnel", *QUESTION),
+        SummaryDocument,
         is_several=True,
     ),
     "/v1/comparisons": Described(
@@ -147,6 +158,13 @@ PAGES: Final[dict[str, Described]] = {
         TargetsDocument,
         is_several=True,
     ),
+    "/v1/alerts": Described(
+        "alerts",
+        "What fires now, with its evidence: as the rules of Prometheus have it (docs/alerts.md).",
+        ("funnel",),
+        AlertsDocument,
+        is_several=True,
+    ),
     "/v1/forecasts": Described(
         "forecast",
         "Revenue to expect from journeys under way: what `funnelcast report --forecast --json` prints "
@@ -175,6 +193,12 @@ PAGES: Final[dict[str, Described]] = {
         ("funnel", "since", "until", "dim"),
         ChangesDocument,
         is_several=True,
+    ),
+    "/v1/people": Described(
+        "person",
+        "One person's ids and journeys: what `funnelcast person ID --json` prints (docs/journeys.md).",
+        (PERSON_ID,),
+        PersonDocument,
     ),
     "/v1/annotations": Described(
         "annotations", "What people have said with `funnelcast annotate`, oldest first.", shape=list[AnnotationShape]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from schemas.funnel.model import Funnel
 from schemas.times import HOUR_MS, MINUTE_MS
 from streams.evidence.causes import Causes
 from streams.evidence.detector import HOURS_OF_DAY, MINUTES_OF_DAY, Evidence, Kind, Normal, Series, at
 from streams.evidence.scan import Scans
 from streams.evidence.watched import KnownNormals, Normals, Watched
+from streams.report.shapes import NamedCell
 
 Direction: TypeAlias = Literal["down", "up"]
 _WORTH_A_CAUSE = 2.0
@@ -28,6 +30,19 @@ class Standing:
     evidence: Evidence
     cause: str
     """Empty without enough evidence to ask for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelEvidence:
+    """Of one funnel, as of a watermark."""
+
+    funnel: Funnel
+    standings: list[Standing]
+    made_at_ms: int
+    watermark_ms: int
+    """Up to which it speaks."""
+    values: Mapping[str, Mapping[str, NamedCell]] = field(default_factory=dict)
+    """By window and `channel=google`: what happened lately by dimension value."""
 
 
 def standings(watched: Watched, watermark_ms: int, known: KnownNormals | None = None) -> list[Standing]:

@@ -9,11 +9,11 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
+from streams.evidence.live import FunnelEvidence
 from streams.exporter import catalogue
 from streams.exporter.cache import Reading, SnapshotCache
 from streams.exporter.encode import Encoder
 from streams.exporter.evidence_samples import fill_evidence
-from streams.exporter.evidence_source import FunnelEvidence
 from streams.exporter.page import Page
 from streams.exporter.samples import fill
 from streams.web.app import Readiness, Receive, Send, web_app

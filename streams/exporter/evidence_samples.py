@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from schemas.money import minor_digits
+from streams.evidence.live import FunnelEvidence
 from streams.exporter import catalogue
-from streams.exporter.evidence_source import FunnelEvidence
 from streams.exporter.page import Page
 from streams.exporter.value_samples import ValueSamples
 

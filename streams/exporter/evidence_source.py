@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -20,7 +20,7 @@ from schemas.funnel.model import Funnel
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.defaults import EVIDENCE_SECONDS
 from streams.evidence.detector import MINUTE_AGE_SECONDS
-from streams.evidence.live import Standing, standings
+from streams.evidence.live import FunnelEvidence, Standing, standings
 from streams.evidence.scan import MINUTE_WINDOWS
 from streams.evidence.watched import KnownNormals, Watched, watched_of
 from streams.exporter.snapshot import Statuses, newest_reception_ms
@@ -36,19 +36,6 @@ _WHOLE_EVERY_MS = DAY_MS
 """Between two reads of everything."""
 
 log = structlog.get_logger("funnelcast.exporter")
-
-
-@dataclass(frozen=True, slots=True)
-class FunnelEvidence:
-    """Of one funnel, as of a watermark."""
-
-    funnel: Funnel
-    standings: list[Standing]
-    made_at_ms: int
-    watermark_ms: int
-    """Up to which it speaks."""
-    values: Mapping[str, Mapping[str, NamedCell]] = field(default_factory=dict)
-    """By window and `channel=google`: what happened lately by dimension value."""
 
 
 @dataclass(slots=True)

@@ -39,7 +39,7 @@ async def report(reader: CounterReader, question: ReportQuestion) -> CountersDoc
 async def report_what_if(reader: CounterReader, question: ReportQuestion, lifts: Lifts) -> WhatIfDocument:
     """What would be counted with these lifts: of totals, or of the sum of the buckets asked for. Without `dim` of the
     whole, else of each value. Raises as `report`, and QuestionError."""
-    question, funnel = _one_grain(question), question.funnel
+    question, funnel = one_grain(question), question.funnel
     if not question.is_of_first_values:
         raise QuestionError(
             "what-if: a dimension with the attribution stage has other people at each stage; ask for another"
@@ -58,7 +58,7 @@ async def report_what_if(reader: CounterReader, question: ReportQuestion, lifts:
 async def report_paths(reader: CounterReader, question: ReportQuestion) -> PathsDocument:
     """How journeys go: of totals, or of the sum of the buckets asked for. Without `dim` of the whole. Raises as
     `report`."""
-    question, funnel = _one_grain(question), question.funnel
+    question, funnel = one_grain(question), question.funnel
     cells, watermark_ms = await summed(reader, question)
     is_total = question.grain == Grain.TOTAL
     return {
@@ -71,7 +71,7 @@ async def report_paths(reader: CounterReader, question: ReportQuestion) -> Paths
 
 async def report_profit(reader: CounterReader, question: ReportQuestion) -> ProfitDocument:
     """What is left of the money: of totals, or of the sum of the buckets asked for. Raises as `report`."""
-    question, funnel = _one_grain(question), question.funnel
+    question, funnel = one_grain(question), question.funnel
     cells, watermark_ms = await summed(reader, question)
     oldest_age_ms = 0 if watermark_ms is None or question.until_ms is None else watermark_ms - question.until_ms
     return {
@@ -91,7 +91,7 @@ async def report_calibration(reader: CounterReader, question: ReportQuestion) ->
     if question.dimset is not None:
         raise QuestionError("scores are shown by temperature; leave the dimension away")
     assert funnel.scoring is not None  # noqa: S101 - `scored_dimension` has refused
-    cells, watermark_ms = await summed(reader, replace(_one_grain(question), dimset=number + 1))
+    cells, watermark_ms = await summed(reader, replace(one_grain(question), dimset=number + 1))
     dim = funnel.dimensions[number].name
     return {
         "funnel": funnel.name,
@@ -104,7 +104,7 @@ async def report_calibration(reader: CounterReader, question: ReportQuestion) ->
     }
 
 
-def _one_grain(question: ReportQuestion) -> ReportQuestion:
+def one_grain(question: ReportQuestion) -> ReportQuestion:
     """Totals, or days where it is bounded in time, unless a grain is asked for; the whole unless a dimension is."""
     if question.grain is None:
         question = replace(question, grain=Grain.DAY if question.has_times else Grain.TOTAL)

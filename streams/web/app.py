@@ -14,10 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from streams.web.pages import Page, PageAnswer, PageRequest, error_page
+from streams.web.pages import Page, PageAnswer, PageRequest, StreamedAnswer, error_page
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -100,12 +100,17 @@ def web_app(
 def _endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         asked = PageRequest(request.url.query, request.headers.get("if-none-match"))
-        return _response(await page(asked))
+        answer = await page(asked)
+        if isinstance(answer, StreamedAnswer) and request.method == "HEAD":
+            return Response(headers={"content-type": answer.content_type})
+        return _response(answer)
 
     return endpoint
 
 
-def _response(answer: PageAnswer) -> Response:
+def _response(answer: PageAnswer | StreamedAnswer) -> Response:
+    if isinstance(answer, StreamedAnswer):
+        return StreamingResponse(answer.pieces, headers={"content-type": answer.content_type})
     return Response(answer.body, answer.status, {"content-type": answer.content_type, **answer.headers})
 
 

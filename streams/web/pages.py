@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 JSON = "application/json"
@@ -33,7 +33,15 @@ class PageAnswer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Page = Callable[[PageRequest], Awaitable[PageAnswer]]
+@dataclass(frozen=True, slots=True)
+class StreamedAnswer:
+    """What is answered piece by piece, for as long as the client stays."""
+
+    pieces: AsyncIterator[bytes]
+    content_type: str
+
+
+Page = Callable[[PageRequest], Awaitable[PageAnswer | StreamedAnswer]]
 
 
 def error_page(

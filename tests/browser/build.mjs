@@ -1,5 +1,5 @@
 // `node build.mjs snippet [directory]` makes funnelcast.js, .mjs and .d.ts; `node build.mjs clients <directory>` bundles
-// the clients of other vendors as a site would.
+// the clients of other vendors as a site would; `node build.mjs charts [directory]` makes the live page's part of ECharts.
 
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -34,4 +34,15 @@ async function clients(directory) {
     await writeFile(join(directory, `${name}.js`), await bundled(join(here, `clients/${name}.js`), 'iife'));
 }
 
-await { snippet, clients }[process.argv[2]](process.argv[3]);
+async function charts(directory = join(here, '../../streams/page/static/vendor')) {
+  await mkdir(directory, { recursive: true });
+  await build({
+    entryPoints: [join(here, 'charts.js')], outfile: join(directory, 'echarts.js'), bundle: true, minify: true,
+    format: 'esm', target: 'es2021', charset: 'utf8', legalComments: 'none',
+    banner: { js: '/*! Apache ECharts 6.1.0 (Apache-2.0), in parts: see LICENSE.txt beside this file. */' },
+  });
+  for (const [source, name] of [['echarts/LICENSE', 'LICENSE.txt'], ['echarts/NOTICE', 'NOTICE.txt'], ['zrender/LICENSE', 'LICENSE-zrender.txt']])
+    await copyFile(join(here, 'node_modules', source), join(directory, name));
+}
+
+await { snippet, clients, charts }[process.argv[2]](process.argv[3]);

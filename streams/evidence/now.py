@@ -1,0 +1,51 @@
+"""The alerts that the evidence of this moment raises, as the rules of Prometheus would. Pure."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from schemas.funnel.model import Funnel
+from schemas.times import utc_text
+from streams.evidence.alerts import THRESHOLD_NATS, Alert, AlertDocument, document_of, mute_repeated
+from streams.evidence.live import FunnelEvidence, Standing
+
+
+class AlertsDocument(TypedDict):
+    """What speaks now."""
+
+    funnel: str
+    version: int
+    is_ready: bool
+    """Whether the evidence has been made: that begins with the first question, and is repeated every minute."""
+    made_at: str | None
+    alerts: list[AlertDocument]
+    """Those of severity none are explained by another one, or by other visitors than usual."""
+
+
+def no_alerts(funnel: Funnel) -> AlertsDocument:
+    """As long as no evidence has been made."""
+    return {"funnel": funnel.name, "version": funnel.version, "is_ready": False, "made_at": None, "alerts": []}
+
+
+def alerts_now(found: FunnelEvidence) -> AlertsDocument:
+    """What fell, as far as the watermark has come; rises are no alerts."""
+    at_ms = found.made_at_ms
+    alerts = [
+        Alert(
+            each.kind, each.stage, each.dim, at_ms, at_ms, each.evidence, each.evidence.nats, each.cause or "conversion"
+        )
+        for each in found.standings
+        if each.direction == "down" and each.evidence.nats > THRESHOLD_NATS
+    ]
+    return {
+        "funnel": found.funnel.name,
+        "version": found.funnel.version,
+        "is_ready": True,
+        "made_at": utc_text(at_ms),
+        "alerts": [document_of(alert) for alert in mute_repeated(alerts)],
+    }
+
+
+def _alert(found: Standing, at_ms: int) -> Alert:
+    cause = found.cause or "conversion"
+    return Alert(found.kind, found.stage, found.dim, at_ms, at_ms, found.evidence, found.evidence.nats, cause)

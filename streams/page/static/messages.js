@@ -1,0 +1,55 @@
+// Words of the page, in one language at a time: /page/messages/LANGUAGE.json. Knows no number.
+
+export const LANGUAGES = { en: 'English', he: 'עברית', el: 'Ελληνικά', zh: '中文', uz: 'Oʻzbekcha' };
+const RIGHT_TO_LEFT = ['he'];
+let words = {};
+let language = 'en';
+
+/** The language that was chosen here before, else the browser's, else English. */
+export function preferred() {
+  const wanted = [stored('language'), ...navigator.languages.map((each) => each.split('-')[0])];
+  return wanted.find((each) => each in LANGUAGES) ?? 'en';
+}
+
+export async function load(wanted) {
+  const answer = await fetch(`/page/messages/${wanted}.json`);
+  words = await answer.json();
+  language = wanted;
+  document.documentElement.lang = wanted;
+  document.documentElement.dir = RIGHT_TO_LEFT.includes(wanted) ? 'rtl' : 'ltr';
+  keep('language', wanted);
+  for (const element of document.querySelectorAll('[data-text]')) element.textContent = t(element.dataset.text);
+}
+
+export const current = () => language;
+
+/** A message, its {places} filled in. */
+export function t(key, places = {}) {
+  return (words[key] ?? key).replace(/\{(\w+)\}/g, (whole, place) => places[place] ?? whole);
+}
+
+/** As `t`, but a list of texts and elements, for places that hold elements. */
+export function parts(key, places) {
+  return (words[key] ?? key).split(/(\{\w+\})/).filter(Boolean).map((part) => places[part.slice(1, -1)] ?? part);
+}
+
+/** The name of a stage, reason or value: translated where it is one of the words that everybody uses. */
+export function term(text) {
+  return words[`name.${text}`] ?? text.replaceAll('_', ' ');
+}
+
+export function stored(key) {
+  try {
+    return localStorage.getItem(`funnelcast.${key}`);
+  } catch {
+    return null; // a browser that keeps nothing
+  }
+}
+
+export function keep(key, value) {
+  try {
+    localStorage.setItem(`funnelcast.${key}`, value);
+  } catch {
+    // it is asked for again next time
+  }
+}
