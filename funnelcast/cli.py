@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "alerts": ("funnelcast.commands.alerts", "Find the alerts that a history would have raised, and tune them."),
     "journeys": ("funnelcast.commands.journeys", "Follow what becomes of journeys, or send it on as webhooks."),
     "funnels": ("funnelcast.commands.funnels", "Check, list and show funnel definitions."),
+    "recount": ("funnelcast.commands.recount", "Count the log again for a changed definition, and switch to it."),
     "person": ("funnelcast.commands.person", "Show one person: ids, journeys, and why each outcome was booked."),
     "forget": ("funnelcast.commands.forget", "Take a person out of the counted state; the numbers stay."),
     "tail": ("funnelcast.commands.tail", "Show what arrives, and which stage takes it."),

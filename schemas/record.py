@@ -89,6 +89,7 @@ class ForgetRecord(msgspec.Struct, kw_only=True):
 
 
 _encoder = msgspec.json.Encoder()
+_FORWARD = b'{"forward":'
 
 
 def encode_event(event: EventRecord) -> bytes:
@@ -104,6 +105,11 @@ def encode_link(link: LinkRecord) -> bytes:
 def encode_forward(forward: Forward) -> bytes:
     """JSON bytes of a forward."""
     return _encoder.encode(ForwardRecord(forward=forward))
+
+
+def is_forward(value: bytes | None) -> bool:
+    """Whether it is what `encode_forward` makes."""
+    return value is not None and value.startswith(_FORWARD)
 
 
 def encode_tick(tick_ms: int, *, marker: str | None = None, seq: tuple[str, int] | None = None) -> bytes:

@@ -25,6 +25,9 @@ PERSON_BUCKETS = 128
 Thousands of persons lie in one: whole buckets are read when a deadline is due in them, never for a single person."""
 FACT_BUCKETS = 64
 """Buckets of the facts of one kind in a partition; fixed for its life."""
+SPEND_FACT, KIN_FACT = 0x02, ord("L")
+FACT_KINDS = (SPEND_FACT, KIN_FACT)
+"""First byte of the key of a fact (`streams.core.spend`, `streams.core.tree`); all there are, for who moves a state."""
 CHUNK_SEPARATOR = b"\x00"
 """A person's further fields are `key NUL number`; they lie in the bucket of the key (`bucket_of`)."""
 NO_DEADLINE = 0xFFFFFFFF

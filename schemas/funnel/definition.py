@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from schemas.funnel.duration import format_duration
@@ -44,6 +45,11 @@ def _scoring_definition(scoring: Scoring) -> dict[str, Any]:
         "hot": scoring.hot,
         "points": [{"on": [_rule_definition(rule) for rule in one.on], "points": one.points} for one in scoring.points],
     }
+
+
+def definition_text(funnel: Funnel) -> str:
+    """The definition as JSON, as it is stored beside what was counted by it."""
+    return json.dumps(definition_of(funnel), ensure_ascii=False)
 
 
 def definition_of(funnel: Funnel) -> dict[str, Any]:

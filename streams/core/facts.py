@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 MAX_FACTS: Final = 100_000
-SPEND: Final = b"\x02"
-"""Kind of a day's spend (`streams.core.spend`)."""
 
 
 class Facts:

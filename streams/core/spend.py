@@ -21,7 +21,8 @@ from schemas.times import MINUTE_MS
 from streams.core.calendar import Calendar
 from streams.core.contributions import Contributions
 from streams.core.decode import UNREADABLE
-from streams.core.facts import SPEND, Facts
+from streams.core.facts import Facts
+from streams.state import SPEND_FACT
 
 
 class Statement(NamedTuple):
@@ -61,7 +62,7 @@ def key_of(
     """Of the fact of a statement; `own` are its values of the funnel's dimensions."""
     values = [clean_value(value) for value in (*(properties.get(name) for name in KNOWN_BY), *own)]
     text = "\0".join([funnel_id, source, str(day), currency_text(currency), *values])
-    return SPEND + xxhash.xxh3_128_digest(text.encode("utf-8", "surrogatepass"))
+    return bytes([SPEND_FACT]) + xxhash.xxh3_128_digest(text.encode("utf-8", "surrogatepass"))
 
 
 def book(statement: Statement, code: int, facts: Facts, into: Contributions) -> bool:

@@ -13,9 +13,8 @@ import msgspec
 
 from streams.core.facts import Facts
 from streams.core.state import FunnelState
+from streams.state import KIN_FACT
 
-KIND: Final = ord("L")
-"""Of the facts (`streams.core.facts`)."""
 MAX_CHILDREN: Final = 1_000
 MANY_CHILDREN: Final = 20
 """A person with so many ids is counted once as `persons_with_many_ids`: seldom one human being."""
@@ -23,7 +22,7 @@ MANY_CHILDREN: Final = 20
 
 def fact_key(funnel_id: str, person: bytes) -> bytes:
     """Key of the fact of a person (the person's field in the store)."""
-    return b"L" + funnel_id.encode() + b"\0" + person
+    return bytes([KIN_FACT]) + funnel_id.encode() + b"\0" + person
 
 
 def children_of(fact: bytes | None) -> list[bytes]:

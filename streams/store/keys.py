@@ -1,7 +1,8 @@
 """Names of the keys in Redis, and the hash tags that spread partitions over a cluster. Pure arithmetic.
 
 Everything of one (space, partition) lies in one cluster slot, named `fc:{<space>/<partition>/<salt>}:...`; what
-belongs to the space as a whole is `fc:{<space>}:...`.
+belongs to the space as a whole is `fc:{<space>}:...`. A *shadow* is a second state of the same partitions, in the same
+slots, in which a recount counts one funnel_id; its keys have `shadow:<funnel_id>:` before their own names.
 """
 
 from __future__ import annotations
@@ -39,12 +40,16 @@ def partition_tag(space: str, partition: int) -> str:
     return f"{base}/{partition}/{salt}"
 
 
-class SpaceKeys:
-    """Keys of what all partitions share."""
+def _shadow(funnel_id: str) -> str:
+    return f"shadow:{funnel_id}:" if funnel_id else ""
 
-    def __init__(self, space: str) -> None:
+
+class SpaceKeys:
+    """Keys of what all partitions share; of the shadow of a funnel_id where one is named."""
+
+    def __init__(self, space: str, shadow: str = "") -> None:
         self.space = Topics(space).space
-        prefix = f"fc:{{{self.space}}}:"
+        prefix = f"fc:{{{self.space}}}:{_shadow(shadow)}"
         self.partitions = prefix + "partitions"
         """Set of partition numbers that have state."""
         self.funnels = prefix + "funnels"
@@ -55,6 +60,13 @@ class SpaceKeys:
         """String: newest layout of a version that has claimed a partition."""
         self.annotations = prefix + "notes"
         """Hash id -> annotation (JSON)."""
+        self.definitions = prefix + "definitions"
+        """Hash funnel_id -> definition (JSON) of what has been counted."""
+        self.switched = prefix + "switched"
+        """Hash funnel name -> definition (JSON) that a recount has switched to."""
+        self.recounts = prefix + "recounts"
+        """Hash of recounts that are not over: id -> `open`, or what was decided (JSON)."""
+        self._lease = prefix + "recount:"
         self.copied = prefix + "copied"
         """Written to learn whether a replica has what was written before."""
         self._registers = prefix + "r:"
@@ -63,19 +75,23 @@ class SpaceKeys:
         """Hash of a funnel_id's names: `<register>:<name>` -> code, and `<register>` -> names held."""
         return self._registers + funnel_id
 
+    def lease(self, recount: str) -> str:
+        """String that exists while a recount is alive."""
+        return self._lease + recount
+
     def patterns(self) -> tuple[str, str]:
         """Globs of every key of the space (a space name has no special characters)."""
         return f"fc:{{{self.space}}}:*", f"fc:{{{self.space}/*"
 
 
 class PartitionKeys:
-    """Keys of one partition."""
+    """Keys of one partition; of its shadow for a funnel_id where one is named."""
 
-    def __init__(self, space: str, partition: int) -> None:
-        self.prefix = f"fc:{{{partition_tag(space, partition)}}}:"
+    def __init__(self, space: str, partition: int, shadow: str = "") -> None:
+        self.prefix = f"fc:{{{partition_tag(space, partition)}}}:{_shadow(shadow)}"
         self.cursor = self.prefix + "cur"
-        """Hash off, seq, epoch, token, meta, layout, active; by funnel_id `s:` start, `o:` core state, `y:` layouts,
-        `l:` left out at."""
+        """Hash off, seq, epoch, token, meta, layout, active, held (the recount that holds it); by funnel_id `s:` start,
+        `o:` core state, `y:` layouts, `l:` left out at."""
         self.gaps = self.prefix + "gaps"
         """Stream of gaps accepted by an operator."""
 

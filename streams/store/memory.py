@@ -156,6 +156,12 @@ class MemoryPartitionStore:
             raise other_definition(sorted(changed))
         stored.update(fingerprints)
 
+    async def describe(self, definitions: Mapping[str, str]) -> None:
+        self._space.definitions.update(definitions)
+
+    async def switched(self) -> dict[str, str]:
+        return {}
+
     async def accept_gap(self, partition: int, offset: int, reason: str) -> tuple[int, int]:
         stored = self._space.partitions.get(partition)
         if stored is None:
@@ -208,6 +214,12 @@ class MemoryCounterReader:
 
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
         return dict(self._space.registers.get(funnel_id, {}))
+
+    async def definitions(self) -> dict[str, str]:
+        return dict(self._space.definitions)
+
+    async def switched(self) -> dict[str, str]:
+        return {}
 
     async def status(self, partition: int) -> PartitionStatus | None:
         stored = self._partition(partition)

@@ -105,6 +105,7 @@ class MemorySpace:
         self.partitions: dict[int, StoredPartition] = {}
         self.registers: dict[str, dict[tuple[int, str], int]] = {}
         self.fingerprints: dict[str, str] = {}
+        self.definitions: dict[str, str] = {}
         self.topics: dict[str, str] = {}
         self.gaps: list[dict[str, str]] = []
         self.annotations: dict[str, bytes] = {}

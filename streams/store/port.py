@@ -92,6 +92,12 @@ class PartitionStore(Protocol):
     async def check_funnels(self, fingerprints: Mapping[str, str]) -> None:
         """Remember funnel_id -> fingerprint of the definition; raise StoreRefusedError where it has another one."""
 
+    async def describe(self, definitions: Mapping[str, str]) -> None:
+        """Keep definitions (funnel_id -> JSON), for who looks back at a version whose file is gone."""
+
+    async def switched(self) -> dict[str, str]:
+        """Funnel name -> definition (JSON) that a recount has switched to."""
+
     async def accept_gap(self, partition: int, offset: int, reason: str) -> tuple[int, int]:
         """Operator's decision: move the cursor to `offset`, record (old, new, reason) in the space's `gaps`. Fences the
         owner. Returns (old, new). Asking twice for the same offset records it once. StoreRefusedError for a partition
@@ -131,6 +137,12 @@ class CounterReader(Protocol):
 
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
         """See PartitionStore.registers."""
+
+    async def definitions(self) -> dict[str, str]:
+        """funnel_id -> definition (JSON) of what has been counted."""
+
+    async def switched(self) -> dict[str, str]:
+        """See PartitionStore.switched."""
 
     async def status(self, partition: int) -> PartitionStatus | None:
         """How far one partition is counted; None where it has no state."""

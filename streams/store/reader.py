@@ -20,7 +20,7 @@ from streams.store.connection import Script, translated
 from streams.store.keys import PartitionKeys, SpaceKeys
 from streams.store.packing import group_key, unpack
 from streams.store.port import PartitionStatus, PartitionView, StoreUnavailableError
-from streams.store.reads import read_registers
+from streams.store.reads import read_registers, read_texts
 from streams.store.refusals import newer_layout
 
 _GROUPS = Script("groups")
@@ -36,9 +36,11 @@ _Command = tuple[str | int, ...]
 class RedisCounterReader:
     """`port.CounterReader` for one space."""
 
-    def __init__(self, client: Client, space: str, *, layout: int = LAYOUT) -> None:
+    def __init__(self, client: Client, space: str, *, layout: int = LAYOUT, shadow: str = "") -> None:
+        """`shadow`: a funnel_id whose recount is read instead of what workers count."""
         self._client = client
-        self._space = SpaceKeys(space)
+        self._space = SpaceKeys(space, shadow)
+        self._shadow = shadow
         self._layout = layout
 
     async def partitions(self) -> list[int]:
@@ -53,11 +55,17 @@ class RedisCounterReader:
             stored = await cast(Awaitable[dict[bytes, bytes]], self._client.hgetall(self._space.funnels))
         return {funnel_id.decode(): fingerprint.decode() for funnel_id, fingerprint in stored.items()}
 
+    async def definitions(self) -> dict[str, str]:
+        return await read_texts(self._client, self._space.definitions)
+
+    async def switched(self) -> dict[str, str]:
+        return await read_texts(self._client, self._space.switched)
+
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
         return await read_registers(self._client, self._space, funnel_id)
 
     async def status(self, partition: int) -> PartitionStatus | None:
-        keys = PartitionKeys(self._space.space, partition)
+        keys = PartitionKeys(self._space.space, partition, self._shadow)
         with translated():
             offset, meta, layout = await cast(
                 Awaitable[list[bytes | None]], self._client.hmget(keys.cursor, _CURSOR_FIELDS)
@@ -75,7 +83,7 @@ class RedisCounterReader:
         since: Mapping[int, int] | None = None,
         until: Mapping[int, int] | None = None,
     ) -> PartitionView | None:
-        keys, first, last = PartitionKeys(self._space.space, partition), since or {}, until or {}
+        keys, first, last = PartitionKeys(self._space.space, partition, self._shadow), since or {}, until or {}
         ranges: list[_Command] = [
             ("ZRANGEBYSCORE", keys.index(funnel_id, grain), first.get(grain, "-inf"), last.get(grain, "+inf"))
             for grain in grains

@@ -126,6 +126,13 @@ class OwnerReads:
         return answers
 
 
+async def read_texts(client: Client, key: str) -> dict[str, str]:
+    """A hash of texts."""
+    with translated():
+        stored = await cast(Awaitable[dict[bytes, bytes]], client.hgetall(key))
+    return {name.decode(): definition.decode() for name, definition in stored.items()}
+
+
 async def read_registers(client: Client, space: SpaceKeys, funnel_id: str) -> dict[tuple[int, str], int]:
     """Every (register, name) -> code of a funnel_id."""
     with translated():

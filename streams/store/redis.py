@@ -35,7 +35,8 @@ from streams.store.packing import (
     unpack_layouts,
 )
 from streams.store.port import FactsPage
-from streams.store.reads import OwnerReads, read_registers
+from streams.store.reads import OwnerReads, read_registers, read_texts
+from streams.store.recounts import Recounts, held
 from streams.store.refusals import (
     funnel_missed_events,
     gap_behind_cursor,
@@ -65,9 +66,11 @@ class _ClaimedFunnel(NamedTuple):
 class RedisPartitionStore:
     """`port.PartitionStore` for one space."""
 
-    def __init__(self, client: Client, space: str, *, layout: int = LAYOUT) -> None:
+    def __init__(self, client: Client, space: str, *, layout: int = LAYOUT, shadow: str = "") -> None:
+        """`shadow`: a funnel_id whose recount lies beside what workers count."""
         self._client = client
-        self._space = SpaceKeys(space)
+        self._space = SpaceKeys(space, shadow)
+        self._shadow = shadow
         self._layout = layout
         self._reads = OwnerReads(client, layout)
         self._old: dict[tuple[int, str], bytes | None] = {}
@@ -87,6 +90,11 @@ class RedisPartitionStore:
             await self._client.sadd(self._space.partitions, partition)
         new = b"" if self._layout == FIRST_LAYOUT else pack_layouts(FunnelLayouts.all_of(self._layout))
         answer = await _CLAIM.run(self._client, [keys.cursor], [_nonce(), self._layout, new, *funnel_ids])
+        if answer[0] == b"held":
+            await Recounts(self._client, self._space.space).release(partition, answer[1].decode())
+            answer = await _CLAIM.run(self._client, [keys.cursor], [_nonce(), self._layout, new, *funnel_ids])
+        if answer[0] == b"held":
+            raise held(partition)
         if answer[0] == b"layout":
             raise newer_layout(f"partition {partition}", stored=int(answer[1]), known=self._layout)
         if answer[0] != b"ok":
@@ -201,11 +209,22 @@ class RedisPartitionStore:
             raise other_definition(sorted(funnel_id.decode() for funnel_id in other))
         self._fingerprints.update(fingerprints)
 
+    async def describe(self, definitions: Mapping[str, str]) -> None:
+        if definitions:
+            with translated():
+                fields = [text for pair in definitions.items() for text in pair]
+                await cast(Awaitable[int], self._client.execute_command("HSET", self._space.definitions, *fields))
+
+    async def switched(self) -> dict[str, str]:
+        return await read_texts(self._client, self._space.switched)
+
     async def accept_gap(self, partition: int, offset: int, reason: str) -> tuple[int, int]:
         keys = self._keys(partition)
         answer = await _GAP.run(
             self._client, [keys.cursor, keys.gaps], [partition, offset, reason, _nonce(), self._layout]
         )
+        if answer[0] == -3:
+            raise held(partition)
         if answer[0] == -2:
             raise newer_layout(f"partition {partition}", stored=int(answer[1]), known=self._layout)
         if answer[0] == -1:
@@ -217,7 +236,7 @@ class RedisPartitionStore:
     def _keys(self, partition: int) -> PartitionKeys:
         keys = self._partitions.get(partition)
         if keys is None:
-            keys = self._partitions[partition] = PartitionKeys(self._space.space, partition)
+            keys = self._partitions[partition] = PartitionKeys(self._space.space, partition, self._shadow)
         return keys
 
     async def _raise_layout(self) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 import structlog
 
 from schemas.errors import BrokerUnavailableError, FunnelcastError, TryAgainError
+from schemas.funnel.definition import definition_text
 from schemas.funnel.model import Funnel
 from schemas.kafka import Kafka, KafkaServers, is_right_missing, right_missing
 from schemas.topics import Topics
@@ -218,6 +219,7 @@ class Worker:
             async with asyncio.timeout(max(1.0, deadline - time.monotonic())):
                 await self.store.check_topic(self.settings.topics.events, identity.text)
                 await self.store.check_funnels(fingerprints)
+                await self.store.describe({one.funnel_id: definition_text(one) for one in self.settings.funnels})
         except TimeoutError:
             raise StoreUnavailableError(
                 f"{self._store_trouble or 'Redis does not answer'}; check --redis, then start the worker again"

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from schemas.counters import CODE_OTHER
+from schemas.funnel.effect import in_effect
 from schemas.funnel.model import Funnel
 from schemas.reasons import UncountedReason
 from streams.core.engine import Changes, FunnelChanges, PartitionEngine, Prepared
 from streams.core.outgoing import FUNNEL_HEADER, REASON_HEADER, Outgoing
 from streams.core.place import Place
+from streams.core.plan import Plan
 from streams.core.planning import plan_of
 from streams.core.registers import Registers
 from streams.core.upgrades import UPGRADES, Upgrades
@@ -95,7 +97,9 @@ class PartitionProcessor:
         self._store = store
         self._place = place if isinstance(place, Place) else Place(place, 1)
         self.partition = self._place.partition
-        self._plans = [plan_of(funnel) for funnel in funnels]
+        self._configured = funnels
+        self._funnels: Sequence[Funnel] = ()
+        self._plans: list[Plan] = []
         self._watermark_delay_ms = watermark_delay_ms
         self._max_persons = max_persons
         self._max_person_events = max_person_events
@@ -136,6 +140,9 @@ class PartitionProcessor:
     async def claim(self) -> None:
         """Take the partition and load its state, dropping what was known. Raises StoreRefusedError."""
         self._fence = None
+        funnels = in_effect(self._configured, await self._store.switched())
+        if funnels != self._funnels:
+            self._funnels, self._plans = funnels, [plan_of(funnel) for funnel in funnels]
         registers = Registers(self._plans)
         engine = PartitionEngine(
             self._plans,

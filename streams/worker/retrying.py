@@ -119,5 +119,11 @@ class RetryingStore:
     async def check_funnels(self, fingerprints: Mapping[str, str]) -> None:
         await self._insist(lambda: self._store.check_funnels(fingerprints))
 
+    async def describe(self, definitions: Mapping[str, str]) -> None:
+        await self._insist(lambda: self._store.describe(definitions))
+
+    async def switched(self) -> dict[str, str]:
+        return await self._insist(self._store.switched, is_write=False)
+
     async def accept_gap(self, partition: int, offset: int, reason: str) -> tuple[int, int]:
         return await self._insist(lambda: self._store.accept_gap(partition, offset, reason))

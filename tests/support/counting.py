@@ -260,6 +260,12 @@ class CountedReader:
     async def partitions(self) -> list[int]:
         return sorted({view.partition for counted in self._counted.values() for view in counted.views})
 
+    async def definitions(self) -> dict[str, str]:
+        return {}
+
+    async def switched(self) -> dict[str, str]:
+        return {}
+
     async def fingerprints(self) -> dict[str, str]:
         return dict.fromkeys(self._counted, "")
 

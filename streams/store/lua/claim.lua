@@ -1,10 +1,12 @@
 #!lua
 -- Take ownership of a partition. KEYS: cursor hash. ARGV: nonce (9 digits), layout, layouts of a new funnel ('' for the
 -- first layout), then the funnel_ids. Answers {'ok', off, seq, token, meta, {known before?, core state, layouts} of each
--- funnel_id}, {'missed', funnel_id, left out at, off}, or {'layout', stored} where that is newer.
+-- funnel_id}, {'missed', funnel_id, left out at, off}, {'layout', stored} where that is newer, or {'held', recount}.
 local call, cur = redis.call, KEYS[1]
 local layout = tonumber(call('HGET', cur, 'layout') or 1)
 if layout > tonumber(ARGV[2]) then return {'layout', layout} end
+local held = call('HGET', cur, 'held')
+if held then return {'held', held} end
 local off = call('HGET', cur, 'off') or '0'
 local wanted = {}
 for i = 4, #ARGV do

@@ -1,0 +1,55 @@
+"""Where the records of a recount come from: from Kafka as far as it reaches, before that from an archive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from schemas.record import is_forward
+from streams.transport.log_reader import LogReader
+
+
+class Archive(Protocol):
+    """Records that were kept beside Kafka."""
+
+    def first(self, partition: int) -> int | None:
+        """The first offset that is kept; None where nothing is."""
+
+    def read(self, partition: int, start: int, end: int) -> tuple[Sequence[Any], int]:
+        """Records from `start` on and the next offset, at most `end`."""
+
+
+class History:
+    """Reads partitions from their beginning. `open` first."""
+
+    def __init__(self, log: LogReader, archive: Archive | None) -> None:
+        self._log = log
+        self._archive = archive
+        self._kafka_from: dict[int, int] = {}
+        self.from_archive = 0
+        """Records that came out of the archive."""
+
+    async def open(self, partitions: Sequence[int]) -> dict[int, int]:
+        """The first offset that can be read, by partition."""
+        self._kafka_from = await self._log.assign(list(partitions))
+        return {partition: self._first(partition) for partition in partitions}
+
+    async def read(self, partition: int, start: int, end: int) -> tuple[Sequence[Any], int]:
+        """Records from `start` on and the next offset, at most `end`. Without what workers have forwarded: that is made
+        anew."""
+        kafka_from = self._kafka_from[partition]
+        if start >= kafka_from or self._archive is None:
+            records, reached = await self._log.read(partition, start, end)
+            return _made_here(records), reached
+        kept, reached = self._archive.read(partition, start, min(end, kafka_from))
+        self.from_archive += len(kept)
+        return _made_here(kept), reached
+
+    def _first(self, partition: int) -> int:
+        kafka_from = self._kafka_from[partition]
+        kept = None if self._archive is None else self._archive.first(partition)
+        return kafka_from if kept is None else min(kept, kafka_from)
+
+
+def _made_here(records: Sequence[Any]) -> list[Any]:
+    return [record for record in records if not is_forward(record.value)]
