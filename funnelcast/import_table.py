@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from rich.table import Table
 from rich.text import Text
 
 from funnelcast.screen import Screen
 from producers.importer.overview import major
+from streams.report.grid import Grid
 
 _SHOWN: Final = 60
 
@@ -32,27 +32,22 @@ def print_overview(document: dict[str, Any]) -> None:
         console.print(Text(json.dumps(event, ensure_ascii=False, default=str)), soft_wrap=True)
 
 
-def _events(events: list[dict[str, Any]]) -> Table:
-    table = Table("event", title="what would be sent", title_justify="left")
-    for heading in ("events", "persons"):
-        table.add_column(heading, justify="right")
-    for heading in ("first (UTC)", "last (UTC)"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("money", justify="right")
+def _events(events: list[dict[str, Any]]) -> Grid:
+    headings = ("event", ">events", ">persons", "first (UTC)", "last (UTC)", ">money")
+    table = Grid(*headings, title="what would be sent")
     for each in events:
         money = "\n".join(major(sums["minor"], currency) for currency, sums in each["money"].items())
         times = [each[what][:16].replace("T", " ") for what in ("first", "last")]
-        table.add_row(*map(Text, (each["name"], f"{each['count']:,}", f"{each['persons']:,}", *times, money)))
+        table.add_row(each["name"], f"{each['count']:,}", f"{each['persons']:,}", *times, money)
     return table
 
 
-def _shares(events: list[dict[str, Any]]) -> Table:
-    table = Table("event", title="what events are without", title_justify="left")
-    for heading in ("an id of their own", "an amount", "an order id", "late"):
-        table.add_column(heading, justify="right")
+def _shares(events: list[dict[str, Any]]) -> Grid:
+    headings = ("event", ">an id of their own", ">an amount", ">an order id", ">late")
+    table = Grid(*headings, title="what events are without")
     for each in events:
         shares = [_share(each[f"without_{what}"], each["count"]) for what in ("id", "amount", "order_id")]
-        table.add_row(*map(Text, (each["name"], *shares, f"{each['late']:,}")))
+        table.add_row(each["name"], *shares, f"{each['late']:,}")
     return table
 
 
@@ -60,9 +55,9 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.1%}" if part else "0"
 
 
-def _distinct(distinct: dict[str, Any]) -> Table:
-    table = Table("property", "values", "most frequent", title="distinct values", title_justify="left")
+def _distinct(distinct: dict[str, Any]) -> Grid:
+    table = Grid("property", ">values", "~most frequent", title="distinct values")
     for name, values in distinct.items():
         shown = ", ".join(f"{value[:_SHOWN]} ({count})" for value, count in values["frequent"].items())
-        table.add_row(Text(name), f"{values['count']:,}{'+' if values.get('more') else ''}", Text(shown))
+        table.add_row(name, f"{values['count']:,}{'+' if values.get('more') else ''}", shown)
     return table

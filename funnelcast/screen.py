@@ -5,6 +5,7 @@ Whatever text is in it, from a file, an event or a server, reaches a terminal in
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -14,20 +15,20 @@ from rich.segment import Segment
 from schemas.funnel.model import Funnel
 from schemas.text import printable_in, printable_lines
 from streams.report.shapes import CountersDocument
-from streams.report.table import WIDE, render_report
+from streams.report.table import render_report
 
-PIPE_WIDTH: Final = 200
-"""Columns of what is no terminal: a file has no right edge."""
+PIPE_WIDTH: Final = 160
+"""Columns of what is no terminal, unless COLUMNS says otherwise: a file has no right edge."""
 
 
 class Screen(Console):
     """A console that takes texts as they are: no markup, no emoji codes, and nothing in them steers the terminal."""
 
-    def __init__(self, *, stderr: bool = False, pipe_width: int | None = None, **options: Any) -> None:
+    def __init__(self, *, stderr: bool = False, **options: Any) -> None:
         plain = {"markup": False, "emoji": False, "highlight": False}
         super().__init__(stderr=stderr, **{**plain, **options})
-        if pipe_width is not None and not self.is_terminal:
-            self.width = pipe_width
+        if not self.is_terminal and "width" not in options and not os.environ.get("COLUMNS", "").isdigit():
+            self.width = PIPE_WIDTH
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """See rich.console.Console."""
@@ -37,6 +38,6 @@ class Screen(Console):
 
 def print_reports(funnels: Sequence[Funnel], documents: Sequence[CountersDocument]) -> None:
     """On stdout, one below the other."""
-    screen = Screen(pipe_width=WIDE)
+    screen = Screen()
     for funnel, document in zip(funnels, documents, strict=True):
-        screen.print(render_report(funnel, printable_in(document), width=screen.width))
+        screen.print(render_report(funnel, printable_in(document)))

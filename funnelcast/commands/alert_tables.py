@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
-from funnelcast.screen import PIPE_WIDTH, Screen
+from funnelcast.screen import Screen
+from streams.report.grid import Grid
 
 
 def print_alerts(answer: Mapping[str, Any]) -> None:
     """A row for each alert, and how often somebody would have been called."""
-    console = Screen(pipe_width=PIPE_WIDTH)
+    console = Screen()
     console.print(
         f"{answer['funnel']} version {answer['version']} · threshold {answer['threshold']:g} nats", style="bold"
     )
@@ -26,12 +24,9 @@ def print_alerts(answer: Mapping[str, Any]) -> None:
     console.print(f"{len(answer['alerts'])} alerts on {answer['days']} days; {weekly:.2f} pages a week")
 
 
-def _table(alerts: list[Mapping[str, Any]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True)
-    for heading in ("since", "raised", "ended", "alert", "severity", "where", "cause"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("now", "normal", "nats"):
-        table.add_column(heading, justify="right", no_wrap=True)
+def _table(alerts: list[Mapping[str, Any]]) -> Grid:
+    texts = ("since", "raised", "ended", "alert", "severity", "where", "cause")
+    table = Grid(*texts, ">now", ">normal", ">nats", optional=("nats", "severity", "ended"))
     for alert in alerts:
         where = " ".join(part for part in (alert["stage"], alert["dim"]) if part)
         times = [alert[key].replace("T", " ").removesuffix(":00Z") for key in ("since", "starts_at", "ends_at")]

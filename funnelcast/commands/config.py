@@ -46,15 +46,13 @@ def config(
 
 
 def _print(shown: list[Row]) -> None:
-    from rich import box
-    from rich.table import Table
+    from funnelcast.screen import Screen
+    from streams.report.grid import Grid
 
-    from funnelcast.screen import PIPE_WIDTH, Screen
-
-    table = Table("setting", "value", "source", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Grid("setting", "~value", "~source")
     for row in shown:
         table.add_row(row.key, _text(row.value), row.source)
-    Screen(pipe_width=PIPE_WIDTH).print(table)
+    Screen().print(table)
 
 
 def _text(value: Any) -> str:

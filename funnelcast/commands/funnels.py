@@ -80,14 +80,13 @@ def try_on(
 
 
 def _print_trial(document: dict[str, Any]) -> None:
-    from rich.table import Table
-
     from funnelcast.screen import Screen
+    from streams.report.grid import Grid
 
     screen = Screen()
     rejected = sum(document["rejected"].values())
     say(f"{document['funnel']} version {document['version']}: {document['events']:,} events, {rejected:,} rejected")
-    table = Table("stage", "events", "e.g. line")
+    table = Grid("stage", ">events", "e.g. line")
     for stage in document["stages"]:
         lines = ", ".join(str(example["line"]) for example in stage["examples"])
         table.add_row(stage["name"], f"{stage['events']:,}", lines or "no event fits")
@@ -96,7 +95,7 @@ def _print_trial(document: dict[str, Any]) -> None:
             table.add_row(name.replace("_", " "), f"{document[name]:,}", "")
     screen.print(table)
     if document["conditions_failed"]:
-        table = Table("event", "not taken by", "because not", "events", "e.g. value")
+        table = Grid("event", "not taken by", "~because not", ">events", "~e.g. value")
         for failed in document["conditions_failed"]:
             value = failed["examples"][0]["value"]
             shown = "absent" if value is None else str(value)
@@ -105,7 +104,7 @@ def _print_trial(document: dict[str, Any]) -> None:
     for reason, number in document["left_out"].items():
         screen.print(f"left out: {number:,} events of {reason}")
     if document["names_without_rule"]:
-        table = Table("name without a rule", "events", "did you mean")
+        table = Grid("name without a rule", ">events", "did you mean")
         for name in document["names_without_rule"]:
             table.add_row(name["name"], f"{name['events']:,}", name["did_you_mean"] or "")
         screen.print(table)
@@ -118,11 +117,10 @@ def list_presets(as_json: JsonFlag = False) -> None:
     if as_json:
         emit(json.dumps([_summary(funnel) for funnel in funnels], ensure_ascii=False))
         return
-    from rich.table import Table
-
     from funnelcast.screen import Screen
+    from streams.report.grid import Grid
 
-    table = Table("preset", "stages", "what for")
+    table = Grid("preset", "~stages", "~what for")
     for funnel in funnels:
         table.add_row(funnel.name, " → ".join(stage.name for stage in funnel.stages), funnel.description)
     Screen().print(table)

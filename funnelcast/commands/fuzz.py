@@ -124,11 +124,10 @@ def persons(
 
 
 def _print(verdict: Verdict) -> None:
-    from rich.table import Table
-
     from funnelcast.screen import Screen
+    from streams.report.grid import Grid
 
-    table = Table("format", *verdict.statuses, title="answers by status")
+    table = Grid("format", *(f">{status}" for status in verdict.statuses), title="answers by status")
     for name, counts in [*verdict.by_format.items(), ("all", verdict.statuses)]:
         table.add_row(name, *(str(counts.get(status, "")) for status in verdict.statuses))
     Screen().print(table)

@@ -16,6 +16,7 @@ from funnelcast.settings.sections import KeySettings
 
 if TYPE_CHECKING:
     from producers.access.keys import StoredKey
+    from streams.report.grid import Grid
 
 app = typer.Typer(no_args_is_help=True, help="Create, list and revoke write keys and read keys.", add_completion=False)
 
@@ -132,7 +133,7 @@ def _public(stored: StoredKey) -> dict[str, Any]:
 @with_settings(KeySettings)
 def list_keys(settings: KeySettings, as_json: JsonFlag = False) -> None:
     """List the keys: ids, sources, scopes and what limits them. Revoked ones too."""
-    from funnelcast.screen import PIPE_WIDTH, Screen
+    from funnelcast.screen import Screen
     from producers.access.keys import read_keys
 
     stored = read_keys(_file(settings))
@@ -142,17 +143,13 @@ def list_keys(settings: KeySettings, as_json: JsonFlag = False) -> None:
     if not stored:
         say("no keys yet; make one: funnelcast keys create --source web", err=True)
         return
-    Screen(pipe_width=PIPE_WIDTH).print(_table(stored))
+    Screen().print(_table(stored))
 
 
-def _table(stored: list[StoredKey]) -> Any:
-    from rich import box
-    from rich.table import Table
+def _table(stored: list[StoredKey]) -> Grid:
+    from streams.report.grid import Grid
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for heading in ("id", "source", "scope", "created", "state"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("limits", overflow="fold")
+    table = Grid("id", "source", "scope", "created", "state", "~limits")
     for key in stored:
         state = "active" if key.revoked_at is None else f"revoked {key.revoked_at[:10]}"
         table.add_row(key.id, key.source, key.scope, key.created_at[:10], state, _limits(key))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, TypeVar
+from typing import Annotated, Any, ClassVar, Concatenate, TypeVar
 
 import typer
+import typer.core
 
 from funnelcast.settings.catalogue import settings_of
 from funnelcast.settings.load import load_settings
@@ -41,6 +42,21 @@ ConfigOption = Annotated[
         rich_help_panel="Settings",
     ),
 ]
+
+
+class WithBareOptions(typer.core.TyperCommand):
+    """A command some of whose options may stand without their value: `bare` has the value that is meant."""
+
+    bare: ClassVar[Mapping[str, str]] = {}
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See typer."""
+        given: list[str] = []
+        for number, argument in enumerate(args):
+            following = args[number + 1 : number + 2]
+            is_bare = argument in self.bare and (not following or following[0].startswith("-"))
+            given += [argument, self.bare[argument]] if is_bare else [argument]
+        return super().parse_args(ctx, given)
 
 
 def with_settings(kind: type[S]) -> Callable[[Callable[Concatenate[S, ...], None]], Callable[..., None]]:

@@ -77,9 +77,8 @@ async def _trees(settings: PersonSettings, keys: list[bytes], funnels: Sequence[
 
 
 def _print(tree: Tree) -> None:
-    from rich.table import Table
-
     from funnelcast.screen import Screen
+    from streams.report.grid import Grid
 
     console = Screen()
     say(f"{tree.root}: " + (f"with {', '.join(tree.ids[1:])}" if len(tree.ids) > 1 else "no other id is linked"))
@@ -92,7 +91,7 @@ def _print(tree: Tree) -> None:
         since, until = utc_text(journey.began_at_ms), utc_text(journey.ends_at_ms)
         whose = "" if journey.id == tree.root else f", of {journey.id}"
         say(f"\n{journey.funnel}, {what}: {journey.state}, from {since} until {until}{whose}")
-        table = Table("stage", "at", "outcome", "why", box=None, pad_edge=False)
+        table = Grid("stage", "at", "outcome", "~why")
         for entry in journey.entries:
             outcome = entry.outcome if entry.reason is None else f"{entry.outcome} ({entry.reason})"
             table.add_row(entry.stage, utc_text(entry.at_ms), outcome, entry.why)

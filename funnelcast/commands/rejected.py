@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from producers.dead_letters.reader import DeadLetterReader
     from producers.dead_letters.replay import DeadLetterCounts, DeadLetterFilter, StoredDeadLetter
     from producers.dead_letters.resend import Outcome, Resender
+    from streams.report.grid import Grid
 
 app = typer.Typer(no_args_is_help=True, help="List, show and replay what the collector rejected.", add_completion=False)
 PAYLOAD_CHARS, INTERRUPTED = 70, 130
@@ -236,7 +237,7 @@ def _when(stored: StoredDeadLetter) -> str:
 def _show_dead_letters(dead_letters: Sequence[StoredDeadLetter]) -> None:
     if not dead_letters:
         return
-    table = _table("when (UTC)", "place", "source", "reason", "route", "detail", "payload")
+    table = _table("when (UTC)", "place", "source", "reason", "route", "~detail", "~payload")
     for stored in dead_letters:
         dead_letter = stored.dead_letter
         payload = dead_letter.sent()[: PAYLOAD_CHARS * 4].decode(errors="replace")
@@ -253,7 +254,7 @@ def _show_counts(counts: DeadLetterCounts) -> None:
     if not counts.total:
         say("no dead letters")
         return
-    table = _table("source", "reason", "route", "dead letters")
+    table = _table("source", "reason", "route", ">dead letters")
     for row in counts.rows():
         table.add_row(row.source, row.reason, row.route, str(row.count))
     table.add_row("", "", "all", str(counts.total))
@@ -264,20 +265,16 @@ def _counted(count: int) -> str:
     return "1 dead letter" if count == 1 else f"{count} dead letters"
 
 
-def _table(*headings: str) -> Any:
-    from rich import box
-    from rich.table import Table
+def _table(*headings: str) -> Grid:
+    from streams.report.grid import Grid
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, justify="right" if heading == "dead letters" else "left", overflow="fold")
-    return table
+    return Grid(*headings)
 
 
 def _print(table: Any) -> None:
-    from funnelcast.screen import PIPE_WIDTH, Screen
+    from funnelcast.screen import Screen
 
-    Screen(pipe_width=PIPE_WIDTH).print(table)
+    Screen().print(table)
 
 
 def _show_outcome(outcome: Outcome, *, as_json: bool, is_dry: bool) -> None:

@@ -142,9 +142,8 @@ def _count(settings: ReplaySettings, job: ReplayJob, *, through: Through, as_jso
         sys.stdout.flush()
         return is_any_taken
     from funnelcast.screen import print_reports
-    from streams.report.document import whole_only
 
-    print_reports(job.funnels, [whole_only(document) for document in documents])
+    print_reports(job.funnels, documents)
     return is_any_taken
 
 

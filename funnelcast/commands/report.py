@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from funnelcast.commands.options import JsonFlag, with_settings
+from funnelcast.commands.options import JsonFlag, WithBareOptions, with_settings
 from funnelcast.say import say
 from funnelcast.settings.sections import FunnelSettings, KafkaSettings, RedisSettings, SpaceSettings
 from schemas.funnel.load import load_funnel, load_funnels
@@ -23,16 +23,23 @@ class ReportSettings(FunnelSettings, SpaceSettings, RedisSettings, KafkaSettings
     """Which space is read, and what its cells mean. Kafka is asked, where it is set, what no funnel looks at."""
 
 
+class _ReportCommand(WithBareOptions):
+    bare = {"--csv": "rows", "--compare": "previous"}  # noqa: RUF012 - a ClassVar of the base
+
+
 @app.command(
+    cls=_ReportCommand,
     epilog="Examples:  funnelcast report  ·  funnelcast report --grain week --since 2025-01-01  ·  "
-    "funnelcast report --grain day --since 7d --dim channel --json  ·  funnelcast report --csv rates > rates.csv  ·  "
-    "funnelcast report --since 30d --compare previous  ·  funnelcast report --grain month --compare previous  ·  "
+    "funnelcast report --dim channel --sort revenue --top 5  ·  funnelcast report --watch  ·  "
+    "funnelcast report --grain day --since 7d --dim channel --json  ·  "
+    "funnelcast report --grain month --csv > months.csv  ·  "
+    "funnelcast report --since 30d --compare  ·  funnelcast report --grain month --compare  ·  "
     "funnelcast report --what-if each=+10%  ·  funnelcast report --since 30d --what-if top=+50%,lead=25% --dim channel"
     "  ·  funnelcast report --paths  ·  funnelcast report --paths --since 90d --dim channel"
     "  ·  funnelcast report --profit --dim channel  ·  funnelcast report --scores --since 90d"
     "  ·  funnelcast report --targets targets.yaml  ·  funnelcast report --forecast --dim channel"
     "  ·  funnelcast report --forecast --back-test  ·  funnelcast report --changes --since 90d"
-    "  ·  funnelcast report --view sales  ·  funnelcast report --sla lead=1h,lead->offer=1d --dim manager"
+    "  ·  funnelcast report --view sales  ·  funnelcast report --sla lead=1h,lead->offer=1d --dim manager",
 )
 @with_settings(ReportSettings)
 def report(
@@ -40,21 +47,42 @@ def report(
     funnel: Annotated[
         list[str] | None, typer.Option(help="A preset, a file, or the name of a configured funnel; repeat for several.")
     ] = None,
-    grain: Annotated[str | None, typer.Option(help="Only total, minute, hour, day, week, month or quarter.")] = None,
+    grain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="total|minute|hour|day|week|month|quarter", help="A row for each; total: one row of all time."
+        ),
+    ] = None,
     since: Annotated[
         str | None, typer.Option(help="From the bucket of this time: 2025-01-31, RFC 3339, 24h (ago), epoch ms.")
     ] = None,
     until: Annotated[str | None, typer.Option(help="To the bucket before this time; same forms.")] = None,
     dim: Annotated[
         str | None,
-        typer.Option(help="A dimension (channel), a pair (channel|manager), a cell (channel=google), or ''."),
+        typer.Option(
+            metavar="NAME",
+            help="A row for each value of a dimension (channel) or pair (channel|manager); one cell (channel=google).",
+        ),
     ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="With --dim: sort by name, a stage, overall, lost, abandoned, open, open_value, orders, revenue, aov, "
+            "spend, cpl, cpa or roas; without it by entries.",
+        ),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(metavar="N", help="With --dim: only so many values; the others are summed up.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")] = False,
     compare: Annotated[
         str | None,
         typer.Option(
             metavar="previous|last-week|SINCE..UNTIL",
-            help="Compare the days asked for (the last 7 whole days, without --since) with others: every rate with its "
-            "test, and which values of a dimension changed the overall conversion, by mix or by rate.",
+            help="Compare the days asked for (the last 7 whole days, without --since) with others (alone: the period "
+            "before): every rate with its test, and which values of a dimension changed the overall conversion, by mix "
+            "or by rate.",
         ),
     ] = None,
     what_if: Annotated[
@@ -115,11 +143,17 @@ def report(
         ),
     ] = None,
     as_csv: Annotated[
-        str | None, typer.Option("--csv", metavar="counters|rates", help="Print CSV, a line for each number.")
+        str | None,
+        typer.Option(
+            "--csv",
+            metavar="rows|counters|rates",
+            help="Print CSV: the rows of the table with every number (also when it stands alone), or a line for each "
+            "counter or rate.",
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Print what is counted now. Without --json: totals, or the sum of the buckets asked for."""
+    """Print what is counted now: totals, the sum of the time asked for, or a row for each bucket or value."""
     from funnelcast.commands.reporting import Asked, answer
 
     asked = Asked(
@@ -135,6 +169,9 @@ def report(
         changes=changes,
         view=view,
         sla=sla,
+        sort=sort,
+        top=top,
+        watch=watch,
         as_csv=as_csv,
         as_json=as_json,
     )

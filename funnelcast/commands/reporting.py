@@ -11,15 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from funnelcast.say import say
-from funnelcast.screen import Screen, print_reports
+from funnelcast.commands.report_rows import ROWS, show_rows
+from funnelcast.screen import Screen
 from schemas.funnel.model import Funnel
 from schemas.text import printable_in
 from streams.report.calibration_table import render_calibration
-from streams.report.change_service import annotations_of, report_changes
-from streams.report.changes_table import annotation_lines, render_changes
+from streams.report.change_service import report_changes
+from streams.report.changes_table import render_changes
 from streams.report.comparison_table import render_comparison
-from streams.report.document import answer_json, whole_only
+from streams.report.document import answer_json
 from streams.report.forecast_service import report_forecast
 from streams.report.forecast_table import render_forecast
 from streams.report.long_form import LONG_FORMS
@@ -39,7 +39,6 @@ from streams.report.sla import Sla
 from streams.report.sla_service import report_sla
 from streams.report.sla_table import render_sla
 from streams.report.spans import Comparison
-from streams.report.table import WIDE
 from streams.report.target_service import report_targets
 from streams.report.targets_file import load_targets
 from streams.report.targets_table import render_targets
@@ -56,7 +55,6 @@ if TYPE_CHECKING:
 
     from funnelcast.commands.report import ReportSettings
 
-_SHOWN_ANNOTATIONS = 10
 Document = Mapping[str, object]
 Ask = Callable[[CounterReader], Awaitable[Document]]
 
@@ -77,6 +75,9 @@ class Asked:
     changes: bool
     view: str | None
     sla: str | None
+    sort: str | None
+    top: int | None
+    watch: bool
     as_csv: str | None
     as_json: bool
 
@@ -99,17 +100,12 @@ def answer(settings: ReportSettings, funnels: Sequence[Funnel], asked: Asked) ->
         special = special_of(questions)
         _print(_read(settings, special.asks), special.render, as_json=asked.as_json)
         return
-    documents = _read_reports(settings, questions)
-    if asked.as_csv is not None:
-        _write(LONG_FORMS[asked.as_csv](documents))
-    elif asked.as_json:
-        _write(answer_json(documents) + b"\n")
+    if asked.as_json:
+        _write(answer_json(_read_reports(settings, questions)) + b"\n")
+    elif asked.as_csv is not None and asked.as_csv in LONG_FORMS:
+        _write(LONG_FORMS[asked.as_csv](_read_reports(settings, questions)))
     else:
-        has_dim = asked.texts.get("dim") is not None
-        print_reports(funnels, documents if has_dim else [whole_only(document) for document in documents])
-        _print_annotations(settings, questions)
-        if not any(text is not None for text in asked.texts.values()):
-            _print_what_is_missing(settings, funnels, documents)
+        show_rows(settings, funnels, asked)
 
 
 def _specials(asked: Asked, now_ms: int) -> dict[str, Callable[[Sequence[ReportQuestion]], _Special]]:
@@ -191,12 +187,24 @@ def _check(asked: Asked, specials: Sequence[str]) -> None:
         raise QuestionError(f"{specials[0]} and {specials[1]} are two questions: ask one after the other")
     if asked.back_test and not asked.forecast:
         raise QuestionError("--back-test is of a forecast: add --forecast")
-    if asked.as_csv is None:
-        return
-    if asked.as_csv not in LONG_FORMS:
-        raise QuestionError(f"--csv takes {' or '.join(LONG_FORMS)}")
-    if asked.as_json or specials:
+    if asked.as_csv not in (None, ROWS, *LONG_FORMS):
+        raise QuestionError(f"--csv takes {', '.join((ROWS, *LONG_FORMS))}")
+    if asked.as_csv is not None and (asked.as_json or specials):
         raise QuestionError(f"--csv prints a report: leave {', '.join(specials) or '--json'} away")
+    _check_rows(asked, specials)
+
+
+def _check_rows(asked: Asked, specials: Sequence[str]) -> None:
+    """What is of the rows of a table alone."""
+    of_rows = {"--sort": asked.sort is not None, "--top": asked.top is not None, "--watch": asked.watch}
+    given = [name for name, is_given in of_rows.items() if is_given]
+    others = [*specials, *(["--json"] if asked.as_json else [])]
+    if asked.as_csv is not None and (asked.as_csv != ROWS or asked.watch):
+        others.append("--csv" if asked.watch else f"--csv {asked.as_csv}")
+    if given and others:
+        raise QuestionError(f"{given[0]} is of the table of a report: leave {others[0]} away")
+    if (asked.sort is not None or asked.top is not None) and not asked.texts.get("dim"):
+        raise QuestionError("--sort and --top are of values: add --dim, for example --dim channel")
 
 
 def _read_reports(settings: ReportSettings, questions: Sequence[ReportQuestion]) -> list[CountersDocument]:
@@ -216,47 +224,11 @@ def _read(settings: ReportSettings, asks: Sequence[Ask]) -> list[Document]:
     return asyncio.run(read())
 
 
-def _print_annotations(settings: ReportSettings, questions: Sequence[ReportQuestion]) -> None:
-    """Below the tables: what people have said of the time that they show, the newest last."""
-
-    async def told(reader: CounterReader) -> Document:
-        several = [
-            await annotations_of(reader, question.funnel, since_ms=question.since_ms, until_ms=question.until_ms)
-            for question in questions
-        ]
-        distinct = {annotation.id: annotation for annotations in several for annotation in annotations}
-        return {"lines": annotation_lines(list(distinct.values()))}
-
-    (answer,) = _read(settings, [told])
-    for line in cast("list[str]", answer["lines"])[-_SHOWN_ANNOTATIONS:]:
-        say(line)
-
-
-def _print_what_is_missing(
-    settings: ReportSettings, funnels: Sequence[Funnel], documents: Sequence[CountersDocument]
-) -> None:
-    """Where a stage has no event: what the space counts instead, and what arrives that no funnel looks at."""
-    from funnelcast.unlooked import lacks, other_funnels, unlooked
-
-    if not lacks(documents, funnels):
-        return
-
-    async def told(reader: CounterReader) -> Document:
-        return {"lines": other_funnels(await reader.fingerprints(), funnels)}
-
-    (answer,) = _read(settings, [told])
-    texts = list(cast("list[str]", answer["lines"]))
-    if settings.kafka is not None:
-        texts += asyncio.run(unlooked(settings.need_kafka(), settings.space, funnels))
-    for text in texts:
-        say(text)
-
-
 def _print(answers: Sequence[Document], render: Callable[[Any], RenderableType], *, as_json: bool) -> None:
     if as_json:
         _write(answer_json(answers) + b"\n")
         return
-    screen = Screen(pipe_width=WIDE)
+    screen = Screen()
     for each in answers:
         screen.print(render(printable_in(each)))
 

@@ -113,7 +113,7 @@ def try_delivery(
     if as_json:
         emit(json.dumps(results, ensure_ascii=False))
     for result in [] if as_json else results:
-        _print_table(["", "what it becomes"], _rows(result))
+        _print_table(["", "~what it becomes"], _rows(result))
     if any("rejected" in result for result in results):
         raise typer.Exit(1)
 
@@ -175,12 +175,10 @@ def _looked_at(name: str, funnels: list[Funnel]) -> str:
 
 
 def _print_table(headings: list[str], rows: list[list[str]]) -> None:
-    from rich import box
-    from rich.table import Table
+    from funnelcast.screen import Screen
+    from streams.report.grid import Grid
 
-    from funnelcast.screen import PIPE_WIDTH, Screen
-
-    table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Grid(*headings)
     for row in rows:
         table.add_row(*row)
-    Screen(pipe_width=PIPE_WIDTH).print(table)
+    Screen().print(table)

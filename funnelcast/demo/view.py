@@ -130,7 +130,7 @@ class View:
         )
 
     def _table(self, funnel: Funnel, document: CountersDocument, *, title: str | None = None) -> RenderableType:
-        return render_cell(funnel, total_cell(document), title=title, width=self._console.width)
+        return render_cell(funnel, total_cell(document), title=title)
 
 
 def history_lines(history: History) -> list[str]:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from streams.report import texts
 from streams.report.calibration import CalibrationDocument, StageCalibration
+from streams.report.grid import Grid
 
 
 def render_calibration(document: CalibrationDocument) -> RenderableType:
     """A row for each stage and temperature, and below whether hot people win more often."""
     scale = f"warm from {document['warm']:,} points on, hot from {document['hot']:,}"
     head = Text(f"{document['funnel']} version {document['version']} · scores: {scale}", style="bold")
-    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True)
-    for heading in ("stage", "temperature"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("entries", "with outcome", "won", "share won", "95 %"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("stage", "temperature", ">entries", ">with outcome", ">won", ">share won", ">95 %")
+    table = Grid(*headings, optional=("with outcome", "95 %"))
     for stage in document["stages"]:
         for number, share in enumerate(stage["temperatures"]):
             counts = (texts.number(share[name]) for name in ("entries", "resolved", "won"))

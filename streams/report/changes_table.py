@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from streams.report import texts
 from streams.report.changes import Change, ChangedStage, ChangesDocument
+from streams.report.grid import Grid
 from streams.state import Annotation
 
 
@@ -32,10 +31,8 @@ def annotation_lines(annotations: Sequence[Annotation]) -> list[str]:
 
 def _change(change: Change) -> RenderableType:
     title = f"{texts.instant(change['at_ms'])}  {change['text']}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
-    table.add_column("went on from", no_wrap=True)
-    for heading in ("within", "before", "after", "points", "95 %", "significant"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("went on from", ">within", ">before", ">after", ">points", ">95 %", ">significant")
+    table = Grid(*headings, title=title, optional=("95 %", "within"))
     for stage in change["stages"]:
         table.add_row(stage["stage"], *_row(stage))
     return table

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from streams.report import texts
 from streams.report.compared import Compared, ComparedNumber
 from streams.report.comparison import ComparisonDocument, Decomposition
+from streams.report.grid import Grid
 from streams.report.legs import Legs
 
 _SHOWN_VALUES = 10
@@ -46,11 +45,8 @@ def _entries(document: ComparisonDocument) -> RenderableType:
     return Text("entries: " + " · ".join(numbers))
 
 
-def _conversions(document: ComparisonDocument) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True)
-    table.add_column("conversion", no_wrap=True)
-    for heading in ("before", "after", "points", "95 %", "significant"):
-        table.add_column(heading, justify="right", no_wrap=True)
+def _conversions(document: ComparisonDocument) -> Grid:
+    table = Grid("conversion", ">before", ">after", ">points", ">95 %", ">significant", optional=("95 %",))
     for step, compared in document["step_conversion"].items():
         table.add_row(step, *_row(compared))
     for stage, compared in document["cohort_conversion"].items():
@@ -86,15 +82,9 @@ def _verdict(compared: Compared) -> str:
 
 
 def _decomposition(each: Decomposition) -> Iterable[RenderableType]:
-    table = Table(
-        title=f"overall {texts.points(each['change'])} points by {each['dim']}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        collapse_padding=True,
-    )
-    table.add_column(each["dim"], no_wrap=True)
-    for heading in ("before", "after", "mix", "rate", "neither", "all"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    title = f"overall {texts.points(each['change'])} points by {each['dim']}"
+    headings = (each["dim"], ">before", ">after", ">mix", ">rate", ">neither", ">all")
+    table = Grid(*headings, title=title, optional=("neither", "mix", "rate"))
     for value in each["values"][:_SHOWN_VALUES]:
         counts = (f"{pair[0]:,} of {pair[1]:,}" for pair in (value["before"], value["after"]))
         parts = (value["mix"], value["rate"], value["neither"], value["total"])

@@ -57,11 +57,6 @@ def document_of(
     }
 
 
-def whole_only(document: CountersDocument) -> CountersDocument:
-    """Without cells of dimension values."""
-    return {**document, "counters": _only(document["counters"], "")}
-
-
 def canonical_json(document: Mapping[str, object] | Sequence[object]) -> bytes:
     """The bytes of a document (or several): sorted keys, no spaces, UTF-8; equal documents give equal bytes."""
     text = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from streams.report import texts
 from streams.report.back_test import BackTest
 from streams.report.forecast import ForecastCell
 from streams.report.forecast_service import ForecastDocument
+from streams.report.grid import Grid
 
 
 def render_forecast(document: ForecastDocument) -> RenderableType:
@@ -32,10 +31,7 @@ def render_outlook(cell: ForecastCell, currency: str) -> Iterable[RenderableType
             f"{cell['dim']} no journey of a settled cohort has ordered yet: nothing to learn from".strip(), style="dim"
         )
         return
-    table = Table(title=cell["dim"] or None, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
-    table.add_column("until", no_wrap=True)
-    for heading in ("orders", "revenue", "95 %"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = Grid("until", ">orders", ">revenue", ">95 %", title=cell["dim"] or None)
     for when in cell["when"]:
         low, high = (texts.money(amount, currency) for amount in when["interval"])
         table.add_row(
@@ -47,11 +43,9 @@ def render_outlook(cell: ForecastCell, currency: str) -> Iterable[RenderableType
     yield Text(f"learned from {cell['learned_orders']:,} journeys of {source} that ordered", style="dim")
 
 
-def _stages(cell: ForecastCell, currency: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True)
-    table.add_column("stage, age", no_wrap=True)
-    for heading in ("under way", "open", "of open value", "win rate", "revenue"):
-        table.add_column(heading, justify="right", no_wrap=True)
+def _stages(cell: ForecastCell, currency: str) -> Grid:
+    headings = ("stage, age", ">under way", ">open", ">of open value", ">win rate", ">revenue")
+    table = Grid(*headings, optional=("of open value", "open"))
     for stage in cell["stages"]:
         value = texts.money(stage["open_value"], currency) if stage["open_value"] else ""
         rate = f"{100 * stage['orders'] / stage['entries']:.1f} %" if stage["entries"] else texts.ABSENT
@@ -70,15 +64,8 @@ def _back_test(test: BackTest) -> Iterable[RenderableType]:
     if test["coverage"] is None:
         yield Text("back-test: too little history", style="dim")
         return
-    table = Table(
-        title=f"back-test: orders within {test['horizon_days']} days",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        collapse_padding=True,
-    )
-    table.add_column("foretold on", no_wrap=True)
-    for heading in ("expected", "95 %", "came", ""):
-        table.add_column(heading, justify="right", no_wrap=True)
+    title = f"back-test: orders within {test['horizon_days']} days"
+    table = Grid("foretold on", ">expected", ">95 %", ">came", "", title=title)
     for each in test["dates"]:
         low, high = each["interval"]
         verdict = "" if each["is_inside"] else "outside"

@@ -22,12 +22,12 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 def counters_csv(documents: Iterable[CountersDocument]) -> bytes:
     """A line for each amount; `key` is the sub-key of the family, empty where it has none."""
-    return _csv(COUNTER_COLUMNS, (row for document in documents for row in _counter_rows(document)))
+    return csv_bytes(COUNTER_COLUMNS, (row for document in documents for row in _counter_rows(document)))
 
 
 def rates_csv(documents: Iterable[CountersDocument]) -> bytes:
     """A line for each rate that is there; amounts and names, such as `money.aov`, have a value alone."""
-    return _csv(RATE_COLUMNS, (row for document in documents for row in _rate_rows(document)))
+    return csv_bytes(RATE_COLUMNS, (row for document in documents for row in _rate_rows(document)))
 
 
 LONG_FORMS: Final[Mapping[str, Callable[[Iterable[CountersDocument]], bytes]]] = {
@@ -36,7 +36,8 @@ LONG_FORMS: Final[Mapping[str, Callable[[Iterable[CountersDocument]], bytes]]] =
 }
 
 
-def _csv(columns: Row, rows: Iterable[Row]) -> bytes:
+def csv_bytes(columns: Row, rows: Iterable[Row]) -> bytes:
+    """A header and rows (RFC 4180)."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")  # RFC 4180
     writer.writerow(columns)

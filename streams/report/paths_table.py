@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from streams.report import texts
+from streams.report.grid import Grid
 from streams.report.paths import PathCell, PathsDocument
 from streams.report.percentiles import Bounds, Durations
 
@@ -23,22 +23,27 @@ def render_paths(document: PathsDocument) -> RenderableType:
 
 
 def _cell(cell: PathCell) -> Iterable[RenderableType]:
-    table = Table(title=cell["dim"] or None, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
-    table.add_column("transition", no_wrap=True)
-    for heading in ("journeys", "of entries", "half within", "9 of 10 within", "mean"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for each in cell["transitions"]:
-        share = f"{100 * each['share']:.1f} %"
-        table.add_row(f"{each['before']} -> {each['after']}", *_columns(each["took"], share))
-    for stage in cell["stages"]:
-        for name, took in (("first contact to", stage["lead_time"]), ("lost after", stage["loss_time"])):
-            if took is not None:
-                table.add_row(f"{name} {stage['stage']}", *_columns(took, ""), style="dim")
-    yield table
+    yield times_table(cell, title=cell["dim"] or None)
     known = (f"{s['stage']} {100 * s['maturity']:.0f} %" for s in cell["stages"] if s["maturity"] not in (None, 1.0))
     if young := ", ".join(known):
         yield Text(f"so far: entries with an outcome are {young}", style="dim")
     yield from _effects(cell)
+
+
+def times_table(cell: PathCell, *, title: str | None, only_neighbours: bool = False) -> RenderableType:
+    """A row for each transition, and for what leads to the first order and to a loss."""
+    headings = ("transition", ">journeys", ">of entries", ">half within", ">9 of 10 within", ">mean")
+    table = Grid(*headings, title=title, optional=("of entries", "9 of 10 within"))
+    after = {before["stage"]: stage["stage"] for before, stage in pairwise(cell["stages"])}
+    for each in cell["transitions"]:
+        if not only_neighbours or after[each["before"]] == each["after"]:
+            share = f"{100 * each['share']:.1f} %"
+            table.add_row(f"{each['before']} -> {each['after']}", *_columns(each["took"], share))
+    for stage in cell["stages"]:
+        for name, took in (("first contact to", stage["lead_time"]), ("lost after", stage["loss_time"])):
+            if took is not None:
+                table.add_row(f"{name} {stage['stage']}", *_columns(took, ""), style="dim")
+    return table
 
 
 def _columns(took: Durations, share: str) -> tuple[str, ...]:

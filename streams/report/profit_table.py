@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from streams.report import texts
+from streams.report.grid import Grid
 from streams.report.profit import CustomerAge, ProfitCell, ProfitDocument
 
 
@@ -24,16 +23,11 @@ def render_profit(document: ProfitDocument) -> RenderableType:
     return Group(*parts)
 
 
-def _table(*headings: str) -> Table:
-    table = Table(title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
-    table.add_column("")
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
-
-
-def _money(cells: list[ProfitCell], currency: str) -> Table:
-    table = _table("orders", "revenue", "refunds", "cost", "discount", "margin", "spend", "per sale", "left")
+def _money(cells: list[ProfitCell], currency: str) -> Grid:
+    table = Grid(
+        *("", ">orders", ">revenue", ">refunds", ">cost", ">discount", ">margin", ">spend", ">per sale", ">left"),
+        optional=("discount", "refunds", "cost", "per sale", "spend"),
+    )
     for cell in cells:
         amounts = (cell["revenue"], cell["refunds"], cell["cost"], cell["discount"], cell["margin"], cell["spend"])
         shown = [_amount(amount, currency) for amount in (*amounts, cell["cost_per_sale"], cell["left"])]
@@ -41,9 +35,13 @@ def _money(cells: list[ProfitCell], currency: str) -> Table:
     return table
 
 
-def _customers(cells: list[ProfitCell], currency: str) -> Table:
+def _customers(cells: list[ProfitCell], currency: str) -> Grid:
     ages = next(cell["lifetime"] for cell in cells if cell["lifetime"])
-    table = _table("customers", "cost each", *(_heading(age) for age in ages), "paid back")
+    headings = [_heading(age) for age in ages]
+    table = Grid(
+        *("", ">customers", ">cost each", *(f">{heading}" for heading in headings), ">paid back"),
+        optional=headings[1:-1],
+    )
     for cell in cells:
         brought = [
             f"{'' if age['is_complete'] else texts.SO_FAR}{_amount(age['per_customer'], currency)}"

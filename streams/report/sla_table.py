@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from streams.report import texts
+from streams.report.grid import Grid
 from streams.report.sla import SlaAnswer, SlaDocument
 
 
@@ -23,10 +22,8 @@ def _table(answer: SlaAnswer) -> RenderableType:
     title = f"{way} within {texts.seconds(answer['within_seconds'])}"
     if not answer["cells"]:
         return Text(f"{title}: nothing counted here", style="dim")
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
-    table.add_column("", no_wrap=True)
-    for heading in ("kept", "95 %", "breached", "pending", "lost", "entries"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("", ">kept", ">95 %", ">breached", ">pending", ">lost", ">entries")
+    table = Grid(*headings, title=title, optional=("95 %", "lost"))
     for cell in answer["cells"]:
         counts = (texts.number(number) for number in (cell["breached"], cell["pending"], cell["lost"], cell["entries"]))
         table.add_row(cell["dim"] or "all", texts.share(cell["rate"]), texts.interval(cell["rate"]), *counts)

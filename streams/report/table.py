@@ -6,138 +6,96 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from schemas.funnel.model import Funnel
 from streams.report import texts
-from streams.report.cell import CellView, sum_cells
-from streams.report.coverage import coverage_of
-from streams.report.periods import Period
-from streams.report.rates import rates_of
+from streams.report.cell import CellView
+from streams.report.grid import Grid
+from streams.report.lines import Arrangement, grain_of, lines_of, sums_of
+from streams.report.lines_table import coverage_lines, render_lines
+from streams.report.paths import path_cell
+from streams.report.paths_table import times_table
+from streams.report.rates import last_of_overall, rates_of
+from streams.report.reasons import reasons_of
+from streams.report.reasons_table import reasons_table
 from streams.report.shapes import CountersDocument, NamedCell, Rate, Rates
 
 BOTTLENECK = "◀"
-_TREND_BUCKETS = 13
-"""A quarter in weeks."""
-_LEFT_OUT_FIRST = (
-    "events",
-    "of them 95 %",
-    "known",
+_OPTIONAL = (
+    "by day",
     "95 %",
-    "lost",
-    "open",
-    "orders",
     "abandoned",
+    "lost",
+    "stalled",
+    "open",
+    "open value",
+    "orders",
+    "left",
     "went on",
     "conversion",
 )
-_GRAINS = ("total", "quarter", "month", "week", "day", "hour", "minute")
-WIDE = 110
-"""Columns of a terminal in which everything is shown, unless names are very long."""
+_PLAIN = Arrangement()
+Trends = Mapping[str, Sequence[int]]
+"""Entries day by day, the newest last, by stage."""
 
 
-def render_report(funnel: Funnel, document: CountersDocument, *, width: int = WIDE) -> RenderableType:
-    """A table for each dimension value the document holds, summed over its buckets (totals if it has them)."""
-    counters = document["counters"]
-    grain = next((name for name in _GRAINS if name in counters), None)
-    head = _head(funnel, document, grain)
-    if grain is None:
+def render_report(
+    funnel: Funnel,
+    document: CountersDocument,
+    arrangement: Arrangement = _PLAIN,
+    trends: Mapping[str, Trends] | None = None,
+) -> RenderableType:
+    """One cell in full, several as rows. `trends` by the label of a cell."""
+    head = _head(funnel, document)
+    lines = lines_of(funnel, document, arrangement)
+    if not lines:
         return Group(head, Text("Nothing counted here yet.", style="dim"))
-    cells: dict[str, list[NamedCell]] = {}
-    for bucket in counters[grain].values():
-        for dim, cell in bucket.items():
-            cells.setdefault(dim, []).append(cell)
-    tables: list[RenderableType] = [
-        render_cell(funnel, sum_cells(cells[dim]), title=dim or None, width=width) for dim in sorted(cells)
-    ]
-    if known := _coverage(funnel, {dim: sum_cells(cells[dim]) for dim in cells}):
-        tables.append(known)
-    if grain in list(Period):
-        tables += [trend_table(funnel, counters[grain], grain=grain, dim=dim, width=width) for dim in sorted(cells)]
-    return Group(head, *tables)
+    trends = trends or {}
+    if len(lines) > 1 or arrangement.by_bucket or (lines[0].dim and arrangement.is_of_values):
+        return Group(head, Text(), *render_lines(funnel, document, arrangement, lines, trends))
+    (line,) = lines
+    cell = render_cell(funnel, line.cell, title=line.dim or None, trends=trends.get(line.dim))
+    cells = sums_of(document, arrangement)
+    return Group(head, Text(), cell, *_why(funnel, line.cell, line.dim), *coverage_lines(funnel, cells))
 
 
-def _coverage(funnel: Funnel, cells: Mapping[str, NamedCell]) -> Text | None:
-    rates = coverage_of(funnel, cells)
-    told = [
-        f"{name} {100 * rate['rate']:.1f} % of {rate['denominator']:,} journeys"
-        for name, rate in rates.items()
-        if rate is not None
-    ]
-    return Text(f"First value known: {' · '.join(told)}") if told else None
-
-
-def render_cell(funnel: Funnel, cell: NamedCell, *, title: str | None = None, width: int = WIDE) -> RenderableType:
-    """One cell: a row for each stage, and a line of what is of the whole funnel."""
+def render_cell(
+    funnel: Funnel, cell: NamedCell, *, title: str | None = None, trends: Trends | None = None
+) -> RenderableType:
+    """One cell: a row for each stage, and lines of what is of the whole funnel."""
     rates = rates_of(funnel, cell, title or "")
-    parts: list[RenderableType] = [_stage_table(funnel, cell, rates, title=title, width=width)]
+    parts: list[RenderableType] = [_stage_table(funnel, cell, rates, title=title, trends=trends)]
     if any(rate is not None and rate["maturity"] < 1 for rate in rates["cohort_conversion"].values()):
         parts.append(Text(f"{texts.SO_FAR} so far: some entries have no outcome yet", style="dim"))
-    parts.append(Text(" · ".join(_summary(funnel, rates))))
-    return Group(*parts)
+    return Group(*parts, *map(Text, summary(funnel, CellView(cell), rates)), Text())
 
 
-def trend_table(
-    funnel: Funnel, buckets: Mapping[str, Mapping[str, NamedCell]], *, grain: str, dim: str, width: int
-) -> RenderableType:
-    """A row for each bucket and stage: how the conversions went from week to week. For as many as a screen holds."""
-    labels = sorted(label for label in buckets if dim in buckets[label])
-    rows: list[dict[str, str]] = []
-    for label in labels[-_TREND_BUCKETS:]:
-        cell = buckets[label][dim]
-        rates = rates_of(funnel, cell, dim)
-        stages = _trend_rows(_stage_rows(funnel, cell, rates), rates)
-        rows += [{grain: "" if number else label} | row for number, row in enumerate(stages)]
-    left_out = f" (the last {_TREND_BUCKETS} of {len(labels)})" if len(labels) > _TREND_BUCKETS else ""
-    return _table(rows, title=f"by {grain}{f' · {dim}' if dim else ''}{left_out}", left=(grain, "stage"), width=width)
+def _why(funnel: Funnel, cell: NamedCell, dim: str) -> Iterable[RenderableType]:
+    """Why people are lost, and how long it takes."""
+    if reasons := reasons_of(funnel, cell):
+        yield reasons_table(reasons)
+    path = path_cell(funnel, cell, dim=dim, is_total=False)
+    if path["transitions"]:
+        yield times_table(path, title="how long it takes (more: --paths)", only_neighbours=True)
 
 
-def _trend_rows(stages: Sequence[Mapping[str, str]], rates: Rates) -> list[dict[str, str]]:
-    rows = []
-    for row in stages:
-        cohort = rates["cohort_conversion"].get(row["stage"].removesuffix(f" {BOTTLENECK}"))
-        known = "" if cohort is None else f"{100 * cohort['maturity']:.0f} %"
-        shown = {heading: row[heading] for heading in ("stage", "entries", "conversion", "95 %", "went on")}
-        money = {heading: row[heading] for heading in ("orders", "revenue") if heading in row}
-        rows.append(shown | {"of them 95 %": texts.interval(cohort), "known": known} | money)
-    return rows
-
-
-def fitting(rows: Sequence[Mapping[str, str]], width: int, left_out_first: Sequence[str], *, gap: int) -> list[str]:
-    """Headings whose columns fit into `width` characters whole: those of `left_out_first` go, in that order, as needed.
-    A cell may have lines; a cut cell would be worse than none."""
-    headings = list(rows[0])
-    columns = {heading: [heading, *(row[heading] for row in rows)] for heading in headings}
-    widths = {name: gap + max(map(_width, column)) for name, column in columns.items()}
-    for heading in left_out_first:
-        if 2 + sum(widths[shown] for shown in headings) <= width:
-            break
-        if heading in headings:
-            headings.remove(heading)
-    return headings
-
-
-def _width(text: str) -> int:
-    return max(len(line) for line in text.split("\n"))
-
-
-def _head(funnel: Funnel, document: CountersDocument, grain: str | None) -> Text:
-    counts, parts = document["input"], [f"{funnel.name} version {funnel.version}"]
+def _head(funnel: Funnel, document: CountersDocument) -> RenderableType:
+    grain, counts = grain_of(document), document["input"]
+    parts = [f"{funnel.name} version {funnel.version}"]
     if grain not in (None, "total"):
         buckets = sorted(document["counters"][grain])
         parts.append(f"{grain}s {buckets[0]} to {buckets[-1]}")
     parts.append(f"watermark {_when(document['watermark_ms'])}")
-    parts.append(f"{counts['accepted']:,} events of {counts['persons']:,} persons")
-    text = " · ".join(parts) + f", {counts['duplicates']:,} duplicates, {counts['late']:,} late"
+    told = f"{counts['accepted']:,} events of {counts['persons']:,} persons"
+    told += f", {counts['duplicates']:,} duplicates, {counts['late']:,} late"
     if counts["placeholder_ids"] or counts["link_conflicts"]:
-        text += f", {counts['placeholder_ids']:,} placeholder ids, {counts['link_conflicts']:,} link conflicts"
+        told += f", {counts['placeholder_ids']:,} placeholder ids, {counts['link_conflicts']:,} link conflicts"
     left_out = ", ".join(f"{number:,} {traffic}" for traffic, number in counts.get("left_out", {}).items())
     if left_out:
-        text += f", left out: {left_out}"
-    return Text(text, style="bold")
+        told += f", left out: {left_out}"
+    return Group(Text(" · ".join(parts), style="bold"), Text(told, style="dim"))
 
 
 def _when(time_ms: int | None) -> str:
@@ -146,51 +104,81 @@ def _when(time_ms: int | None) -> str:
     )
 
 
-def _stage_table(funnel: Funnel, cell: NamedCell, rates: Rates, *, title: str | None, width: int) -> Table:
-    return _table(_stage_rows(funnel, cell, rates), title=title, left=("stage",), width=width)
-
-
-def _stage_rows(funnel: Funnel, cell: NamedCell, rates: Rates) -> list[dict[str, str]]:
+def _stage_table(
+    funnel: Funnel, cell: NamedCell, rates: Rates, *, title: str | None, trends: Trends | None
+) -> RenderableType:
     view, names = CellView(cell), [stage.name for stage in funnel.stages]
     shares = [None, *(rates["period_conversion"][f"{j} -> {k}"] for j, k in pairwise(names))]
     rows = [_row(name, view, rates, share) for name, share in zip(names, shares, strict=True)]
-    if all(stage.nth is None for stage in funnel.stages):
-        return [{heading: row[heading] for heading in row if heading not in ("orders", "revenue")} for row in rows]
-    return rows
-
-
-def _table(rows: Sequence[Mapping[str, str]], *, title: str | None, left: Sequence[str], width: int) -> Table:
-    """Columns that fit; those of `left` are texts, the others numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True)
-    headings = fitting(rows, width, _LEFT_OUT_FIRST, gap=2)
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading in left else "right", no_wrap=True)
+    for row, name in zip(rows, names, strict=True):
+        row["by day"] = texts.spark((trends or {}).get(name, ()))
+    unused = _unused(funnel, rows, has_trends=trends is not None)
+    headings = [heading for heading in rows[0] if heading not in unused]
+    table = Grid(
+        *(heading if heading == "stage" else f">{heading}" for heading in headings), title=title, optional=_OPTIONAL
+    )
     for row in rows:
         table.add_row(*(row[heading] for heading in headings))
     return table
 
 
+def _unused(funnel: Funnel, rows: Sequence[Mapping[str, str]], *, has_trends: bool) -> set[str]:
+    """Columns that this funnel cannot fill."""
+    unused = set()
+    if all(stage.nth is None for stage in funnel.stages):
+        unused |= {"orders", "revenue"}
+    if all(stage.stalled_after_ms is None for stage in funnel.stages):
+        unused.add("stalled")
+    if not funnel.lost:
+        unused.add("lost")
+    if not has_trends:
+        unused.add("by day")
+    if all(row["open value"] == texts.ABSENT for row in rows):
+        unused.add("open value")
+    return unused
+
+
 def _row(stage: str, view: CellView, rates: Rates, share: Rate | None) -> dict[str, str]:
     """Texts of a stage by their heading. `share` is the conversion from the stage before, `went on` to a later one."""
-    revenue = sorted(view.amounts(stage, "revenue").items())
     return {
         "stage": f"{stage} {BOTTLENECK}" if stage == rates["bottleneck"] else stage,
-        "events": texts.number(view.amount(stage, "events")),
         "entries": texts.number(view.entries(stage)),
         "conversion": texts.share(share),
         "95 %": texts.interval(share),
         "went on": texts.cohort_share(rates["cohort_conversion"].get(stage)),
-        "abandoned": texts.share(rates["abandonment"].get(stage)),
-        "lost": texts.number(view.amount(stage, "lost.cohort")),
+        "left": texts.share(rates["leaving"].get(stage)),
+        "abandoned": texts.number(view.amount(stage, "abandoned.cohort")),
+        "lost": texts.number(view.lost(stage)),
         "open": texts.number(view.amount(stage, "open")),
+        "stalled": texts.number(view.amount(stage, "stalled")),
+        "open value": texts.amounts(view.amounts(stage, "open_value")),
         "orders": texts.number(view.amount(stage, "orders")),
-        "revenue": "\n".join(texts.money(minor, currency) for currency, minor in revenue),
+        "revenue": texts.amounts(view.amounts(stage, "revenue")),
     }
 
 
-def _summary(funnel: Funnel, rates: Rates) -> Iterable[str]:
+def summary(funnel: Funnel, view: CellView, rates: Rates) -> Iterable[str]:
+    """What is of the whole funnel, a line for each subject."""
+    names = [stage.name for stage in funnel.stages]
+    overall = rates["overall"]
+    if overall is not None:
+        way = f"{names[0]} -> {names[last_of_overall(funnel)]}"
+        counts = f"{overall['numerator']:,} of {overall['denominator']:,}"
+        yield " · ".join(
+            part for part in (f"overall {texts.share(overall)}", texts.interval(overall), counts, way) if part
+        )
+    if (bottleneck := rates["bottleneck"]) is not None and (left := rates["leaving"][bottleneck]) is not None:
+        yield f"bottleneck {bottleneck}: {left['numerator']:,} of {left['denominator']:,} left, {texts.share(left)}"
+    else:
+        yield f"bottleneck {texts.ABSENT}"
+    if money := list(_money(funnel, rates)):
+        yield " · ".join(money)
+    if others := list(_other_currencies(funnel, view)):
+        yield f"not in these amounts: {', '.join(others)}"
+
+
+def _money(funnel: Funnel, rates: Rates) -> Iterable[str]:
     money, currency = rates["money"], funnel.currency
-    yield f"overall {texts.share(rates['overall'])} {texts.interval(rates['overall'])}".rstrip()
     if money["orders"]:
         yield f"orders {money['orders']:,}"
         yield f"revenue {texts.money(money['revenue'], currency)}"
@@ -208,4 +196,17 @@ def _summary(funnel: Funnel, rates: Rates) -> Iterable[str]:
     yield from (f"{name} {texts.money(amount, currency)}" for name, amount in amounts.items() if amount)
     if money["roas"] is not None:
         yield f"ROAS {money['roas']:.2f}"
-    yield f"bottleneck {rates['bottleneck'] or texts.ABSENT}"
+
+
+def _other_currencies(funnel: Funnel, view: CellView) -> Iterable[str]:
+    """What is booked in a currency that the funnel's amounts leave out."""
+    names = ["", *(stage.name for stage in funnel.stages)]
+    for family in ("orders", "revenue", "refunds", "spend", "open_value"):
+        sums: dict[str, int] = {}
+        for name in names:
+            for currency, amount in view.amounts(name, family).items():
+                if currency != funnel.currency:
+                    sums[currency] = sums.get(currency, 0) + amount
+        for currency, amount in sorted(sums.items()):
+            shown = f"{amount:,} orders in {currency}" if family == "orders" else texts.money(amount, currency)
+            yield shown if family == "orders" else f"{family.replace('_', ' ')} {shown}"

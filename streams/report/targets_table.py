@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from streams.report import texts
+from streams.report.grid import Grid
 from streams.report.targets import TargetAnswer, TargetsDocument
 
 _STYLES = {"made": "green", "likely": "green", "unlikely": "red", "missed": "red"}
@@ -18,10 +17,8 @@ def render_targets(document: TargetsDocument) -> RenderableType:
     head = Text(f"{document['funnel']} version {document['version']} · targets", style="bold")
     if not document["targets"]:
         return Group(head, Text("The file has no target of this funnel.", style="dim"))
-    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True)
-    table.add_column("target", no_wrap=True)
-    for heading in ("goal", "fact", "over", "due by now", "pace", "expected", "95 %", "will it be made"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("target", ">goal", ">fact", ">over", ">due by now", ">pace", ">expected", ">95 %", ">will it be made")
+    table = Grid(*headings, optional=("95 %", "over", "due by now", "expected"))
     for answer in document["targets"]:
         table.add_row(*_row(answer, document["currency"]), style=_STYLES.get(answer["verdict"]))
     needs = [line for answer in document["targets"] if (line := _needs(answer))]

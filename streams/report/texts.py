@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -14,13 +15,18 @@ SO_FAR = "*"
 
 
 def number(amount: int) -> str:
-    """1,234; nothing for 0."""
-    return f"{amount:,}" if amount else ""
+    """1,234."""
+    return f"{amount:,}"
 
 
 def share(rate: Rate | None) -> str:
-    """A rate in percent."""
-    return ABSENT if rate is None else f"{100 * rate['rate']:.{1 if rate['rate'] >= 0.01 else 2}f} %"
+    """A share in percent. A ratio of flows above 1 is no share: `×1.07`."""
+    return ABSENT if rate is None else percent(rate["rate"])
+
+
+def percent(rate: float) -> str:
+    """See `share`."""
+    return f"×{rate:,.2f}" if rate > 1 else f"{100 * rate:.{1 if rate >= 0.01 or rate == 0 else 2}f} %"
 
 
 def cohort_share(rate: CohortRate | None) -> str:
@@ -59,9 +65,23 @@ def instant(at_ms: int) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000, tz=UTC):%Y-%m-%d %H:%M} UTC"
 
 
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def spark(amounts: Sequence[int]) -> str:
+    """A bar for each amount, the highest for the greatest; a space where there is nothing."""
+    most = max(amounts, default=0)
+    return "".join(_BARS[(len(_BARS) - 1) * amount // most] if amount > 0 else " " for amount in amounts)
+
+
 def money(minor: float, currency: str) -> str:
     """Minor units as an amount in major ones; a whole number of them is shown exactly."""
     digits = minor_digits(currency)
     if isinstance(minor, int):
         return f"{Decimal(minor).scaleb(-digits):,.{digits}f} {currency}"
     return f"{minor / 10**digits:,.{digits}f} {currency}"
+
+
+def amounts(by_currency: Mapping[str, int]) -> str:
+    """A line for each currency."""
+    return "\n".join(money(minor, currency) for currency, minor in sorted(by_currency.items())) or ABSENT

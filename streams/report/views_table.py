@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from streams.report import texts
 from streams.report.comparison_table import render_comparison
 from streams.report.forecast_table import render_outlook
+from streams.report.grid import Grid
 from streams.report.view_service import ViewDocument
 from streams.report.views import Unit
 
@@ -25,12 +24,10 @@ def render_view(document: ViewDocument) -> RenderableType:
     return Group(Text(head, style="bold"), _table(document), *_rest(document))
 
 
-def _table(document: ViewDocument) -> Table:
+def _table(document: ViewDocument) -> Grid:
     columns, currency = document["table"]["columns"], document["currency"]
-    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True)
-    table.add_column("", no_wrap=True)
-    for column in columns:
-        table.add_column(column["name"].replace("_", " "), justify="right", no_wrap=True)
+    names = [column["name"].replace("_", " ") for column in columns]
+    table = Grid("", *(f">{name}" for name in names), optional=names[:0:-1])
     for row in document["table"]["rows"]:
         units = (column["unit"] for column in columns)
         shown = (_number(number, unit, currency) for number, unit in zip(row["numbers"], units, strict=True))
@@ -45,7 +42,7 @@ def _number(number: float | None, unit: Unit, currency: str) -> str:
         case "money":
             return texts.money(number, currency)
         case "share":
-            return f"{100 * number:.1f} %"
+            return texts.percent(number)
         case "factor":
             return f"{number:.2f}"
         case "seconds":

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from streams.report import texts
+from streams.report.grid import Grid
 from streams.report.what_if import Expected, WhatIfCell, WhatIfDocument, WhatIfStage
 
 SATURATED = "▲"
@@ -36,11 +35,9 @@ def _cell(cell: WhatIfCell, currency: str) -> Iterable[RenderableType]:
     yield Text(f"pays most: {most} · converts best: {best}")
 
 
-def _stages(cell: WhatIfCell, currency: str) -> Table:
-    table = Table(title=cell["dim"] or None, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
-    table.add_column("stage", no_wrap=True)
-    for heading in ("conversion", "expected", "entries", "expected", "orders", "expected", "revenue", "expected"):
-        table.add_column(heading, justify="right", no_wrap=True)
+def _stages(cell: WhatIfCell, currency: str) -> Grid:
+    pairs = [(f">{heading}", ">expected") for heading in ("conversion", "entries", "orders", "revenue")]
+    table = Grid("stage", *(heading for pair in pairs for heading in pair), title=cell["dim"] or None)
     for stage in cell["stages"]:
         table.add_row(stage["stage"], *_row(stage, currency))
     return table

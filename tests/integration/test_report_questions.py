@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -81,3 +83,26 @@ def test_annotations_stand_below_the_report_until_they_are_removed(options: list
 def test_two_questions_at_once_are_refused(options: list[str]) -> None:
     assert "--paths and --forecast are two questions" in run("report", options, "--paths", "--forecast", code=2)
     assert "add --forecast" in run("report", options, "--back-test", code=2)
+
+
+def test_rows_as_a_table_and_as_csv(options: list[str]) -> None:
+    table = run("report", options, "--dim", "channel", "--sort", "name", "--top", "2")
+    for row in ("facebook +80 +40", "google +80 +40", "2 others +80 +40", "all +240 +120"):
+        assert re.search(f"^{row} ", table, re.M), table
+    header, *lines = run("report", options, "--csv", "--dim", "channel").splitlines()
+    assert header.startswith("funnel,version,grain,bucket,channel,overall")
+    assert len(lines) == 4
+    assert run("report", options, "--csv", "counters").startswith("funnel,version,grain,bucket,dim,stage")
+    assert "--json away" in run("report", options, "--csv", "--json", code=2)
+    assert "compared with" in run("report", options, "--compare")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_watched_report_ends_when_told(options: list[str], number: signal.Signals) -> None:
+    line = [sys.executable, "-m", "funnelcast", "report", "--watch", *options]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("shop version 3")
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")

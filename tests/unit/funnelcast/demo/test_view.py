@@ -61,7 +61,7 @@ def test_nothing_counted_yet_is_no_error() -> None:
 
 
 def test_one_line_while_it_runs_marks_what_can_still_grow() -> None:
-    assert entries_line(FUNNEL, document(CELL)) == f"{FIRST} 400 (*25.0 %), {SECOND} 100 (0.00 %), further_purchase 0"
+    assert entries_line(FUNNEL, document(CELL)) == f"{FIRST} 400 (*25.0 %), {SECOND} 100 (0.0 %), further_purchase 0"
 
 
 def test_off_a_terminal_the_view_prints_a_line_and_in_the_end_both_tables() -> None:

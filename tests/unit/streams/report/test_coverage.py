@@ -50,4 +50,4 @@ def test_the_report_says_it() -> None:
     console.print(render_report(FUNNEL, document))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "left out: 3 bot, 1 staff" in shown
-    assert "First value known: channel 75.0 % of 8 journeys" in shown
+    assert "first value of channel known: 75.0 % of 8 journeys" in shown

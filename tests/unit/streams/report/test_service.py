@@ -221,7 +221,7 @@ def test_the_table_shows_stages_conversion_orders_and_the_bottleneck() -> None:
     text = rendered(document_of(SHOP, [view], {}))
     for part in (
         "watermark 2024-12-31 22:00:00 UTC",
-        "1,200",
+        "1,000",
         "10.0 %",
         "8.29–12.02",
         "* so far",

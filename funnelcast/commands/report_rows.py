@@ -1,0 +1,145 @@
+"""The report itself for people: read, printed as tables or as rows of CSV, once or again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from funnelcast.say import say
+from funnelcast.screen import Screen
+from funnelcast.signals import stop_event
+from schemas.funnel.model import Funnel
+from schemas.text import printable_in
+from streams.report.change_service import annotations_of
+from streams.report.changes_table import annotation_lines
+from streams.report.question import ReportQuestion
+from streams.report.shown import Shown, read_shown
+from streams.report.table import render_report
+from streams.report.wide_form import rows_csv
+from streams.store.connection import close, connect
+from streams.store.port import CounterReader, StoreUnavailableError
+from streams.store.reader import RedisCounterReader
+
+if TYPE_CHECKING:
+    from funnelcast.commands.report import ReportSettings
+    from funnelcast.commands.reporting import Asked
+
+ROWS: Final = "rows"
+WATCH_SECONDS: Final = 2.0
+_SHOWN_ANNOTATIONS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What was read at once."""
+
+    shown: Sequence[Shown]
+    annotations: Sequence[str]
+
+
+def show_rows(settings: ReportSettings, funnels: Sequence[Funnel], asked: Asked) -> None:
+    """Print the tables, or CSV; with `watch` until somebody ends it. Raises QuestionError, StoreError."""
+    asyncio.run(_show(settings, funnels, asked))
+
+
+async def _show(settings: ReportSettings, funnels: Sequence[Funnel], asked: Asked) -> None:
+    client = connect(settings.need_redis())
+    try:
+        reader = RedisCounterReader(client, settings.space)
+        answer = await _read(reader, funnels, asked)
+        if asked.as_csv == ROWS:
+            parts = [(f, shown.document, shown.arrangement) for f, shown in zip(funnels, answer.shown, strict=True)]
+            sys.stdout.buffer.write(rows_csv(parts))
+            sys.stdout.flush()
+        elif asked.watch:
+            await _watch(reader, funnels, asked, answer)
+        else:
+            Screen().print(_rendered(funnels, answer))
+            if not any(text is not None for text in asked.texts.values()):
+                for text in await _missing(settings, reader, funnels, answer):
+                    say(text)
+    finally:
+        await close(client)
+
+
+async def _read(reader: CounterReader, funnels: Sequence[Funnel], asked: Asked) -> _Answer:
+    """Of this moment: `--since 24h` moves on."""
+    now_ms, is_cut = time.time_ns() // 1_000_000, asked.as_csv is None
+    questions = [ReportQuestion.parse(funnel, asked.texts, now_ms=now_ms) for funnel in funnels]
+    shown = [
+        await read_shown(reader, question, sort=asked.sort, top=asked.top, now_ms=now_ms, is_cut=is_cut)
+        for question in questions
+    ]
+    return _Answer(shown, await _annotations(reader, questions) if is_cut else [])
+
+
+async def _missing(
+    settings: ReportSettings, reader: CounterReader, funnels: Sequence[Funnel], answer: _Answer
+) -> list[str]:
+    """Where a stage has no event: what the space counts instead, and what arrives that no funnel looks at."""
+    from funnelcast.unlooked import lacks, other_funnels, unlooked
+
+    if not lacks([shown.document for shown in answer.shown], funnels):
+        return []
+    texts = other_funnels(await reader.fingerprints(), funnels)
+    if settings.kafka is not None:
+        texts += await unlooked(settings.need_kafka(), settings.space, funnels)
+    return texts
+
+
+async def _annotations(reader: CounterReader, questions: Sequence[ReportQuestion]) -> list[str]:
+    """What people have said of the time that is shown, the newest last."""
+    several = [
+        await annotations_of(reader, question.funnel, since_ms=question.since_ms, until_ms=question.until_ms)
+        for question in questions
+    ]
+    distinct = {annotation.id: annotation for annotations in several for annotation in annotations}
+    return annotation_lines(list(distinct.values()))[-_SHOWN_ANNOTATIONS:]
+
+
+def _rendered(funnels: Sequence[Funnel], answer: _Answer) -> RenderableType:
+    tables = [
+        render_report(funnel, printable_in(shown.document), shown.arrangement, shown.trends)
+        for funnel, shown in zip(funnels, answer.shown, strict=True)
+    ]
+    return Group(*tables, *map(Text, answer.annotations))
+
+
+async def _watch(reader: CounterReader, funnels: Sequence[Funnel], asked: Asked, answer: _Answer) -> None:
+    """On a terminal in place, elsewhere again whenever something has changed. Ctrl-C and SIGTERM end it."""
+    screen, stop, trouble = Screen(), stop_event(), ""
+    live = Live(console=screen, screen=True, auto_refresh=False, vertical_overflow="ellipsis")
+    with live if screen.is_terminal else contextlib.nullcontext():
+        printed: _Answer | None = None
+        while not stop.is_set():
+            if screen.is_terminal:
+                said = Text(trouble or f"every {WATCH_SECONDS:g} s · Ctrl-C ends", style="dim")
+                live.update(Group(said, _rendered(funnels, answer)), refresh=True)
+            elif answer != printed:
+                screen.print(_rendered(funnels, answer))
+                printed = answer
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), WATCH_SECONDS)
+            if not stop.is_set():
+                answer, trouble = await _read_again(reader, funnels, asked, answer)
+    if screen.is_terminal:
+        screen.print(_rendered(funnels, answer))
+
+
+async def _read_again(
+    reader: CounterReader, funnels: Sequence[Funnel], asked: Asked, answer: _Answer
+) -> tuple[_Answer, str]:
+    """(the newest answer, what stands in the way of a newer one)."""
+    try:
+        return await _read(reader, funnels, asked), ""
+    except StoreUnavailableError as error:
+        return answer, f"not read again: {error}"
