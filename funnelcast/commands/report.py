@@ -24,7 +24,7 @@ class ReportSettings(FunnelSettings, SpaceSettings, RedisSettings, KafkaSettings
 
 
 class _ReportCommand(WithBareOptions):
-    bare = {"--csv": "rows", "--compare": "previous"}  # noqa: RUF012 - a ClassVar of the base
+    bare = {"--csv": "rows", "--compare": "previous", "--persons": "20"}  # noqa: RUF012 - a ClassVar of the base
 
 
 @app.command(
@@ -39,6 +39,8 @@ class _ReportCommand(WithBareOptions):
     "  ·  funnelcast report --profit --dim channel  ·  funnelcast report --scores --since 90d"
     "  ·  funnelcast report --targets targets.yaml  ·  funnelcast report --forecast --dim channel"
     "  ·  funnelcast report --forecast --back-test  ·  funnelcast report --changes --since 90d"
+    ""
+    "  ·  funnelcast report --persons 50 --dim manager=ann"
     "  ·  funnelcast report --view sales  ·  funnelcast report --sla lead=1h,lead->offer=1d --dim manager",
 )
 @with_settings(ReportSettings)
@@ -142,6 +144,13 @@ def report(
             help="Entries that went on in time, breaches and what is pending: lead=4h, lead->offer=1d.",
         ),
     ] = None,
+    persons: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Persons whose entries wait for longest, with ids that `funnelcast person` takes; alone: 20.",
+        ),
+    ] = None,
     as_csv: Annotated[
         str | None,
         typer.Option(
@@ -169,6 +178,7 @@ def report(
         changes=changes,
         view=view,
         sla=sla,
+        persons=persons,
         sort=sort,
         top=top,
         watch=watch,

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from funnelcast.commands.report_persons import show_persons
 from funnelcast.commands.report_rows import ROWS, show_rows
 from funnelcast.screen import Screen
 from schemas.funnel.model import Funnel
@@ -75,6 +76,7 @@ class Asked:
     changes: bool
     view: str | None
     sla: str | None
+    persons: str | None
     sort: str | None
     top: int | None
     watch: bool
@@ -94,7 +96,10 @@ def answer(settings: ReportSettings, funnels: Sequence[Funnel], asked: Asked) ->
     """Print the answer. Raises QuestionError, StoreError."""
     now_ms = time.time_ns() // 1_000_000
     specials = _specials(asked, now_ms)
-    _check(asked, list(specials))
+    _check(asked, [*specials, *(["--persons"] if asked.persons is not None else [])])
+    if (persons := asked.persons) is not None:
+        show_persons(settings, funnels, asked, persons=persons)
+        return
     questions = [ReportQuestion.parse(funnel, asked.texts, now_ms=now_ms) for funnel in funnels]
     for special_of in specials.values():
         special = special_of(questions)

@@ -15,7 +15,7 @@ from streams.report.cell import CellView, sum_cells
 from streams.report.coverage import coverage_of
 from streams.report.grid import Grid
 from streams.report.lines import Arrangement, Line, grain_of, values_of
-from streams.report.rates import compares_people, rates_of
+from streams.report.rates import compares_people, last_of_overall, rates_of
 from streams.report.shapes import CountersDocument, NamedCell, Rates
 
 ALL = "all"
@@ -83,7 +83,7 @@ def _table(
         "lost",
         "AOV",
         "spend",
-        *names[-1:0:-1],
+        *_least_first(funnel),
         "orders",
         "revenue",
         "overall",
@@ -96,6 +96,12 @@ def _table(
         table.add_row(*(row[heading] for heading in headings))
     table.add_row(*(aligned[-1][heading] for heading in headings), style="bold")
     yield table
+
+
+def _least_first(funnel: Funnel) -> list[str]:
+    """Stages in the order in which they may go: those after the first order, those in the middle, its own."""
+    names, end = [stage.name for stage in funnel.stages], last_of_overall(funnel)
+    return [*names[:end:-1], *names[end - 1 : 0 : -1], names[end]]
 
 
 def _aligned(rows: Sequence[Row], stages: Sequence[str]) -> list[Row]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date
 
 from schemas.counters import Cells, Grain, add_fields
+from schemas.funnel.model import Funnel
 from streams.report.document import merge_cells
 from streams.report.names import name_cells
 from streams.report.periods import day_number
@@ -21,12 +22,7 @@ DaysOfCells = dict[str, dict[int, NamedCell]]
 async def views_of(reader: CounterReader, question: ReportQuestion) -> list[PartitionView]:
     """What every partition has of it. Raises as `report`."""
     funnel = question.funnel
-    stored = (await reader.fingerprints()).get(funnel.funnel_id)
-    if stored not in (None, funnel.fingerprint):
-        raise StoreRefusedError(
-            f"funnel {funnel.name} version {funnel.version} is counted by another definition; "
-            "report with the file the worker has, or give the changed one a new version"
-        )
+    await check_definition(reader, funnel)
     views = [
         await reader.view(
             partition,
@@ -39,6 +35,16 @@ async def views_of(reader: CounterReader, question: ReportQuestion) -> list[Part
         for partition in await reader.partitions()
     ]
     return [view for view in views if view is not None]
+
+
+async def check_definition(reader: CounterReader, funnel: Funnel) -> None:
+    """Raises StoreRefusedError where another definition is counted under the funnel's name and version."""
+    stored = (await reader.fingerprints()).get(funnel.funnel_id)
+    if stored not in (None, funnel.fingerprint):
+        raise StoreRefusedError(
+            f"funnel {funnel.name} version {funnel.version} is counted by another definition; "
+            "report with the file the worker has, or give the changed one a new version"
+        )
 
 
 async def summed(reader: CounterReader, question: ReportQuestion) -> tuple[dict[str, NamedCell], int | None]:

@@ -97,6 +97,19 @@ def test_rows_as_a_table_and_as_csv(options: list[str]) -> None:
     assert "compared with" in run("report", options, "--compare")
 
 
+def test_who_is_stuck_can_be_asked_for_by_the_id_that_is_shown(options: list[str]) -> None:
+    document = json.loads(run("report", options, "--persons", "3", "--json", "--dim", "manager=ann"))
+    assert [each["stage"] for each in document["persons"]] == ["lead"] * 3
+    assert {each["values"]["manager"] for each in document["persons"]} == {"ann"}
+    (person, *_) = [each["person"] for each in document["persons"]]
+    assert person in run("report", options, "--persons")
+    told = json.loads(run("person", options, person, "--json"))
+    assert told["journeys"][0]["entries"][-1]["outcome"] == "open"
+    assert "from 1 to 10,000" in run("report", options, "--persons", "0", code=2)
+    assert "one value: --dim manager=ann" in run("report", options, "--persons", "--dim", "manager", code=2)
+    assert "--persons is of now" in run("report", options, "--persons", "--since", "1d", code=2)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_watched_report_ends_when_told(options: list[str], number: signal.Signals) -> None:
     line = [sys.executable, "-m", "funnelcast", "report", "--watch", *options]
