@@ -14,7 +14,7 @@ from typing import TypedDict
 from schemas.counters import CODE_OTHER, CODE_UNKNOWN, OTHER, UNKNOWN, currency_text
 from schemas.funnel.model import Funnel
 from streams.core.cache import chunk_fields
-from streams.core.header import AT_SHIFT, DEALS, FLAGS_SHIFT, PASSED_MASK, STATUS_MASK, chunks_of, words_of
+from streams.core.header import AT_SHIFT, DEALS, FLAGS_SHIFT, PASSED_MASK, STATUS_MASK, as_of, chunks_of, words_of
 from streams.core.history import deadline_of, replay, statuses_of
 from streams.core.person import unpack_person
 from streams.core.plan import RESOLVED, Plan
@@ -36,7 +36,7 @@ class StuckPerson(TypedDict):
     person: str
     """As `funnelcast person` takes it."""
     deal: str | None
-    """Hash of the unit value."""
+    """The unit value."""
     stage: str
     state: str
     """`stalled`: open for longer than the stage says is normal; else `open`."""
@@ -124,10 +124,16 @@ class Stuck:
         }
 
     async def _look_at(self, partition: int, buckets: Sequence[int], found: _Found, wanted: Wanted) -> None:
-        read = await self._store.read(partition, self._funnel.funnel_id, buckets=buckets)
+        funnel_id = self._funnel.funnel_id
+        status = await self._reader.status(partition)
+        booked_until = 0 if status is None else status.meta.booked_until.get(funnel_id, 0)
+        read = await self._store.read(partition, funnel_id, buckets=buckets)
         for bucket in upgraded(self._plan, read, UPGRADES).buckets.values():
-            for name, packed in bucket.items():
-                if CHUNK_SEPARATOR not in name and self._may_be_stuck(packed, found, wanted):
+            for name, stored in bucket.items():
+                if CHUNK_SEPARATOR in name:
+                    continue
+                packed = as_of(self._plan, stored, booked_until)
+                if self._may_be_stuck(packed, found, wanted):
                     for outcome in self._undecided(packed, _sealed(self._plan, name, packed, bucket)):
                         self._take(name, outcome, found, wanted)
 
@@ -165,7 +171,7 @@ class Stuck:
         entry, journey = outcome.entry, outcome.journey
         return {
             "person": text_of(name.replace(b"\xff0", b"\0")),
-            "deal": f"{journey.unit:016x}" if journey.unit else None,
+            "deal": text_of(journey.unit) or None,
             "stage": self._funnel.stages[entry.stage].name,
             "state": outcome.state,
             "entered_at_ms": entry.at,

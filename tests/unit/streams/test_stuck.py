@@ -21,7 +21,8 @@ async def counted() -> tuple[MemoryPartitionStore, MemoryCounterReader]:
 
 async def test_the_longest_waiting_of_all_persons_with_the_counts_of_the_counters() -> None:
     store, reader = await counted()
-    people, waiting = People(store, await reader.partitions(), [SHOP]), []
+    statuses = {partition: await reader.status(partition) for partition in await reader.partitions()}
+    people, waiting = People(store, {number: status.meta for number, status in statuses.items() if status}, [SHOP]), []
     for number in range(PEOPLE):
         tree = await people.tree(f"u:u{number}".encode())
         waiting += [
