@@ -77,6 +77,11 @@ class Installation:
     records_before: int = 0
 
     health_port: int = field(default_factory=free_port)
+    funnels: str = ""
+    """Others than those of this file."""
+    partitions: int = 1
+    webhooks: Path | None = None
+    """Then there is an enricher too."""
 
     @property
     def url(self) -> str:
@@ -87,17 +92,24 @@ class Installation:
         """Everything, ready."""
         (self.directory / "site.yaml").write_text(FUNNEL)
         (self.directory / "pages.yaml").write_text(PAGES)
-        self._run(ensure_topics(self.stack.kafka, Topics(self.space), partitions=1))
+        self._run(ensure_topics(self.stack.kafka, Topics(self.space), partitions=self.partitions))
         self.key, self.server_key = self._new_key("browser"), self._new_key("server")
         health = free_port()
         worker = self._command("worker", "--health-port", str(health))
         self.processes.append(worker)
         self.start_collector()
         until(lambda: self._is_up(worker, health), "worker ready")
+        if self.webhooks is not None:
+            port = free_port()
+            enricher = self._command("enricher", "--webhooks", str(self.webhooks), "--health-port", str(port))
+            self.processes.append(enricher)
+            until(lambda: self._is_up(enricher, port), "enricher ready")
 
     def start_collector(self) -> None:
         """On the same port as before."""
-        self.collector = self._command("collector", "--port", str(self.port), "--health-port", str(self.health_port))
+        hooks = () if self.webhooks is None else ("--webhooks", str(self.webhooks))
+        ports = ("--port", str(self.port), "--health-port", str(self.health_port))
+        self.collector = self._command("collector", *ports, *hooks)
         self.processes.append(self.collector)
         until(lambda: self._is_up(self.collector, self.port), "collector ready")
 
@@ -199,6 +211,10 @@ class Installation:
         assert isinstance(key, str)
         return key
 
+    def json(self, *arguments: str) -> dict[str, Any]:
+        """What a command prints as JSON."""
+        return self._json(*arguments)
+
     def _json(self, *arguments: str) -> dict[str, Any]:
         code, out, err = run_command(*arguments, state_dir=self.directory, env=self._environment())
         assert code == 0, err
@@ -213,7 +229,7 @@ class Installation:
             "FUNNELCAST_KAFKA": self.stack.kafka,
             "FUNNELCAST_REDIS": self.stack.redis,
             "FUNNELCAST_SPACE": self.space,
-            "FUNNELCAST_FUNNELS": f"{self.directory / 'site.yaml'},{self.directory / 'pages.yaml'},web",
+            "FUNNELCAST_FUNNELS": self.funnels or f"{self.directory / 'site.yaml'},{self.directory / 'pages.yaml'},web",
             "FUNNELCAST_KEYS": str(self.directory / "keys.json"),
         }
 
