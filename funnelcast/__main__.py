@@ -1,5 +1,18 @@
-"""`python -m funnelcast`: the same as the command."""
+"""`python -m funnelcast` and the command: nothing is imported before Ctrl-C is answered quietly."""
 
-from funnelcast.cli import main
+from __future__ import annotations
 
-main()
+import sys
+
+
+def run() -> None:
+    """The command."""
+    try:
+        from funnelcast.cli import main
+    except KeyboardInterrupt:
+        sys.exit(130)
+    main()
+
+
+if __name__ == "__main__":
+    run()

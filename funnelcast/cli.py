@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import logging
+import os
 import sys
+import tempfile
+import traceback
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -11,9 +16,10 @@ import typer.core
 import typer.main
 
 from funnelcast import __version__
-from funnelcast.say import say
+from funnelcast.say import say, speak_any_encoding
 from schemas.errors import FunnelcastError
 
+EXIT_USAGE, EXIT_NEEDS_HUMAN, EXIT_TRY_AGAIN, EXIT_PIPE = 2, 70, 75, 141
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("funnelcast.commands.init", "Write the settings, a funnel and keys of a new installation."),
     "demo": ("funnelcast.commands.demo", "Run everything on this machine: real history, then a live simulated shop."),
@@ -51,24 +57,38 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Run": ("init", "demo", "stack", "collector", "worker", "ticker", "exporter", "web", "enricher"),
+    "Look": ("report", "tail", "person", "journeys", "alerts", "annotate"),
+    "Data": ("funnels", "snippet", "send", "import", "spend", "simulate", "replay", "webhooks"),
+}
+"""What else there is operates an installation."""
+OPERATE = "Operate"
+
+
+def _group_of(name: str) -> str:
+    return next((group for group, names in GROUPS.items() if name in names), OPERATE)
+
+
 class _Lazy(typer.core.TyperGroup):
     """Commands of the table; a module has `app` (a Typer with subcommands or one command)."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
+        return sorted(COMMANDS, key=lambda name: [*GROUPS, OPERATE].index(_group_of(name)))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A stand-in with the summary, for the list of commands."""
         if cmd_name not in COMMANDS:
             return None
         summary = COMMANDS[cmd_name][1]
-        return typer.core.TyperCommand(cmd_name, short_help=summary, help=summary)
+        return typer.core.TyperCommand(cmd_name, short_help=summary, help=summary, rich_help_panel=_group_of(cmd_name))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command to run: only its module is imported."""
         name, command, arguments = super().resolve_command(ctx, args)
         if name in COMMANDS:
             loaded: Any = importlib.import_module(COMMANDS[name][0])
+            loaded.app._add_completion = False  # noqa: SLF001 - it is the program's, not each command's
             command = typer.main.get_command(loaded.app)
             command.name = name
         return name, command, arguments
@@ -82,7 +102,7 @@ def _show_no_type_of_flags() -> None:
 
 
 _show_no_type_of_flags()
-app = typer.Typer(cls=_Lazy, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(cls=_Lazy, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 def _version(wanted: bool) -> None:
@@ -102,7 +122,9 @@ def _root(
 
 
 def main() -> None:
-    """Entry point. Known errors become one line on stderr and the exit code of its class; Ctrl-C ends quietly."""
+    """Entry point. Every error becomes one line on stderr and the exit code of its class; Ctrl-C ends quietly."""
+    speak_any_encoding()
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # processes that log see it; commands say it once
     try:
         app()
     except KeyboardInterrupt:
@@ -110,3 +132,24 @@ def main() -> None:
     except FunnelcastError as error:
         say(f"funnelcast: {error}", err=True)
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains at its end
+        sys.exit(EXIT_PIPE)
+    except ConnectionError as error:
+        say(f"funnelcast: {error}; try again", err=True)
+        sys.exit(EXIT_TRY_AGAIN)
+    except OSError as error:
+        place = "" if error.filename is None else f"{error.filename}: "
+        say(f"funnelcast: {place}{error.strerror or error}", err=True)
+        sys.exit(EXIT_USAGE)
+    except Exception as error:  # noqa: BLE001 - the last resort: a person sees a sentence, whoever repairs it a traceback
+        say(f"funnelcast: {type(error).__name__}: {error}\nthis is a bug: {_traceback()} says where", err=True)
+        sys.exit(EXIT_NEEDS_HUMAN)
+
+
+def _traceback() -> Path:
+    """A new file that holds the traceback of the exception at hand."""
+    descriptor, name = tempfile.mkstemp(prefix="funnelcast-", suffix=".traceback")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        traceback.print_exc(file=file)
+    return Path(name)

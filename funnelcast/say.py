@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import Final
 
 import typer
 
@@ -19,7 +22,39 @@ def say(text: str, *, err: bool = False) -> None:
 
 def emit(text: str, *, nl: bool = True) -> None:
     """A document for machines, exactly as it is where no terminal shows it."""
-    typer.echo(printable_lines(text) if sys.stdout.isatty() else text, nl=nl, color=True)  # strips nothing
+    if sys.stdout.isatty():
+        typer.echo(printable_lines(text), nl=nl, color=True)  # strips nothing
+    else:
+        typer.echo(text.encode("utf-8", "replace"), nl=nl)  # whatever the locale says
+
+
+_PLAIN: Final = {
+    "·": "-",
+    "–": "-",
+    "—": "-",
+    "…": "...",
+    "→": "->",
+    "◀": "<",
+    "×": "x",
+    "≥": ">=",
+    "≤": "<=",
+    "\u00a0": " ",
+}
+
+
+def speak_any_encoding() -> None:
+    """What an output cannot show is written in ASCII: a report in plain letters is better than none."""
+
+    def plain(error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        letters = error.object[error.start : error.end]
+        return "".join(_PLAIN.get(letter, "?") for letter in letters), error.end
+
+    codecs.register_error("funnelcast", plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="funnelcast")
 
 
 def command_line() -> str:

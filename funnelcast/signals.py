@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_PATIENCE_SECONDS = 0.3
 
 
 def stop_event() -> asyncio.Event:
@@ -51,12 +52,19 @@ def end_within(seconds: float, exit_hard: Callable[[int], None] = os._exit) -> N
 
 
 def run_until_told(work: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run` that treats SIGTERM like Ctrl-C: the work is cancelled and cleans up. Raises KeyboardInterrupt."""
+    """`asyncio.run` that treats SIGTERM like Ctrl-C: the work is cancelled and cleans up. Raises KeyboardInterrupt.
+
+    Work that computes and never lets the loop run is broken off a moment later.
+    """
+    has_heard = threading.Event()
 
     async def watched() -> T:
         task = asyncio.ensure_future(work)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # an interruption is told once
         told = asyncio.ensure_future(stop_event().wait())
+        _interrupt_unless(has_heard)
         await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
+        has_heard.set()
         told.cancel()
         if not task.done():
             task.cancel()
@@ -66,3 +74,22 @@ def run_until_told(work: Coroutine[Any, Any, T]) -> T:
         return task.result()
 
     return asyncio.run(watched())
+
+
+def _interrupt_unless(has_heard: threading.Event) -> None:
+    """A first signal starts a timer; when the loop has heard of nothing by then, the computation is interrupted."""
+    is_second = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        if has_heard.is_set():
+            return
+        if is_second.is_set():
+            raise KeyboardInterrupt
+        is_second.set()
+        main = threading.main_thread().ident
+        timer = threading.Timer(_PATIENCE_SECONDS, lambda: signal.pthread_kill(main or 0, signal.SIGINT))
+        timer.daemon = True
+        timer.start()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)  # the loop is still woken up, by the file descriptor

@@ -85,4 +85,6 @@ async def broker_error(kafka: Kafka, error: BaseException, text: str) -> Funnelc
     the brokers refuse it, which every try would meet."""
     if is_right_missing(error):
         return KafkaRefusedError(f"{text}; the user of this process lacks a right, see docs/operations.md, Kafka")
+    if type(error).__name__ == "KafkaConnectionError":  # whose own text is a list of tuples
+        text = f"Kafka at {KafkaServers.of(kafka)} does not answer; is the address right, and does it run?"
     return await KafkaServers.of(kafka).refusal() or BrokerUnavailableError(text)

@@ -93,7 +93,7 @@ def _parameter(setting: Setting) -> inspect.Parameter:
     option = typer.Option(
         *names,
         metavar=None if is_switch else setting.placeholder,
-        help=setting.facts.help + (rf" \[default: {default}]" if default else ""),
+        help=setting.facts.help + rf" \[env: {setting.variable}]" + (rf" \[default: {default}]" if default else ""),
         show_default=False,
         rich_help_panel=setting.section,
     )

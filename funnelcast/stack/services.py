@@ -25,7 +25,8 @@ from streams.admin import ensure_topics
 
 COLLECTOR_PORT, WEB_PORT, EXPORTER_PORT = 8080, 8090, 9102
 """Where they are free."""
-PARTITIONS: Final = 4
+ONE_MACHINE: Final = 4
+"""Partitions: enough to try what several workers share."""
 READY_SECONDS: Final = 60.0
 
 
@@ -48,7 +49,7 @@ class Services:
 @asynccontextmanager
 async def services(stack: EmbeddedStack, settings: ServiceSettings, report: Reporter) -> AsyncIterator[Services]:
     """All of them, ready, for the time of a `with`. Raises NeedsHumanError, SettingsError."""
-    await ensure_topics(stack.servers, Topics(settings.space), partitions=PARTITIONS)
+    await ensure_topics(stack.servers, Topics(settings.space), partitions=ONE_MACHINE)
     home = stack.directory  # its contact key is the one of every command that is started here
     deployment = Deployment(
         kafka=stack.servers,

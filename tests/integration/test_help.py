@@ -31,5 +31,14 @@ def test_help_shows_defaults_and_no_type_of_a_flag(names: list[str], monkeypatch
     assert "bool" not in shown
     if names == ["collector"]:
         assert "[default: 8080]" in shown
+        assert "[env: FUNNELCAST_COLLECTOR__PORT]" in shown
         assert "[default: 1048576]" in shown
         assert "--strict-names" in shown
+
+
+def test_the_program_completes_and_its_commands_stand_in_groups() -> None:
+    shown = CliRunner().invoke(root, ["--help"], catch_exceptions=False).output
+    assert "--install-completion" in shown
+    assert [group in shown for group in ("─ Run ─", "─ Look ─", "─ Data ─", "─ Operate ─")] == [True] * 4
+    for name in ("stack", "demo"):
+        assert "--install-completion" not in CliRunner().invoke(root, [name, "--help"], catch_exceptions=False).output
