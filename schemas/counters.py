@@ -7,9 +7,10 @@ the end. Pure tables and arithmetic, no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import IntEnum
+from itertools import count
 from typing import Final
 
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, date_of
@@ -23,6 +24,19 @@ Cell = dict[int, int]
 
 Cells = dict[CellGroup, dict[int, Cell]]
 """Cells by group and field (`cell_field`)."""
+
+_serials = count()
+
+
+class SettledFields(dict[int, Cell]):
+    """Cells of a group that nobody changes any more: what has the same serial is the same, and need not be added up
+    again (`streams.report.sums`)."""
+
+    __slots__ = ("serial",)
+
+    def __init__(self, fields: Iterable[tuple[int, Cell]]) -> None:
+        super().__init__(fields)
+        self.serial = next(_serials)
 
 
 class Grain(IntEnum):

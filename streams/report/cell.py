@@ -12,10 +12,15 @@ class CellView:
 
     def __init__(self, cell: NamedCell) -> None:
         self._cell = cell
+        self._resolved: dict[str, int] = {}
+        """Of stages that were asked for: every rate asks again."""
 
     def amount(self, stage: str, family: str) -> int:
         """A family; of one with sub-keys their sum."""
-        amount = self._cell.get(stage, {}).get(family, 0)
+        families = self._cell.get(stage)
+        if families is None:
+            return 0
+        amount = families.get(family, 0)
         return amount if isinstance(amount, int) else sum(amount.values())
 
     def amounts(self, stage: str, family: str) -> Amounts:
@@ -41,7 +46,10 @@ class CellView:
 
     def resolved(self, stage: str) -> int:
         """Entries whose outcome is known."""
-        return self.entries(stage) - self.amount(stage, "open")
+        known = self._resolved.get(stage)
+        if known is None:
+            known = self._resolved[stage] = self.entries(stage) - self.amount(stage, "open")
+        return known
 
 
 def total_cell(document: CountersDocument) -> NamedCell:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from schemas.counters import GRAIN_NAMES, Cells, Grain, merge
+import orjson
+
+from schemas.counters import GRAIN_NAMES, Cells, Grain
 from schemas.funnel.model import Funnel
 from schemas.traffic import TRAFFIC_CLASSES
 from streams.report.names import Registers, name_cells
 from streams.report.periods import Period, label_periods, sum_days
 from streams.report.rates import rates_of
 from streams.report.shapes import CellRates, Counters, CountersDocument, InputCounts
+from streams.report.sums import merged
 from streams.store.port import CounterReader, PartitionView
 
 RATED_GRAINS = (Grain.TOTAL, Grain.DAY)
@@ -59,8 +62,11 @@ def document_of(
 
 def canonical_json(document: Mapping[str, object] | Sequence[object]) -> bytes:
     """The bytes of a document (or several): sorted keys, no spaces, UTF-8; equal documents give equal bytes."""
-    text = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "replace")
+    try:
+        return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # half an emoji in a name, a sum beyond 64 bits: slower, and as well
+        text = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return text.encode("utf-8", "replace")
 
 
 def answer_json(answers: Sequence[Mapping[str, object]]) -> bytes:
@@ -70,10 +76,7 @@ def answer_json(answers: Sequence[Mapping[str, object]]) -> bytes:
 
 def merge_cells(views: Iterable[PartitionView]) -> Cells:
     """Cells of all partitions, summed."""
-    merged: Cells = {}
-    for view in views:
-        merge(merged, view.cells)
-    return merged
+    return merged(view.cells for view in views)
 
 
 def _input(views: Iterable[PartitionView], funnel: Funnel) -> InputCounts:

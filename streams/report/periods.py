@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import date
 from enum import StrEnum
 
-from schemas.counters import Cells, Grain, add_fields
+from schemas.counters import Cells, Grain
 from schemas.times import date_of
 from streams.report.shapes import Counters
+from streams.report.sums import summed_to
 
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
@@ -51,12 +52,12 @@ def day_number(day: date) -> int:
 def sum_days(cells: Cells, period: Period) -> Cells:
     """The days of stored cells, added up in the first day of their week, month or quarter. Before names and rates are
     made of them: there are fewer then."""
-    summed: Cells = {}
-    for (grain, bucket, dimset), fields in cells.items():
-        if grain == Grain.DAY:
-            first = day_number(period.first_day(date_of(bucket)))
-            add_fields(summed.setdefault((grain, first, dimset), {}), fields)
-    return summed
+    places = {
+        (grain, bucket, dimset): (grain, day_number(period.first_day(date_of(bucket))), dimset)
+        for grain, bucket, dimset in sorted(cells)
+        if grain == Grain.DAY
+    }
+    return summed_to(cells, places)
 
 
 def label_periods(counters: Counters, period: Period) -> Counters:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from schemas.counters import Cells, Grain, add_fields
+from schemas.counters import Grain
 from schemas.funnel.model import Funnel
 from streams.report.document import merge_cells
 from streams.report.names import name_cells
@@ -13,6 +13,7 @@ from streams.report.periods import day_number
 from streams.report.question import ReportQuestion
 from streams.report.shapes import NamedCell
 from streams.report.spans import Span, start_ms
+from streams.report.sums import over_all_buckets
 from streams.store.port import CounterReader, PartitionView, StoreRefusedError
 
 DaysOfCells = dict[str, dict[int, NamedCell]]
@@ -52,11 +53,7 @@ async def summed(reader: CounterReader, question: ReportQuestion) -> tuple[dict[
     they are stored: names are made once."""
     funnel = question.funnel
     views = await views_of(reader, question)
-    summed: Cells = {}
-    for view in views:
-        for (_, _, dimset), fields in view.cells.items():
-            add_fields(summed.setdefault((Grain.TOTAL, 0, dimset), {}), fields)
-    counters = name_cells(funnel, summed, await reader.registers(funnel.funnel_id))
+    counters = name_cells(funnel, over_all_buckets(merge_cells(views)), await reader.registers(funnel.funnel_id))
     cells = counters.get("total", {}).get("all", {})
     watermarks = [view.meta.watermark_ms for view in views if view.meta.watermark_ms is not None]
     return {dim: cell for dim, cell in cells.items() if question.label in (None, dim)}, min(watermarks, default=None)

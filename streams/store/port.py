@@ -121,6 +121,7 @@ class PartitionView:
     offset: int
     meta: PartitionMeta
     cells: Cells
+    """Nobody may change them: another view may hold the same ones."""
 
 
 class CounterReader(Protocol):
