@@ -15,7 +15,7 @@ SOAK_STOPS ?= 300
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-thorough test-kafka test-cluster test-chaos test-observability soak-start test-clients test-browser bench lint format up down clean
+.PHONY: help setup demo test test-thorough test-kafka test-cluster test-chaos test-observability test-kubernetes soak-start test-clients test-browser bench lint format up down clean
 
 help:
 	@echo "make demo        run everything on this machine: real history, then a live shop (Ctrl-C ends it)"
@@ -25,6 +25,7 @@ help:
 	@echo "make test-chaos  kill real processes at random and compare the numbers with an oracle"
 	@echo "make test-cluster  three brokers of Apache Kafka, six Valkey nodes and sentinels, killed and cut off"
 	@echo "make test-observability  exporter, rules, Alertmanager and dashboards on a real Prometheus, over five weeks of events (3 minutes)"
+	@echo "make test-kubernetes  the Helm chart against the schemas of Kubernetes, KEDA and Prometheus' operator (Go, node)"
 	@echo "make soak-start  hundreds of starts, double restarts and stops in rebalances on a busy machine (hours)"
 	@echo "make test-clients  the clients of Segment, RudderStack, PostHog, Snowplow and CloudEvents for Node.js (node, npm)"
 	@echo "make test-browser  funnelcast.js and other browser clients in Chromium (node, npm, chromium)"
@@ -84,6 +85,12 @@ test-cluster: setup
 
 test-observability: setup
 	$(BIN)/python -m pytest -m observability tests/observability $(PYTEST_ARGS)
+
+test-kubernetes: setup
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group kubernetes
+	npm --prefix tests/kubernetes ci --silent
+	$(BIN)/python -m tests.kubernetes.helm
+	$(BIN)/python -m pytest -m kubernetes tests/kubernetes $(PYTEST_ARGS)
 
 soak-start: setup
 	$(BIN)/python -m tests.soak --starts $(SOAK_STARTS) --restarts $(SOAK_RESTARTS) --stops $(SOAK_STOPS) --seed $(SEED)
