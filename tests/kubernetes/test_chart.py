@@ -41,7 +41,7 @@ def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
 
 
 def is_custom(manifest: Manifest) -> bool:
-    return manifest["apiVersion"].startswith(("keda.sh/", "monitoring.coreos.com/"))
+    return str(manifest["apiVersion"]).startswith(("keda.sh/", "monitoring.coreos.com/"))
 
 
 def test_helm_finds_nothing_to_complain_about() -> None:
