@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "journeys": ("funnelcast.commands.journeys", "Follow what becomes of journeys, or send it on as webhooks."),
     "funnels": ("funnelcast.commands.funnels", "Check, list and show funnel definitions."),
     "recount": ("funnelcast.commands.recount", "Count the log again for a changed definition, and switch to it."),
+    "archive": ("funnelcast.commands.archive", "Keep the events in Parquet files, exactly once."),
     "person": ("funnelcast.commands.person", "Show one person: ids, journeys, and why each outcome was booked."),
     "forget": ("funnelcast.commands.forget", "Take a person out of the counted state; the numbers stay."),
     "tail": ("funnelcast.commands.tail", "Show what arrives, and which stage takes it."),

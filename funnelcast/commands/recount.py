@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,6 +47,9 @@ def recount(
     switch: Annotated[
         bool, typer.Option("--switch/--dry-run", help="Use the new version when it is counted; or only compare.")
     ] = True,
+    archive: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="An archive, for what is older than Kafka's log.")
+    ] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Print what differs from the version before.")] = False,
     processes: Annotated[
         int | None, typer.Option(min=1, max=64, help="Processes that count; without it, one for each core, at most 4.")
@@ -66,7 +70,13 @@ def recount(
     chosen = _chosen(settings, funnel)
     outcome, seconds = run_until_told(
         _recount(
-            settings, chosen, switch=switch, processes=processes, max_person_events=max_person_events, quiet=as_json
+            settings,
+            chosen,
+            switch=switch,
+            processes=processes,
+            max_person_events=max_person_events,
+            archive=archive,
+            quiet=as_json,
         )
     )
     if as_json:
@@ -81,8 +91,6 @@ def recount(
 
 def _chosen(settings: RecountSettings, reference: str) -> Funnel:
     """A configured funnel by its name, else what the reference loads."""
-    from pathlib import Path
-
     from schemas.funnel.load import load_funnel, load_funnels
 
     if not Path(reference).exists():
@@ -99,6 +107,7 @@ async def _recount(
     switch: bool,
     processes: int | None,
     max_person_events: int | None,
+    archive: Path | None,
     quiet: bool,
 ) -> tuple[Outcome, float]:
     from schemas.funnel.definition import definition_text
@@ -115,6 +124,7 @@ async def _recount(
         watermark_delay_ms=settings.watermark_delay_ms,
         max_person_events=max_person_events or MAX_PERSON_EVENTS,
         processes=processes,
+        archive=None if archive is None else str(archive),
     )
     client = connect(settings.need_redis())
     began = time.monotonic()

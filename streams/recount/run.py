@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from schemas.errors import TryAgainError, UsageError
@@ -21,6 +22,7 @@ from schemas.funnel.load import parse_funnel
 from schemas.funnel.model import Funnel
 from schemas.kafka import Kafka
 from schemas.topics import Topics
+from streams.archive.files import ArchiveFolder
 from streams.defaults import MAX_PERSON_EVENTS, WATERMARK_DELAY_MS
 from streams.recount.comparison import VersionsCompared, compare_versions
 from streams.recount.counting import Part, Partitions, count_up_to, slack_of
@@ -42,7 +44,6 @@ _CATCH_UPS = 20
 _PROCESSES = 4
 _RECORDS_OF_A_PROCESS = 100_000
 """A process takes half a second to start: that must be worth it."""
-OpenArchive = Callable[[str], Archive]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,6 @@ class RecountJob:
     processes: int | None = None
     """That count; None: as many as are worth it."""
     archive: str | None = None
-    open_archive: OpenArchive | None = None
 
     @property
     def funnel(self) -> Funnel:
@@ -73,7 +73,7 @@ class RecountJob:
 
     def opened_archive(self) -> Archive | None:
         """The archive, where there is one."""
-        return None if self.archive is None or self.open_archive is None else self.open_archive(self.archive)
+        return None if self.archive is None else ArchiveFolder(Path(self.archive))
 
 
 @dataclass(slots=True)

@@ -17,6 +17,8 @@ from schemas.funnel.definition import definition_text
 from schemas.funnel.load import parse_funnel
 from schemas.topics import Topics
 from streams.admin import ensure_topics
+from streams.archive.files import ArchiveFolder
+from streams.archive.writer import ArchiveWriter
 from streams.core.place import Place
 from streams.recount.run import Recount, RecountJob, Watcher
 from streams.report.document import build_document, canonical_json
@@ -25,6 +27,7 @@ from streams.store.connection import close, connect
 from streams.store.reader import RedisCounterReader
 from streams.store.recounts import Recounts
 from streams.store.redis import RedisPartitionStore
+from streams.transport.log_reader import LogReader
 from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.support.command import run_command
 from tests.support.logs import Record, records_of, slices, ticks, write_log
@@ -175,6 +178,25 @@ async def test_two_processes_and_a_dry_run_count_the_same(space: _Space, job: Re
         await space.recount(definition=definition_text(parse_funnel(changed))).run(switch=True)
     with pytest.raises(UsageError, match="write version: 3"):
         await space.recount(definition=definition_text(OLD)).run(switch=True)
+
+
+@pytest.mark.timeout(400)
+async def test_what_kafka_has_lost_comes_out_of_the_archive(
+    space: _Space, job: ReplayJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first 300 records of every partition are in the archive alone."""
+    folder = ArchiveFolder(tmp_path / "archive")
+    async with LogReader(space.job.kafka, space.job.events) as log:
+        await ArchiveWriter(folder, log, lambda rows: None, flush_rows=700).run(follow=False)
+    assign = LogReader.assign
+
+    async def without_the_first(log: LogReader, partitions: list[int]) -> dict[int, int]:
+        return dict.fromkeys(await assign(log, partitions), 300)
+
+    monkeypatch.setattr(LogReader, "assign", without_the_first)
+    done = await space.recount(archive=str(folder.path)).run(switch=True)
+    assert (done.from_archive, done.missing, done.records) == (900, {}, len(space.records))
+    assert canonical_json(await build_document(space.reader, NEW)) == await _in_memory(job)
 
 
 class _Interrupts(Watcher):
