@@ -72,10 +72,10 @@ class WatchedShop:
         """Events of now, so that the page is live."""
         return time.time_ns() // 1_000_000
 
-    def start(self) -> None:
-        """Store and page, ready."""
+    def start(self, events: Sequence[dict[str, Any]] = ()) -> None:
+        """Store and page, ready; `events` may be old, as nothing newer has been counted."""
         self.valkey.start()
-        self._run(self._count([]))
+        self._run(self._count(events))
         self.process = start_command(
             "web", "--port", str(self.port), *self.arguments, state_dir=self.directory, env=self._environment()
         )

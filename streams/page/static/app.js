@@ -70,6 +70,12 @@ function span() {
   return { since: f.isoDay(now, timezone, 1 - DAYS[state.period]), until: f.isoDay(now, timezone, 1) };
 }
 
+/** Whole days: one that is not over would look like a fall. Of today rates alone are shown beside the day a week ago. */
+function comparedSpan() {
+  if (state.period === 'today') return { ...span(), compare: 'last-week' };
+  return { since: f.isoDay(state.pulse?.now_ms ?? Date.now(), state.funnel.timezone, -DAYS[state.period]), compare: 'previous' };
+}
+
 function questions() {
   const { funnel, view, period } = state;
   const asked = { funnel: funnel.name };
@@ -77,7 +83,7 @@ function questions() {
   const role = view === 'all' ? 'marketing' : view;
   return {
     summary: address('/v1/summaries', { ...asked, ...span(), dim: '' }),
-    comparison: period === 'all' ? null : address('/v1/comparisons', { ...asked, ...span(), compare: period === 'today' ? 'last-week' : 'previous', dim: '' }),
+    comparison: period === 'all' ? null : address('/v1/comparisons', { ...asked, ...comparedSpan(), dim: '' }),
     now: parts.trend ? address('/v1/reports', { ...asked, ...parts.trend.questions(Date.now()).now }) : null,
     view: address('/v1/views', { ...asked, view: role, ...(period === 'all' ? { since: '365d', until: f.isoDay(Date.now(), funnel.timezone, 1) } : span()) }),
     matrix: pair && view !== 'owner' ? address('/v1/summaries', { ...asked, ...span(), dim: pair }) : null,
@@ -127,8 +133,10 @@ function listen() {
 }
 
 async function weekBefore(signal) {
+  delete state.answers.now; // of another grain
   const before = parts.trend?.questions(state.pulse?.now_ms ?? Date.now()).before;
   state.answers.before = before ? await get(address('/v1/reports', { funnel: state.funnel.name, ...before }), signal).catch(() => null) : null;
+  if (state.answers.now && !signal.aborted) show.now(state.answers.now);
 }
 
 function received(kind, status, answer) {

@@ -1,7 +1,8 @@
 // Elements without markup: whatever a visitor sent is text here and can be nothing else.
 
 // Control characters, and those that turn the direction of what follows: nobody should be able to hide or reorder text.
-const UNPRINTABLE = /[\p{Cc}\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069\uFEFF\uFFF9-\uFFFB]/gu;
+const UNPRINTABLE = /[\p{Cc}\u202A-\u202E\u2066-\u2069\uFEFF\uFFF9-\uFFFB]/gu;
+const MARKS = /[\u061C\u200E\u200F]/gu; // numbers of languages from right to left have them; a name needs none
 
 /** A value as text that can be printed. */
 export function plain(value) {
@@ -23,7 +24,7 @@ export function el(tag, attributes = {}, ...children) {
 
 /** Text of a visitor's or an owner's, apart from the direction of the language around it. */
 export function name(value) {
-  return el('bdi', {}, plain(value));
+  return el('bdi', {}, plain(value).replace(MARKS, '\uFFFD'));
 }
 
 /** Put children into an element in place of what is there. */

@@ -49,7 +49,7 @@ export function money(minor, { currency, currency_digits: digits }, sign = 'auto
   return format(Intl.NumberFormat, { style: 'currency', currency, currencyDisplay: 'narrowSymbol', signDisplay: sign, ...more }).format(amount);
 }
 
-export const factor = (n) => `${format(Intl.NumberFormat, { maximumFractionDigits: 2 }).format(n)}×`;
+export const factor = (n) => `${format(Intl.NumberFormat, { minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(n)}×`;
 
 const SPANS = [[86400, 'day'], [3600, 'hour'], [60, 'minute'], [1, 'second']];
 
@@ -68,9 +68,12 @@ export function moment(ms, timezone) {
   return format(Intl.DateTimeFormat, { dateStyle: 'medium', timeStyle: 'medium', timeZone: timezone }).format(ms);
 }
 
+/** A day of the API, 2025-01-31, as people write it. */
+export const day = (text) => format(Intl.DateTimeFormat, { month: 'short', day: 'numeric', timeZone: 'UTC' }).format(new Date(`${text}T00:00Z`));
+
 /** The label of a bucket: a minute or hour in the funnel's time zone, or its day. */
 export function bucket(label, grain, timezone) {
-  if (grain === 'day') return format(Intl.DateTimeFormat, { month: 'short', day: 'numeric', timeZone: 'UTC' }).format(new Date(`${label}T00:00Z`));
+  if (grain === 'day') return day(label);
   const at = new Date(grain === 'hour' ? label.replace('Z', ':00Z') : label);
   const options = grain === 'hour' ? { weekday: 'short', hour: '2-digit', minute: '2-digit' } : { hour: '2-digit', minute: '2-digit' };
   return format(Intl.DateTimeFormat, { ...options, hourCycle: 'h23', timeZone: timezone }).format(at);

@@ -4,11 +4,14 @@ import { el, fill, name, write } from './dom.js';
 import * as f from './format.js';
 import { parts, t, term } from './messages.js';
 
+const ALL_KNOWN = 0.9995; // what would be written as 100 % needs no word
+
 /** The section; `update` shows a newer summary in place, so that bars move and a reader's place is kept. */
 export class Overview {
   constructor(section) {
     this.story = el('p', { class: 'story' });
     this.tiles = el('ul', { class: 'tiles' });
+    this.compared = el('p', { class: 'hint compared' });
     this.rows = el('tbody', { role: 'rowgroup' });
     this.known = new Map();
     const heads = ['stage', 'entered', 'went-on', 'left', 'open'];
@@ -17,7 +20,7 @@ export class Overview {
       el('thead', { role: 'rowgroup' }, el('tr', { role: 'row' },
         heads.map((each) => el('th', { scope: 'col', role: 'columnheader', class: each, title: t(`about.${each}`) }, t(`head.${each}`))))),
       this.rows);
-    fill(section, el('h2', {}, t('overview')), this.story, this.tiles, el('div', { class: 'card' }, table,
+    fill(section, el('h2', {}, t('overview')), this.story, this.tiles, this.compared, el('div', { class: 'card' }, table,
       el('p', { class: 'legend' },
         el('span', { class: 'key on' }), t('head.went-on'), ' ',
         el('span', { class: 'key lost' }), t('lost'), ' ',
@@ -29,6 +32,9 @@ export class Overview {
   update(funnel, cell, comparison, view) {
     this.tell(funnel, cell);
     fill(this.tiles, tilesOf(funnel, cell, comparison, view));
+    const days = ({ first, last }) => (first === last ? f.day(first) : `${f.day(first)} – ${f.day(last)}`);
+    this.compared.hidden = !comparison;
+    if (comparison) write(this.compared, t(comparison.isToday ? 'compared.today' : 'compared', { after: days(comparison.after), before: days(comparison.before) }));
     const most = Math.max(1, ...funnel.stages.map((stage) => entriesOf(cell, stage)));
     for (const [number, stage] of funnel.stages.entries()) {
       if (!this.known.has(stage)) {
@@ -82,7 +88,7 @@ class StageRow {
     write(this.entries, f.count(entries));
     write(this.onward, conversion ? f.percent(conversion.rate) : isLast ? '' : '–');
     write(this.interval, conversion?.interval ? f.interval(conversion.interval) : '');
-    write(this.known, conversion && conversion.maturity < 1 ? t('so-far', { share: f.percent(conversion.maturity) }) : '');
+    write(this.known, conversion && conversion.maturity < ALL_KNOWN ? t('so-far', { share: f.percent(conversion.maturity) }) : '');
     const leaving = rates.leaving[this.stage];
     write(this.left, leaving?.numerator ? f.percent(leaving.rate) : isLast ? '' : leaving ? f.percent(0) : '–');
     fill(this.why, leaving?.numerator ? reasonsOf(counts) : []);

@@ -43,6 +43,7 @@ export function showMatrix(section, funnel, pair, cells) {
   const measure = (cell) => cell.rates.money.revenue;
   const rows = ranked(known.map(({ at, cell }) => [at[0], measure(cell)]));
   const columns = ranked(known.map(({ at, cell }) => [at[1], measure(cell)]));
+  section.hidden = rows.length === 0;
   const byPlace = new Map(known.map(({ at, cell }) => [JSON.stringify(at), cell]));
   const most = Math.max(1, ...known.map(({ cell }) => measure(cell)));
   const title = t('matrix', { rows: term(rowName), columns: term(columnName) });
@@ -66,5 +67,5 @@ function splitPair(dim, first, second) {
 function ranked(pairs) {
   const largest = new Map();
   for (const [each, amount] of pairs) largest.set(each, Math.max(largest.get(each) ?? 0, amount));
-  return [...largest].sort(([, a], [, b]) => b - a).slice(0, SHOWN).map(([each]) => each);
+  return [...largest].filter(([, amount]) => amount > 0).sort(([, a], [, b]) => b - a).slice(0, SHOWN).map(([each]) => each);
 }
