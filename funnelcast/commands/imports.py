@@ -87,17 +87,10 @@ def import_(
 
 def _late(settings: ImportSettings, preparation: Preparation) -> int:
     """How many events the space would no longer count; said on stderr."""
-    import asyncio
-
-    from funnelcast.space_times import horizon_ms, late_text
+    from funnelcast.space_times import asked_horizon_ms, late_text
     from producers.importer.problems import Kind
-    from streams.store.port import StoreUnavailableError
 
-    try:
-        horizon = asyncio.run(horizon_ms(settings.need_redis(), settings.space, settings.funnels))
-    except StoreUnavailableError as error:
-        say(f"how far the space has counted could not be asked: {error}", err=True)
-        return 0
+    horizon = asked_horizon_ms(settings)
     late = 0 if horizon is None else preparation.count_before(horizon)
     if not late or horizon is None:
         return 0

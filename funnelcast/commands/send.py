@@ -10,17 +10,19 @@ import typer
 
 from funnelcast.commands.options import JsonFlag, TolerateOption, with_settings
 from funnelcast.say import emit, say
-from funnelcast.settings.sections import ClientSettings, FunnelSettings, StateSettings
+from funnelcast.settings.sections import ClientSettings, FunnelSettings, RedisSettings, SpaceSettings, StateSettings
 
 if TYPE_CHECKING:
+    from producers.importer.lines import EventFile
     from producers.importer.strict import Strict
 
 app = typer.Typer(add_completion=False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SendSettings(ClientSettings, FunnelSettings, StateSettings):
-    """Where events go, what funnels look at, and where the progress of imports is kept."""
+class SendSettings(ClientSettings, FunnelSettings, SpaceSettings, RedisSettings, StateSettings):
+    """Where events go, what funnels look at, where progress is kept. Redis, where it is set, is asked how far the space
+    has counted."""
 
 
 @app.command(
@@ -50,8 +52,9 @@ def send(
 ) -> None:
     """Send a file of events. Interrupted, the same command goes on where it stopped; nothing is counted twice.
 
-    What a collector would count wrongly and go on with is refused, line by line. Exit 0: every line was taken; 1: some
-    were not; 2: none was. Other people's files, in any shape: `funnelcast import`.
+    What a collector would count wrongly and go on with is refused, line by line. Where --redis (and --space) is set,
+    history that the space would no longer count is refused before the first event. Exit 0: every line was taken; 1:
+    some were not; 2: none was. Other people's files, in any shape: `funnelcast import`.
     """
     import httpx
 
@@ -76,6 +79,8 @@ def send(
     if again:
         importer.start_over()
     was_sent = importer.progress.is_done
+    if historical and not importer.progress.sent and _comes_too_late(settings, file, events):
+        raise typer.Exit(2)
     progress = run_importer(importer, total=events.count_lines)
     refusals.sum_up()
     rejected = max(refusals.count, progress.rejected)  # of an earlier run the lines are known to the progress alone
@@ -90,6 +95,22 @@ def send(
     elif not as_json:
         say(f"{file}: {progress.accepted} events accepted, {rejected} rejected", err=True)
     raise typer.Exit(exit_code(taken=progress.accepted - late, refused=rejected + late))
+
+
+def _comes_too_late(settings: SendSettings, file: str, events: EventFile) -> bool:
+    """Whether the space has counted on beyond some of a history; said on stderr."""
+    from funnelcast.space_times import asked_horizon_ms, late_text
+
+    if settings.redis is None:
+        say(f"{file}: whether the space has counted beyond it is not known; --redis and --space ask it first", err=True)
+        return False
+    horizon = asked_horizon_ms(settings)
+    if horizon is None:
+        return False
+    late, count = events.count_late(horizon)
+    if late:
+        say(f"{file}: {late_text(late, count, horizon=horizon, space=settings.space)}", err=True)
+    return late > 0
 
 
 def _strict(settings: SendSettings, tolerated: list[str], *, is_historical: bool) -> Strict:

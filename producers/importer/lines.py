@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
@@ -133,6 +133,19 @@ class EventFile:
     def events(self) -> Iterator[tuple[int, bytes]]:
         """(line number, event) in the order of sending: that of the file, or of time in a historical one."""
         return self._sorted() if self.is_historical else self._in_file_order()
+
+    def count_late(self, horizon_ms: int) -> tuple[int, int]:
+        """(events that occurred before an instant and are late then, all events that would be sent). With `strict`."""
+        assert self.strict is not None  # noqa: S101 - it knows what is never late, and what is tolerated
+        late = 0
+
+        def note(refused: Refused) -> None:
+            nonlocal late
+            late += refused.reason == Kind.LATE
+
+        strict = replace(self.strict, earliest_ms=horizon_ms)
+        in_time = sum(1 for _ in replace(self, strict=strict, is_historical=False, refused=note).events())
+        return late, late + in_time
 
     def count_lines(self) -> int:
         """Lines of the file."""

@@ -199,3 +199,10 @@ async def test_history_that_a_space_has_left_behind_is_refused_before_anything_i
     assert (code, json.loads(out)["late"]) == (1, 1)
     code, out, err = await site.run("import", str(file), *where, "--tolerate", "late", "--json", scope=Scope.HISTORICAL)
     assert (code, json.loads(out)["events"]["accepted"]) == (0, 2), err
+    columns = ("--historical", "--set", "name=payment", "--map", "user_id=id,occurred_at=at")
+    lines = (str(site.directory / "f.csv"), *columns)
+    code, _, err = await site.send(*lines, *where, scope=Scope.HISTORICAL)
+    assert (code, "f.csv: 1 of 2 events lie before 2025-1" in err) == (2, True), err
+    code, out, err = await site.send(*lines, "--json", scope=Scope.HISTORICAL)
+    assert (code, json.loads(out)["accepted"]) == (0, 2), err
+    assert "is not known; --redis and --space ask it" in err
