@@ -1,10 +1,11 @@
 """CPU of the counting core alone, per event: decode and prepare, count, roll up, hand over. No store, no Kafka.
 
-    python -m bench.core_step [--events N] [--people N ...] [--batch N] [--funnel NAME] [--deals N]
+    python -m bench.core_step [--events N] [--people N ...] [--batch N] [--funnel NAME] [--deals N] [--merges SHARE]
 
 Process time, so that neighbours on the machine matter little. `--people` beyond what the events touch are seeded first,
 so that the persons' table is as large as it says. `--deals N` gives the leads, offers and payments of a person N deal
-ids, and counts the same stream by the funnel and by the funnel with `unit: deal_id`, in one run.
+ids, and counts the same stream by the funnel and by the funnel with `unit: deal_id`, in one run. `--merges SHARE`
+counts the stream by the funnel, and with four dimensions, one pair and so many events that link two ids.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import asyncio
 import gc
 import time
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
-from bench.workload import records
+from bench.workload import records, with_merges
 from schemas.funnel.definition import definition_of
 from schemas.funnel.load import load_funnels
 from schemas.funnel.model import Funnel
@@ -24,6 +25,13 @@ from streams.core.engine import PartitionEngine, Record
 from streams.core.planning import plan_of
 from streams.core.step import step
 from streams.store.memory import MemoryPartitionStore, MemorySpace
+
+_FOUR: Final = [
+    {"name": "channel", "attribution": "first"},
+    {"name": "campaign", "attribution": "first"},
+    {"name": "manager", "attribution": "stage"},
+    {"name": "product", "attribution": "stage"},
+]
 
 
 class _Clock:
@@ -46,10 +54,11 @@ def _apply(engine: PartitionEngine, store: MemoryPartitionStore, batch: list[Rec
     for funnel_id, names in prepared.new_names.items():
         engine.admit_names(funnel_id, asyncio.run(store.register(funnel_id, names, engine.registers.caps(funnel_id))))
     clock.lap("prepare")
-    engine.needs(prepared)
+    engine.admit_facts(dict.fromkeys(engine.needs(prepared).facts))
     clock.lap("needs")
     for name, parts in engine._funnels.items():  # noqa: SLF001 - times its parts
         parts.intake.resolve(prepared.funnels[name])
+        parts.state.ids = prepared.funnels[name].ids
         step(parts.state, prepared.funnels[name].ops)
         prepared.funnels[name].ops.clear()
     clock.lap("count")
@@ -73,11 +82,11 @@ def _with_deals(stream: list[Record], deals: int) -> list[Record]:
     return named
 
 
-def run(funnel: Funnel, events: int, people: int, batch: int, deals: int = 0) -> dict[str, Any]:
+def run(funnel: Funnel, events: int, people: int, batch: int, *, deals: int = 0, merges: float = 0) -> dict[str, Any]:
     """One measurement."""
     engine = PartitionEngine([plan_of(funnel)])
     store = MemoryPartitionStore(MemorySpace(clock_ms=lambda: 0))
-    stream: list[Record] = list(records(events, people))
+    stream: list[Record] = list(with_merges(records(events, people), merges) if merges else records(events, people))
     if deals:
         stream = _with_deals(stream, deals)
     gc.collect()
@@ -103,14 +112,24 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=5_000)
     parser.add_argument("--funnel", default="sales")
     parser.add_argument("--deals", type=int, default=0)
+    parser.add_argument("--merges", type=float, default=0.0)
     options = parser.parse_args()
     funnels = load_funnels([options.funnel])
     if options.deals:
         definition = {**definition_of(funnels[0]), "name": "deals", "unit": "deal_id", "lead_in": "7d"}
         funnels.append(Funnel.model_validate(definition))
+    if options.merges:
+        definition = {
+            **definition_of(funnels[0]),
+            "name": "merged",
+            "dimensions": _FOUR,
+            "pairs": [["channel", "manager"]],
+        }
+        funnels.append(Funnel.model_validate(definition))
     for people in options.people:
         for funnel in funnels:
-            figures = run(funnel, options.events, people, options.batch, options.deals)
+            merges = options.merges if funnel.name == "merged" else 0
+            figures = run(funnel, options.events, people, options.batch, deals=options.deals, merges=merges)
             parts = "  ".join(f"{name} {spent:.2f}" for name, spent in figures["us"].items())
             print(f"{funnel.name:>8}  {people:>9} people  {figures['total']:.2f} us/event  ({parts})", end="  ")
             print(f"{figures['bytes']:.0f} B a person")

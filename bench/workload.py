@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+from schemas.record import LinkRecord, encode_link
+
 START_MS = 1_750_000_000_000
 SPAN_MS = 4 * 3_600_000
 DELAY_MS = 3_000
@@ -58,3 +60,16 @@ def event_record(i: int, name: str, person: int, occurred_ms: int, received_ms: 
         f'"manager":"{MANAGERS[mixed % 10]}","campaign":"spring"{value}}}}}'
     )
     return key.encode(), body.encode(), received_ms
+
+
+def with_merges(stream: Iterator[tuple[bytes, bytes, int]], share: float) -> Iterator[tuple[bytes, bytes, int]]:
+    """The same events; a share of them is of the visitor's account too, so that they link the device to it."""
+    rnd = random.Random(11)
+    for key, value, received_ms in stream:
+        if rnd.random() >= share:
+            yield key, value, received_ms
+            continue
+        user = b"user-" + key[10:]
+        yield b"u:" + user, value.replace(b'"anonymous_id"', b'"user_id":"%b","anonymous_id"' % user, 1), received_ms
+        link = LinkRecord(link=f"u:{user.decode()}", occurred_at_ms=received_ms, received_at_ms=received_ms)
+        yield key, encode_link(link), received_ms
