@@ -147,8 +147,9 @@ def dimension_of(funnel: Funnel, view: ViewName) -> str | None:
 
 
 def view_table(funnel: Funnel, view: ViewName, cells: Mapping[str, NamedCell]) -> ViewTable:
-    """Of the whole and of each value."""
+    """Of the whole, and of each value of which there is anything to see."""
     rows = [_row(funnel, view, dim, cell) for dim, cell in cells.items()]
+    rows = [row for row in rows if not row["dim"] or any(row["numbers"])]
     rows.sort(key=lambda row: (row["dim"] != "", -(row["numbers"][0] or 0), row["dim"]))
     return {"columns": [{"name": name, "unit": unit} for name, unit, _ in _COLUMNS[view]], "rows": rows}
 

@@ -55,6 +55,12 @@ def test_marketing_sees_what_a_channel_costs() -> None:
     assert shown["numbers"] == [0, 20, 0, None, 0, 12_000, 600, 1200, 0]
 
 
+def test_a_value_of_which_there_is_nothing_to_see_has_no_row() -> None:
+    early: NamedCell = {"impression": {"entries": 9}, "click": {"entries": 3}}
+    table = view_table(SHOP, "sales", {"": early, "manager=ann": early, "manager=bob": {"lead": {"entries": 1}}})
+    assert [row["dim"] for row in table["rows"]] == ["", "manager=bob"]
+
+
 async def test_sales_sees_who_works_on_what() -> None:
     document = await seen("sales")
     ann = row(document, "manager=ann")
