@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypedDict
 
 from funnelcast import __version__
 from producers.access.keys import read_keys
@@ -38,6 +38,14 @@ class Finding:
     level: Level
     text: str
     """What is so, and where it is not well, what to do."""
+
+
+class Diagnosis(TypedDict):
+    """All of them."""
+
+    ok: bool
+    """No problem; there may be warnings."""
+    findings: list[Finding]
 
 
 @dataclass(frozen=True, kw_only=True)

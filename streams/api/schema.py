@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -15,13 +16,16 @@ _PLAIN: Mapping[type, str] = {str: "string", int: "integer", float: "number", bo
 class Schemas:
     """Collects the named shapes that have been met; `components` holds them."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: str = "#/components/schemas/") -> None:
+        self._place = place
         self.components: dict[str, Schema] = {}
 
     def of(self, kind: Any) -> Schema:
-        """The schema of a type; of a TypedDict a reference."""
+        """The schema of a type; of a TypedDict or a dataclass a reference."""
         if is_typeddict(kind):
-            return self._reference(kind)
+            return self._reference(kind, kind.__required_keys__)
+        if is_dataclass(kind):
+            return self._reference(kind, [field.name for field in fields(kind)])
         if kind in _PLAIN:
             return {"type": _PLAIN[kind]}
         origin, arguments = get_origin(kind), get_args(kind)
@@ -41,7 +45,7 @@ class Schemas:
             return {"type": [schema["type"] for schema in schemas]}
         return {"anyOf": schemas}
 
-    def _reference(self, kind: Any) -> Schema:
+    def _reference(self, kind: Any, required: Iterable[str]) -> Schema:
         name = kind.__name__
         if name not in self.components:
             self.components[name] = {}  # a shape may hold itself
@@ -50,7 +54,7 @@ class Schemas:
                 "type": "object",
                 "description": " ".join(inspect.cleandoc(kind.__doc__ or "").split()),
                 "properties": {member: self.of(inner) for member, inner in members.items()},
-                "required": sorted(kind.__required_keys__),
+                "required": sorted(required),
                 "additionalProperties": False,
             }
-        return {"$ref": f"#/components/schemas/{name}"}
+        return {"$ref": f"{self._place}{name}"}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 from uuid import uuid4
 
+import jsonschema_rs
 import pytest
 
 from streams.report.changes import ChangesDocument
@@ -26,6 +27,7 @@ from streams.store.redis import RedisPartitionStore
 from tests.support.counted import SHOP, SHOP_FILE, fill
 from tests.support.valkey import ValkeyServer
 
+SCHEMAS = Path(__file__).parents[2] / "docs/schemas"
 TARGETS = "targets: [{stage: payment, period: 2020-01-01..2035-01-01, goal: 30}]"
 
 
@@ -50,6 +52,11 @@ def run(name: str, options: list[str], *arguments: str, code: int = 0) -> str:
     return done.stdout if code == 0 else done.stderr
 
 
+def check(document: Any, name: str) -> None:
+    """Against the published schema."""
+    jsonschema_rs.Draft202012Validator(json.loads((SCHEMAS / f"{name}.json").read_text())).validate(document)
+
+
 def test_every_question_prints_its_document_and_a_table(options: list[str], tmp_path: Path) -> None:
     said = json.loads(run("annotate", options, "prices +10 %", "--at", "1h", "--json"))
     assert (said["text"], len(said["id"])) == ("prices +10 %", 8)
@@ -64,9 +71,25 @@ def test_every_question_prints_its_document_and_a_table(options: list[str], tmp_
     ]
     for arguments, shape, shown in asked:
         document = json.loads(run("report", options, *arguments, "--json"))
+        check(document, arguments[0].removeprefix("--"))
         assert set(document) == set(get_type_hints(shape)), arguments
         assert document["funnel"] == "shop"
         assert shown in run("report", options, *arguments)
+
+
+def test_the_other_documents_are_as_their_schemas_say(options: list[str]) -> None:
+    for name, arguments in {
+        "report": ["--grain", "day", "--dim", "channel"],
+        "comparison": ["--compare"],
+        "what_if": ["--what-if", "each=+10%"],
+        "profit": ["--profit"],
+        "stuck": ["--persons"],
+    }.items():
+        check(json.loads(run("report", options, *arguments, "--json")), name)
+    check(json.loads(run("person", options, "u:u4", "--json")), "person")
+    check(json.loads(run("annotate", options, "--list", "--json")), "annotations")
+    with pytest.raises(jsonschema_rs.ValidationError):
+        check({"ok": True, "findings": [{"part": "redis"}]}, "doctor")
 
 
 def test_annotations_stand_below_the_report_until_they_are_removed(options: list[str]) -> None:
