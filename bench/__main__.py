@@ -12,12 +12,12 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bench import collector, idle, latency, memory, throughput
+from bench import collector, idle, latency, memory, scrape, throughput
 from bench.log import FilledLog, fill
 from bench.table import Figures, machine
 from funnelcast.stack.real_kafka import RealKafka
 
-PARTS = ("throughput", "memory", "idle", "collector", "latency")
+PARTS = ("throughput", "memory", "idle", "collector", "latency", "scrape")
 PEOPLE = (10_000, 200_000, 2_000_000)
 BROKER_JVM = ("-Xmx768m", "-XX:+UseSerialGC")
 """The default compilers: the broker runs for minutes here."""
@@ -54,6 +54,10 @@ class Bench:
     async def memory(self, number: int) -> None:
         """See `bench.memory`."""
         await memory.measure(self.kafka, self.options.events // 5, self.figures)
+
+    async def scrape(self, number: int) -> None:
+        """See `bench.scrape`."""
+        await scrape.measure(self.kafka, self.figures)
 
     async def idle(self, number: int) -> None:
         """See `bench.idle`."""

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, table, timeseries
+from grafana_foundation_sdk.builders import (
+    bargauge,
+    common,
+    dashboard,
+    prometheus,
+    stat,
+    statetimeline,
+    table,
+    timeseries,
+)
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common as common_model
 from grafana_foundation_sdk.models import dashboard as model
@@ -19,8 +28,8 @@ Builder = Any
 """A builder of the SDK: its panel types have no common base that knows title and grid."""
 Steps = Sequence[tuple[str, float | None]]
 """(colour, from which value on)."""
-_ROW_LINES = 20
-"""A row and its panels."""
+_ALERTS = 'ALERTS{alertname=~"Funnel.+", alertname!="FunnelWatchdog", alertstate="firing"}'
+"""Marked on every panel."""
 
 
 class Place(NamedTuple):
@@ -78,10 +87,14 @@ class Stat(Panel):
     """One number."""
 
     steps: Steps = (("blue", None),)
+    is_named: bool = False
+    """Whether the name of the series is the answer, and its value stands beside it."""
 
     def _builder(self) -> Builder:
+        mode = common_model.BigValueTextMode.VALUE_AND_NAME if self.is_named else common_model.BigValueTextMode.AUTO
         return (
             stat.Panel()
+            .text_mode(mode)
             .unit(self.unit)
             .graph_mode(common_model.BigValueGraphMode.AREA)
             .no_value("–")
@@ -96,6 +109,7 @@ class Lines(Panel):
 
     dashed: str = ""
     is_stacked: bool = False
+    is_logarithmic: bool = False
 
     def _builder(self) -> Builder:
         panel = timeseries.Panel().unit(self.unit).min(0).line_width(2).fill_opacity(30 if self.is_stacked else 0)
@@ -107,6 +121,9 @@ class Lines(Panel):
         )
         if self.is_stacked:
             panel = panel.stacking(common.StackingConfig().mode(common_model.StackingMode.NORMAL))
+        if self.is_logarithmic:
+            scale = common.ScaleDistributionConfig().type(common_model.ScaleDistribution.LOG).log(10)
+            panel = panel.scale_distribution(scale)
         if self.dashed:
             style = {"fill": "dash", "dash": [6, 6]}
             value = model.DynamicConfigValue(id_val="custom.lineStyle", value=style)
@@ -116,12 +133,16 @@ class Lines(Panel):
 
 @dataclass(frozen=True)
 class Bars(Panel):
-    """One bar for each `step`, in the order of that label."""
+    """One bar for each label set: by `step`, in the order of that label, else the longest first."""
 
     is_table: ClassVar[bool] = True
 
+    @property
+    def _is_by_step(self) -> bool:
+        return any("{{step}}" in query.legend for query in self.queries)
+
     def _builder(self) -> Builder:
-        order = {"sort": [{"field": "step", "desc": False}]}
+        order = {"sort": [{"field": "step" if self._is_by_step else "Value", "desc": not self._is_by_step}]}
         return (
             bargauge.Panel()
             .unit(self.unit)
@@ -153,30 +174,46 @@ class Table(Panel):
 
 
 @dataclass(frozen=True)
+class Timeline(Panel):
+    """When something was so: one line for each series, filled where it has a value."""
+
+    def _builder(self) -> Builder:
+        return (
+            statetimeline.Panel()
+            .unit(self.unit)
+            .show_value(common_model.VisibilityMode.NEVER)
+            .row_height(0.8)
+            .thresholds(_thresholds((("red", None),)))
+            .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
+        )
+
+
+@dataclass(frozen=True)
 class Variable:
-    """A choice above the panels: values of a label of a series, or the ones listed."""
+    """A choice above the panels: one value of a label of a series, or of the ones listed."""
 
     name: str
     label: str
     series: str = ""
     listed: str = ""
     default: str = ""
-    is_single: bool = False
+    is_newest_first: bool = False
 
     def build(self) -> Builder:
         """A variable of the dashboard."""
+        chosen = model.VariableOption(selected=True, text=self.default, value=self.default)
         if self.listed:
-            chosen = model.VariableOption(selected=True, text=self.default, value=self.default)
             return dashboard.CustomVariable(self.name).label(self.label).values(self.listed).current(chosen)
+        order = model.VariableSort.NUMERICAL_DESC if self.is_newest_first else model.VariableSort.ALPHABETICAL_ASC
         variable = (
             dashboard.QueryVariable(self.name)
             .label(self.label)
             .datasource(SOURCE)
             .query(f"label_values({self.series}, {self.name})")
             .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
-            .sort(model.VariableSort.ALPHABETICAL_ASC)
+            .sort(order)
         )
-        return variable if self.is_single else variable.multi(True).include_all(True).all_value(".+")
+        return variable.current(chosen) if self.default else variable
 
 
 @dataclass(frozen=True)
@@ -186,17 +223,26 @@ class Row:
     title: str
     panels: Sequence[Panel]
 
+    @property
+    def height(self) -> int:
+        """Lines, its heading included."""
+        return 1 + max(panel.place.y + panel.place.h for panel in self.panels)
+
 
 @dataclass(frozen=True)
 class Dashboard:
-    """One file. `alerts`: the series whose times are marked on every panel."""
+    """One file, `name`.json."""
 
     title: str
-    uid: str
+    name: str
     description: str
     variables: Sequence[Variable]
-    alerts: str
     rows: Sequence[Row]
+
+    @property
+    def uid(self) -> str:
+        """In its address."""
+        return f"funnelcast-{self.name}"
 
     def build(self) -> model.Dashboard:
         """Grafana's model of it."""
@@ -210,16 +256,17 @@ class Dashboard:
             .time("now-6h", "now")
             .refresh("10s")
             .timezone("browser")
-            .annotation(_marks(self.alerts))
+            .annotation(_marks(_ALERTS))
             .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
         )
         for variable in self.variables:
             built = built.with_variable(variable.build())
-        for number, row in enumerate(self.rows):
-            y = number * _ROW_LINES
+        y = 0
+        for row in self.rows:
             built = built.with_row(dashboard.Row(row.title).grid_pos(model.GridPos(x=0, y=y, w=24, h=1)))
             for panel in row.panels:
                 built = built.with_panel(panel.build(y))
+            y += row.height
         finished = built.build()
         for number, panel_model in enumerate(finished.panels or [], 1):
             panel_model.id_val = number

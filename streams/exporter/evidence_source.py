@@ -32,6 +32,9 @@ from streams.store.port import CounterReader, StoreError
 _MINUTES = MINUTE_WINDOWS[-1] + MINUTE_AGE_SECONDS // 60 + 10
 _RECENT_HOURS = 26
 """Hours of a day of cohorts may change; older ones change by late events alone and are read again with the whole."""
+_APART_MS = KEEP_MS[Grain.MINUTE] - _MINUTES * MINUTE_MS
+"""Partitions that are further apart, because they catch up or are imported, cannot be judged at one time: one has
+dropped minutes that another needs. The evidence stays as old as it is until they have come together."""
 _WHOLE_EVERY_MS = DAY_MS
 """Between two reads of everything."""
 
@@ -86,7 +89,7 @@ class EvidenceSource:
         partitions = await self._reader.partitions()
         statuses = {one: status for one in partitions if (status := await self._reader.status(one)) is not None}
         watermarks = [mark for status in statuses.values() if (mark := status.meta.watermark_ms) is not None]
-        if not watermarks:
+        if not watermarks or max(watermarks) - min(watermarks) > _APART_MS:
             return
         if statuses == self._judged:
             self.newest = [replace(each, made_at_ms=self._clock_ms()) for each in self.newest]
@@ -115,7 +118,7 @@ class EvidenceSource:
     async def _read(self, funnel: Funnel, partitions: Sequence[int], newest_ms: int, watermark_ms: int) -> Cells:
         """All cells that evidence is made of."""
         known = self._known[funnel.funnel_id]
-        hour, minute = newest_ms // HOUR_MS, newest_ms // MINUTE_MS
+        hour, minute = newest_ms // HOUR_MS, watermark_ms // MINUTE_MS
         is_whole = not known.hour or self._clock_ms() >= known.whole_at_ms + _WHOLE_EVERY_MS
         first_hour = hour - KEEP_MS[Grain.HOUR] // HOUR_MS if is_whole else min(hour, known.hour) - _RECENT_HOURS
         first: dict[int, int] = {Grain.HOUR: first_hour, Grain.MINUTE: minute - _MINUTES}
