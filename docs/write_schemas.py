@@ -1,4 +1,4 @@
-"""Writes docs/schemas/NAME.json: a JSON Schema (2020-12) of every document that a command prints with `--json`.
+"""Writes docs/json-schemas/NAME.json: a JSON Schema (2020-12) of every document that a command prints with `--json`.
 
 They are made from the types of the code. Run `python docs/write_schemas.py` after one was changed; a test compares the
 committed files with what this script writes. It writes nothing but them.
@@ -15,7 +15,7 @@ from streams.api.description import PAGES, Described
 from streams.api.schema import Schemas
 from streams.stuck import StuckDocument
 
-FOLDER = Path(__file__).resolve().parent / "schemas"
+FOLDER = Path(__file__).resolve().parent / "json-schemas"
 OTHERS = (
     Described(
         "stuck",

@@ -27,7 +27,7 @@ from streams.store.redis import RedisPartitionStore
 from tests.support.counted import SHOP, SHOP_FILE, fill
 from tests.support.valkey import ValkeyServer
 
-SCHEMAS = Path(__file__).parents[2] / "docs/schemas"
+SCHEMAS = Path(__file__).parents[2] / "docs/json-schemas"
 TARGETS = "targets: [{stage: payment, period: 2020-01-01..2035-01-01, goal: 30}]"
 
 
