@@ -15,7 +15,7 @@ SOAK_STOPS ?= 300
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-thorough test-kafka test-cluster test-chaos test-observability test-kubernetes soak-start test-clients test-browser bench lint format up down clean
+.PHONY: help setup demo test test-thorough test-kafka test-cluster test-chaos test-observability test-kubernetes test-compose soak-start test-clients test-browser bench lint format up down clean
 
 help:
 	@echo "make demo        run everything on this machine: real history, then a live shop (Ctrl-C ends it)"
@@ -26,6 +26,7 @@ help:
 	@echo "make test-cluster  three brokers of Apache Kafka, six Valkey nodes and sentinels, killed and cut off"
 	@echo "make test-observability  exporter, rules, Alertmanager and dashboards on a real Prometheus, over five weeks of events (3 minutes)"
 	@echo "make test-kubernetes  the Helm chart against the schemas of Kubernetes, KEDA and Prometheus' operator (Go, node)"
+	@echo "make test-compose  docker-compose.yml in real containers (root on Debian, Go, Java and Maven)"
 	@echo "make soak-start  hundreds of starts, double restarts and stops in rebalances on a busy machine (hours)"
 	@echo "make test-clients  the clients of Segment, RudderStack, PostHog, Snowplow and CloudEvents for Node.js (node, npm)"
 	@echo "make test-browser  funnelcast.js and other browser clients in Chromium (node, npm, chromium)"
@@ -91,6 +92,10 @@ test-kubernetes: setup
 	npm --prefix tests/kubernetes ci --silent
 	$(BIN)/python -m tests.kubernetes.helm
 	$(BIN)/python -m pytest -m kubernetes tests/kubernetes $(PYTEST_ARGS)
+
+test-compose: setup
+	$(BIN)/python -m tests.compose
+	$(BIN)/python -m pytest -m compose tests/compose $(PYTEST_ARGS)
 
 soak-start: setup
 	$(BIN)/python -m tests.soak --starts $(SOAK_STARTS) --restarts $(SOAK_RESTARTS) --stops $(SOAK_STOPS) --seed $(SEED)

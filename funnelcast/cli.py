@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("funnelcast.commands.imports", "Import other people's files by an import file."),
     "spend": ("funnelcast.commands.spend", "Import what was spent on advertising."),
     "simulate": ("funnelcast.commands.simulate", "Write the events of a simulated shop as JSONL."),
+    "visitors": ("funnelcast.commands.visitors", "Send visitors of a simulated shop to a running collector."),
     "replay": ("funnelcast.commands.replay", "Count a file from nothing and print the counters document."),
     "report": ("funnelcast.commands.report", "Print the live counters with rates."),
     "annotate": ("funnelcast.commands.annotate", "Say what was changed and when, for every report."),

@@ -90,6 +90,8 @@ def test_service_is_hardened(name: str) -> None:
     assert service["init"] is True
     assert service["read_only"] is (name != "kafka")
     assert not service.get("privileged")
+    assert service["mem_limit"]
+    assert service["pids_limit"]
 
 
 @each_service
@@ -107,7 +109,7 @@ def test_image_has_a_version(name: str) -> None:
 @each_service
 def test_service_has_a_health_check_or_ends_by_itself(name: str) -> None:
     service = SERVICES[name]
-    assert service["restart"] == "no" or service["healthcheck"].get("test") or name == "ticker"
+    assert service["restart"] == "no" or service["healthcheck"].get("test") or name in ("ticker", "visitors")
 
 
 def test_services_wait_for_what_exists_and_can_be_waited_for() -> None:
@@ -143,7 +145,7 @@ def test_kafka_makes_no_topics_by_itself() -> None:
     assert len(SERVICES["kafka"]["environment"]["CLUSTER_ID"]) == 22
 
 
-@pytest.mark.parametrize("name", [name for name in OURS if "command" in SERVICES[name] and name != "keys-init"])
+@pytest.mark.parametrize("name", [name for name in OURS if "entrypoint" not in SERVICES[name]])
 def test_commands_of_our_services_are_understood(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     words = [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", word) for word in SERVICES[name]["command"]]
     monkeypatch.setattr(sys, "argv", ["funnelcast", *words])

@@ -1,0 +1,64 @@
+"""The composed system: made once for the session, by `make up`, and taken down by `make down`.
+
+What it runs on was made before, by `python -m tests.compose`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.compose.engine import Engine, EngineError, build_compose, run
+from tests.compose.images import ROOT, load
+
+WORK = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "funnelcast" / "compose"
+"""Not in the checkout: a build looks at everything in it, and here lie devices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """What runs, and how a test reaches it."""
+
+    engine: Engine
+
+    def compose(self, *words: str) -> str:
+        """Standard output of `docker compose`. Raises EngineError."""
+        return self.engine.docker("compose", *words, cwd=ROOT)
+
+    def services(self) -> dict[str, list[dict[str, Any]]]:
+        """Containers of each service, those that ended too, as `docker compose ps` says."""
+        services: dict[str, list[dict[str, Any]]] = {}
+        for line in self.compose("ps", "--all", "--format", "json").splitlines():
+            container = json.loads(line)
+            services.setdefault(container["Service"], []).append(container)
+        return services
+
+    def get(self, url: str, *headers: str) -> str:
+        """The body that a published port answers. Raises EngineError."""
+        options = [word for header in headers for word in ("-H", header)]
+        return self.engine.inside(["curl", "-sS", "--fail-with-body", "-m", "10", *options, url])
+
+    def key(self, name: str) -> str:
+        """What `keys-init` wrote."""
+        return self.compose("exec", "-T", "collector", "cat", f"/keys/{name}.key").strip()
+
+
+@pytest.fixture(scope="session")
+def composed() -> Iterator[Composed]:
+    with Engine(WORK, build_compose(WORK)) as engine:
+        load(engine, WORK)
+        try:
+            run(["make", "up"], env=engine.env, cwd=ROOT)
+            yield Composed(engine)
+        except EngineError:
+            print(engine.docker("compose", "logs", "--tail", "30", cwd=ROOT))
+            raise
+        finally:
+            run(["make", "down"], env=engine.env, cwd=ROOT)
+            engine.docker("compose", "down", "--volumes", cwd=ROOT)
