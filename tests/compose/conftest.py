@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ WORK = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "funne
 """Not in the checkout: a build looks at everything in it, and here lie devices."""
 
 
+CHECKOUT = WORK / "checkout"
+
+
 @dataclass(frozen=True, slots=True)
 class Composed:
     """What runs, and how a test reaches it."""
@@ -29,7 +33,7 @@ class Composed:
 
     def compose(self, *words: str) -> str:
         """Standard output of `docker compose`. Raises EngineError."""
-        return self.engine.docker("compose", *words, cwd=ROOT)
+        return self.engine.docker("compose", *words, cwd=CHECKOUT)
 
     def services(self) -> dict[str, list[dict[str, Any]]]:
         """Containers of each service, those that ended too, as `docker compose ps` says."""
@@ -49,16 +53,27 @@ class Composed:
         return self.compose("exec", "-T", "collector", "cat", f"/keys/{name}.key").strip()
 
 
+def _check_out() -> None:
+    """What a fresh clone has: without BuildKit an engine takes all that lies in the directory, environments too."""
+    shutil.rmtree(CHECKOUT, ignore_errors=True)
+    for name in run(["git", "ls-files", "-z"], cwd=ROOT).rstrip("\0").split("\0"):
+        copy = CHECKOUT / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, copy, follow_symlinks=False)
+
+
 @pytest.fixture(scope="session")
 def composed() -> Iterator[Composed]:
+    _check_out()
     with Engine(WORK, build_compose(WORK)) as engine:
         load(engine, WORK)
         try:
-            run(["make", "up"], env=engine.env, cwd=ROOT)
+            run(["make", "up"], env=engine.env, cwd=CHECKOUT)
             yield Composed(engine)
         except EngineError:
-            print(engine.docker("compose", "logs", "--tail", "30", cwd=ROOT))
+            print(engine.docker("compose", "logs", "--tail", "30", cwd=CHECKOUT))
             raise
         finally:
-            run(["make", "down"], env=engine.env, cwd=ROOT)
-            engine.docker("compose", "down", "--volumes", cwd=ROOT)
+            run(["make", "down"], env=engine.env, cwd=CHECKOUT)
+            engine.docker("compose", "down", "--volumes", cwd=CHECKOUT)
+            engine.docker("image", "prune", "--force")

@@ -38,6 +38,7 @@ chown 65534:65534 /prometheus /alertmanager
 chown 472:0 /var/lib/grafana
 ln -sf /usr/bin/redis-cli /usr/local/bin/valkey-cli
 """
+_STAMP = "wanted.txt"
 _KAFKA, _LOG4J = "4.1.1", "2.24.3"
 _JARS = (
     f"org.apache.kafka:kafka_2.13:{_KAFKA}",
@@ -70,7 +71,11 @@ def prepare(work: Path) -> None:
 
 
 def load(engine: Engine, work: Path) -> None:
-    """Make the images that the compose file and the Dockerfile name. Raises EngineError."""
+    """Make the images that the compose file and the Dockerfile name, unless the engine has them. Raises EngineError."""
+    wanted = (ROOT / "docker-compose.yml").read_text() + (work / "wheels" / _STAMP).read_text()
+    stamp = work / "data" / _STAMP
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
     base = re.search(r"^FROM (\S+)", (ROOT / "deploy/Dockerfile").read_text(), re.MULTILINE)
     assert base is not None
     _import(engine, work / "python", base[1])
@@ -82,6 +87,7 @@ def load(engine: Engine, work: Path) -> None:
         empty = work / "empty"
         empty.mkdir(exist_ok=True)
         engine.docker("build", "-q", "-t", services[name]["image"], "-f", recipe, empty)
+    stamp.write_text(wanted)
 
 
 def _tree(work: Path, name: str, packages: str) -> None:
@@ -97,7 +103,7 @@ def _tree(work: Path, name: str, packages: str) -> None:
 def _wheels(target: Path) -> None:
     """All that the Dockerfile installs, and what builds it. Without our own wheel: the image builds it."""
     wanted = (ROOT / "constraints.txt").read_text() + (ROOT / "pyproject.toml").read_text()
-    stamp = target / "wanted.txt"
+    stamp = target / _STAMP
     if stamp.exists() and stamp.read_text() == wanted:
         return
     shutil.rmtree(target, ignore_errors=True)
