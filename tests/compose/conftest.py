@@ -48,8 +48,13 @@ class Composed:
         options = [word for header in headers for word in ("-H", header)]
         return self.engine.inside(["curl", "-sS", "--fail-with-body", "-m", "10", *options, url])
 
+    def make_server_key(self) -> None:
+        """As the compose file says how."""
+        create = "run --rm -T --entrypoint funnelcast keys-init keys create --source crm --scope server"
+        self.compose(*create.split(), "--keys", "/keys/keys.json", "--key-file", "/keys/crm.key")
+
     def key(self, name: str) -> str:
-        """What `keys-init` wrote."""
+        """`web` and `read` were made by `keys-init`, `crm` by hand."""
         return self.compose("exec", "-T", "collector", "cat", f"/keys/{name}.key").strip()
 
 
@@ -69,7 +74,9 @@ def composed() -> Iterator[Composed]:
         load(engine, WORK)
         try:
             run(["make", "up"], env=engine.env, cwd=CHECKOUT)
-            yield Composed(engine)
+            composed = Composed(engine)
+            composed.make_server_key()
+            yield composed
         except EngineError:
             print(engine.docker("compose", "logs", "--tail", "30", cwd=CHECKOUT))
             raise

@@ -33,7 +33,7 @@ def _leads(path: Path, batch: str, count: int) -> Path:
 
 
 def _send(composed: Composed, file: Path) -> dict[str, Any]:
-    words = ["--url", "http://127.0.0.1:8080", "--key", composed.key("web"), "--json"]
+    words = ["--url", "http://127.0.0.1:8080", "--key", composed.key("crm"), "--json"]
     answer: dict[str, Any] = orjson.loads(composed.engine.inside([FUNNELCAST, "send", file, *words]))
     return answer
 
@@ -80,6 +80,7 @@ def test_no_key_is_in_a_log(composed: Composed) -> None:
     logs = composed.compose("logs", "--no-color")
     assert composed.key("web") not in logs
     assert composed.key("read") not in logs
+    assert composed.key("crm") not in logs
     assert not re.search(r"\bfc[a-z]_[A-Za-z0-9_-]{16,}", logs)
 
 
