@@ -15,7 +15,7 @@ SOAK_STOPS ?= 300
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-thorough test-kafka test-cluster test-chaos test-observability test-kubernetes test-compose soak-start test-clients test-browser bench lint format up down clean
+.PHONY: help setup demo test test-thorough test-kafka test-cluster test-chaos test-observability test-kubernetes test-compose soak-start test-clients test-browser test-wheel bench lint format up down clean
 
 help:
 	@echo "make demo        run everything on this machine: real history, then a live shop (Ctrl-C ends it)"
@@ -30,6 +30,7 @@ help:
 	@echo "make soak-start  hundreds of starts, double restarts and stops in rebalances on a busy machine (hours)"
 	@echo "make test-clients  the clients of Segment, RudderStack, PostHog, Snowplow and CloudEvents for Node.js (node, npm)"
 	@echo "make test-browser  funnelcast.js and other browser clients in Chromium (node, npm, chromium)"
+	@echo "make test-wheel  the built wheel in an empty environment: init, a visit in Chromium, report, demo"
 	@echo "make bench       the benchmark table"
 	@echo "make lint        ruff, mypy, import-linter"
 	@echo "make up          Kafka, Valkey, all services, Prometheus, Alertmanager and Grafana by docker compose"
@@ -112,6 +113,9 @@ test-clients: setup $(CLIENTS_STAMP)
 test-browser: setup
 	npm --prefix tests/browser ci --silent
 	$(BIN)/python -m pytest -m browser tests/browser $(PYTEST_ARGS)
+
+test-wheel: setup
+	$(BIN)/python -m pytest -m wheel tests/wheel $(PYTEST_ARGS)
 
 bench: setup
 	$(BIN)/python -m bench $(BENCH_ARGS)

@@ -1,0 +1,1 @@
+"""What is published: the built wheel in an empty environment."""
