@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -30,6 +30,7 @@ from tests.oracle.counting import Document, count
 from tests.oracle.generate import Case
 from tests.oracle.values import person_of
 from tests.support.counting import Counted, CountedReader, count_records, is_tick
+from tests.support.linking import Going, count_linked
 
 Record = tuple[bytes | None, bytes, int]
 _SENDER = Sender(scope=Scope.HISTORICAL)
@@ -223,3 +224,17 @@ async def _consume(
                 return
         except StoreUnavailableError:
             continue
+
+
+def counted_document(case: Case, going: Going) -> Document:
+    """What the core makes of a case whose ids are linked."""
+    funnels = funnels_of([case.funnel])
+    going = replace(going, watermark_delay_ms=case.watermark_delay_ms, partitions=case.partitions)
+    counted = count_linked(funnels, records_of(case), going)
+    (document,) = asyncio.run(_documents(CountedReader(counted), funnels))
+    return document
+
+
+def in_step(rng: Random) -> Going:
+    """Record by record."""
+    return Going(rng, in_step=True, dump_and_load=rng.random() < 0.5, general_only=rng.random() < 0.3)

@@ -16,32 +16,16 @@ import pytest
 from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
 from streams.core.plan import Plan
 from tests.oracle.build import HOUR, T0, event, funnel
-from tests.oracle.counting import Document
 from tests.oracle.generate import Case, Log, Wants
 from tests.oracle.history import SILENCE_MS
 from tests.property.balances import check_balances
 from tests.property.cases import assert_same, law, order_free
-from tests.property.driver import _documents, funnels_of, oracle_document, records_of
-from tests.support.counting import CountedReader
-from tests.support.linking import Going, count_linked
+from tests.property.driver import counted_document, funnels_of, in_step, oracle_document
+from tests.support.linking import Going
 
 pytestmark = pytest.mark.timeout(900)
 
 LINKS = Wants(links=True)
-
-
-def counted_document(case: Case, going: Going) -> Document:
-    """What the core makes of it."""
-    funnels = funnels_of([case.funnel])
-    going = replace(going, watermark_delay_ms=case.watermark_delay_ms, partitions=case.partitions)
-    counted = count_linked(funnels, records_of(case), going)
-    (document,) = asyncio.run(_documents(CountedReader(counted), funnels))
-    return document
-
-
-def in_step(rng: Random) -> Going:
-    """Record by record."""
-    return Going(rng, in_step=True, dump_and_load=rng.random() < 0.5, general_only=rng.random() < 0.3)
 
 
 def on_their_own(rng: Random) -> Going:

@@ -10,8 +10,14 @@ import pytest
 from tests.oracle.generate import Case, Wants
 from tests.property.balances import check_balances
 from tests.property.cases import assert_same, law, order_free, shuffled
-from tests.property.driver import core_document, oracle_document, random_run, stored_documents
-from tests.property.test_identity import counted_document, in_step
+from tests.property.driver import (
+    core_document,
+    counted_document,
+    in_step,
+    oracle_document,
+    random_run,
+    stored_documents,
+)
 
 pytestmark = pytest.mark.timeout(900)
 
