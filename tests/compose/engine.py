@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+
+from tests.support.waiting import wait_until
 
 PACKAGES = ("docker.io", "iptables", "mmdebstrap")
 NAMESPACE = "funnelcast-compose"
@@ -122,10 +123,15 @@ class Engine:
         return ["nsenter", f"--net=/run/netns/{NAMESPACE}", *command]
 
     def _wait(self) -> None:
-        assert self._process is not None
-        deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
-            if not subprocess.run(["docker", "version"], env=self.env, capture_output=True).returncode:
-                return
-            time.sleep(0.2)
-        raise EngineError(f"the engine did not start:\n{(self._work / 'dockerd.log').read_text()[-3_000:]}")
+        process = self._process
+        assert process is not None
+
+        def is_over() -> bool:
+            return process.poll() is not None or self._answers()
+
+        wait_until(is_over, seconds=READY_SECONDS, what="the engine")
+        if not self._answers():
+            raise EngineError(f"the engine did not start:\n{(self._work / 'dockerd.log').read_text()[-3_000:]}")
+
+    def _answers(self) -> bool:
+        return not subprocess.run(["docker", "version"], env=self.env, capture_output=True).returncode

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import typer.main
 import yaml
+from kubernetes_validate.utils import validate
 
 from funnelcast.cli import COMMANDS
 from tests.kubernetes.helm import CHART, EVERYTHING, ROOT, HelmError, helm
@@ -52,7 +52,7 @@ def test_helm_finds_nothing_to_complain_about() -> None:
 def test_kubernetes_would_take_everything(everything: list[Manifest], version: str) -> None:
     for manifest in [*everything, *rendered(*FEWEST)]:
         if not is_custom(manifest):
-            kubernetes_validate.validate(manifest, version, strict=True)
+            validate(manifest, version, strict=True)
 
 
 def test_keda_and_the_operator_of_prometheus_would_take_everything(everything: list[Manifest]) -> None:
