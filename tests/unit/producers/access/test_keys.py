@@ -199,7 +199,7 @@ def test_the_commands_with_everything_a_browser_key_may_have(tmp_path: Path) -> 
     assert shown["origins"] == ["https://shop.example", "*.shop.example"]
     assert (shown["allow"], shown["rate"], shown["app_ids"]) == (["payment"], 20.0, ["shop"])
     assert "sha256" not in made.stdout
-    listed = runner.invoke(app, ["list", *keys])
-    assert "origins https://shop.example *.shop.example; also payment; app shop; 20/s" in listed.stdout
+    listed = " ".join(runner.invoke(app, ["list", *keys]).stdout.split())
+    assert "origins https://shop.example *.shop.example; also payment; app shop; 20/s" in listed
     refused = runner.invoke(app, ["create", "--source", "web", "--scope", "server", "--allow", "payment", *keys])
     assert refused.exit_code == 2
