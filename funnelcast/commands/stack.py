@@ -69,10 +69,12 @@ async def _run(embedded: EmbeddedStack, settings: ServiceSettings | None, told: 
         checks = [stack.check]
         if settings is not None:
             started = await parts.enter_async_context(services(stack, settings, _note))
-            addresses |= {"url": started.url, "metrics": started.metrics}
+            addresses |= {"url": started.url, "metrics": started.metrics, "page": started.page}
             checks.append(started.supervisor.check)
-        told.tell({name: address for name, address in addresses.items() if name != "metrics"})
+        told.tell({name: address for name, address in addresses.items() if name not in ("metrics", "page")})
         emit(json.dumps(addresses))
+        if "page" in addresses:
+            say(f"the page: {addresses['page']}", err=True)
         say(f"commands started here find them; elsewhere add --config {told.path}", err=True)
         say(f"logs in {stack.directory}; Ctrl-C stops everything", err=True)
         while not stop.is_set():

@@ -1,4 +1,4 @@
-"""Collector, worker, ticker and exporter beside an embedded stack: everything that one machine needs to try. Starts
+"""Collector, worker, ticker, exporter and page beside an embedded stack: all that one machine needs to try. Starts
 processes; counts nothing."""
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Services:
 
     url: str
     metrics: str
+    page: str
     supervisor: Supervisor
 
 
@@ -61,14 +62,20 @@ async def services(stack: EmbeddedStack, settings: ServiceSettings, report: Repo
         keys=settings.keys,
         contact_key=settings.contact_key,
     )
-    port, metrics_port = port_like(COLLECTOR_PORT), port_like(EXPORTER_PORT)
+    port, metrics_port, web_port = map(port_like, (COLLECTOR_PORT, EXPORTER_PORT, WEB_PORT))
     async with Supervisor(home, report=report) as supervisor:
         for spec in (
             deployment.collector(port),
             deployment.worker(1, free_port()),
             deployment.ticker(),
             deployment.exporter(metrics_port),
+            deployment.web(web_port),
         ):
             await supervisor.start(spec)
         await supervisor.ready(READY_SECONDS)
-        yield Services(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}/metrics", supervisor)
+        yield Services(
+            url=f"http://127.0.0.1:{port}",
+            metrics=f"http://127.0.0.1:{metrics_port}/metrics",
+            page=f"http://127.0.0.1:{web_port}",
+            supervisor=supervisor,
+        )

@@ -71,7 +71,10 @@ def test_a_hooks_map_is_shown(file: str) -> None:
 
 def test_a_delivery_is_tried(file: str, tmp_path: Path) -> None:
     [found] = tried(file, "stripe-session-completed", tmp_path)
-    assert (found["event"], found["looked at by"]) == ("payment", "sales: payment, sales: repeat_purchase, web: payment")
+    assert (found["event"], found["looked at by"]) == (
+        "payment",
+        "sales: payment, sales: repeat_purchase, web: payment",
+    )
     assert (found["person"]["user_id"], found["person"]["contact_id"]) == ("u-17", "made of the e-mail or phone")
     [found] = tried(file, "shopify-orders-paid", tmp_path, "--header", "X-Shopify-Topic: orders/paid")
     assert (found["event"], found["properties"]["value"]) == ("order_paid", "403.00")
