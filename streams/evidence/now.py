@@ -30,13 +30,8 @@ def no_alerts(funnel: Funnel) -> AlertsDocument:
 def alerts_now(found: FunnelEvidence) -> AlertsDocument:
     """What fell, as far as the watermark has come; rises are no alerts."""
     at_ms = found.made_at_ms
-    alerts = [
-        Alert(
-            each.kind, each.stage, each.dim, at_ms, at_ms, each.evidence, each.evidence.nats, each.cause or "conversion"
-        )
-        for each in found.standings
-        if each.direction == "down" and each.evidence.nats > THRESHOLD_NATS
-    ]
+    falling = [one for one in found.standings if one.direction == "down" and one.evidence.nats > THRESHOLD_NATS]
+    alerts = [_alert(one, at_ms) for one in falling]
     return {
         "funnel": found.funnel.name,
         "version": found.funnel.version,

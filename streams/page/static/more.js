@@ -77,9 +77,18 @@ export function showAlerts(section, funnel, { alerts, is_ready: isReady }) {
   if (!isReady || section.hidden) return;
   fill(section, el('h2', {}, t('alerts')), el('ul', { class: 'alerts' }, firing.map((alert) => el('li', { class: `card alert ${alert.severity}` },
     el('strong', {}, t(`alert.${alert.name}`)), ' ', alert.stage ? name(term(alert.stage)) : '', alert.dim ? [' · ', name(alert.dim.replace('=', ': '))] : '',
-    el('p', {}, t('alert.numbers', { numerator: f.count(alert.numerator), denominator: f.count(alert.denominator), expected: f.percent(alert.baseline) }), ' ',
+    el('p', {}, alertNumbers(alert, funnel), ' ',
       t('alert.since', { time: f.moment(Date.parse(alert.since), funnel.timezone) })),
     el('p', { class: 'small' }, t('alert.evidence', { n: f.count(alert.evidence) }), ' · ', t(`cause.${alert.cause}`))))));
+}
+
+/** Of a share so many of so many; of a volume the amount, as it is and as it usually is. */
+function alertNumbers(alert, funnel) {
+  if (alert.denominator > 0) {
+    return t('alert.numbers', { numerator: f.count(alert.numerator), denominator: f.count(alert.denominator), expected: f.percent(alert.baseline) });
+  }
+  const amount = (n) => (alert.name === 'FunnelRevenueDrop' ? f.money(n, funnel) : f.count(n));
+  return t('alert.amount', { numerator: amount(alert.numerator), expected: amount(alert.baseline) });
 }
 
 export class JourneySearch {
