@@ -201,6 +201,7 @@ def joined(
     meta = msgspec.structs.replace(
         own,
         stats={**own.stats, funnel_id: shadow.stats.get(funnel_id, {})},
+        booked_until={**own.booked_until, funnel_id: shadow.booked_until.get(funnel_id, 0)},
         forwards={**own.forwards, funnel_id: own_forwards},
         forwards_from={
             **own.forwards_from,

@@ -135,7 +135,7 @@ def test_report_prints_the_document_and_a_table(filled: Filled, tmp_path: Path) 
     counters = json.loads(printed)["counters"]["total"]["all"][""]
     assert counters["payment"]["revenue"] == {"EUR": 59_970}
     table = subprocess.run([*line, "--dim", "channel"], capture_output=True, check=True, text=True).stdout
-    assert "channel=google" in table
+    assert {"channel", "google"} <= {row.split()[0] for row in table.splitlines() if row.strip()}
     wrong = subprocess.run([*line, "--dim", "city"], capture_output=True, text=True)
     assert wrong.returncode == 2
     assert "channel, manager" in wrong.stderr
