@@ -58,6 +58,10 @@ class Composed:
         return self.compose("exec", "-T", "collector", "cat", f"/keys/{name}.key").strip()
 
 
+def _clear(engine: Engine) -> None:
+    engine.docker("compose", "--profile", "demo", "down", "--volumes", cwd=CHECKOUT)
+
+
 def _check_out() -> None:
     """What a fresh clone has: without BuildKit an engine takes all that lies in the directory, environments too."""
     shutil.rmtree(CHECKOUT, ignore_errors=True)
@@ -72,6 +76,7 @@ def composed() -> Iterator[Composed]:
     _check_out()
     with Engine(WORK, build_compose(WORK)) as engine:
         load(engine, WORK)
+        _clear(engine)  # of a run that was killed
         try:
             run(["make", "up"], env=engine.env, cwd=CHECKOUT)
             composed = Composed(engine)
@@ -82,5 +87,5 @@ def composed() -> Iterator[Composed]:
             raise
         finally:
             run(["make", "down"], env=engine.env, cwd=CHECKOUT)
-            engine.docker("compose", "down", "--volumes", cwd=CHECKOUT)
+            _clear(engine)
             engine.docker("image", "prune", "--force")
