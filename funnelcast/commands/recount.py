@@ -166,7 +166,7 @@ def _say(outcome: Outcome, seconds: float) -> None:
         say(f"  partition {partition}: {missing:,} older records are gone from Kafka, and in no archive", err=True)
     if outcome.is_switched:
         say(
-            f"switched: workers count {outcome.funnel_id} from now on, reports show it. Counting stood still for "
+            f"switched: workers count {outcome.funnel_id} from now on. Counting stood still for "
             f"{outcome.pause_seconds or 0:.2f} s. Start processes with this definition from now on."
         )
     else:
