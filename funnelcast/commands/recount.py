@@ -62,8 +62,9 @@ def recount(
     """Count everything that the log holds by this definition, as if it had run from the start.
 
     The workers go on counting meanwhile. At the end they stand still for a moment and go on with the new version;
-    reports show it once they are given the new file; what the old version counted stays. A definition that was changed needs a higher
-    `version`. Ctrl-C changes nothing; start it again then. --dry-run compares and changes nothing.
+    reports show it once they are given the new file. What the old version counted stays. A definition that was
+    changed needs a higher `version`. Ctrl-C changes nothing: start it again then. --dry-run compares and changes
+    nothing.
     """
     settings.need_kafka()
     settings.need_redis()
