@@ -126,7 +126,7 @@ async def test_mutual_tls(secured_kafka: SecuredKafka) -> None:
 
 
 async def test_a_broker_that_is_away_is_away_and_refuses_nothing(secured_kafka: SecuredKafka) -> None:
-    with pytest.raises(BrokerUnavailableError, match="no Kafka broker answers"):
+    with pytest.raises(BrokerUnavailableError, match="does not answer"):
         await lets_in(secured_kafka.servers("admin", kafka=f"127.0.0.1:{free_port()}"))
 
 
