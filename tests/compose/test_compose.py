@@ -107,7 +107,8 @@ def test_reports_are_served_to_those_who_have_the_key(composed: Composed, counte
     url = "http://127.0.0.1:8090/v1/reports?grain=total"
     with pytest.raises(EngineError, match="401"):
         composed.get(url)
-    (report,) = orjson.loads(composed.get(url, f"Authorization: Bearer {composed.key('read')}"))
+    reports = orjson.loads(composed.get(url, f"Authorization: Bearer {composed.key('read')}"))
+    (report,) = (one for one in reports if one["funnel"] == "sales")
     assert report["counters"]["total"]["all"][""]["lead"]["entries"] >= counted
 
 
