@@ -2,6 +2,7 @@
 
 import gc
 
+import anyio._backends._asyncio  # noqa: F401 - pytest rewrites it, and two threads must not at once
 import structlog
 
 import tests.support.thorough  # noqa: F401 - before a test module asks hypothesis for examples
