@@ -6,17 +6,14 @@ from collections.abc import AsyncIterator, Iterator
 from typing import cast
 
 from bench.children import used_memory, valkey
-from bench.log import PARTITIONS
+from bench.counting import count_into
 from bench.table import Figures
 from bench.workload import DELAY_MS, SPAN_MS, START_MS, event_record
 from schemas.funnel.load import load_funnels
-from schemas.partition import partition_of
 from streams.store.connection import Client
 from streams.store.redis import RedisPartitionStore
-from streams.worker.partition import LogRecord, PartitionProcessor
 
 JOURNEY = ("impression", "click", "impression", "lead")
-CHUNK = 4000
 PERSON = "Redis per person with four kept events"
 
 
@@ -33,19 +30,7 @@ async def measure(kafka: str, people: int, figures: Figures) -> None:
     async with valkey(kafka) as (_, client):
         store = RedisPartitionStore(client, "bench")
         funnels = load_funnels(["sales"])
-        lanes = [PartitionProcessor(store, number, funnels, max_persons=1_000_000) for number in range(PARTITIONS)]
-        queues: list[list[LogRecord]] = [[] for _ in lanes]
-        for lane in lanes:
-            await lane.claim()
-        for key, value, received_ms in stream(people):
-            number = partition_of(key, PARTITIONS)
-            queue, lane = queues[number], lanes[number]
-            queue.append(LogRecord(key, value, received_ms, lane.offset + len(queue)))
-            if len(queue) == CHUNK:
-                await lane.process(queue, lane.offset + len(queue))
-                queue.clear()
-        for queue, lane in zip(queues, lanes, strict=True):
-            await lane.process(queue, lane.offset + len(queue))
+        await count_into(store, funnels, stream(people), persons=1_000_000)
         for kind, name, target in (("c", "Redis per counter cell", None), ("j", PERSON, 200)):
             freed, fields = await _freed(client, kind)
             figures.add(name, freed / fields, "bytes", target=target)

@@ -17,23 +17,19 @@ import httpx
 import psutil
 
 from bench.children import cpu_seconds, valkey
-from bench.log import PARTITIONS
+from bench.counting import count_into
 from bench.table import Figures
 from funnelcast.processes.ports import free_port
 from schemas.funnel.load import load_funnels
-from schemas.partition import partition_of
+from schemas.times import DAY_MS, HOUR_MS
 from streams.store.connection import Client
 from streams.store.redis import RedisPartitionStore
-from streams.worker.partition import LogRecord, PartitionProcessor
 
 SPACE = "bench"
 DAYS, CHANNELS, MANAGERS = 90, 50, 10
-DAY_MS = 86_400_000
 START_MS = 1_750_032_000_000
-CHUNK = 4000
 STEPS = (("impression", 1), ("click", 4), ("lead", 10), ("offer", 20), ("payment", 40))
 """Of so many people one does this."""
-HOUR_MS = 3_600_000
 TARGET_MS = 100
 _SPAN = f"since={START_MS}&until={START_MS + DAYS * DAY_MS}"
 QUESTIONS = {
@@ -71,19 +67,7 @@ async def fill(client: Client, people: int) -> None:
     """Count them, as workers do."""
     store, funnels = RedisPartitionStore(client, SPACE), load_funnels(["sales"])
     await store.check_funnels({funnel.funnel_id: funnel.fingerprint for funnel in funnels})
-    lanes = [PartitionProcessor(store, number, funnels, max_persons=200_000) for number in range(PARTITIONS)]
-    queues: list[list[LogRecord]] = [[] for _ in lanes]
-    for lane in lanes:
-        await lane.claim()
-    for key, value, received_ms in stream(people):
-        number = partition_of(key, PARTITIONS)
-        queue, lane = queues[number], lanes[number]
-        queue.append(LogRecord(key, value, received_ms, lane.offset + len(queue)))
-        if len(queue) == CHUNK:
-            await lane.process(queue, lane.offset + len(queue))
-            queue.clear()
-    for queue, lane in zip(queues, lanes, strict=True):
-        await lane.process(queue, lane.offset + len(queue))
+    await count_into(store, funnels, stream(people), persons=200_000)
 
 
 @asynccontextmanager
