@@ -23,6 +23,7 @@ from streams.admin import check_topics
 from streams.store.connection import close, connect, server_time_ms, server_warnings
 from streams.store.port import PartitionStatus
 from streams.store.reader import RedisCounterReader
+from streams.store.statuses import statuses_of
 
 Level: TypeAlias = Literal["ok", "warning", "problem"]
 _CLOCK_MS = 2_000
@@ -144,7 +145,7 @@ def _clock(ahead_ms: int) -> Finding:
 
 
 async def _space(reader: RedisCounterReader, funnels: Sequence[Funnel]) -> AsyncIterator[Finding]:
-    statuses = [status for number in await reader.partitions() if (status := await reader.status(number)) is not None]
+    statuses = list((await statuses_of(reader)).values())
     if not statuses:
         yield Finding("counting", "warning", "nothing is counted in this space yet: does a worker run?")
         return

@@ -21,9 +21,10 @@ Lookup = Callable[[str], Awaitable[dict[str, Any]]]
 
 async def trees_of(client: Any, space: str, keys: Sequence[bytes], funnels: Sequence[Funnel]) -> list[Tree]:
     """The different people whom these keys belong to."""
-    from streams.people import People, metas_of
+    from streams.people import People
     from streams.store.reader import RedisCounterReader
     from streams.store.redis import RedisPartitionStore
+    from streams.store.statuses import metas_of
 
     partitions = await metas_of(RedisCounterReader(client, space))
     people = People(RedisPartitionStore(client, space), partitions, funnels)

@@ -12,6 +12,7 @@ from schemas.times import utc_text
 from streams.store.connection import close, connect
 from streams.store.port import StoreUnavailableError
 from streams.store.reader import RedisCounterReader
+from streams.store.statuses import metas_of
 
 _LATE: Final = (
     "%d of %d events lie before %s, and behind that time the space %r counts nothing more. Send history into a space "
@@ -55,12 +56,10 @@ async def horizon_ms(redis: str, space: str, funnels: Sequence[str]) -> int | No
     """
     client = connect(redis)
     try:
-        reader = RedisCounterReader(client, space)
-        statuses = [await reader.status(partition) for partition in await reader.partitions()]
+        metas = (await metas_of(RedisCounterReader(client, space))).values()
     finally:
         await close(client)
-    watermarks = [status.meta.watermark_ms for status in statuses if status is not None]
-    newest = max((each for each in watermarks if each is not None), default=None)
+    newest = max((meta.watermark_ms for meta in metas if meta.watermark_ms is not None), default=None)
     if newest is None:
         return None
     return newest - min(each.conversion_window_ms + each.allowed_lateness_ms for each in load_funnels(funnels))

@@ -18,14 +18,14 @@ from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, utc_text
 from streams.core.booked import ToldEntry, journeys_of
 from streams.core.cache import chunk_fields
 from streams.core.header import as_of, chunks_of, link_of, words_of
-from streams.core.person import person_field
+from streams.core.person import key_of_field, person_field
 from streams.core.plan import Plan
 from streams.core.planning import plan_of
 from streams.core.registers import REASONS
 from streams.core.tree import children_of, fact_key
 from streams.core.upgrades import UPGRADES, upgraded
 from streams.state import CHUNK_SEPARATOR, PartitionMeta
-from streams.store.port import CounterReader, PartitionStore
+from streams.store.port import PartitionStore
 
 _SPANS = (("d", DAY_MS), ("h", HOUR_MS), ("min", MINUTE_MS), ("s", 1000))
 MAX_IDS = 5_000
@@ -142,7 +142,7 @@ class People:
         parents = {fact_key(funnel.funnel_id, person_field(key)): key for key in keys for funnel, _ in self._funnels}
         reads = [self._in_turn(self._store.read_facts(partition, list(parents))) for partition in self._partitions]
         return [
-            (parents[fact], child.replace(b"\xff0", b"\0"))
+            (parents[fact], key_of_field(child))
             for facts in await asyncio.gather(*reads)
             for fact, packed in facts.items()
             for child in children_of(packed)
@@ -214,12 +214,6 @@ class People:
             names = {code: name for (register, name), code in registers.items() if register == REASONS}
             self._reasons[funnel_id] = {**names, CODE_UNKNOWN: UNKNOWN}
         return self._reasons[funnel_id]
-
-
-async def metas_of(reader: CounterReader) -> dict[int, PartitionMeta]:
-    """What each partition that has state remembers."""
-    statuses = {partition: await reader.status(partition) for partition in await reader.partitions()}
-    return {partition: status.meta for partition, status in statuses.items() if status is not None}
 
 
 def _chunk_fields(plan: Plan, name: bytes, packed: bytes) -> list[bytes]:

@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from schemas.counters import CODE_OTHER, CODE_UNKNOWN, OTHER, UNKNOWN, currency_text
+from schemas.counters import currency_text
 from schemas.funnel.model import Funnel
 from streams.core.cache import chunk_fields
 from streams.core.header import AT_SHIFT, DEALS, FLAGS_SHIFT, PASSED_MASK, STATUS_MASK, as_of, chunks_of, words_of
 from streams.core.history import deadline_of, replay, statuses_of
-from streams.core.person import unpack_person
+from streams.core.person import key_of_field, unpack_person
 from streams.core.plan import RESOLVED, Plan
 from streams.core.plan import STALLED as IS_STALLED
 from streams.core.planning import plan_of
+from streams.core.registers import name_of_code, values_of
 from streams.core.telling import OPEN, STALLED, Outcome, outcomes_of
 from streams.core.upgrades import UPGRADES, upgraded
 from streams.people import text_of
@@ -94,7 +95,8 @@ class Stuck:
     def __init__(self, store: PartitionStore, reader: CounterReader, funnel: Funnel) -> None:
         self._store, self._reader = store, reader
         self._funnel, self._plan = funnel, plan_of(funnel)
-        self._names: Mapping[tuple[int, int], str] = {}
+        self._names: dict[int, dict[int, str]] = {}
+        """By register and code."""
 
     async def document(
         self,
@@ -107,7 +109,8 @@ class Stuck:
         await check_definition(self._reader, self._funnel)
         partitions = await self._reader.partitions()
         registers = await self._store.registers(self._funnel.funnel_id)
-        self._names = {(register, code): name for (register, name), code in registers.items()}
+        for (register, name), code in registers.items():
+            self._names.setdefault(register, {})[code] = name
         found, batches = _Found(most), list(range(0, PERSON_BUCKETS, _BUCKETS_PER_READ))
         for number, partition in enumerate(partitions):
             for step, first in enumerate(batches):
@@ -157,7 +160,7 @@ class Stuck:
         return (outcome for outcome in outcomes.values() if outcome.state in (OPEN, STALLED))
 
     def _take(self, name: bytes, outcome: Outcome, found: _Found, wanted: Wanted) -> None:
-        values = self._values(outcome.entry.code)
+        values = values_of(self._plan, outcome.entry.code, self._name)
         if any(values[dimension] != value for dimension, value in wanted.items()):
             return
         is_stalled = outcome.state == STALLED
@@ -170,7 +173,7 @@ class Stuck:
     def _told(self, name: bytes, outcome: Outcome, values: dict[str, str]) -> StuckPerson:
         entry, journey = outcome.entry, outcome.journey
         return {
-            "person": text_of(name.replace(b"\xff0", b"\0")),
+            "person": text_of(key_of_field(name)),
             "deal": text_of(journey.unit) or None,
             "stage": self._funnel.stages[entry.stage].name,
             "state": outcome.state,
@@ -181,18 +184,8 @@ class Stuck:
             "values": values,
         }
 
-    def _values(self, code: int) -> dict[str, str]:
-        plan = self._plan
-        places = zip(plan.dimensions, plan.shifts, plan.widths, strict=True)
-        return {
-            dimension.name: self._name(number, code >> shift & (1 << width) - 1)
-            for number, (dimension, shift, width) in enumerate(places, start=1)
-        }
-
     def _name(self, register: int, code: int) -> str:
-        if code in (CODE_UNKNOWN, CODE_OTHER):
-            return UNKNOWN if code == CODE_UNKNOWN else OTHER
-        return self._names.get((register, code), OTHER)
+        return name_of_code(self._names.get(register, {}), code)
 
 
 def _sealed(plan: Plan, name: bytes, packed: bytes, bucket: Mapping[bytes, bytes]) -> list[bytes]:

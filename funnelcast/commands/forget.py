@@ -152,16 +152,12 @@ async def _forget(
 
 async def _ids(settings: ForgetSettings, client: Any, person: bytes) -> tuple[list[bytes], bool]:
     """Every id of the person, the given one first, and whether anybody is known by it."""
+    from funnelcast.people_lookup import trees_of
     from schemas.funnel.load import load_funnels
-    from streams.people import People, metas_of
-    from streams.store.reader import RedisCounterReader
-    from streams.store.redis import RedisPartitionStore
 
-    partitions = await metas_of(RedisCounterReader(client, settings.space))
-    people = People(RedisPartitionStore(client, settings.space), partitions, load_funnels(settings.funnels))
-    tree = await people.tree(person)
-    others = [] if tree is None else [one.encode() for one in tree.ids if one.encode() != person]
-    return [person, *others], tree is not None
+    trees = await trees_of(client, settings.space, [person], load_funnels(settings.funnels))
+    others = [one.encode() for tree in trees for one in tree.ids if one.encode() != person]
+    return [person, *others], bool(trees)
 
 
 def _print(

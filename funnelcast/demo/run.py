@@ -43,10 +43,10 @@ from schemas.topics import Topics
 from streams.admin import ensure_topics
 from streams.report.document import document_of
 from streams.report.shapes import CountersDocument
-from streams.state import PartitionMeta
 from streams.store.connection import close, connect
 from streams.store.port import CounterReader, StoreUnavailableError
 from streams.store.reader import RedisCounterReader
+from streams.store.statuses import metas_of
 
 PARTITIONS, WORKERS = 4, 2
 READY_SECONDS = 60.0
@@ -282,7 +282,8 @@ class LiveShop:
     async def _look(self, elapsed_seconds: float) -> None:
         try:
             document = await self._document()
-            received = [meta.max_received_ms for meta in await self._metas() if meta.max_received_ms is not None]
+            metas = (await metas_of(self.reader)).values()
+            received = [meta.max_received_ms for meta in metas if meta.max_received_ms is not None]
         except StoreUnavailableError as error:
             self.view.note(str(error))
             return
@@ -298,10 +299,6 @@ class LiveShop:
                 restarts=sum(self.services.restarts().values()),
             ),
         )
-
-    async def _metas(self) -> list[PartitionMeta]:
-        statuses = [await self.reader.status(partition) for partition in await self.reader.partitions()]
-        return [status.meta for status in statuses if status is not None]
 
     async def _document(self) -> CountersDocument:
         """Totals alone: what the view shows, at the price of a few cells."""

@@ -90,6 +90,11 @@ def person_field(key: bytes) -> bytes:
     return key.replace(b"\0", b"\xff0") if b"\0" in key else key
 
 
+def key_of_field(field: bytes) -> bytes:
+    """The person whose field it is."""
+    return field.replace(b"\xff0", b"\0")
+
+
 def is_empty(plan: Plan, person: Person) -> bool:
     """Whether nothing of a history is left."""
     return not person.events and not pack_base(plan, person.base)

@@ -8,7 +8,7 @@ partitions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from schemas.counters import CODE_OTHER, CODE_UNKNOWN, OTHER, UNKNOWN
 from schemas.names import clean_value, name_of
@@ -58,6 +58,22 @@ class FunnelRegisters:
     def __init__(self, plan: Plan) -> None:
         self.all = [Register(REASON_CAP, None)]
         self.all += [Register(dimension.codes, dimension.values) for dimension in plan.dimensions]
+
+
+def name_of_code(names: Mapping[int, str], code: int) -> str:
+    """What is shown for a code of a register, whose names these are; one that is not among them is `other`."""
+    if code in (CODE_UNKNOWN, CODE_OTHER):
+        return UNKNOWN if code == CODE_UNKNOWN else OTHER
+    return names.get(code, OTHER)
+
+
+def values_of(plan: Plan, code: int, name: Callable[[int, int], str]) -> dict[str, str]:
+    """Value of each dimension in the code of an event; `name` is asked with a register and a code of it."""
+    places = zip(plan.dimensions, plan.shifts, plan.widths, strict=True)
+    return {
+        dimension.name: name(number, code >> shift & (1 << width) - 1)
+        for number, (dimension, shift, width) in enumerate(places, start=1)
+    }
 
 
 class Registers:

@@ -19,14 +19,14 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import xxhash
 
-from schemas.counters import CODE_OTHER, CODE_UNKNOWN, OTHER, UNKNOWN, currency_text
+from schemas.counters import currency_text
 from streams.core.base import Entry, Journey
 from streams.core.history import deadline_of
 from streams.core.journeys import History
 from streams.core.outgoing import Outgoing, journey_change
 from streams.core.plan import RESOLVED, Plan, Status
 from streams.core.plan import STALLED as IS_STALLED
-from streams.core.registers import REASONS, FunnelRegisters
+from streams.core.registers import FIRST_CODE, REASONS, FunnelRegisters, name_of_code, values_of
 
 OPEN, STALLED, ABANDONED, LOST = "open", "stalled", "abandoned", "lost"
 ADVANCED, REVIVED, COMPLETED, WITHDRAWN = "advanced", "revived", "completed", "withdrawn"
@@ -150,7 +150,7 @@ class Teller:
             "reason": self._name(REASONS, shown.reason) if shown.state == LOST else None,
             "value_minor": shown.entry.minor if shown.entry.minor >= 0 else None,
             "currency": currency_text(shown.entry.currency) if shown.entry.minor >= 0 else None,
-            "values": self._values(shown.entry.code),
+            "values": values_of(self._plan, shown.entry.code, self._name),
             "started_at_ms": shown.journey.started_at,
             "age_ms": at - entered_at,
         }
@@ -163,18 +163,8 @@ class Teller:
         parts = (self._plan.funnel_id, told.key.hex(), unit.hex(), stage, at, *meaning, *told.cause)
         return xxhash.xxh3_128_hexdigest("\0".join(map(str, parts)).encode())
 
-    def _values(self, code: int) -> dict[str, str]:
-        plan = self._plan
-        places = zip(plan.dimensions, plan.shifts, plan.widths, strict=True)
-        return {
-            dimension.name: self._name(number, code >> shift & (1 << width) - 1)
-            for number, (dimension, shift, width) in enumerate(places, start=1)
-        }
-
     def _name(self, register: int, code: int) -> str:
-        if code in (CODE_UNKNOWN, CODE_OTHER):
-            return UNKNOWN if code == CODE_UNKNOWN else OTHER
         names = self._names[register]
-        if code not in names:
+        if code >= FIRST_CODE and code not in names:
             names.update({known: name for name, known in self._registers.all[register].codes.items()})
-        return names.get(code, OTHER)
+        return name_of_code(names, code)

@@ -28,6 +28,7 @@ from streams.exporter.windows import value_windows_of
 from streams.report.names import Registers, name_cells
 from streams.report.shapes import NamedCell
 from streams.store.port import CounterReader, StoreError
+from streams.store.statuses import statuses_of
 
 _MINUTES = MINUTE_WINDOWS[-1] + MINUTE_AGE_SECONDS // 60 + 10
 _RECENT_HOURS = 26
@@ -86,8 +87,7 @@ class EvidenceSource:
 
     async def refresh(self) -> None:
         """Read what is new, and make the evidence again. Raises StoreError."""
-        partitions = await self._reader.partitions()
-        statuses = {one: status for one in partitions if (status := await self._reader.status(one)) is not None}
+        statuses = await statuses_of(self._reader)
         watermarks = [mark for status in statuses.values() if (mark := status.meta.watermark_ms) is not None]
         if not watermarks or max(watermarks) - min(watermarks) > _APART_MS:
             return

@@ -15,6 +15,7 @@ from streams.report.shapes import NamedCell
 from streams.report.spans import Span, start_ms
 from streams.report.sums import over_all_buckets
 from streams.store.port import CounterReader, PartitionView, StoreRefusedError
+from streams.store.statuses import metas_of
 
 DaysOfCells = dict[str, dict[int, NamedCell]]
 """By the label of a cell (empty: the whole), cells by day number."""
@@ -74,6 +75,5 @@ async def days_by_cell(reader: CounterReader, question: ReportQuestion, span: Sp
 
 async def watermark_of(reader: CounterReader) -> int | None:
     """Up to when everything is counted; None where nothing is."""
-    statuses = [await reader.status(partition) for partition in await reader.partitions()]
-    marks = [status.meta.watermark_ms for status in statuses if status and status.meta.watermark_ms is not None]
-    return min(marks, default=None)
+    metas = (await metas_of(reader)).values()
+    return min((meta.watermark_ms for meta in metas if meta.watermark_ms is not None), default=None)

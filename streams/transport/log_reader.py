@@ -109,11 +109,6 @@ class LogReader:
         """Where the next `news` begins."""
         self._seek(partition, offset)
 
-    def end_of(self, partition: int) -> int | None:
-        """End of the log as the last fetch said; None before the first."""
-        end: int | None = self._consumer.highwater(self._place(partition))
-        return end
-
     def position(self, partition: int) -> int:
         """The next offset to be read."""
         return self._positions[partition]
