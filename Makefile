@@ -66,7 +66,7 @@ CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 AT_ONCE ?= $(shell expr $(CORES) + 1)
 
 test: setup
-	@echo "make test: about 5 minutes on two cores (unit tests and laws 1, integration 4), less on more"
+	@echo "make test: about 9 minutes on two cores (unit tests and laws 2, integration 7), less on more"
 	@start=$$(date +%s); \
 	$(BIN)/python -m pytest -n $(CORES) --dist worksteal tests/unit tests/property $(PYTEST_ARGS) && \
 	$(BIN)/python -m pytest -n $(AT_ONCE) --dist loadfile --no-loadscope-reorder tests/e2e tests/integration $(PYTEST_ARGS) && \
