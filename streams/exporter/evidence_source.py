@@ -88,25 +88,31 @@ class EvidenceSource:
     async def refresh(self) -> None:
         """Read what is new, and make the evidence again. Raises StoreError."""
         statuses = await statuses_of(self._reader)
-        watermarks = [mark for status in statuses.values() if (mark := status.meta.watermark_ms) is not None]
+        watermarks = _watermarks(statuses)
         if not watermarks or max(watermarks) - min(watermarks) > _APART_MS:
             return
         if statuses == self._judged:
             self.newest = [replace(each, made_at_ms=self._clock_ms()) for each in self.newest]
             return
         newest_ms, fingerprints = newest_reception_ms(statuses), await self._reader.fingerprints()
-        evidence: list[FunnelEvidence] = []
+        counted = []
         for funnel in self._funnels:
-            if fingerprints.get(funnel.funnel_id) != funnel.fingerprint:
-                continue
-            cells = await self._read(funnel, list(statuses), newest_ms, min(watermarks))
-            registers = await self._reader.registers(funnel.funnel_id)
-            watched = partial(watched_of, funnel, registers, cells, delay_ms=0)
-            normals = self._normals_of(funnel, min(watermarks) // DAY_MS)
-            found = await asyncio.to_thread(_standings, watched, min(watermarks), normals)
-            values = await asyncio.to_thread(_values, funnel, registers, cells, newest_ms)
-            evidence.append(FunnelEvidence(funnel, found, self._clock_ms(), min(watermarks), values))
-        self.newest, self._judged = evidence, statuses
+            if fingerprints.get(funnel.funnel_id) == funnel.fingerprint:
+                cells = await self._read(funnel, list(statuses), newest_ms, min(watermarks))
+                counted.append((funnel, await self._reader.registers(funnel.funnel_id), cells))
+        if max(_watermarks(await statuses_of(self._reader)), default=0) - min(watermarks) > _APART_MS:
+            return  # a partition went on so far while it was read that it may have dropped what was not read yet
+        self.newest = [await self._judged_at(min(watermarks), newest_ms, *each) for each in counted]
+        self._judged = statuses
+
+    async def _judged_at(
+        self, watermark_ms: int, newest_ms: int, funnel: Funnel, registers: Registers, cells: Cells
+    ) -> FunnelEvidence:
+        watched = partial(watched_of, funnel, registers, cells, delay_ms=0)
+        normals = self._normals_of(funnel, watermark_ms // DAY_MS)
+        found = await asyncio.to_thread(_standings, watched, watermark_ms, normals)
+        values = await asyncio.to_thread(_values, funnel, registers, cells, newest_ms)
+        return FunnelEvidence(funnel, found, self._clock_ms(), watermark_ms, values)
 
     def _normals_of(self, funnel: Funnel, day: int) -> KnownNormals:
         """What was learned today: begun anew every day."""
@@ -135,6 +141,10 @@ class EvidenceSource:
         if is_whole:
             known.whole_at_ms = self._clock_ms()
         return cells
+
+
+def _watermarks(statuses: Statuses) -> list[int]:
+    return [mark for status in statuses.values() if (mark := status.meta.watermark_ms) is not None]
 
 
 def _standings(watched: Callable[[], Watched], watermark_ms: int, known: KnownNormals) -> list[Standing]:

@@ -55,3 +55,28 @@ async def test_where_nothing_was_counted_since_the_evidence_stands() -> None:
     (second,) = source.newest
     assert second.values is first.values
     assert second.made_at_ms > first.made_at_ms
+
+
+async def test_a_partition_that_runs_far_ahead_while_it_is_read_leaves_the_evidence_as_it_was() -> None:
+    space = MemorySpace(clock_ms=lambda: NOW)
+    store = MemoryPartitionStore(space)
+    await store.check_funnels({SHOP.funnel_id: SHOP.fingerprint})
+    processor = PartitionProcessor(store, 0, [SHOP], clock_ms=lambda: NOW)
+    await processor.claim()
+    records = [record for _, record in log_records([*shop_events(NOW - 4 * DAY_MS), *shop_events(NOW)], 1)]
+    half = len(records) // 2
+    await processor.process(records[:half], half)
+
+    class Slow(MemoryCounterReader):
+        async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
+            if not processor_went_on:
+                processor_went_on.append(True)
+                await processor.process(records[half:], len(records))
+            return await super().registers(funnel_id)
+
+    processor_went_on: list[bool] = []
+    source = EvidenceSource(Slow(space), [SHOP], clock_ms=lambda: NOW)
+    await source.refresh()
+    assert source.newest == []
+    await source.refresh()
+    assert len(source.newest) == 1
