@@ -43,6 +43,8 @@ def unknown_place(name: str) -> str | None:
         return f"{name}: write one of {' '.join(_UTM + tag for tag in TAGS)}"
     if name.startswith(_CONTEXT) and not all(context_path(name)):
         return f"{name}: write the members of the context with a dot between them, e.g. context.page.url"
+    if name.startswith("journey."):
+        return f"{name}: no event says that; only a dimension can ask for journey.touches, with attribution: last"
     if name.startswith("page.") and name not in _NAMED:
         return f"{name}: write page.path, page.url or page.title; for another member of the page context.{name}"
     return None

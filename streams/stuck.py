@@ -15,7 +15,8 @@ from schemas.counters import currency_text
 from schemas.funnel.model import Funnel
 from streams.core.cache import chunk_fields
 from streams.core.header import AT_SHIFT, DEALS, FLAGS_SHIFT, PASSED_MASK, STATUS_MASK, as_of, chunks_of, words_of
-from streams.core.history import deadline_of, replay, statuses_of
+from streams.core.history import replay, statuses_of
+from streams.core.journeys import deadline_of
 from streams.core.person import key_of_field, unpack_person
 from streams.core.plan import RESOLVED, Plan
 from streams.core.plan import STALLED as IS_STALLED

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from schemas.attribution import TOUCHES, TOUCHES_PROPERTY, Attribution
 from schemas.funnel.duration import DurationMs
 from schemas.funnel.rules import Name, Part, Rule, Rules, as_list, clean_name
 from schemas.funnel.scoring import SCORED_PROPERTY, TEMPERATURES, Scoring
@@ -84,7 +85,7 @@ class Dimension(Part):
     """A property by which everything is also counted."""
 
     name: str = Field(min_length=1, max_length=64, pattern=r"^[^|=\s]+$")
-    attribution: Literal["first", "stage"]
+    attribution: Attribution
     property: str = ""
     values: tuple[str, ...] | None = None
     cap: int = Field(default=100, ge=1, le=10_000)
@@ -104,7 +105,7 @@ class Dimension(Part):
     @field_validator("property")
     @classmethod
     def _place(cls, name: str) -> str:
-        if instead := unknown_place(name):
+        if name != TOUCHES_PROPERTY and (instead := unknown_place(name)):
             raise ValueError(instead)
         return name
 
@@ -117,6 +118,18 @@ class Dimension(Part):
         if not cleaned or "" in cleaned or len(cleaned) > 10_000:
             raise ValueError("write 1 to 10,000 distinct values that are not empty, or leave values out")
         return cleaned
+
+    @model_validator(mode="after")
+    def _touches(self) -> Dimension:
+        if self.property != TOUCHES_PROPERTY:
+            return self
+        if self.attribution != "last":
+            raise ValueError(f"{TOUCHES_PROPERTY} grows with the journey; write attribution: last")
+        if self.values not in (None, TOUCHES):
+            raise ValueError(
+                f"{TOUCHES_PROPERTY}: its values are 0 to {TOUCHES[-2]} and {TOUCHES[-1]}; leave values out"
+            )
+        return self if self.values else self.model_copy(update={"values": TOUCHES})
 
 
 class Funnel(Part):

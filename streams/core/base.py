@@ -66,13 +66,13 @@ class Entry:
 
 
 class Journey:
-    """A journey: the code of its first event and the entries made so far (never none)."""
+    """A journey: its code (`Plan`: of its first event and of its latest) and the entries made so far (never none)."""
 
-    __slots__ = ("begins_at", "entries", "first_code", "started_at", "unit")
+    __slots__ = ("begins_at", "code", "entries", "started_at", "unit")
 
-    def __init__(self, started_at: int, first_code: int, entries: list[Entry], begins_at: int | None = None) -> None:
+    def __init__(self, started_at: int, code: int, entries: list[Entry], begins_at: int | None = None) -> None:
         self.started_at = started_at
-        self.first_code = first_code
+        self.code = code
         self.entries = entries
         self.begins_at = started_at if begins_at is None else begins_at
         """From when its window runs: a deal may have lead-ins before it begins."""
@@ -83,7 +83,7 @@ class Journey:
         """A copy whose last entry may be changed."""
         last = self.entries[-1]
         again = Entry(last.stage, last.at, last.code, last.minor, last.currency, last.loss_at, last.reason)
-        return Journey(self.started_at, self.first_code, [*self.entries[:-1], again], self.begins_at)
+        return Journey(self.started_at, self.code, [*self.entries[:-1], again], self.begins_at)
 
 
 class Deal(NamedTuple):
@@ -179,10 +179,10 @@ def pack_base(plan: Plan, base: Base) -> bytes:
 
 
 def _folded(plan: Plan, journey: Journey) -> list[Any]:
-    """Start, code of the first event, then per entry [stage, after, code (, minor, currency (, loss after, reason))];
+    """Start, code of the journey, then per entry [stage, after, code (, minor, currency (, loss after, reason))];
     times are counted from the start."""
     start = journey.started_at
-    folded: list[Any] = [start, wire_code(plan, journey.first_code)]
+    folded: list[Any] = [start, wire_code(plan, journey.code)]
     for entry in journey.entries:
         values = [entry.stage, entry.at - start, wire_code(plan, entry.code)]
         if entry.minor >= 0 or entry.loss_at >= 0:
@@ -228,8 +228,8 @@ def unpack_base(packed: bytes) -> Base:
 
 
 def _journey(folded: list[Any], begins_at: int | None = None) -> Journey:
-    start, first_code = folded[0], code_of(folded[1])
-    return Journey(start, first_code, [_entry(start, *values) for values in folded[2:]], begins_at)
+    start, code = folded[0], code_of(folded[1])
+    return Journey(start, code, [_entry(start, *values) for values in folded[2:]], begins_at)
 
 
 def _entry(start: int, stage: int, after: int, code: int | bytes, *more: int) -> Entry:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from streams.core.base import Entry, Journey
-from streams.core.history import deadline_of, replay, statuses_of
+from streams.core.history import replay, statuses_of
+from streams.core.journeys import deadline_of
 from streams.core.person import unpack_person
 from streams.core.plan import RESOLVED, STALLED, Plan, Status
 

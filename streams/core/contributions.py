@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from schemas.counters import STAGE_LOST, Family, family, lifetime_sub
 from schemas.times import MINUTE_MS
 from streams.core.base import Entry, FirstOrder, Journey
-from streams.core.history import deadline_of
-from streams.core.journeys import History, OrderBooked
+from streams.core.journeys import History, OrderBooked, deadline_of
 from streams.core.plan import AGES_MS, EDGES_MS, RESOLVED, STALLED, Plan, Status
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from schemas.attribution import Attribution
 from schemas.conditions import Operand, Operator
 
 
@@ -72,13 +73,14 @@ class Dimension(NamedTuple):
 
     name: str
     property_name: str
-    is_first: bool
-    """Whether a journey's first event gives the value of all its entries; otherwise every entry has its own."""
+    attribution: Attribution
     values: tuple[str, ...] | None
     """The only values that get a code; None: any."""
     cap: int
     is_scored: bool = False
     """Whether the value is the temperature that the score gives, and not what was sent."""
+    counts_touches: bool = False
+    """Whether the value is how many touches the journey had, and not what was sent."""
 
     @property
     def codes(self) -> int:

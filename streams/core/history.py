@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from copy import copy
 
 from schemas.counters import STAGE_LOST
-from streams.core.base import Base, Entry, FirstOrder, Journey, Layered, Step, Worth
+from streams.core.base import Base, FirstOrder, Journey, Layered, Step, Worth
 from streams.core.changes import standing, withdrawn_behind
 from streams.core.deals import part, run
 from streams.core.header import Header
-from streams.core.journeys import AFTER_STAGES, History, RefundBooked, Restated, go_on
+from streams.core.journeys import AFTER_STAGES, History, RefundBooked, Restated, deadline_of, go_on
 from streams.core.kept import AT_MASK, KeptEvent
 from streams.core.person import Person
 from streams.core.plan import LOST, NO_STAGE, OPEN, ORDER, REFUND, RESOLVED, STALLED, Plan, Status
@@ -195,14 +195,9 @@ def has_same_journey(one: Base, other: Base) -> bool:
         return mine is theirs
     return (
         mine.started_at == theirs.started_at
-        and mine.first_code == theirs.first_code
+        and mine.code == theirs.code
         and [entry.key for entry in mine.entries] == [entry.key for entry in theirs.entries]
     )
-
-
-def deadline_of(plan: Plan, journey: Journey, entry: Entry) -> int:
-    """When an entry is abandoned."""
-    return min(entry.at + plan.abandon[entry.stage], journey.begins_at + plan.window)
 
 
 def status_at(plan: Plan, history: History, watermark: int) -> Status:
@@ -270,7 +265,7 @@ def header_of(plan: Plan, history: History, *, last_at: int, orders: int, horizo
         passed=last.stage + 1,
         started_at=journey.started_at,
         entered_at=last.at,
-        first_code=journey.first_code,
+        first_code=journey.code,
         entry_code=last.code,
         has_amount=last.minor >= 0,
         orders=orders,

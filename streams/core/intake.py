@@ -224,6 +224,7 @@ class FunnelIntake:
         for (register, shift), value in zip(self._places, raws, strict=False):
             if value is not None:
                 code |= self._value_code(register, value, out) << shift
+        code &= ~self.plan.touch_mask
         if is_text and not self._is_unresolved:
             if len(self.codes) >= _CODES_LIMIT:
                 self.codes.clear()

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, TypeAlias
 
+from schemas.attribution import MOST_TOUCHES
 from streams.core.base import Entry, FirstOrder, Identity, Journey, Step, Worth
 from streams.core.kept import KeptEvent
 from streams.core.plan import Plan
+from streams.core.registers import FIRST_CODE
 
 
 class OrderBooked(NamedTuple):
@@ -115,9 +117,11 @@ def enter(plan: Plan, history: History, journey: Journey, step: Step) -> None:
     """Take a stage event into a journey that runs: an entry, a repeat, perhaps an order."""
     at, stage, event_hash, event, worth = step
     is_next = not journey.entries or stage > journey.entries[-1].stage
+    if plan.last_mask:
+        _touch(plan, journey, step)
     if not is_next and worth is None:
         return
-    code = plan.mixed(journey.first_code, event.code)
+    code = plan.mixed(journey.code, event.code)
     if is_next:
         money = (-1, 0) if plan.is_order[stage] else (event.minor, event.currency)
         journey.entries.append(Entry(stage, at, code, *money))
@@ -125,6 +129,29 @@ def enter(plan: Plan, history: History, journey: Journey, step: Step) -> None:
         history.orders.append(OrderBooked(at, event_hash, stage, code, worth))
         if event.order:
             history.known[event.order] = (stage, code)
+
+
+def _touch(plan: Plan, journey: Journey, step: Step) -> None:
+    """The values that a journey has of its latest event. The entry under way has them until its outcome."""
+    at, stage, _, event, worth = step
+    code = journey.code
+    for mask in plan.last_masks:
+        if event.code & mask:  # of what states none the one before stays
+            code = code & ~mask | event.code & mask
+    for shift, mask in plan.touch_fields:
+        touches = max(code >> shift & mask, FIRST_CODE) + (worth is None)
+        code = code & ~(mask << shift) | min(touches, FIRST_CODE + MOST_TOUCHES + 1) << shift
+    journey.code = code
+    last = journey.entries[-1] if journey.entries else None
+    if last is None or not stage <= last.stage < plan.last:
+        return
+    if last.loss_at < 0 and at <= deadline_of(plan, journey, last):
+        last.code = last.code & ~plan.last_mask | code & plan.last_mask
+
+
+def deadline_of(plan: Plan, journey: Journey, entry: Entry) -> int:
+    """When an entry is abandoned."""
+    return min(entry.at + plan.abandon[entry.stage], journey.begins_at + plan.window)
 
 
 def lose(journey: Journey, at: int, reason: int) -> None:

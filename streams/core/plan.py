@@ -2,7 +2,8 @@
 
 Laws of the layout:
 * A *code* is one integer holding an event's register code of every dimension, a bit field each.
-  `entry code = first code & first_mask | own code & stage_mask` gives the values of an entry (semantics.md 6).
+  `entry code = journey code & journey_mask | own code & stage_mask` gives the values of an entry (semantics.md 6). The
+  journey code has the values of its first event and, of dimensions with the attribution `last`, those of its latest.
 * A *count key* is `(minute << code_bits | code) << family_bits | family id`; family ids are dense numbers of
   (stage, family code) pairs of bounded number. Money has unbounded sub-keys (currencies) and goes by tuples
   `(minute, code, stage, family code)`.
@@ -145,7 +146,11 @@ class Plan:
         self.dimensions = self.definition.dimensions
         self.shifts: list[int] = []
         self.widths: list[int] = []
-        self.first_mask = self.stage_mask = self.score_mask = 0
+        self.first_mask = self.stage_mask = self.last_mask = self.score_mask = self.touch_mask = 0
+        self.last_masks: list[int] = []
+        """One each, of dimensions whose value is that of the latest event that states one."""
+        self.touch_fields: list[tuple[int, int]] = []
+        """(shift, mask) of dimensions that count touches."""
         self.score_shifts: list[int] = []
         """Of dimensions that show the temperature; in a kept event the first of them holds its points."""
         shift = 0
@@ -156,20 +161,28 @@ class Plan:
             if dimension.is_scored:
                 self.score_mask |= mask
                 self.score_shifts.append(shift)
-            if dimension.is_first:
+            if dimension.attribution == "first":
                 self.first_mask |= mask
-            else:
+            elif dimension.attribution == "stage":
                 self.stage_mask |= mask
+            elif dimension.counts_touches:
+                self.touch_mask |= mask
+                self.touch_fields.append((shift, mask >> shift))
+            else:
+                self.last_masks.append(mask)
+                self.last_mask |= mask
             self.shifts.append(shift)
             self.widths.append(width)
             shift += width
         self.code_bits = shift
+        self.last_mask |= self.touch_mask
+        self.journey_mask = self.first_mask | self.last_mask
         names = [dimension.name for dimension in self.dimensions]
         self.pairs = [(names.index(left), names.index(right)) for left, right in self.definition.pairs]
 
-    def mixed(self, first: int, own: int) -> int:
-        """Values of an entry: the journey's first event gives some, the entry's own event the others."""
-        return first & self.first_mask | own & self.stage_mask
+    def mixed(self, journey: int, own: int) -> int:
+        """Values of an entry: its journey gives some, its own event the others."""
+        return journey & self.journey_mask | own & self.stage_mask
 
     def key_of(self, at: int, code: int) -> int:
         """Count key of a time and code; a family id is added by `|`."""
@@ -237,7 +250,7 @@ class Plan:
 
     def _plan_formats(self) -> None:
         self.is_wide = self.code_bits > 64
-        if self.is_wide or self.tells_journeys or self.score_shifts:
+        if self.is_wide or self.tells_journeys or self.score_shifts or self.last_mask:
             self.has_fast_paths = False
         """Codes too wide for a machine integer are stored as bytes and counted by the general path alone."""
         width = (self.code_bits + 7) // 8

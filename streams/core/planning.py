@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.attribution import TOUCHES_PROPERTY
 from schemas.funnel import model
 from schemas.funnel.rules import Rule
 from schemas.funnel.scoring import SCORED_PROPERTY
@@ -75,8 +76,9 @@ def _dimension(funnel: model.Funnel, dimension: model.Dimension) -> Dimension:
     return Dimension(
         name=dimension.name,
         property_name=property_of(dimension.property),
-        is_first=dimension.attribution == "first",
+        attribution=dimension.attribution,
         values=dimension.values,
         cap=dimension.cap,
         is_scored=funnel.scoring is not None and dimension.property == SCORED_PROPERTY,
+        counts_touches=dimension.property == TOUCHES_PROPERTY,
     )

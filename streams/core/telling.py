@@ -21,8 +21,7 @@ import xxhash
 
 from schemas.counters import currency_text
 from streams.core.base import Entry, Journey
-from streams.core.history import deadline_of
-from streams.core.journeys import History
+from streams.core.journeys import History, deadline_of
 from streams.core.outgoing import Outgoing, journey_change
 from streams.core.plan import RESOLVED, Plan, Status
 from streams.core.plan import STALLED as IS_STALLED

@@ -72,7 +72,7 @@ def _check(question: ReportQuestion) -> None:
         raise QuestionError("forecast: it is of what is under way now; leave grain, since and until away")
     if not question.is_of_first_values:
         raise QuestionError(
-            "forecast: a dimension with the attribution stage has other people at each stage; ask for another"
+            "forecast: a dimension with the attribution stage or last has other people at each stage; ask for another"
         )
 
 

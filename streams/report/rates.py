@@ -51,8 +51,8 @@ def last_of_overall(funnel: Funnel) -> int:
 
 
 def compares_people(funnel: Funnel, dim: str) -> bool:
-    """Whether the people of a cell are the same ones at every stage: not by a dimension of attribution `stage`."""
-    by_stage = {dimension.name for dimension in funnel.dimensions if dimension.attribution == "stage"}
+    """Whether the people of a cell are the same ones at every stage: by a dimension of attribution `first` alone."""
+    by_stage = {dimension.name for dimension in funnel.dimensions if dimension.attribution != "first"}
     first = dim.partition("=")[0]
     names = {first, *(right for left, right in funnel.pairs if left == first and f"|{right}=" in dim)}
     return not by_stage & names  # by declared pairs: a value may hold a bar itself

@@ -42,7 +42,7 @@ async def report_what_if(reader: CounterReader, question: ReportQuestion, lifts:
     question, funnel = one_grain(question), question.funnel
     if not question.is_of_first_values:
         raise QuestionError(
-            "what-if: a dimension with the attribution stage has other people at each stage; ask for another"
+            "what-if: a dimension with the attribution stage or last has other people at each stage; ask for another"
         )
     cells, watermark_ms = await summed(reader, question)
     return {
@@ -116,7 +116,9 @@ async def report_comparison(reader: CounterReader, comparison: Comparison) -> Co
     every one of the attribution `first`. Raises as `report`, and QuestionError."""
     question, funnel = comparison.question, comparison.question.funnel
     if question.label is None and not question.is_of_first_values:
-        raise QuestionError("a dimension with the attribution stage has other people at each stage; ask for another")
+        raise QuestionError(
+            "a dimension with the attribution stage or last has other people at each stage; ask for another"
+        )
     is_cell = question.label is not None
     whole, watermark_ms = await _sides(reader, comparison, dimset=question.dimset if is_cell else 0)
     label = question.label or ""

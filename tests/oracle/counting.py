@@ -15,7 +15,7 @@ from tests.oracle.event import LOST, STAGE, Event
 from tests.oracle.history import Person, World, read_log
 from tests.oracle.journeys import Entry, Journey, entries_of, steps_of
 from tests.oracle.orders import Order, by_time, orders_of, refunds_of, withdrawn_events
-from tests.oracle.places import Placed, mixed, placed_of, refund_place
+from tests.oracle.places import Placed, placed_of, refund_place, values_of_entry
 from tests.oracle.scores import with_temperatures
 from tests.oracle.values import Amount
 
@@ -121,7 +121,7 @@ def _of_lead_time(funnel: Funnel, journey: Journey, entries: list[Entry]) -> Ite
     first = min(sold, key=lambda entry: entry.stage, default=None)
     if first is None or first.previous is None:
         return
-    took, values = first.at - journey.t0, mixed(funnel, journey.first.values, first.event.values)
+    took, values = first.at - journey.t0, values_of_entry(funnel, journey, first)
     name = funnel.stages[first.stage].name
     yield Count(first.at, name, "lead_time", edge_of(took), 1, values)
     yield Count(first.at, name, "lead_time_seconds", None, took // 1000, values)
@@ -180,7 +180,7 @@ def contributions(funnel: Funnel, history: list[Event], watermark: int) -> list[
     for journey in journeys:
         entries = entries_of(funnel, journey, now)
         for entry in entries:
-            counts += _of_entry(funnel, entry, mixed(funnel, journey.first.values, entry.event.values))
+            counts += _of_entry(funnel, entry, values_of_entry(funnel, journey, entry))
         counts += _of_lead_time(funnel, journey, entries)
     placed = placed_of(funnel, orders, journeys)
     counts += [*_of_orders(funnel, placed), *_of_customer(placed), *_of_refunds(funnel, history, placed)]

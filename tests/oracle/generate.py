@@ -115,6 +115,8 @@ class Wants:
     """Share of funnels that part a person's events by deals."""
     scores: bool = False
     """Funnels with lead scoring."""
+    attributions: tuple[str, ...] = ()
+    """Of dimensions, besides `first` and `stage`; with `last` also how many touches there were."""
     links: bool = False
     """Events with several ids, which link the lower ones to the highest."""
     forgets: bool = False
@@ -225,7 +227,7 @@ def _add_dimensions(rng: Random, funnel: dict[str, Any], wants: Wants) -> None:
     names = ["channel", "manager", "place"][: rng.randint(1, 3)]
     dimensions: list[dict[str, Any]] = []
     for name in names:
-        dimension: dict[str, Any] = {"name": name, "attribution": rng.choice(["first", "stage"])}
+        dimension: dict[str, Any] = {"name": name, "attribution": rng.choice(["first", "stage", *wants.attributions])}
         if rng.random() < 0.3:
             dimension["property"] = f"{name}_of"
         if rng.random() < 0.35:
@@ -233,6 +235,9 @@ def _add_dimensions(rng: Random, funnel: dict[str, Any], wants: Wants) -> None:
         elif wants.small_caps and rng.random() < 0.5:
             dimension["cap"] = rng.choice([1, 2, 3])
         dimensions.append(dimension)
+    if wants.attributions and rng.random() < 0.5:
+        dimensions.append({"name": "touches", "property": "journey.touches", "attribution": "last"})
+        names.append("touches")
     funnel["dimensions"] = dimensions
     if len(names) > 1 and rng.random() < 0.7:
         funnel["pairs"] = [rng.sample(names, 2) for _ in range(rng.randint(1, 2))]

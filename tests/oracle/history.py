@@ -159,7 +159,9 @@ def _under_cap(names: list[str], cap: int, text: str) -> str:
 def _own_values(world: World, raw: dict[str, Any]) -> tuple[str, ...]:
     properties, context = raw.get("properties") or {}, raw.get("context") or {}
     return tuple(
-        _listed(dimension, world.names[at], plain_text(value_at(dimension.prop, properties, context)))
+        UNKNOWN
+        if dimension.prop == "journey.touches"
+        else _listed(dimension, world.names[at], plain_text(value_at(dimension.prop, properties, context)))
         for at, dimension in enumerate(world.funnel.dimensions)
     )
 

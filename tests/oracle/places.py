@@ -6,17 +6,54 @@ from dataclasses import dataclass
 
 from tests.oracle.deals import lines_of
 from tests.oracle.definition import Funnel
-from tests.oracle.event import Event
-from tests.oracle.journeys import Journey, steps_of
+from tests.oracle.event import ORDER, Event
+from tests.oracle.journeys import Entry, Journey, Step, by_place, steps_of
 from tests.oracle.orders import Order, orders_of
 from tests.oracle.scores import with_temperatures
+from tests.oracle.values import UNKNOWN
+
+NEVER = (2**62, 0, 0)
 
 
-def mixed(funnel: Funnel, first: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, ...]:
-    """Values of an entry or order: by each dimension's attribution, those of the journey's first event or its own."""
-    return tuple(
-        first[at] if dimension.attribution == "first" else own[at] for at, dimension in enumerate(funnel.dimensions)
-    )
+def values_of_entry(funnel: Funnel, journey: Journey, entry: Entry) -> tuple[str, ...]:
+    """Of `last` dimensions: what the journey said until the entry had its outcome."""
+    place = by_place(funnel)
+    came = min(place(step) for step in journey.steps if step.stage == entry.stage)
+    went = min((place(step) for step in journey.steps if step.stage == entry.next_stage is not None), default=NEVER)
+    until = entry.deadline
+    if entry.outcome == "completed":
+        until = entry.at
+    elif entry.outcome == "lost" and entry.loss is not None:
+        until = entry.loss.occurred
+    said = [
+        step
+        for step in journey.steps
+        if place(step) <= came or (place(step) < went and step.event.occurred <= until and entry.outcome != "completed")
+    ]
+    return _mixed(funnel, journey, entry.event, said)
+
+
+def values_of_order(funnel: Funnel, journey: Journey, first: Event) -> tuple[str, ...]:
+    """Of `last` dimensions: what the journey said up to it."""
+    place = by_place(funnel)
+    (own,) = [step for step in journey.steps if step.event is first]
+    return _mixed(funnel, journey, first, [step for step in journey.steps if place(step) <= place(own)])
+
+
+def _mixed(funnel: Funnel, journey: Journey, own: Event, said: list[Step]) -> tuple[str, ...]:
+    """By each dimension's attribution."""
+    events = [step.event for step in sorted(said, key=by_place(funnel)) if step.stage is not None]
+    values = []
+    for at, dimension in enumerate(funnel.dimensions):
+        if dimension.prop == "journey.touches":
+            touches = sum(event.kind != ORDER for event in events)
+            values.append(str(touches) if touches <= 20 else "more")
+        elif dimension.attribution == "last":
+            stated = [event.values[at] for event in events if event.values[at] != UNKNOWN]
+            values.append(stated[-1] if stated else UNKNOWN)
+        else:
+            values.append((journey.first if dimension.attribution == "first" else own).values[at])
+    return tuple(values)
 
 
 @dataclass(frozen=True)
@@ -36,7 +73,7 @@ def placed_of(funnel: Funnel, orders: list[Order], journeys: list[Journey]) -> l
         if order.stage is not None:
             (journey,) = [one for one in journeys if any(step.event is order.first for step in one.steps)]
             stage = funnel.stages[order.stage]
-            values = mixed(funnel, journey.first.values, order.first.values)
+            values = values_of_order(funnel, journey, order.first)
             placed.append(Placed(order, stage.name, stage.nth or 0, values))
     return placed
 

@@ -62,7 +62,7 @@ class _Reader:
 
 
 def _compares_people(funnel: Funnel, dimension_values: str) -> bool:
-    """Whether the people of a cell are the same at every stage: not by a dimension of attribution `stage`."""
+    """Whether the people of a cell are the same at every stage: by a dimension of attribution `first` alone."""
     by_stage = {dimension.name for dimension in funnel.dimensions if dimension.attribution == "stage"}
     return not by_stage & {part.split("=", 1)[0] for part in dimension_values.split("|") if part}
 

@@ -115,6 +115,14 @@ SCORED = "name: x\nconversion_window: 1d\nstages: [{name: a, on: [a]}]\n"
 TEMPERATURE = "dimensions: [{name: t, property: temperature, attribution: stage}]\n"
 
 
+TOUCHES = "dimensions: [{name: t, property: journey.touches, attribution: last}]\n"
+
+
+def test_a_number_of_touches_shows_as_an_equal_definition() -> None:
+    funnel = parse_funnel(SCORED + TOUCHES)
+    assert len({parse_funnel(yaml.safe_dump(definition_of(funnel))).fingerprint, funnel.fingerprint}) == 1
+
+
 def scoring(text: str, dimensions: str = TEMPERATURE) -> str:
     return f"{SCORED}{dimensions}scoring: {text}"
 
@@ -136,6 +144,9 @@ def test_a_scored_funnel_shows_as_an_equal_definition() -> None:
     ("text", "path", "says"),
     [
         ("conversion_window: 1d\nstages: [" + STAGE + "]", "name", "is missing"),
+        (SCORED + TOUCHES.replace("last", "first"), "dimensions[0]", "write attribution: last"),
+        (SCORED + TOUCHES.replace("last", "last, values: [3]"), "dimensions[0]", "leave values out"),
+        (SCORED + TOUCHES.replace("journey.touches", "journey.visits"), "dimensions[0]", "journey.touches"),
         ("name: x\nconversion_window: 3x\nstages: [" + STAGE + "]", "conversion_window", "30m, 12h or 7d"),
         ("name: x\nconversion_window: 30\nstages: [" + STAGE + "]", "conversion_window", "30m, 12h or 7d"),
         ("name: x\nconversion_window: 1d\nstages: []", "stages", "at least one"),
