@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from prometheus_client.metrics import MetricWrapperBase
 
+from funnelcast.canary.metrics import CanaryMetrics
 from producers.collector.metrics import COUNTERS, CollectorMetrics
 from producers.collector.spool_metrics import show_spool
 from producers.webhooks.enricher_metrics import EnricherMetrics
@@ -57,6 +58,7 @@ def sections() -> Iterator[tuple[str, Iterable[Line]]]:
     yield "Worker", _declared(WorkerMetrics())
     yield "Collector", _of_collector()
     yield "Enricher", _declared(EnricherMetrics())
+    yield "Canary", _declared(CanaryMetrics())
     yield "Web (reports API)", _declared(ApiMetrics())
 
 

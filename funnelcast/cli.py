@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("funnelcast.commands.worker", "Count events from Kafka into Redis, exactly once."),
     "ticker": ("funnelcast.commands.ticker", "Move the watermark of quiet partitions."),
     "exporter": ("funnelcast.commands.exporter", "Serve /metrics from Redis for Prometheus."),
+    "canary": ("funnelcast.commands.canary", "Walk every funnel through the real doors, and see it counted."),
     "web": ("funnelcast.commands.web", "Serve reports as JSON and CSV over HTTP."),
     "keys": ("funnelcast.commands.keys", "Create, list and revoke write keys."),
     "snippet": ("funnelcast.commands.snippet", "Print the HTML that puts funnelcast.js on a page."),
@@ -60,7 +61,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Run": ("init", "demo", "stack", "collector", "worker", "ticker", "exporter", "web", "enricher"),
+    "Run": ("init", "demo", "stack", "collector", "worker", "ticker", "exporter", "web", "enricher", "canary"),
     "Look": ("report", "tail", "person", "journeys", "alerts", "annotate"),
     "Data": ("funnels", "snippet", "send", "import", "spend", "simulate", "replay", "webhooks"),
 }

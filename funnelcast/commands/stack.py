@@ -37,6 +37,9 @@ def up(
     is_whole: Annotated[
         bool, typer.Option("--all", help="With a collector, a worker, a ticker and an exporter: all that counts.")
     ] = False,
+    has_canary: Annotated[
+        bool, typer.Option("--canary", help="With --all: and journeys of nobody that show how fresh the numbers are.")
+    ] = False,
     kafka: OtherKafka = None,
     redis: OtherRedis = None,
 ) -> None:
@@ -49,16 +52,18 @@ def up(
     from funnelcast.stack.embedded import EVALUATION_NOTE, EmbeddedStack
     from funnelcast.stack.services import ServiceSettings
 
+    if has_canary and not is_whole:
+        raise typer.BadParameter("a canary needs a collector and a worker: add --all", param_hint="--canary")
     home = directory or load_settings(StateSettings).state_dir
     settings = load_settings(ServiceSettings) if is_whole else None
     say(EVALUATION_NOTE, err=True)
     with place(home) as told:
         embedded = EmbeddedStack(home, kafka=kafka, redis=redis, prefers_fixed_ports=directory is None, report=_note)
-        asyncio.run(_run(embedded, settings, told))
+        asyncio.run(_run(embedded, settings, told, has_canary=has_canary))
     say("stopped", err=True)
 
 
-async def _run(embedded: EmbeddedStack, settings: ServiceSettings | None, told: Place) -> None:
+async def _run(embedded: EmbeddedStack, settings: ServiceSettings | None, told: Place, *, has_canary: bool) -> None:
     from funnelcast.signals import stop_event
     from funnelcast.stack.services import services
 
@@ -68,10 +73,12 @@ async def _run(embedded: EmbeddedStack, settings: ServiceSettings | None, told: 
         addresses = {"kafka": stack.kafka, "redis": stack.redis}
         checks = [stack.check]
         if settings is not None:
-            started = await parts.enter_async_context(services(stack, settings, _note))
+            started = await parts.enter_async_context(services(stack, settings, _note, has_canary=has_canary))
             addresses |= {"url": started.url, "metrics": started.metrics, "page": started.page}
+            if started.canary is not None:
+                addresses["canary"] = started.canary
             checks.append(started.supervisor.check)
-        told.tell({name: address for name, address in addresses.items() if name not in ("metrics", "page")})
+        told.tell({name: address for name, address in addresses.items() if name in ("kafka", "redis", "url")})
         emit(json.dumps(addresses))
         if "page" in addresses:
             say(f"the page: {addresses['page']}", err=True)

@@ -66,6 +66,10 @@ class Deployment:
         """The live page and the reports API on a loopback port."""
         return self._spec("web", "web", "--port", str(port), port=port)
 
+    def canary(self, url: str, health_port: int) -> ProcessSpec:
+        """The canary, through a collector that takes events without a key."""
+        return self._spec("canary", "canary", "--url", url, "--health-port", str(health_port), port=health_port)
+
     def ticker(self) -> ProcessSpec:
         """The ticker."""
         return self._spec("ticker", "ticker")

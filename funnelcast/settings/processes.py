@@ -213,6 +213,16 @@ class TickerSettings(SpaceSettings, KafkaSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CanarySettings(ClientSettings, HealthSettings, FunnelSettings, SpaceSettings, RedisSettings):
+    process = "canary"
+    title = "Canary"
+    every: float = setting(10.0, "Time between two walks.", unit="seconds", least=0.1)
+    source: str | None = setting(
+        None, "Source of its write key, for funnels that take certain sources only.", unit="name"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TopicsSettings(SpaceSettings, KafkaSettings):
     process = "topics"
     title = "Topics"
@@ -259,6 +269,7 @@ PROCESSES: Final[tuple[type[Settings], ...]] = (
     TickerSettings,
     ExporterSettings,
     WebSettings,
+    CanarySettings,
     TopicsSettings,
 )
 """Those with a table of their own in the file."""

@@ -11,6 +11,7 @@ from typing import Final
 from funnelcast.processes.deployment import Deployment
 from funnelcast.processes.ports import free_port, port_like
 from funnelcast.processes.supervise import Reporter, Supervisor
+from funnelcast.settings import SettingsError
 from funnelcast.settings.sections import (
     ContactKeySettings,
     FunnelSettings,
@@ -23,7 +24,7 @@ from funnelcast.stack.embedded import EmbeddedStack
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 
-COLLECTOR_PORT, WEB_PORT, EXPORTER_PORT = 8080, 8090, 9102
+COLLECTOR_PORT, WEB_PORT, EXPORTER_PORT, CANARY_PORT = 8080, 8090, 9102, 9104
 """Where they are free."""
 ONE_MACHINE: Final = 4
 """Partitions: enough to try what several workers share."""
@@ -44,12 +45,21 @@ class Services:
     url: str
     metrics: str
     page: str
+    canary: str | None
+    """Its metrics; None where there is none."""
     supervisor: Supervisor
 
 
 @asynccontextmanager
-async def services(stack: EmbeddedStack, settings: ServiceSettings, report: Reporter) -> AsyncIterator[Services]:
+async def services(
+    stack: EmbeddedStack, settings: ServiceSettings, report: Reporter, *, has_canary: bool = False
+) -> AsyncIterator[Services]:
     """All of them, ready, for the time of a `with`. Raises NeedsHumanError, SettingsError."""
+    if has_canary and settings.keys is not None:
+        raise SettingsError(
+            "--canary walks through a collector that needs no key; beside one with keys run `funnelcast canary` with a "
+            "key of its own (docs/alerts.md)"
+        )
     await ensure_topics(stack.servers, Topics(settings.space), partitions=ONE_MACHINE)
     home = stack.directory  # its contact key is the one of every command that is started here
     deployment = Deployment(
@@ -63,6 +73,7 @@ async def services(stack: EmbeddedStack, settings: ServiceSettings, report: Repo
         contact_key=settings.contact_key,
     )
     port, metrics_port, web_port = map(port_like, (COLLECTOR_PORT, EXPORTER_PORT, WEB_PORT))
+    url, canary_port = f"http://127.0.0.1:{port}", port_like(CANARY_PORT) if has_canary else None
     async with Supervisor(home, report=report) as supervisor:
         for spec in (
             deployment.collector(port),
@@ -70,12 +81,14 @@ async def services(stack: EmbeddedStack, settings: ServiceSettings, report: Repo
             deployment.ticker(),
             deployment.exporter(metrics_port),
             deployment.web(web_port),
+            *([] if canary_port is None else [deployment.canary(url, canary_port)]),
         ):
             await supervisor.start(spec)
         await supervisor.ready(READY_SECONDS)
         yield Services(
-            url=f"http://127.0.0.1:{port}",
+            url=url,
             metrics=f"http://127.0.0.1:{metrics_port}/metrics",
             page=f"http://127.0.0.1:{web_port}",
+            canary=None if canary_port is None else f"http://127.0.0.1:{canary_port}/metrics",
             supervisor=supervisor,
         )

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from funnelcast.canary.metrics import CanaryMetrics
 from producers.collector.metrics import CollectorMetrics
 from producers.collector.spool_metrics import show_spool
 from producers.webhooks.enricher_metrics import EnricherMetrics
@@ -42,8 +43,9 @@ def exported_names() -> frozenset[str]:
     collector = metrics.registry
     names = {name for metric in catalogue.METRICS for name in _sample_names(metric)} | {"up"}
     names |= {f"{catalogue.SCRAPE_SECONDS}_{part}" for part in ("bucket", "count", "sum")}
-    for registry in (collector, WorkerMetrics().registry, EnricherMetrics().registry, ApiMetrics().registry):
-        names |= set(_samples_of(registry))
+    for declared in (WorkerMetrics(), EnricherMetrics(), CanaryMetrics(), ApiMetrics()):
+        names |= set(_samples_of(declared.registry))
+    names |= set(_samples_of(collector))
     return frozenset(names)
 
 

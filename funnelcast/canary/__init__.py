@@ -1,0 +1,1 @@
+"""Canary journeys: events of nobody, sent through the real doors, to see that what is sent is counted, and how soon."""
