@@ -15,7 +15,7 @@ SOAK_STOPS ?= 300
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-thorough test-kafka test-cluster test-chaos test-observability test-kubernetes test-compose soak-start test-clients test-browser test-wheel bench lint format up down clean
+.PHONY: help setup demo test test-thorough test-kafka test-cluster test-chaos test-observability test-kubernetes test-compose soak-start test-clients test-browser test-wheel bench lint docs format up down clean
 
 help:
 	@echo "make demo        run everything on this machine: real history, then a live shop (Ctrl-C ends it)"
@@ -32,7 +32,8 @@ help:
 	@echo "make test-browser  funnelcast.js and other browser clients in Chromium (node, npm, chromium)"
 	@echo "make test-wheel  the built wheel in an empty environment: init, a visit in Chromium, report, demo"
 	@echo "make bench       the benchmark table"
-	@echo "make lint        ruff, mypy, import-linter"
+	@echo "make lint        ruff, mypy, import-linter, and the documents as a site"
+	@echo "make docs        the documents as a site, in build/site; a link that leads nowhere fails"
 	@echo "make up          Kafka, Valkey, all services, Prometheus, Alertmanager and Grafana by docker compose"
 
 setup: $(STAMP)
@@ -120,11 +121,21 @@ test-wheel: setup
 bench: setup
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
-lint: setup
+lint: setup docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+DOCS_STAMP := $(VENV)/.installed-docs
+
+$(DOCS_STAMP): $(STAMP)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group docs >$(VENV)/install.log 2>&1 \
+	  || { cat $(VENV)/install.log >&2; exit 1; }
+	@touch $(DOCS_STAMP)
+
+docs: $(DOCS_STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "build/site/index.html"
 
 format: setup
 	$(BIN)/ruff check --fix .

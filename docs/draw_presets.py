@@ -12,7 +12,8 @@ from pathlib import Path
 
 from schemas.funnel.duration import format_duration
 from schemas.funnel.load import load_funnel
-from schemas.funnel.model import Funnel, Stage
+from schemas.funnel.model import Funnel
+from schemas.funnel.parts import Stage
 from schemas.funnel.presets import preset_names
 
 FOLDER = Path(__file__).resolve().parent / "presets"

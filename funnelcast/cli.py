@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -89,22 +90,43 @@ class _Lazy(typer.core.TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command to run: only its module is imported."""
         name, command, arguments = super().resolve_command(ctx, args)
-        if name in COMMANDS:
-            loaded: Any = importlib.import_module(COMMANDS[name][0])
-            loaded.app._add_completion = False  # noqa: SLF001 - it is the program's, not each command's
-            command = typer.main.get_command(loaded.app)
-            command.name = name
-        return name, command, arguments
+        return name, load_command(name) if name in COMMANDS else command, arguments
 
 
-def _show_no_type_of_flags() -> None:
-    """A flag takes no value, so `--help` says nothing of its type: typer would write `<bool>`."""
-    option: Any = typer.core.TyperOption
-    display = option.display_type_rich
-    option.display_type_rich = lambda self, ctx: "" if self.is_flag else display(self, ctx)
+def load_command(name: str) -> Any:
+    """A command of the table, its module imported."""
+    loaded: Any = importlib.import_module(COMMANDS[name][0])
+    loaded.app._add_completion = False  # noqa: SLF001 - it is the program's, not each command's
+    command: Any = typer.main.get_command(loaded.app)
+    command.name = name
+    for each in (command, *getattr(command, "commands", {}).values()):
+        each.help = re.sub(r"(?<!\n)\n(?!\n)", " ", each.help or "")  # else a line of the source is one of the help
+    return command
 
 
-_show_no_type_of_flags()
+_WORDS = {"str": "TEXT", "int": "NUMBER", "integer": "NUMBER", "float": "NUMBER", "path": "FILE"}
+
+
+def value_word(parameter: Any) -> str:
+    """What stands for the value of an option or argument in `--help`; nothing for a flag, which takes none."""
+    if getattr(parameter, "is_flag", False):
+        return ""
+    if parameter.metavar:
+        return str(parameter.metavar)
+    if parameter.param_type_name == "argument":
+        return str(parameter.name).upper()
+    kind: str = parameter.display_type(None).strip("<>").removeprefix("list[").rstrip("]")
+    return _WORDS.get(kind.lower().removesuffix(" range"), kind)
+
+
+def _show_words_for_types() -> None:
+    """Typer would write `<bool>` and `<list[str]>`."""
+    for kind in (typer.core.TyperOption, typer.core.TyperArgument):
+        shown: Any = kind
+        shown.display_type_rich = lambda self, ctx: value_word(self)
+
+
+_show_words_for_types()
 app = typer.Typer(cls=_Lazy, no_args_is_help=True, pretty_exceptions_enable=False)
 
 

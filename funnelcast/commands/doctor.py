@@ -59,5 +59,10 @@ async def _examine(installation: Installation, *, as_json: bool) -> list[Finding
     async for finding in findings(installation):
         found.append(finding)
         if not as_json:
-            say(f"{_SIGNS[finding.level]}  {finding.part:10}  {finding.text}")
+            say(line_of(finding))
     return found
+
+
+def line_of(finding: Finding) -> str:
+    """A finding as people read it."""
+    return f"{_SIGNS[finding.level]}  {finding.part:10}  {finding.text}"

@@ -60,7 +60,7 @@ def person(
     if as_json:
         say(json.dumps(person_document(trees[0]) if trees else NOBODY))
     elif trees:
-        _print(trees[0])
+        show_tree(trees[0])
     if not trees:
         say(f"nothing is known of {id_} in this space", err=True)
         raise typer.Exit(1)
@@ -76,7 +76,8 @@ async def _trees(settings: PersonSettings, keys: list[bytes], funnels: Sequence[
         await close(client)
 
 
-def _print(tree: Tree) -> None:
+def show_tree(tree: Tree) -> None:
+    """A person for people: ids, deals, and a table for each journey."""
     from funnelcast.screen import Screen
     from streams.report.grid import Grid
 

@@ -22,11 +22,10 @@ from funnelcast.settings.sections import (
 from funnelcast.signals import run_until_told
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from schemas.funnel.model import Funnel
-    from streams.recount.comparison import VersionsCompared
+    from streams.recount.comparison import Pair, VersionsCompared
     from streams.recount.run import Outcome
+    from streams.report.grid import Grid
 
 app = typer.Typer(help="Count the log again for a changed definition, and switch to it.", add_completion=False)
 
@@ -83,11 +82,7 @@ def recount(
     if as_json:
         emit(json.dumps(_document(outcome, chosen, seconds)))
         return
-    _say(outcome, seconds)
-    if outcome.compared is not None and (compare or not switch):
-        from funnelcast.screen import Screen
-
-        Screen().print(_table(outcome.compared))
+    show_outcome(outcome, seconds, with_differences=compare or not switch)
 
 
 def _chosen(settings: RecountSettings, reference: str) -> Funnel:
@@ -156,6 +151,15 @@ def _document(outcome: Outcome, funnel: Funnel, seconds: float) -> dict[str, obj
     return {"funnel": funnel.name, "version": funnel.version, "seconds": round(seconds, 3), **values}
 
 
+def show_outcome(outcome: Outcome, seconds: float, *, with_differences: bool) -> None:
+    """What was done, for people."""
+    _say(outcome, seconds)
+    if with_differences and outcome.compared is not None:
+        from funnelcast.screen import Screen
+
+        Screen().print(_table(outcome.compared))
+
+
 def _say(outcome: Outcome, seconds: float) -> None:
     rate = outcome.records / max(outcome.counting_seconds, 0.001)
     archived = f", {outcome.from_archive:,} of them from the archive" if outcome.from_archive else ""
@@ -174,30 +178,22 @@ def _say(outcome: Outcome, seconds: float) -> None:
         say("nothing was changed (--dry-run)")
 
 
-def _table(compared: VersionsCompared) -> RenderableType:
-    from rich import box
-    from rich.table import Table
+def _table(compared: VersionsCompared) -> Grid:
+    from streams.report.grid import Grid
 
     before, now = compared["before"] or "nothing", compared["now"]
     title = f"{now} compared with {before}" if before != now else f"{now}, counted again, compared with what it was"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
-    table.add_column("stage")
-    table.add_column("")
-    for heading in ("before", "now", "difference"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = Grid("stage", "number", ">before", ">now", ">difference", title=title)
     for name, pair in compared["input"].items():
-        _add(table, "input", name, (pair["before"], pair["now"]))
+        _add(table, "input", name, pair)
     for stage in compared["stages"]:
         label = stage["stage"] + ("" if stage["before"] == stage["now"] else " (new)" if stage["now"] else " (gone)")
         for name, pair in stage["numbers"].items():
-            _add(table, label, name, (pair["before"], pair["now"]))
+            _add(table, label, name, pair)
             label = ""
     return table
 
 
-def _add(table: object, label: str, name: str, pair: tuple[int, int]) -> None:
-    from rich.table import Table
-
-    assert isinstance(table, Table)  # noqa: S101 - rich is loaded late
-    difference = pair[1] - pair[0]
-    table.add_row(label, name, f"{pair[0]:,}", f"{pair[1]:,}", f"{difference:+,}" if difference else "")
+def _add(table: Grid, label: str, name: str, pair: Pair) -> None:
+    difference = pair["now"] - pair["before"]
+    table.add_row(label, name, f"{pair['before']:,}", f"{pair['now']:,}", f"{difference:+,}" if difference else "")

@@ -77,16 +77,17 @@ async def _tail(
 
     reader = Reader(load_funnels(funnel or settings.funnels))
     if not as_json:
-        say(_row("time", "source", "person", "event", "verdict", "stages"))
+        say(HEADING)
     async for line in lines(settings.need_kafka(), Topics(settings.space), reader, back=back):
         if line is None:
             if not follow:
                 return
         elif is_asked(line):
-            emit(json.dumps(asdict(line), ensure_ascii=False)) if as_json else say(_text(line))
+            emit(json.dumps(asdict(line), ensure_ascii=False)) if as_json else say(text_of(line))
 
 
-def _text(line: Line) -> str:
+def text_of(line: Line) -> str:
+    """A row for people."""
     when = datetime.fromtimestamp(line.received_at_ms / 1000, tz=UTC).strftime("%H:%M:%S")
     several = len(line.stages) > 1
     stages = ", ".join(f"{funnel} {stage}" if several else stage for funnel, stage in line.stages.items())
@@ -97,3 +98,6 @@ def _row(*texts: str) -> str:
     """Columns that nothing is cut from: a long text moves the rest of its line."""
     *first, last = (printable(text) for text in texts)
     return "  ".join([*(text.ljust(width) for text, width in zip(first, _WIDTHS, strict=True)), last]).rstrip()
+
+
+HEADING = _row("time", "source", "person", "event", "verdict", "stages")

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from schemas.funnel.duration import format_duration
-from schemas.funnel.model import Funnel, Stage
+from schemas.funnel.model import Funnel
+from schemas.funnel.parts import Stage
 from schemas.funnel.rules import Rule
 from schemas.funnel.scoring import Scoring
 

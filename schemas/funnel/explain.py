@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from schemas.explain import Explainer, KeyPath
 from schemas.funnel.duration import format_duration
-from schemas.funnel.model import Dimension, Funnel, LostRule, Stage
+from schemas.funnel.model import Funnel
+from schemas.funnel.parts import Dimension, LostRule, Stage
 from schemas.funnel.rules import Rule
 from schemas.funnel.scoring import ScoreRule, Scoring
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from schemas.funnel.contradictions import contradictions
 from schemas.funnel.duration import format_duration
-from schemas.funnel.model import Funnel, Stage
+from schemas.funnel.model import Funnel
+from schemas.funnel.parts import Stage
 from schemas.funnel.rules import Rule
 
 

@@ -12,154 +12,116 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from schemas.attribution import TOUCHES, TOUCHES_PROPERTY, Attribution
 from schemas.funnel.duration import DurationMs
-from schemas.funnel.rules import Name, Part, Rule, Rules, as_list, clean_name
+from schemas.funnel.parts import Dimension, LostRule, Stage
+from schemas.funnel.rules import Name, Part, Rule, as_list
 from schemas.funnel.scoring import SCORED_PROPERTY, TEMPERATURES, Scoring
 from schemas.lateness import ALLOWED_LATENESS_MS
 from schemas.money import clean_currency
-from schemas.names import clean_text, normalise_name
+from schemas.names import normalise_name
 from schemas.places import property_of, unknown_place
 from schemas.properties import MONEY, ORDER_CHANGES
 from schemas.traffic import HUMAN, TRAFFIC_CLASSES
 
 RULES = 4
 """Version of the counting rules (docs/semantics.md): what was counted by other ones is never continued."""
-ROLES = ("impression", "click", "lead", "payment")
 MAX_STAGES = 64
 WITHOUT_NUMBERS = frozenset({"description", "journeys"})
 """Keys that change no number: two definitions that differ in them alone count the same."""
 
 
-def _stage_name(value: object) -> str:
-    clean_name(value)
-    return str(value).strip()
-
-
-class Stage(Part):
-    """One stage: which events belong to it and how long a person may stay before it counts as abandoned."""
-
-    name: Annotated[str, BeforeValidator(_stage_name)]
-    """As written: documents and metrics show it; compared like every name."""
-    on: Rules
-    abandon_after_ms: DurationMs | None = Field(default=None, alias="abandon_after")
-    stalled_after_ms: DurationMs | None = Field(default=None, alias="stalled_after")
-    role: str | None = None
-    nth: int | None = Field(default=None, ge=1, le=1_000_000)
-    """Order stage for the person's nth and later orders; None: not an order stage."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _order_is_nth_1(cls, data: object) -> object:
-        if not isinstance(data, dict):
-            raise ValueError("write a mapping, e.g. {name: lead, on: [lead_created]}")
-        given = dict(data)
-        order = given.pop("order", False)
-        if not isinstance(order, bool):
-            raise ValueError("order takes true or false; for the n-th order write nth: 2")
-        if order and "nth" in given and given["nth"] != 1:
-            raise ValueError("write either order: true (the first and later orders) or nth: n, not both")
-        if order:
-            given["nth"] = 1
-        if isinstance(given.get("name"), str) and given.get("role") is None:
-            name = normalise_name(given["name"])
-            given["role"] = name if name in ROLES else None
-        return given
-
-    @field_validator("role")
-    @classmethod
-    def _known_role(cls, role: str | None) -> str | None:
-        if role is not None and role not in ROLES:
-            raise ValueError(f"{role!r} is no role; write one of {' '.join(ROLES)}, or leave it out")
-        return role
-
-
-class LostRule(Part):
-    """Events that end a journey; with a fixed reason, or else the event's property `reason`."""
-
-    on: Rules
-    reason: str | None = None
-
-
-class Dimension(Part):
-    """A property by which everything is also counted."""
-
-    name: str = Field(min_length=1, max_length=64, pattern=r"^[^|=\s]+$")
-    attribution: Attribution
-    property: str = ""
-    values: tuple[str, ...] | None = None
-    cap: int = Field(default=100, ge=1, le=10_000)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _defaults(cls, data: object) -> object:
-        if not isinstance(data, dict):
-            raise ValueError("write a mapping, e.g. {name: channel, attribution: first}")
-        given = dict(data)
-        if not given.get("property"):
-            given["property"] = given.get("name")
-        if isinstance(given.get("values"), list):
-            given["values"] = [str(one) for one in given["values"]]
-        return given
-
-    @field_validator("property")
-    @classmethod
-    def _place(cls, name: str) -> str:
-        if name != TOUCHES_PROPERTY and (instead := unknown_place(name)):
-            raise ValueError(instead)
-        return name
-
-    @field_validator("values")
-    @classmethod
-    def _distinct(cls, values: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if values is None:
-            return None
-        cleaned = tuple(dict.fromkeys(clean_text(text) for text in values))
-        if not cleaned or "" in cleaned or len(cleaned) > 10_000:
-            raise ValueError("write 1 to 10,000 distinct values that are not empty, or leave values out")
-        return cleaned
-
-    @model_validator(mode="after")
-    def _touches(self) -> Dimension:
-        if self.property != TOUCHES_PROPERTY:
-            return self
-        if self.attribution != "last":
-            raise ValueError(f"{TOUCHES_PROPERTY} grows with the journey; write attribution: last")
-        if self.values not in (None, TOUCHES):
-            raise ValueError(
-                f"{TOUCHES_PROPERTY}: its values are 0 to {TOUCHES[-2]} and {TOUCHES[-1]}; leave values out"
-            )
-        return self if self.values else self.model_copy(update={"values": TOUCHES})
-
-
 class Funnel(Part):
     """A checked definition. Two definitions with one `fingerprint` count the same."""
 
-    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    version: int = Field(default=1, ge=1)
-    timezone: str = "UTC"
-    currency: str = "USD"
-    conversion_window_ms: DurationMs = Field(alias="conversion_window")
-    allowed_lateness_ms: DurationMs = Field(
-        default=ALLOWED_LATENESS_MS, alias="allowed_lateness", validate_default=False
+    name: str = Field(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        description="Name in reports, metrics and addresses.",
+        examples=["shop"],
     )
-    reentry: Literal["window", "completion"] = "window"
-    unit: str | None = Field(default=None, min_length=1, max_length=64)
-    """The property that tells one deal of a person from another; None: one line of journeys for a person."""
-    given_lead_in_ms: DurationMs | None = Field(default=None, alias="lead_in")
-    journeys: bool = False
-    """Whether what becomes of journeys is told on the topic `journeys`. It changes no number."""
-    sources: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: v if v is None else as_list(v))] = None
-    traffic: Annotated[tuple[str, ...], BeforeValidator(as_list), Field(min_length=1)] = (HUMAN,)
-    stages: tuple[Stage, ...] = Field(min_length=1, max_length=MAX_STAGES)
-    lost: tuple[LostRule, ...] = ()
-    refunds: Annotated[tuple[Name, ...], BeforeValidator(as_list)] = ("refund",)
-    ad_spend: Annotated[tuple[Name, ...], BeforeValidator(as_list)] = ("ad_spend",)
-    scoring: Scoring | None = None
-    """Points of events, by which people are cold, warm or hot."""
-    dimensions: tuple[Dimension, ...] = Field(default=(), max_length=12)
-    pairs: tuple[tuple[str, str], ...] = ()
-    description: str = ""
+    version: int = Field(
+        default=1, ge=1, description="Raised with every change of what is counted; then `recount`.", examples=["2"]
+    )
+    timezone: str = Field(
+        default="UTC", description="Where days begin: a name of the IANA list.", examples=["Europe/Athens"]
+    )
+    currency: str = Field(
+        default="USD", description="Of amounts without one, and of reports (ISO 4217).", examples=["EUR"]
+    )
+    conversion_window_ms: DurationMs = Field(
+        alias="conversion_window", description="How long a journey lasts from its first stage event.", examples=["30d"]
+    )
+    allowed_lateness_ms: DurationMs = Field(
+        default=ALLOWED_LATENESS_MS,
+        alias="allowed_lateness",
+        validate_default=False,
+        description="How late an event may come and still be counted where it belongs.",
+        examples=["3d"],
+    )
+    reentry: Literal["window", "completion"] = Field(
+        default="window",
+        description="When a new journey may begin: after the window, or also after the last stage.",
+        examples=["completion"],
+    )
+    unit: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=64,
+        description="The property that tells one deal of a person from another; each deal is a journey.",
+        examples=["deal_id"],
+    )
+    given_lead_in_ms: DurationMs | None = Field(
+        default=None,
+        alias="lead_in",
+        description="With `unit`: how far before a deal an event can lead to it; without it the conversion window.",
+        examples=["14d"],
+    )
+    journeys: bool = Field(
+        default=False,
+        description="Whether what becomes of journeys is told on the topic `journeys`. It changes no number.",
+        examples=["true"],
+    )
+    sources: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: v if v is None else as_list(v))] = Field(
+        default=None,
+        description="Sources that are counted, by the names of write keys; without it all.",
+        examples=["[web, crm]"],
+    )
+    traffic: Annotated[tuple[str, ...], BeforeValidator(as_list), Field(min_length=1)] = Field(
+        default=(HUMAN,),
+        description="Classes of traffic that are counted: human, bot, prefetch, staff, canary.",
+        examples=["[human, staff]"],
+    )
+    stages: tuple[Stage, ...] = Field(
+        min_length=1,
+        max_length=MAX_STAGES,
+        description="The steps, in order.",
+        examples=["[{name: click, on: click}, {name: payment, on: payment, order: true}]"],
+    )
+    lost: tuple[LostRule, ...] = Field(
+        default=(), description="Events that end a journey.", examples=["[{on: [lead_lost]}]"]
+    )
+    refunds: Annotated[tuple[Name, ...], BeforeValidator(as_list)] = Field(
+        default=("refund",), description="Events that give money back.", examples=["[refund, chargeback]"]
+    )
+    ad_spend: Annotated[tuple[Name, ...], BeforeValidator(as_list)] = Field(
+        default=("ad_spend",), description="Events that are spend on advertising.", examples=["[ad_spend]"]
+    )
+    scoring: Scoring | None = Field(
+        default=None,
+        description="Points of events, by which people are cold, warm or hot.",
+        examples=["{warm: 20, hot: 60, points: [{on: lead, points: 20}]}"],
+    )
+    dimensions: tuple[Dimension, ...] = Field(
+        default=(),
+        max_length=12,
+        description="By what else everything is counted.",
+        examples=["[{name: channel, attribution: first}]"],
+    )
+    pairs: tuple[tuple[str, str], ...] = Field(
+        default=(), description="Two dimensions that are counted together.", examples=["[[channel, manager]]"]
+    )
+    description: str = Field(default="", description="For people. It changes no number.", examples=["Shop in Athens"])
 
     @field_validator("dimensions")
     @classmethod

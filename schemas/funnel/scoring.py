@@ -25,8 +25,8 @@ _HALF_LIFE_MS: Final = 30 * DAY_MS
 class ScoreRule(Part):
     """Events that are worth points."""
 
-    on: Rules
-    points: int = Field(strict=True)
+    on: Rules = Field(description="Events that are worth points.", examples=["[product_viewed]"])
+    points: int = Field(strict=True, description="How many, from -1000 to 1000.", examples=["5"])
 
     @field_validator("points")
     @classmethod
@@ -39,12 +39,18 @@ class ScoreRule(Part):
 class Scoring(Part):
     """How a person's events make it cold, warm or hot."""
 
-    half_life_ms: DurationMs = Field(default=_HALF_LIFE_MS, alias="half_life", validate_default=False)
-    """After each of it an event's points count half."""
-    warm: int = Field(strict=True)
-    """From so many points on."""
-    hot: int = Field(strict=True)
-    points: Annotated[tuple[ScoreRule, ...], BeforeValidator(as_list), Field(min_length=1)]
+    half_life_ms: DurationMs = Field(
+        default=_HALF_LIFE_MS,
+        alias="half_life",
+        validate_default=False,
+        description="After each of it an event's points count half.",
+        examples=["14d"],
+    )
+    warm: int = Field(strict=True, description="From so many points on a person is warm.", examples=["20"])
+    hot: int = Field(strict=True, description="From so many points on a person is hot.", examples=["60"])
+    points: Annotated[tuple[ScoreRule, ...], BeforeValidator(as_list), Field(min_length=1)] = Field(
+        description="What is worth points.", examples=["[{on: product_viewed, points: 5}]"]
+    )
 
     @field_validator("half_life_ms")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.attribution import TOUCHES_PROPERTY
-from schemas.funnel import model
+from schemas.funnel import model, parts
 from schemas.funnel.rules import Rule
 from schemas.funnel.scoring import SCORED_PROPERTY
 from schemas.places import property_of
@@ -72,7 +72,7 @@ def _scoring(funnel: model.Funnel) -> Scoring | None:
     )
 
 
-def _dimension(funnel: model.Funnel, dimension: model.Dimension) -> Dimension:
+def _dimension(funnel: model.Funnel, dimension: parts.Dimension) -> Dimension:
     return Dimension(
         name=dimension.name,
         property_name=property_of(dimension.property),

@@ -11,7 +11,7 @@ SCRIPT = Path(__file__).parents[3] / "docs/draw_terminal.py"
 def test_the_committed_pictures_are_drawn_from_the_code_and_ask_nobody() -> None:
     drawn = runpy.run_path(str(SCRIPT))["pictures"]()
     folder = SCRIPT.parent / "pictures"
-    assert {path.stem for path in folder.glob("report*.svg")} == drawn.keys()
+    assert {path.stem for path in folder.glob("*.svg")} == drawn.keys()
     changed = [name for name, text in drawn.items() if (folder / f"{name}.svg").read_text(encoding="utf-8") != text]
     assert changed == [], "run: python docs/draw_terminal.py"
     assert not [name for name, text in drawn.items() if "url(http" in text or "@import" in text]
