@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.errors import UsageError
-from schemas.funnel.model import Funnel, Stage
+from schemas.funnel.model import Funnel
+from schemas.funnel.parts import Stage
 from schemas.funnel.rules import Condition, Rule
 from schemas.properties import TRAFFIC
 from schemas.record import EventRecord
