@@ -24,9 +24,9 @@ help:
 	@echo "make test-kafka  the same contracts on a real Apache Kafka 4.1 (Java 17 and Maven)"
 	@echo "make test-chaos  kill real processes at random and compare the numbers with an oracle"
 	@echo "make test-cluster  three brokers of Apache Kafka, six Valkey nodes and sentinels, killed and cut off"
-	@echo "make test-observability  exporter, rules, Alertmanager and dashboards on a real Prometheus, over five weeks of events (3 minutes)"
-	@echo "make test-kubernetes  the Helm chart against the schemas of Kubernetes, KEDA and Prometheus' operator (Go, node)"
-	@echo "make test-compose  docker-compose.yml in real containers (root on Debian, Go, Java and Maven)"
+	@echo "make test-observability  exporter, rules, Alertmanager and dashboards on a real Prometheus, over five weeks of events (3 to 5 minutes)"
+	@echo "make test-kubernetes  the Helm chart against the schemas of Kubernetes, KEDA and Prometheus' operator (node)"
+	@echo "make test-compose  docker-compose.yml in real containers (root on Debian, Java and Maven)"
 	@echo "make soak-start  hundreds of starts, double restarts and stops in rebalances on a busy machine (hours)"
 	@echo "make test-clients  the clients of Segment, RudderStack, PostHog, Snowplow and CloudEvents for Node.js (node, npm)"
 	@echo "make test-browser  funnelcast.js and other browser clients in Chromium (node, npm, chromium)"
@@ -90,12 +90,13 @@ test-observability: setup
 	$(BIN)/python -m pytest -m observability tests/observability $(PYTEST_ARGS)
 
 test-kubernetes: setup
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group kubernetes
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group kubernetes --group go
 	npm --prefix tests/kubernetes ci --silent
 	$(BIN)/python -m tests.kubernetes.helm
 	$(BIN)/python -m pytest -m kubernetes tests/kubernetes $(PYTEST_ARGS)
 
 test-compose: setup
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group go
 	$(BIN)/python -m tests.compose
 	$(BIN)/python -m pytest -m compose tests/compose $(PYTEST_ARGS)
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from tests.support.go import MISSING, go_command
 from tests.support.waiting import wait_until
 
 PACKAGES = ("docker.io", "iptables", "mmdebstrap")
@@ -54,14 +55,14 @@ def build_compose(work: Path) -> Path:
     binary = work / f"docker-compose-{_COMPOSE_VERSION}"
     if binary.exists():
         return binary
-    if shutil.which("go") is None:
-        raise EngineError("docker compose is built from its Go module: install Go 1.26 or newer")
+    if (go := go_command()) is None:
+        raise EngineError(f"docker compose is built from its Go module. {MISSING}")
     module = work / "compose"
     module.mkdir(exist_ok=True)
     (module / "go.mod").write_text(f"module x\n\ngo {_GO_VERSION}\n\nrequire {_COMPOSE} {_COMPOSE_VERSION}\n")
     (module / "tools.go").write_text(_TOOLS_GO)
-    run(["go", "mod", "tidy"], cwd=module)
-    run(["go", "build", "-o", "docker-compose", f"{_COMPOSE}/cmd"], cwd=module)
+    run([go, "mod", "tidy"], cwd=module)
+    run([go, "build", "-o", "docker-compose", f"{_COMPOSE}/cmd"], cwd=module)
     (module / "docker-compose").rename(binary)
     return binary
 

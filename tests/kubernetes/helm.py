@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+
+from tests.support.go import MISSING, go_command
 
 VERSION = "v4.3.1"
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,9 +29,9 @@ def helm(*words: str | Path) -> str:
 def _binary() -> Path:
     found = _CACHE / "helm"
     if not found.exists():
-        if shutil.which("go") is None:
-            raise HelmError("Helm is built from its Go module: install Go 1.26 or newer")
-        _run(["go", "install", f"helm.sh/helm/v4/cmd/helm@{VERSION}"], {**os.environ, "GOBIN": str(_CACHE)})
+        if (go := go_command()) is None:
+            raise HelmError(f"Helm is built from its Go module. {MISSING}")
+        _run([go, "install", f"helm.sh/helm/v4/cmd/helm@{VERSION}"], {**os.environ, "GOBIN": str(_CACHE)})
     return found
 
 
