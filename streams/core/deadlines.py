@@ -12,11 +12,13 @@ from streams.core.general import refresh, retire
 from streams.core.header import (
     AT_SHIFT,
     DEALS,
+    FLAGS_MASK,
     FLAGS_SHIFT,
     HAS_AMOUNT,
+    LINKED,
+    PASSED_MASK,
     STATUS_MASK,
     Words,
-    deadline,
     is_forgotten,
     is_linked,
     wake,
@@ -26,8 +28,8 @@ from streams.core.outcomes import decide
 from streams.core.plan import INFINITE, RESOLVED
 from streams.core.state import FunnelState
 
-_SHARE = 4
-"""The bounds of buckets are renewed when this share of the wheel has fired."""
+_AT_ONCE = 4
+"""So many times the limit are booked in one go where that leaves nothing: an apply of its own costs more."""
 
 
 def collect_due(state: FunnelState, watermark_ms: int) -> None:
@@ -35,55 +37,69 @@ def collect_due(state: FunnelState, watermark_ms: int) -> None:
     state.cache.queue.extend(state.cache.wheel.due(watermark_ms))
 
 
-def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:
+def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:  # noqa: C901, PLR0912 - one loop
     """Look at queued persons, at most `limit` that change; those not in memory stay queued.
 
     Persons whom this chunk has given a wake-up before `booked_until` are looked at in any case: it holds for them too.
+    A queue of up to `_AT_ONCE` times the limit is worked off in one go: those whom time alone changes are not written.
     """
-    cache = state.cache
-    changed = 0
+    cache, plan = state.cache, state.plan
+    fired = 0
     waiting: list[bytes] = []
     unwritten: list[bytes] = []
-    persons, queue = cache.persons, cache.queue
+    persons, queue, partly, push = cache.persons, cache.queue, cache.partly, cache.wheel.push
+    unpack, change, window, is_fast = plan.header.unpack_from, plan.change, plan.window, plan.has_fast_paths
     queue.extendleft(cache.overdue)
     limit += len(cache.overdue)
     cache.overdue.clear()
-    while queue and changed < limit:
+    price = 0 if len(queue) <= limit * _AT_ONCE else 1
+    while queue and limit > 0:
         key = queue.popleft()
         packed = persons.get(key)
-        if packed is None or key in cache.partly:
+        if packed is None or key in partly:
             if not cache.is_known(key):
                 waiting.append(key)  # else the person is gone, and its wake-up with it
             continue
-        wake_ms = wake(state.plan, packed)
+        words = unpack(packed)
+        flags = words[0] >> FLAGS_SHIFT & FLAGS_MASK
+        is_plain = is_fast and flags & STATUS_MASK != RESOLVED and not flags & (LINKED | DEALS)
+        if is_plain:  # as `wake` says, but for the call
+            wake_ms = (words[2] >> AT_SHIFT) + change[flags & STATUS_MASK][words[0] & PASSED_MASK]
+            end = (words[1] >> AT_SHIFT) + window
+            if wake_ms > end:
+                wake_ms = end
+        else:
+            wake_ms = wake(plan, packed)
         if wake_ms < watermark_ms:
-            changed += 1
-            wake_ms = _fire_person(state, key, packed, watermark_ms, unwritten)
+            fired += 1
+            wake_ms = _fire_header(state, key, packed, words, watermark_ms) if is_plain else -1
+            if wake_ms >= 0:
+                unwritten.append(key)
+                limit -= price
+            else:
+                wake_ms = _fire_person(state, key, packed, watermark_ms)
+                limit -= 1
         if wake_ms < INFINITE:
-            cache.wheel.push(key, wake_ms)
+            push(key, wake_ms)
     queue.extendleft(reversed(waiting))
-    cache.fired += changed
+    cache.fired += fired
     if cache.pending(watermark_ms):
         cache.dirty.update(dict.fromkeys(unwritten))
     else:
         cache.booked_until = watermark_ms
-    if not queue and cache.fired and cache.fired * _SHARE >= cache.wheel.size:
+    # A look at the whole wheel, so once per wake-up of everybody in it.
+    if not queue and cache.fired and cache.fired >= cache.wheel.size:
         cache.renew_deadlines()
 
 
-def _fire_person(state: FunnelState, key: bytes, packed: bytes, watermark_ms: int, unwritten: list[bytes]) -> int:
-    """Book what is due for a person; when to look again. `unwritten` gets it where only its status has changed."""
+def _fire_person(state: FunnelState, key: bytes, packed: bytes, watermark_ms: int) -> int:
+    """Book what is due for a person, whatever it is; when to look again."""
     if is_linked(packed):
         end_silent(state, key, watermark_ms)
         still = state.cache.persons.get(key)
         if still is None:
             return INFINITE
         packed = still
-    if state.plan.has_fast_paths:
-        wake_ms = _fire_header(state, key, packed, watermark_ms)
-        if wake_ms >= 0:
-            unwritten.append(key)
-            return wake_ms
     if is_forgotten(state.plan, packed, watermark_ms - state.plan.keep):
         retire(state, key, packed, watermark_ms)
     else:
@@ -92,21 +108,17 @@ def _fire_person(state: FunnelState, key: bytes, packed: bytes, watermark_ms: in
     return INFINITE if left is None else wake(state.plan, left)
 
 
-def _fire_header(state: FunnelState, key: bytes, packed: bytes, watermark_ms: int) -> int:
-    """Book the deadline of the last entry from the header alone; when to look again, -1 where it is not enough."""
+def _fire_header(state: FunnelState, key: bytes, packed: bytes, words: Words, watermark_ms: int) -> int:
+    """Book the deadline of an open last entry from the header alone; when to look again, -1 where it is not enough."""
     plan = state.plan
-    words: Words = plan.header.unpack_from(packed)
     last_word, start_word, entry_word, _, _, entry_code = words
-    if last_word >> FLAGS_SHIFT & STATUS_MASK == RESOLVED or last_word >> FLAGS_SHIFT & DEALS:
-        return -1  # nothing is open: the person is due to be folded or forgotten; or several entries may be
-    abandoned_at = deadline(plan, words)
+    end = (start_word >> AT_SHIFT) + plan.window
+    abandoned_at = min((entry_word >> AT_SHIFT) + plan.abandon[(last_word & PASSED_MASK) - 1], end)
     if watermark_ms > abandoned_at and last_word >> FLAGS_SHIFT & HAS_AMOUNT:
         return -1  # the open value goes too, and the header does not say how much it is
-    entry_key = plan.key_of(entry_word >> AT_SHIFT, entry_code)
-    status = decide(state, words, watermark_ms, abandoned_at, entry_key)
+    status = decide(state, words, watermark_ms, abandoned_at, plan.key_of(entry_word >> AT_SHIFT, entry_code))
     last_word = last_word & ~(STATUS_MASK << FLAGS_SHIFT) | status << FLAGS_SHIFT
     state.cache.persons[key] = plan.word.pack(last_word) + packed[plan.word.size :]
     if status != RESOLVED:
         return abandoned_at
-    end = (start_word >> AT_SHIFT) + plan.window
     return max((last_word >> AT_SHIFT) + plan.score_life, end) + plan.keep + plan.lead_in

@@ -315,6 +315,8 @@ class Intake:
                 highest = max(highest, min(received, timestamp + AHEAD_MS))
             if at > newest:
                 newest = at
+            if at > received:  # a clock that goes before: nothing occurs after it was received
+                at = received
             if key is None:
                 self._take_spend(record, value, out)
                 continue
@@ -336,7 +338,7 @@ class Intake:
                     stage < 0  # no plain stage, or conditions decide
                     or is_choosy  # source or traffic decide
                     or properties.traffic is not None
-                    or not 0 <= at <= received <= AT_MASK  # a time that must be corrected
+                    or not 0 <= at <= AT_MASK  # a time that must be corrected
                     or received - at > lateness  # late
                     or at < horizon  # late for the partition
                     or record.placeholder_ids  # something to count beside it

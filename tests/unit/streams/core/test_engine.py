@@ -229,14 +229,21 @@ def test_late_events_are_handed_out_with_their_age(sales: Funnel) -> None:
     assert engine.meta.stats[sales.funnel_id]["late_le_7d"] == 1
 
 
-def test_deadlines_beyond_the_limit_stay_pending(sales: Funnel) -> None:
+def test_deadlines_beyond_the_limit_stay_pending_but_for_a_few_times_as_many(
+    sales: Funnel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.core.engine.FIRE_LIMIT", 100)
     engine = PartitionEngine([plan_of(sales)])
-    people = [event("impression", T0, person=f"a:{n}") for n in range(2_000)]
+    people = [event("impression", T0, person=f"a:{n}") for n in range(600)]
     engine.apply(engine.prepare(people))
-    engine.apply(engine.prepare([tick(T0 + 3_600_000)]))
-    assert engine.meta.pending == 500
-    assert engine.fire() is not None
-    assert engine.meta.pending == 0
+    changes = engine.apply(engine.prepare([tick(T0 + 3_600_000)])).funnels[sales.funnel_id]
+    assert (engine.meta.pending, len(changes.persons)) == (500, 100)
+    booked = engine.fire(100)
+    assert engine.meta.pending == 400
+    assert booked is not None
+    booked = engine.fire(100)
+    assert booked is not None
+    assert (engine.meta.pending, booked.funnels[sales.funnel_id].persons) == (0, {})
     assert engine.fire() is None
 
 

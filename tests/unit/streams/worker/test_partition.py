@@ -84,7 +84,10 @@ async def test_it_stops_between_chunks_when_it_must_and_stands_at_a_chunks_end()
     assert await document(space) == await in_one_go(log)
 
 
-async def test_deadlines_of_many_people_are_booked_in_writes_of_their_own_at_one_offset() -> None:
+async def test_deadlines_of_many_people_are_booked_in_writes_of_their_own_at_one_offset(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streams.core.engine.FIRE_LIMIT", 400)
     log = history(4000)
     space = MemorySpace()
     counting = processor(space)
@@ -95,12 +98,15 @@ async def test_deadlines_of_many_people_are_booked_in_writes_of_their_own_at_one
     after = counting.fence
     assert before is not None
     assert after is not None
-    assert after.seq > before.seq + 2
+    assert after.seq > before.seq + 1
     assert counting.meta.pending == 0
     assert counting.meta.marker == "end"
 
 
-async def test_deadlines_that_a_predecessor_left_are_booked_after_the_claim() -> None:
+async def test_deadlines_that_a_predecessor_left_are_booked_after_the_claim(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streams.core.engine.FIRE_LIMIT", 400)
     log = history(4000)
     space = MemorySpace()
 
