@@ -63,6 +63,8 @@ def add_order(plan: Plan, order: OrderBooked, first: FirstOrder | None, *, sign:
     """An order at its own time, and its revenue at the person's first order too."""
     worth, minute = order.worth, order.at // MINUTE_MS
     into.money[minute, order.code, order.stage, family(Family.ORDERS, worth.currency)] += sign
+    if order.is_joined:
+        into.counts[plan.key_of(order.at, order.code) | plan.f_orders_joined[order.stage]] += sign
     if worth.is_nth:
         into.counts[plan.key_of(order.at, order.code) | plan.f_reached[order.stage]] += sign
     for base, amount, currency in (

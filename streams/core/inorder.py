@@ -43,7 +43,7 @@ from streams.core.header import (
 )
 from streams.core.heavy import may_be_known, person_since
 from streams.core.history import replay, worth_of
-from streams.core.journeys import OrderBooked
+from streams.core.journeys import OrderBooked, is_joined
 from streams.core.kept import EVENT_AT_SHIFT, KeptEvent, pack_event
 from streams.core.outcomes import GOES_ON, IS_LOST, REVIVES, add_outcome, decide, is_certain
 from streams.core.plan import EDGES_MS, LOST, NO_STAGE, OPEN, ORDER, RESOLVED, Plan
@@ -70,7 +70,7 @@ def begin(state: FunnelState, op: Op) -> bool:
         flags |= FOR_LIFE
         first = FirstOrder(at, stage, code)
         state.contributions.counts[entry_key | plan.f_customers[stage]] += 1
-        _add_order(state, whole, stage, code, ordinal=1, first=first)
+        _add_order(state, whole, stage, code, ordinal=1, first=first, has_led=False)
     time = at << AT_SHIFT
     tail = pack_event(plan, whole or KeptEvent(at, event_hash, stage, code))
     packed = plan.header.pack(time | flags << FLAGS_SHIFT | stage + 1, time, time | orders, 0, code, code) + tail
@@ -118,14 +118,14 @@ def _order(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
         _keep(state, op, packed, (last_word | FOR_LIFE << FLAGS_SHIFT, *words[1:]))
         return True
     top = (last_word & PASSED_MASK) - 1
-    advances = 0 <= top < stage and at <= (start_word >> AT_SHIFT) + plan.window
-    # An order that advances the journey: its entries have won, and all of them must be known. A later order: so must be
-    # where the customer is counted.
-    entries, first = _entries(state, key, words) if advances else (), state.cache.first_orders.get(key)
-    if (ordinal > 1 and first is None) or (advances and not entries):
+    goes_on = top >= 0 and at <= (start_word >> AT_SHIFT) + plan.window
+    # An order of the journey under way: its entries may have won, and where it began must be known. A later order: so
+    # must be where the customer is counted.
+    entries, first = _entries(state, key, words) if goes_on else (), state.cache.first_orders.get(key)
+    if (ordinal > 1 and first is None) or (goes_on and not entries):
         person = person_since(state.cache, key, packed)
         before = replay(plan, person.base, person.events)
-        entries, first = before.journeys[-1].entries if advances else (), before.first_order
+        entries, first = before.journeys[-1].entries if goes_on else (), before.first_order
     return _stage(state, op, packed, words, stage, entries, ordinal=ordinal, first=first)
 
 
@@ -226,7 +226,8 @@ def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost 
             first = FirstOrder(at, stage, code)
             counts[plan.key_of(at, code) | plan.f_customers[stage]] += 1
         state.cache.first_orders[key] = first
-        _add_order(state, whole, stage, code, ordinal=ordinal, first=first)
+        has_led = not is_next and is_joined(plan, entries)
+        _add_order(state, whole, stage, code, ordinal=ordinal, first=first, has_led=has_led)
     last_word = flags << FLAGS_SHIFT | top + 1
     _keep(state, op, packed, (last_word, start_word, entry_word, base_bytes, first_code, entry_code))
     return True
@@ -313,9 +314,11 @@ def _enter(state: FunnelState, entry_key: int, at: int, stage: int, code: int, w
     return status | HAS_AMOUNT
 
 
-def _add_order(state: FunnelState, whole: KeptEvent, stage: int, code: int, *, ordinal: int, first: FirstOrder) -> None:
+def _add_order(
+    state: FunnelState, whole: KeptEvent, stage: int, code: int, *, ordinal: int, first: FirstOrder, has_led: bool
+) -> None:
     worth = worth_of(state.plan, (whole,), is_nth=state.plan.is_nth(stage, ordinal))
-    order = OrderBooked(whole.at, whole.event_hash, stage, code, worth)
+    order = OrderBooked(whole.at, whole.event_hash, stage, code, worth, has_led)
     add_order(state.plan, order, first, sign=1, into=state.contributions)
 
 

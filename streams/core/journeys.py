@@ -5,6 +5,7 @@ The passes are `streams.core.history`; which line of journeys an event belongs t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from schemas.attribution import MOST_TOUCHES
@@ -22,6 +23,8 @@ class OrderBooked(NamedTuple):
     stage: int
     code: int
     worth: Worth
+    is_joined: bool
+    """Its journey began before it came to an order stage."""
 
 
 class RefundBooked(NamedTuple):
@@ -126,9 +129,16 @@ def enter(plan: Plan, history: History, journey: Journey, step: Step) -> None:
         money = (-1, 0) if plan.is_order[stage] else (event.minor, event.currency)
         journey.entries.append(Entry(stage, at, code, *money))
     if worth is not None:
-        history.orders.append(OrderBooked(at, event_hash, stage, code, worth))
+        history.orders.append(
+            OrderBooked(at, event_hash, stage, code, worth, is_joined=is_joined(plan, journey.entries))
+        )
         if event.order:
             history.known[event.order] = (stage, code)
+
+
+def is_joined(plan: Plan, entries: Sequence[Entry]) -> bool:
+    """Whether what led to the orders of a journey with these entries is known."""
+    return bool(entries) and not plan.is_order[entries[0].stage]
 
 
 def _touch(plan: Plan, journey: Journey, step: Step) -> None:

@@ -231,6 +231,7 @@ class Plan:
         self.f_lead_time = {stage: self._by_edge(stage, Family.LEAD_TIME) for stage in orders}
         self.f_lead_seconds = {stage: self._family(stage, Family.LEAD_TIME_SECONDS) for stage in orders}
         self.f_reached = {stage: self._family(stage, Family.REACHED) for stage in orders}
+        self.f_orders_joined = {stage: self._family(stage, Family.ORDERS_JOINED) for stage in orders}
         self.f_customers = {stage: self._family(stage, Family.CUSTOMERS) for stage in orders}
         self.family_bits = max(1, (len(self.families) - 1).bit_length())
 

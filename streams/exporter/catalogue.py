@@ -162,11 +162,16 @@ CONVERSION_DENOMINATOR: Final = gauge(
 )
 JOURNEYS_JOINED: Final = gauge(
     "window_journeys_joined",
-    "Journeys that came to the stage or beyond it from an earlier one: orders and leads whose web leg is known.",
+    "Journeys that came to the stage or beyond it from an earlier one: those whose web leg is known.",
     *_WINDOW,
 )
 JOURNEYS_ARRIVED: Final = gauge(
     "window_journeys_arrived", "Those, and the ones that began at the stage or beyond it.", *_WINDOW
+)
+ORDERS_JOINED: Final = gauge(
+    "window_orders_joined",
+    "Orders of the window whose journey began before it came to an order stage: those whose web leg is known.",
+    *_WINDOW,
 )
 _EVIDENCE = (*_FUNNEL, "kind", "stage", "dimension", "value", "direction")
 EVIDENCE: Final = gauge(
@@ -284,7 +289,7 @@ SECTIONS: Final = (
         "Exporter: windows and cohorts (by funnel and version)",
         (
             *WINDOW.values(), WINDOW_RESOLVED, WINDOW_LOST, WINDOW_DURATION, *WINDOW_MONEY.values(),
-            CONVERSION_NUMERATOR, CONVERSION_DENOMINATOR, JOURNEYS_JOINED, JOURNEYS_ARRIVED,
+            CONVERSION_NUMERATOR, CONVERSION_DENOMINATOR, JOURNEYS_JOINED, JOURNEYS_ARRIVED, ORDERS_JOINED,
             COHORT_ENTRIES, COHORT_WENT_ON, COHORT_LOST, COHORT_ABANDONED,
         ),
         _FUNNEL,

@@ -181,6 +181,8 @@ class _Filler:
             for stage in self._order_stages:
                 self._fill_money(metric, family, window, view=view, of_stage=stage)
                 self._add(metric, window, self._funnel.currency, value=0)
+        for stage in self._order_stages:
+            self._add(catalogue.ORDERS_JOINED, stage, window, value=view.amount(stage, "orders_joined"))
         self._fill_conversions(view, window)
         for number in joins_of(self._funnel):
             came, every = joined(self._funnel, view, number)

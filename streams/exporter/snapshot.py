@@ -87,7 +87,7 @@ def _stats(funnel: Funnel, statuses: Statuses) -> dict[str, int]:
 
 
 def _named(funnel: Funnel, registers: Registers, fields: Mapping[int, Cell]) -> NamedCell:
-    counters = name_cells(funnel, {(Grain.TOTAL, 0, 0): dict(fields)}, registers)
+    counters = name_cells(funnel, {(Grain.TOTAL, 0, 0): dict(fields)}, registers, for_metrics=True)
     return counters.get("total", {}).get("all", {}).get("", {})
 
 

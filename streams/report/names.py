@@ -6,7 +6,7 @@ out, and keys are sorted, so that equal counts give equal bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 from schemas.counters import (
@@ -20,6 +20,7 @@ from schemas.counters import (
     DURATION_EDGES_SECONDS,
     FAMILY_NAMES,
     GRAIN_NAMES,
+    INTERNAL,
     OTHER,
     STAGE_LOST,
     STAGE_NONE,
@@ -45,9 +46,10 @@ _Before = TypeVar("_Before")
 _After = TypeVar("_After")
 
 
-def name_cells(funnel: Funnel, cells: Cells, registers: Registers) -> Counters:
-    """The document's `counters`: names for codes, `open` derived, zeros left out, keys sorted."""
-    labels = Labels(funnel, registers)
+def name_cells(funnel: Funnel, cells: Cells, registers: Registers, *, for_metrics: bool = False) -> Counters:
+    """The document's `counters`: names for codes, `open` derived, zeros left out, keys sorted. `for_metrics`: with what
+    is no part of a document."""
+    labels = Labels(funnel, registers, hidden=frozenset() if for_metrics else INTERNAL)
     tree: dict[str, dict[str, dict[str, dict[str, _Amounts]]]] = {}
     for group, fields in cells.items():
         grain, bucket, dimset = group
@@ -79,7 +81,8 @@ def _plain(by_key: Mapping[str | None, int]) -> int | dict[str, int]:
 class Labels:
     """Texts of the codes of one funnel."""
 
-    def __init__(self, funnel: Funnel, registers: Registers) -> None:
+    def __init__(self, funnel: Funnel, registers: Registers, *, hidden: Collection[Family] = INTERNAL) -> None:
+        self._hidden = hidden
         self._stages = [stage.name for stage in funnel.stages]
         self._dimensions = [dimension.name for dimension in funnel.dimensions]
         self._pairs = [tuple(self._dimensions.index(name) for name in pair) for pair in funnel.pairs]
@@ -118,14 +121,17 @@ class Labels:
                 meaning = self._meanings[code] = self._meaning(code)
             family, key, sign = meaning
             still_open += sign * amount
-            by_key = amounts.setdefault(family, {})
-            by_key[key] = by_key.get(key, 0) + amount
+            if family:
+                by_key = amounts.setdefault(family, {})
+                by_key[key] = by_key.get(key, 0) + amount
         by_key = amounts.setdefault("open", {})
         by_key[None] = by_key.get(None, 0) + still_open
 
     def _meaning(self, code: int) -> tuple[str, str | None, int]:
-        """(family, sub-key, how it changes the number of open entries) of a family code."""
+        """(family, sub-key, how it changes the number of open entries) of a family code; no family: it is not shown."""
         base, sub = Family(code & 0xFF), code >> 8
+        if base in self._hidden:
+            return "", None, 0
         sign = 1 if base == Family.ENTRIES else -1 if base in _RESOLVED else 0
         return FAMILY_NAMES[base], self._sub_key(base, sub), sign
 

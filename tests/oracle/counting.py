@@ -22,6 +22,8 @@ from tests.oracle.values import Amount
 EDGES_SECONDS = [10, 60, 300, 900, 3600, 14_400, 43_200, 86_400]
 EDGES_SECONDS += [days * 86_400 for days in (3, 7, 14, 30, 45, 60, 90, 120, 180, 365)]
 AGES_DAYS = [0, 30, 60, 90, 180, 365]
+JOINED = "orders_joined"
+"""Counted for metrics alone; no part of the document."""
 HOUR_MS = 3_600_000
 KEEP_MINUTES_MS = 48 * HOUR_MS
 KEEP_HOURS_MS = 90 * 24 * HOUR_MS
@@ -132,6 +134,8 @@ def _of_orders(funnel: Funnel, placed: list[Placed]) -> Iterator[Count]:
         order, at = one.order, one.order.first.occurred
         currency = funnel.currency if order.amount is None else order.amount.currency
         yield Count(at, one.stage, "orders", currency, 1, one.values)
+        if one.is_joined:
+            yield Count(at, one.stage, JOINED, None, 1, one.values)
         if order.ordinal == one.nth:
             yield Count(at, one.stage, "reached", None, 1, one.values)
         for family, amount in (("revenue", order.amount), ("cost", order.cost), ("discount", order.discount)):
@@ -253,7 +257,7 @@ def document_of(world: World) -> Document:
     """The counters document, without rates."""
     counters: Document = {}
     for person, counts in people_with_counts(world):
-        for count in counts:
+        for count in (count for count in counts if count.family != JOINED):
             _put(counters, world.funnel, count, world.watermarks.get(person.partition, 0))
     _put_spend(counters, world)
     return {

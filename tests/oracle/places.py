@@ -64,6 +64,8 @@ class Placed:
     stage: str
     nth: int
     values: tuple[str, ...]
+    is_joined: bool
+    """Its journey began before it came to an order stage."""
 
 
 def placed_of(funnel: Funnel, orders: list[Order], journeys: list[Journey]) -> list[Placed]:
@@ -74,7 +76,8 @@ def placed_of(funnel: Funnel, orders: list[Order], journeys: list[Journey]) -> l
             (journey,) = [one for one in journeys if any(step.event is order.first for step in one.steps)]
             stage = funnel.stages[order.stage]
             values = values_of_order(funnel, journey, order.first)
-            placed.append(Placed(order, stage.name, stage.nth or 0, values))
+            is_joined = not funnel.is_order_stage(journey.steps[0].stage or 0)
+            placed.append(Placed(order, stage.name, stage.nth or 0, values, is_joined))
     return placed
 
 

@@ -27,7 +27,9 @@ from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, Memo
 from streams.store.port import CounterReader, StoreUnavailableError
 from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.oracle.counting import Document, count
+from tests.oracle.definition import read_funnel
 from tests.oracle.generate import Case
+from tests.oracle.history import World, read_log
 from tests.oracle.values import person_of
 from tests.support.counting import Counted, CountedReader, count_records, is_tick
 from tests.support.linking import Going, count_linked
@@ -90,6 +92,17 @@ def oracle_document(case: Case) -> Document:
     """What is right."""
     return count(
         case.funnel,
+        case.log,
+        watermark_delay_ms=case.watermark_delay_ms,
+        partitions=case.partitions,
+        partition_of=lambda person: partition_of(person, case.partitions),
+    )
+
+
+def oracle_world(case: Case) -> World:
+    """Everything that the oracle knows after a case."""
+    return read_log(
+        read_funnel(case.funnel),
         case.log,
         watermark_delay_ms=case.watermark_delay_ms,
         partitions=case.partitions,

@@ -7,18 +7,32 @@ between them, whether each event takes the general path.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 
+from streams.report.document import merge_cells
+from streams.report.names import name_cells
+from tests.oracle.counting import JOINED, people_with_counts
 from tests.oracle.definition import read_funnel
 from tests.oracle.generate import Case, Log, Wants
 from tests.oracle.rates import rates_of
 from tests.property.balances import check_balances
 from tests.property.cases import agreeing, assert_same, law, order_free, shuffled
-from tests.property.driver import Run, core_document, core_documents, oracle_document, random_run, stored_documents
+from tests.property.driver import (
+    Run,
+    core_document,
+    core_documents,
+    counted_of,
+    funnels_of,
+    oracle_document,
+    oracle_world,
+    random_run,
+    stored_documents,
+)
 
 pytestmark = pytest.mark.timeout(900)  # hundreds of cases each; a shrinking failure takes its time
 
@@ -158,3 +172,17 @@ def test_any_replay_point(case: Case, rng: Random) -> None:
     """A worker that dies between or inside applies is followed by one that reads on from the stored cursor."""
     (document,) = stored_documents([case.funnel], case, rng)
     assert_same(oracle_document(case), document)
+
+
+@law(Wants(max_events=100, people=2), share=0.5)
+def test_orders_whose_journey_began_before_them(case: Case, rng: Random) -> None:
+    """What metrics say of orders with a web leg, and no document."""
+    world = oracle_world(case)
+    expected = Counter(
+        count.stage for _, counts in people_with_counts(world) for count in counts if count.family == JOINED
+    )
+    (counted,) = counted_of([case.funnel], case, random_run(rng, case)).values()
+    (funnel,) = funnels_of([case.funnel])
+    named = name_cells(funnel, merge_cells(counted.views), counted.registers, for_metrics=True)
+    whole = named.get("total", {}).get("all", {}).get("", {})
+    assert {stage: cell[JOINED] for stage, cell in whole.items() if JOINED in cell} == expected

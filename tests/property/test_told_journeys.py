@@ -18,11 +18,10 @@ from streams.core.outgoing import Outgoing, OutgoingKind
 from tests.oracle.deals import lines_of
 from tests.oracle.definition import read_funnel
 from tests.oracle.generate import Case, Wants
-from tests.oracle.history import read_log
 from tests.oracle.journeys import Entry, entries_of, steps_of
 from tests.oracle.orders import orders_of
 from tests.property.cases import law
-from tests.property.driver import core_document, oracle_document, partition_of, published_by_workers, random_run
+from tests.property.driver import core_document, oracle_document, oracle_world, published_by_workers, random_run
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -62,14 +61,7 @@ def known_in_the_end(changes: Iterable[dict[str, Any]]) -> Counter[Told]:
 def right(case: Case) -> Counter[Told]:
     """What the oracle says of every entry that is not plainly open."""
     funnel = read_funnel(case.funnel)
-    world = read_log(
-        funnel,
-        case.log,
-        watermark_delay_ms=case.watermark_delay_ms,
-        final_watermark_ms=None,
-        partitions=case.partitions,
-        partition_of=lambda person: partition_of(person, case.partitions),
-    )
+    world = oracle_world(case)
     told: Counter[Told] = Counter()
     for key, person in world.people.items():
         steps = steps_of(funnel, person.events, orders_of(funnel, person.events))

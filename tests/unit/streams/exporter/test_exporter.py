@@ -82,6 +82,8 @@ async def test_totals_outcomes_and_money() -> None:
         assert total == value(samples, "funnel_stage_entries", stage=stage.name)
     assert value(samples, "funnel_stage_orders", stage="payment", currency="EUR") == 30
     assert math.isclose(value(samples, "funnel_stage_revenue", stage="payment", currency="EUR"), 599.7)
+    joined = value(samples, "funnel_window_orders_joined", stage="payment", window="5m")
+    assert joined == value(samples, "funnel_window_orders", window="5m", currency="EUR") > 0
 
 
 async def test_retries_of_ordered_senders_are_shown() -> None:
