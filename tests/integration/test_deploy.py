@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployed import RULES, run_tool
+from tests.support.deployed import ROOT, RULES, run_tool
+
+TESTS_OF_RULES = sorted((ROOT / "deploy/prometheus/tests").glob("*.yml"))
 
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.name)
@@ -19,9 +21,9 @@ def test_promtool_accepts_the_configuration() -> None:
 
 
 @pytest.mark.timeout(300)  # a week of evaluations
-@pytest.mark.parametrize("name", ["business.yml", "services.yml"])
-def test_alerts_fire_and_stay_silent_as_their_tests_state(name: str) -> None:
-    run_tool("promtool", "test", "rules", f"deploy/prometheus/tests/{name}")
+@pytest.mark.parametrize("path", TESTS_OF_RULES, ids=lambda path: path.name)
+def test_alerts_fire_and_stay_silent_as_their_tests_state(path: Path) -> None:
+    run_tool("promtool", "test", "rules", str(path))
 
 
 def test_amtool_accepts_the_alertmanager_and_alerts_go_where_they_should() -> None:
