@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
-import structlog
-
+from funnelcast.structlog_alone import structlog
 from schemas.text import printable, printable_lines
 
 Line = MutableMapping[str, Any]

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
-import structlog
 
 from funnelcast.canary.account import Account
 from funnelcast.canary.metrics import CanaryMetrics
 from funnelcast.canary.walks import Route
+from funnelcast.structlog_alone import structlog
 from producers.client.collector import CollectorClient
 from schemas.errors import TryAgainError, UsageError
 from schemas.funnel.model import Funnel

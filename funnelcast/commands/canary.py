@@ -62,10 +62,10 @@ def _route(settings: CanarySettings, funnels: list[Funnel]) -> Route:
 
 async def _run(settings: CanarySettings, route: Route, funnels: list[Funnel]) -> None:
     import httpx
-    import structlog
 
     from funnelcast.canary.run import Canary
     from funnelcast.signals import stop_event
+    from funnelcast.structlog_alone import structlog
     from producers.client.collector import CollectorClient, RetryPolicy
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader

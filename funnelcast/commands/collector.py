@@ -128,11 +128,10 @@ def _is_loopback(host: str) -> bool:
 
 
 async def _run(settings: CollectorSettings, parts: _Parts, *, worker: CollectorProcess) -> None:
-    import structlog
-
     from funnelcast.logs import configure_logs
     from funnelcast.settings.show import log_settings
     from funnelcast.signals import stop_event
+    from funnelcast.structlog_alone import structlog
     from producers.http.server import serve
 
     configure_logs()
@@ -165,9 +164,8 @@ async def _run(settings: CollectorSettings, parts: _Parts, *, worker: CollectorP
 
 def _health(settings: CollectorSettings, health: Health, keys: KeyRing) -> Beside | None:
     """Metrics and health on a port of their own; None where nobody asks for one."""
-    import structlog
-
     from funnelcast.readers import ReadersOnly
+    from funnelcast.structlog_alone import structlog
     from producers.http.server import Beside
 
     if settings.health_port is None:

@@ -57,9 +57,8 @@ def _webhooks(settings: EnricherSettings) -> Webhooks:
 
 
 async def _run(settings: EnricherSettings, *, webhooks: Webhooks, ingest: Ingest) -> None:
-    import structlog
-
     from funnelcast.signals import stop_event
+    from funnelcast.structlog_alone import structlog
     from producers.sink.kafka import KafkaSink
     from producers.webhooks.crms import crms_of
     from producers.webhooks.enricher import Enricher

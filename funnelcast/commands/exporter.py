@@ -27,13 +27,12 @@ def exporter(settings: ExporterSettings) -> None:
 
 
 async def _run(settings: ExporterSettings) -> None:
-    import structlog
-
     from funnelcast import __version__
     from funnelcast.logs import configure_logs
     from funnelcast.readers import ReadersOnly, check_store
     from funnelcast.settings.show import log_settings
     from funnelcast.signals import stop_event
+    from funnelcast.structlog_alone import structlog
     from producers.access.keys import KeyRing
     from schemas.funnel.load import load_funnels
     from streams.exporter.app import ExporterApp

@@ -73,14 +73,13 @@ def _now_ms() -> int:
 
 
 async def _run(settings: WebSettings) -> None:
-    import structlog
-
     from funnelcast import __version__
     from funnelcast.logs import configure_logs
     from funnelcast.people_lookup import lookup
     from funnelcast.readers import ReadersOnly, check_store
     from funnelcast.settings.show import log_settings
     from funnelcast.signals import stop_event
+    from funnelcast.structlog_alone import structlog
     from producers.access.keys import KeyRing
     from schemas.funnel.load import load_funnels
     from streams.api.answers import Answers

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import structlog
-
 from funnelcast.settings.catalogue import settings_of
 from funnelcast.settings.sections import Settings
+from funnelcast.structlog_alone import structlog
 
 DEFAULT = "default"
 

