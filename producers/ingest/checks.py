@@ -31,6 +31,7 @@ from producers.ingest.privacy import Privacy
 from producers.ingest.repair import repair
 from producers.ingest.text import parse_event, too_large
 from producers.ingest.times import correct_skew_ms
+from producers.ingest.usual import Named, Usual
 from producers.ingest.verdicts import (
     Accepted,
     Claim,
@@ -72,6 +73,9 @@ class Ingest:
     `server_names` (normalised): anybody can read it on a page, and money must not be what anybody claims.
     """
 
+    has_short_way = True
+    """Whether usual events go the way of `producers.ingest.usual`."""
+
     def __init__(
         self,
         *,
@@ -95,9 +99,19 @@ class Ingest:
         self._personless = frozenset(personless_names)
         self._strict = strict_names
         self._server_names = frozenset(server_names)
-        self._encode = (privacy or Privacy()).encode
+        privacy = privacy or Privacy()
+        self._encode = privacy.encode
         self._additions = Additions(origins)
         self._decode = msgspec.json.Decoder(NativeEvent).decode
+        self._usual = Usual(self.limits, privacy, self._free_name)
+
+    def _free_name(self, sent: str) -> Named | None:
+        """What follows from a name; None where more has to be checked."""
+        name = _name_of(sent)
+        is_known = self._known is None or name in self._known
+        if not name or name in self._personless or (self._strict and not is_known):
+            return None
+        return Named(name, is_known, name in self._server_names)
 
     def looks_at(self, name: str) -> bool:
         """Whether some funnel looks at events of this (normalised) name."""
@@ -112,23 +126,26 @@ class Ingest:
         clock (`received_at_ms` None) an event that states no time is rejected. What no parser takes is
         repaired, where it can be.
         """
-        verdict = self._native(raw, sender=sender, received_at_ms=received_at_ms, sequence=sequence)
-        if not is_malformed(verdict):
+        verdict = self._native(raw, sender, received_at_ms, sequence)
+        if type(verdict) is Accepted or not is_malformed(verdict):
             return verdict
         text, repairs = repair(raw)
         if not repairs:
             return verdict
-        verdict = self._native(text, sender=sender, received_at_ms=received_at_ms, sequence=sequence)
+        verdict = self._native(text, sender, received_at_ms, sequence)
         return msgspec.structs.replace(verdict, repairs=repairs) if isinstance(verdict, Accepted) else verdict
 
     def _native(
-        self, raw: bytes, *, sender: Sender, received_at_ms: int | None, sequence: SequenceNumber | None
+        self, raw: bytes, sender: Sender, received_at_ms: int | None, sequence: SequenceNumber | None
     ) -> Verdict:
         event: NativeEvent | None = None
         parsed: Any = None
         try:
             parsed = parse_event(raw, self.limits)
             event = self._decode(raw)
+            usual = self._usual.accepted(event, parsed, sender, received_at_ms, sequence)
+            if usual is not None and self.has_short_way:
+                return usual
             if event.tick is not None:
                 return tick_of(event, sender, sequence)
             properties, context = object_in(parsed, "properties"), object_in(parsed, "context")

@@ -17,7 +17,7 @@ from schemas.ids import MAX_ID_CHARS
 from schemas.properties import CONTACT_NAMES
 from schemas.reasons import RejectReason
 
-_PERSONAL_NAMES: Final = CONTACT_NAMES | IP_NAMES
+PERSONAL_NAMES: Final = CONTACT_NAMES | IP_NAMES
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 """Never looks at a byte twice: what has no closing quote is a string to its end."""
 _ONE_KIND: Final = bytes.maketrans(b"[]", b"{}")
@@ -44,13 +44,13 @@ def object_in(parsed: dict[str, Any], member: str) -> Members:
 def holds_personal(properties: Members, context: Members) -> bool:
     """Whether an e-mail, a phone or the address of a machine lies among the properties, in the context or in its
     traits."""
-    if not _PERSONAL_NAMES.isdisjoint(properties):
+    if not PERSONAL_NAMES.isdisjoint(properties):
         return True
     if not context:
         return False
     traits = context.get("traits")
-    return not _PERSONAL_NAMES.isdisjoint(context) or (
-        isinstance(traits, dict) and not _PERSONAL_NAMES.isdisjoint(traits)
+    return not PERSONAL_NAMES.isdisjoint(context) or (
+        isinstance(traits, dict) and not PERSONAL_NAMES.isdisjoint(traits)
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +16,8 @@ from producers.formats.segment_message import Segment
 from producers.http.body import RequestError, decompress, split_events
 from producers.ingest.checks import Ingest
 from producers.ingest.contacts import Contacts
-from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender, Ticked
+from producers.ingest.privacy import Privacy
+from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender, SequenceNumber, Ticked
 from schemas.funnel.load import load_funnel
 from schemas.ids import person_key
 from streams.core.decode import UNREADABLE, Decoder
@@ -22,6 +25,11 @@ from streams.core.planning import plan_of
 
 NOW = 1_735_725_600_000
 INGEST = Ingest(contacts=Contacts(b"secret"))
+STRICT = {
+    "known_names": ["click", "order_completed"],
+    "server_names": ["order_completed"],
+    "privacy": Privacy(deny=["search"]),
+}
 DECODER = Decoder([plan_of(load_funnel("sales"))])
 SENDERS = st.sampled_from([Sender("web", scope) for scope in Scope])
 
@@ -153,3 +161,62 @@ def test_bodies(body: bytes) -> None:
                 check(INGEST.native(raw, sender=Sender(), received_at_ms=NOW))
         except RequestError:
             continue
+
+
+def usual_or_not(rnd: Random) -> dict[str, Any]:
+    """A usual event, or one with some members that are not."""
+    event: dict[str, Any] = {"id": "e1", "name": "click", "occurred_at_ms": NOW - 5, "anonymous_id": "v1"}
+    event["properties"] = {"channel": "google", "value": 12.5}
+    odd: dict[str, list[Any]] = {
+        "id": ["", " e1", "é", 7, None, "x" * 257, "null"],
+        "name": ["Order Completed", "other", "", None, "ad_spend", "n" * 200, "Click "],
+        "occurred_at_ms": [NOW, NOW + 30_000, NOW + 90_000, NOW - 10**9, 1, -1, None, 10**16, 12.0],
+        "received_at_ms": [NOW - 7, NOW - 10**9, -1, None],
+        "occurred_at": ["2025-01-01T10:00:00Z", "soon"],
+        "anonymous_id": ["null", "", " v1", "0", 7, None, "é", "x" * 257],
+        "user_id": ["u1", "Guest", None, 5],
+        "contact_id": ["c1", None],
+        "email": ["ann@example.com", None],
+        "phone": ["+30 210 1234567"],
+        "source": ["crm", " crm", "", "s" * 300, None, 5],
+        "properties": [
+            {},
+            None,
+            [],
+            0,
+            {"email": "a@b.io"},
+            {"ip": "1.2.3.4"},
+            {"search": "x"},
+            {"url": "a?b=c@d.ef"},
+            {"traffic": "bot"},
+            {"utm_source": "x"},
+        ],
+        "context": [{}, None, [], {"page": {"url": "https://a.b/?utm_source=x"}}, {"ip": "1.2.3.4"}, ""],
+        "tick": [NOW, None],
+        "extra": [1],
+    }
+    for member in rnd.sample(sorted(odd), rnd.choice([0, 1, 1, 2, 3])):
+        event[member] = rnd.choice(odd[member])
+    return event
+
+
+@pytest.mark.parametrize("options", [{}, STRICT, STRICT | {"strict_names": True}], ids=["all", "known", "strict"])
+def test_the_short_way_makes_the_records_that_the_checks_make(options: dict[str, Any]) -> None:
+    rnd, short, long = (
+        Random(1),
+        Ingest(contacts=Contacts(b"secret"), **options),
+        Ingest(contacts=Contacts(b"secret"), **options),
+    )
+    long.has_short_way = False
+    senders = [Sender("web", scope) for scope in Scope] + [Sender("web", traffic="test")]
+    for _ in range(4_000):
+        raw, sender = json.dumps(usual_or_not(rnd)).encode(), rnd.choice(senders)
+        seen: dict[str, Any] = {"sender": sender, "received_at_ms": rnd.choice([NOW, NOW, None])}
+        seen["sequence"] = rnd.choice([None, SequenceNumber("s", 4)])
+        assert short.native(raw, **seen) == long.native(raw, **seen), (raw, seen)
+
+
+def test_a_usual_event_goes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ingest, "_accepted", None)
+    raw = json.dumps({"id": "e1", "name": "click", "occurred_at_ms": NOW, "user_id": "u1"}).encode()
+    assert isinstance(INGEST.native(raw, sender=Sender("web"), received_at_ms=NOW), Accepted)
