@@ -31,8 +31,9 @@ START_MS = 1_750_032_000_000
 STEPS = (("impression", 1), ("click", 4), ("lead", 10), ("offer", 20), ("payment", 40))
 """Of so many people one does this."""
 TARGET_MS = 100
-_SPAN = f"since={START_MS}&until={START_MS + DAYS * DAY_MS}"
+_SPAN = f"funnel=sales&since={START_MS}&until={START_MS + DAYS * DAY_MS}"
 QUESTIONS = {
+    "90 days by channel": f"/v1/summaries?{_SPAN}&dim=channel",
     "days of the whole": f"/v1/reports?grain=day&{_SPAN}&dim=",
     "weeks by channel": f"/v1/reports?grain=week&{_SPAN}&dim=channel",
     "profit by channel": f"/v1/profit?{_SPAN}&dim=channel",

@@ -25,6 +25,7 @@ from streams.report.service import (
     report_comparison,
     report_paths,
     report_profit,
+    report_text,
     report_what_if,
 )
 from streams.report.shapes import CountersDocument
@@ -90,7 +91,8 @@ class Answers:
 
     async def report_json(self, query: str) -> bytes:
         """One document, or a list of them."""
-        return answer_json(await self._documents(query))
+        values = parse_query(query, single=QUESTION, repeated=("funnel",))
+        return await report_text(self.reader, self._questions(values))
 
     async def summary_json(self, query: str) -> bytes:
         """Totals, or a span summed, with rates."""

@@ -3,8 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-from streams.report.shapes import Amounts, CountersDocument, NamedCell
+from streams.report.shapes import Amounts, CountersDocument, Families, NamedCell
+
+_NOTHING: Families = {}
+_NO_AMOUNTS: Amounts = {}
+
+
+class StageView(NamedTuple):
+    """What most rates of a stage are made of."""
+
+    entries: int
+    passed: int
+    """Journeys that got to the stage or jumped over it."""
+    started: int
+    resolved: int
+    """Entries whose outcome is known."""
+    advanced: int
+    abandoned: int
+    lost: int
+    won: int
 
 
 class CellView:
@@ -12,21 +31,32 @@ class CellView:
 
     def __init__(self, cell: NamedCell) -> None:
         self._cell = cell
-        self._resolved: dict[str, int] = {}
-        """Of stages that were asked for: every rate asks again."""
 
     def amount(self, stage: str, family: str) -> int:
         """A family; of one with sub-keys their sum."""
-        families = self._cell.get(stage)
-        if families is None:
-            return 0
-        amount = families.get(family, 0)
+        amount = self._cell.get(stage, _NOTHING).get(family, 0)
         return amount if isinstance(amount, int) else sum(amount.values())
 
     def amounts(self, stage: str, family: str) -> Amounts:
         """A family by its sub-keys."""
-        amounts = self._cell.get(stage, {}).get(family, {})
+        amounts = self._cell.get(stage, _NOTHING).get(family, _NO_AMOUNTS)
         return {"": amounts} if isinstance(amounts, int) else amounts
+
+    def stage(self, stage: str) -> StageView:
+        """The families that most rates are made of, at once: a report has thousands of cells."""
+        families: Any = self._cell.get(stage, _NOTHING)
+        amount = families.get
+        entries = amount("entries", 0)
+        return StageView(
+            entries=entries,
+            passed=entries + amount("skipped", 0),
+            started=amount("started", 0),
+            resolved=entries - amount("open", 0),
+            advanced=amount("advanced.cohort", 0),
+            abandoned=amount("abandoned.cohort", 0),
+            lost=sum(amount("lost.cohort", _NO_AMOUNTS).values()),
+            won=amount("won", 0),
+        )
 
     def entries(self, stage: str) -> int:
         """Entries of a stage."""
@@ -46,10 +76,7 @@ class CellView:
 
     def resolved(self, stage: str) -> int:
         """Entries whose outcome is known."""
-        known = self._resolved.get(stage)
-        if known is None:
-            known = self._resolved[stage] = self.entries(stage) - self.amount(stage, "open")
-        return known
+        return self.entries(stage) - self.amount(stage, "open")
 
 
 def total_cell(document: CountersDocument) -> NamedCell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TypedDict
 
 import orjson
 
@@ -13,12 +14,23 @@ from schemas.traffic import TRAFFIC_CLASSES
 from streams.report.names import Registers, name_cells
 from streams.report.periods import Period, label_periods, sum_days
 from streams.report.rates import rates_of
-from streams.report.shapes import CellRates, Counters, CountersDocument, InputCounts
+from streams.report.shapes import CellRates, Counters, CountersDocument, DocumentHead, InputCounts
 from streams.report.sums import merged
 from streams.store.port import CounterReader, PartitionView
 
 RATED_GRAINS = (Grain.TOTAL, Grain.DAY)
 """Grains whose cells come with rates unless others are asked for: minutes and hours are too many."""
+
+
+class Shape(TypedDict):
+    """Which part of a document is wanted, and how."""
+
+    rated: Collection[int]
+    """Grains whose cells get rates."""
+    only: str | None
+    """The one cell to keep, by its label (`channel=google`)."""
+    period: Period | None
+    """To what the days are summed, which then has the rates."""
 
 
 async def build_document(reader: CounterReader, funnel: Funnel) -> CountersDocument:
@@ -48,13 +60,21 @@ def document_of(
         counters = label_periods(counters, period)
     if only is not None:
         counters = _only(counters, only)
-    rated_names = {GRAIN_NAMES[Grain(grain)] for grain in rated} if period is None else {period.value}
+    rates = _rates(funnel, counters, rated_names(rated, period))
+    return {"counters": counters, "rates": rates, **head_of(funnel, views)}
+
+
+def rated_names(rated: Collection[int], period: Period | None) -> set[str]:
+    """Names of the grains whose cells get rates."""
+    return {GRAIN_NAMES[Grain(grain)] for grain in rated} if period is None else {period.value}
+
+
+def head_of(funnel: Funnel, views: Sequence[PartitionView]) -> DocumentHead:
+    """What a document says beside its counters and rates."""
     watermarks = [view.meta.watermark_ms for view in views if view.meta.watermark_ms is not None]
     return {
-        "counters": counters,
         "funnel": funnel.name,
         "input": _input(views, funnel),
-        "rates": _rates(funnel, counters, rated_names),
         "version": funnel.version,
         "watermark_ms": min(watermarks, default=None),
     }

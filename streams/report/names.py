@@ -42,6 +42,8 @@ _REASONS = 0
 _RESOLVED = (Family.ADVANCED_COHORT, Family.ABANDONED_COHORT, Family.COMPLETED, Family.LOST_COHORT)
 _Amounts = dict[str, dict[str | None, int]]
 """By family and sub-key; None: it has none."""
+Parts = list[tuple[int, Cell]]
+"""(stage, amounts) of one cell; a stage may stand twice."""
 _Before = TypeVar("_Before")
 _After = TypeVar("_After")
 
@@ -50,19 +52,13 @@ def name_cells(funnel: Funnel, cells: Cells, registers: Registers, *, for_metric
     """The document's `counters`: names for codes, `open` derived, zeros left out, keys sorted. `for_metrics`: with what
     is no part of a document."""
     labels = Labels(funnel, registers, hidden=frozenset() if for_metrics else INTERNAL)
-    tree: dict[str, dict[str, dict[str, dict[str, _Amounts]]]] = {}
+    tree: dict[str, dict[str, dict[str, Parts]]] = {}
     for group, fields in cells.items():
         grain, bucket, dimset = group
         by_values = tree.setdefault(GRAIN_NAMES[Grain(grain)], {}).setdefault(bucket_label(grain, bucket), {})
-        for field, cell in fields.items():
-            value1, value2, stage = split_field(field)
-            by_stage = by_values.setdefault(labels.values(dimset, value1, value2), {})
-            labels.name_into(by_stage.setdefault(labels.stage(stage), {}), cell)
-    return _tidy(tree, lambda buckets: _tidy(buckets, lambda cells: _tidy(cells, _named_cell)))
-
-
-def _named_cell(stages: dict[str, _Amounts]) -> NamedCell:
-    return _tidy(stages, lambda families: _tidy(families, _plain))
+        for label, parts in labels.parted(dimset, fields).items():
+            by_values.setdefault(label, []).extend(parts)
+    return _tidy(tree, lambda buckets: _tidy(buckets, lambda cells: _tidy(cells, labels.named)))
 
 
 def _tidy(tree: Mapping[str, _Before], tidied: Callable[[_Before], _After]) -> dict[str, _After]:
@@ -112,7 +108,27 @@ class Labels:
     def _dimension_value(self, dimension: int, code: int) -> str:
         return f"{self._dimensions[dimension]}={self.value(dimension + 1, code)}"
 
-    def name_into(self, amounts: _Amounts, cell: Cell) -> None:
+    def parted(self, dimset: int, fields: Mapping[int, Cell]) -> dict[str, Parts]:
+        """A group's cells by their label."""
+        labels: dict[int, str] = {}
+        parted: dict[str, Parts] = {}
+        for field, cell in fields.items():
+            value1, value2, stage = split_field(field)
+            values = field >> 8
+            label = labels.get(values)
+            if label is None:
+                label = labels[values] = self.values(dimset, value1, value2)
+            parted.setdefault(label, []).append((stage, cell))
+        return parted
+
+    def named(self, parts: Parts) -> NamedCell:
+        """A cell under the names of its stages and families."""
+        by_stage: dict[str, _Amounts] = {}
+        for stage, cell in parts:
+            self._name_into(by_stage.setdefault(self.stage(stage), {}), cell)
+        return _tidy(by_stage, lambda families: _tidy(families, _plain))
+
+    def _name_into(self, amounts: _Amounts, cell: Cell) -> None:
         """Add a cell's amounts under the names of their families and sub-keys."""
         still_open = 0
         for code, amount in cell.items():

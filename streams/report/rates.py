@@ -11,7 +11,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from schemas.funnel.model import Funnel
-from streams.report.cell import CellView
+from streams.report.cell import CellView, StageView
 from streams.report.shapes import CohortRate, Money, NamedCell, Rate, Rates
 
 Z = 1.959964
@@ -64,47 +64,44 @@ def rates_of(funnel: Funnel, cell: NamedCell, dim: str = "") -> Rates:
     Conversions are of neighbouring stages (`"j -> k"`); `overall` ends at the first order stage.
     """
     view = CellView(cell)
-    names = [stage.name for stage in funnel.stages]
-    compares = compares_people(funnel, dim)
-
-    def conversion(numerator: int, denominator: int) -> Rate | None:
-        return ratio(numerator, denominator) if compares else None
-
-    def share(stage: str, amount: int) -> Rate | None:
-        return ratio(amount, view.resolved(stage))
-
-    steps, inner = list(pairwise(names)), names[:-1]
+    stages = {stage.name: view.stage(stage.name) for stage in funnel.stages}
+    conversion = ratio if compares_people(funnel, dim) else _absent
+    steps, inner = list(pairwise(stages.items())), list(stages.items())[:-1]
+    overall = list(stages.values())[last_of_overall(funnel)]
     return {
-        "period_conversion": {f"{j} -> {k}": conversion(view.entries(k), view.entries(j)) for j, k in steps},
+        "period_conversion": {f"{j} -> {k}": conversion(of_k.entries, of_j.entries) for (j, of_j), (k, of_k) in steps},
         "step_conversion": {
-            f"{j} -> {k}": conversion(view.passed(k) - view.amount(k, "started"), view.passed(j)) for j, k in steps
+            f"{j} -> {k}": conversion(of_k.passed - of_k.started, of_j.passed) for (j, of_j), (k, of_k) in steps
         },
-        "cohort_conversion": {stage: _cohort_conversion(view, stage) for stage in inner},
-        "abandonment": {stage: share(stage, view.amount(stage, "abandoned.cohort")) for stage in inner},
-        "loss": {stage: share(stage, view.lost(stage)) for stage in inner},
-        "leaving": {stage: share(stage, view.left(stage)) for stage in inner},
-        "win": {stage: share(stage, view.amount(stage, "won")) for stage in inner},
-        "overall": conversion(view.entries(names[last_of_overall(funnel)]), view.entries(names[0])),
-        "bottleneck": _bottleneck(view, names[: last_of_overall(funnel)]),
+        "cohort_conversion": {name: _cohort_conversion(stage) for name, stage in inner},
+        "abandonment": {name: ratio(stage.abandoned, stage.resolved) for name, stage in inner},
+        "loss": {name: ratio(stage.lost, stage.resolved) for name, stage in inner},
+        "leaving": {name: ratio(stage.lost + stage.abandoned, stage.resolved) for name, stage in inner},
+        "win": {name: ratio(stage.won, stage.resolved) for name, stage in inner},
+        "overall": conversion(overall.entries, stages[funnel.stages[0].name].entries),
+        "bottleneck": _bottleneck(list(stages.items())[: last_of_overall(funnel)]),
         "money": _money(funnel, view),
     }
 
 
-def _cohort_conversion(view: CellView, stage: str) -> CohortRate | None:
-    entries = view.entries(stage)
-    rate = ratio(view.amount(stage, "advanced.cohort"), entries)
-    return None if rate is None else {**rate, "maturity": view.resolved(stage) / entries}
+def _absent(_numerator: int, _denominator: int) -> None:
+    return None
 
 
-def _bottleneck(view: CellView, names: list[str]) -> str | None:
+def _cohort_conversion(stage: StageView) -> CohortRate | None:
+    rate = ratio(stage.advanced, stage.entries)
+    return None if rate is None else {**rate, "maturity": stage.resolved / stage.entries}
+
+
+def _bottleneck(stages: list[tuple[str, StageView]]) -> str | None:
     """The stage that most leave, of those that any leave and that have enough resolved entries; the earliest of
     equals."""
     shares = [
-        (Fraction(view.left(stage), view.resolved(stage)), -number)
-        for number, stage in enumerate(names)
-        if view.resolved(stage) >= ENOUGH_RESOLVED and view.left(stage)
+        (Fraction(stage.lost + stage.abandoned, stage.resolved), -number)
+        for number, (_, stage) in enumerate(stages)
+        if stage.resolved >= ENOUGH_RESOLVED and stage.lost + stage.abandoned
     ]
-    return names[-max(shares)[1]] if shares else None
+    return stages[-max(shares)[1]][0] if shares else None
 
 
 def _over(numerator: int | None, denominator: int | None) -> float | None:
@@ -149,11 +146,7 @@ def _forecast(funnel: Funnel, view: CellView) -> float | None:
     if all(stage.nth is None for stage in funnel.stages):
         return None
     names = [stage.name for stage in funnel.stages[:-1] if stage.nth is None]
-    terms = [
-        Fraction(
-            view.amounts(stage, "open_value").get(funnel.currency, 0) * view.amount(stage, "won"), view.resolved(stage)
-        )
-        for stage in names
-        if view.resolved(stage) > 0
-    ]
-    return float(sum(terms)) if terms else None
+    resolved = {name: number for name in names if (number := view.resolved(name)) > 0}
+    values = {name: view.amounts(name, "open_value").get(funnel.currency, 0) for name in resolved}
+    terms = (Fraction(value * view.amount(name, "won"), resolved[name]) for name, value in values.items() if value)
+    return float(sum(terms)) if resolved else None

@@ -95,12 +95,17 @@ class CellRates(Rates):
     dim: str
 
 
-class CountersDocument(TypedDict):
-    """One funnel."""
+class DocumentHead(TypedDict):
+    """Which funnel, up to when, and what came in."""
 
     funnel: str
     version: int
     watermark_ms: int | None
     input: InputCounts
+
+
+class CountersDocument(DocumentHead):
+    """One funnel."""
+
     counters: Counters
     rates: list[CellRates]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, cast
 
 import msgspec
@@ -30,6 +31,7 @@ _TRIES = 20
 """A new group appears about once a minute; in a catch-up with every apply, ten times a second."""
 _MOST_KEPT = 300_000
 """Cells that are kept between reads, about 200 MB; with more all are forgotten."""
+_MOST_INDEXES = 500
 _decode_meta = msgspec.msgpack.Decoder(PartitionMeta).decode
 _decode_cells = msgspec.msgpack.Decoder(list[dict[int, int]]).decode
 _field = partial(int.from_bytes, byteorder="big")
@@ -48,6 +50,7 @@ class RedisCounterReader:
         self._layout = layout
         self._kept: dict[tuple[int, str, CellGroup], tuple[tuple[bytes, bytes], SettledFields]] = {}
         self._kept_cells = 0
+        self._indexes: dict[tuple[str, ...], list[Any]] = {}
 
     async def partitions(self) -> list[int]:
         layout, members = await self._run(
@@ -94,12 +97,16 @@ class RedisCounterReader:
             ("ZRANGEBYSCORE", keys.index(funnel_id, grain), first.get(grain, "-inf"), last.get(grain, "+inf"))
             for grain in grains
         ]
-        index = await self._run(ranges, transaction=False)
+        asked = (keys.cursor, *map(str, chain.from_iterable(ranges)))
+        index = self._indexes.get(asked)
+        if index is None:
+            index = await self._run(ranges, transaction=False)
         for _ in range(_TRIES):
             groups = _listed(grains, index, dimsets)
             reads = _reads(keys.cells(funnel_id), groups)
             answers = await self._run([*ranges, ("HMGET", keys.cursor, *_CURSOR_FIELDS), *reads], transaction=True)
             before, index = index, answers[: len(ranges)]
+            self._remember(asked, index)
             if index == before:
                 offset, meta, layout = answers[len(ranges)]
                 self._check_layout(layout, f"partition {partition}")
@@ -150,6 +157,13 @@ class RedisCounterReader:
         if self._kept_cells > _MOST_KEPT:
             self._kept, self._kept_cells = {}, 0
         return fields
+
+    def _remember(self, asked: tuple[str, ...], index: list[Any]) -> None:
+        """What an index has said, to try first: it changes when a bucket begins, and a read that finds another begins
+        again."""
+        if len(self._indexes) >= _MOST_INDEXES:
+            self._indexes.clear()
+        self._indexes[asked] = index
 
     def _check_layout(self, stored: bytes | None, place: str) -> None:
         if stored is not None and int(stored) > self._layout:
