@@ -39,6 +39,8 @@ async def _run(settings: ExporterSettings) -> None:
     from streams.exporter.cache import SnapshotCache
     from streams.exporter.evidence_source import EvidenceSource
     from streams.exporter.source import SnapshotSource
+    from streams.report.target_service import check_targets
+    from streams.report.targets_file import load_targets
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
     from streams.web.server import WebServer
@@ -47,6 +49,9 @@ async def _run(settings: ExporterSettings) -> None:
     log_settings(settings)
     log = structlog.get_logger("funnelcast.exporter")
     funnels = load_funnels(settings.funnels)
+    targets = None if settings.targets is None else load_targets(settings.targets)
+    if targets is not None:
+        check_targets(funnels, targets)
     client = connect(settings.need_redis())
     reader = RedisCounterReader(client, settings.space)
     source = SnapshotSource(
@@ -54,7 +59,11 @@ async def _run(settings: ExporterSettings) -> None:
     )
     cache = SnapshotCache(source.take, time_box_seconds=settings.time_box)
     evidence = EvidenceSource(
-        reader, funnels, clock_ms=lambda: time.time_ns() // 1_000_000, period_seconds=settings.evidence_every
+        reader,
+        funnels,
+        clock_ms=lambda: time.time_ns() // 1_000_000,
+        period_seconds=settings.evidence_every,
+        targets=targets,
     )
     app = ExporterApp(cache, version=__version__, space=settings.space, evidence=lambda: evidence.newest)
     guarded = ReadersOnly(app, KeyRing(settings.keys)) if settings.require_read_key else app

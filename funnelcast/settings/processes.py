@@ -195,6 +195,7 @@ class ExporterSettings(ListenSettings, FunnelSettings, SpaceSettings, RedisSetti
         unit="seconds",
         least=0.1,
     )
+    targets: Path | None = setting(None, "Targets to show, and to warn of (docs/reports.md).", unit="file")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -10,9 +10,12 @@ from schemas.funnel.model import Funnel
 from schemas.times import HOUR_MS, MINUTE_MS
 from streams.evidence.causes import Causes
 from streams.evidence.detector import HOURS_OF_DAY, MINUTES_OF_DAY, Evidence, Kind, Normal, Series, at
+from streams.evidence.findings import Finding, finding_of
 from streams.evidence.scan import Scans
 from streams.evidence.watched import KnownNormals, Normals, Watched
 from streams.report.shapes import NamedCell
+from streams.report.sla import SlaAnswer
+from streams.report.targets import TargetAnswer
 
 Direction: TypeAlias = Literal["down", "up"]
 _WORTH_A_CAUSE = 2.0
@@ -30,6 +33,8 @@ class Standing:
     evidence: Evidence
     cause: str
     """Empty without enough evidence to ask for one."""
+    finding: Finding | None = None
+    """Of the whole, where there is a cause: where it fell, and what it has cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,10 @@ class FunnelEvidence:
     """Up to which it speaks."""
     values: Mapping[str, Mapping[str, NamedCell]] = field(default_factory=dict)
     """By window and `channel=google`: what happened lately by dimension value."""
+    agreed: Sequence[SlaAnswer] = ()
+    """Of the newest day that is old enough: whether people went on in the time of their stage."""
+    targets: Sequence[TargetAnswer] = ()
+    """Of periods that are not over."""
 
 
 def standings(watched: Watched, watermark_ms: int, known: KnownNormals | None = None) -> list[Standing]:
@@ -60,11 +69,13 @@ def _of(series: Series, normals: Normals, causes: Causes, watermark_ms: int) -> 
             (at(getattr(scans, direction), -1, minutes=minutes, unit=normal.unit) for scans, minutes, normal in newest),
             key=lambda each: each.nats,
         )
-        cause = ""
+        cause, finding = "", None
         if direction == "down" and evidence.nats >= _WORTH_A_CAUSE:
             cause = causes.cause(series, watermark_ms + normals.watched.delay_ms, evidence)
+            if not series.place.dimset:
+                finding = finding_of(series, normals, evidence, watermark_ms)
         shown = evidence if evidence.nats > 0 else _NOTHING
-        yield Standing(series.kind, stage, normals.watched.label(series.place), direction, shown, cause)
+        yield Standing(series.kind, stage, normals.watched.label(series.place), direction, shown, cause, finding)
 
 
 def _newest(series: Series, normals: Normals, watermark_ms: int) -> Iterator[tuple[Scans, int, Normal]]:

@@ -6,8 +6,9 @@ from typing import TypedDict
 
 from schemas.funnel.model import Funnel
 from schemas.times import utc_text
-from streams.evidence.alerts import THRESHOLD_NATS, Alert, AlertDocument, document_of, mute_repeated
-from streams.evidence.live import FunnelEvidence, Standing
+from streams.evidence.alerts import THRESHOLD_NATS, AlertDocument, document_of, mute_repeated
+from streams.evidence.live import FunnelEvidence
+from streams.evidence.story import alert_of
 
 
 class AlertsDocument(TypedDict):
@@ -31,7 +32,7 @@ def alerts_now(found: FunnelEvidence) -> AlertsDocument:
     """What fell, as far as the watermark has come; rises are no alerts."""
     at_ms = found.made_at_ms
     falling = [one for one in found.standings if one.direction == "down" and one.evidence.nats > THRESHOLD_NATS]
-    alerts = [_alert(one, at_ms) for one in falling]
+    alerts = [alert_of(one, at_ms) for one in falling]
     return {
         "funnel": found.funnel.name,
         "version": found.funnel.version,
@@ -39,8 +40,3 @@ def alerts_now(found: FunnelEvidence) -> AlertsDocument:
         "made_at": utc_text(at_ms),
         "alerts": [document_of(alert) for alert in mute_repeated(alerts)],
     }
-
-
-def _alert(found: Standing, at_ms: int) -> Alert:
-    cause = found.cause or "conversion"
-    return Alert(found.kind, found.stage, found.dim, at_ms, at_ms, found.evidence, found.evidence.nats, cause)

@@ -1,4 +1,4 @@
-"""Every metric the exporter serves, declared here and nowhere else; docs/metrics.md explains each. Pure tables.
+"""Every metric the exporter serves, declared here and in `judged`; docs/metrics.md explains each. Pure tables.
 
 Families that late events, merges or another outcome can make smaller are gauges: a counter that falls would be read by
 `rate()` as a restart. Only what is never taken back is a counter (`_total` is added on output).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from streams.exporter import judged
 from streams.exporter.metric import Section, counter, gauge, histogram
 
 WINDOWS: Final = ("5m", "1h", "24h", "7d")
@@ -173,30 +174,6 @@ ORDERS_JOINED: Final = gauge(
     "Orders of the window whose journey began before it came to an order stage: those whose web leg is known.",
     *_WINDOW,
 )
-_EVIDENCE = (*_FUNNEL, "kind", "stage", "dimension", "value", "direction")
-EVIDENCE: Final = gauge(
-    "evidence_nats",
-    "How much speaks for a change of a share or volume, at the newest time that can be judged.",
-    *_EVIDENCE,
-)
-EVIDENCE_WINDOW: Final = gauge("evidence_window_seconds", "Length of the window that gave the evidence.", *_EVIDENCE)
-EVIDENCE_NUMERATOR: Final = gauge("evidence_numerator", "Those that went on; entries; revenue.", *_EVIDENCE)
-EVIDENCE_DENOMINATOR: Final = gauge("evidence_denominator", "Entries of the window; 0 of volumes.", *_EVIDENCE)
-EVIDENCE_EXPECTED: Final = gauge("evidence_expected", "Share or amount that would be normal.", *_EVIDENCE)
-EVIDENCE_CAUSE: Final = gauge(
-    "evidence_cause",
-    "1, with what explains best that something fell (docs/alerts.md).",
-    *_FUNNEL,
-    "kind",
-    "stage",
-    "dimension",
-    "value",
-    "cause",
-)
-EVIDENCE_AGE: Final = gauge("evidence_age_seconds", "Since when the evidence stands as it is.", *_FUNNEL)
-EVIDENCE_WATERMARK: Final = gauge(
-    "evidence_watermark_timestamp_seconds", "Event-time watermark up to which the evidence speaks.", *_FUNNEL
-)
 COHORT_ENTRIES: Final = gauge(
     "cohort_entries",
     "Entries of the newest cohorts that are at least `age` old (an hour of them; a day for 1d).",
@@ -264,9 +241,15 @@ SECTIONS: Final = (
     Section(
         "Exporter: evidence of change (by funnel and version)",
         (
-            EVIDENCE, EVIDENCE_WINDOW, EVIDENCE_NUMERATOR, EVIDENCE_DENOMINATOR, EVIDENCE_EXPECTED, EVIDENCE_CAUSE,
-            EVIDENCE_AGE, EVIDENCE_WATERMARK,
+            judged.EVIDENCE, judged.EVIDENCE_WINDOW, judged.EVIDENCE_NUMERATOR, judged.EVIDENCE_DENOMINATOR,
+            judged.EVIDENCE_EXPECTED, judged.EVIDENCE_CAUSE, judged.MISSING_MONEY, judged.CONTRIBUTION,
+            judged.EVIDENCE_AGE, judged.EVIDENCE_WATERMARK,
         ),
+        _FUNNEL,
+    ),
+    Section(
+        "Exporter: agreed times and targets (by funnel and version)",
+        (judged.SLA_KEPT, judged.SLA_BREACHED, judged.SLA_SECONDS, *judged.TARGET.values()),
         _FUNNEL,
     ),
     Section(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from schemas.money import minor_digits
-from streams.evidence.live import FunnelEvidence
-from streams.exporter import catalogue
+from streams.evidence.live import FunnelEvidence, Standing
+from streams.exporter import judged
 from streams.exporter.page import Page
 from streams.exporter.value_samples import ValueSamples
+from streams.report.legs import leg_of
 
 
 def fill_evidence(page: Page, evidence: Iterable[FunnelEvidence], now_ms: int) -> None:
@@ -16,18 +17,56 @@ def fill_evidence(page: Page, evidence: Iterable[FunnelEvidence], now_ms: int) -
     for each in evidence:
         name, version = each.funnel.name, str(each.funnel.version)
         digits = 10 ** minor_digits(each.funnel.currency)
-        page.add(catalogue.EVIDENCE_AGE, name, version, value=max(0, now_ms - each.made_at_ms) / 1000)
-        page.add(catalogue.EVIDENCE_WATERMARK, name, version, value=each.watermark_ms / 1000)
+        page.add(judged.EVIDENCE_AGE, name, version, value=max(0, now_ms - each.made_at_ms) / 1000)
+        page.add(judged.EVIDENCE_WATERMARK, name, version, value=each.watermark_ms / 1000)
         ValueSamples(page, each.funnel, (name, version)).fill_windows(each.values)
+        _fill_agreed(page, each)
+        _fill_targets(page, each, digits)
         for standing in each.standings:
             dimension, _, value = standing.dim.partition("=")
             place = (name, version, standing.kind, standing.stage, dimension, value)
             labels, found = (*place, standing.direction), standing.evidence
             unit = digits if standing.kind == "revenue" else 1
-            page.add(catalogue.EVIDENCE, *labels, value=found.nats)
-            page.add(catalogue.EVIDENCE_WINDOW, *labels, value=60 * found.window_minutes)
-            page.add(catalogue.EVIDENCE_NUMERATOR, *labels, value=found.numerator / unit)
-            page.add(catalogue.EVIDENCE_DENOMINATOR, *labels, value=found.denominator)
-            page.add(catalogue.EVIDENCE_EXPECTED, *labels, value=found.expected / unit)
+            page.add(judged.EVIDENCE, *labels, value=found.nats)
+            page.add(judged.EVIDENCE_WINDOW, *labels, value=60 * found.window_minutes)
+            page.add(judged.EVIDENCE_NUMERATOR, *labels, value=found.numerator / unit)
+            page.add(judged.EVIDENCE_DENOMINATOR, *labels, value=found.denominator)
+            page.add(judged.EVIDENCE_EXPECTED, *labels, value=found.expected / unit)
+            if standing.finding is not None:
+                _fill_finding(page, each, standing, digits)
             if standing.cause:
-                page.add(catalogue.EVIDENCE_CAUSE, *place, standing.cause, value=1)
+                page.add(judged.EVIDENCE_CAUSE, *place, standing.cause, value=1)
+
+
+def _fill_agreed(page: Page, evidence: FunnelEvidence) -> None:
+    for answer in evidence.agreed:
+        labels = (evidence.funnel.name, str(evidence.funnel.version), answer["stage"])
+        cell = next(iter(answer["cells"]), None)
+        page.add(judged.SLA_SECONDS, *labels, value=answer["within_seconds"])
+        page.add(judged.SLA_KEPT, *labels, value=cell["kept"] if cell else 0)
+        page.add(judged.SLA_BREACHED, *labels, value=cell["breached"] if cell else 0)
+
+
+def _fill_targets(page: Page, evidence: FunnelEvidence, digits: int) -> None:
+    for target in evidence.targets:
+        place = (evidence.funnel.name, str(evidence.funnel.version), target["stage"])
+        labels = (*place, target["of"], target["team"], target["period"])
+        amounts = {name: target[name] for name in ("goal", "fact", "plan_by_now", "expected")}
+        unit = digits if target["of"] == "revenue" else 1
+        for name, amount in amounts.items():
+            if amount is not None:
+                page.add(judged.TARGET[name], *labels, value=amount / unit)
+        page.add(judged.TARGET["elapsed"], *labels, value=target["elapsed"])
+        if target["probability"] is not None:
+            page.add(judged.TARGET["probability"], *labels, value=target["probability"])
+
+
+def _fill_finding(page: Page, evidence: FunnelEvidence, standing: Standing, digits: int) -> None:
+    funnel = evidence.funnel
+    fall, finding = (funnel.name, str(funnel.version), standing.kind, standing.stage), standing.finding
+    assert finding is not None  # noqa: S101 - asked before
+    leg, unit = leg_of(funnel, standing.stage), digits if standing.kind == "revenue" else 1
+    page.add(judged.MISSING_MONEY, *fall, leg, funnel.currency, value=finding.missing_minor / digits)
+    for contributor in finding.contributors:
+        dimension, _, value = contributor.dim.partition("=")
+        page.add(judged.CONTRIBUTION, *fall, contributor.effect, dimension, value, value=contributor.part / unit)

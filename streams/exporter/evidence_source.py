@@ -23,10 +23,14 @@ from streams.evidence.detector import MINUTE_AGE_SECONDS
 from streams.evidence.live import FunnelEvidence, Standing, standings
 from streams.evidence.scan import MINUTE_WINDOWS
 from streams.evidence.watched import KnownNormals, Watched, watched_of
+from streams.exporter.agreed import agreed_of
 from streams.exporter.snapshot import Statuses, newest_reception_ms
 from streams.exporter.windows import value_windows_of
 from streams.report.names import Registers, name_cells
 from streams.report.shapes import NamedCell
+from streams.report.target_service import report_targets
+from streams.report.targets import TargetAnswer
+from streams.report.targets_file import Targets
 from streams.store.port import CounterReader, StoreError
 from streams.store.statuses import statuses_of
 
@@ -65,6 +69,7 @@ class EvidenceSource:
         *,
         clock_ms: Callable[[], int],
         period_seconds: float = EVIDENCE_SECONDS,
+        targets: Targets | None = None,
     ) -> None:
         self.newest: list[FunnelEvidence] = []
         self._judged: Statuses = {}
@@ -73,6 +78,7 @@ class EvidenceSource:
         self._funnels = funnels
         self._clock_ms = clock_ms
         self._period = period_seconds
+        self._targets = targets
         self._known = {funnel.funnel_id: _Known() for funnel in funnels}
 
     async def run(self) -> None:
@@ -112,7 +118,18 @@ class EvidenceSource:
         normals = self._normals_of(funnel, watermark_ms // DAY_MS)
         found = await asyncio.to_thread(_standings, watched, watermark_ms, normals)
         values = await asyncio.to_thread(_values, funnel, registers, cells, newest_ms)
-        return FunnelEvidence(funnel, found, self._clock_ms(), watermark_ms, values)
+        agreed = await asyncio.to_thread(agreed_of, funnel, registers, cells, watermark_ms)
+        targets = await self._targets_of(funnel)
+        return FunnelEvidence(
+            funnel, found, self._clock_ms(), watermark_ms, values=values, agreed=agreed, targets=targets
+        )
+
+    async def _targets_of(self, funnel: Funnel) -> list[TargetAnswer]:
+        """Of periods that have begun and are not over."""
+        if self._targets is None:
+            return []
+        document = await report_targets(self._reader, funnel, self._targets, now_ms=self._clock_ms())
+        return [target for target in document["targets"] if 0 < target["elapsed"] < 1]
 
     def _normals_of(self, funnel: Funnel, day: int) -> KnownNormals:
         """What was learned today: begun anew every day."""

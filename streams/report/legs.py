@@ -45,6 +45,14 @@ def boundary_of(funnel: Funnel) -> int | None:
     return leads[0] if leads and 0 < leads[0] < last_of_overall(funnel) else None
 
 
+def leg_of(funnel: Funnel, stage: str) -> Literal["web", "sales", ""]:
+    """The leg on which people go on from a stage; empty where there are no two."""
+    boundary, names = boundary_of(funnel), [each.name for each in funnel.stages]
+    if boundary is None or stage not in names:
+        return ""
+    return "web" if names.index(stage) < boundary else "sales"
+
+
 def joins_of(funnel: Funnel) -> list[int]:
     """Stages at which one leg meets the next: where the sales leg begins, and the first order stage."""
     orders = [number for number, stage in enumerate(funnel.stages) if stage.nth is not None][:1]

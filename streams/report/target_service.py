@@ -49,6 +49,14 @@ async def report_targets(reader: CounterReader, funnel: Funnel, targets: Targets
     }
 
 
+def check_targets(funnels: Iterable[Funnel], targets: Targets) -> None:
+    """Whether they can be answered, before any is asked for. Raises QuestionError."""
+    for funnel in funnels:
+        for target in targets.targets:
+            if _is_of(funnel, target):
+                _asked(funnel, target, now_ms=0)
+
+
 def progress_at(funnel: Funnel, time_ms: int) -> Progress:
     """How much of which day is over."""
     today = day_at(funnel, time_ms)

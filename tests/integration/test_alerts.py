@@ -18,7 +18,7 @@ from schemas.times import DAY_MS, HOUR_MS
 from streams.evidence.backtest import Backtest
 from streams.evidence.detector import Series
 from streams.evidence.history import Place
-from streams.exporter import catalogue
+from streams.exporter import judged
 from streams.exporter.evidence_samples import fill_evidence
 from streams.exporter.evidence_source import EvidenceSource
 from streams.exporter.page import Page
@@ -115,9 +115,9 @@ async def test_the_exporter_says_what_the_back_test_says(files: tuple[Path, Path
     moments = Backtest(whole).moments(series, middle // DAY_MS, 6.0)
     at_middle = [moment for moment in moments if moment.at_ms == middle + whole.delay_ms]
     expected = max(moment.evidence.nats for moment in at_middle)
-    assert page.samples[catalogue.EVIDENCE.name][labels] == pytest.approx(expected)
-    assert page.samples[catalogue.EVIDENCE_CAUSE.name] == {(*labels[:-1], "conversion"): 1}
-    assert page.samples[catalogue.EVIDENCE.name][(*labels[:-1], "up")] == 0
+    assert page.samples[judged.EVIDENCE.name][labels] == pytest.approx(expected)
+    assert page.samples[judged.EVIDENCE_CAUSE.name] == {(*labels[:-1], "conversion"): 1}
+    assert page.samples[judged.EVIDENCE.name][(*labels[:-1], "up")] == 0
 
 
 def test_days_that_are_asked_for_and_a_table_for_people(files: tuple[Path, Path], tmp_path: Path) -> None:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from schemas.times import DAY_MS
+import pytest
+
+from schemas.funnel.load import parse_funnel
+from schemas.times import DAY_MS, HOUR_MS
+from streams.exporter import judged
+from streams.exporter.evidence_samples import fill_evidence
 from streams.exporter.evidence_source import EvidenceSource
+from streams.exporter.page import Page
+from streams.report.question import QuestionError
+from streams.report.target_service import check_targets
+from streams.report.targets_file import parse_targets
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.worker.partition import PartitionProcessor
-from tests.support.counted import SHOP, log_records, shop_events
+from tests.support.counted import SHOP, SHOP_FILE, log_records, shop_event, shop_events
 
 NOW = 1_750_000_000_000
 
@@ -80,3 +89,34 @@ async def test_a_partition_that_runs_far_ahead_while_it_is_read_leaves_the_evide
     assert source.newest == []
     await source.refresh()
     assert len(source.newest) == 1
+
+
+async def test_agreed_times_and_running_targets_are_judged_with_the_evidence() -> None:
+    """Of 60 leads 30 pay in a minute, the others do not, but for those who are lost; a month's target is far away."""
+    shop = parse_funnel(SHOP_FILE.replace("abandon_after: 7d}", "abandon_after: 7d, stalled_after: 10m}"))
+    space = MemorySpace(clock_ms=lambda: NOW)
+    store = MemoryPartitionStore(space)
+    await store.check_funnels({shop.funnel_id: shop.fingerprint})
+    processor = PartitionProcessor(store, 0, [shop], clock_ms=lambda: NOW)
+    await processor.claim()
+    people = [*shop_events(NOW - 3 * HOUR_MS), shop_event("click", 999, NOW, {})]
+    records = [record for _, record in log_records(people, 1)]
+    await processor.process(records, len(records))
+    targets = parse_targets(
+        "targets: [{stage: payment, of: revenue, period: 2025-06, goal: 1000},"
+        " {stage: lead, period: 2025-05, goal: 1}, {stage: lead, period: 2026, goal: 1}]"
+    )
+    check_targets([shop], targets)
+    source = EvidenceSource(MemoryCounterReader(space), [shop], clock_ms=lambda: NOW, targets=targets)
+    await source.refresh()
+    page = Page()
+    fill_evidence(page, source.newest, NOW)
+    place = ("shop", "3", "lead")
+    assert page.samples[judged.SLA_SECONDS.name] == {place: 900}
+    kept, breached = page.samples[judged.SLA_KEPT.name][place], page.samples[judged.SLA_BREACHED.name][place]
+    assert (kept, breached) == (30, 20)
+    target = ("shop", "3", "payment", "revenue", "", "2025-06")
+    assert page.samples[judged.TARGET["goal"].name] == {target: 1000}
+    assert page.samples[judged.TARGET["fact"].name][target] == pytest.approx(30 * 19.99)
+    with pytest.raises(QuestionError, match="no such stage"):
+        check_targets([shop], parse_targets("targets: [{stage: demo, period: 2025-06, goal: 1}]"))

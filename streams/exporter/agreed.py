@@ -1,0 +1,35 @@
+"""Whether people go on in the time that their stage gives them (`stalled_after`): the newest day that can tell. Pure.
+
+A day whose last entry is as old as that time: nobody of it is pending. The time is an edge of the duration histogram;
+where `stalled_after` is none, the next longer edge.
+"""
+
+from __future__ import annotations
+
+from schemas.counters import DURATION_EDGES_SECONDS, Cells, Grain
+from schemas.funnel.model import Funnel
+from schemas.times import HOUR_MS
+from streams.exporter.windows import sum_buckets
+from streams.report.names import Registers, name_cells
+from streams.report.sla import Sla, SlaAnswer, answer_sla
+
+_HOURS = 24
+
+
+def agreed_of(funnel: Funnel, registers: Registers, hours: Cells, watermark_ms: int) -> list[SlaAnswer]:
+    """Of every stage that has a `stalled_after`, for the whole."""
+    answers = []
+    for stage in funnel.stages[:-1]:
+        seconds = _edge(stage.stalled_after_ms)
+        if seconds is not None:
+            last = (watermark_ms - 1000 * seconds) // HOUR_MS - 1
+            fields = sum_buckets(hours, Grain.HOUR, first=last - _HOURS + 1, last=last)
+            named = name_cells(funnel, {(Grain.TOTAL, 0, 0): fields}, registers).get("total", {}).get("all", {})
+            answers.append(answer_sla(Sla(stage.name, None, seconds), named, {}))
+    return answers
+
+
+def _edge(milliseconds: int | None) -> int | None:
+    if milliseconds is None:
+        return None
+    return next((edge for edge in DURATION_EDGES_SECONDS if 1000 * edge >= milliseconds), None)
