@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from funnelcast.commands.alerts_explain import explain
 from funnelcast.commands.options import FunnelsOption, JsonFlag, with_settings
 from funnelcast.say import say
 from funnelcast.settings.sections import ContactKeySettings, FunnelSettings, WatermarkSettings
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from streams.evidence.watched import Watched
 
 app = typer.Typer(no_args_is_help=True, help="Find the alerts that a history would have raised, and tune them.")
+app.command(
+    epilog="Examples:  funnelcast alerts explain  ·  funnelcast alerts explain FunnelConversionDrop --funnel shop.yaml"
+)(explain)
 _LOW_THRESHOLD = 2.0
 _DAYS_OF_MONTH = 30.0
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import pytest
 
 from schemas.counters import Family, cell_field, duration_sub, family
+from schemas.funnel.model import Funnel
+from schemas.times import DAY_MS
 from streams.evidence.alerts import THRESHOLD_NATS, Alert, threshold_for
 from streams.evidence.backtest import Backtest
 from streams.evidence.history import History, Place
+from streams.evidence.live import FunnelEvidence, standings
+from streams.evidence.story import stories_of
 from streams.evidence.watched import Watched
+from streams.state import Annotation
 
 CHANNELS = {2: "google", 3: "mail"}
 STAGES = ("visit", "lead", "payment")
@@ -31,7 +37,7 @@ class Day:
     """Share of the leads that the lead tag tells."""
 
 
-def watched(change: Callable[[int, int], Day]) -> Watched:
+def watched(change: Callable[[int, int], Day], *, price_minor: int = 0) -> Watched:
     """40 visits an hour and channel, one in five a lead within five minutes, one in four of them pays. What is not
     judged is made by the hour."""
     rng = np.random.default_rng(5)
@@ -51,6 +57,8 @@ def watched(change: Callable[[int, int], Day]) -> Watched:
                 if stage in onward:
                     went_on, target = onward[stage]
                     cell[family(Family.DURATIONS, duration_sub(target, 2))] = went_on
+                elif price_minor:
+                    cell[int(family(Family.REVENUE))] = price_minor * entries
                 if is_minute:
                     minutes.add(minute, 0, {cell_field(0, 0, stage): cell})
                 hours.add(minute // 60, 0, {cell_field(0, 0, stage): cell})
@@ -93,6 +101,37 @@ def test_a_drop_of_one_channel_names_it() -> None:
     found = alerts(lambda minute, channel: Day(leads=0.05 if channel == 2 and between(minute, 38, 40) else 1))
     assert "channel=google" in {alert.dim or alert.cause for alert in found}
     assert "channel=mail" not in {alert.dim for alert in found}
+
+
+def test_a_fall_is_told_with_where_it_was_and_what_it_cost() -> None:
+    """A tenth of google's leads for twelve hours: some 70 leads, a quarter of whom would have paid 40.00."""
+    at_ms = int(38.5 * DAY) * 60_000
+    change = watched(
+        lambda minute, channel: Day(leads=0.1 if channel == 2 and between(minute, 38, 38.5) else 1), price_minor=4000
+    )
+    funnel = Funnel.model_validate(
+        {"name": "shop", "conversion_window": "1d", "stages": [{"name": name, "on": [name]} for name in STAGES]}
+    )
+    found = FunnelEvidence(funnel, standings(change, at_ms), at_ms, at_ms)
+    said = [Annotation("a", at_ms - DAY_MS // 2, "new form"), Annotation("b", 0, "long ago")]
+    story = next(one for one in stories_of(found, said) if one["name"] == "FunnelConversionDrop")
+    assert (story["stage"], story["annotation"], story["leg"]) == ("visit", "new form", "web")
+    first = story["contributors"][0]
+    assert (first["dim"], first["effect"]) == ("channel=google", "rate")
+    assert -0.12 < first["part"] < -0.06
+    short = story["baseline"] * story["denominator"] - story["numerator"]
+    assert story["missing_minor"] == pytest.approx(short * 0.25 * 4000, rel=0.1)
+    hours = (at_ms / 1000 - datetime.fromisoformat(story["since"]).timestamp()) / 3600
+    assert story["missing_minor_per_hour"] == pytest.approx(story["missing_minor"] / hours, rel=0.02)
+    for part in (
+        "would be normal",
+        "channel=google -",
+        "points (rate)",
+        "an hour.",
+        "new form",
+        "backtest --from-kafka",
+    ):
+        assert part in story["text"]
 
 
 def test_a_broken_tag_is_named_and_mutes_what_follows_from_it() -> None:

@@ -1,0 +1,68 @@
+"""`funnelcast alerts explain`: what speaks now, with all that is known of it. Reads the store and judges anew."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from funnelcast.commands.options import FunnelsOption, JsonFlag, with_settings
+from funnelcast.say import emit, say
+from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings
+from funnelcast.signals import run_until_told
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streams.evidence.story import Story
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainSettings(FunnelSettings, SpaceSettings, RedisSettings):
+    """Which space, and which funnels."""
+
+
+@with_settings(ExplainSettings)
+def explain(
+    settings: ExplainSettings,
+    name: Annotated[
+        str | None, typer.Argument(help="Alert, e.g. FunnelConversionDrop. \\[default: all that speak]")
+    ] = None,
+    funnel: FunnelsOption = None,
+    threshold: Annotated[float | None, typer.Option(min=0.1, help="Evidence in nats; default: 6.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Print what fell: from what to what, since when, where most, what it costs, what was changed, how to prove it.
+
+    The evidence is made anew from the counters in Redis, as the exporter makes it once a minute.
+    """
+    from streams.evidence.alerts import THRESHOLD_NATS
+
+    names = funnel or settings.funnels
+    stories = run_until_told(_stories(settings, names, threshold or THRESHOLD_NATS))
+    chosen = [story for story in stories if name is None or story["name"].lower() == name.lower()]
+    if as_json:
+        emit(json.dumps({"alerts": chosen}, ensure_ascii=False))
+        return
+    if not chosen:
+        say(f"nothing speaks{'' if name is None else f' for {name}'} in {', '.join(names)}", err=True)
+    emit("\n\n".join(story["text"] for story in chosen)) if chosen else None
+
+
+async def _stories(settings: ExplainSettings, names: Sequence[str], threshold: float) -> list[Story]:
+    from funnelcast.judging import stories_now
+    from schemas.funnel.load import load_funnels
+    from streams.store.connection import close, connect
+    from streams.store.reader import RedisCounterReader
+
+    client = connect(settings.need_redis())
+    try:
+        reader = RedisCounterReader(client, settings.space)
+        return await stories_now(
+            reader, load_funnels(names), clock_ms=lambda: time.time_ns() // 1_000_000, threshold=threshold
+        )
+    finally:
+        await close(client)
