@@ -29,7 +29,7 @@ help:
 	@echo "make test-compose  docker-compose.yml in real containers (root on Debian, Java and Maven)"
 	@echo "make soak-start  hundreds of starts, double restarts and stops in rebalances on a busy machine (hours)"
 	@echo "make test-clients  the clients of Segment, RudderStack, PostHog, Snowplow and CloudEvents for Node.js (node, npm)"
-	@echo "make test-browser  funnelcast.js and other browser clients in Chromium (node, npm, chromium)"
+	@echo "make test-browser  the snippet, other browser clients and the live page in Chromium; what must hold everywhere in Firefox and WebKit too (node, npm, browsers)"
 	@echo "make test-wheel  the built wheel in an empty environment: init, a visit in Chromium, report, demo"
 	@echo "make bench       the benchmark table"
 	@echo "make lint        ruff, mypy, import-linter, and the documents as a site"
@@ -114,7 +114,7 @@ test-clients: setup $(CLIENTS_STAMP)
 
 test-browser: setup
 	npm --prefix tests/browser ci --silent
-	$(BIN)/python -m pytest -m browser tests/browser $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m browser -n $(CORES) --dist loadfile tests/browser $(PYTEST_ARGS)
 
 test-wheel: setup
 	$(BIN)/python -m pytest -m wheel tests/wheel $(PYTEST_ARGS)

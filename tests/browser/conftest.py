@@ -1,30 +1,19 @@
-"""Fixtures of the browser tier: Debian's Chromium, a site, and an installation for every test."""
+"""Fixtures of the browser tier: browsers, a site, and an installation for every test."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
+from tests.browser import engines
 from tests.browser.installation import Installation
 from tests.browser.shop import Shop
 from tests.support.stack import StackAddresses
-
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    # of a person: what says that it is headless is a machine, and no funnel counts it
-    "--user-agent=Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 Safari/537.36",
-]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,34 +24,53 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(400))
 
 
-def chromium_program() -> str:
-    """Debian's, or the one that CHROMIUM names."""
-    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.fail("chromium is missing: apt-get install chromium (or set CHROMIUM)")
-    return program
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    """What drives Chromium and Firefox."""
+    with sync_playwright() as playwright:
+        yield playwright
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """One browser for the session; every test has a profile of its own. With bfcache, as people have it."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium_program(), args=ARGUMENTS, ignore_default_args=["--disable-back-forward-cache"]
-        )
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    """One browser for the session; every test has a profile of its own."""
+    with engines.chromium(playwright) as browser:
         yield browser
-        browser.close()
+
+
+@pytest.fixture(scope="session")
+def firefox(playwright: Playwright) -> Iterator[Browser]:
+    """The same."""
+    with engines.firefox(playwright) as browser:
+        yield browser
+
+
+@pytest.fixture(params=engines.ENGINES)
+def profile(request: pytest.FixtureRequest) -> Iterator[engines.Profile]:
+    """A profile in Chromium, in Firefox and in WebKit: the test runs in each."""
+    if request.param == "webkit":
+        with engines.webkit() as browser:
+            yield browser
+    else:
+        with profile_of(request.getfixturevalue(request.param)) as context:
+            yield context
+
+
+@contextmanager
+def profile_of(browser: Browser) -> Iterator[BrowserContext]:
+    """A profile of its own; a page that throws fails the test."""
+    thrown: list[str] = []
+    with browser.new_context() as context:
+        context.on("weberror", lambda error: thrown.append(str(error.error)))
+        yield context
+    assert thrown == []
 
 
 @pytest.fixture
 def context(chromium: Browser) -> Iterator[BrowserContext]:
-    """A profile of its own; a page that throws fails the test."""
-    thrown: list[str] = []
-    context = chromium.new_context()
-    context.on("weberror", lambda error: thrown.append(str(error.error)))
-    yield context
-    context.close()
-    assert thrown == []
+    """A profile in Chromium."""
+    with profile_of(chromium) as context:
+        yield context
 
 
 @pytest.fixture

@@ -171,13 +171,13 @@ class Installation:
         records = self._run(_records(self.stack.kafka, Topics(self.space).events))
         return [one for one in records if one.get("name") not in ("done", None)][self.records_before :]
 
-    def metric(self, name: str) -> float:
-        """Sum of a metric of the collector."""
+    def metric(self, name: str, having: str = "") -> float:
+        """Sum of a metric of the collector over the lines that have this label."""
         lines = plain_get(f"http://127.0.0.1:{self.health_port}/metrics", timeout=20).text.splitlines()
         return sum(
             float(line.rpartition(" ")[2])
             for line in lines
-            if line.startswith((f"funnelcast_collector_{name}{{", f"funnelcast_collector_{name} "))
+            if line.startswith((f"funnelcast_collector_{name}{{", f"funnelcast_collector_{name} ")) and having in line
         )
 
     def end(self) -> None:

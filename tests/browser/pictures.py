@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from funnelcast.demo.shop import CHANNELS, Shop
 from schemas.times import DAY_MS, HOUR_MS, utc_text
-from tests.browser.conftest import ARGUMENTS, chromium_program
+from tests.browser.engines import chromium
 from tests.browser.watched import WatchedShop, event
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
@@ -56,7 +56,7 @@ def main() -> None:
         try:
             shop.start(list(history(shop.now_ms)))
             with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=chromium_program(), args=ARGUMENTS)
+                browser = chromium(playwright)
                 _take(browser, shop, "page", size=WIDE)
                 _take(browser, shop, "page-whole", size=WIDE, is_whole=True)
                 _take(browser, shop, "page-dark", size=WIDE, is_dark=True, address="period=7d&view=owner")

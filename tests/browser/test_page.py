@@ -10,12 +10,12 @@ import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.watched import WatchedShop, event
+from tests.browser.watched import WatchedShop, event, expected, numbers
 from tests.support.counted import shop_events
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
@@ -85,32 +85,6 @@ def opened(tab: Page, watched: WatchedShop, address: str = "period=all") -> Page
 
 def euros(minor: int) -> str:
     return f"€{minor / 100:,.2f}" if minor else "€0"
-
-
-def numbers(tab: Page) -> dict[str, list[str]]:
-    """Cells of the funnel's table by stage: entered, went on, left, open."""
-    rows = tab.locator(".funnel tbody tr")
-    return {
-        row.locator("th").get_attribute("title") or "": [each.inner_text() for each in row.locator("td .number").all()]
-        for row in rows.all()
-    }
-
-
-def expected(document: dict[str, Any]) -> dict[str, list[str]]:
-    """The same, of the report."""
-
-    def share(rate: dict[str, Any] | None) -> str:
-        return "–" if rate is None else f"{100 * rate['rate']:.1f}".removesuffix(".0") + "%"
-
-    (rates,) = [each for each in document["rates"] if each["dim"] == ""]
-    cells = document["counters"]["total"]["all"][""]
-    wanted = {}
-    for stage in ("impression", "click", "lead", "payment"):
-        cell, is_last = cells.get(stage, {}), stage not in rates["cohort_conversion"]
-        conversion, leaving = (rates[name].get(stage) for name in ("cohort_conversion", "leaving"))
-        wanted[stage] = [f"{cell.get('entries', 0):,}"]
-        wanted[stage] += ["", "", ""] if is_last else [share(conversion), share(leaving), f"{cell.get('open', 0):,}"]
-    return wanted
 
 
 def test_the_page_waits_for_the_first_event_and_then_shows_the_numbers_of_the_report_live(

@@ -21,6 +21,7 @@ from schemas.record import encode_tick
 from streams.store.connection import close, connect
 from streams.store.redis import RedisPartitionStore
 from streams.worker.partition import LogRecord, PartitionProcessor
+from tests.browser.engines import Tab
 from tests.support.command import run_command, start_command
 from tests.support.counted import SHOP_FILE, log_records
 from tests.support.http import plain_get
@@ -144,3 +145,30 @@ class WatchedShop:
             "FUNNELCAST_FUNNELS": str(self.funnel_file),
             "FUNNELCAST_KEYS": str(self.directory / "keys.json"),
         }
+
+
+_NUMBERS = """Object.fromEntries([...document.querySelectorAll('.funnel tbody tr')].map((row) =>
+  [row.querySelector('th').title, [...row.querySelectorAll('td .number')].map((each) => each.innerText)]))"""
+
+
+def numbers(tab: Tab) -> dict[str, list[str]]:
+    """Cells of the funnel's table by stage: entered, went on, left, open."""
+    cells: dict[str, list[str]] = tab.evaluate(_NUMBERS)
+    return cells
+
+
+def expected(document: dict[str, Any]) -> dict[str, list[str]]:
+    """The same, of the report."""
+
+    def share(rate: dict[str, Any] | None) -> str:
+        return "–" if rate is None else f"{100 * rate['rate']:.1f}".removesuffix(".0") + "%"
+
+    (rates,) = [each for each in document["rates"] if each["dim"] == ""]
+    cells = document["counters"]["total"]["all"][""]
+    wanted = {}
+    for stage in ("impression", "click", "lead", "payment"):
+        cell, is_last = cells.get(stage, {}), stage not in rates["cohort_conversion"]
+        conversion, leaving = (rates[name].get(stage) for name in ("cohort_conversion", "leaving"))
+        wanted[stage] = [f"{cell.get('entries', 0):,}"]
+        wanted[stage] += ["", "", ""] if is_last else [share(conversion), share(leaving), f"{cell.get('open', 0):,}"]
+    return wanted

@@ -40,10 +40,11 @@ export const keep = (name, value) => {
 export const keptNames = () => Object.keys(store).map((key) => key.split(PREFIX)[1]);
 
 // An empty value removes it. The widest domain that the browser takes wins, so that sub-domains share the visitor.
+// A top-level domain is never taken, and a numeric address has none: Firefox would warn about each attempt.
 export const cookie = (value) => {
   if (config.cookieless) return;
   const parts = location.hostname.split('.');
-  for (let at = parts.length; at-- > -1; ) {
+  for (let at = /\.\d+$/.test(location.hostname) ? 0 : parts.length - 1; at-- > -1; ) {
     D.cookie =
       `funnelcast_id=${value};path=/;max-age=${value ? 31536e3 : 0};SameSite=Lax` +
       (location.protocol[5] ? ';Secure' : '') + // https:

@@ -79,8 +79,9 @@ export function bucket(label, grain, timezone) {
   return format(Intl.DateTimeFormat, { ...options, hourCycle: 'h23', timeZone: timezone }).format(at);
 }
 
-/** The day in a time zone, as the API takes it; `days` later. */
+/** The day in a time zone, as the API takes it; `days` later. Of its parts: no language writes a date alike in all engines. */
 export function isoDay(ms, timezone, days = 0) {
-  const today = new Intl.DateTimeFormat('en-CA', { year: 'numeric', month: '2-digit', day: '2-digit', timeZone: timezone }).format(ms);
-  return new Date(Date.parse(`${today}T00:00Z`) + days * 86400000).toISOString().slice(0, 10);
+  const parts = new Intl.DateTimeFormat('en', { year: 'numeric', month: 'numeric', day: 'numeric', timeZone: timezone }).formatToParts(ms);
+  const { year, month, day } = Object.fromEntries(parts.map((part) => [part.type, Number(part.value)]));
+  return new Date(Date.UTC(year, month - 1, day + days)).toISOString().slice(0, 10);
 }
