@@ -20,14 +20,16 @@ Lookup = Callable[[str], Awaitable[dict[str, Any]]]
 
 
 async def trees_of(client: Any, space: str, keys: Sequence[bytes], funnels: Sequence[Funnel]) -> list[Tree]:
-    """The different people whom these keys belong to."""
+    """The different people whom these keys belong to, in the definitions that the workers count now."""
+    from schemas.funnel.effect import in_effect
     from streams.people import People
     from streams.store.reader import RedisCounterReader
     from streams.store.redis import RedisPartitionStore
     from streams.store.statuses import metas_of
 
-    partitions = await metas_of(RedisCounterReader(client, space))
-    people = People(RedisPartitionStore(client, space), partitions, funnels)
+    reader = RedisCounterReader(client, space)
+    counted = in_effect(funnels, await reader.switched())
+    people = People(RedisPartitionStore(client, space), await metas_of(reader), counted)
     found = [await people.tree(key) for key in keys]
     return list({tree.root: tree for tree in found if tree is not None}.values())
 

@@ -39,6 +39,7 @@ async def _run(settings: ExporterSettings) -> None:
     from streams.exporter.cache import SnapshotCache
     from streams.exporter.evidence_source import EvidenceSource
     from streams.exporter.source import SnapshotSource
+    from streams.report.followed import FollowedFunnels
     from streams.report.target_service import check_targets
     from streams.report.targets_file import load_targets
     from streams.store.connection import close, connect
@@ -48,7 +49,7 @@ async def _run(settings: ExporterSettings) -> None:
     configure_logs()
     log_settings(settings)
     log = structlog.get_logger("funnelcast.exporter")
-    funnels = load_funnels(settings.funnels)
+    funnels = FollowedFunnels(load_funnels(settings.funnels))
     targets = None if settings.targets is None else load_targets(settings.targets)
     if targets is not None:
         check_targets(funnels, targets)
@@ -74,7 +75,8 @@ async def _run(settings: ExporterSettings) -> None:
         await server.start(settings.port)
         log.info("listening", url=f"http://{settings.host}:{server.port}", space=settings.space)
         await check_store(reader, settings.time_box)
-        await stop.wait()
+        async with funnels.following(reader):
+            await stop.wait()
     finally:
         await server.stop()
         making_evidence.cancel()

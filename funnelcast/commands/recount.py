@@ -60,9 +60,9 @@ def recount(
 ) -> None:
     """Count everything that the log holds by this definition, as if it had run from the start.
 
-    The workers go on counting meanwhile. At the end they stand still for a moment and go on with the new version;
-    reports show it once they are given the new file. What the old version counted stays. A definition that was
-    changed needs a higher `version`. Ctrl-C changes nothing: start it again then. --dry-run compares and changes
+    The workers go on counting meanwhile. At the end they stand still for a moment and go on with the new version, and
+    so do reports, the page and the exporter. What the old version counted stays. A definition that was changed needs
+    a higher `version`. Ctrl-C changes nothing: start it again then. --dry-run compares and changes
     nothing.
     """
     settings.need_kafka()

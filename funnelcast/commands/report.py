@@ -47,7 +47,7 @@ class _ReportCommand(WithBareOptions):
 def report(
     settings: ReportSettings,
     funnel: Annotated[
-        list[str] | None, typer.Option(help="A preset, a file, or the name of a configured funnel; repeat for several.")
+        list[str] | None, typer.Option(help="A preset, a file, or the name of a counted funnel; repeat for several.")
     ] = None,
     grain: Annotated[
         str | None,
@@ -189,12 +189,18 @@ def report(
 
 
 def _chosen(settings: ReportSettings, references: list[str] | None) -> list[Funnel]:
-    """Configured funnels by name, else what the references load. Of the default, where nobody says which: one."""
+    """Counted funnels by name, else what the references load: a file is taken as it is. Without a reference the
+    configured ones; of the default, where nobody says which: one."""
+    from funnelcast.counted_most import counted_now
+
+    configured = load_funnels(settings.funnels)
+    known = {
+        funnel.name: funnel for funnel in asyncio.run(counted_now(settings.need_redis(), settings.space, configured))
+    }
     if not references:
-        funnels = load_funnels(settings.funnels)
+        funnels = [known[funnel.name] for funnel in configured]
         return funnels if settings.is_funnel_said else [_counted_most(settings, funnels)]
-    configured = {funnel.name: funnel for funnel in load_funnels(settings.funnels)}
-    return [configured[name] if name in configured else load_funnel(name) for name in references]
+    return [known[name] if name in known else load_funnel(name) for name in references]
 
 
 def _counted_most(settings: ReportSettings, funnels: list[Funnel]) -> Funnel:

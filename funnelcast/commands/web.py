@@ -86,6 +86,7 @@ async def _run(settings: WebSettings) -> None:
     from streams.api.app import ApiApp
     from streams.exporter.evidence_source import EvidenceSource
     from streams.page.site import site_pages
+    from streams.report.followed import FollowedFunnels
     from streams.report.targets_file import load_targets
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
@@ -94,7 +95,7 @@ async def _run(settings: WebSettings) -> None:
     configure_logs()
     log_settings(settings)
     log = structlog.get_logger("funnelcast.api")
-    funnels = load_funnels(settings.funnels)
+    funnels = FollowedFunnels(load_funnels(settings.funnels))
     client = connect(settings.need_redis())
     reader = RedisCounterReader(client, settings.space)
     targets = None if settings.targets is None else load_targets(settings.targets)
@@ -109,7 +110,8 @@ async def _run(settings: WebSettings) -> None:
         await server.start(settings.port)
         log.info("listening", url=f"http://{settings.host}:{server.port}", space=settings.space)
         await check_store(reader, CHECK_SECONDS)
-        await stop.wait()
+        async with funnels.following(reader):
+            await stop.wait()
     finally:
         evidence.stop()
         app.live.stop()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -79,7 +80,7 @@ class EvidenceSource:
         self._clock_ms = clock_ms
         self._period = period_seconds
         self._targets = targets
-        self._known = {funnel.funnel_id: _Known() for funnel in funnels}
+        self._known: defaultdict[str, _Known] = defaultdict(_Known)
 
     async def run(self) -> None:
         """Refresh for ever; what the store cannot give is asked for again."""
@@ -102,7 +103,7 @@ class EvidenceSource:
             return
         newest_ms, fingerprints = newest_reception_ms(statuses), await self._reader.fingerprints()
         counted = []
-        for funnel in self._funnels:
+        for funnel in list(self._funnels):
             if fingerprints.get(funnel.funnel_id) == funnel.fingerprint:
                 cells = await self._read(funnel, list(statuses), newest_ms, min(watermarks))
                 counted.append((funnel, await self._reader.registers(funnel.funnel_id), cells))

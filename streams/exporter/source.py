@@ -82,21 +82,20 @@ class SnapshotSource:
 
     async def take(self) -> Snapshot:
         """Read the store. Raises StoreUnavailableError, StoreRefusedError."""
+        shown = list(self._funnels)
         partitions = await self._reader.partitions()
         answers = await asyncio.gather(*(self._reader.status(partition) for partition in partitions))
         statuses = {partition: status for partition, status in zip(partitions, answers, strict=True) if status}
         fingerprints = await self._reader.fingerprints()
         counted = [
-            funnel
-            for funnel in self._funnels
-            if fingerprints.get(funnel.funnel_id, funnel.fingerprint) == funnel.fingerprint
+            funnel for funnel in shown if fingerprints.get(funnel.funnel_id, funnel.fingerprint) == funnel.fingerprint
         ]
         whole, is_new = await self._whole_of(statuses, counted)
         funnels = [
             await self._counts(funnel, statuses, whole, is_new=is_new)
             if funnel in counted and funnel.funnel_id in whole.cells
             else FunnelCounts(funnel=funnel, is_same_definition=False)
-            for funnel in self._funnels
+            for funnel in shown
         ]
         gaps = len(await self._reader.gaps())
         return Snapshot(read_at_ms=self._clock_ms(), statuses=statuses, gaps=gaps, funnels=funnels)
