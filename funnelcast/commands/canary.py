@@ -22,8 +22,8 @@ _PATIENCE_SECONDS = 10.0
 
 
 @app.command(
-    epilog="Example:  funnelcast keys create --source canary --scope server --traffic canary --out canary.key, then  "
-    "funnelcast canary --url http://collector:8080 --key-file canary.key --redis redis://127.0.0.1:6379 "
+    epilog="Examples:  funnelcast keys create --source canary --scope server --traffic canary --key-file canary.key"
+    "  ·  funnelcast canary --url http://collector:8080 --key-file canary.key --redis redis://127.0.0.1:6379 "
     "--funnels sales --health-port 9104"
 )
 @with_settings(CanarySettings)

@@ -96,10 +96,7 @@ def show(
         say(f"\n{payload}")
 
 
-@app.command(
-    epilog="Example:  funnelcast rejected replay --reason unknown_stage --since 2d --key fch_... --dry-run  "
-    "(then without --dry-run)"
-)
+@app.command(epilog="Example:  funnelcast rejected replay --reason unknown_stage --since 2d --key fch_... --dry-run")
 @with_settings(ResendSettings)
 def replay(
     settings: ResendSettings,
