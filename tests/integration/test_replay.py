@@ -6,8 +6,10 @@ import asyncio
 import json
 import os
 import re
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import orjson
@@ -23,6 +25,9 @@ from funnelcast.stack.embedded import EmbeddedStack
 from producers.simulator.simulator import simulate
 from schemas.errors import NeedsHumanError
 from schemas.funnel.load import load_funnel
+from schemas.funnel.model import Funnel
+from schemas.funnel.parts import LostRule, Stage
+from schemas.funnel.presets import preset_names
 from streams.store.port import StoreUnavailableError
 from streams.store.reader import RedisCounterReader
 from tests.support.broker import OwnBroker
@@ -77,6 +82,59 @@ def test_stack_prints_what_memory_prints(
     assert [one["watermark_ms"] for one in documents] == [WATERMARK_MS] * 2
     assert documents[0]["input"]["accepted"] == 4_000
     assert len(documents[1]["counters"]["day"]["2025-01-02"]["channel=google"][""]["spend"]) == 1
+
+
+def of_every_preset(seed: int, directory: Path, funnels: list[Funnel]) -> Path:
+    """Messy simulated people, once for each preset, under the names of its events, in one log."""
+    code, out, err = run_command("simulate", "--seed", str(seed), "--events", "500", "--messy", state_dir=directory)
+    assert code == 0, err
+    rng, path = Random(seed), directory / "presets.jsonl"
+    with path.open("wb") as file:
+        for line in out.splitlines():
+            for funnel in funnels:
+                file.write(orjson.dumps(_told_as(rng, orjson.loads(line), funnel)) + b"\n")
+    return path
+
+
+def _told_as(rng: Random, event: dict[str, Any], funnel: Funnel) -> dict[str, Any]:
+    def names(stages: Sequence[Stage | LostRule]) -> list[str]:
+        return [rule.event for stage in stages for rule in stage.on if not rule.where]
+
+    name, orders = event["name"], [stage for stage in funnel.stages if stage.nth is not None]
+    if name in ("payment", "order_paid"):
+        name = rng.choice(names(orders))
+    elif name in ("offer_declined", "lead_lost"):
+        name = rng.choice(names(funnel.lost))
+    elif name not in ("refund", "order_withdrawn", "order_restated"):
+        name = rng.choice(names([stage for stage in funnel.stages if stage.nth is None]))
+    ids = {key: value for key in ("anonymous_id", "contact_id", "user_id") if (value := event.get(key))}
+    own = {  # but for ids that are none
+        key: f"{value}-{funnel.name}" if "-" in value else value for key, value in {**ids, "id": event["id"]}.items()
+    }
+    return {**event, **own, "name": name}
+
+
+@pytest.mark.timeout(400)
+def test_every_preset_through_the_stack(tmp_path: Path, embedded_stack: StackAddresses) -> None:
+    """All at once over one log: copies, disorder, late events, merges, deals side by side, refunds, withdrawals."""
+    funnels = [load_funnel(name) for name in preset_names()]
+    log = of_every_preset(5, tmp_path, funnels)
+    options = [*(part for funnel in funnels for part in ("--funnel", funnel.name)), "--partitions", "3"]
+    in_memory = replay(log, tmp_path, *options)
+    addresses = ("--kafka", embedded_stack.kafka, "--redis", embedded_stack.redis)
+    assert replay(log, tmp_path, *options, "--through", "stack", "--workers", "2", *addresses) == in_memory
+    documents = json.loads(in_memory)
+    assert [document["funnel"] for document in documents] == [funnel.name for funnel in funnels]
+    seen = {number for document in documents for number, amount in document["input"].items() if amount}
+    assert seen >= {"duplicates", "late", "placeholder_ids"}
+    cells = [cell for document in documents for cell in document["counters"]["total"]["all"][""].values()]
+    assert {family for cell in cells for family in cell} >= {
+        "refunds",
+        "revenue",
+        "lost.cohort",
+        "skipped",
+        "completed",
+    }
 
 
 async def test_nothing_stays_on_given_servers(tmp_path: Path, embedded_stack: StackAddresses) -> None:
