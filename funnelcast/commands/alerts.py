@@ -13,7 +13,13 @@ import typer
 from funnelcast.commands.alerts_explain import explain
 from funnelcast.commands.options import FunnelsOption, JsonFlag, with_settings
 from funnelcast.say import say
-from funnelcast.settings.sections import ContactKeySettings, FunnelSettings, WatermarkSettings
+from funnelcast.settings.sections import (
+    ContactKeySettings,
+    FunnelSettings,
+    KafkaSettings,
+    SpaceSettings,
+    WatermarkSettings,
+)
 from funnelcast.signals import run_until_told
 from schemas.errors import UsageError
 from schemas.funnel.load import load_funnels
@@ -31,20 +37,29 @@ _DAYS_OF_MONTH = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlertSettings(WatermarkSettings, ContactKeySettings, FunnelSettings):
+class AlertSettings(WatermarkSettings, ContactKeySettings, FunnelSettings, SpaceSettings, KafkaSettings):
     """Of a back-test."""
 
 
-EventsOption = Annotated[Path, typer.Option(help="JSONL of native events in log order, as for `replay`.")]
+EventsOption = Annotated[Path | None, typer.Option(help="JSONL of native events in log order, as for `replay`.")]
+KafkaFlag = Annotated[bool, typer.Option("--from-kafka", help="The log of the space, as far back as Kafka has it.")]
+ArchiveOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="An archive; with --from-kafka what is older than the log.")
+]
 SinceOption = Annotated[str | None, typer.Option(help="Look at alerts from here on (2025-01-31).")]
 UntilOption = Annotated[str | None, typer.Option(help="... and before this day.")]
 
 
-@app.command(epilog="Example:  funnelcast alerts backtest --funnel shop.yaml --events history.jsonl --json")
+@app.command(
+    epilog="Examples:  funnelcast alerts backtest --funnel shop.yaml --events history.jsonl --json  ·  "
+    "funnelcast alerts backtest --funnel shop.yaml --from-kafka --archive /data/archive --since 2025-01-31"
+)
 @with_settings(AlertSettings)
 def backtest(
     settings: AlertSettings,
-    events: EventsOption,
+    events: EventsOption = None,
+    from_kafka: KafkaFlag = False,
+    archive: ArchiveOption = None,
     funnel: FunnelsOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
@@ -58,10 +73,9 @@ def backtest(
     """
     from streams.evidence.alerts import THRESHOLD_NATS
 
-    names = funnel or settings.of_a_file()
     answers = [
         _backtest(each, watched, since=since, until=until, threshold=threshold or THRESHOLD_NATS)
-        for each, watched in _count(settings, names, events)
+        for each, watched in _counted(settings, funnel, _Source(events, from_kafka, archive))
     ]
     if as_json:
         sys.stdout.write(json.dumps(answers[0] if len(answers) == 1 else answers, ensure_ascii=False) + "\n")
@@ -76,7 +90,9 @@ def backtest(
 @with_settings(AlertSettings)
 def tune(
     settings: AlertSettings,
-    events: EventsOption,
+    events: EventsOption = None,
+    from_kafka: KafkaFlag = False,
+    archive: ArchiveOption = None,
     pages_per_month: Annotated[float, typer.Option(min=0.01, help="False pages wanted, over all series.")] = 1.0,
     funnel: FunnelsOption = None,
     since: SinceOption = None,
@@ -87,7 +103,7 @@ def tune(
     from streams.evidence.alerts import threshold_for
 
     answers: list[dict[str, Any]] = []
-    for each, watched in _count(settings, funnel or settings.of_a_file(), events):
+    for each, watched in _counted(settings, funnel, _Source(events, from_kafka, archive)):
         found, days = _alerts(watched, since=since, until=until, threshold=_LOW_THRESHOLD)
         peaks = [alert.peak_nats for alert in found if not alert.muted_by]
         months = max(days, 1) / _DAYS_OF_MONTH
@@ -103,6 +119,40 @@ def tune(
             f"{answer['funnel']} version {answer['version']}: {answer['threshold']:.1f} nats for {pages_per_month:g} "
             f"false pages a month ({answer['days']} days looked at)"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a history comes from: a file, or the log and an archive."""
+
+    events: Path | None
+    from_kafka: bool
+    archive: Path | None
+
+    def __post_init__(self) -> None:
+        if (self.events is not None) == (self.from_kafka or self.archive is not None):
+            raise UsageError("say whose history: --events FILE, or --from-kafka and --archive DIR, one or both of them")
+
+
+def _counted(settings: AlertSettings, funnel: Any, source: _Source) -> list[tuple[Funnel, Watched]]:
+    if source.events is not None:
+        return _count(settings, funnel or settings.of_a_file(), source.events)
+    from funnelcast.progress import progress_bar
+    from funnelcast.replay.logged import watched_of_log
+    from funnelcast.screen import Screen
+
+    funnels = load_funnels(funnel or settings.funnels)
+    kafka = settings.need_kafka() if source.from_kafka else None
+    with progress_bar(Screen(stderr=True), "counting the log") as progress:
+        counting = watched_of_log(
+            funnels,
+            kafka=kafka,
+            topic=settings.topics.events,
+            archive=source.archive,
+            watermark_delay_ms=settings.watermark_delay_ms,
+            progress=progress,
+        )
+        return list(zip(funnels, run_until_told(counting), strict=True))
 
 
 def _count(settings: AlertSettings, names: Any, events: Path) -> list[tuple[Funnel, Watched]]:

@@ -8,19 +8,20 @@ from schemas.funnel.model import Funnel
 from streams.evidence.watched import Watched, watched_of
 from streams.store.memory import MemoryCounterReader, MemorySpace
 
-_LONGEST_CHUNK_MS = KEEP_MS[Grain.MINUTE] // 4
+LONGEST_CHUNK_MS = KEEP_MS[Grain.MINUTE] // 4
 """The minutes of a longer chunk would be past their keep time before they are written."""
 
 
 async def watched_of_file(job: ReplayJob, refusals: Refusals, *, progress: Progress) -> list[Watched]:
     """One for each funnel of the job, in their order."""
     space = MemorySpace(clock_ms=lambda: 0, expires=False)
-    await count_in_memory(job, refusals, space, longest_chunk_ms=_LONGEST_CHUNK_MS, progress=progress)
+    await count_in_memory(job, refusals, space, longest_chunk_ms=LONGEST_CHUNK_MS, progress=progress)
     reader = MemoryCounterReader(space)
-    return [await _watched(reader, funnel, job.watermark_delay_ms) for funnel in job.funnels]
+    return [await watched_in(reader, funnel, job.watermark_delay_ms) for funnel in job.funnels]
 
 
-async def _watched(reader: MemoryCounterReader, funnel: Funnel, delay_ms: int) -> Watched:
+async def watched_in(reader: MemoryCounterReader, funnel: Funnel, delay_ms: int) -> Watched:
+    """Of one funnel that was counted in memory."""
     cells: Cells = {}
     dimsets = range(1 + len(funnel.dimensions))
     for partition in await reader.partitions():

@@ -1,12 +1,14 @@
-"""Where the records of a recount come from: from Kafka as far as it reaches, before that from an archive."""
+"""Where the records of a recount come from: Kafka as far as it reaches, before that (or alone) an archive."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from schemas.record import is_forward
 from streams.transport.log_reader import LogReader
+
+_NOWHERE: Final = 1 << 62
 
 
 class Archive(Protocol):
@@ -22,7 +24,7 @@ class Archive(Protocol):
 class History:
     """Reads partitions from their beginning. `open` first."""
 
-    def __init__(self, log: LogReader, archive: Archive | None) -> None:
+    def __init__(self, log: LogReader | None, archive: Archive | None) -> None:
         self._log = log
         self._archive = archive
         self._kafka_from: dict[int, int] = {}
@@ -31,16 +33,19 @@ class History:
 
     async def open(self, partitions: Sequence[int]) -> dict[int, int]:
         """The first offset that can be read, by partition."""
-        self._kafka_from = await self._log.assign(list(partitions))
+        self._kafka_from = (
+            dict.fromkeys(partitions, _NOWHERE) if self._log is None else await self._log.assign(list(partitions))
+        )
         return {partition: self._first(partition) for partition in partitions}
 
     async def read(self, partition: int, start: int, end: int) -> tuple[Sequence[Any], int]:
         """Records from `start` on and the next offset, at most `end`. Without what workers have forwarded: that is made
         anew."""
         kafka_from = self._kafka_from[partition]
-        if start >= kafka_from or self._archive is None:
+        if self._log is not None and (start >= kafka_from or self._archive is None):
             records, reached = await self._log.read(partition, start, end)
             return _made_here(records), reached
+        assert self._archive is not None  # noqa: S101 - without a log there is an archive
         kept, reached = self._archive.read(partition, start, min(end, kafka_from))
         self.from_archive += len(kept)
         return _made_here(kept), reached

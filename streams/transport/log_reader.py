@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from schemas.errors import BrokerUnavailableError, TryAgainError
 from schemas.kafka import Kafka, KafkaServers, broker_error
 from streams.transport.cursor import topic_missing
-from streams.transport.metadata import TopicIdentity, topic_identity
+from streams.transport.metadata import TopicIdentity, reports_end_offsets, topic_identity
 from streams.transport.records import hand_out_plain
 
 _FETCH_MS: Final = 500
@@ -76,6 +76,20 @@ class LogReader:
         for place, start in starts.items():
             self._seek(place.partition, start)
         return {place.partition: start for place, start in starts.items()}
+
+    async def ends(self) -> dict[int, int]:
+        """By partition that is read: the offset behind its newest record."""
+        try:
+            ends = await self._consumer.end_offsets(self._assigned)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise await self._broken(error) from error
+        if not reports_end_offsets(self._consumer._client):
+            for place, end in ends.items():
+                self._seek(place.partition, end)
+            while any(records for records, _ in (await self.news()).values()):
+                continue
+            return dict(self._positions)
+        return {place.partition: end for place, end in ends.items()}
 
     async def read(self, partition: int, start: int, end: int) -> tuple[list[Any], int]:
         """Records from `start` on and the next offset, at most `end`; offsets may have holes. There must be records."""

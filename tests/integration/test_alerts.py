@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from funnelcast.replay.histories import watched_of_file
-from funnelcast.replay.memory import Refusals, ReplayJob, count_in_memory, no_progress
+from funnelcast.replay.memory import HISTORICAL, Refusals, ReplayJob, count_in_memory, no_progress
+from producers.ingest.verdicts import Accepted
+from producers.sink.port import partition_for
 from schemas.counters import Grain
 from schemas.funnel.load import load_funnels
+from schemas.kafka import KafkaServers
 from schemas.times import DAY_MS, HOUR_MS
+from schemas.topics import Topics
+from streams.admin import ensure_topics
 from streams.evidence.backtest import Backtest
 from streams.evidence.detector import Series
 from streams.evidence.history import Place
@@ -25,6 +31,7 @@ from streams.exporter.page import Page
 from streams.store.memory import MemoryCounterReader, MemorySpace
 from streams.store.port import PartitionView, StoreUnavailableError
 from tests.support.command import run_command
+from tests.support.stack import StackAddresses
 
 START_MS = 1_735_689_600_000
 WEEKS = 5
@@ -135,3 +142,40 @@ def test_a_threshold_that_suits_the_history(files: tuple[Path, Path], tmp_path: 
     asked = ("tune", "--funnel", str(funnel), "--events", str(events), "--json", "--until", "2025-01-30")
     often, seldom = (json.loads(run(tmp_path, *asked, "--pages-per-month", n))["threshold"] for n in ("5", "0.1"))
     assert seldom > often
+
+
+async def test_the_log_and_its_archive_give_the_alerts_of_the_file(
+    files: tuple[Path, Path], tmp_path: Path, embedded_stack: StackAddresses, fresh_space: str
+) -> None:
+    """The collector's records of the same events, over two partitions; then the archive without Kafka."""
+    funnel, events = files
+    topics = Topics(fresh_space)
+    await ensure_topics(KafkaServers.of(embedded_stack.kafka), topics, partitions=2, historical=True)
+    await _write(events.read_bytes().splitlines(), embedded_stack.kafka, topics.events)
+    asked = ("backtest", "--funnel", str(funnel), "--json")
+    place = ("--kafka", embedded_stack.kafka, "--space", fresh_space)
+    expected = json.loads(run(tmp_path, *asked, "--events", str(events)))
+    assert json.loads(run(tmp_path, *asked, "--from-kafka", *place)) == expected
+    folder = str(tmp_path / "archive")
+    code, _, err = run_command("archive", folder, *place, state_dir=tmp_path)
+    assert code == 0, err
+    assert json.loads(run(tmp_path, *asked, "--archive", folder)) == expected
+    code, _, err = run_command("alerts", *asked, state_dir=tmp_path)
+    assert (code, "--from-kafka" in err) == (2, True)
+
+
+async def _write(lines: list[bytes], kafka: str, topic: str) -> None:
+    ingest = ReplayJob(funnels=(), references=(), events=Path()).ingest()
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await producer.start()
+    try:
+        for line in lines:
+            verdict = ingest.native(line, sender=HISTORICAL, received_at_ms=None)
+            assert isinstance(verdict, Accepted)
+            for key, value in verdict.records:
+                await producer.send(
+                    topic, value, key, partition=partition_for(key, 2), timestamp_ms=verdict.received_at_ms
+                )
+        await producer.flush()
+    finally:
+        await producer.stop()
