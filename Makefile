@@ -143,6 +143,8 @@ format: setup
 	$(BIN)/ruff format .
 
 up:
+	@docker compose version >/dev/null 2>&1 || { \
+	  echo "make up needs Docker with its compose plugin: https://docs.docker.com/compose/install/linux/ (without it, \`make demo\` runs everything here)"; exit 1; }
 	docker compose up --build --wait
 
 down:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import shlex
 import shutil
 import sys
@@ -43,7 +44,8 @@ _PLAIN: Final = {
 
 
 def speak_any_encoding() -> None:
-    """What an output cannot show is written in ASCII: a report in plain letters is better than none."""
+    """What an output cannot show is written in ASCII: a report in plain letters is better than none. What goes to a
+    closed output goes nowhere."""
 
     def plain(error: UnicodeError) -> tuple[str, int]:
         if not isinstance(error, UnicodeEncodeError):
@@ -52,6 +54,9 @@ def speak_any_encoding() -> None:
         return "".join(_PLAIN.get(letter, "?") for letter in letters), error.end
 
     codecs.register_error("funnelcast", plain)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller (`>&-`), who wants to hear nothing
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for the life of the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="funnelcast")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -47,12 +47,44 @@ class Explainer:
             return f"is missing; write e.g. {self.examples.get(key, key + ': ...')}"
         if kind == "too_short":
             return "is empty; write at least one" + (f", e.g. {self.examples[key]}" if key in self.examples else "")
+        if (words := _own_words(kind, error.get("ctx", {}))) is not None:
+            example = f"; write e.g. {self.examples[key]}" if "write" not in words and key in self.examples else ""
+            return (f"{error['input']!r} " if self.shows_input else "") + words + example
         if not self.shows_input or kind.startswith("value_error"):
             return str(message)
         if kind in ("model_type", "dict_type"):
             example = self.mappings.get(str(path[0]) if path else "", "key: value")
             return f"{error['input']!r} must be a mapping; write e.g. {example}"
         return f"{message}, not {error['input']!r}"
+
+
+_KINDS: Final[Mapping[str, str]] = {
+    "int": "is no whole number; write one, without quotes or a point",
+    "float": "is no number",
+    "decimal": "is no number",
+    "bool": "is neither true nor false; write one of them",
+    "string_type": "is no text; write it in quotes",
+    "tuple_type": "is no list; write [...] or lines that begin with -",
+    "list_type": "is no list; write [...] or lines that begin with -",
+}
+"""By the error's type, or its beginning."""
+_LIMITS: Final[Mapping[str, str]] = {
+    "greater_than": "is too small; write more than {gt}",
+    "greater_than_equal": "is too small; write {ge} or more",
+    "less_than": "is too large; write less than {lt}",
+    "less_than_equal": "is too large; write {le} or less",
+    "string_too_long": "is too long; write at most {max_length} characters",
+    "string_too_short": "is too short; write at least {min_length} characters",
+    "literal_error": "is none of the values; write {expected}",
+    "string_pattern_mismatch": "has characters that it may not have (it is matched with {pattern})",
+}
+
+
+def _own_words(kind: str, context: Mapping[str, Any]) -> str | None:
+    """What pydantic says of a value, said to whoever writes a file; None for what it says well enough."""
+    if kind in _LIMITS:
+        return _LIMITS[kind].format_map(context)
+    return _KINDS.get(kind, _KINDS.get(kind.partition("_")[0]))
 
 
 def causes(error: ValidationError, *, shows_input: bool = True) -> list[Any]:

@@ -216,7 +216,7 @@ class PartitionRunner:
         if self._suspended_at is not None:
             self._metrics.rebalance_pause_seconds.observe(time.monotonic() - self._suspended_at)
             self._suspended_at = None
-        log.info("partition_placed", partition=self.partition, offset=cursor)
+        log.debug("partition_placed", partition=self.partition, offset=cursor)
 
     async def _work(self, life: int) -> None:
         while self._life == life:

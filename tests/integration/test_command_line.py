@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from tests.support.command import run_command, start_command
+from tests.support.rows import rows
 from tests.support.waiting import wait_until
 
 ASCII = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
@@ -37,6 +41,43 @@ def test_what_cannot_be_done_is_one_line(arguments: list[str], expected: int, sa
     assert err.startswith("funnelcast: ")
     assert said in err
     assert len(err.splitlines()) == 1
+
+
+CLOSED = [["funnels", "show", "web"], ["config", "--json"], ["simulate", "--seed", "1", "--events", "9"], ["--help"]]
+
+
+@rows("arguments", CLOSED, ids=" ".join)
+def test_an_output_that_is_closed_is_no_error(arguments: list[str], tmp_path: Path) -> None:
+    line = f'exec "$0" -m funnelcast {" ".join(arguments)} >&-'
+    done = subprocess.run(["bash", "-c", line, sys.executable], cwd=tmp_path, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_reader_that_has_enough_ends_the_command_without_a_word(tmp_path: Path) -> None:
+    process = start_command("simulate", "--seed", "1", "--events", "1000000", state_dir=tmp_path)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process:
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode in (0, 1, 141)
+
+
+def test_sixty_columns_without_colours_lose_nothing_unsaid(tmp_path: Path) -> None:
+    narrow = {"COLUMNS": "60", "NO_COLOR": "1"}
+    code, events, _ = run_command("simulate", "--seed", "1", "--events", "800", state_dir=tmp_path)
+    assert code == 0
+    log = tmp_path / "events.jsonl"
+    log.write_bytes(events)
+    tables = [["funnels", "list"], ["replay", "--funnel", "sales", "--events", str(log)], ["report", "--help"]]
+    for arguments in tables:
+        code, out, _ = run_command(*arguments, state_dir=tmp_path, env=narrow)
+        text = out.decode()
+        assert (code, "\x1b" in text) == (0, False), arguments
+        assert not [line for line in text.splitlines() if cell_len(line) > 60], arguments
+    code, out, _ = run_command(*tables[1], state_dir=tmp_path, env=narrow)
+    assert "no room for: " in out.decode()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

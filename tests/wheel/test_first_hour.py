@@ -1,10 +1,12 @@
-"""The first hour, from the built wheel in an empty environment: init, everything started, the snippet on a page without
-a mark, the visit in `report` and `tail`. Black box: the product is only ever run."""
+"""The first hour, from the built wheel in an empty environment, as README and docs/tutorial.md say it: init, everything
+started, the snippet on pages without a mark, the visit in `report` and `tail`; a funnel of three pages counts it too; a
+table imported; a second version compared. Black box: the product is only ever run."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -69,26 +71,65 @@ def started(program: str, tmp_path: Path) -> Iterator[tuple[dict[str, str], str]
         process.stdout.close()
 
 
-def test_a_visit_is_seen(program: str, started: tuple[dict[str, str], str], tmp_path: Path) -> None:
+PAGES = ("index", "pricing", "thanks")
+
+
+def test_the_first_hour(program: str, started: tuple[dict[str, str], str], tmp_path: Path) -> None:
     addresses, key = started
-    html = _run(program, "snippet", "--url", addresses["url"], "--key", key, "--attribute", "allow-bots", cwd=tmp_path)
-    site = tmp_path / "site"
-    site.mkdir()
-    (site / "index.html").write_text(f"<!doctype html><title>Shop</title><head>{html}</head>Hello")
-    _visit(site)
+    command = partial(_run, program, cwd=tmp_path)
+    html = command("snippet", "--url", addresses["url"], "--key", key, "--attribute", "allow-bots")
+    _visit(_site(tmp_path / "site", html))
 
-    def visits() -> int:
-        document = json.loads(_run(program, "report", "--json", cwd=tmp_path))
+    def entries(*question: str) -> dict[str, int]:
+        document = json.loads(command("report", *question, "--json"))
         cells = document["counters"].get("total", {}).get("all", {}).get("", {})
-        return int(cells.get("visit", {}).get("entries", 0))
+        return {stage: families["entries"] for stage, families in cells.items() if "entries" in families}
 
-    assert wait_until(lambda: visits() == 1, seconds=60, what="the visit counted")
-    assert "visit" in _run(program, "report", cwd=tmp_path)
-    assert "page_view" in _run(program, "tail", "--no-follow", cwd=tmp_path)
+    reached = {"visit": 1, "engaged": 1, "checkout_or_lead": 1}
+    assert wait_until(lambda: entries() == reached, seconds=60, what="the visit counted")
+    assert "visit" in command("report")
+    assert command("tail", "--no-follow").count("page_view") == len(PAGES)
+
+    (tmp_path / "pages.yaml").write_text(_shown("yaml"))
+    command("funnels", "check", "pages.yaml")
+    command("recount", "pages.yaml")
+    assert entries("--funnel", "pages") == {"home": 1, "pricing": 1, "thanks": 1}, "what came before is counted too"
+
+    (tmp_path / "orders.csv").write_text(_shown("csv"))
+    suggested = command("import", "--suggest", "orders.csv")
+    (tmp_path / "orders.yaml").write_text(re.sub(r'"\?\?\? what a row is[^"]*"', "payment", suggested))
+    assert json.loads(command("import", "orders.yaml", "--dry-run", "--json"))["events"][0]["count"] == 3
+    command("keys", "create", "--source", "history", "--scope", "historical", "--key-file", "history.key")
+    command("import", "orders.yaml", "--key-file", "history.key")
+    assert wait_until(lambda: entries() == {**reached, "payment": 2}, seconds=60, what="the orders of two people")
+    assert "orders 3 · revenue 185.40 EUR" in command("report")
+    assert "won" in command("person", "ann@shop.example")
+
+    second = _shown("yaml").replace("version: 1", "version: 2").replace("abandon_after: 1h", "abandon_after: 10m")
+    (tmp_path / "pages-2.yaml").write_text(second)
+    compared = json.loads(command("recount", "pages-2.yaml", "--dry-run", "--json"))["compared"]
+    assert (compared["before"], compared["now"]) == ("pages@1", "pages@2")
+    assert [stage["numbers"]["entries"] for stage in compared["stages"]] == [{"before": 1, "now": 1}] * len(PAGES)
+    assert "pages@2 compared with pages@1" in command("recount", "pages-2.yaml", "--compare")
+    assert json.loads(command("report", "--funnel", "pages", "--json"))["version"] == 2
+
+
+def _shown(language: str) -> str:
+    """The first block of a language in the tutorial."""
+    tutorial = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
+    return tutorial.split(f"```{language}\n")[1].partition("```")[0]
+
+
+def _site(folder: Path, html: str) -> Path:
+    folder.mkdir()
+    for page in PAGES:
+        links = "".join(f"<a href={other}.html>{other}</a>" for other in PAGES)
+        (folder / f"{page}.html").write_text(f"<!doctype html><title>{page}</title>{html}<h1>{page}</h1>{links}")
+    return folder
 
 
 def _visit(site: Path) -> None:
-    """One person opens the page and stays until what it tells is taken."""
+    """One person walks through the pages, and stays on each until what it tells is taken."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     assert chromium is not None, "chromium is missing: apt-get install chromium (or set CHROMIUM)"
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(site)))
@@ -99,9 +140,10 @@ def _visit(site: Path) -> None:
                 executable_path=chromium, args=["--no-sandbox", f"--user-agent={PERSON}"]
             )
             tab = browser.new_page()
-            with tab.expect_response("**/v1/browser") as answer:
-                tab.goto(f"http://127.0.0.1:{server.server_port}/")
-            assert answer.value.status == 200
+            for page in PAGES:
+                with tab.expect_response("**/v1/browser") as answer:
+                    tab.goto(f"http://127.0.0.1:{server.server_port}/{page}.html")
+                assert answer.value.status == 200
             browser.close()
     finally:
         server.shutdown()

@@ -81,7 +81,10 @@ def test_groups_of_a_file_come_before_those_that_ship(tmp_path: Path) -> None:
         ("channels: [{name: Other, when: {source: a}}]", "channels[0].name: 'Other' is a word of the reports"),
         ("channels: [{name: a, when: {}}]", "channels[0].when[0]: states nothing; write e.g. {source: partner"),
         ("channels: [{name: a, when: {sorce: b}}]", "channels[0].when[0].sorce: unknown key; remove it (did you mean"),
-        ("channels: [{name: a, when: {site: shop}}]", "channels[0].when[0].site: Input should be 'search', 'social'"),
+        (
+            "channels: [{name: a, when: {site: shop}}]",
+            "channels[0].when[0].site: 'shop' is none of the values; write 'search', 'social'",
+        ),
         ("channels: [{name: a, when: {click_id: google}}]", "'google' is no name of a click id; write some of gclid"),
     ],
 )
