@@ -43,7 +43,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (once; a minute or two) ..." >&2
 	@{ $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip \
-	  && $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[embedded,import]" --group dev; \
+	  && $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[embedded,import,charts]" --group dev; \
 	} >$(VENV)/install.log 2>&1 || { cat $(VENV)/install.log >&2; exit 1; }
 	@touch $(STAMP)
 

@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("funnelcast.commands.report", "Print the live counters with rates."),
     "annotate": ("funnelcast.commands.annotate", "Say what was changed and when, for every report."),
     "alerts": ("funnelcast.commands.alerts", "Find the alerts that a history would have raised, and tune them."),
+    "digest": ("funnelcast.commands.digest", "Send the report of a day or week to mailboxes and channels."),
     "journeys": ("funnelcast.commands.journeys", "Follow what becomes of journeys, or send it on as webhooks."),
     "funnels": ("funnelcast.commands.funnels", "Check, list and show funnel definitions."),
     "recount": ("funnelcast.commands.recount", "Count the log again for a changed definition, and switch to it."),
@@ -63,7 +64,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Run": ("init", "demo", "stack", "collector", "worker", "ticker", "exporter", "web", "enricher", "canary"),
-    "Look": ("report", "tail", "person", "journeys", "alerts", "annotate"),
+    "Look": ("report", "tail", "person", "journeys", "alerts", "digest", "annotate"),
     "Data": ("funnels", "snippet", "send", "import", "spend", "simulate", "replay", "webhooks"),
 }
 """What else there is operates an installation."""

@@ -11,6 +11,31 @@ from streams.exporter.evidence_source import EvidenceSource
 from streams.store.port import CounterReader
 
 
+class Judge:
+    """Keeps what it has read: the next look reads what is new."""
+
+    def __init__(
+        self,
+        reader: CounterReader,
+        funnels: Sequence[Funnel],
+        *,
+        clock_ms: Callable[[], int],
+        threshold: float = THRESHOLD_NATS,
+    ) -> None:
+        self._reader, self._threshold = reader, threshold
+        self._source = EvidenceSource(reader, funnels, clock_ms=clock_ms)
+
+    async def stories(self) -> list[Story]:
+        """Of all funnels that are counted under the definitions given. Raises StoreError."""
+        await self._source.refresh()
+        annotations = await self._reader.annotations()
+        return [
+            story
+            for found in self._source.newest
+            for story in stories_of(found, annotations, threshold=self._threshold)
+        ]
+
+
 async def stories_now(
     reader: CounterReader,
     funnels: Sequence[Funnel],
@@ -18,8 +43,5 @@ async def stories_now(
     clock_ms: Callable[[], int],
     threshold: float = THRESHOLD_NATS,
 ) -> list[Story]:
-    """Of all funnels that are counted under the definitions given. Raises StoreError."""
-    source = EvidenceSource(reader, funnels, clock_ms=clock_ms)
-    await source.refresh()
-    annotations = await reader.annotations()
-    return [story for found in source.newest for story in stories_of(found, annotations, threshold=threshold)]
+    """One look. Raises StoreError."""
+    return await Judge(reader, funnels, clock_ms=clock_ms, threshold=threshold).stories()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from funnelcast.commands.alerts_explain import explain
+from funnelcast.commands.alerts_watch import watch
 from funnelcast.commands.options import FunnelsOption, JsonFlag, with_settings
 from funnelcast.say import say
 from funnelcast.settings.sections import (
@@ -32,6 +33,7 @@ app = typer.Typer(no_args_is_help=True, help="Find the alerts that a history wou
 app.command(
     epilog="Examples:  funnelcast alerts explain  ·  funnelcast alerts explain FunnelConversionDrop --funnel shop.yaml"
 )(explain)
+app.command(epilog="Example:  funnelcast alerts watch --notify notify.yaml")(watch)
 _LOW_THRESHOLD = 2.0
 _DAYS_OF_MONTH = 30.0
 

@@ -1,0 +1,82 @@
+"""Who is told of which alert, and when: once when it begins and once when it is over; in quiet hours what is critical.
+
+Keeps in memory what was told: after a restart a standing alert is told once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from funnelcast.notify.destinations import Destinations
+from schemas.times import MINUTE_MS
+from streams.evidence.alerts import HOLD_MINUTES
+from streams.evidence.story import Story
+
+Key = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Something to be said to some."""
+
+    story: Story
+    is_over: bool
+    to: tuple[str, ...]
+    """Names of destinations."""
+
+
+@dataclass(slots=True)
+class _Standing:
+    story: Story
+    seen_ms: int
+    told: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Watch:
+    """One per process."""
+
+    destinations: Destinations
+    _standing: dict[Key, _Standing] = field(default_factory=dict)
+    _held: list[Told] = field(default_factory=list)
+    """What ended in quiet hours."""
+
+    def look(self, stories: Sequence[Story], now_ms: int) -> list[Told]:
+        """What is to be said now."""
+        for story in stories:
+            if story["severity"] != "none":
+                key = (story["funnel"], story["name"], story["stage"], story["dim"])
+                known = self._standing.setdefault(key, _Standing(story, now_ms))
+                known.story, known.seen_ms = (story if not known.told else known.story), now_ms
+        is_quiet = self.destinations.is_quiet(now_ms)
+        begun = [one for known in self._standing.values() if (one := self._begin(known, is_quiet=is_quiet)).to]
+        ended = self._end(now_ms)
+        if is_quiet:
+            self._held += ended
+            return begun
+        held, self._held = self._held, []
+        return [*begun, *held, *ended]
+
+    def _begin(self, known: _Standing, *, is_quiet: bool) -> Told:
+        severity = known.story["severity"]
+        to = () if is_quiet and severity != "critical" else self._who(severity, known.told)
+        known.told |= set(to)
+        return Told(known.story, False, to)
+
+    def _who(self, severity: str, told: set[str]) -> tuple[str, ...]:
+        return tuple(
+            each.name for each in self.destinations.destinations if each.wants(severity) and each.name not in told
+        )
+
+    def _end(self, now_ms: int) -> list[Told]:
+        """Those that have not spoken for as long as a rule keeps firing; what nobody was told begins and ends unsaid
+        only where it was nobody's business."""
+        over = [key for key, known in self._standing.items() if now_ms - known.seen_ms > HOLD_MINUTES * MINUTE_MS]
+        ended = []
+        for key in over:
+            known = self._standing.pop(key)
+            to = tuple(known.told) or self._who(known.story["severity"], set())
+            if to:
+                ended.append(Told(known.story, True, to))
+        return ended

@@ -1,0 +1,71 @@
+"""Who is told of which alert, and when; and a file of destinations that is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from funnelcast.notify.destinations import _FILE, Destinations, DestinationsError
+from funnelcast.notify.watch import Watch
+from schemas.times import HOUR_MS, MINUTE_MS
+from tests.support.rows import rows
+
+FILE = """
+timezone: Europe/Athens
+quiet: 22:00-08:00
+destinations:
+  - {name: owner, email: o@shop.example, smtp: smtp://mail.example, alerts: critical}
+  - {name: team, webhook: env:SLACK}
+  - {name: archive, webhook: env:OTHER, alerts: none}
+"""
+NOON_MS = 1_735_725_600_000  # 2025-01-01 12:00 in Athens
+NIGHT_MS = NOON_MS + 11 * HOUR_MS
+
+
+def destinations() -> Destinations:
+    return _FILE.parse(FILE, origin="notify.yaml")
+
+
+def story(severity: str, name: str = "FunnelConversionDrop") -> Any:
+    return {"funnel": "shop", "name": name, "stage": "visit", "dim": "", "severity": severity, "text": name}
+
+
+def told(watch: Watch, stories: list[Any], at_ms: int) -> list[tuple[str, bool, tuple[str, ...]]]:
+    return [(one.story["severity"], one.is_over, one.to) for one in watch.look(stories, at_ms)]
+
+
+def test_an_alert_is_told_once_and_its_end_once() -> None:
+    watch = Watch(destinations())
+    assert told(watch, [story("critical")], NOON_MS) == [("critical", False, ("owner", "team"))]
+    assert told(watch, [story("critical"), story("none", "X")], NOON_MS + MINUTE_MS) == []
+    assert told(watch, [], NOON_MS + 30 * MINUTE_MS) == []
+    (over,) = watch.look([], NOON_MS + 63 * MINUTE_MS)
+    assert (over.is_over, set(over.to)) == (True, {"owner", "team"})
+    assert told(watch, [story("warning")], NOON_MS + 2 * HOUR_MS) == [("warning", False, ("team",))]
+
+
+def test_quiet_hours_wake_nobody_but_for_what_is_critical() -> None:
+    watch = Watch(destinations())
+    both = [story("critical"), story("warning", "FunnelEntriesDrop")]
+    assert told(watch, both, NIGHT_MS) == [("critical", False, ("owner", "team"))]
+    assert told(watch, [story("critical")], NIGHT_MS + 2 * HOUR_MS) == []  # the warning is over, and nobody knows of it
+    morning_ms = NIGHT_MS + 9 * HOUR_MS + MINUTE_MS
+    assert told(watch, [story("critical")], morning_ms) == [("warning", True, ("team",))]
+
+
+@rows(
+    ("changed", "says"),
+    [
+        (("22:00-08:00", "10pm"), "no span of a day"),
+        (("Europe/Athens", "Athens"), "no time zone"),
+        (("env:SLACK", "https://hooks.example/secret"), "a secret stands elsewhere"),
+        (("smtp://mail.example", "mail.example"), "no mail server"),
+        (("email: o@shop.example, smtp: smtp://mail.example, ", ""), "write email"),
+        (("alerts: critical", "alert: critical"), "alerts"),
+    ],
+)
+def test_a_wrong_file_says_what_to_write(changed: tuple[str, str], says: str) -> None:
+    with pytest.raises(DestinationsError, match=says) as error:
+        _FILE.parse(FILE.replace(*changed), origin="notify.yaml")
+    assert "secret" not in str(error.value).replace("a secret stands", "").replace("/run/secrets", "")
