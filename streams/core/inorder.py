@@ -26,10 +26,12 @@ from streams.core.header import (
     BELOW_AT,
     CHANGES,
     COUNT_MASK,
+    DEALS,
     FLAGS_MASK,
     FLAGS_SHIFT,
     FOR_LIFE,
     HAS_AMOUNT,
+    LINKED,
     MANY_ORDERS,
     PASSED_MASK,
     SEVERAL,
@@ -100,6 +102,21 @@ def in_order(state: FunnelState, op: Op, packed: bytes) -> bool:
     if kind == ORDER:
         return _order(state, op, packed, words)
     return kind == LOST and _loss(state, op, packed, words)  # a refund looks for its order: the general path
+
+
+def by_itself(state: FunnelState, op: Op) -> bool:
+    """An event that came by another way than the loop over a chunk, on a person with nothing out of the ordinary: newer
+    than all that it has. False: the general path."""
+    plan, packed = state.plan, state.cache.persons.get(op[0])
+    if not plan.has_fast_paths or op[3] > LOST:
+        return False
+    if packed is None:
+        return op[3] <= ORDER and begin(state, op)
+    last_word, start_word, *_ = words_of(plan, packed)
+    is_plain = not last_word >> FLAGS_SHIFT & (LINKED | DEALS) and not start_word & COUNT_MASK
+    if not is_plain or len(packed) > plan.header.size + plan.longest_tail or op[1] <= last_word >> AT_SHIFT:
+        return False
+    return op[2].to_bytes(8, "little") not in packed and in_order(state, op, packed)
 
 
 def _order(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:

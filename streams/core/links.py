@@ -20,6 +20,7 @@ from streams.core.chunk import Op
 from streams.core.forget import nameless_key
 from streams.core.general import count, count_waiting, forget, is_unsettled, living, refresh, settle, take_out
 from streams.core.header import SILENCE_MS, Link, is_linked, link_of, with_link
+from streams.core.inorder import by_itself
 from streams.core.kept import KeptEvent, pack_event, whole_of
 from streams.core.outgoing import forward
 from streams.core.person import Person, is_empty, person_field, unpack_person
@@ -56,6 +57,8 @@ def _take_over(state: FunnelState, event: Op) -> None:
     be handed on."""
     key = event[0]
     if key not in state.waiting and _passes_on(state, event):
+        return
+    if key not in state.waiting and by_itself(state, event):
         return
     state.count_stat("accepted", -1)  # it was counted as accepted where it came from
     packed = state.cache.persons.get(key)
