@@ -26,7 +26,8 @@ from streams.store.port import CounterReader
 
 _DAYS: Final[dict[Period, int]] = {"daily": 1, "weekly": 7}
 _CHART_DAYS: Final = 28
-_MAIL_WIDTH: Final = 78
+_MAIL_WIDTH: Final = 110
+"""Narrower, and the tables of conversions become lists."""
 
 
 async def digest_of(
@@ -42,6 +43,7 @@ async def digest_of(
         until_ms=start_ms(funnel, today),
     )
     document = await report_view(reader, question, "owner", now_ms=at_ms)
+    document["forecast"] = None  # a page of its own: `report --forecast`
     console = Screen(file=io.StringIO(), width=_MAIL_WIDTH, no_color=True)
     console.print(render_view(printable_in(document)))
     assert isinstance(console.file, io.StringIO)  # noqa: S101 - made above
