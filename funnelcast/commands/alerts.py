@@ -43,7 +43,7 @@ class AlertSettings(WatermarkSettings, ContactKeySettings, FunnelSettings, Space
     """Of a back-test."""
 
 
-EventsOption = Annotated[Path | None, typer.Option(help="JSONL of native events in log order, as for `replay`.")]
+EventsOption = Annotated[Path | None, typer.Option(help="Native events in log order, or an archive, as for `replay`.")]
 KafkaFlag = Annotated[bool, typer.Option("--from-kafka", help="The log of the space, as far back as Kafka has it.")]
 ArchiveOption = Annotated[
     Path | None, typer.Option(metavar="DIR", help="An archive; with --from-kafka what is older than the log.")

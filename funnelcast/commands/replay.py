@@ -49,12 +49,16 @@ class Through(StrEnum):
     stack = "stack"
 
 
-@app.command(epilog="Example:  funnelcast replay --funnel sales --events events.jsonl --through stack --json")
+@app.command(
+    epilog="Examples:  funnelcast replay --funnel sales --events events.jsonl --through stack --json  ·  "
+    "funnelcast replay --funnel shop.yaml --events /data/archive"
+)
 @with_settings(ReplaySettings)
 def replay(
     settings: ReplaySettings,
     events: Annotated[
-        Path | None, typer.Option(help='Native events in log order; a line {"tick": MS} moves time.')
+        Path | None,
+        typer.Option(help='Native events in log order, a line {"tick": MS} moves time; or the folder of an archive.'),
     ] = None,
     import_file: Annotated[
         Path | None, typer.Option("--import", metavar="FILE.yaml", help="Other people's files, by an import file.")

@@ -65,8 +65,10 @@ class ReplayJob:
 
     @property
     def size(self) -> int:
-        """Bytes of the file; 0 where it cannot be told."""
+        """Bytes of the file, or of an archive's files; 0 where it cannot be told."""
         try:
+            if self.events.is_dir():
+                return sum(path.stat().st_size for path in self.events.rglob("*.parquet"))
             return self.events.stat().st_size
         except OSError:
             return 0
@@ -108,7 +110,12 @@ class Refusals:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """(number from 1, text) of every line that is not blank, or of every element of an array. Raises InputFileError."""
+    """(number from 1, text) of every line that is not blank, of every element of an array, or of every event of an
+    archive, which is a folder. Raises InputFileError, UsageError."""
+    if path.is_dir():
+        from streams.archive.files import ArchiveFolder
+
+        return enumerate(ArchiveFolder(path).events(), start=1)
     clear = open_clear(str(path))
     if clear.is_binary:
         raise InputFileError(f"{path} is no file of native events; describe it: replay --import FILE.yaml")

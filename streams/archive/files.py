@@ -115,6 +115,19 @@ class ArchiveFolder:
             if record is not None
         ], reached
 
+    def events(self) -> Iterator[bytes]:
+        """Events and ticks of all partitions in the order in which they came, as they stand on Kafka. Who was forgotten
+        is left out. Raises UsageError where there is no archive."""
+        if not self.files():
+            raise UsageError(f"{self.path} holds no archive (day=YYYY-MM-DD/*.parquet)")
+        found = self._duck.execute(
+            "SELECT record FROM read_parquet(?) WHERE kind IN ('event', 'tick') AND record IS NOT NULL "
+            'ORDER BY timestamp_ms, partition, "offset"',
+            [self._glob()],
+        )
+        while rows := found.fetchmany(_READ_ROWS):
+            yield from (record.encode() for (record,) in rows)
+
     def add(self, day: str, rows: Sequence[Row]) -> None:
         """Write rows that continue the cursor, all of them or none."""
         if not rows:

@@ -81,6 +81,20 @@ async def test_kills_and_a_forgotten_person(embedded_stack: StackAddresses, fres
     assert len(rows) == EVENTS + 4
     assert not [row for row in rows if SECRET in repr(row)]
     assert _sql(whole) == [(EVENTS + 4, EVENTS + 4, EVENTS + 1)]
+    counted = await asyncio.to_thread(_counted, folder, tmp_path)
+    expected = tmp_path / "events.jsonl"
+    left = [value for _, key, value, _ in events if key != f"u:{SECRET}".encode()]
+    expected.write_bytes(b"\n".join([*left, f'{{"tick": {end_ms}}}'.encode()]))
+    assert counted == await asyncio.to_thread(_counted, expected, tmp_path), "an archive counts as its events do"
+    assert json.loads(counted)["input"]["accepted"] == EVENTS - EVENTS // 50
+
+
+def _counted(events: Path, state_dir: Path) -> bytes:
+    """The document of `replay` over a file or an archive."""
+    line = ("replay", "--funnel", "sales", "--events", str(events), "--json")
+    code, out, said = run_command(*line, state_dir=state_dir)
+    assert code == 0, said
+    return out
 
 
 def _sql(query: str) -> list[tuple[Any, ...]]:
