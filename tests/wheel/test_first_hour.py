@@ -50,7 +50,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def started(program: str, tmp_path: Path) -> Iterator[tuple[dict[str, str], str]]:
     """Addresses of everything, and the browser's key."""
-    key = json.loads(_run(program, "init", "--json", cwd=tmp_path))["key"]
+    key = json.loads(_run(program, "init", "--currency", "EUR", "--json", cwd=tmp_path))["key"]
     with (tmp_path / "errors").open("wb") as errors:
         process = subprocess.Popen(
             [program, "stack", "up", "--all"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=errors, text=True
