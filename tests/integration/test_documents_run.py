@@ -221,6 +221,9 @@ def _run(shop: Shop, shown: Shown, exports: str) -> str | None:
         return _start_stack(shop, shown.text)
     if UNTIL_TOLD.search(shown.text):
         return shop.run_until_told(shown.text, exports)
+    if shown.text.startswith("funnelcast person"):  # what was just imported is counted within seconds
+        wait_until(lambda: shop.run(shown.text, exports) is None, seconds=60, what=shown.text)
+        return None
     if "recount" not in shown.text:
         return shop.run(shown.text, exports)
     with _ONE_AT_A_TIME:
