@@ -84,7 +84,7 @@ class Shop:
             "--partitions 48": "--partitions 4",
             "curl ": "curl -f ",
             ".venv/bin/": "",
-            "/data/": "./",
+            "/data/": "./data-",
             "/etc/prometheus/": "./",
             "--state-dir /var/lib/funnelcast": "--state-dir .funnelcast",
             "/var/lib/funnelcast/": "./",
