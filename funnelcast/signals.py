@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 _PATIENCE_SECONDS = 0.3
+READER_SECONDS = 10.0
+"""The most that a process which only reads takes to end: longer than its server drains."""
 
 
 def stop_event() -> asyncio.Event:

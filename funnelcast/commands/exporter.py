@@ -31,7 +31,7 @@ async def _run(settings: ExporterSettings) -> None:
     from funnelcast.logs import configure_logs
     from funnelcast.readers import ReadersOnly, check_store
     from funnelcast.settings.show import log_settings
-    from funnelcast.signals import stop_event
+    from funnelcast.signals import READER_SECONDS, end_within, stop_event
     from funnelcast.structlog_alone import structlog
     from producers.access.keys import KeyRing
     from schemas.funnel.load import load_funnels
@@ -70,6 +70,7 @@ async def _run(settings: ExporterSettings) -> None:
     guarded = ReadersOnly(app, KeyRing(settings.keys)) if settings.require_read_key else app
     server = WebServer(guarded, host=settings.host)
     stop = stop_event()
+    end_within(READER_SECONDS)  # evidence is computed on threads, which nothing else can end
     making_evidence = asyncio.create_task(evidence.run())
     try:
         await server.start(settings.port)

@@ -78,7 +78,7 @@ async def _run(settings: WebSettings) -> None:
     from funnelcast.people_lookup import lookup
     from funnelcast.readers import ReadersOnly, check_store
     from funnelcast.settings.show import log_settings
-    from funnelcast.signals import stop_event
+    from funnelcast.signals import READER_SECONDS, end_within, stop_event
     from funnelcast.structlog_alone import structlog
     from producers.access.keys import KeyRing
     from schemas.funnel.load import load_funnels
@@ -106,6 +106,7 @@ async def _run(settings: WebSettings) -> None:
     guarded = ReadersOnly(app, KeyRing(settings.keys), has_reports=True) if settings.require_read_key else app
     server = WebServer(guarded, host=settings.host)
     stop = stop_event()
+    end_within(READER_SECONDS)  # evidence is computed on threads, which nothing else can end
     try:
         await server.start(settings.port)
         log.info("listening", url=f"http://{settings.host}:{server.port}", space=settings.space)

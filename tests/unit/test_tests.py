@@ -99,6 +99,7 @@ MAY_TAKE_MORE = {
     "producers/webhooks/test_enricher.py": "pauses and faults of a CRM",
     "producers/webhooks/test_new_vendor.py": "the API of a vendor",
     "streams/api/test_api.py": "headers as they are on the wire",
+    "streams/api/test_api_money.py": "answers as they are on the wire",
     "streams/api/test_description.py": "the description is served",
     "streams/api/test_live.py": "a stream as it is on the wire",
     "streams/web/test_server.py": "the connection is what is tested",
