@@ -59,7 +59,7 @@ def _pasted(line: str) -> str:
 
 @pytest.mark.timeout(280)
 def test_demo(tmp_path: Path) -> None:
-    process = start_command("demo", state_dir=tmp_path, env={"DEMO_SECONDS": "20"})
+    process = start_command("demo", state_dir=tmp_path, env={"DEMO_SECONDS": "14"})
     assert process.stdout is not None
     assert process.stderr is not None
     lines = Lines(iter(process.stdout))

@@ -48,13 +48,13 @@ stages:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Funnel and events: 20 visits an hour, half of them leads within minutes; for two days a tenth."""
+    """Funnel and events: 12 visits an hour, half of them leads within minutes; for two days a tenth."""
     folder, rng = tmp_path_factory.mktemp("alerts"), random.Random(3)
     funnel, events = folder / "shop.yaml", folder / "events.jsonl"
     funnel.write_text(FUNNEL)
     lines: list[tuple[int, str]] = []
     for hour in range(WEEKS * 168):
-        for number in range(20):
+        for number in range(12):
             visitor, at = f"v{hour}-{number}", START_MS + hour * HOUR_MS + rng.randrange(HOUR_MS)
             lines.append((at, _line("visit", visitor, at)))
             if rng.random() < (0.1 if hour in DROP else 0.5):

@@ -195,7 +195,7 @@ async def test_a_tree_is_shown_and_forgotten_whole(
         journeys = (await shown())["journeys"]
         return any(len(one["entries"]) == 5 for one in journeys)
 
-    await until(is_whole, seconds=60, every=0.3, what="one journey of all five")
+    await until(is_whole, seconds=60, every=1, what="one journey of all five")
     told = await shown()
     assert (told["person"], told["ids"]) == (f"u:{SECRET}", [f"u:{SECRET}", "c:con", "a:dev"])
     (journey,) = told["journeys"]

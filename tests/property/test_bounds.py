@@ -10,6 +10,7 @@ import pytest
 from tests.oracle.build import DAY, MINUTE, event, funnel, total
 from tests.oracle.generate import Case
 from tests.property.driver import Run, core_document, oracle_document
+from tests.support.thorough import cases
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -25,12 +26,13 @@ def _documents(case: Case, run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     return oracle_document(case), core_document(case, run)
 
 
-@pytest.mark.parametrize("dump_and_load", [False, True])
-def test_a_person_with_thousands_of_kept_events_is_counted_exactly(dump_and_load: bool) -> None:
-    """In order, late, copied and with orders: none of it is dropped, whatever the number."""
+def test_a_person_with_thousands_of_kept_events_is_counted_exactly() -> None:
+    """In order, late, copied and with orders: none of it is dropped, whatever the number. The oracle compares each with
+    all, so they are fewer while one works."""
     rnd = Random(11)
     log = []
-    for at in range(2_600):
+    count = cases(2_600, few=800)
+    for at in range(count):
         name = rnd.choices(["click", "lead", "payment"], [90, 7, 3])[0]
         more = {"value": f"{at}.5", "order_id": f"o{at // 3}"} if name == "payment" else {"channel": f"c{at % 4}"}
         moment = at * MINUTE // 2
@@ -40,9 +42,11 @@ def test_a_person_with_thousands_of_kept_events_is_counted_exactly(dump_and_load
             log.append(dict(log[rnd.randrange(len(log))], received_at_ms=log[-1]["received_at_ms"]))
     definition = funnel(STAGES, dimensions=BY_CHANNEL, conversion_window="3d", allowed_lateness="1d")
     case = Case(definition, log, watermark_delay_ms=0)
-    expected, document = _documents(case, Run(batch_sizes=[300] * 20, dump_and_load=dump_and_load, general_only=False))
-    assert document == expected
-    assert document["input"]["accepted"] >= 2_500
+    expected = oracle_document(case)
+    for dump_and_load in (False, True):
+        run = Run(batch_sizes=[count // 9] * 20, dump_and_load=dump_and_load, general_only=False)
+        assert core_document(case, run) == expected
+    assert expected["input"]["accepted"] >= 0.95 * count
 
 
 def test_ten_thousand_channels_become_a_hundred_and_the_rest() -> None:
