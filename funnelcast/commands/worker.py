@@ -36,13 +36,14 @@ async def _run(settings: WorkerSettings) -> int:
     from streams.store.connection import connect, server_warnings
     from streams.store.redis import RedisPartitionStore
     from streams.worker import app as counting
+    from streams.worker.settings import WorkerSettings as CountingSettings
 
     configure_logs()
     log_settings(settings)
     stop = stop_event()
     end_within(counting.HARD_EXIT_SECONDS)
     client = connect(settings.need_redis())
-    told = counting.WorkerSettings(
+    told = CountingSettings(
         kafka=settings.need_kafka(),
         topics=settings.topics,
         funnels=load_funnels(settings.funnels),

@@ -24,58 +24,16 @@ from aiokafka.errors import (
 )
 from tenacity import AsyncRetrying, RetryCallState, wait_exponential
 
-from producers.sink.batch_producer import WORTH_COMPRESSING, BatchProducer
+from producers.sink.batch_producer import BatchProducer
 from producers.sink.connection import STOP_SECONDS, SinkSettings, connect, is_finished, stop
 from producers.sink.port import Outgoing, RecordsRefusedError, SinkUnavailableError
+from producers.sink.queues import PartitionQueue, PartitionQueues, Parts, PendingPut
 from schemas.kafka import KafkaRefusedError, KafkaServers
 
 log = structlog.get_logger("funnelcast.sink")
 _SWEEP_SECONDS = 0.25
 _PAUSES = wait_exponential(multiplier=0.1, max=2.0)
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError)
-
-
-class _PendingPut:
-    """One `put` that waits: how many of its records are not acknowledged yet, and since when."""
-
-    __slots__ = ("created_at", "done", "is_abandoned", "size", "unacknowledged")
-
-    def __init__(self, count: int, size: int, created_at: float, done: asyncio.Future[None]) -> None:
-        self.unacknowledged = count
-        self.size = size
-        self.created_at = created_at
-        self.done = done
-        self.is_abandoned = False
-
-    def fail(self, error: SinkUnavailableError) -> None:
-        self.is_abandoned = True
-        if not self.done.done():
-            self.done.set_exception(error)
-
-
-_Parts = list[tuple[_PendingPut, int]]
-
-
-class _PartitionQueue:
-    """What waits for one partition, in order."""
-
-    __slots__ = ("in_flight_since", "partition", "topic", "waiting")
-
-    def __init__(self, topic: str, partition: int) -> None:
-        self.topic = topic
-        self.partition = partition
-        self.waiting: deque[tuple[_PendingPut, list[Outgoing]]] = deque()
-        self.in_flight_since: float | None = None
-
-    def expected_bytes(self) -> int:
-        """About what the next batch will hold; exact only as long as it is small."""
-        size = 0
-        for _, records in self.waiting:
-            for record in records:
-                size += len(record.value)
-                if size >= WORTH_COMPRESSING:
-                    return size
-        return size
 
 
 class KafkaSink:
@@ -95,8 +53,8 @@ class KafkaSink:
         self._on_refused = on_refused
         self._producer: Any = None
         self._partitions: dict[str, int] = {}
-        self._queues: dict[tuple[str, int], _PartitionQueue] = {}
-        self._puts: deque[_PendingPut] = deque()
+        self._queues = PartitionQueues()
+        self._puts: deque[PendingPut] = deque()
         self._pending = 0
         self._pending_bytes = 0
         self._flush_handle: asyncio.TimerHandle | None = None
@@ -154,10 +112,10 @@ class KafkaSink:
             return
         now, size = self._loop.time(), sum([len(one.value) + 64 for one in records])
         self._check_room(len(records), size)
-        by_queue = self._by_queue(records)
+        by_queue = self._queues.of(records)
         if self._stalled(by_queue, now):
             raise SinkUnavailableError("Kafka does not acknowledge", 5)
-        pending_put = _PendingPut(len(records), size, now, self._loop.create_future())
+        pending_put = PendingPut(len(records), size, now, self._loop.create_future())
         self._puts.append(pending_put)
         self._pending += len(records)
         self._pending_bytes += size
@@ -171,19 +129,6 @@ class KafkaSink:
             self._pending -= len(records)
             self._pending_bytes -= size
 
-    def _by_queue(self, records: Sequence[Outgoing]) -> dict[_PartitionQueue, list[Outgoing]]:
-        queues = self._queues
-        by_queue: dict[_PartitionQueue, list[Outgoing]] = {}
-        for record in records:
-            queue = queues.get((record.topic, record.partition))
-            if queue is None:
-                queue = queues[record.topic, record.partition] = _PartitionQueue(record.topic, record.partition)
-            if queue in by_queue:
-                by_queue[queue].append(record)
-            else:
-                by_queue[queue] = [record]
-        return by_queue
-
     def _check_room(self, count: int, size: int) -> None:
         if self._is_closing:
             raise SinkUnavailableError("shutting down", 1)
@@ -196,7 +141,7 @@ class KafkaSink:
         ):
             raise SinkUnavailableError("too much is waiting for Kafka", 1)
 
-    def _stalled(self, queues: Iterable[_PartitionQueue], now: float) -> bool:
+    def _stalled(self, queues: Iterable[PartitionQueue], now: float) -> bool:
         """Whether one of the queues has waited for an acknowledgement longer than any request may."""
         oldest = now - self._settings.ack_seconds
         return any([one.in_flight_since is not None and one.in_flight_since < oldest for one in queues])
@@ -227,10 +172,12 @@ class KafkaSink:
                 if node not in busy:
                     await self._send(producer, queue, node)
 
-    async def _send(self, producer: Any, queue: _PartitionQueue, node: object) -> None:
-        parts: _Parts = []
+    async def _send(self, producer: Any, queue: PartitionQueue, node: object) -> None:
+        parts: Parts = []
         try:
-            batch = self._fill(producer, queue, parts)
+            batch = producer.create_batch(queue.expected_bytes())
+            queue.fill(batch, parts)
+            batch.close()
             if not parts:
                 return
             queue.in_flight_since = self._flushed = self._loop.time()
@@ -247,26 +194,7 @@ class KafkaSink:
 
         future.add_done_callback(on_done)
 
-    def _fill(self, producer: Any, queue: _PartitionQueue, parts: _Parts) -> Any:
-        """A batch of what waits, whole or up to the size of a batch; requests that were given up are left out. `parts`
-        receives whose records are in it."""
-        batch = producer.create_batch(queue.expected_bytes())
-        while queue.waiting:
-            pending_put, records = queue.waiting[0]
-            if pending_put.is_abandoned:
-                queue.waiting.popleft()
-                continue
-            parts.append((pending_put, 0))
-            taken = batch.append_all(records)
-            parts[-1] = (pending_put, taken)
-            if taken < len(records):
-                queue.waiting[0] = (pending_put, records[taken:])
-                break
-            queue.waiting.popleft()
-        batch.close()
-        return batch
-
-    def _on_done(self, producer: Any, queue: _PartitionQueue, parts: _Parts, done: asyncio.Future[Any]) -> None:
+    def _on_done(self, producer: Any, queue: PartitionQueue, parts: Parts, done: asyncio.Future[Any]) -> None:
         if done.cancelled():
             self._on_failure(queue, parts, ProducerClosed())
             return
@@ -282,7 +210,7 @@ class KafkaSink:
         if self._pending:
             self._schedule()
 
-    def _on_failure(self, queue: _PartitionQueue, parts: _Parts, error: BaseException) -> None:
+    def _on_failure(self, queue: PartitionQueue, parts: Parts, error: BaseException) -> None:
         queue.in_flight_since = None
         log.warning("batch_failed", topic=queue.topic, partition=queue.partition, error=repr(error))
         kind = RecordsRefusedError if isinstance(error, _REFUSALS) else SinkUnavailableError

@@ -49,7 +49,8 @@ from streams.core.deadlines import collect_due, fire
 from streams.core.decode import Decoder
 from streams.core.expiry import Expiry
 from streams.core.facts import Facts
-from streams.core.intake import FunnelIntake, Intake
+from streams.core.funnel_intake import FunnelIntake
+from streams.core.intake import Intake
 from streams.core.outgoing import Outgoing
 from streams.core.place import ONLY_PARTITION, Place
 from streams.core.plan import Plan

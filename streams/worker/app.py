@@ -10,32 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import structlog
 
-from schemas.errors import BrokerUnavailableError, FunnelcastError, TryAgainError
-from schemas.funnel.definition import definition_text
-from schemas.funnel.model import Funnel
-from schemas.kafka import Kafka, KafkaServers, is_right_missing, right_missing
+from schemas.kafka import is_right_missing, right_missing
 from schemas.topics import Topics
 from streams.core.outgoing import OutgoingKind
 from streams.core.place import Place
-from streams.defaults import (
-    FETCH_MAX_WAIT_MS,
-    FETCH_MIN_BYTES,
-    MAX_PERSON_EVENTS,
-    MAX_PERSONS,
-    START_SECONDS,
-    WATERMARK_DELAY_MS,
-)
 from streams.store.port import PartitionStore, StoreRefusedError, StoreUnavailableError
 from streams.transport.app import (
     EMBEDDED_SESSION_SECONDS,
@@ -46,8 +32,7 @@ from streams.transport.app import (
     not_joined,
     start_stream,
 )
-from streams.transport.cursor import topic_missing
-from streams.transport.metadata import TopicIdentity, check_group, connect, reports_end_offsets, topic_identity
+from streams.transport.metadata import TopicIdentity
 from streams.transport.publisher import TopicPublisher
 from streams.transport.thread import Tuning
 from streams.web.app import EXPOSITION, Readiness, web_app
@@ -55,46 +40,20 @@ from streams.web.server import WebServer
 from streams.worker.host import PartitionObserver, WorkerHost
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.partition import PartitionProcessor
+from streams.worker.process import EXIT_BUG, EXIT_OK, exit_code, tune_garbage_collection, unless_set
 from streams.worker.retrying import RetryingStore
 from streams.worker.runner import Processor
+from streams.worker.settings import WorkerSettings
+from streams.worker.start import bind_space, find_topic
 
 log = structlog.get_logger("funnelcast.worker")
 
-EXIT_OK, EXIT_BUG = 0, 1
 HARD_EXIT_SECONDS = 5.0
 """A stop may hang, or a chunk take longer: the process then ends without it, and its chunk is counted again."""
 DRAIN_SECONDS = 1.0
 STOP_SECONDS = 1.0
-TOPIC_SECONDS = 10.0
-"""How long a topic may take to show up: it may just be being created."""
-RETRY_SECONDS = 0.25
-FREEZE_SECONDS = 60.0
 StoreWarnings = Callable[[], Awaitable[list[str]]]
 """Asks the store's server what is wrong with its settings."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """What a worker needs to know."""
-
-    kafka: Kafka
-    topics: Topics
-    funnels: Sequence[Funnel]
-    data_dir: Path
-    watermark_delay_ms: int = WATERMARK_DELAY_MS
-    health_port: int | None = None
-    health_host: str = "127.0.0.1"
-    start_seconds: float = START_SECONDS
-    session_seconds: float | None = None
-    """A worker that dies is replaced after this; None: what suits the broker."""
-    max_persons: int = MAX_PERSONS
-    max_person_events: int = MAX_PERSON_EVENTS
-    fetch_min_bytes: int = FETCH_MIN_BYTES
-    fetch_max_wait_ms: int = FETCH_MAX_WAIT_MS
-    identity_seconds: float = 5.0
-    max_poll_seconds: float = 120.0
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set it to end the worker."""
 
 
 class Worker:
@@ -154,20 +113,23 @@ class Worker:
 
     async def _serve(self) -> None:
         deadline = time.monotonic() + self.settings.start_seconds
-        identity = await self._unless_over(self._identity(deadline))
+        identity = await unless_set(self._over, self._identity(deadline))
         if identity is None:
             return
         self._partitions = identity.partitions
-        await self._unless_over(self._check_store(identity, deadline))
+        settings, trouble = self.settings, lambda: self._store_trouble
+        await unless_set(
+            self._over, bind_space(self.store, settings, identity=identity, deadline=deadline, trouble=trouble)
+        )
         if self._over.is_set():
             return
         self._app = self._new_app(identity)
         consumer: Any = self._app.consumer
         self.host.placement = consumer
-        await self._unless_over(self._start_app(self._app, deadline))
-        await self._unless_over(self._joined(deadline))
+        await unless_set(self._over, self._start_app(self._app, deadline))
+        await unless_set(self._over, self._joined(deadline))
         self._spawn(self.host.watch())
-        self._spawn(_tune_garbage_collection(self.host))
+        self._spawn(tune_garbage_collection(self.host))
         await self._over.wait()
 
     def _new_app(self, identity: TopicIdentity) -> StreamApp:
@@ -190,40 +152,11 @@ class Worker:
 
     async def _identity(self, deadline: float) -> TopicIdentity:
         """Which topic this is; waits for broker and topic, within bounds."""
-        topic, until = self.settings.topics.events, time.monotonic() + TOPIC_SECONDS
-        while True:
-            try:
-                client = await connect(self.settings.kafka, timeout=max(1.0, deadline - time.monotonic()))
-                try:
-                    identity = await topic_identity(client, topic)
-                    if KafkaServers.of(self.settings.kafka).security is not None:
-                        await check_group(client, self.settings.topics.group)
-                    if not reports_end_offsets(client):
-                        self._usual_session_seconds = EMBEDDED_SESSION_SECONDS
-                        self._leaves_group = False
-                finally:
-                    await client.close()
-                if identity is not None:
-                    return identity
-                if time.monotonic() > min(until, deadline):
-                    raise topic_missing(topic)
-            except BrokerUnavailableError:
-                if time.monotonic() > deadline:
-                    raise
-            await asyncio.sleep(RETRY_SECONDS)
-
-    async def _check_store(self, identity: TopicIdentity, deadline: float) -> None:
-        """Bind the space to this topic and these definitions, or refuse."""
-        fingerprints = {funnel.funnel_id: funnel.fingerprint for funnel in self.settings.funnels}
-        try:
-            async with asyncio.timeout(max(1.0, deadline - time.monotonic())):
-                await self.store.check_topic(self.settings.topics.events, identity.text)
-                await self.store.check_funnels(fingerprints)
-                await self.store.describe({one.funnel_id: definition_text(one) for one in self.settings.funnels})
-        except TimeoutError:
-            raise StoreUnavailableError(
-                f"{self._store_trouble or 'Redis does not answer'}; check --redis, then start the worker again"
-            ) from None
+        identity, is_embedded = await find_topic(self.settings, deadline)
+        if is_embedded:
+            self._usual_session_seconds = EMBEDDED_SESSION_SECONDS
+            self._leaves_group = False
+        return identity
 
     async def _start_app(self, app: StreamApp, deadline: float) -> None:
         self._spawn(self._watch_app(app))
@@ -346,17 +279,6 @@ class Worker:
         details = {"joined": joined, "placed": placed, "store_up": up, "partitions": partitions}
         return Readiness(not reason, reason, details)
 
-    async def _unless_over(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Result of `work`; None as soon as the worker is asked to stop."""
-        doing = asyncio.ensure_future(work)
-        over = asyncio.ensure_future(self._over.wait())
-        try:
-            await asyncio.wait({doing, over}, return_when=asyncio.FIRST_COMPLETED)
-            return await doing if doing.done() else None
-        finally:
-            doing.cancel()
-            over.cancel()
-
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         self._tasks.append(asyncio.ensure_future(work))
 
@@ -368,24 +290,6 @@ def _topics_of(topics: Topics) -> dict[OutgoingKind, str]:
         OutgoingKind.JOURNEY: topics.journeys,
         OutgoingKind.FORWARD: topics.events,
     }
-
-
-def exit_code(error: Exception) -> int:
-    """What the process ends with because of `error`; Faust's own bounds end in a TimeoutError."""
-    if isinstance(error, FunnelcastError):
-        return error.exit_code
-    return TryAgainError.exit_code if isinstance(error, TimeoutError) else EXIT_BUG
-
-
-async def _tune_garbage_collection(host: WorkerHost, sleep: Callable[[float], Any] = asyncio.sleep) -> None:
-    """Keep the garbage collector away from the persons held in memory: walking them is a third of a worker's time."""
-    gc.set_threshold(100_000, 50, 1_000)
-    while not host.is_placed():
-        await sleep(0.5)
-    while True:
-        gc.collect(1)
-        gc.freeze()
-        await sleep(FREEZE_SECONDS)
 
 
 async def run_worker(

@@ -18,7 +18,8 @@ from funnelcast.signals import stop_event
 from schemas.topics import Topics
 from streams.store.connection import connect
 from streams.store.redis import RedisPartitionStore
-from streams.worker.app import Worker, WorkerSettings
+from streams.worker.app import Worker
+from streams.worker.settings import WorkerSettings
 from tests.support.tally import TallyProcessor
 
 

@@ -13,7 +13,8 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.topics import Topics
 from streams.store.port import PartitionStore
-from streams.worker.app import Worker, WorkerSettings
+from streams.worker.app import Worker
+from streams.worker.settings import WorkerSettings
 from tests.support.tally import Tally, TallyProcessor, tallies
 from tests.support.waiting import until
 

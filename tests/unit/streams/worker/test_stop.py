@@ -10,7 +10,8 @@ import pytest
 from schemas.topics import Topics
 from streams.store.memory import MemoryPartitionStore, MemorySpace
 from streams.worker import app
-from streams.worker.app import Worker, WorkerSettings
+from streams.worker.app import Worker
+from streams.worker.settings import WorkerSettings
 
 
 async def test_a_stop_that_hangs_ends_the_process_although_nothing_failed(

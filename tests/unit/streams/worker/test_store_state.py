@@ -18,8 +18,9 @@ from streams.store.memory import MemoryPartitionStore, MemorySpace
 from streams.store.port import StoreRefusedError, StoreUnavailableError
 from streams.worker import host as host_module
 from streams.worker import retrying
-from streams.worker.app import Worker, WorkerSettings
+from streams.worker.app import Worker
 from streams.worker.runner import PartitionRunner
+from streams.worker.settings import WorkerSettings
 from tests.support.metrics import value_of
 from tests.support.waiting import until
 
