@@ -1,5 +1,7 @@
 """`python -m bench`: one table on a real Apache Kafka and Valkey; `--quick` for a small run, `--only NAME` for a part.
 
+`make bench` writes the table into docs/performance.md.
+
 Figures are medians over the repetitions, every part of which runs in the same repetition, so that a slow minute of the
 machine meets all of them; CPU time is compared rather than wall time wherever both tell the same.
 """
@@ -10,11 +12,12 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from bench import collector, idle, latency, memory, scrape, throughput
 from bench.log import FilledLog, fill
-from bench.table import Figures, machine
+from bench.table import Figures, machine, write_into
 from funnelcast.stack.real_kafka import RealKafka
 
 PARTS = ("throughput", "memory", "idle", "collector", "latency", "scrape")
@@ -41,6 +44,7 @@ class Bench:
             for name, part in self.parts().items():
                 if self.options.only in (None, name):
                     say(f"{name}, {number} of {self.options.repeat}")
+                    self.figures.part = name
                     await part(number)
 
     async def throughput(self, number: int) -> None:
@@ -83,24 +87,28 @@ async def run(options: argparse.Namespace) -> None:
         bench = Bench(kafka.bootstrap, options)
         await bench.run()
     facts = machine()
-    print(
-        f"{facts['cores']} cores ({facts['processor']}), Python {facts['python']}; "
-        f"{options.events:,} events, preset sales, 8 partitions, zstd; {options.repeat} repetitions"
+    measured_on = (
+        f"{facts['cores']} cores ({facts['processor']}), Python {facts['python']}; {options.events:,} events a log, "
+        f"preset sales, 8 partitions, zstd; repetitions: {options.repeat}"
     )
+    print(measured_on)
     print(bench.figures.text())
+    if options.write is not None:
+        write_into(options.write, f"{measured_on}.\n\n{bench.figures.markdown()}")
     bench.figures.save({"events": options.events, "repeat": options.repeat, "only": options.only})
 
 
 def parse(arguments: list[str] | None = None) -> Any:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="100,000 events, once")
-    parser.add_argument("--events", type=int, default=None, help="events of each log (default 1,000,000)")
-    parser.add_argument("--repeat", type=int, default=None, help="repetitions (default 3)")
+    parser.add_argument("--quick", action="store_true", help="50,000 events, short times")
+    parser.add_argument("--events", type=int, default=None, help="events of each log (default 300,000)")
+    parser.add_argument("--repeat", type=int, default=None, help="repetitions (default 1)")
     parser.add_argument("--only", choices=PARTS, default=None, help="one part")
+    parser.add_argument("--write", type=Path, default=None, metavar="PAGE", help="a page to put the table into")
     options = parser.parse_args(arguments)
-    options.events = options.events or (100_000 if options.quick else 1_000_000)
-    options.repeat = options.repeat or (1 if options.quick else 3)
+    options.events = options.events or (50_000 if options.quick else 300_000)
+    options.repeat = options.repeat or 1
     return options
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+HEAD = ("", "median", "best", "unit", "target", "reached")
+BEGIN, END = "<!-- written by make bench -->", "<!-- end of what make bench writes -->"
 RESULTS = Path(__file__).with_name("results") / "latest.json"
 
 
@@ -22,6 +24,7 @@ class Figure:
     unit: str
     target: float | None = None
     is_lower_better: bool = True
+    part: str = ""
     values: list[float] = field(default_factory=list)
 
     @property
@@ -54,12 +57,14 @@ class Figures:
 
     def __init__(self) -> None:
         self._figures: dict[str, Figure] = {}
+        self.part = ""
+        """Whose figures are being added."""
 
     def add(
         self, name: str, value: float, unit: str, *, target: float | None = None, is_lower_better: bool = True
     ) -> None:
         """One more repetition of a figure."""
-        figure = self._figures.setdefault(name, Figure(name, unit, target, is_lower_better))
+        figure = self._figures.setdefault(name, Figure(name, unit, target, is_lower_better, self.part))
         figure.values.append(value)
 
     def __iter__(self) -> Iterator[Figure]:
@@ -70,11 +75,7 @@ class Figures:
 
     def text(self) -> str:
         """The table."""
-        rows = [("", "median", "best", "unit", "target", "reached")]
-        for one in self:
-            sign = "<=" if one.is_lower_better else ">="
-            target = "" if one.target is None else f"{sign} {_number(one.target)}"
-            rows.append((one.name, _number(one.median), _number(one.best), one.unit, target, one.verdict))
+        rows = [HEAD, *(_row(figure) for figure in self)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         right = (1, 2)
         lines = [
@@ -83,11 +84,30 @@ class Figures:
         ]
         return "\n".join(line.rstrip() for line in lines)
 
+    def markdown(self) -> str:
+        """The table for docs/performance.md, part by part."""
+        lines = ["| " + " | ".join(HEAD) + " |", "|---|---|---|---|---|---|"]
+        part = ""
+        for figure in self:
+            if figure.part != part:
+                part = figure.part
+                lines.append(f"| **{part}** | | | | | |")
+            lines.append("| " + " | ".join(_row(figure)) + " |")
+        return "\n".join(lines)
+
     def save(self, settings: dict[str, Any], path: Path = RESULTS) -> None:
         """Write the result file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         document = {"machine": machine(), "settings": settings, "figures": {one.name: one.as_dict() for one in self}}
         path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def write_into(page: Path, text: str) -> None:
+    """Put what was measured between the two marks of a page."""
+    before, _, after = page.read_text("utf-8").partition(BEGIN)
+    if END not in after:
+        raise ValueError(f"{page} has no place for the table: {BEGIN} and {END}")
+    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after.partition(END)[2]}", "utf-8")
 
 
 def machine() -> dict[str, Any]:
@@ -108,6 +128,12 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.machine()
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    sign = "<=" if figure.is_lower_better else ">="
+    target = "" if figure.target is None else f"{sign} {_number(figure.target)}"
+    return figure.name, _number(figure.median), _number(figure.best), figure.unit, target, figure.verdict
 
 
 def _number(value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bench.table import Figures
+from bench.table import BEGIN, END, Figures, write_into
 
 
 def filled() -> Figures:
@@ -47,3 +47,17 @@ def test_the_result_file_names_machine_and_repetitions(tmp_path: Path) -> None:
         "target": 16,
         "reached": True,
     }
+
+
+def test_a_run_replaces_what_the_last_wrote_into_the_page(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text(f"# Speed\n{BEGIN}\nold\n{END}\nwhat follows\n")
+    figures = Figures()
+    figures.part = "idle"
+    figures.add("worker", 2.5, "% of a core", target=3)
+    for _ in range(2):
+        write_into(page, figures.markdown())
+    rows = "| **idle** | | | | | |\n| worker | 2.5 | 2.5 | % of a core | <= 3.0 | yes |"
+    head, _, rest = page.read_text().partition(rows)
+    assert head.startswith(f"# Speed\n{BEGIN}\n| ")
+    assert rest == f"\n{END}\nwhat follows\n"
