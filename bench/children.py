@@ -15,7 +15,8 @@ from typing import Any
 import psutil
 
 from funnelcast.stack.embedded import EmbeddedStack
-from streams.store.connection import Client, close, connect
+from streams.store.address import Client
+from streams.store.connection import close, connect
 
 CHILD_SECONDS = 300.0
 

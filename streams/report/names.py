@@ -7,7 +7,7 @@ out, and keys are sorted, so that equal counts give equal bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from schemas.counters import (
     AGE_EDGES_DAYS,
@@ -34,14 +34,16 @@ from schemas.counters import (
     split_field,
 )
 from schemas.funnel.model import Funnel
-from streams.report.shapes import Counters, NamedCell
+from streams.report.shapes import Counters, Families, NamedCell
 
 Registers = Mapping[tuple[int, str], int]
 """Code of a value by (register, value); register 0 holds reasons, the others dimensions in the funnel's order."""
 _REASONS = 0
 _RESOLVED = (Family.ADVANCED_COHORT, Family.ABANDONED_COHORT, Family.COMPLETED, Family.LOST_COHORT)
-_Amounts = dict[str, dict[str | None, int]]
-"""By family and sub-key; None: it has none."""
+_Meaning = tuple[str, str | None]
+"""Family and sub-key; None: it has none. Of one family all have one, or none has."""
+_Amounts = dict[_Meaning, int]
+_OPEN: Final[_Meaning] = ("open", None)
 Parts = list[tuple[int, Cell]]
 """(stage, amounts) of one cell; a stage may stand twice."""
 _Before = TypeVar("_Before")
@@ -62,16 +64,31 @@ def name_cells(funnel: Funnel, cells: Cells, registers: Registers, *, for_metric
 
 
 def _tidy(tree: Mapping[str, _Before], tidied: Callable[[_Before], _After]) -> dict[str, _After]:
-    """With each value tidied: keys sorted, without what is 0 or empty."""
-    pairs = ((key, tidied(tree[key])) for key in sorted(tree))
-    return {key: value for key, value in pairs if value}
+    """With each value tidied: keys sorted, without what is empty."""
+    tidy: dict[str, _After] = {}
+    for key in sorted(tree):
+        value = tidied(tree[key])
+        if value:
+            tidy[key] = value
+    return tidy
 
 
-def _plain(by_key: Mapping[str | None, int]) -> int | dict[str, int]:
-    """The amount of a family without sub-keys, or its amounts by sub-key that are not 0."""
-    if None in by_key:
-        return by_key[None]
-    return {key: by_key[key] for key in sorted(key for key in by_key if key is not None) if by_key[key]}
+def _families(amounts: _Amounts) -> Families:
+    """Amounts that are not 0 by family, in one with sub-keys by these; keys sorted."""
+    families: dict[str, int | dict[str, int]] = {}
+    by_key: dict[str, int] = {}
+    for meaning in sorted(amounts):
+        amount = amounts[meaning]
+        if not amount:
+            continue
+        family, key = meaning
+        if key is None:
+            families[family] = amount
+            continue
+        if family not in families:
+            families[family] = by_key = {}
+        by_key[key] = amount
+    return families
 
 
 class Labels:
@@ -83,7 +100,7 @@ class Labels:
         self._dimensions = [dimension.name for dimension in funnel.dimensions]
         self._pairs = [tuple(self._dimensions.index(name) for name in pair) for pair in funnel.pairs]
         self._names = {(register, code): name for (register, name), code in registers.items()}
-        self._meanings: dict[int, tuple[str, str | None, int]] = {}
+        self._meanings: dict[int, tuple[_Meaning | None, int]] = {}
 
     def stage(self, code: int) -> str:
         if code == STAGE_LOST:
@@ -126,30 +143,29 @@ class Labels:
         by_stage: dict[str, _Amounts] = {}
         for stage, cell in parts:
             self._name_into(by_stage.setdefault(self.stage(stage), {}), cell)
-        return _tidy(by_stage, lambda families: _tidy(families, _plain))
+        return _tidy(by_stage, _families)
 
     def _name_into(self, amounts: _Amounts, cell: Cell) -> None:
         """Add a cell's amounts under the names of their families and sub-keys."""
-        still_open = 0
+        still_open, meanings = 0, self._meanings
         for code, amount in cell.items():
-            meaning = self._meanings.get(code)
-            if meaning is None:
-                meaning = self._meanings[code] = self._meaning(code)
-            family, key, sign = meaning
-            still_open += sign * amount
-            if family:
-                by_key = amounts.setdefault(family, {})
-                by_key[key] = by_key.get(key, 0) + amount
-        by_key = amounts.setdefault("open", {})
-        by_key[None] = by_key.get(None, 0) + still_open
+            known = meanings.get(code)
+            if known is None:
+                known = meanings[code] = self._meaning(code)
+            meaning, sign = known
+            if meaning is not None:
+                still_open += sign * amount
+                amounts[meaning] = amounts.get(meaning, 0) + amount
+        amounts[_OPEN] = amounts.get(_OPEN, 0) + still_open
 
-    def _meaning(self, code: int) -> tuple[str, str | None, int]:
-        """(family, sub-key, how it changes the number of open entries) of a family code; no family: it is not shown."""
+    def _meaning(self, code: int) -> tuple[_Meaning | None, int]:
+        """The family and sub-key of a family code (None: it is not shown), and how it changes the number of open
+        entries."""
         base, sub = Family(code & 0xFF), code >> 8
         if base in self._hidden:
-            return "", None, 0
+            return None, 0
         sign = 1 if base == Family.ENTRIES else -1 if base in _RESOLVED else 0
-        return FAMILY_NAMES[base], self._sub_key(base, sub), sign
+        return (FAMILY_NAMES[base], self._sub_key(base, sub)), sign
 
     def _sub_key(self, base: Family, sub: int) -> str | None:
         if base in BY_REASON:

@@ -1,0 +1,168 @@
+"""Whether the paths that every event takes have become dearer: `make bench-guard`, or `python -m bench.guard --save`.
+
+Everything is CPU time over that of a bare loop (parse an event's JSON, count its name) in the same seconds, so that a
+slow machine or busy neighbours stand on both sides. Parts take turns for some rounds; the best round counts. The ratios
+are compared with `bench/guard.json`; one that is more than a quarter above it fails. A real Valkey, no Kafka, two
+minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import io
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from bench.bodies import DIALECTS
+from bench.children import cpu_seconds, valkey
+from bench.counting import count_into
+from bench.formats import Run, collector
+from bench.workload import START_MS, records
+from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
+from schemas.funnel.load import load_funnels
+from schemas.times import HOUR_MS
+from streams.report.document import canonical_json
+from streams.store.redis import RedisPartitionStore
+
+BASELINE: Final = Path(__file__).with_name("guard.json")
+TOLERANCE: Final = 0.25
+EVENTS: Final = 50_000
+PEOPLE: Final = (10_000, 200_000, 2_000_000)
+FORMATS: Final = (("native", 1), ("native", 50), ("segment", 50), ("posthog", 50))
+NO_KAFKA: Final = "127.0.0.1:1"
+SPARSE_EVENTS: Final = 3_000
+"""Spread over half a year: minutes, days and the document are most of it."""
+
+Part = Callable[[int], Awaitable[dict[str, float]]]
+"""Called with the number of the round; CPU microseconds per event, by name."""
+
+
+def bare_loop(values: list[bytes]) -> float:
+    """What everything is compared with: CPU microseconds per event."""
+    counts: dict[str, int] = {}
+    started = time.process_time()
+    for value in values:
+        name = orjson.loads(value)["name"]
+        counts[name] = counts.get(name, 0) + 1
+    return (time.process_time() - started) * 1e6 / len(values)
+
+
+def counting(people: int) -> Part:
+    """Worker and store: eight partitions, chunks as a worker that lags has them."""
+    stream = list(records(EVENTS, people))
+    funnels = load_funnels(["sales"])
+
+    async def measure(_round: int) -> dict[str, float]:
+        async with valkey(NO_KAFKA) as (stack, client):
+            store, pid = RedisPartitionStore(client, "guard"), stack.valkey.pid
+            assert pid is not None
+            started, server = time.process_time(), cpu_seconds(pid)
+            await count_into(store, funnels, stream, persons=1_000_000)
+            worker, server = time.process_time() - started, cpu_seconds(pid) - server
+        return {
+            f"worker, {people:,} people": worker * 1e6 / EVENTS,
+            f"worker and store, {people:,} people": (worker + server) * 1e6 / EVENTS,
+        }
+
+    return measure
+
+
+def collecting(name: str, batch: int) -> Part:
+    """The collector without sockets and broker."""
+    app = collector()
+
+    async def measure(number: int) -> dict[str, float]:
+        us = await Run(app, DIALECTS[name], batch, number * 1_000_000).ask()
+        return {f"collector, {name} by {batch}": us}
+
+    return measure
+
+
+def replaying(label: str, lines: list[bytes]) -> Part:
+    """`funnelcast replay` through memory, with its document."""
+
+    async def measure(_round: int) -> dict[str, float]:
+        with tempfile.TemporaryDirectory(prefix="funnelcast-bench-") as directory:
+            file = Path(directory) / "events.jsonl"
+            file.write_bytes(b"\n".join(lines))
+            job = ReplayJob(funnels=tuple(load_funnels(["sales"])), references=("sales",), events=file)
+            started = time.process_time()
+            canonical_json(await replay_through_memory(job, Refusals(file)))
+            return {f"replay, {label}": (time.process_time() - started) * 1e6 / len(lines)}
+
+    return measure
+
+
+def sparse() -> list[bytes]:
+    """Few events over half a year, an hour and a half apart."""
+    lines = []
+    for number, (_, value, _) in enumerate(records(SPARSE_EVENTS, SPARSE_EVENTS // 10)):
+        event = orjson.loads(value)
+        event["occurred_at_ms"] = event["received_at_ms"] = START_MS + number * HOUR_MS * 3 // 2
+        lines.append(orjson.dumps(event))
+    return lines
+
+
+async def measure(repeat: int) -> dict[str, float]:
+    """Ratios to the bare loop, the best of the rounds."""
+    dense = [value for _, value, _ in records(EVENTS // 2, EVENTS // 20)]
+    parts = [counting(people) for people in PEOPLE] + [collecting(*each) for each in FORMATS]
+    parts += [replaying("dense", dense), replaying("half a year", sparse())]
+    best: dict[str, float] = {}
+    for number in range(repeat):
+        for part in parts:
+            gc.collect()
+            before = bare_loop(dense)
+            found = await part(number)
+            unit = (before + bare_loop(dense)) / 2
+            best |= {name: min(us / unit, best.get(name, us / unit)) for name, us in found.items()}
+        print(f"bench: round {number + 1} of {repeat}", file=sys.stderr, flush=True)
+    return best
+
+
+def compared(found: dict[str, float], baseline: dict[str, float]) -> tuple[str, bool]:
+    """(a table, whether nothing has become dearer than allowed)."""
+    out, is_good = io.StringIO(), True
+    print(f"{'CPU per event over the bare loop':40} {'now':>7} {'stored':>7} {'change':>7}", file=out)
+    for name, now in found.items():
+        stored = baseline.get(name)
+        change = 0.0 if stored is None else now / stored - 1
+        is_dearer = change > TOLERANCE
+        is_good = is_good and not is_dearer
+        was = "" if stored is None else f"{stored:7.1f} {change:+7.0%}"
+        print(f"{name:40} {now:7.1f} {was}{'  too dear' if is_dearer else ''}".rstrip(), file=out)
+    return out.getvalue().rstrip(), is_good
+
+
+def main() -> int:
+    """Exit code: 1 where something has become dearer than allowed."""
+    parser = argparse.ArgumentParser(prog="python -m bench.guard", description=__doc__)
+    parser.add_argument("--repeat", type=int, default=3, help="rounds (default 3)")
+    parser.add_argument("--save", action="store_true", help="make this the baseline")
+    parser.add_argument("--baseline", type=Path, default=BASELINE, help="another one")
+    options = parser.parse_args()
+    found = asyncio.run(measure(options.repeat))
+    baseline: dict[str, float] = {}
+    with contextlib.suppress(FileNotFoundError):
+        baseline = json.loads(options.baseline.read_text())
+    if options.save:
+        options.baseline.write_text(
+            json.dumps({name: round(ratio, 2) for name, ratio in found.items()}, indent=1) + "\n"
+        )
+    text, is_good = compared(found, baseline)
+    print(text)
+    return 0 if is_good or options.save else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
