@@ -66,7 +66,7 @@ demo: $(DEMO_STAMP)
 # Integration tests wait half of their time for processes, so more of them run at once than there are cores; laws and
 # unit tests, which only compute, come last and fill what is left.
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
-AT_ONCE ?= $(shell expr $(CORES) + 2)
+AT_ONCE ?= $(shell expr $(CORES) + 1)
 TESTS := tests/e2e tests/integration tests/property tests/unit
 
 test: setup
@@ -116,7 +116,7 @@ test-clients: setup $(CLIENTS_STAMP)
 
 test-browser: setup
 	npm --prefix tests/browser ci --silent
-	$(BIN)/python -m pytest -m browser -n $(CORES) --dist loadfile tests/browser $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m browser tests/browser $(PYTEST_ARGS)
 
 test-wheel: setup
 	$(BIN)/python -m pytest -m wheel tests/wheel $(PYTEST_ARGS)
