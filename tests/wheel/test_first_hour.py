@@ -56,7 +56,7 @@ def started(program: str, tmp_path: Path) -> Iterator[tuple[dict[str, str], str]
             [program, "stack", "up", "--all"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=errors, text=True
         )
     assert process.stdout is not None
-    timer = threading.Timer(200, process.kill)
+    timer = threading.Timer(500, process.kill)
     timer.start()
     try:
         line = process.stdout.readline()
