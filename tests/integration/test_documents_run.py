@@ -15,13 +15,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.support.documents import ROOT, TUTORIAL, Shown, shown_commands
+from tests.support.documents import ROOT, Shown, shown_commands, tutorial_block
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)
@@ -232,9 +233,8 @@ def _run(shop: Shop, shown: Shown, exports: str) -> str | None:
 
 def _start_stack(shop: Shop, command: str) -> str | None:
     """The one that all others use."""
-    tutorial = TUTORIAL.read_text(encoding="utf-8")
-    (shop.here / "pages.yaml").write_text(tutorial.split("```yaml\n")[1].partition("```")[0])
-    (shop.here / "orders.csv").write_text(tutorial.split("```csv\n")[1].partition("```")[0])
+    (shop.here / "pages.yaml").write_text(tutorial_block("yaml"))
+    (shop.here / "orders.csv").write_text(tutorial_block("csv"))
     process = shop.start(command, "")
     shop.running.append(process)
     assert process.stdout is not None
@@ -250,7 +250,8 @@ def _make_ready(shop: Shop) -> None:
     here, hook = shop.here, {"name": "shop", "provider": "stripe", "secrets": ["whsec_0123456789abcdef"]}
     shopify = {"name": "shopify", "provider": "shopify", "secrets": ["0123456789abcdef"]}
     (here / "webhooks.yaml").write_text(yaml.safe_dump({"hooks": [hook, shopify, AMOCRM]}))
-    (here / "google-ads.csv").write_text("Day,Campaign,Cost,Currency code\n2026-11-02,brand,12.50,EUR\n")
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    (here / "google-ads.csv").write_text(f"Day,Campaign,Cost,Currency code\n{yesterday},brand,12.50,EUR\n")
     for sample, name in (("stripe-session-completed", "delivery"), ("shopify-orders-paid", "order")):
         delivery = json.loads((ROOT / f"producers/samples/webhook-{sample}.json").read_text())
         (here / f"{name}.json").write_text(

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
+from tests.support.documents import tutorial_block
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -90,12 +91,12 @@ def test_the_first_hour(program: str, started: tuple[dict[str, str], str], tmp_p
     assert "visit" in command("report")
     assert command("tail", "--no-follow").count("page_view") == len(PAGES)
 
-    (tmp_path / "pages.yaml").write_text(_shown("yaml"))
+    (tmp_path / "pages.yaml").write_text(tutorial_block("yaml"))
     command("funnels", "check", "pages.yaml")
     command("recount", "pages.yaml")
     assert entries("--funnel", "pages") == {"home": 1, "pricing": 1, "thanks": 1}, "what came before is counted too"
 
-    (tmp_path / "orders.csv").write_text(_shown("csv"))
+    (tmp_path / "orders.csv").write_text(tutorial_block("csv"))
     suggested = command("import", "--suggest", "orders.csv")
     (tmp_path / "orders.yaml").write_text(re.sub(r'"\?\?\? what a row is[^"]*"', "payment", suggested))
     assert json.loads(command("import", "orders.yaml", "--dry-run", "--json"))["events"][0]["count"] == 3
@@ -105,19 +106,15 @@ def test_the_first_hour(program: str, started: tuple[dict[str, str], str], tmp_p
     assert "orders 3 · revenue 185.40 EUR" in command("report")
     assert "won" in command("person", "ann@shop.example")
 
-    second = _shown("yaml").replace("version: 1", "version: 2").replace("abandon_after: 1h", "abandon_after: 10m")
+    second = (
+        tutorial_block("yaml").replace("version: 1", "version: 2").replace("abandon_after: 1h", "abandon_after: 10m")
+    )
     (tmp_path / "pages-2.yaml").write_text(second)
     compared = json.loads(command("recount", "pages-2.yaml", "--dry-run", "--json"))["compared"]
     assert (compared["before"], compared["now"]) == ("pages@1", "pages@2")
     assert [stage["numbers"]["entries"] for stage in compared["stages"]] == [{"before": 1, "now": 1}] * len(PAGES)
     assert "pages@2 compared with pages@1" in command("recount", "pages-2.yaml", "--compare")
     assert json.loads(command("report", "--funnel", "pages", "--json"))["version"] == 2
-
-
-def _shown(language: str) -> str:
-    """The first block of a language in the tutorial."""
-    tutorial = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
-    return tutorial.split(f"```{language}\n")[1].partition("```")[0]
 
 
 def _site(folder: Path, html: str) -> Path:
