@@ -79,8 +79,8 @@ def _funnel(reference: str, into: list[Funnel]) -> Finding:
     except FunnelcastError as error:
         return Finding("funnels", "problem", str(error))
     into.append(funnel)
-    if found := problems(funnel):
-        return Finding("funnels", "warning", "; ".join(found))
+    if faults := problems(funnel):
+        return Finding("funnels", "warning", "; ".join(faults))
     return Finding("funnels", "ok", f"{reference}: {funnel.name} version {funnel.version}, {len(funnel.stages)} stages")
 
 

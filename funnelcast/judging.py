@@ -31,8 +31,8 @@ class Judge:
         annotations = await self._reader.annotations()
         return [
             story
-            for found in self._source.newest
-            for story in stories_of(found, annotations, threshold=self._threshold)
+            for evidence in self._source.newest
+            for story in stories_of(evidence, annotations, threshold=self._threshold)
         ]
 
 

@@ -30,8 +30,8 @@ async def trees_of(client: Any, space: str, keys: Sequence[bytes], funnels: Sequ
     reader = RedisCounterReader(client, space)
     counted = in_effect(funnels, await reader.switched())
     people = People(RedisPartitionStore(client, space), await metas_of(reader), counted)
-    found = [await people.tree(key) for key in keys]
-    return list({tree.root: tree for tree in found if tree is not None}.values())
+    trees = [await people.tree(key) for key in keys]
+    return list({tree.root: tree for tree in trees if tree is not None}.values())
 
 
 def lookup(client: Any, space: str, funnels: Sequence[Funnel], settings: ContactKeySettings) -> Lookup:

@@ -28,8 +28,8 @@ def contact_key(
 def candidates(settings: ContactKeySettings, text: str) -> list[bytes]:
     """Keys that an id may mean: `user:4711`, `contact:...`, `anonymous:...` (or u:, c:, a:) one, any other text all
     three, and an e-mail its contact too. ValueError for a placeholder."""
-    space, colon, rest = text.partition(":")
-    cleaned = clean_id(rest if colon and space in _SPACES else text)
+    space, colon, bare = text.partition(":")
+    cleaned = clean_id(bare if colon and space in _SPACES else text)
     if cleaned is None:
         raise ValueError(f"{text!r} is a placeholder, not the id of a person")
     if colon and space in _SPACES:

@@ -67,5 +67,5 @@ def command_line() -> str:
     own = Path(sys.argv[0]).resolve()
     if own.name != "funnelcast":
         return f"{shlex.quote(sys.executable)} -m funnelcast"
-    found = shutil.which("funnelcast")
-    return "funnelcast" if found is not None and Path(found).resolve() == own else shlex.quote(str(own))
+    on_path = shutil.which("funnelcast")
+    return "funnelcast" if on_path is not None and Path(on_path).resolve() == own else shlex.quote(str(own))

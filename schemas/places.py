@@ -67,5 +67,5 @@ def path_of(url: str) -> str | None:
     whole = url.partition("?")[0].partition("#")[0]
     if whole.startswith("/") and not whole.startswith("//"):
         return whole
-    _, is_address, rest = (":" + whole if whole.startswith("//") else whole).partition("://")
-    return "/" + rest.partition("/")[2] if is_address else None
+    _, is_address, after = (":" + whole if whole.startswith("//") else whole).partition("://")
+    return "/" + after.partition("/")[2] if is_address else None

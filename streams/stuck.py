@@ -112,22 +112,22 @@ class Stuck:
         registers = await self._store.registers(self._funnel.funnel_id)
         for (register, name), code in registers.items():
             self._names.setdefault(register, {})[code] = name
-        found, batches = _Found(most), list(range(0, PERSON_BUCKETS, _BUCKETS_PER_READ))
+        stuck, batches = _Found(most), list(range(0, PERSON_BUCKETS, _BUCKETS_PER_READ))
         for number, partition in enumerate(partitions):
             for step, first in enumerate(batches):
-                await self._look_at(partition, range(first, first + _BUCKETS_PER_READ), found, wanted or {})
+                await self._look_at(partition, range(first, first + _BUCKETS_PER_READ), stuck, wanted or {})
                 on_progress(number * len(batches) + step + 1, len(partitions) * len(batches))
-        persons = [item[-1] for item in sorted(found.heap, key=lambda item: (item[0], item[1]), reverse=True)]
+        persons = [item[-1] for item in sorted(stuck.heap, key=lambda item: (item[0], item[1]), reverse=True)]
         return {
             "funnel": self._funnel.name,
             "version": self._funnel.version,
             "watermark_ms": await watermark_of(self._reader),
-            "open": found.open,
-            "stalled": found.stalled,
+            "open": stuck.open,
+            "stalled": stuck.stalled,
             "persons": persons,
         }
 
-    async def _look_at(self, partition: int, buckets: Sequence[int], found: _Found, wanted: Wanted) -> None:
+    async def _look_at(self, partition: int, buckets: Sequence[int], stuck: _Found, wanted: Wanted) -> None:
         funnel_id = self._funnel.funnel_id
         status = await self._reader.status(partition)
         booked_until = 0 if status is None else status.meta.booked_until.get(funnel_id, 0)
@@ -137,21 +137,21 @@ class Stuck:
                 if CHUNK_SEPARATOR in name:
                     continue
                 packed = as_of(self._plan, stored, booked_until)
-                if self._may_be_stuck(packed, found, wanted):
+                if self._may_be_stuck(packed, stuck, wanted):
                     for outcome in self._undecided(packed, _sealed(self._plan, name, packed, bucket)):
-                        self._take(name, outcome, found, wanted)
+                        self._take(name, outcome, stuck, wanted)
 
-    def _may_be_stuck(self, packed: bytes, found: _Found, wanted: Wanted) -> bool:
+    def _may_be_stuck(self, packed: bytes, stuck: _Found, wanted: Wanted) -> bool:
         """By the header alone. Counts an entry that is not unpacked."""
         last_word, _, entry_word, *_ = words_of(self._plan, packed)
         flags = last_word >> FLAGS_SHIFT
         status = flags & STATUS_MASK
         if status == RESOLVED or not last_word & PASSED_MASK:
             return False
-        if wanted or flags & DEALS or found.has_place((status == IS_STALLED, -(entry_word >> AT_SHIFT))):
+        if wanted or flags & DEALS or stuck.has_place((status == IS_STALLED, -(entry_word >> AT_SHIFT))):
             return True
-        found.open += 1
-        found.stalled += status == IS_STALLED
+        stuck.open += 1
+        stuck.stalled += status == IS_STALLED
         return False
 
     def _undecided(self, packed: bytes, sealed: Sequence[bytes]) -> Iterable[Outcome]:
@@ -160,16 +160,16 @@ class Stuck:
         outcomes = outcomes_of(self._plan, history, statuses_of(self._plan, person, history))
         return (outcome for outcome in outcomes.values() if outcome.state in (OPEN, STALLED))
 
-    def _take(self, name: bytes, outcome: Outcome, found: _Found, wanted: Wanted) -> None:
+    def _take(self, name: bytes, outcome: Outcome, stuck: _Found, wanted: Wanted) -> None:
         values = values_of(self._plan, outcome.entry.code, self._name)
         if any(values[dimension] != value for dimension, value in wanted.items()):
             return
         is_stalled = outcome.state == STALLED
-        found.open += 1
-        found.stalled += is_stalled
+        stuck.open += 1
+        stuck.stalled += is_stalled
         rank = (is_stalled, -outcome.entry.at)
-        if found.has_place(rank):
-            found.add(rank, self._told(name, outcome, values))
+        if stuck.has_place(rank):
+            stuck.add(rank, self._told(name, outcome, values))
 
     def _told(self, name: bytes, outcome: Outcome, values: dict[str, str]) -> StuckPerson:
         entry, journey = outcome.entry, outcome.journey

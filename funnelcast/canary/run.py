@@ -89,10 +89,10 @@ class Canary:
             self.metrics.walks.labels("refused" if isinstance(error, UsageError) else "unanswered").inc()
             log.warning("walk_failed", error=str(error))
             return
-        refused = [one for one in results if one.get("status") != "accepted"]
+        refused = [event for event in results if event.get("status") != "accepted"]
         self.metrics.walks.labels("refused" if refused else "taken").inc()
-        for one in refused[:1]:
-            log.warning("walk_refused", reason=one.get("reason"), detail=one.get("detail"), events=len(refused))
+        for event in refused[:1]:
+            log.warning("walk_refused", reason=event.get("reason"), detail=event.get("detail"), events=len(refused))
         self._book(results, at_ms, is_whole=not refused)
 
     def _book(self, results: list[dict[str, Any]], at_ms: int, *, is_whole: bool) -> None:

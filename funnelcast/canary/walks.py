@@ -70,11 +70,11 @@ def route_of(funnels: Sequence[Funnel], *, source: str | None) -> Route:
     left_out: list[str] = []
     for funnel in funnels:
         for stage in funnel.stages:
-            found = next((step for step in _tries(stage, witnesses) if funnel.funnel_id in step.funnels), None)
-            if found is None:
+            step_taken = next((step for step in _tries(stage, witnesses) if funnel.funnel_id in step.funnels), None)
+            if step_taken is None:
                 left_out.append(f"{funnel.name} {stage.name}")
             else:
-                steps.setdefault(f"{found.name} {found.properties}", found)
+                steps.setdefault(f"{step_taken.name} {step_taken.properties}", step_taken)
     return Route(tuple(steps.values()), tuple(left_out))
 
 

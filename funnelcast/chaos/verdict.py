@@ -96,8 +96,8 @@ async def differences_from_memory(
     )
     undisturbed = await replay_through_memory(job, Refusals(log))
     ours, theirs = (
-        {path: count for each in found for path, count in _leaves(each["counters"], (each["funnel"],))}
-        for found in (documents, undisturbed)
+        {path: count for each in compared for path, count in _leaves(each["counters"], (each["funnel"],))}
+        for compared in (documents, undisturbed)
     )
     return [
         f"{' / '.join(path)}: {ours.get(path, 0)}, in memory {theirs.get(path, 0)}"

@@ -106,8 +106,8 @@ def tune(
 
     answers: list[dict[str, Any]] = []
     for each, watched in _counted(settings, funnel, _Source(events, from_kafka, archive)):
-        found, days = _alerts(watched, since=since, until=until, threshold=_LOW_THRESHOLD)
-        peaks = [alert.peak_nats for alert in found if not alert.muted_by]
+        alerts, days = _alerts(watched, since=since, until=until, threshold=_LOW_THRESHOLD)
+        peaks = [alert.peak_nats for alert in alerts if not alert.muted_by]
         months = max(days, 1) / _DAYS_OF_MONTH
         nats = threshold_for(peaks, months=months, pages_per_month=pages_per_month)
         answers.append(
@@ -190,8 +190,8 @@ def _alerts(watched: Watched, *, since: str | None, until: str | None, threshold
         min(backtest.days.stop, backtest.days.stop if until is None else _day(until)),
     )
     with progress_bar(Screen(stderr=True), "looking for alerts") as progress:
-        found = backtest.run(days, threshold=threshold, progress=progress)
-    return found, backtest.evaluated_days(days)
+        alerts = backtest.run(days, threshold=threshold, progress=progress)
+    return alerts, backtest.evaluated_days(days)
 
 
 def _day(text: str) -> int:
@@ -208,13 +208,13 @@ def _backtest(
 ) -> dict[str, Any]:
     from streams.evidence.alerts import document_of
 
-    found, days = _alerts(watched, since=since, until=until, threshold=threshold)
-    pages = sum(not alert.muted_by for alert in found)
+    alerts, days = _alerts(watched, since=since, until=until, threshold=threshold)
+    pages = sum(not alert.muted_by for alert in alerts)
     return {
         "funnel": funnel.name,
         "version": funnel.version,
         "threshold": threshold,
         "days": days,
-        "alerts": [document_of(alert) for alert in found],
+        "alerts": [document_of(alert) for alert in alerts],
         "pages_per_week": 7 * pages / days if days else None,
     }

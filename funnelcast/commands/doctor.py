@@ -43,10 +43,10 @@ def doctor(settings: DoctorSettings, as_json: JsonFlag = False) -> None:
         funnels=settings.funnels,
         keys=settings.keys,
     )
-    found = asyncio.run(_examine(installation, as_json=as_json))
-    problems = sum(finding.level == "problem" for finding in found)
+    findings = asyncio.run(_examine(installation, as_json=as_json))
+    problems = sum(finding.level == "problem" for finding in findings)
     if as_json:
-        emit(json.dumps({"ok": not problems, "findings": [asdict(finding) for finding in found]}))
+        emit(json.dumps({"ok": not problems, "findings": [asdict(finding) for finding in findings]}))
     else:
         say(f"{problems} problems" if problems else "no problem")
     raise typer.Exit(1 if problems else 0)
@@ -55,12 +55,12 @@ def doctor(settings: DoctorSettings, as_json: JsonFlag = False) -> None:
 async def _examine(installation: Installation, *, as_json: bool) -> list[Finding]:
     from funnelcast.diagnosis import findings
 
-    found = []
+    all_findings = []
     async for finding in findings(installation):
-        found.append(finding)
+        all_findings.append(finding)
         if not as_json:
             say(line_of(finding))
-    return found
+    return all_findings
 
 
 def line_of(finding: Finding) -> str:

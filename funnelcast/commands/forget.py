@@ -136,7 +136,7 @@ async def _forget(
         ids, is_known = ([person], None) if client is None else await _ids(settings, client, person)
         now_ms = time.time_ns() // 1_000_000
         markers = {
-            one: await request_erasure(settings.need_kafka(), settings.topics, one, asked_at_ms=now_ms) for one in ids
+            key: await request_erasure(settings.need_kafka(), settings.topics, key, asked_at_ms=now_ms) for key in ids
         }
         if wait_seconds is None or client is None:
             return markers, False, is_known
@@ -164,10 +164,10 @@ def _print(
     person: bytes, markers: dict[bytes, ErasureMarker], *, is_erased: bool, is_known: bool | None, as_json: bool
 ) -> None:
     if as_json:
-        marker, ids = markers[person], [one.decode() for one in markers]
+        marker, ids = markers[person], [known_id.decode() for known_id in markers]
         where = {"partition": marker.partition, "offset": marker.offset}
         emit(json.dumps({"person": person.decode(), "ids": ids, **where, "erased": is_erased, "known": is_known}))
         return
-    for one, marker in markers.items():
-        say(f"{one.decode()}: recorded at partition {marker.partition}, offset {marker.offset}")
+    for known_id, marker in markers.items():
+        say(f"{known_id.decode()}: recorded at partition {marker.partition}, offset {marker.offset}")
     say("forgotten" if is_erased else "the worker has not applied it yet, and will")

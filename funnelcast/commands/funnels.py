@@ -43,8 +43,8 @@ def check(
 
     try:
         funnel = load_funnel(file)
-        if found := problems(funnel):
-            raise FunnelError("\n".join(f"{file}: {problem}" for problem in found))
+        if faults := problems(funnel):
+            raise FunnelError("\n".join(f"{file}: {problem}" for problem in faults))
     except FunnelError as error:
         if as_json:
             emit(json.dumps({"ok": False, "errors": str(error).splitlines()}))
@@ -156,14 +156,14 @@ def diff(
     from schemas.funnel.diff import changes, changes_numbers
 
     old, new = load_funnel(before), load_funnel(after)
-    found = changes(old, new)
-    counts_same = not any(changes_numbers(change) for change in found)
+    differences = changes(old, new)
+    counts_same = not any(changes_numbers(change) for change in differences)
     needs_version = not counts_same and old.funnel_id == new.funnel_id
     if as_json:
-        rows = [{"path": c.path, "before": c.before, "after": c.after} for c in found]
+        rows = [{"path": c.path, "before": c.before, "after": c.after} for c in differences]
         emit(json.dumps({"counts_same": counts_same, "needs_version": needs_version, "changes": rows}))
     else:
-        for change in found:
+        for change in differences:
             emit(f"{change.path}: {_written(change.before)} -> {_written(change.after)}")
         if counts_same:
             emit("both count the same")

@@ -90,9 +90,9 @@ def _chosen(settings: RecountSettings, reference: str) -> Funnel:
     from schemas.funnel.load import load_funnel, load_funnels
 
     if not Path(reference).exists():
-        for one in load_funnels(settings.funnels):
-            if one.name == reference:
-                return one
+        for funnel in load_funnels(settings.funnels):
+            if funnel.name == reference:
+                return funnel
     return load_funnel(reference)
 
 

@@ -47,13 +47,13 @@ def _panel(board: Dashboard, panel: Panel, y: float, results: Results) -> Iterat
     yield f'<rect width="{width}" height="{height}" rx="4" fill="#ffffff" stroke="{EDGE}"/>'
     yield _text(PAD, 18, panel.title, weight=600)
     ask: Callable[..., list[Series]] = results.over_time if type(panel) in (Lines, Timeline) else results.newest
-    found = [ask(board, query) for query in panel.queries]
-    yield from _DRAWN[type(panel)](panel, found, width, height)
+    answers = [ask(board, query) for query in panel.queries]
+    yield from _DRAWN[type(panel)](panel, answers, width, height)
     yield "</g>"
 
 
-def _stat(panel: Panel, found: Sequence[list[Series]], width: float, height: float) -> Iterator[str]:
-    series = [each for part in found for each in part][:4]
+def _stat(panel: Panel, answers: Sequence[list[Series]], width: float, height: float) -> Iterator[str]:
+    series = [each for part in answers for each in part][:4]
     for number, each in enumerate(series):
         x = width * (2 * number + 1) / (2 * len(series))
         yield _text(
@@ -75,8 +75,8 @@ def _colour(panel: Panel, value: float) -> str:
     return named[[name for name, start in steps if start is None or value >= start][-1]]
 
 
-def _bars(panel: Panel, found: Sequence[list[Series]], width: float, height: float) -> Iterator[str]:
-    series = [each for part in found for each in part]
+def _bars(panel: Panel, answers: Sequence[list[Series]], width: float, height: float) -> Iterator[str]:
+    series = [each for part in answers for each in part]
     series.sort(key=lambda each: (each.name, 0.0) if each.name[:2].isdigit() else ("", -each.last))
     series = series[:MOST_ROWS]
     most = max((each.last for each in series if math.isfinite(each.last)), default=0) or 1
@@ -90,8 +90,8 @@ def _bars(panel: Panel, found: Sequence[list[Series]], width: float, height: flo
         yield _text(names + 14 + length, y + step / 2 + 4, shown(each.last, panel.unit), colour=FAINT)
 
 
-def _lines(panel: Panel, found: Sequence[list[Series]], width: float, height: float) -> Iterator[str]:
-    series = [each for part in found for each in part if any(math.isfinite(value) for _, value in each.points)]
+def _lines(panel: Panel, answers: Sequence[list[Series]], width: float, height: float) -> Iterator[str]:
+    series = [each for part in answers for each in part if any(math.isfinite(value) for _, value in each.points)]
     points = [point for each in series for point in each.points if math.isfinite(point[1])]
     if not points:
         yield _text(width / 2, height / 2, "nothing", colour=FAINT, anchor="middle")
@@ -150,10 +150,10 @@ def _round_up(value: float) -> float:
     return float(next(step * power for step in (1, 2, 4, 5, 8, 10) if step * power >= value * 0.999))
 
 
-def _table(panel: Panel, found: Sequence[list[Series]], width: float, height: float) -> Iterator[str]:
+def _table(panel: Panel, answers: Sequence[list[Series]], width: float, height: float) -> Iterator[str]:
     columns = [query.legend for query in panel.queries]
     rows: dict[tuple[tuple[str, str], ...], dict[str, float]] = {}
-    for column, part in zip(columns, found, strict=True):
+    for column, part in zip(columns, answers, strict=True):
         for each in part:
             rows.setdefault(tuple(sorted(each.labels.items())), {})[column] = each.last
     names = sorted({name for labels in rows for name, _ in labels})
@@ -179,8 +179,8 @@ def _table(panel: Panel, found: Sequence[list[Series]], width: float, height: fl
             yield _text(PAD + place * step, y, _cut(text, step), colour=FAINT if not number else INK)
 
 
-def _timeline(_: Panel, found: Sequence[list[Series]], width: float, height: float) -> Iterator[str]:
-    series = [each for part in found for each in part][: int((height - 40) / 24)]
+def _timeline(_: Panel, answers: Sequence[list[Series]], width: float, height: float) -> Iterator[str]:
+    series = [each for part in answers for each in part][: int((height - 40) / 24)]
     first = min((each.points[0][0] for each in series), default=0.0)
     last = max((each.points[-1][0] for each in series), default=1.0)
     left = width * 0.35

@@ -63,8 +63,8 @@ class Results:
         return [_series(query, found) for found in answer["data"]["result"]]
 
 
-def _series(query: Query, found: Mapping[str, Any]) -> Series:
-    labels: dict[str, str] = found["metric"]
+def _series(query: Query, result: Mapping[str, Any]) -> Series:
+    labels: dict[str, str] = result["metric"]
     name = re.sub(r"\{\{(\w+)\}\}", lambda match: labels.get(match[1], ""), query.legend).strip()
-    pairs = found["values"] if "values" in found else [found["value"]]
+    pairs = result["values"] if "values" in result else [result["value"]]
     return Series(" ".join(name.split()), labels, [(float(at), float(value)) for at, value in pairs])

@@ -78,9 +78,9 @@ def total_of(metrics: str, name: str) -> int:
 def faults_of_balance(balance: Balance) -> list[str]:
     """Sources for which received is not accepted + rejected + deduplicated."""
     return [
-        f"source {source}: {one}"
-        for source, one in balance.items()
-        if one["received"] != one["accepted"] + one["rejected"] + one["deduplicated"]
+        f"source {source}: {counts}"
+        for source, counts in balance.items()
+        if counts["received"] != counts["accepted"] + counts["rejected"] + counts["deduplicated"]
     ]
 
 

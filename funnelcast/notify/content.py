@@ -83,9 +83,9 @@ async def _lines(
     """Whole days, without those before anything was counted."""
     span = Span(today - _CHART_DAYS, today - 1)
     question = ReportQuestion.parse(funnel, {"grain": "day", "dim": ""}, now_ms=start_ms(funnel, today))
-    found = (await days_by_cell(reader, question, span)).get("", {})
-    numbers = range(min(found, default=span.last), span.last + 1)
-    views = [CellView(found.get(day, {})) for day in numbers]
+    days = (await days_by_cell(reader, question, span)).get("", {})
+    numbers = range(min(days, default=span.last), span.last + 1)
+    views = [CellView(days.get(day, {})) for day in numbers]
     lines = {stage: [float(view.entries(stage)) for view in views] for stage in stages}
     if with_money:
         unit = 10 ** minor_digits(funnel.currency)

@@ -71,12 +71,12 @@ async def watched_of_log(
 ) -> list[Watched]:
     """One for each funnel, in their order. Raises FunnelcastError."""
     folder = None if archive is None else ArchiveFolder(archive)
-    kept = {} if folder is None else folder.cursor()
-    if kafka is None and not kept:
+    archived = {} if folder is None else folder.cursor()
+    if kafka is None and not archived:
         raise UsageError(f"{archive} holds no archive; `funnelcast archive DIR` writes one")
     async with AsyncExitStack() as parts:
         if kafka is None:
-            whole = _Log(None, folder, kept, max(kept) + 1, watermark_delay_ms)
+            whole = _Log(None, folder, archived, max(archived) + 1, watermark_delay_ms)
         else:
             log = await parts.enter_async_context(LogReader(kafka, topic))
             total = log.identity.partitions

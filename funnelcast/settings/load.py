@@ -104,8 +104,8 @@ def _with_running(sources: _Sources) -> _Sources:
     """And what a stack says that runs in the state directory."""
     state_dir = all_settings()["state_dir"]
     written = sources.written(state_dir)
-    found = running(Path(str(written.raw)) if written is not None else state_dir.default)
-    return sources if found is None else replace(sources, running_path=found[0], running=found[1])
+    stack = running(Path(str(written.raw)) if written is not None else state_dir.default)
+    return sources if stack is None else replace(sources, running_path=stack[0], running=stack[1])
 
 
 def _path_of(file: Path | None, variables: Mapping[str, str]) -> Path | None:

@@ -89,8 +89,8 @@ def tags_among(members: Mapping[str, object]) -> Tags:
     """Tags that a client has read already: members under their names, texts only."""
     if TAG_NAMES.isdisjoint(members):
         return NO_TAGS
-    found = ((name, members[name]) for name in members if name in TAG_NAMES)
-    return {name: value[:MAX_CHARS] for name, value in found if isinstance(value, str) and value}
+    tags = ((name, members[name]) for name in members if name in TAG_NAMES)
+    return {name: value[:MAX_CHARS] for name, value in tags if isinstance(value, str) and value}
 
 
 def click_id_of(tags: Tags) -> tuple[str, str] | None:

@@ -39,17 +39,17 @@ class Origins:
         """The properties to add. `knows_referrer`: no page before means that there was none."""
         if _PLACES.isdisjoint(context) and TAG_NAMES.isdisjoint(properties):
             return NOTHING
-        found = self._found(properties, context, knows_referrer=knows_referrer)
-        return {name: value for name, value in found.items() if properties.get(name) is None}
+        origin = self._found(properties, context, knows_referrer=knows_referrer)
+        return {name: value for name, value in origin.items() if properties.get(name) is None}
 
     def _found(self, properties: Members, context: Members, *, knows_referrer: bool) -> dict[str, str]:
         page = _object(context, "page")
         tags = _tags_of_event(properties, context, page)
         address, referrer = page.get("url"), page.get("referrer")
         before = _external(referrer, address)
-        found = self._of(tags, before) or self._of_touches(context, tags)
-        if found is not None:
-            return found
+        origin = self._of(tags, before) or self._of_touches(context, tags)
+        if origin is not None:
+            return origin
         is_first = isinstance(address, str) and address and knows_referrer and not referrer_host(referrer)
         return {**_named(tags), "channel": self._channel_of(DIRECT)} if is_first else _named(tags)
 
@@ -58,9 +58,9 @@ class Origins:
         first = _object(context, "first_touch")
         for touch in (_object(context, "last_touch"), first):
             earlier = {**tags_of(touch.get("url")), **tags_among(touch), **tags}
-            found = self._of(earlier, _external(touch.get("referrer"), touch.get("url")))
-            if found is not None:
-                return found
+            origin = self._of(earlier, _external(touch.get("referrer"), touch.get("url")))
+            if origin is not None:
+                return origin
         if first.get("url") and not referrer_host(first.get("referrer")):
             return {**_named(tags), "channel": self._channel_of(DIRECT)}
         return None
@@ -71,41 +71,41 @@ class Origins:
         source, medium = tags.get("utm_source", ""), tags.get("utm_medium", "")
         if not (source or medium or click_id):
             return None if before is None else self._of_referrer(tags, before)
-        found = _named(tags)
+        origin = _named(tags)
         if click_id is not None:
             network = CLICK_IDS.get(click_id[0])
             if network is not None and (not source or source.casefold() == network.source):
-                found = {"source": network.source, "medium": network.medium, **found}
+                origin = {"source": network.source, "medium": network.medium, **origin}
         if before is not None:
-            found["referrer_domain"] = before
-        return self._with_channel(found, tagged=True)
+            origin["referrer_domain"] = before
+        return self._with_channel(origin, tagged=True)
 
     def _of_referrer(self, tags: Tags, before: str) -> dict[str, str]:
         site = site_of_domain(before)
         is_search = site is not None and site.kind == "search"
-        found = {
+        origin = {
             "source": before if site is None else site.name.lower(),
             "medium": "organic" if is_search else "referral",
             "referrer_domain": before,
         }
-        return self._with_channel({**found, **_named(tags)}, tagged=False)
+        return self._with_channel({**origin, **_named(tags)}, tagged=False)
 
-    def _with_channel(self, found: dict[str, str], *, tagged: bool) -> dict[str, str]:
-        source, before = found.get("source", ""), found.get("referrer_domain", "")
+    def _with_channel(self, origin: dict[str, str], *, tagged: bool) -> dict[str, str]:
+        source, before = origin.get("source", ""), origin.get("referrer_domain", "")
         site = site_of_source(source) if tagged else site_of_domain(before)
         visit = Visit(
             source=source,
-            medium=found.get("medium", ""),
-            campaign=found.get("campaign", ""),
-            content=found.get("content", ""),
-            term=found.get("term", ""),
+            medium=origin.get("medium", ""),
+            campaign=origin.get("campaign", ""),
+            content=origin.get("content", ""),
+            term=origin.get("term", ""),
             referrer=before,
-            click_id=found.get("click_id_type", ""),
+            click_id=origin.get("click_id_type", ""),
             site="" if site is None else site.kind,
             tagged=tagged,
         )
-        found["channel"] = self._channel_of(visit)
-        return found
+        origin["channel"] = self._channel_of(visit)
+        return origin
 
 
 def _object(members: Members, name: str) -> Members:
@@ -128,11 +128,11 @@ def _tags_of_event(properties: Members, context: Members, page: Members) -> Tags
 
 
 def _named(tags: Tags) -> dict[str, str]:
-    found = {_PROPERTY_OF[name]: value for name, value in tags.items() if name in _PROPERTY_OF}
+    properties = {_PROPERTY_OF[name]: value for name, value in tags.items() if name in _PROPERTY_OF}
     click_id = click_id_of(tags)
     if click_id is not None:
-        found["click_id_type"], found["click_id"] = click_id
-    return found
+        properties["click_id_type"], properties["click_id"] = click_id
+    return properties
 
 
 def referrer_host(referrer: object) -> str | None:

@@ -116,7 +116,8 @@ def _warnings(reading: Reading, known_names: Collection[str]) -> list[Warned] | 
 def shown(verdicts: Sequence[Outcome]) -> list[EventVerdict]:
     """The verdicts as an answer states them."""
     return [
-        EventVerdict(one.id, "accepted", late=one.is_late) if type(one) is Accepted else _shown(one) for one in verdicts
+        EventVerdict(verdict.id, "accepted", late=verdict.is_late) if type(verdict) is Accepted else _shown(verdict)
+        for verdict in verdicts
     ]
 
 

@@ -80,11 +80,11 @@ async def serve(
         servers.append(_server(beside.app, beside.host, beside.port, drain_seconds=1, on_listening=beside.on_listening))
     _tame_gc()
     async with sink:
-        serving = [asyncio.create_task(_serve(one, is_port_shared=is_port_shared)) for one in servers]
+        serving = [asyncio.create_task(_serve(server, is_port_shared=is_port_shared)) for server in servers]
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({*serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        for one in servers:
-            one.should_exit = True
+        for server in servers:
+            server.should_exit = True
         stopping.cancel()
         await asyncio.gather(*serving)
 

@@ -83,10 +83,10 @@ def _signed(text: str) -> tuple[str, bool]:
 
 
 def _without_currency(text: str, cell: str, currency: str | None) -> str:
-    found = re.fullmatch(r"([^\d.,'()+-]*\.?)?\s*([-+(]?[\d.,' ]*\d[)-]?)\s*([^\d]*)", text)
-    if found is None:
+    match = re.fullmatch(r"([^\d.,'()+-]*\.?)?\s*([-+(]?[\d.,' ]*\d[)-]?)\s*([^\d]*)", text)
+    if match is None:
         return text
-    named = [part.strip() for part in (found[1] or "", found[3]) if part.strip()]
+    named = [part.strip() for part in (match[1] or "", match[3]) if part.strip()]
     for name in named:
         means = _SIGNS.get(name.upper(), (name.upper(),) if re.fullmatch(r"[A-Za-z]{3}", name) else ())
         if not means:
@@ -94,4 +94,4 @@ def _without_currency(text: str, cell: str, currency: str | None) -> str:
         if currency is None or currency.upper() not in means:
             wanted = currency or "none: say it with currency:"
             raise NoNumberError(f"{cell[:64]!r} names the currency {name!r}, and the event's is {wanted}")
-    return found[2].strip() if named else text
+    return match[2].strip() if named else text

@@ -105,8 +105,8 @@ def _made(verdict: object) -> Made | Problem:
     if verdict.was_clamped:
         return Problem(Kind.TIME, "its time cannot be read, or lies behind that of its reception")
     record = msgspec.json.decode(verdict.value)
-    kept = ("id", "name", "occurred_at_ms", "anonymous_id", "user_id", "properties", "context")
-    return {name: record[name] for name in kept if record.get(name) is not None}
+    names = ("id", "name", "occurred_at_ms", "anonymous_id", "user_id", "properties", "context")
+    return {name: record[name] for name in names if record.get(name) is not None}
 
 
 def archive_rows(shape: str | None, opened: OpenTable) -> Iterator[Row | BadRow]:

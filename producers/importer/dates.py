@@ -94,10 +94,10 @@ class TimeReader:
             raise NoTimeError(f"{text[:64]!r} is not written as {form!r} says") from None
 
     def _of_text(self, text: str) -> int:
-        found = _MOMENT.fullmatch(text)
-        if found is None:
+        match = _MOMENT.fullmatch(text)
+        if match is None:
             raise NoTimeError(f"{text[:64]!r} is no time that can be read; {self._advice('format: ...')} (as strptime)")
-        part = found.groupdict()
+        part = match.groupdict()
         try:
             return _milliseconds(datetime(*self._day(text, part), *_clock(part), tzinfo=_offset(part)), self._zone)
         except NoTimeError:

@@ -67,21 +67,21 @@ class Expression:
 
     def _each(self, node: ast.expr, row: Any, number: Number) -> list[Decimal]:
         """The values of an argument in one row: one, or one of each element of its lists."""
-        found = {name: number(name, row) for name in _columns(node, is_inside=True)}
-        lists = [value for value in found.values() if isinstance(value, list)]
+        numbers = {name: number(name, row) for name in _columns(node, is_inside=True)}
+        lists = [value for value in numbers.values() if isinstance(value, list)]
         if not lists:
-            value = self._value(node, [row], lambda name, _: found[name])
+            value = self._value(node, [row], lambda name, _: numbers[name])
             return [] if value is None else [value]
         values = []
         for index in range(max(map(len, lists))):
-            at = {name: value[index] if isinstance(value, list) else value for name, value in found.items()}
+            at = {name: value[index] if isinstance(value, list) else value for name, value in numbers.items()}
             value = self._value(node, [row], _reader(at))
             values += [] if value is None else [value]
         return values
 
 
-def _reader(found: Mapping[str, Decimal | None]) -> Number:
-    return lambda name, row: found[name]
+def _reader(numbers: Mapping[str, Decimal | None]) -> Number:
+    return lambda name, row: numbers[name]
 
 
 def is_formula(text: str) -> bool:

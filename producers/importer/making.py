@@ -248,9 +248,9 @@ def _text(operand: object) -> str:
 
 def _with(cells: Made, path: list[str], element: object) -> Made:
     """The cells, with one element in the place of the list at `path`."""
-    first, *rest = path
+    first, *deeper = path
     inner = cells.get(first)
-    return {**cells, first: _with(inner if isinstance(inner, dict) else {}, rest, element) if rest else element}
+    return {**cells, first: _with(inner if isinstance(inner, dict) else {}, deeper, element) if deeper else element}
 
 
 def _flat(values: list[Any]) -> list[Any]:
@@ -270,8 +270,8 @@ class Rules:
 
     def events_of(self, row: Row) -> list[Made | Problem]:
         """Of the rules that need no other row."""
-        made = [maker.make([each]) for maker in self._makers if not maker.rule.group for each in maker.rows_of(row)]
-        return [event for event in made if event is not None]
+        events = [maker.make([each]) for maker in self._makers if not maker.rule.group for each in maker.rows_of(row)]
+        return [event for event in events if event is not None]
 
     def groups_of(self, row: Row) -> list[tuple[int, str]] | Problem:
         """(number of the rule, key) of the groups that the row belongs to."""

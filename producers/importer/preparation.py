@@ -234,8 +234,8 @@ class Preparation:
 
     def _take_groups(self, maker: Maker) -> None:
         """The events of groups, when every row was read."""
-        found = self._database.execute("select rule, key, place, cells from groups order by rule, key, rowid")
-        for (rule, _), members in itertools.groupby(found, key=lambda row: row[:2]):
+        grouped = self._database.execute("select rule, key, place, cells from groups order by rule, key, rowid")
+        for (rule, _), members in itertools.groupby(grouped, key=lambda row: row[:2]):
             rows = [(place, None if cells is None else msgspec.json.decode(cells)) for _, _, place, cells in members]
             self._take_group(maker, rule, rows)
         for place, has_event in self._database.execute("select place, has_event from grouped"):

@@ -67,15 +67,15 @@ def spend_definition(table: SpendTable, headings: Sequence[str]) -> ImportFile:
 def _found(headings: Sequence[str], table: SpendTable) -> dict[str, str]:
     """Columns whose heading says what they are; one that says it twice says nothing."""
     taken = {*table.columns.values()}
-    found: dict[str, str] = {}
+    columns_by_name: dict[str, str] = {}
     for name, words in _NAMES.items():
         if name in table.columns or name in table.constants:
             continue
         fitting = [heading for heading in headings if _plain(heading) in words and heading not in taken]
         fitting.sort(key=lambda heading: words.index(_plain(heading)))
         if fitting:
-            found[name] = fitting[0]
-    return found
+            columns_by_name[name] = fitting[0]
+    return columns_by_name
 
 
 def _plain(heading: str) -> str:

@@ -110,9 +110,9 @@ def _placeholder_in(event: _Event) -> str:
 
 
 def _damaged_in(event: _Event, properties: dict[str, Any]) -> str | None:
-    found = [(name, getattr(event, name)) for name in IDS]
-    found += [(name, properties.get(name)) for name in _PROPERTY_IDS]
-    for name, value in found:
+    ids = [(name, getattr(event, name)) for name in IDS]
+    ids += [(name, properties.get(name)) for name in _PROPERTY_IDS]
+    for name, value in ids:
         if isinstance(value, str | float) and DAMAGED_ID.fullmatch(str(value).strip()):
             return f"{name} {value!r} is a number that a spreadsheet has rounded; export ids as text"
     return None

@@ -266,9 +266,9 @@ def _money(columns: list[_Column]) -> list[str]:
 def _properties(columns: list[_Column]) -> list[str]:
     lines = []
     for what in ("channel", "campaign", "manager", "reason"):
-        found = next((column for column in columns if column.kind == "text" and column.says(what)), None)
-        if found is not None:
-            lines.append(f"    {what}: {_quoted(found.name)}")
+        fitting = next((column for column in columns if column.kind == "text" and column.says(what)), None)
+        if fitting is not None:
+            lines.append(f"    {what}: {_quoted(fitting.name)}")
     return lines
 
 

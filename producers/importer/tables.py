@@ -56,12 +56,12 @@ class OpenTable:
         if self.format == "parquet":
             return read_parquet(clear)
         if self.format == "xlsx":
-            found = read_excel(clear, sheet=table.sheet, heading=table.heading, columns=table.columns)
+            table_read = read_excel(clear, sheet=table.sheet, heading=table.heading, columns=table.columns)
         else:
             delimiter = table.delimiter or ("\t" if ".tsv" in suffixes_of(clear.name) else None)
-            found = read_delimited(clear, Layout(delimiter, table.heading, table.columns))
-        check_doubled(found, tolerated, clear.name)
-        return found
+            table_read = read_delimited(clear, Layout(delimiter, table.heading, table.columns))
+        check_doubled(table_read, tolerated, clear.name)
+        return table_read
 
 
 def open_tables(table: TableFile, directory: Path) -> list[OpenTable]:
@@ -169,9 +169,9 @@ class JoinedTable:
     def join(self, cells: Cells) -> Problem | None:
         """Add the columns of the row that belongs to it."""
         wanted = cells.text(self._join.on)
-        found = self._database.execute("select cells from rows where key = ?", (self._key(wanted),)).fetchone()
-        if found is not None:
-            cells.add(_decode(found[0]))
+        joined = self._database.execute("select cells from rows where key = ?", (self._key(wanted),)).fetchone()
+        if joined is not None:
+            cells.add(_decode(joined[0]))
         elif wanted is not None and not self._tolerates_none:
             return Problem(Kind.JOIN, f"{self._join.file} has no row with {self._join.key} = {wanted!r}")
         return None

@@ -93,14 +93,14 @@ def _opened(path: str, encoding: str | None, member: str | None) -> ClearFile:
     if encoding is None and (start in (b"PAR1", b"PK\x03\x04")):
         return ClearFile(path, file, BINARY)
     mark = next((name for mark, name in _MARKS if start.startswith(mark)), None)
-    found = encoding or mark or _found(path, file)
-    if found == _DAMAGED:
+    used = encoding or mark or _found(path, file)
+    if used == _DAMAGED:
         return ClearFile(path, file, "utf-8", is_damaged=True)
-    if codecs.lookup(found).name in ("utf-8", "utf-8-sig", "ascii"):
+    if codecs.lookup(used).name in ("utf-8", "utf-8-sig", "ascii"):
         if encoding is not None and not _decodes(file, "utf-8"):
             raise InputFileError(f"{path} is no {encoding}; leave the encoding out to have it found")
         return ClearFile(path, file, "utf-8", 3 if start.startswith(codecs.BOM_UTF8) else 0)
-    return ClearFile(path, _transcoded(path, file, found), found)
+    return ClearFile(path, _transcoded(path, file, used), used)
 
 
 def _unpacked(path: str, member: str | None) -> BinaryIO:
@@ -181,10 +181,10 @@ def _guesses(words: bytes) -> list[str]:
     plain = sum(map(words.count, _ASCII_LETTERS))
     odd = sum(byte > 127 for byte in words)
     if plain > odd:
-        found = [name for guess in from_bytes(words, cp_isolation=_LATIN) for name in guess.could_be_from_charset]
-        return sorted(found, key=lambda name: name != "cp1252")
-    found = [guess.encoding for guess in from_bytes(words, cp_isolation=_OTHERS)]
-    return sorted(found, key=lambda name: name in _SELDOM)
+        guesses = [name for guess in from_bytes(words, cp_isolation=_LATIN) for name in guess.could_be_from_charset]
+        return sorted(guesses, key=lambda name: name != "cp1252")
+    guesses = [guess.encoding for guess in from_bytes(words, cp_isolation=_OTHERS)]
+    return sorted(guesses, key=lambda name: name in _SELDOM)
 
 
 def _odd_words(file: BinaryIO) -> bytes:

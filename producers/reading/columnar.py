@@ -30,8 +30,8 @@ def _of_parquet(clear: ClearFile, columns: list[str]) -> Iterator[Row | BadRow]:
     number = 0
     with duckdb(clear) as (connection, path, failure):
         try:
-            found = connection.execute("select * from read_parquet(?)", [path])
-            while rows := found.fetchmany(_AT_ONCE):
+            result = connection.execute("select * from read_parquet(?)", [path])
+            while rows := result.fetchmany(_AT_ONCE):
                 for cells in rows:
                     number += 1
                     yield Row(number, dict(zip(columns, cells, strict=True)))

@@ -43,8 +43,8 @@ def _of_array(clear: ClearFile) -> Iterator[Element]:
     with duckdb(clear) as (connection, path, failure):
         query = "select json from read_json_objects(?, format='array', maximum_object_size=16777216)"
         try:
-            found: Any = connection.execute(query, [path])
-            while rows := found.fetchmany(_AT_ONCE):
+            result: Any = connection.execute(query, [path])
+            while rows := result.fetchmany(_AT_ONCE):
                 for (text,) in rows:
                     number += 1
                     yield Element(number, text.encode())

@@ -83,17 +83,17 @@ def properties_of(
         return NOTHING
     if agent is None and visitor is not None:
         agent = visitor.agent
-    found: dict[str, str] = {}
+    properties_made: dict[str, str] = {}
     is_believed = may_say_human or traffic_of(properties.get(TRAFFIC)) != HUMAN
     stated = _stated(properties) if is_believed else None
     made_by = stated or traffic or _seen(visitor, agent)
     if made_by != traffic_of(properties.get(TRAFFIC)):
-        found[TRAFFIC] = made_by
+        properties_made[TRAFFIC] = made_by
     if visitor is not None and visitor.country is not None and properties.get("country") is None:
-        found["country"] = visitor.country
+        properties_made["country"] = visitor.country
     if agent and made_by != BOT:
-        _add_device(found, properties, agent)
-    return found
+        _add_device(properties_made, properties, agent)
+    return properties_made
 
 
 def _agent_of(context: Members) -> str | None:
@@ -116,8 +116,8 @@ def _seen(visitor: Visitor | None, agent: str | None) -> str:
     return BOT if agent is not None and is_machine(agent) else HUMAN
 
 
-def _add_device(found: dict[str, str], properties: Members, agent: str) -> None:
+def _add_device(into: dict[str, str], properties: Members, agent: str) -> None:
     if properties.get("platform") is None and (platform := platform_of(agent)) is not None:
-        found["platform"] = platform
+        into["platform"] = platform
     if properties.get("device") is None and (device := device_of(agent)) is not None:
-        found["device"] = device
+        into["device"] = device

@@ -136,10 +136,10 @@ class Funnel(Part):
     @field_validator("traffic")
     @classmethod
     def _traffic(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
-        for one in classes:
-            if one not in TRAFFIC_CLASSES:
-                raise ValueError(f"{one!r} is no class of traffic; write some of {' '.join(TRAFFIC_CLASSES)}")
-        return tuple(one for one in TRAFFIC_CLASSES if one in classes)
+        for name in classes:
+            if name not in TRAFFIC_CLASSES:
+                raise ValueError(f"{name!r} is no class of traffic; write some of {' '.join(TRAFFIC_CLASSES)}")
+        return tuple(name for name in TRAFFIC_CLASSES if name in classes)
 
     @field_validator("timezone")
     @classmethod

@@ -153,8 +153,8 @@ class Answers:
     async def alerts_json(self, query: str) -> bytes:
         """What fires now."""
         values = parse_query(query, single=(), repeated=("funnel",))
-        made = {found.funnel.name: alerts_now(found) for found in self.evidence()}
-        return answer_json([made.get(funnel.name) or no_alerts(funnel) for funnel in self._chosen(values)])
+        by_funnel = {found.funnel.name: alerts_now(found) for found in self.evidence()}
+        return answer_json([by_funnel.get(funnel.name) or no_alerts(funnel) for funnel in self._chosen(values)])
 
     async def forecast_json(self, query: str) -> bytes:
         """What is still to come of journeys under way."""

@@ -120,12 +120,12 @@ class ArchiveFolder:
         is left out. Raises UsageError where there is no archive."""
         if not self.files():
             raise UsageError(f"{self.path} holds no archive (day=YYYY-MM-DD/*.parquet)")
-        found = self._duck.execute(
+        result = self._duck.execute(
             "SELECT record FROM read_parquet(?) WHERE kind IN ('event', 'tick') AND record IS NOT NULL "
             'ORDER BY timestamp_ms, partition, "offset"',
             [self._glob()],
         )
-        while rows := found.fetchmany(_READ_ROWS):
+        while rows := result.fetchmany(_READ_ROWS):
             yield from (record.encode() for (record,) in rows)
 
     def add(self, day: str, rows: Sequence[Row]) -> None:
@@ -157,8 +157,8 @@ class ArchiveFolder:
         for file in self.files() if persons else ():
             source = f"read_parquet({_text(str(file.path))}, hive_partitioning = false)"
             is_of = f"(key IN {keys} OR link IN {keys})"
-            ((found,),) = self._duck.execute(f"SELECT count(*) FROM {source} WHERE {is_of}").fetchall()
-            if found:
+            ((count,),) = self._duck.execute(f"SELECT count(*) FROM {source} WHERE {is_of}").fetchall()
+            if count:
                 blank = ", ".join(
                     f"CASE WHEN {is_of} THEN NULL ELSE {name} END AS {name}"
                     for name in (
@@ -170,7 +170,7 @@ class ArchiveFolder:
                     )
                 )
                 self._replace(file.path, f"SELECT * REPLACE ({blank}) FROM {source}", file.reaches)
-            erased += found
+            erased += count
         return erased
 
     @contextmanager
@@ -197,15 +197,15 @@ class ArchiveFolder:
         return path
 
     def _replace(self, path: Path, query: str, reaches: Mapping[int, int]) -> None:
-        fresh = path.with_name(path.name + ".tmp")
+        written = path.with_name(path.name + ".tmp")
         said = _text(json.dumps({str(partition): reached for partition, reached in reaches.items()}))
         self._duck.execute(
-            f'COPY (SELECT * FROM ({query}) ORDER BY partition, "offset") TO {_text(str(fresh))} '
+            f'COPY (SELECT * FROM ({query}) ORDER BY partition, "offset") TO {_text(str(written))} '
             f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{_NEXT}: {said}}})"
         )
-        with fresh.open("rb") as file:
+        with written.open("rb") as file:
             os.fsync(file.fileno())
-        fresh.replace(path)
+        written.replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

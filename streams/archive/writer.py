@@ -107,8 +107,8 @@ def _nameless(record: str) -> str:
         fields = decode_any(record.encode())
     except ValueError:
         return "{}"
-    kept = ("name", "source", "occurred_at_ms", "received_at_ms", "forget")
-    return json.dumps({name: fields[name] for name in kept if name in fields} | {"forgotten": True})
+    names = ("name", "source", "occurred_at_ms", "received_at_ms", "forget")
+    return json.dumps({name: fields[name] for name in names if name in fields} | {"forgotten": True})
 
 
 def _row(partition: int, record: Any) -> Row:

@@ -88,12 +88,12 @@ class Decoder:
 
     def _placed(self, properties: Any, context: dict[str, Any]) -> Any:
         """The properties, with what stands in the context alone."""
-        found = {
+        placed = {
             attribute: value
             for name, attribute in self._places.items()
             if getattr(properties, attribute) is None and (value := in_context(name, context)) is not None
         }
-        return msgspec.structs.replace(properties, **found) if found else properties
+        return msgspec.structs.replace(properties, **placed) if placed else properties
 
     def generic(self, value: bytes) -> Any:
         """The record as a struct, whatever its types, or None where it cannot be read as one."""

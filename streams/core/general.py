@@ -212,11 +212,11 @@ def retire(state: FunnelState, key: bytes, packed: bytes, watermark_ms: int) -> 
     """Delete a person, but not before what was still booked as open has been decided; of a linked id the link stays."""
     if status_of(words_of(state.plan, packed)[0]) != RESOLVED:
         refresh(state, key, packed, watermark_ms)
-    rest = Person()
-    rest.link = link_of(state.plan, packed)
+    forgotten = Person()
+    forgotten.link = link_of(state.plan, packed)
     state.cache.drop(key)
-    if rest.link is not None:
-        _keep(state, key, rest, Header())
+    if forgotten.link is not None:
+        _keep(state, key, forgotten, Header())
 
 
 def refresh(state: FunnelState, key: bytes, packed: bytes, watermark_ms: int) -> None:

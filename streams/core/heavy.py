@@ -117,14 +117,14 @@ def seal(cache: PersonCache, key: bytes, packed: bytes) -> None:
     plan, heavy = cache.plan, heavy_of(cache, key)
     events = sorted(unpack_events(plan, tail_of(plan, packed)))
     size = max(1, min(plan.seal, (len(events) - 1) // 2))
-    parts, rest = split(size, events)
+    parts, unsealed = split(size, events)
     for part in parts:
         heavy.learn(part)
         heavy.ends.append(part[-1].at)
     sealed = cache.sealed.get(key, []) + [pack_events(plan, part) for part in parts]
     cache.put_chunks(key, sealed)
     head = packed[: plan.header.size] + base_of(plan, packed)
-    cache.put(key, with_chunks(plan, head, len(sealed)) + pack_events(plan, rest))
+    cache.put(key, with_chunks(plan, head, len(sealed)) + pack_events(plan, unsealed))
 
 
 def is_foldable(cache: PersonCache, key: bytes, horizon: int) -> bool:

@@ -180,17 +180,17 @@ def with_more_orders(base: Base, more: int) -> Base:
     return again
 
 
-def is_same_pass(plan: Plan, one: Base, other: Base) -> bool:
+def is_same_pass(plan: Plan, first: Base, other: Base) -> bool:
     """Whether later events find the same, where the orders and refunds that are known are the same."""
-    counts = one.orders_count, other.orders_count
-    if (counts[0] != counts[1] and min(counts) < plan.most_nth) or one.first_order != other.first_order:
+    counts = first.orders_count, other.orders_count
+    if (counts[0] != counts[1] and min(counts) < plan.most_nth) or first.first_order != other.first_order:
         return False
-    return has_same_journey(one, other)
+    return has_same_journey(first, other)
 
 
-def has_same_journey(one: Base, other: Base) -> bool:
+def has_same_journey(first: Base, other: Base) -> bool:
     """Whether the same journey is under way, or none."""
-    mine, theirs = one.journey, other.journey
+    mine, theirs = first.journey, other.journey
     if mine is None or theirs is None:
         return mine is theirs
     return (

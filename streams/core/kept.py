@@ -90,8 +90,8 @@ def pack_event(plan: Plan, event: KeptEvent) -> bytes:
         packed += pack(event.discount, event.currency << 8 | EXT_DISCOUNT, no_code)
     for start in range(0, len(event.unit), UNIT_BYTES):
         part = event.unit[start : start + UNIT_BYTES].ljust(UNIT_BYTES, _NO_TEXT)
-        number, rest = int.from_bytes(part[:8], "little"), int.from_bytes(part[8:], "little")
-        packed += pack(number, rest << 8 | EXT_UNIT, no_code)
+        number, high = int.from_bytes(part[:8], "little"), int.from_bytes(part[8:], "little")
+        packed += pack(number, high << 8 | EXT_UNIT, no_code)
     return packed
 
 

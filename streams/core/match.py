@@ -83,15 +83,15 @@ class NameRules:
 
     def failures(self, properties: Any) -> list[tuple[StageRule | LostRule | ScoreRule, Condition, Any]]:
         """Of every rule the first condition that does not hold, and the value it met. For people who ask why."""
-        found: list[tuple[StageRule | LostRule | ScoreRule, Condition, Any]] = []
+        failed: list[tuple[StageRule | LostRule | ScoreRule, Condition, Any]] = []
         rules: list[StageRule | LostRule | ScoreRule] = [*self._lost, *self._stages, *self._scores]
         for rule in rules:
             for condition in rule.where:
                 value = plain(getattr(properties, self._attribute[condition.property_name]))
                 if not holds(condition.operator, condition.operand, value):
-                    found.append((rule, condition, value))
+                    failed.append((rule, condition, value))
                     break
-        return found
+        return failed
 
     def _holds(self, where: tuple[Condition, ...], properties: Any) -> bool:
         return all(

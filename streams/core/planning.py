@@ -65,9 +65,9 @@ def _scoring(funnel: model.Funnel) -> Scoring | None:
         hot=given.hot,
         most_points=given.most_points,
         rules=tuple(
-            ScoreRule(rule.event, _where(rule), one.points, number)
-            for number, one in enumerate(given.points)
-            for rule in one.on
+            ScoreRule(rule.event, _where(rule), points.points, number)
+            for number, points in enumerate(given.points)
+            for rule in points.on
         ),
     )
 

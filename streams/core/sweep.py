@@ -80,17 +80,17 @@ class _Changes:
     def take(self, op: Op) -> bool:
         """Note what an event changes; False where it may change more."""
         _, at, event_hash, kind, code, horizon, whole = op
-        kept = self._kept(event_hash)
-        if self._newest < horizon or kind in (WITHDRAWN, RESTATED) or kept is None or 0 <= kept[0] < horizon:
+        stored = self._kept(event_hash)
+        if self._newest < horizon or kind in (WITHDRAWN, RESTATED) or stored is None or 0 <= stored[0] < horizon:
             return False  # perhaps the key begins anew, an order changes, or a settled event is new again
-        if 0 <= kept[0] <= at:
-            return True  # of copies the earliest counts, and it is kept already
-        if kept[1] >= ORDER or not self._are_new(whole):
+        if 0 <= stored[0] <= at:
+            return True  # of copies the earliest counts, and it is stored already
+        if stored[1] >= ORDER or not self._are_new(whole):
             return False  # an order or refund of which another event may lie in another chunk
-        if kept[0] < 0 and self._may_be_full():
+        if stored[0] < 0 and self._may_be_full():
             return False
-        if kept[0] >= 0 and event_hash not in self.added:
-            self.gone[event_hash] = kept[0]
+        if stored[0] >= 0 and event_hash not in self.added:
+            self.gone[event_hash] = stored[0]
         self.added[event_hash] = whole if whole is not None else KeptEvent(at, event_hash, kind, code)
         self._newest = max(self._newest, at)
         return True
@@ -241,9 +241,9 @@ class _Sweep:
         before = replay(plan, self._before, events)
         add_ended(plan, before, sign=-1, into=into)
         self._before = base_after(self._before, before)
-        parts, rest = split(plan.seal, changed)
+        parts, unsealed = split(plan.seal, changed)
         known: dict[int, tuple[int, int]] = {}
-        for part in [*parts, rest] if rest else parts:
+        for part in [*parts, unsealed] if unsealed else parts:
             known.update(self._seal(part).known)
         self._has_same_ids = self._has_same_ids and before.known.items() <= known.items()
         self._is_same = self._has_same_ids and is_same_pass(plan, self._before, self._after)
@@ -264,11 +264,11 @@ class _Sweep:
         words = words_of(plan, self._packed)
         events, changed = self._events(len(self._old), self._tail)
         self._add_last(replay(plan, self._before, events), status_of(words[0]), -1)
-        parts, rest = split(plan.seal, changed)
+        parts, unsealed = split(plan.seal, changed)
         for part in parts:
             self._seal(part)
             self._heavy.learn(part)
-        after = replay(plan, self._after, rest)
+        after = replay(plan, self._after, unsealed)
         status = status_at(plan, after, horizon + plan.keep)
         self._add_last(after, status, 1)
         person = Person()
@@ -280,7 +280,7 @@ class _Sweep:
         flags = status | FOR_LIFE * bool(is_for_life)
         packed = pack_header(plan, header, flags=flags, chunks=0, base_bytes=words[3])
         self._head = packed + self._head[plan.header.size :]
-        self._tail = pack_events(plan, rest)
+        self._tail = pack_events(plan, unsealed)
 
     def _add_last(self, history: History, status: Status, sign: int) -> None:
         """Add the tail's contributions; only the last entry of the last journey can be open."""

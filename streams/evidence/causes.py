@@ -99,8 +99,8 @@ class Causes:
             values = [other for other in usual if other.dimset == dimset]
             worst = max(values, key=lambda other: usual[other] - now[other])
             others = [other for other in values if other != worst]
-            rest = sum(now[other] for other in others), sum(usual[other] for other in others)
-            if others and _is_fewer(now[worst], usual[worst]) and not _is_fewer(*rest):
+            elsewhere = sum(now[other] for other in others), sum(usual[other] for other in others)
+            if others and _is_fewer(now[worst], usual[worst]) and not _is_fewer(*elsewhere):
                 return self._watched.label(worst)
         return CONVERSION
 

@@ -96,13 +96,13 @@ class _Look:
 
     def _by_value(self, spans: list[_Hours]) -> dict[int, dict[str, Counts]]:
         """Numerator and denominator by dimension set and value, summed over spans."""
-        found: dict[int, dict[str, Counts]] = defaultdict(dict)
+        totals: dict[int, dict[str, Counts]] = defaultdict(dict)
         for place in self.normals.places:
             if place.dimset and place.stage == self.series.place.stage:
                 counts = [self._counts(place, span) for span in spans]
                 total = sum(count[0] for count in counts), sum(count[1] for count in counts)
-                found[place.dimset][self.normals.watched.label(place)] = total
-        return found
+                totals[place.dimset][self.normals.watched.label(place)] = total
+        return totals
 
     def _counts(self, place: Place, span: _Hours) -> Counts:
         hours = self.normals.watched.hours

@@ -28,14 +28,14 @@ def no_alerts(funnel: Funnel) -> AlertsDocument:
     return {"funnel": funnel.name, "version": funnel.version, "is_ready": False, "made_at": None, "alerts": []}
 
 
-def alerts_now(found: FunnelEvidence) -> AlertsDocument:
+def alerts_now(evidence: FunnelEvidence) -> AlertsDocument:
     """What fell, as far as the watermark has come; rises are no alerts."""
-    at_ms = found.made_at_ms
-    falling = [one for one in found.standings if one.direction == "down" and one.evidence.nats > THRESHOLD_NATS]
+    at_ms = evidence.made_at_ms
+    falling = [one for one in evidence.standings if one.direction == "down" and one.evidence.nats > THRESHOLD_NATS]
     alerts = [alert_of(one, at_ms) for one in falling]
     return {
-        "funnel": found.funnel.name,
-        "version": found.funnel.version,
+        "funnel": evidence.funnel.name,
+        "version": evidence.funnel.version,
         "is_ready": True,
         "made_at": utc_text(at_ms),
         "alerts": [document_of(alert) for alert in mute_repeated(alerts)],

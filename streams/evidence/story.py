@@ -53,21 +53,25 @@ class Story(AlertDocument):
 
 
 def stories_of(
-    found: FunnelEvidence, annotations: Iterable[Annotation] = (), *, threshold: float = THRESHOLD_NATS
+    evidence: FunnelEvidence, annotations: Iterable[Annotation] = (), *, threshold: float = THRESHOLD_NATS
 ) -> list[Story]:
     """What fell, the most certain first; those that another one explains are of severity none."""
-    falling = [one for one in found.standings if one.direction == "down" and one.evidence.nats > threshold]
+    falling = [one for one in evidence.standings if one.direction == "down" and one.evidence.nats > threshold]
     known = {(one.kind, one.stage, one.dim): one for one in falling}
-    said = [each for each in annotations if each.funnel in (None, found.funnel.name)]
-    alerts = mute_repeated(alert_of(one, found.made_at_ms) for one in falling)
-    stories = [_story(found.funnel, alert, known[alert.kind, alert.stage, alert.dim].finding, said) for alert in alerts]
+    said = [each for each in annotations if each.funnel in (None, evidence.funnel.name)]
+    alerts = mute_repeated(alert_of(one, evidence.made_at_ms) for one in falling)
+    stories = [
+        _story(evidence.funnel, alert, known[alert.kind, alert.stage, alert.dim].finding, said) for alert in alerts
+    ]
     return sorted(stories, key=lambda story: (story["severity"] == "none", -story["evidence"]))
 
 
-def alert_of(found: Standing, at_ms: int) -> Alert:
+def alert_of(standing: Standing, at_ms: int) -> Alert:
     """A standing as an alert that began now."""
-    cause = found.cause or "conversion"
-    return Alert(found.kind, found.stage, found.dim, at_ms, at_ms, found.evidence, found.evidence.nats, cause)
+    cause = standing.cause or "conversion"
+    return Alert(
+        standing.kind, standing.stage, standing.dim, at_ms, at_ms, standing.evidence, standing.evidence.nats, cause
+    )
 
 
 def _story(funnel: Funnel, alert: Alert, finding: Finding | None, annotations: Sequence[Annotation]) -> Story:

@@ -25,13 +25,13 @@ def fill_evidence(page: Page, evidence: Iterable[FunnelEvidence], now_ms: int) -
         for standing in each.standings:
             dimension, _, value = standing.dim.partition("=")
             place = (name, version, standing.kind, standing.stage, dimension, value)
-            labels, found = (*place, standing.direction), standing.evidence
+            labels, judged_by = (*place, standing.direction), standing.evidence
             unit = digits if standing.kind == "revenue" else 1
-            page.add(judged.EVIDENCE, *labels, value=found.nats)
-            page.add(judged.EVIDENCE_WINDOW, *labels, value=60 * found.window_minutes)
-            page.add(judged.EVIDENCE_NUMERATOR, *labels, value=found.numerator / unit)
-            page.add(judged.EVIDENCE_DENOMINATOR, *labels, value=found.denominator)
-            page.add(judged.EVIDENCE_EXPECTED, *labels, value=found.expected / unit)
+            page.add(judged.EVIDENCE, *labels, value=judged_by.nats)
+            page.add(judged.EVIDENCE_WINDOW, *labels, value=60 * judged_by.window_minutes)
+            page.add(judged.EVIDENCE_NUMERATOR, *labels, value=judged_by.numerator / unit)
+            page.add(judged.EVIDENCE_DENOMINATOR, *labels, value=judged_by.denominator)
+            page.add(judged.EVIDENCE_EXPECTED, *labels, value=judged_by.expected / unit)
             if standing.finding is not None:
                 _fill_finding(page, each, standing, digits)
             if standing.cause:

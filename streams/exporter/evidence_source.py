@@ -117,12 +117,12 @@ class EvidenceSource:
     ) -> FunnelEvidence:
         watched = partial(watched_of, funnel, registers, cells, delay_ms=0)
         normals = self._normals_of(funnel, watermark_ms // DAY_MS)
-        found = await asyncio.to_thread(_standings, watched, watermark_ms, normals)
+        judged = await asyncio.to_thread(_standings, watched, watermark_ms, normals)
         values = await asyncio.to_thread(_values, funnel, registers, cells, newest_ms)
         agreed = await asyncio.to_thread(agreed_of, funnel, registers, cells, watermark_ms)
         targets = await self._targets_of(funnel)
         return FunnelEvidence(
-            funnel, found, self._clock_ms(), watermark_ms, values=values, agreed=agreed, targets=targets
+            funnel, judged, self._clock_ms(), watermark_ms, values=values, agreed=agreed, targets=targets
         )
 
     async def _targets_of(self, funnel: Funnel) -> list[TargetAnswer]:

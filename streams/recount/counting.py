@@ -126,11 +126,11 @@ class Partitions:
 
     async def receive(self, forwards: Sequence[Forwarded]) -> list[Forwarded]:
         by_partition: dict[int, list[Forwarded]] = {}
-        for one in forwards:
-            by_partition.setdefault(partition_of(one.key, self._total), []).append(one)
+        for forward in forwards:
+            by_partition.setdefault(partition_of(forward.key, self._total), []).append(forward)
         for partition, processor in self.processors.items():
             here, cursor = by_partition.get(partition, []), self._offsets[partition]
-            records = [LogRecord(one.key, one.value, 0, cursor - 1) for one in here]
+            records = [LogRecord(forward.key, forward.value, 0, cursor - 1) for forward in here]
             if records:
                 await processor.process(records, cursor)
         return self._take()

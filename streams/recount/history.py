@@ -46,14 +46,14 @@ class History:
             records, reached = await self._log.read(partition, start, end)
             return _made_here(records), reached
         assert self._archive is not None  # noqa: S101 - without a log there is an archive
-        kept, reached = self._archive.read(partition, start, min(end, kafka_from))
-        self.from_archive += len(kept)
-        return _made_here(kept), reached
+        archived, reached = self._archive.read(partition, start, min(end, kafka_from))
+        self.from_archive += len(archived)
+        return _made_here(archived), reached
 
     def _first(self, partition: int) -> int:
         kafka_from = self._kafka_from[partition]
-        kept = None if self._archive is None else self._archive.first(partition)
-        return kafka_from if kept is None else min(kept, kafka_from)
+        archived = None if self._archive is None else self._archive.first(partition)
+        return kafka_from if archived is None else min(archived, kafka_from)
 
 
 def _made_here(records: Sequence[Any]) -> list[Any]:

@@ -129,8 +129,8 @@ def _rates(funnel: Funnel, counters: Counters, grains: Collection[str]) -> list[
 
 
 def _only(counters: Counters, label: str) -> Counters:
-    kept = {
+    chosen = {
         grain: {bucket: {label: cells[label]} for bucket, cells in buckets.items() if label in cells}
         for grain, buckets in counters.items()
     }
-    return {grain: buckets for grain, buckets in kept.items() if buckets}
+    return {grain: buckets for grain, buckets in chosen.items() if buckets}

@@ -103,9 +103,9 @@ def _shown_buckets(document: CountersDocument, arrangement: Arrangement) -> dict
 def _cut(bucket: str, order: Sequence[str], cells: Mapping[str, NamedCell], top: int | None) -> list[Line]:
     shown = order if top is None else order[:top]
     lines = [Line(bucket, dim, 0, cells[dim]) for dim in shown if dim in cells]
-    rest = [dim for dim in order[len(shown) :] if dim in cells]
-    if rest:
-        lines.append(Line(bucket, rest[0], len(rest), sum_cells(cells[dim] for dim in rest)))
+    others = [dim for dim in order[len(shown) :] if dim in cells]
+    if others:
+        lines.append(Line(bucket, others[0], len(others), sum_cells(cells[dim] for dim in others)))
     return lines
 
 

@@ -120,15 +120,15 @@ def _cell(sla: Sla, dim: str, old: NamedCell, young: NamedCell) -> SlaCell:
     late_now = sum(count for _, count in _durations(now, sla)) - kept_now
     breached = before.entries(sla.stage) - kept_before - lost_before + late_now
     pending = now.entries(sla.stage) - kept_now - lost_now - late_now
-    kept = kept_before + kept_now
+    in_time = kept_before + kept_now
     return {
         "dim": dim,
         "entries": before.entries(sla.stage) + now.entries(sla.stage),
-        "kept": kept,
+        "kept": in_time,
         "breached": max(0, breached),
         "pending": max(0, pending),
         "lost": lost_before + lost_now,
-        "rate": ratio(kept, kept + max(0, breached)),
+        "rate": ratio(in_time, in_time + max(0, breached)),
     }
 
 

@@ -129,8 +129,8 @@ def answer_target(
     pace = Pace.of({day: amounts.get(day, 0) for day in history}, is_count=is_count)
     over, ahead = progress.over(span.first, span.last), progress.ahead(span.first, span.last)
     due = goal * _share(pace, over, ahead)
-    rest = Outlook(0, 0) if not ahead else None if pace is None else pace.outlook(ahead)
-    probability = None if rest is None else rest.at_least(goal - fact - (0.5 if is_count and ahead else 0))
+    outlook = Outlook(0, 0) if not ahead else None if pace is None else pace.outlook(ahead)
+    probability = None if outlook is None else outlook.at_least(goal - fact - (0.5 if is_count and ahead else 0))
     first, last = span.dates()
     return {
         "stage": target.stage,
@@ -144,8 +144,8 @@ def answer_target(
         "elapsed": sum(over.values()) / (span.last - span.first + 1),
         "plan_by_now": due,
         "pace": fact / due if due > 0 else None,
-        "expected": None if rest is None else fact + rest.mean,
-        "interval": None if rest is None else _interval(fact, rest, is_count=is_count),
+        "expected": None if outlook is None else fact + outlook.mean,
+        "interval": None if outlook is None else _interval(fact, outlook, is_count=is_count),
         "probability": probability,
         "verdict": _verdict(fact >= goal, probability, is_over=not ahead),
         "needs": _needs(funnel, target, days, missing=max(0, goal - fact), history=history, ahead=sum(ahead.values())),
@@ -175,8 +175,8 @@ def _share(pace: Pace | None, over: Mapping[int, float], ahead: Mapping[int, flo
     return done / (done + left)
 
 
-def _interval(fact: int, rest: Outlook, *, is_count: bool) -> list[float]:
-    low, high = rest.interval()
+def _interval(fact: int, outlook: Outlook, *, is_count: bool) -> list[float]:
+    low, high = outlook.interval()
     return [fact + floor(low), fact + ceil(high)] if is_count else [fact + low, fact + high]
 
 

@@ -59,8 +59,8 @@ def _needs(answer: TargetAnswer) -> str:
     top = needs[0]
     interval = top["interval"]
     bounds = "" if interval is None else f" ({interval[0]:,.0f} – {interval[1]:,.0f})"
-    rest = "".join(f", {need['entries']:,.0f} {need['stage']}" for need in needs[1:])
+    further = "".join(f", {need['entries']:,.0f} {need['stage']}" for need in needs[1:])
     still = ""
     if top["still"] > 0 and top["still_per_day"] is not None:
         still = f"; still {top['still']:,.0f} {top['stage']}, {top['still_per_day']:,.1f} a day"
-    return f"{_name(answer)} needs {top['entries']:,.0f}{bounds} {top['stage']}{rest}{still}"
+    return f"{_name(answer)} needs {top['entries']:,.0f}{bounds} {top['stage']}{further}{still}"

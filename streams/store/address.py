@@ -158,6 +158,6 @@ def _of_sentinels(options: Mapping[str, Any], login: Mapping[str, str]) -> dict[
 
 def _shown(url: str) -> str:
     """Scheme and hosts: a login, a path and parameters may hold what nobody should read."""
-    scheme, has_scheme, rest = url.rpartition("://")
-    hosts = rest.partition("?")[0].rpartition("@")[2].partition("/")[0]
+    scheme, has_scheme, address = url.rpartition("://")
+    hosts = address.partition("?")[0].rpartition("@")[2].partition("/")[0]
     return f"{scheme}{has_scheme}{hosts}"

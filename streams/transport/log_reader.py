@@ -111,13 +111,13 @@ class LogReader:
         """What there is, waiting a moment for it: by partition records and the next offset."""
         try:
             batches = await self._consumer.getmany(timeout_ms=_FETCH_MS)
-            found = {
+            newest = {
                 place.partition: (records, await self._consumer.position(place)) for place, records in batches.items()
             }
         except (KafkaError, OSError, TimeoutError) as error:
             raise await self._broken(error) from error
-        self._positions |= {partition: position for partition, (_, position) in found.items()}
-        return found
+        self._positions |= {partition: position for partition, (_, position) in newest.items()}
+        return newest
 
     def start_at(self, partition: int, offset: int) -> None:
         """Where the next `news` begins."""

@@ -39,10 +39,10 @@ def sent(cells: dict[str, Any]) -> tuple[bytes, int | None]:
 
 def _members(listed: Any) -> dict[str, Any]:
     """`[{"key", "value": {"string_value": ...}}]` as members."""
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for each in listed or []:
         values = each.get("value") or {}
         value = next((values[name] for name in _VALUES if values.get(name) is not None), None)
         if value is not None and each.get("key"):
-            found[_OF_GOOGLE.get(each["key"], each["key"])] = value
-    return found
+            members[_OF_GOOGLE.get(each["key"], each["key"])] = value
+    return members
