@@ -39,6 +39,7 @@ chown 472:0 /var/lib/grafana
 ln -sf /usr/bin/redis-cli /usr/local/bin/valkey-cli
 """
 _STAMP = "wanted.txt"
+_EXTRAS = r"pip install -c constraints.txt \"\.(\[[a-z,]+\])"
 _KAFKA, _LOG4J = "4.1.1", "2.24.3"
 _JARS = (
     f"org.apache.kafka:kafka_2.13:{_KAFKA}",
@@ -102,15 +103,17 @@ def _tree(work: Path, name: str, packages: str) -> None:
 
 def _wheels(target: Path) -> None:
     """All that the Dockerfile installs, and what builds it. Without our own wheel: the image builds it."""
-    wanted = (ROOT / "constraints.txt").read_text() + (ROOT / "pyproject.toml").read_text()
+    dockerfile = (ROOT / "deploy/Dockerfile").read_text()
+    wanted = (ROOT / "constraints.txt").read_text() + (ROOT / "pyproject.toml").read_text() + dockerfile
     stamp = target / _STAMP
     if stamp.exists() and stamp.read_text() == wanted:
         return
     shutil.rmtree(target, ignore_errors=True)
     pip = [sys.executable, "-m", "pip", "wheel", "-q", "--disable-pip-version-check"]
-    run([*pip, "-c", ROOT / "constraints.txt", "-w", target, f"{ROOT}[import]", "setuptools>=77", "wheel", "pip"])
-    for own in target.glob("funnelcast-*.whl"):
-        own.unlink()
+    own = f"{ROOT}{re.findall(_EXTRAS, dockerfile)[0]}"
+    run([*pip, "-c", ROOT / "constraints.txt", "-w", target, own, "setuptools>=77", "wheel", "pip"])
+    for built in target.glob("funnelcast-*.whl"):
+        built.unlink()
     stamp.write_text(wanted)
 
 
