@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import platform
 import stat
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, TypedDict
 
 from funnelcast import __version__
+from funnelcast.clock import wall_clock_ms
 from producers.access.keys import read_keys
 from schemas.errors import FunnelcastError
 from schemas.funnel.lint import problems
@@ -123,7 +123,7 @@ async def _store(installation: Installation, funnels: Sequence[Funnel]) -> Async
     try:
         async with asyncio.timeout(_STORE_SECONDS):
             theirs = await server_time_ms(client)
-            yield _clock(theirs - time.time_ns() // 1_000_000)
+            yield _clock(theirs - wall_clock_ms())
             for warning in await server_warnings(client):
                 yield Finding("redis", "warning", warning)
             async for finding in _space(RedisCounterReader(client, installation.topics.space), funnels):
@@ -152,7 +152,7 @@ async def _space(reader: RedisCounterReader, funnels: Sequence[Funnel]) -> Async
     counted = await reader.fingerprints()
     for funnel in funnels:
         yield _definition(funnel, counted.get(funnel.funnel_id))
-    yield _freshness(statuses, time.time_ns() // 1_000_000)
+    yield _freshness(statuses, wall_clock_ms())
 
 
 def _definition(funnel: Funnel, counted: str | None) -> Finding:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 import typer
 
 from funnelcast import ingest_rules
+from funnelcast.clock import wall_clock_ms
 from funnelcast.say import emit, say
 from producers.importer.importer import Importer, Progress, Target
 from producers.importer.problems import KINDS, TOLERATED_MEANS, Kind, Refused, kinds_of
@@ -63,7 +63,7 @@ def strict_of(funnels: Sequence[str] | None, tolerated: Sequence[str], *, is_his
         known_names=None if funnels is None else ingest_rules.known_names(loaded),
         personless_names=ingest_rules.personless_names(loaded),
     )
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_clock_ms()
     named = " or ".join(funnel.name for funnel in loaded)
     return Strict(
         ingest,

@@ -147,6 +147,8 @@ STAGE_LOST: Final = 254
 """Stage code of lost events (family `events`), shown as `lost`."""
 STAGE_NONE: Final = 255
 """Stage code of what belongs to no stage (spend), shown as an empty name."""
+REASONS: Final = 0
+"""The register of reasons; the others are those of the dimensions, in their order."""
 CODE_UNKNOWN: Final = 0
 CODE_OTHER: Final = 1
 UNKNOWN: Final = "unknown"

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from schemas.counters import CODE_UNKNOWN, UNKNOWN
+from schemas.counters import CODE_UNKNOWN, REASONS, UNKNOWN
 from schemas.funnel.model import Funnel
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, utc_text
 from streams.core.booked import ToldEntry, journeys_of
@@ -21,7 +21,6 @@ from streams.core.header import as_of, chunks_of, link_of, words_of
 from streams.core.person import key_of_field, person_field
 from streams.core.plan import Plan
 from streams.core.planning import plan_of
-from streams.core.registers import REASONS
 from streams.core.tree import children_of, fact_key
 from streams.core.upgrades import UPGRADES, upgraded
 from streams.state import CHUNK_SEPARATOR, PartitionMeta

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -14,22 +13,19 @@ import orjson
 from funnelcast.canary.account import Account
 from funnelcast.canary.metrics import CanaryMetrics
 from funnelcast.canary.walks import Route
+from funnelcast.clock import wall_clock_ms
 from funnelcast.structlog_alone import structlog
 from producers.client.collector import CollectorClient
 from schemas.errors import TryAgainError, UsageError
 from schemas.funnel.model import Funnel
 from schemas.traffic import CANARY
+from streams.ending import end
 from streams.store.port import CounterReader, StoreError
 from streams.store.statuses import metas_of
 
 log = structlog.get_logger("funnelcast.canary")
 _LOOK_SECONDS: Final = 0.2
 _HEADERS: Final = {"Content-Type": "application/json"}
-
-
-def wall_clock_ms() -> int:
-    """Epoch milliseconds of this machine."""
-    return time.time_ns() // 1_000_000
 
 
 class Canary:
@@ -75,8 +71,7 @@ class Canary:
                     pause = every_seconds if self._is_store_up is not None else _LOOK_SECONDS
                     await asyncio.wait_for(stop.wait(), pause)
         finally:
-            looking.cancel()
-            await asyncio.wait({looking})
+            await end(looking)
 
     async def _walk(self) -> None:
         self._walks += 1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.options import FunnelsOption, JsonFlag, with_settings
 from funnelcast.say import emit, say
 from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings
@@ -49,7 +49,8 @@ def explain(
         return
     if not chosen:
         say(f"nothing speaks{'' if name is None else f' for {name}'} in {', '.join(names)}", err=True)
-    emit("\n\n".join(story["text"] for story in chosen)) if chosen else None
+        return
+    emit("\n\n".join(story["text"] for story in chosen))
 
 
 async def _stories(settings: ExplainSettings, names: Sequence[str], threshold: float) -> list[Story]:
@@ -61,8 +62,6 @@ async def _stories(settings: ExplainSettings, names: Sequence[str], threshold: f
     client = connect(settings.need_redis())
     try:
         reader = RedisCounterReader(client, settings.space)
-        return await stories_now(
-            reader, load_funnels(names), clock_ms=lambda: time.time_ns() // 1_000_000, threshold=threshold
-        )
+        return await stories_now(reader, load_funnels(names), clock_ms=wall_clock_ms, threshold=threshold)
     finally:
         await close(client)

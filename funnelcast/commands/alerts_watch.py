@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from funnelcast.commands.digest import courier_of, now_ms
+from funnelcast.clock import wall_clock_ms
+from funnelcast.commands.digest import deliverer_of
 from funnelcast.commands.options import FunnelsOption, with_settings
 from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings, StateSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from funnelcast.notify.delivery import Courier
+    from funnelcast.judging import Judge
+    from funnelcast.notify.delivery import Deliverer
     from funnelcast.notify.destinations import Destinations
-    from funnelcast.notify.watch import Told
+    from funnelcast.notify.watch import Notice, Watch
     from schemas.funnel.model import Funnel
     from streams.store.port import CounterReader
 
@@ -43,11 +45,11 @@ def watch(
     kept as a dead letter in the state directory. After a restart a standing alert is told once more.
     """
     from funnelcast.logs import configure_logs
-    from funnelcast.notify.destinations import load_destinations
+    from funnelcast.notify.destinations import usable_destinations
     from schemas.funnel.load import load_funnels
     from streams.evidence.alerts import THRESHOLD_NATS
 
-    told = load_destinations(notify)
+    told = usable_destinations(notify, os.environ)
     funnels = load_funnels(funnel or settings.funnels)
     settings.need_redis()
     configure_logs()
@@ -57,44 +59,64 @@ def watch(
 async def _run(
     settings: WatchSettings, told: Destinations, funnels: list[Funnel], *, every: float, threshold: float
 ) -> None:
-    import structlog
-
     from funnelcast.judging import Judge
     from funnelcast.notify.watch import Watch
     from funnelcast.signals import stop_event
+    from streams.ending import end
     from streams.store.connection import close, connect
-    from streams.store.port import StoreError
     from streams.store.reader import RedisCounterReader
 
-    log, stop = structlog.get_logger("funnelcast.notify"), stop_event()
-    client, watching = connect(settings.need_redis()), Watch(told)
+    stopping = asyncio.create_task(stop_event().wait())
+    client = connect(settings.need_redis())
     reader = RedisCounterReader(client, settings.space)
-    judge, courier = Judge(reader, funnels, clock_ms=now_ms, threshold=threshold), courier_of(settings.state_dir)
-    by_name = {each.name: each for each in funnels}
+    judge = Judge(reader, funnels, clock_ms=wall_clock_ms, threshold=threshold)
+    teller = _Teller(reader, told, deliverer_of(settings.state_dir), {each.name: each for each in funnels})
+    watching = asyncio.create_task(_watch(judge, Watch(told), teller, every))
     try:
-        while not stop.is_set():
-            try:
-                for said in watching.look(await judge.stories(), now_ms()):
-                    await _tell(courier, told, said, reader, by_name)
-            except StoreError as error:
-                log.warning("store_down", error=str(error))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), every)
+        # What is under way is broken off: who starts again tells of it once more.
+        await asyncio.wait({stopping, watching}, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        await end(stopping)
+        await end(watching)
         await close(client)
+    if not watching.cancelled():
+        watching.result()
 
 
-async def _tell(
-    courier: Courier, told: Destinations, said: Told, reader: CounterReader, funnels: Mapping[str, Funnel]
-) -> None:
-    from funnelcast.notify.content import alert_of, over_of
+async def _watch(judge: Judge, watch: Watch, teller: _Teller, every: float) -> None:
+    """For ever."""
+    import structlog
 
-    funnel = funnels[said.story["funnel"]]
-    message = (
-        over_of(said.story)
-        if said.is_over
-        else await alert_of(reader, funnel, said.story, page=told.page, now_ms=now_ms())
-    )
-    for destination in told.destinations:
-        if destination.name in said.to:
-            await courier.deliver(destination, message)
+    from streams.store.port import StoreError
+
+    log = structlog.get_logger("funnelcast.notify")
+    log.info("watching", funnels=list(teller.funnels), every_seconds=every)
+    while True:
+        try:
+            stories = await judge.stories()
+        except StoreError as error:
+            log.warning("store_down", error=str(error))
+        else:
+            for notice in watch.look(stories, wall_clock_ms()):
+                await teller.tell(notice)
+        await asyncio.sleep(every)
+
+
+@dataclass(frozen=True)
+class _Teller:
+    reader: CounterReader
+    destinations: Destinations
+    deliverer: Deliverer
+    funnels: Mapping[str, Funnel]
+
+    async def tell(self, notice: Notice) -> None:
+        from funnelcast.notify.content import alert_of, over_of
+
+        story = notice.story
+        message = over_of(story)
+        if not notice.is_over:
+            page, now_ms = self.destinations.page, wall_clock_ms()
+            message = await alert_of(self.reader, self.funnels[story["funnel"]], story, page=page, now_ms=now_ms)
+        for destination in self.destinations.destinations:
+            if destination.name in notice.to:
+                await self.deliverer.deliver(destination, message)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.options import JsonFlag, with_settings
 from funnelcast.say import emit, say
 from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings
@@ -80,7 +80,7 @@ def _annotation(settings: AnnotateSettings, text: str, *, at: str | None, funnel
     if funnel is not None and funnel not in funnels:
         raise UsageError(f"no funnel {funnel!r} is configured; there are: {', '.join(funnels)}")
     timezone = funnels[funnel or next(iter(funnels))].timezone
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_clock_ms()
     at_ms = now_ms if at is None else parse_instant_ms(at, timezone=timezone, now_ms=now_ms)
     said = json.dumps([at_ms, funnel, text])
     return Annotation(hashlib.sha256(said.encode()).hexdigest()[:8], at_ms, text, funnel)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.options import FunnelsOption, JsonFlag, with_settings
 from funnelcast.say import emit, say
 from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings, StateSettings
@@ -20,7 +20,7 @@ from schemas.errors import TryAgainError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from funnelcast.notify.delivery import Courier, Message
+    from funnelcast.notify.delivery import Deliverer, Message
     from funnelcast.notify.destinations import Destinations
 
 app = typer.Typer(add_completion=False)
@@ -51,37 +51,32 @@ def digest(
     Run it by a timer. What cannot be sent after four tries is kept as a dead letter, and the exit code is 75.
     """
     from funnelcast.logs import configure_logs
-    from funnelcast.notify.destinations import load_destinations
+    from funnelcast.notify.destinations import usable_destinations
 
     if (notify is None) != dry_run:
         raise typer.BadParameter("say where to: --notify FILE; or --dry-run to look at it", param_hint="--notify")
-    told = None if notify is None else load_destinations(notify)
+    told = None if notify is None else usable_destinations(notify, os.environ)
     messages = run_until_told(_messages(settings, funnel or settings.funnels, period, page=told.page if told else ""))
     if told is None:
         _show(messages, as_json=as_json)
         return
     configure_logs()
-    courier = courier_of(settings.state_dir)
-    sent = run_until_told(_send(courier, told, messages, period))
+    deliverer = deliverer_of(settings.state_dir)
+    sent = run_until_told(_send(deliverer, told, messages, period))
     if as_json:
-        emit(json.dumps({"sent": sent, "failed": len(courier.failed), "dead_letters": str(courier.dead_letters)}))
+        emit(json.dumps({"sent": sent, "failed": len(deliverer.failed), "dead_letters": str(deliverer.dead_letters)}))
     else:
-        say(f"{sent} sent, {len(courier.failed)} not", err=True)
-    if courier.failed:
-        names = ", ".join(dict.fromkeys(courier.failed))
-        raise TryAgainError(f"could not be sent to {names}; the texts are kept in {courier.dead_letters}")
+        say(f"{sent} sent, {len(deliverer.failed)} not", err=True)
+    if deliverer.failed:
+        names = ", ".join(dict.fromkeys(deliverer.failed))
+        raise TryAgainError(f"could not be sent to {names}; the texts are kept in {deliverer.dead_letters}")
 
 
-def courier_of(state_dir: Path) -> Courier:
+def deliverer_of(state_dir: Path) -> Deliverer:
     """With its dead letters in the state directory."""
-    from funnelcast.notify.delivery import Courier
+    from funnelcast.notify.delivery import Deliverer
 
-    return Courier(state_dir / "notify-dead-letters.jsonl", os.environ, now_ms)
-
-
-def now_ms() -> int:
-    """Epoch milliseconds of this machine."""
-    return time.time_ns() // 1_000_000
+    return Deliverer(state_dir / "notify-dead-letters.jsonl", os.environ, wall_clock_ms)
 
 
 async def _messages(settings: DigestSettings, names: Sequence[str], period: str, *, page: str) -> list[Message]:
@@ -94,20 +89,20 @@ async def _messages(settings: DigestSettings, names: Sequence[str], period: str,
     client, funnels = connect(settings.need_redis()), load_funnels(names)
     try:
         reader = RedisCounterReader(client, settings.space)
-        stories = await stories_now(reader, funnels, clock_ms=now_ms)
+        stories = await stories_now(reader, funnels, clock_ms=wall_clock_ms)
         return [
-            await digest_of(reader, funnel, period, stories, page=page, now_ms=now_ms())  # type: ignore[arg-type]
+            await digest_of(reader, funnel, period, stories, page=page, now_ms=wall_clock_ms())  # type: ignore[arg-type]
             for funnel in funnels
         ]
     finally:
         await close(client)
 
 
-async def _send(courier: Courier, told: Destinations, messages: Sequence[Message], period: str) -> int:
+async def _send(deliverer: Deliverer, told: Destinations, messages: Sequence[Message], period: str) -> int:
     sent = 0
     for destination in told.destinations:
         for message in messages if period in destination.digest else ():
-            sent += await courier.deliver(destination, message)
+            sent += await deliverer.deliver(destination, message)
     return sent
 
 

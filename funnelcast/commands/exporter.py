@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
+from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.options import with_settings
 from funnelcast.settings.processes import ExporterSettings
 
@@ -52,6 +52,7 @@ async def _run(settings: ExporterSettings) -> None:
     from funnelcast.structlog_alone import structlog
     from producers.access.keys import KeyRing
     from schemas.funnel.load import load_funnels
+    from streams.ending import end
     from streams.exporter.app import ExporterApp
     from streams.exporter.cache import SnapshotCache
     from streams.exporter.evidence_source import EvidenceSource
@@ -68,14 +69,12 @@ async def _run(settings: ExporterSettings) -> None:
     targets = _targets(settings, funnels)
     client = connect(settings.need_redis())
     reader = RedisCounterReader(client, settings.space)
-    source = SnapshotSource(
-        reader, funnels, clock_ms=lambda: time.time_ns() // 1_000_000, max_values=settings.max_values
-    )
+    source = SnapshotSource(reader, funnels, clock_ms=wall_clock_ms, max_values=settings.max_values)
     cache = SnapshotCache(source.take, time_box_seconds=settings.time_box)
     evidence = EvidenceSource(
         reader,
         funnels,
-        clock_ms=lambda: time.time_ns() // 1_000_000,
+        clock_ms=wall_clock_ms,
         period_seconds=settings.evidence_every,
         targets=targets,
     )
@@ -93,8 +92,7 @@ async def _run(settings: ExporterSettings) -> None:
             await stop.wait()
     finally:
         await server.stop()
-        making_evidence.cancel()
-        await asyncio.wait({making_evidence})
+        await end(making_evidence)
         await cache.close()
         await source.close()
         await close(client)

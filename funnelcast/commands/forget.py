@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.options import JsonFlag, with_settings
 from funnelcast.say import emit, say
 from funnelcast.settings.sections import (
@@ -134,7 +135,7 @@ async def _forget(
     client = None if settings.redis is None else connect(settings.need_redis())
     try:
         ids, is_known = ([person], None) if client is None else await _ids(settings, client, person)
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = wall_clock_ms()
         markers = {
             key: await request_erasure(settings.need_kafka(), settings.topics, key, asked_at_ms=now_ms) for key in ids
         }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.options import JsonFlag, with_settings
 from funnelcast.say import emit, say
 from funnelcast.settings.sections import KafkaSettings, SpaceSettings, StateSettings
@@ -128,7 +129,7 @@ def dead(
         raise UsageError(f"no sender has run as {name!r} here; there is no {path}")
     with Inbox(path) as inbox:
         given_up = inbox.dead()
-        revived = inbox.revive(_now_ms()) if retry else 0
+        revived = inbox.revive(wall_clock_ms()) if retry else 0
     if as_json:
         shown = [{"change": json.loads(d.change.body), "attempts": d.attempts, "error": d.error} for d in given_up]
         emit(json.dumps({"dead": shown, "retried": revived}, ensure_ascii=False))
@@ -154,10 +155,6 @@ def _path(settings: JourneySettings, name: str) -> Path:
     return settings.state_dir / "journeys" / f"{settings.space}.{name}.sqlite"
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 async def _follow(
     settings: JourneySettings,
     inbox: Inbox,
@@ -173,7 +170,7 @@ async def _follow(
         return False
 
     def take(batch: Batch, changes: list[Change]) -> None:
-        inbox.take(batch.partition, batch.next_offset, changes, now_ms=_now_ms(), hand_on=show)
+        inbox.take(batch.partition, batch.next_offset, changes, now_ms=wall_clock_ms(), hand_on=show)
 
     reader = _reader(settings, inbox, from_beginning=from_beginning)
     await _read(reader, wanted, take, nothing, stop=stop_event(), until_idle=until_idle)
@@ -198,7 +195,7 @@ async def _send(
     configure_logs()
     stop = stop_event()
     async with httpx.AsyncClient() as client:
-        sender = WebhookSender(inbox, client, url=url, key=key, clock_ms=_now_ms)
+        sender = WebhookSender(inbox, client, url=url, key=key, clock_ms=wall_clock_ms)
 
         async def deliver() -> bool:
             """As long as something is due, but not so long that nothing is read meanwhile."""
@@ -208,7 +205,7 @@ async def _send(
             return rounds > 0
 
         def take(batch: Batch, changes: list[Change]) -> None:
-            inbox.take(batch.partition, batch.next_offset, changes, now_ms=_now_ms())
+            inbox.take(batch.partition, batch.next_offset, changes, now_ms=wall_clock_ms())
 
         reader = _reader(settings, inbox, from_beginning=from_beginning)
         await _read(reader, wanted, take, deliver, stop=stop, until_idle=until_idle)

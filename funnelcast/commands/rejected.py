@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.options import JsonFlag, with_settings
 from funnelcast.say import emit, say
 from funnelcast.settings.sections import ClientSettings, KafkaSettings, SpaceSettings, StateSettings
@@ -165,7 +165,7 @@ def _instant(text: str | None, hint: str) -> int | None:
     if text is None:
         return None
     try:
-        return parse_instant_ms(text, timezone="UTC", now_ms=time.time_ns() // 1_000_000)
+        return parse_instant_ms(text, timezone="UTC", now_ms=wall_clock_ms())
     except QuestionError as error:
         raise typer.BadParameter(str(error), param_hint=hint) from None
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from funnelcast.clock import wall_clock_ms
 from funnelcast.progress import progress_bar
 from funnelcast.screen import Screen
 from schemas.funnel.model import Funnel
@@ -35,7 +35,7 @@ MOST: Final = 10_000
 def show_persons(settings: ReportSettings, funnels: Sequence[Funnel], asked: Asked, *, persons: str) -> None:
     """Print them. Raises QuestionError, StoreError."""
     most = _number(persons)
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_clock_ms()
     questions = [ReportQuestion.parse(funnel, asked.texts, now_ms=now_ms) for funnel in funnels]
     for question in questions:
         if question.grain is not None or question.has_times:

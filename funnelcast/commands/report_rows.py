@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -14,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from funnelcast.clock import wall_clock_ms
 from funnelcast.say import say
 from funnelcast.screen import Screen
 from funnelcast.signals import stop_event
@@ -73,7 +73,7 @@ async def _show(settings: ReportSettings, funnels: Sequence[Funnel], asked: Aske
 
 async def _read(reader: CounterReader, funnels: Sequence[Funnel], asked: Asked) -> _Answer:
     """Of this moment: `--since 24h` moves on."""
-    now_ms, is_cut = time.time_ns() // 1_000_000, asked.as_csv is None
+    now_ms, is_cut = wall_clock_ms(), asked.as_csv is None
     questions = [ReportQuestion.parse(funnel, asked.texts, now_ms=now_ms) for funnel in funnels]
     shown = [
         await read_shown(reader, question, sort=asked.sort, top=asked.top, now_ms=now_ms, is_cut=is_cut)

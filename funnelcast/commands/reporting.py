@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.report_persons import show_persons
 from funnelcast.commands.report_rows import ROWS, show_rows
 from funnelcast.screen import Screen
@@ -94,7 +94,7 @@ class _Special:
 
 def answer(settings: ReportSettings, funnels: Sequence[Funnel], asked: Asked) -> None:
     """Print the answer. Raises QuestionError, StoreError."""
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_clock_ms()
     specials = _specials(asked, now_ms)
     _check(asked, [*specials, *(["--persons"] if asked.persons is not None else [])])
     if (persons := asked.persons) is not None:

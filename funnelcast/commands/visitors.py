@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.options import with_settings
 from funnelcast.say import say
 from funnelcast.settings.sections import ClientSettings
@@ -58,7 +59,7 @@ async def _send(settings: ClientSettings, rate: float, seconds: float | None) ->
         sender = OrderedSender(url=url, key=settings.write_key(), client=client, on_refused=on_refused, session=None)
         try:
             while until is None or time.monotonic() < until:
-                for event in shop.due(time.time_ns() // 1_000_000):
+                for event in shop.due(wall_clock_ms()):
                     await sender.add(orjson.dumps(event))
                 await sender.flush()
                 await asyncio.sleep(FEED_SECONDS)

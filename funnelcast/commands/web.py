@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.options import with_settings
 from funnelcast.settings.processes import WebSettings
 
@@ -62,14 +62,12 @@ class _EvidenceOnDemand:
             self._task = asyncio.create_task(self._source.run())
         return self._source.newest
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Learn no more."""
+        from streams.ending import end
+
         if self._task is not None:
-            self._task.cancel()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+            await end(self._task)
 
 
 async def _run(settings: WebSettings) -> None:
@@ -99,9 +97,9 @@ async def _run(settings: WebSettings) -> None:
     client = connect(settings.need_redis())
     reader = RedisCounterReader(client, settings.space)
     targets = None if settings.targets is None else load_targets(settings.targets)
-    evidence = _EvidenceOnDemand(EvidenceSource(reader, funnels, clock_ms=_now_ms))
+    evidence = _EvidenceOnDemand(EvidenceSource(reader, funnels, clock_ms=wall_clock_ms))
     person = lookup(client, settings.space, funnels, settings) if settings.require_read_key else None
-    answers = Answers(reader, funnels, _now_ms, targets, evidence, person)
+    answers = Answers(reader, funnels, wall_clock_ms, targets, evidence, person)
     app = ApiApp(answers, version=__version__, more=site_pages())
     guarded = ReadersOnly(app, KeyRing(settings.keys), has_reports=True) if settings.require_read_key else app
     server = WebServer(guarded, host=settings.host)
@@ -114,7 +112,7 @@ async def _run(settings: WebSettings) -> None:
         async with funnels.following(reader):
             await stop.wait()
     finally:
-        evidence.stop()
+        await evidence.stop()
         app.live.stop()
         await server.stop()
         await close(client)

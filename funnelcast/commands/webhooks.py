@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.options import JsonFlag, with_settings
 from funnelcast.say import emit
 from funnelcast.settings import SettingsError
@@ -130,7 +131,6 @@ def _read(hook: Hook, body: bytes, *, headers: list[str]) -> list[WebhookEvent]:
 
 
 def _shown(hook: Hook, sent: WebhookEvent, *, funnels: list[Funnel]) -> dict[str, Any]:
-    import time
 
     from producers.ingest.checks import Ingest
     from producers.ingest.contacts import Contacts
@@ -139,7 +139,7 @@ def _shown(hook: Hook, sent: WebhookEvent, *, funnels: list[Funnel]) -> dict[str
     from schemas.record import decode_any
 
     ingest = Ingest(contacts=Contacts(b"only for show"))
-    verdict = Mapper(hook, ingest).verdict(sent, time.time_ns() // 1_000_000)
+    verdict = Mapper(hook, ingest).verdict(sent, wall_clock_ms())
     if isinstance(verdict, Rejected):
         return {"rejected": verdict.reason.value, "detail": verdict.detail}
     assert isinstance(verdict, Accepted)  # noqa: S101 - hooks make no ticks

@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx
 import orjson
 
+from funnelcast.clock import wall_clock_ms
 from funnelcast.demo.shop import Shop
 from funnelcast.demo.view import History, Pulse, View
 from funnelcast.processes.deployment import Deployment
@@ -274,7 +275,7 @@ class LiveShop:
             session=None,
         )
         while True:
-            for event in self._shop.due(time.time_ns() // 1_000_000):
+            for event in self._shop.due(wall_clock_ms()):
                 await sender.add(orjson.dumps(event))
             await sender.flush()
             await asyncio.sleep(FEED_SECONDS)

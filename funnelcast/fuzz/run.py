@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 import yaml
 
+from funnelcast.clock import wall_clock_ms
 from funnelcast.fuzz.checks import (
     RSS_LIMIT_BYTES,
     Balance,
@@ -152,7 +153,7 @@ class FuzzRun:
         for number in self._numbers:
             request = request_of(self._plan.seed, number, self._samples)
             if request.is_signed:
-                request = signed(request, time.time_ns() // 1_000_000)
+                request = signed(request, wall_clock_ms())
             self._judge(request, await connection.send(request))
         await connection.close()
 

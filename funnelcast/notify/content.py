@@ -22,7 +22,7 @@ from streams.report.reads import days_by_cell, watermark_of
 from streams.report.spans import Span, day_at, start_ms
 from streams.report.view_service import report_view
 from streams.report.views_table import render_view
-from streams.store.port import CounterReader
+from streams.store.port import CounterReader, StoreError
 
 _DAYS: Final[dict[Period, int]] = {"daily": 1, "weekly": 7}
 _CHART_DAYS: Final = 28
@@ -61,14 +61,18 @@ async def digest_of(
 
 
 async def alert_of(reader: CounterReader, funnel: Funnel, story: Story, *, page: str, now_ms: int) -> Message:
-    """One alert, with the days of its stage and of the next."""
+    """One alert, with the days of its stage and of the next, if the store says them now: an alert does not wait."""
     text = story["text"].replace("Look: /d/", f"Look: {page.rstrip('/')}/d/")
     names = [stage.name for stage in funnel.stages]
     at = names.index(story["stage"]) if story["stage"] in names else 0
     is_money = story["name"] == "FunnelRevenueDrop"
-    days, lines = await _lines(reader, funnel, names[at : at + 2], day_at(funnel, now_ms), with_money=is_money)
     where = f" {story['dim']}" if story["dim"] else ""
-    return _with_chart(f"{story['name']}: {story['funnel']} {story['stage']}{where}", text, days, lines)
+    subject = f"{story['name']}: {story['funnel']} {story['stage']}{where}"
+    try:
+        days, lines = await _lines(reader, funnel, names[at : at + 2], day_at(funnel, now_ms), with_money=is_money)
+    except StoreError:
+        return Message(subject, text)
+    return _with_chart(subject, text, days, lines)
 
 
 def over_of(story: Story) -> Message:

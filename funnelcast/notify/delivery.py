@@ -50,7 +50,7 @@ class _NeverError(Exception):
 
 
 @dataclass(slots=True)
-class Courier:
+class Deliverer:
     """Delivers; remembers nothing but dead letters."""
 
     dead_letters: Path
@@ -77,7 +77,7 @@ class Courier:
             else:
                 log.info("sent", destination=destination.name, subject=message.subject)
                 return True
-        self._bury(destination, message, problem)
+        self._keep(destination, message, problem)
         return False
 
     async def _send(self, destination: Destination, message: Message) -> None:
@@ -87,11 +87,11 @@ class Courier:
         password = None if destination.password is None else secret_of(destination.password, self.environment)
         await asyncio.to_thread(_mail, destination, message, password)
 
-    def _bury(self, destination: Destination, message: Message, problem: str) -> None:
+    def _keep(self, destination: Destination, message: Message, problem: str) -> None:
         """Nothing is lost in silence."""
         self.failed.append(destination.name)
         self.dead_letters.parent.mkdir(parents=True, exist_ok=True)
-        letter = {
+        dead_letter = {
             "at_ms": self.clock_ms(),
             "destination": destination.name,
             "problem": problem,
@@ -99,7 +99,7 @@ class Courier:
             "text": message.text,
         }
         with self.dead_letters.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(letter, ensure_ascii=False) + "\n")
+            file.write(json.dumps(dead_letter, ensure_ascii=False) + "\n")
         log.error("given_up", destination=destination.name, error=problem, kept_in=str(self.dead_letters))
 
 

@@ -141,6 +141,19 @@ def load_destinations(path: Path) -> Destinations:
     return _FILE.load(path)
 
 
+def usable_destinations(path: Path, environment: Mapping[str, str]) -> Destinations:
+    """Those of a file, with every secret where it is said to be: not found out when the first alert is told.
+
+    Raises DestinationsError, SettingsError.
+    """
+    told = load_destinations(path)
+    for destination in told.destinations:
+        for reference in (destination.password, destination.webhook):
+            if reference is not None:
+                secret_of(reference, environment)
+    return told
+
+
 def secret_of(reference: str, environment: Mapping[str, str]) -> str:
     """What `env:NAME` or `file:PATH` holds. Raises DestinationsError, SettingsError."""
     kind, _, place = reference.partition(":")

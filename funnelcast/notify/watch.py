@@ -17,7 +17,7 @@ Key = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Notice:
     """Something to be said to some."""
 
     story: Story
@@ -39,10 +39,10 @@ class Watch:
 
     destinations: Destinations
     _standing: dict[Key, _Standing] = field(default_factory=dict)
-    _held: list[Told] = field(default_factory=list)
+    _held: list[Notice] = field(default_factory=list)
     """What ended in quiet hours."""
 
-    def look(self, stories: Sequence[Story], now_ms: int) -> list[Told]:
+    def look(self, stories: Sequence[Story], now_ms: int) -> list[Notice]:
         """What is to be said now."""
         for story in stories:
             if story["severity"] != "none":
@@ -58,18 +58,18 @@ class Watch:
         held, self._held = self._held, []
         return [*begun, *held, *ended]
 
-    def _begin(self, known: _Standing, *, is_quiet: bool) -> Told:
+    def _begin(self, known: _Standing, *, is_quiet: bool) -> Notice:
         severity = known.story["severity"]
         to = () if is_quiet and severity != "critical" else self._who(severity, known.told)
         known.told |= set(to)
-        return Told(known.story, False, to)
+        return Notice(known.story, False, to)
 
     def _who(self, severity: str, told: set[str]) -> tuple[str, ...]:
         return tuple(
             each.name for each in self.destinations.destinations if each.wants(severity) and each.name not in told
         )
 
-    def _end(self, now_ms: int) -> list[Told]:
+    def _end(self, now_ms: int) -> list[Notice]:
         """Those that have not spoken for as long as a rule keeps firing; what nobody was told begins and ends unsaid
         only where it was nobody's business."""
         over = [key for key, known in self._standing.items() if now_ms - known.seen_ms > HOLD_MINUTES * MINUTE_MS]
@@ -78,5 +78,5 @@ class Watch:
             known = self._standing.pop(key)
             to = tuple(known.told) or self._who(known.story["severity"], set())
             if to:
-                ended.append(Told(known.story, True, to))
+                ended.append(Notice(known.story, True, to))
         return ended

@@ -73,9 +73,6 @@ class Ingest:
     `server_names` (normalised): anybody can read it on a page, and money must not be what anybody claims.
     """
 
-    has_short_way = True
-    """Whether usual events go the way of `producers.ingest.usual`."""
-
     def __init__(
         self,
         *,
@@ -144,7 +141,7 @@ class Ingest:
             parsed = parse_event(raw, self.limits)
             event = self._decode(raw)
             usual = self._usual.accepted(event, parsed, sender, received_at_ms, sequence)
-            if usual is not None and self.has_short_way:
+            if usual is not None:
                 return usual
             if event.tick is not None:
                 return tick_of(event, sender, sequence)

@@ -103,7 +103,7 @@ class Dimension(Part):
         examples=["channel"],
     )
     attribution: Attribution = Field(
-        description="`first`: one value for the whole journey, the first known. `stage`: the value of the event "
+        description="`first`: the value of the journey's first event, for all of it. `stage`: that of the event "
         "that entered the stage. `last`: the latest value that is stated.",
         examples=["first"],
     )

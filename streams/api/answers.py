@@ -4,7 +4,7 @@ but the values of its pages."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from schemas.funnel.model import Funnel
@@ -14,6 +14,7 @@ from streams.evidence.live import FunnelEvidence
 from streams.evidence.now import alerts_now, no_alerts
 from streams.report.change_service import annotation_shapes, report_changes
 from streams.report.document import answer_json, canonical_json
+from streams.report.document_text import TextMemory
 from streams.report.forecast_service import report_forecast
 from streams.report.long_form import LONG_FORMS
 from streams.report.pulse import Pulse, pulse_of
@@ -83,6 +84,7 @@ class Answers:
     """The newest evidence of the funnels that have any."""
     person: Callable[[str], Awaitable[Mapping[str, Any]]] | None = None
     """What is told of the person of an id; raises ParameterError. None: this server tells of no persons."""
+    texts: TextMemory = field(default_factory=TextMemory)
 
     async def list_funnels(self, query: str) -> bytes:
         """The funnels."""
@@ -92,7 +94,7 @@ class Answers:
     async def report_json(self, query: str) -> bytes:
         """One document, or a list of them."""
         values = parse_query(query, single=QUESTION, repeated=("funnel",))
-        return await report_text(self.reader, self._questions(values))
+        return await report_text(self.reader, self._questions(values), self.texts)
 
     async def summary_json(self, query: str) -> bytes:
         """Totals, or a span summed, with rates."""

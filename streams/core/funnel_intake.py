@@ -11,7 +11,7 @@ from typing import Any
 
 import xxhash
 
-from schemas.counters import currency_code
+from schemas.counters import REASONS, currency_code
 from schemas.money import clean_currency
 from schemas.record import Forward
 from schemas.spend import DAY_PROPERTY
@@ -26,7 +26,7 @@ from streams.core.outgoing import late_event
 from streams.core.person import person_field
 from streams.core.place import Place
 from streams.core.plan import FORWARDED, KIN, LINK, LOST, ORDER, REFUND, RESTATED, VOID, WITHDRAWN, Plan
-from streams.core.registers import REASONS, FunnelRegisters
+from streams.core.registers import FunnelRegisters
 from streams.core.scoring import with_points
 from streams.core.spend import Statement, day_of, key_of, properties_of
 

@@ -14,8 +14,6 @@ from schemas.counters import CODE_OTHER, CODE_UNKNOWN, OTHER, UNKNOWN
 from schemas.names import clean_value, name_of
 from streams.core.plan import REASON_CAP, Plan
 
-REASONS = 0
-"""The register of reasons."""
 FIRST_CODE = 2
 """Of the first name; `unknown` and `other` come before."""
 

@@ -19,13 +19,13 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import xxhash
 
-from schemas.counters import currency_text
+from schemas.counters import REASONS, currency_text
 from streams.core.base import Entry, Journey
 from streams.core.journeys import History, deadline_of
 from streams.core.outgoing import Outgoing, journey_change
 from streams.core.plan import RESOLVED, Plan, Status
 from streams.core.plan import STALLED as IS_STALLED
-from streams.core.registers import FIRST_CODE, REASONS, FunnelRegisters, name_of_code, values_of
+from streams.core.registers import FIRST_CODE, FunnelRegisters, name_of_code, values_of
 
 OPEN, STALLED, ABANDONED, LOST = "open", "stalled", "abandoned", "lost"
 ADVANCED, REVIVED, COMPLETED, WITHDRAWN = "advanced", "revived", "completed", "withdrawn"

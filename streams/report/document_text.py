@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from schemas.counters import GRAIN_NAMES, CellGroup, Grain, SettledFields, bucket_label
+from schemas.counters import GRAIN_NAMES, REASONS, CellGroup, Grain, SettledFields, bucket_label
 from schemas.funnel.model import Funnel
 from streams.report.document import canonical_json, document_of, head_of, merge_cells, rated_names
 from streams.report.names import Labels, Parts, Registers
@@ -24,7 +24,6 @@ from streams.store.port import PartitionView
 
 _MOST_CELLS: Final = 20_000
 """That are remembered, 3 KB each; the groups that were asked for least recently go first."""
-_REASONS: Final = 0
 
 
 class _Text(NamedTuple):
@@ -49,8 +48,8 @@ _Place = tuple[str, str, str, int, bool]
 """(funnel_id, grain, bucket, dimension set, whether it has rates)."""
 
 
-class _Memory:
-    """Groups by their place, and by what their codes mean."""
+class TextMemory:
+    """Groups by their place, and by what their codes mean. One for everything that one store answers."""
 
     def __init__(self) -> None:
         self._groups: OrderedDict[_Place, _Group] = OrderedDict()
@@ -59,7 +58,7 @@ class _Memory:
 
     def check(self, funnel: Funnel, registers: Registers) -> None:
         """Forget what was made with other stages, or with other names of reasons."""
-        reasons = {name: code for (register, name), code in registers.items() if register == _REASONS}
+        reasons = {name: code for (register, name), code in registers.items() if register == REASONS}
         known = self._meanings.get(funnel.funnel_id)
         if known is None or known[0] is not funnel or known[1] != reasons:
             self._meanings[funnel.funnel_id] = (funnel, reasons)
@@ -79,13 +78,11 @@ class _Memory:
             self._cells -= len(self._groups.popitem(last=False)[1].texts)
 
 
-_MEMORY: Final = _Memory()
-
-
 def document_text(
     funnel: Funnel,
     views: Sequence[PartitionView],
     registers: Registers,
+    memory: TextMemory,
     *,
     rated: Collection[int],
     only: str | None = None,
@@ -94,14 +91,14 @@ def document_text(
     """`canonical_json(document_of(...))` of the same."""
     cells = merge_cells(views)
     cells = cells if period is None else sum_days(cells, period)
-    _MEMORY.check(funnel, registers)
+    memory.check(funnel, registers)
     labels, with_rates = Labels(funnel, registers), rated_names(rated, period)
     counters: dict[str, dict[str, dict[str, orjson.Fragment]]] = {}
     rates: list[tuple[str, str, str, orjson.Fragment]] = []
     for group, fields in cells.items():
         grain, bucket = _names(group, period)
         place = (funnel.funnel_id, grain, bucket, group[2], grain in with_rates)
-        for label, text in _texts(funnel, labels, place, fields).items():
+        for label, text in _texts(memory, funnel, labels, place, fields).items():
             if text.counters is None or only not in (None, label):
                 continue
             shown = counters.setdefault(grain, {}).setdefault(bucket, {})
@@ -136,8 +133,10 @@ def _names(group: CellGroup, period: Period | None) -> tuple[str, str]:
     )
 
 
-def _texts(funnel: Funnel, labels: Labels, place: _Place, fields: dict[int, Any]) -> dict[str, _Text]:
-    known, serial = _MEMORY.get(place), fields.serial if isinstance(fields, SettledFields) else None
+def _texts(
+    memory: TextMemory, funnel: Funnel, labels: Labels, place: _Place, fields: dict[int, Any]
+) -> dict[str, _Text]:
+    known, serial = memory.get(place), fields.serial if isinstance(fields, SettledFields) else None
     if serial is not None and serial == known.serial:
         texts = known.texts
     else:
@@ -146,7 +145,7 @@ def _texts(funnel: Funnel, labels: Labels, place: _Place, fields: dict[int, Any]
             text = known.texts.get(label)
             same = text is not None and text.parts == parts
             texts[label] = text if text is not None and same else _text(funnel, labels, place, label, parts)
-    _MEMORY.put(place, _Group(serial, texts))
+    memory.put(place, _Group(serial, texts))
     return texts
 
 

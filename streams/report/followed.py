@@ -13,6 +13,7 @@ import structlog
 from schemas.funnel.effect import in_effect
 from schemas.funnel.load import FunnelError
 from schemas.funnel.model import Funnel
+from streams.ending import end
 from streams.store.port import CounterReader, StoreError
 
 EVERY_SECONDS: Final = 2.0
@@ -53,8 +54,7 @@ class FollowedFunnels(Sequence[Funnel]):
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.wait({task})
+            await end(task)
 
     async def _follow(self, reader: CounterReader) -> None:
         while True:

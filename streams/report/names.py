@@ -22,6 +22,7 @@ from schemas.counters import (
     GRAIN_NAMES,
     INTERNAL,
     OTHER,
+    REASONS,
     STAGE_LOST,
     STAGE_NONE,
     UNKNOWN,
@@ -37,8 +38,7 @@ from schemas.funnel.model import Funnel
 from streams.report.shapes import Counters, Families, NamedCell
 
 Registers = Mapping[tuple[int, str], int]
-"""Code of a value by (register, value); register 0 holds reasons, the others dimensions in the funnel's order."""
-_REASONS = 0
+"""Code of a value by (register, value)."""
 _RESOLVED = (Family.ADVANCED_COHORT, Family.ABANDONED_COHORT, Family.COMPLETED, Family.LOST_COHORT)
 _Meaning = tuple[str, str | None]
 """Family and sub-key; None: it has none. Of one family all have one, or none has."""
@@ -169,7 +169,7 @@ class Labels:
 
     def _sub_key(self, base: Family, sub: int) -> str | None:
         if base in BY_REASON:
-            return self.value(_REASONS, sub)
+            return self.value(REASONS, sub)
         if base in BY_STAGE:
             return self._stages[sub]
         if base in BY_CURRENCY:

@@ -9,7 +9,7 @@ from schemas.counters import Grain
 from streams.report.calibration import CalibrationDocument, calibrate, scored_dimension
 from streams.report.comparison import ComparisonDocument, Sides, compare_cells, decompose_overall
 from streams.report.document import RATED_GRAINS, Shape, document_of
-from streams.report.document_text import document_text
+from streams.report.document_text import TextMemory, document_text
 from streams.report.paths import PathsDocument, path_cell
 from streams.report.profit import ProfitDocument, profit_cell
 from streams.report.question import QuestionError, ReportQuestion
@@ -31,13 +31,13 @@ async def report(reader: CounterReader, question: ReportQuestion) -> CountersDoc
     return document_of(funnel, views, await reader.registers(funnel.funnel_id), **_shape(question))
 
 
-async def report_text(reader: CounterReader, questions: Sequence[ReportQuestion]) -> bytes:
+async def report_text(reader: CounterReader, questions: Sequence[ReportQuestion], memory: TextMemory) -> bytes:
     """`answer_json` of the documents that `report` gives, made faster. Raises as it."""
     texts = []
     for question in questions:
         views = await views_of(reader, question)
         registers = await reader.registers(question.funnel.funnel_id)
-        texts.append(document_text(question.funnel, views, registers, **_shape(question)))
+        texts.append(document_text(question.funnel, views, registers, memory, **_shape(question)))
     return texts[0] if len(texts) == 1 else b"[" + b",".join(texts) + b"]"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -17,12 +18,15 @@ import pytest
 from aiosmtpd.controller import Controller
 from PIL import Image
 
-from funnelcast.notify.delivery import PAUSES_SECONDS, Courier, Message
+from funnelcast.notify.content import alert_of
+from funnelcast.notify.delivery import PAUSES_SECONDS, Deliverer, Message
 from funnelcast.notify.destinations import Destination
 from funnelcast.processes.ports import free_port
 from streams.store.connection import close, connect
+from streams.store.memory import MemoryCounterReader, MemorySpace
+from streams.store.port import StoreError
 from streams.store.redis import RedisPartitionStore
-from tests.support.command import run_command
+from tests.support.command import run_command, start_command
 from tests.support.counted import SHOP, SHOP_FILE, fill
 from tests.support.stack import StackAddresses
 
@@ -130,6 +134,27 @@ async def test_the_report_of_a_day_arrives_with_its_chart(
     assert "impression" in posted[0]["text"]
     code, out, err = run_command("alerts", "explain", *arguments[2:], "--funnel", str(funnel), state_dir=tmp_path)
     assert (code, out, "nothing speaks" in err) == (0, b"", True)
+    watching = start_command("alerts", "watch", *arguments, "--funnel", str(funnel), state_dir=tmp_path)
+    try:
+        assert watching.stderr is not None
+        assert "watching" in watching.stderr.readline().decode()
+        watching.send_signal(signal.SIGTERM)
+        assert watching.wait(30) == 0
+    finally:
+        watching.kill()
+        watching.communicate()
+    assert len(posted) == 1, "nobody is told of nothing"
+
+
+class _Away(MemoryCounterReader):
+    async def partitions(self) -> list[int]:
+        raise StoreError("away")
+
+
+async def test_an_alert_is_told_without_its_chart_where_the_store_is_away() -> None:
+    story: Any = {"name": "FunnelEntriesDrop", "funnel": "shop", "stage": "impression", "dim": "", "text": "a drop"}
+    message = await alert_of(_Away(MemorySpace()), SHOP, story, page="", now_ms=5)
+    assert (message.text, message.picture, message.sparks) == ("a drop", None, "")
 
 
 async def test_what_is_not_taken_is_tried_again_and_then_kept(
@@ -141,22 +166,22 @@ async def test_what_is_not_taken_is_tried_again_and_then_kept(
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    courier = Courier(tmp_path / "dead.jsonl", {"HOOK": hook}, lambda: 5, sleep=sleep)
+    deliverer = Deliverer(tmp_path / "dead.jsonl", {"HOOK": hook}, lambda: 5, sleep=sleep)
     owner = Destination(name="owner", email="owner@shop.example", smtp=smtp)
     team = Destination(name="team", webhook="env:HOOK")
     message = Message("a drop", "from 10 % to 5 %")
     box.not_now, statuses[:] = 2, [503, 429]
-    assert await courier.deliver(owner, message)
-    assert await courier.deliver(team, message)
+    assert await deliverer.deliver(owner, message)
+    assert await deliverer.deliver(team, message)
     assert (len(box.mails), len(posted)) == (1, 1)
     pauses.clear()
     statuses[:] = [500] * 9
-    assert not await courier.deliver(team, message)
+    assert not await deliverer.deliver(team, message)
     assert tuple(pauses) == (0.0, *PAUSES_SECONDS)
     statuses[:] = [404]
-    assert not await courier.deliver(team, message)
-    assert not await courier.deliver(owner.model_copy(update={"email": "nobody@shop.example"}), message)
-    assert not await courier.deliver(owner.model_copy(update={"password": "env:HOOK"}), message)  # no TLS there
+    assert not await deliverer.deliver(team, message)
+    assert not await deliverer.deliver(owner.model_copy(update={"email": "nobody@shop.example"}), message)
+    assert not await deliverer.deliver(owner.model_copy(update={"password": "env:HOOK"}), message)  # no TLS there
     letters = [json.loads(line) for line in (tmp_path / "dead.jsonl").read_text().splitlines()]
     assert [letter["destination"] for letter in letters] == ["team", "team", "owner", "owner"]
     assert all(letter["text"] == "from 10 % to 5 %" for letter in letters)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from funnelcast.notify.destinations import _FILE, Destinations, DestinationsError
+from funnelcast.notify.destinations import _FILE, Destinations, DestinationsError, usable_destinations
 from funnelcast.notify.watch import Watch
 from schemas.times import HOUR_MS, MINUTE_MS
 from tests.support.rows import rows
@@ -69,3 +70,9 @@ def test_a_wrong_file_says_what_to_write(changed: tuple[str, str], says: str) ->
     with pytest.raises(DestinationsError, match=says) as error:
         _FILE.parse(FILE.replace(*changed), origin="notify.yaml")
     assert "secret" not in str(error.value).replace("a secret stands", "").replace("/run/secrets", "")
+
+
+def test_a_secret_that_is_not_there_is_said_before_anything_is_told(tmp_path: Path) -> None:
+    (tmp_path / "notify.yaml").write_text(FILE)
+    with pytest.raises(DestinationsError, match="no OTHER"):
+        usable_destinations(tmp_path / "notify.yaml", {"SLACK": "https://hooks.example/x"})

@@ -7,7 +7,7 @@ from random import Random
 
 from schemas.counters import Grain
 from streams.report.document import RATED_GRAINS, canonical_json, document_of
-from streams.report.document_text import document_text
+from streams.report.document_text import TextMemory, document_text
 from streams.report.periods import Period
 from streams.store.port import PartitionView
 from tests.oracle.generate import Case, Wants, random_case
@@ -24,7 +24,7 @@ def _counted(case: Case) -> tuple[list[PartitionView], dict[tuple[int, str], int
 def test_whatever_was_asked_before() -> None:
     """Logs that grow, of one funnel after the other under one name, in every shape: what is remembered is never of
     another log, funnel or list of reasons."""
-    rng = Random(7)
+    rng, memory = Random(7), TextMemory()
     for seed in range(12):
         case = random_case(Random(seed), Wants(max_events=60, max_partitions=2))
         case = replace(case, funnel={**case.funnel, "version": 1})
@@ -38,7 +38,7 @@ def test_whatever_was_asked_before() -> None:
                 only = rng.choice([None, *cells])
                 wanted = document_of(funnel, views, registers, rated=rated, only=only, period=period)
                 for _ in range(2):
-                    text = document_text(funnel, views, registers, rated=rated, only=only, period=period)
+                    text = document_text(funnel, views, registers, memory, rated=rated, only=only, period=period)
                     assert text == canonical_json(wanted)
 
 
@@ -59,9 +59,9 @@ def _lost(stage: str, *reasons: str) -> Case:
 
 def test_the_same_codes_of_other_reasons_and_stages() -> None:
     """What is counted differs in nothing but what the codes mean."""
-    first = funnels_of([_lost("a").funnel])[0]
+    first, memory = funnels_of([_lost("a").funnel])[0], TextMemory()
     for case in (_lost("a", "price"), _lost("a", "timing"), _lost("b", "timing")):
         funnel = funnels_of([case.funnel])[0] if case.funnel["stages"][0]["name"] == "b" else first
         views, registers = _counted(case)
-        text = document_text(funnel, views, registers, rated=RATED_GRAINS)
+        text = document_text(funnel, views, registers, memory, rated=RATED_GRAINS)
         assert text == canonical_json(document_of(funnel, views, registers))
