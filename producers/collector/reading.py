@@ -6,6 +6,8 @@ The usual body is never looked at: only what an endpoint could not read is repai
 
 from __future__ import annotations
 
+import contextlib
+
 from producers.access.keys import KeyRing
 from producers.formats.port import Endpoint, Reading, Request
 from producers.http.body import RequestError, malformed, split_events
@@ -22,37 +24,47 @@ def sender_of(endpoint: Endpoint, request: Request, keys: KeyRing) -> Sender | N
     if sender is not None or key_of(request.headers, request.query, b"") or _is_readable(request.body):
         return sender
     sent = request.body
-    if _repair(request):
-        sender = endpoint.sender_of(request, keys)
-        if sender is not None or _is_readable(request.body):
-            return sender
-    _undo(request, sent)
+    for has_lines in (True, False):
+        if _repair(request, has_lines=has_lines):
+            sender = endpoint.sender_of(request, keys)
+            if sender is not None or _is_readable(request.body):
+                return sender
+        _undo(request, sent)
     raise malformed(sent)
 
 
 def read(endpoint: Endpoint, request: Request, sender: Sender) -> Reading:
     """The events of the request, of the repaired body where that can be read better. Raises RequestError where neither
     can be read."""
-    sent = request.body
     try:
         reading = endpoint.read(request, sender)
     except RequestError as refusal:
-        if refusal.reason is not RejectReason.MALFORMED_JSON or not _repair(request):
+        if refusal.reason is not RejectReason.MALFORMED_JSON:
             raise
-        try:
-            return endpoint.read(request, sender)
-        except RequestError:
-            _undo(request, sent)
+        repaired = _read_repaired(endpoint, request, sender)
+        if repaired is None:
             raise
+        return repaired
     rejected = [verdict for verdict in reading.verdicts if verdict.__class__ is Rejected]  # seldom any
     if any(map(is_malformed, rejected)) and _repair(request):
         return endpoint.read(request, sender)
     return reading
 
 
-def _repair(request: Request) -> bool:
+def _read_repaired(endpoint: Endpoint, request: Request, sender: Sender) -> Reading | None:
+    """As lines, else as one text: an array whose texts hold ends of lines. None where neither can be read."""
+    sent = request.body
+    for has_lines in (True, False):
+        if _repair(request, has_lines=has_lines):
+            with contextlib.suppress(RequestError):
+                return endpoint.read(request, sender)
+        _undo(request, sent)
+    return None
+
+
+def _repair(request: Request, *, has_lines: bool = True) -> bool:
     """Whether there was something to repair in the body."""
-    text, count = repair(request.body)
+    text, count = repair(request.body, has_lines=has_lines)
     request.body, request.repairs = text, request.repairs + count
     return count > 0
 

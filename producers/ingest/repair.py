@@ -1,9 +1,9 @@
-r"""Repairs JSON text that clients send and no parser takes: half an emoji (`\ud83d`), a bare NaN or Infinity, a control
-character that is not escaped.
+r"""Repairs JSON text that clients send and no parser takes: half an emoji (`\ud83d`), a control character or a
+backslash that is not escaped, a bare NaN, a word that is no JSON (`undefined`, `None`, `+1`, `.5`, `007`).
 
 Pure. Only for text that could not be parsed: the usual body is never looked at. What is no value of these stays as it
-is, bytes that are no UTF-8 too. A string ends at the end of its line, so that a broken line cannot spoil the next one.
-Takes time in proportion to the length, whatever stands there.
+is, bytes that are no UTF-8 too. A string ends at the end of its line, so that a broken line cannot spoil the next one,
+unless the text is told to have no lines. Takes time in proportion to the length, whatever stands there.
 """
 
 from __future__ import annotations
@@ -14,16 +14,26 @@ from typing import Final, NamedTuple
 MOST_REPAIRS: Final = 10_000
 """A text with more is left as it is."""
 _WHOLE: Final = (
-    rb"\\[^u\x00-\x1f]|\\u(?![dD][89a-fA-F])[0-9a-fA-F]{4}|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"\\[\"\\/bfnrt]|\\u(?![dD][89a-fA-F])[0-9a-fA-F]{4}|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
 """An escape that can be read; both halves of an emoji are one."""
-_NO_NUMBER: Final = rb"[-+]?(?:nan|infinity|inf)(?![\w.])"
-_RUN: Final = rb'[^"\w.+-]++|(?!' + _NO_NUMBER + rb')(?:[-+]|[\w.]++)|"(?:[^"\\\x00-\x1f]++|' + _WHOLE + rb')*+"'
-_TOKENS: Final = re.compile(
-    rb"(?P<run>(?:" + _RUN + rb')++)|(?P<string>"(?:[^"\\\n]++|\\[^\n])*+"?)|' + _NO_NUMBER, re.IGNORECASE
-)
-"""A run of what can be read, else a string that cannot, else a number that JSON does not have."""
-_ESCAPES: Final = re.compile(rb"(?P<whole>" + _WHOLE + rb")|(?P<broken>\\u[0-9a-fA-F]{0,4})|(?P<control>[\x00-\x1f])")
+_NO_NUMBER: Final = rb"[-+]?(?i:nan|infinity|inf)(?![\w.+-])"
+_PLAIN: Final = rb"(?:true|false|null|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]++)?+)(?![\w.+-])"
+"""A value that is no string."""
+_WORD: Final = rb"(?<=[\[{:,\s])[\w.+-]++(?=\s*+[\]}:,])"
+_RUN: Final = rb'[^"\w.+-]++|' + _PLAIN + rb'|"(?:[^"\\\x00-\x1f]++|' + _WHOLE + rb')*+"'
+
+
+def _tokens(string: bytes) -> re.Pattern[bytes]:
+    """A run of what can be read, else a string that cannot, a number that JSON does not have, a word where a value or
+    name may stand, or one elsewhere, which stays as it is."""
+    rest = rb"|(?P<string>" + string + rb")|(?P<number>" + _NO_NUMBER + rb")|(?P<word>" + _WORD + rb")|[\w.+-]++"
+    return re.compile(rb"(?P<run>(?:" + _RUN + rb")++)" + rest)
+
+
+_IN_LINES: Final = _tokens(rb'"(?:[^"\\\n]++|\\[^\n])*+"?')
+_WITHOUT_LINES: Final = _tokens(rb'"(?:[^"\\]++|\\[\x00-\xff])*+"?')
+_ESCAPES: Final = re.compile(rb"(?P<whole>" + _WHOLE + rb")|(?P<half>\\u[0-9a-fA-F]{0,4})|(?P<control>[\x00-\x1f])|\\")
 
 
 class Repaired(NamedTuple):
@@ -37,29 +47,38 @@ class _TooManyError(Exception):
     pass
 
 
-def repair(text: bytes) -> Repaired:
-    """Half an emoji and what is left of a cut escape become U+FFFD, numbers that are none null, control characters
-    their escapes."""
+def repair(text: bytes, *, has_lines: bool = True) -> Repaired:
+    """Half an emoji and what is left of a cut escape become U+FFFD, numbers that are none null, other words texts,
+    control characters and backslashes their escapes."""
     count = 0
 
     def readable(match: re.Match[bytes]) -> bytes:
         nonlocal count
         if match["run"] is not None:
             return match["run"]
-        value = match.group()
-        repaired = b"null" if match["string"] is None else _ESCAPES.sub(_escape, value)
-        count += repaired != value
+        repaired = _repaired(match)
+        count += repaired != match.group()
         if count > MOST_REPAIRS:
             raise _TooManyError
         return repaired
 
     try:
-        return Repaired(_TOKENS.sub(readable, text), count)
+        return Repaired((_IN_LINES if has_lines else _WITHOUT_LINES).sub(readable, text), count)
     except _TooManyError:
         return Repaired(text, 0)
+
+
+def _repaired(match: re.Match[bytes]) -> bytes:
+    if match["string"] is not None:
+        return _ESCAPES.sub(_escape, match["string"])
+    if match["number"] is not None:
+        return b"null"
+    return match.group() if match["word"] is None else b'"%s"' % match["word"]
 
 
 def _escape(match: re.Match[bytes]) -> bytes:
     if match["whole"] is not None:
         return match["whole"]
-    return rb"\ufffd" if match["control"] is None else b"\\u%04x" % match["control"][0]
+    if match["half"] is not None:
+        return rb"\ufffd"
+    return b"\\u%04x" % match["control"][0] if match["control"] is not None else rb"\\"

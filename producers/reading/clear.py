@@ -105,7 +105,7 @@ def _opened(path: str, encoding: str | None, member: str | None) -> ClearFile:
 
 def _unpacked(path: str, member: str | None) -> BinaryIO:
     source: BinaryIO = sys.stdin.buffer if path == "-" else open(path, "rb")  # noqa: SIM115 - closed with the process
-    if path == "-":
+    if path == "-" or not source.seekable():  # a pipe: /dev/stdin, <(command)
         source = _spooled(source)
     start = source.read(4)
     source.seek(0)

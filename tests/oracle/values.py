@@ -35,7 +35,7 @@ _PLACEHOLDERS |= {
     "[]",
     "[object object]",
     *("-", "--", "\\n", "(not set)", "not set", "(none)", "(null)", "<null>"),
-    *("#n/a", "#null!", "#ref!", "#value!", "0.0", "0.00"),
+    *("#n/a", "#null!", "#ref!", "#value!", "#div/0!", "#name?", "#num!", "0.0", "0.00"),
 }
 
 _ZERO_DECIMALS = {

@@ -25,7 +25,7 @@ def test_spellings_of_a_name_are_one(text: str) -> None:
     assert normalise_name(text) == "order_completed"
 
 
-EXPORTED = ["-", "--", r"\N", "(not set)", "(None)", "(null)", "#N/A", "#REF!", "#VALUE!", "0.0", "0.00"]
+EXPORTED = ["-", "--", r"\N", "(not set)", "(None)", "(null)", "#N/A", "#REF!", "#VALUE!", "#DIV/0!", "0.0", "0.00"]
 """What exports of databases, spreadsheets and analytics write where there is nothing."""
 
 

@@ -28,6 +28,10 @@ VALUES = {
     "a number that is none": ("NaN", None),
     "a number without end": ("-Infinity", None),
     "a control character": ('"a\tb"', "a\tb"),
+    "an escape that is none": (r'"O\'Neil \x41"', r"O\'Neil \x41"),
+    "a word of another language": ("undefined", "undefined"),
+    "a number that JSON writes otherwise": ("+.50", "+.50"),
+    "zeros at the start": ("007", "007"),
 }
 HOLE = "HOLE"
 
@@ -150,6 +154,17 @@ async def test_one_such_value_of_twenty_events_costs_none(
         assert [one["properties"].get("x") for one in collector.events()].count(becomes) == 1
 
 
+@rows("framing", [one for one in FRAMINGS if one != "native lines"])
+async def test_a_line_end_in_a_text_costs_none_where_events_are_no_lines(
+    collector: CollectorInMemory, framing: str
+) -> None:
+    path, body, headers = FRAMINGS[framing]('"two\r\nlines"')
+    scope = Scope.BROWSER if framing == "snippet" else Scope.SERVER
+    await collector.post(body, path, scope=scope, headers=headers)
+    assert len(collector.events()) == EVENTS
+    assert collector.metric("values_repaired_total") == 1
+
+
 @rows(
     ("framing", "name"),
     [("snippet", "writeKey"), ("posthog batch", "api_key"), ("posthog batch", "token"), ("segment", "writeKey")],
@@ -236,7 +251,27 @@ async def test_a_signed_webhook_is_read_too() -> None:
     assert collector.events()[0]["name"] == "payment"
 
 
-@rows("part", [b'"', b'\\"', b"nan ", b"-", b'""NaN,', b'"\\ud83d",', b'"\n', b'"\\u', b'"n"n'])
+@rows(
+    "part",
+    [
+        b'"',
+        b'\\"',
+        b"nan ",
+        b"-",
+        b'""NaN,',
+        b"a",
+        b"a ",
+        b",a ",
+        b"\\",
+        b'"\\x',
+        b"1e",
+        b",-1.",
+        b'"\\ud83d",',
+        b'"\n',
+        b'"\\u',
+        b'"n"n',
+    ],
+)
 def test_a_text_full_of_them_is_left_as_it_is_or_repaired_whole(part: bytes) -> None:
     text = part * (100_000 // len(part))
     repaired, count = repair(text)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,13 @@ class TestLines:
         path = tmp_path / "e.jsonl"
         path.write_bytes(b'\xef\xbb\xbf{"id":"a","properties":{"value":1.10}}\r\n\n{"id":"b"\n')
         assert [event for _, event in read(path).events()] == [b'{"id":"a","properties":{"value":1.10}}', b'{"id":"b"']
+
+    def test_a_pipe_is_read_as_a_file_is(self, tmp_path: Path) -> None:
+        pipe = tmp_path / "events"
+        os.mkfifo(pipe)
+        with ThreadPoolExecutor(1) as writer:
+            writer.submit(pipe.write_bytes, gzip.compress(b'{"id":"a"}\n'))
+            assert events_of(read(pipe)) == [{"id": "a"}]
 
     def test_gzip_is_seen_by_its_first_bytes(self, tmp_path: Path) -> None:
         path = tmp_path / "e"
