@@ -17,6 +17,8 @@ from funnelcast.clock import wall_clock_ms
 from funnelcast.say import say
 from funnelcast.screen import Screen
 from funnelcast.signals import stop_event
+from schemas.counters import OTHER, UNKNOWN
+from schemas.explain import did_you_mean
 from schemas.funnel.model import Funnel
 from schemas.text import printable_in
 from streams.report.change_service import annotations_of
@@ -42,6 +44,7 @@ _SHOWN_ANNOTATIONS: Final = 10
 class _Answer:
     """What was read at once."""
 
+    questions: Sequence[ReportQuestion]
     shown: Sequence[Shown]
     annotations: Sequence[str]
 
@@ -64,6 +67,8 @@ async def _show(settings: ReportSettings, funnels: Sequence[Funnel], asked: Aske
             await _watch(reader, funnels, asked, answer)
         else:
             Screen().print(_rendered(funnels, answer))
+            for text in await uncounted_values(reader, answer.questions):
+                say(text)
             if not any(text is not None for text in asked.texts.values()):
                 for text in await _missing(settings, reader, funnels, answer):
                     say(text)
@@ -79,7 +84,20 @@ async def _read(reader: CounterReader, funnels: Sequence[Funnel], asked: Asked) 
         await read_shown(reader, question, sort=asked.sort, top=asked.top, now_ms=now_ms, is_cut=is_cut)
         for question in questions
     ]
-    return _Answer(shown, await _annotations(reader, questions) if is_cut else [])
+    return _Answer(questions, shown, await _annotations(reader, questions) if is_cut else [])
+
+
+async def uncounted_values(reader: CounterReader, questions: Sequence[ReportQuestion]) -> list[str]:
+    """Of a question about one cell the values that nothing is counted under, with those that may have been meant."""
+    lines = []
+    for question in questions:
+        registers = await reader.registers(question.funnel.funnel_id) if question.label else {}
+        names = [dimension.name for dimension in question.funnel.dimensions]
+        for dimension, value in question.asked_values:
+            known = [OTHER, UNKNOWN, *(text for number, text in registers if number == names.index(dimension) + 1)]
+            if value not in known:
+                lines.append(f"{value!r} is no value of {dimension} that was counted{did_you_mean(value, known)}")
+    return lines
 
 
 async def _missing(

@@ -30,7 +30,7 @@ from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
 from streams.report.service import (
     report,
     report_calibration,
-    report_comparison,
+    report_compared,
     report_paths,
     report_profit,
     report_what_if,
@@ -39,7 +39,6 @@ from streams.report.shapes import CountersDocument
 from streams.report.sla import Sla
 from streams.report.sla_service import report_sla
 from streams.report.sla_table import render_sla
-from streams.report.spans import Comparison
 from streams.report.target_service import report_targets
 from streams.report.targets_file import load_targets
 from streams.report.targets_table import render_targets
@@ -118,10 +117,7 @@ def _specials(asked: Asked, now_ms: int) -> dict[str, Callable[[Sequence[ReportQ
     specials: dict[str, Callable[[Sequence[ReportQuestion]], _Special]] = {}
     if (compare := asked.compare) is not None:
         specials["--compare"] = lambda questions: _Special(
-            [
-                partial(report_comparison, comparison=Comparison.parse(question, compare, now_ms=now_ms))
-                for question in questions
-            ],
+            [partial(report_compared, question=question, text=compare, now_ms=now_ms) for question in questions],
             render_comparison,
         )
     if (what_if := asked.what_if) is not None:

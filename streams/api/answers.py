@@ -23,7 +23,7 @@ from streams.report.rates import last_of_overall
 from streams.report.service import (
     report,
     report_calibration,
-    report_comparison,
+    report_compared,
     report_paths,
     report_profit,
     report_text,
@@ -32,7 +32,6 @@ from streams.report.service import (
 from streams.report.shapes import CountersDocument
 from streams.report.sla import Sla
 from streams.report.sla_service import report_sla
-from streams.report.spans import Comparison
 from streams.report.summary import report_summary
 from streams.report.target_service import report_targets
 from streams.report.targets_file import Targets
@@ -124,8 +123,10 @@ class Answers:
         """Two spans compared."""
         values = parse_query(query, single=(*QUESTION, COMPARE), repeated=("funnel",))
         text, now_ms = _needed(values, COMPARE), self.clock_ms()
-        asked = [Comparison.parse(question, text, now_ms=now_ms) for question in self._questions(values)]
-        return answer_json([await report_comparison(self.reader, comparison) for comparison in asked])
+        questions = self._questions(values)
+        return answer_json(
+            [await report_compared(self.reader, question, text, now_ms=now_ms) for question in questions]
+        )
 
     async def paths_json(self, query: str) -> bytes:
         """How journeys go."""

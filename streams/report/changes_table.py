@@ -31,6 +31,8 @@ def annotation_lines(annotations: Sequence[Annotation]) -> list[str]:
 
 def _change(change: Change) -> RenderableType:
     title = f"{texts.instant(change['at_ms'])}  {change['text']}"
+    if all(stage["before"] is None or stage["after"] is None for stage in change["stages"]):
+        return Text(f"{title}\n  no whole days before and after it are counted yet", style="dim")
     headings = ("went on from", ">within", ">before", ">after", ">points", ">95 %", ">significant")
     table = Grid(*headings, title=title, optional=("95 %", "within"))
     for stage in change["stages"]:

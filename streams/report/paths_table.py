@@ -65,6 +65,8 @@ def _bounds(bounds: Bounds) -> str:
 def _effects(cell: PathCell) -> Iterable[RenderableType]:
     for effect in cell["effects"]:
         without, with_it = effect["won"]["before"], effect["won"]["after"]
+        if all(rate is not None and rate["rate"] == 1 for rate in (without, with_it)):
+            continue  # the last stage before the order: who got beyond it has ordered, with it and without
         fewest, most = effect["won_without"]
         told = f"{texts.share(without)}" if without is not None else f"{fewest:,} to {most:,} journeys"
         yield Text(f"{effect['stage']}: won with it {texts.share(with_it)}, without it {told}")

@@ -85,6 +85,12 @@ class ReportQuestion:
         return self.since_ms is not None or self.until_ms is not None
 
     @property
+    def asked_values(self) -> list[tuple[str, str]]:
+        """(dimension, value) of the one cell asked for."""
+        parts = (self.label or "").split("|")
+        return [(name, value) for name, equals, value in (part.partition("=") for part in parts) if equals]
+
+    @property
     def is_of_first_values(self) -> bool:
         """Whether the cells have values of the journey's beginning alone: those of a `stage` are of different people at
         each stage."""
@@ -176,7 +182,10 @@ def _first_dimsets(funnel: Funnel) -> list[tuple[str, int]]:
 def _parse_dimset(funnel: Funnel, dim: str) -> int:
     names = [dimension.name for dimension in funnel.dimensions]
     known = ["", *names, *("|".join(pair) for pair in funnel.pairs)]
-    asked = "|".join(part.partition("=")[0] for part in dim.split("|"))
+    parts = dim.split("|")
+    asked = "|".join(part.partition("=")[0] for part in parts)
+    if "=" in dim and not all("=" in part for part in parts):
+        raise QuestionError(f"{dim!r} is half a cell: write a value for both, as in channel=google|manager=ann")
     if asked not in known:
         raise QuestionError(
             f"{dim!r} is not counted in funnel {funnel.name}; dimensions and pairs are: "

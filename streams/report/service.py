@@ -13,7 +13,7 @@ from streams.report.document_text import TextMemory, document_text
 from streams.report.paths import PathsDocument, path_cell
 from streams.report.profit import ProfitDocument, profit_cell
 from streams.report.question import QuestionError, ReportQuestion
-from streams.report.reads import summed, views_of
+from streams.report.reads import summed, views_of, watermark_of
 from streams.report.shapes import CountersDocument
 from streams.report.spans import Comparison, span_dates
 from streams.report.what_if import Lifts, WhatIfDocument, what_if
@@ -119,6 +119,17 @@ def one_grain(question: ReportQuestion) -> ReportQuestion:
     if question.grain is None:
         question = replace(question, grain=Grain.DAY if question.has_times else Grain.TOTAL)
     return replace(question, dimset=0) if question.dimset is None else question
+
+
+async def report_compared(
+    reader: CounterReader, question: ReportQuestion, text: str, *, now_ms: int
+) -> ComparisonDocument:
+    """`report_comparison` of the spans that `text` says. Without until they end with the last day that is counted as a
+    whole: where workers are behind, the days that are missing would look like a drop."""
+    comparison = Comparison.parse(question, text, now_ms=now_ms)
+    if (watermark_ms := await watermark_of(reader)) is not None:
+        comparison = Comparison.parse(question, text, now_ms=now_ms, counted_ms=min(now_ms, watermark_ms))
+    return await report_comparison(reader, comparison)
 
 
 async def report_comparison(reader: CounterReader, comparison: Comparison) -> ComparisonDocument:

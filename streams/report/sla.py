@@ -1,7 +1,8 @@
 """Was the next step made in time? Entries of a stage against the time in which they shall go on. Pure.
 
 The times are those of the histogram, so that nothing is guessed. Entries that are lost within the time count on neither
-side: nobody was late. Entries whose bucket is younger than the time are pending until they are gone or old enough.
+side: nobody was late; nor do those that went to another stage than the named one within it: when they got to that one,
+counters do not tell. Entries whose bucket is younger than the time are pending until they are gone or old enough.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypedDict
+from typing import Final, NamedTuple, TypedDict
 
 from schemas.counters import DURATION_EDGES_SECONDS
 from schemas.explain import did_you_mean
@@ -79,6 +80,8 @@ class SlaCell(TypedDict):
     """Their time is not over, as far as their bucket tells."""
     lost: int
     """In time: neither kept nor breached."""
+    elsewhere: int
+    """Went to another stage than the named one in time: neither kept nor breached."""
     rate: Rate | None
     """Kept over kept and breached."""
 
@@ -112,30 +115,49 @@ def answer_sla(sla: Sla, old: Mapping[str, NamedCell], young: Mapping[str, Named
 
 
 def _cell(sla: Sla, dim: str, old: NamedCell, young: NamedCell) -> SlaCell:
-    before, now = CellView(old), CellView(young)
-    kept_before, kept_now = (_within(_durations(view, sla), sla.seconds) for view in (before, now))
-    lost_before, lost_now = (
-        _within(view.amounts(sla.stage, "loss_time").items(), sla.seconds) for view in (before, now)
-    )
-    late_now = sum(count for _, count in _durations(now, sla)) - kept_now
-    breached = before.entries(sla.stage) - kept_before - lost_before + late_now
-    pending = now.entries(sla.stage) - kept_now - lost_now - late_now
-    in_time = kept_before + kept_now
+    before, now = (_side(sla, CellView(cell)) for cell in (old, young))
+    in_time = before.kept + now.kept
+    breached = before.undecided + now.late
     return {
         "dim": dim,
-        "entries": before.entries(sla.stage) + now.entries(sla.stage),
+        "entries": before.entries + now.entries,
         "kept": in_time,
-        "breached": max(0, breached),
-        "pending": max(0, pending),
-        "lost": lost_before + lost_now,
-        "rate": ratio(in_time, in_time + max(0, breached)),
+        "breached": breached,
+        "pending": max(0, now.undecided - now.late),
+        "lost": before.lost + now.lost,
+        "elsewhere": before.elsewhere + now.elsewhere,
+        "rate": ratio(in_time, in_time + breached),
     }
 
 
-def _durations(view: CellView, sla: Sla) -> list[tuple[str, int]]:
-    """(edge, count) of the transitions that are meant."""
-    pairs = ((key.rpartition(" "), count) for key, count in view.amounts(sla.stage, "durations").items())
-    return [(edge, count) for (after, _, edge), count in pairs if sla.after in (None, after)]
+class _Side(NamedTuple):
+    """Entries of buckets that are all old enough, or all too young."""
+
+    entries: int
+    kept: int
+    lost: int
+    elsewhere: int
+    late: int
+    """Went on, after the time."""
+
+    @property
+    def undecided(self) -> int:
+        """Neither kept, lost nor elsewhere in time."""
+        return max(0, self.entries - self.kept - self.lost - self.elsewhere)
+
+
+def _side(sla: Sla, view: CellView) -> _Side:
+    gone = [(key.rpartition(" "), count) for key, count in view.amounts(sla.stage, "durations").items()]
+    meant = [(edge, count) for (after, _, edge), count in gone if sla.after in (None, after)]
+    in_time = _within([(edge, count) for (_, _, edge), count in gone], sla.seconds)
+    kept = _within(meant, sla.seconds)
+    return _Side(
+        entries=view.entries(sla.stage),
+        kept=kept,
+        lost=_within(view.amounts(sla.stage, "loss_time").items(), sla.seconds),
+        elsewhere=in_time - kept,
+        late=sum(count for _, count in gone) - in_time,
+    )
 
 
 def _within(by_edge: Iterable[tuple[str, int]], seconds: int) -> int:

@@ -22,9 +22,12 @@ def _table(answer: SlaAnswer) -> RenderableType:
     title = f"{way} within {texts.seconds(answer['within_seconds'])}"
     if not answer["cells"]:
         return Text(f"{title}: nothing counted here", style="dim")
-    headings = ("", ">kept", ">95 %", ">breached", ">pending", ">lost", ">entries")
-    table = Grid(*headings, title=title, optional=("95 %", "lost"))
+    names_another = answer["after"] is not None
+    counted = ("breached", "pending", "lost", *(("elsewhere",) if names_another else ()), "entries")
+    headings = ("", ">kept", ">95 %", *(f">{name}" for name in counted))
+    table = Grid(*headings, title=title, optional=("95 %", "lost", "elsewhere"))
     for cell in answer["cells"]:
-        counts = (texts.number(number) for number in (cell["breached"], cell["pending"], cell["lost"], cell["entries"]))
+        elsewhere = [cell["elsewhere"]] if names_another else []
+        counts = map(texts.number, (cell["breached"], cell["pending"], cell["lost"], *elsewhere, cell["entries"]))
         table.add_row(cell["dim"] or "all", texts.share(cell["rate"]), texts.interval(cell["rate"]), *counts)
     return table

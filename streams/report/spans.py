@@ -50,13 +50,14 @@ class Comparison:
     after: Span
 
     @classmethod
-    def parse(cls, question: ReportQuestion, text: str, *, now_ms: int) -> Comparison:
+    def parse(cls, question: ReportQuestion, text: str, *, now_ms: int, counted_ms: int | None = None) -> Comparison:
         """`previous` (as long a span just before, or the week, month, quarter before), `last-week` (the same days a
-        week earlier) or `SINCE..UNTIL`. Without since the last 7 whole days. Raises QuestionError."""
+        week earlier) or `SINCE..UNTIL`. Without since the last 7 whole days. `counted_ms`: up to when days are whole,
+        else up to now. Raises QuestionError."""
         if question.grain not in (None, Grain.DAY):
             raise QuestionError("whole days are compared: leave the grain away, or ask for week, month or quarter")
         funnel = question.funnel
-        after = _asked(question, today=day_at(funnel, now_ms))
+        after = _asked(question, today=day_at(funnel, now_ms if counted_ms is None else counted_ms))
         before = _before(text.strip(), after, question, now_ms=now_ms)
         if before.last >= after.first and after.last >= before.first:
             raise QuestionError(f"the two spans overlap: {_text(before)} and {_text(after)}; write others")
@@ -97,7 +98,7 @@ def _asked(question: ReportQuestion, *, today: int) -> Span:
     if period is not None:
         first, last = (day_number(period.first_day(date_of(first))), day_number(period.last_day(date_of(last))))
     if first > last:
-        raise QuestionError("there is no whole day since then; write until as well, or an earlier since")
+        raise QuestionError("no day since then is over and counted; write until as well, or an earlier since")
     return Span(first, last)
 
 

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from schemas.funnel.load import parse_funnel
+from schemas.times import DAY_MS
 from streams.report.comparison import ComparisonDocument, Decomposition, compare_cells
 from streams.report.comparison_table import render_comparison
 from streams.report.decompose import Counts, decompose
 from streams.report.question import QuestionError
 from streams.report.rates import ratio
-from streams.report.service import report_comparison
+from streams.report.service import report_compared, report_comparison
 from streams.report.shapes import NamedCell, Rate
 from streams.report.significance import difference_interval, holm, p_value
 from streams.report.spans import Comparison
@@ -77,7 +78,7 @@ def test_spans(
         ("yesterday", None, None, "write previous, last-week or 2025-01-01..2025-02-01"),
         ("2025-03-02..2025-03-01", None, None, "since must lie before until"),
         ("2025-03-02..", None, None, "is no time"),
-        ("previous", "2025-03-07", None, "no whole day"),
+        ("previous", "2025-03-07", None, "over and counted"),
         ("previous", None, "hour", "whole days are compared"),
         ("previous", None, "total", "whole days are compared"),
     ],
@@ -256,6 +257,15 @@ def test_a_cell_of_a_stage_dimension_has_no_conversions_of_different_people() ->
     assert whole_cell["overall"]["before"] == rate(4, 10)
     assert (of_manager["overall"]["before"], of_manager["overall"]["is_significant"]) == (None, None)
     assert of_manager["cohort_conversion"]["click"]["before"] == rate(4, 10)
+
+
+async def test_days_that_are_not_counted_yet_are_not_compared() -> None:
+    reader = await days_reader({46: BEFORE, 53: AFTER})
+    days_later = READ_AT + 3 * DAY_MS
+    document = await report_compared(reader, question(), "previous", now_ms=days_later)
+    asked_for = await report_compared(reader, question(until="2025-03-09"), "previous", now_ms=days_later)
+    assert document["after"] == {"first": "2025-02-28", "last": "2025-03-06"}  # counted up to the 7th
+    assert asked_for["after"]["last"] == "2025-03-08"
 
 
 async def test_over_nothing_everything_is_absent() -> None:

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from schemas.funnel.load import load_funnel
+from schemas.funnel.load import load_funnel, parse_funnel
 from streams.report.coverage import coverage_of
 from streams.report.shapes import CountersDocument, NamedCell
 from streams.report.table import render_report
@@ -27,6 +27,25 @@ def test_journeys_with_a_known_value_of_all_that_began_wherever_they_did() -> No
     assert others == []  # nothing is there of the other dimensions
     assert coverage_of(FUNNEL, {"": _cell(0), "channel=email": _cell(0)}) == {"channel": None}
     assert coverage_of(FUNNEL, {"channel=email": _cell(5)}) == {}
+
+
+def test_a_pair_says_the_same_as_its_dimension() -> None:
+    funnel = parse_funnel(
+        """
+name: pairs
+conversion_window: 7d
+stages: [{name: impression, on: [impression]}, {name: lead, on: [lead]}]
+dimensions: [{name: channel, attribution: first}, {name: page, attribution: first}, {name: manager, attribution: stage}]
+pairs: [[channel, manager], [page, channel]]
+"""
+    )
+    managers = {"": _cell(6, 2), "channel=mail|manager=ann": _cell(5, 1), "channel=unknown|manager=bob": _cell(1, 1)}
+    pages = {"": _cell(6, 2), "page=/|channel=mail": _cell(4, 2), "page=unknown|channel=unknown": _cell(2, 0)}
+    counts = [
+        {name: rate and (rate["numerator"], rate["denominator"]) for name, rate in coverage_of(funnel, cells).items()}
+        for cells in (managers, pages)
+    ]
+    assert counts == [{"channel": (6, 8)}, {"channel": (6, 8), "page": (6, 8)}]
 
 
 def test_the_report_says_it() -> None:

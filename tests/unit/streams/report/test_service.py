@@ -138,6 +138,12 @@ def test_what_is_not_counted_is_refused_with_what_is(dim: str) -> None:
         question(dim=dim)
 
 
+@rows("dim", ["channel|manager=ann", "channel=google|manager"])
+def test_half_a_cell_is_refused(dim: str) -> None:
+    with pytest.raises(QuestionError, match="write a value for both"):
+        question(dim=dim)
+
+
 def test_totals_have_no_time() -> None:
     with pytest.raises(QuestionError, match="leave since and until away"):
         question(grain="total", since="24h")

@@ -64,7 +64,13 @@ async def test_kept_breached_pending_and_lost() -> None:
     assert numbers(cell) == (2, 2, 1, 1)
     assert cell["rate"] is not None
     assert (cell["rate"]["numerator"], cell["rate"]["denominator"]) == (2, 4)
-    assert numbers(to_call) == (1, 2, 2, 1)  # an offer is no call
+    assert numbers(to_call) == (1, 2, 1, 1)
+    assert (cell["elsewhere"], to_call["elsewhere"]) == (0, 1)  # an offer is no call, and nobody was late with one
+
+
+async def test_who_went_elsewhere_when_the_time_was_over_has_breached() -> None:
+    ((cell,),) = await asked("lead->offer=1h", 30)
+    assert (*numbers(cell), cell["elsewhere"]) == (1, 3, 0, 1, 1)  # the call after eight hours is late
 
 
 async def test_what_was_pending_is_breached_when_its_hour_is_old_enough() -> None:
