@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from schemas.counters import UNKNOWN
 from schemas.funnel.model import Funnel
 from streams.report.cell import CellView
+from streams.report.lines import values_of
 from streams.report.rates import ratio
 from streams.report.shapes import NamedCell, Rate
 
@@ -17,28 +18,12 @@ def coverage_of(funnel: Funnel, cells: Mapping[str, NamedCell]) -> dict[str, Rat
     if "" not in cells:
         return {}
     journeys = _journeys(funnel, cells[""])
+    unknown: dict[str, int] = {}
+    for label, cell in cells.items():
+        for name, value in values_of(funnel, label).items():
+            unknown[name] = unknown.get(name, 0) + (_journeys(funnel, cell) if value == UNKNOWN else 0)
     names = [dimension.name for dimension in funnel.dimensions if dimension.attribution == "first"]
-    shown = {name: [label for label in cells if _has(label, name, funnel)] for name in names}
-    return {
-        name: ratio(
-            journeys - sum(_journeys(funnel, cells[label]) for label in labels if _lacks(label, name)), journeys
-        )
-        for name, labels in shown.items()
-        if labels
-    }
-
-
-def _has(label: str, name: str, funnel: Funnel) -> bool:
-    """Whether the cell is of the dimension, or of a pair with it."""
-    return label.startswith(f"{name}=") or any(
-        second == name and label.startswith(f"{first}=") and f"|{name}=" in label for first, second in funnel.pairs
-    )
-
-
-def _lacks(label: str, name: str) -> bool:
-    """Whether the dimension's value in it is unknown."""
-    unknown = f"{name}={UNKNOWN}"
-    return label == unknown or label.startswith(f"{unknown}|") or label.endswith(f"|{unknown}")
+    return {name: ratio(journeys - unknown[name], journeys) for name in names if name in unknown}
 
 
 def _journeys(funnel: Funnel, cell: NamedCell) -> int:

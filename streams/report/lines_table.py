@@ -14,7 +14,7 @@ from streams.report import texts
 from streams.report.cell import CellView, sum_cells
 from streams.report.coverage import coverage_of
 from streams.report.grid import Grid
-from streams.report.lines import Arrangement, Line, grain_of, values_of
+from streams.report.lines import Arrangement, Line, grain_of, sums_of, values_of
 from streams.report.rates import compares_people, last_of_overall, rates_of
 from streams.report.shapes import CountersDocument, NamedCell, Rates
 
@@ -41,8 +41,8 @@ def render_lines(
     yield from _table(funnel, [*rows, last], [grain, *dimensions], document, arrangement, compares=compares)
     if any(texts.SO_FAR in cell for row in rows for cell in row.values()):
         yield Text(f"{texts.SO_FAR} so far: some entries have no outcome yet", style="dim")
-    sums = {line.dim: line.cell for line in lines if not line.others and not arrangement.by_bucket}
-    yield from coverage_lines(funnel, {"": whole.cell, **sums})
+    if not arrangement.by_bucket:
+        yield from coverage_lines(funnel, {"": whole.cell, **sums_of(document, arrangement)})
 
 
 def coverage_lines(funnel: Funnel, cells: Mapping[str, NamedCell]) -> Iterable[RenderableType]:

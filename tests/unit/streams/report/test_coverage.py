@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
-
 from rich.console import Console
 
 from schemas.funnel.load import load_funnel, parse_funnel
 from streams.report.coverage import coverage_of
+from streams.report.lines import Arrangement
 from streams.report.shapes import CountersDocument, NamedCell
 from streams.report.table import render_report
 
@@ -65,8 +64,12 @@ def test_the_report_says_it() -> None:
         "counters": {"total": {"all": CELLS}},
         "rates": [],
     }
-    console = Console(file=io.StringIO(), width=200)
-    console.print(render_report(FUNNEL, document))
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "left out: 3 bot, 1 staff" in shown
-    assert "first value of channel known: 75.0 % of 8 journeys" in shown
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(render_report(FUNNEL, document))
+    assert "left out: 3 bot, 1 staff" in capture.get()
+    assert "first value of channel known: 75.0 % of 8 journeys" in capture.get()
+    by_channel: CountersDocument = {**document, "counters": {"total": {"all": {k: v for k, v in CELLS.items() if k}}}}
+    with console.capture() as capture:
+        console.print(render_report(FUNNEL, by_channel, Arrangement(is_of_values=True, top=1)))
+    assert "first value of channel known: 75.0 % of 8 journeys" in capture.get()
