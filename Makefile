@@ -39,12 +39,14 @@ help:
 
 setup: $(STAMP)
 
+# Compiled as an installed package is: with PYTHONDONTWRITEBYTECODE every start would compile the product again.
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "funnelcast needs Python 3.11 or newer: set PYTHON=/path/to/python3"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (once; a minute or two) ..." >&2
 	@{ $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip \
-	  && $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[embedded,import,charts]" --group dev; \
+	  && $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[embedded,import,charts]" --group dev \
+	  && $(BIN)/python -m compileall -q funnelcast producers schemas streams; \
 	} >$(VENV)/install.log 2>&1 || { cat $(VENV)/install.log >&2; exit 1; }
 	@touch $(STAMP)
 

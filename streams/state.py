@@ -7,7 +7,7 @@ A *funnel_id* is the text `<funnel name>@<version>`: every funnel version has pe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -146,6 +146,14 @@ class Annotation(msgspec.Struct, frozen=True):
     text: str
     funnel: str | None = None
     """Name of the funnel it is about; None: all of them."""
+
+
+_decode_annotation = msgspec.json.Decoder(Annotation).decode
+
+
+def annotations_in_order(stored: Iterable[bytes]) -> list[Annotation]:
+    """Of the values that are stored, oldest first."""
+    return sorted(map(_decode_annotation, stored), key=lambda each: (each.at_ms, each.id))
 
 
 @dataclass(frozen=True, slots=True)

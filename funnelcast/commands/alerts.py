@@ -141,11 +141,10 @@ def _counted(settings: AlertSettings, funnel: Any, source: _Source) -> list[tupl
         return _count(settings, funnel or settings.of_a_file(), source.events)
     from funnelcast.progress import progress_bar
     from funnelcast.replay.logged import watched_of_log
-    from funnelcast.screen import Screen
 
     funnels = load_funnels(funnel or settings.funnels)
     kafka = settings.need_kafka() if source.from_kafka else None
-    with progress_bar(Screen(stderr=True), "counting the log") as progress:
+    with progress_bar("counting the log") as progress:
         counting = watched_of_log(
             funnels,
             kafka=kafka,
@@ -161,7 +160,6 @@ def _count(settings: AlertSettings, names: Any, events: Path) -> list[tuple[Funn
     from funnelcast.progress import progress_bar
     from funnelcast.replay.histories import watched_of_file
     from funnelcast.replay.memory import Refusals, ReplayJob
-    from funnelcast.screen import Screen
 
     funnels = tuple(load_funnels(names))
     job = ReplayJob(
@@ -172,7 +170,7 @@ def _count(settings: AlertSettings, names: Any, events: Path) -> list[tuple[Funn
         contact_key=settings.contact_key or "replay",
     )
     refusals = Refusals(events)
-    with progress_bar(Screen(stderr=True), f"counting {events.name}") as progress:
+    with progress_bar(f"counting {events.name}") as progress:
         watched = run_until_told(watched_of_file(job, refusals, progress=progress))
     refusals.sum_up()
     return list(zip(funnels, watched, strict=True))
@@ -181,7 +179,6 @@ def _count(settings: AlertSettings, names: Any, events: Path) -> list[tuple[Funn
 def _alerts(watched: Watched, *, since: str | None, until: str | None, threshold: float) -> tuple[list[Any], int]:
     """The alerts, and on how many days there could have been any."""
     from funnelcast.progress import progress_bar
-    from funnelcast.screen import Screen
     from streams.evidence.backtest import Backtest
 
     backtest = Backtest(watched)
@@ -189,7 +186,7 @@ def _alerts(watched: Watched, *, since: str | None, until: str | None, threshold
         max(backtest.days.start, backtest.days.start if since is None else _day(since)),
         min(backtest.days.stop, backtest.days.stop if until is None else _day(until)),
     )
-    with progress_bar(Screen(stderr=True), "looking for alerts") as progress:
+    with progress_bar("looking for alerts") as progress:
         alerts = backtest.run(days, threshold=threshold, progress=progress)
     return alerts, backtest.evaluated_days(days)
 

@@ -67,11 +67,10 @@ def try_on(
 ) -> None:
     """Say which events of a file each stage takes, and why it does not take the others."""
     from funnelcast.progress import progress_bar
-    from funnelcast.screen import Screen
     from funnelcast.trial import Trial
 
     trial = Trial(load_funnel(file))
-    with progress_bar(Screen(stderr=True), events.name) as progress:
+    with progress_bar(events.name) as progress:
         trial.read(events, progress)
     if as_json:
         emit(json.dumps(trial.document(), ensure_ascii=False))

@@ -154,10 +154,9 @@ def _count(settings: ReplaySettings, job: ReplayJob, *, through: Through, as_jso
 async def _replay(settings: ReplaySettings, job: ReplayJob, *, through: Through) -> tuple[list[CountersDocument], bool]:
     from funnelcast.progress import progress_bar
     from funnelcast.replay.memory import Refusals, read_lines, replay_through_memory
-    from funnelcast.screen import Screen
 
     refusals = Refusals(job.events)
-    with progress_bar(Screen(stderr=True), job.events.name) as progress:
+    with progress_bar(job.events.name) as progress:
         if through is Through.memory:
             documents = await replay_through_memory(job, refusals, progress=progress)
         else:

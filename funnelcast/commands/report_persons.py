@@ -65,7 +65,7 @@ async def _read(settings: ReportSettings, questions: Sequence[ReportQuestion], m
         reader = RedisCounterReader(client, settings.space)
         for question in questions:
             funnel, label = question.funnel, question.label
-            with progress_bar(Screen(stderr=True), "persons") as progress:
+            with progress_bar("persons") as progress:
                 documents.append(
                     await Stuck(store, reader, funnel).document(
                         most=most, wanted=values_of(funnel, label or ""), on_progress=progress

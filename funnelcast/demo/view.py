@@ -71,7 +71,7 @@ class View:
 
     def progress(self) -> AbstractContextManager[Callable[[int, int], None]]:
         """A bar over (done, total)."""
-        return progress_bar(self._console, "history")
+        return progress_bar("history", self._console)
 
     def history(self, history: History) -> None:
         """The report of the purchase history: the stages, and the figures that can be checked by hand."""

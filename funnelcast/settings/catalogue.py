@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import get_type_hints
 
-from funnelcast.settings.processes import ALL
 from funnelcast.settings.sections import Settings
 from funnelcast.settings.setting import Setting
 
@@ -51,5 +50,7 @@ def _is_own(section: type) -> bool:
 @cache
 def all_settings() -> dict[str, Setting]:
     """Every setting by its key in the file: those of the installation first, then those of each process."""
+    from funnelcast.settings.processes import ALL  # every process, where most commands are one
+
     settings = [each for kind in ALL for each in settings_of(kind)]
     return {each.key: each for each in sorted(settings, key=lambda each: each.process != "")}

@@ -126,6 +126,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _unknown_keys(path: Path | None, written: Mapping[str, Any]) -> Iterator[str]:
+    if not written:
+        return
     known = all_settings()
     tables = {setting.process for setting in known.values() if setting.process}
     for name, value in written.items():
@@ -150,11 +152,14 @@ def _meant(key: str, tables: set[str]) -> str:
 def _unknown_variables(variables: Mapping[str, str]) -> Iterator[str]:
     """Names that are meant for us and that nothing reads. Others may share the prefix (compose, Kubernetes): of their
     kind of name only what is nearly one of ours is refused."""
+    ours = {name: text for name, text in variables.items() if name.startswith(PREFIX)}
+    if not ours:
+        return
     known = sorted({setting.variable.removeprefix(PREFIX) for setting in all_settings().values()} | {"CONFIG"})
     flat = [name for name in known if "__" not in name]
-    for variable, text in variables.items():
+    for variable, text in ours.items():
         name = variable.removeprefix(PREFIX)
-        if name == variable or name in known:
+        if name in known:
             continue
         if "__" in name or (name.startswith(_OUR_OWN) and not _SERVICE.search(name)):
             yield f"{variable}: unknown setting; unset it{_prefixed(did_you_mean(name, known))}"

@@ -2,16 +2,14 @@
 
 Machines are those of the list crawler-user-agents (crawlers, headless browsers, image proxies, HTTP libraries),
 platforms those of ua-parser; both lists come with packages that follow the field. Texts are cut: nobody's browser has
-longer ones, and nobody may buy much time with a long one.
+longer ones, and nobody may buy much time with a long one. The lists are read with the first agent: many uses of the
+checks never see one.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import Final
-
-from crawleruseragents import is_crawler
-from ua_parser import parse_os
 
 MAX_CHARS: Final = 512
 _REMEMBERED: Final = 16_384
@@ -23,6 +21,8 @@ DESKTOP: Final = "desktop"
 @lru_cache(maxsize=_REMEMBERED)
 def is_machine(agent: str) -> bool:
     """Whether it is one of the list, or says nothing at all."""
+    from crawleruseragents import is_crawler
+
     agent = agent[:MAX_CHARS]
     return not agent.strip() or is_crawler(agent)
 
@@ -30,6 +30,8 @@ def is_machine(agent: str) -> bool:
 @lru_cache(maxsize=_REMEMBERED)
 def platform_of(agent: str) -> str | None:
     """`Windows`, `iOS`, `Android`, ...; None where it says none."""
+    from ua_parser import parse_os
+
     system = parse_os(agent[:MAX_CHARS])
     return None if system is None else system.family
 

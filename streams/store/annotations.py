@@ -5,30 +5,24 @@ They lie in one hash of the space, by id. An id is made of what is said, so the 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from typing import cast
 
 import msgspec
 
-from streams.state import Annotation
+from streams.state import Annotation, annotations_in_order
 from streams.store.address import Client
 from streams.store.connection import translated
 from streams.store.keys import SpaceKeys
 from streams.store.memory_space import MemorySpace
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Annotation).decode
-
-
-def in_order(stored: Iterable[bytes]) -> list[Annotation]:
-    """Of the values that are stored, oldest first."""
-    return sorted(map(_decode, stored), key=lambda each: (each.at_ms, each.id))
 
 
 async def read_annotations(client: Client, space: SpaceKeys) -> list[Annotation]:
     """All of a space, oldest first."""
     with translated():
-        return in_order(await cast(Awaitable[list[bytes]], client.hvals(space.annotations)))
+        return annotations_in_order(await cast(Awaitable[list[bytes]], client.hvals(space.annotations)))
 
 
 class RedisAnnotations:

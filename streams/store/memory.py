@@ -19,10 +19,10 @@ from streams.state import (
     Loaded,
     PartitionMeta,
     Writes,
+    annotations_in_order,
     bucket_of,
     fact_bucket_of,
 )
-from streams.store.annotations import in_order
 from streams.store.memory_space import MemorySpace, StoredFunnel, StoredPartition, write_facts, write_funnel
 from streams.store.port import FactsPage, PartitionStatus, PartitionView
 from streams.store.refusals import (
@@ -257,7 +257,7 @@ class MemoryCounterReader:
         return [dict(gap) for gap in self._space.gaps]
 
     async def annotations(self) -> list[Annotation]:
-        return in_order(self._space.annotations.values())
+        return annotations_in_order(self._space.annotations.values())
 
     def _partition(self, partition: int) -> StoredPartition | None:
         stored = self._space.partitions.get(partition)
