@@ -3,20 +3,14 @@
 import gc
 
 import anyio._backends._asyncio  # noqa: F401 - pytest rewrites it, and two threads must not at once
-import structlog
 
 import tests.support.thorough  # noqa: F401 - before a test module asks hypothesis for examples
+from tests.support.log_lines import plain_log_lines
 from tests.support.stack import embedded_stack, fresh_space
 
 __all__ = ["embedded_stack", "fresh_space"]
 
-# A traceback with its source in colours costs half a second, and tests log many on purpose.
-structlog.configure(
-    processors=[
-        *structlog.get_config()["processors"][:-1],
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
-    ]
-)
+plain_log_lines()
 
 
 def pytest_collection_finish() -> None:

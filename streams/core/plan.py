@@ -12,6 +12,7 @@ Laws of the layout:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from struct import Struct
 from typing import Any, Final, TypeAlias
 
@@ -239,15 +240,20 @@ class Plan:
         self.families.append((stage, family(base, sub)))
         return len(self.families) - 1
 
+    def _first(self, stage: int, base: Family, subs: Iterable[int]) -> int:
+        """Id of the first of families that follow each other."""
+        first = len(self.families)
+        self.families += [(stage, family(base, sub)) for sub in subs]
+        return first
+
     def _by_reason(self, stage: int, base: Family) -> int:
-        return min([self._family(stage, base, reason) for reason in range(REASON_CODES)])
+        return self._first(stage, base, range(REASON_CODES))
 
     def _durations(self, stage: int, to: int) -> int:
-        edges = range(len(EDGES_MS) + 1)
-        return min([self._family(stage, Family.DURATIONS, duration_sub(to, edge)) for edge in edges])
+        return self._first(stage, Family.DURATIONS, [duration_sub(to, edge) for edge in range(len(EDGES_MS) + 1)])
 
     def _by_edge(self, stage: int, base: Family) -> int:
-        return min([self._family(stage, base, edge) for edge in range(len(EDGES_MS) + 1)])
+        return self._first(stage, base, range(len(EDGES_MS) + 1))
 
     def _plan_formats(self) -> None:
         self.is_wide = self.code_bits > 64

@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from funnelcast.logs import RateLimit, configure_logs
+from tests.support.log_lines import plain_log_lines
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def logs_as_before() -> Iterator[None]:
     before = root.handlers[:], root.level
     yield
     root.handlers[:], root.level = before
-    structlog.reset_defaults()
+    plain_log_lines()
 
 
 def record(message: str, *args: object) -> logging.LogRecord:

@@ -20,6 +20,7 @@ from funnelcast.logs import configure_logs
 from funnelcast.say import emit, say
 from funnelcast.screen import Screen
 from tests.support.hostile import HOSTILE
+from tests.support.log_lines import plain_log_lines
 
 HOUSE = Path(funnelcast.__file__).parent.parent
 WAYS = {"funnelcast/say.py": {"echo"}, "funnelcast/screen.py": {"Console"}}
@@ -92,7 +93,7 @@ def test_logs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
-        structlog.reset_defaults()
+        plain_log_lines()
     assert "an_event" in lines
     assert not [char for char in _steers(lines.replace("\x1b[", "")) if char != "\x1b"]
     assert "\x1b]0" not in lines

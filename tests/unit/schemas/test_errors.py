@@ -26,7 +26,7 @@ def error_classes() -> list[tuple[str, str]]:
     found = []
     for path in product_files():
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        classes = [node for node in statements_of(path) if isinstance(node, ast.ClassDef)]
+        classes = [node for node in statements_of(path, r"class \w*Error\b") if isinstance(node, ast.ClassDef)]
         found += [(module, node.name) for node in classes if node.name.endswith("Error") and node.name[0] != "_"]
     return found
 

@@ -50,10 +50,11 @@ def literal_defaults(statements: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.
 
 def test_each_default_is_written_once() -> None:
     settings = {setting.attribute for setting in all_settings().values()}
+    holding = rf"(?i)\b(?:{'|'.join([*settings, *NAMES])})\b[^\n=]*="
     places: dict[tuple[str, object], list[str]] = defaultdict(list)
     for path in product_files():
         file = str(path.relative_to(ROOT))
-        for name, value in literal_defaults(statements_of(path)):
+        for name, value in literal_defaults(statements_of(path, holding)):
             if NAMES.get(name, name) in settings and OTHERS.get(file) != name:
                 places[NAMES.get(name, name), value.value].append(f"{file}:{value.lineno}")
     assert not {key: where for key, where in places.items() if len(where) > 1}

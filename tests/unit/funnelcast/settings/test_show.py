@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
@@ -20,6 +19,7 @@ from funnelcast.settings.sections import Settings
 from funnelcast.settings.setting import without_credentials
 from funnelcast.settings.show import log_settings
 from funnelcast.settings.show import rows as shown_rows
+from tests.support.log_lines import plain_log_lines
 from tests.support.rows import rows
 
 HIDDEN = "SENTINEL"
@@ -31,7 +31,7 @@ def nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     for setting in all_settings().values():
         monkeypatch.delenv(setting.variable, raising=False)
     yield
-    structlog.reset_defaults()
+    plain_log_lines()
 
 
 def logged(settings: Settings) -> Any:

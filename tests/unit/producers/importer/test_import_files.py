@@ -353,8 +353,8 @@ def test_a_group_with_a_refused_row_is_not_summed_up_without_it(tmp_path: Path) 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_a_file_of_more_rows_than_are_looked_at_first(tmp_path: Path, end: str) -> None:
-    rows = [f"{number};2025-01-01;u{number % 7};{number},50" for number in range(5_000)]
+    rows = [f"{number};2025-01-01;u{number % 7};{number},50" for number in range(2_500)]
     (tmp_path / "f.csv").write_bytes(end.join(["id;date;user;amount", *rows]).encode())
     found = imported(PAYMENT.replace("f.csv", 'f.csv, decimal: ","'), tmp_path)
-    assert (found.rows.taken, found.rows.read) == (5_000, 5_000)
+    assert (found.rows.taken, found.rows.read) == (2_500, 2_500)
     assert found.overview["events"][0]["persons"] == 7
