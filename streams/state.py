@@ -7,7 +7,7 @@ A *funnel_id* is the text `<funnel name>@<version>`: every funnel version has pe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -15,7 +15,7 @@ import msgspec
 
 from schemas.counters import CellGroup, Cells
 
-LAYOUT = 1
+LAYOUT = 2
 """Layout of everything this version stores. Raised together with an entry in `streams.core.upgrades`, by the rule of
 docs/decisions/layout-version.md."""
 FIRST_LAYOUT = 1
@@ -111,6 +111,8 @@ class FunnelWrites:
 
     persons: dict[bytes, bytes | None] = field(default_factory=dict)
     """Person field (key or `key NUL number`) to its packed state; None deletes it."""
+    erased: Set[bytes] = frozenset()
+    """Person keys of whose older states, and sealed chunks, nothing may stay behind."""
     earliest_deadlines: dict[int, int] = field(default_factory=dict)
     """Bucket to earliest deadline (minutes)."""
     cells: Cells = field(default_factory=dict)
@@ -177,7 +179,12 @@ class Loaded:
 
 def bucket_of(person_field: bytes) -> int:
     """Person bucket of a field: crc32 of the person key."""
-    return crc32(person_field.split(CHUNK_SEPARATOR, 1)[0]) & (PERSON_BUCKETS - 1)
+    return crc32(key_of(person_field)) & (PERSON_BUCKETS - 1)
+
+
+def key_of(person_field: bytes) -> bytes:
+    """Person key of a field: itself, but for a sealed chunk."""
+    return person_field.split(CHUNK_SEPARATOR, 1)[0]
 
 
 def fact_bucket_of(key: bytes) -> int:

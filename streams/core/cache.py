@@ -84,6 +84,8 @@ class PersonCache:
         """Persons changed since `take_changes`."""
         self.dirty_fields: dict[bytes, bytes | None] = {}
         """Changed sealed chunks."""
+        self.erased: set[bytes] = set()
+        """Persons of whom nothing that was written before may stay, since `take_changes`."""
         self.changed_deadlines: dict[int, None] = {}
         self.partly: set[bytes] = set()
         """Persons in memory whose sealed chunks are not."""
@@ -273,16 +275,17 @@ class PersonCache:
             self.earliest_deadlines[bucket] = minute
             self.changed_deadlines[bucket] = None
 
-    def take_changes(self) -> tuple[dict[bytes, bytes | None], dict[int, int]]:
-        """Changed person fields (None: gone) and bucket deadlines since the last time; evicts."""
+    def take_changes(self) -> tuple[dict[bytes, bytes | None], set[bytes], dict[int, int]]:
+        """Changed person fields (None: gone), those erased, and bucket deadlines since the last time; evicts."""
         persons: dict[bytes, bytes | None] = {key: self.persons.get(key) for key in self.dirty}
         persons.update(self.dirty_fields)
         deadlines = {bucket: self.earliest_deadlines[bucket] for bucket in self.changed_deadlines}
+        erased, self.erased = self.erased, set()
         self.dirty.clear()
         self.dirty_fields.clear()
         self.changed_deadlines.clear()
         self._evict()
-        return persons, deadlines
+        return persons, erased, deadlines
 
     def _evict(self) -> None:
         """Leave persons over the limit to the store, those first that came first; only what is written may go."""

@@ -67,8 +67,8 @@ from streams.state import FIRST_LAYOUT, Claim, Loaded, PartitionMeta
 
 __all__ = ["Changes", "FunnelChanges", "FunnelNeeds", "Needs", "PartitionEngine", "Prepared", "Record"]
 
-FIRE_LIMIT = 1500
-PERSONS_PER_CHUNK = 2000
+FIRE_LIMIT = 5_000
+PERSONS_PER_CHUNK = 10_000
 RECORDS_PER_CHUNK = 20_000
 _STATS = ("accepted", "duplicates", "late", "persons", "placeholder_ids", "link_conflicts")
 
@@ -97,6 +97,7 @@ class FunnelChanges:
     """What an apply changes for one funnel; as `FunnelWrites`, but cells are deltas."""
 
     persons: dict[bytes, bytes | None]
+    erased: set[bytes]
     earliest_deadlines: dict[int, int]
     deltas: Cells
     expired: list[CellGroup]
@@ -319,9 +320,9 @@ class PartitionEngine:
         state.contributions = Contributions()
         expired = expiry.expired(watermark, funnel.dimsets)
         is_changed = expiry.note(deltas) or bool(expired)
-        persons, deadlines = state.cache.take_changes()
+        persons, erased, deadlines = state.cache.take_changes()
         core_state = expiry.core_state() if is_changed else None
-        return FunnelChanges(persons, deadlines, deltas, expired, core_state)
+        return FunnelChanges(persons, erased, deadlines, deltas, expired, core_state)
 
     def _count_pending(self) -> None:
         watermark = self.meta.watermark_ms

@@ -37,6 +37,7 @@ def perform(state: FunnelState, op: Op) -> None:
     if FORGET <= kind < FORWARDED:
         count_waiting(state, key)
     if kind == FORGET:
+        state.cache.erased.add(key)
         _end(state, key, horizon + state.plan.keep, is_over=True)
         state.kinships.append(Kinship(key, b"", is_linked=False))
         forget(state, key, nameless_key(number), horizon)

@@ -96,8 +96,12 @@ class PartitionKeys:
         """Stream of gaps accepted by an operator."""
 
     def persons(self, funnel_id: str, bucket: int, layout: int = FIRST_LAYOUT) -> str:
-        """Hash of a person bucket: person field -> state in this layout."""
+        """Hash of a person bucket in this layout: its parts; in the first layout person field -> state."""
         return f"{self.prefix}j{'' if layout == FIRST_LAYOUT else layout}:{funnel_id}:{bucket}"
+
+    def person_log(self, funnel_id: str, bucket: int, layout: int) -> str:
+        """List of what was written of a person bucket since its parts were; the first layout has none."""
+        return f"{self.prefix}e{layout}:{funnel_id}:{bucket}"
 
     def facts(self, kind: int, bucket: int) -> str:
         """Hash of a bucket of facts of one kind: key of the fact -> value."""

@@ -123,6 +123,9 @@ class MemoryPartitionStore:
         stored = self._space.partitions.get(partition)
         return None if stored is None else stored.fence
 
+    def leave(self, partition: int) -> None:
+        """Nothing is remembered but the space."""
+
     async def register(
         self, funnel_id: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]
     ) -> dict[tuple[int, str], int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from streams.state import (
     fact_bucket_of,
 )
 from streams.store.keys import PartitionKeys
+from streams.store.person_log import PersonWrites
 
 _packb: Any = msgpack.dumps
 _unpackb: Any = msgpack.loads
@@ -39,20 +40,19 @@ class ApplyBlob:
     layout: int = LAYOUT
     cursor_fields: list[str | bytes] = field(default_factory=list)
     funnel_ids: list[str] = field(default_factory=list)
+    entries: _KeyedList = field(default_factory=list)
     sets: _KeyedList = field(default_factory=list)
     dels: _KeyedList = field(default_factory=list)
     cells: _KeyedList = field(default_factory=list)
     expired: _KeyedList = field(default_factory=list)
     earliest_deadlines: _KeyedList = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
     indexes: dict[str, int] = field(default_factory=dict)
     registers: _KeyedList = field(default_factory=list)
 
-    def add(self, funnel_id: str, changes: FunnelWrites, old: bytes | None = None) -> None:
-        """Changes of a funnel_id; `old`: oldest layout in each of its buckets, None where all is of this layout."""
+    def add(self, funnel_id: str, changes: FunnelWrites) -> None:
+        """Changes of a funnel_id but its persons."""
         self.funnel_ids.append(f"s:{funnel_id}")
-        self._add_persons(funnel_id, changes.persons)
-        if old is not None:
-            self._drop_older(funnel_id, changes.persons, old)
         self._add_cells(funnel_id, changes)
         if changes.earliest_deadlines:
             flat = [
@@ -65,6 +65,26 @@ class ApplyBlob:
             self.cursor_fields += (f"o:{funnel_id}", changes.core_state)
         if changes.layouts is not None:
             self.cursor_fields += (f"y:{funnel_id}", pack_layouts(changes.layouts))
+
+    def persons(self, funnel_id: str, writes: PersonWrites) -> None:
+        """Changes of persons."""
+        for bucket, entry in writes.entries.items():
+            self.entries.append((self.partition.person_log(funnel_id, bucket, self.layout), entry))
+        for bucket, fold in writes.folds.items():
+            self.sets.append((self.partition.persons(funnel_id, bucket, self.layout), fold.flat()))
+            self.gone.append(self.partition.person_log(funnel_id, bucket, self.layout))
+
+    def drop_older(self, funnel_id: str, old: bytes, new: bytes) -> None:
+        """Buckets that hold nothing of older layouts any more; by bucket the oldest layout, before and now."""
+        for bucket, (before, now) in enumerate(zip(old, new, strict=True)):
+            for layout in range(before, now):
+                self.gone.append(self.partition.persons(funnel_id, bucket, layout))
+                self.gone.append(self.partition.person_log(funnel_id, bucket, layout))
+
+    def erase_first(self, funnel_id: str, names: Iterable[bytes]) -> None:
+        """Fields that must not even stay in the first layout until their bucket is rewritten."""
+        for name in names:
+            self.dels.append((self.partition.persons(funnel_id, bucket_of(name)), [name]))
 
     def facts(self, facts: Mapping[bytes, bytes | None]) -> None:
         """Changes of facts: hashes of their own, written as those of persons are."""
@@ -86,14 +106,14 @@ class ApplyBlob:
 
     def keys(self) -> list[str]:
         """KEYS of the script, section by section."""
-        lists = (self.sets, self.dels, self.cells, self.expired, self.earliest_deadlines)
+        lists = (self.entries, self.sets, self.dels, self.cells, self.expired, self.earliest_deadlines)
         keys = [self.partition.cursor, *(key for keyed in lists for key, _ in keyed), *self.indexes]
-        return [*keys, *(key for key, _ in self.registers)]
+        return [*keys, *(key for key, _ in self.registers), *self.gone]
 
     def packed(self, fence: Fence, next_offset: int, meta: bytes) -> bytes:
         """The argument. Numbers of the cursor are texts: Lua's end at 2^53."""
         cursor = (fence.token, fence.offset, fence.seq, next_offset, fence.seq + 1)
-        lists = (self.sets, self.dels, self.cells, self.expired, self.earliest_deadlines)
+        lists = (self.entries, self.sets, self.dels, self.cells, self.expired, self.earliest_deadlines)
         return pack(
             [
                 *map(str, cursor),
@@ -104,28 +124,6 @@ class ApplyBlob:
                 [value for _, value in self.registers],
             ]
         )
-
-    def _add_persons(self, funnel_id: str, persons: Mapping[bytes, bytes | None]) -> None:
-        sets: dict[int, list[bytes]] = {}
-        dels: dict[int, list[bytes]] = {}
-        for name, state in persons.items():
-            if state is None:
-                dels.setdefault(bucket_of(name), []).append(name)
-            else:
-                sets.setdefault(bucket_of(name), []).extend((name, state))
-        key, layout = self.partition.persons, self.layout
-        self.sets += ((key(funnel_id, bucket, layout), flat) for bucket, flat in sets.items())
-        self.dels += ((key(funnel_id, bucket, layout), names) for bucket, names in dels.items())
-
-    def _drop_older(self, funnel_id: str, persons: Mapping[bytes, bytes | None], old: bytes) -> None:
-        """What is written or deleted is gone in its older forms."""
-        dels: dict[tuple[int, int], list[bytes]] = {}
-        for name in persons:
-            bucket = bucket_of(name)
-            for layout in range(old[bucket], self.layout):
-                dels.setdefault((bucket, layout), []).append(name)
-        key = self.partition.persons
-        self.dels += ((key(funnel_id, bucket, layout), names) for (bucket, layout), names in dels.items())
 
     def _add_cells(self, funnel_id: str, changes: FunnelWrites) -> None:
         prefix = self.partition.cells(funnel_id)

@@ -76,6 +76,9 @@ class PartitionStore(Protocol):
     async def peek(self, partition: int) -> Fence | None:
         """(token, offset, seq) as stored; None for a partition that does not exist (the watchdog's question)."""
 
+    def leave(self, partition: int) -> None:
+        """Forget what is remembered of a partition that another worker takes."""
+
     async def register(
         self, funnel_id: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]
     ) -> dict[tuple[int, str], int]:

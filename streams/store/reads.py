@@ -5,16 +5,16 @@ Knows no fence: what is read is of use only to the owner, whose next apply is re
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, cast
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 from schemas.counters import Cell, CellGroup
-from streams.state import FACT_BUCKETS, Loaded, bucket_of, fact_bucket_of
+from streams.state import FACT_BUCKETS, FIRST_LAYOUT, PERSON_BUCKETS, Loaded, bucket_of, fact_bucket_of
 from streams.store.address import Client
 from streams.store.connection import Argument, Script, translated
 from streams.store.keys import PartitionKeys, SpaceKeys
 from streams.store.packing import decode_cell, group_key, pack, pack_field, unpack
+from streams.store.person_log import Fields, PersonLog, StoredBucket, person_number
 from streams.store.port import FactsPage
 
 _READ_COMMANDS = 16
@@ -22,7 +22,15 @@ _READ_COMMANDS = 16
 _READ_FIELDS = 4000
 """Persons per round trip: about 10 ms of the server, so that no other client waits longer."""
 _FACTS_PER_PAGE = 1_000
-_READ, _FACTS = Script("read"), Script("facts")
+_READ, _FACTS, _PERSONS = Script("read"), Script("facts"), Script("persons")
+
+
+class Wanted(NamedTuple):
+    """What is to be read of a bucket."""
+
+    numbers: Sequence[int] | None
+    """Of the persons whose parts are wanted (`person_number`); None: all parts."""
+    with_log: bool
 
 
 class OwnerReads:
@@ -30,7 +38,7 @@ class OwnerReads:
 
     def __init__(self, client: Client, layout: int) -> None:
         self._client = client
-        self._layout = layout
+        self.layout = layout
 
     async def persons(
         self,
@@ -40,36 +48,100 @@ class OwnerReads:
         buckets: Sequence[int],
         persons: Sequence[bytes],
         old: bytes | None,
+        log: PersonLog | None,
     ) -> Loaded:
-        """Whole buckets and single fields; `old`: oldest layout in each bucket, None where all is of the newest."""
-        loaded = await self._in_layout(keys, funnel_id, buckets=buckets, persons=persons, layout=self._layout)
-        if old is None:
-            return loaded
+        """Whole buckets and single fields; `old`: oldest layout in each bucket, None where all is of the newest; `log`:
+        what the owner remembers. What a newer layout says of a field, its deletion too, goes before an older one."""
+        whole, single = await self._packed(keys, funnel_id, buckets, persons, log=log)
         layouts: dict[bytes, int] = {}
-        for layout in range(min(old), self._layout):
+        for layout in range(self.layout - 1, min(old) - 1, -1) if old is not None else ():
+            assert old is not None  # noqa: S101 - the range is empty then
             left = [bucket for bucket in buckets if old[bucket] <= layout]
-            missing = [name for name in persons if loaded.persons[name] is None and old[bucket_of(name)] <= layout]
-            older = await self._in_layout(keys, funnel_id, buckets=left, persons=missing, layout=layout)
-            single = {name: packed for name, packed in older.persons.items() if packed is not None}
-            whole = {number: {**older.buckets.get(number, {}), **fields} for number, fields in loaded.buckets.items()}
-            loaded = Loaded(buckets=whole, persons={**loaded.persons, **single})
-            layouts.update(dict.fromkeys(single, layout))
-            layouts.update((name, layout) for fields in older.buckets.values() for name in fields)
-        return replace(loaded, layouts=layouts)
+            missing = [name for name in persons if name not in single and old[bucket_of(name)] <= layout]
+            if layout == FIRST_LAYOUT:
+                older, older_single = await self._single_fields(keys, funnel_id, left, missing)
+            else:
+                older, older_single = await self._packed(keys, funnel_id, left, missing, layout=layout)
+            for bucket, fields in older.items():
+                only_here = {name: packed for name, packed in fields.items() if name not in whole[bucket]}
+                whole[bucket].update(only_here)
+                layouts.update((name, layout) for name, packed in only_here.items() if packed is not None)
+            single.update(older_single)
+            layouts.update((name, layout) for name, packed in older_single.items() if packed is not None)
+        return Loaded(
+            buckets={
+                bucket: {name: packed for name, packed in fields.items() if packed is not None}
+                for bucket, fields in whole.items()
+            },
+            persons={name: single.get(name) for name in persons},
+            layouts=layouts,
+        )
 
-    async def _in_layout(
-        self, keys: PartitionKeys, funnel_id: str, *, buckets: Sequence[int], persons: Sequence[bytes], layout: int
-    ) -> Loaded:
-        whole = await self.many([("HGETALL", keys.persons(funnel_id, bucket, layout)) for bucket in buckets])
-        single: dict[bytes, bytes | None] = {}
+    async def _packed(
+        self,
+        keys: PartitionKeys,
+        funnel_id: str,
+        buckets: Sequence[int],
+        persons: Sequence[bytes],
+        *,
+        log: PersonLog | None = None,
+        layout: int | None = None,
+    ) -> tuple[dict[int, Fields], Fields]:
+        """Whole buckets and single fields of one layout, deleted ones too; fields it says nothing of are not there."""
+        since: Sequence[Fields | None] = [None] * PERSON_BUCKETS if log is None else log.since
+        whole: dict[int, Fields] = {}
+        asked = {bucket: Wanted(None, with_log=since[bucket] is None) for bucket in buckets}
+        async for bucket, stored in self.stored(keys, funnel_id, asked, layout):
+            whole[bucket] = stored.known() | (since[bucket] or {})
+        single: Fields = {}
+        numbers: dict[int, list[int]] = {}
+        for name in persons:
+            known = since[bucket := bucket_of(name)]
+            if known is not None and name in known:
+                single[name] = known[name]
+            else:
+                numbers.setdefault(bucket, []).append(person_number(name))
+        asked = {bucket: Wanted(some, with_log=since[bucket] is None) for bucket, some in numbers.items()}
+        read: dict[int, Fields] = {}
+        async for bucket, stored in self.stored(keys, funnel_id, asked, layout):
+            read[bucket] = stored.known()
+        for name in persons if read else ():
+            if name not in single and name in (fields := read.get(bucket_of(name), {})):
+                single[name] = fields[name]
+        return whole, single
+
+    async def stored(
+        self, keys: PartitionKeys, funnel_id: str, wanted: Mapping[int, Wanted], layout: int | None = None
+    ) -> AsyncIterator[tuple[int, StoredBucket]]:
+        """Buckets as they are stored, each as of one apply."""
+        layout = self.layout if layout is None else layout
+        buckets = list(wanted)
+        for start in range(0, len(buckets), _READ_COMMANDS):
+            some = buckets[start : start + _READ_COMMANDS]
+            names = [
+                name
+                for bucket in some
+                for name in (keys.persons(funnel_id, bucket, layout), keys.person_log(funnel_id, bucket, layout))
+            ]
+            asked = [("all" if wanted[b].numbers is None else wanted[b].numbers, int(wanted[b].with_log)) for b in some]
+            answers = await _PERSONS.run(self._client, names, [pack(asked)])
+            for bucket, (parts, size, flat, entries) in zip(some, answers, strict=True):
+                yield bucket, StoredBucket(parts, size, dict(zip(flat[::2], flat[1::2], strict=True)), entries)
+
+    async def _single_fields(
+        self, keys: PartitionKeys, funnel_id: str, buckets: Sequence[int], persons: Sequence[bytes]
+    ) -> tuple[dict[int, Fields], Fields]:
+        """The same of the first layout: a field for each person."""
+        whole = await self.many([("HGETALL", keys.persons(funnel_id, bucket)) for bucket in buckets])
+        single: Fields = {}
         for start in range(0, len(persons), _READ_FIELDS):
             by_bucket: dict[int, list[bytes]] = {}
             for person in persons[start : start + _READ_FIELDS]:
                 by_bucket.setdefault(bucket_of(person), []).append(person)
-            fields = {keys.persons(funnel_id, bucket, layout): names for bucket, names in by_bucket.items()}
+            fields = {keys.persons(funnel_id, bucket): names for bucket, names in by_bucket.items()}
             for names, states in zip(by_bucket.values(), await self._fields(fields), strict=True):
-                single.update(zip(names, [None if state is False else state for state in states], strict=True))
-        return Loaded(buckets=dict(zip(buckets, whole, strict=True)), persons=single)
+                single.update((name, state) for name, state in zip(names, states, strict=True) if state is not False)
+        return dict(zip(buckets, whole, strict=True)), single
 
     async def cells(
         self, keys: PartitionKeys, funnel_id: str, wanted: Mapping[CellGroup, Sequence[int]]

@@ -169,6 +169,7 @@ class Recounts:
         names = [keys.earliest_deadlines(funnel_id), *indexes]
         for layout in range(FIRST_LAYOUT, LAYOUT + 1):
             names += [keys.persons(funnel_id, bucket, layout) for bucket in range(PERSON_BUCKETS)]
+            names += [keys.person_log(funnel_id, bucket, layout) for bucket in range(PERSON_BUCKETS)]
         with translated():
             for grain, index in zip(Grain, indexes, strict=True):
                 members = await cast(Awaitable[list[bytes]], self._client.zrange(index, 0, -1))

@@ -34,6 +34,8 @@ from streams.store.packing import (
     pack_layouts,
     unpack_layouts,
 )
+from streams.store.person_log import PersonWrites
+from streams.store.persons import Persons
 from streams.store.port import FactsPage
 from streams.store.reads import OwnerReads, read_registers, read_texts
 from streams.store.recounts import Recounts, held
@@ -49,6 +51,7 @@ from streams.store.replication import Replicas
 
 _CLAIM, _APPLY, _REGISTER = Script("claim"), Script("apply"), Script("register")
 _FUNNELS, _GAP, _LAYOUT = Script("funnels"), Script("gap"), Script("layout")
+_WRITTEN = 1
 _encode_meta = msgspec.msgpack.Encoder().encode
 _decode_meta = msgspec.msgpack.Decoder(PartitionMeta).decode
 
@@ -73,6 +76,7 @@ class RedisPartitionStore:
         self._shadow = shadow
         self._layout = layout
         self._reads = OwnerReads(client, layout)
+        self._persons = Persons(self._reads)
         self._old: dict[tuple[int, str], bytes | None] = {}
         """By partition and funnel: oldest layout in each person bucket, None where all is of this store's. It may say
         too old where another owner has rewritten buckets since, never too new."""
@@ -99,6 +103,7 @@ class RedisPartitionStore:
             raise newer_layout(f"partition {partition}", stored=int(answer[1]), known=self._layout)
         if answer[0] != b"ok":
             raise funnel_missed_events(answer[1].decode(), partition, left_out_at=int(answer[2]), offset=int(answer[3]))
+        self._persons.claimed(partition, {f: bool(known) for f, (known, *_) in zip(funnel_ids, answer[5], strict=True)})
         deadlines = await self._reads.many([("GET", keys.earliest_deadlines(funnel_id)) for funnel_id in funnel_ids])
         funnels = [
             _ClaimedFunnel(funnel_id, was_known, state, layouts, packed)
@@ -127,7 +132,8 @@ class RedisPartitionStore:
         self, partition: int, funnel_id: str, *, buckets: Sequence[int] = (), persons: Sequence[bytes] = ()
     ) -> Loaded:
         old = await self._old_buckets(partition, funnel_id)
-        return await self._reads.persons(self._keys(partition), funnel_id, buckets=buckets, persons=persons, old=old)
+        keys = self._keys(partition)
+        return await self._persons.read(partition, keys, funnel_id, buckets=buckets, persons=persons, old=old)
 
     async def read_cells(
         self, partition: int, funnel_id: str, wanted: Mapping[CellGroup, Sequence[int]]
@@ -145,8 +151,11 @@ class RedisPartitionStore:
             raise ValueError(f"an apply moves the cursor forward, not from {fence.offset} to {next_offset}")
         keys = self._keys(partition)
         blob = ApplyBlob(keys, self._layout)
+        persons: dict[str, PersonWrites] = {}
         for funnel_id, changes in writes.funnels.items():
-            blob.add(funnel_id, changes, await self._old_buckets(partition, funnel_id))
+            blob.add(funnel_id, changes)
+            old = await self._old_buckets(partition, funnel_id)
+            persons[funnel_id] = await self._persons.add(blob, partition, funnel_id, changes, old)
         blob.facts(writes.facts)
         names = {funnel_id: codes for funnel_id, codes in writes.names.items() if codes}
         if self._is_cluster:
@@ -157,12 +166,16 @@ class RedisPartitionStore:
         for funnel_id, codes in names.items():
             blob.names(self._space.registers(funnel_id), codes)
         arguments = blob.packed(fence, next_offset, _encode_meta(writes.meta))
-        is_applied = int(await _APPLY.run(self._client, blob.keys(), [arguments])) > 0
-        if is_applied:
-            for funnel_id, changes in writes.funnels.items():
-                if changes.layouts is not None:
-                    self._note_layouts(partition, funnel_id, changes.layouts)
-        return is_applied
+        answer = int(await _APPLY.run(self._client, blob.keys(), [arguments]))
+        if answer == _WRITTEN:
+            for funnel_id, written in persons.items():
+                self._persons.written(partition, funnel_id, written)
+        else:  # by an earlier try, which may have folded other buckets; or not at all
+            self._persons.doubt(partition)
+        for funnel_id, changes in writes.funnels.items() if answer > 0 else ():
+            if changes.layouts is not None:
+                self._note_layouts(partition, funnel_id, changes.layouts)
+        return answer > 0
 
     async def peek(self, partition: int) -> Fence | None:
         with translated():
@@ -173,6 +186,9 @@ class RedisPartitionStore:
         if token is None or offset is None or seq is None:
             return None
         return Fence(token=int(token), offset=int(offset), seq=int(seq))
+
+    def leave(self, partition: int) -> None:
+        self._persons.leave(partition)
 
     async def register(
         self, funnel_id: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]

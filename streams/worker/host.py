@@ -99,6 +99,7 @@ class WorkerHost:
         for partition in set(self.runners) - partitions:
             runner = self.runners.pop(partition)
             self._metrics.forget_partition(partition)
+            self._store.leave(partition)
             task = asyncio.get_running_loop().create_task(runner.close(2.0))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)

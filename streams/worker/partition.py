@@ -276,6 +276,7 @@ class PartitionProcessor:
             cells.admit(wanted, await self._store.read_cells(self.partition, funnel_id, wanted))
         return FunnelWrites(
             persons=changes.persons,
+            erased=changes.erased,
             earliest_deadlines=changes.earliest_deadlines,
             cells=cells.merge(changes.deltas),
             expired=changes.expired,

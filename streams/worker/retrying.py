@@ -90,6 +90,10 @@ class RetryingStore:
     async def apply(self, partition: int, fence: Fence, next_offset: int, writes: Writes) -> bool:
         return await self._insist(lambda: self._store.apply(partition, fence, next_offset, writes))
 
+    def leave(self, partition: int) -> None:
+        """See the port."""
+        self._store.leave(partition)
+
     async def peek(self, partition: int) -> Fence | None:
         """See the port; raises StoreUnavailableError."""
         try:

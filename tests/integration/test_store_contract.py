@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -54,8 +54,8 @@ class Subject:
     """A store of a version with this layout."""
     reader_of: Callable[[int], CounterReader]
     annotations: AnnotationStore
-    lose_layouts: Callable[[], Awaitable[None]]
-    """Make the state of partition 0 one that carries no layout, as earlier versions left it."""
+    write_first_layout: Callable[[Mapping[bytes, bytes]], Awaitable[None]]
+    """Make of partition 0, at offset 1, what a version of the first layout left: these persons, and no layout."""
 
 
 def _start(directory: Path, kind: str) -> ValkeyServer:
@@ -107,8 +107,10 @@ async def subject(url: str | None) -> AsyncIterator[Subject]:
 
 
 def _in_memory(space: MemorySpace) -> Subject:
-    async def lose_layouts() -> None:
-        """In memory a state without a layout is one of the first."""
+    async def write_first_layout(persons: Mapping[bytes, bytes]) -> None:
+        store = MemoryPartitionStore(space, layout=FIRST_LAYOUT)
+        claim = await store.claim(0, [FUNNEL_ID])
+        assert await store.apply(0, fence_of(claim), 1, counting(1, persons=dict(persons)))
 
     return Subject(
         store=lambda: MemoryPartitionStore(space),
@@ -116,14 +118,19 @@ def _in_memory(space: MemorySpace) -> Subject:
         store_of=lambda layout: MemoryPartitionStore(space, layout=layout),
         reader_of=lambda layout: MemoryCounterReader(space, layout=layout),
         annotations=MemoryAnnotations(space),
-        lose_layouts=lose_layouts,
+        write_first_layout=write_first_layout,
     )
 
 
 def _on_server(client: Client, name: str) -> Subject:
-    async def lose_layouts() -> None:
+    async def write_first_layout(persons: Mapping[bytes, bytes]) -> None:
+        store, keys = RedisPartitionStore(client, name), PartitionKeys(name, 0)
+        claim = await store.claim(0, [FUNNEL_ID])
+        assert await store.apply(0, fence_of(claim), 1, counting(1))
+        for person, state in persons.items():
+            await client.hset(keys.persons(FUNNEL_ID, bucket_of(person)), person, state)
         await client.delete(SpaceKeys(name).layout)
-        await client.hdel(PartitionKeys(name, 0).cursor, "layout")
+        await client.hdel(keys.cursor, "layout", f"y:{FUNNEL_ID}")
 
     return Subject(
         store=lambda: RedisPartitionStore(client, name),
@@ -131,7 +138,7 @@ def _on_server(client: Client, name: str) -> Subject:
         store_of=lambda layout: RedisPartitionStore(client, name, layout=layout),
         reader_of=lambda layout: RedisCounterReader(client, name, layout=layout),
         annotations=RedisAnnotations(client, name),
-        lose_layouts=lose_layouts,
+        write_first_layout=write_first_layout,
     )
 
 
@@ -563,21 +570,24 @@ async def test_a_state_in_a_newer_layout_is_refused_to_everybody(subject: Subjec
 
 
 async def test_a_state_without_a_layout_is_of_the_first(subject: Subject) -> None:
-    store = subject.store_of(FIRST_LAYOUT)
+    await subject.write_first_layout({b"u:1": b"first", b"u:2": b"first", b"u:3": b"first"})
+    store = subject.store_of(FIRST_LAYOUT + 1)
     claim = await store.claim(0, [FUNNEL_ID])
-    assert await store.apply(0, fence_of(claim), 1, counting(1, persons={b"u:1": b"first"}))
-    await subject.lose_layouts()
-    assert await total(subject.reader) == 1
-    again = await subject.store_of(FIRST_LAYOUT).claim(0, [FUNNEL_ID])
-    assert (again.offset, again.layouts) == (1, {})
-    next_store = subject.store_of(FIRST_LAYOUT + 1)
-    assert (await next_store.claim(0, [FUNNEL_ID])).layouts == {FUNNEL_ID: FunnelLayouts.all_of(FIRST_LAYOUT)}
-    loaded = await next_store.read(0, FUNNEL_ID, persons=[b"u:1", b"u:2"])
-    assert (loaded.persons, loaded.layouts) == ({b"u:1": b"first", b"u:2": None}, {b"u:1": FIRST_LAYOUT})
+    assert (claim.offset, claim.layouts) == (1, {FUNNEL_ID: FunnelLayouts.all_of(FIRST_LAYOUT)})
+    assert await store.apply(0, fence_of(claim), 2, counting(2, persons={b"u:2": None, b"u:3": b"next"}))
+    for reader in (store, subject.store_of(FIRST_LAYOUT + 1)):
+        loaded = await reader.read(0, FUNNEL_ID, buckets=range(PERSON_BUCKETS), persons=[b"u:1", b"u:2", b"u:3"])
+        assert loaded.persons == {b"u:1": b"first", b"u:2": None, b"u:3": b"next"}
+        assert loaded.layouts == {b"u:1": FIRST_LAYOUT}
+        assert sum(map(len, loaded.buckets.values())) == 2
+    changes = FunnelWrites(persons={b"u:1": b"1"}, core_state=b"own", layouts=FunnelLayouts.all_of(FIRST_LAYOUT + 1))
+    assert await store.apply(0, Fence(claim.token, 2, claim.seq + 1), 2, Writes(PartitionMeta(), {FUNNEL_ID: changes}))
+    loaded = await subject.store_of(FIRST_LAYOUT + 1).read(0, FUNNEL_ID, persons=[b"u:1", b"u:2", b"u:3"])
+    assert (loaded.persons, loaded.layouts) == ({b"u:1": b"1", b"u:2": None, b"u:3": b"next"}, {})
 
 
 async def test_what_is_written_anew_is_of_the_newest_layout_and_the_rest_keeps_its_own(subject: Subject) -> None:
-    first, second, third = (subject.store_of(FIRST_LAYOUT + n) for n in range(3))
+    first, second, third = (subject.store_of(LAYOUT + n) for n in range(3))
     bucket = bucket_of(b"u:1")
     claim = await first.claim(0, [FUNNEL_ID])
     people: dict[bytes, bytes | None] = {b"u:1": b"1", b"u:1\x000": b"1", b"u:1\x001": b"1", b"u:2": b"1", b"u:3": b"1"}
@@ -585,9 +595,9 @@ async def test_what_is_written_anew_is_of_the_newest_layout_and_the_rest_keeps_i
     claim = await second.claim(0, [FUNNEL_ID])
     assert await second.apply(0, fence_of(claim), 2, counting(2, persons={b"u:1": b"2", b"u:2": None, b"u:4": b"2"}))
     claim = await third.claim(0, [FUNNEL_ID])
-    assert claim.layouts == {FUNNEL_ID: FunnelLayouts.all_of(FIRST_LAYOUT)}
+    assert claim.layouts == {FUNNEL_ID: FunnelLayouts.all_of(LAYOUT)}
     assert await third.apply(0, fence_of(claim), 3, counting(3, persons={b"u:1\x001": b"3"}))
-    for store in (third, subject.store_of(FIRST_LAYOUT + 2)):
+    for store in (third, subject.store_of(LAYOUT + 2)):
         loaded = await store.read(0, FUNNEL_ID, buckets=[bucket], persons=[*people, b"u:4"])
         assert loaded.buckets == {bucket: {b"u:1": b"2", b"u:1\x000": b"1", b"u:1\x001": b"3"}}
         assert loaded.persons == {
@@ -598,25 +608,26 @@ async def test_what_is_written_anew_is_of_the_newest_layout_and_the_rest_keeps_i
             b"u:3": b"1",
             b"u:4": b"2",
         }
-        assert loaded.layouts == {b"u:1": 2, b"u:1\x000": 1, b"u:3": 1, b"u:4": 2}
+        assert loaded.layouts == {b"u:1": LAYOUT + 1, b"u:1\x000": LAYOUT, b"u:3": LAYOUT, b"u:4": LAYOUT + 1}
 
 
 async def test_a_rewritten_bucket_is_told_as_such(subject: Subject) -> None:
-    first, second = subject.store_of(FIRST_LAYOUT), subject.store_of(FIRST_LAYOUT + 1)
+    first, second = subject.store(), subject.store_of(LAYOUT + 1)
     claim = await first.claim(0, [FUNNEL_ID])
     changes = FunnelWrites(persons={b"u:1": b"1", b"u:2": b"1"}, core_state=b"own")
     assert await first.apply(0, fence_of(claim), 1, Writes(meta=PartitionMeta(), funnels={FUNNEL_ID: changes}))
     claim = await second.claim(0, [FUNNEL_ID, OTHER_FUNNEL_ID])
     assert set(claim.layouts) == {FUNNEL_ID}, "a new funnel is of the newest layout"
     layouts = FunnelLayouts(
-        core_state=2, buckets=bytes(2 if bucket == bucket_of(b"u:1") else 1 for bucket in range(PERSON_BUCKETS))
+        core_state=LAYOUT + 1,
+        buckets=bytes(LAYOUT + (bucket == bucket_of(b"u:1")) for bucket in range(PERSON_BUCKETS)),
     )
     changes = FunnelWrites(persons={b"u:1": b"2"}, core_state=b"own 2", layouts=layouts)
     assert await second.apply(0, fence_of(claim), 1, Writes(meta=PartitionMeta(), funnels={FUNNEL_ID: changes}))
-    assert (await second.read(0, FUNNEL_ID, persons=[b"u:1", b"u:2"])).layouts == {b"u:2": 1}
-    again = await subject.store_of(FIRST_LAYOUT + 1).claim(0, [FUNNEL_ID, OTHER_FUNNEL_ID])
+    assert (await second.read(0, FUNNEL_ID, persons=[b"u:1", b"u:2"])).layouts == {b"u:2": LAYOUT}
+    again = await subject.store_of(LAYOUT + 1).claim(0, [FUNNEL_ID, OTHER_FUNNEL_ID])
     assert (again.layouts, again.core_state) == ({FUNNEL_ID: layouts}, {FUNNEL_ID: b"own 2"})
-    changes = FunnelWrites(persons={b"u:2": b"2"}, layouts=FunnelLayouts.all_of(2))
+    changes = FunnelWrites(persons={b"u:2": b"2"}, layouts=FunnelLayouts.all_of(LAYOUT + 1))
     assert await second.apply(0, fence_of(again), 1, Writes(meta=PartitionMeta(), funnels={FUNNEL_ID: changes}))
     assert (await second.claim(0, [FUNNEL_ID, OTHER_FUNNEL_ID])).layouts == {}
 

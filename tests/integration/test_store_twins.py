@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streams.state import Claim, Fence, FunnelLayouts, FunnelWrites, PartitionMeta, Writes, bucket_of
+from streams.state import LAYOUT, Claim, Fence, FunnelLayouts, FunnelWrites, PartitionMeta, Writes, bucket_of
+from streams.store import person_log
 from streams.store.connection import close, connect
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import CounterReader, PartitionStore, StoreRefusedError
@@ -30,6 +32,7 @@ cells = st.dictionaries(st.integers(0, 2**40 - 1) | st.integers(0, 3), st.dictio
 metas = st.builds(PartitionMeta, watermark_ms=st.none() | st.just(10**12), marker=st.none() | st.text(max_size=3))
 changes = st.builds(
     FunnelWrites,
+    erased=st.sets(persons, max_size=1),
     persons=st.dictionaries(persons, st.none() | st.binary(max_size=90), max_size=5),
     earliest_deadlines=st.dictionaries(st.integers(0, 127), st.integers(0, 2**32 - 1), max_size=5),
     cells=st.dictionaries(groups, cells, max_size=4),
@@ -122,7 +125,7 @@ class Player:
         layouts = self.layouts.get((partition, funnel_id))
         if layouts is None or store is not self.store:
             return None
-        bucket, newest = bucket_of(person), 4 - len(self.versions)
+        bucket, newest = bucket_of(person), LAYOUT + 3 - len(self.versions)
         loaded = await store.read(partition, funnel_id, buckets=[bucket])
         after = replace(layouts, buckets=layouts.buckets[:bucket] + bytes([newest]) + layouts.buckets[bucket + 1 :])
         persons: dict[bytes, bytes | None] = {name: loaded.buckets[bucket][name] + b"!" for name in loaded.layouts}
@@ -178,7 +181,10 @@ class Player:
         return everything
 
 
-def test_the_twins_answer_alike(valkey_server: ValkeyServer) -> None:
+def test_the_twins_answer_alike(valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Three histories of four fold buckets all the time, and split them into many parts.
+    monkeypatch.setattr(person_log, "SMALLEST_LOG", 100)
+    monkeypatch.setattr(person_log, "PART_BYTES", 60)
     with asyncio.Runner() as runner:
         client = connect(valkey_server.url)
 
@@ -187,13 +193,13 @@ def test_the_twins_answer_alike(valkey_server: ValkeyServer) -> None:
             twin = Player(
                 [
                     (MemoryPartitionStore(space, layout=layout), MemoryCounterReader(space, layout=layout))
-                    for layout in (1, 2, 3)
+                    for layout in (LAYOUT, LAYOUT + 1, LAYOUT + 2)
                 ]
             )
             redis = Player(
                 [
                     (RedisPartitionStore(client, name, layout=layout), RedisCounterReader(client, name, layout=layout))
-                    for layout in (1, 2, 3)
+                    for layout in (LAYOUT, LAYOUT + 1, LAYOUT + 2)
                 ]
             )
             for operation in history:

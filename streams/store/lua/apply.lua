@@ -2,13 +2,16 @@
 -- Write everything a chunk changes and move the cursor, or nothing. ARGV[1]: one msgpack array:
 --  1 token  2 off  3 seq  4 next off  5 next seq (decimal texts: Lua's numbers end at 2^53)
 --  6 cursor fields to set besides (flat)  7 funnel_ids written (`s:` fields)
---  8 sets: {flat fields and values}            KEYS: a hash each, of persons or of facts
---  9 dels: {fields}                            KEYS: a hash each, of persons or of facts
--- 10 cells: {flat sets, dels, bucket, member, index}    KEYS: a hash each; index counts within 13
--- 11 expired: {member, index}                  KEYS: a hash each
--- 12 earliest deadlines: {flat byte offset, 4 bytes, ascending; size}   KEYS: a string each
--- 13 number of index keys                      KEYS: a sorted set each
--- 14 names: {flat fields; codes}              KEYS: a register hash each (not in a cluster)
+--  8 entries: a value to be appended           KEYS: a list each, of a bucket of persons
+--  9 sets: {flat fields and values}            KEYS: a hash each, of persons or of facts
+-- 10 dels: {fields}                            KEYS: a hash each, of persons or of facts
+-- 11 cells: {flat sets, dels, bucket, member, index}    KEYS: a hash each; index counts within 14
+-- 12 expired: {member, index}                  KEYS: a hash each
+-- 13 earliest deadlines: {flat byte offset, 4 bytes, ascending; size}   KEYS: a string each
+-- 14 number of index keys                      KEYS: a sorted set each
+-- 15 names: {flat fields; codes}              KEYS: a register hash each (not in a cluster)
+-- Further KEYS are deleted: lists and hashes of persons that the sets replace. Those come first, so that a file that is
+-- torn between the two holds the persons twice rather than not at all.
 -- Answers 1 written, 2 written by an earlier try of this very apply, 0 fenced, -1 names forgotten.
 local w = cmsgpack.unpack(ARGV[1])
 local call, cur = redis.call, KEYS[1]
@@ -21,14 +24,15 @@ end
 for _, field in ipairs(w[7]) do
   if call('HEXISTS', cur, field) == 0 then return 0 end
 end
-local sets, dels, cells, expired, earliest_deadlines = w[8], w[9], w[10], w[11], w[12]
-local k = 1 + #sets + #dels + #cells + #expired + #earliest_deadlines + w[13]
-for i, wanted in ipairs(w[14]) do
+local entries, sets, dels, cells, expired, earliest_deadlines = w[8], w[9], w[10], w[11], w[12], w[13]
+local k = 1 + #entries + #sets + #dels + #cells + #expired + #earliest_deadlines + w[14]
+for i, wanted in ipairs(w[15]) do
   for j, code in ipairs(call('HMGET', KEYS[k + i], unpack(wanted[1]))) do
     if code ~= wanted[2][j] then return -1 end
   end
 end
 
+local gone = {}
 local LIMIT = 4000 -- of values `unpack` puts on Lua's stack, which ends at 8,000
 local function many(command, key, list)
   local n = #list
@@ -40,11 +44,15 @@ local function many(command, key, list)
   return changed
 end
 
+for i = k + #w[15] + 1, #KEYS do gone[#gone + 1] = KEYS[i] end
 k = 1
+for i = 1, #entries do call('RPUSH', KEYS[k + i], entries[i]) end
+k = k + #entries
 for i = 1, #sets do many('HSET', KEYS[k + i], sets[i]) end
 k = k + #sets
 for i = 1, #dels do many('HDEL', KEYS[k + i], dels[i]) end
 k = k + #dels
+for _, key in ipairs(gone) do call('UNLINK', key) end
 local x = k + #cells + #expired + #earliest_deadlines
 for i = 1, #cells do
   local c = cells[i]
