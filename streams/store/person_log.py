@@ -24,7 +24,7 @@ _BUCKET_BITS: Final = PERSON_BUCKETS.bit_length() - 1
 PART_BYTES: Final = 3_000
 _MOST_PARTS: Final = 1_024
 """All of a bucket are written by one HSET, whose values Lua's stack must hold."""
-SMALLEST_LOG: Final = 4_096
+SMALLEST_LOG: Final = 2_048
 """A list of fewer bytes is not worth a fold."""
 _FOLDED_PER_LOGGED: Final = 2.5
 """Bytes written by folds for each byte appended. The lists take two thirds of what the parts do before they are folded,

@@ -31,11 +31,11 @@ from streams.state import (
 from streams.store.address import Client
 from streams.store.annotations import MemoryAnnotations, RedisAnnotations
 from streams.store.connection import close, connect, delete_space, ping, server_warnings
-from streams.store.keys import PartitionKeys, SpaceKeys
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import AnnotationStore, CounterReader, PartitionStatus, PartitionStore, StoreRefusedError
 from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
+from tests.support.first_layout import to_first_layout
 from tests.support.secured_redis import IN_URL, SecuredRedis, documented_users
 from tests.support.valkey import ValkeyServer, debian_redis
 
@@ -124,13 +124,10 @@ def _in_memory(space: MemorySpace) -> Subject:
 
 def _on_server(client: Client, name: str) -> Subject:
     async def write_first_layout(persons: Mapping[bytes, bytes]) -> None:
-        store, keys = RedisPartitionStore(client, name), PartitionKeys(name, 0)
+        store = RedisPartitionStore(client, name)
         claim = await store.claim(0, [FUNNEL_ID])
-        assert await store.apply(0, fence_of(claim), 1, counting(1))
-        for person, state in persons.items():
-            await client.hset(keys.persons(FUNNEL_ID, bucket_of(person)), person, state)
-        await client.delete(SpaceKeys(name).layout)
-        await client.hdel(keys.cursor, "layout", f"y:{FUNNEL_ID}")
+        assert await store.apply(0, fence_of(claim), 1, counting(1, persons=dict(persons)))
+        await to_first_layout(client, name, FUNNEL_ID)
 
     return Subject(
         store=lambda: RedisPartitionStore(client, name),

@@ -18,6 +18,7 @@ from schemas.record import encode_tick
 from streams.core.upgrades import UPGRADES, Upgrade
 from streams.report.document import build_document, canonical_json
 from streams.state import LAYOUT, PERSON_BUCKETS, Claim, Fence, FunnelWrites, Loaded, Writes
+from streams.store import person_log
 from streams.store.connection import close, connect
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import CounterReader, PartitionStore, StoreRefusedError, StoreUnavailableError
@@ -26,6 +27,8 @@ from streams.store.redis import RedisPartitionStore
 from streams.worker import partition as processing
 from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.support.counted import SHOP, log_records, shop_events
+from tests.support.first_layout import to_first_layout
+from tests.support.valkey import ValkeyServer
 
 NOW = 1_735_725_600_000
 NEXT = LAYOUT + 1
@@ -275,6 +278,32 @@ async def test_the_earlier_version_refuses_what_the_next_one_has_claimed(space: 
         await space.reader(LAYOUT).status(0)
     await count(processor, log, len(log), at_once=100)
     assert await document(space.reader(NEXT)) == await expected(log)
+
+
+async def test_persons_of_the_first_layout_become_lists_and_parts_while_they_are_counted(
+    valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(person_log, "SMALLEST_LOG", 50)
+    monkeypatch.setattr(person_log, "PART_BYTES", 200)
+    client, name, log = connect(valkey_server.url), f"t{uuid4().hex[:12]}", history()
+    before = worker(RedisPartitionStore(client, name), layout=LAYOUT)
+    await before.claim()
+    await count(before, log, 200, at_once=50)
+    await to_first_layout(client, name, SHOP.funnel_id)
+    reader = RedisCounterReader(client, name)
+    for at_once in (7, 40, 90):  # each a new owner, with its own cache
+        owner = worker(RedisPartitionStore(client, name), layout=LAYOUT, max_persons=at_once)
+        await owner.claim()
+        await count(owner, log, min(len(log), owner.offset + 60), at_once=at_once)
+        if at_once == 7:
+            assert set(await layouts_of(RedisPartitionStore(client, name))) == {1, NEXT}
+    await count(owner, log, len(log), at_once=50)
+    while await owner.rewrite_bucket():
+        pass
+    assert not [key async for key in client.scan_iter(f"fc:{{{name}/*:j:*")]
+    assert (await RedisPartitionStore(client, name).claim(0, [SHOP.funnel_id])).layouts == {}
+    assert await document(reader) == await expected(log)
+    await close(client)
 
 
 def test_every_layout_has_the_upgrade_that_leads_to_the_next() -> None:
