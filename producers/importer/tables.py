@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +18,7 @@ from producers.importer.columns import resolved, text_of
 from producers.importer.definition import Input, Join, TableFile
 from producers.importer.lines import check_doubled
 from producers.importer.problems import Kind, Problem
+from producers.ingest.repair import repair
 from producers.reading.clear import ClearFile, open_clear, suffixes_of
 from producers.reading.columnar import read_excel, read_parquet
 from producers.reading.delimited import Layout, read_delimited
@@ -86,11 +87,22 @@ def _format_of(clear: ClearFile) -> str:
 def _objects(clear: ClearFile, path: str | None) -> Iterator[Row | BadRow]:
     for number, text in elements_of(clear, path):
         try:
-            value = _decode(text)
+            value = decode_repaired(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             yield BadRow(number, f"is no JSON: {error}")
             continue
         yield Row(number, value) if isinstance(value, dict) else BadRow(number, "is no JSON object")
+
+
+def decode_repaired(text: bytes) -> Any:
+    """The value; where it is no JSON, with what can be repaired: a bare NaN, as Python writes it, is an empty cell."""
+    try:
+        return _decode(text)
+    except msgspec.DecodeError:
+        repaired = repair(text, has_lines=False)
+        if not repaired.repairs:
+            raise
+    return _decode(repaired.text)
 
 
 def elements_of(clear: ClearFile, path: str | None) -> Iterator[tuple[int, bytes]]:
@@ -98,7 +110,8 @@ def elements_of(clear: ClearFile, path: str | None) -> Iterator[tuple[int, bytes
     pages of an API and held in memory one by one."""
     documents: Iterator[tuple[int, bytes]] = read_elements(clear)
     if not is_array(clear) and not _is_json(clear.rewound().readline()):
-        documents = iter([(1, clear.rewound().read())])  # one document over many lines
+        text = clear.rewound().read()  # one document over many lines
+        documents = iter([(1, text if _is_json(text) else repair(text, has_lines=False).text)])
     if path is None:
         yield from documents
         return

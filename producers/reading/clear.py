@@ -1,14 +1,17 @@
-"""A file in clear: out of gzip or zip, as UTF-8 without a mark, to be read more than once. Knows not what it holds.
+"""A file in clear: unpacked (gzip, bzip2, xz, zip), as UTF-8 without a mark, to be read more than once. Knows not
+what it is about.
 
 What has to be unpacked or written in another encoding goes through a temporary file, so memory stays small.
 """
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import fnmatch
 import gzip
 import hashlib
+import lzma
 import re
 import shutil
 import string
@@ -35,6 +38,18 @@ _DAMAGED: Final = "damaged"
 """UTF-8, but for some lines. JSON is never anything else unless it is said."""
 BINARY: Final = "binary"
 """The encoding of what is no text: Parquet, Excel."""
+_START_BYTES: Final = 8
+_OLD_WORKBOOK: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_TABLES: Final = (b"PAR1", b"PK\x03\x04", _OLD_WORKBOOK)
+_FOREIGN: Final = {
+    b"%PDF": "a PDF: export the table as CSV or Excel",
+    b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it first (zstd -d)",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it first",
+    b"Rar!": "a RAR archive: unpack it first",
+    b"SQLite f": "a SQLite database: export the table as CSV",
+    b"\x89PNG": "a picture: export the table as CSV or Excel",
+}
+"""What is no table and looks like text in some encoding, by its first bytes."""
 
 
 @dataclass(slots=True)
@@ -75,7 +90,7 @@ def open_clear(path: str, *, encoding: str | None = None, member: str | None = N
         return _opened(path, encoding, member)
     except OSError as error:
         raise InputFileError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         raise InputFileError(f"{path} cannot be unpacked, it is damaged or cut off: {error}") from None
 
 
@@ -88,10 +103,12 @@ def _check_name(path: str, encoding: str) -> None:
 
 def _opened(path: str, encoding: str | None, member: str | None) -> ClearFile:
     file = _unpacked(path, member)
-    start = file.read(4)
+    start = file.read(_START_BYTES)
     file.seek(0)
-    if encoding is None and (start in (b"PAR1", b"PK\x03\x04")):
+    if encoding is None and start.startswith(_TABLES):
         return ClearFile(path, file, BINARY)
+    if foreign := next((text for first, text in _FOREIGN.items() if start.startswith(first)), None):
+        raise InputFileError(f"{path} is {foreign}")
     mark = next((name for mark, name in _MARKS if start.startswith(mark)), None)
     used = encoding or mark or _found(path, file)
     if used == _DAMAGED:
@@ -107,11 +124,15 @@ def _unpacked(path: str, member: str | None) -> BinaryIO:
     source: BinaryIO = sys.stdin.buffer if path == "-" else open(path, "rb")  # noqa: SIM115 - closed with the process
     if path == "-" or not source.seekable():  # a pipe: /dev/stdin, <(command)
         source = _spooled(source)
-    start = source.read(4)
+    start = source.read(_START_BYTES)
     source.seek(0)
-    if start[:2] == b"\x1f\x8b":
+    if start.startswith(b"\x1f\x8b"):
         return _spooled(cast(BinaryIO, gzip.GzipFile(fileobj=source)))
-    if start == b"PK\x03\x04" and not _is_excel(source):
+    if start.startswith(b"BZh"):
+        return _spooled(cast(BinaryIO, bz2.BZ2File(source)))
+    if start.startswith(b"\xfd7zXZ\x00"):
+        return _spooled(cast(BinaryIO, lzma.LZMAFile(source)))
+    if start.startswith(b"PK\x03\x04") and not _is_workbook(source):
         return _spooled(_member_of(path, source, member))
     return source
 
@@ -123,11 +144,12 @@ def _spooled(source: BinaryIO) -> BinaryIO:
     return spool
 
 
-def _is_excel(source: BinaryIO) -> bool:
+def _is_workbook(source: BinaryIO) -> bool:
+    """Of Excel, or of LibreOffice."""
     with zipfile.ZipFile(source) as archive:
-        is_excel = any(name.startswith("xl/") for name in archive.namelist())
+        is_workbook = any(name.startswith("xl/") or name == "content.xml" for name in archive.namelist())
     source.seek(0)
-    return is_excel
+    return is_workbook
 
 
 def _member_of(path: str, source: BinaryIO, member: str | None) -> BinaryIO:
@@ -232,5 +254,5 @@ def _transcoded(path: str, file: BinaryIO, encoding: str) -> BinaryIO:
 
 def suffixes_of(path: str) -> list[str]:
     """`[".csv"]` of `orders.csv.gz`."""
-    packed = (".gz", ".zip")
+    packed = (".gz", ".zip", ".bz2", ".xz")
     return [suffix.lower() for suffix in Path(path).suffixes if suffix.lower() not in packed]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -143,16 +143,14 @@ def _explained(error: str, lines: int) -> str:
 
 
 def _delimiter_of(clear: ClearFile, layout: Layout) -> str:
-    """The one by which most rows have as many cells as the heading, and more than one."""
+    """The one by which most rows have the same number of cells, more than one. Lines above a heading may have none."""
     best, most = ",", (0, 0)
     lines = [line for line, _ in zip(_lines(clear), range(_LOOKED_AT + layout.heading), strict=False)]
     if layout.heading > 1:
         lines = lines[layout.heading - 1 :]
     for delimiter in _CANDIDATES:
         widths = [len(record.cells) for record in _records(iter(lines), delimiter) if not record.fault]
-        if not widths or widths[0] < 2:
-            continue
-        score = (sum(width == widths[0] for width in widths), widths[0])
-        if score > most:
-            best, most = delimiter, score
+        width, rows = max(Counter(widths).items(), key=lambda pair: (pair[1], pair[0]), default=(0, 0))
+        if width > 1 and (rows, width) > most:
+            best, most = delimiter, (rows, width)
     return best

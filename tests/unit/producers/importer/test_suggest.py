@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from producers.importer.suggest import suggested
 from schemas.errors import InputFileError
 from tests.support.imports import imported
+from tests.support.rows import rows
 
 EXPORTS = Path(__file__).parents[3] / "support" / "exports"
 
@@ -52,6 +55,39 @@ def test_what_can_be_read_in_two_ways_is_a_question(tmp_path: Path) -> None:
     ]
     found = imported(answered(text, '","', "dmy", "payment", "EUR"), tmp_path)
     assert found.brief() == [("payment", "1", "1.234"), ("payment", "2", "5.678")]
+
+
+def test_what_stands_above_below_and_within_a_report_is_no_row(tmp_path: Path) -> None:
+    """A title, a heading of two lines, amounts by their cents, a total at the end, in a packed file."""
+    title = "Umsatz März;;;\n\n"
+    orders = "".join(f"{1000 + n};K{n % 3};1{n}.03.2025;1.0{n}0,50\n" for n in range(5))
+    text = f"{title}Nr;Kunde;Datum;Brutto\nTEXT;ID;TAG;EUR\n{orders}Summe;;;5.102,50\n"
+    (tmp_path / "f.csv.bz2").write_bytes(bz2.compress(text.encode("cp1252")))
+    suggestion = suggested(tmp_path / "f.csv.bz2")
+    assert "# line 10 looks like a total" in suggestion
+    found = imported(answered(suggestion, "payment", "EUR"), tmp_path)
+    assert found.refused == []
+    assert [(who["user_id"], who["properties"]["value"]) for who in found.events] == [
+        (f"K{n % 3}", f"10{n}0.50") for n in range(5)
+    ]
+
+
+def test_the_list_of_a_document_and_members_of_objects_are_found(tmp_path: Path) -> None:
+    orders = [{"id": n, "who": {"id": f"u{n}"}, "at": f"2025-01-0{n}", "total": 1.5, "x": float("nan")} for n in (1, 2)]
+    (tmp_path / "f.json").write_text(json.dumps({"ok": True, "data": {"tags": [{"a": 1}], "orders": orders}}, indent=1))
+    found = imported(answered(suggested(tmp_path / "f.json"), "payment", "EUR"), tmp_path)
+    assert found.refused == []
+    assert [(each["user_id"], each["properties"]["value"]) for each in found.events] == [("u1", "1.5"), ("u2", "1.5")]
+
+
+@rows(
+    ("start", "says"),
+    [(b"%PDF-1.4\n", "is a PDF"), (b"7z\xbc\xaf\x27\x1c", "a 7z archive"), (b"\x28\xb5\x2f\xfd", "zstd -d")],
+)
+def test_what_is_no_table_is_called_by_its_name(tmp_path: Path, start: bytes, says: str) -> None:
+    (tmp_path / "f.csv").write_bytes(start + bytes(100))
+    with pytest.raises(InputFileError, match=says):
+        suggested(tmp_path / "f.csv")
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXPORTS.iterdir()))
