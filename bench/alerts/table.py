@@ -80,10 +80,10 @@ def text(table: list[Row]) -> str:
     cells = {(row.traffic, row.drop, row.method): row for row in table}
     for kind, drop in dict.fromkeys((row.traffic, row.drop) for row in table):
         shown = [cells[kind, drop, name] for name in names]
-        ratio = shown[0].median / shown[1].median
+        ratio = f"{shown[0].median / shown[1].median:.2f}" if shown[0].median < NEVER else "-"
         lines.append(
             f"| {kind} | {drop:.0%} | " + " | ".join(f"{_steps(row.median)} ({_steps(row.p90)})" for row in shown)
-            + f" | {ratio:.2f} |"
+            + f" | {ratio} |"
         )  # fmt: skip
     return "\n".join(lines)
 

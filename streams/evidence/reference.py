@@ -50,10 +50,11 @@ class ShareReference:
     """Variance of a day in units of a binomial's; at least 1."""
 
     def effective(self, expected: Floats, size: Floats) -> Floats:
-        """Trials that an expected share is worth for the present week."""
+        """Independent trials that an expected share is worth for the present week. Of those `dispersion` real ones are
+        worth one; the drift between weeks is what it is, however many there are."""
         chance = expected * (1 - expected)
         drift = np.square(self.drift * expected)
-        return np.divide(1.0, 1.0 / np.maximum(size, 1e-9) + drift / np.maximum(chance, 1e-12))
+        return np.divide(1.0, self.dispersion / np.maximum(size, 1e-9) + drift / np.maximum(chance, 1e-12))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,13 @@ class CountReference:
     seen: Floats
     """What was counted in that hour of all weeks, by hour of the week."""
     drift: float
+    """Relative standard deviation between days beyond chance; where a day is too little, between weeks."""
     dispersion: float
+    """Variance of an hour in units of a Poisson count's; at least 1."""
+
+    def effective(self, seen: Floats) -> Floats:
+        """Independent events that an expectation is worth, of which so many were seen."""
+        return np.divide(1.0, self.dispersion / np.maximum(seen, _TINY) + self.drift**2)
 
 
 def learn_share(successes: Floats, trials: Floats, hours: Ints) -> ShareReference | None:
@@ -98,7 +105,7 @@ def learn_count(counts: Floats, hours: Ints) -> CountReference | None:
     shape /= shape.sum()
     expected = shape[hours] * np.repeat(weekly, HOURS_OF_WEEK)
     dispersion = _from_median(np.square(counts - expected), expected, expected)
-    return CountReference(shape * level, shape * weekly.sum(), _volume_drift(weekly, dispersion), dispersion)
+    return CountReference(shape * level, shape * weekly.sum(), _volume_drift(counts, dispersion), dispersion)
 
 
 def _usual_week(weeks: Floats) -> Floats:
@@ -138,18 +145,20 @@ def _variance_between(k: Floats, n: Floats, overall: float) -> float:
     return max(0.0, (q - (n.size - 1)) / spread) if spread > 0 else 0.0
 
 
-def _volume_drift(weekly: Floats, dispersion: float) -> float:
-    """How far a week is from the mean of those before it, relatively: the median, so one week of trouble is no rule."""
-    errors = [
-        float(weekly[week] / before - 1)
-        for week in range(1, weekly.size)
-        if (before := weekly[max(0, week - _RECENT_WEEKS) : week].mean()) > 0
-    ]
-    if not errors:
-        return _with_prior(0.0, weekly.size)
-    chance = dispersion / max(float(weekly.mean()), 1.0)
-    variance = max(0.0, float(np.median(np.square(errors))) / _MEDIAN_CHI2 - chance)
-    return _with_prior(variance, weekly.size)
+def _volume_drift(counts: Floats, dispersion: float) -> float:
+    """How far a day is from the mean of the same day of the weeks before it, relatively; the median, so one day of
+    trouble is no rule. No window of a volume is much longer than a day, and days differ by more than weeks do."""
+    by_day = _days_of_weeks(counts)
+    amounts = by_day if by_day.mean() >= _LEAST_EXPECTED else by_day.sum(axis=1, keepdims=True)
+    excess: list[Floats] = []
+    for week in range(1, amounts.shape[0]):
+        before = amounts[max(0, week - _RECENT_WEEKS) : week]
+        mean = before.mean(axis=0)
+        chance = dispersion * (1 + 1 / before.shape[0]) / np.maximum(mean, 1.0)
+        squares = np.square(amounts[week] / np.maximum(mean, _TINY) - 1) / _MEDIAN_CHI2
+        excess.append((squares - chance)[mean > 0])
+    variance = float(np.median(np.concatenate(excess))) if excess else 0.0
+    return _with_prior(max(0.0, variance), amounts.shape[0])
 
 
 def _share_drift(successes: Floats, trials: Floats, rate: Floats) -> float:

@@ -66,7 +66,8 @@ def scan_share(
     def ratio(sums: Sequence[Floats], window_size: Floats) -> Floats:
         k, n, expected = sums
         share = expected / np.maximum(n, _TINY)
-        return share_evidence(k, n, share, reference.effective(share, window_size)) / reference.dispersion
+        k, n = k / reference.dispersion, n / reference.dispersion
+        return share_evidence(k, n, share, reference.effective(share, window_size))
 
     for window in (window for window in windows if window <= successes.size):
         sums = [_rolling(amounts, window) for amounts in amounts_of]
@@ -89,8 +90,8 @@ def scan_count(
     none = np.zeros(counts.size)
 
     def ratio(x: Floats, expected: Floats, known: Floats) -> Floats:
-        size = 1.0 / (1.0 / np.maximum(known, _TINY) + reference.drift**2)
-        return count_evidence(x, expected, size) / reference.dispersion
+        x, expected = x / reference.dispersion, expected / reference.dispersion
+        return count_evidence(x, expected, reference.effective(known))
 
     for window in (window for window in windows if window <= counts.size):
         x, expected = _rolling(counts, window), _rolling(mean, window)

@@ -125,5 +125,5 @@ def test_each_window_pays_for_how_many_there_are_of_it() -> None:
     k, n = one(300.0), one(1_000.0)
     scans = scan_share(k, n, hours[:1], reference, steps_per_hour=1, windows=(1,))
     size = reference.effective(one(0.5), one(1e6))
-    ratio = -share_evidence(k, n, one(0.5), size)[0] / reference.dispersion
+    ratio = -share_evidence(k / reference.dispersion, n / reference.dispersion, one(0.5), size)[0]
     assert scans.down.evidence[0] == pytest.approx(ratio - math.log(LONGEST_HOURS), rel=1e-3)
