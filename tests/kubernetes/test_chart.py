@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import typer.main
@@ -83,7 +84,7 @@ def test_every_process_gets_words_that_its_command_understands(
     everything: list[Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = pods(everything)
-    assert set(parts) == {"collector", "worker", "exporter", "ticker", "web", "enricher", "topics"}
+    assert set(parts) == {"collector", "worker", "exporter", "ticker", "web", "enricher", "canary", "topics"}
     for part, pod in parts.items():
         name, *arguments = pod["containers"][0]["args"]
         module = __import__(COMMANDS[name][0], fromlist=["app"])
@@ -108,9 +109,23 @@ def test_services_and_monitors_find_ports_of_pods(everything: list[Manifest]) ->
         assert any(wanted.items() <= found.items() for found in labels), monitor["metadata"]["name"]
 
 
+def test_the_canary_walks_to_the_collector_with_a_key_that_no_other_process_has(everything: list[Manifest]) -> None:
+    services = {one["metadata"]["name"]: one["spec"] for one in everything if one["kind"] == "Service"}
+    arguments = pods(everything)["canary"]["containers"][0]["args"]
+    address = urlsplit(arguments[arguments.index("--url") + 1])
+    assert services[address.hostname]["ports"][0]["port"] == address.port
+    assert services[address.hostname]["selector"]["app.kubernetes.io/component"] == "collector"
+    holders = [
+        part for part, pod in pods(everything).items() if "funnelcast-canary" in json.dumps(pod["volumes"])
+    ]  # fmt: skip
+    assert holders == ["canary"]
+
+
 def test_what_is_missing_is_said() -> None:
     with pytest.raises(HelmError, match=r"secrets\.keys"):
         rendered()
     with pytest.raises(HelmError, match="enricher needs the file of webhooks"):
         rendered(*FEWEST, "--set", "enricher.enabled=true")
+    with pytest.raises(HelmError, match=r"secrets\.canary"):
+        rendered(*FEWEST, "--set", "canary.enabled=true")
     assert not [one for one in rendered(*FEWEST) if is_custom(one)]

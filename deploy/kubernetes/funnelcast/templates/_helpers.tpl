@@ -81,6 +81,10 @@ volumes:
     secret: {secretName: {{ . }}, defaultMode: 0440}
   {{- end }}
   {{- end }}
+  {{- with .secret }}
+  - name: {{ $.part }}
+    secret: {secretName: {{ . }}, defaultMode: 0440}
+  {{- end }}
 containers:
   - name: {{ .part }}
     image: "{{ $root.Values.image.repository }}:{{ $root.Values.image.tag | default $root.Chart.AppVersion }}"
@@ -127,6 +131,9 @@ containers:
       {{- if index $root.Values.secrets $part }}
       - {name: {{ $part }}, mountPath: /secrets/{{ $part }}, readOnly: true}
       {{- end }}
+      {{- end }}
+      {{- if .secret }}
+      - {name: {{ .part }}, mountPath: /secrets/{{ .part }}, readOnly: true}
       {{- end }}
 {{- end -}}
 
