@@ -21,6 +21,7 @@ from schemas.times import utc_text
 
 if TYPE_CHECKING:
     from streams.people import Tree
+    from streams.store.port import CounterReader
 
 app = typer.Typer(add_completion=False)
 
@@ -53,7 +54,7 @@ def person(
         keys = candidates(settings, id_)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="ID") from None
-    trees = asyncio.run(_trees(settings, keys, load_funnels(funnel or settings.funnels)))
+    trees, about = asyncio.run(_looked_up(settings, keys, load_funnels(funnel or settings.funnels)))
     if len(trees) > 1:
         choices = ", ".join(tree.root for tree in trees)
         raise typer.BadParameter(f"{id_} is an id of several people: ask for one of {choices}", param_hint="ID")
@@ -62,18 +63,32 @@ def person(
     elif trees:
         show_tree(trees[0])
     if not trees:
-        say(f"nothing is known of {id_} in this space", err=True)
+        say(f"nothing is known of {id_} in this space{about}", err=True)
         raise typer.Exit(1)
 
 
-async def _trees(settings: PersonSettings, keys: list[bytes], funnels: Sequence[Funnel]) -> list[Tree]:
+async def _looked_up(settings: PersonSettings, keys: list[bytes], funnels: Sequence[Funnel]) -> tuple[list[Tree], str]:
+    """(the people whom the keys belong to; where there is nobody, what that may be due to)."""
     from streams.store.connection import close, connect
+    from streams.store.reader import RedisCounterReader
 
     client = connect(settings.need_redis())
     try:
-        return await trees_of(client, settings.space, keys, funnels)
+        trees = await trees_of(client, settings.space, keys, funnels)
+        return trees, "" if trees else await _about(RedisCounterReader(client, settings.space), funnels)
     finally:
         await close(client)
+
+
+async def _about(reader: CounterReader, funnels: Sequence[Funnel]) -> str:
+    """How far the space has been counted, and for which other funnels."""
+    from funnelcast.unlooked import other_funnels
+    from streams.store.statuses import statuses_of
+
+    watermarks = [status.meta.watermark_ms for status in (await statuses_of(reader)).values()]
+    known = [watermark for watermark in watermarks if watermark is not None]
+    until = f", which is counted until {utc_text(min(known))}" if known else ", where nothing is counted yet"
+    return "\n".join([until, *other_funnels(await reader.fingerprints(), funnels)])
 
 
 def show_tree(tree: Tree) -> None:

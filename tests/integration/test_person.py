@@ -87,6 +87,12 @@ async def test_the_deals_of_a_person_by_each_of_its_ids(env: dict[str, str], wor
     assert "deal8@1, deal D-1: lost, from 2025-06-15T16:06:40Z until 2025-12-12T16:06:40Z" in text
     only = json.loads(await shown("dev", "--json", "--funnel", "sales"))
     assert (only["ids"], only["deals"]) == (told["ids"], [])
+    code, _, err = await asyncio.to_thread(
+        run_command, "person", "nobody", "--funnel", "aida", state_dir=tmp_path, env=env
+    )
+    assert code == 1
+    assert "nothing is known of nobody in this space, which is counted until 2025-06-" in err
+    assert "This space counts deal8@1, sales@1" in err
     assert await mentions(env, "D-3")
     code, _, err = await asyncio.to_thread(run_command, "forget", "c:con", state_dir=tmp_path, env=env)
     assert code == 0, err
