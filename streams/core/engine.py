@@ -70,6 +70,7 @@ __all__ = ["Changes", "FunnelChanges", "FunnelNeeds", "Needs", "PartitionEngine"
 FIRE_LIMIT = 5_000
 PERSONS_PER_CHUNK = 10_000
 RECORDS_PER_CHUNK = 20_000
+_FIRST_RECORDS = 500
 _STATS = ("accepted", "duplicates", "late", "persons", "placeholder_ids", "link_conflicts")
 
 
@@ -204,6 +205,8 @@ class PartitionEngine:
         max_records: int = RECORDS_PER_CHUNK,
     ) -> int:
         """How far to take records from `start` so that not too many persons change at once."""
+        if not self.meta.records:  # most of its names are new, and an event with a new name costs three times as much
+            max_records = min(max_records, _FIRST_RECORDS)
         end = min(len(records), start + max_records)
         keys: set[bytes | None] = set()
         index = start

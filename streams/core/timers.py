@@ -55,21 +55,27 @@ class Wheel:
         """Take out every key whose time the watermark has passed; no key twice."""
         hour, second = watermark_ms // HOUR_MS, watermark_ms // 1000
         self._hour = max(self._hour, hour)
-        while self._hour_heap and self._hour_heap[0] <= hour:
-            for key, wake in self._take(self._hours, self._hour_heap):
-                self.push(key, wake)
         keys: dict[bytes, int] = {}
+        while self._hour_heap and self._hour_heap[0] <= hour:
+            self._pass(self._take(self._hours, self._hour_heap), watermark_ms, keys)
         while self._second_heap and self._second_heap[0] < second:
-            keys.update(self._take(self._seconds, self._second_heap))
+            keys.update(zip(*self._take(self._seconds, self._second_heap), strict=True))
         if self._second_heap and self._second_heap[0] == second:
-            for key, wake in self._take(self._seconds, self._second_heap):
-                if wake < watermark_ms:
-                    keys[key] = wake
-                else:
-                    self.push(key, wake)
+            self._pass(self._take(self._seconds, self._second_heap), watermark_ms, keys)
         return list(keys)
 
-    def _take(self, slots: dict[int, _Slot], heap: list[int]) -> list[tuple[bytes, int]]:
-        keys, wakes = slots.pop(heappop(heap))
-        self.size -= len(keys)
-        return list(zip(keys, wakes, strict=True))
+    def _pass(self, slot: _Slot, watermark_ms: int, due: dict[bytes, int]) -> None:
+        """Put what is due of a slot into `due`, and what is not back into the wheel."""
+        if max(slot[1]) < watermark_ms:
+            due.update(zip(*slot, strict=True))
+            return
+        for key, wake in zip(*slot, strict=True):
+            if wake < watermark_ms:
+                due[key] = wake
+            else:
+                self.push(key, wake)
+
+    def _take(self, slots: dict[int, _Slot], heap: list[int]) -> _Slot:
+        slot = slots.pop(heappop(heap))
+        self.size -= len(slot[0])
+        return slot

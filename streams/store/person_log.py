@@ -31,6 +31,8 @@ _FOLDED_PER_LOGGED: Final = 2.5
 a third on average; more folding costs the append-only file, less costs memory."""
 _FOLDED_AT_ONCE: Final = 4_000_000
 """About 4 ms of the server."""
+FOLDED_TOGETHER: Final = 64_000
+"""Small applies fold several buckets once in a while rather than one each: a fold costs a round trip of its own."""
 _LOADED_AT_ONCE: Final = 16
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Fields).decode
@@ -115,8 +117,8 @@ class PersonLog:
             self._credit + _FOLDED_PER_LOGGED * sum(map(len, entries.values())),
             max(_FOLDED_AT_ONCE, self._cost(longest[0])),
         )
-        due = []
-        for bucket in longest:
+        due: list[int] = []
+        for bucket in longest if self._credit >= FOLDED_TOGETHER else ():
             if self._logged[bucket] < SMALLEST_LOG or self._cost(bucket) > self._credit:
                 break
             self._credit -= self._cost(bucket)
@@ -191,4 +193,4 @@ def entries_of(groups: Mapping[int, Fields]) -> dict[int, bytes]:
 
 def person_number(name: bytes) -> int:
     """What tells a person's part: the bits of its hash that do not tell the bucket."""
-    return crc32(key_of(name)) >> _BUCKET_BITS
+    return crc32(name if CHUNK_SEPARATOR not in name else key_of(name)) >> _BUCKET_BITS

@@ -26,6 +26,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Buckets are folded and split after a few persons."""
     monkeypatch.setattr(person_log, "SMALLEST_LOG", 200)
     monkeypatch.setattr(person_log, "PART_BYTES", 150)
+    monkeypatch.setattr(person_log, "FOLDED_TOGETHER", 0)
 
 
 class History:

@@ -284,6 +284,7 @@ async def test_persons_of_the_first_layout_become_lists_and_parts_while_they_are
     valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(person_log, "SMALLEST_LOG", 50)
+    monkeypatch.setattr(person_log, "FOLDED_TOGETHER", 0)
     monkeypatch.setattr(person_log, "PART_BYTES", 200)
     client, name, log = connect(valkey_server.url), f"t{uuid4().hex[:12]}", history()
     before = worker(RedisPartitionStore(client, name), layout=LAYOUT)

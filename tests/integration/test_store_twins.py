@@ -184,6 +184,7 @@ class Player:
 def test_the_twins_answer_alike(valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
     # Three histories of four fold buckets all the time, and split them into many parts.
     monkeypatch.setattr(person_log, "SMALLEST_LOG", 100)
+    monkeypatch.setattr(person_log, "FOLDED_TOGETHER", 0)
     monkeypatch.setattr(person_log, "PART_BYTES", 60)
     with asyncio.Runner() as runner:
         client = connect(valkey_server.url)
