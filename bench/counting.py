@@ -10,23 +10,27 @@ from schemas.partition import partition_of
 from streams.store.redis import RedisPartitionStore
 from streams.worker.partition import LogRecord, PartitionProcessor
 
-CHUNK = 4000
+POLL = 10_000
+"""Records that a worker which lags takes at once."""
+
+
+def parted(stream: Iterable[tuple[bytes, bytes, int]]) -> list[list[LogRecord]]:
+    """(key, value, received) of every event as records by partition: a producer's work, not to be measured."""
+    logs: list[list[LogRecord]] = [[] for _ in range(PARTITIONS)]
+    for key, value, received_ms in stream:
+        log = logs[partition_of(key, PARTITIONS)]
+        log.append(LogRecord(key, value, received_ms, len(log)))
+    return logs
 
 
 async def count_into(
-    store: RedisPartitionStore, funnels: Sequence[Funnel], stream: Iterable[tuple[bytes, bytes, int]], *, persons: int
+    store: RedisPartitionStore, funnels: Sequence[Funnel], logs: Sequence[Sequence[LogRecord]], *, persons: int
 ) -> None:
-    """(key, value, received) of every event; `persons` are kept in memory of each partition."""
-    lanes = [PartitionProcessor(store, number, funnels, max_persons=persons) for number in range(PARTITIONS)]
-    queues: list[list[LogRecord]] = [[] for _ in lanes]
+    """Count logs, each a partition's, from their beginning; `persons` are kept in memory of each partition."""
+    lanes = [PartitionProcessor(store, number, funnels, max_persons=persons) for number in range(len(logs))]
     for lane in lanes:
         await lane.claim()
-    for key, value, received_ms in stream:
-        number = partition_of(key, PARTITIONS)
-        queue, lane = queues[number], lanes[number]
-        queue.append(LogRecord(key, value, received_ms, lane.offset + len(queue)))
-        if len(queue) == CHUNK:
-            await lane.process(queue, lane.offset + len(queue))
-            queue.clear()
-    for queue, lane in zip(queues, lanes, strict=True):
-        await lane.process(queue, lane.offset + len(queue))
+    for start in range(0, max(map(len, logs)), POLL):
+        for lane, log in zip(lanes, logs, strict=True):
+            if records := log[start : start + POLL]:
+                await lane.process(records, start + len(records))

@@ -25,7 +25,7 @@ import orjson
 
 from bench.bodies import DIALECTS
 from bench.children import cpu_seconds, valkey
-from bench.counting import count_into
+from bench.counting import count_into, parted
 from bench.formats import Run, collector
 from bench.workload import START_MS, records
 from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
@@ -59,7 +59,7 @@ def bare_loop(values: list[bytes]) -> float:
 
 def counting(people: int) -> Part:
     """Worker and store: eight partitions, chunks as a worker that lags has them."""
-    stream = list(records(EVENTS, people))
+    logs = parted(records(EVENTS, people))
     funnels = load_funnels(["sales"])
 
     async def measure(_round: int) -> dict[str, float]:
@@ -67,7 +67,7 @@ def counting(people: int) -> Part:
             store, pid = RedisPartitionStore(client, "guard"), stack.valkey.pid
             assert pid is not None
             started, server = time.process_time(), cpu_seconds(pid)
-            await count_into(store, funnels, stream, persons=1_000_000)
+            await count_into(store, funnels, logs, persons=1_000_000)
             worker, server = time.process_time() - started, cpu_seconds(pid) - server
         return {
             f"worker, {people:,} people": worker * 1e6 / EVENTS,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import cast
 
 from bench.children import used_memory, valkey
-from bench.counting import count_into
+from bench.counting import count_into, parted
 from bench.table import Figures
 from bench.workload import DELAY_MS, SPAN_MS, START_MS, event_record
 from schemas.funnel.load import load_funnels
@@ -30,7 +30,7 @@ async def measure(kafka: str, people: int, figures: Figures) -> None:
     async with valkey(kafka) as (_, client):
         store = RedisPartitionStore(client, "bench")
         funnels = load_funnels(["sales"])
-        await count_into(store, funnels, stream(people), persons=1_000_000)
+        await count_into(store, funnels, parted(stream(people)), persons=1_000_000)
         freed, cells = await _freed(client, "c")
         figures.add("Redis per counter cell", freed / cells, "bytes")
         freed = sum([(await _freed(client, kind))[0] for kind in ("j2", "e2")])

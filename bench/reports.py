@@ -17,7 +17,7 @@ import httpx
 import psutil
 
 from bench.children import cpu_seconds, valkey
-from bench.counting import count_into
+from bench.counting import count_into, parted
 from bench.table import Figures
 from funnelcast.processes.ports import free_port
 from schemas.funnel.load import load_funnels
@@ -68,7 +68,7 @@ async def fill(client: Client, people: int) -> None:
     """Count them, as workers do."""
     store, funnels = RedisPartitionStore(client, SPACE), load_funnels(["sales"])
     await store.check_funnels({funnel.funnel_id: funnel.fingerprint for funnel in funnels})
-    await count_into(store, funnels, stream(people), persons=200_000)
+    await count_into(store, funnels, parted(stream(people)), persons=200_000)
 
 
 @asynccontextmanager
