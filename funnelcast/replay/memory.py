@@ -32,7 +32,8 @@ from streams.report.shapes import CountersDocument
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.worker.partition import LogRecord, PartitionProcessor
 
-CHUNK_RECORDS = 5_000
+CHUNK_RECORDS = 20_000
+"""More than a worker takes at once: no server waits for the write."""
 MAX_PERSONS = 1_000_000
 """More than a worker has: nothing else is in this process."""
 SHOWN_REFUSALS = 20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from streams.report.shapes import Amounts, CountersDocument, Families, NamedCell
 
@@ -24,6 +24,9 @@ class StageView(NamedTuple):
     abandoned: int
     lost: int
     won: int
+
+
+NO_STAGE: Final = StageView(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 class CellView:

@@ -13,7 +13,7 @@ from schemas.funnel.model import Funnel
 from schemas.traffic import TRAFFIC_CLASSES
 from streams.report.names import Registers, name_cells
 from streams.report.periods import Period, label_periods, sum_days
-from streams.report.rates import rates_of
+from streams.report.rates import FunnelRates
 from streams.report.shapes import CellRates, Counters, CountersDocument, DocumentHead, InputCounts
 from streams.report.sums import merged
 from streams.store.port import CounterReader, PartitionView
@@ -120,8 +120,9 @@ def _input(views: Iterable[PartitionView], funnel: Funnel) -> InputCounts:
 
 
 def _rates(funnel: Funnel, counters: Counters, grains: Collection[str]) -> list[CellRates]:
+    rates = FunnelRates(funnel)
     return [
-        {"grain": grain, "bucket": bucket, "dim": dim, **rates_of(funnel, cell, dim)}
+        {"grain": grain, "bucket": bucket, "dim": dim, **rates.of(cell, dim)}
         for grain in sorted(grains & counters.keys())
         for bucket, cells in counters[grain].items()
         for dim, cell in cells.items()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 
 from schemas.funnel.model import Funnel
-from streams.report.cell import CellView, StageView
+from streams.report.cell import NO_STAGE, CellView, StageView
 from streams.report.shapes import CohortRate, Money, NamedCell, Rate, Rates
 
 Z = 1.959964
@@ -32,8 +33,9 @@ def wilson(successes: int, trials: int) -> list[float] | None:
     return [low, high]
 
 
+@lru_cache(maxsize=16_384)  # nearly all cells of a long, sparse history are among few
 def ratio(numerator: int, denominator: int) -> Rate | None:
-    """A rate with what it was made of. Above 1 (a ratio of flows) it has no interval."""
+    """A rate with what it was made of, which nobody may change. Above 1 (a ratio of flows) it has no interval."""
     if denominator <= 0:
         return None
     return {
@@ -63,25 +65,90 @@ def rates_of(funnel: Funnel, cell: NamedCell, dim: str = "") -> Rates:
 
     Conversions are of neighbouring stages (`"j -> k"`); `overall` ends at the first order stage.
     """
-    view = CellView(cell)
-    stages = {stage.name: view.stage(stage.name) for stage in funnel.stages}
-    conversion = ratio if compares_people(funnel, dim) else _absent
-    steps, inner = list(pairwise(stages.items())), list(stages.items())[:-1]
-    overall = list(stages.values())[last_of_overall(funnel)]
-    return {
-        "period_conversion": {f"{j} -> {k}": conversion(of_k.entries, of_j.entries) for (j, of_j), (k, of_k) in steps},
-        "step_conversion": {
-            f"{j} -> {k}": conversion(of_k.passed - of_k.started, of_j.passed) for (j, of_j), (k, of_k) in steps
-        },
-        "cohort_conversion": {name: _cohort_conversion(stage) for name, stage in inner},
-        "abandonment": {name: ratio(stage.abandoned, stage.resolved) for name, stage in inner},
-        "loss": {name: ratio(stage.lost, stage.resolved) for name, stage in inner},
-        "leaving": {name: ratio(stage.lost + stage.abandoned, stage.resolved) for name, stage in inner},
-        "win": {name: ratio(stage.won, stage.resolved) for name, stage in inner},
-        "overall": conversion(overall.entries, stages[funnel.stages[0].name].entries),
-        "bottleneck": _bottleneck(list(stages.items())[: last_of_overall(funnel)]),
-        "money": _money(funnel, view),
-    }
+    return FunnelRates(funnel).of(cell, dim)
+
+
+class FunnelRates:
+    """Rates of many cells of one funnel: what follows from the funnel alone is made once."""
+
+    def __init__(self, funnel: Funnel) -> None:
+        self._funnel, self._stages = funnel, [stage.name for stage in funnel.stages]
+        self._steps = [(f"{j} -> {k}", j, k) for j, k in pairwise(self._stages)]
+        self._overall = last_of_overall(funnel)
+        self._orders = [stage.name for stage in funnel.stages if stage.nth is not None]
+        self._roles = {
+            role: [stage.name for stage in funnel.stages if stage.role == role]
+            for role in ("impression", "click", "lead", "payment")
+        }
+        self._forecast = [stage.name for stage in funnel.stages[:-1] if stage.nth is None] if self._orders else []
+        self._compares: dict[str, bool] = {}
+
+    def of(self, cell: NamedCell, dim: str = "") -> Rates:
+        """All rates of one cell; equal rates may be one object."""
+        view = CellView(cell)
+        stages = {name: view.stage(name) if name in cell else NO_STAGE for name in self._stages}
+        conversion = ratio if self._compares_people(dim) else _absent
+        steps = [(label, stages[j], stages[k]) for label, j, k in self._steps]
+        inner = list(stages.items())[:-1]
+        return {
+            "period_conversion": {label: conversion(of_k.entries, of_j.entries) for label, of_j, of_k in steps},
+            "step_conversion": {
+                label: conversion(of_k.passed - of_k.started, of_j.passed) for label, of_j, of_k in steps
+            },
+            "cohort_conversion": {name: _cohort_conversion(stage) for name, stage in inner},
+            "abandonment": {name: ratio(stage.abandoned, stage.resolved) for name, stage in inner},
+            "loss": {name: ratio(stage.lost, stage.resolved) for name, stage in inner},
+            "leaving": {name: ratio(stage.lost + stage.abandoned, stage.resolved) for name, stage in inner},
+            "win": {name: ratio(stage.won, stage.resolved) for name, stage in inner},
+            "overall": conversion(stages[self._stages[self._overall]].entries, stages[self._stages[0]].entries),
+            "bottleneck": _bottleneck(list(stages.items())[: self._overall]),
+            "money": self._money(view),
+        }
+
+    def _compares_people(self, dim: str) -> bool:
+        known = self._compares.get(dim)
+        if known is None:
+            known = self._compares[dim] = compares_people(self._funnel, dim)
+        return known
+
+    def _money(self, view: CellView) -> Money:
+        """Amounts in minor units of the funnel's currency; costs per unit are absent without ad spend."""
+        currency = self._funnel.currency
+
+        def ordered(family: str) -> int:
+            return sum([view.amounts(name, family).get(currency, 0) for name in self._orders])
+
+        def in_role(role: str, family: str) -> int:
+            return sum([view.amount(name, family) for name in self._roles[role]])
+
+        orders, revenue = ordered("orders"), ordered("revenue")
+        spend = view.amounts("", "spend").get(currency)
+        impressions = in_role("impression", "events")
+        return {
+            "currency": currency,
+            "orders": orders,
+            "revenue": revenue,
+            "refunds": ordered("refunds"),
+            "spend": spend,
+            "aov": _over(revenue, orders),
+            "rpm": _over(1000 * revenue, impressions),
+            "cpm": _over(None if spend is None else 1000 * spend, impressions),
+            "cpc": _over(spend, in_role("click", "events") if spend is not None else 0),
+            "cpl": _over(spend, in_role("lead", "entries") if spend is not None else 0),
+            "cpa": _over(spend, in_role("payment", "entries") if spend is not None else 0),
+            "roas": _over(revenue, spend),
+            "forecast": self._expected(view, currency),
+        }
+
+    def _expected(self, view: CellView, currency: str) -> float | None:
+        """Expected revenue: over the stages that are no order stage, the last one aside, open_value x won / resolved
+        entries, exactly summed."""
+        resolved = {name: number for name in self._forecast if (number := view.resolved(name)) > 0}
+        if not resolved:
+            return None
+        values = {name: view.amounts(name, "open_value").get(currency, 0) for name in resolved}
+        terms = (Fraction(value * view.amount(name, "won"), resolved[name]) for name, value in values.items() if value)
+        return float(sum(terms))
 
 
 def _absent(_numerator: int, _denominator: int) -> None:
@@ -108,45 +175,3 @@ def _over(numerator: int | None, denominator: int | None) -> float | None:
     if numerator is None or not denominator:
         return None
     return numerator / denominator
-
-
-def _money(funnel: Funnel, view: CellView) -> Money:
-    """Amounts in minor units of the funnel's currency; costs per unit are absent without ad spend."""
-
-    def ordered(family: str) -> int:
-        amounts = (view.amounts(stage.name, family) for stage in funnel.stages if stage.nth is not None)
-        return sum(by_currency.get(funnel.currency, 0) for by_currency in amounts)
-
-    def in_role(role: str, family: str) -> int:
-        return sum(view.amount(stage.name, family) for stage in funnel.stages if stage.role == role)
-
-    orders, revenue = ordered("orders"), ordered("revenue")
-    spend = view.amounts("", "spend").get(funnel.currency)
-    impressions = in_role("impression", "events")
-    return {
-        "currency": funnel.currency,
-        "orders": orders,
-        "revenue": revenue,
-        "refunds": ordered("refunds"),
-        "spend": spend,
-        "aov": _over(revenue, orders),
-        "rpm": _over(1000 * revenue, impressions),
-        "cpm": _over(None if spend is None else 1000 * spend, impressions),
-        "cpc": _over(spend, in_role("click", "events")),
-        "cpl": _over(spend, in_role("lead", "entries")),
-        "cpa": _over(spend, in_role("payment", "entries")),
-        "roas": _over(revenue, spend),
-        "forecast": _forecast(funnel, view),
-    }
-
-
-def _forecast(funnel: Funnel, view: CellView) -> float | None:
-    """Expected revenue: over the stages that are no order stage, the last one aside, open_value x won / resolved
-    entries, exactly summed."""
-    if all(stage.nth is None for stage in funnel.stages):
-        return None
-    names = [stage.name for stage in funnel.stages[:-1] if stage.nth is None]
-    resolved = {name: number for name in names if (number := view.resolved(name)) > 0}
-    values = {name: view.amounts(name, "open_value").get(funnel.currency, 0) for name in resolved}
-    terms = (Fraction(value * view.amount(name, "won"), resolved[name]) for name, value in values.items() if value)
-    return float(sum(terms)) if resolved else None
