@@ -1,7 +1,7 @@
 """CPU of one person's disorder: so many events of one person, whose times are spread over an hour, as a multiple of as
 many events of many persons. The counting core alone; no store, no Kafka.
 
-    python -m bench.disorder [--events N ...] [--batch N ...] [--funnel NAME] [--names NAME ...]
+    python -m bench.disorder [--events N ...] [--batch N ...] [--funnel NAME] [--names NAME ...] [--reverse]
 
 Process time. Each pair is measured in the same repetition, and the ratio is the median of the repetitions.
 """
@@ -25,13 +25,13 @@ STEP_MS = 200
 NAMES = ("impression", "click")
 
 
-def stream(events: int, people: int, names: Sequence[str]) -> list[Record]:
-    """Events received 200 ms after each other that occurred any time in the hour before."""
+def stream(events: int, people: int, names: Sequence[str], *, is_reversed: bool = False) -> list[Record]:
+    """Events received 200 ms after each other that occurred any time in the hour before, or the latest first."""
     rnd = random.Random(3)
     log: list[Record] = []
     for number in range(events):
-        received = START_MS + number * STEP_MS
-        occurred = received - rnd.randrange(HOUR_MS)
+        received = START_MS + (number + events * is_reversed) * STEP_MS
+        occurred = START_MS + (events - number) * STEP_MS if is_reversed else received - rnd.randrange(HOUR_MS)
         log.append(event_record(number, names[number % len(names)], number % people, occurred, received))
     return log
 
@@ -52,11 +52,12 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--funnel", default="sales")
     parser.add_argument("--names", nargs="+", default=NAMES, help="names of the events, in turn")
+    parser.add_argument("--reverse", action="store_true", help="the latest event comes first")
     options = parser.parse_args()
     print(" events   batch   one person   many persons   ratio")
     for batch in options.batch:
         for events in options.events:
-            one, many = stream(events, 1, options.names), stream(events, MANY, options.names)
+            one, many = (stream(events, people, options.names, is_reversed=options.reverse) for people in (1, MANY))
             pairs = [
                 (cpu_seconds(options.funnel, one, batch), cpu_seconds(options.funnel, many, batch))
                 for _ in range(options.repeat)
