@@ -94,6 +94,8 @@ class PartitionKeys:
         `o:` core state, `y:` layouts, `l:` left out at."""
         self.gaps = self.prefix + "gaps"
         """Stream of gaps accepted by an operator."""
+        self.versions = self.prefix + "v"
+        """Hash of the apply that wrote a group of a day last (`packing.version_field`); see `lua/apply.lua`."""
 
     def persons(self, funnel_id: str, bucket: int, layout: int = FIRST_LAYOUT) -> str:
         """Hash of a person bucket in this layout: its parts; in the first layout person field -> state."""

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgpack
 import msgspec
 
-from schemas.counters import CellGroup
+from schemas.counters import CellGroup, Grain
 from streams.state import (
     FIRST_LAYOUT,
     LAYOUT,
@@ -107,7 +107,12 @@ class ApplyBlob:
     def keys(self) -> list[str]:
         """KEYS of the script, section by section."""
         lists = (self.entries, self.sets, self.dels, self.cells, self.expired, self.earliest_deadlines)
-        keys = [self.partition.cursor, *(key for keyed in lists for key, _ in keyed), *self.indexes]
+        keys = [
+            self.partition.cursor,
+            self.partition.versions,
+            *(key for keyed in lists for key, _ in keyed),
+            *self.indexes,
+        ]
         return [*keys, *(key for key, _ in self.registers), *self.gone]
 
     def packed(self, fence: Fence, next_offset: int, meta: bytes) -> bytes:
@@ -130,7 +135,8 @@ class ApplyBlob:
         for group, cells in changes.cells.items():
             sets = [value for name, cell in cells.items() if cell for value in (pack_field(name), _encode_cell(cell))]
             dels = [pack_field(name) for name, cell in cells.items() if not cell]
-            value = (sets, dels, group[1], _member(group), self._index(funnel_id, group[0]))
+            version = version_field(funnel_id, group) or ""
+            value = (sets, dels, group[1], _member(group), self._index(funnel_id, group[0]), version)
             self.cells.append((group_key(prefix, group), value))
         for group in changes.expired:
             self.expired.append((group_key(prefix, group), (_member(group), self._index(funnel_id, group[0]))))
@@ -142,6 +148,12 @@ class ApplyBlob:
 def group_key(prefix: str, group: CellGroup) -> str:
     """Key of a cell group behind the funnel_id's prefix (`PartitionKeys.cells`)."""
     return f"{prefix}{group[0]}:{group[1]}:{group[2]}"
+
+
+def version_field(funnel_id: str, group: CellGroup) -> str | None:
+    """Where the hash of versions says when a group was written last. Days alone have one: they are many, hardly ever
+    change, and are never deleted."""
+    return f"{funnel_id}:{_member(group)}" if group[0] == Grain.DAY else None
 
 
 def pack_layouts(layouts: FunnelLayouts) -> bytes:

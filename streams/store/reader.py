@@ -2,7 +2,7 @@
 
 What a read costs grows with the buckets asked for, not with history: an index per grain lists the groups that exist.
 A group whose bytes are those of the last read is handed out as the same object (`SettledFields`), neither decoded nor
-added up again.
+added up again. Days have versions (`streams.store.days`): those in the version of the last read are not read again.
 The groups are then read in one MULTI together with the index, and again if that has changed in between.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -20,6 +20,7 @@ from streams.state import LAYOUT, Annotation, PartitionMeta
 from streams.store.address import Client
 from streams.store.annotations import read_annotations
 from streams.store.connection import Script, translated
+from streams.store.days import Kept, Versions, expected, to_read
 from streams.store.keys import PartitionKeys, SpaceKeys
 from streams.store.packing import group_key, unpack
 from streams.store.port import PartitionStatus, PartitionView, StoreUnavailableError
@@ -31,12 +32,20 @@ _TRIES = 20
 """A new group appears about once a minute; in a catch-up with every apply, ten times a second."""
 _MOST_KEPT = 300_000
 """Cells that are kept between reads, about 200 MB; with more all are forgotten."""
-_MOST_INDEXES = 500
+_MOST_ASKED = 500
 _decode_meta = msgspec.msgpack.Decoder(PartitionMeta).decode
 _decode_cells = msgspec.msgpack.Decoder(list[dict[int, int]]).decode
 _field = partial(int.from_bytes, byteorder="big")
-_CURSOR_FIELDS = ("off", "meta", "layout")
+_STATUS_FIELDS = ("off", "meta", "layout")
 _Command = tuple[str | int, ...]
+
+
+class _Asked(NamedTuple):
+    """What a question has found last time."""
+
+    indexes: list[Any]
+    changing: frozenset[CellGroup]
+    """Groups that were not as they had been: they will not be next time either."""
 
 
 class RedisCounterReader:
@@ -48,9 +57,11 @@ class RedisCounterReader:
         self._space = SpaceKeys(space, shadow)
         self._shadow = shadow
         self._layout = layout
-        self._kept: dict[tuple[int, str, CellGroup], tuple[tuple[bytes, bytes], SettledFields]] = {}
-        self._kept_cells = 0
-        self._indexes: dict[tuple[str, ...], list[Any]] = {}
+        self._kept: dict[tuple[int, str], dict[CellGroup, Kept]] = {}
+        """By partition and funnel_id."""
+        self._kept_cells: dict[tuple[int, str], int] = {}
+        self._asked: dict[tuple[str, ...], _Asked] = {}
+        """By what was asked."""
 
     async def partitions(self) -> list[int]:
         layout, members = await self._run(
@@ -77,7 +88,7 @@ class RedisCounterReader:
         keys = PartitionKeys(self._space.space, partition, self._shadow)
         with translated():
             offset, meta, layout = await cast(
-                Awaitable[list[bytes | None]], self._client.hmget(keys.cursor, _CURSOR_FIELDS)
+                Awaitable[list[bytes | None]], self._client.hmget(keys.cursor, _STATUS_FIELDS)
             )
         self._check_layout(layout, f"partition {partition}")
         return None if offset is None else PartitionStatus(offset=int(offset), meta=_meta(meta))
@@ -97,24 +108,43 @@ class RedisCounterReader:
             ("ZRANGEBYSCORE", keys.index(funnel_id, grain), first.get(grain, "-inf"), last.get(grain, "+inf"))
             for grain in grains
         ]
-        asked = (keys.cursor, *map(str, chain.from_iterable(ranges)))
-        index = self._indexes.get(asked)
-        if index is None:
-            index = await self._run(ranges, transaction=False)
+        place = (keys.cursor, funnel_id, str(dimsets), *map(str, chain.from_iterable(ranges)))
+        asked = self._asked.get(place) or _Asked(await self._run(ranges, transaction=False), frozenset())
+        kept = dict(self._kept.get((partition, funnel_id), {}))
+        reading = expected(_listed(grains, asked.indexes, dimsets), kept, asked.changing)
         for _ in range(_TRIES):
-            groups = _listed(grains, index, dimsets)
-            reads = _reads(keys.cells(funnel_id), groups)
-            answers = await self._run([*ranges, ("HMGET", keys.cursor, *_CURSOR_FIELDS), *reads], transaction=True)
-            before, index = index, answers[: len(ranges)]
-            self._remember(asked, index)
-            if index == before:
-                offset, meta, layout = answers[len(ranges)]
-                self._check_layout(layout, f"partition {partition}")
+            groups = _listed(grains, asked.indexes, dimsets)
+            versions = Versions(funnel_id, groups)
+            *indexes, cursor, told, answers = await self._read(keys, funnel_id, ranges, versions, reading)
+            offset, meta, layout, seq = cursor
+            self._check_layout(layout, f"partition {partition}")
+            known = versions.told(told, seq)
+            missing = set(to_read(groups, kept, known)).difference(reading)
+            if indexes == asked.indexes and not missing:
                 if offset is None:
                     return None
-                stored = zip(groups, _stored(groups, answers[len(ranges) + 1 :]), strict=True)
-                return self._view(partition, funnel_id, int(offset), _meta(meta), stored)
+                changed = self._keep(partition, funnel_id, kept, zip(reading, answers, strict=True), known)
+                self._remember(place, _Asked(indexes, changed))
+                return _view(partition, int(offset), _meta(meta), {group: kept[group].fields for group in groups})
+            asked = _Asked(indexes, frozenset())
+            now = set(_listed(grains, indexes, dimsets))
+            wanted = {*reading, *missing, *(group for group in now if group not in kept)} & now
+            reading = sorted(wanted, key=_dimset)
         raise StoreUnavailableError(f"partition {partition} changes faster than it can be read")
+
+    async def _read(
+        self,
+        keys: PartitionKeys,
+        funnel_id: str,
+        ranges: Sequence[_Command],
+        versions: Versions,
+        reading: Sequence[CellGroup],
+    ) -> list[Any]:
+        """At one moment: each index, the cursor, versions, and the cells of these groups."""
+        reads = _reads(keys.cells(funnel_id), reading)
+        fixed = [*ranges, ("HMGET", keys.cursor, *_STATUS_FIELDS, "seq"), versions.command(keys.versions)]
+        answers = await self._run([*fixed, *reads], transaction=True)
+        return [*answers[: len(fixed)], _stored(reading, answers[len(fixed) :])]
 
     async def gaps(self) -> list[dict[str, str]]:
         gaps: list[dict[str, str]] = []
@@ -128,42 +158,33 @@ class RedisCounterReader:
     async def annotations(self) -> list[Annotation]:
         return await read_annotations(self._client, self._space)
 
-    def _view(
+    def _keep(
         self,
         partition: int,
         funnel_id: str,
-        offset: int,
-        meta: PartitionMeta,
+        kept: dict[CellGroup, Kept],
         stored: Iterable[tuple[CellGroup, dict[bytes, bytes]]],
-    ) -> PartitionView:
-        cells: Cells = {}
+        versions: Mapping[CellGroup, bytes],
+    ) -> frozenset[CellGroup]:
+        """Put what was read into `kept`, and remember it; the groups that have changed."""
+        changed = set()
         for group, packed in stored:
-            if meta.watermark_ms is None or is_kept(group[0], group[1], meta.watermark_ms):
-                cells[group] = self._fields((partition, funnel_id, group), packed)
-        return PartitionView(partition=partition, offset=offset, meta=meta, cells=cells)
+            known = kept.get(group)
+            kept[group] = _decoded(packed, known, versions.get(group))
+            if known is not None and known.fields is not kept[group].fields:
+                changed.add(group)
+        place = (partition, funnel_id)
+        self._kept[place], self._kept_cells[place] = kept, sum(len(each.fields) for each in kept.values())
+        if sum(self._kept_cells.values()) > _MOST_KEPT:
+            self._kept, self._kept_cells = {}, {}
+        return frozenset(changed)
 
-    def _fields(self, place: tuple[int, str, CellGroup], stored: dict[bytes, bytes]) -> SettledFields:
-        """A group's cells; those of the last read where nothing has changed."""
-        values = b"".join(stored.values())
-        signature = (b"".join(stored), values)
-        known = self._kept.get(place)
-        if known is not None and known[0] == signature:
-            return known[1]
-        # One decoder call for a whole group: its cells under the header of a msgpack list of 32-bit length.
-        packed = b"\xdd" + len(stored).to_bytes(4, "big") + values
-        fields = SettledFields(zip(map(_field, stored), _decode_cells(packed), strict=True))
-        self._kept_cells += len(fields) - (0 if known is None else len(known[1]))
-        self._kept[place] = (signature, fields)
-        if self._kept_cells > _MOST_KEPT:
-            self._kept, self._kept_cells = {}, 0
-        return fields
-
-    def _remember(self, asked: tuple[str, ...], index: list[Any]) -> None:
-        """What an index has said, to try first: it changes when a bucket begins, and a read that finds another begins
+    def _remember(self, place: tuple[str, ...], asked: _Asked) -> None:
+        """What was found, to try first: an index changes when a bucket begins, and a read that finds another begins
         again."""
-        if len(self._indexes) >= _MOST_INDEXES:
-            self._indexes.clear()
-        self._indexes[asked] = index
+        if len(self._asked) >= _MOST_ASKED:
+            self._asked.clear()
+        self._asked[place] = asked
 
     def _check_layout(self, stored: bytes | None, place: str) -> None:
         if stored is not None and int(stored) > self._layout:
@@ -209,6 +230,27 @@ def _stored(groups: Sequence[CellGroup], answers: Sequence[Any]) -> list[dict[by
     if groups and groups[0][2] == 0:
         small = [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in unpack(answers[0])]
     return [*small, *answers[bool(small) :]]
+
+
+def _decoded(stored: dict[bytes, bytes], known: Kept | None, version: bytes | None) -> Kept:
+    """A group's cells; those of the last read where nothing has changed."""
+    values = b"".join(stored.values())
+    signature = (b"".join(stored), values)
+    if known is not None and known.signature == signature:
+        return known._replace(version=version)
+    # One decoder call for a whole group: its cells under the header of a msgpack list of 32-bit length.
+    packed = b"\xdd" + len(stored).to_bytes(4, "big") + values
+    return Kept(signature, SettledFields(zip(map(_field, stored), _decode_cells(packed), strict=True)), version)
+
+
+def _view(partition: int, offset: int, meta: PartitionMeta, cells: Mapping[CellGroup, SettledFields]) -> PartitionView:
+    """What is within its keep time."""
+    shown: Cells = {
+        group: fields
+        for group, fields in cells.items()
+        if meta.watermark_ms is None or is_kept(group[0], group[1], meta.watermark_ms)
+    }
+    return PartitionView(partition=partition, offset=offset, meta=meta, cells=shown)
 
 
 def _meta(stored: bytes | None) -> PartitionMeta:

@@ -155,7 +155,7 @@ class Recounts:
         facts = [key for name in _fact_names(own) for key in (shadow.prefix + name, own.prefix + name)]
         done = await _ADOPT.run(
             self._client,
-            [own.cursor, shadow.cursor, *pairs, *facts],
+            [own.cursor, shadow.cursor, own.versions, shadow.versions, *pairs, *facts],
             [recount, funnel_id, _encode_meta(meta), len(pairs) // 2],
         )
         if done < 0:
@@ -182,8 +182,8 @@ class Recounts:
         with translated():
             for partition in partitions:
                 keys = PartitionKeys(self._keys.space, partition, funnel_id)
-                names = [*await self._names(keys, funnel_id), *_fact_names(keys), "cur"]
-                await self._client.unlink(*(keys.prefix + name for name in names))
+                names = [*await self._names(keys, funnel_id), *_fact_names(keys)]
+                await self._client.unlink(keys.cursor, keys.versions, *(keys.prefix + name for name in names))
             await self._client.unlink(
                 space.partitions, space.funnels, space.topics, space.layout, space.registers(funnel_id)
             )

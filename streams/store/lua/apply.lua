@@ -5,16 +5,19 @@
 --  8 entries: a value to be appended           KEYS: a list each, of a bucket of persons
 --  9 sets: {flat fields and values}            KEYS: a hash each, of persons or of facts
 -- 10 dels: {fields}                            KEYS: a hash each, of persons or of facts
--- 11 cells: {flat sets, dels, bucket, member, index}    KEYS: a hash each; index counts within 14
+-- 11 cells: {flat sets, dels, bucket, member, index, version field or ''}    KEYS: a hash each; index counts within 14
 -- 12 expired: {member, index}                  KEYS: a hash each
 -- 13 earliest deadlines: {flat byte offset, 4 bytes, ascending; size}   KEYS: a string each
 -- 14 number of index keys                      KEYS: a sorted set each
 -- 15 names: {flat fields; codes}              KEYS: a register hash each (not in a cluster)
 -- Further KEYS are deleted: lists and hashes of persons that the sets replace. Those come first, so that a file that is
 -- torn between the two holds the persons twice rather than not at all.
+-- KEYS begin with the cursor and the hash of versions. That names the apply (token and sequence) that wrote a group last,
+-- `@` the sequence of the newest apply, and `base` the apply from which on versions are written, which holds for groups
+-- without one: where `@` is not the sequence found, something else has written, and all begins anew.
 -- Answers 1 written, 2 written by an earlier try of this very apply, 0 fenced, -1 names forgotten.
 local w = cmsgpack.unpack(ARGV[1])
-local call, cur = redis.call, KEYS[1]
+local call, cur, versions = redis.call, KEYS[1], KEYS[2]
 local s = call('HMGET', cur, 'off', 'seq', 'token')
 if s[3] ~= w[1] then return 0 end
 if s[1] ~= w[2] or s[2] ~= w[3] then
@@ -25,7 +28,7 @@ for _, field in ipairs(w[7]) do
   if call('HEXISTS', cur, field) == 0 then return 0 end
 end
 local entries, sets, dels, cells, expired, earliest_deadlines = w[8], w[9], w[10], w[11], w[12], w[13]
-local k = 1 + #entries + #sets + #dels + #cells + #expired + #earliest_deadlines + w[14]
+local k = 2 + #entries + #sets + #dels + #cells + #expired + #earliest_deadlines + w[14]
 for i, wanted in ipairs(w[15]) do
   for j, code in ipairs(call('HMGET', KEYS[k + i], unpack(wanted[1]))) do
     if code ~= wanted[2][j] then return -1 end
@@ -45,7 +48,13 @@ local function many(command, key, list)
 end
 
 for i = k + #w[15] + 1, #KEYS do gone[#gone + 1] = KEYS[i] end
-k = 1
+local this = w[1] .. ':' .. w[5]
+if call('HGET', versions, '@') ~= w[3] then
+  call('UNLINK', versions)
+  call('HSET', versions, 'base', this)
+end
+local written = {'@', w[5]}
+k = 2
 for i = 1, #entries do call('RPUSH', KEYS[k + i], entries[i]) end
 k = k + #entries
 for i = 1, #sets do many('HSET', KEYS[k + i], sets[i]) end
@@ -60,6 +69,10 @@ for i = 1, #cells do
   if #c[1] > 0 and many('HSET', key, c[1]) > 0 then call('ZADD', KEYS[x + c[5]], c[3], c[4]) end
   if #c[2] > 0 and many('HDEL', key, c[2]) > 0 and call('EXISTS', key) == 0 then
     call('ZREM', KEYS[x + c[5]], c[4])
+  end
+  if c[6] ~= '' then
+    written[#written + 1] = c[6]
+    written[#written + 1] = this
   end
 end
 k = k + #cells
@@ -80,5 +93,6 @@ for i = 1, #earliest_deadlines do
   parts[#parts + 1] = string.sub(old, from)
   call('SET', key, table.concat(parts))
 end
+many('HSET', versions, written)
 call('HSET', cur, 'off', w[4], 'seq', w[5], unpack(w[6]))
 return 1
