@@ -1,4 +1,4 @@
-"""Looks one person up, for `funnelcast person` and the page: whom an id may mean, and what is told of them."""
+"""Looks one person up, for `funnelcast person` and the page: whom an id may mean, and what is shown of them."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Tally:
 
 
 class Trial:
-    """Events of a file, held against one funnel."""
+    """Events of a file, compared with one funnel."""
 
     def __init__(self, funnel: Funnel) -> None:
         self.funnel = funnel

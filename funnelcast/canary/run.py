@@ -1,4 +1,4 @@
-"""Sends walks and looks for them in the store, for ever. Counts nothing: it reads how far the counting is."""
+"""Sends walks and looks for them in the store until stopped. Counts nothing: it reads how far the counting is."""
 
 from __future__ import annotations
 

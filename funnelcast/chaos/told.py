@@ -1,4 +1,4 @@
-"""What a chaos run has told of its journeys, read as a reader reads it, against what became of every entry."""
+"""What a chaos run has published of its journeys, read as a reader reads it, against what became of every entry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Told:
     repeated: int = 0
     """Told again under the same id, by a worker that went on after another: readers drop them."""
     lost: int = 0
-    """Entries whose outcome is not the last thing told of them."""
+    """Entries whose outcome is not the last change published of them."""
     double: int = 0
     """Changes told twice under two ids, and entries that nobody made."""
     differences: list[str] = field(default_factory=list)

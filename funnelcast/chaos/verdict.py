@@ -50,7 +50,7 @@ class Verdict:
     drained_seconds: float = 0.0
 
     def take(self, told: Told) -> None:
-        """What was told of journeys."""
+        """What was published of journeys."""
         self.journeys = {
             "changes": told.changes,
             "repeated": told.repeated,

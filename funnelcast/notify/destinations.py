@@ -69,7 +69,7 @@ class Destination(BaseModel):
         return self
 
     def wants(self, severity: str) -> bool:
-        """Whether it is told of an alert."""
+        """Whether it is notified of an alert."""
         return severity == self.alerts or (severity == "critical" and self.alerts == "warning")
 
 

@@ -1,6 +1,6 @@
-"""Who is told of which alert, and when: once when it begins and once when it is over; in quiet hours what is critical.
+"""Who is notified of which alert, and when: at its begin and at its end, once each; in quiet hours what is critical.
 
-Keeps in memory what was told: after a restart a standing alert is told once more.
+Keeps in memory what was sent: after a restart a standing alert is sent once more.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from pathlib import Path
 # started again would otherwise find its port taken by one of its own waiting clients, or a client connected to itself.
 _LOWEST, _HIGHEST = 20_000, 32_000
 _given: set[int] = set()
-"""By this process: the locks of a process do not hold against itself."""
+"""By this process: the locks of a process do not keep itself out."""
 _chooser = random.Random(os.getpid() ^ int.from_bytes(os.urandom(4), "big"))
 
 

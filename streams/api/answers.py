@@ -82,7 +82,7 @@ class Answers:
     evidence: Callable[[], Sequence[FunnelEvidence]] = tuple
     """The newest evidence of the funnels that have any."""
     person: Callable[[str], Awaitable[Mapping[str, Any]]] | None = None
-    """What is told of the person of an id; raises ParameterError. None: this server tells of no persons."""
+    """What is shown of the person of an id; raises ParameterError. None: this server shows no persons."""
     texts: TextMemory = field(default_factory=TextMemory)
 
     async def list_funnels(self, query: str) -> bytes:

@@ -68,7 +68,7 @@ PARAMETERS: Final[dict[str, tuple[str, Schema]]] = {
         {"type": "string"},
     ),
     BACK_TEST: (
-        "Whether the forecast is held against the past half year: true or false (default).",
+        "Whether the forecast is compared with the past half year: true or false (default).",
         {"enum": ["true", "false"]},
     ),
     VIEW: ("The role.", {"enum": list(VIEWS)}),

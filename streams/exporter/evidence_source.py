@@ -83,7 +83,7 @@ class EvidenceSource:
         self._known: defaultdict[str, _Known] = defaultdict(_Known)
 
     async def run(self) -> None:
-        """Refresh for ever; what the store cannot give is asked for again."""
+        """Refresh until cancelled; what the store cannot give is asked for again."""
         while True:
             with contextlib.suppress(StoreError):  # the scrapes meet the same error and say so
                 try:

@@ -1,1 +1,1 @@
-"""Readers of what is told of journeys: each change once, on a terminal or as a webhook. Count nothing."""
+"""Readers of the published changes of journeys: each change once, on a terminal or as a webhook. Count nothing."""

@@ -1,4 +1,4 @@
-"""The forecast held against history: at past dates, from what was known then, against what came. Pure.
+"""The forecast compared with history: at past dates, what it would have said then beside what came. Pure.
 
 What was under way at a past date is reckoned from the cohorts' histograms, what was learned from cohorts that were
 settled by then. What came of it are the first orders of journeys that had begun before: `lead_time` says when those

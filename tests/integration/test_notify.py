@@ -143,7 +143,7 @@ async def test_the_report_of_a_day_arrives_with_its_chart(
     finally:
         watching.kill()
         watching.communicate()
-    assert len(posted) == 1, "nobody is told of nothing"
+    assert len(posted) == 1, "nobody is notified of nothing"
 
 
 class _Away(MemoryCounterReader):

@@ -85,7 +85,7 @@ def event(number: int, name: str = "renamed_click", **members: Any) -> dict[str,
     return {"id": f"e{number}", "name": name, "anonymous_id": f"v{number}"} | members
 
 
-async def test_letters_are_listed_shown_and_sent_again_once_the_cause_is_mended(site: Site) -> None:
+async def test_dead_letters_are_listed_shown_and_sent_again_once_the_cause_is_fixed(site: Site) -> None:
     assert (await site.rejected("list"))["total"] == 0
     assert await site.send([event(n) for n in range(5)] + [{"name": "click", "anonymous_id": "v9"}]) == 200
     wrong = datetime.now(UTC) - timedelta(hours=5)  # of the client's clock
@@ -111,7 +111,7 @@ async def test_letters_are_listed_shown_and_sent_again_once_the_cause_is_mended(
 
     dry = await site.replay("--dry-run")
     assert (dry["sent"], dry["accepted"], dry["dry_run"]) == (7, 0, True)
-    failed = await site.replay("--reason", "unknown_name", "--limit", "2")  # nothing was mended
+    failed = await site.replay("--reason", "unknown_name", "--limit", "2")  # nothing was fixed
     assert (failed["sent"], failed["accepted"], failed["rejected"]) == (2, 0, {"unknown_name": 2})
 
     await site.stop()

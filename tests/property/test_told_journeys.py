@@ -1,4 +1,4 @@
-"""What is told of journeys is what the oracle says of them in the end, also by workers that die on the way.
+"""What is published of journeys is what the oracle says of them in the end, also by workers that die on the way.
 
 A reader drops what it has seen by its id and keeps, of each entry, the last that it was told.
 """
@@ -103,6 +103,6 @@ def test_who_tells_counts_the_same(case: Case, rng: Random) -> None:
 
 @law(Wants(links=True, max_partitions=1), share=0.3)
 def test_what_a_link_moves_is_told_of_both(case: Case, rng: Random) -> None:
-    """Entries leave the lower id, `withdrawn`, and are told of the higher one."""
+    """Entries leave the lower id, `withdrawn`, and are published of the higher one."""
     case = telling(case)
     assert known_in_the_end(read_once(published_by_workers(case, rng))) == right(case)

@@ -131,7 +131,7 @@ def _process(command: Sequence[str], log: Path) -> Iterator[None]:
 
 
 class Receiver:
-    """Takes webhooks of Alertmanager. `alerts`: every alert it was told of, with the receiver that it was sent to."""
+    """Takes webhooks of Alertmanager. `alerts`: every alert it was sent, with the receiver that it was sent to."""
 
     def __init__(self) -> None:
         self.alerts: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Who is told of which alert, and when; and a file of destinations that is wrong."""
+"""Who is notified of which alert, and when; and a file of destinations that is wrong."""
 
 from __future__ import annotations
 

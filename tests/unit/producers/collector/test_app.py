@@ -119,7 +119,7 @@ class TestVerdicts:
         (dead_letter,) = collector.dead_letters()
         assert (dead_letter["payload"], dead_letter["is_cut"], dead_letter["bytes"]) == ('{"x":"yyyy', True, 108)
 
-    async def test_counts_of_what_was_mended(self, tmp_path: Path) -> None:
+    async def test_counts_of_what_was_repaired(self, tmp_path: Path) -> None:
         collector = CollectorInMemory(tmp_path, options={"known_names": {"payment"}})
         await collector.post([event(1, occurred_at_ms=NOW + 61_000), event(2, user_id="null", name="payment")])
         assert collector.metric("times_clamped_total") == 1

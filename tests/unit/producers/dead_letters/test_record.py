@@ -124,7 +124,7 @@ async def test_a_letter_sent_again_keeps_its_source_and_its_time(tmp_path: Path)
     assert found["received_at_ms"] == found["occurred_at_ms"] == then
 
 
-async def test_the_skew_of_a_client_is_mended_by_the_time_of_reception_then(tmp_path: Path) -> None:
+async def test_the_skew_of_a_client_is_corrected_by_the_time_of_reception_then(tmp_path: Path) -> None:
     collector = CollectorInMemory(tmp_path)
     then = NOW - 2 * DAY_MS
     message = {

@@ -140,7 +140,7 @@ def _events(collector: CollectorInMemory) -> list[dict[str, Any]]:
 
 @rows("name", SAMPLES)
 async def test_every_format_makes_of_a_letter_what_it_makes_of_the_request(name: str, tmp_path: Path) -> None:
-    for part in ("direct", "strict", "mended"):
+    for part in ("direct", "strict", "fixed"):
         (tmp_path / name / part).mkdir(parents=True)
     direct = collector_of_samples(tmp_path / name / "direct")
     await sample(name).send(direct)
@@ -148,8 +148,8 @@ async def test_every_format_makes_of_a_letter_what_it_makes_of_the_request(name:
         return  # no sample of events that are taken
     strict = collector_of_samples(tmp_path / name / "strict", known_names=(), strict_names=True, personless_names=())
     await sample(name).send(strict)
-    mended = collector_of_samples(tmp_path / name / "mended")
-    mended.now_ms = lambda: NOW + 2 * DAY_MS
+    fixed = collector_of_samples(tmp_path / name / "fixed")
+    fixed.now_ms = lambda: NOW + 2 * DAY_MS
     dead_letters = strict.sink.records(TOPICS.rejected)
     assert len(dead_letters) == len(direct.events())
     for number, record in enumerate(dead_letters):
@@ -157,11 +157,11 @@ async def test_every_format_makes_of_a_letter_what_it_makes_of_the_request(name:
         assert one is not None
         request = replay_request(one)
         for _ in range(2):  # a copy has the same id
-            headers = request.headers | {"X-Write-Key": mended.keys[Scope.HISTORICAL]}
-            answer = await mended.request("POST", request.path, request.body, headers)
+            headers = request.headers | {"X-Write-Key": fixed.keys[Scope.HISTORICAL]}
+            answer = await fixed.request("POST", request.path, request.body, headers)
             assert (answer.status_code, answer.json().get("accepted")) == (200, 1), answer.text
-    ids = [one["id"] for one in mended.events()]
+    ids = [one["id"] for one in fixed.events()]
     assert len(ids) == 2 * len(set(ids))
-    for at, log in mended.sink.logs.items():
-        mended.sink.logs[at] = [one for one in log if b'"link":' not in one.value][::2]
-    assert _events(mended) == _events(direct)
+    for at, log in fixed.sink.logs.items():
+        fixed.sink.logs[at] = [one for one in log if b'"link":' not in one.value][::2]
+    assert _events(fixed) == _events(direct)

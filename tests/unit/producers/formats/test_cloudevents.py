@@ -189,7 +189,7 @@ async def test_binary_json_that_is_none_is_400_and_an_incomplete_one_a_letter_th
     ]
     dead_letter = orjson.loads(collector.dead_letters()[-1]["payload"])
     assert dead_letter == plain(type="") | {"data": {"a": 1}}
-    answer = await collector.post(dead_letter | {"type": "mended"}, PATH)
+    answer = await collector.post(dead_letter | {"type": "fixed"}, PATH)
     assert answer.json()["accepted"] == 1
 
 

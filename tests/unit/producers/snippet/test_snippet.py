@@ -59,7 +59,7 @@ async def test_events_of_an_envelope_are_stored_under_the_key_in_its_body(collec
     assert collector.events()[0]["context"] == {"page": LINK}
 
 
-async def test_a_wrong_clock_is_mended_by_the_time_of_sending(collector: CollectorInMemory) -> None:
+async def test_a_wrong_clock_is_corrected_by_the_time_of_sending(collector: CollectorInMemory) -> None:
     hour = 3_600_000
     await send(collector, view(occurred_at_ms=NOW + hour - 7_000), sent_at_ms=NOW + hour)
     assert collector.events()[0]["occurred_at_ms"] == NOW - 7_000

@@ -236,9 +236,9 @@ async def test_a_letter_of_an_unknown_stage_can_be_sent_again_once_the_stage_is_
     [dead_letter] = collector.dead_letters()
     path = tmp_path / "keys.json"
     key, _ = create_key(path, source="ops", scope=Scope.HISTORICAL, created_at="2025-01-01T00:00:00+00:00")
-    mended = of_sample("pipedrive-deal-stage", keys=KeyRing(path), stages={"3": "offer_sent"})
+    fixed = of_sample("pipedrive-deal-stage", keys=KeyRing(path), stages={"3": "offer_sent"})
     headers = {"X-Write-Key": key, "X-Funnelcast-Replayed": f"{dead_letter['received_at_ms']};{dead_letter['source']}"}
-    answer = await mended.post(dead_letter["route"], dead_letter["payload"], headers)
+    answer = await fixed.post(dead_letter["route"], dead_letter["payload"], headers)
     assert answer.json()["accepted"] == 1, answer.text
-    [event] = mended.events()
+    [event] = fixed.events()
     assert (event["name"], event["source"], event["received_at_ms"]) == ("offer_sent", "pipedrive", NOW)
