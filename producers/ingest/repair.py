@@ -27,8 +27,8 @@ _RUN: Final = rb'[^"\w.+-]++|' + _PLAIN + rb'|"(?:[^"\\\x00-\x1f]++|' + _WHOLE +
 def _tokens(string: bytes) -> re.Pattern[bytes]:
     """A run of what can be read, else a string that cannot, a number that JSON does not have, a word where a value or
     name may stand, or one elsewhere, which stays as it is."""
-    rest = rb"|(?P<string>" + string + rb")|(?P<number>" + _NO_NUMBER + rb")|(?P<word>" + _WORD + rb")|[\w.+-]++"
-    return re.compile(rb"(?P<run>(?:" + _RUN + rb")++)" + rest)
+    others = rb"|(?P<string>" + string + rb")|(?P<number>" + _NO_NUMBER + rb")|(?P<word>" + _WORD + rb")|[\w.+-]++"
+    return re.compile(rb"(?P<run>(?:" + _RUN + rb")++)" + others)
 
 
 _IN_LINES: Final = _tokens(rb'"(?:[^"\\\n]++|\\[^\n])*+"?')
