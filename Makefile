@@ -155,7 +155,7 @@ up:
 	docker compose up --build --wait
 
 down:
-	docker compose down
+	docker compose --profile '*' down
 
 clean:
 	rm -rf $(VENV) .cache .funnelcast build dist *.egg-info

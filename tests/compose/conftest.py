@@ -59,7 +59,7 @@ class Composed:
 
 
 def _clear(engine: Engine) -> None:
-    engine.docker("compose", "--profile", "demo", "down", "--volumes", cwd=CHECKOUT)
+    engine.docker("compose", "--profile", "*", "down", "--volumes", cwd=CHECKOUT)
 
 
 def _check_out() -> None:

@@ -9,11 +9,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
 
-from tests.compose.conftest import Composed
+from tests.compose.conftest import CHECKOUT, Composed
 from tests.compose.engine import EngineError
 from tests.support.waiting import wait_until
 
@@ -23,6 +24,17 @@ FUNNELCAST = Path(sys.executable).with_name("funnelcast")
 KILLED = ("worker", "valkey", "kafka", "collector")
 """In this order while events come in."""
 READY_SECONDS = 120.0
+LATE_SECONDS = 300.0
+"""A minute old, for a minute more, and the times at which Prometheus looks."""
+HOOKS = """
+hooks:
+  - name: crm
+    provider: amocrm
+    secrets: [env:CRM_SECRET]
+    currency: EUR
+    api: {url: "http://127.0.0.1:9", token: env:CRM_TOKEN, patience: 1s, timeout: 1s}
+"""
+HOOK = "leads[add][0][id]=7&leads[add][0][status_id]=142&leads[add][0][pipeline_id]=1&account[id]=1"
 
 
 def _leads(path: Path, batch: str, count: int) -> Path:
@@ -52,6 +64,12 @@ def _kill(composed: Composed, service: str) -> None:
     for container in composed.compose("ps", "-q", service).split():
         pid = composed.engine.docker("inspect", "-f", "{{.State.Pid}}", container)
         os.kill(int(pid), signal.SIGKILL)
+
+
+def _asked(composed: Composed, expression: str) -> list[float]:
+    """What Prometheus answers, one value a series."""
+    url = f"http://127.0.0.1:9090/api/v1/query?query={quote(expression)}"
+    return [float(series["value"][1]) for series in orjson.loads(composed.get(url))["data"]["result"]]
 
 
 @pytest.fixture(scope="session")
@@ -96,9 +114,7 @@ def test_prometheus_scrapes_every_process_and_understands_every_rule(composed: C
     assert not [rule for group in groups for rule in group["rules"] if rule["health"] == "err"]
 
     def scraped() -> float:
-        url = "http://127.0.0.1:9090/api/v1/query?query=sum(funnel_stage_entries%7Bstage%3D%22lead%22%7D)"
-        values = orjson.loads(composed.get(url))["data"]["result"]
-        return float(values[0]["value"][1]) if values else 0.0
+        return sum(_asked(composed, 'funnel_stage_entries{stage="lead"}'))
 
     wait_until(lambda: scraped() >= counted, seconds=READY_SECONDS, what=lambda: str(scraped()))
 
@@ -134,3 +150,29 @@ def test_the_demo_profile_sends_visitors(composed: Composed, counted: int) -> No
         wait_until(lambda: _on_metrics(composed, "payment") > 0, seconds=READY_SECONDS, what="payments on /metrics")
     finally:
         composed.compose("--profile", "demo", "stop", "visitors")
+
+
+def test_a_hook_whose_crm_does_not_answer_is_counted_by_the_webhooks_profile(composed: Composed, counted: int) -> None:
+    (CHECKOUT / "deploy" / "webhooks.yaml").write_text(HOOKS)
+    (CHECKOUT / "webhooks.env").write_text("CRM_SECRET=secret-of-a-hook\nCRM_TOKEN=token\n")
+    (CHECKOUT / ".env").write_text("FUNNELCAST_WEBHOOKS=/hooks/webhooks.yaml\n")
+    composed.compose("--profile", "webhooks", "up", "-d", "--no-build", "--wait", "collector", "enricher")
+    before = _on_metrics(composed)
+    url = "http://127.0.0.1:8080/v1/webhooks/crm/secret-of-a-hook"
+    composed.engine.inside(["curl", "-sS", "--fail-with-body", "-m", "10", "--data", HOOK, url])
+    wait_until(lambda: _on_metrics(composed) == before + 1, seconds=READY_SECONDS, what="the lead on /metrics")
+    wait_until(lambda: _asked(composed, 'up{job="enricher"}') == [1], seconds=READY_SECONDS, what="enricher scraped")
+
+
+def test_prometheus_says_that_canaries_are_late_while_nothing_is_counted(composed: Composed, counted: int) -> None:
+    firing = 'count(ALERTS{alertname="FunnelCanaryLate", alertstate="firing"})'
+    composed.compose("--profile", "canary", "up", "-d", "--no-build", "--wait", "canary")
+    fresh = "max(funnelcast_canary_age_seconds) < 30 and sum(funnelcast_canary_events_counted) > 0"
+    wait_until(lambda: bool(_asked(composed, fresh)), seconds=READY_SECONDS, what="canaries that were counted")
+    leads = _on_metrics(composed)
+    assert not _asked(composed, firing)
+    composed.compose("stop", "worker")
+    wait_until(lambda: bool(_asked(composed, firing)), seconds=LATE_SECONDS, what="FunnelCanaryLate")
+    composed.compose("up", "-d", "--no-build", "--wait", "worker")
+    wait_until(lambda: not _asked(composed, firing), seconds=LATE_SECONDS, what="the end of FunnelCanaryLate")
+    assert _on_metrics(composed) == leads, "no number of business knows of canaries"
