@@ -68,7 +68,7 @@ from streams.state import FIRST_LAYOUT, Claim, Loaded, PartitionMeta
 __all__ = ["Changes", "FunnelChanges", "FunnelNeeds", "Needs", "PartitionEngine", "Prepared", "Record"]
 
 FIRE_LIMIT = 5_000
-PERSONS_PER_CHUNK = 10_000
+PERSONS_PER_CHUNK = 4_000
 RECORDS_PER_CHUNK = 20_000
 _FIRST_RECORDS = 500
 _STATS = ("accepted", "duplicates", "late", "persons", "placeholder_ids", "link_conflicts")

@@ -29,8 +29,8 @@ SMALLEST_LOG: Final = 2_048
 _FOLDED_PER_LOGGED: Final = 2.5
 """Bytes written by folds for each byte appended. The lists take two thirds of what the parts do before they are folded,
 a third on average; more folding costs the append-only file, less costs memory."""
-_FOLDED_AT_ONCE: Final = 4_000_000
-"""About 4 ms of the server."""
+_FOLDED_AT_ONCE: Final = 1_500_000
+"""Some milliseconds of the server."""
 FOLDED_TOGETHER: Final = 64_000
 """Small applies fold several buckets once in a while rather than one each: a fold costs a round trip of its own."""
 _LOADED_AT_ONCE: Final = 16
