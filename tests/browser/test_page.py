@@ -10,11 +10,12 @@ import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.browser.watched import WatchedShop, event, expected, numbers
 from tests.support.counted import shop_events
 
@@ -146,6 +147,43 @@ def test_what_a_visitor_sends_is_text_and_nothing_else(guarded: Guarded, tab: Pa
     assert tab.title() == "shop · funnelcast"
     assert tab.locator("main img").count() == 0
     assert not re.search("[\u202a-\u202e\u2066-\u2069\u0000-\u0008]", tab.locator("main").inner_text())
+
+
+def daily(now_ms: int) -> Iterator[dict[str, Any]]:
+    """Sixteen days in which every third click became a lead, until six hours ago: since then none does."""
+    for minute in range(16 * DAY_MS // MINUTE_MS, 0, -4):
+        at_ms, person = now_ms - minute * MINUTE_MS, f"v{minute}"
+        yield event("impression", person, at_ms)
+        yield event("click", person, at_ms + 1)
+        if minute % 3 == 0 and minute > 6 * HOUR_MS // MINUTE_MS:
+            yield event("lead", person, at_ms + 2)
+
+
+@pytest.fixture
+def dropped(tmp_path: Path) -> Iterator[WatchedShop]:
+    shop = WatchedShop(tmp_path)
+    try:
+        shop.start(list(daily(shop.now_ms)))
+        yield shop
+    finally:
+        shop.end()
+
+
+def test_alerts_that_speak_are_those_of_alerts_explain(dropped: WatchedShop, tab: Page, quiet: list[str]) -> None:
+    opened(tab, dropped)
+    alert = tab.locator("#alerts .alert.critical")
+    expect(alert).to_have_count(1, timeout=60_000)
+    explained = json.loads(dropped.command("alerts", "explain", "--json"))["alerts"]
+    (said,) = (each for each in explained if each["severity"] == "critical")
+    assert (said["name"], said["stage"], said["numerator"]) == ("FunnelConversionDrop", "click", 0)
+    expect(alert).to_contain_text("click")
+    numbers_said = rf"0 of {said['denominator']:.0f}\b.*{100 * said['baseline']:.0f}(\.\d)?%"
+    expect(alert).to_contain_text(re.compile(numbers_said))
+    expect(alert).to_contain_text(f"{said['evidence']:.0f}")
+    for language in ("el", "zh", "uz", "he"):
+        tab.locator("#language").select_option(language)
+        expect(alert).to_have_count(1)
+        expect(alert).not_to_contain_text(re.compile("alert\\.|cause\\.|going on"))
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
