@@ -27,6 +27,7 @@ from schemas.errors import NeedsHumanError
 from schemas.funnel.load import load_funnel
 from schemas.funnel.model import Funnel
 from schemas.funnel.parts import LostRule, Stage
+from schemas.funnel.presets import preset_names
 from streams.store.port import StoreUnavailableError
 from streams.store.reader import RedisCounterReader
 from tests.support.broker import OwnBroker
@@ -84,7 +85,7 @@ def test_stack_prints_what_memory_prints(tmp_path: Path, embedded_stack: StackAd
 
 def of_presets(seed: int, directory: Path, funnels: list[Funnel]) -> Path:
     """Messy simulated people, once for each preset, under the names of its events, in one log."""
-    code, out, err = run_command("simulate", "--seed", str(seed), "--events", "500", "--messy", state_dir=directory)
+    code, out, err = run_command("simulate", "--seed", str(seed), "--events", "300", "--messy", state_dir=directory)
     assert code == 0, err
     rng, path = Random(seed), directory / "presets.jsonl"
     with path.open("wb") as file:
@@ -115,7 +116,7 @@ def _told_as(rng: Random, event: dict[str, Any], funnel: Funnel) -> dict[str, An
 @pytest.mark.timeout(400)
 def test_presets_through_the_stack(tmp_path: Path, embedded_stack: StackAddresses) -> None:
     """Several at once over one log: copies, disorder, late events, merges, deals side by side, refunds, withdrawals."""
-    funnels = [load_funnel(name) for name in ("autofunnel", "b2b8", "deal8", "retention")]
+    funnels = [load_funnel(name) for name in preset_names()]
     log = of_presets(5, tmp_path, funnels)
     options = [*(part for funnel in funnels for part in ("--funnel", funnel.name)), "--partitions", "3"]
     in_memory = replay(log, tmp_path, *options)
