@@ -35,6 +35,7 @@ def duckdb(clear: ClearFile) -> Iterator[tuple[Any, str, type[Exception]]]:
             with path.open("wb") as copy:
                 shutil.copyfileobj(clear.rewound(), copy)
         connection = library.connect(config={"memory_limit": _MEMORY, "threads": _THREADS, "temp_directory": directory})
+        connection.execute("SET enable_progress_bar = false")  # it would draw on stdout
         try:
             yield connection, str(path), library.Error
         finally:

@@ -21,6 +21,8 @@ from schemas.errors import UsageError
 GROWS_UP_TO: Final = 100_000
 """Rows at which a file is left alone and the next one begun."""
 _READ_ROWS: Final = 5_000
+_GROUP_ROWS: Final = 10000
+"""A stretch of one partition is found without reading the others: a recount reads a partition at a time."""
 _NEXT: Final = "funnelcast_next"
 _JSON: Final = "{partition: 'INTEGER', \"offset\": 'BIGINT', timestamp_ms: 'BIGINT', key: 'VARCHAR', record: 'VARCHAR'}"
 _TEXT_COLUMNS: Final = ("id", "name", "source", "user_id", "contact_id", "anonymous_id", "link")
@@ -69,6 +71,7 @@ class ArchiveFolder:
             raise UsageError("an archive needs DuckDB: pip install 'funnelcast[import]'") from None
         self.path = path
         self._duck: Any = duckdb.connect(config={"threads": 2})
+        self._duck.execute("SET enable_progress_bar = false")  # it would draw on stdout
 
     def files(self) -> list[ArchiveFile]:
         """All files, oldest day first."""
@@ -201,7 +204,7 @@ class ArchiveFolder:
         said = _text(json.dumps({str(partition): reached for partition, reached in reaches.items()}))
         self._duck.execute(
             f'COPY (SELECT * FROM ({query}) ORDER BY partition, "offset") TO {_text(str(written))} '
-            f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{_NEXT}: {said}}})"
+            f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_GROUP_ROWS}, KV_METADATA {{{_NEXT}: {said}}})"
         )
         with written.open("rb") as file:
             os.fsync(file.fileno())
