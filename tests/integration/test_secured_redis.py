@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from producers.ingest.checks import Ingest
+from producers.ingest.verdicts import Accepted, Sender
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 from streams.store.connection import close, connect, ping
@@ -19,6 +23,9 @@ from tests.support.command import run_command
 from tests.support.secured_redis import IN_URL, PASSWORD, SecuredRedis
 from tests.support.stack import StackAddresses
 from tests.support.valkey import ValkeyServer, debian_redis
+from tests.support.waiting import until
+from tests.support.worker_processes import Workers
+from tests.support.workers import producing
 
 pytestmark = pytest.mark.skipif(debian_redis() is None, reason="no redis-server on this machine (Debian: redis-server)")
 
@@ -64,6 +71,38 @@ async def test_a_reader_may_read_and_not_write(secured: SecuredRedis) -> None:
         await RedisPartitionStore(reader, "reading").claim(0, ["sales@1"])
     await close(worker)
     await close(reader)
+
+
+QUESTIONS = ("report", "report --grain minute", "report --profit", "report --persons", "gaps list")
+
+
+async def test_a_reader_may_ask_whatever_there_is_to_read(
+    secured: SecuredRedis, env: dict[str, str], workers: Workers, tmp_path: Path
+) -> None:
+    env["FUNNELCAST_REDIS"] = secured.url()
+    await ensure_topics(env["FUNNELCAST_KAFKA"], Topics(env["FUNNELCAST_SPACE"]), partitions=1)
+    await workers.start()
+    sent = {"id": "e1", "name": "lead", "user_id": "u1"}
+    async with producing(env["FUNNELCAST_KAFKA"]) as producer:
+        now_ms = int(time.time() * 1000)
+        verdict = Ingest().native(json.dumps(sent).encode(), sender=Sender(), received_at_ms=now_ms)
+        assert isinstance(verdict, Accepted)
+        for key, value in verdict.records:
+            await producer.send_and_wait(Topics(env["FUNNELCAST_SPACE"]).events, value, key=key, timestamp_ms=now_ms)
+    env["FUNNELCAST_REDIS"] = secured.url("funnelcast-reader")
+
+    async def asked(*question: str) -> tuple[int, bytes, str]:
+        return await asyncio.to_thread(run_command, *question, "--json", state_dir=tmp_path, env=env)
+
+    async def is_counted() -> bool:
+        code, out, errors = await asked("person", "u1")
+        assert "lacks a right" not in errors, errors
+        return code == 0 and b"lead" in out
+
+    await until(is_counted, seconds=60, every=1, what="the person, to a reader")
+    for question in QUESTIONS:
+        code, _, errors = await asked(*question.split())
+        assert code == 0, (question, errors)
 
 
 REFUSED = {
