@@ -31,17 +31,22 @@ class FilledLog:
 
 
 async def fill(kafka: str, space: str, *, events: int, people: int) -> FilledLog:
-    """Create the space's topics (8 partitions, times of the events) and write the stream, zstd."""
+    """Create the space's topics and write the benchmark's stream."""
+    await write(kafka, space, records(events, people))
+    return FilledLog(space, people, events)
+
+
+async def write(kafka: str, space: str, stream: Iterable[tuple[bytes, bytes, int]]) -> None:
+    """Create the space's topics (8 partitions, times of the events) and write a stream, zstd."""
     await ensure_topics(kafka, Topics(space), partitions=PARTITIONS, historical=True)
     producer = AIOKafkaProducer(
         bootstrap_servers=kafka, compression_type="zstd", max_batch_size=BATCH_BYTES, enable_idempotence=True
     )
     await producer.start()
     try:
-        await _write(producer, Topics(space).events, records(events, people))
+        await _write(producer, Topics(space).events, stream)
     finally:
         await producer.stop()
-    return FilledLog(space, people, events)
 
 
 async def _write(producer: AIOKafkaProducer, topic: str, stream: Iterable[tuple[bytes, bytes, int]]) -> None:

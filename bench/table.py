@@ -102,12 +102,12 @@ class Figures:
         path.write_text(json.dumps(document, indent=1) + "\n")
 
 
-def write_into(page: Path, text: str) -> None:
+def write_into(page: Path, text: str, *, begin: str = BEGIN, end: str = END) -> None:
     """Put what was measured between the two marks of a page."""
-    before, _, after = page.read_text("utf-8").partition(BEGIN)
-    if END not in after:
-        raise ValueError(f"{page} has no place for the table: {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after.partition(END)[2]}", "utf-8")
+    before, _, after = page.read_text("utf-8").partition(begin)
+    if end not in after:
+        raise ValueError(f"{page} has no place for the table: {begin} and {end}")
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after.partition(end)[2]}", "utf-8")
 
 
 def machine() -> dict[str, Any]:
