@@ -15,7 +15,7 @@ SOAK_STOPS ?= 300
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-thorough test-kafka test-cluster test-chaos test-observability test-kubernetes test-compose soak-start test-clients test-browser test-wheel bench bench-guard lint docs format up down clean
+.PHONY: help setup demo test test-thorough test-kafka test-cluster test-chaos test-observability test-kubernetes test-compose soak-start test-clients test-browser test-wheel bench bench-guard bench-peers lint docs format up down clean
 
 help:
 	@echo "make demo        run everything on this machine: real history, then a live shop (Ctrl-C ends it)"
@@ -33,6 +33,7 @@ help:
 	@echo "make test-wheel  the built wheel in an empty environment: init, a visit in Chromium, report, demo"
 	@echo "make bench       the benchmark table, written into docs/performance.md (less than 10 minutes; Java and Maven)"
 	@echo "make bench-guard  whether an event has become dearer: ratios to a bare loop beside the stored ones (two minutes)"
+	@echo "make bench-peers  the same job on Flink, Kafka Streams and others beside ours, into docs/performance.md (an hour or less; JDK 17 and Maven)"
 	@echo "make lint        ruff, mypy, import-linter, and the documents as a site"
 	@echo "make docs        the documents as a site, in build/site; a link that leads nowhere fails"
 	@echo "make up          Kafka, Valkey, all services, Prometheus, Alertmanager and Grafana by docker compose"
@@ -128,6 +129,9 @@ bench: setup
 
 bench-guard: setup
 	$(BIN)/python -m bench.guard $(BENCH_ARGS)
+
+bench-peers: setup
+	$(BIN)/python -m bench.peers --write docs/performance.md $(BENCH_ARGS)
 
 lint: setup docs
 	$(BIN)/ruff check .
