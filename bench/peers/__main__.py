@@ -26,6 +26,7 @@ from funnelcast.stack.real_kafka import RealKafka
 from schemas.topics import Topics
 
 BROKER_JVM = ("-Xmx768m", "-XX:+UseSerialGC")
+EVENTS = 1_000_000
 SLOW_SHARE = 20
 """The slowest contender gets a log of its own, so many times shorter, or its run alone would take an hour."""
 LEAST_EVENTS = 20_000
@@ -78,10 +79,24 @@ def say(text: str) -> None:
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
+def conditions(options: argparse.Namespace, load: float) -> str:
+    """What the figures were measured under, and what that does to them."""
+    facts = machine()
+    text = (
+        f"{facts['cores']} cores ({facts['processor']}), Python {facts['python']}; {options.events:,} events of "
+        f"{options.people:,} people, 8 partitions, zstd; load of the machine before the run: {load:.1f}."
+    )
+    if options.events < EVENTS:
+        text += " A short log: the JVMs still compile during much of it, which makes them dearer than they are in the long run."
+    if load > facts["cores"]:
+        text += " The machine was busy with other work."
+    return text
+
+
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
-    parser.add_argument("--events", type=int, default=1_000_000, help="records of the log (default 1,000,000)")
+    parser.add_argument("--events", type=int, default=EVENTS, help=f"records of the log (default {EVENTS:,})")
     parser.add_argument("--people", type=int, default=None, help="default: a fifth of the events")
     parser.add_argument("--repeat", type=int, default=3, help="repetitions (default 3)")
     parser.add_argument(
@@ -104,15 +119,11 @@ def main() -> int:
     """Exit code: 1 where a contender could not be measured."""
     options, before = parse(), os.getloadavg()[0]
     table = asyncio.run(run(options))
-    facts = machine()
-    measured_on = (
-        f"{facts['cores']} cores ({facts['processor']}), Python {facts['python']}; {options.events:,} events of "
-        f"{options.people:,} people, 8 partitions, zstd; load of the machine before the run: {before:.1f}"
-    )
+    measured_on = conditions(options, before)
     print(measured_on)
     print(table.text())
     if options.write is not None:
-        write_into(options.write, f"{measured_on}.\n\n{table.markdown()}", begin=BEGIN, end=END)
+        write_into(options.write, f"{measured_on}\n\n{table.markdown()}", begin=BEGIN, end=END)
     return 1 if table.failures() else 0
 
 
