@@ -87,7 +87,7 @@ def conditions(options: argparse.Namespace, load: float) -> str:
         f"{options.people:,} people, 8 partitions, zstd; load of the machine before the run: {load:.1f}."
     )
     if options.events < EVENTS:
-        text += " A short log: the JVMs still compile during much of it, which makes them dearer than they are in the long run."
+        text += " A short log: the JVMs compile during much of it and are dearer than in the long run."
     if load > facts["cores"]:
         text += " The machine was busy with other work."
     return text
