@@ -36,8 +36,10 @@ CONTENDERS: dict[str, Contender] = {
     "Flink, heap": program("flink-heap", lambda: tools.java("FlinkJob"), "hashmap"),
     "Flink, RocksDB": program("flink-rocksdb", lambda: tools.java("FlinkJob"), "rocksdb"),
     "Kafka Streams, exactly once": program("streams", lambda: tools.java("StreamsJob")),
+    "Quix Streams, exactly once": program("quix", lambda: tools.python("quix.py")),
+    "stock Faust, tables": program("faust", lambda: tools.python("stock_faust.py")),
 }
-SLOW: frozenset[str] = frozenset()
+SLOW = frozenset({"stock Faust, tables"})
 
 
 async def write_log(kafka: str, name: str, events: int, people: int) -> JobLog:

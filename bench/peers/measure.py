@@ -1,4 +1,4 @@
-"""What a contender costs: CPU of all its processes from /proc, from the first record told and from its very start."""
+"""What a contender costs: CPU of all its processes from /proc, once it is warm and from its very start."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from bench.peers.contender import Contender, ContenderError, JobLog, Running
 from bench.peers.job import Cells, differences
 
 POLL_SECONDS = 0.2
+WARM_SHARE = 0.25
+"""Of the log: what is counted before is not measured, but for `Run.whole_cpu`."""
 STALL_SECONDS = 120.0
 GRACE_SECONDS = 15.0
 """After the last event is told, what belongs to it may still be on its way."""
@@ -24,7 +26,7 @@ class Run:
     """One contender over one log, its numbers right."""
 
     records: int
-    """From the first look that found anything counted."""
+    """From the first look that found `WARM_SHARE` of the log counted."""
     seconds: float
     cpu: float
     broker_cpu: float
@@ -87,7 +89,8 @@ async def measured(contender: Contender, kafka: str, job: JobLog, broker: int) -
             share, now = await running.progress(), time.monotonic()
             if share > reached:
                 reached, deadline = share, now + STALL_SECONDS
-                first = first or (share, now, cpu_of(running.pids), cpu_of([broker]))
+                if first is None and share >= WARM_SHARE:
+                    first = (share, now, cpu_of(running.pids), cpu_of([broker]))
             if now > deadline:
                 raise ContenderError(f"it stands at {reached:.1%} of the log for {STALL_SECONDS:.0f} s")
             await asyncio.sleep(POLL_SECONDS)
