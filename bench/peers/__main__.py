@@ -22,7 +22,7 @@ from bench.peers.ours import ours
 from bench.peers.reference import right_cells, values_of
 from bench.peers.table import BEGIN, END, Table
 from bench.table import machine, write_into
-from funnelcast.stack.real_kafka import RealKafka
+from funnelcast.stack.real_kafka import KafkaFilesError, RealKafka, RealKafkaError
 from schemas.topics import Topics
 
 BROKER_JVM = ("-Xmx768m", "-XX:+UseSerialGC")
@@ -113,6 +113,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.events < LEAST_EVENTS:
         parser.error(f"--events {options.events}: at least {LEAST_EVENTS}, or starting is all there is to measure")
+    if options.repeat < 1 or (options.people is not None and options.people < 1):
+        parser.error("--repeat and --people: at least 1")
+    if options.write is not None and not (options.write.is_file() and BEGIN in options.write.read_text("utf-8")):
+        parser.error(f"--write {options.write}: a page with a line {BEGIN}")
     options.people = options.people or options.events // PEOPLE_SHARE
     return options
 
@@ -120,7 +124,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     """Exit code: 1 where a contender could not be measured."""
     options, before = parse(), os.getloadavg()[0]
-    table = asyncio.run(run(options))
+    try:
+        table = asyncio.run(run(options))
+    except KeyboardInterrupt:
+        say("stopped; nothing was written")
+        return 130
+    except (KafkaFilesError, RealKafkaError) as error:
+        say(str(error))
+        return 1
     measured_on = conditions(options, before)
     print(measured_on)
     print(table.text())

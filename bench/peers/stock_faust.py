@@ -66,13 +66,13 @@ def job(kafka: str, topic: str, results: str, directory: str) -> faust.App:
         async for event in stream.events():
             count(orjson.loads(event.value), event.message.partition)
 
-    @app.timer(1.0)
     async def tell() -> None:
         told = list(changed)
         changed.clear()
         for cell in told:
             await counted.send(key=cell.encode(), value=orjson.dumps(cells[cell]))
 
+    app.timer(1.0)(tell)
     return app
 
 
