@@ -52,6 +52,9 @@ class Running(Protocol):
     async def cells(self) -> Cells:
         """What is counted so far."""
 
+    def tail(self) -> str:
+        """The end of what it printed."""
+
 
 Contender = Callable[[str, JobLog], AbstractAsyncContextManager[Running]]
 """Called with the broker's address and a log; started from nothing, and nothing of it is left afterwards."""
@@ -78,9 +81,12 @@ class Program:
         for batch in (await self._results.getmany(timeout_ms=50)).values():
             self._counts |= {record.key or b"": tuple(json.loads(record.value or b"")) for record in batch}
         if self._process.returncode is not None:
-            tail = self._log.read_bytes()[-TAIL_BYTES:].decode(errors="replace")
-            raise ContenderError(f"it ended with exit code {self._process.returncode}:\n{tail}")
+            raise ContenderError(f"it ended with exit code {self._process.returncode}:\n{self.tail()}")
         return sum(events for events, _, _ in self._counts.values()) / self._job.distinct
+
+    def tail(self) -> str:
+        """Both of its outputs."""
+        return self._log.read_bytes()[-TAIL_BYTES:].decode(errors="replace")
 
     async def cells(self) -> Cells:
         """The sum over partitions, where the peer has counts of each."""

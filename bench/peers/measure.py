@@ -92,7 +92,9 @@ async def measured(contender: Contender, kafka: str, job: JobLog, broker: int) -
                 if first is None and share >= WARM_SHARE:
                     first = (share, now, cpu_of(running.pids), cpu_of([broker]))
             if now > deadline:
-                raise ContenderError(f"it stands at {reached:.1%} of the log for {STALL_SECONDS:.0f} s")
+                raise ContenderError(
+                    f"it stands at {reached:.1%} of the log for {STALL_SECONDS:.0f} s\n{running.tail()}"
+                )
             await asyncio.sleep(POLL_SECONDS)
         ended, cpu, broker_cpu = time.monotonic(), cpu_of(running.pids), cpu_of([broker])
         memory = memory_of(running.pids)

@@ -40,6 +40,10 @@ class Worker:
         fences = await asyncio.gather(*(self._store.peek(number) for number in range(PARTITIONS)))
         return sum(fence.offset for fence in fences if fence is not None) / self._job.records
 
+    def tail(self) -> str:
+        """The worker's log."""
+        return self._worker.tail()
+
     async def cells(self) -> Cells:
         """As `funnelcast report` has them."""
         child = await asyncio.create_subprocess_exec(

@@ -77,4 +77,4 @@ def job(kafka: str, topic: str, results: str, directory: str) -> faust.App:
 
 
 if __name__ == "__main__":
-    faust.Worker(job(*sys.argv[1:]), loglevel="error", quiet=True).execute_from_commandline()
+    faust.Worker(job(*sys.argv[1:]), loglevel="warning", quiet=True).execute_from_commandline()

@@ -28,7 +28,7 @@ class Column:
     runs: list[Run] = field(default_factory=list)
     loops: list[float] = field(default_factory=list)
     """CPU over that of the read loop of the same repetition."""
-    failure: str = ""
+    failures: list[str] = field(default_factory=list)
 
     def median(self, of: Callable[[Run], float]) -> float:
         """Over the repetitions."""
@@ -53,12 +53,8 @@ class Table:
         column.loops.append(run.us / self._loops[-1])
 
     def fail(self, name: str, reason: str) -> None:
-        """A contender that could not be measured."""
-        self._columns.setdefault(name, Column()).failure = reason
-
-    def has_failed(self, name: str) -> bool:
-        """Whether there is no use in another repetition."""
-        return name in self._columns and bool(self._columns[name].failure)
+        """A repetition in which a contender could not be measured. It has its turn in the next one again."""
+        self._columns.setdefault(name, Column()).failures.append(reason)
 
     def rows(self) -> list[Sequence[str]]:
         """Those that were measured."""
@@ -66,14 +62,18 @@ class Table:
         rows: list[Sequence[str]] = [("read loop (aiokafka, orjson)", loop, "1", "", "", "", "", str(len(self._loops)))]
         return rows + [_row(name, column) for name, column in self._columns.items() if column.runs]
 
-    def failures(self) -> dict[str, str]:
-        """Why a contender is missing, or has fewer repetitions."""
-        return {name: column.failure for name, column in self._columns.items() if column.failure}
+    def failures(self) -> list[str]:
+        """Who could not be measured in some repetition, or in any, and why."""
+        return [
+            f"{name}, not measured in {len(column.failures)} of {len(self._loops)} repetitions: {column.failures[-1]}"
+            for name, column in self._columns.items()
+            if column.failures
+        ]
 
     def markdown(self) -> str:
         """For docs/performance.md."""
         lines = [_line(HEAD), "|---" * len(HEAD) + "|", *map(_line, self.rows())]
-        lines += [f"\nNot measured: {name}: {' '.join(why.split())[:600]}" for name, why in self.failures().items()]
+        lines += [f"\n{' '.join(failure.split())[:600]}" for failure in self.failures()]
         return "\n".join(lines)
 
     def text(self) -> str:
@@ -84,7 +84,7 @@ class Table:
             "  ".join(cell.rjust(width) if number else cell.ljust(width) for number, (cell, width) in enumerate(cells))
             for cells in (tuple(zip(row, widths, strict=True)) for row in rows)
         ]
-        return "\n".join([*lines, *(f"not measured: {name}: {why}" for name, why in self.failures().items())])
+        return "\n".join([*lines, *self.failures()])
 
 
 def _row(name: str, column: Column) -> Sequence[str]:
