@@ -71,9 +71,9 @@ class Table:
         ]
 
     def markdown(self) -> str:
-        """For docs/performance.md."""
+        """For docs/performance.md: of a failure its first line, the rest names files of this machine."""
         lines = [_line(HEAD), "|---" * len(HEAD) + "|", *map(_line, self.rows())]
-        lines += [f"\n{' '.join(failure.split())[:600]}" for failure in self.failures()]
+        lines += [f"\n{failure.partition(chr(10))[0]} (the output of the run has more)" for failure in self.failures()]
         return "\n".join(lines)
 
     def text(self) -> str:
