@@ -47,12 +47,14 @@ def judged(records: Iterable[Mapping[str, Any]], want: Mapping[EntryId, Outcome]
     """Compare what a reader knows in the end, who drops ids that it has seen."""
     told, seen = Told(), set[str]()
     last: dict[EntryId, Outcome] = {}
+    history: dict[EntryId, list[str]] = {}
     for record in records:
         if record["id"] in seen:
             told.repeated += 1
             continue
         seen.add(record["id"])
         entry = (record["person"], record["stage"], record["entered_at_ms"])
+        history.setdefault(entry, []).append(f"{record['was']} -> {record['change']}")
         outcome = (record["change"], record["at_ms"], record["reason"])
         if last.get(entry) == outcome:
             told.double += 1
@@ -66,7 +68,8 @@ def judged(records: Iterable[Mapping[str, Any]], want: Mapping[EntryId, Outcome]
             told.double += entry not in want
             said = _text(have.get(entry, ("nothing",)))
             told.differences.append(
-                f"journeys / {_text(entry)}: told as {said}, the oracle says {_text(want.get(entry, ('nothing',)))}"
+                f"journeys / {_text(entry)}: told as {said}, the oracle says {_text(want.get(entry, ('nothing',)))}; "
+                f"one after the other: {', '.join(history.get(entry, ['nothing']))}"
             )
     return told
 
