@@ -54,7 +54,7 @@ def judged(records: Iterable[Mapping[str, Any]], want: Mapping[EntryId, Outcome]
             continue
         seen.add(record["id"])
         entry = (record["person"], record["stage"], record["entered_at_ms"])
-        history.setdefault(entry, []).append(f"{record['was']} -> {record['change']}")
+        history.setdefault(entry, []).append(record["change"])
         outcome = (record["change"], record["at_ms"], record["reason"])
         if last.get(entry) == outcome:
             told.double += 1
