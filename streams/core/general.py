@@ -123,6 +123,8 @@ class OpenPerson:
             self.state.refuse(op)
             return
         self._fold_for(whole, copy)
+        if self.state.plan.tells_journeys and self.person.status != RESOLVED:
+            self._fold()  # told before the event, as where the deadline is booked by itself before the event's chunk
         self._take_out()
         self._change(whole if whole is not None else KeptEvent(at, event_hash, kind, code), copy)
         if self.state.plan.tells_journeys:  # each change is told with its event, however the log is cut into chunks
@@ -289,7 +291,7 @@ def settle(
     add_contributions(plan, after, statuses, sign=1, into=state.contributions)
     if plan.tells_journeys and not is_nameless(key):
         outcomes = outcomes_of(plan, after, statuses)
-        state.told += changes_of(key, person.outcomes, outcomes, cause=cause, watermark=horizon + plan.keep)
+        state.told += changes_of(plan, key, person.outcomes, outcomes, cause=cause, watermark=horizon + plan.keep)
     newest = max([0, *(event.at for event in person.events), *(at for at, _ in person.base.scores[-1:])])
     orders = person.base.orders_count + after.orders_count
     if person.has_deals:

@@ -7,8 +7,10 @@ is `withdrawn`. That a person enters a stage is no outcome and not told.
 
 Told again after a crash, a change has the same id and the same bytes: an id is made of what has become of which entry,
 and of the event that did it, for what an event has taken back another may bring again. What the watermark alone decides
-of an entry without an outcome happens once, and has one id, whether the deadline was booked by itself or with the next
-event of the person: which of the two depends on how a worker cuts the log into chunks. Pure.
+of an entry without an outcome happens once, has one id, and is told before the next event of the person, whether the
+deadline was booked by itself or with that event: which of the two depends on how a worker cuts the log into chunks, and
+a reader drops what it knows, so that of two orders the later one would be wrong. An entry abandoned was stalled before,
+where the funnel says when, also where both have passed at once. Pure.
 """
 
 from __future__ import annotations
@@ -91,7 +93,13 @@ def _outcome(plan: Plan, journey: Journey, entry: Entry, onward: Entry | None, s
 
 
 def changes_of(
-    key: bytes, before: Mapping[EntryId, Outcome], after: Mapping[EntryId, Outcome], *, cause: Cause, watermark: int
+    plan: Plan,
+    key: bytes,
+    before: Mapping[EntryId, Outcome],
+    after: Mapping[EntryId, Outcome],
+    *,
+    cause: Cause,
+    watermark: int,
 ) -> list[Told]:
     """What differs, the oldest first."""
     told = []
@@ -101,8 +109,19 @@ def changes_of(
             continue
         if was is None or now is None or was.meaning != now.meaning:
             is_by_time = _is_decided(was, now, watermark)
+            if is_by_time and (stalled := _stalled_before(plan, was, now)) is not None:
+                told.append(Told(key, entry_id, was, stalled, BY_TIME))
+                was = stalled
             told.append(Told(key, entry_id, was, now, BY_TIME if is_by_time else cause))
     return told
+
+
+def _stalled_before(plan: Plan, was: Outcome | None, now: Outcome | None) -> Outcome | None:
+    """What an open entry was before it was abandoned, where the funnel says when it is stalled."""
+    if was is None or now is None or (was.state, now.state) != (OPEN, ABANDONED):
+        return None
+    at = now.entry.at + plan.stall[now.entry.stage]
+    return now._replace(state=STALLED, at=at) if at < now.at else None
 
 
 def _is_decided(was: Outcome | None, now: Outcome | None, watermark: int) -> bool:
