@@ -10,7 +10,7 @@ from bench.counting import count_into, parted
 from bench.table import Figures
 from bench.workload import DELAY_MS, SPAN_MS, START_MS, event_record
 from schemas.funnel.load import load_funnels
-from streams.store.connection import Client
+from streams.store.address import Client
 from streams.store.redis import RedisPartitionStore
 
 JOURNEY = ("impression", "click", "impression", "lead")

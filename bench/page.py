@@ -13,7 +13,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.conftest import ARGUMENTS, chromium_program
+from tests.browser import engines
 from tests.browser.watched import WatchedShop
 from tests.support.counted import shop_events
 
@@ -42,7 +42,7 @@ def main() -> None:
             shop.start()
             shop.count(shop_events(shop.now_ms))
             with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=chromium_program(), args=ARGUMENTS)
+                browser = engines.chromium(playwright)
                 seen = [opened_once(browser, shop.url) for _ in range(times)]
         finally:
             shop.end()

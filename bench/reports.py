@@ -22,7 +22,7 @@ from bench.table import Figures
 from funnelcast.processes.ports import free_port
 from schemas.funnel.load import load_funnels
 from schemas.times import DAY_MS, HOUR_MS
-from streams.store.connection import Client
+from streams.store.address import Client
 from streams.store.redis import RedisPartitionStore
 
 SPACE = "bench"

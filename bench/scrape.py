@@ -21,7 +21,7 @@ from funnelcast.processes.supervise import Supervisor
 from funnelcast.stack.embedded import EmbeddedStack
 from schemas.funnel.load import parse_funnel
 from schemas.funnel.model import Funnel
-from streams.store.connection import Client
+from streams.store.address import Client
 from streams.store.redis import RedisPartitionStore
 from streams.worker.partition import LogRecord, PartitionProcessor
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from schemas.counters import CellGroup, Cells, cell_field
 from streams.state import PERSON_BUCKETS, Fence, FunnelWrites, PartitionMeta, Writes
-from streams.store.connection import Client, close, connect
+from streams.store.address import Client
+from streams.store.connection import close, connect
 from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
 from tests.support.valkey import ValkeyServer
