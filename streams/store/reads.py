@@ -54,10 +54,10 @@ class OwnerReads:
         what the owner remembers. What a newer layout says of a field, its deletion too, goes before an older one."""
         whole, single = await self._packed(keys, funnel_id, buckets, persons, log=log)
         layouts: dict[bytes, int] = {}
-        for layout in range(self.layout - 1, min(old) - 1, -1) if old is not None else ():
-            assert old is not None  # noqa: S101 - the range is empty then
-            left = [bucket for bucket in buckets if old[bucket] <= layout]
-            missing = [name for name in persons if name not in single and old[bucket_of(name)] <= layout]
+        oldest = bytes([self.layout]) * PERSON_BUCKETS if old is None else old
+        for layout in range(self.layout - 1, min(oldest) - 1, -1):
+            left = [bucket for bucket in buckets if oldest[bucket] <= layout]
+            missing = [name for name in persons if name not in single and oldest[bucket_of(name)] <= layout]
             if layout == FIRST_LAYOUT:
                 older, older_single = await self._single_fields(keys, funnel_id, left, missing)
             else:
