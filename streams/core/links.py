@@ -24,7 +24,7 @@ from streams.core.inorder import by_itself
 from streams.core.kept import KeptEvent, pack_event, whole_of
 from streams.core.outgoing import forward
 from streams.core.person import Person, is_empty, person_field, unpack_person
-from streams.core.plan import FORGET, FORWARDED, KIN, LINK
+from streams.core.plan import FORGET, FORWARDED, KIN, LINK, RESOLVED
 from streams.core.state import FunnelState, Kinship
 
 _EVENTS_BYTES: Final = 200_000
@@ -93,7 +93,8 @@ def _link(state: FunnelState, key: bytes, link: Link, horizon: int) -> None:
     person = living(state, key, horizon) or Person()
     was_empty = is_empty(plan, person)
     person.events.sort()
-    if any(event.at < horizon for event in person.events) or is_unsettled(state, person, horizon):
+    is_undecided = plan.tells_journeys and person.status != RESOLVED  # what time decides is told before the link
+    if is_undecided or any(event.at < horizon for event in person.events) or is_unsettled(state, person, horizon):
         refresh(state, key, cache.persons[key], horizon + plan.keep)
         person = unpack_person(plan, cache.persons[key], cache.sealed.get(key, ()))
     since = max(link.linked_at - plan.window, horizon)
@@ -101,7 +102,7 @@ def _link(state: FunnelState, key: bytes, link: Link, horizon: int) -> None:
     take_out(state, person)
     person.events = [event for event in person.events if event.at < since]
     person.link = link
-    settle(state, key, person, horizon)
+    settle(state, key, person, horizon, cause=(0, link.linked_at))
     state.count_stat("links")
     state.count_stat("persons", -(not was_empty and is_empty(plan, person)))
     if state.place.holds(link.higher):

@@ -35,7 +35,7 @@ _UNDECIDED: Final = (OPEN, STALLED)
 EntryId: TypeAlias = tuple[bytes, int, int]
 """(unit value, stage, time): what an entry of a person is known by."""
 Cause: TypeAlias = tuple[int, int]
-"""(hash, time) of the event that is counted."""
+"""(hash, time) of the event that is counted; of a link, which has no hash, 0."""
 BY_TIME: Final[Cause] = (0, 0)
 """No event: the watermark has moved."""
 
