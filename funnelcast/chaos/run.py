@@ -129,12 +129,13 @@ class ChaosRun:
         verdict.restarts = {**self._services.restarts(), **self._stack.restarts()}
         judge(verdict, events, documents)
         records = await read_told(self._stack.kafka, Topics(self._space).journeys)
-        (self._services.directory / "journeys.jsonl").write_bytes(b"\n".join(map(orjson.dumps, records)))
         verdict.take(judged(records, expected(events, TOLD_STAGES).outcomes))
         self._say("comparing with the core in memory over the undisturbed log")
         log = self._services.directory / "events.jsonl"
         verdict.differences += await differences_from_memory(log, lines, documents, tick_ms=FINAL_TICK_MS)
         verdict.exact = not verdict.differences
+        if not verdict.exact:
+            (self._services.directory / "journeys.jsonl").write_bytes(b"\n".join(map(orjson.dumps, records)))
         return verdict
 
     # -- the system -------------------------------------------------------------------------------------------------

@@ -46,22 +46,20 @@ async def read_told(kafka: Kafka, topic: str) -> list[dict[str, Any]]:
 def judged(records: Iterable[Mapping[str, Any]], want: Mapping[EntryId, Outcome]) -> Told:
     """Compare what a reader knows in the end, who drops ids that it has seen."""
     told, seen = Told(), set[str]()
-    last: dict[EntryId, Outcome] = {}
-    history: dict[EntryId, list[str]] = {}
+    history: dict[EntryId, list[Outcome]] = {}
     for record in records:
         if record["id"] in seen:
             told.repeated += 1
             continue
         seen.add(record["id"])
         entry = (record["person"], record["stage"], record["entered_at_ms"])
-        history.setdefault(entry, []).append(record["change"])
         outcome = (record["change"], record["at_ms"], record["reason"])
-        if last.get(entry) == outcome:
+        if history.setdefault(entry, [])[-1:] == [outcome]:
             told.double += 1
             told.differences.append(f"journeys / {_text(entry)}: told twice as {_text(outcome)}")
-        last[entry] = outcome
+        history[entry].append(outcome)
     told.changes = len(seen)
-    have = {entry: outcome for entry, outcome in last.items() if outcome[0] not in _NO_OUTCOME}
+    have = {entry: outcomes[-1] for entry, outcomes in history.items() if outcomes[-1][0] not in _NO_OUTCOME}
     for entry in sorted(want.keys() | have.keys()):
         if want.get(entry) != have.get(entry):
             told.lost += entry in want
@@ -69,7 +67,7 @@ def judged(records: Iterable[Mapping[str, Any]], want: Mapping[EntryId, Outcome]
             said = _text(have.get(entry, ("nothing",)))
             told.differences.append(
                 f"journeys / {_text(entry)}: told as {said}, the oracle says {_text(want.get(entry, ('nothing',)))}; "
-                f"one after the other: {', '.join(history.get(entry, ['nothing']))}"
+                f"one after the other: {', '.join(change for change, *_ in history.get(entry, [])) or 'nothing'}"
             )
     return told
 
