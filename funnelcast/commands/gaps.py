@@ -88,6 +88,7 @@ async def _list(settings: StoreSettings) -> list[dict[str, str]]:
 
     client = connect(settings.need_redis())
     try:
-        return await RedisCounterReader(client, settings.space).gaps()
+        gaps = await RedisCounterReader(client, settings.space).gaps()
     finally:
         await client.aclose()
+    return sorted(gaps, key=lambda gap: int(gap["at_ms"]))

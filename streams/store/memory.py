@@ -257,7 +257,7 @@ class MemoryCounterReader:
         return PartitionView(partition=partition, offset=partition_state.offset, meta=meta, cells=cells)
 
     async def gaps(self) -> list[dict[str, str]]:
-        return [dict(gap) for gap in self._space.gaps]
+        return [dict(gap) for gap in sorted(self._space.gaps, key=lambda gap: int(gap["partition"]))]
 
     async def annotations(self) -> list[Annotation]:
         return annotations_in_order(self._space.annotations.values())

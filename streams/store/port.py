@@ -165,7 +165,7 @@ class CounterReader(Protocol):
         Buckets past their keep time at the partition's watermark are left out (`schemas.counters.is_kept`)."""
 
     async def gaps(self) -> list[dict[str, str]]:
-        """Gaps accepted by an operator, oldest first."""
+        """Gaps accepted by an operator, by partition; of each the oldest first."""
 
     async def annotations(self) -> list[Annotation]:
         """What people have said of the space, oldest first."""

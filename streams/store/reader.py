@@ -153,7 +153,7 @@ class RedisCounterReader:
             with translated():
                 entries = await cast(Awaitable[list[tuple[bytes, dict[bytes, bytes]]]], self._client.xrange(keys.gaps))
             gaps += ({name.decode(): text.decode() for name, text in entry.items()} for _, entry in entries)
-        return sorted(gaps, key=lambda gap: int(gap["at_ms"]))
+        return gaps
 
     async def annotations(self) -> list[Annotation]:
         return await read_annotations(self._client, self._space)
