@@ -38,15 +38,15 @@ class Pace:
         self._interval = 1 / rate
         self._next = 0.0
         self._held_until = 0.0
+        self._queue = asyncio.Lock()
 
     async def turn(self) -> None:
-        """Wait for it."""
-        loop = asyncio.get_running_loop()
-        turn_at = max(loop.time(), self._next, self._held_until)
-        self._next = turn_at + self._interval
-        await asyncio.sleep(turn_at - loop.time())
-        if self._held_until > loop.time():
-            await self.turn()
+        """Wait for it. Each is counted from when the last was given: a loop that stood still lets no crowd go."""
+        clock = asyncio.get_running_loop().time
+        async with self._queue:
+            while (wait := max(self._next, self._held_until) - clock()) > 0:  # noqa: ASYNC110 - a hold may come meanwhile
+                await asyncio.sleep(wait)
+            self._next = clock() + self._interval
 
     def hold(self, seconds: float) -> None:
         """No request for so long."""

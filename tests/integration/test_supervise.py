@@ -58,8 +58,8 @@ async def test_a_final_exit_is_final_and_loud(tmp_path: Path, code: int) -> None
 
 
 async def test_the_back_off_grows(supervisor: Supervisor) -> None:
-    child = await supervisor.start(spec("raise SystemExit(75)"))
     began = time.monotonic()
+    child = await supervisor.start(spec("raise SystemExit(75)"))
     await until(lambda: child.restarts == 3)
     assert time.monotonic() - began >= 0.1 + 0.2 + 0.4
 

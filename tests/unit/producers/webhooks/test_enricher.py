@@ -318,11 +318,27 @@ async def test_an_id_of_a_hook_leads_to_no_other_path(crm: FakeCrm, number: str)
     assert {path for _, path in crm.asked} <= {"/api/v4/leads/unknown"}
 
 
-async def test_requests_keep_their_pace(crm: FakeCrm) -> None:
-    await Rig(crm, {"rate": 10})("amocrm-leads-status")
-    times = [at for at, _ in crm.asked]
-    assert len(times) >= 8
-    assert times[-1] - times[0] >= (len(times) - 1) * 0.1 - 0.05
+async def test_every_request_waits_for_its_turn(crm: FakeCrm, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, turn = [0.0], Pace.turn
+
+    async def counted(pace: Pace) -> None:
+        await turn(pace)
+        turns.append(pace._interval)
+
+    monkeypatch.setattr(Pace, "turn", counted)
+    await Rig(crm, {"rate": 1000})("amocrm-leads-status")
+    assert len(crm.asked) >= 8
+    assert turns[1:] == [0.001] * len(crm.asked)
+
+
+async def test_a_loop_that_stood_still_lets_no_crowd_through() -> None:
+    pace = Pace(20)
+    waiting = [asyncio.create_task(pace.turn()) for _ in range(5)]
+    await waiting[0]
+    time.sleep(0.25)  # noqa: ASYNC251 - the loop stands still, and everybody's turn would be over
+    awake = time.monotonic()
+    await asyncio.gather(*waiting)
+    assert time.monotonic() - awake >= 3 * 0.05  # the first at once, three intervals for the others
 
 
 async def test_a_pause_holds_back_what_waits() -> None:
