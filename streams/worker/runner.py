@@ -33,6 +33,8 @@ HOLD_AT, RELEASE_AT = 2, 1
 MERGE_RECORDS = 2_000
 """Small batches that wait together are applied together up to about this many records."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
+END_SECONDS = 2.0
+"""How long a task that was told to stop may finish its chunk before it is cancelled."""
 CALM_APPLIES = 20
 """Batches in a row after which a runner that was fenced starts with the first pause again."""
 
@@ -149,7 +151,7 @@ class PartitionRunner:
         self._filled.set()
 
     async def _live(self, life: int, previous: asyncio.Task[None] | None, *, afresh: bool) -> None:
-        await _end(previous, 2.0)
+        await _end(previous, END_SECONDS)
         try:
             while self._life == life:
                 try:

@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from tests.browser import engines
 from tests.browser.installation import Installation
 from tests.browser.shop import Shop
 from tests.support.stack import StackAddresses
+from tests.support.waiting import LIMIT
+
+expect.set_options(timeout=LIMIT * 1_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,7 +24,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.timeout(400))
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +63,7 @@ def profile_of(browser: Browser) -> Iterator[BrowserContext]:
     """A profile of its own; a page that throws fails the test."""
     thrown: list[str] = []
     with browser.new_context() as context:
+        context.set_default_timeout(1_000 * LIMIT)
         context.on("weberror", lambda error: thrown.append(str(error.error)))
         yield context
     assert thrown == []

@@ -113,7 +113,7 @@ class _WebKitTab:
         return self._mine().execute_script(f"return ({expression})")
 
     def wait_for_function(self, expression: str) -> Any:
-        return wait_until(lambda: self.evaluate(expression), seconds=30, what=lambda: self.evaluate(_SEEN))
+        return wait_until(lambda: self.evaluate(expression), what=lambda: self.evaluate(_SEEN))
 
     def close(self) -> None:
         self._mine().close()

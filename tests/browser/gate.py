@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from tests.browser.server import Answer, PageServer
+from tests.support.waiting import LIMIT
 
 _HOP_BY_HOP = {"connection", "content-length", "transfer-encoding", "date", "server", "content-encoding"}
 _ALLOWED = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After"}
@@ -35,6 +36,6 @@ class Gate(PageServer):
 
     def _passed_on(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
         sent = {name: value for name, value in headers.items() if name.lower() not in ("host", "connection")}
-        answer = httpx.request(method, self.target + path, headers=sent, content=body, timeout=30)
+        answer = httpx.request(method, self.target + path, headers=sent, content=body, timeout=LIMIT)
         back = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP}
         return Answer(answer.status_code, back, answer.content)

@@ -27,9 +27,8 @@ from streams.store.reader import RedisCounterReader
 from tests.support.command import run_command, start_command
 from tests.support.http import plain_get
 from tests.support.stack import StackAddresses
-from tests.support.waiting import What, wait_until
+from tests.support.waiting import LIMIT, What, wait_until
 
-SECONDS = 120.0
 NAMES = ("page_view", "hero_view", "cta_click", "lead", "form_submit", "identify", "custom", "page", "done")
 FUNNEL = f"""
 name: site
@@ -57,7 +56,7 @@ dimensions:
 
 def until(condition: Callable[[], Any], what: What) -> Any:
     """The first true answer of the condition. Fails at the deadline."""
-    return wait_until(condition, seconds=SECONDS, what=what)
+    return wait_until(condition, what=what)
 
 
 @dataclass
@@ -117,7 +116,7 @@ class Installation:
         """Ports are closed when this returns: connections are refused."""
         assert self.collector is not None
         self.collector.terminate()
-        _, err = self.collector.communicate(timeout=SECONDS)
+        _, err = self.collector.communicate(timeout=LIMIT)
         assert self.collector.returncode == 0, err.decode()
 
     def snippet(self, *arguments: str, url: str = "") -> dict[str, Any]:
@@ -159,7 +158,9 @@ class Installation:
         done = self.events().get("done", 0) + 1
         self.marks += 1
         marker = {"id": f"m-{self.marks}", "name": "done", "user_id": "marker"}
-        answer = httpx.post(f"{self.url}/v1/events", json=marker, headers={"X-Write-Key": self.server_key}, timeout=20)
+        answer = httpx.post(
+            f"{self.url}/v1/events", json=marker, headers={"X-Write-Key": self.server_key}, timeout=LIMIT
+        )
         assert answer.status_code == 200
         until(lambda: self.events().get("done") == done, "the marker counted")
         counts = {name: count for name, count in self.events().items() if count and name != "done"}
@@ -173,7 +174,7 @@ class Installation:
 
     def metric(self, name: str, having: str = "") -> float:
         """Sum of a metric of the collector over the lines that have this label."""
-        lines = plain_get(f"http://127.0.0.1:{self.health_port}/metrics", timeout=20).text.splitlines()
+        lines = plain_get(f"http://127.0.0.1:{self.health_port}/metrics").text.splitlines()
         return sum(
             float(line.rpartition(" ")[2])
             for line in lines
@@ -193,7 +194,7 @@ class Installation:
 
     def _state(self) -> str:
         """What the collector says of itself."""
-        lines = plain_get(f"http://127.0.0.1:{self.health_port}/metrics", timeout=20).text.splitlines()
+        lines = plain_get(f"http://127.0.0.1:{self.health_port}/metrics").text.splitlines()
         ends = [process.poll() for process in self.processes]
         return "\n".join([f"ended: {ends}", *(one for one in lines if "events" in one or "requests_total" in one)])
 
@@ -204,7 +205,7 @@ class Installation:
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """In another thread: Playwright's loop runs in this one."""
         with ThreadPoolExecutor(1) as pool:
-            return pool.submit(asyncio.run, work).result(SECONDS)
+            return pool.submit(asyncio.run, work).result(LIMIT)
 
     def _new_key(self, scope: str) -> str:
         key = self._json("keys", "create", "--source", scope, "--scope", scope, "--json")["key"]
@@ -236,7 +237,7 @@ class Installation:
 
 def _answers(url: str) -> bool:
     try:
-        return plain_get(url, timeout=5).status_code == 200
+        return plain_get(url).status_code == 200
     except httpx.TransportError:
         return False
 

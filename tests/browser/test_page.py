@@ -80,7 +80,7 @@ def quiet(context: BrowserContext) -> Iterator[list[str]]:
 
 def opened(tab: Page, watched: WatchedShop, address: str = "period=all") -> Page:
     tab.goto(f"{watched.url}#{address}")
-    expect(tab.locator(".funnel tbody tr")).to_have_count(len(watched.funnel.stages), timeout=20_000)
+    expect(tab.locator(".funnel tbody tr")).to_have_count(len(watched.funnel.stages))
     return tab
 
 
@@ -172,7 +172,7 @@ def dropped(tmp_path: Path) -> Iterator[WatchedShop]:
 def test_alerts_that_speak_are_those_of_alerts_explain(dropped: WatchedShop, tab: Page, quiet: list[str]) -> None:
     opened(tab, dropped)
     alert = tab.locator("#alerts .alert.critical")
-    expect(alert).to_have_count(1, timeout=60_000)
+    expect(alert).to_have_count(1)
     explained = json.loads(dropped.command("alerts", "explain", "--json"))["alerts"]
     (said,) = (each for each in explained if each["severity"] == "critical")
     assert (said["name"], said["stage"], said["numerator"]) == ("FunnelConversionDrop", "click", 0)
@@ -235,12 +235,12 @@ def test_the_keyboard_reaches_every_control(counted: WatchedShop, tab: Page) -> 
 def test_a_store_that_is_away_is_said_and_its_return_seen(counted: WatchedShop, tab: Page) -> None:
     opened(tab, counted)
     counted.valkey.kill()
-    expect(tab.locator("#notice")).to_contain_text("cannot be read", timeout=30_000)
+    expect(tab.locator("#notice")).to_contain_text("cannot be read")
     expect(tab.locator(".funnel tbody tr").first.locator("td .number").first).to_have_text("240")
     counted.valkey.start()
-    expect(tab.locator("#notice")).to_be_hidden(timeout=30_000)
+    expect(tab.locator("#notice")).to_be_hidden()
     counted.count([event("impression", "late", counted.now_ms)])
-    expect(tab.locator(".funnel tbody tr").first.locator("td .number").first).to_have_text("241", timeout=30_000)
+    expect(tab.locator(".funnel tbody tr").first.locator("td .number").first).to_have_text("241")
 
 
 def test_a_read_key_is_asked_for_and_kept_in_the_tab(guarded: Guarded, tab: Page) -> None:

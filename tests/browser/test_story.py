@@ -19,6 +19,7 @@ from tests.browser.installation import Installation, until
 from tests.browser.shop import Shop, loaded, page
 from tests.support.fake_crm import TOKEN, FakeCrm
 from tests.support.stack import StackAddresses
+from tests.support.waiting import LIMIT
 from tests.support.webhooks import write_hooks
 
 HUBSPOT_SECRET, STRIPE_SECRET = "hubspot-client-secret-test", "whsec_test_0123456789abcdef"
@@ -88,7 +89,7 @@ class Sales:
         self._post("stripe", body.encode(), {"Stripe-Signature": header})
 
     def _post(self, name: str, body: bytes, headers: dict[str, str]) -> None:
-        answer = httpx.post(f"{self._url}/v1/webhooks/{name}", content=body, headers=headers, timeout=20)
+        answer = httpx.post(f"{self._url}/v1/webhooks/{name}", content=body, headers=headers, timeout=LIMIT)
         assert (answer.status_code, answer.json().get("accepted")) == (200, 1), answer.text
 
 

@@ -26,9 +26,7 @@ from tests.support.command import run_command, start_command
 from tests.support.counted import SHOP_FILE, log_records
 from tests.support.http import plain_get
 from tests.support.valkey import ValkeyServer
-from tests.support.waiting import wait_until
-
-SECONDS = 60.0
+from tests.support.waiting import LIMIT, wait_until
 
 
 def event(name: str, person: str, at_ms: int, **properties: Any) -> dict[str, Any]:
@@ -80,7 +78,7 @@ class WatchedShop:
         self.process = start_command(
             "web", "--port", str(self.port), *self.arguments, state_dir=self.directory, env=self._environment()
         )
-        wait_until(self._is_up, seconds=SECONDS, what="the page is up")
+        wait_until(self._is_up, what="the page is up")
 
     def count(self, events: Sequence[dict[str, Any]]) -> None:
         """Count these events, and a tick of now."""
@@ -104,14 +102,14 @@ class WatchedShop:
         """Nothing is left."""
         if self.process is not None:
             self.process.terminate()
-            self.process.communicate(timeout=SECONDS)
+            self.process.communicate(timeout=LIMIT)
         self.valkey.kill()
 
     def _is_up(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.process.communicate()[1].decode()
         try:
-            return plain_get(f"{self.url}readyz", timeout=5).status_code == 200
+            return plain_get(f"{self.url}readyz").status_code == 200
         except httpx.TransportError:
             return False
 
@@ -136,7 +134,7 @@ class WatchedShop:
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """In another thread: Playwright's loop runs in this one."""
         with ThreadPoolExecutor(1) as pool:
-            return pool.submit(asyncio.run, work).result(SECONDS)
+            return pool.submit(asyncio.run, work).result(LIMIT)
 
     def _environment(self) -> dict[str, str]:
         return {

@@ -12,6 +12,7 @@ import httpx
 
 from tests.support.http import plain_client
 from tests.support.served_collector import listening
+from tests.support.waiting import LIMIT
 
 _UNAVAILABLE = b'{"code":"unavailable","message":"try again","detail":""}'
 _HOP_BY_HOP = (b"content-length", b"connection", b"transfer-encoding", b"date", b"server")
@@ -76,7 +77,7 @@ class Door:
         try:
             async with plain_client() as client:
                 answer = await client.request(
-                    scope["method"], target, content=body, headers=scope["headers"], timeout=30
+                    scope["method"], target, content=body, headers=scope["headers"], timeout=LIMIT
                 )
         except httpx.TransportError:
             self.found_nobody.set()

@@ -21,14 +21,12 @@ from tests.clients.door import Door, opened
 from tests.clients.expected import CLIENTS, Person, mismatch
 from tests.support.running_collector import PARTITIONS, RunningCollector, start
 from tests.support.stack import StackAddresses
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT, until
 
 HERE = Path(__file__).parent
 PEOPLE = [Person(number) for number in range(1, 5)]
-SECONDS = 150.0
 pytestmark = [
     pytest.mark.clients,
-    pytest.mark.timeout(300),
     pytest.mark.skipif(not (HERE / "node_modules").exists(), reason="run make test-clients, which installs them"),
 ]
 
@@ -49,7 +47,7 @@ class Site:
 
     async def come_back(self) -> None:
         """Start it again on its port, as soon as the client has noticed."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(LIMIT):
             await self.door.found_nobody.wait()
         port = self.running.url.rsplit(":", 1)[1]
         again = begin(self.running.kafka, self.running.topics.space, self.directory, port)
@@ -102,7 +100,7 @@ class Client:
     async def says(self, word: str) -> None:
         """Wait for its next word; anything else that it says is what went wrong."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(LIMIT):
             line = await self.process.stdout.readline()
         assert line.decode().strip() == word
 
@@ -135,7 +133,7 @@ async def in_log(name: str, site: Site) -> list[dict[str, Any]]:
         events = await site.events()
         return events if len({event["id"] for event in events}) >= count else None
 
-    all_there: list[dict[str, Any]] = await until(all_events, seconds=SECONDS, every=0.2, what=f"{count} events")
+    all_there: list[dict[str, Any]] = await until(all_events, every=0.2, what=f"{count} events")
     return all_there
 
 

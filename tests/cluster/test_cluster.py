@@ -15,7 +15,7 @@ from tests.support.brokers import ThreeBrokers
 from tests.support.cluster import Cluster
 from tests.support.replays import disturbed_replay_is_exact, replay_job
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.cluster
 EVENTS = 60_000
 
 

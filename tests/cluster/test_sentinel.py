@@ -12,7 +12,7 @@ from tests.support.replays import disturbed_replay_is_exact, replay_job
 from tests.support.sentinels import Sentinels
 from tests.support.stack import StackAddresses
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.cluster
 EVENTS = 12_000
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.support.go import MISSING, go_command
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT, wait_until
 
 PACKAGES = ("docker.io", "iptables", "mmdebstrap")
 NAMESPACE = "funnelcast-compose"
@@ -100,7 +100,7 @@ class Engine:
     ) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(60)
+            self._process.wait(LIMIT)
         run(["ip", "netns", "del", NAMESPACE])
 
     def docker(self, *words: str | Path, cwd: Path | None = None) -> str:
@@ -130,7 +130,7 @@ class Engine:
         def is_over() -> bool:
             return process.poll() is not None or self._answers()
 
-        wait_until(is_over, seconds=READY_SECONDS, what="the engine")
+        wait_until(is_over, limit=READY_SECONDS, what="the engine")
         if not self._answers():
             raise EngineError(f"the engine did not start:\n{(self._work / 'dockerd.log').read_text()[-3_000:]}")
 

@@ -77,7 +77,7 @@ def counted(composed: Composed, tmp_path_factory: pytest.TempPathFactory) -> int
     """So many leads were sent and are on /metrics."""
     answer = _send(composed, _leads(tmp_path_factory.mktemp("leads") / "first.jsonl", "first", 300))
     assert answer["accepted"] == 300
-    wait_until(lambda: _on_metrics(composed) == 300, seconds=READY_SECONDS, what="leads on /metrics")
+    wait_until(lambda: _on_metrics(composed) == 300, limit=READY_SECONDS, what="leads on /metrics")
     return 300
 
 
@@ -107,7 +107,7 @@ def test_prometheus_scrapes_every_process_and_understands_every_rule(composed: C
         found = orjson.loads(composed.get("http://127.0.0.1:9090/api/v1/targets"))["data"]["activeTargets"]
         return {target["labels"]["job"]: target["health"] for target in found}
 
-    wait_until(lambda: set(targets().values()) == {"up"}, seconds=READY_SECONDS, what=lambda: str(targets()))
+    wait_until(lambda: set(targets().values()) == {"up"}, limit=READY_SECONDS, what=lambda: str(targets()))
     assert {"collector", "exporter", "worker"} <= set(targets())
     groups = orjson.loads(composed.get("http://127.0.0.1:9090/api/v1/rules"))["data"]["groups"]
     assert len(groups) > 5
@@ -116,7 +116,7 @@ def test_prometheus_scrapes_every_process_and_understands_every_rule(composed: C
     def scraped() -> float:
         return sum(_asked(composed, 'funnel_stage_entries{stage="lead"}'))
 
-    wait_until(lambda: scraped() >= counted, seconds=READY_SECONDS, what=lambda: str(scraped()))
+    wait_until(lambda: scraped() >= counted, limit=READY_SECONDS, what=lambda: str(scraped()))
 
 
 def test_reports_are_served_to_those_who_have_the_key(composed: Composed, counted: int) -> None:
@@ -138,16 +138,14 @@ def test_killed_containers_lose_nothing(composed: Composed, counted: int, tmp_pa
             assert sending.result()["accepted"] == 2_000
     assert _send(composed, files[-1])["accepted"] == 2_000
     expected = before + 2_000 * len(files)
-    wait_until(
-        lambda: _on_metrics(composed) >= expected, seconds=READY_SECONDS, what=lambda: str(_on_metrics(composed))
-    )
+    wait_until(lambda: _on_metrics(composed) >= expected, limit=READY_SECONDS, what=lambda: str(_on_metrics(composed)))
     assert _on_metrics(composed) == expected
 
 
 def test_the_demo_profile_sends_visitors(composed: Composed, counted: int) -> None:
     composed.compose("--profile", "demo", "up", "-d", "--no-build", "visitors")
     try:
-        wait_until(lambda: _on_metrics(composed, "payment") > 0, seconds=READY_SECONDS, what="payments on /metrics")
+        wait_until(lambda: _on_metrics(composed, "payment") > 0, limit=READY_SECONDS, what="payments on /metrics")
     finally:
         composed.compose("--profile", "demo", "stop", "visitors")
 
@@ -160,19 +158,19 @@ def test_a_hook_whose_crm_does_not_answer_is_counted_by_the_webhooks_profile(com
     before = _on_metrics(composed)
     url = "http://127.0.0.1:8080/v1/webhooks/crm/secret-of-a-hook"
     composed.engine.inside(["curl", "-sS", "--fail-with-body", "-m", "10", "--data", HOOK, url])
-    wait_until(lambda: _on_metrics(composed) == before + 1, seconds=READY_SECONDS, what="the lead on /metrics")
-    wait_until(lambda: _asked(composed, 'up{job="enricher"}') == [1], seconds=READY_SECONDS, what="enricher scraped")
+    wait_until(lambda: _on_metrics(composed) == before + 1, limit=READY_SECONDS, what="the lead on /metrics")
+    wait_until(lambda: _asked(composed, 'up{job="enricher"}') == [1], limit=READY_SECONDS, what="enricher scraped")
 
 
 def test_prometheus_says_that_canaries_are_late_while_nothing_is_counted(composed: Composed, counted: int) -> None:
     firing = 'count(ALERTS{alertname="FunnelCanaryLate", alertstate="firing"})'
     composed.compose("--profile", "canary", "up", "-d", "--no-build", "--wait", "canary")
     fresh = "max(funnelcast_canary_age_seconds) < 30 and sum(funnelcast_canary_events_counted) > 0"
-    wait_until(lambda: bool(_asked(composed, fresh)), seconds=READY_SECONDS, what="canaries that were counted")
+    wait_until(lambda: bool(_asked(composed, fresh)), limit=READY_SECONDS, what="canaries that were counted")
     leads = _on_metrics(composed)
     assert not _asked(composed, firing)
     composed.compose("stop", "worker")
-    wait_until(lambda: bool(_asked(composed, firing)), seconds=LATE_SECONDS, what="FunnelCanaryLate")
+    wait_until(lambda: bool(_asked(composed, firing)), limit=LATE_SECONDS, what="FunnelCanaryLate")
     composed.compose("up", "-d", "--no-build", "--wait", "worker")
-    wait_until(lambda: not _asked(composed, firing), seconds=LATE_SECONDS, what="the end of FunnelCanaryLate")
+    wait_until(lambda: not _asked(composed, firing), limit=LATE_SECONDS, what="the end of FunnelCanaryLate")
     assert _on_metrics(composed) == leads, "no number of business knows of canaries"

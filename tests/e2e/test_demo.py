@@ -17,7 +17,7 @@ import pytest
 from tests.oracle.cdnow import facts_of
 from tests.support.command import start_command
 from tests.support.http import plain_get
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT, LONG_LIMIT, wait_until
 
 HISTORY = Path(__file__).parents[2] / "producers" / "data" / "cdnow_master.txt.gz"
 
@@ -34,13 +34,13 @@ class Lines:
         for line in stream:
             self.seen.append(line.decode(errors="replace").rstrip())
 
-    def wait_for(self, pattern: str, seconds: float) -> re.Match[str]:
+    def wait_for(self, pattern: str, limit: float = LIMIT) -> re.Match[str]:
         """First line that matches. Fails at the deadline."""
 
         def first() -> re.Match[str] | None:
             return next((match for line in self.seen if (match := re.search(pattern, line))), None)
 
-        match: re.Match[str] = wait_until(first, seconds=seconds, what=lambda: "\n".join([pattern, *self.seen]))
+        match: re.Match[str] = wait_until(first, limit=limit, what=lambda: "\n".join([pattern, *self.seen]))
         return match
 
 
@@ -57,7 +57,6 @@ def _pasted(line: str) -> str:
     return done.stdout
 
 
-@pytest.mark.timeout(280)
 def test_demo(tmp_path: Path) -> None:
     process = start_command("demo", state_dir=tmp_path, env={"DEMO_SECONDS": "14"})
     assert process.stdout is not None
@@ -65,16 +64,16 @@ def test_demo(tmp_path: Path) -> None:
     lines = Lines(iter(process.stdout))
     errors = Lines(iter(process.stderr))
     try:
-        live = lines.wait_for(r"collector (http://\S+)  metrics (http://\S+)", 200)
-        curl = lines.wait_for(r"curl -s (\S+) -H 'X-Write-Key: (\S+)' -d '(.*)'", 5)
+        live = lines.wait_for(r"collector (http://\S+)  metrics (http://\S+)", LONG_LIMIT)
+        curl = lines.wait_for(r"curl -s (\S+) -H 'X-Write-Key: (\S+)' -d '(.*)'")
         children = psutil.Process(process.pid).children(recursive=True)
-        answer = httpx.post(curl[1], content=curl[3], headers={"X-Write-Key": curl[2]}, timeout=10)
+        answer = httpx.post(curl[1], content=curl[3], headers={"X-Write-Key": curl[2]}, timeout=LIMIT)
         assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
-        assert "funnel" in plain_get(live[2], timeout=10).text
-        report, tail = (lines.wait_for(rf"^  (\S.* {name} --config \S+)$", 5)[1] for name in ("report", "tail"))
+        assert "funnel" in plain_get(live[2]).text
+        report, tail = (lines.wait_for(rf"^  (\S.* {name} --config \S+)$")[1] for name in ("report", "tail"))
         assert "impression" in _pasted(report)
         assert "accepted" in _pasted(f"{tail} --no-follow")
-        assert process.wait(60) == 0, "\n".join(errors.seen)
+        assert process.wait(LIMIT) == 0, "\n".join(errors.seen)
     finally:
         process.kill()
         process.wait()
@@ -88,11 +87,10 @@ def test_demo(tmp_path: Path) -> None:
     assert f"{facts.bought_again_within_180_days:,} of them within 180 days" in said
     assert re.search(r"live shop: [\d,]+ events counted once", said)
     assert re.search(r"events \d+/s +lag [\d,]+ records +freshness \d+\.\d s", said)
-    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert psutil.wait_procs(children, timeout=LIMIT)[1] == []
     assert [path.name for path in tmp_path.iterdir()] == []
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_of_a_demo_that_is_broken_off(tmp_path: Path, number: signal.Signals) -> None:
     process = start_command("demo", state_dir=tmp_path)
@@ -101,14 +99,14 @@ def test_nothing_is_left_of_a_demo_that_is_broken_off(tmp_path: Path, number: si
     lines = Lines(iter(process.stdout))
     Lines(iter(process.stderr))
     try:
-        lines.wait_for("counting the CDNOW", 60)
+        lines.wait_for("counting the CDNOW")
         started = psutil.Process(process.pid)
-        children = wait_until(lambda: five_of(started.children(recursive=True)), seconds=60)
+        children = wait_until(lambda: five_of(started.children(recursive=True)))
         process.send_signal(number)
-        process.wait(60)
+        process.wait(LIMIT)
     finally:
         process.kill()
         process.wait()
         process.stdout.close()
         process.stderr.close()
-    assert psutil.wait_procs(children, timeout=10)[1] == []
+    assert psutil.wait_procs(children, timeout=LIMIT)[1] == []

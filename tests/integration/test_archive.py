@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pytest
 
 from schemas.record import EventRecord, encode_event, encode_forget
 from schemas.topics import Topics
@@ -39,7 +38,6 @@ def _event(number: int, person: str) -> Record:
     return number % PARTITIONS, f"u:{person}".encode(), encode_event(event), at
 
 
-@pytest.mark.timeout(400)
 async def test_kills_and_a_forgotten_person(embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path) -> None:
     """Plain SQL over the files counts what is on the log."""
     env = {"FUNNELCAST_KAFKA": embedded_stack.kafka, "FUNNELCAST_SPACE": fresh_space}

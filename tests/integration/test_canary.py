@@ -15,7 +15,7 @@ import pytest
 from tests.support.command import run_command, start_command
 from tests.support.http import plain_get
 from tests.support.stack import read_line
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT, wait_until
 
 SERIES = re.compile(r'^funnelcast_canary_(\w+)\{funnel="sales",version="1"\} (\S+)$', re.MULTILINE)
 
@@ -28,10 +28,10 @@ def stack(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         *arguments, state_dir=tmp_path, env={"FUNNELCAST_FUNNELS": "sales", "FUNNELCAST_CANARY__EVERY": "0.5"}
     )
     try:
-        yield process, json.loads(read_line(process, 60))["canary"]  # type: ignore[arg-type]
+        yield process, json.loads(read_line(process))["canary"]  # type: ignore[arg-type]
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=LIMIT)
 
 
 def test_a_worker_that_stands_still_makes_the_canary_late(
@@ -40,19 +40,18 @@ def test_a_worker_that_stands_still_makes_the_canary_late(
     process, url = stack
 
     def now() -> dict[str, float]:
-        return {name: float(value) for name, value in SERIES.findall(plain_get(url, timeout=10).text)}
+        return {name: float(value) for name, value in SERIES.findall(plain_get(url).text)}
 
-    wait_until(lambda: now()["events_counted"] >= 12, seconds=60, what=lambda: f"two walks counted: {now()}")
+    wait_until(lambda: now()["events_counted"] >= 12, what=lambda: f"two walks counted: {now()}")
     (worker,) = [one for one in psutil.Process(process.pid).children(recursive=True) if "worker" in one.cmdline()]
     worker.suspend()
-    wait_until(lambda: now()["age_seconds"] > 6, seconds=60, what=lambda: f"late: {now()}")
+    wait_until(lambda: now()["age_seconds"] > 6, what=lambda: f"late: {now()}")
     late = now()
     assert late["events_sent"] > late["events_counted"]
     assert late["events_missing"] == 0  # late is not lost
     worker.resume()
     wait_until(
         lambda: now()["events_counted"] > late["events_sent"] and now()["age_seconds"] < 6,
-        seconds=90,
         what=lambda: f"fresh again: {now()}",
     )
     assert now()["events_missing"] == 0

@@ -18,9 +18,9 @@ from schemas.topics import Topics
 from streams.admin import ensure_topics
 from tests.support.broker import OwnBroker
 from tests.support.http import plain_client
-from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, running_collector, start
+from tests.support.running_collector import PARTITIONS, RunningCollector, running_collector, start
 from tests.support.stack import StackAddresses
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT, until
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ async def test_a_broker_that_comes_late_or_loses_everything_needs_no_restart_of_
             async def is_taken(number: int = number) -> bool:
                 return (await running.post(event(number))).status_code == 200
 
-            await until(is_taken, seconds=DEADLINE, every=0.2)
+            await until(is_taken, every=0.2)
             assert json.loads((await running.records(topics.events, 1))[0].value)["id"] == f"e{number}"
             broker.kill()
     finally:
@@ -161,5 +161,5 @@ async def test_it_does_not_start_open_to_everyone_by_accident(
     flags: tuple[str, ...], words: str, fresh_space: str, tmp_path: Path
 ) -> None:
     running = start("127.0.0.1:1", fresh_space, tmp_path, *flags)
-    assert await asyncio.to_thread(running.process.wait, DEADLINE) == 2
+    assert await asyncio.to_thread(running.process.wait, LIMIT) == 2
     assert words in running.log.read_text()

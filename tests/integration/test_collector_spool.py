@@ -17,8 +17,8 @@ from streams.admin import ensure_topics
 from tests.support.broker import OwnBroker
 from tests.support.http import plain_client
 from tests.support.retrying import RetryingClients
-from tests.support.running_collector import DEADLINE, PARTITIONS, RunningCollector, start
-from tests.support.waiting import until
+from tests.support.running_collector import PARTITIONS, RunningCollector, start
+from tests.support.waiting import LIMIT, until
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ async def spools(running: RunningCollector) -> bool:
 async def more(clients: RetryingClients) -> None:
     """Wait until more requests were answered with 200."""
     before = len(clients.acknowledged)
-    await until(lambda: len(clients.acknowledged) > before + 50, seconds=DEADLINE)
+    await until(lambda: len(clients.acknowledged) > before + 50)
 
 
 async def ids(running: RunningCollector, count: int) -> list[str]:
@@ -89,14 +89,14 @@ async def test_a_stop_answers_from_disk_what_the_broker_does_not_and_the_next_st
 ) -> None:
     running = await started(broker, topics, tmp_path, ack="5")
     broker.send(signal.SIGSTOP)
-    async with plain_client(timeout=DEADLINE, limits=httpx.Limits(max_connections=40)) as client:
+    async with plain_client(limits=httpx.Limits(max_connections=40)) as client:
         posts = (client.post(f"{running.url}/v1/events", json=event(n, n)) for n in range(20))
         sending = [asyncio.create_task(one) for one in posts]
 
         async def is_under_way() -> bool:
             return await metric(running, "pending_records") >= 20
 
-        await until(is_under_way, seconds=DEADLINE)
+        await until(is_under_way)
         assert await asyncio.to_thread(running.stop) == 0
         assert [one.status_code for one in await asyncio.gather(*sending)] == [200] * 20
     broker.send(signal.SIGCONT)
@@ -115,9 +115,9 @@ async def test_collector_and_broker_killed_in_turn_while_clients_keep_sending(
     clients = RetryingClients(f"{running.url}/v1/events")
     sending = asyncio.create_task(clients.run())
     try:
-        await until(lambda: len(clients.acknowledged) > 50, seconds=DEADLINE)
+        await until(lambda: len(clients.acknowledged) > 50)
         broker.kill()  # and with it its log: what it had acknowledged is gone, what comes now is not
-        await until(lambda: spools(running), seconds=DEADLINE)
+        await until(lambda: spools(running))
         await more(clients)  # what was under way is answered
         known = set(clients.acknowledged)
         for _ in range(2):
@@ -182,13 +182,13 @@ async def test_a_spool_has_one_owner_and_a_disk(broker: OwnBroker, topics: Topic
         log = tmp_path / "second"
         log.mkdir()
         second = start(broker.address, topics.space, tmp_path, "--open")
-        assert await asyncio.to_thread(second.process.wait, DEADLINE) == 75
+        assert await asyncio.to_thread(second.process.wait, LIMIT) == 75
         assert "another collector uses the spool" in second.log.read_text()
     finally:
         assert await asyncio.to_thread(running.stop) == 0
     (log / "spool").write_text("")
     third = start(broker.address, topics.space, log, "--open")
-    assert await asyncio.to_thread(third.process.wait, DEADLINE) == 2
+    assert await asyncio.to_thread(third.process.wait, LIMIT) == 2
     assert "cannot be used" in third.log.read_text()
 
 
@@ -207,6 +207,6 @@ async def test_fewer_workers_drain_what_more_of_them_left(broker: OwnBroker, top
     try:
         await running.until_drained()
         assert set(await ids(running, 40)) == {f"e{number}" for number in range(40)}
-        await until(lambda: not (spools / "worker-1").exists(), seconds=DEADLINE)
+        await until(lambda: not (spools / "worker-1").exists())
     finally:
         assert await asyncio.to_thread(running.stop) == 0

@@ -18,9 +18,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.http import plain_client
-from tests.support.running_collector import DEADLINE, RunningCollector, running_collector, start
+from tests.support.running_collector import RunningCollector, running_collector, start
 from tests.support.stack import StackAddresses
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT, until
 
 WORKERS = 3
 SENDERS = 12
@@ -44,7 +44,7 @@ def children(collector: RunningCollector) -> list[int]:
 async def counted(collector: RunningCollector) -> Counter[str]:
     """Events by outcome, and `received`, as whichever worker is asked shows them."""
     async with plain_client() as client:
-        text = (await client.get(f"{collector.health_url}/metrics", timeout=DEADLINE)).text
+        text = (await client.get(f"{collector.health_url}/metrics", timeout=LIMIT)).text
     outcomes: Counter[str] = Counter()
     for sample in (sample for family in text_string_to_metric_families(text) for sample in family.samples):
         if sample.name == "funnelcast_collector_events_total":
@@ -58,7 +58,7 @@ async def counted(collector: RunningCollector) -> Counter[str]:
 async def sender(collector: RunningCollector) -> AsyncIterator[Callable[[dict[str, str]], Awaitable[None]]]:
     """Sends as a client that retries, each time on a new connection, until there is a 200."""
     limits = httpx.Limits(max_keepalive_connections=0)
-    async with plain_client(limits=limits, timeout=5) as client:
+    async with plain_client(limits=limits) as client:
 
         async def send(event: dict[str, str]) -> None:
             async def is_taken() -> bool:
@@ -66,7 +66,7 @@ async def sender(collector: RunningCollector) -> AsyncIterator[Callable[[dict[st
                     return (await client.post(f"{collector.url}/v1/events", json=event)).status_code == 200
                 return False
 
-            await until(is_taken, seconds=DEADLINE, every=0.05)
+            await until(is_taken, every=0.05)
 
         yield send
 
@@ -97,7 +97,7 @@ async def test_a_worker_is_killed_under_load(collector: RunningCollector) -> Non
 
     watching = asyncio.create_task(retried(watch))
     sending = [asyncio.create_task(visit(number)) for number in range(SENDERS)]
-    await until(lambda: seen and seen[-1] >= SENDERS * EACH // 5, seconds=DEADLINE)
+    await until(lambda: seen and seen[-1] >= SENDERS * EACH // 5)
     victim = children(collector)[0]
     os.kill(victim, signal.SIGKILL)
     await asyncio.gather(*sending)
@@ -138,10 +138,10 @@ async def test_sigterm_drains_all_and_exits_0(collector: RunningCollector) -> No
 async def test_the_parent_is_killed_and_nobody_is_left(collector: RunningCollector) -> None:
     pids = children(collector)
     collector.process.kill()
-    await until(lambda: not any(psutil.pid_exists(pid) for pid in pids), seconds=DEADLINE, every=0.05)
+    await until(lambda: not any(psutil.pid_exists(pid) for pid in pids), every=0.05)
 
 
 async def test_what_no_restart_can_mend_ends_all(fresh_space: str, tmp_path: Path) -> None:
     running = start("127.0.0.1:1", fresh_space, tmp_path, "--workers", "2")
-    assert await asyncio.to_thread(running.process.wait, DEADLINE) == 2
+    assert await asyncio.to_thread(running.process.wait, LIMIT) == 2
     assert "no write keys" in running.log.read_text()

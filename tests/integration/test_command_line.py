@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from tests.support.command import run_command, start_command
 from tests.support.rows import rows
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT, wait_until
 
 ASCII = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
 LONG = 400_000
@@ -89,9 +89,9 @@ def test_a_computation_ends_when_it_is_told(number: signal.Signals, tmp_path: Pa
     process = start_command("replay", "--funnel", "sales", "--events", str(log), "--json", state_dir=tmp_path)
     handled = 1 << (signal.SIGTERM - 1)  # Python itself handles SIGINT from its start on
     try:
-        wait_until(lambda: handled & _caught(process.pid), seconds=60, what="the command listens to signals")
+        wait_until(lambda: handled & _caught(process.pid), what="the command listens to signals")
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=LIMIT)
     finally:
         process.kill()
     assert (process.returncode, out) == (130, b"")

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import LIMIT
+
 
 def test_a_command_ends_with_the_code_and_one_line(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "funnelcast", "funnels", "show", str(tmp_path / "none.yaml")]
-    done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, timeout=LIMIT, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("funnelcast: ")
     assert done.stderr.count("\n") == 1
@@ -35,7 +37,7 @@ def test_a_taken_port_is_wrong_use_for_every_process(command: tuple[str, ...], t
         argv = [sys.executable, "-m", "funnelcast", *command, port]
         env = {**os.environ, "FUNNELCAST_KAFKA": "127.0.0.1:1", "FUNNELCAST_REDIS": "redis://127.0.0.1:1"}
         env |= {"FUNNELCAST_STATE_DIR": str(tmp_path), "FUNNELCAST_FUNNELS": "sales"}
-        done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=60, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=LIMIT, check=False)
     assert done.returncode == 2, done.stderr
     assert port in done.stderr.splitlines()[-1]
     assert "cannot listen" in done.stderr

@@ -20,7 +20,6 @@ def test_promtool_accepts_the_configuration() -> None:
     run_tool("promtool", "check", "config", "deploy/prometheus/prometheus.yml")
 
 
-@pytest.mark.timeout(300)  # a week of evaluations
 @pytest.mark.parametrize("path", TESTS_OF_RULES, ids=lambda path: path.name)
 def test_alerts_fire_and_stay_silent_as_their_tests_state(path: Path) -> None:
     run_tool("promtool", "test", "rules", str(path))

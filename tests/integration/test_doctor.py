@@ -74,7 +74,7 @@ async def test_topics_are_missing_then_nothing_is_counted_then_all_is_well(
         found = diagnose(tmp_path, 0, **given)
         return [level for level, _ in found["counting"]] == ["ok", "ok"]
 
-    await until(is_counted, seconds=30, what="counted")
+    await until(is_counted, what="counted")
     keys.chmod(0o644)
     assert "others can read" in diagnose(tmp_path, 0, **given)["keys"][0][1]
     changed = tmp_path / "sales.yaml"

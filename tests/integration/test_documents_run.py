@@ -23,9 +23,8 @@ import pytest
 import yaml
 
 from tests.support.documents import ROOT, Shown, shown_commands, tutorial_block
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT, wait_until
 
-pytestmark = pytest.mark.timeout(300)
 NOT_HERE = {
     r"^make demo$": "a stack of its own for minutes: tests/e2e, tests/wheel",
     r"^make test$": "this is it",
@@ -129,7 +128,7 @@ class Shop:
         expected = next((code for pattern, code in ANSWERS.items() if re.search(pattern, command)), 0)
         process = self.start(command, exports)
         try:
-            out, err = process.communicate(timeout=90)
+            out, err = process.communicate(timeout=LIMIT)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()
@@ -142,10 +141,10 @@ class Shop:
         """Start it, Ctrl-C when it has its handlers, and it has to end well."""
         process = self.start(command, f"export FUNNELCAST_STATE_DIR=$(mktemp -d -p .)\n{exports}")
         try:
-            wait_until(lambda: process.poll() is not None or _listens(process.pid), seconds=60, what=command)
+            wait_until(lambda: process.poll() is not None or _listens(process.pid), what=command)
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGINT)
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=LIMIT)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()
@@ -177,7 +176,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         os.killpg(process.pid, signal.SIGINT)
     for process in shop.running:
         try:
-            process.communicate(timeout=60)
+            process.communicate(timeout=LIMIT)
         finally:
             process.kill()
 
@@ -223,7 +222,7 @@ def _run(shop: Shop, shown: Shown, exports: str) -> str | None:
     if UNTIL_TOLD.search(shown.text):
         return shop.run_until_told(shown.text, exports)
     if shown.text.startswith("funnelcast person"):  # what was just imported is counted within seconds
-        wait_until(lambda: shop.run(shown.text, exports) is None, seconds=60, what=shown.text)
+        wait_until(lambda: shop.run(shown.text, exports) is None, what=shown.text)
         return None
     if "recount" not in shown.text:
         return shop.run(shown.text, exports)

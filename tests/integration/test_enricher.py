@@ -48,7 +48,7 @@ async def test_what_is_under_way_at_sigterm_is_worked_on_by_the_next(processes: 
     async def asked() -> bool:
         return bool(crm.asked)
 
-    await until(asked, seconds=60)
+    await until(asked)
     assert processes.end(signal.SIGTERM) == 0
     assert await events_of(collector) == []
     crm.is_away = False
@@ -57,7 +57,7 @@ async def test_what_is_under_way_at_sigterm_is_worked_on_by_the_next(processes: 
     async def written() -> bool:
         return [decode_any(value).get("id") is not None for _, value, _ in await events_of(collector)].count(True) == 1
 
-    await until(written, seconds=60)
+    await until(written)
 
 
 def test_the_command_says_what_is_missing(tmp_path: Path) -> None:

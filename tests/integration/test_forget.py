@@ -74,7 +74,7 @@ async def _counted(reader: RedisCounterReader, offset: int) -> None:
         status = await reader.status(0)
         return status is not None and status.offset >= offset and not status.meta.pending
 
-    await until(reached, seconds=60, what=f"offset {offset} counted")
+    await until(reached, what=f"offset {offset} counted")
 
 
 async def _forget(env: dict[str, str], directory: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -195,7 +195,7 @@ async def test_a_tree_is_shown_and_forgotten_whole(
         journeys = (await shown())["journeys"]
         return any(len(one["entries"]) == 5 for one in journeys)
 
-    await until(is_whole, seconds=60, every=1, what="one journey of all five")
+    await until(is_whole, every=1, what="one journey of all five")
     told = await shown()
     assert (told["person"], told["ids"]) == (f"u:{SECRET}", [f"u:{SECRET}", "c:con", "a:dev"])
     (journey,) = told["journeys"]

@@ -8,13 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.waiting import LIMIT
+
 CSV = "Order,Created at,Email,Total,Currency\n1001,2025-03-01 10:00,a@example.com,19.99,EUR\n"
 
 
 def run(directory: Path, *arguments: str) -> tuple[int, str, str]:
     line = [sys.executable, "-m", "funnelcast", *arguments]
     done = subprocess.run(
-        line, cwd=directory, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL
+        line, cwd=directory, capture_output=True, text=True, timeout=LIMIT, check=False, stdin=subprocess.DEVNULL
     )
     return done.returncode, done.stdout, done.stderr
 

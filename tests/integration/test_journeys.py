@@ -110,7 +110,7 @@ async def test_a_killed_worker_tells_nothing_twice_and_leaves_nothing_out(
         statuses = [await reader.status(number) for number in range(PARTITIONS)]
         return all(status and status.meta.marker == "end" and not status.meta.pending for status in statuses)
 
-    await until(is_counted, seconds=60, what="everything counted")
+    await until(is_counted, what="everything counted")
     changes = await _followed(env, tmp_path, "--from-beginning", "--as", "desk")
     assert len({each["id"] for each in changes}) == len(changes) > 100
     assert last_of_each(changes) == await told_in_memory(load_funnel(str(definition)), parts)

@@ -18,6 +18,7 @@ from schemas.times import DAY_MS
 from streams.journeys.inbox import KNOWN_DAYS, Change, Inbox
 from streams.journeys.sender import PAUSES_SECONDS, SecretError, WebhookSender, parse_secret
 from streams.journeys.wanted import WIN_BACK, Wanted
+from tests.support.waiting import LIMIT
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 NOW_MS = 1_735_689_600_000
@@ -61,7 +62,7 @@ def receiver() -> Iterator[Receiver]:
     yield server
     server.shutdown()
     server.server_close()
-    thread.join(10)
+    thread.join(LIMIT)
 
 
 def taken(inbox: Inbox, *changes: Change, next_offset: int = 1, now_ms: int = NOW_MS) -> None:

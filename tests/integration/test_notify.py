@@ -29,6 +29,7 @@ from streams.store.redis import RedisPartitionStore
 from tests.support.command import run_command, start_command
 from tests.support.counted import SHOP, SHOP_FILE, fill
 from tests.support.stack import StackAddresses
+from tests.support.waiting import LIMIT
 
 
 class Mailbox:
@@ -118,9 +119,7 @@ async def test_the_report_of_a_day_arrives_with_its_chart(
         f"  - {{name: team, webhook: 'file:{tmp_path / 'hook'}', digest: [daily]}}\n"
     )
     arguments = ("--notify", str(notify), "--redis", embedded_stack.redis, "--space", fresh_space)
-    code, out, err = run_command(
-        "digest", "daily", *arguments, "--funnel", str(funnel), "--json", state_dir=tmp_path, seconds=110
-    )
+    code, out, err = run_command("digest", "daily", *arguments, "--funnel", str(funnel), "--json", state_dir=tmp_path)
     assert (code, json.loads(out)["sent"]) == (0, 2), err
     (mail,) = box.mails
     assert mail["Subject"].startswith("shop: daily report, ")
@@ -139,7 +138,7 @@ async def test_the_report_of_a_day_arrives_with_its_chart(
         assert watching.stderr is not None
         assert "watching" in watching.stderr.readline().decode()
         watching.send_signal(signal.SIGTERM)
-        assert watching.wait(30) == 0
+        assert watching.wait(LIMIT) == 0
     finally:
         watching.kill()
         watching.communicate()

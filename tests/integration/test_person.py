@@ -62,7 +62,7 @@ async def test_the_deals_of_a_person_by_each_of_its_ids(env: dict[str, str], wor
         journeys = [each for each in document["journeys"] if each["funnel"] == "deal8@1"]
         return document["deals"] == ["D-1", LONG, "D-3"] and len(journeys) == 3
 
-    await until(is_whole, seconds=60, every=1, what="three deals of one person")
+    await until(is_whole, every=1, what="three deals of one person")
     told: dict[str, Any] = json.loads(await shown("acc", "--json"))
     assert (told["person"], told["ids"]) == ("u:acc", ["u:acc", "c:con", "a:dev"])
     for other in ("dev", "con", "user:acc"):

@@ -30,6 +30,7 @@ from tests.support.deployed import tool
 from tests.support.http import plain_get
 from tests.support.prometheus import answered
 from tests.support.valkey import ValkeyServer
+from tests.support.waiting import LIMIT
 
 
 def now_ms() -> int:
@@ -44,7 +45,7 @@ class Exporter:
     process: subprocess.Popen[bytes]
 
     def page(self) -> str:
-        return plain_get(f"{self.url}/metrics", timeout=10).text
+        return plain_get(f"{self.url}/metrics").text
 
     def value(self, sample: str) -> float:
         match = re.search(rf"^{re.escape(sample)} (\S+)$", self.page(), re.MULTILINE)
@@ -74,7 +75,7 @@ def running_exporter(directory: Path, redis: str, space: str) -> Iterator[Export
         yield Exporter(url, process)
     finally:
         process.terminate()
-        code = process.wait(15)
+        code = process.wait(LIMIT)
         log.close()
     assert code == 0, (directory / "exporter.log").read_text()
 

@@ -16,7 +16,7 @@ import pytest
 from funnelcast.processes.ports import free_port
 from tests.support.running_collector import RunningCollector, running_collector
 from tests.support.stack import StackAddresses
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT, until
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "proxy"
 NAME = "collect.shop.example"
@@ -66,7 +66,9 @@ def caddy(directory: Path, collector: int, port: int) -> list[str]:
 
 def test_caddy_takes_the_file_as_it_ships(tmp_path: Path) -> None:
     command = [program("caddy"), "validate", "--adapter", "caddyfile", "--config", str(DEPLOY / "Caddyfile")]
-    done = subprocess.run(command, capture_output=True, text=True, env={"HOME": str(tmp_path)}, timeout=60, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={"HOME": str(tmp_path)}, timeout=LIMIT, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -86,7 +88,7 @@ def running(command: list[str], directory: Path) -> Iterator[Path]:
         yield path
     finally:
         proxy.terminate()
-        proxy.wait(20)
+        proxy.wait(LIMIT)
 
 
 @pytest.mark.parametrize("kind", ["nginx", "caddy"])
@@ -119,7 +121,7 @@ async def _through(port: int, collector: RunningCollector, log: Path) -> None:
         async def is_there() -> bool:
             return await ask("GET", "/nothing") is not None
 
-        await until(is_there, seconds=30, every=0.1, what=lambda: f"an answer\n{log.read_text()}")
+        await until(is_there, every=0.1, what=lambda: f"an answer\n{log.read_text()}")
         for number, forged in enumerate(("203.0.113.9", "198.51.100.1")):
             body = {"cookieless": True, "debug": True, "events": [{"id": str(number), "name": "page_view"}]}
             answer = await ask("POST", "/v1/browser", forged, **body)

@@ -12,7 +12,7 @@ from streams.admin import ensure_topics
 from streams.core.outgoing import OutgoingKind, late_event
 from streams.transport.publisher import TopicPublisher
 from tests.support.stack import StackAddresses
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT, until
 
 RECORDS = [late_event("sales@1", key=b"a:v", value=b"event %d" % number, age_ms=number) for number in range(3)]
 
@@ -28,7 +28,7 @@ async def test_what_is_published_is_in_the_topic_of_its_kind(embedded_stack: Sta
     consumer = AIOKafkaConsumer(topics.late, bootstrap_servers=embedded_stack.kafka, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        read = [await asyncio.wait_for(consumer.getone(), 10) for _ in RECORDS]
+        read = [await asyncio.wait_for(consumer.getone(), LIMIT) for _ in RECORDS]
     finally:
         await consumer.stop()
     assert [(record.key, record.value, tuple(record.headers)) for record in read] == [
@@ -43,7 +43,7 @@ async def test_a_broker_that_is_away_is_waited_for() -> None:
         await until(lambda: len(logs) >= 2, what="two tries")
         assert not publishing.done()
         publishing.cancel()
-        await asyncio.wait({publishing}, timeout=5)
+        await asyncio.wait({publishing}, timeout=LIMIT)
     assert publishing.cancelled()
     assert {(entry["event"], entry["records"]) for entry in logs} == {("publishing_waits", len(RECORDS))}
     assert "Kafka at 127.0.0.1:9 does not answer" in logs[0]["error"]

@@ -85,10 +85,9 @@ async def _counted(reader: RedisCounterReader, ends: dict[int, int]) -> None:
         statuses = [(end, await reader.status(partition)) for partition, end in ends.items()]
         return all(one is not None and one.offset >= end and not one.meta.pending for end, one in statuses)
 
-    await until(reached, seconds=100, what=f"{ends} counted")
+    await until(reached, what=f"{ends} counted")
 
 
-@pytest.mark.timeout(400)
 async def test_a_running_worker_is_switched_and_goes_on(
     env: dict[str, str], workers: Workers, reader: RedisCounterReader, tmp_path: Path, job: ReplayJob
 ) -> None:
@@ -161,7 +160,6 @@ async def space(embedded_stack: StackAddresses, fresh_space: str, job: ReplayJob
     await close(client)
 
 
-@pytest.mark.timeout(400)
 async def test_two_processes_and_a_dry_run_count_the_same(space: _Space, job: ReplayJob) -> None:
     """The dry run leaves nothing; after the switch a definition that differs needs a higher version."""
     tried = await space.recount().run(switch=False)
@@ -180,7 +178,6 @@ async def test_two_processes_and_a_dry_run_count_the_same(space: _Space, job: Re
         await space.recount(definition=definition_text(OLD)).run(switch=True)
 
 
-@pytest.mark.timeout(400)
 async def test_what_kafka_has_lost_comes_out_of_the_archive(
     space: _Space, job: ReplayJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,7 +207,6 @@ class _Interrupts(Watcher):
             raise asyncio.CancelledError
 
 
-@pytest.mark.timeout(400)
 async def test_an_interrupted_one_changes_nothing(
     space: _Space, job: ReplayJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:

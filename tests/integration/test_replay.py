@@ -35,7 +35,7 @@ from tests.support.command import run_command, start_command
 from tests.support.stack import StackAddresses
 from tests.support.thorough import cases
 from tests.support.valkey import ValkeyServer
-from tests.support.waiting import until
+from tests.support.waiting import LONG_LIMIT, until
 
 FUNNEL = str(resources.files("funnelcast") / "data" / "chaos.yaml")
 WATERMARK_MS = START_MS + 20 * 86_400_000
@@ -113,7 +113,6 @@ def _told_as(rng: Random, event: dict[str, Any], funnel: Funnel) -> dict[str, An
     return {**event, **own, "name": name}
 
 
-@pytest.mark.timeout(400)
 def test_presets_through_the_stack(tmp_path: Path, embedded_stack: StackAddresses) -> None:
     """Several at once over one log: copies, disorder, late events, merges, deals side by side, refunds, withdrawals."""
     funnels = [load_funnel(name) for name in preset_names()]
@@ -196,23 +195,20 @@ def children_of(pid: int, part: str) -> list[psutil.Process]:
     return children
 
 
-SECONDS = 120.0
-
-
 async def kill_one(pid: int, part: str) -> None:
     """kill -9 a child once there is one, and wait for its successor."""
-    victim = (await until(lambda: children_of(pid, part), seconds=SECONDS, what=f"a {part} to kill"))[0]
+    victim = (await until(lambda: children_of(pid, part), what=f"a {part} to kill"))[0]
     victim.kill()
 
     def is_back() -> bool:
         return any(child.pid != victim.pid for child in children_of(pid, part))
 
-    await until(is_back, seconds=SECONDS, every=0.05, what=f"{part} is back")
+    await until(is_back, every=0.05, what=f"{part} is back")
 
 
 async def applied(pid: int, at_least: int) -> None:
     """Wait until the workers of a replay have applied this many records."""
-    worker = (await until(lambda: children_of(pid, "worker"), seconds=SECONDS, every=0.05, what="a worker"))[0]
+    worker = (await until(lambda: children_of(pid, "worker"), every=0.05, what="a worker"))[0]
     settings = worker.environ()
     client = redis.asyncio.Redis.from_url(settings["FUNNELCAST_REDIS"], protocol=2)
     reader = RedisCounterReader(client, settings["FUNNELCAST_SPACE"])
@@ -225,12 +221,11 @@ async def applied(pid: int, at_least: int) -> None:
         return sum(status.offset for status in statuses if status is not None) >= at_least
 
     try:
-        await until(are_applied, seconds=SECONDS, every=0.05, what=f"{at_least} records applied")
+        await until(are_applied, every=0.05, what=f"{at_least} records applied")
     finally:
         await client.aclose()
 
 
-@pytest.mark.timeout(200)
 async def test_kills_in_the_middle_change_nothing(tmp_path: Path) -> None:
     log = write_log(tmp_path / "events.jsonl", 25_000)
     options = (
@@ -250,7 +245,7 @@ async def test_kills_in_the_middle_change_nothing(tmp_path: Path) -> None:
         for part in ("collector", "valkey-server", "worker", "collector", "valkey-server"):
             assert process.poll() is None, "the replay was over before it was disturbed"
             await kill_one(process.pid, part)
-        out, err = await asyncio.to_thread(process.communicate, timeout=120)
+        out, err = await asyncio.to_thread(process.communicate, timeout=LONG_LIMIT)
     finally:
         process.kill()
     assert process.returncode == 0, err.decode()
@@ -260,7 +255,6 @@ async def test_kills_in_the_middle_change_nothing(tmp_path: Path) -> None:
     assert out == in_memory
 
 
-@pytest.mark.timeout(240)
 async def test_ids_are_linked_across_partitions_while_workers_die(tmp_path: Path) -> None:
     """A messy shop whose visitors are a device, a contact and an account, in turn: months within seconds."""
     log = tmp_path / "events.jsonl"
@@ -273,7 +267,7 @@ async def test_ids_are_linked_across_partitions_while_workers_die(tmp_path: Path
             await applied(process.pid, records)
             assert process.poll() is None, "the replay was over before it was disturbed"
             await kill_one(process.pid, part)
-        out, err = await asyncio.to_thread(process.communicate, timeout=200)
+        out, err = await asyncio.to_thread(process.communicate, timeout=LONG_LIMIT)
     finally:
         process.kill()
     assert process.returncode == 0, err.decode()

@@ -26,6 +26,7 @@ from streams.store.connection import close, connect
 from streams.store.redis import RedisPartitionStore
 from tests.support.counted import SHOP, SHOP_FILE, fill
 from tests.support.valkey import ValkeyServer
+from tests.support.waiting import LIMIT
 
 SCHEMAS = Path(__file__).parents[2] / "docs/json-schemas"
 TARGETS = "targets: [{stage: payment, period: 2020-01-01..2035-01-01, goal: 30}]"
@@ -47,7 +48,7 @@ def options(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactor
 
 def run(name: str, options: list[str], *arguments: str, code: int = 0) -> str:
     line = [sys.executable, "-m", "funnelcast", name, *arguments, *options]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=LIMIT, check=False)
     assert done.returncode == code, done.stderr
     return done.stdout if code == 0 else done.stderr
 
@@ -140,5 +141,5 @@ def test_a_watched_report_ends_when_told(options: list[str], number: signal.Sign
         assert process.stdout is not None
         assert process.stdout.readline().startswith("shop version 3")
         process.send_signal(number)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=LIMIT)
     assert (process.returncode, errors) == (0, "")

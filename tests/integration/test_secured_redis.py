@@ -99,7 +99,7 @@ async def test_a_reader_may_ask_whatever_there_is_to_read(
         assert "lacks a right" not in errors, errors
         return code == 0 and b"lead" in out
 
-    await until(is_counted, seconds=60, every=1, what="the person, to a reader")
+    await until(is_counted, every=1, what="the person, to a reader")
     for question in QUESTIONS:
         code, _, errors = await asked(*question.split())
         assert code == 0, (question, errors)
@@ -133,7 +133,7 @@ async def test_every_process_ends_with_the_servers_words(
         "FUNNELCAST_SPACE": fresh_space,
     }
     await ensure_topics(embedded_stack.kafka, Topics(fresh_space), partitions=1)
-    code, _, errors = run_command(*command, state_dir=tmp_path, env=env, seconds=60)
+    code, _, errors = run_command(*command, state_dir=tmp_path, env=env)
     assert code == 70, errors
     assert any(word in errors for word in says.split("|")), errors
     assert not any(word in errors for word in (PASSWORD, IN_URL, "not-the-one")), errors
@@ -186,7 +186,7 @@ async def test_a_server_that_refuses_writes_is_down_however_well_it_reads(
         "FUNNELCAST_SPACE": fresh_space,
         "FUNNELCAST_WORKER__START_TIMEOUT": "3",
     }
-    code, _, errors = run_command("worker", state_dir=tmp_path, env=env, seconds=60)
+    code, _, errors = run_command("worker", state_dir=tmp_path, env=env)
     assert code == 75, errors
     downs = [json.loads(line) for line in errors.splitlines() if '"store_down"' in line]
     assert len(downs) == 1

@@ -17,7 +17,7 @@ from producers.access.keys import create_key
 from producers.ingest.verdicts import Scope
 from tests.support.command import run_command
 from tests.support.http import plain_client
-from tests.support.running_collector import DEADLINE, RunningCollector, running_collector
+from tests.support.running_collector import RunningCollector, running_collector
 from tests.support.stack import StackAddresses
 from tests.support.waiting import until
 
@@ -113,7 +113,7 @@ async def test_a_key_is_revoked_while_the_collector_runs(site: Site) -> None:
         answer = await site.post(event("click"), "crm")
         return None if answer.status_code == 200 else answer
 
-    answer = await until(refused, seconds=DEADLINE, every=0.05)
+    answer = await until(refused, every=0.05)
     assert (answer.status_code, answer.json()["code"]) == (401, "revoked_key")
 
 

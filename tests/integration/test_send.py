@@ -19,9 +19,10 @@ from schemas.record import encode_tick
 from streams.store.connection import close, connect
 from streams.store.redis import RedisPartitionStore
 from streams.worker.partition import LogRecord, PartitionProcessor
-from tests.support.running_collector import DEADLINE, RunningCollector, running_collector
+from tests.support.running_collector import RunningCollector, running_collector
 from tests.support.stack import StackAddresses
 from tests.support.valkey import ValkeyServer
+from tests.support.waiting import LIMIT
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Site:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, err = await asyncio.wait_for(child.communicate(stdin), DEADLINE)
+        out, err = await asyncio.wait_for(child.communicate(stdin), LIMIT)
         assert child.returncode is not None
         return child.returncode, out.decode(), err.decode()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.command import start_command
+from tests.support.waiting import LIMIT
 
 HIDDEN = "SENTINEL"
 
@@ -29,7 +30,7 @@ def test_a_process_logs_its_settings_first_and_masked(tmp_path: Path) -> None:
         first = process.stderr.readline()
     finally:
         process.terminate()
-        _, others = process.communicate(timeout=60)
+        _, others = process.communicate(timeout=LIMIT)
     event: dict[str, Any] = json.loads(first)
     assert (event["event"], event["logger"]) == ("settings", "funnelcast.collector")
     assert event["sources"] == {

@@ -15,15 +15,15 @@ from funnelcast.stack.embedded import EmbeddedStack
 from schemas.errors import NeedsHumanError
 from tests.support.command import run_command
 from tests.support.stack import StackAddresses, start_stack, stop_stack
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT, until
 
 
 def children_of(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
 
-def await_gone(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
-    return psutil.wait_procs(processes, timeout=seconds)[1]
+def await_gone(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return psutil.wait_procs(processes, timeout=LIMIT)[1]
 
 
 async def ask(url: str, *command: str) -> object:
@@ -76,11 +76,11 @@ def test_no_orphan(tmp_path: Path, number: signal.Signals) -> None:
     children = children_of(process.pid)
     assert len(children) == 2
     process.send_signal(number)
-    code = process.wait(30)
+    code = process.wait(LIMIT)
     assert process.stdout is not None
     process.stdout.close()
     assert code == (-signal.SIGKILL if number == signal.SIGKILL else 0)
-    assert await_gone(children, 5) == []
+    assert await_gone(children) == []
 
 
 async def test_valkey_returns_with_its_data(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ async def test_valkey_killed_by_somebody_else_is_started_again(tmp_path: Path) -
         pid = stack.valkey.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        await until(lambda: stack.valkey.restarts > 0 and stack.valkey.pid is not None, seconds=10)
+        await until(lambda: stack.valkey.restarts > 0 and stack.valkey.pid is not None)
         await stack.valkey.ready(10)
 
 
@@ -111,7 +111,7 @@ async def test_broker_is_not_started_again(tmp_path: Path) -> None:
         broker = stack._supervisor.children["broker"]
         broker.send(signal.SIGKILL)
         await broker.gone()
-        await until(lambda: broker.failure is not None, seconds=5)
+        await until(lambda: broker.failure is not None)
         with pytest.raises(NeedsHumanError, match="broker ended"):
             stack.check()
     assert any("broker ended" in line for line in said)

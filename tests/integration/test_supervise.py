@@ -15,7 +15,7 @@ from tenacity import wait_exponential
 from funnelcast.processes.supervise import Child, ProcessSpec, Supervisor
 from schemas.errors import NeedsHumanError, TryAgainError
 from tests.support.rows import rows
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT, until
 
 SLEEPER = "import time; time.sleep(60)"
 STUBBORN = (
@@ -89,7 +89,7 @@ async def test_stop_asks_then_insists(tmp_path: Path) -> None:
 async def test_a_stopped_process_can_be_stopped(supervisor: Supervisor) -> None:
     child = await supervisor.start(spec(SLEEPER, stop_seconds=600))
     child.send(signal.SIGSTOP)
-    await asyncio.wait_for(child.stop(), 60)
+    await asyncio.wait_for(child.stop(), LIMIT)
     assert child.pid is None
 
 
@@ -156,7 +156,7 @@ async def test_a_child_that_was_ready_is_started_again_however_often(supervisor:
     await child.ready(30)
     ready.unlink()
     go.touch()
-    await until(lambda: child.restarts >= 7, seconds=30)
+    await until(lambda: child.restarts >= 7)
     assert child.failure is None
 
 

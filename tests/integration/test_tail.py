@@ -13,6 +13,7 @@ import pytest
 from tests.support.command import run_command, start_command
 from tests.support.running_collector import RunningCollector
 from tests.support.stack import StackAddresses
+from tests.support.waiting import LIMIT
 
 FUNNEL = """
 name: shop
@@ -77,7 +78,7 @@ async def test_it_goes_on_until_it_is_told_to_end(asked: tuple[list[str], Path])
     first = await asyncio.to_thread(process.stdout.readline)
     assert json.loads(first)["source"] == "shop"
     process.send_signal(signal.SIGINT)
-    _, err = await asyncio.to_thread(process.communicate, timeout=20)
+    _, err = await asyncio.to_thread(process.communicate, timeout=LIMIT)
     assert process.returncode == 0
     assert err == b""
 

@@ -76,7 +76,7 @@ async def test_two_workers_one_of_them_killed_count_what_memory_counts(
     await write(env["FUNNELCAST_KAFKA"], topics.events, parts, lambda n: range(n // 2))
     first.kill()
     await write(env["FUNNELCAST_KAFKA"], topics.events, parts, lambda n: range(n // 2, n))
-    await until(lambda: finished(reader), seconds=60, what="everything counted")
+    await until(lambda: finished(reader), what="everything counted")
     assert canonical_json(await build_document(reader, FUNNEL)) == await expected(parts)
     second.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(second.wait, 10) == 0
@@ -149,7 +149,7 @@ async def test_a_worker_ends_in_time_whatever_it_computes(
     async def is_busy() -> bool:
         return await status_of(workers.ports[worker.pid], "/healthz") is None
 
-    await until(is_busy, seconds=60, what="a chunk that takes long")
+    await until(is_busy, what="a chunk that takes long")
     worker.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(worker.wait, 10) == 0
     status: Any = await reader.status(0)
@@ -177,7 +177,7 @@ async def test_the_ticker_moves_the_watermark_of_a_quiet_space(
             statuses = [await reader.status(number) for number in range(PARTITIONS)]
             return all(status is not None and status.meta.watermark_ms is not None for status in statuses)
 
-        await until(moved, seconds=30, what="a watermark in every partition")
+        await until(moved, what="a watermark in every partition")
         now_ms = time.time_ns() // 1_000_000
         for number in range(PARTITIONS):
             status: Any = await reader.status(number)

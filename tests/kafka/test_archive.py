@@ -14,7 +14,6 @@ __all__ = ["real_kafka"]
 pytestmark = pytest.mark.kafka
 
 
-@pytest.mark.timeout(400)
 async def test_nothing_lost_nothing_double_and_nobody_named(real_kafka: RealKafka, tmp_path: Path) -> None:
     """What `python -m bench.archive` shows with a million events."""
     load = Load(events=8_000, people=1_000, kills=5, forget=10, seed=1, flush_rows=200, most_writes=4)

@@ -20,12 +20,11 @@ from streams.admin import ensure_topics
 from tests.support.http import plain_client
 from tests.support.kafka import own_kafka
 from tests.support.running_collector import PARTITIONS, RunningCollector, start
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT, until
 
 __all__ = ["own_kafka"]
 pytestmark = pytest.mark.kafka
 SENDERS = 8
-OUTAGE_LIMIT = 60.0
 
 
 class Clients:
@@ -38,7 +37,7 @@ class Clients:
         self.is_over = False
 
     async def run(self) -> None:
-        async with plain_client(timeout=30) as client:
+        async with plain_client() as client:
             await asyncio.gather(*(self._send(client, number) for number in range(SENDERS)))
 
     async def _send(self, client: httpx.AsyncClient, sender: int) -> None:
@@ -72,13 +71,13 @@ async def test_a_broker_killed_and_restarted(own_kafka: RealKafka, fresh_space: 
         await collector.until_status("/readyz", 200)
         clients = Clients(collector)
         sending = asyncio.create_task(clients.run())
-        await until(lambda: clients.acknowledged > 200, seconds=OUTAGE_LIMIT)
+        await until(lambda: clients.acknowledged > 200)
         own_kafka.kill()
         await own_kafka.gone()
         await collector.until_status("/readyz", 503)
         await own_kafka.start()
         before = clients.acknowledged
-        await until(lambda: clients.acknowledged > before + 200, seconds=OUTAGE_LIMIT)
+        await until(lambda: clients.acknowledged > before + 200)
         clients.is_over = True
         await sending
         counts = Counter(
@@ -107,7 +106,7 @@ async def test_what_the_topic_will_never_take_does_not_block_the_spool(
         for event in ({"id": "a", "name": "click", "anonymous_id": "v"}, huge, {**huge, "id": "b", "properties": {}}):
             assert (await collector.post(event)).status_code == 200
         await own_kafka.start()
-        async with asyncio.timeout(OUTAGE_LIMIT):
+        async with asyncio.timeout(LIMIT):
             found: set[str] = set()
             while not found >= {"a", "b"}:
                 records = await collector.records(topics.events, 2)

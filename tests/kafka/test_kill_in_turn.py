@@ -19,7 +19,7 @@ from tests.support.running_collector import PARTITIONS, start
 from tests.support.valkey import ValkeyServer
 
 __all__ = ["own_kafka"]
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.kafka
 
 
 @pytest.fixture

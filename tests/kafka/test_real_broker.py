@@ -16,11 +16,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from funnelcast.stack.kafka_jars import KafkaFilesError, kafka_files
 from funnelcast.stack.real_kafka import RealKafka
 from tests.support.kafka import own_kafka, real_kafka
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT, wait_until
 
 __all__ = ["own_kafka", "real_kafka"]
 pytestmark = pytest.mark.kafka
-RESTART_SECONDS = 20.0
 
 
 async def create(kafka: RealKafka, topic: str) -> None:
@@ -60,7 +59,7 @@ async def test_acknowledged_records_survive_kill_and_restart(own_kafka: RealKafk
     await create(own_kafka, "kept")
     async with AIOKafkaProducer(bootstrap_servers=own_kafka.bootstrap, enable_idempotence=True) as producer:
         await producer.send_and_wait("kept", b"before")
-        await asyncio.wait_for(own_kafka.restart(signal.SIGKILL), RESTART_SECONDS)
+        await asyncio.wait_for(own_kafka.restart(signal.SIGKILL), LIMIT)
         await producer.send_and_wait("kept", b"after")
     assert await values(own_kafka, "kept") == [b"before", b"after"]
 
@@ -83,7 +82,7 @@ def test_a_broker_dies_with_the_process_that_started_it() -> None:
     def is_gone() -> bool:
         return not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
 
-    wait_until(is_gone, seconds=5, what="the broker ended with its parent")
+    wait_until(is_gone, what="the broker ended with its parent")
     shutil.rmtree(directory)
 
 

@@ -42,7 +42,7 @@ from tests.support.secured_kafka import (
     secured_kafka,
 )
 from tests.support.valkey import ValkeyServer
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT, until
 from tests.support.webhooks import STRIPE_SECRET, write_hooks
 
 __all__ = ["secured_kafka"]
@@ -70,7 +70,7 @@ def token(subject: str) -> str:
 
 
 async def lets_in(servers: KafkaServers) -> None:
-    client = await connect(servers, timeout=20)
+    client = await connect(servers, timeout=LIMIT)
     await client.close()
 
 
@@ -156,7 +156,7 @@ def test_every_command_ends_with_the_brokers_reason(
     hooks = write_hooks(tmp_path / "webhooks.yaml", {"name": "shop", "provider": "stripe", "secrets": [STRIPE_SECRET]})
     command = tuple(str(hooks) if word == hooks.name else word for word in command)
     env = secured_kafka.variables("admin", kafka_password="not-the-one") | {"FUNNELCAST_REDIS": valkey.url}
-    code, _, errors = run_command(*command, state_dir=tmp_path, env=env, seconds=60)
+    code, _, errors = run_command(*command, state_dir=tmp_path, env=env)
     assert code == 70, errors
     assert "the login is refused (SCRAM-SHA-512)" in errors
     assert "SaslAuthenticationFailed" in errors
@@ -193,7 +193,7 @@ async def test_a_worker_without_the_right_to_its_group_ends(
     await ensure_topics(secured_kafka.servers("admin"), topics, partitions=PARTITIONS)
     await secured_kafka.allow("weak", TOPIC, topics.events, READ)
     env = secured_kafka.variables("weak") | {"FUNNELCAST_SPACE": fresh_space, "FUNNELCAST_REDIS": valkey.url}
-    code, _, errors = run_command("worker", state_dir=tmp_path, env=env, seconds=60)
+    code, _, errors = run_command("worker", state_dir=tmp_path, env=env)
     assert code == 70, errors
     assert f"group {topics.group} (GroupAuthorizationFailedError)" in errors.splitlines()[-1]
 
@@ -207,7 +207,7 @@ async def test_a_worker_that_may_only_see_its_topic_ends(
     await secured_kafka.allow("weak", GROUP, topics.group, READ)
     await request_erasure(secured_kafka.servers("admin"), topics, b"u:1", asked_at_ms=7)
     env = secured_kafka.variables("weak") | {"FUNNELCAST_SPACE": fresh_space, "FUNNELCAST_REDIS": valkey.url}
-    code, _, errors = run_command("worker", state_dir=tmp_path, env=env, seconds=60)
+    code, _, errors = run_command("worker", state_dir=tmp_path, env=env)
     assert code == 70, errors
     assert "TopicAuthorizationFailedError" in errors
     assert topics.events in errors
@@ -241,11 +241,11 @@ async def test_an_enricher_needs_its_topic_and_its_group(secured_kafka: SecuredK
         return HookConsumer(kafka=servers, topic=topics.hooks, group=group, work_on=work_on, window=1)
 
     with pytest.raises(KafkaRefusedError, match="GroupAuthorizationFailedError"):
-        await asyncio.wait_for(consumer().run(stop), 60)
+        await asyncio.wait_for(consumer().run(stop), LIMIT)
     await secured_kafka.allow("enricher", GROUP, topics.enricher_group, READ)
     allowed = consumer()
     running = asyncio.create_task(allowed.run(stop))
-    await until(lambda: allowed.is_reading or running.done(), seconds=30)
+    await until(lambda: allowed.is_reading or running.done())
     stop.set()
     await running
 
@@ -285,9 +285,9 @@ async def test_collector_and_worker_count_exactly_with_the_rights_that_are_docum
                 assert worker.poll() is None, worker.stderr and worker.stderr.read().decode()
                 return await status_of(where, "/readyz") == 200
 
-            await until(answers, seconds=60, what="ready")
+            await until(answers, what="ready")
         events = [{"id": f"e{n}", "name": "lead", "user_id": f"u{n}"} for n in range(EVENTS)]
-        async with plain_client(timeout=30) as client:
+        async with plain_client() as client:
             for start in range(0, EVENTS, PER_REQUEST):
                 answer = await client.post(
                     f"http://127.0.0.1:{port}/v1/events", json=events[start : start + PER_REQUEST]
@@ -301,10 +301,10 @@ async def test_collector_and_worker_count_exactly_with_the_rights_that_are_docum
         async def is_done() -> bool:
             return await _input(reader) == (EVENTS, EVENTS, PER_REQUEST)
 
-        await until(is_done, seconds=60, every=0.2, what="everything counted")
+        await until(is_done, every=0.2, what="everything counted")
         await store.aclose()
     finally:
         for process in (collector, worker):
             process.terminate()
-            process.communicate(timeout=30)
+            process.communicate(timeout=LIMIT)
     assert (collector.returncode, worker.returncode) == (0, 0)

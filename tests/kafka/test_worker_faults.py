@@ -73,9 +73,9 @@ class Process:
         self._process.send_signal(number)
         return time.monotonic()
 
-    async def code(self, seconds: float = 30.0) -> int:
+    async def code(self) -> int:
         """Exit code, waited for."""
-        await until(lambda: self._process.poll() is not None, seconds=seconds, what=f"the end of {self.log}")
+        await until(lambda: self._process.poll() is not None, what=f"the end of {self.log}")
         assert self._process.returncode is not None
         return self._process.returncode
 
@@ -152,13 +152,13 @@ class Site:
         """What the store holds."""
         return await tallies(self.store, self.partitions)
 
-    async def exact(self, seconds: float = 30.0) -> None:
+    async def exact(self) -> None:
         """Wait until all that was sent is counted, once."""
 
         async def reached() -> bool:
             return sum(tally.count for tally in await self.counts()) >= self.sent
 
-        await until(reached, seconds=seconds, what=f"{self.sent} counted")
+        await until(reached, what=f"{self.sent} counted")
         counts = await self.counts()
         assert all(tally.is_exact for tally in counts), counts
         assert sum(tally.count for tally in counts) == self.sent
@@ -198,10 +198,9 @@ def longest_pause(worker: Process, partitions: set[int], since: float) -> float:
     return max(after - before for applies in times.values() for before, after in itertools.pairwise(applies))
 
 
-async def _owns(worker: Process, count: int, seconds: float = 30.0) -> None:
+async def _owns(worker: Process, count: int) -> None:
     await until(
         lambda: len(worker.partitions(time.monotonic() - 0.5)) == count,
-        seconds=seconds,
         what=f"{worker.log} works on {count} partitions",
     )
 
@@ -264,7 +263,7 @@ async def test_kafka_shows_how_far_the_counting_is(site: Site) -> None:
             offsets = await client.list_consumer_group_offsets(site.topics.group)
             return [offset.offset for _, offset in sorted(offsets.items())] == [50, 50]
 
-        await until(committed, seconds=20, what="the applied cursors committed for lag displays")
+        await until(committed, what="the applied cursors committed for lag displays")
 
 
 async def test_a_killed_worker_is_replaced_and_a_frozen_one_is_fenced(site: Site) -> None:
@@ -424,10 +423,10 @@ async def test_a_broker_killed_and_restarted_under_load_costs_no_record(
         for _ in range(2):
             await own_kafka.restart(signal.SIGKILL)
             for worker in workers:
-                await _owns(worker, 2, seconds=60)
+                await _owns(worker, 2)
         over.set()
         await task
-        await site.exact(60)
+        await site.exact()
         for worker in workers:
             worker.send(signal.SIGTERM)
             assert await worker.code() == 0

@@ -87,7 +87,7 @@ async def _is_busy_with(worker: Running, partitions: int) -> None:
         runners = worker.worker.host.runners
         return len(runners) == partitions and all(_is_busy(worker, partition) for partition in runners)
 
-    await until(is_busy, seconds=60, what=f"{partitions} busy partitions")
+    await until(is_busy, what=f"{partitions} busy partitions")
 
 
 def _chunk_seconds(partition: int) -> float:
@@ -105,9 +105,7 @@ def _is_busy(worker: Running, partition: int) -> bool:
 async def _paused(worker: Running, before: Pauses) -> Pauses:
     """Wait until the partitions that stay are read again."""
     kept = PARTITIONS // 2
-    await until(
-        lambda: Pauses.of(worker).since(before).partitions >= kept, seconds=60, what="kept partitions flow again"
-    )
+    await until(lambda: Pauses.of(worker).since(before).partitions >= kept, what="kept partitions flow again")
     return Pauses.of(worker).since(before)
 
 

@@ -209,6 +209,6 @@ def _step(runner: asyncio.Runner, made: Installation, story: Story, told: Sequen
 
     answered(is_seen, f"evidence of {watermark}", STEP_SECONDS)
     seen_at = prometheus.get("query", query="time()")["result"][0]
-    wait_until(lambda: prometheus.evaluated_since(float(seen_at)), seconds=STEP_SECONDS, what="the rules")
+    wait_until(lambda: prometheus.evaluated_since(float(seen_at)), limit=STEP_SECONDS, what="the rules")
     for alert in prometheus.firing():
         story.first_seen.setdefault(key(alert["labels"]), at_ms)

@@ -17,7 +17,7 @@ with warnings.catch_warnings():
     from funnelcast.dashboards.picture import draw
     from funnelcast.dashboards.results import Results
 
-pytestmark = [pytest.mark.observability, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.observability
 
 
 @pytest.mark.parametrize("board", DASHBOARDS, ids=lambda board: str(board.name))

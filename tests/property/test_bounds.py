@@ -5,14 +5,10 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-import pytest
-
 from tests.oracle.build import DAY, MINUTE, event, funnel, total
 from tests.oracle.generate import Case
 from tests.property.driver import Run, core_document, oracle_document
 from tests.support.thorough import cases
-
-pytestmark = pytest.mark.timeout(600)
 
 STAGES = [
     {"name": "click", "on": ["click"], "abandon_after": "1h"},

@@ -29,8 +29,6 @@ from tests.property.driver import (
     stored_documents,
 )
 
-pytestmark = pytest.mark.timeout(900)
-
 FORGETS = Wants(forgets=True)
 WITH_REFUNDS = Wants(forgets=True, refunds=True)
 _FIELDS = {"u": "user_id", "c": "contact_id", "a": "anonymous_id"}

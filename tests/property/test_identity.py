@@ -23,8 +23,6 @@ from tests.property.cases import assert_same, law, order_free
 from tests.property.driver import counted_document, funnels_of, in_step, oracle_document
 from tests.support.linking import Going
 
-pytestmark = pytest.mark.timeout(900)
-
 LINKS = Wants(links=True)
 
 

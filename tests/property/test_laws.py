@@ -12,8 +12,6 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-import pytest
-
 from streams.report.document import merge_cells
 from streams.report.names import name_cells
 from tests.oracle.counting import JOINED, people_with_counts
@@ -33,8 +31,6 @@ from tests.property.driver import (
     random_run,
     stored_documents,
 )
-
-pytestmark = pytest.mark.timeout(900)  # hundreds of cases each; a shrinking failure takes its time
 
 
 @law()

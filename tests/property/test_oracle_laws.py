@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-import pytest
-
 from tests.oracle.counting import Document, count
 from tests.oracle.generate import Case, Wants
 from tests.property.balances import check_balances
 from tests.property.cases import agreeing, assert_same, law, order_free, shuffled
-
-pytestmark = pytest.mark.timeout(900)  # hundreds of cases each; a shrinking failure takes its time
 
 
 def _count(case: Case) -> Document:

@@ -34,7 +34,6 @@ def test_stages_entered_at_one_instant_have_both_won(run: Run) -> None:
 
 
 @pytest.mark.parametrize("run", RUNS)
-@pytest.mark.timeout(60)
 def test_people_who_wake_in_one_second_need_not_fit_into_the_cache(run: Run) -> None:
     definition = funnel(
         [{"name": "a", "on": ["a"], "abandon_after": "1s"}, "b"], conversion_window="4s", allowed_lateness="1s"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-import pytest
-
 from tests.oracle.generate import Case, Wants
 from tests.property.balances import check_balances
 from tests.property.cases import assert_same, law, order_free, shuffled
@@ -18,8 +16,6 @@ from tests.property.driver import (
     random_run,
     stored_documents,
 )
-
-pytestmark = pytest.mark.timeout(900)
 
 
 @law(Wants(scores=True))

@@ -12,8 +12,6 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-import pytest
-
 from streams.core.outgoing import Outgoing, OutgoingKind
 from tests.oracle.deals import lines_of
 from tests.oracle.definition import read_funnel
@@ -22,8 +20,6 @@ from tests.oracle.journeys import Entry, entries_of, steps_of
 from tests.oracle.orders import orders_of
 from tests.property.cases import law
 from tests.property.driver import core_document, oracle_document, oracle_world, published_by_workers, random_run
-
-pytestmark = pytest.mark.timeout(900)
 
 Told = tuple[str, str, int, str, int, str | None]
 """(person, stage, entered at, change, at, reason)."""

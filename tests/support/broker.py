@@ -15,8 +15,6 @@ import psutil
 from funnelcast.processes.ports import free_port
 from tests.support.waiting import wait_until
 
-START_SECONDS = 20.0
-
 
 class OwnBroker:
     """Tansu on a fixed port, with its log in memory: a kill forgets everything."""
@@ -40,7 +38,7 @@ class OwnBroker:
             self._process = subprocess.Popen(
                 arguments, stdout=log, stderr=log, env=os.environ | {"RUST_LOG": "warn"}, cwd=self._directory
             )
-        wait_until(self._listens, seconds=START_SECONDS, what="the broker listens")
+        wait_until(self._listens, what="the broker listens")
 
     def _listens(self) -> bool:
         assert self._process is not None

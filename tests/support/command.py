@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.waiting import LONG_LIMIT
+
 
 def start_command(*arguments: str, state_dir: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """`funnelcast ARGUMENTS` without the caller's own FUNNELCAST_ settings."""
@@ -21,12 +23,12 @@ def start_command(*arguments: str, state_dir: Path, env: Mapping[str, str] | Non
 
 
 def run_command(
-    *arguments: str, state_dir: Path, env: Mapping[str, str] | None = None, seconds: float = 110
+    *arguments: str, state_dir: Path, env: Mapping[str, str] | None = None, limit: float = LONG_LIMIT
 ) -> tuple[int, bytes, str]:
     """(exit code, stdout, stderr). Kills it and fails at the deadline."""
     process = start_command(*arguments, state_dir=state_dir, env=env)
     try:
-        out, err = process.communicate(timeout=seconds)
+        out, err = process.communicate(timeout=limit)
     finally:
         process.kill()
     return process.returncode, out, err.decode(errors="replace")

@@ -21,8 +21,8 @@ from schemas.record import decode_any
 from tests.support.counting import document_of
 from tests.support.fake_crm import TOKEN, FakeCrm
 from tests.support.http import plain_client
-from tests.support.running_collector import DEADLINE, RunningCollector, running_collector
-from tests.support.waiting import until
+from tests.support.running_collector import RunningCollector, running_collector
+from tests.support.waiting import LIMIT, until
 from tests.support.webhooks import write_hooks
 
 SECRET = "amocrm-secret-0123456789abc"
@@ -69,7 +69,7 @@ class Processes:
         """Send a signal to it; its exit code."""
         assert self.enricher is not None
         self.enricher.send_signal(number)
-        return self.enricher.wait(DEADLINE)
+        return self.enricher.wait(LIMIT)
 
     def stop(self) -> None:
         """Leave nothing behind."""
@@ -115,7 +115,7 @@ async def hooked_processes(kafka: str, space: str, directory: Path, crm: FakeCrm
 
 async def send(collector: RunningCollector, path: str, form: dict[str, Any]) -> None:
     async with plain_client() as client:
-        answer = await client.post(f"{collector.url}/v1/webhooks/{path}", data=form, timeout=DEADLINE)
+        answer = await client.post(f"{collector.url}/v1/webhooks/{path}", data=form, timeout=LIMIT)
     assert answer.status_code == 200, answer.text
     assert answer.json()["accepted"] >= 1
 
@@ -159,7 +159,7 @@ async def check_exact_with_kill_and_faults(processes: Processes, crm: FakeCrm) -
     async def some() -> bool:
         return crm.count("/api/v4/leads/") > 8
 
-    await until(some, seconds=60)
+    await until(some)
     processes.end()
     for number in range(10):
         await send_lead(collector, 1000 + number, "status", now + 10, status_id=142)
@@ -170,13 +170,13 @@ async def check_exact_with_kill_and_faults(processes: Processes, crm: FakeCrm) -
         ids = {decode_any(value).get("id") for _, value, _ in await events_of(collector)} - {None}  # of a link
         return len(ids) >= 30 + 8 + 10
 
-    await until(all_of_it, seconds=60)
+    await until(all_of_it)
     assert await processes.status("/readyz") == 200
 
     async def nothing_under_way() -> bool:
         return await processes.metric("funnelcast_enricher_under_way") == 0
 
-    await until(nothing_under_way, seconds=60)
+    await until(nothing_under_way)
     assert processes.end(signal.SIGTERM) == 0, (processes.directory / "enricher.log").read_text()
     log = (processes.directory / "enricher.log").read_text()
     assert not any(secret in log for secret in (SECRET, BITRIX_TOKEN, TOKEN, BITRIX_PATH))

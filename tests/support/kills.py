@@ -19,10 +19,9 @@ from streams.store.connection import connect
 from streams.store.reader import RedisCounterReader
 from tests.support.retrying import RetryingClients
 from tests.support.running_collector import RunningCollector
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT, until
 
 STEP = 60
-SECONDS = 120.0
 DEFINITION = """
 name: kills
 version: 1
@@ -62,7 +61,7 @@ class Kills:
     async def more(self) -> None:
         """Wait until some more requests were answered with 200."""
         wanted = len(self.clients.acknowledged) + STEP
-        await until(lambda: len(self.clients.acknowledged) >= wanted, seconds=SECONDS, what=f"{wanted} answers of 200")
+        await until(lambda: len(self.clients.acknowledged) >= wanted, what=f"{wanted} answers of 200")
 
     def collector_dies(self) -> None:
         """Kill -9, and start it again."""
@@ -87,7 +86,7 @@ class Kills:
 
     async def drained(self) -> None:
         """Wait until nothing is on disk any more."""
-        await self.collector.until_drained(SECONDS)
+        await self.collector.until_drained()
 
     async def run(self, rng: Random, rounds: int) -> list[str]:
         """The whole story; ids of all that was answered with 200."""
@@ -96,7 +95,7 @@ class Kills:
         await self.more()
         await self.in_turn(rng, rounds)
         self.clients.is_over = True
-        await asyncio.wait_for(sending, SECONDS)
+        await asyncio.wait_for(sending, LIMIT)
         await self.drained()
         return self.clients.acknowledged
 
@@ -112,7 +111,7 @@ async def counted_once(redis: str, collector: RunningCollector, definition: Path
             statuses = {partition: await reader.status(partition) for partition in ends}
             return all((status.offset if status else 0) >= ends[p] for p, status in statuses.items())
 
-        await until(is_read, seconds=SECONDS, every=0.2, what="the worker has read the log")
+        await until(is_read, every=0.2, what="the worker has read the log")
         document: dict[str, Any] = {**await build_document(reader, funnel)}
         assert _events(document) == len(acknowledged) == len(set(acknowledged))
         assert document["input"]["accepted"] == len(acknowledged)

@@ -19,12 +19,10 @@ import yaml
 from funnelcast.processes.ports import free_port
 from tests.support.deployed import ROOT, RULES, tool
 from tests.support.http import plain_get
-from tests.support.waiting import wait_until
-
-START_SECONDS = 30.0
+from tests.support.waiting import LIMIT, wait_until
 
 
-def answered(check: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:
+def answered(check: Callable[[], bool], what: str, limit: float = LIMIT) -> None:
     """Wait until a process answers so; no answer at all counts as another."""
 
     def is_so() -> bool:
@@ -32,7 +30,7 @@ def answered(check: Callable[[], bool], what: str, seconds: float = START_SECOND
             return check()
         return False
 
-    wait_until(is_so, seconds=seconds, every=0.1, what=what)
+    wait_until(is_so, limit=limit, every=0.1, what=what)
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Prometheus:
 
     def get(self, path: str, **parameters: str) -> Any:
         """`data` of an answer of its API."""
-        answer = plain_get(f"{self.url}/api/v1/{path}", params=parameters, timeout=10).json()
+        answer = plain_get(f"{self.url}/api/v1/{path}", params=parameters).json()
         assert answer["status"] == "success", answer
         return answer["data"]
 
@@ -127,7 +125,7 @@ def _process(command: Sequence[str], log: Path) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(LIMIT)
 
 
 class Receiver:

@@ -17,9 +17,7 @@ from streams.report.document import canonical_json
 from streams.store.address import Client
 from streams.store.connection import close, connect, ping, translated
 from streams.store.port import StoreUnavailableError
-from tests.support.waiting import until
-
-SECONDS = 200.0
+from tests.support.waiting import LONG_LIMIT, until
 
 
 def replay_job(directory: Path, *, events: int, seed: int = 5) -> ReplayJob:
@@ -59,12 +57,12 @@ async def disturbed_replay_is_exact(
         return await _counted(client) > 0
 
     try:
-        await until(has_begun, seconds=SECONDS, what="something counted")
+        await until(has_begun, what="something counted")
         for number, fault in enumerate(faults):
             assert number >= least or not replaying.done(), f"the replay was over after {number} faults"
             if not replaying.done():
                 await fault()
-        documents = await asyncio.wait_for(replaying, SECONDS)
+        documents = await asyncio.wait_for(replaying, LONG_LIMIT)
     finally:
         replaying.cancel()
         await close(client)

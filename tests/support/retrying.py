@@ -28,7 +28,7 @@ class RetryingClients:
 
     async def run(self) -> None:
         """Send until `is_over`; then every event that was begun is answered."""
-        async with plain_client(timeout=30) as client:
+        async with plain_client() as client:
             await asyncio.gather(*(self._send(client, sender) for sender in range(self._senders)))
 
     async def _send(self, client: httpx.AsyncClient, sender: int) -> None:

@@ -20,9 +20,8 @@ from funnelcast.processes.ports import free_port
 from schemas.topics import Topics
 from streams.admin import ensure_topics
 from tests.support.http import plain_client
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT, until
 
-DEADLINE = 60.0
 PARTITIONS = 4
 
 
@@ -41,7 +40,7 @@ class RunningCollector:
 
     async def post(self, body: Any, **options: Any) -> httpx.Response:
         async with plain_client() as client:
-            return await client.post(f"{self.url}/v1/events", json=body, timeout=DEADLINE, **options)
+            return await client.post(f"{self.url}/v1/events", json=body, timeout=LIMIT, **options)
 
     async def status(self, path: str) -> int:
         async with plain_client() as client:
@@ -57,7 +56,7 @@ class RunningCollector:
             assert self.process.poll() is None, self.log.read_text()
             return await self.status(path) == status
 
-        await until(answers, seconds=DEADLINE, every=0.05, what=f"{path} answers {status}")
+        await until(answers, every=0.05, what=f"{path} answers {status}")
 
     async def until_gone(self) -> None:
         """Wait until nobody listens any more."""
@@ -65,7 +64,7 @@ class RunningCollector:
         async def is_gone() -> bool:
             return await self.status("/healthz") == 0
 
-        await until(is_gone, seconds=DEADLINE, every=0.05, what="nobody listens")
+        await until(is_gone, every=0.05, what="nobody listens")
 
     async def readiness(self) -> tuple[int, str]:
         """(status, reason) of `/readyz`."""
@@ -76,13 +75,13 @@ class RunningCollector:
                 return 0, "no answer"
         return answer.status_code, answer.json()["reason"]
 
-    async def until_drained(self, seconds: float = DEADLINE) -> None:
+    async def until_drained(self) -> None:
         """Wait until it is ready and nothing is on disk any more."""
 
         async def is_drained() -> bool:
             return await self.readiness() == (200, "")
 
-        await until(is_drained, seconds=seconds, every=0.1, what="nothing is on disk")
+        await until(is_drained, every=0.1, what="nothing is on disk")
 
     async def everything(self, topic: str) -> list[Any]:
         """All records of a topic up to its present end, by partition."""
@@ -107,7 +106,7 @@ class RunningCollector:
             consumer.assign(partitions)
             await consumer.seek_to_beginning(*partitions)
             records: list[Any] = []
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(LIMIT):
                 while len(records) < count:
                     for some in (await consumer.getmany(timeout_ms=200)).values():
                         records += [one for one in some if links or b'"link":' not in (one.value or b"")]
@@ -127,7 +126,7 @@ class RunningCollector:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(DEADLINE)
+        return self.process.wait(LIMIT)
 
 
 def start(kafka: str, space: str, directory: Path, *flags: str) -> RunningCollector:

@@ -38,7 +38,7 @@ class Sentinels:
             self._servers[server.port] = server
         for number in range(3):
             self._start_sentinel(number)
-        wait_until(lambda: all(map(self._knows_all, self._sentinels)), seconds=30, what="sentinels know each other")
+        wait_until(lambda: all(map(self._knows_all, self._sentinels)), what="sentinels know each other")
 
     def primary(self) -> int:
         """Port of the primary, as a sentinel names it."""
@@ -49,7 +49,7 @@ class Sentinels:
         """Kill -9, and wait until another server has taken over."""
         port = self.primary()
         self._servers[port].kill()
-        wait_until(lambda: self.primary() != port, seconds=30, what="another primary")
+        wait_until(lambda: self.primary() != port, what="another primary")
 
     def stop(self) -> None:
         """Kill what runs."""

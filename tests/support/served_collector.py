@@ -12,8 +12,7 @@ from typing import Any
 import uvicorn
 
 from tests.support.collector import CollectorInMemory
-
-DEADLINE = 30.0
+from tests.support.waiting import LIMIT
 
 
 class _Server(uvicorn.Server):
@@ -67,7 +66,7 @@ class ServedCollector:
 
     async def until_events(self, count: int) -> list[dict[str, Any]]:
         """The events, once there are so many."""
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(LIMIT):
             while len(self.memory.events()) < count:
                 self._answered.clear()
                 await self._answered.wait()
@@ -100,7 +99,7 @@ async def listening(app: Any, port: int = 0) -> AsyncIterator[int]:
     server = _Server(config)
     serving = asyncio.create_task(server.serve())
     try:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(LIMIT):
             await server.listening.wait()
         yield int(server.servers[0].sockets[0].getsockname()[1])
     finally:

@@ -18,6 +18,7 @@ from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, Memo
 from streams.store.port import CounterReader
 from streams.web.server import WebServer
 from tests.support.counted import SHOP, fill
+from tests.support.waiting import LIMIT
 
 NOW_MS = 1_735_732_800_000
 """2025-01-01T12:00Z."""
@@ -57,5 +58,5 @@ def served(
         run(server.stop())
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(60)
+        thread.join(LIMIT)
         loop.close()

@@ -75,9 +75,7 @@ async def starts_of_a_stack(count: int, directory: Path) -> None:
     async def replays() -> None:
         for number in numbers:
             home, began = directory / f"replay-{number}", time.monotonic()
-            code, document, error = await asyncio.to_thread(
-                run_command, *line, "--through", "stack", state_dir=home, seconds=READY_SECONDS + 240
-            )
+            code, document, error = await asyncio.to_thread(run_command, *line, "--through", "stack", state_dir=home)
             if code or document != wanted:
                 raise Failure(f"start {number} of {count}: exit code {code}, in {home}:\n{error}")
             seconds.append(time.monotonic() - began)
@@ -176,7 +174,7 @@ async def _rebalance_begins(child: Child, joining: Child) -> bool:
     async def has_begun() -> str | None:
         return "heard" if not await is_ready() else "over" if await is_joined() else None
 
-    return bool(await until(has_begun, seconds=READY_SECONDS, what="a rebalance") == "heard")
+    return bool(await until(has_begun, limit=READY_SECONDS, what="a rebalance") == "heard")
 
 
 async def _pass(seconds: float) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import LIMIT
+
 
 @dataclass(frozen=True, slots=True)
 class StackAddresses:
@@ -24,16 +26,16 @@ class StackAddresses:
     redis: str
 
 
-def read_line(process: subprocess.Popen[str], seconds: float) -> str:
+def read_line(process: subprocess.Popen[str], limit: float = LIMIT) -> str:
     """First stdout line of a process. Kills it and fails at the deadline."""
     assert process.stdout is not None
-    timer = threading.Timer(seconds, process.kill)
+    timer = threading.Timer(limit, process.kill)
     timer.start()
     try:
         line = process.stdout.readline()
     finally:
         timer.cancel()
-    assert line, f"{process.args!r} ended or said nothing within {seconds} s"
+    assert line, f"{process.args!r} ended or said nothing within {limit:g} s"
     return line
 
 
@@ -45,14 +47,14 @@ def start_stack(directory: Path) -> tuple[subprocess.Popen[str], StackAddresses]
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    return process, StackAddresses(**json.loads(read_line(process, 40)))
+    return process, StackAddresses(**json.loads(read_line(process)))
 
 
 def stop_stack(process: subprocess.Popen[str]) -> int:
     """SIGTERM, and the exit code."""
     process.send_signal(signal.SIGTERM)
     try:
-        code = process.wait(30)
+        code = process.wait(LIMIT)
     finally:
         process.kill()
         if process.stdout is not None:

@@ -48,6 +48,9 @@ class TallyProcessor:
         self.fence: Fence | None = None
         self._count = self._total = 0
         self.delay = 0.0
+        self.gate = asyncio.Event()
+        """Closed: no chunk gets through."""
+        self.gate.set()
 
     @property
     def offset(self) -> int:
@@ -66,6 +69,7 @@ class TallyProcessor:
         self.fence = None
         if self.delay:
             await asyncio.sleep(self.delay)
+        await self.gate.wait()
         self._count += len(records)
         self._total += sum(record.offset for record in records)
         writes = Writes(

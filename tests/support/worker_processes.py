@@ -34,7 +34,7 @@ class Workers:
                 assert process.poll() is None, process.stderr and process.stderr.read().decode()
                 return await status_of(port, "/readyz") == 200
 
-            await until(answers, seconds=60, what="worker ready")
+            await until(answers, what="worker ready")
         return process
 
     def end(self) -> None:

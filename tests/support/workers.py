@@ -16,7 +16,7 @@ from streams.store.port import PartitionStore
 from streams.worker.app import Worker
 from streams.worker.settings import WorkerSettings
 from tests.support.tally import Tally, TallyProcessor, tallies
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT, until
 
 
 class Running:
@@ -43,7 +43,7 @@ class Running:
         """What the store holds."""
         return await tallies(self.store, self.partitions)
 
-    async def counted(self, records: int, *, seconds: float = 20.0) -> list[Tally]:
+    async def counted(self, records: int) -> list[Tally]:
         """Wait until that many records are counted, check that none is counted twice, return the tallies."""
 
         async def reached() -> bool:
@@ -51,23 +51,23 @@ class Running:
             assert not self.task.done(), f"the worker ended with {self.task.result()}: {self.worker.host.failure!r}"
             return sum(one.count for one in await self.counts()) >= records
 
-        await until(reached, seconds=seconds, what=f"{records} records counted, are {await self.counts()}")
+        await until(reached, what=f"{records} records counted, are {await self.counts()}")
         counts = await self.counts()
         assert all(one.is_exact for one in counts), counts
         assert sum(one.count for one in counts) == records
         return counts
 
-    async def ended(self, *, seconds: float = 20.0) -> tuple[int, str]:
+    async def ended(self) -> tuple[int, str]:
         """(exit code, sentence) of a worker that gives up by itself."""
         assert self.task is not None
-        code = await asyncio.wait_for(asyncio.shield(self.task), seconds)
+        code = await asyncio.wait_for(asyncio.shield(self.task), LIMIT)
         return code, str(self.worker.host.failure or self.worker.failure or "")
 
     async def stop(self) -> int:
         """Ask it to end; exit code."""
         assert self.task is not None
         self.worker.settings.stop.set()
-        return await asyncio.wait_for(self.task, 10)
+        return await asyncio.wait_for(self.task, LIMIT)
 
     @property
     def is_ready(self) -> bool:
@@ -100,12 +100,12 @@ async def running(
     run.task = asyncio.create_task(worker.run())
     try:
         if ready:
-            await until(lambda: run.is_ready or run.task is None or run.task.done(), what="worker ready", seconds=30)
+            await until(lambda: run.is_ready or run.task is None or run.task.done(), what="worker ready")
         yield run
     finally:
         worker.settings.stop.set()
         with suppress(TimeoutError):
-            await asyncio.wait_for(run.task, 10)
+            await asyncio.wait_for(run.task, LIMIT)
 
 
 @asynccontextmanager

@@ -20,9 +20,21 @@ MAY_SLEEP = {
     "kafka/test_worker_faults.py": "the pace of a producer",
     "kafka/test_worker_rebalance.py": "the pace of a producer",
     "unit/producers/spool/test_sink.py": "outages last as long as chance has it; a client waits before it tries again",
+    "unit/producers/webhooks/test_enricher.py": "a loop that stands still",
     "unit/streams/web/test_server.py": "an answer that takes longer to make than a connection may stand still",
 }
 """Where something has to last: waiting for a thing to happen is `until`'s."""
+
+MAY_SET_A_LIMIT = {
+    "compose/test_compose.py": "minutes for images and containers",
+    "browser/test_snippet_delivery.py": "a batch would be sent later",
+    "support/valkey.py": "a server that stands still is asked again",
+}
+"""Anything else waits for as long as tests/support/waiting.py has it."""
+LIMITS = re.compile(
+    r"\btimeout=\d|until\(.*\b(?:limit|seconds)=\d|wait_for\(.*, [\d.]+\)|asyncio\.timeout\(\d"
+    r"|\.(?:wait|join)\([\d.]+\)|mark\.timeout"
+)
 
 MAY_BOUND_TIME: dict[str, str] = {}
 """Where the time itself is what is promised."""
@@ -84,6 +96,14 @@ def test_no_test_bounds_the_time_it_takes() -> None:
     bounding = {name: lines for name, tree in parsed().items() if (lines := bounds_on_time(tree))}
     assert {name: lines for name, lines in bounding.items() if name not in MAY_BOUND_TIME} == {}
     assert MAY_BOUND_TIME.keys() <= bounding.keys(), "these bound no time any more"
+
+
+def test_no_test_has_a_limit_of_its_own() -> None:
+    """A few seconds are enough everywhere, but on the machine where it matters."""
+    limited = {name: set(LIMITS.findall(text)) for name, text in texts().items()}
+    limited = {name: written for name, written in limited.items() if written and name != "unit/test_tests.py"}
+    assert {name: written for name, written in limited.items() if name not in MAY_SET_A_LIMIT} == {}
+    assert MAY_SET_A_LIMIT.keys() <= limited.keys(), "these have none any more"
 
 
 def test_no_test_imports_a_test() -> None:

@@ -21,16 +21,16 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.support.documents import tutorial_block
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT, LONG_LIMIT, wait_until
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.wheel, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.wheel
 PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 Safari/537.36"
 
 
 def _run(*line: str, cwd: Path) -> str:
     clean = {name: text for name, text in os.environ.items() if not name.startswith(("FUNNELCAST_", "PYTHON"))}
-    done = subprocess.run(line, cwd=cwd, env=clean, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(line, cwd=cwd, env=clean, capture_output=True, text=True, check=False, timeout=LONG_LIMIT)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -64,7 +64,7 @@ def started(program: str, tmp_path: Path) -> Iterator[tuple[dict[str, str], str]
         assert line, (tmp_path / "errors").read_text()
         yield json.loads(line), key
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(LIMIT) == 0
     finally:
         timer.cancel()
         process.kill()
@@ -87,7 +87,7 @@ def test_the_first_hour(program: str, started: tuple[dict[str, str], str], tmp_p
         return {stage: families["entries"] for stage, families in cells.items() if "entries" in families}
 
     reached = {"visit": 1, "engaged": 1, "checkout_or_lead": 1}
-    assert wait_until(lambda: entries() == reached, seconds=60, what="the visit counted")
+    assert wait_until(lambda: entries() == reached, what="the visit counted")
     assert "visit" in command("report")
     assert command("tail", "--no-follow").count("page_view") == len(PAGES)
 
@@ -102,7 +102,7 @@ def test_the_first_hour(program: str, started: tuple[dict[str, str], str], tmp_p
     assert json.loads(command("import", "orders.yaml", "--dry-run", "--json"))["events"][0]["count"] == 3
     command("keys", "create", "--source", "history", "--scope", "historical", "--key-file", "history.key")
     command("import", "orders.yaml", "--key-file", "history.key")
-    assert wait_until(lambda: entries() == {**reached, "payment": 2}, seconds=60, what="the orders of two people")
+    assert wait_until(lambda: entries() == {**reached, "payment": 2}, what="the orders of two people")
     assert "orders 3 · revenue 185.40 EUR" in command("report")
     assert "won" in command("person", "ann@shop.example")
 
@@ -156,7 +156,7 @@ def test_the_demo_runs(program: str, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=400,
+        timeout=LONG_LIMIT,
     )
     assert done.returncode == 0, done.stderr
     assert "live shop:" in done.stdout

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 from streams.ending import end
+from tests.support.waiting import LIMIT
 
 
 async def test_a_lost_cancellation_is_repeated() -> None:
@@ -19,7 +20,7 @@ async def test_a_lost_cancellation_is_repeated() -> None:
 
     task = asyncio.create_task(loop())
     await asyncio.sleep(0)
-    await asyncio.wait_for(end(task), 10)
+    await asyncio.wait_for(end(task), LIMIT)
     assert lost
     assert task.cancelled()
 

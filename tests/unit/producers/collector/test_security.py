@@ -27,6 +27,7 @@ from schemas.funnel.load import load_funnels, parse_funnel
 from schemas.reasons import RejectReason
 from tests.support.collector import NOW, TOPICS, CollectorInMemory, basic, event
 from tests.support.rows import rows
+from tests.support.waiting import computing_limit
 
 OUTSIDE = "203.0.113.9"
 SHOP = "https://shop.example"
@@ -422,7 +423,7 @@ class TestNothingSecretIsWrittenDown:
         ],
         ids=range(8),
     )
-    @pytest.mark.timeout(30)  # the square of so many steps takes minutes
+    @computing_limit()  # the square of so many steps takes minutes
     def test_a_text_made_to_be_slow_is_not(self, text: bytes) -> None:
         assert redact(text)
 

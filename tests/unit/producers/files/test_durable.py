@@ -12,6 +12,7 @@ import pytest
 
 from producers.files.durable import read_json, write_atomically
 from tests.support.rows import rows
+from tests.support.waiting import LIMIT
 
 OLD, NEW = b"old" * 1000, b"new" * 5000
 
@@ -46,7 +47,7 @@ from producers.files.durable import write_atomically
 {DIES_IN[moment]}
 write_atomically(Path(sys.argv[1]), b"new" * 5000)
 """
-    done = subprocess.run([sys.executable, "-c", program, str(path)], timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", program, str(path)], timeout=LIMIT, check=False)
     assert done.returncode == 9
     assert path.read_bytes() == (NEW if moment == "behind the rename" else OLD)
     write_atomically(path, NEW)

@@ -12,9 +12,8 @@ import pytest
 
 from producers.http.cycle import head_of
 from producers.http.server import serve
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT, until
 
-DEADLINE = 10.0
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -92,14 +91,14 @@ class Client:
         return await self.answer()
 
     async def answer(self, *, has_body: bool = True) -> tuple[int, bytes]:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(LIMIT):
             self.head = await self.reader.readuntil(b"\r\n\r\n")
             length = int(self.head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
             body = await self.reader.readexactly(length) if has_body else b""
         return int(self.head.split()[1]), body
 
     async def is_closed(self) -> bool:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(LIMIT):
             try:
                 return await self.reader.read(1) == b""
             except ConnectionResetError:
@@ -112,9 +111,9 @@ async def server() -> AsyncIterator[Server]:
     serving = asyncio.create_task(
         serve(app, _NoSink(), host="127.0.0.1", port=0, stop=stop, on_listening=lambda _, at: ports.put_nowait(at))
     )
-    yield Server(app, await asyncio.wait_for(ports.get(), DEADLINE), stop)
+    yield Server(app, await asyncio.wait_for(ports.get(), LIMIT), stop)
     stop.set()
-    await asyncio.wait_for(serving, DEADLINE)
+    await asyncio.wait_for(serving, LIMIT)
 
 
 async def test_requests_follow_each_other_on_one_connection(server: Server) -> None:

@@ -7,7 +7,6 @@ import hmac
 from typing import Any
 
 import orjson
-import pytest
 
 from producers.ingest.checks import Ingest
 from producers.ingest.contacts import Contacts, normalise_email, normalise_phone
@@ -17,6 +16,7 @@ from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender, Sequenc
 from schemas.reasons import RejectReason
 from schemas.record import decode_any
 from tests.support.rows import rows
+from tests.support.waiting import computing_limit
 
 NOW = 1_735_725_600_000
 SERVER = Sender("web", Scope.SERVER)
@@ -175,7 +175,7 @@ def test_depth_is_bounded_and_brackets_in_texts_do_not_count() -> None:
     ],
     ids=["quotes", "deep", "flat", "unbalanced", "texts"],
 )
-@pytest.mark.timeout(30)  # a second look at every byte for every byte takes an hour
+@computing_limit()  # a second look at every byte for every byte takes an hour
 def test_depth_costs_no_more_than_the_length(raw: bytes) -> None:
     is_deeper(raw, 32)
 

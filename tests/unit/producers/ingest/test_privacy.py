@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +20,7 @@ from schemas.record import decode_any
 from tests.support import samples
 from tests.support.collector import TOPICS
 from tests.support.rows import rows
+from tests.support.waiting import computing_limit
 from tests.support.webhooks import EVERY_SAMPLE, load, of_sample
 
 NOW = 1_735_725_600_000
@@ -168,12 +168,12 @@ def test_the_rules_are_at_rest_after_one_time(properties: dict[str, Any]) -> Non
     assert stored({"properties": once})["properties"] == once
 
 
-@pytest.mark.timeout(30)  # the square of so many steps takes minutes
 @rows(
     "text",
     ["?a=" * 100_000 + "@", "&" * 300_000 + "@", "a" * 300_000 + "=@", "?" + "a" * 64 + "=" + "@." * 150_000],
     ids=range(4),
 )
+@computing_limit()  # the square of so many steps takes minutes
 def test_a_text_made_to_be_slow_is_not(text: str) -> None:
     clean_link(text)
 

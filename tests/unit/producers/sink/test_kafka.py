@@ -20,9 +20,7 @@ from producers.sink.connection import SinkSettings
 from producers.sink.kafka import KafkaSink
 from producers.sink.port import Outgoing, RecordsRefusedError, SinkUnavailableError
 from schemas.kafka import KafkaRefusedError, KafkaServers
-from tests.support.waiting import until
-
-DEADLINE = 5.0
+from tests.support.waiting import LIMIT, until
 
 
 class Batch:
@@ -263,7 +261,7 @@ async def test_it_closes_while_a_failed_connection_is_cleaned_up() -> None:
             await cleaned.wait()
 
     broker = Broker(refuse_connections=1_000)
-    async with asyncio.timeout(DEADLINE):
+    async with asyncio.timeout(LIMIT):
         async with KafkaSink(settings_for("t"), new_producer=lambda **_: Refused(broker)):
             await cleaning.wait()
             cleaned.set()
@@ -282,7 +280,7 @@ async def test_closing_waits_for_what_is_under_way_within_a_bound() -> None:
     async with connected(broker) as sink:
         waiting = asyncio.create_task(sink.put(records("a")))
         await until(lambda: bool(broker.held))
-        closing = asyncio.create_task(sink.close(seconds=DEADLINE))
+        closing = asyncio.create_task(sink.close(seconds=LIMIT))
         await until(lambda: sink.trouble == "shutting down")
         with pytest.raises(SinkUnavailableError):
             await sink.put(records("b"))
@@ -326,12 +324,12 @@ async def test_a_refused_login_is_told_before_the_first_connection_and_only_then
     broker, security, told = Broker(refuse_connections=1), Refusing("the login is refused"), list[KafkaRefusedError]()
     settings = replace(settings_for("t"), bootstrap=KafkaServers(("b:1",), security))
     async with KafkaSink(settings, new_producer=broker.producer, on_refused=told.append) as sink:
-        await until(lambda: told, seconds=DEADLINE)
+        await until(lambda: told)
         assert str(told[0]) == "Kafka at b:1 cannot be used: the login is refused"
-        await until(lambda: sink.trouble is None, seconds=DEADLINE)
+        await until(lambda: sink.trouble is None)
         broker.errors, broker.refuse_connections = [OutOfOrderSequenceNumber()], 1
         with pytest.raises(SinkUnavailableError):
             await sink.put(records("a"))
-        await until(lambda: broker.producers == 4, seconds=DEADLINE)
-        await until(lambda: sink.trouble is None, seconds=DEADLINE)
+        await until(lambda: broker.producers == 4)
+        await until(lambda: sink.trouble is None)
     assert len(told) == 1

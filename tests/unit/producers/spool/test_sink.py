@@ -22,9 +22,8 @@ from producers.spool.sink import SpoolSink
 from tests.support.rows import rows
 from tests.support.spooling import Log, drained, records, settings, spooling
 from tests.support.thorough import cases
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT, until
 
-DEADLINE = 10.0
 TOPICS = ("t",)
 
 
@@ -144,7 +143,7 @@ async def test_a_full_spool_says_so_and_takes_again_when_it_is_drained(tmp_path:
 
 async def test_what_waits_for_a_slow_disk_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     goes_on = threading.Event()
-    monkeypatch.setattr(spool_files, "sync", lambda descriptor: goes_on.wait(DEADLINE))
+    monkeypatch.setattr(spool_files, "sync", lambda descriptor: goes_on.wait(LIMIT))
     monkeypatch.setattr(spool_writer, "QUEUE_BYTES", 1_000)
     log = Log(away="away")
     async with spooling(log, tmp_path) as sink:

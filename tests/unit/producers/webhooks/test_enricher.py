@@ -22,6 +22,7 @@ from producers.webhooks.hook_record import HookRecord, encode_hook
 from schemas.record import decode_any
 from tests.support.collector import NOW, TOPICS
 from tests.support.fake_crm import TOKEN, FakeCrm
+from tests.support.waiting import LIMIT
 from tests.support.webhooks import CONTACTS, hooks_of, load, of_sample
 
 ANN = CONTACTS.of_email("c31@example.com")
@@ -84,7 +85,7 @@ class Rig:
         )
         if values is None:
             values = [value for sample in samples for value in await self.hooks(sample)]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(LIMIT):
             await asyncio.gather(*(enricher.work_on(value) for value in values))
         for one in crms.values():
             await one.close()

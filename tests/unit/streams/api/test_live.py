@@ -15,6 +15,7 @@ from streams.report.pulse import Pulse
 from streams.store.port import StoreUnavailableError
 from streams.web.pages import PageAnswer, PageRequest, StreamedAnswer
 from tests.support.served_reports import served
+from tests.support.waiting import LIMIT
 
 PULSE: Pulse = {"now_ms": 1, "received_ms": None, "watermark_ms": None, "events": {}}
 
@@ -64,7 +65,7 @@ async def next_answer(pieces: AsyncIterator[bytes]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    with served() as url, httpx.Client(base_url=url, timeout=20) as client:
+    with served() as url, httpx.Client(base_url=url, timeout=LIMIT) as client:
         yield client
 
 

@@ -30,6 +30,7 @@ from streams.store.port import PartitionView, StoreRefusedError, StoreUnavailabl
 from streams.worker.partition import PartitionProcessor
 from tests.support.counted import SHOP, fill, log_records, shop_events
 from tests.support.rows import rows
+from tests.support.waiting import LIMIT
 
 NOW = 1_735_725_600_000
 _SPACE = MemorySpace(clock_ms=lambda: NOW)
@@ -312,7 +313,7 @@ async def test_a_hanging_store_costs_a_scrape_no_more_than_its_time_box() -> Non
     store, app = await flaky(time_box_seconds=0.05)
     await scrape(app)
     released = store.mode = asyncio.Event()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         first, second = await asyncio.gather(scrape(app), scrape(app))
     assert bare(first, "funnel_redis_up") == bare(second, "funnel_redis_up") == 0
     assert store.calls == 2  # the one that hangs is not asked again

@@ -17,6 +17,7 @@ from streams.web.connection import MAX_HEAD_BYTES, BoundedConnection
 from streams.web.server import WebServer
 from tests.support.http import plain_client
 from tests.support.rows import rows
+from tests.support.waiting import LIMIT
 
 PAGE = b"# HELP pages_total Pages.\n" + 200 * b"pages_total 1\n"
 SECURITY = {
@@ -67,7 +68,7 @@ async def raw(port: int, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request)
-        return await asyncio.wait_for(reader.read(), 10)
+        return await asyncio.wait_for(reader.read(), LIMIT)
     except ConnectionResetError:
         return b""
     finally:
@@ -189,7 +190,7 @@ async def test_an_answer_that_nobody_reads_is_given_up() -> None:
     async with serving(Process(metrics=large), _Watched) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
         writer.write(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
-        await asyncio.wait_for(_Watched.lost.wait(), 10)
+        await asyncio.wait_for(_Watched.lost.wait(), LIMIT)
         writer.close()
 
 
@@ -204,7 +205,7 @@ async def test_connections_are_bounded() -> None:
         assert await raw(port, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n") == b""
         first.close()
         answered = b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             while not answered:
                 answered = await raw(port, b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
         assert answered.startswith(b"HTTP/1.1 200 ")

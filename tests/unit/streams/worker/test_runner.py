@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import pytest
+
 from schemas.errors import BrokerUnavailableError
 from streams.state import Fence
 from streams.transport.errors import LogGapError
 from streams.transport.port import Batch, LogRange
+from streams.worker import runner
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.partition import FencedError
 from streams.worker.runner import HOLD_AT, PartitionRunner, Surroundings
@@ -102,12 +105,18 @@ class Bench:
     async def _peek(self, partition: int) -> Fence:
         return self.processor.stored
 
-    async def placed(self, times: int, *, seconds: float = 10) -> None:
-        await until(lambda: len(self.placement.placed) >= times and self.runner.is_placed, seconds=seconds)
+    async def placed(self, times: int) -> None:
+        await until(lambda: len(self.placement.placed) >= times and self.runner.is_placed)
 
     def put(self, prev: int, following: int, *, placement_id: int | None = None) -> None:
         number = len(self.placement.placed) if placement_id is None else placement_id
         self.runner.put(Batch(0, number, prev, following, [Record(offset) for offset in range(prev, following)]))
+
+
+@pytest.fixture(autouse=True)
+def _old_tasks_end_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A next life that waited until an old task is cancelled would wait for ever."""
+    monkeypatch.setattr(runner, "END_SECONDS", 1e6)
 
 
 async def test_batches_that_continue_the_cursor_are_processed_in_order() -> None:
@@ -181,13 +190,13 @@ async def test_a_partition_kept_over_a_rebalance_is_not_claimed_again() -> None:
     await until(lambda: bench.processor.offset == 3)
     bench.runner.suspend()
     bench.runner.start()
-    await bench.placed(2, seconds=1)
+    await bench.placed(2)
     assert bench.processor.claims == 1
     assert bench.placement.placed == [0, 3]
     bench.runner.suspend()
     bench.processor.stored = Fence(9, 7, 7)  # somebody else owned it meanwhile
     bench.runner.start()
-    await bench.placed(3, seconds=1)
+    await bench.placed(3)
     assert bench.processor.claims == 2
     await bench.runner.close(1)
 
@@ -204,7 +213,7 @@ async def test_a_chunk_under_way_is_finished_before_the_partition_starts_anew() 
     await asyncio.sleep(0)
     assert len(bench.placement.placed) == 1
     bench.processor.gate.set()
-    await bench.placed(2, seconds=1)
+    await bench.placed(2)
     assert bench.placement.placed == [0, 3]
     assert bench.processor.claims == 1
     await bench.runner.close(1)
@@ -297,7 +306,7 @@ async def test_a_store_rolled_back_under_a_quiet_partition_is_claimed_again() ->
     await until(lambda: bench.processor.offset == 3)
     bench.processor.stored = Fence(1, 1, 1)
     bench.runner.repair()
-    await until(lambda: len(bench.placement.placed) == 2, seconds=1, what="the old task is not waited for")
+    await until(lambda: len(bench.placement.placed) == 2, what="the old task is not waited for")
     assert bench.placement.placed == [0, 1]
     assert bench.processor.claims == 2
     await bench.runner.close(1)

@@ -12,6 +12,7 @@ from streams.store.memory import MemoryPartitionStore, MemorySpace
 from streams.worker import app
 from streams.worker.app import Worker
 from streams.worker.settings import WorkerSettings
+from tests.support.waiting import LIMIT
 
 
 async def test_a_stop_that_hangs_ends_the_process_although_nothing_failed(
@@ -25,7 +26,7 @@ async def test_a_stop_that_hangs_ends_the_process_although_nothing_failed(
         has_ended.set()
 
     async def hang() -> None:
-        has_ended.wait(10)  # the main loop stands still, as it does when Faust waits for its thread on it
+        has_ended.wait(LIMIT)  # the main loop stands still, as it does when Faust waits for its thread on it
 
     monkeypatch.setattr(app, "HARD_EXIT_SECONDS", 0.1)
     settings = WorkerSettings("127.0.0.1:9", Topics("main"), [], tmp_path)

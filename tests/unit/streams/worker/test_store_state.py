@@ -22,7 +22,7 @@ from streams.worker.app import Worker
 from streams.worker.runner import PartitionRunner
 from streams.worker.settings import WorkerSettings
 from tests.support.metrics import value_of
-from tests.support.waiting import until
+from tests.support.waiting import LIMIT, until
 
 
 class _Frozen(MemoryPartitionStore):
@@ -52,11 +52,11 @@ async def test_the_servers_settings_are_reported_at_the_start_and_after_an_outag
 
     with capture_logs() as logs:
         await worker.store.peek(0)
-        await until(lambda: len(messages(logs)) == 1, seconds=2)
+        await until(lambda: len(messages(logs)) == 1)
         await worker.store.peek(0)
         worker._on_store("Redis does not answer")
         await worker.store.peek(0)
-        await until(lambda: len(messages(logs)) == 2, seconds=2)
+        await until(lambda: len(messages(logs)) == 2)
     assert set(messages(logs)) == {"maxmemory-policy is allkeys-lru"}
 
 
@@ -75,10 +75,10 @@ async def test_a_store_that_does_not_answer_is_seen_at_the_next_look(
     watching = asyncio.create_task(worker.host.watch())
     try:
         store.frozen = True
-        await until(lambda: not worker.readiness().details["store_up"], seconds=3)
+        await until(lambda: not worker.readiness().details["store_up"])
         assert value_of(worker.metrics.store_up) == 0
         store.frozen = False
-        await until(lambda: worker.readiness().details["store_up"], seconds=3)
+        await until(lambda: worker.readiness().details["store_up"])
     finally:
         watching.cancel()
     store.frozen = True
@@ -100,7 +100,7 @@ async def test_a_store_that_refuses_while_running_ends_the_worker(
     worker = _worker(tmp_path, _Closed(MemorySpace()), [])
     busy = SimpleNamespace(partition=0, is_placed=True, processor=SimpleNamespace(fence=None, offset=0))
     worker.host.runners[0] = cast(PartitionRunner, busy)
-    await asyncio.wait_for(worker.host.watch(), 3)
+    await asyncio.wait_for(worker.host.watch(), LIMIT)
     assert isinstance(worker.host.failure, StoreRefusedError)
 
 
@@ -144,7 +144,7 @@ async def test_reads_that_are_answered_do_not_hide_writes_that_are_refused(tmp_p
     await worker.store.peek(0)
     with capture_logs() as logs:
         claiming = asyncio.create_task(worker.store.claim(0, ["sales@1"]))
-        await until(lambda: not worker.readiness().details["store_up"], seconds=3)
+        await until(lambda: not worker.readiness().details["store_up"])
         for _ in range(5):
             await worker.store.peek(0)
             await worker.store.registers("sales@1")
@@ -160,7 +160,7 @@ async def test_reads_that_are_answered_do_not_hide_writes_that_are_refused(tmp_p
 async def test_a_write_that_is_given_up_hides_nothing_any_more(tmp_path: Path) -> None:
     worker = _worker(tmp_path, _Full(MemorySpace()), [])
     claiming = asyncio.create_task(worker.store.claim(0, ["sales@1"]))
-    await until(lambda: worker._store_trouble, seconds=3)
+    await until(lambda: worker._store_trouble)
     claiming.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await claiming
