@@ -65,7 +65,7 @@ class Load:
     def placed(self) -> Iterator[tuple[int, int, bytes, bytes]]:
         """(partition, offset, key, value) of every event, as `bench.log` writes them."""
         offsets: Counter[int] = Counter()
-        for key, value, _ in records(self.events, self.people):
+        for key, value, _ in records(self.events, people=self.people):
             partition = partition_of(key, PARTITIONS)
             yield partition, offsets[partition], key, value
             offsets[partition] += 1
@@ -107,7 +107,7 @@ class Shown:
 class Proof:
     """One run; `run` is called once, with the broker and a Valkey beside it."""
 
-    def __init__(self, kafka: str, load: Load, directory: Path) -> None:
+    def __init__(self, kafka: str, load: Load, *, directory: Path) -> None:
         self._kafka, self._load = kafka, load
         self._folder, self._directory = directory / "archive", directory
         self._rng = random.Random(load.seed)
@@ -277,7 +277,7 @@ def _say(text: str) -> None:
 
 async def _main(load: Load) -> Shown:
     async with RealKafka(jvm=("-Xmx768m", "-XX:+UseSerialGC")) as kafka, scratch() as directory:
-        return await Proof(kafka.bootstrap, load, directory).run()
+        return await Proof(kafka.bootstrap, load, directory=directory).run()
 
 
 def main() -> int:

@@ -42,7 +42,7 @@ class Clock:
         os._exit(0)
 
 
-async def read_loop(kafka: str, topic: str, events: int) -> NoReturn:
+async def read_loop(kafka: str, topic: str, *, events: int) -> NoReturn:
     """aiokafka `getmany` and orjson: decode every event, count it, do nothing else."""
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -73,7 +73,7 @@ async def read_loop(kafka: str, topic: str, events: int) -> NoReturn:
     clock.finish(read - before_clock)
 
 
-def stock_faust(kafka: str, topic: str, events: int) -> None:
+def stock_faust(kafka: str, topic: str, *, events: int) -> None:
     """One agent, one event at a time, bytes and orjson: Faust's fastest documented way to see every event."""
     import faust
 
@@ -113,9 +113,9 @@ def main() -> None:
     """Entry point."""
     kind, kafka, topic, events = sys.argv[1:]
     if kind == "loop":
-        asyncio.run(read_loop(kafka, topic, int(events)))
+        asyncio.run(read_loop(kafka, topic, events=int(events)))
     else:
-        stock_faust(kafka, topic, int(events))
+        stock_faust(kafka, topic, events=int(events))
 
 
 if __name__ == "__main__":

@@ -38,47 +38,49 @@ async def measure(kafka: str, space: str, seconds: float, figures: Figures) -> N
         collector = ("funnelcast", "collector", "--open", "--kafka", kafka, "--space", space)
         files = ("--state-dir", str(directory), "--webhooks", str(hooks))
         async with _server(*collector, *files, path="/readyz") as (port, pid):
-            single = await _load(port, pid, 1, seconds)
-            batch = await _load(port, pid, BATCH, seconds)
+            single = await _load(port, pid=pid, batch=1, seconds=seconds)
+            batch = await _load(port, pid=pid, batch=BATCH, seconds=seconds)
             rate = single["requests_per_second"] / 2
-            half = await _load(port, pid, 1, seconds, rate=rate)
-            formats = await _formats(port, pid, seconds / 2)
+            half = await _load(port, pid=pid, batch=1, seconds=seconds, rate=rate)
+            formats = await _formats(port, pid, seconds=seconds / 2)
     async with _server("bench.echo", path="/") as (port, pid):
-        ours = await _load(port, pid, 1, seconds)
+        ours = await _load(port, pid=pid, batch=1, seconds=seconds)
     async with _server("bench.echo", "--stock", path="/") as (port, pid):
-        stock = await _load(port, pid, 1, seconds)
-    _note(figures, "single", single, SINGLE_TARGET)
-    _note_echo(figures, "uvicorn's own connection", single, stock, ECHO_TARGET)
-    _note_echo(figures, "the collector's connection", single, ours, None)
-    _note(figures, f"batches of {BATCH}", batch, BATCH_TARGET)
-    figures.add("collector: single, time to answer p99", single["p99_ms"], "ms")
-    figures.add("collector: single at half load, p99", half["p99_ms"], "ms", target=HALF_LOAD_TARGET_MS)
+        stock = await _load(port, pid=pid, batch=1, seconds=seconds)
+    _note(figures, "single", found=single, target=SINGLE_TARGET)
+    _note_echo(figures, "uvicorn's own connection", found=single, bare=stock, target=ECHO_TARGET)
+    _note_echo(figures, "the collector's connection", found=single, bare=ours, target=None)
+    _note(figures, f"batches of {BATCH}", found=batch, target=BATCH_TARGET)
+    figures.add("collector: single, time to answer p99", single["p99_ms"], unit="ms")
+    figures.add("collector: single at half load, p99", half["p99_ms"], unit="ms", target=HALF_LOAD_TARGET_MS)
     for name, share in formats.items():
         text = f"collector: {name}, events per core second over native ones"
-        figures.add(text, share, "x", target=FORMAT_TARGET, is_lower_better=False)
+        figures.add(text, share, unit="x", target=FORMAT_TARGET, is_lower_better=False)
 
 
-async def _formats(port: int, pid: int, seconds: float) -> dict[str, float]:
+async def _formats(port: int, pid: int, *, seconds: float) -> dict[str, float]:
     """Events per core second of each format over those of our own, measured just before it and in the same batches."""
     found: dict[str, float] = {}
     for name, dialect in DIALECTS.items():
         if name != "native":
             batch = min(BATCH, dialect.most)
-            native = await _load(port, pid, batch, seconds)
-            found[name] = _per_core(await _load(port, pid, batch, seconds, dialect=name)) / _per_core(native)
+            native = await _load(port, pid=pid, batch=batch, seconds=seconds)
+            found[name] = _per_core(await _load(port, pid=pid, batch=batch, seconds=seconds, dialect=name)) / _per_core(
+                native
+            )
     return found
 
 
-def _note(figures: Figures, name: str, found: Load, target: int) -> None:
+def _note(figures: Figures, name: str, *, found: Load, target: int) -> None:
     acknowledged = f"collector: {name}, acknowledged"
-    figures.add(f"{acknowledged} events", _per_core(found), "per s and core", target=target, is_lower_better=False)
-    figures.add(f"{acknowledged} requests", found["requests_per_second"], "per s", is_lower_better=False)
-    figures.add(f"collector: {name}, CPU", 1e6 / _per_core(found), "us/event")
+    figures.add(f"{acknowledged} events", _per_core(found), unit="per s and core", target=target, is_lower_better=False)
+    figures.add(f"{acknowledged} requests", found["requests_per_second"], unit="per s", is_lower_better=False)
+    figures.add(f"collector: {name}, CPU", 1e6 / _per_core(found), unit="us/event")
 
 
-def _note_echo(figures: Figures, connection: str, found: Load, bare: Load, target: float | None) -> None:
+def _note_echo(figures: Figures, connection: str, *, found: Load, bare: Load, target: float | None) -> None:
     text = f"collector: single, requests per core second over a bare echo's on {connection}"
-    figures.add(text, _per_core(found) / _per_core(bare), "x", target=target, is_lower_better=False)
+    figures.add(text, _per_core(found) / _per_core(bare), unit="x", target=target, is_lower_better=False)
 
 
 def _per_core(found: Load) -> float:
@@ -86,7 +88,7 @@ def _per_core(found: Load) -> float:
 
 
 async def _load(
-    port: int, pid: int, batch: int, seconds: float, *, dialect: str = "native", rate: float | None = None
+    port: int, *, pid: int, batch: int, seconds: float, dialect: str = "native", rate: float | None = None
 ) -> Load:
     url = f"http://127.0.0.1:{port}/"
     options = ["--batch", str(batch), "--dialect", dialect]

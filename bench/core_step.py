@@ -48,7 +48,9 @@ class _Clock:
         self._at = now
 
 
-def _apply(engine: PartitionEngine, store: MemoryPartitionStore, batch: list[Record], clock: _Clock) -> tuple[int, int]:
+def _apply(
+    engine: PartitionEngine, store: MemoryPartitionStore, *, batch: list[Record], clock: _Clock
+) -> tuple[int, int]:
     clock.start()
     prepared = engine.prepare(batch)
     for funnel_id, names in prepared.new_names.items():
@@ -82,11 +84,13 @@ def _with_deals(stream: list[Record], deals: int) -> list[Record]:
     return named
 
 
-def run(funnel: Funnel, events: int, people: int, batch: int, *, deals: int = 0, merges: float = 0) -> dict[str, Any]:
+def run(funnel: Funnel, *, events: int, people: int, batch: int, deals: int = 0, merges: float = 0) -> dict[str, Any]:
     """One measurement."""
     engine = PartitionEngine([plan_of(funnel)])
     store = MemoryPartitionStore(MemorySpace(clock_ms=lambda: 0))
-    stream: list[Record] = list(with_merges(records(events, people), merges) if merges else records(events, people))
+    stream: list[Record] = list(
+        with_merges(records(events, people=people), merges) if merges else records(events, people=people)
+    )
     if deals:
         stream = _with_deals(stream, deals)
     gc.collect()
@@ -96,7 +100,7 @@ def run(funnel: Funnel, events: int, people: int, batch: int, *, deals: int = 0,
     persons = packed = 0
     source = iter(stream)
     while chunk := list(islice(source, batch)):
-        some, size = _apply(engine, store, chunk, clock)
+        some, size = _apply(engine, store, batch=chunk, clock=clock)
         persons, packed = persons + some, packed + size
     gc.unfreeze()
     micros = {name: spent / events * 1e6 for name, spent in clock.spent.items()}
@@ -129,7 +133,9 @@ def main() -> None:
     for people in options.people:
         for funnel in funnels:
             merges = options.merges if funnel.name == "merged" else 0
-            figures = run(funnel, options.events, people, options.batch, deals=options.deals, merges=merges)
+            figures = run(
+                funnel, events=options.events, people=people, batch=options.batch, deals=options.deals, merges=merges
+            )
             parts = "  ".join(f"{name} {spent:.2f}" for name, spent in figures["us"].items())
             print(f"{funnel.name:>8}  {people:>9} people  {figures['total']:.2f} us/event  ({parts})", end="  ")
             print(f"{figures['bytes']:.0f} B a person")

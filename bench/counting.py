@@ -24,7 +24,7 @@ def parted(stream: Iterable[tuple[bytes, bytes, int]]) -> list[list[LogRecord]]:
 
 
 async def count_into(
-    store: RedisPartitionStore, funnels: Sequence[Funnel], logs: Sequence[Sequence[LogRecord]], *, persons: int
+    store: RedisPartitionStore, funnels: Sequence[Funnel], *, logs: Sequence[Sequence[LogRecord]], persons: int
 ) -> None:
     """Count logs, each a partition's, from their beginning; `persons` are kept in memory of each partition."""
     lanes = [PartitionProcessor(store, number, funnels, max_persons=persons) for number in range(len(logs))]

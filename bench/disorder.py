@@ -25,18 +25,22 @@ STEP_MS = 200
 NAMES = ("impression", "click")
 
 
-def stream(events: int, people: int, names: Sequence[str], *, is_reversed: bool = False) -> list[Record]:
+def stream(events: int, people: int, *, names: Sequence[str], is_reversed: bool = False) -> list[Record]:
     """Events received 200 ms after each other that occurred any time in the hour before, or the latest first."""
     rnd = random.Random(3)
     log: list[Record] = []
     for number in range(events):
         received = START_MS + (number + events * is_reversed) * STEP_MS
         occurred = START_MS + (events - number) * STEP_MS if is_reversed else received - rnd.randrange(HOUR_MS)
-        log.append(event_record(number, names[number % len(names)], number % people, occurred, received))
+        log.append(
+            event_record(
+                number, names[number % len(names)], person=number % people, occurred_ms=occurred, received_ms=received
+            )
+        )
     return log
 
 
-def cpu_seconds(funnel: str, log: list[Record], batch: int) -> float:
+def cpu_seconds(funnel: str, log: list[Record], *, batch: int) -> float:
     """Process time of counting a log from nothing."""
     loaded = load_funnels([funnel])
     began = time.process_time()
@@ -57,9 +61,11 @@ def main() -> None:
     print(" events   batch   one person   many persons   ratio")
     for batch in options.batch:
         for events in options.events:
-            one, many = (stream(events, people, options.names, is_reversed=options.reverse) for people in (1, MANY))
+            one, many = (
+                stream(events, people, names=options.names, is_reversed=options.reverse) for people in (1, MANY)
+            )
             pairs = [
-                (cpu_seconds(options.funnel, one, batch), cpu_seconds(options.funnel, many, batch))
+                (cpu_seconds(options.funnel, one, batch=batch), cpu_seconds(options.funnel, many, batch=batch))
                 for _ in range(options.repeat)
             ]
             ratio = statistics.median(hot / cold for hot, cold in pairs)

@@ -13,7 +13,7 @@ import uvloop
 from producers.http.server import serve
 
 
-async def echo(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 - an ASGI application
+async def echo(scope: Any, *, receive: Any, send: Any) -> None:  # noqa: ARG001 - an ASGI application
     """Answer everything with 200."""
     while (await receive()).get("more_body"):
         pass

@@ -52,7 +52,7 @@ def collector() -> Collector:
 class Run:
     """Some requests of one format, ready to be asked."""
 
-    def __init__(self, app: Collector, dialect: Dialect, batch: int, first: int) -> None:
+    def __init__(self, app: Collector, dialect: Dialect, *, batch: int, first: int) -> None:
         self._app = app
         self._batch = min(batch, dialect.most)
         count = EVENTS // self._batch // (1 if self._batch > 1 else 2)
@@ -88,7 +88,7 @@ async def compare(names: Sequence[str], repeat: int) -> None:
     best: dict[tuple[str, int], float] = {}
     for number in range(repeat):
         for name, batch in [("native", 1), ("native", BATCH), *kinds]:
-            found = await Run(app, DIALECTS[name], batch, number * 1_000_000).ask()
+            found = await Run(app, DIALECTS[name], batch=batch, first=number * 1_000_000).ask()
             best[name, batch] = min(found, best.get((name, batch), found))
     for (name, batch), us in best.items():
         native = best["native", batch]
@@ -98,8 +98,8 @@ async def compare(names: Sequence[str], repeat: int) -> None:
 async def profile(name: str) -> None:
     """Print where the time of one format goes."""
     app, profiler = collector(), cProfile.Profile()
-    await Run(app, DIALECTS[name], BATCH, 0).ask()
-    run = Run(app, DIALECTS[name], BATCH, 1_000_000)
+    await Run(app, DIALECTS[name], batch=BATCH, first=0).ask()
+    run = Run(app, DIALECTS[name], batch=BATCH, first=1_000_000)
     profiler.enable()
     await run.ask()
     profiler.disable()

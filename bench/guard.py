@@ -59,7 +59,7 @@ def bare_loop(values: list[bytes]) -> float:
 
 def counting(people: int) -> Part:
     """Worker and store: eight partitions, chunks as a worker that lags has them."""
-    logs = parted(records(EVENTS, people))
+    logs = parted(records(EVENTS, people=people))
     funnels = load_funnels(["sales"])
 
     async def measure(_round: int) -> dict[str, float]:
@@ -67,7 +67,7 @@ def counting(people: int) -> Part:
             store, pid = RedisPartitionStore(client, "guard"), stack.valkey.pid
             assert pid is not None
             started, server = time.process_time(), cpu_seconds(pid)
-            await count_into(store, funnels, logs, persons=1_000_000)
+            await count_into(store, funnels, logs=logs, persons=1_000_000)
             worker, server = time.process_time() - started, cpu_seconds(pid) - server
         return {
             f"worker, {people:,} people": worker * 1e6 / EVENTS,
@@ -82,7 +82,7 @@ def collecting(name: str, batch: int) -> Part:
     app = collector()
 
     async def measure(number: int) -> dict[str, float]:
-        us = await Run(app, DIALECTS[name], batch, number * 1_000_000).ask()
+        us = await Run(app, DIALECTS[name], batch=batch, first=number * 1_000_000).ask()
         return {f"collector, {name} by {batch}": us}
 
     return measure
@@ -106,7 +106,7 @@ def replaying(label: str, lines: list[bytes]) -> Part:
 def sparse() -> list[bytes]:
     """Few events over half a year, an hour and a half apart."""
     lines = []
-    for number, (_, value, _) in enumerate(records(SPARSE_EVENTS, SPARSE_EVENTS // 10)):
+    for number, (_, value, _) in enumerate(records(SPARSE_EVENTS, people=SPARSE_EVENTS // 10)):
         event = orjson.loads(value)
         event["occurred_at_ms"] = event["received_at_ms"] = START_MS + number * HOUR_MS * 3 // 2
         lines.append(orjson.dumps(event))
@@ -115,7 +115,7 @@ def sparse() -> list[bytes]:
 
 async def measure(repeat: int) -> dict[str, float]:
     """Ratios to the bare loop, the best of the rounds."""
-    dense = [value for _, value, _ in records(EVENTS // 2, EVENTS // 20)]
+    dense = [value for _, value, _ in records(EVENTS // 2, people=EVENTS // 20)]
     parts = [counting(people) for people in PEOPLE] + [collecting(*each) for each in FORMATS]
     parts += [replaying("dense", dense), replaying("half a year", sparse())]
     best: dict[str, float] = {}

@@ -44,8 +44,10 @@ async def measure(kafka: str, space: str, seconds: float, figures: Figures) -> N
                 await asyncio.sleep(seconds)
                 passed = time.monotonic() - started
                 share = (cpu_seconds(pid) - worker) / passed * 100
-                figures.add("worker at 2,000 events/s", share, "% of a core", target=3)
-                figures.add("store at 2,000 events/s", (cpu_seconds(store_pid) - store) / passed * 100, "% of a core")
+                figures.add("worker at 2,000 events/s", share, unit="% of a core", target=3)
+                figures.add(
+                    "store at 2,000 events/s", (cpu_seconds(store_pid) - store) / passed * 100, unit="% of a core"
+                )
             finally:
                 producing.cancel()
                 await asyncio.gather(producing, return_exceptions=True)
@@ -61,7 +63,9 @@ async def _produce(kafka: str, topic: str) -> None:
             for _ in range(due - sent):
                 i = next(numbers)
                 now = time.time_ns() // 1_000_000
-                key, value, _ = event_record(i, NAMES[i % len(NAMES)], i * 7919 % PEOPLE, now - 1000, now)
+                key, value, _ = event_record(
+                    i, NAMES[i % len(NAMES)], person=i * 7919 % PEOPLE, occurred_ms=now - 1000, received_ms=now
+                )
                 await producer.send(topic, value, key=key, partition=partition_of(key, PARTITIONS))
             sent = due
             await asyncio.sleep(SLICE_SECONDS)

@@ -98,17 +98,17 @@ async def measure(kafka: str, space: str, seconds: float, figures: Figures) -> N
             kafka=kafka, redis=stack.redis, space=space, funnels=("sales",), directory=stack.directory
         )
         async with Supervisor(stack.directory) as supervisor:
-            shop, seen = await _drive(deployment, supervisor, seconds)
+            shop, seen = await _drive(deployment, supervisor, seconds=seconds)
     waits = sorted(_waits(shop.acknowledged, seen))
     if len(waits) < len(shop.acknowledged):
         raise RuntimeError(f"only {seen[-1][1]} of {shop.acknowledged[-1].total} acknowledged events were counted")
     waits = sorted(_waits([one for one in shop.acknowledged if one.posted > seen[0][0] + WARM_UP_SECONDS], seen))
-    figures.add("event to /metrics at 5,000 events/s, p50", waits[len(waits) // 2], "s")
-    figures.add("event to /metrics at 5,000 events/s, p99", waits[len(waits) * 99 // 100], "s", target=1.5)
+    figures.add("event to /metrics at 5,000 events/s, p50", waits[len(waits) // 2], unit="s")
+    figures.add("event to /metrics at 5,000 events/s, p99", waits[len(waits) * 99 // 100], unit="s", target=1.5)
 
 
 async def _drive(
-    deployment: Deployment, supervisor: Supervisor, seconds: float
+    deployment: Deployment, supervisor: Supervisor, *, seconds: float
 ) -> tuple[Shop, list[tuple[float, int]]]:
     collector, exporter = free_port(), free_port()
     await supervisor.start(deployment.collector(collector))

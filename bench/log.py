@@ -32,11 +32,11 @@ class FilledLog:
 
 async def fill(kafka: str, space: str, *, events: int, people: int) -> FilledLog:
     """Create the space's topics and write the benchmark's stream."""
-    await write(kafka, space, records(events, people))
+    await write(kafka, space, stream=records(events, people=people))
     return FilledLog(space, people, events)
 
 
-async def write(kafka: str, space: str, stream: Iterable[tuple[bytes, bytes, int]]) -> None:
+async def write(kafka: str, space: str, *, stream: Iterable[tuple[bytes, bytes, int]]) -> None:
     """Create the space's topics (8 partitions, times of the events) and write a stream, zstd."""
     await ensure_topics(kafka, Topics(space), partitions=PARTITIONS, historical=True)
     producer = AIOKafkaProducer(
@@ -44,12 +44,12 @@ async def write(kafka: str, space: str, stream: Iterable[tuple[bytes, bytes, int
     )
     await producer.start()
     try:
-        await _write(producer, Topics(space).events, stream)
+        await _write(producer, Topics(space).events, stream=stream)
     finally:
         await producer.stop()
 
 
-async def _write(producer: AIOKafkaProducer, topic: str, stream: Iterable[tuple[bytes, bytes, int]]) -> None:
+async def _write(producer: AIOKafkaProducer, topic: str, *, stream: Iterable[tuple[bytes, bytes, int]]) -> None:
     """Whole batches: sending record by record would cost more than the benchmark itself."""
     places: dict[bytes, int] = {}
     open_batches = [producer.create_batch() for _ in range(PARTITIONS)]

@@ -22,7 +22,9 @@ def stream(people: int) -> Iterator[tuple[bytes, bytes, int]]:
     events = people * len(JOURNEY)
     for i in range(events):
         occurred_ms = START_MS + i * SPAN_MS // events
-        yield event_record(i, JOURNEY[i // people], i % people, occurred_ms, occurred_ms + DELAY_MS)
+        yield event_record(
+            i, JOURNEY[i // people], person=i % people, occurred_ms=occurred_ms, received_ms=occurred_ms + DELAY_MS
+        )
 
 
 async def measure(kafka: str, people: int, figures: Figures) -> None:
@@ -30,11 +32,11 @@ async def measure(kafka: str, people: int, figures: Figures) -> None:
     async with valkey(kafka) as (_, client):
         store = RedisPartitionStore(client, "bench")
         funnels = load_funnels(["sales"])
-        await count_into(store, funnels, parted(stream(people)), persons=1_000_000)
+        await count_into(store, funnels, logs=parted(stream(people)), persons=1_000_000)
         freed, cells = await _freed(client, "c")
-        figures.add("Redis per counter cell", freed / cells, "bytes")
+        figures.add("Redis per counter cell", freed / cells, unit="bytes")
         freed = sum([(await _freed(client, kind))[0] for kind in ("j2", "e2")])
-        figures.add(PERSON, freed / people, "bytes", target=200)
+        figures.add(PERSON, freed / people, unit="bytes", target=200)
 
 
 async def _freed(client: Client, kind: str) -> tuple[int, int]:

@@ -50,10 +50,10 @@ def stream(people: int) -> Iterator[tuple[bytes, bytes, int]]:
         at = START_MS + person * (DAYS - 2) * DAY_MS // people
         for number, (name, one_in) in enumerate(STEPS):
             if person % one_in == 0:
-                yield _event(person, name, at + number * 6 * HOUR_MS)
+                yield _event(person, name, at_ms=at + number * 6 * HOUR_MS)
 
 
-def _event(person: int, name: str, at_ms: int) -> tuple[bytes, bytes, int]:
+def _event(person: int, name: str, *, at_ms: int) -> tuple[bytes, bytes, int]:
     mixed = person * 2_654_435_761 & 0xFFFFFFFF
     money = f',"order_id":"o{person}","value":"{mixed % 9000 / 100:.2f}","cost":"1"' if name == "payment" else ""
     body = (
@@ -68,7 +68,7 @@ async def fill(client: Client, people: int) -> None:
     """Count them, as workers do."""
     store, funnels = RedisPartitionStore(client, SPACE), load_funnels(["sales"])
     await store.check_funnels({funnel.funnel_id: funnel.fingerprint for funnel in funnels})
-    await count_into(store, funnels, parted(stream(people)), persons=200_000)
+    await count_into(store, funnels, logs=parted(stream(people)), persons=200_000)
 
 
 @asynccontextmanager
@@ -100,7 +100,7 @@ async def _until_ready(http: httpx.AsyncClient) -> None:
             await asyncio.sleep(0.1)
 
 
-async def ask(http: httpx.AsyncClient, pid: int, asked: str, *, times: int) -> tuple[list[float], float, int]:
+async def ask(http: httpx.AsyncClient, pid: int, *, asked: str, times: int) -> tuple[list[float], float, int]:
     """(milliseconds of each answer, server CPU in milliseconds for one, bytes of it); the first is not measured."""
     body = (await http.get(asked)).raise_for_status().content
     before, took = cpu_seconds(pid), []
@@ -117,11 +117,11 @@ async def measure(kafka: str, people: int, figures: Figures, *, times: int = 100
         await fill(client, people)
         async with served(stack.redis) as (http, pid):
             for name, asked in QUESTIONS.items():
-                took, cpu, _ = await ask(http, pid, asked, times=times)
+                took, cpu, _ = await ask(http, pid, asked=asked, times=times)
                 took.sort()
                 p99 = took[int(len(took) * 0.99)]
-                figures.add(f"report, {name}: p99", p99, "ms", target=TARGET_MS)
-                figures.add(f"report, {name}: CPU of the server", cpu, "ms")
+                figures.add(f"report, {name}: p99", p99, unit="ms", target=TARGET_MS)
+                figures.add(f"report, {name}: CPU of the server", cpu, unit="ms")
 
 
 if __name__ == "__main__":

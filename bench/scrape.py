@@ -50,12 +50,12 @@ async def measure(kafka: str, figures: Figures) -> None:
         async with valkey(kafka) as (stack, client):
             series, wall_ms, cpu_ms = await _scraped(stack, client, values=values, people=4 * values)
         target = TARGET_MS if name == "10 k" else None
-        figures.add(f"scrape of {name} series ({series:,})", wall_ms, "ms", target=target)
-        figures.add(f"scrape of {name} series, the exporter's share", cpu_ms, "ms CPU")
+        figures.add(f"scrape of {name} series ({series:,})", wall_ms, unit="ms", target=target)
+        figures.add(f"scrape of {name} series, the exporter's share", cpu_ms, unit="ms CPU")
     async with valkey(kafka) as (stack, client):
         people = 4 * MORE_EVENTS * SIZES["10 k"]
         _, wall_ms, _ = await _scraped(stack, client, values=SIZES["10 k"], people=people)
-    figures.add(f"the same as 10 k with {MORE_EVENTS} times the events", wall_ms, "ms", target=TARGET_MS)
+    figures.add(f"the same as 10 k with {MORE_EVENTS} times the events", wall_ms, unit="ms", target=TARGET_MS)
 
 
 async def _scraped(stack: EmbeddedStack, client: Client, *, values: int, people: int) -> tuple[int, float, float]:
@@ -96,7 +96,12 @@ async def _fill(client: Client, funnel: Funnel, *, values: int, people: int) -> 
     await processor.claim()
     now_ms = time.time_ns() // 1_000_000
     records = [
-        LogRecord(f"u:p{person}".encode(), _event(stage, person, values, now_ms), now_ms, 3 * person + number)
+        LogRecord(
+            f"u:p{person}".encode(),
+            _event(stage, person=person, values=values, now_ms=now_ms),
+            now_ms,
+            3 * person + number,
+        )
         for person in range(people)
         for number, stage in enumerate(_STAGES)
     ]
@@ -105,7 +110,7 @@ async def _fill(client: Client, funnel: Funnel, *, values: int, people: int) -> 
         await processor.process(chunk, chunk[-1].offset + 1)
 
 
-def _event(stage: str, person: int, values: int, now_ms: int) -> bytes:
+def _event(stage: str, *, person: int, values: int, now_ms: int) -> bytes:
     at_ms = now_ms - 3_600_000 + 60_000 * _STAGES.index(stage)
     event = {"id": f"{stage}{person}", "name": stage, "occurred_at_ms": at_ms, "received_at_ms": at_ms}
     properties = {"channel": f"channel-{person % values}", "value": "10.00", "currency": "EUR"}

@@ -61,7 +61,7 @@ class Figures:
         """Whose figures are being added."""
 
     def add(
-        self, name: str, value: float, unit: str, *, target: float | None = None, is_lower_better: bool = True
+        self, name: str, value: float, *, unit: str, target: float | None = None, is_lower_better: bool = True
     ) -> None:
         """One more repetition of a figure."""
         figure = self._figures.setdefault(name, Figure(name, unit, target, is_lower_better, self.part))

@@ -80,29 +80,33 @@ async def measure(kafka: str, logs: list[FilledLog], figures: Figures) -> None:
     middle = logs[len(logs) // 2]
     loop = await measured_child("bench.baselines", "loop", kafka, middle.topic, str(middle.events))
     loop_us = loop["cpu_seconds"] / loop["events"] * 1e6
-    figures.add("read loop (aiokafka, orjson)", loop["events"] / loop["seconds"], "events/s", is_lower_better=False)
-    figures.add("read loop, CPU", loop_us, "us/event")
+    figures.add(
+        "read loop (aiokafka, orjson)", loop["events"] / loop["seconds"], unit="events/s", is_lower_better=False
+    )
+    figures.add("read loop, CPU", loop_us, unit="us/event")
     faust_events = min(FAUST_EVENTS, middle.events - 1)
     faust = await measured_child("bench.baselines", "faust", kafka, middle.topic, str(faust_events))
     faust_us = faust["cpu_seconds"] / faust["events"] * 1e6
-    figures.add("stock Faust agent, no state", faust["events"] / faust["seconds"], "events/s", is_lower_better=False)
-    figures.add("stock Faust agent, CPU", faust_us, "us/event")
+    figures.add(
+        "stock Faust agent, no state", faust["events"] / faust["seconds"], unit="events/s", is_lower_better=False
+    )
+    figures.add("stock Faust agent, CPU", faust_us, unit="us/event")
     totals = []
     for log in logs:
         run = await run_worker(kafka, log)
         total = run.worker_us + run.store_us
         totals.append(total)
         who = f"worker, {_count(log.people)} people"
-        figures.add(who, run.events / run.seconds, "events/s", target=60_000, is_lower_better=False)
-        figures.add(f"{who}: CPU of the worker", run.worker_us, "us/event")
-        figures.add(f"{who}: CPU of the store", run.store_us, "us/event")
-        figures.add(f"{who}: CPU of both", total, "us/event", target=16)
+        figures.add(who, run.events / run.seconds, unit="events/s", target=60_000, is_lower_better=False)
+        figures.add(f"{who}: CPU of the worker", run.worker_us, unit="us/event")
+        figures.add(f"{who}: CPU of the store", run.store_us, unit="us/event")
+        figures.add(f"{who}: CPU of both", total, unit="us/event", target=16)
         if log is middle:
-            figures.add("worker CPU over the read loop", run.worker_us / loop_us, "x")
-            figures.add("stock Faust CPU over the worker", faust_us / run.worker_us, "x", is_lower_better=False)
+            figures.add("worker CPU over the read loop", run.worker_us / loop_us, unit="x")
+            figures.add("stock Faust CPU over the worker", faust_us / run.worker_us, unit="x", is_lower_better=False)
     if len(totals) > 1:
         label = f"growth of CPU of both, {_count(logs[0].people)} to {_count(logs[-1].people)} people"
-        figures.add(label, (totals[-1] / totals[0] - 1) * 100, "%", target=40)
+        figures.add(label, (totals[-1] / totals[0] - 1) * 100, unit="%", target=40)
 
 
 def _count(people: int) -> str:

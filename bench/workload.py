@@ -20,7 +20,7 @@ CHANNELS = tuple(f"channel{i}" for i in range(20))
 MANAGERS = tuple(f"manager{i}" for i in range(10))
 
 
-def records(events: int, people: int, seed: int = 7) -> Iterator[tuple[bytes, bytes, int]]:
+def records(events: int, *, people: int, seed: int = 7) -> Iterator[tuple[bytes, bytes, int]]:
     """(key, value, received_at_ms) in log order."""
     rnd = random.Random(seed)
     names = rnd.choices(NAMES, WEIGHTS, k=events)
@@ -34,18 +34,24 @@ def records(events: int, people: int, seed: int = 7) -> Iterator[tuple[bytes, by
         event = previous if rnd.random() < 0.05 else i
         previous = i
         occurred_ms = START_MS + event * SPAN_MS // events
-        yield _record(event, names[event], people, occurred_ms, START_MS + position * SPAN_MS // events + DELAY_MS)
+        yield _record(
+            event,
+            names[event],
+            people=people,
+            occurred_ms=occurred_ms,
+            received_ms=START_MS + position * SPAN_MS // events + DELAY_MS,
+        )
 
 
-def _record(i: int, name: str, people: int, occurred_ms: int, received_ms: int) -> tuple[bytes, bytes, int]:
-    return event_record(i, name, _mixed(i) % people, occurred_ms, received_ms)
+def _record(i: int, name: str, *, people: int, occurred_ms: int, received_ms: int) -> tuple[bytes, bytes, int]:
+    return event_record(i, name, person=_mixed(i) % people, occurred_ms=occurred_ms, received_ms=received_ms)
 
 
 def _mixed(i: int) -> int:
     return (i * 2_654_435_761) & 0xFFFFFFFF
 
 
-def event_record(i: int, name: str, person: int, occurred_ms: int, received_ms: int) -> tuple[bytes, bytes, int]:
+def event_record(i: int, name: str, *, person: int, occurred_ms: int, received_ms: int) -> tuple[bytes, bytes, int]:
     """Event number `i`, of a person."""
     mixed = _mixed(i)
     value = ""

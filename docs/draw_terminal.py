@@ -183,13 +183,13 @@ async def _pictures() -> dict[str, str]:
         events = simulate(seed=7, events=EVENTS, messy=False, start_ms=START_MS)
         path.write_bytes(b"".join(orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE) for event in events))
         job = ReplayJob(funnels=(funnel,), references=("sales",), events=path)
-        await count_in_memory(job, Refusals(path), space)
+        await count_in_memory(job, Refusals(path), space=space)
     drawn = {}
     for name, (command, asked) in PICTURES.items():
         question = ReportQuestion.parse(funnel, asked, now_ms=0)
         sort = "revenue" if "--sort" in command else None
         shown = await read_shown(MemoryCounterReader(space), question, sort=sort, top=None, now_ms=0, is_cut=True)
-        table = render_report(funnel, shown.document, shown.arrangement, shown.trends)
+        table = render_report(funnel, shown.document, arrangement=shown.arrangement, trends=shown.trends)
         drawn[name] = _svg(name, command, table)
     return drawn
 

@@ -13,7 +13,7 @@ from streams.store.reader import RedisCounterReader
 from streams.store.statuses import metas_of
 
 
-async def counted_now(redis: str, space: str, funnels: Sequence[Funnel]) -> list[Funnel]:
+async def counted_now(redis: str, space: str, *, funnels: Sequence[Funnel]) -> list[Funnel]:
     """The funnels, each in the version that a recount has switched to since, and those known by a switch alone.
     Raises StoreError."""
     client = connect(redis)
@@ -23,7 +23,7 @@ async def counted_now(redis: str, space: str, funnels: Sequence[Funnel]) -> list
         await close(client)
 
 
-async def counted(redis: str, space: str, funnels: Sequence[Funnel]) -> dict[str, int]:
+async def counted(redis: str, space: str, *, funnels: Sequence[Funnel]) -> dict[str, int]:
     """Name of each funnel -> events that it has counted in the space. Raises StoreError."""
     client = connect(redis)
     try:

@@ -110,8 +110,8 @@ class Refusals:
 def prepared(
     definition: ImportFile,
     directory: Path,
-    tolerated: Sequence[str],
     *,
+    tolerated: Sequence[str],
     funnels: Sequence[str],
     is_historical: bool,
     refusals: Refusals,
@@ -165,8 +165,8 @@ def counting(label: str) -> Iterator[Callable[[int], None]]:
 def finish(
     settings: ImportSettings,
     preparation: Preparation,
-    refusals: Refusals,
     *,
+    refusals: Refusals,
     name: str,
     patience: float,
     again: bool,
@@ -178,7 +178,7 @@ def finish(
         document = _overview(preparation, refusals)
     else:
         target = Target(settings.url, settings.write_key(), patience)
-        document = _sent(target, settings.state_dir, preparation, refusals, again=again)
+        document = _sent(target, settings.state_dir, preparation=preparation, refusals=refusals, again=again)
     refusals.sum_up()
     if as_json:
         emit(json.dumps(document, ensure_ascii=False, default=str))
@@ -186,12 +186,12 @@ def finish(
         from funnelcast.import_table import print_overview
 
         print_overview(document)
-    say_rows(name, preparation, "would be sent" if dry_run else "sent")
+    say_rows(name, preparation, done="would be sent" if dry_run else "sent")
     rows = preparation.rows
     raise typer.Exit(exit_code(taken=rows.taken, refused=rows.refused + refusals.late))
 
 
-def say_rows(name: str, preparation: Preparation, done: str) -> None:
+def say_rows(name: str, preparation: Preparation, *, done: str) -> None:
     """Every row once, on stderr."""
     rows = preparation.rows
     say(
@@ -219,7 +219,7 @@ def _overview(preparation: Preparation, refusals: Refusals) -> dict[str, Any]:
 
 
 def _sent(
-    target: Target, state_dir: Path, preparation: Preparation, refusals: Refusals, *, again: bool
+    target: Target, state_dir: Path, *, preparation: Preparation, refusals: Refusals, again: bool
 ) -> dict[str, Any]:
     import httpx
 

@@ -19,7 +19,7 @@ Lookup = Callable[[str], Awaitable[dict[str, Any]]]
 """The document of the person whom an id means; raises ParameterError where it means none or several."""
 
 
-async def trees_of(client: Any, space: str, keys: Sequence[bytes], funnels: Sequence[Funnel]) -> list[Tree]:
+async def trees_of(client: Any, space: str, *, keys: Sequence[bytes], funnels: Sequence[Funnel]) -> list[Tree]:
     """The different people whom these keys belong to, in the definitions that the workers count now."""
     from schemas.funnel.effect import in_effect
     from streams.people import People
@@ -29,12 +29,12 @@ async def trees_of(client: Any, space: str, keys: Sequence[bytes], funnels: Sequ
 
     reader = RedisCounterReader(client, space)
     counted = in_effect(funnels, await reader.switched())
-    people = People(RedisPartitionStore(client, space), await metas_of(reader), counted)
+    people = People(RedisPartitionStore(client, space), await metas_of(reader), funnels=counted)
     trees = [await people.tree(key) for key in keys]
     return list({tree.root: tree for tree in trees if tree is not None}.values())
 
 
-def lookup(client: Any, space: str, funnels: Sequence[Funnel], settings: ContactKeySettings) -> Lookup:
+def lookup(client: Any, space: str, *, funnels: Sequence[Funnel], settings: ContactKeySettings) -> Lookup:
     """Asks the store of a space."""
 
     async def document_of(text: str) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def lookup(client: Any, space: str, funnels: Sequence[Funnel], settings: Contact
             keys = candidates(settings, text)
         except ValueError as error:
             raise ParameterError(str(error)) from None
-        trees = await trees_of(client, space, keys, funnels)
+        trees = await trees_of(client, space, keys=keys, funnels=funnels)
         if len(trees) > 1:
             choices = ", ".join(tree.root for tree in trees)
             raise ParameterError(f"{text} is an id of several people: ask for one of {choices}")

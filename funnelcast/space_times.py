@@ -43,13 +43,13 @@ def asked_horizon_ms(settings: SpaceOf) -> int | None:
     """`horizon_ms` of the space of these settings; None, and said on stderr, where it could not be asked. Raises
     FunnelError."""
     try:
-        return asyncio.run(horizon_ms(settings.need_redis(), settings.space, settings.funnels))
+        return asyncio.run(horizon_ms(settings.need_redis(), settings.space, funnels=settings.funnels))
     except StoreUnavailableError as error:
         say(f"how far the space has counted could not be asked: {error}", err=True)
         return None
 
 
-async def horizon_ms(redis: str, space: str, funnels: Sequence[str]) -> int | None:
+async def horizon_ms(redis: str, space: str, *, funnels: Sequence[str]) -> int | None:
     """What occurred before is late in a funnel (docs/semantics.md 8); None for a space that has seen nothing.
 
     Raises StoreUnavailableError, FunnelError.

@@ -77,7 +77,7 @@ class Reader:
             person=next(ids, ""),
             name=record.name,
             verdict="late" if is_late else "accepted",
-            stages={funnel.funnel_id: self._stage(funnel, matcher, record) for funnel, matcher in self._funnels},
+            stages={funnel.funnel_id: self._stage(funnel, matcher, record=record) for funnel, matcher in self._funnels},
         )
 
     def rejected(self, value: bytes) -> Line | None:
@@ -100,7 +100,7 @@ class Reader:
             stages={},
         )
 
-    def _stage(self, funnel: Funnel, matcher: Matcher, record: Any) -> str:
+    def _stage(self, funnel: Funnel, matcher: Matcher, *, record: Any) -> str:
         if funnel.sources is not None and record.source not in funnel.sources:
             return f"left out: source {record.source}"
         rules = matcher.rules(record.name)
@@ -114,7 +114,7 @@ class Reader:
         return _NAMES.get(match.kind) or funnel.stages[match.kind].name
 
 
-async def lines(kafka: Kafka, topics: Topics, reader: Reader, *, back: int) -> AsyncIterator[Line | None]:
+async def lines(kafka: Kafka, topics: Topics, *, reader: Reader, back: int) -> AsyncIterator[Line | None]:
     """What arrives from now on, after the `back` newest records of every partition; None when there is nothing more.
     Raises FunnelcastError."""
     servers = KafkaServers.of(kafka)
@@ -145,6 +145,6 @@ async def lines(kafka: Kafka, topics: Topics, reader: Reader, *, back: int) -> A
             if not records and all([await consumer.position(each) >= end for each, end in ends.items()]):
                 yield None
     except (KafkaError, OSError, TimeoutError) as error:
-        raise await broker_error(servers, error, f"Kafka at {servers}: {error!r}") from error
+        raise await broker_error(servers, error, text=f"Kafka at {servers}: {error!r}") from error
     finally:
         await consumer.stop()

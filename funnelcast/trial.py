@@ -88,7 +88,7 @@ class Trial:
         else:
             match = rules.classify(record.properties)
             if match is None:
-                self._explain(rules, record, example)
+                self._explain(rules, record, example=example)
             else:
                 if match.points:
                     self.scored.add({**example, "points": match.points})
@@ -109,7 +109,7 @@ class Trial:
             else self.changes
         )
 
-    def _explain(self, rules: NameRules, record: Any, example: dict[str, Any]) -> None:
+    def _explain(self, rules: NameRules, record: Any, *, example: dict[str, Any]) -> None:
         for rule, condition, value in rules.failures(record.properties):
             stage = getattr(rule, "stage", None)
             where = "lost" if stage is None else self.funnel.stages[stage].name

@@ -46,12 +46,12 @@ def other_funnels(fingerprints: Mapping[str, str], funnels: Sequence[Funnel]) ->
     return [f"This space counts {', '.join(others)}: ask with --funnel NAME or FILE."]
 
 
-async def unlooked(kafka: Kafka, space: str, funnels: Sequence[Funnel]) -> list[str]:
+async def unlooked(kafka: Kafka, space: str, *, funnels: Sequence[Funnel]) -> list[str]:
     """Lines for people; none where every event is looked at, and where Kafka does not answer."""
     names, others, reader = Counter[str](), Counter[str](), Reader(funnels)
     try:
         async with asyncio.timeout(_SECONDS):
-            async for line in lines(kafka, Topics(space), reader, back=NEWEST):
+            async for line in lines(kafka, Topics(space), reader=reader, back=NEWEST):
                 if line is None:
                     break
                 if line.verdict != "accepted":

@@ -80,7 +80,7 @@ def right_missing(error: BaseException, what: str) -> KafkaRefusedError:
     )
 
 
-async def broker_error(kafka: Kafka, error: BaseException, text: str) -> FunnelcastError:
+async def broker_error(kafka: Kafka, error: BaseException, *, text: str) -> FunnelcastError:
     """What to raise where a client could not do its work: `text` in an error that a later try may not meet, or why
     the brokers refuse it, which every try would meet."""
     if is_right_missing(error):

@@ -100,7 +100,7 @@ async def ensure_topics(
         new = [_new_topic(name, count, replication=replication, configs=configs[name]) for name in missing]
         await _create(admin, new)
         wanted = _Wanted(partitions, configs)
-        return [await _state_of(admin, name, wanted, is_new=name in missing) for name in topics.all()]
+        return [await _state_of(admin, name, wanted=wanted, is_new=name in missing) for name in topics.all()]
 
 
 class _Wanted(NamedTuple):
@@ -108,10 +108,13 @@ class _Wanted(NamedTuple):
     configs: dict[str, dict[str, str]]
 
 
-async def _state_of(admin: AIOKafkaAdminClient, name: str, wanted: _Wanted, *, is_new: bool) -> TopicState:
+async def _state_of(admin: AIOKafkaAdminClient, name: str, *, wanted: _Wanted, is_new: bool) -> TopicState:
     identity = await _visible(admin, name)
     actual = wanted.configs[name] if is_new else await _configs_of(admin, name)
-    problems = [*_wrong_count(name, identity, wanted.partitions), *_wrong_settings(name, wanted.configs[name], actual)]
+    problems = [
+        *_wrong_count(name, identity, partitions=wanted.partitions),
+        *_wrong_settings(name, wanted=wanted.configs[name], actual=actual),
+    ]
     retention_ms = int(actual.get("retention.ms", UNLIMITED))
     return TopicState(name, identity.partitions, is_new, tuple(problems), None if retention_ms < 0 else retention_ms)
 
@@ -124,7 +127,7 @@ async def check_topics(kafka: Kafka, topics: Topics, *, historical: bool = False
         return [
             TopicState(name, 0, False, (f"{name} is missing: run `funnelcast topics create`",))
             if await topic_identity(admin._client, name) is None
-            else await _state_of(admin, name, wanted, is_new=False)
+            else await _state_of(admin, name, wanted=wanted, is_new=False)
             for name in topics.all()
         ]
 
@@ -138,7 +141,7 @@ async def delete_topics(kafka: Kafka, topics: Topics) -> None:
                 raise BrokerUnavailableError(f"topic {name} could not be deleted: Kafka error {code}")
 
 
-async def log_range_of(kafka: Kafka, topic: str, partition: int) -> LogRange:
+async def log_range_of(kafka: Kafka, topic: str, *, partition: int) -> LogRange:
     """First and next offset of a partition's log, as an operator's tool asks for it.
 
     Raises BrokerUnavailableError, NeedsHumanError where there is no such partition.
@@ -159,7 +162,7 @@ async def log_range_of(kafka: Kafka, topic: str, partition: int) -> LogRange:
             end = await _fetched_end(consumer, place, last=max(start, end))
         return LogRange(start, end)
     except (KafkaError, OSError, TimeoutError) as error:
-        raise await broker_error(kafka, error, f"Kafka at {kafka}: {error!r}") from error
+        raise await broker_error(kafka, error, text=f"Kafka at {kafka}: {error!r}") from error
     finally:
         await consumer.stop()
 
@@ -180,7 +183,7 @@ async def _admin(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.start()
         yield admin
     except (KafkaError, OSError, TimeoutError) as error:
-        raise await broker_error(kafka, error, f"Kafka at {kafka}: {error!r}") from error
+        raise await broker_error(kafka, error, text=f"Kafka at {kafka}: {error!r}") from error
     finally:
         await admin.close()
 
@@ -221,7 +224,7 @@ async def _configs_of(admin: AIOKafkaAdminClient, name: str) -> dict[str, str]:
     return {entry[0]: entry[1] for answer in answers for resource in answer.resources for entry in resource[4]}
 
 
-def _wrong_count(name: str, identity: TopicIdentity, partitions: int | None) -> Iterator[str]:
+def _wrong_count(name: str, identity: TopicIdentity, *, partitions: int | None) -> Iterator[str]:
     if partitions is not None and identity.partitions != partitions:
         yield (
             f"{name} has {identity.partitions} partitions, not {partitions}: the count is fixed for the life of a "
@@ -229,7 +232,7 @@ def _wrong_count(name: str, identity: TopicIdentity, partitions: int | None) -> 
         )
 
 
-def _wrong_settings(name: str, wanted: dict[str, str], actual: dict[str, str]) -> Iterator[str]:
+def _wrong_settings(name: str, *, wanted: dict[str, str], actual: dict[str, str]) -> Iterator[str]:
     for setting in ("message.timestamp.type", "cleanup.policy"):
         if setting in wanted and setting in actual and actual[setting] != wanted[setting]:
             yield (

@@ -33,7 +33,7 @@ class ErasureMarker(NamedTuple):
     offset: int
 
 
-async def request_erasure(kafka: Kafka, topics: Topics, person: bytes, *, asked_at_ms: int) -> ErasureMarker:
+async def request_erasure(kafka: Kafka, topics: Topics, *, person: bytes, asked_at_ms: int) -> ErasureMarker:
     """Write the record and wait for the acknowledgement of all replicas.
 
     Raises BrokerUnavailableError, NeedsHumanError where the topic is missing.
@@ -41,15 +41,17 @@ async def request_erasure(kafka: Kafka, topics: Topics, person: bytes, *, asked_
     producer = AIOKafkaProducer(**KafkaServers.of(kafka).client_options(), acks="all", request_timeout_ms=10_000)
     try:
         await asyncio.wait_for(producer.start(), CONNECT_SECONDS)
-        return await asyncio.wait_for(_send(producer, topics.events, person, asked_at_ms), SEND_SECONDS)
+        return await asyncio.wait_for(
+            _send(producer, topics.events, person=person, asked_at_ms=asked_at_ms), SEND_SECONDS
+        )
     except (KafkaError, OSError, TimeoutError) as error:
         text = f"the record could not be written to Kafka at {kafka}: {error!r}"
-        raise await broker_error(kafka, error, text) from error
+        raise await broker_error(kafka, error, text=text) from error
     finally:
         await producer.stop()
 
 
-async def _send(producer: AIOKafkaProducer, topic: str, person: bytes, asked_at_ms: int) -> ErasureMarker:
+async def _send(producer: AIOKafkaProducer, topic: str, *, person: bytes, asked_at_ms: int) -> ErasureMarker:
     identity = await topic_identity(producer.client, topic)
     if identity is None:
         raise topic_missing(topic)

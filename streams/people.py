@@ -92,7 +92,7 @@ class People:
     """
 
     def __init__(
-        self, store: PartitionStore, partitions: Mapping[int, PartitionMeta], funnels: Sequence[Funnel]
+        self, store: PartitionStore, partitions: Mapping[int, PartitionMeta], *, funnels: Sequence[Funnel]
     ) -> None:
         self._store = store
         self._partitions = partitions
@@ -160,15 +160,15 @@ class People:
 
     async def _read(self, partition: int, funnel: Funnel, plan: Plan, keys: Sequence[bytes]) -> dict[bytes, _Stored]:
         names = {person_field(key): key for key in keys}
-        persons = dict(await self._persons(partition, plan, list(names)))
+        persons = dict(await self._persons(partition, plan, names=list(names)))
         stored = {}
         for name, key in names.items():
             packed = persons[name]
-            chunks = [] if packed is None else _chunk_fields(plan, name, packed)
+            chunks = [] if packed is None else _chunk_fields(plan, name=name, packed=packed)
             while chunks:  # both as of one apply: a worker may be counting the person just now
-                together = await self._persons(partition, plan, [name, *chunks])
+                together = await self._persons(partition, plan, names=[name, *chunks])
                 packed = together[name]
-                now = [] if packed is None else _chunk_fields(plan, name, packed)
+                now = [] if packed is None else _chunk_fields(plan, name=name, packed=packed)
                 if now == chunks:
                     persons.update(together)
                     break
@@ -177,7 +177,7 @@ class People:
                 stored[key] = _Stored(funnel, plan, packed, [persons[each] or b"" for each in chunks])
         return stored
 
-    async def _persons(self, partition: int, plan: Plan, names: Sequence[bytes]) -> Mapping[bytes, bytes | None]:
+    async def _persons(self, partition: int, plan: Plan, *, names: Sequence[bytes]) -> Mapping[bytes, bytes | None]:
         loaded = await self._in_turn(self._store.read(partition, plan.funnel_id, persons=names))
         booked_until = self._partitions[partition].booked_until.get(plan.funnel_id, 0)
         return {
@@ -201,7 +201,7 @@ class People:
                     state=told.state,
                     began_at_ms=told.begins_at,
                     ends_at_ms=told.ends_at,
-                    entries=tuple(_entry(stored.funnel, entry, reasons) for entry in told.entries),
+                    entries=tuple(_entry(stored.funnel, entry, reasons=reasons) for entry in told.entries),
                 )
                 for told in journeys_of(stored.plan, stored.packed, stored.sealed)
             ]
@@ -215,7 +215,7 @@ class People:
         return self._reasons[funnel_id]
 
 
-def _chunk_fields(plan: Plan, name: bytes, packed: bytes) -> list[bytes]:
+def _chunk_fields(plan: Plan, *, name: bytes, packed: bytes) -> list[bytes]:
     return list(chunk_fields(name, chunks_of(words_of(plan, packed)[1])))
 
 
@@ -234,14 +234,14 @@ def _span(ms: int) -> str:
     return " ".join(parts[:2]) or "0 s"
 
 
-def _entry(funnel: Funnel, entry: ToldEntry, reasons: Mapping[int, str]) -> Entry:
+def _entry(funnel: Funnel, entry: ToldEntry, *, reasons: Mapping[int, str]) -> Entry:
     reason = reasons.get(entry.reason, "other") if entry.reason >= 0 else None
     return Entry(
-        funnel.stages[entry.stage].name, entry.at, entry.outcome, reason, _why(funnel, entry, reason or UNKNOWN)
+        funnel.stages[entry.stage].name, entry.at, entry.outcome, reason, _why(funnel, entry, reason=reason or UNKNOWN)
     )
 
 
-def _why(funnel: Funnel, entry: ToldEntry, reason: str) -> str:
+def _why(funnel: Funnel, entry: ToldEntry, *, reason: str) -> str:
     """One sentence."""
     limit = f"within its {_span(entry.deadline - entry.at)}"
     until = utc_text(entry.deadline)

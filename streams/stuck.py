@@ -93,7 +93,7 @@ class _Found:
 class Stuck:
     """Looks for them in one funnel."""
 
-    def __init__(self, store: PartitionStore, reader: CounterReader, funnel: Funnel) -> None:
+    def __init__(self, store: PartitionStore, reader: CounterReader, *, funnel: Funnel) -> None:
         self._store, self._reader = store, reader
         self._funnel, self._plan = funnel, plan_of(funnel)
         self._names: dict[int, dict[int, str]] = {}
@@ -115,7 +115,9 @@ class Stuck:
         stuck, batches = _Found(most), list(range(0, PERSON_BUCKETS, _BUCKETS_PER_READ))
         for number, partition in enumerate(partitions):
             for step, first in enumerate(batches):
-                await self._look_at(partition, range(first, first + _BUCKETS_PER_READ), stuck, wanted or {})
+                await self._look_at(
+                    partition, range(first, first + _BUCKETS_PER_READ), stuck=stuck, wanted=wanted or {}
+                )
                 on_progress(number * len(batches) + step + 1, len(partitions) * len(batches))
         persons = [item[-1] for item in sorted(stuck.heap, key=lambda item: (item[0], item[1]), reverse=True)]
         return {
@@ -127,7 +129,7 @@ class Stuck:
             "persons": persons,
         }
 
-    async def _look_at(self, partition: int, buckets: Sequence[int], stuck: _Found, wanted: Wanted) -> None:
+    async def _look_at(self, partition: int, buckets: Sequence[int], *, stuck: _Found, wanted: Wanted) -> None:
         funnel_id = self._funnel.funnel_id
         status = await self._reader.status(partition)
         booked_until = 0 if status is None else status.meta.booked_until.get(funnel_id, 0)
@@ -137,11 +139,13 @@ class Stuck:
                 if CHUNK_SEPARATOR in name:
                     continue
                 packed = as_of(self._plan, stored, booked_until)
-                if self._may_be_stuck(packed, stuck, wanted):
-                    for outcome in self._undecided(packed, _sealed(self._plan, name, packed, bucket)):
-                        self._take(name, outcome, stuck, wanted)
+                if self._may_be_stuck(packed, stuck, wanted=wanted):
+                    for outcome in self._undecided(
+                        packed, _sealed(self._plan, name=name, packed=packed, bucket=bucket)
+                    ):
+                        self._take(name, outcome, stuck=stuck, wanted=wanted)
 
-    def _may_be_stuck(self, packed: bytes, stuck: _Found, wanted: Wanted) -> bool:
+    def _may_be_stuck(self, packed: bytes, stuck: _Found, *, wanted: Wanted) -> bool:
         """By the header alone. Counts an entry that is not unpacked."""
         last_word, _, entry_word, *_ = words_of(self._plan, packed)
         flags = last_word >> FLAGS_SHIFT
@@ -160,7 +164,7 @@ class Stuck:
         outcomes = outcomes_of(self._plan, history, statuses_of(self._plan, person, history))
         return (outcome for outcome in outcomes.values() if outcome.state in (OPEN, STALLED))
 
-    def _take(self, name: bytes, outcome: Outcome, stuck: _Found, wanted: Wanted) -> None:
+    def _take(self, name: bytes, outcome: Outcome, *, stuck: _Found, wanted: Wanted) -> None:
         values = values_of(self._plan, outcome.entry.code, self._name)
         if any(values[dimension] != value for dimension, value in wanted.items()):
             return
@@ -169,9 +173,9 @@ class Stuck:
         stuck.stalled += is_stalled
         rank = (is_stalled, -outcome.entry.at)
         if stuck.has_place(rank):
-            stuck.add(rank, self._told(name, outcome, values))
+            stuck.add(rank, self._told(name, outcome, values=values))
 
-    def _told(self, name: bytes, outcome: Outcome, values: dict[str, str]) -> StuckPerson:
+    def _told(self, name: bytes, outcome: Outcome, *, values: dict[str, str]) -> StuckPerson:
         entry, journey = outcome.entry, outcome.journey
         return {
             "person": text_of(key_of_field(name)),
@@ -189,6 +193,6 @@ class Stuck:
         return name_of_code(self._names.get(register, {}), code)
 
 
-def _sealed(plan: Plan, name: bytes, packed: bytes, bucket: Mapping[bytes, bytes]) -> list[bytes]:
+def _sealed(plan: Plan, *, name: bytes, packed: bytes, bucket: Mapping[bytes, bytes]) -> list[bytes]:
     """The sealed chunks of a person: they lie in the same bucket."""
     return [bucket[each] for each in chunk_fields(name, chunks_of(words_of(plan, packed)[1]))]

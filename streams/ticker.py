@@ -31,7 +31,7 @@ def wall_clock_ms() -> int:
 
 
 async def send_tick(
-    producer: AIOKafkaProducer, topic: str, tick_ms: int, *, marker: str | None = None, timestamp_ms: int | None = None
+    producer: AIOKafkaProducer, topic: str, *, tick_ms: int, marker: str | None = None, timestamp_ms: int | None = None
 ) -> int:
     """Write one tick to every partition and wait until all are acknowledged; returns how many partitions there are.
 
@@ -63,7 +63,7 @@ async def run_ticker(
     try:
         while not stop.is_set():
             try:
-                partitions = await send_tick(producer, topics.events, clock_ms())
+                partitions = await send_tick(producer, topics.events, tick_ms=clock_ms())
                 log.debug("ticked", partitions=partitions)
             except BrokerUnavailableError as error:
                 log.warning("tick_failed", error=str(error))
@@ -81,5 +81,5 @@ async def _started(kafka: Kafka) -> AIOKafkaProducer:
         await asyncio.wait_for(producer.start(), START_SECONDS)
     except (KafkaError, OSError, TimeoutError) as error:
         await producer.stop()
-        raise await broker_error(kafka, error, f"no Kafka broker answers at {kafka}: {error}") from error
+        raise await broker_error(kafka, error, text=f"no Kafka broker answers at {kafka}: {error}") from error
     return producer

@@ -60,13 +60,13 @@ def rows(volumes: Sequence[Volume]) -> list[Found]:
         return [_Watched(volume, np.where(is_known, said, 0.0), _span(is_known)) for volume, said, is_known in parts]
 
     table = [
-        _found("evidence", watched(said["evidence"]), THRESHOLD_NATS),
-        _found("evidence of falls", watched(falls), THRESHOLD_NATS),
+        _found("evidence", watched(said["evidence"]), threshold=THRESHOLD_NATS),
+        _found("evidence of falls", watched(falls), threshold=THRESHOLD_NATS),
     ]
     for rate in RATES:
         for name, statistics in said.items():
             series = watched(statistics)
-            table.append(_found(name, series, _threshold(series, rate)))
+            table.append(_found(name, series, threshold=_threshold(series, rate)))
     return table
 
 
@@ -109,7 +109,7 @@ def _threshold(watched: Sequence[_Watched], rate: float) -> float:
     return allowed[-1] if allowed else math.inf
 
 
-def _found(method: str, watched: Sequence[_Watched], threshold: float) -> Found:
+def _found(method: str, watched: Sequence[_Watched], *, threshold: float) -> Found:
     delays: list[tuple[float, float, float, float]] = []
     count = 0
     for series in watched:

@@ -52,18 +52,18 @@ class History:
 def make(traffic: Traffic, rng: np.random.Generator, *, steps: int, drop: float = 0.0, drop_at: int = 0) -> History:
     """A history whose share falls by `drop` (relative) from step `drop_at` on."""
     past = np.arange(LEARNED_WEEKS * WEEK_HOURS)
-    entries, rates = _plan(traffic, rng, past, 1)
+    entries, rates = _plan(traffic, rng, hours=past, parts=1)
     past_entries = rng.poisson(entries).astype(np.float64)
     past_went_on = rng.binomial(past_entries.astype(np.int64), rates).astype(np.float64)
     hours = past.size + np.arange(steps) // traffic.steps_per_hour
-    entries, rates = _plan(traffic, rng, hours, traffic.steps_per_hour)
+    entries, rates = _plan(traffic, rng, hours=hours, parts=traffic.steps_per_hour)
     rates = np.where(np.arange(steps) >= drop_at, rates * (1 - drop), rates)
     watched = rng.poisson(entries).astype(np.float64)
     went_on = rng.binomial(watched.astype(np.int64), rates).astype(np.float64)
     return History(past_entries, past_went_on, watched, went_on, 0)
 
 
-def _plan(traffic: Traffic, rng: np.random.Generator, hours: NDArray[np.int64], parts: int) -> tuple[Floats, Floats]:
+def _plan(traffic: Traffic, rng: np.random.Generator, *, hours: NDArray[np.int64], parts: int) -> tuple[Floats, Floats]:
     """Expected entries and shares by step."""
     wave = np.sin(2 * np.pi * (hours % 24) / 24)
     weeks = hours // WEEK_HOURS

@@ -14,13 +14,15 @@ from streams.evidence.scan import HOUR_WINDOWS, MINUTE_WINDOWS, scan_share
 def evidence(history: History, traffic: Traffic, _drop: float) -> Floats:
     """Ours: less than expected, in nats."""
     past_hours = np.arange(history.past_entries.size) % WEEK_HOURS
-    reference = learn_share(history.past_went_on, history.past_entries, past_hours)
+    reference = learn_share(history.past_went_on, history.past_entries, hours=past_hours)
     if reference is None:
         return np.zeros(history.entries.size)
     steps = traffic.steps_per_hour
     hours = (np.arange(history.entries.size) // steps + history.first_hour) % WEEK_HOURS
     windows = MINUTE_WINDOWS if steps == 60 else HOUR_WINDOWS
-    scans = scan_share(history.went_on, history.entries, hours, reference, steps_per_hour=steps, windows=windows)
+    scans = scan_share(
+        history.went_on, history.entries, hours=hours, reference=reference, steps_per_hour=steps, windows=windows
+    )
     return scans.down.evidence
 
 

@@ -51,11 +51,13 @@ def rows(
                 name: float(np.quantile([method(one, kind, drop).max() for one in quiet], 1 - FALSE_ALARMS))
                 for name, method in METHODS.items()
             }
-            table += _rows(kind, drop, thresholds, rng, series)
+            table += _rows(kind, drop, thresholds=thresholds, rng=rng, series=series)
     return table
 
 
-def _rows(kind: Traffic, drop: float, thresholds: dict[str, float], rng: np.random.Generator, series: int) -> list[Row]:
+def _rows(
+    kind: Traffic, drop: float, *, thresholds: dict[str, float], rng: np.random.Generator, series: int
+) -> list[Row]:
     lead = min(kind.quiet_steps // 4, 14 * 24 * kind.steps_per_hour)
     after = min(kind.quiet_steps, 24 * 28 * kind.steps_per_hour if kind.steps_per_hour == 1 else 1440)
     histories = [make(kind, rng, steps=lead + after, drop=drop, drop_at=lead) for _ in range(series)]

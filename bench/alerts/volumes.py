@@ -107,8 +107,8 @@ def _both(scans: Scans) -> Floats:
 def _evidence(volume: Volume, *, ways: Callable[[Scans], Floats]) -> Floats:
     hours = History(currency=0)
     for hour, count in enumerate(volume.hourly):
-        hours.add(volume.first_hour + hour, 0, {cell_field(0, 0, 0): {int(Family.ENTRIES): int(count)}})
-    detector = Detector(hours, None, hour_of_week("UTC"), first_hour=volume.first_hour)
+        hours.add(volume.first_hour + hour, 0, fields={cell_field(0, 0, 0): {int(Family.ENTRIES): int(count)}})
+    detector = Detector(hours, None, hour_of_week=hour_of_week("UTC"), first_hour=volume.first_hour)
     statistic = np.full(volume.counts.size, np.nan)
     end_hour = volume.first_hour + volume.hourly.size
     for day in range(volume.first_hour // HOURS_OF_DAY, -(-end_hour // HOURS_OF_DAY)):
@@ -116,11 +116,11 @@ def _evidence(volume: Volume, *, ways: Callable[[Scans], Floats]) -> Floats:
         if normal is not None and normal.count is not None:
             first, end = ((hour - volume.first_hour) * volume.per_hour for hour in (day * 24, day * 24 + 24))
             end = min(end, volume.counts.size)
-            statistic[first:end] = ways(_of_day(volume, normal.count, first, end))[first - end :]
+            statistic[first:end] = ways(_of_day(volume, normal.count, first=first, end=end))[first - end :]
     return statistic
 
 
-def _of_day(volume: Volume, normal: CountReference, first: int, end: int) -> Scans:
+def _of_day(volume: Volume, normal: CountReference, *, first: int, end: int) -> Scans:
     """Of the steps before it that its windows need, and its own."""
     per_hour = volume.per_hour
     of_minutes = {minutes * per_hour // MINUTES_OF_HOUR for minutes in MINUTE_WINDOWS}
@@ -129,7 +129,7 @@ def _of_day(volume: Volume, normal: CountReference, first: int, end: int) -> Sca
     start = max(0, first - COUNT_WINDOW_HOURS * per_hour)
     weekly = hour_of_week("UTC")
     hours = np.array([weekly(volume.first_hour + step // per_hour) for step in range(start, end)])
-    return scan_count(volume.counts[start:end], hours, normal, steps_per_hour=per_hour, windows=windows)
+    return scan_count(volume.counts[start:end], hours, reference=normal, steps_per_hour=per_hour, windows=windows)
 
 
 def last_week(volume: Volume) -> Floats:

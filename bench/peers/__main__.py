@@ -42,11 +42,11 @@ CONTENDERS: dict[str, Contender] = {
 SLOW = frozenset({"stock Faust, tables"})
 
 
-async def write_log(kafka: str, name: str, events: int, people: int) -> JobLog:
+async def write_log(kafka: str, name: str, *, events: int, people: int) -> JobLog:
     """A log of the job, and what is right for it."""
     say(f"writing {events:,} events of {people:,} people")
-    await log.write(kafka, name, records(events, people))
-    values = await values_of(kafka, Topics(name).events, log.PARTITIONS)
+    await log.write(kafka, name, stream=records(events, people=people))
+    values = await values_of(kafka, Topics(name).events, partitions=log.PARTITIONS)
     right = right_cells(values)
     distinct = sum(counts[0] for counts in right.values())
     return JobLog(name, Topics(name).events, len(values), distinct, people, right)
@@ -57,9 +57,9 @@ async def run(options: argparse.Namespace) -> Table:
     table = Table()
     async with RealKafka(jvm=BROKER_JVM) as kafka:
         assert kafka.pid is not None
-        job = await write_log(kafka.bootstrap, "job", options.events, options.people)
+        job = await write_log(kafka.bootstrap, "job", events=options.events, people=options.people)
         short = max(LEAST_EVENTS, options.events // SLOW_SHARE)
-        slow = await write_log(kafka.bootstrap, "short", short, short // PEOPLE_SHARE) if SLOW else job
+        slow = await write_log(kafka.bootstrap, "short", events=short, people=short // PEOPLE_SHARE) if SLOW else job
         for number in range(1, options.repeat + 1):
             loop = await measured_child("bench.baselines", "loop", kafka.bootstrap, job.topic, str(job.records))
             table.loop(loop["cpu_seconds"] / loop["events"] * 1e6)
@@ -69,7 +69,7 @@ async def run(options: argparse.Namespace) -> Table:
                 say(f"{name}, {number} of {options.repeat}")
                 try:
                     log_of = slow if name in SLOW else job
-                    table.add(name, await measured(contender, kafka.bootstrap, log_of, kafka.pid))
+                    table.add(name, await measured(contender, kafka.bootstrap, job=log_of, broker=kafka.pid))
                 except ContenderError as error:
                     say(f"{name}: {error}")
                     table.fail(name, str(error))

@@ -67,7 +67,9 @@ class Program:
     entries, advanced.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path, job: JobLog, results: AIOKafkaConsumer) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, log: Path, *, job: JobLog, results: AIOKafkaConsumer
+    ) -> None:
         self._process, self._log, self._job, self._results = process, log, job, results
         self._counts: dict[bytes, tuple[int, int, int]] = {}
 
@@ -121,7 +123,7 @@ def program(name: str, command: Callable[[], list[str]], *last: str) -> Contende
                     start_new_session=True,
                 )
             try:
-                yield Program(process, log, job, consumer)
+                yield Program(process, log, job=job, results=consumer)
             finally:
                 if process.returncode is None:
                     os.killpg(process.pid, signal.SIGKILL)

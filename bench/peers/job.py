@@ -28,7 +28,7 @@ Cells: TypeAlias = dict[tuple[str, str], tuple[int, int, int]]
 """(stage, channel): events, entries, advanced. A cell without any of them is left out."""
 
 
-def records(events: int, people: int, seed: int = SEED) -> Iterator[tuple[bytes, bytes, int]]:
+def records(events: int, *, people: int, seed: int = SEED) -> Iterator[tuple[bytes, bytes, int]]:
     """(key, value, received_at_ms) in log order: `events` of them with their copies, each person's in order of time."""
     rnd = random.Random(seed)
     copies: dict[int, list[tuple[bytes, bytes]]] = {}
@@ -41,7 +41,13 @@ def records(events: int, people: int, seed: int = SEED) -> Iterator[tuple[bytes,
             if due:
                 copies.setdefault(written + 1, []).extend(due)
         else:
-            key, value = _event(number, rnd.randrange(people), received_ms - DELAY_MS, received_ms, rnd)
+            key, value = _event(
+                number,
+                person=rnd.randrange(people),
+                occurred_ms=received_ms - DELAY_MS,
+                received_ms=received_ms,
+                rnd=rnd,
+            )
             number += 1
             if rnd.random() < COPIES:
                 copies.setdefault(written + rnd.randint(1, COPY_RECORDS), []).append((key, value))
@@ -49,7 +55,7 @@ def records(events: int, people: int, seed: int = SEED) -> Iterator[tuple[bytes,
         yield key, value, received_ms
 
 
-def _event(number: int, person: int, occurred_ms: int, received_ms: int, rnd: random.Random) -> tuple[bytes, bytes]:
+def _event(number: int, *, person: int, occurred_ms: int, received_ms: int, rnd: random.Random) -> tuple[bytes, bytes]:
     """Key and value as the collector writes them."""
     (name,) = rnd.choices(STAGES, WEIGHTS)
     visitor = f"visitor-{person:012x}-{person * 7919 & 0xFFFFFF:06x}"

@@ -80,7 +80,7 @@ def _trees(pids: Iterable[int]) -> list[psutil.Process]:
         raise ContenderError(f"a process of it has ended while it counted: {error}") from None
 
 
-async def measured(contender: Contender, kafka: str, job: JobLog, broker: int) -> Run:
+async def measured(contender: Contender, kafka: str, *, job: JobLog, broker: int) -> Run:
     """Start it, wait until it has counted the log, compare its numbers. Raises ContenderError."""
     async with contender(kafka, job) as running:
         reached, deadline = 0.0, time.monotonic() + STALL_SECONDS

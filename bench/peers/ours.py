@@ -25,7 +25,7 @@ FUNNEL = Path(__file__).with_name("funnel.yaml").resolve()
 class Worker:
     """One worker on an empty store."""
 
-    def __init__(self, job: JobLog, store: RedisPartitionStore, worker: Child, server: Child, redis: str) -> None:
+    def __init__(self, job: JobLog, store: RedisPartitionStore, *, worker: Child, server: Child, redis: str) -> None:
         self._job, self._store, self._worker, self._server, self._redis = job, store, worker, server, redis
 
     @property
@@ -66,7 +66,7 @@ async def ours(kafka: str, job: JobLog) -> AsyncIterator[Running]:
             kafka=kafka, redis=stack.redis, space=job.space, funnels=(str(FUNNEL),), directory=stack.directory
         )
         worker = await supervisor.start(deployment.worker(1, free_port()))
-        yield Worker(job, RedisPartitionStore(client, job.space), worker, stack.valkey, stack.redis)
+        yield Worker(job, RedisPartitionStore(client, job.space), worker=worker, server=stack.valkey, redis=stack.redis)
 
 
 def cells_of(document: Any) -> Cells:

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from bench.peers.job import STAGES, WINDOW_MS, Cells
 
 
-async def values_of(kafka: str, topic: str, partitions: int) -> list[bytes]:
+async def values_of(kafka: str, topic: str, *, partitions: int) -> list[bytes]:
     """All values of a topic, from its beginning to its present end."""
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
     await consumer.start()

@@ -38,7 +38,7 @@ def job(kafka: str, topic: str, results: str, directory: str) -> faust.App:
     cells = app.Table("cells", partitions=PARTITIONS)
     changed: set[str] = set()
 
-    def add(partition: int, stage: int, channel: str, *, events: int = 0, entries: int = 0, advanced: int = 0) -> None:
+    def add(partition: int, stage: int, *, channel: str, events: int = 0, entries: int = 0, advanced: int = 0) -> None:
         cell = f"{partition}|{STAGES[stage]}|{channel}"
         before = cells.get(cell) or [0, 0, 0]
         cells[cell] = [before[0] + events, before[1] + entries, before[2] + advanced]
@@ -51,13 +51,13 @@ def job(kafka: str, topic: str, results: str, directory: str) -> faust.App:
             return
         person["ids"] = [*person["ids"][1 - REMEMBERED :], event["id"]]
         stage, channel, at = STAGES.index(event["name"]), event["properties"]["channel"], event["occurred_at_ms"]
-        add(partition, stage, channel, events=1)
+        add(partition, stage, channel=channel, events=1)
         if person["stage"] < 0 or at > person["began"] + WINDOW_MS:
             person |= {"began": at, "stage": stage, "channel": channel}
-            add(partition, stage, channel, entries=1)
+            add(partition, stage, channel=channel, entries=1)
         elif stage > person["stage"]:
-            add(partition, person["stage"], person["channel"], advanced=1)
-            add(partition, stage, person["channel"], entries=1)
+            add(partition, person["stage"], channel=person["channel"], advanced=1)
+            add(partition, stage, channel=person["channel"], entries=1)
             person["stage"] = stage
         people[key] = person
 

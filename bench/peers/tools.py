@@ -25,19 +25,19 @@ JVM = ("-Xms1g", "-Xmx3g", "-XX:+UseParallelGC", "--add-opens=java.base/java.uti
 
 def java(main: str, *, options: Sequence[str] = JVM) -> list[str]:
     """The command of a compiled job."""
-    jars = _made("jars", [HERE / "pom.xml"], _fetch)
+    jars = _made("jars", [HERE / "pom.xml"], make=_fetch)
     sources = sorted(HERE.glob("*.java"))
-    classes = _made("classes", [HERE / "pom.xml", *sources], lambda to: _compile(jars, sources, to))
+    classes = _made("classes", [HERE / "pom.xml", *sources], make=lambda to: _compile(jars, sources, target=to))
     return [_program("java", "openjdk-17-jre-headless"), *options, "-cp", f"{classes}{os.pathsep}{jars}/*", main]
 
 
 def python(script: str) -> list[str]:
     """The command of a peer written in Python, in an environment without us."""
-    environment = _made("venv", [HERE / "requirements.txt"], _install)
+    environment = _made("venv", [HERE / "requirements.txt"], make=_install)
     return [str(environment / "bin" / "python"), "-P", str(HERE / script)]
 
 
-def _made(what: str, inputs: Sequence[Path], make: Callable[[Path], None]) -> Path:
+def _made(what: str, inputs: Sequence[Path], *, make: Callable[[Path], None]) -> Path:
     """The directory that `make` fills from the inputs: another one when they change."""
     digest = sha256(b"".join(path.read_bytes() for path in inputs)).hexdigest()[:12]
     target = CACHE / f"{what}-{digest}"
@@ -56,7 +56,7 @@ def _fetch(target: Path) -> None:
     _run(maven, "-q", "-B", "-f", str(HERE / "pom.xml"), "dependency:copy-dependencies", f"-DoutputDirectory={target}")
 
 
-def _compile(jars: Path, sources: Sequence[Path], target: Path) -> None:
+def _compile(jars: Path, sources: Sequence[Path], *, target: Path) -> None:
     compiler = _program("javac", "openjdk-17-jdk-headless")
     _run(compiler, "-nowarn", "-cp", f"{jars}/*", "-d", str(target), *map(str, sources))
 

@@ -78,7 +78,7 @@ class Canary:
         at_ms = self._clock_ms()
         events = self._route.events(f"{self._name}-{self._walks}", at_ms)
         try:
-            answer = await self._door.post_until_answered(self._url, orjson.dumps(events), _HEADERS)
+            answer = await self._door.post_until_answered(self._url, orjson.dumps(events), headers=_HEADERS)
             results = answer.results(self._url)
         except (TryAgainError, UsageError) as error:
             self.metrics.walks.labels("refused" if isinstance(error, UsageError) else "unanswered").inc()

@@ -97,7 +97,7 @@ def _visits(chooser: random.Random, person: str) -> Iterator[ChaosEvent]:
             if chooser.random() < DISORDER_SHARE:
                 channel = chooser.choice(CHANNELS)
             number += 1
-            event = _event(chooser, f"{person}-{number}", person, name=name, at=at, channel=channel)
+            event = _event(chooser, number=f"{person}-{number}", person=person, name=name, at=at, channel=channel)
             yield event
             if name == "payment" and chooser.random() < 0.2:  # providers report one payment several times
                 at += chooser.randint(1, 5 * _MINUTE)
@@ -114,11 +114,12 @@ def _under_ids(chooser: random.Random, events: list[ChaosEvent]) -> list[ChaosEv
     soon = [number for number, event in enumerate(events) if event.at_ms - events[0].at_ms <= _LINKED_WITHIN_MS]
     links = sorted(chooser.choice(soon) for _ in tree[1:])
     return [
-        replace(event, ids=_ids_at(chooser, tree, links, number), root=tree[-1]) for number, event in enumerate(events)
+        replace(event, ids=_ids_at(chooser, tree, links=links, number=number), root=tree[-1])
+        for number, event in enumerate(events)
     ]
 
 
-def _ids_at(chooser: random.Random, tree: str, links: list[int], number: int) -> str:
+def _ids_at(chooser: random.Random, tree: str, *, links: list[int], number: int) -> str:
     """`links`: at which events the first two ids are linked, and the next ones."""
     known = sum(link <= number for link in links)
     now = links.count(number)
@@ -143,7 +144,7 @@ def _path(chooser: random.Random) -> list[str]:
     return path
 
 
-def _event(chooser: random.Random, number: str, person: str, *, name: str, at: int, channel: str) -> ChaosEvent:
+def _event(chooser: random.Random, *, number: str, person: str, name: str, at: int, channel: str) -> ChaosEvent:
     if name == "payment":
         return ChaosEvent(number, person, name, at, channel, order_id=f"o-{number}", minor=chooser.randint(100, 99_999))
     if name == "lead_lost":

@@ -74,7 +74,7 @@ class _Tally:
         self.cells: Counter[Key] = Counter()
         self.outcomes: dict[EntryId, Outcome] = {}
 
-    def add(self, at_ms: int, channel: str, stage: str, family: str, sub: str = "", *, amount: int = 1) -> None:
+    def add(self, at_ms: int, *, channel: str, stage: str, family: str, sub: str = "", amount: int = 1) -> None:
         """To every cell that must show it: each grain, the whole and the channel."""
         for grain, bucket in _buckets(at_ms // 3_600_000):
             self.cells[(grain, bucket, "", stage, family, sub)] += amount
@@ -85,7 +85,12 @@ class _Tally:
         seen_orders: set[str] = set()
         journey: list[ChaosEvent] = []
         for event in history:
-            self.add(event.at_ms, event.channel, "lost" if event.name == "lead_lost" else event.name, "events")
+            self.add(
+                event.at_ms,
+                channel=event.channel,
+                stage="lost" if event.name == "lead_lost" else event.name,
+                family="events",
+            )
             if event.order_id is not None:
                 if event.order_id in seen_orders:
                     continue
@@ -107,27 +112,29 @@ class _Tally:
                 furthest = stages.index(event.name)
                 entered[event.name] = event.at_ms
             if event.name == "payment":
-                self.add(event.at_ms, channel, "payment", "orders", CURRENCY)
-                self.add(event.at_ms, channel, "payment", "revenue", CURRENCY, amount=event.minor)
+                self.add(event.at_ms, channel=channel, stage="payment", family="orders", sub=CURRENCY)
+                self.add(
+                    event.at_ms, channel=channel, stage="payment", family="revenue", sub=CURRENCY, amount=event.minor
+                )
         path = list(entered)
         for place, stage in enumerate(path):
             at = entered[stage]
-            self.add(at, channel, stage, "entries")
+            self.add(at, channel=channel, stage=stage, family="entries")
             if place == 0:
-                self.add(at, channel, stage, "started")
+                self.add(at, channel=channel, stage=stage, family="started")
             else:
                 for jumped in stages[stages.index(path[place - 1]) + 1 : stages.index(stage)]:
-                    self.add(at, channel, jumped, "skipped")
+                    self.add(at, channel=channel, stage=jumped, family="skipped")
             onward = path[place + 1] if place + 1 < len(path) else None
-            outcome = self._count_outcome(journey, stage, at, onward=onward, next_at=entered.get(onward or ""))
+            outcome = self._count_outcome(journey, stage, at=at, onward=onward, next_at=entered.get(onward or ""))
             self.outcomes[journey[0].owner, stage, at] = outcome
 
     def _count_outcome(
-        self, journey: list[ChaosEvent], stage: str, at: int, *, onward: str | None, next_at: int | None
+        self, journey: list[ChaosEvent], stage: str, *, at: int, onward: str | None, next_at: int | None
     ) -> Outcome:
         channel = journey[0].channel
         if stage == self.stages[-1]:
-            self.add(at, channel, stage, "completed")
+            self.add(at, channel=channel, stage=stage, family="completed")
             return "completed", at, None
         deadline = min(at + ABANDON_MS[stage], journey[0].at_ms + WINDOW_MS)
         losses = (event for event in journey if event.name == "lead_lost" and event.at_ms >= at)
@@ -138,16 +145,16 @@ class _Tally:
         elif next_at is not None and next_at <= deadline:
             outcome = ("advanced", next_at, None)
         family, when, reason = outcome
-        self.add(at, channel, stage, f"{family}.cohort", reason or "")
-        self.add(when, channel, stage, f"{family}.period", reason or "")
+        self.add(at, channel=channel, stage=stage, family=f"{family}.cohort", sub=reason or "")
+        self.add(when, channel=channel, stage=stage, family=f"{family}.period", sub=reason or "")
         if onward is None or next_at is None:
             return outcome
-        self.add(at, channel, stage, "transitions.cohort", onward)
-        self.add(next_at, channel, stage, "transitions.period", onward)
+        self.add(at, channel=channel, stage=stage, family="transitions.cohort", sub=onward)
+        self.add(next_at, channel=channel, stage=stage, family="transitions.period", sub=onward)
         if family == "advanced":
             return outcome
-        self.add(at, channel, stage, "revived.cohort")
-        self.add(next_at, channel, stage, "revived.period")
+        self.add(at, channel=channel, stage=stage, family="revived.cohort")
+        self.add(next_at, channel=channel, stage=stage, family="revived.period")
         return "revived", next_at, None
 
 

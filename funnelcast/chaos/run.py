@@ -108,7 +108,7 @@ class ChaosRun:
         events, lines, lanes = await asyncio.to_thread(_draw, self._plan)
         url, key = await self._start()
         self._began = time.monotonic()
-        feeding = [asyncio.create_task(self._feed(at, lane, url, key)) for at, lane in enumerate(lanes)]
+        feeding = [asyncio.create_task(self._feed(at, lane, url=url, key=key)) for at, lane in enumerate(lanes)]
         await self._disturber.run(
             self._plan.kinds(with_broker=self._broker is not None, with_valkey=self._stack.is_redis_embedded),
             began=self._began,
@@ -127,12 +127,12 @@ class ChaosRun:
         verdict.drained_seconds = round(verdict.seconds - sent_after, 1)
         verdict.retries = self._retries
         verdict.restarts = {**self._services.restarts(), **self._stack.restarts()}
-        judge(verdict, events, documents)
+        judge(verdict, events, documents=documents)
         records = await read_told(self._stack.kafka, Topics(self._space).journeys)
         verdict.take(judged(records, expected(events, TOLD_STAGES).outcomes))
         self._say("comparing with the core in memory over the undisturbed log")
         log = self._services.directory / "events.jsonl"
-        verdict.differences += await differences_from_memory(log, lines, documents, tick_ms=FINAL_TICK_MS)
+        verdict.differences += await differences_from_memory(log, lines, documents=documents, tick_ms=FINAL_TICK_MS)
         verdict.exact = not verdict.differences
         if not verdict.exact:
             (self._services.directory / "journeys.jsonl").write_bytes(b"\n".join(map(orjson.dumps, records)))
@@ -168,7 +168,7 @@ class ChaosRun:
 
     # -- the events -------------------------------------------------------------------------------------------------
 
-    async def _feed(self, partition: int, lines: Sequence[bytes], url: str, key: str) -> None:
+    async def _feed(self, partition: int, lines: Sequence[bytes], *, url: str, key: str) -> None:
         """Send one partition's lines in order over the time of the run, as a client that repeats what is not
         acknowledged and numbers nothing: a repeated batch is a batch of duplicates."""
         begun = time.monotonic()
@@ -200,7 +200,9 @@ class ChaosRun:
                 await sender.add(orjson.dumps({"tick": tick_ms, "marker": marker}))
                 await sender.flush()
             async with self._reader() as reader:
-                await await_marker(reader, PARTITIONS, marker, check=self._check, describe=self._services.describe)
+                await await_marker(
+                    reader, PARTITIONS, marker=marker, check=self._check, describe=self._services.describe
+                )
 
     # -- the judgement ----------------------------------------------------------------------------------------------
 

@@ -64,7 +64,7 @@ class Verdict:
         return asdict(self)
 
 
-def judge(verdict: Verdict, events: Sequence[ChaosEvent], documents: Sequence[CountersDocument]) -> None:
+def judge(verdict: Verdict, events: Sequence[ChaosEvent], *, documents: Sequence[CountersDocument]) -> None:
     """By the oracle, funnel by funnel."""
     verdict.persons = len({event.owner for event in events})
     verdict.merged = len({(event.person, space) for event in events for space in event.ids}) - verdict.persons
@@ -81,7 +81,7 @@ def judge(verdict: Verdict, events: Sequence[ChaosEvent], documents: Sequence[Co
 
 
 async def differences_from_memory(
-    log: Path, lines: Sequence[bytes], documents: Sequence[CountersDocument], *, tick_ms: int
+    log: Path, lines: Sequence[bytes], *, documents: Sequence[CountersDocument], tick_ms: int
 ) -> list[str]:
     """What the core counts of the same lines undisturbed, where it is something else."""
     with log.open("wb") as file:

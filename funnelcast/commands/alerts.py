@@ -59,6 +59,7 @@ UntilOption = Annotated[str | None, typer.Option(help="... and before this day."
 @with_settings(AlertSettings)
 def backtest(
     settings: AlertSettings,
+    *,
     events: EventsOption = None,
     from_kafka: KafkaFlag = False,
     archive: ArchiveOption = None,
@@ -77,7 +78,7 @@ def backtest(
 
     answers = [
         _backtest(each, watched, since=since, until=until, threshold=threshold or THRESHOLD_NATS)
-        for each, watched in _counted(settings, funnel, _Source(events, from_kafka, archive))
+        for each, watched in _counted(settings, funnel, source=_Source(events, from_kafka, archive))
     ]
     if as_json:
         sys.stdout.write(json.dumps(answers[0] if len(answers) == 1 else answers, ensure_ascii=False) + "\n")
@@ -92,6 +93,7 @@ def backtest(
 @with_settings(AlertSettings)
 def tune(
     settings: AlertSettings,
+    *,
     events: EventsOption = None,
     from_kafka: KafkaFlag = False,
     archive: ArchiveOption = None,
@@ -105,7 +107,7 @@ def tune(
     from streams.evidence.alerts import threshold_for
 
     answers: list[dict[str, Any]] = []
-    for each, watched in _counted(settings, funnel, _Source(events, from_kafka, archive)):
+    for each, watched in _counted(settings, funnel, source=_Source(events, from_kafka, archive)):
         alerts, days = _alerts(watched, since=since, until=until, threshold=_LOW_THRESHOLD)
         peaks = [alert.peak_nats for alert in alerts if not alert.muted_by]
         months = max(days, 1) / _DAYS_OF_MONTH
@@ -136,9 +138,9 @@ class _Source:
             raise UsageError("say whose history: --events FILE, or --from-kafka and --archive DIR, one or both of them")
 
 
-def _counted(settings: AlertSettings, funnel: Any, source: _Source) -> list[tuple[Funnel, Watched]]:
+def _counted(settings: AlertSettings, funnel: Any, *, source: _Source) -> list[tuple[Funnel, Watched]]:
     if source.events is not None:
-        return _count(settings, funnel or settings.of_a_file(), source.events)
+        return _count(settings, funnel or settings.of_a_file(), events=source.events)
     from funnelcast.progress import progress_bar
     from funnelcast.replay.logged import watched_of_log
 
@@ -156,7 +158,7 @@ def _counted(settings: AlertSettings, funnel: Any, source: _Source) -> list[tupl
         return list(zip(funnels, run_until_told(counting), strict=True))
 
 
-def _count(settings: AlertSettings, names: Any, events: Path) -> list[tuple[Funnel, Watched]]:
+def _count(settings: AlertSettings, names: Any, *, events: Path) -> list[tuple[Funnel, Watched]]:
     from funnelcast.progress import progress_bar
     from funnelcast.replay.histories import watched_of_file
     from funnelcast.replay.memory import Refusals, ReplayJob

@@ -31,6 +31,7 @@ def explain(
     name: Annotated[
         str | None, typer.Argument(help="Alert, e.g. FunnelConversionDrop. \\[default: all that speak]")
     ] = None,
+    *,
     funnel: FunnelsOption = None,
     threshold: Annotated[float | None, typer.Option(min=0.1, help="Evidence in nats; default: 6.")] = None,
     as_json: JsonFlag = False,
@@ -42,7 +43,7 @@ def explain(
     from streams.evidence.alerts import THRESHOLD_NATS
 
     names = funnel or settings.funnels
-    stories = run_until_told(_stories(settings, names, threshold or THRESHOLD_NATS))
+    stories = run_until_told(_stories(settings, names, threshold=threshold or THRESHOLD_NATS))
     chosen = [story for story in stories if name is None or story["name"].lower() == name.lower()]
     if as_json:
         emit(json.dumps({"alerts": chosen}, ensure_ascii=False))
@@ -53,7 +54,7 @@ def explain(
     emit("\n\n".join(story["text"] for story in chosen))
 
 
-async def _stories(settings: ExplainSettings, names: Sequence[str], threshold: float) -> list[Story]:
+async def _stories(settings: ExplainSettings, names: Sequence[str], *, threshold: float) -> list[Story]:
     from funnelcast.judging import stories_now
     from schemas.funnel.load import load_funnels
     from streams.store.connection import close, connect

@@ -35,6 +35,7 @@ class WatchSettings(StateSettings, FunnelSettings, SpaceSettings, RedisSettings)
 def watch(
     settings: WatchSettings,
     notify: Annotated[Path, typer.Option(help="File of destinations (docs/alerts.md).")],
+    *,
     every: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Time between two looks.")] = 60.0,
     threshold: Annotated[float | None, typer.Option(min=0.1, help="Evidence in nats; default: 6.")] = None,
     funnel: FunnelsOption = None,
@@ -53,11 +54,11 @@ def watch(
     funnels = load_funnels(funnel or settings.funnels)
     settings.need_redis()
     configure_logs()
-    asyncio.run(_run(settings, told, funnels, every=every, threshold=threshold or THRESHOLD_NATS))
+    asyncio.run(_run(settings, told, funnels=funnels, every=every, threshold=threshold or THRESHOLD_NATS))
 
 
 async def _run(
-    settings: WatchSettings, told: Destinations, funnels: list[Funnel], *, every: float, threshold: float
+    settings: WatchSettings, told: Destinations, *, funnels: list[Funnel], every: float, threshold: float
 ) -> None:
     from funnelcast.judging import Judge
     from funnelcast.notify.watch import Watch
@@ -71,7 +72,7 @@ async def _run(
     reader = RedisCounterReader(client, settings.space)
     judge = Judge(reader, funnels, clock_ms=wall_clock_ms, threshold=threshold)
     teller = _Teller(reader, told, deliverer_of(settings.state_dir), {each.name: each for each in funnels})
-    watching = asyncio.create_task(_watch(judge, Watch(told), teller, every))
+    watching = asyncio.create_task(_watch(judge, Watch(told), teller=teller, every=every))
     try:
         # What is under way is broken off: who starts again tells of it once more.
         await asyncio.wait({stopping, watching}, return_when=asyncio.FIRST_COMPLETED)
@@ -83,7 +84,7 @@ async def _run(
         watching.result()
 
 
-async def _watch(judge: Judge, watch: Watch, teller: _Teller, every: float) -> None:
+async def _watch(judge: Judge, watch: Watch, *, teller: _Teller, every: float) -> None:
     """For ever."""
     import structlog
 
@@ -116,7 +117,7 @@ class _Teller:
         message = over_of(story)
         if not notice.is_over:
             page, now_ms = self.destinations.page, wall_clock_ms()
-            message = await alert_of(self.reader, self.funnels[story["funnel"]], story, page=page, now_ms=now_ms)
+            message = await alert_of(self.reader, self.funnels[story["funnel"]], story=story, page=page, now_ms=now_ms)
         for destination in self.destinations.destinations:
             if destination.name in notice.to:
                 await self.deliverer.deliver(destination, message)

@@ -39,6 +39,7 @@ class AnnotateSettings(FunnelSettings, SpaceSettings, RedisSettings):
 @with_settings(AnnotateSettings)
 def annotate(
     settings: AnnotateSettings,
+    *,
     text: Annotated[str | None, typer.Argument(help="What was changed.")] = None,
     at: Annotated[
         str | None, typer.Option(help="When: 2025-01-31, RFC 3339, 24h (ago), epoch ms. \\[default: now]")

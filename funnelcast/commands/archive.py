@@ -28,6 +28,7 @@ class ArchiveSettings(SpaceSettings, KafkaSettings):
 @with_settings(ArchiveSettings)
 def archive(
     settings: ArchiveSettings,
+    *,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files are; made where it is missing.")],
     follow: Annotated[bool, typer.Option("--follow", help="Go on as events come, until Ctrl-C.")] = False,
     flush_rows: Annotated[int, typer.Option(min=1, help="Records of one write ...")] = 50_000,
@@ -62,7 +63,7 @@ async def _archive(
             writer = ArchiveWriter(
                 folder,
                 log,
-                lambda rows: _told(rows, quiet=quiet),
+                told=lambda rows: _told(rows, quiet=quiet),
                 flush_rows=flush_rows,
                 flush_seconds=flush_seconds,
             )

@@ -42,7 +42,7 @@ def canary(settings: CanarySettings) -> None:
     route = _route(settings, funnels)
     configure_logs()
     log_settings(settings)
-    asyncio.run(_run(settings, route, funnels))
+    asyncio.run(_run(settings, route, funnels=funnels))
 
 
 def _route(settings: CanarySettings, funnels: list[Funnel]) -> Route:
@@ -60,7 +60,7 @@ def _route(settings: CanarySettings, funnels: list[Funnel]) -> Route:
     return route
 
 
-async def _run(settings: CanarySettings, route: Route, funnels: list[Funnel]) -> None:
+async def _run(settings: CanarySettings, route: Route, *, funnels: list[Funnel]) -> None:
     import httpx
 
     from funnelcast.canary.run import Canary

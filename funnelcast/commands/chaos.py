@@ -20,6 +20,7 @@ SHOWN_DIFFERENCES = 20
 @with_settings(StateSettings)
 def chaos(
     settings: StateSettings,
+    *,
     seconds: Annotated[float, typer.Option(min=1, help="How long events flow.")] = 90,
     seed: Annotated[int, typer.Option(help="Draws the events and the faults.")] = 1,
     faults: Annotated[int, typer.Option(min=0, help="How many faults.")] = 15,

@@ -52,6 +52,7 @@ class _Parts(NamedTuple):
 @with_settings(CollectorSettings)
 def collector(
     settings: CollectorSettings,
+    *,
     worker_index: Annotated[int | None, typer.Option(hidden=True)] = None,
     worker_directory: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
@@ -155,14 +156,14 @@ async def _run(settings: CollectorSettings, parts: _Parts, *, worker: CollectorP
             drain_seconds=int(settings.ack_timeout) + _SPOOL_SECONDS,
             is_port_shared=worker.directory is not None,
             on_listening=lambda host, port: log.info("listening", url=f"http://{host}:{port}", space=settings.space),
-            beside=_health(settings, app.health, parts.keys),
+            beside=_health(settings, app.health, keys=parts.keys),
         )
     log.info("stopped")
     if refusals:
         raise refusals[0]
 
 
-def _health(settings: CollectorSettings, health: Health, keys: KeyRing) -> Beside | None:
+def _health(settings: CollectorSettings, health: Health, *, keys: KeyRing) -> Beside | None:
     """Metrics and health on a port of their own; None where nobody asks for one."""
     from funnelcast.readers import ReadersOnly
     from funnelcast.structlog_alone import structlog

@@ -21,6 +21,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command(epilog="Examples:  funnelcast config  ·  funnelcast config collector --config /etc/funnelcast.toml --json")
 def config(
+    *,
     process: Annotated[
         str | None, typer.Argument(help="Only what this process reads, e.g. collector; default: everything.")
     ] = None,

@@ -22,6 +22,7 @@ LOG_WIDTH = 140
 @with_settings(StateSettings)
 def demo(
     settings: StateSettings,
+    *,
     seconds: Annotated[
         float | None, typer.Option(min=0, envvar="DEMO_SECONDS", help="Seconds of live shop; default: until Ctrl-C.")
     ] = None,
@@ -46,4 +47,4 @@ async def _demo(plan: DemoPlan) -> None:
     console = Screen()
     if not console.is_terminal:
         console.width = LOG_WIDTH  # nobody knows: lines must not be folded in a log
-    await run_demo(plan, View(console), stop_event())
+    await run_demo(plan, View(console), stop=stop_event())

@@ -38,6 +38,7 @@ class DigestSettings(StateSettings, FunnelSettings, SpaceSettings, RedisSettings
 @with_settings(DigestSettings)
 def digest(
     settings: DigestSettings,
+    *,
     period: Annotated[Literal["daily", "weekly"], typer.Argument(help="The last whole day, or the last seven.")],
     notify: Annotated[Path | None, typer.Option(help="File of destinations (docs/alerts.md).")] = None,
     dry_run: Annotated[
@@ -56,13 +57,15 @@ def digest(
     if (notify is None) != dry_run:
         raise typer.BadParameter("say where to: --notify FILE; or --dry-run to look at it", param_hint="--notify")
     told = None if notify is None else usable_destinations(notify, os.environ)
-    messages = run_until_told(_messages(settings, funnel or settings.funnels, period, page=told.page if told else ""))
+    messages = run_until_told(
+        _messages(settings, funnel or settings.funnels, period=period, page=told.page if told else "")
+    )
     if told is None:
         _show(messages, as_json=as_json)
         return
     configure_logs()
     deliverer = deliverer_of(settings.state_dir)
-    sent = run_until_told(_send(deliverer, told, messages, period))
+    sent = run_until_told(_send(deliverer, told, messages=messages, period=period))
     if as_json:
         emit(json.dumps({"sent": sent, "failed": len(deliverer.failed), "dead_letters": str(deliverer.dead_letters)}))
     else:
@@ -79,7 +82,7 @@ def deliverer_of(state_dir: Path) -> Deliverer:
     return Deliverer(state_dir / "notify-dead-letters.jsonl", os.environ, wall_clock_ms)
 
 
-async def _messages(settings: DigestSettings, names: Sequence[str], period: str, *, page: str) -> list[Message]:
+async def _messages(settings: DigestSettings, names: Sequence[str], *, period: str, page: str) -> list[Message]:
     from funnelcast.judging import stories_now
     from funnelcast.notify.content import digest_of
     from schemas.funnel.load import load_funnels
@@ -91,14 +94,14 @@ async def _messages(settings: DigestSettings, names: Sequence[str], period: str,
         reader = RedisCounterReader(client, settings.space)
         stories = await stories_now(reader, funnels, clock_ms=wall_clock_ms)
         return [
-            await digest_of(reader, funnel, period, stories, page=page, now_ms=wall_clock_ms())  # type: ignore[arg-type]
+            await digest_of(reader, funnel, period=period, stories=stories, page=page, now_ms=wall_clock_ms())  # type: ignore[arg-type]
             for funnel in funnels
         ]
     finally:
         await close(client)
 
 
-async def _send(deliverer: Deliverer, told: Destinations, messages: Sequence[Message], period: str) -> int:
+async def _send(deliverer: Deliverer, told: Destinations, *, messages: Sequence[Message], period: str) -> int:
     sent = 0
     for destination in told.destinations:
         for message in messages if period in destination.digest else ():

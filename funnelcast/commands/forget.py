@@ -42,6 +42,7 @@ class ForgetSettings(PhoneSettings, ContactKeySettings, FunnelSettings, SpaceSet
 @with_settings(ForgetSettings)
 def forget(
     settings: ForgetSettings,
+    *,
     person: Annotated[
         str | None,
         typer.Argument(metavar="PERSON", help="Person key: u:<user id>, c:<contact id> or a:<anonymous id>."),
@@ -134,10 +135,11 @@ async def _forget(
 
     client = None if settings.redis is None else connect(settings.need_redis())
     try:
-        ids, is_known = ([person], None) if client is None else await _ids(settings, client, person)
+        ids, is_known = ([person], None) if client is None else await _ids(settings, client, person=person)
         now_ms = wall_clock_ms()
         markers = {
-            key: await request_erasure(settings.need_kafka(), settings.topics, key, asked_at_ms=now_ms) for key in ids
+            key: await request_erasure(settings.need_kafka(), settings.topics, person=key, asked_at_ms=now_ms)
+            for key in ids
         }
         if wait_seconds is None or client is None:
             return markers, False, is_known
@@ -151,12 +153,12 @@ async def _forget(
             await close(client)
 
 
-async def _ids(settings: ForgetSettings, client: Any, person: bytes) -> tuple[list[bytes], bool]:
+async def _ids(settings: ForgetSettings, client: Any, *, person: bytes) -> tuple[list[bytes], bool]:
     """Every id of the person, the given one first, and whether anybody is known by it."""
     from funnelcast.people_lookup import trees_of
     from schemas.funnel.load import load_funnels
 
-    trees = await trees_of(client, settings.space, [person], load_funnels(settings.funnels))
+    trees = await trees_of(client, settings.space, keys=[person], funnels=load_funnels(settings.funnels))
     others = [one.encode() for tree in trees for one in tree.ids if one.encode() != person]
     return [person, *others], bool(trees)
 

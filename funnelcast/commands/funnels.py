@@ -61,6 +61,7 @@ def check(
 
 @app.command("try", epilog="Example:  funnelcast funnels try shop.yaml --events events.jsonl")
 def try_on(
+    *,
     file: Annotated[str, typer.Argument(help="A YAML or JSON file, or the name of a preset.")],
     events: Annotated[Path, typer.Option(help="Native events, one a line.")],
     as_json: JsonFlag = False,
@@ -144,6 +145,7 @@ def show(
 
 @app.command(epilog="Example:  funnelcast funnels diff shop.yaml shop-2.yaml")
 def diff(
+    *,
     before: Annotated[str, typer.Argument(help="A file, or the name of a preset.")],
     after: Annotated[str, typer.Argument(help="The one that is to come.")],
     as_json: JsonFlag = False,

@@ -31,6 +31,7 @@ def _group() -> None:
 @with_settings(StateSettings)
 def collector(
     settings: StateSettings,
+    *,
     requests: Annotated[int, typer.Option(min=1, help="How many requests.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Draws the requests: the same seed sends the same ones.")] = 1,
     only: Annotated[int | None, typer.Option(min=0, help="Send this request of the seed alone.")] = None,
@@ -75,6 +76,7 @@ def collector(
 @with_settings(StateSettings)
 def files(
     settings: StateSettings,
+    *,
     count: Annotated[int, typer.Option("--files", min=1, help="How many files.")] = 1_000,
     seed: Annotated[int, typer.Option(help="Draws the files: the same seed writes the same ones.")] = 1,
     only: Annotated[int | None, typer.Option(min=0, help="Read this file of the seed alone.")] = None,
@@ -90,7 +92,7 @@ def files(
     directory = settings.state_dir / "fuzz"
     directory.mkdir(parents=True, exist_ok=True)
     numbers = range(count) if only is None else range(only, only + 1)
-    faults = fuzz_files(seed, numbers, directory, lambda line: say(line, err=True))
+    faults = fuzz_files(seed, numbers, directory=directory, say=lambda line: say(line, err=True))
     if as_json:
         emit(json.dumps({"files": len(numbers), "seed": seed, "faults": faults, "ok": not faults}))
     else:
@@ -102,6 +104,7 @@ def files(
     epilog="Examples:  funnelcast fuzz persons --persons 500 --seed 7  ·  funnelcast fuzz persons --seed 7 --only 41"
 )
 def persons(
+    *,
     count: Annotated[int, typer.Option("--persons", min=1, help="How many hot persons.")] = 200,
     seed: Annotated[int, typer.Option(help="Draws the persons: the same seed makes the same ones.")] = 1,
     only: Annotated[int | None, typer.Option(min=0, help="Count this person of the seed alone.")] = None,
@@ -115,7 +118,7 @@ def persons(
     from funnelcast.fuzz.persons import fuzz_persons
 
     numbers = range(count) if only is None else range(only, only + 1)
-    faults = run_until_told(fuzz_persons(seed, numbers, lambda line: say(line, err=True)))
+    faults = run_until_told(fuzz_persons(seed, numbers, say=lambda line: say(line, err=True)))
     if as_json:
         emit(json.dumps({"persons": len(numbers), "seed": seed, "faults": faults, "ok": not faults}))
     else:

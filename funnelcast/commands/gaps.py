@@ -32,6 +32,7 @@ class GapSettings(StoreSettings, KafkaSettings):
 @with_settings(GapSettings)
 def accept(
     settings: GapSettings,
+    *,
     partition: Annotated[int, typer.Option(min=0, help="Partition of the events topic.")],
     offset: Annotated[int, typer.Option(min=0, help="Where counting goes on (the worker's message names it).")],
     reason: Annotated[str, typer.Option(help="Why; recorded permanently.")],
@@ -71,8 +72,8 @@ async def _accept(settings: GapSettings, *, partition: int, offset: int, reason:
     from streams.transport.cursor import unacceptable_gap
 
     topic = settings.topics.events
-    log_range = await log_range_of(settings.need_kafka(), topic, partition)
-    problem = unacceptable_gap(topic, partition, offset, log_range)
+    log_range = await log_range_of(settings.need_kafka(), topic, partition=partition)
+    problem = unacceptable_gap(topic, partition=partition, offset=offset, log_range=log_range)
     if problem is not None:
         raise problem
     client = connect(settings.need_redis())

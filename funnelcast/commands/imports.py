@@ -33,6 +33,7 @@ class ImportSettings(ClientSettings, FunnelSettings, SpaceSettings, RedisSetting
 @with_settings(ImportSettings)
 def import_(
     settings: ImportSettings,
+    *,
     file: Annotated[Path, typer.Argument(help="The import file (YAML, docs/import.md); with --suggest a table.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read everything, print what would be sent.")] = False,
     suggest: Annotated[bool, typer.Option("--suggest", help="Print a first import file for a table.")] = False,
@@ -63,7 +64,7 @@ def import_(
     preparation = prepared(
         definition,
         file.parent,
-        tolerate or [],
+        tolerated=tolerate or [],
         funnels=settings.funnels,
         is_historical=not live,
         refusals=refusals,
@@ -76,7 +77,7 @@ def import_(
     finish(
         settings,
         preparation,
-        refusals,
+        refusals=refusals,
         name=str(file),
         patience=patience,
         again=again,

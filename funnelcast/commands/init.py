@@ -20,6 +20,7 @@ app = typer.Typer(add_completion=False)
     "funnelcast init --csv orders.csv --json"
 )
 def init(
+    *,
     site: Annotated[
         str | None, typer.Option(help="Address of your pages, https://shop.example; only they may use the key.")
     ] = None,
@@ -40,11 +41,20 @@ def init(
 
     asks = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
     answers = Beginning(
-        site=_answer(site, "Address of your site, e.g. https://shop.example (Enter: any)", "", asks=asks).rstrip("/"),
-        funnel=_answer(funnel, "Funnel to begin with: web, sales, retail8, deal8, ...", "web", asks=asks),
-        currency=_answer(currency, "Currency of your reports", "USD", asks=asks).upper(),
+        site=_answer(
+            site, question="Address of your site, e.g. https://shop.example (Enter: any)", default="", asks=asks
+        ).rstrip("/"),
+        funnel=_answer(
+            funnel, question="Funnel to begin with: web, sales, retail8, deal8, ...", default="web", asks=asks
+        ),
+        currency=_answer(currency, question="Currency of your reports", default="USD", asks=asks).upper(),
         csv=_table(
-            _answer(None if csv is None else str(csv), "CSV of what happened before (Enter: none)", "", asks=asks)
+            _answer(
+                None if csv is None else str(csv),
+                question="CSV of what happened before (Enter: none)",
+                default="",
+                asks=asks,
+            )
         ),
         name=name,
     )
@@ -62,7 +72,7 @@ def init(
         say(f"  {command}")
 
 
-def _answer(given: str | None, question: str, default: str, *, asks: bool) -> str:
+def _answer(given: str | None, *, question: str, default: str, asks: bool) -> str:
     if given is not None or not asks:
         return given if given is not None else default
     return str(typer.prompt(question, default=default, show_default=bool(default))).strip()

@@ -46,6 +46,7 @@ class JourneySettings(SpaceSettings, KafkaSettings, StateSettings):
 @with_settings(JourneySettings)
 def follow(
     settings: JourneySettings,
+    *,
     funnel: Funnels = None,
     change: Annotated[
         list[str] | None, typer.Option(help="Only stalled, abandoned, ... and what takes it back; repeat for several.")
@@ -68,7 +69,9 @@ def follow(
     wanted = _wanted(funnel, change)
     show = _show_json if as_json else _show_line
     with Inbox(None if name is None else _path(settings, name)) as inbox:
-        asyncio.run(_follow(settings, inbox, wanted, show, from_beginning=from_beginning, until_idle=until_idle))
+        asyncio.run(
+            _follow(settings, inbox, wanted=wanted, show=show, from_beginning=from_beginning, until_idle=until_idle)
+        )
 
 
 @app.command(
@@ -78,6 +81,7 @@ def follow(
 @with_settings(JourneySettings)
 def send(
     settings: JourneySettings,
+    *,
     url: Annotated[str, typer.Option(help="Where changes are posted to.")],
     secret_file: Annotated[Path, typer.Option(help="File with the secret of the signature: whsec_ and base64.")],
     funnel: Funnels = None,
@@ -109,7 +113,9 @@ def send(
     wanted = _wanted(funnel, change or list(WIN_BACK))
     with Inbox(_path(settings, name)) as inbox:
         asyncio.run(
-            _send(settings, inbox, wanted, url=url, key=key, from_beginning=from_beginning, until_idle=until_idle)
+            _send(
+                settings, inbox, wanted=wanted, url=url, key=key, from_beginning=from_beginning, until_idle=until_idle
+            )
         )
 
 
@@ -117,6 +123,7 @@ def send(
 @with_settings(JourneySettings)
 def dead(
     settings: JourneySettings,
+    *,
     name: Name = "webhook",
     retry: Annotated[bool, typer.Option("--retry", help="Try all of them again.")] = False,
     as_json: JsonFlag = False,
@@ -158,9 +165,9 @@ def _path(settings: JourneySettings, name: str) -> Path:
 async def _follow(
     settings: JourneySettings,
     inbox: Inbox,
+    *,
     wanted: Wanted,
     show: Callable[[Change], None],
-    *,
     from_beginning: bool,
     until_idle: float | None,
 ) -> None:
@@ -170,17 +177,17 @@ async def _follow(
         return False
 
     def take(batch: Batch, changes: list[Change]) -> None:
-        inbox.take(batch.partition, batch.next_offset, changes, now_ms=wall_clock_ms(), hand_on=show)
+        inbox.take(batch.partition, batch.next_offset, changes=changes, now_ms=wall_clock_ms(), hand_on=show)
 
     reader = _reader(settings, inbox, from_beginning=from_beginning)
-    await _read(reader, wanted, take, nothing, stop=stop_event(), until_idle=until_idle)
+    await _read(reader, wanted, take=take, work=nothing, stop=stop_event(), until_idle=until_idle)
 
 
 async def _send(
     settings: JourneySettings,
     inbox: Inbox,
-    wanted: Wanted,
     *,
+    wanted: Wanted,
     url: str,
     key: bytes,
     from_beginning: bool,
@@ -205,10 +212,10 @@ async def _send(
             return rounds > 0
 
         def take(batch: Batch, changes: list[Change]) -> None:
-            inbox.take(batch.partition, batch.next_offset, changes, now_ms=wall_clock_ms())
+            inbox.take(batch.partition, batch.next_offset, changes=changes, now_ms=wall_clock_ms())
 
         reader = _reader(settings, inbox, from_beginning=from_beginning)
-        await _read(reader, wanted, take, deliver, stop=stop, until_idle=until_idle)
+        await _read(reader, wanted, take=take, work=deliver, stop=stop, until_idle=until_idle)
 
 
 def _reader(settings: JourneySettings, inbox: Inbox, *, from_beginning: bool) -> JourneysReader:
@@ -221,9 +228,9 @@ def _reader(settings: JourneySettings, inbox: Inbox, *, from_beginning: bool) ->
 async def _read(
     reader: JourneysReader,
     wanted: Wanted,
+    *,
     take: Callable[[Batch, list[Change]], None],
     work: Callable[[], Awaitable[bool]],
-    *,
     stop: asyncio.Event,
     until_idle: float | None,
 ) -> None:

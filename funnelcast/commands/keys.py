@@ -41,6 +41,7 @@ def _now() -> str:
 @with_settings(KeySettings)
 def create(
     settings: KeySettings,
+    *,
     source: Annotated[str, typer.Option(help="What the events of this key are from, e.g. web, crm, billing.")],
     scope: Annotated[
         Literal["browser", "server", "historical", "read"],

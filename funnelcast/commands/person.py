@@ -38,6 +38,7 @@ class PersonSettings(ContactKeySettings, FunnelSettings, SpaceSettings, RedisSet
 @with_settings(PersonSettings)
 def person(
     settings: PersonSettings,
+    *,
     id_: Annotated[
         str,
         typer.Argument(metavar="ID", help="user:ID, contact:ID, anonymous:ID, an e-mail, or any id of the three."),
@@ -54,7 +55,7 @@ def person(
         keys = candidates(settings, id_)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="ID") from None
-    trees, about = asyncio.run(_looked_up(settings, keys, load_funnels(funnel or settings.funnels)))
+    trees, about = asyncio.run(_looked_up(settings, keys, funnels=load_funnels(funnel or settings.funnels)))
     if len(trees) > 1:
         choices = ", ".join(tree.root for tree in trees)
         raise typer.BadParameter(f"{id_} is an id of several people: ask for one of {choices}", param_hint="ID")
@@ -67,14 +68,16 @@ def person(
         raise typer.Exit(1)
 
 
-async def _looked_up(settings: PersonSettings, keys: list[bytes], funnels: Sequence[Funnel]) -> tuple[list[Tree], str]:
+async def _looked_up(
+    settings: PersonSettings, keys: list[bytes], *, funnels: Sequence[Funnel]
+) -> tuple[list[Tree], str]:
     """(the people whom the keys belong to; where there is nobody, what that may be due to)."""
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
 
     client = connect(settings.need_redis())
     try:
-        trees = await trees_of(client, settings.space, keys, funnels)
+        trees = await trees_of(client, settings.space, keys=keys, funnels=funnels)
         return trees, "" if trees else await _about(RedisCounterReader(client, settings.space), funnels)
     finally:
         await close(client)

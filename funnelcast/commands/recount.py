@@ -42,6 +42,7 @@ class RecountSettings(WatermarkSettings, FunnelSettings, SpaceSettings, RedisSet
 @with_settings(RecountSettings)
 def recount(
     settings: RecountSettings,
+    *,
     funnel: Annotated[str, typer.Argument(metavar="FUNNEL", help="A file, a preset, or the name of a funnel.")],
     switch: Annotated[
         bool, typer.Option("--switch/--dry-run", help="Use the new version when it is counted; or only compare.")
@@ -80,7 +81,7 @@ def recount(
         )
     )
     if as_json:
-        emit(json.dumps(_document(outcome, chosen, seconds)))
+        emit(json.dumps(_document(outcome, chosen, seconds=seconds)))
         return
     show_outcome(outcome, seconds, with_differences=compare or not switch)
 
@@ -145,7 +146,7 @@ def _before(definitions: dict[str, str], funnel: Funnel) -> Funnel | None:
     return others[-1] if others else None
 
 
-def _document(outcome: Outcome, funnel: Funnel, seconds: float) -> dict[str, object]:
+def _document(outcome: Outcome, funnel: Funnel, *, seconds: float) -> dict[str, object]:
     values = asdict(outcome)
     values["missing"] = sum(outcome.missing.values())
     return {"funnel": funnel.name, "version": funnel.version, "seconds": round(seconds, 3), **values}
@@ -185,15 +186,15 @@ def _table(compared: VersionsCompared) -> Grid:
     title = f"{now} compared with {before}" if before != now else f"{now}, counted again, compared with what it was"
     table = Grid("stage", "number", ">before", ">now", ">difference", title=title)
     for name, pair in compared["input"].items():
-        _add(table, "input", name, pair)
+        _add(table, label="input", name=name, pair=pair)
     for stage in compared["stages"]:
         label = stage["stage"] + ("" if stage["before"] == stage["now"] else " (new)" if stage["now"] else " (gone)")
         for name, pair in stage["numbers"].items():
-            _add(table, label, name, pair)
+            _add(table, label=label, name=name, pair=pair)
             label = ""
     return table
 
 
-def _add(table: Grid, label: str, name: str, pair: Pair) -> None:
+def _add(table: Grid, *, label: str, name: str, pair: Pair) -> None:
     difference = pair["now"] - pair["before"]
     table.add_row(label, name, f"{pair['before']:,}", f"{pair['now']:,}", f"{difference:+,}" if difference else "")

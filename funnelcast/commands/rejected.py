@@ -50,6 +50,7 @@ class ResendSettings(ClientSettings, StateSettings, LogSettings):
 @with_settings(LogSettings)
 def list_dead_letters(
     settings: LogSettings,
+    *,
     reason: ReasonOption = None,
     source: SourceOption = None,
     route: RouteOption = None,
@@ -76,6 +77,7 @@ def list_dead_letters(
 @with_settings(LogSettings)
 def show(
     settings: LogSettings,
+    *,
     place: Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="As `rejected list` names it.")],
     as_json: JsonFlag = False,
 ) -> None:
@@ -100,6 +102,7 @@ def show(
 @with_settings(ResendSettings)
 def replay(
     settings: ResendSettings,
+    *,
     reason: ReasonOption = None,
     source: SourceOption = None,
     route: RouteOption = None,

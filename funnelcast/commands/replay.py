@@ -56,6 +56,7 @@ class Through(StrEnum):
 @with_settings(ReplaySettings)
 def replay(
     settings: ReplaySettings,
+    *,
     events: Annotated[
         Path | None,
         typer.Option(help='Native events in log order, a line {"tick": MS} moves time; or the folder of an archive.'),
@@ -82,15 +83,17 @@ def replay(
     with tempfile.TemporaryDirectory(prefix="funnelcast-") as directory:
         code = 0
         if import_file is not None:
-            events, code = _imported(import_file, names, tolerate or [], Path(directory) / import_file.name)
+            events, code = _imported(
+                import_file, names=names, tolerated=tolerate or [], path=Path(directory) / import_file.name
+            )
         assert events is not None  # noqa: S101 - one of both
-        job = _job(settings, names, events, watermark=watermark, partitions=partitions, workers=workers)
+        job = _job(settings, names, events=events, watermark=watermark, partitions=partitions, workers=workers)
         is_any_taken = _count(settings, job, through=through, as_json=as_json)
         code = code if is_any_taken else EXIT_NONE_TAKEN
     raise typer.Exit(code)
 
 
-def _imported(file: Path, names: Sequence[str], tolerated: Sequence[str], path: Path) -> tuple[Path, int]:
+def _imported(file: Path, *, names: Sequence[str], tolerated: Sequence[str], path: Path) -> tuple[Path, int]:
     """(native events of an import file in order of time, exit code)."""
     from funnelcast.importing import Refusals, exit_code, prepared, say_rows
     from producers.importer.load import load_import
@@ -99,7 +102,7 @@ def _imported(file: Path, names: Sequence[str], tolerated: Sequence[str], path: 
     preparation = prepared(
         load_import(file),
         file.parent,
-        tolerated,
+        tolerated=tolerated,
         funnels=names,
         is_historical=True,
         refusals=refusals,
@@ -108,15 +111,15 @@ def _imported(file: Path, names: Sequence[str], tolerated: Sequence[str], path: 
     with path.open("wb") as log:
         log.writelines(event + b"\n" for _, event in preparation.events())
     refusals.sum_up()
-    say_rows(str(file), preparation, "counted")
+    say_rows(str(file), preparation, done="counted")
     return path, exit_code(taken=preparation.rows.taken, refused=preparation.rows.refused)
 
 
 def _job(
     settings: ReplaySettings,
     names: Sequence[str],
-    events: Path,
     *,
+    events: Path,
     watermark: int | None,
     partitions: int,
     workers: int,

@@ -46,6 +46,7 @@ class _ReportCommand(WithBareOptions):
 @with_settings(ReportSettings)
 def report(
     settings: ReportSettings,
+    *,
     funnel: Annotated[
         list[str] | None, typer.Option(help="A preset, a file, or the name of a counted funnel; repeat for several.")
     ] = None,
@@ -185,7 +186,7 @@ def report(
         as_csv=as_csv,
         as_json=as_json,
     )
-    answer(settings, _chosen(settings, funnel), asked)
+    answer(settings, _chosen(settings, funnel), asked=asked)
 
 
 def _chosen(settings: ReportSettings, references: list[str] | None) -> list[Funnel]:
@@ -195,7 +196,8 @@ def _chosen(settings: ReportSettings, references: list[str] | None) -> list[Funn
 
     configured = load_funnels(settings.funnels)
     known = {
-        funnel.name: funnel for funnel in asyncio.run(counted_now(settings.need_redis(), settings.space, configured))
+        funnel.name: funnel
+        for funnel in asyncio.run(counted_now(settings.need_redis(), settings.space, funnels=configured))
     }
     if not references:
         funnels = [known[funnel.name] for funnel in configured]
@@ -207,7 +209,7 @@ def _counted_most(settings: ReportSettings, funnels: list[Funnel]) -> Funnel:
     """So that an installation that set nothing up sees what it sends."""
     from funnelcast.counted_most import counted
 
-    events = asyncio.run(counted(settings.need_redis(), settings.space, funnels))
+    events = asyncio.run(counted(settings.need_redis(), settings.space, funnels=funnels))
     chosen = max(funnels, key=lambda funnel: events[funnel.name])
     for funnel in funnels:
         if funnel is not chosen and events[funnel.name]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MOST: Final = 10_000
 
 
-def show_persons(settings: ReportSettings, funnels: Sequence[Funnel], asked: Asked, *, persons: str) -> None:
+def show_persons(settings: ReportSettings, funnels: Sequence[Funnel], *, asked: Asked, persons: str) -> None:
     """Print them. Raises QuestionError, StoreError."""
     most = _number(persons)
     now_ms = wall_clock_ms()
@@ -42,7 +42,7 @@ def show_persons(settings: ReportSettings, funnels: Sequence[Funnel], asked: Ask
             raise QuestionError("--persons is of now: leave --grain, --since and --until away")
         if question.dimset and question.label is None:
             raise QuestionError("--persons takes one value: --dim manager=ann")
-    documents = asyncio.run(_read(settings, questions, most))
+    documents = asyncio.run(_read(settings, questions, most=most))
     if asked.as_json:
         sys.stdout.buffer.write(answer_json(documents) + b"\n")
         sys.stdout.flush()
@@ -58,7 +58,7 @@ def _number(text: str) -> int:
     return int(text)
 
 
-async def _read(settings: ReportSettings, questions: Sequence[ReportQuestion], most: int) -> list[StuckDocument]:
+async def _read(settings: ReportSettings, questions: Sequence[ReportQuestion], *, most: int) -> list[StuckDocument]:
     client, documents = connect(settings.need_redis()), []
     try:
         store = RedisPartitionStore(client, settings.space)
@@ -67,7 +67,7 @@ async def _read(settings: ReportSettings, questions: Sequence[ReportQuestion], m
             funnel, label = question.funnel, question.label
             with progress_bar("persons") as progress:
                 documents.append(
-                    await Stuck(store, reader, funnel).document(
+                    await Stuck(store, reader, funnel=funnel).document(
                         most=most, wanted=values_of(funnel, label or ""), on_progress=progress
                     )
                 )

@@ -49,34 +49,34 @@ class _Answer:
     annotations: Sequence[str]
 
 
-def show_rows(settings: ReportSettings, funnels: Sequence[Funnel], asked: Asked) -> None:
+def show_rows(settings: ReportSettings, funnels: Sequence[Funnel], *, asked: Asked) -> None:
     """Print the tables, or CSV; with `watch` until somebody ends it. Raises QuestionError, StoreError."""
-    asyncio.run(_show(settings, funnels, asked))
+    asyncio.run(_show(settings, funnels, asked=asked))
 
 
-async def _show(settings: ReportSettings, funnels: Sequence[Funnel], asked: Asked) -> None:
+async def _show(settings: ReportSettings, funnels: Sequence[Funnel], *, asked: Asked) -> None:
     client = connect(settings.need_redis())
     try:
         reader = RedisCounterReader(client, settings.space)
-        answer = await _read(reader, funnels, asked)
+        answer = await _read(reader, funnels, asked=asked)
         if asked.as_csv == ROWS:
             parts = [(f, shown.document, shown.arrangement) for f, shown in zip(funnels, answer.shown, strict=True)]
             sys.stdout.buffer.write(rows_csv(parts))
             sys.stdout.flush()
         elif asked.watch:
-            await _watch(reader, funnels, asked, answer)
+            await _watch(reader, funnels, asked=asked, answer=answer)
         else:
             Screen().print(_rendered(funnels, answer))
             for text in await uncounted_values(reader, answer.questions):
                 say(text)
             if not any(text is not None for text in asked.texts.values()):
-                for text in await _missing(settings, reader, funnels, answer):
+                for text in await _missing(settings, reader, funnels=funnels, answer=answer):
                     say(text)
     finally:
         await close(client)
 
 
-async def _read(reader: CounterReader, funnels: Sequence[Funnel], asked: Asked) -> _Answer:
+async def _read(reader: CounterReader, funnels: Sequence[Funnel], *, asked: Asked) -> _Answer:
     """Of this moment: `--since 24h` moves on."""
     now_ms, is_cut = wall_clock_ms(), asked.as_csv is None
     questions = [ReportQuestion.parse(funnel, asked.texts, now_ms=now_ms) for funnel in funnels]
@@ -101,7 +101,7 @@ async def uncounted_values(reader: CounterReader, questions: Sequence[ReportQues
 
 
 async def _missing(
-    settings: ReportSettings, reader: CounterReader, funnels: Sequence[Funnel], answer: _Answer
+    settings: ReportSettings, reader: CounterReader, *, funnels: Sequence[Funnel], answer: _Answer
 ) -> list[str]:
     """Where a stage has no event: what the space counts instead, and what arrives that no funnel looks at."""
     from funnelcast.unlooked import lacks, other_funnels, unlooked
@@ -110,7 +110,7 @@ async def _missing(
         return []
     texts = other_funnels(await reader.fingerprints(), funnels)
     if settings.kafka is not None:
-        texts += await unlooked(settings.need_kafka(), settings.space, funnels)
+        texts += await unlooked(settings.need_kafka(), settings.space, funnels=funnels)
     return texts
 
 
@@ -126,13 +126,13 @@ async def _annotations(reader: CounterReader, questions: Sequence[ReportQuestion
 
 def _rendered(funnels: Sequence[Funnel], answer: _Answer) -> RenderableType:
     tables = [
-        render_report(funnel, printable_in(shown.document), shown.arrangement, shown.trends)
+        render_report(funnel, printable_in(shown.document), arrangement=shown.arrangement, trends=shown.trends)
         for funnel, shown in zip(funnels, answer.shown, strict=True)
     ]
     return Group(*tables, *map(Text, answer.annotations))
 
 
-async def _watch(reader: CounterReader, funnels: Sequence[Funnel], asked: Asked, answer: _Answer) -> None:
+async def _watch(reader: CounterReader, funnels: Sequence[Funnel], *, asked: Asked, answer: _Answer) -> None:
     """On a terminal in place, elsewhere again whenever something has changed. Ctrl-C and SIGTERM end it."""
     screen, stop, trouble = Screen(), stop_event(), ""
     live = Live(console=screen, screen=True, auto_refresh=False, vertical_overflow="ellipsis")
@@ -148,16 +148,16 @@ async def _watch(reader: CounterReader, funnels: Sequence[Funnel], asked: Asked,
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), WATCH_SECONDS)
             if not stop.is_set():
-                answer, trouble = await _read_again(reader, funnels, asked, answer)
+                answer, trouble = await _read_again(reader, funnels, asked=asked, answer=answer)
     if screen.is_terminal:
         screen.print(_rendered(funnels, answer))
 
 
 async def _read_again(
-    reader: CounterReader, funnels: Sequence[Funnel], asked: Asked, answer: _Answer
+    reader: CounterReader, funnels: Sequence[Funnel], *, asked: Asked, answer: _Answer
 ) -> tuple[_Answer, str]:
     """(the newest answer, what stands in the way of a newer one)."""
     try:
-        return await _read(reader, funnels, asked), ""
+        return await _read(reader, funnels, asked=asked), ""
     except StoreUnavailableError as error:
         return answer, f"not read again: {error}"

@@ -91,13 +91,13 @@ class _Special:
     render: Callable[[Any], RenderableType]
 
 
-def answer(settings: ReportSettings, funnels: Sequence[Funnel], asked: Asked) -> None:
+def answer(settings: ReportSettings, funnels: Sequence[Funnel], *, asked: Asked) -> None:
     """Print the answer. Raises QuestionError, StoreError."""
     now_ms = wall_clock_ms()
     specials = _specials(asked, now_ms)
     _check(asked, [*specials, *(["--persons"] if asked.persons is not None else [])])
     if (persons := asked.persons) is not None:
-        show_persons(settings, funnels, asked, persons=persons)
+        show_persons(settings, funnels, asked=asked, persons=persons)
         return
     questions = [ReportQuestion.parse(funnel, asked.texts, now_ms=now_ms) for funnel in funnels]
     for special_of in specials.values():
@@ -109,7 +109,7 @@ def answer(settings: ReportSettings, funnels: Sequence[Funnel], asked: Asked) ->
     elif asked.as_csv is not None and asked.as_csv in LONG_FORMS:
         _write(LONG_FORMS[asked.as_csv](_read_reports(settings, questions)))
     else:
-        show_rows(settings, funnels, asked)
+        show_rows(settings, funnels, asked=asked)
 
 
 def _specials(asked: Asked, now_ms: int) -> dict[str, Callable[[Sequence[ReportQuestion]], _Special]]:

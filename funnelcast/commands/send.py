@@ -33,6 +33,7 @@ class SendSettings(ClientSettings, FunnelSettings, SpaceSettings, RedisSettings,
 @with_settings(SendSettings)
 def send(
     settings: SendSettings,
+    *,
     file: Annotated[str, typer.Argument(help="Native events as JSONL or array, or CSV; gzip, zip; - is stdin.")],
     historical: Annotated[
         bool, typer.Option("--historical", help="Sort by time; events are received when they occurred.")
@@ -79,7 +80,7 @@ def send(
     if again:
         importer.start_over()
     was_sent = importer.progress.is_done
-    if historical and not importer.progress.sent and _comes_too_late(settings, file, events):
+    if historical and not importer.progress.sent and _comes_too_late(settings, file, events=events):
         raise typer.Exit(2)
     progress = run_importer(importer, total=events.count_lines)
     refusals.sum_up()
@@ -97,7 +98,7 @@ def send(
     raise typer.Exit(exit_code(taken=progress.accepted - late, refused=rejected + late))
 
 
-def _comes_too_late(settings: SendSettings, file: str, events: EventFile) -> bool:
+def _comes_too_late(settings: SendSettings, file: str, *, events: EventFile) -> bool:
     """Whether the space has counted on beyond some of a history; said on stderr."""
     from funnelcast.space_times import asked_horizon_ms, late_text
 

@@ -12,6 +12,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command(epilog="Example:  funnelcast simulate --seed 1 --events 100000 --messy > e.jsonl")
 def simulate(
+    *,
     seed: Annotated[int, typer.Option(help="The same seed gives the same events.")] = 1,
     events: Annotated[int, typer.Option(min=0, help="How many lines.")] = 10_000,
     messy: Annotated[

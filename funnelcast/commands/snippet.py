@@ -28,6 +28,7 @@ f[m]=f[m]||function(){f.q.push([m,arguments,Date.now(),location.href,document.ti
     "funnelcast snippet --url https://collect.example.com --key fcb_... --consent pending --json"
 )
 def snippet(
+    *,
     url: Annotated[str, typer.Option(help="Where browsers reach the collector, e.g. https://collect.example.com.")],
     key: Annotated[str, typer.Option(help="A write key of the scope browser; it will be public.")],
     consent: Annotated[

@@ -33,6 +33,7 @@ class SpendSettings(ClientSettings, FunnelSettings, StateSettings):
 @with_settings(SpendSettings)
 def import_(
     settings: SpendSettings,
+    *,
     file: Annotated[Path, typer.Argument(help="CSV, .xlsx, JSON or Parquet; gzip and zip are fine.")],
     columns: Annotated[
         list[str] | None,
@@ -83,7 +84,7 @@ def import_(
     preparation = prepared(
         spend_definition(table, headings_of(file, given)),
         file.parent,
-        tolerate or [],
+        tolerated=tolerate or [],
         funnels=settings.funnels,
         is_historical=historical,
         refusals=refusals,
@@ -92,7 +93,7 @@ def import_(
     finish(
         settings,
         preparation,
-        refusals,
+        refusals=refusals,
         name=str(file),
         patience=patience,
         again=again,

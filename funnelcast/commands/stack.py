@@ -31,6 +31,7 @@ def _group() -> None:
 
 @app.command(epilog="Examples:  funnelcast stack up --all  ·  funnelcast stack up --dir /tmp/stack   (Ctrl-C stops it)")
 def up(
+    *,
     directory: Annotated[
         Path | None, typer.Option("--dir", help="Logs and data; default: the state directory.")
     ] = None,
@@ -59,11 +60,11 @@ def up(
     say(EVALUATION_NOTE, err=True)
     with place(home) as told:
         embedded = EmbeddedStack(home, kafka=kafka, redis=redis, prefers_fixed_ports=directory is None, report=_note)
-        asyncio.run(_run(embedded, settings, told, has_canary=has_canary))
+        asyncio.run(_run(embedded, settings, told=told, has_canary=has_canary))
     say("stopped", err=True)
 
 
-async def _run(embedded: EmbeddedStack, settings: ServiceSettings | None, told: Place, *, has_canary: bool) -> None:
+async def _run(embedded: EmbeddedStack, settings: ServiceSettings | None, *, told: Place, has_canary: bool) -> None:
     from funnelcast.signals import stop_event
     from funnelcast.stack.services import services
 
@@ -73,7 +74,7 @@ async def _run(embedded: EmbeddedStack, settings: ServiceSettings | None, told: 
         addresses = {"kafka": stack.kafka, "redis": stack.redis}
         checks = [stack.check]
         if settings is not None:
-            started = await parts.enter_async_context(services(stack, settings, _note, has_canary=has_canary))
+            started = await parts.enter_async_context(services(stack, settings, report=_note, has_canary=has_canary))
             addresses |= {"url": started.url, "metrics": started.metrics, "page": started.page}
             if started.canary is not None:
                 addresses["canary"] = started.canary

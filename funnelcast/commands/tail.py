@@ -32,6 +32,7 @@ class TailSettings(FunnelSettings, SpaceSettings, KafkaSettings):
 @with_settings(TailSettings)
 def tail(
     settings: TailSettings,
+    *,
     funnel: FunnelsOption = None,
     source: Annotated[str | None, typer.Option(help="Only events of this source.")] = None,
     person: Annotated[
@@ -59,14 +60,14 @@ def tail(
     from funnelcast.signals import run_until_told
 
     with contextlib.suppress(KeyboardInterrupt):
-        run_until_told(_tail(settings, funnel, is_asked, back=back, follow=follow, as_json=as_json))
+        run_until_told(_tail(settings, funnel, is_asked=is_asked, back=back, follow=follow, as_json=as_json))
 
 
 async def _tail(
     settings: TailSettings,
     funnel: list[str] | None,
-    is_asked: Callable[[Line], bool],
     *,
+    is_asked: Callable[[Line], bool],
     back: int,
     follow: bool,
     as_json: bool,
@@ -78,7 +79,7 @@ async def _tail(
     reader = Reader(load_funnels(funnel or settings.funnels))
     if not as_json:
         say(HEADING)
-    async for line in lines(settings.need_kafka(), Topics(settings.space), reader, back=back):
+    async for line in lines(settings.need_kafka(), Topics(settings.space), reader=reader, back=back):
         if line is None:
             if not follow:
                 return

@@ -27,6 +27,7 @@ def _group() -> None:
 @with_settings(TopicsSettings)
 def create(
     settings: TopicsSettings,
+    *,
     historical: Annotated[
         bool, typer.Option("--historical", help="For imports: records carry the times of their events, all are kept.")
     ] = False,

@@ -27,6 +27,7 @@ _SEEDS = 1 << 31
 @with_settings(ClientSettings)
 def visitors(
     settings: ClientSettings,
+    *,
     rate: Annotated[float, typer.Option(min=0.1, max=5_000, metavar="N", help="Events a second, about.")] = 20,
     seconds: Annotated[float | None, typer.Option(min=0, metavar="N", help="Default: until Ctrl-C.")] = None,
 ) -> None:
@@ -38,10 +39,10 @@ def visitors(
     from funnelcast.signals import run_until_told
 
     with contextlib.suppress(KeyboardInterrupt):
-        run_until_told(_send(settings, rate, seconds))
+        run_until_told(_send(settings, rate, seconds=seconds))
 
 
-async def _send(settings: ClientSettings, rate: float, seconds: float | None) -> None:
+async def _send(settings: ClientSettings, rate: float, *, seconds: float | None) -> None:
     import httpx
     import orjson
 

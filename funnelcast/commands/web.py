@@ -98,7 +98,7 @@ async def _run(settings: WebSettings) -> None:
     reader = RedisCounterReader(client, settings.space)
     targets = None if settings.targets is None else load_targets(settings.targets)
     evidence = _EvidenceOnDemand(EvidenceSource(reader, funnels, clock_ms=wall_clock_ms))
-    person = lookup(client, settings.space, funnels, settings) if settings.require_read_key else None
+    person = lookup(client, settings.space, funnels=funnels, settings=settings) if settings.require_read_key else None
     answers = Answers(reader, funnels, wall_clock_ms, targets, evidence, person)
     app = ApiApp(answers, version=__version__, more=site_pages())
     guarded = ReadersOnly(app, KeyRing(settings.keys), has_reports=True) if settings.require_read_key else app

@@ -63,6 +63,7 @@ def _summary(hook: Hook) -> dict[str, Any]:
 @with_settings(WebhookSettings)
 def check(
     settings: WebhookSettings,
+    *,
     file: Annotated[Path | None, typer.Argument(help="The file; default FUNNELCAST_WEBHOOKS.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -78,6 +79,7 @@ def check(
 @with_settings(WebhookSettings)
 def show(
     settings: WebhookSettings,
+    *,
     name: Annotated[str, typer.Argument(help="The hook.")],
     as_json: JsonFlag = False,
 ) -> None:
@@ -97,6 +99,7 @@ def show(
 @with_settings(TrySettings)
 def try_delivery(
     settings: TrySettings,
+    *,
     name: Annotated[str, typer.Argument(help="The hook.")],
     file: Annotated[Path, typer.Argument(help="The body of a delivery, as the vendor's own page shows it.")],
     header: Annotated[list[str] | None, typer.Option(help="A header that came with it; repeatable.")] = None,

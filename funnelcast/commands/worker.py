@@ -60,4 +60,4 @@ async def _run(settings: WorkerSettings) -> int:
         stop=stop,
     )
     store = RedisPartitionStore(client, settings.space)
-    return await counting.run_worker(told, store, lambda: server_warnings(client))
+    return await counting.run_worker(told, store, store_warnings=lambda: server_warnings(client))

@@ -27,25 +27,25 @@ def draw(board: Dashboard, results: Results) -> str:
         'font-family="system-ui, sans-serif" font-size="12">',
         f"<title>{escape(board.title)}: {escape(board.description)}</title>",
         f'<rect width="{width}" height="{height}" fill="#f4f5f7"/>',
-        _text(PAD, 28, board.title, size=20, weight=600),
-        _text(width - PAD, 28, f"funnel {results.funnel}", colour=FAINT, anchor="end"),
+        _text(PAD, 28, text=board.title, size=20, weight=600),
+        _text(width - PAD, 28, text=f"funnel {results.funnel}", colour=FAINT, anchor="end"),
     ]
     y = TOP
     for row in board.rows:
-        parts.append(_text(PAD, y + 18, row.title, size=14, weight=600))
+        parts.append(_text(PAD, y + 18, text=row.title, size=14, weight=600))
         for panel in row.panels:
-            parts += _panel(board, panel, y + LINE, results)
+            parts += _panel(board, panel, y=y + LINE, results=results)
         y += LINE * row.height
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _panel(board: Dashboard, panel: Panel, y: float, results: Results) -> Iterator[str]:
+def _panel(board: Dashboard, panel: Panel, *, y: float, results: Results) -> Iterator[str]:
     place = panel.place
     x, top = place.x * UNIT + 4, y + place.y * LINE + 3
     width, height = place.w * UNIT - 8, place.h * LINE - 6
     yield f'<g transform="translate({x} {top:g})"><title>{escape(panel.description)}</title>'
     yield f'<rect width="{width}" height="{height}" rx="4" fill="#ffffff" stroke="{EDGE}"/>'
-    yield _text(PAD, 18, panel.title, weight=600)
+    yield _text(PAD, 18, text=panel.title, weight=600)
     ask: Callable[..., list[Series]] = results.over_time if type(panel) in (Lines, Timeline) else results.newest
     answers = [ask(board, query) for query in panel.queries]
     yield from _DRAWN[type(panel)](panel, answers, width, height)
@@ -59,14 +59,14 @@ def _stat(panel: Panel, answers: Sequence[list[Series]], width: float, height: f
         yield _text(
             x,
             height / 2 + 14,
-            shown(each.last, panel.unit),
+            text=shown(each.last, panel.unit),
             size=22,
             weight=600,
             colour=_colour(panel, each.last),
             anchor="middle",
         )
         if len(series) > 1 or (isinstance(panel, Stat) and panel.is_named):
-            yield _text(x, height / 2 + 34, _cut(each.name, width / len(series)), colour=FAINT, anchor="middle")
+            yield _text(x, height / 2 + 34, text=_cut(each.name, width / len(series)), colour=FAINT, anchor="middle")
 
 
 def _colour(panel: Panel, value: float) -> str:
@@ -85,16 +85,16 @@ def _bars(panel: Panel, answers: Sequence[list[Series]], width: float, height: f
     for number, each in enumerate(series):
         y = 30 + number * step
         length = (width - names - 90) * max(each.last, 0) / most if math.isfinite(each.last) else 0
-        yield _text(names, y + step / 2 + 4, _cut(each.name, names), anchor="end")
-        yield _rect(names + 8, y + 3, length, step - 6, COLOURS[0])
-        yield _text(names + 14 + length, y + step / 2 + 4, shown(each.last, panel.unit), colour=FAINT)
+        yield _text(names, y + step / 2 + 4, text=_cut(each.name, names), anchor="end")
+        yield _rect(names + 8, y=y + 3, width=length, height=step - 6, colour=COLOURS[0])
+        yield _text(names + 14 + length, y + step / 2 + 4, text=shown(each.last, panel.unit), colour=FAINT)
 
 
 def _lines(panel: Panel, answers: Sequence[list[Series]], width: float, height: float) -> Iterator[str]:
     series = [each for part in answers for each in part if any(math.isfinite(value) for _, value in each.points)]
     points = [point for each in series for point in each.points if math.isfinite(point[1])]
     if not points:
-        yield _text(width / 2, height / 2, "nothing", colour=FAINT, anchor="middle")
+        yield _text(width / 2, height / 2, text="nothing", colour=FAINT, anchor="middle")
         return
     left, right, low, high = 62, width - PAD, 32, height - 36
     first, last = min(at for at, _ in points), max(at for at, _ in points)
@@ -107,31 +107,32 @@ def _lines(panel: Panel, answers: Sequence[list[Series]], width: float, height: 
     for tick in ticks:
         y = high - (high - low) * scaled(tick)
         yield f'<line x1="{left}" x2="{right:g}" y1="{y:.1f}" y2="{y:.1f}" stroke="{EDGE}"/>'
-        yield _text(left - 6, y + 4, shown(tick, panel.unit), colour=FAINT, anchor="end", size=11)
+        yield _text(left - 6, y + 4, text=shown(tick, panel.unit), colour=FAINT, anchor="end", size=11)
     for number, each in enumerate(series):
         is_dashed = isinstance(panel, Lines) and panel.dashed and each.name.endswith(panel.dashed)
         dash = ' stroke-dasharray="6 5"' if is_dashed else ""
         path = " ".join(place(at, value) for at, value in each.points if math.isfinite(value))
-        yield f'<polyline points="{path}" fill="none" stroke="{_of(number, series, panel)}" stroke-width="2"{dash}/>'
-    yield from _legend(panel, series, width, height)
+        color = _of(number, series, panel=panel)
+        yield f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"{dash}/>'
+    yield from _legend(panel, series, width=width, height=height)
 
 
-def _of(number: int, series: Sequence[Series], panel: Panel) -> str:
+def _of(number: int, series: Sequence[Series], *, panel: Panel) -> str:
     """The dashed line of a week ago has the colour of its own."""
     dashed = panel.dashed if isinstance(panel, Lines) else ""
     names = list(dict.fromkeys(each.name.removesuffix(dashed).strip() for each in series))
     return COLOURS[names.index(series[number].name.removesuffix(dashed).strip()) % len(COLOURS)]
 
 
-def _legend(panel: Panel, series: Sequence[Series], width: float, height: float) -> Iterator[str]:
+def _legend(panel: Panel, series: Sequence[Series], *, width: float, height: float) -> Iterator[str]:
     x = 14.0
     for number, each in enumerate(series):
         length = 22 + 6.4 * len(each.name)
         if x + length > width:
-            yield _text(x, height - 10, "...", colour=FAINT)
+            yield _text(x, height - 10, text="...", colour=FAINT)
             return
-        yield f'<rect x="{x:g}" y="{height - 17:g}" width="10" height="3" fill="{_of(number, series, panel)}"/>'
-        yield _text(x + 14, height - 10, each.name, colour=FAINT, size=11)
+        yield f'<rect x="{x:g}" y="{height - 17:g}" width="10" height="3" fill="{_of(number, series, panel=panel)}"/>'
+        yield _text(x + 14, height - 10, text=each.name, colour=FAINT, size=11)
         x += length
 
 
@@ -176,7 +177,7 @@ def _table(panel: Panel, answers: Sequence[list[Series]], width: float, height: 
         y = 42 + 22 * number
         yield f'<line x1="{PAD}" x2="{width - PAD:g}" y1="{y + 6}" y2="{y + 6}" stroke="{EDGE}"/>'
         for place, text in enumerate(line):
-            yield _text(PAD + place * step, y, _cut(text, step), colour=FAINT if not number else INK)
+            yield _text(PAD + place * step, y, text=_cut(text, step), colour=FAINT if not number else INK)
 
 
 def _timeline(_: Panel, answers: Sequence[list[Series]], width: float, height: float) -> Iterator[str]:
@@ -187,8 +188,8 @@ def _timeline(_: Panel, answers: Sequence[list[Series]], width: float, height: f
     for number, each in enumerate(series):
         y, scale = 32 + 24 * number, (width - left - PAD) / max(last - first, 1)
         start, end = each.points[0][0], each.points[-1][0]
-        yield _text(PAD, y + 13, _cut(each.name, left))
-        yield _rect(left + (start - first) * scale, y, max(end - start, 1) * scale, 17, "#e02f44")
+        yield _text(PAD, y + 13, text=_cut(each.name, left))
+        yield _rect(left + (start - first) * scale, y=y, width=max(end - start, 1) * scale, height=17, colour="#e02f44")
 
 
 _DRAWN = {Stat: _stat, Bars: _bars, Lines: _lines, Table: _table, Timeline: _timeline}
@@ -210,7 +211,7 @@ def shown(value: float, unit: str) -> str:
     return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:,.3g}"
 
 
-def _rect(x: float, y: float, width: float, height: float, colour: str) -> str:
+def _rect(x: float, *, y: float, width: float, height: float, colour: str) -> str:
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="2" fill="{colour}"/>'
 
 
@@ -220,7 +221,7 @@ def _cut(text: str, width: float) -> str:
 
 
 def _text(
-    x: float, y: float, text: str, *, size: int = 12, weight: int = 400, colour: str = INK, anchor: str = "start"
+    x: float, y: float, *, text: str, size: int = 12, weight: int = 400, colour: str = INK, anchor: str = "start"
 ) -> str:
     style = f'font-size="{size}" font-weight="{weight}" fill="{colour}" text-anchor="{anchor}"'
     return f'<text x="{x:g}" y="{y:g}" {style}>{escape(text)}</text>'

@@ -45,7 +45,7 @@ def in_order(expr: str) -> Query:
     return Query(f'sum by (step) (label_join({joined}, "step", " ", "position", "stage"))', "{{step}}")
 
 
-def cohort(part: str, labels: str = WINDOW, offset: str = "") -> str:
+def cohort(part: str, *, labels: str = WINDOW, offset: str = "") -> str:
     """Of the entries made in a window, the share with an outcome: by stage."""
     whole = newest(f"funnel_window_cohort_resolved{{{labels}}}{offset}", "stage")
     return f"{share(newest(f'funnel_window_cohort_{part}{{{labels}}}{offset}', 'stage'), whole)} and {INNER}"

@@ -41,12 +41,12 @@ class Results:
 
     def newest(self, board: Dashboard, query: Query) -> list[Series]:
         """As a table or a bar asks."""
-        return self._ask("query", query, {"query": self.filled(board, query.expr), "time": f"{self.now}"})
+        return self._ask("query", query, parameters={"query": self.filled(board, query.expr), "time": f"{self.now}"})
 
     def over_time(self, board: Dashboard, query: Query) -> list[Series]:
         """As a line asks."""
         span = {"start": f"{self.now - self.seconds}", "end": f"{self.now}", "step": f"{STEP}"}
-        return self._ask("query_range", query, {"query": self.filled(board, query.expr), **span})
+        return self._ask("query_range", query, parameters={"query": self.filled(board, query.expr), **span})
 
     def filled(self, board: Dashboard, expr: str) -> str:
         """The query as Grafana would send it, with every variable at its default. A Prometheus that was
@@ -56,7 +56,7 @@ class Results:
         text = re.sub(r"\$(\w+)", lambda match: chosen[match[1]], expr)
         return text.replace(" offset 1w", " offset 20s")
 
-    def _ask(self, path: str, query: Query, parameters: Mapping[str, str]) -> list[Series]:
+    def _ask(self, path: str, query: Query, *, parameters: Mapping[str, str]) -> list[Series]:
         answer: dict[str, Any] = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=30).json()
         if answer["status"] != "success":
             raise ValueError(f"{answer['error']}: {parameters['query']}")

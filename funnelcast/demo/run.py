@@ -68,7 +68,7 @@ class DemoPlan:
     redis: str | None = None
 
 
-async def run_demo(plan: DemoPlan, view: View, stop: asyncio.Event) -> None:
+async def run_demo(plan: DemoPlan, view: View, *, stop: asyncio.Event) -> None:
     """Run to the end or until `stop`. Raises TryAgainError, NeedsHumanError."""
     with place(plan.state_dir) as told, RunDirectory.fresh(plan.state_dir, "demo") as directory:
         await _run_in(directory.path, plan, told=told, view=view, stop=stop)
@@ -79,7 +79,7 @@ async def _run_in(directory: Path, plan: DemoPlan, *, told: Place, view: View, s
         directory, kafka=plan.kafka, redis=plan.redis, report=view.note, prefers_fixed_ports=True
     ) as stack:
         view.say(f"broker {stack.kafka}, {stack.redis}; logs in {directory}")
-        history = await _until(stop, _count_history(stack, directory, view))
+        history = await _until(stop, _count_history(stack, directory, view=view))
         if history is None:
             return  # stopped: what was started goes with the stack
         view.history(history)
@@ -88,7 +88,7 @@ async def _run_in(directory: Path, plan: DemoPlan, *, told: Place, view: View, s
             view.questions(command_line(), told.path)
             await shop.run(stop, plan.seconds)
             live = await shop.document_when_applied()
-        view.final(history, shop.funnel, live)
+        view.final(history, shop.funnel, document=live)
 
 
 async def _until(stop: asyncio.Event, work: Awaitable[History]) -> History | None:
@@ -111,7 +111,7 @@ def _definition(name: str) -> str:
 # -- the history ------------------------------------------------------------------------------------------------------
 
 
-async def _count_history(stack: EmbeddedStack, directory: Path, view: View) -> History:
+async def _count_history(stack: EmbeddedStack, directory: Path, *, view: View) -> History:
     view.say("counting the CDNOW purchase history (1997-98) through collector, broker and two workers ...")
     events, last_ms = await asyncio.to_thread(_write_history, directory / "cdnow.jsonl")
     funnel = load_funnel(_definition("cdnow"))
@@ -126,7 +126,12 @@ async def _count_history(stack: EmbeddedStack, directory: Path, view: View) -> H
     began = time.monotonic()
     with view.progress() as progress:
         (document,) = await count_on(
-            stack, directory / "history", job, Refusals(events, view.note), report=view.note, progress=progress
+            stack,
+            directory / "history",
+            job=job,
+            refusals=Refusals(events, view.note),
+            report=view.note,
+            progress=progress,
         )
     return History(funnel=funnel, document=document, seconds=time.monotonic() - began)
 
@@ -292,7 +297,7 @@ class LiveShop:
         self.view.show(
             self.funnel,
             document,
-            Pulse(
+            pulse=Pulse(
                 elapsed_seconds=elapsed_seconds,
                 events_per_second=self._speed(document["input"]["accepted"]),
                 lag=await self._lag(),
@@ -309,7 +314,7 @@ class LiveShop:
             if (view := await self.reader.view(partition, self.funnel.funnel_id, grains=(Grain.TOTAL,))) is not None
         ]
         registers = await self.reader.registers(self.funnel.funnel_id)
-        return document_of(self.funnel, views, registers, rated=(Grain.TOTAL,))
+        return document_of(self.funnel, views, registers=registers, rated=(Grain.TOTAL,))
 
     def _speed(self, accepted: int) -> float | None:
         now, before = time.monotonic(), self._counted

@@ -48,20 +48,20 @@ class Shop:
         self._visitors += 1
         visitor = f"v{self.seed}-{self._visitors}"
         channel = self._random.choices([name for name, _ in CHANNELS], [weight for _, weight in CHANNELS])[0]
-        self._plan(visitor, "impression", at_ms, channel=channel)
+        self._plan(visitor, "impression", at_ms=at_ms, channel=channel)
         for name, chance in _STEPS:
             at_ms += self._random.randint(_LEAST_MS, _MOST_MS)
             if self._random.random() >= chance:
-                self._lose(visitor, name, at_ms, channel=channel)
+                self._lose(visitor, name, at_ms=at_ms, channel=channel)
                 return
-            self._plan(visitor, name, at_ms, channel=channel, **self._details(name))
+            self._plan(visitor, name, at_ms=at_ms, channel=channel, **self._details(name))
 
-    def _lose(self, visitor: str, missed: str, at_ms: int, *, channel: str) -> None:
+    def _lose(self, visitor: str, missed: str, *, at_ms: int, channel: str) -> None:
         """Some of those who do not go on say so."""
         if missed == "offer" and self._random.random() < 0.5:
-            self._plan(visitor, "lead_lost", at_ms, channel=channel, reason=self._random.choice(REASONS))
+            self._plan(visitor, "lead_lost", at_ms=at_ms, channel=channel, reason=self._random.choice(REASONS))
         elif missed == "payment" and self._random.random() < 0.1:
-            self._plan(visitor, "payment_error", at_ms, channel=channel)
+            self._plan(visitor, "payment_error", at_ms=at_ms, channel=channel)
 
     def _details(self, name: str) -> dict[str, str]:
         if name == "payment":
@@ -76,7 +76,7 @@ class Shop:
     def _manager(self) -> dict[str, str]:
         return {"manager": self._random.choice(MANAGERS)}
 
-    def _plan(self, visitor: str, name: str, at_ms: int, **properties: str) -> None:
+    def _plan(self, visitor: str, name: str, *, at_ms: int, **properties: str) -> None:
         self._number += 1
         event = {
             "id": f"e{self.seed}-{self._number}",

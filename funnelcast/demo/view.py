@@ -110,7 +110,7 @@ class View:
             finally:
                 self._live = None
 
-    def show(self, funnel: Funnel, document: CountersDocument, pulse: Pulse) -> None:
+    def show(self, funnel: Funnel, document: CountersDocument, *, pulse: Pulse) -> None:
         """The newest state."""
         if self._live is not None:
             self._live.update(Group(self._table(funnel, document), Text(pulse.text()), Text("Ctrl-C ends", "dim")))
@@ -118,7 +118,7 @@ class View:
             self._next_line = time.monotonic() + LINE_SECONDS
             self.say(f"{pulse.text()}  {entries_line(funnel, document)}")
 
-    def final(self, history: History, funnel: Funnel, document: CountersDocument) -> None:
+    def final(self, history: History, funnel: Funnel, *, document: CountersDocument) -> None:
         """Both reports."""
         self.say("")
         self.history(history)

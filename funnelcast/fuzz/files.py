@@ -133,7 +133,7 @@ def fault_of(file: WideFile, directory: Path) -> str | None:
     return None
 
 
-def fuzz_files(seed: int, numbers: range, directory: Path, say: Callable[[str], None]) -> list[str]:
+def fuzz_files(seed: int, numbers: range, *, directory: Path, say: Callable[[str], None]) -> list[str]:
     """Faults of the files of a seed; a file with one is kept in the directory."""
     faults = []
     for number in numbers:

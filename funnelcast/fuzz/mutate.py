@@ -83,11 +83,11 @@ _NOISE: Final = (
 )  # fmt: skip
 
 
-def request_of(seed: int, number: int, samples: Sequence[Sample]) -> FuzzRequest:
+def request_of(seed: int, number: int, *, samples: Sequence[Sample]) -> FuzzRequest:
     """The `number`-th request of a seed."""
     rng = Random(f"{seed}/{number}")
     if rng.random() < 0.06:
-        return _noise(rng, number, samples)
+        return _noise(rng, number, samples=samples)
     sample = rng.choice(samples)
     request = FuzzRequest(
         number, sample.format, sample.method, sample.target, sample.headers, sample.body, sample.hook, mutations=()
@@ -121,7 +121,7 @@ def _fresh(rng: Random, request: FuzzRequest) -> FuzzRequest:
     return replace(request, body=_NUMBER.sub(other, request.body), headers=headers)
 
 
-def _noise(rng: Random, number: int, samples: Sequence[Sample]) -> FuzzRequest:
+def _noise(rng: Random, number: int, *, samples: Sequence[Sample]) -> FuzzRequest:
     body = rng.randbytes(rng.choice((0, 1, 30, 3_000, 60_000)))
     if rng.random() < 0.4:
         raw = rng.choice((*_NOISE, body))

@@ -56,7 +56,7 @@ def hot_person(seed: int, number: int) -> HotPerson:
     log: list[LogRecord] = []
     for index in range(rng.randint(2, 600)):
         at += rng.choice((0, step, step)) if rng.random() < 0.98 else rng.randrange(20 * _DAY)
-        event = rng.choice(events) if events and rng.random() < 0.1 else _event(rng, index, names)
+        event = rng.choice(events) if events and rng.random() < 0.1 else _event(rng, index, names=names)
         event = {**event, "received_at_ms": at, "occurred_at_ms": at - kept_back(rng)}
         events.append(event)
         verdict = ingest.native(json.dumps(event).encode(), sender=HISTORICAL, received_at_ms=None)
@@ -66,7 +66,7 @@ def hot_person(seed: int, number: int) -> HotPerson:
     return HotPerson(funnel, [*log, LogRecord(None, encode_tick(end), end, len(log))])
 
 
-def _event(rng: Random, index: int, names: list[str]) -> dict[str, Any]:
+def _event(rng: Random, index: int, *, names: list[str]) -> dict[str, Any]:
     properties: dict[str, Any] = {"channel": rng.choice(_CHANNELS), "value": rng.choice((None, 5, "19.99", "NaN"))}
     if rng.random() < 0.5:
         properties |= {"order_id": f"o{rng.randrange(5)}", "refund_id": f"r{rng.randrange(3)}"}
@@ -98,7 +98,7 @@ async def _counted(person: HotPerson, cuts: list[int]) -> bytes:
     return canonical_json(await build_document(MemoryCounterReader(space), person.funnel))
 
 
-async def fuzz_persons(seed: int, numbers: range, say: Callable[[str], None]) -> list[str]:
+async def fuzz_persons(seed: int, numbers: range, *, say: Callable[[str], None]) -> list[str]:
     """Faults of the persons of a seed."""
     faults = []
     for number in numbers:

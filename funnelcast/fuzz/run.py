@@ -151,7 +151,7 @@ class FuzzRun:
     async def _send_in_turn(self) -> None:
         connection = Connection(self._target.host, self._target.port)
         for number in self._numbers:
-            request = request_of(self._plan.seed, number, self._samples)
+            request = request_of(self._plan.seed, number, samples=self._samples)
             if request.is_signed:
                 request = signed(request, wall_clock_ms())
             self._judge(request, await connection.send(request))
@@ -220,7 +220,7 @@ class FuzzRun:
             return
         topics, partitions = Topics(target.space), range(PARTITIONS)
         for name, topic in (("events", topics.events), ("hooks", topics.hooks), ("rejected", topics.rejected)):
-            ends = [await log_range_of(target.kafka, topic, partition) for partition in partitions]
+            ends = [await log_range_of(target.kafka, topic, partition=partition) for partition in partitions]
             verdict.records[name] = sum(one.end or 0 for one in ends)
         accepted = sum(one["accepted"] for one in verdict.balance.values())
         expected = accepted + total_of(metrics, "claims") + PARTITIONS * total_of(metrics, "ticks")
@@ -242,7 +242,7 @@ async def run_fuzz(
     TryAgainError where that does not start."""
     saving = state_dir / "fuzz"
     if url is not None:
-        target = _target_of(url, key, metrics)
+        target = _target_of(url, key=key, metrics=metrics)
         if await _page(f"http://{target.host}:{target.port}/healthz") is None:
             raise TryAgainError(f"nothing answers at {url}")
         return await FuzzRun(plan, target, saving=saving, say=say).run()
@@ -253,7 +253,7 @@ async def run_fuzz(
         return verdict
 
 
-def _target_of(url: str, key: str | None, metrics: str | None) -> Target:
+def _target_of(url: str, *, key: str | None, metrics: str | None) -> Target:
     """Raises SettingsError."""
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):

@@ -24,7 +24,7 @@ def _row(values: Sequence[float]) -> str:
     return "".join(_SPARKS[round(max(0.0, value) / top * (len(_SPARKS) - 1))] for value in values)
 
 
-def draw(title: str, days: Sequence[str], lines: Mapping[str, Sequence[float]]) -> bytes:
+def draw(title: str, days: Sequence[str], *, lines: Mapping[str, Sequence[float]]) -> bytes:
     """A PNG. Each line has a scale of its own up to its highest day: what is seen is the shape, its top is written."""
     from PIL import Image, ImageDraw, ImageFont
 
@@ -39,13 +39,13 @@ def draw(title: str, days: Sequence[str], lines: Mapping[str, Sequence[float]]) 
     if days:
         pen.text((_LEFT, bottom + 8), days[0], fill=_FAINT, font=small)
         pen.text((right, bottom + 8), days[-1], fill=_FAINT, font=small, anchor="ra")
-    _draw_lines(pen, lines, small)
+    _draw_lines(pen, lines, font=small)
     file = io.BytesIO()
     image.save(file, "PNG", optimize=True)
     return file.getvalue()
 
 
-def _draw_lines(pen: Any, lines: Mapping[str, Sequence[float]], font: Any) -> None:
+def _draw_lines(pen: Any, lines: Mapping[str, Sequence[float]], *, font: Any) -> None:
     bottom, width, at = HEIGHT - _BOTTOM, WIDTH - _RIGHT - _LEFT, _LEFT
     for (name, values), colour in zip(lines.items(), _COLOURS, strict=False):
         top = max(values, default=0) or 1.0

@@ -31,7 +31,7 @@ _MAIL_WIDTH: Final = 110
 
 
 async def digest_of(
-    reader: CounterReader, funnel: Funnel, period: Period, stories: Sequence[Story], *, page: str, now_ms: int
+    reader: CounterReader, funnel: Funnel, *, period: Period, stories: Sequence[Story], page: str, now_ms: int
 ) -> Message:
     """The owner's view of the last whole day or seven days, compared with those before, and what speaks now."""
     mark_ms = await watermark_of(reader)
@@ -42,7 +42,7 @@ async def digest_of(
         since_ms=start_ms(funnel, today - _DAYS[period]),
         until_ms=start_ms(funnel, today),
     )
-    document = await report_view(reader, question, "owner", now_ms=at_ms)
+    document = await report_view(reader, question, view="owner", now_ms=at_ms)
     document["forecast"] = None  # a page of its own: `report --forecast`
     console = Screen(file=io.StringIO(), width=_MAIL_WIDTH, no_color=True)
     console.print(render_view(printable_in(document)))
@@ -53,14 +53,16 @@ async def digest_of(
     if page:
         text += f"\n\n{page.rstrip('/')}/?funnel={funnel.name}"
     orders = [stage.name for stage in funnel.stages if stage.nth is not None][:1]
-    days, lines = await _lines(reader, funnel, [funnel.stages[0].name, *orders], today, with_money=bool(orders))
+    days, lines = await _lines(
+        reader, funnel, stages=[funnel.stages[0].name, *orders], today=today, with_money=bool(orders)
+    )
     first = date_of(today - _DAYS[period]).isoformat()
     last = date_of(today - 1).isoformat()
     subject = f"{funnel.name}: {period} report, {first if first == last else f'{first} to {last}'}"
-    return _with_chart(subject, text, days, lines)
+    return _with_chart(subject, text, days=days, lines=lines)
 
 
-async def alert_of(reader: CounterReader, funnel: Funnel, story: Story, *, page: str, now_ms: int) -> Message:
+async def alert_of(reader: CounterReader, funnel: Funnel, *, story: Story, page: str, now_ms: int) -> Message:
     """One alert, with the days of its stage and of the next, if the store says them now: an alert does not wait."""
     text = story["text"].replace("Look: /d/", f"Look: {page.rstrip('/')}/d/")
     names = [stage.name for stage in funnel.stages]
@@ -69,10 +71,12 @@ async def alert_of(reader: CounterReader, funnel: Funnel, story: Story, *, page:
     where = f" {story['dim']}" if story["dim"] else ""
     subject = f"{story['name']}: {story['funnel']} {story['stage']}{where}"
     try:
-        days, lines = await _lines(reader, funnel, names[at : at + 2], day_at(funnel, now_ms), with_money=is_money)
+        days, lines = await _lines(
+            reader, funnel, stages=names[at : at + 2], today=day_at(funnel, now_ms), with_money=is_money
+        )
     except StoreError:
         return Message(subject, text)
-    return _with_chart(subject, text, days, lines)
+    return _with_chart(subject, text, days=days, lines=lines)
 
 
 def over_of(story: Story) -> Message:
@@ -82,12 +86,12 @@ def over_of(story: Story) -> Message:
 
 
 async def _lines(
-    reader: CounterReader, funnel: Funnel, stages: Sequence[str], today: int, *, with_money: bool
+    reader: CounterReader, funnel: Funnel, *, stages: Sequence[str], today: int, with_money: bool
 ) -> tuple[list[str], dict[str, list[float]]]:
     """Whole days, without those before anything was counted."""
     span = Span(today - _CHART_DAYS, today - 1)
     question = ReportQuestion.parse(funnel, {"grain": "day", "dim": ""}, now_ms=start_ms(funnel, today))
-    days = (await days_by_cell(reader, question, span)).get("", {})
+    days = (await days_by_cell(reader, question, span=span)).get("", {})
     numbers = range(min(days, default=span.last), span.last + 1)
     views = [CellView(days.get(day, {})) for day in numbers]
     lines = {stage: [float(view.entries(stage)) for view in views] for stage in stages}
@@ -100,5 +104,5 @@ async def _lines(
     return [date_of(day).isoformat() for day in numbers], lines
 
 
-def _with_chart(subject: str, text: str, days: list[str], lines: dict[str, list[float]]) -> Message:
-    return Message(subject, text, draw(subject, days, lines), sparks(lines))
+def _with_chart(subject: str, text: str, *, days: list[str], lines: dict[str, list[float]]) -> Message:
+    return Message(subject, text, draw(subject, days, lines=lines), sparks(lines))

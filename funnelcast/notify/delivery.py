@@ -77,7 +77,7 @@ class Deliverer:
             else:
                 log.info("sent", destination=destination.name, subject=message.subject)
                 return True
-        self._keep(destination, message, problem)
+        self._keep(destination, message, problem=problem)
         return False
 
     async def _send(self, destination: Destination, message: Message) -> None:
@@ -85,9 +85,9 @@ class Deliverer:
             await _post(secret_of(destination.webhook, self.environment), message)
             return
         password = None if destination.password is None else secret_of(destination.password, self.environment)
-        await asyncio.to_thread(_mail, destination, message, password)
+        await asyncio.to_thread(_mail, destination, message, password=password)
 
-    def _keep(self, destination: Destination, message: Message, problem: str) -> None:
+    def _keep(self, destination: Destination, message: Message, *, problem: str) -> None:
         """Nothing is lost in silence."""
         self.failed.append(destination.name)
         self.dead_letters.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +136,7 @@ def mail_of(destination: Destination, message: Message) -> EmailMessage:
     return mail
 
 
-def _mail(destination: Destination, message: Message, password: str | None) -> None:
+def _mail(destination: Destination, message: Message, *, password: str | None) -> None:
     place = urlsplit(destination.smtp or "")
     is_tls, context = place.scheme == "smtps", ssl.create_default_context()
     try:

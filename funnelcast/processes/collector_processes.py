@@ -47,14 +47,14 @@ def reserved_port(host: str, port: int) -> Iterator[int]:
     if port:
         with socket.socket(family) as probe:  # alone: two collectors must not share a port by accident
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            _bind(probe, host, port)
+            _bind(probe, host, port=port)
     with socket.socket(family) as reserved:
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        _bind(reserved, host, port)
+        _bind(reserved, host, port=port)
         yield int(reserved.getsockname()[1])
 
 
-def _bind(listener: socket.socket, host: str, port: int) -> None:
+def _bind(listener: socket.socket, host: str, *, port: int) -> None:
     try:
         listener.bind((host, port))
     except OSError:

@@ -63,7 +63,7 @@ class ProcessSpec:
 class Child:
     """One supervised process. Counters live as long as the supervisor."""
 
-    def __init__(self, spec: ProcessSpec, log: Path, report: Reporter) -> None:
+    def __init__(self, spec: ProcessSpec, log: Path, *, report: Reporter) -> None:
         self.spec = spec
         self.log = log
         self.restarts = 0
@@ -283,7 +283,7 @@ class Supervisor:
 
     async def start(self, spec: ProcessSpec) -> Child:
         """Start one more child under its own name; logs go to `logs/<name>.log`."""
-        child = Child(spec, self.directory / "logs" / f"{spec.name}.log", self._report)
+        child = Child(spec, self.directory / "logs" / f"{spec.name}.log", report=self._report)
         self.children[spec.name] = child
         await child.start()
         return child

@@ -15,12 +15,12 @@ LONGEST_CHUNK_MS = KEEP_MS[Grain.MINUTE] // 4
 async def watched_of_file(job: ReplayJob, refusals: Refusals, *, progress: Progress) -> list[Watched]:
     """One for each funnel of the job, in their order."""
     space = MemorySpace(clock_ms=lambda: 0, expires=False)
-    await count_in_memory(job, refusals, space, longest_chunk_ms=LONGEST_CHUNK_MS, progress=progress)
+    await count_in_memory(job, refusals, space=space, longest_chunk_ms=LONGEST_CHUNK_MS, progress=progress)
     reader = MemoryCounterReader(space)
-    return [await watched_in(reader, funnel, job.watermark_delay_ms) for funnel in job.funnels]
+    return [await watched_in(reader, funnel, delay_ms=job.watermark_delay_ms) for funnel in job.funnels]
 
 
-async def watched_in(reader: MemoryCounterReader, funnel: Funnel, delay_ms: int) -> Watched:
+async def watched_in(reader: MemoryCounterReader, funnel: Funnel, *, delay_ms: int) -> Watched:
     """Of one funnel that was counted in memory."""
     cells: Cells = {}
     dimsets = range(1 + len(funnel.dimensions))
@@ -28,4 +28,4 @@ async def watched_in(reader: MemoryCounterReader, funnel: Funnel, delay_ms: int)
         view = await reader.view(partition, funnel.funnel_id, grains=[Grain.MINUTE, Grain.HOUR], dimsets=dimsets)
         if view is not None:
             merge(cells, view.cells)
-    return watched_of(funnel, await reader.registers(funnel.funnel_id), cells, delay_ms=delay_ms)
+    return watched_of(funnel, await reader.registers(funnel.funnel_id), cells=cells, delay_ms=delay_ms)

@@ -47,7 +47,7 @@ class _Log:
         part = Partitions(
             store,
             funnel,
-            History(self.log, self.archive),
+            history=History(self.log, self.archive),
             partitions=range(self.total),
             total=self.total,
             watermark_delay_ms=self.watermark_delay_ms,
@@ -57,7 +57,7 @@ class _Log:
         slack_ms = min(slack_of(funnel, self.watermark_delay_ms), LONGEST_CHUNK_MS)
         total = max(self.total, _IN_STEP)
         await count_up_to([part], self.ends, slack_ms=slack_ms, total=total, progress=progress)
-        return await watched_in(MemoryCounterReader(space), funnel, self.watermark_delay_ms)
+        return await watched_in(MemoryCounterReader(space), funnel, delay_ms=self.watermark_delay_ms)
 
 
 async def watched_of_log(

@@ -97,7 +97,7 @@ class Refusals:
     say: Callable[[str], None] = lambda line: say(line, err=True)
     by_reason: Counter[str] = field(default_factory=Counter)
 
-    def add(self, line_number: int, reason: str, detail: str) -> None:
+    def add(self, line_number: int, *, reason: str, detail: str) -> None:
         """Count one, and say so unless there were many."""
         self.by_reason[reason] += 1
         if self.by_reason.total() <= SHOWN_REFUSALS:
@@ -132,7 +132,7 @@ async def replay_through_memory(
 ) -> list[CountersDocument]:
     """The counters documents, in the order of the funnels."""
     space = MemorySpace(clock_ms=lambda: 0)
-    await count_in_memory(job, refusals, space, progress=progress)
+    await count_in_memory(job, refusals, space=space, progress=progress)
     reader = MemoryCounterReader(space)
     return [await build_document(reader, funnel) for funnel in job.funnels]
 
@@ -140,8 +140,8 @@ async def replay_through_memory(
 async def count_in_memory(
     job: ReplayJob,
     refusals: Refusals,
-    space: MemorySpace,
     *,
+    space: MemorySpace,
     longest_chunk_ms: int | None = None,
     progress: Progress = no_progress,
 ) -> None:
@@ -156,7 +156,7 @@ async def count_in_memory(
             progress(read, size)
         verdict = ingest.native(line, sender=HISTORICAL, received_at_ms=None)
         if isinstance(verdict, Rejected):
-            refusals.add(number, verdict.reason, verdict.detail)
+            refusals.add(number, reason=verdict.reason, detail=verdict.detail)
         else:
             await counting.add(verdict)
     if job.final_tick_ms is not None:
@@ -182,7 +182,7 @@ class _MemoryCounting:
             )
             for partition in range(job.partitions)
         ]
-        self._slices = Slices(job.funnels, job.watermark_delay_ms, job.partitions)
+        self._slices = Slices(job.funnels, watermark_delay_ms=job.watermark_delay_ms, partitions=job.partitions)
         self._waiting: list[list[LogRecord]] = [[] for _ in range(job.partitions)]
         self._offsets = [0] * job.partitions
 
@@ -199,16 +199,18 @@ class _MemoryCounting:
         if isinstance(verdict, Accepted):
             for key, value in verdict.records:
                 partition = partition_for(key, self._job.partitions)
-                await self._append(partition, key, value, verdict.received_at_ms)
+                await self._append(partition, key, value=value, timestamp_ms=verdict.received_at_ms)
         elif isinstance(verdict, Ticked):
             for partition in range(self._job.partitions):
-                await self._append(partition, None, verdict.value, verdict.tick_ms)
+                await self._append(partition, None, value=verdict.value, timestamp_ms=verdict.tick_ms)
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
         """What is forwarded comes behind all that waits in its partition; what is late goes nowhere."""
         for record in records:
             if record.kind is OutgoingKind.FORWARD:
-                self._wait(partition_for(record.key, self._job.partitions), record.key, record.value, 0)
+                self._wait(
+                    partition_for(record.key, self._job.partitions), record.key, value=record.value, timestamp_ms=0
+                )
 
     async def finish(self) -> None:
         """Apply what waits and everything that is due."""
@@ -222,15 +224,15 @@ class _MemoryCounting:
             for partition in range(self._job.partitions):
                 await self._apply(partition)
 
-    def _wait(self, partition: int, key: bytes | None, value: bytes, timestamp_ms: int) -> None:
+    def _wait(self, partition: int, key: bytes | None, *, value: bytes, timestamp_ms: int) -> None:
         self._waiting[partition].append(LogRecord(key, value, timestamp_ms, self._offsets[partition]))
         self._offsets[partition] += 1
 
-    async def _append(self, partition: int, key: bytes | None, value: bytes, timestamp_ms: int) -> None:
+    async def _append(self, partition: int, key: bytes | None, *, value: bytes, timestamp_ms: int) -> None:
         waiting = self._waiting[partition]
         if waiting and self._longest_chunk_ms and timestamp_ms > waiting[0].timestamp + self._longest_chunk_ms:
             await self._apply(partition)
-        self._wait(partition, key, value, timestamp_ms)
+        self._wait(partition, key, value=value, timestamp_ms=timestamp_ms)
         if len(self._waiting[partition]) >= CHUNK_RECORDS:
             await self._apply(partition)
 

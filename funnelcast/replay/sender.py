@@ -78,7 +78,7 @@ class OrderedSender:
         if self.session is not None:
             headers["X-Funnelcast-Sequence"] = f"{self.session}:{self._sent}"
         collector = CollectorClient(self.client, self.key, POLICY, check=self.check, on_wait=self._count_retry)
-        answer = await collector.post_until_answered(self.url, body, headers)
+        answer = await collector.post_until_answered(self.url, body, headers=headers)
         try:
             return answer.results(self.url)
         except CollectorRefusedError as error:

@@ -20,7 +20,7 @@ _NEVER: Final = 1 << 62
 class Slices:
     """Says before which records to wait. `ends_before` is asked once for every record of the log, in its order."""
 
-    def __init__(self, funnels: Iterable[Funnel], watermark_delay_ms: int, partitions: int) -> None:
+    def __init__(self, funnels: Iterable[Funnel], *, watermark_delay_ms: int, partitions: int) -> None:
         times = [(funnel.conversion_window_ms, funnel.allowed_lateness_ms) for funnel in funnels]
         slack = min(min(pair) for pair in times) + watermark_delay_ms
         self._may_move = slack * 3 // 4

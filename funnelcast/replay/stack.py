@@ -58,22 +58,22 @@ async def replay_through_stack(
     """The counters documents, in the order of the funnels. Raises TryAgainError, NeedsHumanError."""
     with RunDirectory.fresh(state_dir, "replay") as directory:
         async with EmbeddedStack(directory.path, kafka=kafka, redis=redis) as stack:
-            return await count_on(stack, directory.path, job, refusals, progress=progress)
+            return await count_on(stack, directory.path, job=job, refusals=refusals, progress=progress)
 
 
 async def count_on(
     stack: EmbeddedStack,
     directory: Path,
+    *,
     job: ReplayJob,
     refusals: Refusals,
-    *,
     report: Reporter | None = None,
     progress: Progress = no_progress,
 ) -> list[CountersDocument]:
     """The same on a stack that runs; processes, keys and logs live in `directory`."""
     async with (
         Supervisor(directory, report=report) as services,
-        fresh_space(stack, directory, job, warn=refusals.say) as deployment,
+        fresh_space(stack, directory, job=job, warn=refusals.say) as deployment,
     ):
 
         def check() -> None:
@@ -84,7 +84,7 @@ async def count_on(
             return f"{stack.describe()}\n{services.describe()}".strip()
 
         key = _key(deployment)
-        url = await _start(services, deployment, job)
+        url = await _start(services, deployment, job=job)
         client = connect(stack.redis)
         reader = RedisCounterReader(client, deployment.space)
         arrived = partial(await_marker, reader, job.partitions, check=check, describe=describe)
@@ -101,8 +101,8 @@ async def count_on(
 async def fresh_space(
     stack: EmbeddedStack,
     directory: Path,
-    job: ReplayJob,
     *,
+    job: ReplayJob,
     warn: Callable[[str], None],
     tidy_seconds: float = TIDY_SECONDS,
 ) -> AsyncIterator[Deployment]:
@@ -165,7 +165,7 @@ def _key(deployment: Deployment) -> str:
     return create_key(deployment.keys, source="replay", scope=Scope.HISTORICAL, created_at=created_at)[0]
 
 
-async def _start(services: Supervisor, deployment: Deployment, job: ReplayJob) -> str:
+async def _start(services: Supervisor, deployment: Deployment, *, job: ReplayJob) -> str:
     """Start collector and workers; returns the URL for events once the collector takes them."""
     port = free_port()
     collector = await services.start(deployment.collector(port))
@@ -186,12 +186,15 @@ async def _send(
     progress: Progress,
 ) -> None:
     """Send every line; returns when all that came of it is counted."""
-    ingest, slices = job.ingest(), Slices(job.funnels, job.watermark_delay_ms, job.partitions)
+    ingest, slices = (
+        job.ingest(),
+        Slices(job.funnels, watermark_delay_ms=job.watermark_delay_ms, partitions=job.partitions),
+    )
     sent = 0
     async with httpx.AsyncClient() as client:
 
         def on_refused(refused: Refused) -> None:
-            refusals.add(refused.number, refused.reason, refused.detail)
+            refusals.add(refused.number, reason=refused.reason, detail=refused.detail)
 
         sender = OrderedSender(url=url, key=key, client=client, on_refused=on_refused, check=check)
 
@@ -209,7 +212,7 @@ async def _send(
             if slices.ends_before(verdict):
                 await until_arrived()
             if isinstance(verdict, Rejected) and verdict.reason in NOT_FOR_SENDING:
-                refusals.add(number, verdict.reason, verdict.detail)
+                refusals.add(number, reason=verdict.reason, detail=verdict.detail)
             else:
                 await sender.add(line, number)
         tick_ms = job.final_tick_ms or 0
@@ -221,8 +224,8 @@ async def _send(
 async def await_marker(
     reader: CounterReader,
     partitions: int,
-    marker: str,
     *,
+    marker: str,
     check: Callable[[], None],
     describe: Callable[[], str],
     stalled_seconds: float = STALLED_SECONDS,

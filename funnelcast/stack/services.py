@@ -52,7 +52,7 @@ class Services:
 
 @asynccontextmanager
 async def services(
-    stack: EmbeddedStack, settings: ServiceSettings, report: Reporter, *, has_canary: bool = False
+    stack: EmbeddedStack, settings: ServiceSettings, *, report: Reporter, has_canary: bool = False
 ) -> AsyncIterator[Services]:
     """All of them, ready, for the time of a `with`. Raises NeedsHumanError, SettingsError."""
     if has_canary and settings.keys is not None:

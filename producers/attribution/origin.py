@@ -44,7 +44,7 @@ class Origins:
 
     def _found(self, properties: Members, context: Members, *, knows_referrer: bool) -> dict[str, str]:
         page = _object(context, "page")
-        tags = _tags_of_event(properties, context, page)
+        tags = _tags_of_event(properties, context=context, page=page)
         address, referrer = page.get("url"), page.get("referrer")
         before = _external(referrer, address)
         origin = self._of(tags, before) or self._of_touches(context, tags)
@@ -113,7 +113,7 @@ def _object(members: Members, name: str) -> Members:
     return value if isinstance(value, dict) else {}
 
 
-def _tags_of_event(properties: Members, context: Members, page: Members) -> Tags:
+def _tags_of_event(properties: Members, *, context: Members, page: Members) -> Tags:
     """Of all places, the nearest first."""
     of_campaign = {
         _OF_CAMPAIGN[name]: value[:MAX_CHARS]

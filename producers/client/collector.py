@@ -91,7 +91,7 @@ class CollectorClient:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
 
-    async def post_until_answered(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def post_until_answered(self, url: str, body: bytes, *, headers: Mapping[str, str]) -> Answer:
         """The first final answer. Raises TryAgainError when there is none in time, and whatever `check` raises."""
         policy = self.policy
         deadline = self.clock() + policy.patience_seconds
@@ -104,14 +104,14 @@ class CollectorClient:
             sleep=self.sleep,
         )
         try:
-            answer: Answer = await tries(self._try, url, body, headers)
+            answer: Answer = await tries(self._try, url, body, headers=headers)
         except RetryError as error:
             why = error.last_attempt.exception()
             text = f"{url} took nothing for {policy.patience_seconds:.0f} s ({why}); {policy.advice}"
             raise TryAgainError(text.removesuffix("; ")) from None
         return answer
 
-    async def _try(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def _try(self, url: str, body: bytes, *, headers: Mapping[str, str]) -> Answer:
         self.check()
         sent = dict(headers) if self.key is None else {**headers, "X-Write-Key": self.key}
         try:

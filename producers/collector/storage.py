@@ -87,7 +87,7 @@ class Storage:
         if counts.claims and not needs_order:
             self._records.stored(reading, request)
         if counts.rejected:
-            self._limit.add(sender.source, len(counts.rejected), self._now_ms())
+            self._limit.add(sender.source, dead_letters=len(counts.rejected), now_ms=self._now_ms())
         self._metrics.counted(sender.source, counts)
 
     async def _put_dead_letter(self, dead_letter: Outgoing, source: str) -> None:
@@ -97,12 +97,12 @@ class Storage:
         except SinkUnavailableError:
             self._metrics.add("events_unacknowledged")
             raise
-        self._limit.add(source, 1, self._now_ms())
+        self._limit.add(source, dead_letters=1, now_ms=self._now_ms())
 
     def _check_limit(self, source: str, dead_letters: int) -> None:
         """Raises SinkUnavailableError where the source has written too many dead letters lately."""
         try:
-            self._limit.check(source, dead_letters, self._now_ms())
+            self._limit.check(source, dead_letters=dead_letters, now_ms=self._now_ms())
         except SinkUnavailableError:
             self._metrics.add("dead_letters_held", dead_letters, (source,))
             raise

@@ -25,7 +25,7 @@ class DeadLetterLimit:
         """The part of one of several processes that share a limit."""
         return DeadLetterLimit(max(1, self._per_minute // processes) if self._per_minute else 0)
 
-    def check(self, source: str, dead_letters: int, now_ms: int) -> None:
+    def check(self, source: str, *, dead_letters: int, now_ms: int) -> None:
         """Raises SinkUnavailableError where these dead letters would be too many. A single request may hold as many
         as it does: it could never be written otherwise."""
         if not dead_letters or not self._per_minute:
@@ -48,7 +48,7 @@ class DeadLetterLimit:
             seconds,
         )
 
-    def add(self, source: str, dead_letters: int, now_ms: int) -> None:
+    def add(self, source: str, *, dead_letters: int, now_ms: int) -> None:
         """Count dead letters that were written."""
         if dead_letters and self._per_minute:
             began_ms, written, was_said = self._window(source, now_ms)

@@ -46,7 +46,7 @@ class DeadLetterReader:
             self._partitions = sorted((await self._cluster()).partitions_for_topic(self._topic) or ())
         except (KafkaError, OSError, TimeoutError) as error:
             await self._consumer.stop()
-            raise await broker_error(self._kafka, error, f"Kafka at {self._kafka}: {error!r}") from error
+            raise await broker_error(self._kafka, error, text=f"Kafka at {self._kafka}: {error!r}") from error
         if not self._partitions:
             await self._consumer.stop()
             raise NoSuchDeadLetterError(f"there is no topic {self._topic}; is the --space right?")
@@ -80,7 +80,9 @@ class DeadLetterReader:
                     ends.setdefault(tp, end)
                 next_offsets[tp] = max(next_offsets.get(tp, 0), await self._consumer.position(tp))
             for tp, records in batches.items():
-                decoded = (decode_dead_letter(r.partition, r.offset, r.value) for r in records if r.offset < ends[tp])
+                decoded = (
+                    decode_dead_letter(r.partition, r.offset, value=r.value) for r in records if r.offset < ends[tp]
+                )
                 yield [dead_letter for dead_letter in decoded if dead_letter is not None]
             quiet = 0 if batches else quiet + 1
             if quiet > _QUIET_FETCHES:
@@ -90,7 +92,7 @@ class DeadLetterReader:
         try:
             oldest = await self._consumer.beginning_offsets(partitions)
         except (KafkaError, OSError, TimeoutError) as error:
-            raise await broker_error(self._kafka, error, f"Kafka at {self._kafka}: {error!r}") from error
+            raise await broker_error(self._kafka, error, text=f"Kafka at {self._kafka}: {error!r}") from error
         for tp in partitions:
             self._consumer.seek(tp, max(oldest[tp], start.get(tp.partition, 0)))
 
@@ -98,7 +100,7 @@ class DeadLetterReader:
         try:
             batches: dict[TopicPartition, list[Any]] = await self._consumer.getmany(timeout_ms=_FETCH_MS)
         except (KafkaError, OSError, TimeoutError) as error:
-            raise await broker_error(self._kafka, error, f"Kafka at {self._kafka}: {error!r}") from error
+            raise await broker_error(self._kafka, error, text=f"Kafka at {self._kafka}: {error!r}") from error
         return batches
 
     async def get(self, partition: int, offset: int) -> StoredDeadLetter:

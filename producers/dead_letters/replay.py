@@ -83,7 +83,7 @@ class DeadLetterFilter:
         return self.matches(dead_letter) and (dead_letter.reason not in UNVOUCHED or dead_letter.reason in self.reasons)
 
 
-def decode_dead_letter(partition: int, offset: int, value: bytes | None) -> StoredDeadLetter | None:
+def decode_dead_letter(partition: int, offset: int, *, value: bytes | None) -> StoredDeadLetter | None:
     """A record of the topic; None for one that is no dead letter of ours."""
     try:
         return StoredDeadLetter(partition, offset, _decode(value or b""))

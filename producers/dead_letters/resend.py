@@ -123,7 +123,7 @@ class Resender:
         )
         collector = CollectorClient(self.client, self.key, policy, on_wait=self.on_wait, sleep=self.sleep)
         url = self.url.rstrip("/") + request.path
-        self._count(await collector.post_until_answered(url, request.body, request.headers))
+        self._count(await collector.post_until_answered(url, request.body, headers=request.headers))
 
     def _count(self, answer: Answer) -> None:
         if answer.code in _WRONG_KEY:

@@ -49,7 +49,7 @@ def _write_new(path: Path, data: bytes, *, mode: int, is_synced: bool) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         os.fchmod(descriptor, mode)  # one left by a process of the same number has its own mode, and there is a umask
-        write_all(descriptor, data, 0)
+        write_all(descriptor, data, offset=0)
         if is_synced:
             os.fsync(descriptor)
     finally:
@@ -65,7 +65,7 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_all(descriptor: int, data: bytes, offset: int) -> None:
+def write_all(descriptor: int, data: bytes, *, offset: int) -> None:
     """All of the data at this place of a file."""
     view = memoryview(data)
     while view:

@@ -60,16 +60,18 @@ class CloudEvents(BaseEndpoint):
         content_type = request.headers.get(b"content-type", b"").decode("latin-1").strip().lower()
         mode = _mode_of(content_type, request)
         if mode == "binary":
-            return self._binary(request, content_type, sender)
+            return self._binary(request, content_type, sender=sender)
         is_batch = mode == "batch"
         elements = split_array(request.body, self._ingest.limits.events) if is_batch else [request.body]
-        return Reading(elements, [self._structured(one, sender, request.received_at_ms) for one in elements])
+        return Reading(
+            elements, [self._structured(one, sender, received_at_ms=request.received_at_ms) for one in elements]
+        )
 
     def answer(self, reading: Reading) -> Answer:
         """`{"accepted", "results"}`, as for native events."""
         return verdicts_answer(reading, self._ingest.known_names)
 
-    def _structured(self, raw: bytes, sender: Sender, received_at_ms: int) -> Verdict:
+    def _structured(self, raw: bytes, sender: Sender, *, received_at_ms: int) -> Verdict:
         """Attributes and data in one JSON object."""
         attributes: Any = None
         try:
@@ -83,18 +85,20 @@ class CloudEvents(BaseEndpoint):
                 properties = _raw_object("data_base64", members.data_base64)
             else:
                 properties = _properties(data, members.data)
-            return self._verdict(attributes, data, properties, sender, received_at_ms)
+            return self._verdict(attributes, data, properties=properties, sender=sender, received_at_ms=received_at_ms)
         except RefusedError as refusal:
             return Rejected(refusal.reason, refusal.detail, _id_in(attributes))
 
-    def _binary(self, request: Request, content_type: str, sender: Sender) -> Reading:
+    def _binary(self, request: Request, content_type: str, *, sender: Sender) -> Reading:
         """Attributes in `ce-` headers, data in the body under its own content type."""
         attributes: Attributes = {}
         verdict: Verdict
         try:
             attributes = _attributes_of(request.headers)
             data, properties = self._data_of(request.body, content_type)
-            verdict = self._verdict(attributes, data, properties, sender, request.received_at_ms)
+            verdict = self._verdict(
+                attributes, data, properties=properties, sender=sender, received_at_ms=request.received_at_ms
+            )
         except RefusedError as refusal:
             verdict = Rejected(refusal.reason, refusal.detail, _id_in(attributes))
         is_rejected = isinstance(verdict, Rejected)
@@ -118,7 +122,7 @@ class CloudEvents(BaseEndpoint):
         return None, _other_data(body, media_type)
 
     def _verdict(
-        self, attributes: Attributes, data: Any, properties: msgspec.Raw, sender: Sender, received_at_ms: int
+        self, attributes: Attributes, data: Any, *, properties: msgspec.Raw, sender: Sender, received_at_ms: int
     ) -> Verdict:
         if attributes.get("specversion") != "1.0":
             version = str(attributes.get("specversion"))[:32]
@@ -126,12 +130,12 @@ class CloudEvents(BaseEndpoint):
         members = data if isinstance(data, dict) else {}
         event = Event(
             id=_event_id(attributes),
-            name=_text("type", attributes.get("type"), RejectReason.MISSING_NAME),
+            name=_text("type", attributes.get("type"), reason=RejectReason.MISSING_NAME),
             properties=members,
             context=_context_of(attributes),
             properties_json=properties,
         )
-        _name_person(event, attributes, members)
+        _name_person(event, attributes=attributes, data=members)
         is_named = event.user_id or event.anonymous_id or event.contact_id or event.email or event.phone
         if not is_named and not holds_personal(members, {}):
             event.user_id = _text_or_none(attributes.get("subject"))
@@ -207,8 +211,8 @@ def _header_text(name: bytes, value: bytes) -> str:
 
 def _event_id(attributes: Attributes) -> str:
     """Source and id as one, injective: a `#` of the source is encoded. Beyond 256 characters their SHA-256."""
-    own = _text("id", attributes.get("id"), RejectReason.MISSING_ID)
-    source = _text("source", attributes.get("source"), RejectReason.MISSING_ID)
+    own = _text("id", attributes.get("id"), reason=RejectReason.MISSING_ID)
+    source = _text("source", attributes.get("source"), reason=RejectReason.MISSING_ID)
     if "%" in source or "#" in source:
         source = source.replace("%", "%25").replace("#", "%23")
     joined = f"{source}#{own}"
@@ -217,7 +221,7 @@ def _event_id(attributes: Attributes) -> str:
     return "sha256:" + hashlib.sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _text(attribute: str, value: object, reason: RejectReason) -> str:
+def _text(attribute: str, value: object, *, reason: RejectReason) -> str:
     if isinstance(value, str) and (text := value.strip()):
         return text
     if value is None or value == "":
@@ -229,7 +233,7 @@ def _text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-def _name_person(event: Event, attributes: Attributes, data: Attributes) -> None:
+def _name_person(event: Event, *, attributes: Attributes, data: Attributes) -> None:
     """Who it was: as the extension attributes say, else as the data say. The checks find e-mails among the data."""
     if not _PERSON.isdisjoint(attributes):
         event.user_id = _id_of(attributes.get("userid"))

@@ -87,9 +87,9 @@ class MeasurementProtocol(BaseEndpoint):
         )
 
         def translate(event: Members, raw: bytes, number: int) -> Event:
-            return _translated(event, raw, number, shared)
+            return _translated(event, raw, number=number, shared=shared)
 
-        reading = read_each(self._ingest, elements, request, sender, translate, id_member="id")
+        reading = read_each(self._ingest, elements, request=request, sender=sender, translate=translate, id_member="id")
         for number, verdict in enumerate(reading.verdicts):
             if isinstance(verdict, Rejected):
                 elements[number] = _alone(request.body, elements[number])
@@ -174,7 +174,7 @@ def _device_of(hit: _Hit) -> Any:
     return hit.device if category is None else {"type": category, **dict_of(hit.device)}
 
 
-def _translated(members: Members, raw: bytes, number: int, shared: _Shared) -> Event:
+def _translated(members: Members, raw: bytes, *, number: int, shared: _Shared) -> Event:
     name, params = members.get("name"), dict_of(members.get("params"))
     event = Event(name=name if type(name) is str else None, anonymous_id=shared.client_id, user_id=shared.user_id)
     micros = members.get("timestamp_micros")
@@ -183,7 +183,7 @@ def _translated(members: Members, raw: bytes, number: int, shared: _Shared) -> E
     else:
         event.client_ms = _milliseconds(micros)
     event.is_time_unreadable = micros is not None and event.client_ms is None
-    event.id = _event_id(event, params, micros, raw, number)
+    event.id = _event_id(event, params, stated=micros, raw=raw, number=number)
     event.properties = params
     event.context = shared.context if _OF_CONTEXT.isdisjoint(params) else _take_context(params, shared.context)
     if not _CAMPAIGN.isdisjoint(params):
@@ -208,14 +208,14 @@ def _take_context(params: Members, shared: Members) -> Members:
     return context
 
 
-def _event_id(event: Event, params: Members, stated: object, raw: bytes, number: int) -> str:
+def _event_id(event: Event, params: Members, *, stated: object, raw: bytes, number: int) -> str:
     if event.name == _PURCHASE:
         transaction = clean_id(id_of(params.get("transaction_id")))
         if transaction is not None:
             return content_id("ga4-purchase", transaction)
     if stated is None:
         return random_id("ga4")
-    return content_id("ga4", f"{event.anonymous_id}\0{event.user_id}\0{stated}\0{number}\0", raw)
+    return content_id("ga4", f"{event.anonymous_id}\0{event.user_id}\0{stated}\0{number}\0", raw=raw)
 
 
 def _milliseconds(micros: object) -> int | None:

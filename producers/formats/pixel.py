@@ -80,7 +80,7 @@ class _Image(BaseEndpoint):
         """One verdict. Raises RequestError with the reason of the event."""
         query = request.query if request.method == "GET" else request.body
         try:
-            verdict = self.verdict(parameters_of(query), request, sender)
+            verdict = self.verdict(parameters_of(query), request, sender=sender)
             if isinstance(verdict, Rejected):
                 raise RequestError(verdict.reason, verdict.detail, "this pixel was not counted; see docs/clients.md")
         except RequestError as refusal:
@@ -88,7 +88,7 @@ class _Image(BaseEndpoint):
             raise
         return Reading([query], [verdict])
 
-    def verdict(self, sent: Parameters, request: Request, sender: Sender) -> Verdict:
+    def verdict(self, sent: Parameters, request: Request, *, sender: Sender) -> Verdict:
         """The verdict over the parameters of the link."""
         raise NotImplementedError
 
@@ -98,7 +98,7 @@ class _Image(BaseEndpoint):
 
     def replay_body(self, dead_letter: DeadLetterPayload) -> bytes:
         """The query, as a form."""
-        return with_id_in_query(dead_letter, ("id", "i", "messageId"), self.id_name)
+        return with_id_in_query(dead_letter, ("id", "i", "messageId"), name=self.id_name)
 
 
 class Pixel(_Image):
@@ -111,7 +111,7 @@ class Pixel(_Image):
         self._ingest = ingest
         self._new_id = new_id
 
-    def verdict(self, sent: Parameters, request: Request, sender: Sender) -> Verdict:
+    def verdict(self, sent: Parameters, request: Request, *, sender: Sender) -> Verdict:
         """The verdict over the parameters of the link."""
         members = {NAMES.get(name, name): value for name, value in sent.items()}
         page = request.headers.get(b"referer", b"").decode("latin-1")
@@ -150,7 +150,7 @@ class RudderPixel(_Image):
         self._kind = kind
         self.paths = (RoutePath("GET POST", f"/pixel/v1/{kind}"),)
 
-    def verdict(self, sent: Parameters, request: Request, sender: Sender) -> Verdict:
+    def verdict(self, sent: Parameters, request: Request, *, sender: Sender) -> Verdict:
         """The verdict over the message that the dotted names spell."""
         message = nested({name: value for name, value in sent.items() if name not in ("k", "key", "writeKey")})
         return self._segment.read(

@@ -103,10 +103,16 @@ class PostHog(BaseEndpoint):
 
         def translate(members: Members, raw: bytes, number: int) -> Event:  # noqa: ARG001 - as every format
             event = _translated(members, number)
-            _set_times(event, members, sent_ms if is_skewed else None, request.received_at_ms, is_skewed=is_skewed)
+            _set_times(
+                event,
+                members,
+                sent_ms=sent_ms if is_skewed else None,
+                received_at_ms=request.received_at_ms,
+                is_skewed=is_skewed,
+            )
             return event
 
-        return read_each(self._ingest, elements, request, sender, translate, id_member="uuid")
+        return read_each(self._ingest, elements, request=request, sender=sender, translate=translate, id_member="uuid")
 
     def answer(self, reading: Reading) -> Answer:
         """`{"status":"Ok"}`, and how many of its events are too late to be counted."""
@@ -175,12 +181,12 @@ def _translated(members: Members, number: int) -> Event:
         name = "$set"
     event_id = members.get("uuid")
     if type(event_id) is not str or clean_event_id(event_id) is None:
-        event_id = _event_id(members, sent, number)
-    user_id, anonymous_id = ids_of(members, sent, name)
+        event_id = _event_id(members, sent, number=number)
+    user_id, anonymous_id = ids_of(members, sent, name=name)
     event = Event(id=event_id, user_id=user_id, anonymous_id=anonymous_id)
     if type(name) is str:
         event.name = _NAMES.get(name) or name.lstrip("$")
-    if _share_out(event.properties, event.context, sent) or "$set" in members or "$set_once" in members:
+    if _share_out(event.properties, context=event.context, sent=sent) or "$set" in members or "$set_once" in members:
         _add_profile(event, sent, members)
     title = event.properties.get("title")
     if name == "$pageview" and title is not None:
@@ -201,7 +207,7 @@ def _add_profile(event: Event, *holders: Members) -> None:
         event.context["traits"] = traits
 
 
-def _share_out(properties: Members, context: Members, sent: Members) -> bool:
+def _share_out(properties: Members, *, context: Members, sent: Members) -> bool:
     """The client's own members to the context, all others to the properties. Whether there are traits among them."""
     has_profile = False
     for name, value in sent.items():
@@ -224,7 +230,7 @@ def _share_out(properties: Members, context: Members, sent: Members) -> bool:
     return has_profile
 
 
-def _event_id(members: Members, sent: Members, number: int) -> str:
+def _event_id(members: Members, sent: Members, *, number: int) -> str:
     """The id that older clients send; else one made of the content, where a time tells two events apart."""
     stated = clean_event_id(id_of(members.get("uuid"))) or clean_event_id(id_of(sent.get("$insert_id")))
     if stated is not None:
@@ -233,10 +239,10 @@ def _event_id(members: Members, sent: Members, number: int) -> str:
     if timestamp is None:
         return random_id("ph")
     about = orjson.dumps([members.get("event"), members.get("distinct_id"), sent], default=str)
-    return content_id("ph", f"{timestamp}\0{number}\0", about)
+    return content_id("ph", f"{timestamp}\0{number}\0", raw=about)
 
 
-def _set_times(event: Event, members: Members, sent_ms: int | None, received_at_ms: int, *, is_skewed: bool) -> None:
+def _set_times(event: Event, members: Members, *, sent_ms: int | None, received_at_ms: int, is_skewed: bool) -> None:
     stated = members.get("timestamp")
     if stated is None:
         stated = dict_of(members.get("properties")).get("$time")

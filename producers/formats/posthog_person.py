@@ -20,13 +20,13 @@ _SERVERS_WITH_USER_FIRST: Final = "posthog-node"
 """Its alias call names the account first; other clients name the device."""
 
 
-def ids_of(members: Members, properties: Members, name: object) -> tuple[Id, Id]:
+def ids_of(members: Members, properties: Members, *, name: object) -> tuple[Id, Id]:
     """(user id, anonymous id) of an event."""
     distinct_id = members.get("distinct_id")
     if type(distinct_id) is not str:
         distinct_id = _other_id(members, properties)
     if name in _LINKS:
-        return _of_link(distinct_id, properties, name)
+        return _of_link(distinct_id, properties, name=name)
     if distinct_id == _COOKIELESS:
         return None, None
     if _SAYING.isdisjoint(properties):
@@ -43,7 +43,7 @@ def _other_id(members: Members, properties: Members) -> Id:
     return None
 
 
-def _of_link(distinct_id: Id, properties: Members, name: object) -> tuple[Id, Id]:
+def _of_link(distinct_id: Id, properties: Members, *, name: object) -> tuple[Id, Id]:
     """Ids of the events that link two ids to one person, or describe a group."""
     if name == "$identify":
         return distinct_id, id_of(properties.get("$anon_distinct_id")) or _device(distinct_id, properties)
@@ -52,7 +52,7 @@ def _of_link(distinct_id: Id, properties: Members, name: object) -> tuple[Id, Id
         if is_group or _is_anonymous(distinct_id, properties):
             return None, distinct_id
         return distinct_id, _device(distinct_id, properties)
-    return _of_alias(distinct_id, id_of(properties.get("alias")), properties)
+    return _of_alias(distinct_id, id_of(properties.get("alias")), properties=properties)
 
 
 def _is_anonymous(distinct_id: Id, properties: Members) -> bool:
@@ -72,7 +72,7 @@ def _device(distinct_id: Id, properties: Members) -> Id:
     return None if device_id == distinct_id else device_id
 
 
-def _of_alias(distinct_id: Id, alias: Id, properties: Members) -> tuple[Id, Id]:
+def _of_alias(distinct_id: Id, alias: Id, *, properties: Members) -> tuple[Id, Id]:
     """Which of the two is the account: the clients do not agree, but a UUID is a device's."""
     if alias is None:
         return distinct_id, None

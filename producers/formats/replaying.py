@@ -38,7 +38,7 @@ def with_id(dead_letter: DeadLetterPayload, member: str) -> bytes:
     return payload.rstrip()[:-1] + separator + orjson.dumps(member) + b":" + orjson.dumps(dead_letter.new_id) + b"}"
 
 
-def with_id_in_query(dead_letter: DeadLetterPayload, names: tuple[str, ...], name: str) -> bytes:
+def with_id_in_query(dead_letter: DeadLetterPayload, names: tuple[str, ...], *, name: str) -> bytes:
     """The same for a query or form; an id may stand there under one of the `names`."""
     payload = dead_letter.payload
     if any(f"&{other}=".encode() in b"&" + payload for other in names):

@@ -48,7 +48,7 @@ class Routes:
         """Serve an endpoint at its paths."""
         for path in endpoint.paths:
             label = path.label or path.path
-            self._put(path.methods, path.path, EventRoute(label, endpoint))
+            self._put(path.methods, path.path, route=EventRoute(label, endpoint))
             self._endpoints.setdefault(label, endpoint)
             if path.is_shown_at_start and label not in self.labels_at_start:
                 self.labels_at_start.append(label)
@@ -56,9 +56,9 @@ class Routes:
     def add_page(self, page: Page) -> None:
         """Serve a page; by HEAD too, where it is one for GET."""
         methods = f"{page.methods} HEAD" if "GET" in page.methods else page.methods
-        self._put(methods, page.path, PageRoute(page.path, page))
+        self._put(methods, page.path, route=PageRoute(page.path, page))
 
-    def _put(self, methods: str, path: str, route: Route) -> None:
+    def _put(self, methods: str, path: str, *, route: Route) -> None:
         table = self._prefixes if path.endswith("*") else self._exact
         row = table.setdefault(path.rstrip("*"), {})
         for method in methods.split():

@@ -81,7 +81,7 @@ def without(raw: bytes, names: frozenset[str]) -> bytes:
     return msgspec.json.encode({name: value for name, value in _members.decode(raw).items() if name not in names})
 
 
-def commerce(name: str, raw: msgspec.Raw, properties: Mapping[str, Any]) -> Added:
+def commerce(name: str, raw: msgspec.Raw, *, properties: Mapping[str, Any]) -> Added:
     """`value`, `order_id` and `product` of a track by the names that Segment's specification gives them."""
     if _COMMERCE.isdisjoint(properties) and not name.startswith("product_") and name not in V2_NAMES:
         return NOTHING_ADDED

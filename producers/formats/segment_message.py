@@ -116,7 +116,7 @@ class Segment:
                 raise RefusedError(
                     RejectReason.UNSUPPORTED_TYPE, f"type {kind[:32]!r} is none of {' '.join(sorted(TYPES))}"
                 )
-            event = self._event(message, parsed, kind, shared)
+            event = self._event(message, parsed, kind=kind, shared=shared)
         except RefusedError as refusal:
             return _rejected(refusal, message)
         except msgspec.ValidationError as error:
@@ -124,16 +124,16 @@ class Segment:
         verdict = self._ingest.checked(event, sender=sender, received_at_ms=received_at_ms)
         return _rejected(verdict, message) if isinstance(verdict, Rejected) else verdict
 
-    def _event(self, message: SegmentMessage, parsed: Members, kind: str, shared: Shared) -> Event:
+    def _event(self, message: SegmentMessage, parsed: Members, *, kind: str, shared: Shared) -> Event:
         """The message as an event. Raises RefusedError."""
-        context_json, context = _context_of(message, parsed, shared)
+        context_json, context = _context_of(message, parsed, shared=shared)
         name: str | None = kind
         members = object_in(parsed, "properties")
         raw = message.properties if members else EMPTY_OBJECT
         if kind == "track":
-            name, added = self._track(message.event, raw, members)
+            name, added = self._track(message.event, raw, members=members)
         else:
-            raw, members, added = _of_other(message, parsed, kind, raw, members)
+            raw, members, added = _of_other(message, parsed, kind=kind, raw=raw, members=members)
         if added is not NOTHING_ADDED:
             raw, members = with_members(raw, members, added)
         event = Event(
@@ -147,11 +147,11 @@ class Segment:
             context_json=context_json if context else ABSENT,
         )
         if message.anonymous_id is None:
-            event.anonymous_id = _other_id(message, kind, shared)
-        self._set_times(event, message, shared)
+            event.anonymous_id = _other_id(message, kind, shared=shared)
+        self._set_times(event, message, shared=shared)
         return event
 
-    def _track(self, event: str | None, raw: msgspec.Raw, members: dict[str, Any]) -> tuple[str | None, Added]:
+    def _track(self, event: str | None, raw: msgspec.Raw, *, members: dict[str, Any]) -> tuple[str | None, Added]:
         """(its name, what is to be added). A name that some funnel looks at is never translated."""
         if not event or len(event) > self._ingest.limits.name_chars:
             return event, NOTHING_ADDED
@@ -159,9 +159,9 @@ class Segment:
         translated = V2_NAMES.get(name)
         if translated is None or self._ingest.looks_at(name):
             translated = name
-        return translated, commerce(name, raw, members)
+        return translated, commerce(name, raw, properties=members)
 
-    def _set_times(self, event: Event, message: SegmentMessage, shared: Shared) -> None:
+    def _set_times(self, event: Event, message: SegmentMessage, *, shared: Shared) -> None:
         """A date that cannot be read, or lies before there was anything to count, never costs the event."""
         client = message.timestamp if message.original_timestamp is None else message.original_timestamp
         if client is None:
@@ -174,14 +174,16 @@ class Segment:
         event.sent_ms = shared.sent_ms if message.sent_at is None else time_of(message.sent_at)
 
 
-def _other_id(message: SegmentMessage, kind: str, shared: Shared) -> Id:
+def _other_id(message: SegmentMessage, kind: str, *, shared: Shared) -> Id:
     """Of a message without an anonymous id: of an alias the previous id, else without an account the shared one."""
     if kind == "alias":
         return message.previous_id if message.previous_id != message.user_id else None
     return shared.anonymous_id if message.user_id is None else None
 
 
-def _context_of(message: SegmentMessage, parsed: dict[str, Any], shared: Shared) -> tuple[msgspec.Raw, dict[str, Any]]:
+def _context_of(
+    message: SegmentMessage, parsed: dict[str, Any], *, shared: Shared
+) -> tuple[msgspec.Raw, dict[str, Any]]:
     """A message's own context over the shared one, as it was sent and as values."""
     about = object_in(parsed, "context")
     if shared.context == b"{}":
@@ -194,7 +196,7 @@ def _context_of(message: SegmentMessage, parsed: dict[str, Any], shared: Shared)
 
 
 def _of_other(
-    message: SegmentMessage, parsed: dict[str, Any], kind: str, raw: msgspec.Raw, members: dict[str, Any]
+    message: SegmentMessage, parsed: dict[str, Any], *, kind: str, raw: msgspec.Raw, members: dict[str, Any]
 ) -> tuple[msgspec.Raw, dict[str, Any], Added]:
     """Properties of all types but track. The address of a group is not a person's: it would make one contact of all its
     members."""

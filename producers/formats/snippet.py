@@ -62,7 +62,9 @@ class Snippet(BaseEndpoint):
             raise too_many(len(elements), self._ingest.limits.events)
         if envelope.cookieless:
             elements = self._with_day_id(elements, request)
-        verdicts: list[Outcome] = [self._read(one, request, sender, envelope.sent_at_ms) for one in elements]
+        verdicts: list[Outcome] = [
+            self._read(one, request, sender=sender, sent_ms=envelope.sent_at_ms) for one in elements
+        ]
         return Reading(elements, verdicts, report=b"verdicts" if envelope.debug else b"")
 
     def answer(self, reading: Reading) -> Answer:
@@ -80,7 +82,7 @@ class Snippet(BaseEndpoint):
         member = b'{"anonymous_id":"%b",' % visitor.encode()
         return [member + one[1:] if one[:1] == b"{" and one[1:].strip() != b"}" else one for one in elements]
 
-    def _read(self, raw: bytes, request: Request, sender: Sender, sent_ms: int | None) -> Verdict:
+    def _read(self, raw: bytes, request: Request, *, sender: Sender, sent_ms: int | None) -> Verdict:
         sent: NativeEvent | None = None
         parsed: Any = None
         try:
@@ -89,14 +91,14 @@ class Snippet(BaseEndpoint):
                 sent = _event.decode(raw)
             except msgspec.ValidationError as error:
                 raise shape_refusal(raw, error) from None
-            event = _event_of(sent, object_in(parsed, "properties"), object_in(parsed, "context"))
+            event = _event_of(sent, properties=object_in(parsed, "properties"), context=object_in(parsed, "context"))
         except RefusedError as refusal:
             return Rejected(refusal.reason, refusal.detail, id_in(parsed))
         event.sent_ms = sent_ms
         return self._ingest.checked(event, sender=sender, received_at_ms=request.received_at_ms)
 
 
-def _event_of(sent: NativeEvent, properties: Members, context: Members) -> Event:
+def _event_of(sent: NativeEvent, *, properties: Members, context: Members) -> Event:
     """Its members go on as they were sent."""
     return Event(
         id=sent.id,

@@ -111,7 +111,7 @@ class Snowplow(BaseEndpoint):
 
     def read(self, request: Request, sender: Sender) -> Reading:
         """One verdict for each event."""
-        return self._read(self._elements(request), request, sender)
+        return self._read(self._elements(request), request, sender=sender)
 
     def _app_id(self, request: Request) -> str | None:
         """Of the first event: a request is one sender's."""
@@ -127,13 +127,13 @@ class Snowplow(BaseEndpoint):
             raise malformed(body) from None
         return [body] if events == b"null" else split_array(events, self._ingest.limits.events)
 
-    def _read(self, elements: list[bytes], request: Request, sender: Sender) -> Reading:
+    def _read(self, elements: list[bytes], request: Request, *, sender: Sender) -> Reading:
         is_anonymous = b"sp-anonymous" in request.headers
 
         def translate(fields: Members, raw: bytes, number: int) -> Event:  # noqa: ARG001 - as every format
             return _translated(self._ingest, fields, is_anonymous=is_anonymous)
 
-        return read_each(self._ingest, elements, request, sender, translate, id_member="eid")
+        return read_each(self._ingest, elements, request=request, sender=sender, translate=translate, id_member="eid")
 
 
 class SnowplowPixel(Snowplow):
@@ -169,9 +169,9 @@ def _translated(ingest: Ingest, fields: Members, *, is_anonymous: bool) -> Event
     event = Event(id=_text(fields.get("eid")))
     if "uid" in fields:
         event.user_id = _text(fields["uid"])
-    _name(event, ingest, fields)
+    _name(event, ingest, fields=fields)
     _set_context(event.context, fields)
-    device_id = _add_entities(event, ingest, fields) if "co" in fields or "cx" in fields else None
+    device_id = _add_entities(event, ingest, fields=fields) if "co" in fields or "cx" in fields else None
     event.anonymous_id = _text(fields.get("duid")) or _other_id(fields, device_id)
     take_order(event.properties)
     _set_times(event, fields)
@@ -183,11 +183,11 @@ def _other_id(fields: Members, device_id: str | None) -> str | None:
     return _text(fields.get("nuid")) or _text(fields.get("tnuid")) or device_id or _text(fields.get("sid"))
 
 
-def _name(event: Event, ingest: Ingest, fields: Members) -> None:
+def _name(event: Event, ingest: Ingest, *, fields: Members) -> None:
     """Name and properties, by the kind of event."""
     kind = fields.get("e")
     if kind == "ue":
-        event.name, event.properties = event_of(_json(event, ingest, fields, ("ue_pr", "ue_px")))
+        event.name, event.properties = event_of(_json(event, ingest, fields=fields, names=("ue_pr", "ue_px")))
         return
     if kind != "se" and kind not in ("pv", "pp", "tr", "ti"):
         raise RefusedError(RejectReason.UNSUPPORTED_TYPE, f"e {str(kind)[:32]!r} is none of pv pp se ue tr ti")
@@ -198,10 +198,10 @@ def _name(event: Event, ingest: Ingest, fields: Members) -> None:
             event.properties[name] = value
 
 
-def _add_entities(event: Event, ingest: Ingest, fields: Members) -> str | None:
+def _add_entities(event: Event, ingest: Ingest, *, fields: Members) -> str | None:
     """Add what accompanies the event; the id of the device, where it is stated."""
     try:
-        entities = entities_of(_json(event, ingest, fields, ("co", "cx")))
+        entities = entities_of(_json(event, ingest, fields=fields, names=("co", "cx")))
     except RefusedError:  # the event can do without
         entities = Entities(all=fields.get("co") or fields.get("cx"))
     for name, value in entities.order.items():
@@ -253,7 +253,7 @@ def _set_context(context: Members, fields: Members) -> None:
         del context["app"]["id"]
 
 
-def _json(event: Event, ingest: Ingest, fields: Members, names: tuple[str, str]) -> Any:
+def _json(event: Event, ingest: Ingest, *, fields: Members, names: tuple[str, str]) -> Any:
     """The JSON of a field that is plain or in base64, of either alphabet, with or without padding; None where it is
     absent. What no parser takes is repaired, where it can be, and counted with the event. Raises RefusedError where it
     is no JSON."""

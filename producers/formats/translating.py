@@ -27,7 +27,7 @@ _ORDER: Final = frozenset({*_ORDER_IDS, *_REVENUES})
 
 
 def read_each(
-    ingest: Ingest, elements: list[bytes], request: Request, sender: Sender, translate: Translate, *, id_member: str
+    ingest: Ingest, elements: list[bytes], *, request: Request, sender: Sender, translate: Translate, id_member: str
 ) -> Reading:
     """One verdict for each element; `id_member` names the event in the verdict where it cannot be translated."""
     checked, limits, received_at_ms = ingest.checked, ingest.limits, request.received_at_ms
@@ -44,7 +44,7 @@ def read_each(
     return Reading(elements, verdicts)
 
 
-def content_id(prefix: str, about: str, raw: bytes = b"") -> str:
+def content_id(prefix: str, about: str, *, raw: bytes = b"") -> str:
     """An id out of what was sent, so that the same thing sent again is a copy."""
     return f"{prefix}-{xxhash.xxh3_128_hexdigest(about.encode('utf-8', 'surrogatepass') + raw)}"
 
@@ -59,12 +59,12 @@ def take_order(properties: Members) -> None:
     if _ORDER.isdisjoint(properties):
         return
     if properties.get("order_id") is None:
-        _copy(properties, _ORDER_IDS, "order_id")
+        _copy(properties, _ORDER_IDS, name="order_id")
     if _AMOUNTS.isdisjoint(properties):
-        _copy(properties, _REVENUES, "value")
+        _copy(properties, _REVENUES, name="value")
 
 
-def _copy(properties: Members, names: tuple[str, ...], name: str) -> None:
+def _copy(properties: Members, names: tuple[str, ...], *, name: str) -> None:
     for candidate in names:
         value = properties.get(candidate)
         if value is not None:

@@ -52,7 +52,7 @@ class Marks:
             return Decimal(str(value))
         text = str(value).translate(_BLANKS).strip()
         bare, negative = _signed(text)
-        bare = _without_currency(bare, text, currency)
+        bare = _without_currency(bare, text, currency=currency)
         bare, again = _signed(bare)
         if not _pattern(self.decimal, self.thousands).fullmatch(bare):
             raise NoNumberError(f"{text[:64]!r} is no number{self._advice(bare)}")
@@ -82,7 +82,7 @@ def _signed(text: str) -> tuple[str, bool]:
     return (text[:-1].strip(), True) if text.endswith("-") else (text, False)
 
 
-def _without_currency(text: str, cell: str, currency: str | None) -> str:
+def _without_currency(text: str, cell: str, *, currency: str | None) -> str:
     match = re.fullmatch(r"([^\d.,'()+-]*\.?)?\s*([-+(]?[\d.,' ]*\d[)-]?)\s*([^\d]*)", text)
     if match is None:
         return text

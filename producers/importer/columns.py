@@ -19,7 +19,7 @@ def _plain(name: str) -> str:
     return " ".join(name.casefold().replace("_", " ").split())
 
 
-def resolved(name: str, columns: Sequence[str], where: str) -> str:
+def resolved(name: str, columns: Sequence[str], *, where: str) -> str:
     """The column that is meant: by its name, else without regard to case and blanks. Raises InputFileError."""
     if name in columns:
         return name
@@ -38,7 +38,7 @@ class Row:
 
     __slots__ = ("_cells", "_empty", "line")
 
-    def __init__(self, line: int, cells: dict[str, Any], empty: frozenset[str] = frozenset()) -> None:
+    def __init__(self, line: int, cells: dict[str, Any], *, empty: frozenset[str] = frozenset()) -> None:
         self.line = line
         self._cells = cells
         self._empty = empty

@@ -45,7 +45,7 @@ class NoTimeError(ValueError):
 class TimeReader:
     """Reads the times of one column."""
 
-    def __init__(self, column: str, form: TimeFormat | None, zone: str) -> None:
+    def __init__(self, column: str, form: TimeFormat | None, *, zone: str) -> None:
         self._column = column
         self._form = form or TimeFormat()
         self._zone = ZoneInfo(self._form.timezone or zone)
@@ -109,13 +109,13 @@ class TimeReader:
         if part["y1"]:
             return int(part["y1"]), int(part["m1"] or 0), int(part["d1"] or 0)
         if part["y2"]:
-            return self._by_order(text, int(part["y2"]), (int(part["a"] or 0), int(part["b"] or 0)))
+            return self._by_order(text, int(part["y2"]), pair=(int(part["a"] or 0), int(part["b"] or 0)))
         name = (part["month1"] or part["month2"] or "").lower()
         if name not in _MONTHS:
             raise NoTimeError(f"{text[:64]!r}: {name!r} is no month in English; {self._advice('format: ...')}")
         return int(part["y3"] or part["y4"] or 0), _MONTHS[name], int(part["d3"] or part["d4"] or 0)
 
-    def _by_order(self, text: str, year: int, pair: tuple[int, int]) -> tuple[int, int, int]:
+    def _by_order(self, text: str, year: int, *, pair: tuple[int, int]) -> tuple[int, int, int]:
         if self._form.order is None:
             raise NoTimeError(
                 f"{text[:64]!r}: is the day first, or the month? Say it with {self._advice('order: dmy')} (or mdy)"

@@ -45,37 +45,37 @@ class Expression:
 
     def value(self, rows: Sequence[Any], number: Number) -> Decimal | None:
         """Over the rows of a group; outside of functions the first row counts. None where a cell it needs is empty."""
-        return self._value(self._tree, rows, number)
+        return self._value(self._tree, rows, number=number)
 
-    def _value(self, node: ast.expr, rows: Sequence[Any], number: Number) -> Decimal | None:
+    def _value(self, node: ast.expr, rows: Sequence[Any], *, number: Number) -> Decimal | None:
         match node:
             case ast.Constant(value=int() | float() as plain):
                 return Decimal(str(plain))
             case ast.UnaryOp(op=ast.USub(), operand=inner):
-                value = self._value(inner, rows, number)
+                value = self._value(inner, rows, number=number)
                 return None if value is None else -value
             case ast.BinOp(left=left, op=op, right=right):
-                a, b = self._value(left, rows, number), self._value(right, rows, number)
+                a, b = self._value(left, rows, number=number), self._value(right, rows, number=number)
                 return None if a is None or b is None else _OPERATORS[type(op)](a, b)
             case ast.Call(func=ast.Name(id=name), args=args):
-                values = [value for row in rows for value in self._each(args[0], row, number)]
+                values = [value for row in rows for value in self._each(args[0], row, number=number)]
                 return _FUNCTIONS[name](values) if values else None
         value_of_column = number(_column(node), rows[0])
         if isinstance(value_of_column, list):
             raise ValueError(f"{_column(node)} is a list: take its sum")
         return value_of_column
 
-    def _each(self, node: ast.expr, row: Any, number: Number) -> list[Decimal]:
+    def _each(self, node: ast.expr, row: Any, *, number: Number) -> list[Decimal]:
         """The values of an argument in one row: one, or one of each element of its lists."""
         numbers = {name: number(name, row) for name in _columns(node, is_inside=True)}
         lists = [value for value in numbers.values() if isinstance(value, list)]
         if not lists:
-            value = self._value(node, [row], lambda name, _: numbers[name])
+            value = self._value(node, [row], number=lambda name, _: numbers[name])
             return [] if value is None else [value]
         values = []
         for index in range(max(map(len, lists))):
             at = {name: value[index] if isinstance(value, list) else value for name, value in numbers.items()}
-            value = self._value(node, [row], _reader(at))
+            value = self._value(node, [row], number=_reader(at))
             values += [] if value is None else [value]
         return values
 

@@ -163,7 +163,7 @@ class Importer:
         """Results of one batch, however often it takes."""
         url = self.target.url
         answer = await self._collector().post_until_answered(
-            url, body, {"Content-Type": "application/x-ndjson", **sequence}
+            url, body, headers={"Content-Type": "application/x-ndjson", **sequence}
         )
         if answer.code == "malformed_json":  # not one line of the batch is JSON
             return [{"status": "rejected", "reason": "malformed_json"}] * (body.count(b"\n") + 1)

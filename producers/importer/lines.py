@@ -48,13 +48,13 @@ class Mapping:
         """From `a=b,c=d` texts. Raises InputFileError."""
         return cls(tuple(_pairs("--map", mapped)), tuple(_pairs("--set", constants)))
 
-    def check(self, table: Table, tolerated: frozenset[Kind], name: str) -> None:
+    def check(self, table: Table, tolerated: frozenset[Kind], *, name: str) -> None:
         """Raises InputFileError for a column that is not there, or stands twice."""
         for target, column in self.columns:
             if column not in table.columns:
                 has = ", ".join(filter(None, table.columns))
                 raise InputFileError(f"{name}: there is no column {column!r} for {target}; the file has: {has}")
-        check_doubled(table, tolerated, name)
+        check_doubled(table, tolerated, name=name)
 
     def empty_time(self, row: dict[str, Any]) -> str | None:
         """The column of the time, where its cell is empty: an event without a time would be taken as happening now."""
@@ -66,16 +66,16 @@ class Mapping:
         event: dict[str, object] = {}
         properties: dict[str, str] = {}
         for target, column in self._of(row):
-            _put(event, properties, target, row[column])
+            _put(event, properties, target=target, cell=row[column])
         for target, text in self.constants:
-            _put(event, properties, target, text)
+            _put(event, properties, target=target, cell=text)
         return orjson.dumps(event | {"properties": properties})
 
     def _of(self, row: dict[str, Any]) -> Sequence[tuple[str, str]]:
         return self.columns or tuple((column, column) for column in row)
 
 
-def check_doubled(table: Table, tolerated: frozenset[Kind], name: str) -> None:
+def check_doubled(table: Table, tolerated: frozenset[Kind], *, name: str) -> None:
     """Raises InputFileError where two columns have one name."""
     if table.doubled and Kind.COLUMNS not in tolerated:
         doubled = ", ".join(map(repr, table.doubled))
@@ -94,7 +94,7 @@ def _pairs(flag: str, texts: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield target.strip(), value.strip()
 
 
-def _put(event: dict[str, object], properties: dict[str, str], target: str, cell: str) -> None:
+def _put(event: dict[str, object], properties: dict[str, str], *, target: str, cell: str) -> None:
     text = cell.strip()
     if not text:
         return
@@ -173,7 +173,7 @@ class EventFile:
                 if at_ms is None:
                     self.refused(Refused(number, "invalid_time", no_time(line)))
                 else:
-                    sorter.add(at_ms, number, _received_when_it_occurred(line))
+                    sorter.add(at_ms, number, event=_received_when_it_occurred(line))
             yield from sorter
 
     def _raw(self) -> Iterator[tuple[int, bytes]]:
@@ -182,7 +182,7 @@ class EventFile:
     def _rows(self, mapping: Mapping) -> Iterator[tuple[int, bytes]]:
         table = read_delimited(self.clear, Layout(self.delimiter))
         tolerated = frozenset(Kind) if self.strict is None else self.strict.tolerated
-        mapping.check(table, tolerated, self.clear.name)
+        mapping.check(table, tolerated, name=self.clear.name)
         for row in table.rows:
             if isinstance(row, BadRow):
                 self.refused(Refused(row.line, "unreadable", row.detail))

@@ -54,8 +54,8 @@ class RuleMaker:
         self,
         rule: EventRule,
         table: Input,
-        columns: Sequence[str],
         *,
+        columns: Sequence[str],
         zone: str,
         where: str,
         tolerated: frozenset[Kind] = frozenset(),
@@ -69,7 +69,7 @@ class RuleMaker:
         name_of = self._column
         self._at = name_of(rule.at, "at")
         forms = {self._column(column, "times"): form for column, form in table.times.items() if self._has(column)}
-        self._time = TimeReader(rule.at, forms.get(self._at), zone)
+        self._time = TimeReader(rule.at, forms.get(self._at), zone=zone)
         named = rule.name if "{" in rule.name else Constant(text=rule.name)
         self._name = getter(named, partial(name_of, key="name"))
         self._group = [name_of(column, "group") for column in rule.group]
@@ -90,7 +90,7 @@ class RuleMaker:
 
     def _column(self, name: str, key: str) -> str:
         name = name.strip()
-        return resolved(name, self._columns, f"{self._where}.{key}") if self._columns else name
+        return resolved(name, self._columns, where=f"{self._where}.{key}") if self._columns else name
 
     def _getter(self, key: str) -> Getter:
         def name_of(name: str) -> str:
@@ -131,7 +131,7 @@ class RuleMaker:
             return [row]
         elements = row.get(self.rule.each)
         elements = elements if isinstance(elements, list) else []
-        return [Row(row.line, _with(row.cells, self.rule.each.split("."), element)) for element in elements]
+        return [Row(row.line, _with(row.cells, self.rule.each.split("."), element=element)) for element in elements]
 
     def make(self, rows: Sequence[Row]) -> Made | Problem | None:
         """The event of a row or group; None where a condition does not hold."""
@@ -155,7 +155,7 @@ class RuleMaker:
         event["occurred_at_ms"] = self._occurred_at(row)
         event |= {key: text for key, read in self._persons if (text := read(row)) is not None}
         properties = {key: text for key, read in self._properties if (text := read(row)) is not None}
-        self._add_amounts(event, properties, row, rows)
+        self._add_amounts(event, properties, row=row, rows=rows)
         event["properties"] = properties
         if event["name"] == AD_SPEND:
             self._complete_spend(event, properties)
@@ -189,10 +189,10 @@ class RuleMaker:
         except NoTimeError as error:
             raise _RefusedError(Problem("invalid_time", f"{self.rule.at}: {error}")) from None
 
-    def _add_amounts(self, event: Made, properties: Made, row: Row, rows: Sequence[Row]) -> None:
+    def _add_amounts(self, event: Made, properties: Made, *, row: Row, rows: Sequence[Row]) -> None:
         currency = properties.get("currency")
         for key, amount in self._amounts:
-            number = self._number(key, amount, row, rows, currency)
+            number = self._number(key, amount, row=row, rows=rows, currency=currency)
             if number is None:
                 continue
             if number < 0:
@@ -208,7 +208,9 @@ class RuleMaker:
             else:
                 properties[key] = format(number, "f")
 
-    def _number(self, key: str, amount: _Amount, row: Row, rows: Sequence[Row], currency: str | None) -> Decimal | None:
+    def _number(
+        self, key: str, amount: _Amount, *, row: Row, rows: Sequence[Row], currency: str | None
+    ) -> Decimal | None:
         try:
             if amount.formula is not None:
                 return amount.formula.value(rows, partial(self._cell, currency=currency))
@@ -222,7 +224,7 @@ class RuleMaker:
             raise _RefusedError(Problem(Kind.AMOUNT, f"{key}: {error or 'the formula has no result'}")) from None
 
     def _cell(self, name: str, row: Row, *, currency: str | None) -> Decimal | list[Decimal | None] | None:
-        value = row.get(resolved(name, self._columns, name) if self._columns else name)
+        value = row.get(resolved(name, self._columns, where=name) if self._columns else name)
         if isinstance(value, list):
             return [None if each in (None, "") else self._marks.read(each, currency) for each in _flat(value)]
         return None if value is None else self._marks.read(value, currency)
@@ -246,11 +248,14 @@ def _text(operand: object) -> str:
     return ("true" if operand else "false") if isinstance(operand, bool) else str(operand)
 
 
-def _with(cells: Made, path: list[str], element: object) -> Made:
+def _with(cells: Made, path: list[str], *, element: object) -> Made:
     """The cells, with one element in the place of the list at `path`."""
     first, *deeper = path
     inner = cells.get(first)
-    return {**cells, first: _with(inner if isinstance(inner, dict) else {}, deeper, element) if deeper else element}
+    return {
+        **cells,
+        first: _with(inner if isinstance(inner, dict) else {}, deeper, element=element) if deeper else element,
+    }
 
 
 def _flat(values: list[Any]) -> list[Any]:

@@ -82,11 +82,11 @@ class Preparation:
     def run(self) -> Rows:
         """Read everything. Raises InputFileError."""
         for number, table in enumerate(self.definition.inputs):
-            joins = [JoinedTable(join, self.directory, self.tolerated) for join in table.join]
+            joins = [JoinedTable(join, self.directory, tolerated=self.tolerated) for join in table.join]
             self._hashes += [join.sha256 for join in joins]
             for opened in open_tables(table, self.directory):
                 self._hashes.append(opened.sha256())
-                self._read(table, number, opened, joins)
+                self._read(table, number, opened=opened, joins=joins)
         return self.rows
 
     @property
@@ -111,12 +111,12 @@ class Preparation:
                 self.rows.refuse_later()
                 self._say(place, Problem(refused.reason, refused.detail))
 
-    def _read(self, table: Input, number: int, opened: OpenTable, joins: Sequence[JoinedTable]) -> None:
+    def _read(self, table: Input, number: int, *, opened: OpenTable, joins: Sequence[JoinedTable]) -> None:
         index = len(self.files)
         self.files.append(opened.clear.name)
         if opened.clear.encoding not in ("utf-8", "binary"):
             self.notes.append(f"{opened.clear.name} was read as {opened.clear.encoding}")
-        maker, rows = self._rows_of(table, opened, joins)
+        maker, rows = self._rows_of(table, opened, joins=joins)
         empty = frozenset(table.empty)
         for row in rows:
             place = index << _LINE_BITS | row.line
@@ -126,15 +126,15 @@ class Preparation:
             if isinstance(row, BadRow):
                 self._refuse(place, Problem("unreadable", row.detail))
                 continue
-            cells = Cells(row.line, row.cells, empty)
+            cells = Cells(row.line, row.cells, empty=empty)
             if row.surplus and Kind.CELLS not in self.tolerated:
-                self._refuse_row(maker, cells, place, Problem(Kind.CELLS, surplus_of(row)))
+                self._refuse_row(maker, cells, place=place, problem=Problem(Kind.CELLS, surplus_of(row)))
             else:
-                self._take(maker, cells, place, joins)
+                self._take(maker, cells, place=place, joins=joins)
         self._take_groups(maker)
 
     def _rows_of(
-        self, table: Input, opened: OpenTable, joins: Sequence[JoinedTable]
+        self, table: Input, opened: OpenTable, *, joins: Sequence[JoinedTable]
     ) -> tuple[Maker, Iterator[Row | BadRow]]:
         rules = self.definition.rules_of(table)
         if table.shape in ARCHIVES:
@@ -147,23 +147,23 @@ class Preparation:
         columns = [*content.columns, *(name for join in joins for name in join.columns)] if content.columns else []
         zone, where = self.definition.timezone, f"{input_name(table)}: event"
         makers = [
-            RuleMaker(rule, table, columns, zone=zone, where=f"{where} {rule.name}", tolerated=self.tolerated)
+            RuleMaker(rule, table, columns=columns, zone=zone, where=f"{where} {rule.name}", tolerated=self.tolerated)
             for rule in rules
         ]
         return Rules(makers), content.rows
 
-    def _take(self, maker: Maker, row: Cells, place: int, joins: Sequence[JoinedTable]) -> None:
+    def _take(self, maker: Maker, row: Cells, *, place: int, joins: Sequence[JoinedTable]) -> None:
         """Every event of a row, or none of them."""
         for join in joins:
             if problem := join.join(row):
-                self._refuse_row(maker, row, place, problem)
+                self._refuse_row(maker, row, place=place, problem=problem)
                 return
         checked: list[Checked] = []
         for event in maker.events_of(row):
             outcome = event if isinstance(event, Problem) else self._checked(event, place)
             if isinstance(outcome, Problem):
                 self._forget_ids(checked)
-                self._refuse_row(maker, row, place, outcome)
+                self._refuse_row(maker, row, place=place, problem=outcome)
                 return
             checked.append(outcome)
         groups = maker.groups_of(row)
@@ -174,7 +174,7 @@ class Preparation:
         for each in checked:
             self._add(each, place)
         if groups:
-            self._add_to_groups(groups, row, place, has_event=bool(checked))
+            self._add_to_groups(groups, row, place=place, has_event=bool(checked))
         elif checked:
             self.rows.taken += 1
         else:
@@ -221,11 +221,11 @@ class Preparation:
         return f"f-{digest.hex()}-{count}"
 
     def _add(self, checked: Checked, place: int) -> None:
-        self._sorter.add(checked.event["occurred_at_ms"], place, checked.raw)
+        self._sorter.add(checked.event["occurred_at_ms"], place, event=checked.raw)
         if self.watcher is not None:
             self.watcher.add(checked.event, checked.accepted, has_own_id=checked.has_own_id)
 
-    def _add_to_groups(self, groups: list[tuple[int, str]], row: Cells, place: int, *, has_event: bool) -> None:
+    def _add_to_groups(self, groups: list[tuple[int, str]], row: Cells, *, place: int, has_event: bool) -> None:
         """What becomes of the row is known when its groups are."""
         cells = orjson.dumps({name: row.get(name) for name in row.cells}, default=str, option=orjson.OPT_NON_STR_KEYS)
         for rule, key in groups:
@@ -237,7 +237,7 @@ class Preparation:
         grouped = self._database.execute("select rule, key, place, cells from groups order by rule, key, rowid")
         for (rule, _), members in itertools.groupby(grouped, key=lambda row: row[:2]):
             rows = [(place, None if cells is None else msgspec.json.decode(cells)) for _, _, place, cells in members]
-            self._take_group(maker, rule, rows)
+            self._take_group(maker, rule, group=rows)
         for place, has_event in self._database.execute("select place, has_event from grouped"):
             if place not in self._refused:
                 self.rows.taken += bool(has_event)
@@ -245,7 +245,7 @@ class Preparation:
         self._database.execute("delete from groups")
         self._database.execute("delete from grouped")
 
-    def _take_group(self, maker: Maker, rule: int, group: list[tuple[int, dict[str, Any] | None]]) -> None:
+    def _take_group(self, maker: Maker, rule: int, *, group: list[tuple[int, dict[str, Any] | None]]) -> None:
         rows = [Cells(_line(place), cells) for place, cells in group if cells is not None]
         first, places = group[0][0], [place for place, _ in group]
         missing = next((place for place, cells in group if cells is None), None)
@@ -264,7 +264,7 @@ class Preparation:
             self._database.executemany("update grouped set has_event = 1 where place = ?", [(each,) for each in places])
             self._database.executemany("insert into members values (?, ?)", [(first, each) for each in places[1:]])
 
-    def _refuse_row(self, maker: Maker, row: Cells, place: int, problem: Problem) -> None:
+    def _refuse_row(self, maker: Maker, row: Cells, *, place: int, problem: Problem) -> None:
         """And what other rows make together with it: a sum without it would be wrong."""
         self._refuse(place, problem)
         groups = maker.groups_of(row)

@@ -248,7 +248,7 @@ def _kind_of(column: Column, marks: Marks) -> tuple[str, str]:
 
 def _reads(cell: str, form: TimeFormat) -> bool:
     try:
-        TimeReader("", form, "UTC").read(cell)
+        TimeReader("", form, zone="UTC").read(cell)
     except NoTimeError:
         return False
     return True

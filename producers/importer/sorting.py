@@ -33,7 +33,7 @@ class Sorter:
         """Throw everything away."""
         self._database.close()
 
-    def add(self, at_ms: int, place: int, event: bytes) -> None:
+    def add(self, at_ms: int, place: int, *, event: bytes) -> None:
         """`place` comes back with the event."""
         self._waiting.append((at_ms, place, event))
         self.count += 1

@@ -97,15 +97,15 @@ def _events(looked: Looked) -> list[str]:
     times = [column for column in columns if column.kind == "time"]
     if not times:
         at = f'"{QUESTION} which column is the time?"'
-        return ["events:", *_event(looked, at, "a row is", is_wide=False)]
+        return ["events:", *_event(looked, at=at, what="a row is", is_wide=False)]
     lines = ["events:"]
     for column in times:
         what = f"happened at {column.name}" if len(times) > 1 else "a row is"
-        lines += _event(looked, _quoted(column.name), what, is_wide=len(times) > 1)
+        lines += _event(looked, at=_quoted(column.name), what=what, is_wide=len(times) > 1)
     return lines
 
 
-def _event(looked: Looked, at: str, what: str, *, is_wide: bool) -> list[str]:
+def _event(looked: Looked, *, at: str, what: str, is_wide: bool) -> list[str]:
     """One event of a row; of a wide row one for each of its times."""
     columns = looked.columns
     lines = [f'  - name: "{QUESTION} what {_bare(what)}, e.g. lead_created, payment, deal_lost"', f"    at: {at}"]

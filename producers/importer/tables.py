@@ -61,7 +61,7 @@ class OpenTable:
         else:
             delimiter = table.delimiter or ("\t" if ".tsv" in suffixes_of(clear.name) else None)
             table_read = read_delimited(clear, Layout(delimiter, table.heading, table.columns))
-        check_doubled(table_read, tolerated, clear.name)
+        check_doubled(table_read, tolerated, name=clear.name)
         return table_read
 
 
@@ -145,7 +145,7 @@ def _list_in(text: bytes, path: list[str]) -> list[msgspec.Raw] | None:
 class JoinedTable:
     """A second table, by its key, on disk."""
 
-    def __init__(self, join: Join, directory: Path, tolerated: frozenset[Kind]) -> None:
+    def __init__(self, join: Join, directory: Path, *, tolerated: frozenset[Kind]) -> None:
         self._join = join
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.execute("create table rows (key text primary key, cells blob) without rowid")
@@ -160,7 +160,7 @@ class JoinedTable:
     def _read(self, opened: OpenTable, tolerated: frozenset[Kind]) -> None:
         table, name = opened.read(tolerated), opened.clear.name
         self.columns = tuple(f"{self._join.name}.{column}" for column in table.columns)
-        key_column = resolved(self._join.key, table.columns, f"{name}: join.key")
+        key_column = resolved(self._join.key, table.columns, where=f"{name}: join.key")
         for row in table.rows:
             if isinstance(row, BadRow):
                 raise InputFileError(f"{name}:{row.line}: {row.detail}")

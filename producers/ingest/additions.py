@@ -38,7 +38,9 @@ class Additions:
         knows_referrer = event.knows_referrer if isinstance(event, Event) else True
         origin = self._origins.properties_of(properties, context, knows_referrer=knows_referrer)
         is_believed = sender.scope is not Scope.BROWSER
-        seen = properties_of(properties, context, sender.visitor, traffic=sender.traffic, may_say_human=is_believed)
+        seen = properties_of(
+            properties, context, visitor=sender.visitor, traffic=sender.traffic, may_say_human=is_believed
+        )
         traffic = seen.get(TRAFFIC) or traffic_of(properties.get(TRAFFIC))
         return ({**origin, **seen} if origin and seen else seen or origin), traffic
 

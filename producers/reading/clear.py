@@ -87,7 +87,7 @@ def open_clear(path: str, *, encoding: str | None = None, member: str | None = N
     if encoding is not None:
         _check_name(path, encoding)
     try:
-        return _opened(path, encoding, member)
+        return _opened(path, encoding=encoding, member=member)
     except OSError as error:
         raise InputFileError(f"{path} cannot be read: {error.strerror or error}") from None
     except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
@@ -101,7 +101,7 @@ def _check_name(path: str, encoding: str) -> None:
         raise InputFileError(f"{path}: {encoding!r} is no encoding; write e.g. utf-8, cp1251 or cp1252") from None
 
 
-def _opened(path: str, encoding: str | None, member: str | None) -> ClearFile:
+def _opened(path: str, *, encoding: str | None, member: str | None) -> ClearFile:
     file = _unpacked(path, member)
     start = file.read(_START_BYTES)
     file.seek(0)
@@ -117,7 +117,7 @@ def _opened(path: str, encoding: str | None, member: str | None) -> ClearFile:
         if encoding is not None and not _decodes(file, "utf-8"):
             raise InputFileError(f"{path} is no {encoding}; leave the encoding out to have it found")
         return ClearFile(path, file, "utf-8", 3 if start.startswith(codecs.BOM_UTF8) else 0)
-    return ClearFile(path, _transcoded(path, file, used), used)
+    return ClearFile(path, _transcoded(path, file, encoding=used), used)
 
 
 def _unpacked(path: str, member: str | None) -> BinaryIO:
@@ -133,7 +133,7 @@ def _unpacked(path: str, member: str | None) -> BinaryIO:
     if start.startswith(b"\xfd7zXZ\x00"):
         return _spooled(cast(BinaryIO, lzma.LZMAFile(source)))
     if start.startswith(b"PK\x03\x04") and not _is_workbook(source):
-        return _spooled(_member_of(path, source, member))
+        return _spooled(_member_of(path, source, member=member))
     return source
 
 
@@ -152,7 +152,7 @@ def _is_workbook(source: BinaryIO) -> bool:
     return is_workbook
 
 
-def _member_of(path: str, source: BinaryIO, member: str | None) -> BinaryIO:
+def _member_of(path: str, source: BinaryIO, *, member: str | None) -> BinaryIO:
     archive = zipfile.ZipFile(source)
     names = [info.filename for info in archive.infolist() if not info.is_dir() and "__MACOSX" not in info.filename]
     wanted = [name for name in names if member is None or fnmatch.fnmatch(name, member)]
@@ -234,7 +234,7 @@ def _decodes(file: BinaryIO, encoding: str) -> bool:
     return True
 
 
-def _transcoded(path: str, file: BinaryIO, encoding: str) -> BinaryIO:
+def _transcoded(path: str, file: BinaryIO, *, encoding: str) -> BinaryIO:
     """The same text as UTF-8; ends of lines stay."""
     decoder = codecs.getincrementaldecoder(encoding)()
     spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process

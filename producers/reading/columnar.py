@@ -63,10 +63,10 @@ def read_excel(clear: ClearFile, *, sheet: str | None, heading: int, columns: tu
         columns = columns or tuple(str(cell).strip() for cell in (rows[heading - 1] if len(rows) >= heading else ()))
     if not any(columns):
         raise InputFileError(f"{clear.name}: there is no heading in row {heading}; say it with heading: N")
-    return Table(columns, _of_sheet(rows, columns, heading))
+    return Table(columns, _of_sheet(rows, columns, heading=heading))
 
 
-def _of_sheet(rows: list[list[Any]], columns: tuple[str, ...], heading: int) -> Iterator[Row | BadRow]:
+def _of_sheet(rows: list[list[Any]], columns: tuple[str, ...], *, heading: int) -> Iterator[Row | BadRow]:
     for number, cells in enumerate(rows[heading:], heading + 1):
         filled = [_whole(cell) for cell in cells]
         if any(cell not in ("", None) for cell in filled):

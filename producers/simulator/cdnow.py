@@ -32,12 +32,12 @@ def cdnow_events(path: Path | None = None) -> Iterator[dict[str, Any]]:
     events = []
     for customer, day, cds, value in lines:
         seen[customer, day] += 1
-        events.append(_event(customer, day, seen[customer, day], cds=int(cds), value=value))
+        events.append(_event(customer, day, number=seen[customer, day], cds=int(cds), value=value))
     events.sort(key=lambda event: (event["occurred_at_ms"], event["user_id"]))
     yield from events
 
 
-def _event(customer: str, day: str, number: int, *, cds: int, value: str) -> dict[str, Any]:
+def _event(customer: str, day: str, *, number: int, cds: int, value: str) -> dict[str, Any]:
     order_id = f"{customer}-{day}-{number}"
     return {
         "id": f"cdnow-{order_id}",

@@ -86,74 +86,82 @@ class _Shop:
             ids["user_id"] = f"{self._prefix}-u{self._visitors}"
         about = {"channel": name, "campaign": self._chance.choice(_CAMPAIGNS), "product": product}
         for _ in range(self._chance.choices((1, 2, 3), (60, 30, 10))[0]):
-            self._plan("impression", "web", at_ms, ids, about)
+            self._plan("impression", "web", at_ms=at_ms, ids=ids, properties=about)
             at_ms += self._delay(20 * _MINUTE)
         if self._chance.random() < _CLICK * willing:
-            self._click(at_ms, ids, about, willing, price)
+            self._click(at_ms, ids=ids, about=about, willing=willing, price=price)
 
-    def _click(self, at_ms: int, ids: Event, about: Event, willing: float, price: float) -> None:
-        self._plan("click", "web", at_ms, ids, about)
+    def _click(self, at_ms: int, *, ids: Event, about: Event, willing: float, price: float) -> None:
+        self._plan("click", "web", at_ms=at_ms, ids=ids, properties=about)
         if self._chance.random() >= _LEAD * willing:
             return
         at_ms += self._delay(15 * _MINUTE)
         about = about | {"temperature": self._chance.choice(("cold", "warm", "hot"))}
-        self._plan("lead_created", "web", at_ms, ids, about | {"form": self._chance.choice(("contact", "demo"))})
+        self._plan(
+            "lead_created",
+            "web",
+            at_ms=at_ms,
+            ids=ids,
+            properties=about | {"form": self._chance.choice(("contact", "demo"))},
+        )
         about = about | {"manager": self._chance.choice(_MANAGERS)}
         deals = self._pick(_DEALS, [share for _, share in _DEALS])[0] if self._is_messy else ()
         for deal in deals:
-            self._sell(at_ms, ids, about | {"deal_id": deal}, price)
+            self._sell(at_ms, ids=ids, about=about | {"deal_id": deal}, price=price)
         if not deals:
-            self._sell(at_ms, ids, about, price)
+            self._sell(at_ms, ids=ids, about=about, price=price)
 
-    def _sell(self, at_ms: int, ids: Event, about: Event, price: float) -> None:
+    def _sell(self, at_ms: int, *, ids: Event, about: Event, price: float) -> None:
         if self._chance.random() < _OFFER:
-            self._offer(at_ms + self._delay(30 * _HOUR), ids, about, price)
+            self._offer(at_ms + self._delay(30 * _HOUR), ids=ids, about=about, price=price)
         elif self._chance.random() < 0.6:
-            self._lose("lead_lost", at_ms + self._delay(2 * _DAY), ids, about)
+            self._lose("lead_lost", at_ms + self._delay(2 * _DAY), ids=ids, about=about)
 
-    def _offer(self, at_ms: int, ids: Event, about: Event, price: float) -> None:
+    def _offer(self, at_ms: int, *, ids: Event, about: Event, price: float) -> None:
         currency = self._pick(_CURRENCIES, [80, 20])[0]
         minor = max(100, round(self._chance.lognormvariate(0, 0.3) * price * 100))
         money = {"value": f"{minor // 100}.{minor % 100:02d}", "currency": currency}
-        self._plan("offer_sent", "crm", at_ms, ids, about | money)
+        self._plan("offer_sent", "crm", at_ms=at_ms, ids=ids, properties=about | money)
         if self._chance.random() >= _PAYMENT:
             if self._chance.random() < 0.7:
-                self._lose("offer_declined", at_ms + self._delay(4 * _DAY), ids, about)
+                self._lose("offer_declined", at_ms + self._delay(4 * _DAY), ids=ids, about=about)
             return
         at_ms += self._delay(3 * _DAY)
         if self._chance.random() < 0.08:
-            self._plan("payment_error", "billing", at_ms, ids, about | money)
+            self._plan("payment_error", "billing", at_ms=at_ms, ids=ids, properties=about | money)
             at_ms += self._delay(2 * _HOUR)
-        self._pay(at_ms, ids, about, money)
+        self._pay(at_ms, ids=ids, about=about, money=money)
         while self._chance.random() < _REPEAT:
             at_ms += self._delay(12 * _DAY)
-            self._pay(at_ms, ids, about, money)
+            self._pay(at_ms, ids=ids, about=about, money=money)
 
-    def _pay(self, at_ms: int, ids: Event, about: Event, money: Event) -> None:
+    def _pay(self, at_ms: int, *, ids: Event, about: Event, money: Event) -> None:
         """An order; some providers report it twice, as two events of one order."""
         self._orders += 1
         order = about | money | {"order_id": f"{self._prefix}-o{self._orders}"}
-        self._plan("payment", "billing", at_ms, ids, order)
+        self._plan("payment", "billing", at_ms=at_ms, ids=ids, properties=order)
         if self._chance.random() < 0.2:
-            self._plan("order_paid", "billing", at_ms + self._delay(5 * _SECOND), ids, order)
+            self._plan("order_paid", "billing", at_ms=at_ms + self._delay(5 * _SECOND), ids=ids, properties=order)
         if self._is_messy:
-            self._change(at_ms + self._delay(2 * _DAY), ids, order)
+            self._change(at_ms + self._delay(2 * _DAY), ids=ids, order=order)
 
-    def _change(self, at_ms: int, ids: Event, order: Event) -> None:
+    def _change(self, at_ms: int, *, ids: Event, order: Event) -> None:
         """Not every sale is the last word."""
         chance = self._chance.random()
         if chance < _REFUND:
-            self._plan("refund", "billing", at_ms, ids, order | {"refund_id": f"r-{order['order_id']}"})
+            self._plan(
+                "refund", "billing", at_ms=at_ms, ids=ids, properties=order | {"refund_id": f"r-{order['order_id']}"}
+            )
         elif chance < _REFUND + _WITHDRAWAL:
-            self._plan("order_withdrawn", "crm", at_ms, ids, order)
+            self._plan("order_withdrawn", "crm", at_ms=at_ms, ids=ids, properties=order)
         elif chance < _REFUND + _WITHDRAWAL + _RESTATEMENT:
-            self._plan("order_restated", "crm", at_ms, ids, order | {"value": "1.00"})
+            self._plan("order_restated", "crm", at_ms=at_ms, ids=ids, properties=order | {"value": "1.00"})
 
-    def _lose(self, name: str, at_ms: int, ids: Event, about: Event) -> None:
+    def _lose(self, name: str, at_ms: int, *, ids: Event, about: Event) -> None:
         reason = self._pick(_REASONS, [weight for _, weight in _REASONS])[0]
-        self._plan(name, "crm", at_ms, ids, about | {"reason": reason})
+        self._plan(name, "crm", at_ms=at_ms, ids=ids, properties=about | {"reason": reason})
 
-    def _plan(self, name: str, source: str, at_ms: int, ids: Event, properties: Event) -> None:
+    def _plan(self, name: str, source: str, *, at_ms: int, ids: Event, properties: Event) -> None:
         self._events += 1
         event = {"id": f"{self._prefix}-{self._events}", "name": name, "occurred_at_ms": at_ms, **ids}
         event |= {"source": source, "properties": properties}

@@ -20,7 +20,7 @@ _SHARED: Final = (
 
 async def newest(request: Request) -> Answer:
     """`/funnelcast.js` and its like: the current build, to be asked for again soon."""
-    return _answer(request, current().files[request.path.strip("/")], _SHORT)
+    return _answer(request, current().files[request.path.strip("/")], cache_control=_SHORT)
 
 
 async def pinned(request: Request) -> Answer:
@@ -30,10 +30,10 @@ async def pinned(request: Request) -> Answer:
     if build is None or file not in build.files:
         text = error_body("not_found", "no such build of the snippet", "see `funnelcast snippet`")
         return Answer(404, text, (JSON, (b"cache-control", b"no-store")))
-    return _answer(request, build.files[file], _FOR_EVER)
+    return _answer(request, build.files[file], cache_control=_FOR_EVER)
 
 
-def _answer(request: Request, file: File, cache_control: bytes) -> Answer:
+def _answer(request: Request, file: File, *, cache_control: bytes) -> Answer:
     headers = [(b"etag", file.etag), (b"cache-control", cache_control), *_SHARED]
     if file.etag in request.headers.get(b"if-none-match", b""):
         return Answer(304, b"", headers)

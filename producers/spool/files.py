@@ -158,7 +158,7 @@ class SpoolFiles:
         cut(path, torn)
         return torn
 
-    def _quarantine(self, number: int, start: int, data: bytes) -> None:
+    def _quarantine(self, number: int, start: int, *, data: bytes) -> None:
         """Keep what cannot be read, for a human. Logged again at every start until it is removed."""
         folder = self.directory / "quarantine"
         folder.mkdir(exist_ok=True, mode=0o700)
@@ -188,7 +188,7 @@ class SpoolFiles:
         start, now_ms = self._ends[self._number], self._now_ms()
         data = b"".join(encode_frame(one, count=count, written_ms=now_ms, durable=start) for one, count in payloads)
         try:
-            write_all(self._out, data, start)
+            write_all(self._out, data, offset=start)
             sync(self._out)
         except OSError:
             self._give_up_segment(start)
@@ -241,12 +241,12 @@ class SpoolFiles:
             offset = place.offset if number == place.segment else 0
             if number < place.segment or offset >= self._ends[number]:
                 continue
-            if frames := self._frames(number, offset, self._ends[number]):
+            if frames := self._frames(number, offset=offset, end=self._ends[number]):
                 is_all = frames[-1].end >= self._ends[number] and number == max(self._ends)
                 return Backlog(frames, number, is_all)
         return None
 
-    def _frames(self, number: int, offset: int, end: int) -> list[Frame]:
+    def _frames(self, number: int, *, offset: int, end: int) -> list[Frame]:
         with self._path(number).open("rb", buffering=0) as file:
             header = os.pread(file.fileno(), HEADER_BYTES, offset)
             size = max(_READ_BYTES, frame_bytes(header) or 0)
@@ -255,8 +255,8 @@ class SpoolFiles:
                 return frames
             remaining = os.pread(file.fileno(), end - offset, offset)
         following = next_frame(remaining, 1)
-        self._quarantine(number, offset, remaining[:following])
-        return [] if following is None else self._frames(number, offset + following, end)
+        self._quarantine(number, offset, data=remaining[:following])
+        return [] if following is None else self._frames(number, offset=offset + following, end=end)
 
     def commit(self, place: Place, records: int) -> None:
         """Everything before `place` is in Kafka: `records` more than before. Raises OSError: some are sent again."""
@@ -290,7 +290,7 @@ class SpoolFiles:
 
     def quarantine_frame(self, backlog: Backlog, frame: Frame) -> None:
         """Keep a frame that Kafka will never take."""
-        self._quarantine(backlog.segment, frame.start, frame.payload)
+        self._quarantine(backlog.segment, frame.start, data=frame.payload)
 
     def remember(self, partitions: dict[str, int]) -> None:
         """Partition counts, for a start while Kafka is away."""

@@ -71,7 +71,7 @@ class VisitorRules:
 
 
 def properties_of(
-    properties: Members, context: Members, visitor: Visitor | None, *, traffic: str | None, may_say_human: bool
+    properties: Members, context: Members, *, visitor: Visitor | None, traffic: str | None, may_say_human: bool
 ) -> Mapping[str, str]:
     """What is to stand among the properties: `traffic` where it is not a person's, and `country`, `platform` and
     `device` where the event states none. `traffic` is the class of the write key; `may_say_human`: the sender is
@@ -92,7 +92,7 @@ def properties_of(
     if visitor is not None and visitor.country is not None and properties.get("country") is None:
         properties_made["country"] = visitor.country
     if agent and made_by != BOT:
-        _add_device(properties_made, properties, agent)
+        _add_device(properties_made, properties, agent=agent)
     return properties_made
 
 
@@ -116,7 +116,7 @@ def _seen(visitor: Visitor | None, agent: str | None) -> str:
     return BOT if agent is not None and is_machine(agent) else HUMAN
 
 
-def _add_device(into: dict[str, str], properties: Members, agent: str) -> None:
+def _add_device(into: dict[str, str], properties: Members, *, agent: str) -> None:
     if properties.get("platform") is None and (platform := platform_of(agent)) is not None:
         into["platform"] = platform
     if properties.get("device") is None and (device := device_of(agent)) is not None:

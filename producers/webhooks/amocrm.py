@@ -50,17 +50,17 @@ def read(raw: RawDelivery) -> Delivery:
     tree = parse_form(raw.body)
     account = members(tree.get("account"))
     events = [
-        _event(group, said, thing, account, raw)
+        _event(group, said, thing=thing, account=account, raw=raw)
         for group, actions in tree.items()
         if group != "account"
         for action, things in members(actions).items()
         for thing in branches(things)
-        for said in _said(group, action, thing)
+        for said in _said(group, action, thing=thing)
     ]
     return delivery_of(events)
 
 
-def _said(group: str, action: str, thing: Tree) -> tuple[str, ...]:
+def _said(group: str, action: str, *, thing: Tree) -> tuple[str, ...]:
     """What a thing of a list says: no change of its status follows where a lead is added as won or lost."""
     is_back = group == "leads" and action in ("add", "restore")
     return (action, "status") if is_back and text(thing.get("status_id")) in _CLOSED else (action,)
@@ -72,7 +72,7 @@ def account_of(tree: Tree, raw: RawDelivery) -> str:
     return text(account.get("subdomain"), account.get("id")) or raw.account
 
 
-def _event(group: str, action: str, thing: Tree, account: Tree, raw: RawDelivery) -> WebhookEvent:
+def _event(group: str, action: str, *, thing: Tree, account: Tree, raw: RawDelivery) -> WebhookEvent:
     what, number = f"{group}.{action}", text(thing.get("id"), thing.get("uid")) or "unknown"
     owner = account_of({"account": account}, raw)
     status, version = text(thing.get("status_id")), text(thing.get("last_modified"), thing.get("updated_at")) or ""
@@ -88,17 +88,17 @@ def _event(group: str, action: str, thing: Tree, account: Tree, raw: RawDelivery
         event.id = f"amocrm:{owner}:{what}:{number}"
     if group == "leads":
         event.thing = event.subject
-        event.properties = _lead(thing, number, raw.currency)
+        event.properties = _lead(thing, number, currency=raw.currency)
         if action == "status":
             event.id = f"amocrm:{owner}:lead:{number}:{status}:{version}"
             event.keys, event.is_stage = (f"{text(thing.get('pipeline_id'))}/{status}", status or ""), True
         event.deal = number if what in _DETAILED else None
-        _of_the_order(event, action, thing)
+        _of_the_order(event, action, thing=thing)
     event.email, event.phone = _contact(thing)
     return event
 
 
-def _of_the_order(event: WebhookEvent, action: str, thing: Tree) -> None:
+def _of_the_order(event: WebhookEvent, action: str, *, thing: Tree) -> None:
     """Whether a lead that was won is so no longer, or has a price of another day. Of a lead that is deleted the status
     may be missing: then it may have been won."""
     status, before = text(thing.get("status_id")), text(thing.get("old_status_id"))
@@ -115,7 +115,7 @@ def _kind(group: str, thing: Tree) -> str:
     return f"lead:{lead}" if lead else f"{group.removesuffix('s')}:{text(thing.get('id'), thing.get('uid'))}"
 
 
-def _lead(thing: Tree, number: str, currency: str | None) -> Tree:
+def _lead(thing: Tree, number: str, *, currency: str | None) -> Tree:
     price = text(thing.get("price"))
     return present(
         {
@@ -156,7 +156,7 @@ class AmoCrm:
         lead = members(lead)
         embedded = members(lead.get("_embedded"))
         details = Details()
-        await self._contact(details, event, items(embedded.get("contacts")))
+        await self._contact(details, event, contacts=items(embedded.get("contacts")))
         products = [name for one in items(embedded.get("catalog_elements"))[:5] if (name := await self._product(one))]
         reasons = [text(one.get("name")) for one in items(embedded.get("loss_reason"))]
         pipeline, stage = await self._place(event)
@@ -176,7 +176,7 @@ class AmoCrm:
             details.keys = (f"{pipeline}/{stage}", stage) if pipeline else (stage,)
         return details
 
-    async def _contact(self, details: Details, event: WebhookEvent, contacts: list[Members]) -> None:
+    async def _contact(self, details: Details, event: WebhookEvent, *, contacts: list[Members]) -> None:
         main = next((contact for contact in contacts if contact.get("is_main")), next(iter(contacts), None))
         number = None if main is None else text(main.get("id"))
         if number is None:

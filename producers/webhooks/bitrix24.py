@@ -119,21 +119,21 @@ class Bitrix24:
         stage = text(thing.get("STAGE_ID"), thing.get("STATUS_ID")) or ""
         semantics = text(thing.get("STAGE_SEMANTIC_ID"), thing.get("STATUS_SEMANTIC_ID")) or ""
         moved = text(thing.get("MOVED_TIME"))
-        name = await self._stage_name(kind, stage, text(thing.get("CATEGORY_ID")))
+        name = await self._stage_name(kind, stage, category=text(thing.get("CATEGORY_ID")))
         details = Details(
-            keys=_keys(kind, stage, name, semantics),
+            keys=_keys(kind, stage, name=name, semantics=semantics),
             id=f"{event.subject}:{stage}:{moved or ''}",
             type=f"{kind}_stage",
             occurred_ms=moment(moved),
             test_mark="IS_RECURRING is Y" if thing.get("IS_RECURRING") == "Y" else None,
         )
         if kind == "deal":
-            details.further = await self._of_the_order(thing, stage, semantics)
-        await self._person(details, event, thing)
-        details.properties = await self._properties(kind, thing, stage, name, is_lost=semantics == "F")
+            details.further = await self._of_the_order(thing, stage=stage, semantics=semantics)
+        await self._person(details, event, thing=thing)
+        details.properties = await self._properties(kind, thing, stage=stage, name=name, is_lost=semantics == "F")
         return details
 
-    async def _of_the_order(self, deal: Members, stage: str, semantics: str) -> tuple[Further, ...]:
+    async def _of_the_order(self, deal: Members, *, stage: str, semantics: str) -> tuple[Further, ...]:
         """Whether a deal that was won is so no longer, or was changed since it was won: then its amount may be
         another."""
         if semantics == "S":
@@ -147,7 +147,7 @@ class Bitrix24:
             return ()
         return (Further(WITHDRAWN),) if moves[1].get("STAGE_SEMANTIC_ID") == "S" else ()
 
-    async def _properties(self, kind: str, thing: Members, stage: str, name: str | None, *, is_lost: bool) -> Members:
+    async def _properties(self, kind: str, thing: Members, *, stage: str, name: str | None, is_lost: bool) -> Members:
         value = text(thing.get("OPPORTUNITY"))
         products = await self._products(kind, text(thing.get("ID")))
         properties = present(
@@ -165,7 +165,7 @@ class Bitrix24:
         tags = {key.lower(): text(value) for key, value in thing.items() if key.lower() in TAG_NAMES}
         return present(tags) | properties
 
-    async def _person(self, details: Details, event: WebhookEvent, thing: Members) -> None:
+    async def _person(self, details: Details, event: WebhookEvent, *, thing: Members) -> None:
         """The contact of a deal; a lead has its own e-mail and phone."""
         number = text(thing.get("CONTACT_ID"))
         if number and number != "0":
@@ -186,7 +186,7 @@ class Bitrix24:
         rows = items(_result(await self._http.get(f"/crm.{kind}.productrows.get", params={"ID": number})))
         return [name for one in rows[:20] if (name := text(one.get("PRODUCT_NAME")))]
 
-    async def _stage_name(self, kind: str, stage: str, category: str | None) -> str | None:
+    async def _stage_name(self, kind: str, stage: str, *, category: str | None) -> str | None:
         entity = "STATUS" if kind == "lead" else "DEAL_STAGE" + (f"_{category}" if category not in (None, "0") else "")
         statuses = items(_result(await self._http.remembered("/crm.status.list", params={"filter[ENTITY_ID]": entity})))
         return next((text(one.get("NAME")) for one in statuses if text(one.get("STATUS_ID")) == stage), None)
@@ -200,7 +200,7 @@ def _first(values: object) -> str | None:
     return next((text(one.get("VALUE")) for one in items(values)), None)
 
 
-def _keys(kind: str, stage: str, name: str | None, semantics: str) -> tuple[str, ...]:
+def _keys(kind: str, stage: str, *, name: str | None, semantics: str) -> tuple[str, ...]:
     """Its id, the id without the pipeline in front (`C1:WON`), its name, what kind of stage it is."""
     keys = [stage, stage.rpartition(":")[2], name or "", semantics if semantics in ("S", "F") else ""]
     return tuple(f"lead/{one}" if kind == "lead" else one for one in dict.fromkeys(keys) if one)

@@ -33,7 +33,7 @@ def parse_brackets(body: bytes) -> Tree:
         raise RequestError(RejectReason.MALFORMED_JSON, "the body is no form in UTF-8", str(error)[:200]) from None
     tree: Tree = {}
     for name, value in pairs:
-        _put(tree, _path(name), value)
+        _put(tree, _path(name), value=value)
     return tree
 
 
@@ -50,7 +50,7 @@ def _path(name: str) -> list[str]:
     return parts if len(parts) <= MAX_DEPTH else [name]
 
 
-def _put(tree: Tree, path: list[str], value: str) -> None:
+def _put(tree: Tree, path: list[str], *, value: str) -> None:
     """The later of two values of one name wins; a value where there is an object already is dropped."""
     for part in path[:-1]:
         branch = tree.setdefault(part or str(len(tree)), {})

@@ -236,15 +236,17 @@ def load_webhooks(path: Path, environment: Mapping[str, str]) -> Webhooks:
 def parse_webhooks(written: str, environment: Mapping[str, str], *, origin: str = "webhooks") -> Webhooks:
     """The hooks of YAML or JSON text. Raises WebhooksError."""
     document = _FILE.mapping(written, origin=origin)
-    return _FILE.checked(_resolved(document, environment, origin, ""), origin=origin)
+    return _FILE.checked(_resolved(document, environment, origin=origin, path=""), origin=origin)
 
 
-def _resolved(value: Any, environment: Mapping[str, str], origin: str, path: str) -> Any:
+def _resolved(value: Any, environment: Mapping[str, str], *, origin: str, path: str) -> Any:
     """Every `env:NAME` replaced by what the environment holds."""
     if isinstance(value, dict):
-        return {key: _resolved(part, environment, origin, f"{path}.{key}") for key, part in value.items()}
+        return {key: _resolved(part, environment, origin=origin, path=f"{path}.{key}") for key, part in value.items()}
     if isinstance(value, list):
-        return [_resolved(part, environment, origin, f"{path}[{index}]") for index, part in enumerate(value)]
+        return [
+            _resolved(part, environment, origin=origin, path=f"{path}[{index}]") for index, part in enumerate(value)
+        ]
     if not isinstance(value, str) or not value.startswith("env:"):
         return value
     name = value.removeprefix("env:")

@@ -30,10 +30,10 @@ class ConnectedCrm:
 
 def crms_of(webhooks: Webhooks, metrics: EnricherMetrics) -> dict[str, ConnectedCrm]:
     """By the name of the hook."""
-    return {hook.name: _connected(hook, hook.api, metrics) for hook in webhooks.hooks if hook.api is not None}
+    return {hook.name: _connected(hook, hook.api, metrics=metrics) for hook in webhooks.hooks if hook.api is not None}
 
 
-def _connected(hook: Hook, api: Api, metrics: EnricherMetrics) -> ConnectedCrm:
+def _connected(hook: Hook, api: Api, *, metrics: EnricherMetrics) -> ConnectedCrm:
     headers = {"accept": "application/json", "user-agent": "funnelcast-enricher"}
     if api.token is not None:
         headers["authorization"] = f"Bearer {api.token.get_secret_value()}"

@@ -175,7 +175,7 @@ def moment(value: object, *, unit_ms: int = 1) -> int | None:
     return parse_time_ms(value[:64]) if isinstance(value, str) else None
 
 
-def major(minor: object, currency: str | None, digits: int | None = None) -> str | None:
+def major(minor: object, currency: str | None, *, digits: int | None = None) -> str | None:
     """Exact text in major units of an amount in minor ones."""
     amount = integer(minor)
     if amount is None or currency is None:

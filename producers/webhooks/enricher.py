@@ -66,16 +66,30 @@ class Enricher:
             hook = record.hook if record.hook in self._hooks else "unknown"
             event = self._read(record)
         except ValueError as error:
-            await self._refuse(value, hook, record, RejectReason.MALFORMED_JSON, f"no hook: {error}")
+            await self._refuse(
+                value, hook, record=record, reason=RejectReason.MALFORMED_JSON, detail=f"no hook: {error}"
+            )
             return
         if event is None:
-            await self._refuse(value, hook, record, RejectReason.UNSUPPORTED_TYPE, f"no hook is named {record.hook!r}")
+            await self._refuse(
+                value,
+                hook,
+                record=record,
+                reason=RejectReason.UNSUPPORTED_TYPE,
+                detail=f"no hook is named {record.hook!r}",
+            )
             return
         try:
             await self._enrich(record, event)
         except Exception:
             log.exception("hook_failed", hook=hook, id=record.id)
-            await self._refuse(value, hook, record, RejectReason.UNSUPPORTED_TYPE, "the enricher failed on this hook")
+            await self._refuse(
+                value,
+                hook,
+                record=record,
+                reason=RejectReason.UNSUPPORTED_TYPE,
+                detail="the enricher failed on this hook",
+            )
 
     def _read(self, record: HookRecord) -> WebhookEvent | None:
         """Its one event; None where no hook has the name. A lead that is added as won says two things, each with a
@@ -97,14 +111,14 @@ class Enricher:
             add_details(event, details)
         outcome = "bare" if details is None else "enriched"
         events = [one for one in told(event) if one.id not in self._written]
-        outcomes = [await self._write(hook, record, one, outcome=outcome) for one in events]
+        outcomes = [await self._write(hook, record, event=one, outcome=outcome) for one in events]
         self._metrics.worked_on(hook.name, outcomes[0] if outcomes else "unchanged")
 
-    async def _write(self, hook: Hook, record: HookRecord, event: WebhookEvent, *, outcome: str) -> str:
+    async def _write(self, hook: Hook, record: HookRecord, *, event: WebhookEvent, outcome: str) -> str:
         """Write one event, or its dead letter."""
         verdict = self._mappers[hook.name].verdict(event, record.received_at_ms)
         if isinstance(verdict, Rejected):
-            await self._letter(event.element, hook.name, record, verdict.reason, verdict.detail)
+            await self._letter(event.element, hook.name, record=record, reason=verdict.reason, detail=verdict.detail)
             outcome = "rejected"
         elif isinstance(verdict, Accepted):
             await self._put(await self._outgoing(verdict))
@@ -146,13 +160,13 @@ class Enricher:
             self._written.popitem(last=False)
 
     async def _refuse(
-        self, payload: bytes, hook: str, record: HookRecord | None, reason: RejectReason, detail: str
+        self, payload: bytes, hook: str, *, record: HookRecord | None, reason: RejectReason, detail: str
     ) -> None:
-        await self._letter(payload, hook, record, reason, detail)
+        await self._letter(payload, hook, record=record, reason=reason, detail=detail)
         self._metrics.worked_on(hook, "rejected")
 
     async def _letter(
-        self, payload: bytes, hook: str, record: HookRecord | None, reason: RejectReason, detail: str
+        self, payload: bytes, hook: str, *, record: HookRecord | None, reason: RejectReason, detail: str
     ) -> None:
         known = self._hooks.get(hook)
         received_at_ms = 0 if record is None else record.received_at_ms

@@ -88,7 +88,7 @@ def check(request: Request, credentials: Credentials) -> Check:
     signed = identity + b"." + time + b"." + request.raw_body
     sent = [part.partition(b",")[2] for part in signatures.split() if part.startswith(b"v1,")][:MAX_SIGNATURES]
     expected = [sha256_base64(secret, signed) for secret in credentials.secrets]
-    return verdict(is_any_equal(expected, sent), int(time) * 1000, request.received_at_ms)
+    return verdict(is_any_equal(expected, sent), int(time) * 1000, now_ms=request.received_at_ms)
 
 
 def standard_secret(text: str) -> bytes:

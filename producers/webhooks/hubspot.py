@@ -93,11 +93,11 @@ def read(raw: RawDelivery) -> Delivery:
         for change in changes
         if change.get("propertyName") == "closed_lost_reason"
     }
-    events = [_event(change, raw, reasons) for change in changes]
+    events = [_event(change, raw, reasons=reasons) for change in changes]
     return delivery_of(events)
 
 
-def _event(change: Members, raw: RawDelivery, reasons: dict[str | None, str | None]) -> WebhookEvent:
+def _event(change: Members, raw: RawDelivery, *, reasons: dict[str | None, str | None]) -> WebhookEvent:
     kind, what = _type(change)
     account = text(change.get("portalId")) or raw.account
     number = text(change.get("objectId")) or "unknown"
@@ -112,7 +112,7 @@ def _event(change: Members, raw: RawDelivery, reasons: dict[str | None, str | No
     if kind == "contact" and name == "email":
         event.email = value
     event.thing = event.subject if kind == "deal" else None
-    _place(event, kind, what, name, value)
+    _place(event, kind=kind, what=what, name=name, value=value)
     is_amount = event.keys == ("deal.amount",)
     if event.is_stage or is_amount or (kind in ("deal", "contact") and what in ("creation", "restore")):
         event.deal = number
@@ -131,7 +131,7 @@ def _event(change: Members, raw: RawDelivery, reasons: dict[str | None, str | No
     return event
 
 
-def _place(event: WebhookEvent, kind: str, what: str, name: str | None, value: str | None) -> None:
+def _place(event: WebhookEvent, *, kind: str, what: str, name: str | None, value: str | None) -> None:
     """Its keys in the stage map. A change says where a deal went, never where it came from."""
     event.keys = (f"{kind}.{what}",) if name is None else ()
     if name in ("dealstage", "lifecyclestage"):
@@ -168,7 +168,7 @@ class HubSpot:
         """What the API adds."""
         if event.type.startswith("contact"):
             details = Details()
-            is_there = await self._person(details, event, event.deal or "")
+            is_there = await self._person(details, event, number=event.deal or "")
             return details if is_there else None
         deal = await self._http.get("/crm/v3/objects/deals/{}", event.deal, params=_DEAL)
         if deal is None:
@@ -177,12 +177,12 @@ class HubSpot:
         contacts = items(members(members(members(deal).get("associations")).get("contacts")).get("results"))
         number = next((text(one.get("id")) for one in contacts), None)
         if number is not None:
-            await self._person(details, event, number)
+            await self._person(details, event, number=number)
         details.properties = await self._properties(event, known)
-        await self._of_the_order(details, event, members(deal))
+        await self._of_the_order(details, event, deal=members(deal))
         return details
 
-    async def _of_the_order(self, details: Details, event: WebhookEvent, deal: Members) -> None:
+    async def _of_the_order(self, details: Details, event: WebhookEvent, *, deal: Members) -> None:
         """Whether the deal was won before this change of its stage; a deal that is restored may be won again."""
         pipeline = text(members(deal.get("properties")).get("pipeline"))
         moves = items(members(deal.get("propertiesWithHistory")).get("dealstage"))  # the newest first
@@ -217,7 +217,7 @@ class HubSpot:
             }
         )
 
-    async def _person(self, details: Details, event: WebhookEvent, number: str) -> bool:
+    async def _person(self, details: Details, event: WebhookEvent, *, number: str) -> bool:
         """The contact's e-mail and phone; False where there is no such contact."""
         details.subject = f"{event.subject.rsplit(':', 2)[0]}:contact:{number}"
         answer = await self._http.remembered("/crm/v3/objects/contacts/{}", number, params=_CONTACT)
@@ -252,7 +252,7 @@ def check(request: Request, credentials: Credentials) -> Check:
         for secret in credentials.secrets
         for address in _addresses(credentials.public_url)
     ]
-    return verdict(is_any_equal(expected, [signature]), int(time), request.received_at_ms)
+    return verdict(is_any_equal(expected, [signature]), int(time), now_ms=request.received_at_ms)
 
 
 def _check_legacy(request: Request, credentials: Credentials) -> Check:

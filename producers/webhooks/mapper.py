@@ -38,7 +38,7 @@ class Mapper:
         is_left_to_others = sent.needs_person and not self.hook.anonymous_payments and not _says_who(sent)
         if name is None or is_left_to_others:
             name = self._kept_name(sent, is_known)
-        return self._checked(sent, name, received_at_ms)
+        return self._checked(sent, name, received_at_ms=received_at_ms)
 
     def _not_real(self, sent: WebhookEvent, mark: str) -> Rejected:
         return Rejected(
@@ -62,7 +62,7 @@ class Mapper:
             return sent.type
         return normalise_name(f"{self.hook.provider}_{sent.type}".replace(".", "_"))
 
-    def _checked(self, sent: WebhookEvent, name: str, received_at_ms: int) -> Verdict:
+    def _checked(self, sent: WebhookEvent, name: str, *, received_at_ms: int) -> Verdict:
         """The person: the ids, else the e-mail or phone, else the vendor's own name of the person; and the vendor's
         name of the deal or order, as an id that belongs to that person."""
         event = Event(

@@ -53,15 +53,15 @@ def read(raw: RawDelivery) -> Delivery:
         id=name,
         type=f"{kind}_{action}",
         element=raw.body,
-        subject=_subject(account, kind, number, data),
+        subject=_subject(account, kind=kind, number=number, data=data),
         occurred_ms=_time(meta, data),
     )
     _contact(event, data)
-    event.properties = _properties(data, kind, number)
+    event.properties = _properties(data, kind=kind, number=number)
     if kind == "deal":
         event.thing = f"pipedrive:{account}:deal:{number}"
-        event.further = _of_the_order(action, data, previous)
-    _place(event, data, previous, f"{kind}.{action}")
+        event.further = _of_the_order(action, data=data, previous=previous)
+    _place(event, data=data, previous=previous, what=f"{kind}.{action}")
     return Delivery([event, *_closed_at_once(event, data)], name)
 
 
@@ -76,7 +76,7 @@ def _time(meta: Members, data: Members) -> int | None:
     )
 
 
-def _of_the_order(action: str, data: Members, previous: Members) -> tuple[Further, ...]:
+def _of_the_order(action: str, *, data: Members, previous: Members) -> tuple[Further, ...]:
     """Whether a deal that was won is so no longer, or is worth another amount. `previous` holds what changed (v2) or
     everything (v1); of what is deleted all there is (v2 may say nothing: then it may have been won)."""
     status = text(data.get("status"))
@@ -100,7 +100,7 @@ def _closed_at_once(event: WebhookEvent, data: Members) -> list[WebhookEvent]:
     return [replace(event, id=f"{event.id}:{status}", type=f"deal_{status}", keys=(status,), further=())]
 
 
-def _subject(account: str, kind: str, number: str, data: Members) -> str:
+def _subject(account: str, *, kind: str, number: str, data: Members) -> str:
     person = number if kind == "person" else _id(data.get("person_id"))
     return f"pipedrive:{account}:person:{person}" if person else f"pipedrive:{account}:{kind}:{number}"
 
@@ -117,7 +117,7 @@ def _contact(event: WebhookEvent, data: Members) -> None:
         setattr(event, member, text(members(first).get("value"), first))
 
 
-def _properties(data: Members, kind: str, number: str) -> Members:
+def _properties(data: Members, *, kind: str, number: str) -> Members:
     value = text(data.get("value"))
     return present(
         {
@@ -135,7 +135,7 @@ def _properties(data: Members, kind: str, number: str) -> Members:
     )
 
 
-def _place(event: WebhookEvent, data: Members, previous: Members, what: str) -> None:
+def _place(event: WebhookEvent, *, data: Members, previous: Members, what: str) -> None:
     """Its keys in the stage map: a deal that is closed is no longer at a stage. `previous` holds what changed (v2) or
     everything (v1)."""
     status, stage = text(data.get("status")), text(data.get("stage_id"))

@@ -64,22 +64,22 @@ def read(raw: RawDelivery) -> Delivery:
         id=f"{topic}:{number}:{version}",  # of signed parts only: the name of the delivery is not signed
         type=topic.replace("/", "_"),
         element=raw.body,
-        subject=_subject(body, shop, topic, number),
+        subject=_subject(body, shop=shop, topic=topic, number=number),
         keys=(topic,),
         occurred_ms=moment(time),
         is_time_unreadable=time is not None and moment(time) is None,
         test_mark=_test_mark(body, raw),
     )
     _people(event, body)
-    event.properties = present(_properties(body, topic, number))
-    _of_the_order(event, body, topic, shop)
+    event.properties = present(_properties(body, topic=topic, number=number))
+    _of_the_order(event, body, topic=topic, shop=shop)
     touch = present({"url": text(body.get("landing_site")), "referrer": text(body.get("referring_site"))})
     if touch:
         event.context = {"first_touch": touch}
     return Delivery([event], raw.header(b"x-shopify-webhook-id"))
 
 
-def _of_the_order(event: WebhookEvent, body: Members, topic: str, shop: str) -> None:
+def _of_the_order(event: WebhookEvent, body: Members, *, topic: str, shop: str) -> None:
     """What the delivery says of an order besides: `refunds/create` tells what went back, so that a cancellation books
     no money."""
     order = event.properties.get("order_id")
@@ -99,7 +99,7 @@ def _test_mark(body: Members, raw: RawDelivery) -> str | None:
     return "X-Shopify-Test is true" if is_trial else None
 
 
-def _subject(body: Members, shop: str, topic: str, number: str) -> str:
+def _subject(body: Members, *, shop: str, topic: str, number: str) -> str:
     kind = topic.partition("/")[0].removesuffix("s")
     customer = number if kind == "customer" else text(members(body.get("customer")).get("id"))
     if customer:
@@ -117,7 +117,7 @@ def _people(event: WebhookEvent, body: Members) -> None:
     event.anonymous_id = notes.get("anonymous_id") or notes.get("funnelcast_anonymous_id")
 
 
-def _properties(body: Members, topic: str, number: str) -> Members:
+def _properties(body: Members, *, topic: str, number: str) -> Members:
     if topic.startswith("refunds/"):
         return _refund(body, number)
     if topic.startswith("customers/"):

@@ -72,7 +72,7 @@ def is_any_equal(expected: Iterable[bytes], sent: Iterable[bytes]) -> bool:
     return is_equal
 
 
-def verdict(is_signed: bool, sent_ms: int | None = None, now_ms: int = 0) -> Check:
+def verdict(is_signed: bool, sent_ms: int | None = None, *, now_ms: int = 0) -> Check:
     """The check of a signature; `sent_ms` is the signed time, None where the vendor signs no time."""
     if not is_signed:
         return Check.FORGED

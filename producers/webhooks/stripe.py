@@ -126,7 +126,7 @@ def _id(value: object) -> str | None:
 def _amount(event: WebhookEvent, thing: Members, *names: str) -> None:
     currency = clean_currency(thing.get("currency"))
     minor = next((one for one in map(thing.get, names) if integer(one) is not None), None)
-    value = major(minor, currency, _DIGITS.get(currency or ""))
+    value = major(minor, currency, digits=_DIGITS.get(currency or ""))
     event.properties |= {"value": value, "currency": currency if value is not None else None}
 
 
@@ -164,12 +164,12 @@ def _charge(event: WebhookEvent, thing: Members, previous: Members) -> None:
     outcome = members(thing.get("outcome"))
     event.properties["reason"] = text(thing.get("failure_code"), outcome.get("reason"))
     if event.type == "charge.refunded":
-        _refunded(event, thing, integer(previous.get("amount_refunded")) or 0)
+        _refunded(event, thing, before=integer(previous.get("amount_refunded")) or 0)
     else:
         event.needs_person = True
 
 
-def _refunded(event: WebhookEvent, thing: Members, before: int) -> None:
+def _refunded(event: WebhookEvent, thing: Members, *, before: int) -> None:
     """The amount of this refund alone: the charge holds the sum of all its refunds."""
     total = integer(thing.get("amount_refunded")) or 0
     _amount(event, {**thing, "amount": total - before}, "amount")
@@ -241,7 +241,7 @@ def check(request: Request, credentials: Credentials) -> Check:
     if len(times) != 1 or not is_number(times[0]):
         return Check.FORGED
     expected = [sha256_hex(secret, times[0] + b"." + request.raw_body) for secret in credentials.secrets]
-    return verdict(is_any_equal(expected, sent), int(times[0]) * 1000, request.received_at_ms)
+    return verdict(is_any_equal(expected, sent), int(times[0]) * 1000, now_ms=request.received_at_ms)
 
 
 STRIPE: Final = Provider(name="stripe", read=read, check=check, stages=_STAGES)

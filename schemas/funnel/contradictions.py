@@ -32,12 +32,12 @@ def _bounds(name: str, conditions: Sequence[Condition]) -> Iterator[str]:
     upper = min((bound for op, bound in numbers.items() if op in ("lt", "lte") and bound is not None), default=None)
     if lower is None or upper is None:
         return
-    is_open = _is_open(numbers, "gt", lower) or _is_open(numbers, "lt", upper)
+    is_open = _is_open(numbers, "gt", bound=lower) or _is_open(numbers, "lt", bound=upper)
     if lower > upper or (lower == upper and is_open):
         yield f"{name}: no number is above {lower} and below {upper} at once; write the smaller one under gt or gte"
 
 
-def _is_open(numbers: dict[str, Decimal | None], op: str, bound: Decimal) -> bool:
+def _is_open(numbers: dict[str, Decimal | None], op: str, *, bound: Decimal) -> bool:
     """Whether a bound leaves itself out."""
     return numbers.get(op) == bound
 

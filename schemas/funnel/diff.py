@@ -21,7 +21,7 @@ class Change(NamedTuple):
 
 def changes(before: Funnel, after: Funnel) -> list[Change]:
     """In the order of the file; stages and dimensions are compared by name."""
-    return list(_changes("", _by_name(definition_of(before)), _by_name(definition_of(after))))
+    return list(_changes("", before=_by_name(definition_of(before)), after=_by_name(definition_of(after))))
 
 
 def changes_numbers(change: Change) -> bool:
@@ -37,11 +37,11 @@ def _by_name(definition: Mapping[str, Any]) -> dict[str, Any]:
     return {**definition, **named}
 
 
-def _changes(path: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+def _changes(path: str, *, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
     for key in dict.fromkeys([*before, *after]):
         old, new = before.get(key), after.get(key)
         inner = f"{path}.{key}" if path else key
         if isinstance(old, dict) and isinstance(new, dict):
-            yield from _changes(inner, old, new)
+            yield from _changes(inner, before=old, after=new)
         elif old != new:
             yield Change(inner, old, new)

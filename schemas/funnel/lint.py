@@ -21,7 +21,7 @@ def problems(funnel: Funnel) -> list[str]:
         *_too_few_stages(funnel),
         *_contradictions(funnel),
         *(text for number in range(len(funnel.stages)) for text in _never_entered(funnel, number)),
-        *(text for number, stage in enumerate(funnel.stages) for text in _deadlines(funnel, number, stage)),
+        *(text for number, stage in enumerate(funnel.stages) for text in _deadlines(funnel, number, stage=stage)),
         *_orders(funnel),
     ]
 
@@ -45,7 +45,7 @@ def _contradictions(funnel: Funnel) -> Iterator[str]:
 def _never_entered(funnel: Funnel, number: int) -> Iterator[str]:
     """Every event of the stage is taken by a lost rule or a later stage."""
     stage = funnel.stages[number]
-    takers = [_taker(funnel, number, rule) for rule in stage.on]
+    takers = [_taker(funnel, number, rule=rule) for rule in stage.on]
     if all(takers):
         yield (
             f"stages[{number}] {stage.name}: nobody can enter it, for {takers[0]} takes all its events; "
@@ -53,7 +53,7 @@ def _never_entered(funnel: Funnel, number: int) -> Iterator[str]:
         )
 
 
-def _taker(funnel: Funnel, number: int, rule: Rule) -> str | None:
+def _taker(funnel: Funnel, number: int, *, rule: Rule) -> str | None:
     """Who takes every event of a rule away from its stage; None where nobody does."""
     for lost in funnel.lost:
         if any(_covers(other, rule) for other in lost.on):
@@ -74,7 +74,7 @@ def _covers(other: Rule, rule: Rule) -> bool:
     return other.event == rule.event and set(other.where) <= set(rule.where)
 
 
-def _deadlines(funnel: Funnel, number: int, stage: Stage) -> Iterator[str]:
+def _deadlines(funnel: Funnel, number: int, *, stage: Stage) -> Iterator[str]:
     window = funnel.conversion_window_ms
     end = window if stage.abandon_after_ms is None else stage.abandon_after_ms
     where = f"stages[{number}] {stage.name}"

@@ -70,7 +70,7 @@ def _conditions_of(prop: str, wanted: object) -> list[Condition]:
         if not wanted:
             raise ValueError(f"{prop}: write at least one of {' '.join(_CONDITION_KEYS)}")
         for op, operand in wanted.items():
-            _check_operand(prop, str(op), operand)
+            _check_operand(prop, str(op), operand=operand)
         return [
             Condition(property=prop, op=op, operand=tuple(operand) if isinstance(operand, list) else operand)
             for op, operand in wanted.items()
@@ -84,7 +84,7 @@ def _conditions_of(prop: str, wanted: object) -> list[Condition]:
     return [Condition(property=prop, op="eq", operand=wanted)]
 
 
-def _check_operand(prop: str, op: str, operand: object) -> None:
+def _check_operand(prop: str, op: str, *, operand: object) -> None:
     if op not in _CONDITION_KEYS:
         raise ValueError(f"{prop}: unknown comparison {op!r}; write one of {' '.join(_CONDITION_KEYS)}")
     if op == "exists" and not isinstance(operand, bool):
@@ -92,12 +92,12 @@ def _check_operand(prop: str, op: str, operand: object) -> None:
     if op in ORDERINGS and number_of(operand) is None:
         raise ValueError(f"{prop}: {op} compares numbers; write e.g. {op}: 100")
     if op in TEXT_OPERATORS:
-        _check_texts(prop, op, operand)
+        _check_texts(prop, op, operand=operand)
     if op == "ne" and not isinstance(operand, str | int | float | bool):
         raise ValueError(f"{prop}: ne takes one plain value")
 
 
-def _check_texts(prop: str, op: str, operand: object) -> None:
+def _check_texts(prop: str, op: str, *, operand: object) -> None:
     texts = operand if isinstance(operand, list | tuple) else [operand]
     if not texts or not all(isinstance(text, str) and text for text in texts):
         raise ValueError(f"{prop}: {op} compares texts; write e.g. {op}: /checkout, or a list of texts")

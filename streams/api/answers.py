@@ -93,7 +93,7 @@ class Answers:
     async def report_json(self, query: str) -> bytes:
         """One document, or a list of them."""
         values = parse_query(query, single=QUESTION, repeated=("funnel",))
-        return await report_text(self.reader, self._questions(values), self.texts)
+        return await report_text(self.reader, self._questions(values), memory=self.texts)
 
     async def summary_json(self, query: str) -> bytes:
         """Totals, or a span summed, with rates."""
@@ -117,7 +117,7 @@ class Answers:
         values = parse_query(query, single=(*QUESTION, WHAT_IF), repeated=("funnel",))
         text = _needed(values, WHAT_IF)
         asked = [(question, Lifts.parse(question.funnel, text)) for question in self._questions(values)]
-        return answer_json([await report_what_if(self.reader, question, lifts) for question, lifts in asked])
+        return answer_json([await report_what_if(self.reader, question, lifts=lifts) for question, lifts in asked])
 
     async def comparison_json(self, query: str) -> bytes:
         """Two spans compared."""
@@ -125,7 +125,7 @@ class Answers:
         text, now_ms = _needed(values, COMPARE), self.clock_ms()
         questions = self._questions(values)
         return answer_json(
-            [await report_compared(self.reader, question, text, now_ms=now_ms) for question in questions]
+            [await report_compared(self.reader, question, text=text, now_ms=now_ms) for question in questions]
         )
 
     async def paths_json(self, query: str) -> bytes:
@@ -150,7 +150,10 @@ class Answers:
             raise QuestionError("this server has no targets; start it with --targets FILE")
         now_ms = self.clock_ms()
         return answer_json(
-            [await report_targets(self.reader, funnel, targets, now_ms=now_ms) for funnel in self._chosen(values)]
+            [
+                await report_targets(self.reader, funnel, targets=targets, now_ms=now_ms)
+                for funnel in self._chosen(values)
+            ]
         )
 
     async def alerts_json(self, query: str) -> bytes:
@@ -182,7 +185,7 @@ class Answers:
         values = parse_query(query, single=("since", "until", VIEW), repeated=("funnel",))
         view, now_ms = parse_view(_needed(values, VIEW)), self.clock_ms()
         return answer_json(
-            [await report_view(self.reader, question, view, now_ms=now_ms) for question in self._questions(values)]
+            [await report_view(self.reader, question, view=view, now_ms=now_ms) for question in self._questions(values)]
         )
 
     async def sla_json(self, query: str) -> bytes:
@@ -190,7 +193,9 @@ class Answers:
         values = parse_query(query, single=("since", "until", "dim", SLA), repeated=("funnel",))
         text, now_ms = _needed(values, SLA), self.clock_ms()
         asked = [(question, Sla.parse_all(question.funnel, text)) for question in self._questions(values)]
-        return answer_json([await report_sla(self.reader, *each, now_ms=now_ms) for each in asked])
+        return answer_json(
+            [await report_sla(self.reader, question, slas=slas, now_ms=now_ms) for question, slas in asked]
+        )
 
     async def person_json(self, query: str) -> bytes:
         """One person's journeys."""

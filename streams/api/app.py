@@ -125,17 +125,20 @@ def _refusal(error: Exception) -> PageAnswer:
     """The answer to what has none. Raises what is a fault of ours."""
     match error:
         case QuestionError():
-            return error_page(400, "bad_question", str(error), detail="see /v1/openapi.json")
+            return error_page(400, code="bad_question", message=str(error), detail="see /v1/openapi.json")
         case ParameterError():
-            return error_page(400, "bad_parameter", str(error), detail="see /v1/openapi.json")
+            return error_page(400, code="bad_parameter", message=str(error), detail="see /v1/openapi.json")
         case UnknownFunnelError():
-            return error_page(404, "unknown_funnel", str(error), detail="see /v1/funnels")
+            return error_page(404, code="unknown_funnel", message=str(error), detail="see /v1/funnels")
         case StoreUnavailableError():
             log.warning("counters_not_read", error=str(error))
             return error_page(
-                503, "unavailable", "the counters cannot be read now; try again", headers={"retry-after": "1"}
+                503,
+                code="unavailable",
+                message="the counters cannot be read now; try again",
+                headers={"retry-after": "1"},
             )
         case StoreRefusedError():
             log.error("counters_refused", error=str(error))
-            return error_page(500, "state_refused", str(error))
+            return error_page(500, code="state_refused", message=str(error))
     raise error

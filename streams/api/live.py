@@ -66,10 +66,10 @@ class LiveStreams:
             watches = parse_query(request.query, single=(), repeated=("watch",)).get("watch", [])
             self._check(watches)
         except ParameterError as error:
-            return error_page(400, "bad_parameter", str(error), detail="docs/page.md describes the stream")
+            return error_page(400, code="bad_parameter", message=str(error), detail="docs/page.md describes the stream")
         if self._streams >= MAX_STREAMS:
             text = f"{MAX_STREAMS} streams are open, which is the most; close a page, or ask the API now and then"
-            return error_page(503, "too_many_streams", text, headers={"retry-after": "10"})
+            return error_page(503, code="too_many_streams", message=text, headers={"retry-after": "10"})
         return StreamedAnswer(self._events(watches), EVENT_STREAM)
 
     def _check(self, watches: Sequence[str]) -> None:

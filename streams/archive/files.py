@@ -104,7 +104,7 @@ class ArchiveFolder:
         ).fetchall()
         return None if first is None else int(first)
 
-    def read(self, partition: int, start: int, end: int) -> tuple[Sequence[KeptRecord], int]:
+    def read(self, partition: int, *, start: int, end: int) -> tuple[Sequence[KeptRecord], int]:
         """Records from `start` on and the next offset, at most `end`. What was forgotten is left out."""
         rows = self._duck.execute(
             'SELECT key, record, timestamp_ms, "offset" FROM read_parquet(?) WHERE partition = ? AND "offset" >= ? '
@@ -148,7 +148,7 @@ class ArchiveFolder:
         source = self._written(rows)
         try:
             before = f"SELECT * FROM read_parquet({_text(str(path))}, hive_partitioning = false) UNION ALL "
-            self._replace(path, (before if grows is not None else "") + _columns(source), reaches)
+            self._replace(path, (before if grows is not None else "") + _columns(source), reaches=reaches)
         finally:
             source.unlink()
 
@@ -172,7 +172,7 @@ class ArchiveFolder:
                         *(c for c in _TEXT_COLUMNS if _is_personal(c)),
                     )
                 )
-                self._replace(file.path, f"SELECT * REPLACE ({blank}) FROM {source}", file.reaches)
+                self._replace(file.path, f"SELECT * REPLACE ({blank}) FROM {source}", reaches=file.reaches)
             erased += count
         return erased
 
@@ -199,7 +199,7 @@ class ArchiveFolder:
                 file.write(json.dumps(row._asdict()) + "\n")
         return path
 
-    def _replace(self, path: Path, query: str, reaches: Mapping[int, int]) -> None:
+    def _replace(self, path: Path, query: str, *, reaches: Mapping[int, int]) -> None:
         written = path.with_name(path.name + ".tmp")
         said = _text(json.dumps({str(partition): reached for partition, reached in reaches.items()}))
         self._duck.execute(

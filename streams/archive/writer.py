@@ -30,8 +30,8 @@ class ArchiveWriter:
         self,
         folder: ArchiveFolder,
         log: LogReader,
-        told: Callable[[int], None],
         *,
+        told: Callable[[int], None],
         flush_rows: int = FLUSH_ROWS,
         flush_seconds: float = FLUSH_SECONDS,
     ) -> None:

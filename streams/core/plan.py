@@ -220,12 +220,12 @@ class Plan:
         }
         """By the family of an outcome by cohort: its ids by cohort and by period."""
         cohort, period = Family.TRANSITIONS_COHORT, Family.TRANSITIONS_PERIOD
-        self.f_transitions_cohort = [[self._family(j, cohort, k) if k > j else -1 for k in every] for j in every]
-        self.f_transitions_period = [[self._family(j, period, k) if k > j else -1 for k in every] for j in every]
+        self.f_transitions_cohort = [[self._family(j, cohort, sub=k) if k > j else -1 for k in every] for j in every]
+        self.f_transitions_period = [[self._family(j, period, sub=k) if k > j else -1 for k in every] for j in every]
         self.f_durations = [[self._durations(j, k) if k > j else -1 for k in every] for j in every]
         """First of the ids of all edges: add the edge's index."""
         seconds = Family.DURATION_SECONDS
-        self.f_duration_seconds = [[self._family(j, seconds, k) if k > j else -1 for k in every] for j in every]
+        self.f_duration_seconds = [[self._family(j, seconds, sub=k) if k > j else -1 for k in every] for j in every]
         self.f_loss_time = [self._by_edge(stage, Family.LOSS_TIME) for stage in every]
         self.f_loss_seconds = [self._family(stage, Family.LOSS_TIME_SECONDS) for stage in every]
         orders = self.order_stages
@@ -236,24 +236,24 @@ class Plan:
         self.f_customers = {stage: self._family(stage, Family.CUSTOMERS) for stage in orders}
         self.family_bits = max(1, (len(self.families) - 1).bit_length())
 
-    def _family(self, stage: int, base: Family, sub: int = 0) -> int:
+    def _family(self, stage: int, base: Family, *, sub: int = 0) -> int:
         self.families.append((stage, family(base, sub)))
         return len(self.families) - 1
 
-    def _first(self, stage: int, base: Family, subs: Iterable[int]) -> int:
+    def _first(self, stage: int, base: Family, *, subs: Iterable[int]) -> int:
         """Id of the first of families that follow each other."""
         first = len(self.families)
         self.families += [(stage, family(base, sub)) for sub in subs]
         return first
 
     def _by_reason(self, stage: int, base: Family) -> int:
-        return self._first(stage, base, range(REASON_CODES))
+        return self._first(stage, base, subs=range(REASON_CODES))
 
     def _durations(self, stage: int, to: int) -> int:
-        return self._first(stage, Family.DURATIONS, [duration_sub(to, edge) for edge in range(len(EDGES_MS) + 1)])
+        return self._first(stage, Family.DURATIONS, subs=[duration_sub(to, edge) for edge in range(len(EDGES_MS) + 1)])
 
     def _by_edge(self, stage: int, base: Family) -> int:
-        return self._first(stage, base, range(len(EDGES_MS) + 1))
+        return self._first(stage, base, subs=range(len(EDGES_MS) + 1))
 
     def _plan_formats(self) -> None:
         self.is_wide = self.code_bits > 64

@@ -75,7 +75,7 @@ class AlertDocument(TypedDict):
     evidence: float
 
 
-def alerts_of(kind: Kind, moments: Sequence[Moment], threshold: float, *, stage: str, dim: str) -> list[Alert]:
+def alerts_of(kind: Kind, moments: Sequence[Moment], *, threshold: float, stage: str, dim: str) -> list[Alert]:
     """The alerts of one series; `moments` by time."""
     alerts: list[Alert] = []
     for moment in moments:

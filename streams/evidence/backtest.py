@@ -39,11 +39,14 @@ class Backtest:
         alerts: list[Alert] = []
         every = list(self._normals.series())
         for number, series in enumerate(every):
-            moments = [moment for day in days for moment in self.moments(series, day, threshold)]
+            moments = [moment for day in days for moment in self.moments(series, day, floor=threshold)]
             stage = "" if series.kind == "revenue" else self._watched.stages[series.place.stage]
-            raised = alerts_of(series.kind, moments, threshold, stage=stage, dim=self._watched.label(series.place))
+            raised = alerts_of(
+                series.kind, moments, threshold=threshold, stage=stage, dim=self._watched.label(series.place)
+            )
             alerts += [
-                replace(alert, cause=self._causes.cause(series, alert.starts_at_ms, alert.first)) for alert in raised
+                replace(alert, cause=self._causes.cause(series, alert.starts_at_ms, evidence=alert.first))
+                for alert in raised
             ]
             progress(number + 1, len(every))
         return mute_repeated(alerts)
@@ -53,7 +56,7 @@ class Backtest:
         series = Series("conversion", Place(0, 0, 0))
         return sum(self._normals.of(series, day) is not None for day in days)
 
-    def moments(self, series: Series, day: int, floor: float) -> list[Moment]:
+    def moments(self, series: Series, day: int, *, floor: float) -> list[Moment]:
         """Of the buckets of a day, those with so much evidence that something fell."""
         normal = self._normals.of(series, day)
         if normal is None:
@@ -61,7 +64,7 @@ class Backtest:
         end = min((day + 1) * HOURS_OF_DAY, self._end)
         age_ms = normal.age_seconds * 1000 + self._watched.delay_ms
 
-        def at_least(scan: Scan, first: int, step_ms: int) -> list[Moment]:
+        def at_least(scan: Scan, *, first: int, step_ms: int) -> list[Moment]:
             minutes = step_ms // MINUTE_MS
             return [
                 Moment((first + step + 1) * step_ms + age_ms, at(scan, step, minutes=minutes, unit=normal.unit))
@@ -69,8 +72,12 @@ class Backtest:
             ]
 
         detector = self._normals.detector
-        moments = at_least(detector.by_hour(series, normal, day * HOURS_OF_DAY, end).down, day * HOURS_OF_DAY, HOUR_MS)
-        by_minute = detector.by_minute(series, normal, day * MINUTES_OF_DAY, end * MINUTES_OF_HOUR)
+        moments = at_least(
+            detector.by_hour(series, normal, first=day * HOURS_OF_DAY, end=end).down,
+            first=day * HOURS_OF_DAY,
+            step_ms=HOUR_MS,
+        )
+        by_minute = detector.by_minute(series, normal, first=day * MINUTES_OF_DAY, end=end * MINUTES_OF_HOUR)
         if by_minute is not None:
-            moments += at_least(by_minute.down, day * MINUTES_OF_DAY, MINUTE_MS)
+            moments += at_least(by_minute.down, first=day * MINUTES_OF_DAY, step_ms=MINUTE_MS)
         return sorted(moments, key=lambda moment: (moment.at_ms, -moment.evidence.nats))

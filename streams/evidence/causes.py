@@ -25,7 +25,7 @@ class Causes:
         self._normals = normals
         self._watched = normals.watched
 
-    def cause(self, series: Series, at_ms: int, evidence: Evidence) -> str:
+    def cause(self, series: Series, at_ms: int, *, evidence: Evidence) -> str:
         """What explains best that a series fell, at the time at which that could be known."""
         place, day = series.place, at_ms // DAY_MS
         if series.kind == "entries":
@@ -36,13 +36,13 @@ class Causes:
         age_ms = normal.age_seconds * 1000 if normal is not None else 0
         end = (at_ms - self._watched.delay_ms - age_ms) // MINUTE_MS
         span = (end - evidence.window_minutes, end)
-        if self._is_tag_broken(place, day, span):
+        if self._is_tag_broken(place, day, span=span):
             return TRACKING
-        if self._is_spike(place, day, span, evidence):
+        if self._is_spike(place, day, span=span, evidence=evidence):
             return MIX
-        return CONVERSION if place.dimset else self._value_of(place, span, day)
+        return CONVERSION if place.dimset else self._value_of(place, span, day=day)
 
-    def _flow(self, place: Place, day: int, span: tuple[int, int]) -> float | None:
+    def _flow(self, place: Place, day: int, *, span: tuple[int, int]) -> float | None:
         """Entries in a span of minutes over what is normal; None where that is not known."""
         normal = self._normals.of(Series("entries", place), day)
         if normal is None or normal.count is None:
@@ -58,7 +58,7 @@ class Causes:
         hours = span[0] // MINUTES_OF_HOUR, -(-span[1] // MINUTES_OF_HOUR)
         return float(self._watched.hours.entries(place, *hours).sum())
 
-    def _is_tag_broken(self, place: Place, day: int, span: tuple[int, int]) -> bool:
+    def _is_tag_broken(self, place: Place, day: int, *, span: tuple[int, int]) -> bool:
         """The next stage is silent, and a later one is not: people go on, and nobody tells.
 
         Silent in the newer half of the window: the window may begin a little before the tag broke.
@@ -68,21 +68,21 @@ class Causes:
             return False
         next_stage, *later = stages
         newer = ((span[0] + span[1]) // 2, span[1])
-        whole, now = (self._flow(Place(0, 0, next_stage), day, each) for each in (span, newer))
+        whole, now = (self._flow(Place(0, 0, next_stage), day, span=each) for each in (span, newer))
         if whole is None or now is None or whole > _THERE or now > _GONE:
             return False
-        flows = [self._flow(Place(0, 0, stage), day, span) for stage in later]
+        flows = [self._flow(Place(0, 0, stage), day, span=span) for stage in later]
         return any(flow is not None and flow >= _THERE for flow in flows)
 
-    def _is_spike(self, place: Place, day: int, span: tuple[int, int], evidence: Evidence) -> bool:
+    def _is_spike(self, place: Place, day: int, *, span: tuple[int, int], evidence: Evidence) -> bool:
         """Many more came than usual, and not fewer than usual went on."""
-        flow = self._flow(place, day, span)
+        flow = self._flow(place, day, span=span)
         if flow is None or flow < _SPIKE:
             return False
         usual = evidence.denominator / flow * evidence.expected
         return not _is_fewer(evidence.numerator, usual)
 
-    def _value_of(self, place: Place, span: tuple[int, int], day: int) -> str:
+    def _value_of(self, place: Place, span: tuple[int, int], *, day: int) -> str:
         """The value of a dimension without which nothing is missing; `conversion` where it is spread."""
         hours = span[0] // MINUTES_OF_HOUR, max(-(-span[1] // MINUTES_OF_HOUR), span[0] // MINUTES_OF_HOUR + 1)
         usual: dict[Place, float] = {}

@@ -89,7 +89,7 @@ class Evidence:
 class Detector:
     """Reads the histories of one funnel. `minutes` is of the whole alone and may lack what is old."""
 
-    def __init__(self, hours: History, minutes: History | None, hour_of_week: HourOfWeek, *, first_hour: int) -> None:
+    def __init__(self, hours: History, minutes: History | None, *, hour_of_week: HourOfWeek, first_hour: int) -> None:
         self._hours, self._minutes = hours, minutes
         self._hour_of_week = hour_of_week
         self._first_hour = first_hour
@@ -106,55 +106,57 @@ class Detector:
             return None
         hours = self._weekly_hours(first, end)
         if series.kind == "conversion":
-            return self._normal_share(series.place, first, end, hours)
-        amounts = _amounts(self._hours, series, first, end)
+            return self._normal_share(series.place, first=first, end=end, hours=hours)
+        amounts = _amounts(self._hours, series, first=first, end=end)
         unit = _unit(amounts, hours) if series.kind == "revenue" else 1.0
         count = learn_count(amounts / unit, hours)
         return None if count is None else Normal(count=count, unit=unit)
 
-    def _normal_share(self, place: Place, first: int, end: int, hours: Ints) -> Normal | None:
+    def _normal_share(self, place: Place, *, first: int, end: int, hours: Ints) -> Normal | None:
         """At the youngest age by which half of those went on who ever do."""
         trials = self._hours.entries(place, first, end)
         ever = self._hours.went_on(place, EDGES, first, end).sum()
         for edge in range(EDGES):
             successes = self._hours.went_on(place, edge, first, end)
             if ever and 2 * successes.sum() >= ever:
-                share = learn_share(successes, np.maximum(trials, successes), hours)
+                share = learn_share(successes, np.maximum(trials, successes), hours=hours)
                 return None if share is None else Normal(share=share, edge=edge)
         return None
 
-    def by_hour(self, series: Series, normal: Normal, first: int, end: int) -> Scans:
+    def by_hour(self, series: Series, normal: Normal, *, first: int, end: int) -> Scans:
         """Of the hour buckets [first, end)."""
         longest = HOUR_WINDOWS[-1] if series.kind == "conversion" else COUNT_WINDOW_HOURS
         windows = [window for window in HOUR_WINDOWS if window <= longest]
         steps = Steps(max(first - longest, self._first_hour), end, 1)
-        return _last(self._scan(self._hours, series, normal, steps, windows), end - first)
+        return _last(self._scan(self._hours, series, normal=normal, steps=steps, windows=windows), end - first)
 
-    def by_minute(self, series: Series, normal: Normal, first: int, end: int) -> Scans | None:
+    def by_minute(self, series: Series, normal: Normal, *, first: int, end: int) -> Scans | None:
         """Of the minute buckets [first, end); None where minutes say nothing about it."""
         if self._minutes is None or series.place.dimset or normal.age_seconds > MINUTE_AGE_SECONDS:
             return None
         start = max(first - MINUTE_WINDOWS[-1], self._first_hour * MINUTES_OF_HOUR)
         steps = Steps(start, end, MINUTES_OF_HOUR)
-        return _last(self._scan(self._minutes, series, normal, steps, MINUTE_WINDOWS), end - first)
+        return _last(self._scan(self._minutes, series, normal=normal, steps=steps, windows=MINUTE_WINDOWS), end - first)
 
-    def _scan(self, history: History, series: Series, normal: Normal, steps: Steps, windows: Sequence[int]) -> Scans:
+    def _scan(self, history: History, series: Series, *, normal: Normal, steps: Steps, windows: Sequence[int]) -> Scans:
         first, end, per_hour = steps
         hours = np.repeat(self._weekly_hours(first // per_hour, -(-end // per_hour)), per_hour)
         hours = hours[first % per_hour :][: end - first]
         if normal.share is not None:
             successes = history.went_on(series.place, normal.edge, first, end)
             trials = np.maximum(history.entries(series.place, first, end), successes)
-            return scan_share(successes, trials, hours, normal.share, steps_per_hour=per_hour, windows=windows)
+            return scan_share(
+                successes, trials, hours=hours, reference=normal.share, steps_per_hour=per_hour, windows=windows
+            )
         assert normal.count is not None  # noqa: S101 - a Normal has one of the two
-        amounts = _amounts(history, series, first, end) / normal.unit
-        return scan_count(amounts, hours, normal.count, steps_per_hour=per_hour, windows=windows)
+        amounts = _amounts(history, series, first=first, end=end) / normal.unit
+        return scan_count(amounts, hours, reference=normal.count, steps_per_hour=per_hour, windows=windows)
 
     def _weekly_hours(self, first: int, end: int) -> Ints:
         return np.fromiter((self._hour_of_week(hour) for hour in range(first, end)), dtype=np.int64, count=end - first)
 
 
-def _amounts(history: History, series: Series, first: int, end: int) -> Floats:
+def _amounts(history: History, series: Series, *, first: int, end: int) -> Floats:
     return (history.revenue if series.kind == "revenue" else history.entries)(series.place, first, end)
 
 

@@ -44,7 +44,7 @@ class Finding:
     """Revenue that did not come in the window, in minor units; 0 where nothing is known of orders."""
 
 
-def finding_of(series: Series, normals: Normals, evidence: Evidence, watermark_ms: int) -> Finding:
+def finding_of(series: Series, normals: Normals, *, evidence: Evidence, watermark_ms: int) -> Finding:
     """Of a series of the whole that fell, at a watermark."""
     normal = normals.of(series, watermark_ms // (24 * HOUR_MS))
     age_ms = 1000 * normal.age_seconds if normal is not None else 0

@@ -60,7 +60,7 @@ class History:
         """[first, end) of the buckets that were added."""
         return self._first, self._end
 
-    def add(self, bucket: int, dimset: int, fields: Mapping[int, Cell]) -> None:
+    def add(self, bucket: int, dimset: int, *, fields: Mapping[int, Cell]) -> None:
         """Add the cells of a bucket; those of several partitions add up."""
         self._first = min(self._first, bucket) if self._end else bucket
         self._end = max(self._end, bucket + 1)

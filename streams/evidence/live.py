@@ -54,16 +54,20 @@ class FunnelEvidence:
     """Of periods that are not over."""
 
 
-def standings(watched: Watched, watermark_ms: int, known: KnownNormals | None = None) -> list[Standing]:
+def standings(watched: Watched, watermark_ms: int, *, known: KnownNormals | None = None) -> list[Standing]:
     """Every series that has a past to be compared with. What is learned is put into `known`, and not learned again."""
     normals = Normals(watched, known)
     causes = Causes(normals)
-    return [standing for series in normals.series() for standing in _of(series, normals, causes, watermark_ms)]
+    return [
+        standing
+        for series in normals.series()
+        for standing in _of(series, normals, causes=causes, watermark_ms=watermark_ms)
+    ]
 
 
-def _of(series: Series, normals: Normals, causes: Causes, watermark_ms: int) -> Iterator[Standing]:
+def _of(series: Series, normals: Normals, *, causes: Causes, watermark_ms: int) -> Iterator[Standing]:
     stage = normals.watched.stages[series.place.stage]
-    newest = list(_newest(series, normals, watermark_ms))
+    newest = list(_newest(series, normals, watermark_ms=watermark_ms))
     for direction in ("down", "up") if newest else ():
         evidence = max(
             (at(getattr(scans, direction), -1, minutes=minutes, unit=normal.unit) for scans, minutes, normal in newest),
@@ -71,14 +75,14 @@ def _of(series: Series, normals: Normals, causes: Causes, watermark_ms: int) -> 
         )
         cause, finding = "", None
         if direction == "down" and evidence.nats >= _WORTH_A_CAUSE:
-            cause = causes.cause(series, watermark_ms + normals.watched.delay_ms, evidence)
+            cause = causes.cause(series, watermark_ms + normals.watched.delay_ms, evidence=evidence)
             if not series.place.dimset:
-                finding = finding_of(series, normals, evidence, watermark_ms)
+                finding = finding_of(series, normals, evidence=evidence, watermark_ms=watermark_ms)
         shown = evidence if evidence.nats > 0 else _NOTHING
         yield Standing(series.kind, stage, normals.watched.label(series.place), direction, shown, cause, finding)
 
 
-def _newest(series: Series, normals: Normals, watermark_ms: int) -> Iterator[tuple[Scans, int, Normal]]:
+def _newest(series: Series, normals: Normals, *, watermark_ms: int) -> Iterator[tuple[Scans, int, Normal]]:
     """(scan of the newest bucket, its minutes, what is normal), by hour and by minute.
 
     A bucket counts when it is as old as the age, and is compared with what is normal on its own day.
@@ -89,9 +93,9 @@ def _newest(series: Series, normals: Normals, watermark_ms: int) -> Iterator[tup
     hour = (watermark_ms - hint.age_seconds * 1000) // HOUR_MS - 1
     normal = normals.of(series, hour // HOURS_OF_DAY)
     if normal is not None:
-        yield normals.detector.by_hour(series, normal, hour, hour + 1), HOUR_MS // MINUTE_MS, normal
+        yield normals.detector.by_hour(series, normal, first=hour, end=hour + 1), HOUR_MS // MINUTE_MS, normal
     minute = (watermark_ms - hint.age_seconds * 1000) // MINUTE_MS - 1
     normal = normals.of(series, minute // MINUTES_OF_DAY)
-    scans = None if normal is None else normals.detector.by_minute(series, normal, minute, minute + 1)
+    scans = None if normal is None else normals.detector.by_minute(series, normal, first=minute, end=minute + 1)
     if normal is not None and scans is not None:
         yield scans, 1, normal

@@ -75,7 +75,7 @@ class CountReference:
         return np.divide(1.0, self.dispersion / np.maximum(seen, _TINY) + self.drift**2)
 
 
-def learn_share(successes: Floats, trials: Floats, hours: Ints) -> ShareReference | None:
+def learn_share(successes: Floats, trials: Floats, *, hours: Ints) -> ShareReference | None:
     """From whole hours, oldest first; `hours` is their hour of the week. None where nobody went on, or everybody."""
     total, went_on = float(trials.sum()), float(successes.sum())
     if not 0 < went_on < total:
@@ -83,11 +83,14 @@ def learn_share(successes: Floats, trials: Floats, hours: Ints) -> ShareReferenc
     overall = went_on / total
     chance = overall * (1 - overall)
     k, n = _by_hour(successes, hours), _by_hour(trials, hours)
-    between_hours = _variance_between(k, n, overall)
+    between_hours = _variance_between(k, n, overall=overall)
     strength = chance / between_hours if between_hours > 0 else _CERTAIN
     rate = (k + strength * overall) / (n + strength)
     expected = rate[hours]
-    drift, dispersion = _share_drift(successes, trials, expected), _dispersion(successes, trials, expected)
+    drift, dispersion = (
+        _share_drift(successes, trials=trials, rate=expected),
+        _dispersion(successes, trials=trials, rate=expected),
+    )
     return ShareReference(rate, np.minimum(n + strength, total), total, drift, dispersion)
 
 
@@ -104,7 +107,7 @@ def learn_count(counts: Floats, hours: Ints) -> CountReference | None:
     shape = _by_hour(usual, hours[:HOURS_OF_WEEK])
     shape /= shape.sum()
     expected = shape[hours] * np.repeat(weekly, HOURS_OF_WEEK)
-    dispersion = _from_median(np.square(counts - expected), expected, expected)
+    dispersion = _from_median(np.square(counts - expected), variance=expected, mean=expected)
     return CountReference(shape * level, shape * weekly.sum(), _volume_drift(counts, dispersion), dispersion)
 
 
@@ -134,7 +137,7 @@ def _whole_weeks(amounts: Floats) -> Floats:
     return amounts[amounts.size % HOURS_OF_WEEK :]
 
 
-def _variance_between(k: Floats, n: Floats, overall: float) -> float:
+def _variance_between(k: Floats, n: Floats, *, overall: float) -> float:
     """Variance of the groups' shares beyond chance (DerSimonian & Laird)."""
     k, n = k[n > 0], n[n > 0]
     if n.size < 2:
@@ -161,7 +164,7 @@ def _volume_drift(counts: Floats, dispersion: float) -> float:
     return _with_prior(max(0.0, variance), amounts.shape[0])
 
 
-def _share_drift(successes: Floats, trials: Floats, rate: Floats) -> float:
+def _share_drift(successes: Floats, *, trials: Floats, rate: Floats) -> float:
     """Between weeks, relative; each week beside what its own hours would give."""
     k, n, expected = _weekly(successes), _weekly(trials), _weekly(trials * rate)
     is_used = expected > 0
@@ -169,7 +172,7 @@ def _share_drift(successes: Floats, trials: Floats, rate: Floats) -> float:
     if n.size < 2:
         return _with_prior(0.0, n.size)
     overall = float(expected.sum() / n.sum())
-    variance = _variance_between(k / expected * overall * n, n, overall) / overall**2
+    variance = _variance_between(k / expected * overall * n, n, overall=overall) / overall**2
     return _with_prior(variance, n.size)
 
 
@@ -178,15 +181,15 @@ def _with_prior(variance: float, weeks: int) -> float:
     return float(np.sqrt((_PRIOR_DRIFT**2 + max(weeks - 1, 0) * variance) / max(weeks, 1)))
 
 
-def _dispersion(successes: Floats, trials: Floats, rate: Floats) -> float:
+def _dispersion(successes: Floats, *, trials: Floats, rate: Floats) -> float:
     """Of days around what their own week gives: what weeks differ by is the drift."""
     k, n, mean = (_days_of_weeks(amounts) for amounts in (successes, trials, trials * rate))
     mean = mean * k.sum(axis=1, keepdims=True) / np.maximum(mean.sum(axis=1, keepdims=True), 1e-9)
     variance = mean * (1 - mean / np.maximum(n, 1)) * (1 - _DAY / HOURS_OF_WEEK)
-    return _from_median(np.square(k - mean), variance, mean)
+    return _from_median(np.square(k - mean), variance=variance, mean=mean)
 
 
-def _from_median(squares: Floats, variance: Floats, mean: Floats) -> float:
+def _from_median(squares: Floats, *, variance: Floats, mean: Floats) -> float:
     is_used = (mean >= _LEAST_EXPECTED) & (variance > 0)
     if np.count_nonzero(is_used) < _DAY // 2:
         return 1.0

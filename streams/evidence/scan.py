@@ -52,9 +52,9 @@ class Scans:
 def scan_share(
     successes: Floats,
     trials: Floats,
+    *,
     hours: Ints,
     reference: ShareReference,
-    *,
     steps_per_hour: int,
     windows: Sequence[int],
 ) -> Scans:
@@ -67,7 +67,7 @@ def scan_share(
         k, n, expected = sums
         share = expected / np.maximum(n, _TINY)
         k, n = k / reference.dispersion, n / reference.dispersion
-        return share_evidence(k, n, share, reference.effective(share, window_size))
+        return share_evidence(k, trials=n, expected=share, size=reference.effective(share, window_size))
 
     for window in (window for window in windows if window <= successes.size):
         sums = [_rolling(amounts, window) for amounts in amounts_of]
@@ -82,24 +82,25 @@ def scan_share(
 
 
 def scan_count(
-    counts: Floats, hours: Ints, reference: CountReference, *, steps_per_hour: int, windows: Sequence[int]
+    counts: Floats, hours: Ints, *, reference: CountReference, steps_per_hour: int, windows: Sequence[int]
 ) -> Scans:
     """Of every step of equal length."""
     best = _Both(counts.size, steps_per_hour)
     mean, seen = reference.mean[hours] / steps_per_hour, reference.seen[hours]
     none = np.zeros(counts.size)
 
-    def ratio(x: Floats, expected: Floats, known: Floats) -> Floats:
+    def ratio(x: Floats, *, expected: Floats, known: Floats) -> Floats:
         x, expected = x / reference.dispersion, expected / reference.dispersion
-        return count_evidence(x, expected, reference.effective(known))
+        return count_evidence(x, expected=expected, size=reference.effective(known))
 
     for window in (window for window in windows if window <= counts.size):
         x, expected = _rolling(counts, window), _rolling(mean, window)
         known = np.maximum(_rolling(seen, window) / steps_per_hour, seen)
         older = [
-            ratio(x - _rolling(counts, part), expected - _rolling(mean, part), known) for part in _newest_parts(window)
+            ratio(x - _rolling(counts, part), expected=expected - _rolling(mean, part), known=known)
+            for part in _newest_parts(window)
         ]
-        best.take(_lasting(ratio(x, expected, known), older), window, x, none, expected)
+        best.take(_lasting(ratio(x, expected=expected, known=known), older), window, x, none, expected)
     return best.scans()
 
 
@@ -128,7 +129,7 @@ class _Best:
         self._evidence, self._window = np.zeros(steps), np.zeros(steps, dtype=np.int64)
         self._values = [np.zeros(steps) for _ in range(3)]
 
-    def take(self, evidence: Floats, window: int, values: Sequence[Floats]) -> None:
+    def take(self, evidence: Floats, window: int, *, values: Sequence[Floats]) -> None:
         is_better = evidence > self._evidence
         is_better[: window - 1] = False  # the window does not fit yet
         self._evidence = np.where(is_better, evidence, self._evidence)
@@ -146,8 +147,8 @@ class _Both:
 
     def take(self, ratio: Floats, window: int, *values: Floats) -> None:
         price = np.log(self._longest / window)
-        self._down.take(-ratio - price, window, values)
-        self._up.take(ratio - price, window, values)
+        self._down.take(-ratio - price, window, values=values)
+        self._up.take(ratio - price, window, values=values)
 
     def scans(self) -> Scans:
         return Scans(self._down.scan(), self._up.scan())

@@ -61,7 +61,8 @@ def stories_of(
     said = [each for each in annotations if each.funnel in (None, evidence.funnel.name)]
     alerts = mute_repeated(alert_of(one, evidence.made_at_ms) for one in falling)
     stories = [
-        _story(evidence.funnel, alert, known[alert.kind, alert.stage, alert.dim].finding, said) for alert in alerts
+        _story(evidence.funnel, alert, finding=known[alert.kind, alert.stage, alert.dim].finding, annotations=said)
+        for alert in alerts
     ]
     return sorted(stories, key=lambda story: (story["severity"] == "none", -story["evidence"]))
 
@@ -74,7 +75,7 @@ def alert_of(standing: Standing, at_ms: int) -> Alert:
     )
 
 
-def _story(funnel: Funnel, alert: Alert, finding: Finding | None, annotations: Sequence[Annotation]) -> Story:
+def _story(funnel: Funnel, alert: Alert, *, finding: Finding | None, annotations: Sequence[Annotation]) -> Story:
     near = min(annotations, key=lambda each: abs(each.at_ms - alert.since_ms), default=None)
     if near is not None and abs(near.at_ms - alert.since_ms) > _NEAR_MS:
         near = None

@@ -36,21 +36,21 @@ class Watched:
 
 
 def watched_of(
-    funnel: Funnel, registers: Registers, cells: Mapping[CellGroup, Mapping[int, Cell]], *, delay_ms: int
+    funnel: Funnel, registers: Registers, *, cells: Mapping[CellGroup, Mapping[int, Cell]], delay_ms: int
 ) -> Watched:
     """Of hour and minute cells, summed over partitions; pairs are not watched."""
     currency = currency_code(funnel.currency)
     histories = {Grain.HOUR: History(currency=currency), Grain.MINUTE: History(currency=currency)}
     for (grain, bucket, dimset), fields in cells.items():
         if dimset <= len(funnel.dimensions):
-            histories[Grain(grain)].add(bucket, dimset, fields)
+            histories[Grain(grain)].add(bucket, dimset, fields=fields)
     labels = Labels(funnel, registers)
     return Watched(
         stages=tuple(stage.name for stage in funnel.stages),
         order_stages=tuple(number for number, stage in enumerate(funnel.stages) if stage.nth is not None),
         hours=histories[Grain.HOUR],
         minutes=histories[Grain.MINUTE],
-        label=lambda place: labels.values(place.dimset, place.value, 0),
+        label=lambda place: labels.values(place.dimset, value1=place.value, value2=0),
         hour_of_week=hour_of_week(funnel.timezone),
         delay_ms=delay_ms,
     )
@@ -79,7 +79,9 @@ class Normals:
 
     def __init__(self, watched: Watched, known: KnownNormals | None = None) -> None:
         self.watched = watched
-        self.detector = Detector(watched.hours, watched.minutes, watched.hour_of_week, first_hour=watched.hours.span[0])
+        self.detector = Detector(
+            watched.hours, watched.minutes, hour_of_week=watched.hour_of_week, first_hour=watched.hours.span[0]
+        )
         self.places = _places(watched)
         self._known: KnownNormals = {} if known is None else known
 

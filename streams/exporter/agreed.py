@@ -16,7 +16,7 @@ from streams.report.sla import Sla, SlaAnswer, answer_sla
 _HOURS = 24
 
 
-def agreed_of(funnel: Funnel, registers: Registers, hours: Cells, watermark_ms: int) -> list[SlaAnswer]:
+def agreed_of(funnel: Funnel, registers: Registers, *, hours: Cells, watermark_ms: int) -> list[SlaAnswer]:
     """Of every stage that has a `stalled_after`, for the whole."""
     answers = []
     for stage in funnel.stages[:-1]:
@@ -24,8 +24,10 @@ def agreed_of(funnel: Funnel, registers: Registers, hours: Cells, watermark_ms: 
         if seconds is not None:
             last = (watermark_ms - 1000 * seconds) // HOUR_MS - 1
             fields = sum_buckets(hours, Grain.HOUR, first=last - _HOURS + 1, last=last)
-            named = name_cells(funnel, {(Grain.TOTAL, 0, 0): fields}, registers).get("total", {}).get("all", {})
-            answers.append(answer_sla(Sla(stage.name, None, seconds), named, {}))
+            named = (
+                name_cells(funnel, {(Grain.TOTAL, 0, 0): fields}, registers=registers).get("total", {}).get("all", {})
+            )
+            answers.append(answer_sla(Sla(stage.name, None, seconds), old=named, young={}))
     return answers
 
 

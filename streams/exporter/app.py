@@ -79,6 +79,6 @@ class ExporterApp:
             page.add(catalogue.READ_ERRORS, value=reading.errors)
             if reading.snapshot is not None:
                 page.add(catalogue.SNAPSHOT_AGE, value=max(0, now_ms - reading.snapshot.read_at_ms) / 1000)
-                fill(page, reading.snapshot, now_ms)
-        fill_evidence(page, self._evidence(), now_ms)
+                fill(page, reading.snapshot, now_ms=now_ms)
+        fill_evidence(page, self._evidence(), now_ms=now_ms)
         return page

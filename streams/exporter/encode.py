@@ -44,7 +44,7 @@ class Encoder:
             name, shown = metric.name, metric.name
             if metric.kind == "counter":
                 samples, shown = self._never_less(metric, samples), f"{name}_total"
-            lines += _head(name if is_openmetrics else shown, metric.kind, metric.text)
+            lines += _head(name if is_openmetrics else shown, kind=metric.kind, text=metric.text)
             lines += [
                 f"{shown}{self._labels(metric.labels, labels)} {_number(value)}\n" for labels, value in samples.items()
             ]
@@ -59,7 +59,7 @@ class Encoder:
         """The classic format has no gauge histogram: there its number and its sum are gauges beside it."""
         name, names = metric.name, (*metric.labels, "le")
         counts, sums = [], []
-        yield from _head(name, "gaugehistogram" if is_openmetrics else "histogram", metric.text)
+        yield from _head(name, kind="gaugehistogram" if is_openmetrics else "histogram", text=metric.text)
         for labels, histogram in histograms.items():
             own, buckets = self._labels(metric.labels, labels), histogram.buckets()
             for edge, count in buckets:
@@ -69,8 +69,8 @@ class Encoder:
             if is_openmetrics:
                 yield counts.pop() + sums.pop()
         if not is_openmetrics:
-            yield from (*_head(f"{name}_gcount", "gauge", metric.text), *counts)
-            yield from (*_head(f"{name}_gsum", "gauge", metric.text), *sums)
+            yield from (*_head(f"{name}_gcount", kind="gauge", text=metric.text), *counts)
+            yield from (*_head(f"{name}_gsum", kind="gauge", text=metric.text), *sums)
 
     def _labels(self, names: Labels, values: Labels) -> str:
         spelled = self._spelled.get((names, values))
@@ -84,7 +84,7 @@ def _number(value: float) -> str:
     return text
 
 
-def _head(name: str, kind: str, text: str) -> Iterator[str]:
+def _head(name: str, *, kind: str, text: str) -> Iterator[str]:
     yield f"# HELP {name} {_escaped(text)}\n"
     yield f"# TYPE {name} {kind}\n"
 

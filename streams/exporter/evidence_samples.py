@@ -12,16 +12,16 @@ from streams.exporter.value_samples import ValueSamples
 from streams.report.legs import leg_of
 
 
-def fill_evidence(page: Page, evidence: Iterable[FunnelEvidence], now_ms: int) -> None:
+def fill_evidence(page: Page, evidence: Iterable[FunnelEvidence], *, now_ms: int) -> None:
     """Add what is known of every funnel."""
     for each in evidence:
         name, version = each.funnel.name, str(each.funnel.version)
         digits = 10 ** minor_digits(each.funnel.currency)
         page.add(judged.EVIDENCE_AGE, name, version, value=max(0, now_ms - each.made_at_ms) / 1000)
         page.add(judged.EVIDENCE_WATERMARK, name, version, value=each.watermark_ms / 1000)
-        ValueSamples(page, each.funnel, (name, version)).fill_windows(each.values)
+        ValueSamples(page, each.funnel, labels=(name, version)).fill_windows(each.values)
         _fill_agreed(page, each)
-        _fill_targets(page, each, digits)
+        _fill_targets(page, each, digits=digits)
         for standing in each.standings:
             dimension, _, value = standing.dim.partition("=")
             place = (name, version, standing.kind, standing.stage, dimension, value)
@@ -33,7 +33,7 @@ def fill_evidence(page: Page, evidence: Iterable[FunnelEvidence], now_ms: int) -
             page.add(judged.EVIDENCE_DENOMINATOR, *labels, value=judged_by.denominator)
             page.add(judged.EVIDENCE_EXPECTED, *labels, value=judged_by.expected / unit)
             if standing.finding is not None:
-                _fill_finding(page, each, standing, digits)
+                _fill_finding(page, each, standing=standing, digits=digits)
             if standing.cause:
                 page.add(judged.EVIDENCE_CAUSE, *place, standing.cause, value=1)
 
@@ -47,7 +47,7 @@ def _fill_agreed(page: Page, evidence: FunnelEvidence) -> None:
         page.add(judged.SLA_BREACHED, *labels, value=cell["breached"] if cell else 0)
 
 
-def _fill_targets(page: Page, evidence: FunnelEvidence, digits: int) -> None:
+def _fill_targets(page: Page, evidence: FunnelEvidence, *, digits: int) -> None:
     for target in evidence.targets:
         place = (evidence.funnel.name, str(evidence.funnel.version), target["stage"])
         labels = (*place, target["of"], target["team"], target["period"])
@@ -61,7 +61,7 @@ def _fill_targets(page: Page, evidence: FunnelEvidence, digits: int) -> None:
             page.add(judged.TARGET["probability"], *labels, value=target["probability"])
 
 
-def _fill_finding(page: Page, evidence: FunnelEvidence, standing: Standing, digits: int) -> None:
+def _fill_finding(page: Page, evidence: FunnelEvidence, *, standing: Standing, digits: int) -> None:
     funnel = evidence.funnel
     fall, finding = (funnel.name, str(funnel.version), standing.kind, standing.stage), standing.finding
     assert finding is not None  # noqa: S101 - asked before

@@ -105,7 +105,7 @@ class EvidenceSource:
         counted = []
         for funnel in list(self._funnels):
             if fingerprints.get(funnel.funnel_id) == funnel.fingerprint:
-                cells = await self._read(funnel, list(statuses), newest_ms, min(watermarks))
+                cells = await self._read(funnel, list(statuses), newest_ms=newest_ms, watermark_ms=min(watermarks))
                 counted.append((funnel, await self._reader.registers(funnel.funnel_id), cells))
         if max(_watermarks(await statuses_of(self._reader)), default=0) - min(watermarks) > _APART_MS:
             return  # a partition went on so far while it was read that it may have dropped what was not read yet
@@ -115,11 +115,11 @@ class EvidenceSource:
     async def _judged_at(
         self, watermark_ms: int, newest_ms: int, funnel: Funnel, registers: Registers, cells: Cells
     ) -> FunnelEvidence:
-        watched = partial(watched_of, funnel, registers, cells, delay_ms=0)
+        watched = partial(watched_of, funnel, registers, cells=cells, delay_ms=0)
         normals = self._normals_of(funnel, watermark_ms // DAY_MS)
-        judged = await asyncio.to_thread(_standings, watched, watermark_ms, normals)
-        values = await asyncio.to_thread(_values, funnel, registers, cells, newest_ms)
-        agreed = await asyncio.to_thread(agreed_of, funnel, registers, cells, watermark_ms)
+        judged = await asyncio.to_thread(_standings, watched, watermark_ms, known=normals)
+        values = await asyncio.to_thread(_values, funnel, registers, cells=cells, newest_ms=newest_ms)
+        agreed = await asyncio.to_thread(agreed_of, funnel, registers, hours=cells, watermark_ms=watermark_ms)
         targets = await self._targets_of(funnel)
         return FunnelEvidence(
             funnel, judged, self._clock_ms(), watermark_ms, values=values, agreed=agreed, targets=targets
@@ -129,7 +129,7 @@ class EvidenceSource:
         """Of periods that have begun and are not over."""
         if self._targets is None:
             return []
-        document = await report_targets(self._reader, funnel, self._targets, now_ms=self._clock_ms())
+        document = await report_targets(self._reader, funnel, targets=self._targets, now_ms=self._clock_ms())
         return [target for target in document["targets"] if 0 < target["elapsed"] < 1]
 
     def _normals_of(self, funnel: Funnel, day: int) -> KnownNormals:
@@ -139,7 +139,7 @@ class EvidenceSource:
             known.day, known.normals = day, {}
         return known.normals
 
-    async def _read(self, funnel: Funnel, partitions: Sequence[int], newest_ms: int, watermark_ms: int) -> Cells:
+    async def _read(self, funnel: Funnel, partitions: Sequence[int], *, newest_ms: int, watermark_ms: int) -> Cells:
         """All cells that evidence is made of."""
         known = self._known[funnel.funnel_id]
         hour, minute = newest_ms // HOUR_MS, watermark_ms // MINUTE_MS
@@ -165,13 +165,13 @@ def _watermarks(statuses: Statuses) -> list[int]:
     return [mark for status in statuses.values() if (mark := status.meta.watermark_ms) is not None]
 
 
-def _standings(watched: Callable[[], Watched], watermark_ms: int, known: KnownNormals) -> list[Standing]:
-    return standings(watched(), watermark_ms, known)
+def _standings(watched: Callable[[], Watched], watermark_ms: int, *, known: KnownNormals) -> list[Standing]:
+    return standings(watched(), watermark_ms, known=known)
 
 
-def _values(funnel: Funnel, registers: Registers, cells: Cells, newest_ms: int) -> dict[str, dict[str, NamedCell]]:
+def _values(funnel: Funnel, registers: Registers, *, cells: Cells, newest_ms: int) -> dict[str, dict[str, NamedCell]]:
     dimsets = range(1, 1 + len(funnel.dimensions))
     return {
-        window: dict(name_cells(funnel, values, registers).get("total", {}).get("all", {}))
-        for window, values in value_windows_of(cells, newest_ms, dimsets).items()
+        window: dict(name_cells(funnel, values, registers=registers).get("total", {}).get("all", {}))
+        for window, values in value_windows_of(cells, newest_ms, dimsets=dimsets).items()
     }

@@ -42,17 +42,17 @@ _STATS = {
 }
 
 
-def fill(page: Page, snapshot: Snapshot, now_ms: int) -> None:
+def fill(page: Page, snapshot: Snapshot, *, now_ms: int) -> None:
     """Add everything that a snapshot holds."""
-    _fill_partitions(page, snapshot, now_ms)
+    _fill_partitions(page, snapshot, now_ms=now_ms)
     for counts in snapshot.funnels:
         labels = (counts.funnel.name, str(counts.funnel.version))
         page.add(catalogue.MATCHES, *labels, value=float(counts.is_same_definition))
         if counts.is_same_definition:
-            _Filler(page, counts, labels).fill()
+            _Filler(page, counts, labels=labels).fill()
 
 
-def _fill_partitions(page: Page, snapshot: Snapshot, now_ms: int) -> None:
+def _fill_partitions(page: Page, snapshot: Snapshot, *, now_ms: int) -> None:
     page.add(catalogue.PARTITIONS, value=len(snapshot.statuses))
     page.add(catalogue.GAPS, value=snapshot.gaps)
     if newest := max((status.meta.last_event_ms for status in snapshot.statuses.values()), default=0):
@@ -73,7 +73,7 @@ def _fill_partitions(page: Page, snapshot: Snapshot, now_ms: int) -> None:
 class _Filler:
     """Samples of one funnel."""
 
-    def __init__(self, page: Page, counts: FunnelCounts, labels: tuple[str, str]) -> None:
+    def __init__(self, page: Page, counts: FunnelCounts, *, labels: tuple[str, str]) -> None:
         self._page = page
         self._counts = counts
         self._funnel: Funnel = counts.funnel
@@ -90,7 +90,7 @@ class _Filler:
             self._fill_window(window, CellView(self._counts.windows.get(window, {})))
         for age in catalogue.COHORT_AGES:
             self._fill_cohort(age, CellView(self._counts.cohorts.get(age, {})))
-        values = ValueSamples(self._page, self._funnel, self._labels)
+        values = ValueSamples(self._page, self._funnel, labels=self._labels)
         values.fill_totals(self._counts.values, self._counts.totals)
 
     def _add(self, metric: Metric, *labels: str, value: float) -> None:
@@ -185,7 +185,7 @@ class _Filler:
             self._add(catalogue.ORDERS_JOINED, stage, window, value=view.amount(stage, "orders_joined"))
         self._fill_conversions(view, window)
         for number in joins_of(self._funnel):
-            came, every = joined(self._funnel, view, number)
+            came, every = joined(self._funnel, view, stage=number)
             self._add(catalogue.JOURNEYS_JOINED, self._stages[number], window, value=came)
             self._add(catalogue.JOURNEYS_ARRIVED, self._stages[number], window, value=every)
 

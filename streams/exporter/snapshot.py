@@ -59,13 +59,13 @@ class FunnelSums:
     registers: Registers
 
 
-def counts_of(funnel: Funnel, statuses: Statuses, sums: FunnelSums, *, max_values: int) -> FunnelCounts:
+def counts_of(funnel: Funnel, statuses: Statuses, *, sums: FunnelSums, max_values: int) -> FunnelCounts:
     """The counts of a funnel; at most `max_values` of each dimension get series of their own."""
     cells, registers = sums.cells, sums.registers
     watermarks = [mark for status in statuses.values() if (mark := status.meta.watermark_ms) is not None]
 
     def named(fields_by_name: Mapping[str, Mapping[int, Cell]]) -> dict[str, NamedCell]:
-        return {name: _named(funnel, registers, fields) for name, fields in fields_by_name.items()}
+        return {name: _named(funnel, registers, fields=fields) for name, fields in fields_by_name.items()}
 
     return FunnelCounts(
         funnel=funnel,
@@ -74,7 +74,7 @@ def counts_of(funnel: Funnel, statuses: Statuses, sums: FunnelSums, *, max_value
         totals={**sums.dimensions, **named({"": cells.get((Grain.TOTAL, 0, 0), {})})},
         windows=named(windows_of(cells, newest_reception_ms(statuses))),
         cohorts=named(cohorts_of(cells, min(watermarks, default=0))),
-        values=_values(funnel, registers, max_values),
+        values=_values(funnel, registers, max_values=max_values),
     )
 
 
@@ -86,12 +86,12 @@ def _stats(funnel: Funnel, statuses: Statuses) -> dict[str, int]:
     return stats
 
 
-def _named(funnel: Funnel, registers: Registers, fields: Mapping[int, Cell]) -> NamedCell:
-    counters = name_cells(funnel, {(Grain.TOTAL, 0, 0): dict(fields)}, registers, for_metrics=True)
+def _named(funnel: Funnel, registers: Registers, *, fields: Mapping[int, Cell]) -> NamedCell:
+    counters = name_cells(funnel, {(Grain.TOTAL, 0, 0): dict(fields)}, registers=registers, for_metrics=True)
     return counters.get("total", {}).get("all", {}).get("", {})
 
 
-def _values(funnel: Funnel, registers: Registers, max_values: int) -> dict[str, list[str]]:
+def _values(funnel: Funnel, registers: Registers, *, max_values: int) -> dict[str, list[str]]:
     """By dimension, the values that came first."""
     by_register: dict[int, list[tuple[int, str]]] = {}
     for (register, name), code in registers.items():

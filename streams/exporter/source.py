@@ -92,7 +92,7 @@ class SnapshotSource:
         ]
         whole, is_new = await self._whole_of(statuses, counted)
         funnels = [
-            await self._counts(funnel, statuses, whole, is_new=is_new)
+            await self._counts(funnel, statuses, whole=whole, is_new=is_new)
             if funnel in counted and funnel.funnel_id in whole.cells
             else FunnelCounts(funnel=funnel, is_same_definition=False)
             for funnel in shown
@@ -106,13 +106,13 @@ class SnapshotSource:
             self._background.cancel()
             await asyncio.wait({self._background})
 
-    async def _counts(self, funnel: Funnel, statuses: Statuses, whole: _Whole, *, is_new: bool) -> FunnelCounts:
+    async def _counts(self, funnel: Funnel, statuses: Statuses, *, whole: _Whole, is_new: bool) -> FunnelCounts:
         cells = whole.cells[funnel.funnel_id]
         if not is_new:
-            cells = await self._with_newest(funnel, statuses, whole)
+            cells = await self._with_newest(funnel, statuses, whole=whole)
         registers = await self._reader.registers(funnel.funnel_id)
         sums = FunnelSums(cells=cells, dimensions=whole.dimensions[funnel.funnel_id], registers=registers)
-        return counts_of(funnel, statuses, sums, max_values=self._max_values)
+        return counts_of(funnel, statuses, sums=sums, max_values=self._max_values)
 
     async def _whole_of(self, statuses: Statuses, funnels: Sequence[Funnel]) -> tuple[_Whole, bool]:
         """A whole read to build on, and whether it is of now."""
@@ -142,13 +142,15 @@ class SnapshotSource:
         dimensions: dict[str, Cells] = {funnel.funnel_id: {} for funnel in funnels}
         totals = (self._add_totals(funnel, partition, into=dimensions) for funnel in funnels for partition in statuses)
         buckets = (
-            self._add_buckets(funnel, partition, newest_ms, into=cells) for funnel in funnels for partition in statuses
+            self._add_buckets(funnel, partition=partition, newest_ms=newest_ms, into=cells)
+            for funnel in funnels
+            for partition in statuses
         )
         await asyncio.gather(*buckets, *totals)
         named = {}
         for funnel in funnels:
             registers = await self._reader.registers(funnel.funnel_id)
-            counters = name_cells(funnel, dimensions[funnel.funnel_id], registers)
+            counters = name_cells(funnel, dimensions[funnel.funnel_id], registers=registers)
             named[funnel.funnel_id] = counters.get("total", {}).get("all", {})
         ended = time.monotonic()
         self._whole = _Whole(
@@ -163,7 +165,7 @@ class SnapshotSource:
         self._newest.clear()
         return self._whole
 
-    async def _add_buckets(self, funnel: Funnel, partition: int, newest_ms: int, *, into: dict[str, Cells]) -> None:
+    async def _add_buckets(self, funnel: Funnel, *, partition: int, newest_ms: int, into: dict[str, Cells]) -> None:
         """Add the whole of a partition to the sums at once: the views of many partitions would be much memory."""
         since: dict[int, int] = {
             Grain.MINUTE: newest_ms // MINUTE_MS - MINUTES_NEEDED,
@@ -184,14 +186,17 @@ class SnapshotSource:
             if view is not None:
                 merge(into[funnel.funnel_id], view.cells)
 
-    async def _with_newest(self, funnel: Funnel, statuses: Statuses, whole: _Whole) -> Cells:
+    async def _with_newest(self, funnel: Funnel, statuses: Statuses, *, whole: _Whole) -> Cells:
         """The cells of the last whole read, totals and newest buckets replaced by those of now."""
         first: dict[int, int] = {
             Grain.MINUTE: whole.newest_ms // MINUTE_MS - _NEWEST_MINUTES,
             Grain.HOUR: whole.newest_ms // HOUR_MS - _NEWEST_HOURS,
         }
         views = await asyncio.gather(
-            *(self._newest_of(funnel, partition, statuses[partition], whole, first=first) for partition in statuses)
+            *(
+                self._newest_of(funnel, partition, status=statuses[partition], whole=whole, first=first)
+                for partition in statuses
+            )
         )
         groups = whole.cells[funnel.funnel_id].items()
         cells = {group: fields for group, fields in groups if group[0] and group[1] < first[group[0]]}
@@ -201,7 +206,7 @@ class SnapshotSource:
         return cells
 
     async def _newest_of(
-        self, funnel: Funnel, partition: int, status: PartitionStatus, whole: _Whole, *, first: Mapping[int, int]
+        self, funnel: Funnel, partition: int, *, status: PartitionStatus, whole: _Whole, first: Mapping[int, int]
     ) -> PartitionView | None:
         """The newest of a partition; read again only where its owner has written since."""
         known = self._newest.get((partition, funnel.funnel_id))

@@ -24,7 +24,7 @@ MOST_IN_WINDOWS = 20
 class ValueSamples:
     """Samples of one funnel; `labels` are its name and version."""
 
-    def __init__(self, page: Page, funnel: Funnel, labels: tuple[str, str]) -> None:
+    def __init__(self, page: Page, funnel: Funnel, *, labels: tuple[str, str]) -> None:
         self._page, self._funnel, self._labels = page, funnel, labels
         self._stages = [stage.name for stage in funnel.stages]
         self._order_stages = [stage.name for stage in funnel.stages if stage.nth is not None]
@@ -34,7 +34,7 @@ class ValueSamples:
         for dimension, values in known.items():
             for value in (*values, UNKNOWN, OTHER):
                 self._fill_total(dimension, value, CellView({}))
-            self._of(dimension, cells, values, self._fill_total)
+            self._of(dimension, cells, values=values, fill=self._fill_total)
             for value in (UNKNOWN, OTHER):
                 self._fill_windows(dimension, value, CellView({}), windows=catalogue.VALUE_WINDOWS)
 
@@ -46,7 +46,7 @@ class ValueSamples:
             for value in shown:
                 self._fill_windows(dimension, value, CellView({}), windows=catalogue.VALUE_WINDOWS)
             for window, cells in windows.items():
-                self._of(dimension, cells, shown, partial(self._fill_windows, windows=[window]))
+                self._of(dimension, cells, values=shown, fill=partial(self._fill_windows, windows=[window]))
 
     def _most_entered(self, dimension: str, cells: Mapping[str, NamedCell]) -> list[str]:
         sizes = {
@@ -61,6 +61,7 @@ class ValueSamples:
         self,
         dimension: str,
         cells: Mapping[str, NamedCell],
+        *,
         values: Collection[str],
         fill: Callable[[str, str, CellView], None],
     ) -> None:

@@ -43,7 +43,7 @@ def cohorts_of(buckets: Cells, watermark_ms: int) -> dict[str, dict[int, Cell]]:
     return cohorts
 
 
-def value_windows_of(hours: Cells, newest_ms: int, dimsets: Iterable[int]) -> dict[str, Cells]:
+def value_windows_of(hours: Cells, newest_ms: int, *, dimsets: Iterable[int]) -> dict[str, Cells]:
     """Of each window that consists of hours, the cells of dimension values, as totals."""
     newest = newest_ms // HOUR_MS
     return {

@@ -76,8 +76,8 @@ class Inbox:
         self,
         partition: int,
         next_offset: int,
-        changes: Sequence[Change],
         *,
+        changes: Sequence[Change],
         now_ms: int,
         hand_on: Callable[[Change], None] | None = None,
     ) -> None:

@@ -55,7 +55,7 @@ class JourneysReader:
             await self._seek([TopicPartition(self._topic, number) for number in sorted(partitions)])
         except (KafkaError, OSError, TimeoutError) as error:
             await self._consumer.stop()
-            raise await broker_error(self._servers, error, f"the journeys cannot be read: {error!r}") from error
+            raise await broker_error(self._servers, error, text=f"the journeys cannot be read: {error!r}") from error
         except BaseException:
             await self._consumer.stop()
             raise
@@ -92,7 +92,7 @@ class JourneysReader:
         try:
             batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)
         except (KafkaError, OSError) as error:
-            raise await broker_error(self._servers, error, f"the journeys cannot be read: {error!r}") from error
+            raise await broker_error(self._servers, error, text=f"the journeys cannot be read: {error!r}") from error
         return [
             Batch(partition.partition, records[-1].offset + 1, [record.value for record in records])
             for partition, records in batches.items()

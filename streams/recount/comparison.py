@@ -51,7 +51,7 @@ def compare_versions(before: CountersDocument | None, now: CountersDocument) -> 
             name: {"before": 0 if before is None else _input(before, name), "now": _input(now, name)} for name in _INPUT
         },
         "stages": [
-            {"stage": stage, "before": stage in old, "now": stage in new, "numbers": _numbers(old, new, stage)}
+            {"stage": stage, "before": stage in old, "now": stage in new, "numbers": _numbers(old, new, stage=stage)}
             for stage in stages
         ],
         "is_equal": before is not None and before["counters"] == now["counters"],
@@ -68,15 +68,15 @@ def _input(document: CountersDocument, name: str) -> int:
     return int(counts.get(name, 0))
 
 
-def _numbers(old: NamedCell, new: NamedCell, stage: str) -> dict[str, Pair]:
+def _numbers(old: NamedCell, new: NamedCell, *, stage: str) -> dict[str, Pair]:
     pairs: dict[str, Pair] = {}
     for family in _SHOWN:
-        pair: Pair = {"before": _sum(old, stage, family), "now": _sum(new, stage, family)}
+        pair: Pair = {"before": _sum(old, stage=stage, family=family), "now": _sum(new, stage=stage, family=family)}
         if any(pair.values()):
             pairs[family] = pair
     return pairs
 
 
-def _sum(cell: NamedCell, stage: str, family: str) -> int:
+def _sum(cell: NamedCell, *, stage: str, family: str) -> int:
     amount = cell.get(stage, {}).get(family, 0)
     return amount if isinstance(amount, int) else sum(amount.values())

@@ -65,8 +65,8 @@ class Partitions:
         self,
         store: PartitionStore,
         funnel: Funnel,
-        history: History,
         *,
+        history: History,
         partitions: Sequence[int],
         total: int,
         watermark_delay_ms: int,
@@ -154,7 +154,7 @@ class Partitions:
             if self._offsets[partition] >= self._targets[partition]:
                 return ()
             self._waiting[partition] = await self._history.read(
-                partition, self._offsets[partition], self._targets[partition]
+                partition, start=self._offsets[partition], end=self._targets[partition]
             )
         return self._waiting[partition][0]
 

@@ -17,7 +17,7 @@ class Archive(Protocol):
     def first(self, partition: int) -> int | None:
         """The first offset that is kept; None where nothing is."""
 
-    def read(self, partition: int, start: int, end: int) -> tuple[Sequence[Any], int]:
+    def read(self, partition: int, *, start: int, end: int) -> tuple[Sequence[Any], int]:
         """Records from `start` on and the next offset, at most `end`."""
 
 
@@ -38,15 +38,15 @@ class History:
         )
         return {partition: self._first(partition) for partition in partitions}
 
-    async def read(self, partition: int, start: int, end: int) -> tuple[Sequence[Any], int]:
+    async def read(self, partition: int, *, start: int, end: int) -> tuple[Sequence[Any], int]:
         """Records from `start` on and the next offset, at most `end`. Without what workers have forwarded: that is made
         anew."""
         kafka_from = self._kafka_from[partition]
         if self._log is not None and (start >= kafka_from or self._archive is None):
-            records, reached = await self._log.read(partition, start, end)
+            records, reached = await self._log.read(partition, start=start, end=end)
             return _made_here(records), reached
         assert self._archive is not None  # noqa: S101 - without a log there is an archive
-        archived, reached = self._archive.read(partition, start, min(end, kafka_from))
+        archived, reached = self._archive.read(partition, start=start, end=min(end, kafka_from))
         self.from_archive += len(archived)
         return _made_here(archived), reached
 

@@ -109,7 +109,7 @@ class MemoryPart(Partitions):
     """Partitions counted in memory, and poured into the shadow at the end."""
 
     def __init__(
-        self, store: RedisPartitionStore, job: RecountJob, history: History, *, partitions: Sequence[int], total: int
+        self, store: RedisPartitionStore, job: RecountJob, *, history: History, partitions: Sequence[int], total: int
     ) -> None:
         self._shadow = MemoryShadow(store)
         self._into = store
@@ -118,7 +118,7 @@ class MemoryPart(Partitions):
         super().__init__(
             self._shadow,
             job.funnel,
-            history,
+            history=history,
             partitions=partitions,
             total=total,
             watermark_delay_ms=job.watermark_delay_ms,
@@ -128,7 +128,7 @@ class MemoryPart(Partitions):
     async def pour(self) -> int:
         """Write what was counted; how many records came from the archive."""
         await self.finish()
-        await pour(self._shadow.space, self._into, self._funnel_id)
+        await pour(self._shadow.space, self._into, funnel_id=self._funnel_id)
         return self._history_of.from_archive
 
 
@@ -147,7 +147,7 @@ class Serving:
             log = await stack.enter_async_context(LogReader(self.job.kafka, self.job.events))
             store = RedisPartitionStore(client, self.job.space, shadow=self.job.funnel.funnel_id)
             history = History(log, self.job.opened_archive())
-            yield MemoryPart(store, self.job, history, partitions=partitions, total=self.total)
+            yield MemoryPart(store, self.job, history=history, partitions=partitions, total=self.total)
 
 
 class Recount:
@@ -175,7 +175,7 @@ class Recount:
             renewing = asyncio.ensure_future(self._renew(recount))
             try:
                 await self._in_memory(partitions)
-                await self._in_store(recount, log, partitions, switch=switch)
+                await self._in_store(recount, log, partitions=partitions, switch=switch)
             finally:
                 renewing.cancel()
                 await asyncio.shield(self._recounts.end(recount, partitions))
@@ -239,7 +239,7 @@ class Recount:
                 begins |= started
             for partition, begin in begins.items():
                 if begin > targets[partition]:
-                    raise gap_below(self._job.events, partition, targets[partition], begin)
+                    raise gap_below(self._job.events, partition=partition, cursor=targets[partition], start=begin)
             self.outcome.missing = {partition: begin for partition, begin in begins.items() if begin}
             self._watcher.begins("counting", sum(max(0, targets[p] - begins[p]) for p in partitions))
             await self._count(parts, targets)
@@ -265,12 +265,12 @@ class Recount:
             for process in processes:
                 process.close()
 
-    async def _in_store(self, recount: str, log: LogReader, partitions: Sequence[int], *, switch: bool) -> None:
+    async def _in_store(self, recount: str, log: LogReader, *, partitions: Sequence[int], switch: bool) -> None:
         """What has come since, and the switch."""
         part = Partitions(
             self._shadow,
             self._funnel,
-            History(log, None),
+            history=History(log, None),
             partitions=partitions,
             total=len(partitions),
             watermark_delay_ms=self._job.watermark_delay_ms,
@@ -287,7 +287,7 @@ class Recount:
         self.outcome.compared = await self._compare()
         if switch:
             self._watcher.begins("switching", 0)
-            await self._switch(recount, part, partitions)
+            await self._switch(recount, part, partitions=partitions)
 
     async def _count(self, parts: Sequence[Part], targets: Mapping[int, int]) -> None:
         def progress(records: int) -> None:
@@ -301,7 +301,7 @@ class Recount:
         before = None if self._old is None else await build_document(self._reader, self._old)
         return compare_versions(before, await build_document(self._shadow_reader, self._funnel))
 
-    async def _switch(self, recount: str, part: Partitions, partitions: Sequence[int]) -> None:
+    async def _switch(self, recount: str, part: Partitions, *, partitions: Sequence[int]) -> None:
         began, funnel = time.monotonic(), self._funnel
         held = {}
         for partition in partitions:
@@ -319,7 +319,7 @@ class Recount:
             for partition, (_, meta) in held.items()
         }
         switch = Switch(funnel.name, funnel.funnel_id, definition_text(funnel), funnel.fingerprint)
-        if not await self._recounts.decide(recount, switch, Decision(forwards)):
+        if not await self._recounts.decide(recount, switch, decision=Decision(forwards)):
             raise TryAgainError("the recount was not heard of for too long and was ended: start it again")
         for partition in partitions:
             await self._recounts.adopt(recount, partition)

@@ -47,7 +47,7 @@ class MemoryShadow(MemoryPartitionStore):
         return codes
 
 
-async def pour(space: MemorySpace, into: PartitionStore, funnel_id: str) -> None:
+async def pour(space: MemorySpace, into: PartitionStore, *, funnel_id: str) -> None:
     """Write everything of a space in memory into an empty one."""
     for number, partition in space.partitions.items():
         claim = await into.claim(number, [funnel_id])

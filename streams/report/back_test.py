@@ -66,7 +66,7 @@ def back_test(funnel: Funnel, days: Mapping[int, NamedCell], *, today: int, hori
 
 def _at(funnel: Funnel, days: Mapping[int, NamedCell], *, now: int, horizon_days: int) -> BackTestDate:
     learned = learn(funnel, days, now=now, dim="")
-    total = orders_outlook(learned, funnel, days, now=now, horizon_days=horizon_days)
+    total = orders_outlook(learned, funnel, days=days, now=now, horizon_days=horizon_days)
     low, high = total.interval()
     actual = came(funnel, days, now=now, horizon_days=horizon_days)
     return {
@@ -79,7 +79,7 @@ def _at(funnel: Funnel, days: Mapping[int, NamedCell], *, now: int, horizon_days
 
 
 def orders_outlook(
-    learned: Learned, funnel: Funnel, days: Mapping[int, NamedCell], *, now: int, horizon_days: int
+    learned: Learned, funnel: Funnel, *, days: Mapping[int, NamedCell], now: int, horizon_days: int
 ) -> Outlook:
     """First orders within the horizon; the variance as that of revenue, of amounts that are all 1."""
     total, steps = Outlook(0, 0), round(horizon_days / learned.curves.step_days)

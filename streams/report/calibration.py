@@ -76,7 +76,7 @@ def calibrate(funnel: Funnel, cells: Mapping[str, NamedCell], *, dim: str) -> li
     orders = [number for number, stage in enumerate(funnel.stages) if stage.nth is not None]
     names = [stage.name for stage in funnel.stages[: max(orders, default=0)]]
     shares = {
-        name: [_share(temperature, view, name) for temperature, view in zip(TEMPERATURES, views, strict=True)]
+        name: [_share(temperature, view, stage=name) for temperature, view in zip(TEMPERATURES, views, strict=True)]
         for name in names
     }
     tested = compare_rates({name: (known[0]["win"], known[-1]["win"]) for name, known in shares.items()})
@@ -91,7 +91,7 @@ def calibrate(funnel: Funnel, cells: Mapping[str, NamedCell], *, dim: str) -> li
     ]
 
 
-def _share(temperature: str, view: CellView, stage: str) -> TemperatureShare:
+def _share(temperature: str, view: CellView, *, stage: str) -> TemperatureShare:
     won, resolved = view.amount(stage, "won"), view.resolved(stage)
     return {
         "temperature": temperature,

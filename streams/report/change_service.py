@@ -58,16 +58,16 @@ async def report_changes(reader: CounterReader, question: ReportQuestion, *, now
         "version": funnel.version,
         "watermark_ms": watermark_ms,
         "dim": question.label or "",
-        "changes": [await _change(reader, question, each, watermark_ms=until_ms) for each in known],
+        "changes": [await _change(reader, question, annotation=each, watermark_ms=until_ms) for each in known],
     }
 
 
 async def _change(
-    reader: CounterReader, question: ReportQuestion, annotation: Annotation, *, watermark_ms: int
+    reader: CounterReader, question: ReportQuestion, *, annotation: Annotation, watermark_ms: int
 ) -> Change:
     funnel, label = question.funnel, question.label or ""
     day = day_at(funnel, annotation.at_ms)
     before, after = spans_of(day)
     of_cell = ReportQuestion(funnel=funnel, dimset=question.dimset or 0, label=question.label)
-    days = await days_by_cell(reader, of_cell, Span(before.first, after.last))
-    return change_of(funnel, annotation, days.get(label, {}), day=day, watermark_ms=watermark_ms)
+    days = await days_by_cell(reader, of_cell, span=Span(before.first, after.last))
+    return change_of(funnel, annotation, days=days.get(label, {}), day=day, watermark_ms=watermark_ms)

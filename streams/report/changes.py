@@ -72,12 +72,12 @@ def spans_of(day: int) -> tuple[Span, Span]:
 
 
 def change_of(
-    funnel: Funnel, annotation: Annotation, days: Mapping[int, NamedCell], *, day: int, watermark_ms: int
+    funnel: Funnel, annotation: Annotation, *, days: Mapping[int, NamedCell], day: int, watermark_ms: int
 ) -> Change:
     """What is different since an annotation on this day."""
     before, after = spans_of(day)
     stages = [
-        _stage(funnel, stage.name, days, spans=(before, after), watermark_ms=watermark_ms)
+        _stage(funnel, stage.name, days=days, spans=(before, after), watermark_ms=watermark_ms)
         for stage in funnel.stages[:-1]
     ]
     verdicts = holm([stage["p_value"] for stage in stages])
@@ -94,15 +94,17 @@ def change_of(
 
 
 def _stage(
-    funnel: Funnel, name: str, days: Mapping[int, NamedCell], *, spans: tuple[Span, Span], watermark_ms: int
+    funnel: Funnel, name: str, *, days: Mapping[int, NamedCell], spans: tuple[Span, Span], watermark_ms: int
 ) -> ChangedStage:
     before, after = spans
     seconds = _usual_time(CellView(_sum(days, before)), name)
-    last = None if seconds is None else _last_old_enough(funnel, after, watermark_ms - 1000 * seconds)
+    last = None if seconds is None else _last_old_enough(funnel, after, time_ms=watermark_ms - 1000 * seconds)
     before_rate = after_rate = None
     if seconds is not None:
         old_enough = Span(after.first, after.first - 1 if last is None else last)
-        before_rate, after_rate = (_rate(CellView(_sum(days, span)), name, seconds) for span in (before, old_enough))
+        before_rate, after_rate = (
+            _rate(CellView(_sum(days, span)), name, seconds=seconds) for span in (before, old_enough)
+        )
     verdict = always_valid(before_rate, after_rate)
     return {
         "stage": name,
@@ -139,12 +141,12 @@ def _usual_time(view: CellView, name: str) -> int | None:
     return bounds["above"] if bounds["at_most"] is None else bounds["at_most"]
 
 
-def _last_old_enough(funnel: Funnel, after: Span, time_ms: int) -> int | None:
+def _last_old_enough(funnel: Funnel, after: Span, *, time_ms: int) -> int | None:
     """The last day of a span that has ended by a time."""
     ended = [day for day in range(after.first, after.last + 1) if start_ms(funnel, day + 1) <= time_ms]
     return ended[-1] if ended else None
 
 
-def _rate(view: CellView, name: str, seconds: int) -> Rate | None:
+def _rate(view: CellView, name: str, *, seconds: int) -> Rate | None:
     went_on = sum(n for edge, n in _durations(view, name).items() if edge != "inf" and int(edge) <= seconds)
     return ratio(went_on, view.entries(name))

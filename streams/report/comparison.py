@@ -95,9 +95,9 @@ class ComparedTables(TypedDict):
     revenue: ComparedNumber
 
 
-def compare_cells(funnel: Funnel, before: NamedCell, after: NamedCell, *, dim: str = "") -> ComparedTables:
+def compare_cells(funnel: Funnel, *, before: NamedCell, after: NamedCell, dim: str = "") -> ComparedTables:
     """Every rate of a cell in both spans; `dim` is its label."""
-    first, second = rates_of(funnel, before, dim), rates_of(funnel, after, dim)
+    first, second = rates_of(funnel, before, dim=dim), rates_of(funnel, after, dim=dim)
     views = CellView(before), CellView(after)
     cohorts = {
         stage: (rate, second["cohort_conversion"].get(stage)) for stage, rate in first["cohort_conversion"].items()
@@ -113,7 +113,7 @@ def compare_cells(funnel: Funnel, before: NamedCell, after: NamedCell, *, dim: s
         "step_conversion": compare_rates(pair_up(first["step_conversion"], second["step_conversion"])),
         "cohort_conversion": compare_rates(cohorts, are_known),
         "overall": compare_rates({"": (first["overall"], second["overall"])})[""],
-        "legs": legs_of(funnel, before, after, dim=dim),
+        "legs": legs_of(funnel, before=before, after=after, dim=dim),
         "orders": compare_numbers(first["money"]["orders"], second["money"]["orders"]),
         "revenue": compare_numbers(first["money"]["revenue"], second["money"]["revenue"]),
     }
@@ -134,7 +134,9 @@ def decompose_overall(funnel: Funnel, sides: Sides, *, dim: str) -> Decompositio
         "mix": float(sum((part.mix for part in parts.values()), Fraction(0))),
         "rate": float(sum((part.rate for part in parts.values()), Fraction(0))),
         "neither": float(sum((part.neither for part in parts.values()), Fraction(0))),
-        "values": [_value(value, before.get(value), after.get(value), parts[value]) for value in ranked],
+        "values": [
+            _value(value, before=before.get(value), after=after.get(value), part=parts[value]) for value in ranked
+        ],
         "top": [value for value in ranked if parts[value].total][:TOP_CONTRIBUTORS],
     }
 
@@ -145,7 +147,7 @@ def overall_counts(funnel: Funnel, cell: NamedCell) -> Counts:
     return view.entries(funnel.stages[last_of_overall(funnel)].name), view.entries(funnel.stages[0].name)
 
 
-def _value(value: str, before: Counts | None, after: Counts | None, part: Contribution) -> ValueContribution:
+def _value(value: str, *, before: Counts | None, after: Counts | None, part: Contribution) -> ValueContribution:
     return {
         "value": value,
         "before": list(before or (0, 0)),

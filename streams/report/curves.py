@@ -78,7 +78,7 @@ class Leaving:
         return max(0.0, self.entries - gone - self.lost.at(age))
 
 
-def leaving_of(funnel: Funnel, view: CellView, stage: int) -> Leaving:
+def leaving_of(funnel: Funnel, view: CellView, *, stage: int) -> Leaving:
     """Of a cell."""
     name, window = funnel.stages[stage].name, window_days(funnel)
     numbers = {each.name: number for number, each in enumerate(funnel.stages)}
@@ -124,7 +124,7 @@ class Curves:
             if stages[number].nth is not None:
                 ordered[number] = [1.0]
                 continue
-            leaving[number] = each = leaving_of(funnel, view, number)
+            leaving[number] = each = leaving_of(funnel, view, stage=number)
             ordered[number] = _ordered(each, ordered, step=step, steps=steps)
         return cls(leaving, ordered, step, sum(view.amount(stage.name, "lead_time") for stage in stages))
 
@@ -143,7 +143,7 @@ class Curves:
         if (there := leaving.there(age)) <= 0:
             return None
         return {
-            later: [share / there for share in _steps(cumulative, age, self.step_days)]
+            later: [share / there for share in _steps(cumulative, age=age, step=self.step_days)]
             for later, cumulative in leaving.to.items()
         }
 
@@ -152,14 +152,14 @@ def _ordered(leaving: Leaving, ordered: Mapping[int, Sequence[float]], *, step: 
     """The convolution over all ways on, scaled to the share that has ordered."""
     total = [0.0] * steps
     for later, cumulative in leaving.to.items():
-        add_convolved(total, _steps(cumulative, 0.0, step), ordered[later])
+        add_convolved(total, first=_steps(cumulative, age=0.0, step=step), second=ordered[later])
     won = sum(total)
     if not leaving.entries or won <= 0:
         return [0.0] * steps
     return [share * leaving.won / leaving.entries / won for share in total]
 
 
-def _steps(cumulative: Cumulative, age: float, step: float) -> list[float]:
+def _steps(cumulative: Cumulative, *, age: float, step: float) -> list[float]:
     """How many in each step from an age on."""
     steps, before = [], cumulative.at(age)
     while age < cumulative.ages[-1]:
@@ -170,7 +170,7 @@ def _steps(cumulative: Cumulative, age: float, step: float) -> list[float]:
     return steps
 
 
-def add_convolved(total: list[float], first: Sequence[float], second: Sequence[float]) -> None:
+def add_convolved(total: list[float], *, first: Sequence[float], second: Sequence[float]) -> None:
     """Add what comes of one time and then another; what would come after the last step comes in it.
 
     Two times that are spread over their steps end in the sum of both, or one step later; the second takes none where it

@@ -40,14 +40,14 @@ async def build_document(reader: CounterReader, funnel: Funnel) -> CountersDocum
         for partition in await reader.partitions()
         if (view := await reader.view(partition, funnel.funnel_id, grains=tuple(Grain))) is not None
     ]
-    return document_of(funnel, views, await reader.registers(funnel.funnel_id))
+    return document_of(funnel, views, registers=await reader.registers(funnel.funnel_id))
 
 
 def document_of(
     funnel: Funnel,
     views: Sequence[PartitionView],
-    registers: Registers,
     *,
+    registers: Registers,
     rated: Collection[int] = RATED_GRAINS,
     only: str | None = None,
     period: Period | None = None,
@@ -55,12 +55,12 @@ def document_of(
     """The document of what `views` hold. `rated`: grains whose cells get rates; `only`: the one cell to keep, by its
     label (`channel=google`); `period`: to what the days are summed, which then has the rates."""
     cells = merge_cells(views)
-    counters = name_cells(funnel, cells if period is None else sum_days(cells, period), registers)
+    counters = name_cells(funnel, cells if period is None else sum_days(cells, period), registers=registers)
     if period is not None:
         counters = label_periods(counters, period)
     if only is not None:
         counters = _only(counters, only)
-    rates = _rates(funnel, counters, rated_names(rated, period))
+    rates = _rates(funnel, counters, grains=rated_names(rated, period))
     return {"counters": counters, "rates": rates, **head_of(funnel, views)}
 
 
@@ -119,7 +119,7 @@ def _input(views: Iterable[PartitionView], funnel: Funnel) -> InputCounts:
     return counts
 
 
-def _rates(funnel: Funnel, counters: Counters, grains: Collection[str]) -> list[CellRates]:
+def _rates(funnel: Funnel, counters: Counters, *, grains: Collection[str]) -> list[CellRates]:
     rates = FunnelRates(funnel)
     return [
         {"grain": grain, "bucket": bucket, "dim": dim, **rates.of(cell, dim)}

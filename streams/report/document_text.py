@@ -81,9 +81,9 @@ class TextMemory:
 def document_text(
     funnel: Funnel,
     views: Sequence[PartitionView],
+    *,
     registers: Registers,
     memory: TextMemory,
-    *,
     rated: Collection[int],
     only: str | None = None,
     period: Period | None = None,
@@ -98,12 +98,12 @@ def document_text(
     for group, fields in cells.items():
         grain, bucket = _names(group, period)
         place = (funnel.funnel_id, grain, bucket, group[2], grain in with_rates)
-        for label, text in _texts(memory, funnel, labels, place, fields).items():
+        for label, text in _texts(memory, funnel, labels=labels, place=place, fields=fields).items():
             if text.counters is None or only not in (None, label):
                 continue
             shown = counters.setdefault(grain, {}).setdefault(bucket, {})
             if label in shown:  # a value that reads like a pair: two cells of one name, which only the document adds up
-                return _whole(funnel, views, registers, rated=rated, only=only, period=period)
+                return _whole(funnel, views, registers=registers, rated=rated, only=only, period=period)
             shown[label] = text.counters
             if text.rates is not None:
                 rates.append((grain, bucket, label, text.rates))
@@ -112,11 +112,11 @@ def document_text(
     try:
         return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:  # half an emoji in a name
-        return _whole(funnel, views, registers, rated=rated, only=only, period=period)
+        return _whole(funnel, views, registers=registers, rated=rated, only=only, period=period)
 
 
-def _whole(funnel: Funnel, views: Sequence[PartitionView], registers: Registers, **asked: Any) -> bytes:
-    return canonical_json(document_of(funnel, views, registers, **asked))
+def _whole(funnel: Funnel, views: Sequence[PartitionView], *, registers: Registers, **asked: Any) -> bytes:
+    return canonical_json(document_of(funnel, views, registers=registers, **asked))
 
 
 def _address(rates: tuple[str, str, str, orjson.Fragment]) -> tuple[str, str, str]:
@@ -134,7 +134,7 @@ def _names(group: CellGroup, period: Period | None) -> tuple[str, str]:
 
 
 def _texts(
-    memory: TextMemory, funnel: Funnel, labels: Labels, place: _Place, fields: dict[int, Any]
+    memory: TextMemory, funnel: Funnel, *, labels: Labels, place: _Place, fields: dict[int, Any]
 ) -> dict[str, _Text]:
     known, serial = memory.get(place), fields.serial if isinstance(fields, SettledFields) else None
     if serial is not None and serial == known.serial:
@@ -144,12 +144,14 @@ def _texts(
         for label, parts in labels.parted(place[3], fields).items():
             text = known.texts.get(label)
             same = text is not None and text.parts == parts
-            texts[label] = text if text is not None and same else _text(funnel, labels, place, label, parts)
+            texts[label] = (
+                text if text is not None and same else _text(funnel, labels, place=place, label=label, parts=parts)
+            )
     memory.put(place, _Group(serial, texts))
     return texts
 
 
-def _text(funnel: Funnel, labels: Labels, place: _Place, label: str, parts: Parts) -> _Text:
+def _text(funnel: Funnel, labels: Labels, *, place: _Place, label: str, parts: Parts) -> _Text:
     _, grain, bucket, _, is_rated = place
     cell = labels.named(parts)
     if not cell:
@@ -157,5 +159,5 @@ def _text(funnel: Funnel, labels: Labels, place: _Place, label: str, parts: Part
     counters = orjson.Fragment(canonical_json(cell))
     if not is_rated:
         return _Text(parts, counters, None)
-    rates = {"grain": grain, "bucket": bucket, "dim": label, **rates_of(funnel, cell, label)}
+    rates = {"grain": grain, "bucket": bucket, "dim": label, **rates_of(funnel, cell, dim=label)}
     return _Text(parts, counters, orjson.Fragment(canonical_json(rates)))

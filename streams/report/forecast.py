@@ -184,7 +184,7 @@ def groups_then(funnel: Funnel, days: Mapping[int, NamedCell], *, now: int) -> l
         if now - window_days(funnel) <= day < now:
             age = now - day - 0.5
             for number, _ in _stages(funnel):
-                if (there := leaving_of(funnel, CellView(cell), number).there(age)) > 0:
+                if (there := leaving_of(funnel, CellView(cell), stage=number).there(age)) > 0:
                     groups.append(Group(number, age, there))
     return groups
 
@@ -203,13 +203,13 @@ class StageOutlook:
     """Orders in each step of time from now."""
     worth_steps: Sequence[float]
 
-    def outlook(self, learned: Learned, stage: int, until: int) -> tuple[float, Outlook]:
+    def outlook(self, learned: Learned, *, stage: int, until: int) -> tuple[float, Outlook]:
         """(orders, revenue) of the first steps."""
         orders, expected = sum(self.steps[:until]), sum(self.worth_steps[:until])
-        return orders, Outlook(expected, _variance(learned, stage, self, orders=orders, expected=expected))
+        return orders, Outlook(expected, _variance(learned, stage, of=self, orders=orders, expected=expected))
 
 
-def _variance(learned: Learned, stage: int, of: StageOutlook, *, orders: float, expected: float) -> float:
+def _variance(learned: Learned, stage: int, *, of: StageOutlook, orders: float, expected: float) -> float:
     """See the module."""
     if orders <= 0 or expected <= 0 or learned.amounts is None:
         return 0.0
@@ -231,11 +231,11 @@ def stage_outlooks(learned: Learned, groups: Iterable[Group]) -> dict[int, Stage
             worth = worth_of(learned, group)
             for later, shares in (curves.going_on(stage, group.age) or {}).items():
                 counted, valued = weighted.setdefault(later, ([], []))
-                _add(counted, shares, group.there)
-                _add(valued, shares, worth)
+                _add(counted, shares, weight=group.there)
+                _add(valued, shares, weight=worth)
         for later, (counted, valued) in weighted.items():
-            add_convolved(steps, counted, curves.ordered[later])
-            add_convolved(worths, valued, curves.ordered[later])
+            add_convolved(steps, first=counted, second=curves.ordered[later])
+            add_convolved(worths, first=valued, second=curves.ordered[later])
         outlooks[stage] = StageOutlook(sum(group.there for group in those), steps, worths)
     return outlooks
 
@@ -254,13 +254,13 @@ def _by_stage(groups: Iterable[Group]) -> dict[int, list[Group]]:
     return by_stage
 
 
-def _add(total: list[float], shares: Sequence[float], weight: float) -> None:
+def _add(total: list[float], shares: Sequence[float], *, weight: float) -> None:
     total += [0.0] * (len(shares) - len(total))
     for number, share in enumerate(shares):
         total[number] += share * weight
 
 
-def forecast_cell(funnel: Funnel, learned: Learned, groups: Sequence[Group], *, dim: str, today: int) -> ForecastCell:
+def forecast_cell(funnel: Funnel, learned: Learned, *, groups: Sequence[Group], dim: str, today: int) -> ForecastCell:
     """The answer for one cell."""
     if learned.amounts is None or not learned.curves.won:
         return _nothing_learned(dim, learned)
@@ -277,7 +277,7 @@ def forecast_cell(funnel: Funnel, learned: Learned, groups: Sequence[Group], *, 
         "interval": when[-1]["interval"],
         "when": when,
         "stages": [
-            _stage(name, learned, outlooks[number], [group for group in groups if group.stage == number])
+            _stage(name, learned, outlook=outlooks[number], groups=[group for group in groups if group.stage == number])
             for number, name in _stages(funnel)
             if number in outlooks
         ],
@@ -301,7 +301,7 @@ def _until(learned: Learned, outlooks: Mapping[int, StageOutlook], *, today: int
     steps = round((until - today) / learned.curves.step_days)
     orders, total = 0.0, Outlook(0, 0)
     for stage, each in outlooks.items():
-        more, outlook = each.outlook(learned, stage, steps)
+        more, outlook = each.outlook(learned, stage=stage, until=steps)
         orders, total = orders + more, total + outlook
     return {
         "until": date_of(until).isoformat(),
@@ -311,7 +311,7 @@ def _until(learned: Learned, outlooks: Mapping[int, StageOutlook], *, today: int
     }
 
 
-def _stage(name: str, learned: Learned, outlook: StageOutlook, groups: Sequence[Group]) -> ForecastStage:
+def _stage(name: str, learned: Learned, *, outlook: StageOutlook, groups: Sequence[Group]) -> ForecastStage:
     return {
         "stage": name,
         "entries": outlook.there,

@@ -45,16 +45,16 @@ async def report_forecast(
     first = progress.today - ceil(window_days(funnel)) - 1 - HISTORY_DAYS
     first -= BACK_TEST_DAYS if with_back_test else 0
     span = Span(first, progress.today)
-    whole = (await days_by_cell(reader, replace(question, dimset=0, label=None), span)).get("", {})
+    whole = (await days_by_cell(reader, replace(question, dimset=0, label=None), span=span)).get("", {})
     learned = learn(funnel, whole, now=progress.today, dim="")
-    asked = {"": whole} if not question.dimset else await days_by_cell(reader, question, span)
+    asked = {"": whole} if not question.dimset else await days_by_cell(reader, question, span=span)
     return {
         "funnel": funnel.name,
         "version": funnel.version,
         "watermark_ms": watermark_ms,
         "currency": funnel.currency,
         "cells": [
-            _cell(funnel, days, learned, dim=dim, now=progress.today + progress.share)
+            _cell(funnel, days, whole=learned, dim=dim, now=progress.today + progress.share)
             for dim, days in sorted(asked.items())
             if question.label in (None, dim)
         ],
@@ -76,12 +76,12 @@ def _check(question: ReportQuestion) -> None:
         )
 
 
-def _cell(funnel: Funnel, days: Mapping[int, NamedCell], whole: Learned, *, dim: str, now: float) -> ForecastCell:
+def _cell(funnel: Funnel, days: Mapping[int, NamedCell], *, whole: Learned, dim: str, now: float) -> ForecastCell:
     today = int(now)
     learned = learn(funnel, days, now=today, dim=dim) if dim else whole
     if learned.curves.won < LEAST_ORDERS:
         learned = whole
-    return forecast_cell(funnel, learned, groups_now(funnel, days, now=now), dim=dim, today=today)
+    return forecast_cell(funnel, learned, groups=groups_now(funnel, days, now=now), dim=dim, today=today)
 
 
 def _horizon(funnel: Funnel) -> int:

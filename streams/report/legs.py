@@ -59,7 +59,7 @@ def joins_of(funnel: Funnel) -> list[int]:
     return [number for number in dict.fromkeys((boundary_of(funnel), *orders)) if number]
 
 
-def joined(funnel: Funnel, view: CellView, stage: int) -> tuple[int, int]:
+def joined(funnel: Funnel, view: CellView, *, stage: int) -> tuple[int, int]:
     """(Journeys that came to a stage or beyond it from an earlier one, all that came there) by period: the rest began
     there, so nothing is known of what led to them."""
     names = [each.name for each in funnel.stages]
@@ -72,7 +72,7 @@ def joined(funnel: Funnel, view: CellView, stage: int) -> tuple[int, int]:
     return came, came + sum(view.amount(name, "started") for name in names[stage:])
 
 
-def legs_of(funnel: Funnel, before: NamedCell, after: NamedCell, *, dim: str = "") -> Legs | None:
+def legs_of(funnel: Funnel, *, before: NamedCell, after: NamedCell, dim: str = "") -> Legs | None:
     """The legs of a cell in both spans; None where there are no two, or one of them has no conversion in a span."""
     boundary = boundary_of(funnel)
     if boundary is None or not compares_people(funnel, dim):

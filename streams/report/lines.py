@@ -74,15 +74,15 @@ def grain_of(document: CountersDocument) -> str | None:
     return next((name for name in GRAIN_ORDER if name in document["counters"]), None)
 
 
-def lines_of(funnel: Funnel, document: CountersDocument, arrangement: Arrangement) -> list[Line]:
+def lines_of(funnel: Funnel, document: CountersDocument, *, arrangement: Arrangement) -> list[Line]:
     """The rows: buckets by their time, values from the most to the least."""
     buckets, sums = _shown_buckets(document, arrangement), sums_of(document, arrangement)
     if "" in sums and not arrangement.is_of_values:
         sums = {"": sums[""]}
-    order = _sorted(funnel, sums, arrangement.sort)
+    order = _sorted(funnel, sums, sort=arrangement.sort)
     if not arrangement.by_bucket:
-        return _cut("", order, sums, arrangement.top)
-    return [line for label in buckets for line in _cut(label, order, buckets[label], arrangement.top)]
+        return _cut("", order, cells=sums, top=arrangement.top)
+    return [line for label in buckets for line in _cut(label, order, cells=buckets[label], top=arrangement.top)]
 
 
 def sums_of(document: CountersDocument, arrangement: Arrangement) -> dict[str, NamedCell]:
@@ -100,7 +100,7 @@ def _shown_buckets(document: CountersDocument, arrangement: Arrangement) -> dict
     return {label: buckets[label] for label in labels}
 
 
-def _cut(bucket: str, order: Sequence[str], cells: Mapping[str, NamedCell], top: int | None) -> list[Line]:
+def _cut(bucket: str, order: Sequence[str], *, cells: Mapping[str, NamedCell], top: int | None) -> list[Line]:
     shown = order if top is None else order[:top]
     lines = [Line(bucket, dim, 0, cells[dim]) for dim in shown if dim in cells]
     others = [dim for dim in order[len(shown) :] if dim in cells]
@@ -109,11 +109,11 @@ def _cut(bucket: str, order: Sequence[str], cells: Mapping[str, NamedCell], top:
     return lines
 
 
-def _sorted(funnel: Funnel, sums: Mapping[str, NamedCell], sort: str | None) -> list[str]:
+def _sorted(funnel: Funnel, sums: Mapping[str, NamedCell], *, sort: str | None) -> list[str]:
     if sort == NAME:
         return sorted(sums)
     measure = measures(funnel)[sort or "entries"]
-    numbers = {dim: measure(_Facts(funnel, cell, dim)) for dim, cell in sums.items()}
+    numbers = {dim: measure(_Facts(funnel, cell, dim=dim)) for dim, cell in sums.items()}
 
     def rank(dim: str) -> tuple[bool, float, str]:
         number = numbers[dim]
@@ -125,8 +125,8 @@ def _sorted(funnel: Funnel, sums: Mapping[str, NamedCell], sort: str | None) -> 
 class _Facts:
     """A cell with its rates."""
 
-    def __init__(self, funnel: Funnel, cell: NamedCell, dim: str) -> None:
-        self.funnel, self.view, self.rates = funnel, CellView(cell), rates_of(funnel, cell, dim)
+    def __init__(self, funnel: Funnel, cell: NamedCell, *, dim: str) -> None:
+        self.funnel, self.view, self.rates = funnel, CellView(cell), rates_of(funnel, cell, dim=dim)
 
     def all_stages(self, family: str) -> int:
         """A family over the stages."""

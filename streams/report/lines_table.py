@@ -25,6 +25,7 @@ Row = dict[str, str]
 def render_lines(
     funnel: Funnel,
     document: CountersDocument,
+    *,
     arrangement: Arrangement,
     lines: Sequence[Line],
     trends: Mapping[str, Mapping[str, Sequence[int]]],
@@ -33,12 +34,19 @@ def render_lines(
     grain = grain_of(document) or "total"
     dimensions = _dimensions_of(funnel, lines)
     compares = compares_people(funnel, next((line.dim for line in lines if line.dim), ""))
-    rows = [_row(funnel, line, grain, dimensions, trends, compares=compares) for line in lines]
+    rows = [_row(funnel, line, grain=grain, dimensions=dimensions, trends=trends, compares=compares) for line in lines]
     whole = Line(ALL if arrangement.by_bucket else "", "", 0, sum_cells(line.cell for line in lines))
-    last = _row(funnel, whole, grain, dimensions, trends, compares=compares)
+    last = _row(funnel, whole, grain=grain, dimensions=dimensions, trends=trends, compares=compares)
     if not arrangement.by_bucket and dimensions:
         last[dimensions[0]] = ALL
-    yield from _table(funnel, [*rows, last], [grain, *dimensions], document, arrangement, compares=compares)
+    yield from _table(
+        funnel,
+        [*rows, last],
+        labels=[grain, *dimensions],
+        document=document,
+        arrangement=arrangement,
+        compares=compares,
+    )
     if any(texts.SO_FAR in cell for row in rows for cell in row.values()):
         yield Text(f"{texts.SO_FAR} so far: some entries have no outcome yet", style="dim")
     if not arrangement.by_bucket:
@@ -60,10 +68,10 @@ def _dimensions_of(funnel: Funnel, lines: Sequence[Line]) -> list[str]:
 def _table(
     funnel: Funnel,
     rows: Sequence[Row],
+    *,
     labels: Sequence[str],
     document: CountersDocument,
     arrangement: Arrangement,
-    *,
     compares: bool,
 ) -> Iterable[RenderableType]:
     names = [stage.name for stage in funnel.stages]
@@ -118,24 +126,24 @@ def _aligned(rows: Sequence[Row], stages: Sequence[str]) -> list[Row]:
 def _row(
     funnel: Funnel,
     line: Line,
+    *,
     grain: str,
     dimensions: Sequence[str],
     trends: Mapping[str, Mapping[str, Sequence[int]]],
-    *,
     compares: bool,
 ) -> Row:
-    rates, view = rates_of(funnel, line.cell, line.dim), CellView(line.cell)
+    rates, view = rates_of(funnel, line.cell, dim=line.dim), CellView(line.cell)
     row: Row = {grain: line.bucket}
     values = values_of(funnel, line.dim)
     for number, name in enumerate(dimensions):
         row[name] = (f"{line.others} others" if not number else "") if line.others else values.get(name, "")
-    row |= {stage: _stage(stage, view, share) for stage, share in _shares(funnel, rates, compares=compares)}
+    row |= {stage: _stage(stage, view, share=share) for stage, share in _shares(funnel, rates, compares=compares)}
     row |= {"lost": texts.number(sum(view.lost(stage.name) for stage in funnel.stages))} if funnel.lost else {}
     if line.bucket:
         row["known"] = _known(funnel, view)
     row |= {"overall": texts.share(rates["overall"]), "95 %": texts.interval(rates["overall"])} if compares else {}
     if any(stage.nth is not None for stage in funnel.stages):
-        row |= _money(funnel, line.cell, rates)
+        row |= _money(funnel, line.cell, rates=rates)
     trend = trends.get(line.dim, {}).get(funnel.stages[0].name, ()) if line.dim and not line.others else ()
     return row | {"by day": texts.spark(trend)}
 
@@ -157,11 +165,11 @@ def _shares(funnel: Funnel, rates: Rates, *, compares: bool) -> Iterable[tuple[s
     yield from ((k, texts.share(rates["period_conversion"][f"{j} -> {k}"])) for j, k in pairwise(names))
 
 
-def _stage(stage: str, view: CellView, share: str) -> str:
+def _stage(stage: str, view: CellView, *, share: str) -> str:
     return f"{texts.number(view.entries(stage))}\t{share}"
 
 
-def _money(funnel: Funnel, cell: NamedCell, rates: Rates) -> Row:
+def _money(funnel: Funnel, cell: NamedCell, *, rates: Rates) -> Row:
     money, currency, view = rates["money"], funnel.currency, CellView(cell)
     revenue: dict[str, int] = {}
     for stage in funnel.stages:

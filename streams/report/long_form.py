@@ -67,16 +67,16 @@ def _rate_rows(document: CountersDocument) -> Iterable[Row]:
         address = (document["funnel"], document["version"], *(members.pop(name) for name in _ADDRESS))
         for name, value in members.items():
             if name in {"money", "overall"} or not isinstance(value, Mapping):
-                yield from (_with(address, line) for line in _lines(name, "", value))
+                yield from (_with(address, line) for line in _lines(name, "", value=value))
                 continue
-            yield from (_with(address, line) for of, rate in value.items() for line in _lines(name, of, rate))
+            yield from (_with(address, line) for of, rate in value.items() for line in _lines(name, of, value=rate))
 
 
 def _with(address: Row, line: Row) -> Row:
     return (*address, *line)
 
 
-def _lines(name: str, of: str, value: object) -> Iterable[Row]:
+def _lines(name: str, of: str, *, value: object) -> Iterable[Row]:
     """What follows the address: one line of a rate, one of each amount of money, none of what is absent."""
     if value is None:
         return
@@ -88,4 +88,4 @@ def _lines(name: str, of: str, value: object) -> Iterable[Row]:
         yield (name, of, *numbers, low, high, value.get("maturity", ""))
     else:
         for key, inner in value.items():
-            yield from _lines(f"{name}.{key}", of, inner)
+            yield from _lines(f"{name}.{key}", of, value=inner)

@@ -50,7 +50,7 @@ _Before = TypeVar("_Before")
 _After = TypeVar("_After")
 
 
-def name_cells(funnel: Funnel, cells: Cells, registers: Registers, *, for_metrics: bool = False) -> Counters:
+def name_cells(funnel: Funnel, cells: Cells, *, registers: Registers, for_metrics: bool = False) -> Counters:
     """The document's `counters`: names for codes, `open` derived, zeros left out, keys sorted. `for_metrics`: with what
     is no part of a document."""
     labels = Labels(funnel, registers, hidden=frozenset() if for_metrics else INTERNAL)
@@ -112,7 +112,7 @@ class Labels:
             return UNKNOWN
         return OTHER if code == CODE_OTHER else self._names.get((register, code), OTHER)
 
-    def values(self, dimset: int, value1: int, value2: int) -> str:
+    def values(self, dimset: int, *, value1: int, value2: int) -> str:
         """The label of a cell: empty for the whole, `channel=google`, `channel=google|manager=ann`."""
         if dimset == 0:
             return ""
@@ -134,7 +134,7 @@ class Labels:
             values = field >> 8
             label = labels.get(values)
             if label is None:
-                label = labels[values] = self.values(dimset, value1, value2)
+                label = labels[values] = self.values(dimset, value1=value1, value2=value2)
             parted.setdefault(label, []).append((stage, cell))
         return parted
 

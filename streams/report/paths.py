@@ -81,7 +81,7 @@ def path_cell(funnel: Funnel, cell: NamedCell, *, dim: str = "", is_total: bool)
     return {
         "dim": dim,
         "stages": [_stage(view, name) for name in names],
-        "transitions": [each for name in names for each in _transitions(view, name, names)],
+        "transitions": [each for name in names for each in _transitions(view, name, names=names)],
         "effects": effects,
         "nobody_needs": [effect["stage"] for effect in effects if _is_needless(effect["won"])],
     }
@@ -98,7 +98,7 @@ def _stage(view: CellView, name: str) -> PathStage:
     }
 
 
-def _transitions(view: CellView, name: str, names: list[str]) -> Iterable[PathTransition]:
+def _transitions(view: CellView, name: str, *, names: list[str]) -> Iterable[PathTransition]:
     seconds = view.amounts(name, "duration_seconds")
     by_stage: dict[str, dict[str, int]] = {}
     for key, count in view.amounts(name, "durations").items():

@@ -73,7 +73,7 @@ def profit_cell(funnel: Funnel, cell: NamedCell, *, dim: str, oldest_age_ms: int
     spend = view.amounts("", "spend").get(currency)
     margin = revenue - refunds - cost if cost else None
     customers = sum(view.amount(stage.name, "customers") for stage in funnel.stages)
-    lifetime = _lifetime(funnel, view, customers, oldest_age_ms) if customers else []
+    lifetime = _lifetime(funnel, view, customers=customers, oldest_age_ms=oldest_age_ms) if customers else []
     acquisition_cost = spend / customers if spend is not None and customers else None
     return {
         "dim": dim,
@@ -93,7 +93,7 @@ def profit_cell(funnel: Funnel, cell: NamedCell, *, dim: str, oldest_age_ms: int
     }
 
 
-def _lifetime(funnel: Funnel, view: CellView, customers: int, oldest_age_ms: int) -> list[CustomerAge]:
+def _lifetime(funnel: Funnel, view: CellView, *, customers: int, oldest_age_ms: int) -> list[CustomerAge]:
     ages: list[CustomerAge] = []
     brought = 0
     for days in (*AGE_EDGES_DAYS, None):

@@ -60,7 +60,7 @@ def compares_people(funnel: Funnel, dim: str) -> bool:
     return not by_stage & names  # by declared pairs: a value may hold a bar itself
 
 
-def rates_of(funnel: Funnel, cell: NamedCell, dim: str = "") -> Rates:
+def rates_of(funnel: Funnel, cell: NamedCell, *, dim: str = "") -> Rates:
     """All rates of one cell (`counters[grain][bucket][dim]` of the document).
 
     Conversions are of neighbouring stages (`"j -> k"`); `overall` ends at the first order stage.

@@ -54,18 +54,20 @@ async def summed(reader: CounterReader, question: ReportQuestion) -> tuple[dict[
     they are stored: names are made once."""
     funnel = question.funnel
     views = await views_of(reader, question)
-    counters = name_cells(funnel, over_all_buckets(merge_cells(views)), await reader.registers(funnel.funnel_id))
+    counters = name_cells(
+        funnel, over_all_buckets(merge_cells(views)), registers=await reader.registers(funnel.funnel_id)
+    )
     cells = counters.get("total", {}).get("all", {})
     watermarks = [view.meta.watermark_ms for view in views if view.meta.watermark_ms is not None]
     return {dim: cell for dim, cell in cells.items() if question.label in (None, dim)}, min(watermarks, default=None)
 
 
-async def days_by_cell(reader: CounterReader, question: ReportQuestion, span: Span) -> DaysOfCells:
+async def days_by_cell(reader: CounterReader, question: ReportQuestion, *, span: Span) -> DaysOfCells:
     """The days of a span of the cells of a question's dimension set. Raises as `report`."""
     since, until = (start_ms(question.funnel, day) for day in (span.first, span.last + 1))
     asked = replace(question, grain=Grain.DAY, period=None, since_ms=since, until_ms=until)
     cells = merge_cells(await views_of(reader, asked))
-    counters = name_cells(question.funnel, cells, await reader.registers(question.funnel.funnel_id))
+    counters = name_cells(question.funnel, cells, registers=await reader.registers(question.funnel.funnel_id))
     days: DaysOfCells = {}
     for label, by_values in counters.get("day", {}).items():
         for dim, cell in by_values.items():

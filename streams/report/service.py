@@ -28,16 +28,16 @@ async def report(reader: CounterReader, question: ReportQuestion) -> CountersDoc
     """
     funnel = question.funnel
     views = await views_of(reader, question)
-    return document_of(funnel, views, await reader.registers(funnel.funnel_id), **_shape(question))
+    return document_of(funnel, views, registers=await reader.registers(funnel.funnel_id), **_shape(question))
 
 
-async def report_text(reader: CounterReader, questions: Sequence[ReportQuestion], memory: TextMemory) -> bytes:
+async def report_text(reader: CounterReader, questions: Sequence[ReportQuestion], *, memory: TextMemory) -> bytes:
     """`answer_json` of the documents that `report` gives, made faster. Raises as it."""
     texts = []
     for question in questions:
         views = await views_of(reader, question)
         registers = await reader.registers(question.funnel.funnel_id)
-        texts.append(document_text(question.funnel, views, registers, memory, **_shape(question)))
+        texts.append(document_text(question.funnel, views, registers=registers, memory=memory, **_shape(question)))
     return texts[0] if len(texts) == 1 else b"[" + b",".join(texts) + b"]"
 
 
@@ -46,7 +46,7 @@ def _shape(question: ReportQuestion) -> Shape:
     return {"rated": rated, "only": question.label, "period": question.period}
 
 
-async def report_what_if(reader: CounterReader, question: ReportQuestion, lifts: Lifts) -> WhatIfDocument:
+async def report_what_if(reader: CounterReader, question: ReportQuestion, *, lifts: Lifts) -> WhatIfDocument:
     """What would be counted with these lifts: of totals, or of the sum of the buckets asked for. Without `dim` of the
     whole, else of each value. Raises as `report`, and QuestionError."""
     question, funnel = one_grain(question), question.funnel
@@ -61,7 +61,7 @@ async def report_what_if(reader: CounterReader, question: ReportQuestion, lifts:
         "watermark_ms": watermark_ms,
         "currency": funnel.currency,
         "what_if": dict(lifts.texts),
-        "cells": [what_if(funnel, cells[dim], lifts, dim=dim) for dim in sorted(cells)],
+        "cells": [what_if(funnel, cells[dim], lifts=lifts, dim=dim) for dim in sorted(cells)],
     }
 
 
@@ -122,7 +122,7 @@ def one_grain(question: ReportQuestion) -> ReportQuestion:
 
 
 async def report_compared(
-    reader: CounterReader, question: ReportQuestion, text: str, *, now_ms: int
+    reader: CounterReader, question: ReportQuestion, *, text: str, now_ms: int
 ) -> ComparisonDocument:
     """`report_comparison` of the spans that `text` says. Without until they end with the last day that is counted as a
     whole: where workers are behind, the days that are missing would look like a drop."""
@@ -156,7 +156,7 @@ async def report_comparison(reader: CounterReader, comparison: Comparison) -> Co
         "dim": label,
         "before": span_dates(comparison.before),
         "after": span_dates(comparison.after),
-        **compare_cells(funnel, whole.before.get(label, {}), whole.after.get(label, {}), dim=label),
+        **compare_cells(funnel, before=whole.before.get(label, {}), after=whole.after.get(label, {}), dim=label),
         "decompositions": decompositions,
     }
 

@@ -46,7 +46,7 @@ async def read_shown(
     )
     arrangement.check(question.funnel)
     document = await report(reader, asked)
-    trends = {} if by_bucket else await _trends(reader, asked, document["watermark_ms"])
+    trends = {} if by_bucket else await _trends(reader, asked, watermark_ms=document["watermark_ms"])
     return Shown(document, arrangement, trends)
 
 
@@ -66,7 +66,7 @@ def one_table(question: ReportQuestion, *, now_ms: int) -> ReportQuestion:
 
 
 async def _trends(
-    reader: CounterReader, question: ReportQuestion, watermark_ms: int | None
+    reader: CounterReader, question: ReportQuestion, *, watermark_ms: int | None
 ) -> dict[str, dict[str, list[int]]]:
     funnel = question.funnel
     if watermark_ms is None:
@@ -77,7 +77,7 @@ async def _trends(
         first = max(first, day_at(funnel, question.since_ms))
     if first >= last:
         return {}
-    days = await days_by_cell(reader, question, Span(first, last))
+    days = await days_by_cell(reader, question, span=Span(first, last))
     return {
         dim: {
             stage.name: [CellView(cells.get(day, {})).entries(stage.name) for day in range(first, last + 1)]

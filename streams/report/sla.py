@@ -106,15 +106,15 @@ class SlaDocument(TypedDict):
     sla: list[SlaAnswer]
 
 
-def answer_sla(sla: Sla, old: Mapping[str, NamedCell], young: Mapping[str, NamedCell]) -> SlaAnswer:
+def answer_sla(sla: Sla, *, old: Mapping[str, NamedCell], young: Mapping[str, NamedCell]) -> SlaAnswer:
     """From cells of buckets that are old enough, and of those that are not."""
-    cells = [_cell(sla, dim, old.get(dim, {}), young.get(dim, {})) for dim in {*old, *young}]
+    cells = [_cell(sla, dim, old=old.get(dim, {}), young=young.get(dim, {})) for dim in {*old, *young}]
     cells = [cell for cell in cells if cell["entries"]]
     cells.sort(key=lambda cell: (cell["dim"] != "", -cell["breached"], cell["dim"]))
     return {"stage": sla.stage, "after": sla.after, "within_seconds": sla.seconds, "cells": cells}
 
 
-def _cell(sla: Sla, dim: str, old: NamedCell, young: NamedCell) -> SlaCell:
+def _cell(sla: Sla, dim: str, *, old: NamedCell, young: NamedCell) -> SlaCell:
     before, now = (_side(sla, CellView(cell)) for cell in (old, young))
     in_time = before.kept + now.kept
     breached = before.undecided + now.late

@@ -23,7 +23,7 @@ _HOURS_DAYS: Final = 31
 
 
 async def report_sla(
-    reader: CounterReader, question: ReportQuestion, slas: Sequence[Sla], *, now_ms: int
+    reader: CounterReader, question: ReportQuestion, *, slas: Sequence[Sla], now_ms: int
 ) -> SlaDocument:
     """Of the last 30 days and today, unless others are asked for; of the whole, and of each value of the dimension
     asked for. Raises as `report`, and QuestionError."""
@@ -40,11 +40,11 @@ async def report_sla(
         "version": funnel.version,
         "watermark_ms": watermark_ms,
         "span": span_dates(Span(first, last)),
-        "sla": [await _answer(reader, question, sla, now_ms=now_ms) for sla in slas],
+        "sla": [await _answer(reader, question, sla=sla, now_ms=now_ms) for sla in slas],
     }
 
 
-async def _answer(reader: CounterReader, question: ReportQuestion, sla: Sla, *, now_ms: int) -> SlaAnswer:
+async def _answer(reader: CounterReader, question: ReportQuestion, *, sla: Sla, now_ms: int) -> SlaAnswer:
     since_ms, until_ms = question.since_ms or 0, question.until_ms or now_ms
     is_short = until_ms - since_ms <= _HOURS_DAYS * DAY_MS + DAY_MS and since_ms > now_ms - KEEP_MS[Grain.HOUR]
     grain = Grain.HOUR if sla.seconds * 1000 < DAY_MS and is_short else Grain.DAY
@@ -55,11 +55,12 @@ async def _answer(reader: CounterReader, question: ReportQuestion, sla: Sla, *, 
         views = await views_of(reader, replace(question, grain=grain, dimset=dimset, label=None))
         for (_, bucket, _), fields in merge_cells(views).items():
             end_ms = (bucket + 1) * HOUR_MS if grain == Grain.HOUR else start_ms(question.funnel, bucket + 1)
-            side = old if end_ms + 1000 * sla.seconds <= now_ms else young
-            add_fields(side.setdefault((Grain.TOTAL, 0, dimset), {}), fields)
+            cells = old if end_ms + 1000 * sla.seconds <= now_ms else young
+            add_fields(cells.setdefault((Grain.TOTAL, 0, dimset), {}), fields)
     registers = await reader.registers(question.funnel.funnel_id)
-    sides: list[dict[str, NamedCell]] = []
-    for cells in (old, young):
-        named = name_cells(question.funnel, cells, registers).get("total", {}).get("all", {})
-        sides.append({dim: cell for dim, cell in named.items() if not dim or question.label in (None, dim)})
-    return answer_sla(sla, *sides)
+
+    def side(cells: Cells) -> dict[str, NamedCell]:
+        named = name_cells(question.funnel, cells, registers=registers).get("total", {}).get("all", {})
+        return {dim: cell for dim, cell in named.items() if not dim or question.label in (None, dim)}
+
+    return answer_sla(sla, old=side(old), young=side(young))

@@ -58,7 +58,7 @@ class Comparison:
             raise QuestionError("whole days are compared: leave the grain away, or ask for week, month or quarter")
         funnel = question.funnel
         after = _asked(question, today=day_at(funnel, now_ms if counted_ms is None else counted_ms))
-        before = _before(text.strip(), after, question, now_ms=now_ms)
+        before = _before(text.strip(), after, question=question, now_ms=now_ms)
         if before.last >= after.first and after.last >= before.first:
             raise QuestionError(f"the two spans overlap: {_text(before)} and {_text(after)}; write others")
         return cls(question, before, after)
@@ -102,7 +102,7 @@ def _asked(question: ReportQuestion, *, today: int) -> Span:
     return Span(first, last)
 
 
-def _before(text: str, after: Span, question: ReportQuestion, *, now_ms: int) -> Span:
+def _before(text: str, after: Span, *, question: ReportQuestion, now_ms: int) -> Span:
     if text == PREVIOUS:
         return _previous(after, question.period)
     if text == LAST_WEEK:

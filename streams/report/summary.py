@@ -41,6 +41,7 @@ async def report_summary(reader: CounterReader, question: ReportQuestion) -> Sum
         "watermark_ms": watermark_ms,
         "currency": funnel.currency,
         "cells": [
-            {"dim": dim, "counters": cell, "rates": rates_of(funnel, cell, dim)} for dim, cell in sorted(cells.items())
+            {"dim": dim, "counters": cell, "rates": rates_of(funnel, cell, dim=dim)}
+            for dim, cell in sorted(cells.items())
         ],
     }

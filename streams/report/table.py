@@ -44,35 +44,36 @@ Trends = Mapping[str, Sequence[int]]
 def render_report(
     funnel: Funnel,
     document: CountersDocument,
+    *,
     arrangement: Arrangement = _PLAIN,
     trends: Mapping[str, Trends] | None = None,
 ) -> RenderableType:
     """One cell in full, several as rows. `trends` by the label of a cell."""
     head = _head(funnel, document)
-    lines = lines_of(funnel, document, arrangement)
+    lines = lines_of(funnel, document, arrangement=arrangement)
     if not lines:
         return Group(head, Text("Nothing counted here yet.", style="dim"))
     trends = trends or {}
     if len(lines) > 1 or arrangement.by_bucket or (lines[0].dim and arrangement.is_of_values):
-        return Group(head, Text(), *render_lines(funnel, document, arrangement, lines, trends))
+        return Group(head, Text(), *render_lines(funnel, document, arrangement=arrangement, lines=lines, trends=trends))
     (line,) = lines
     cell = render_cell(funnel, line.cell, title=line.dim or None, trends=trends.get(line.dim))
     cells = sums_of(document, arrangement)
-    return Group(head, Text(), cell, *_why(funnel, line.cell, line.dim), *coverage_lines(funnel, cells))
+    return Group(head, Text(), cell, *_why(funnel, line.cell, dim=line.dim), *coverage_lines(funnel, cells))
 
 
 def render_cell(
     funnel: Funnel, cell: NamedCell, *, title: str | None = None, trends: Trends | None = None
 ) -> RenderableType:
     """One cell: a row for each stage, and lines of what is of the whole funnel."""
-    rates = rates_of(funnel, cell, title or "")
-    parts: list[RenderableType] = [_stage_table(funnel, cell, rates, title=title, trends=trends)]
+    rates = rates_of(funnel, cell, dim=title or "")
+    parts: list[RenderableType] = [_stage_table(funnel, cell, rates=rates, title=title, trends=trends)]
     if any(rate is not None and rate["maturity"] < 1 for rate in rates["cohort_conversion"].values()):
         parts.append(Text(f"{texts.SO_FAR} so far: some entries have no outcome yet", style="dim"))
-    return Group(*parts, *map(Text, summary(funnel, CellView(cell), rates)), Text())
+    return Group(*parts, *map(Text, summary(funnel, CellView(cell), rates=rates)), Text())
 
 
-def _why(funnel: Funnel, cell: NamedCell, dim: str) -> Iterable[RenderableType]:
+def _why(funnel: Funnel, cell: NamedCell, *, dim: str) -> Iterable[RenderableType]:
     """Why people are lost, and how long it takes."""
     if reasons := reasons_of(funnel, cell):
         yield reasons_table(reasons)
@@ -105,11 +106,11 @@ def _when(time_ms: int | None) -> str:
 
 
 def _stage_table(
-    funnel: Funnel, cell: NamedCell, rates: Rates, *, title: str | None, trends: Trends | None
+    funnel: Funnel, cell: NamedCell, *, rates: Rates, title: str | None, trends: Trends | None
 ) -> RenderableType:
     view, names = CellView(cell), [stage.name for stage in funnel.stages]
     shares = [None, *(rates["period_conversion"][f"{j} -> {k}"] for j, k in pairwise(names))]
-    rows = [_row(name, view, rates, share) for name, share in zip(names, shares, strict=True)]
+    rows = [_row(name, view, rates=rates, share=share) for name, share in zip(names, shares, strict=True)]
     for row, name in zip(rows, names, strict=True):
         row["by day"] = texts.spark((trends or {}).get(name, ()))
     unused = _unused(funnel, rows, has_trends=trends is not None)
@@ -138,7 +139,7 @@ def _unused(funnel: Funnel, rows: Sequence[Mapping[str, str]], *, has_trends: bo
     return unused
 
 
-def _row(stage: str, view: CellView, rates: Rates, share: Rate | None) -> dict[str, str]:
+def _row(stage: str, view: CellView, *, rates: Rates, share: Rate | None) -> dict[str, str]:
     """Texts of a stage by their heading. `share` is the conversion from the stage before, `went on` to a later one."""
     return {
         "stage": f"{stage} {BOTTLENECK}" if stage == rates["bottleneck"] else stage,
@@ -157,7 +158,7 @@ def _row(stage: str, view: CellView, rates: Rates, share: Rate | None) -> dict[s
     }
 
 
-def summary(funnel: Funnel, view: CellView, rates: Rates) -> Iterable[str]:
+def summary(funnel: Funnel, view: CellView, *, rates: Rates) -> Iterable[str]:
     """What is of the whole funnel, a line for each subject."""
     names = [stage.name for stage in funnel.stages]
     overall = rates["overall"]

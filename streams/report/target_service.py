@@ -16,7 +16,7 @@ from streams.report.targets_file import Target, Targets
 from streams.store.port import CounterReader
 
 
-async def report_targets(reader: CounterReader, funnel: Funnel, targets: Targets, *, now_ms: int) -> TargetsDocument:
+async def report_targets(reader: CounterReader, funnel: Funnel, *, targets: Targets, now_ms: int) -> TargetsDocument:
     """Every target of the funnel: those that name it, and those that name none. Raises as `report`, and QuestionError
     for a stage or a team that is not counted."""
     asked = [_asked(funnel, target, now_ms=now_ms) for target in targets.targets if _is_of(funnel, target)]
@@ -26,8 +26,8 @@ async def report_targets(reader: CounterReader, funnel: Funnel, targets: Targets
     cells: dict[int, DaysOfCells] = {}
     for dimset, questions in _by_dimset(asked).items():
         span = Span(min(first, *(q.target.days.first for q in questions)), _last(questions, progress))
-        cells[dimset] = await days_by_cell(reader, questions[0].question, span)
-    whole = cells.get(0) or await days_by_cell(reader, _whole(funnel, now_ms), Span(first, progress.today))
+        cells[dimset] = await days_by_cell(reader, questions[0].question, span=span)
+    whole = cells.get(0) or await days_by_cell(reader, _whole(funnel, now_ms), span=Span(first, progress.today))
     seen = [day for by_day in whole.values() for day in by_day if first <= day < progress.today]
     history = range(min(seen, default=progress.today), progress.today)
     return {
@@ -40,7 +40,7 @@ async def report_targets(reader: CounterReader, funnel: Funnel, targets: Targets
             answer_target(
                 funnel,
                 each.target,
-                cells[each.question.dimset or 0].get(each.question.label or "", {}),
+                days=cells[each.question.dimset or 0].get(each.question.label or "", {}),
                 progress=progress,
                 history=history,
             )

@@ -119,16 +119,16 @@ class Progress:
 
 
 def answer_target(
-    funnel: Funnel, target: Target, days: Mapping[int, NamedCell], *, progress: Progress, history: range
+    funnel: Funnel, target: Target, *, days: Mapping[int, NamedCell], progress: Progress, history: range
 ) -> TargetAnswer:
     """The answer for one target; `days` are those of its team by number, `history` the days to learn from."""
     span, goal = target.days, goal_of(funnel, target)
-    amounts = {day: measure(funnel, target, cell) for day, cell in days.items()}
+    amounts = {day: measure(funnel, target, cell=cell) for day, cell in days.items()}
     fact = sum(amount for day, amount in amounts.items() if span.first <= day <= span.last)
     is_count = target.of != "revenue"
     pace = Pace.of({day: amounts.get(day, 0) for day in history}, is_count=is_count)
     over, ahead = progress.over(span.first, span.last), progress.ahead(span.first, span.last)
-    due = goal * _share(pace, over, ahead)
+    due = goal * _share(pace, over=over, ahead=ahead)
     outlook = Outlook(0, 0) if not ahead else None if pace is None else pace.outlook(ahead)
     probability = None if outlook is None else outlook.at_least(goal - fact - (0.5 if is_count and ahead else 0))
     first, last = span.dates()
@@ -148,7 +148,9 @@ def answer_target(
         "interval": None if outlook is None else _interval(fact, outlook, is_count=is_count),
         "probability": probability,
         "verdict": _verdict(fact >= goal, probability, is_over=not ahead),
-        "needs": _needs(funnel, target, days, missing=max(0, goal - fact), history=history, ahead=sum(ahead.values())),
+        "needs": _needs(
+            funnel, target, days=days, missing=max(0, goal - fact), history=history, ahead=sum(ahead.values())
+        ),
     }
 
 
@@ -159,7 +161,7 @@ def goal_of(funnel: Funnel, target: Target) -> int:
     return ceil(target.goal.scaleb(minor_digits(funnel.currency)))
 
 
-def measure(funnel: Funnel, target: Target, cell: NamedCell) -> int:
+def measure(funnel: Funnel, target: Target, *, cell: NamedCell) -> int:
     """What a cell has of it."""
     view = CellView(cell)
     if target.of == "entries":
@@ -167,7 +169,7 @@ def measure(funnel: Funnel, target: Target, cell: NamedCell) -> int:
     return view.amounts(target.stage, target.of).get(funnel.currency, 0)
 
 
-def _share(pace: Pace | None, over: Mapping[int, float], ahead: Mapping[int, float]) -> float:
+def _share(pace: Pace | None, *, over: Mapping[int, float], ahead: Mapping[int, float]) -> float:
     """Which part of a period's goal is due."""
     done, left = sum(over.values()), sum(ahead.values())
     if pace is not None and pace.mean(over) + pace.mean(ahead) > 0:
@@ -191,11 +193,11 @@ def _verdict(is_made: bool, probability: float | None, *, is_over: bool) -> Verd
 
 
 def _needs(
-    funnel: Funnel, target: Target, days: Mapping[int, NamedCell], *, missing: int, history: range, ahead: float
+    funnel: Funnel, target: Target, *, days: Mapping[int, NamedCell], missing: int, history: range, ahead: float
 ) -> list[Needed] | None:
     """Backwards with the ratios of the history: of so many entries of a stage came so much."""
     cell = sum_cells(days[day] for day in history if day in days)
-    view, came = CellView(cell), measure(funnel, target, cell)
+    view, came = CellView(cell), measure(funnel, target, cell=cell)
     if not came or not compares_people(funnel, target.team):
         return None
     names = [stage.name for stage in funnel.stages]

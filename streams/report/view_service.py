@@ -50,7 +50,7 @@ def parse_view(text: str) -> ViewName:
     return text
 
 
-async def report_view(reader: CounterReader, question: ReportQuestion, view: ViewName, *, now_ms: int) -> ViewDocument:
+async def report_view(reader: CounterReader, question: ReportQuestion, *, view: ViewName, now_ms: int) -> ViewDocument:
     """Raises as `report`, and QuestionError."""
     funnel = question.funnel
     if question.grain is not None or question.dimset is not None:
@@ -75,7 +75,7 @@ async def report_view(reader: CounterReader, question: ReportQuestion, view: Vie
         "currency": funnel.currency,
         "view": view,
         "span": {"first": first, "last": last_date},
-        "table": view_table(funnel, view, cells),
+        "table": view_table(funnel, view, cells=cells),
         "bottleneck": rates_of(funnel, whole)["bottleneck"],
         "lost": lost_reasons(funnel, whole) if view == "sales" else {},
         "comparison": None if view == "sales" else await report_comparison(reader, comparison),

@@ -146,16 +146,16 @@ def dimension_of(funnel: Funnel, view: ViewName) -> str | None:
     return next((each.name for each in funnel.dimensions if each.attribution == attribution), None)
 
 
-def view_table(funnel: Funnel, view: ViewName, cells: Mapping[str, NamedCell]) -> ViewTable:
+def view_table(funnel: Funnel, view: ViewName, *, cells: Mapping[str, NamedCell]) -> ViewTable:
     """Of the whole, and of each value of which there is anything to see."""
-    rows = [_row(funnel, view, dim, cell) for dim, cell in cells.items()]
+    rows = [_row(funnel, view, dim=dim, cell=cell) for dim, cell in cells.items()]
     rows = [row for row in rows if not row["dim"] or any(row["numbers"])]
     rows.sort(key=lambda row: (row["dim"] != "", -(row["numbers"][0] or 0), row["dim"]))
     return {"columns": [{"name": name, "unit": unit} for name, unit, _ in _COLUMNS[view]], "rows": rows}
 
 
-def _row(funnel: Funnel, view: ViewName, dim: str, cell: NamedCell) -> ViewRow:
-    facts = _Facts(funnel, CellView(cell), rates_of(funnel, cell, dim))
+def _row(funnel: Funnel, view: ViewName, *, dim: str, cell: NamedCell) -> ViewRow:
+    facts = _Facts(funnel, CellView(cell), rates_of(funnel, cell, dim=dim))
     return {"dim": dim, "numbers": [of(facts) for _, _, of in _COLUMNS[view]]}
 
 

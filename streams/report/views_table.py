@@ -30,12 +30,12 @@ def _table(document: ViewDocument) -> Grid:
     table = Grid("", *(f">{name}" for name in names), optional=names[:0:-1])
     for row in document["table"]["rows"]:
         units = (column["unit"] for column in columns)
-        shown = (_number(number, unit, currency) for number, unit in zip(row["numbers"], units, strict=True))
+        shown = (_number(number, unit, currency=currency) for number, unit in zip(row["numbers"], units, strict=True))
         table.add_row(row["dim"].partition("=")[2] or "all", *shown, style=None if row["dim"] else "bold")
     return table
 
 
-def _number(number: float | None, unit: Unit, currency: str) -> str:
+def _number(number: float | None, unit: Unit, *, currency: str) -> str:
     if number is None:
         return texts.ABSENT
     match unit:

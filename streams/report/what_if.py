@@ -165,18 +165,18 @@ class _Flow:
     revenue: Fraction
 
 
-def what_if(funnel: Funnel, cell: NamedCell, lifts: Lifts, *, dim: str = "") -> WhatIfCell:
+def what_if(funnel: Funnel, cell: NamedCell, *, lifts: Lifts, dim: str = "") -> WhatIfCell:
     """The answer for one cell."""
     view = CellView(cell)
-    counted, expected = _flows(funnel, view, Lifts()), _flows(funnel, view, lifts)
+    counted, expected = _flows(funnel, view, lifts=Lifts()), _flows(funnel, view, lifts=lifts)
     factor = _DEFAULT_LIFT if lifts.each is None else lifts.each
     names = [stage.name for stage in funnel.stages]
     alone: dict[str, tuple[tuple[Fraction, ...], tuple[Fraction, ...]]] = {}
     for name in names[1:]:
         lifted, pointed = (Lifts(stages={name: lift}) for lift in (Lift(factor=factor), Lift(points=_POINT)))
         alone[name] = (
-            _gain(counted, _flows(funnel, view, lifted)),
-            _gain(counted, _flows(funnel, view, pointed)),
+            _gain(counted, _flows(funnel, view, lifts=lifted)),
+            _gain(counted, _flows(funnel, view, lifts=pointed)),
         )
     best = max(names[1:], key=lambda name: alone[name])
     rates = {name: flow.conversion for name, flow in zip(names, counted, strict=True) if flow.conversion is not None}
@@ -193,15 +193,15 @@ def what_if(funnel: Funnel, cell: NamedCell, lifts: Lifts, *, dim: str = "") -> 
     }
 
 
-def _flows(funnel: Funnel, view: CellView, lifts: Lifts) -> list[_Flow]:
+def _flows(funnel: Funnel, view: CellView, *, lifts: Lifts) -> list[_Flow]:
     flows: list[_Flow] = []
     for number, stage in enumerate(funnel.stages):
         before = (funnel.stages[number - 1].name, flows[-1].passed) if number else None
-        flows.append(_flow(view, stage.name, lifts, before=before, currency=funnel.currency))
+        flows.append(_flow(view, stage.name, lifts=lifts, before=before, currency=funnel.currency))
     return flows
 
 
-def _flow(view: CellView, stage: str, lifts: Lifts, *, before: tuple[str, Fraction] | None, currency: str) -> _Flow:
+def _flow(view: CellView, stage: str, *, lifts: Lifts, before: tuple[str, Fraction] | None, currency: str) -> _Flow:
     """`before`: the stage before and how many pass it now."""
     counted, passed = view.passed(stage), Fraction(view.passed(stage))
     conversion, is_saturated = None, False

@@ -30,14 +30,14 @@ _AMOUNTS = ("orders", "revenue", "refunds", "cost", "discount", "spend", "value"
 
 def rows_csv(parts: Iterable[tuple[Funnel, CountersDocument, Arrangement]]) -> bytes:
     """Several funnels one below the other; a column that one of them does not have is empty there."""
-    rows = [row for funnel, document, arrangement in parts for row in _rows(funnel, document, arrangement)]
+    rows = [row for funnel, document, arrangement in parts for row in _rows(funnel, document, arrangement=arrangement)]
     columns = list(dict.fromkeys(name for row in rows for name in row)) or ["funnel"]
     return csv_bytes(columns, ([row.get(name, "") for name in columns] for row in rows))
 
 
-def _rows(funnel: Funnel, document: CountersDocument, arrangement: Arrangement) -> Iterable[Row]:
+def _rows(funnel: Funnel, document: CountersDocument, *, arrangement: Arrangement) -> Iterable[Row]:
     grain = grain_of(document) or "total"
-    for line in lines_of(funnel, document, arrangement):
+    for line in lines_of(funnel, document, arrangement=arrangement):
         bucket = line.bucket or _span(document, grain)
         yield {
             "funnel": funnel.name,
@@ -62,20 +62,20 @@ def _values(funnel: Funnel, line: Line) -> Row:
 
 
 def _whole(funnel: Funnel, line: Line) -> Row:
-    rates, view = rates_of(funnel, line.cell, line.dim), CellView(line.cell)
+    rates, view = rates_of(funnel, line.cell, dim=line.dim), CellView(line.cell)
     money: Mapping[str, Any] = rates["money"]
     units = 10 ** minor_digits(funnel.currency)
     row: Row = {**_rate("overall", rates["overall"]), "bottleneck": rates["bottleneck"] or ""}
     names = ["", *(stage.name for stage in funnel.stages)]
     for family in _AMOUNTS:
-        for currency, amount in sorted(_by_currency(view, names, family).items()):
+        for currency, amount in sorted(_by_currency(view, names, family=family).items()):
             row[f"{family} {currency}"] = amount if family == "orders" else _major(amount, currency)
     for name in ("aov", "rpm", "cpm", "cpc", "cpl", "cpa", "forecast"):
         row[f"{name} {funnel.currency}"] = "" if money[name] is None else money[name] / units
     return row | {"roas": "" if money["roas"] is None else money["roas"]}
 
 
-def _by_currency(view: CellView, stages: Sequence[str], family: str) -> dict[str, int]:
+def _by_currency(view: CellView, stages: Sequence[str], *, family: str) -> dict[str, int]:
     sums: dict[str, int] = {}
     for stage in stages:
         for currency, amount in view.amounts(stage, family).items():
@@ -88,7 +88,7 @@ def _major(minor: int, currency: str) -> str:
 
 
 def _stages(funnel: Funnel, line: Line) -> Row:
-    rates, view = rates_of(funnel, line.cell, line.dim), CellView(line.cell)
+    rates, view = rates_of(funnel, line.cell, dim=line.dim), CellView(line.cell)
     names = [stage.name for stage in funnel.stages]
     row: Row = {}
     for number, name in enumerate(names):

@@ -131,7 +131,7 @@ class Script:
         self.text = resources.files("streams.store").joinpath("lua", f"{name}.lua").read_text()
         self._digest = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
-    async def run(self, client: Client, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+    async def run(self, client: Client, keys: Sequence[str], *, arguments: Sequence[Argument]) -> Any:
         """The script's answer. EVAL loads it: no round trip more than needed, and right on every cluster node."""
         call = cast(Callable[..., Awaitable[Any]], client.execute_command)
         with translated():

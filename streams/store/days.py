@@ -45,7 +45,7 @@ class Versions:
 
 
 def to_read(
-    groups: Sequence[CellGroup], kept: Mapping[CellGroup, Kept], versions: Mapping[CellGroup, bytes]
+    groups: Sequence[CellGroup], kept: Mapping[CellGroup, Kept], *, versions: Mapping[CellGroup, bytes]
 ) -> list[CellGroup]:
     """Groups that are not kept, or not in this version."""
 
@@ -57,7 +57,7 @@ def to_read(
 
 
 def expected(
-    groups: Sequence[CellGroup], kept: Mapping[CellGroup, Kept], changing: Collection[CellGroup]
+    groups: Sequence[CellGroup], kept: Mapping[CellGroup, Kept], *, changing: Collection[CellGroup]
 ) -> list[CellGroup]:
     """Groups that will have to be read, as far as can be told before their versions are: those that changed last time,
     and those of which none is known."""

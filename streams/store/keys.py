@@ -87,7 +87,7 @@ class SpaceKeys:
 class PartitionKeys:
     """Keys of one partition; of its shadow for a funnel_id where one is named."""
 
-    def __init__(self, space: str, partition: int, shadow: str = "") -> None:
+    def __init__(self, space: str, partition: int, *, shadow: str = "") -> None:
         self.prefix = f"fc:{{{partition_tag(space, partition)}}}:{_shadow(shadow)}"
         self.cursor = self.prefix + "cur"
         """Hash off, seq, epoch, token, meta, layout, active, held (the recount that holds it); by funnel_id `s:` start,
@@ -97,11 +97,11 @@ class PartitionKeys:
         self.versions = self.prefix + "v"
         """Hash of the apply that wrote a group of a day last (`packing.version_field`); see `lua/apply.lua`."""
 
-    def persons(self, funnel_id: str, bucket: int, layout: int = FIRST_LAYOUT) -> str:
+    def persons(self, funnel_id: str, *, bucket: int, layout: int = FIRST_LAYOUT) -> str:
         """Hash of a person bucket in this layout: its parts; in the first layout person field -> state."""
         return f"{self.prefix}j{'' if layout == FIRST_LAYOUT else layout}:{funnel_id}:{bucket}"
 
-    def person_log(self, funnel_id: str, bucket: int, layout: int) -> str:
+    def person_log(self, funnel_id: str, *, bucket: int, layout: int) -> str:
         """List of what was written of a person bucket since its parts were; the first layout has none."""
         return f"{self.prefix}e{layout}:{funnel_id}:{bucket}"
 

@@ -147,7 +147,7 @@ class MemoryPartitionStore:
     async def check_topic(self, topic: str, identity: str) -> None:
         bound = self._space.topics.setdefault(topic, identity)
         if bound != identity:
-            raise other_topic(topic, bound, identity)
+            raise other_topic(topic, bound=bound, actual=identity)
 
     async def check_funnels(self, fingerprints: Mapping[str, str]) -> None:
         stored = self._space.fingerprints

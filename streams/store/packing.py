@@ -69,22 +69,22 @@ class ApplyBlob:
     def persons(self, funnel_id: str, writes: PersonWrites) -> None:
         """Changes of persons."""
         for bucket, entry in writes.entries.items():
-            self.entries.append((self.partition.person_log(funnel_id, bucket, self.layout), entry))
+            self.entries.append((self.partition.person_log(funnel_id, bucket=bucket, layout=self.layout), entry))
         for bucket, fold in writes.folds.items():
-            self.sets.append((self.partition.persons(funnel_id, bucket, self.layout), fold.flat()))
-            self.gone.append(self.partition.person_log(funnel_id, bucket, self.layout))
+            self.sets.append((self.partition.persons(funnel_id, bucket=bucket, layout=self.layout), fold.flat()))
+            self.gone.append(self.partition.person_log(funnel_id, bucket=bucket, layout=self.layout))
 
     def drop_older(self, funnel_id: str, old: bytes, new: bytes) -> None:
         """Buckets that hold nothing of older layouts any more; by bucket the oldest layout, before and now."""
         for bucket, (before, now) in enumerate(zip(old, new, strict=True)):
             for layout in range(before, now):
-                self.gone.append(self.partition.persons(funnel_id, bucket, layout))
-                self.gone.append(self.partition.person_log(funnel_id, bucket, layout))
+                self.gone.append(self.partition.persons(funnel_id, bucket=bucket, layout=layout))
+                self.gone.append(self.partition.person_log(funnel_id, bucket=bucket, layout=layout))
 
     def erase_first(self, funnel_id: str, names: Iterable[bytes]) -> None:
         """Fields that must not even stay in the first layout until their bucket is rewritten."""
         for name in names:
-            self.dels.append((self.partition.persons(funnel_id, bucket_of(name)), [name]))
+            self.dels.append((self.partition.persons(funnel_id, bucket=bucket_of(name)), [name]))
 
     def facts(self, facts: Mapping[bytes, bytes | None]) -> None:
         """Changes of facts: hashes of their own, written as those of persons are."""

@@ -85,7 +85,7 @@ class RedisCounterReader:
         return await read_registers(self._client, self._space, funnel_id)
 
     async def status(self, partition: int) -> PartitionStatus | None:
-        keys = PartitionKeys(self._space.space, partition, self._shadow)
+        keys = PartitionKeys(self._space.space, partition, shadow=self._shadow)
         with translated():
             offset, meta, layout = await cast(
                 Awaitable[list[bytes | None]], self._client.hmget(keys.cursor, _STATUS_FIELDS)
@@ -103,7 +103,7 @@ class RedisCounterReader:
         since: Mapping[int, int] | None = None,
         until: Mapping[int, int] | None = None,
     ) -> PartitionView | None:
-        keys, first, last = PartitionKeys(self._space.space, partition, self._shadow), since or {}, until or {}
+        keys, first, last = PartitionKeys(self._space.space, partition, shadow=self._shadow), since or {}, until or {}
         ranges: list[_Command] = [
             ("ZRANGEBYSCORE", keys.index(funnel_id, grain), first.get(grain, "-inf"), last.get(grain, "+inf"))
             for grain in grains
@@ -111,23 +111,29 @@ class RedisCounterReader:
         place = (keys.cursor, funnel_id, str(dimsets), *map(str, chain.from_iterable(ranges)))
         asked = self._asked.get(place) or _Asked(await self._run(ranges, transaction=False), frozenset())
         kept = dict(self._kept.get((partition, funnel_id), {}))
-        reading = expected(_listed(grains, asked.indexes, dimsets), kept, asked.changing)
+        reading = expected(_listed(grains, asked.indexes, dimsets=dimsets), kept, changing=asked.changing)
         for _ in range(_TRIES):
-            groups = _listed(grains, asked.indexes, dimsets)
+            groups = _listed(grains, asked.indexes, dimsets=dimsets)
             versions = Versions(funnel_id, groups)
-            *indexes, cursor, told, answers = await self._read(keys, funnel_id, ranges, versions, reading)
+            *indexes, cursor, told, answers = await self._read(
+                keys, funnel_id, ranges=ranges, versions=versions, reading=reading
+            )
             offset, meta, layout, seq = cursor
             self._check_layout(layout, f"partition {partition}")
             known = versions.told(told, seq)
-            missing = set(to_read(groups, kept, known)).difference(reading)
+            missing = set(to_read(groups, kept, versions=known)).difference(reading)
             if indexes == asked.indexes and not missing:
                 if offset is None:
                     return None
-                changed = self._keep(partition, funnel_id, kept, zip(reading, answers, strict=True), known)
+                changed = self._keep(
+                    partition, funnel_id, kept=kept, stored=zip(reading, answers, strict=True), versions=known
+                )
                 self._remember(place, _Asked(indexes, changed))
-                return _view(partition, int(offset), _meta(meta), {group: kept[group].fields for group in groups})
+                return _view(
+                    partition, int(offset), meta=_meta(meta), cells={group: kept[group].fields for group in groups}
+                )
             asked = _Asked(indexes, frozenset())
-            now = set(_listed(grains, indexes, dimsets))
+            now = set(_listed(grains, indexes, dimsets=dimsets))
             wanted = {*reading, *missing, *(group for group in now if group not in kept)} & now
             reading = sorted(wanted, key=_dimset)
         raise StoreUnavailableError(f"partition {partition} changes faster than it can be read")
@@ -136,6 +142,7 @@ class RedisCounterReader:
         self,
         keys: PartitionKeys,
         funnel_id: str,
+        *,
         ranges: Sequence[_Command],
         versions: Versions,
         reading: Sequence[CellGroup],
@@ -162,6 +169,7 @@ class RedisCounterReader:
         self,
         partition: int,
         funnel_id: str,
+        *,
         kept: dict[CellGroup, Kept],
         stored: Iterable[tuple[CellGroup, dict[bytes, bytes]]],
         versions: Mapping[CellGroup, bytes],
@@ -170,7 +178,7 @@ class RedisCounterReader:
         changed = set()
         for group, packed in stored:
             known = kept.get(group)
-            kept[group] = _decoded(packed, known, versions.get(group))
+            kept[group] = _decoded(packed, known, version=versions.get(group))
             if known is not None and known.fields is not kept[group].fields:
                 changed.add(group)
         place = (partition, funnel_id)
@@ -200,7 +208,7 @@ class RedisCounterReader:
             return await pipeline.execute()
 
 
-def _listed(grains: Sequence[int], index: Sequence[list[bytes]], dimsets: Sequence[int] | None) -> list[CellGroup]:
+def _listed(grains: Sequence[int], index: Sequence[list[bytes]], *, dimsets: Sequence[int] | None) -> list[CellGroup]:
     """Groups of an index; those of the whole first."""
     groups = []
     for grain, members in zip(grains, index, strict=True):
@@ -232,7 +240,7 @@ def _stored(groups: Sequence[CellGroup], answers: Sequence[Any]) -> list[dict[by
     return [*small, *answers[bool(small) :]]
 
 
-def _decoded(stored: dict[bytes, bytes], known: Kept | None, version: bytes | None) -> Kept:
+def _decoded(stored: dict[bytes, bytes], known: Kept | None, *, version: bytes | None) -> Kept:
     """A group's cells; those of the last read where nothing has changed."""
     values = b"".join(stored.values())
     signature = (b"".join(stored), values)
@@ -243,7 +251,9 @@ def _decoded(stored: dict[bytes, bytes], known: Kept | None, version: bytes | No
     return Kept(signature, SettledFields(zip(map(_field, stored), _decode_cells(packed), strict=True)), version)
 
 
-def _view(partition: int, offset: int, meta: PartitionMeta, cells: Mapping[CellGroup, SettledFields]) -> PartitionView:
+def _view(
+    partition: int, offset: int, *, meta: PartitionMeta, cells: Mapping[CellGroup, SettledFields]
+) -> PartitionView:
     """What is within its keep time."""
     shown: Cells = {
         group: fields

@@ -121,10 +121,13 @@ class OwnerReads:
             names = [
                 name
                 for bucket in some
-                for name in (keys.persons(funnel_id, bucket, layout), keys.person_log(funnel_id, bucket, layout))
+                for name in (
+                    keys.persons(funnel_id, bucket=bucket, layout=layout),
+                    keys.person_log(funnel_id, bucket=bucket, layout=layout),
+                )
             ]
             asked = [("all" if wanted[b].numbers is None else wanted[b].numbers, int(wanted[b].with_log)) for b in some]
-            answers = await _PERSONS.run(self._client, names, [pack(asked)])
+            answers = await _PERSONS.run(self._client, names, arguments=[pack(asked)])
             for bucket, (parts, size, flat, entries) in zip(some, answers, strict=True):
                 yield bucket, StoredBucket(parts, size, dict(zip(flat[::2], flat[1::2], strict=True)), entries)
 
@@ -132,13 +135,13 @@ class OwnerReads:
         self, keys: PartitionKeys, funnel_id: str, buckets: Sequence[int], persons: Sequence[bytes]
     ) -> tuple[dict[int, Fields], Fields]:
         """The same of the first layout: a field for each person."""
-        whole = await self.many([("HGETALL", keys.persons(funnel_id, bucket)) for bucket in buckets])
+        whole = await self.many([("HGETALL", keys.persons(funnel_id, bucket=bucket)) for bucket in buckets])
         single: Fields = {}
         for start in range(0, len(persons), _READ_FIELDS):
             by_bucket: dict[int, list[bytes]] = {}
             for person in persons[start : start + _READ_FIELDS]:
                 by_bucket.setdefault(bucket_of(person), []).append(person)
-            fields = {keys.persons(funnel_id, bucket): names for bucket, names in by_bucket.items()}
+            fields = {keys.persons(funnel_id, bucket=bucket): names for bucket, names in by_bucket.items()}
             for names, states in zip(by_bucket.values(), await self._fields(fields), strict=True):
                 single.update((name, state) for name, state in zip(names, states, strict=True) if state is not False)
         return dict(zip(buckets, whole, strict=True)), single
@@ -172,7 +175,7 @@ class OwnerReads:
         """Facts of a kind from `after` on: an HSCAN cursor and a bucket in one number."""
         cursor, first = divmod(after, FACT_BUCKETS)
         hashes = [keys.facts(kind, bucket) for bucket in range(first, FACT_BUCKETS)]
-        next_cursor, done, flat = await _FACTS.run(self._client, hashes, [cursor, _FACTS_PER_PAGE])
+        next_cursor, done, flat = await _FACTS.run(self._client, hashes, arguments=[cursor, _FACTS_PER_PAGE])
         facts = dict(zip(flat[::2], flat[1::2], strict=True))
         return FactsPage(
             facts=facts, next=None if done == len(hashes) else int(next_cursor) * FACT_BUCKETS + first + done
@@ -183,7 +186,7 @@ class OwnerReads:
         commands costs redis-py five times the CPU."""
         if not wanted:
             return []
-        answer = await _READ.run(self._client, list(wanted), [pack(list(wanted.values()))])
+        answer = await _READ.run(self._client, list(wanted), arguments=[pack(list(wanted.values()))])
         return cast(list[list[Any]], unpack(answer))
 
     async def many(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:

@@ -78,7 +78,9 @@ class Recounts:
     async def hold(self, recount: str, partition: int) -> tuple[int, PartitionMeta] | None:
         """Stop the partition's counting; its cursor and state. None for one that nobody has counted."""
         nonce = f"{int(token_hex(4), 16) % 10**9:09d}"
-        answer = await _HOLD.run(self._client, [PartitionKeys(self._keys.space, partition).cursor], [recount, nonce])
+        answer = await _HOLD.run(
+            self._client, [PartitionKeys(self._keys.space, partition).cursor], arguments=[recount, nonce]
+        )
         if not answer:
             return None
         return int(answer[0]), PartitionMeta() if answer[1] is None else _decode_meta(answer[1])
@@ -86,21 +88,21 @@ class Recounts:
     async def free(self, recount: str, partitions: Sequence[int]) -> None:
         """Let counting go on without a switch."""
         for partition in partitions:
-            await _FREE.run(self._client, [PartitionKeys(self._keys.space, partition).cursor], [recount])
+            await _FREE.run(self._client, [PartitionKeys(self._keys.space, partition).cursor], arguments=[recount])
 
-    async def decide(self, recount: str, switch: Switch, decision: Decision) -> bool:
+    async def decide(self, recount: str, switch: Switch, *, decision: Decision) -> bool:
         """Switch; False where the recount is over: its lease ended and a worker went on."""
         keys, shadow = self._keys, SpaceKeys(self._keys.space, switch.funnel_id)
         names = [keys.recounts, keys.switched, keys.funnels, keys.definitions]
         names += [keys.registers(switch.funnel_id), shadow.registers(switch.funnel_id)]
         what = [switch.name, switch.definition, switch.funnel_id, switch.fingerprint]
-        return bool(await _DECIDE.run(self._client, names, [recount, msgspec.json.encode(decision), *what]))
+        return bool(await _DECIDE.run(self._client, names, arguments=[recount, msgspec.json.encode(decision), *what]))
 
     async def adopt(self, recount: str, partition: int) -> None:
         """Put what was counted in its place, if that was not done yet."""
         state = await self._state(recount)
         if state is not None and state != _OPEN:
-            await self._adopt(recount, partition, msgspec.json.decode(state, type=Decision))
+            await self._adopt(recount, partition, decision=msgspec.json.decode(state, type=Decision))
 
     async def release(self, partition: int, recount: str) -> None:
         """What a claim does with a partition that it finds held. Raises StoreUnavailableError while the recount is
@@ -111,7 +113,7 @@ class Recounts:
         elif state == _OPEN:
             raise held(partition)
         else:
-            await self._adopt(recount, partition, msgspec.json.decode(state, type=Decision))
+            await self._adopt(recount, partition, decision=msgspec.json.decode(state, type=Decision))
 
     async def end(self, recount: str, partitions: Sequence[int]) -> None:
         """Forget a recount, and its shadow. One that was decided is brought to its end first."""
@@ -134,19 +136,19 @@ class Recounts:
             return [name.decode() for name in await self._client.hkeys(self._keys.recounts)]
 
     async def _state(self, recount: str) -> bytes | None:
-        state = await _SETTLE.run(self._client, [self._keys.recounts, self._keys.lease(recount)], [recount])
+        state = await _SETTLE.run(self._client, [self._keys.recounts, self._keys.lease(recount)], arguments=[recount])
         return cast("bytes | None", state or None)
 
-    async def _adopt(self, recount: str, partition: int, decision: Decision) -> None:
+    async def _adopt(self, recount: str, partition: int, *, decision: Decision) -> None:
         funnel_id = _funnel_id(recount)
         own = PartitionKeys(self._keys.space, partition)
-        shadow = PartitionKeys(self._keys.space, partition, funnel_id)
+        shadow = PartitionKeys(self._keys.space, partition, shadow=funnel_id)
         with translated():
             here, there = await self._client.hget(own.cursor, "meta"), await self._client.hget(shadow.cursor, "meta")
         meta = joined(
             PartitionMeta() if here is None else _decode_meta(here),
             PartitionMeta() if there is None else _decode_meta(there),
-            funnel_id,
+            funnel_id=funnel_id,
             own_forwards=decision.forwards.get(partition, 0),
             forwards=decision.forwards,
         )
@@ -156,7 +158,7 @@ class Recounts:
         done = await _ADOPT.run(
             self._client,
             [own.cursor, shadow.cursor, own.versions, shadow.versions, *pairs, *facts],
-            [recount, funnel_id, _encode_meta(meta), len(pairs) // 2],
+            arguments=[recount, funnel_id, _encode_meta(meta), len(pairs) // 2],
         )
         if done < 0:
             raise StoreRefusedError(
@@ -168,8 +170,8 @@ class Recounts:
         indexes = [keys.index(funnel_id, grain) for grain in Grain]
         names = [keys.earliest_deadlines(funnel_id), *indexes]
         for layout in range(FIRST_LAYOUT, LAYOUT + 1):
-            names += [keys.persons(funnel_id, bucket, layout) for bucket in range(PERSON_BUCKETS)]
-            names += [keys.person_log(funnel_id, bucket, layout) for bucket in range(PERSON_BUCKETS)]
+            names += [keys.persons(funnel_id, bucket=bucket, layout=layout) for bucket in range(PERSON_BUCKETS)]
+            names += [keys.person_log(funnel_id, bucket=bucket, layout=layout) for bucket in range(PERSON_BUCKETS)]
         with translated():
             for grain, index in zip(Grain, indexes, strict=True):
                 members = await cast(Awaitable[list[bytes]], self._client.zrange(index, 0, -1))
@@ -181,7 +183,7 @@ class Recounts:
         space = SpaceKeys(self._keys.space, funnel_id)
         with translated():
             for partition in partitions:
-                keys = PartitionKeys(self._keys.space, partition, funnel_id)
+                keys = PartitionKeys(self._keys.space, partition, shadow=funnel_id)
                 names = [*await self._names(keys, funnel_id), *_fact_names(keys)]
                 await self._client.unlink(keys.cursor, keys.versions, *(keys.prefix + name for name in names))
             await self._client.unlink(
@@ -192,8 +194,8 @@ class Recounts:
 def joined(
     own: PartitionMeta,
     shadow: PartitionMeta,
-    funnel_id: str,
     *,
+    funnel_id: str,
     own_forwards: int,
     forwards: Mapping[int, int],
 ) -> PartitionMeta:

@@ -93,10 +93,10 @@ class RedisPartitionStore:
         with translated():
             await self._client.sadd(self._space.partitions, partition)
         new = b"" if self._layout == FIRST_LAYOUT else pack_layouts(FunnelLayouts.all_of(self._layout))
-        answer = await _CLAIM.run(self._client, [keys.cursor], [_nonce(), self._layout, new, *funnel_ids])
+        answer = await _CLAIM.run(self._client, [keys.cursor], arguments=[_nonce(), self._layout, new, *funnel_ids])
         if answer[0] == b"held":
             await Recounts(self._client, self._space.space).release(partition, answer[1].decode())
-            answer = await _CLAIM.run(self._client, [keys.cursor], [_nonce(), self._layout, new, *funnel_ids])
+            answer = await _CLAIM.run(self._client, [keys.cursor], arguments=[_nonce(), self._layout, new, *funnel_ids])
         if answer[0] == b"held":
             raise held(partition)
         if answer[0] == b"layout":
@@ -166,7 +166,7 @@ class RedisPartitionStore:
         for funnel_id, codes in names.items():
             blob.names(self._space.registers(funnel_id), codes)
         arguments = blob.packed(fence, next_offset, _encode_meta(writes.meta))
-        answer = int(await _APPLY.run(self._client, blob.keys(), [arguments]))
+        answer = int(await _APPLY.run(self._client, blob.keys(), arguments=[arguments]))
         if answer == _WRITTEN:
             for funnel_id, written in persons.items():
                 self._persons.written(partition, funnel_id, written)
@@ -196,7 +196,7 @@ class RedisPartitionStore:
         if not names:
             return {}
         wanted = [(str(register), str(caps[register]), name) for register, name in names]
-        codes = await _REGISTER.run(self._client, [self._space.registers(funnel_id)], [pack(wanted)])
+        codes = await _REGISTER.run(self._client, [self._space.registers(funnel_id)], arguments=[pack(wanted)])
         await self._copied()
         return dict(zip(names, codes, strict=True))
 
@@ -216,12 +216,12 @@ class RedisPartitionStore:
             await self._client.hsetnx(self._space.topics, topic, identity)
             bound = await cast(Awaitable[bytes], self._client.hget(self._space.topics, topic))
         if bound.decode() != identity:
-            raise other_topic(topic, bound.decode(), identity)
+            raise other_topic(topic, bound=bound.decode(), actual=identity)
         self._topics[topic] = identity
 
     async def check_funnels(self, fingerprints: Mapping[str, str]) -> None:
         flat = [text for pair in fingerprints.items() for text in pair]
-        if other := await _FUNNELS.run(self._client, [self._space.funnels], flat):
+        if other := await _FUNNELS.run(self._client, [self._space.funnels], arguments=flat):
             raise other_definition(sorted(funnel_id.decode() for funnel_id in other))
         self._fingerprints.update(fingerprints)
 
@@ -237,7 +237,7 @@ class RedisPartitionStore:
     async def accept_gap(self, partition: int, offset: int, reason: str) -> tuple[int, int]:
         keys = self._keys(partition)
         answer = await _GAP.run(
-            self._client, [keys.cursor, keys.gaps], [partition, offset, reason, _nonce(), self._layout]
+            self._client, [keys.cursor, keys.gaps], arguments=[partition, offset, reason, _nonce(), self._layout]
         )
         if answer[0] == -3:
             raise held(partition)
@@ -252,11 +252,11 @@ class RedisPartitionStore:
     def _keys(self, partition: int) -> PartitionKeys:
         keys = self._partitions.get(partition)
         if keys is None:
-            keys = self._partitions[partition] = PartitionKeys(self._space.space, partition, self._shadow)
+            keys = self._partitions[partition] = PartitionKeys(self._space.space, partition, shadow=self._shadow)
         return keys
 
     async def _raise_layout(self) -> None:
-        newest = int(await _LAYOUT.run(self._client, [self._space.layout], [self._layout]))
+        newest = int(await _LAYOUT.run(self._client, [self._space.layout], arguments=[self._layout]))
         if newest > self._layout:
             raise newer_layout("this space", stored=newest, known=self._layout)
 

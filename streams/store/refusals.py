@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from streams.store.port import StoreRefusedError
 
 
-def other_topic(topic: str, bound: str, actual: str) -> StoreRefusedError:
+def other_topic(topic: str, *, bound: str, actual: str) -> StoreRefusedError:
     """The topic was recreated, or the stores were mixed up."""
     return StoreRefusedError(
         f"the counts of this space belong to topic {topic} with identity {bound}, but the broker has {actual}: the "

@@ -184,14 +184,14 @@ class BatchConsumer(driver.Consumer):
         for their_tp, fetched in records.items():
             if not self.flow_active or generation != self.app.consumer_generation_id:
                 return  # a rebalance: every chain starts anew
-            batch = await self._chained(their_tp.partition, fetched, before.get(their_tp.partition))
+            batch = await self._chained(their_tp.partition, fetched, placement_before=before.get(their_tp.partition))
             if batch is not None:
                 batches.append(batch)
         if batches:
             tp = TP(self._topic, batches[0].partition)
             yield tp, as_message(tp, batches, generation)
 
-    async def _chained(self, partition: int, fetched: list[Any], placement_before: int | None) -> Batch | None:
+    async def _chained(self, partition: int, fetched: list[Any], *, placement_before: int | None) -> Batch | None:
         """The next link, or None: not placed yet, or the fetch does not continue the chain and is asked for again."""
         chain = self._chains.get(partition)
         if chain is None or not fetched:
@@ -204,7 +204,7 @@ class BatchConsumer(driver.Consumer):
                 chain.holes = chain.next
             await self._rewind(partition, chain)
             return None
-        if first > chain.next and not await self._accept_hole(partition, chain, first):
+        if first > chain.next and not await self._accept_hole(partition, chain, first=first):
             return None
         batch = Batch(partition, chain.placement_id, chain.next, fetched[-1].offset + 1, fetched)
         chain.next = batch.next
@@ -217,12 +217,12 @@ class BatchConsumer(driver.Consumer):
             # The chain stays where it is; the next fetch does not continue it and leads here again.
             log.info("rewind_failed", partition=partition, error=str(error))
 
-    async def _accept_hole(self, partition: int, chain: _Chain, first: int) -> bool:
+    async def _accept_hole(self, partition: int, chain: _Chain, *, first: int) -> bool:
         """The broker was asked twice and has nothing in between. Lost records lie below the start of the log; anything
         else is a marker of a transaction."""
         start = (await self.log_range(partition)).start
         if start > chain.next:
-            self._refuse(gap_below(self._topic, partition, chain.next, start))
+            self._refuse(gap_below(self._topic, partition=partition, cursor=chain.next, start=start))
             return False
         log.info("offsets_without_records", partition=partition, after=chain.next, until=first)
         return True
@@ -277,7 +277,7 @@ class BatchConsumer(driver.Consumer):
             if chain is None:
                 continue
             try:
-                problem = await find_problem(self.log_range, self._topic, partition, chain.next)
+                problem = await find_problem(self.log_range, self._topic, partition=partition, cursor=chain.next)
             except BrokerUnavailableError:
                 problem = None
             if problem:

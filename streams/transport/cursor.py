@@ -26,7 +26,7 @@ def topic_deleted(topic: str) -> NeedsHumanError:
     )
 
 
-def topic_recreated(topic: str, before: str, now: str) -> NeedsHumanError:
+def topic_recreated(topic: str, *, before: str, now: str) -> NeedsHumanError:
     """Same name, other records."""
     return NeedsHumanError(
         f"topic {topic} was recreated (its id is {now}, the cursors belong to {before}). Nothing was skipped or "
@@ -34,7 +34,7 @@ def topic_recreated(topic: str, before: str, now: str) -> NeedsHumanError:
     )
 
 
-def partitions_changed(topic: str, before: int, now: int) -> NeedsHumanError:
+def partitions_changed(topic: str, *, before: int, now: int) -> NeedsHumanError:
     """Sentence for a changed partition count."""
     return NeedsHumanError(
         f"topic {topic} has {now} partitions, the counters were made with {before}: persons would move away from their "
@@ -43,7 +43,7 @@ def partitions_changed(topic: str, before: int, now: int) -> NeedsHumanError:
     )
 
 
-def gap_below(topic: str, partition: int, cursor: int, start: int) -> LogGapError:
+def gap_below(topic: str, *, partition: int, cursor: int, start: int) -> LogGapError:
     """Records from `cursor` to `start` are gone."""
     return LogGapError(
         f"{topic} partition {partition}: the cursor stands at {cursor}, but the log starts at {start}: "
@@ -53,17 +53,17 @@ def gap_below(topic: str, partition: int, cursor: int, start: int) -> LogGapErro
     )
 
 
-def check_cursor(topic: str, partition: int, cursor: int, log_range: LogRange) -> LogGapError | None:
+def check_cursor(topic: str, *, partition: int, cursor: int, log_range: LogRange) -> LogGapError | None:
     """The error of a cursor that lies outside the log, None where it fits."""
     if cursor < log_range.start:
-        return gap_below(topic, partition, cursor, log_range.start)
+        return gap_below(topic, partition=partition, cursor=cursor, start=log_range.start)
     if log_range.end is not None and cursor > log_range.end:
-        return beyond_end(topic, partition, cursor, log_range.end)
+        return beyond_end(topic, partition=partition, cursor=cursor, end=log_range.end)
     return None
 
 
 async def find_problem(
-    ask: Callable[[int], Awaitable[LogRange]], topic: str, partition: int, cursor: int
+    ask: Callable[[int], Awaitable[LogRange]], topic: str, *, partition: int, cursor: int
 ) -> LogGapError | None:
     """`check_cursor` on what `ask(partition)` answers; an end of the log before the cursor must come three times.
 
@@ -74,13 +74,13 @@ async def find_problem(
         if attempt:
             await asyncio.sleep(END_PAUSE_SECONDS)
         log_range = await ask(partition)
-        problem = check_cursor(topic, partition, cursor, log_range)
+        problem = check_cursor(topic, partition=partition, cursor=cursor, log_range=log_range)
         if problem is None or cursor < log_range.start:
             return problem
     return problem
 
 
-def beyond_end(topic: str, partition: int, cursor: int, end: int) -> LogGapError:
+def beyond_end(topic: str, *, partition: int, cursor: int, end: int) -> LogGapError:
     """The cursor lies behind the end of the log."""
     return LogGapError(
         f"{topic} partition {partition}: the cursor stands at {cursor}, beyond the end of the log at {end}: the log "
@@ -90,7 +90,7 @@ def beyond_end(topic: str, partition: int, cursor: int, end: int) -> LogGapError
     )
 
 
-def unacceptable_gap(topic: str, partition: int, offset: int, log_range: LogRange) -> NeedsHumanError | None:
+def unacceptable_gap(topic: str, *, partition: int, offset: int, log_range: LogRange) -> NeedsHumanError | None:
     """Why counting cannot go on at `offset`, None where it can."""
     if log_range.start <= offset and (log_range.end is None or offset <= log_range.end):
         return None

@@ -91,7 +91,7 @@ class LogReader:
             return dict(self._positions)
         return {place.partition: end for place, end in ends.items()}
 
-    async def read(self, partition: int, start: int, end: int) -> tuple[list[Any], int]:
+    async def read(self, partition: int, *, start: int, end: int) -> tuple[list[Any], int]:
         """Records from `start` on and the next offset, at most `end`; offsets may have holes. There must be records."""
         place, deadline = self._place(partition), time.monotonic() + _SILENT_SECONDS
         if self._positions[partition] != start:
@@ -147,4 +147,4 @@ class LogReader:
         return TopicPartition(self._topic, partition)
 
     async def _broken(self, error: BaseException) -> Exception:
-        return await broker_error(self._kafka, error, f"Kafka at {self._kafka}: {error!r}")
+        return await broker_error(self._kafka, error, text=f"Kafka at {self._kafka}: {error!r}")

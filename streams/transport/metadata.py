@@ -187,5 +187,5 @@ async def connect(kafka: Kafka, *, timeout: float) -> AIOKafkaClient:
         await asyncio.wait_for(client.bootstrap(), timeout)
     except (KafkaError, OSError, TimeoutError) as error:
         await client.close()
-        raise await broker_error(kafka, error, f"no Kafka broker answers at {kafka}: {error}") from error
+        raise await broker_error(kafka, error, text=f"no Kafka broker answers at {kafka}: {error}") from error
     return client

@@ -58,7 +58,7 @@ class TopicPublisher:
             ]
             await asyncio.wait_for(asyncio.gather(*sent), SEND_SECONDS)
         except (KafkaError, OSError, TimeoutError) as error:
-            raise await broker_error(self._servers, error, f"records were not acknowledged: {error!r}") from error
+            raise await broker_error(self._servers, error, text=f"records were not acknowledged: {error!r}") from error
 
     async def _started(self) -> AIOKafkaProducer:
         async with self._starting:

@@ -38,8 +38,8 @@ class TopicWatch:
         if now == self._known:
             return
         if (now.cluster_id, now.topic_id) == (self._known.cluster_id, self._known.topic_id):
-            raise partitions_changed(self._topic, self._known.partitions, now.partitions)
-        raise topic_recreated(self._topic, self._known.topic_id, now.topic_id)
+            raise partitions_changed(self._topic, before=self._known.partitions, now=now.partitions)
+        raise topic_recreated(self._topic, before=self._known.topic_id, now=now.topic_id)
 
     async def close(self) -> None:
         """Give the connection back."""

@@ -90,7 +90,7 @@ def web_app(
     )
     app.router.redirect_slashes = False
     app.router.default = (
-        _response(error_page(404, "not_found", "there is no such page", detail=f"pages: {paths}"))
+        _response(error_page(404, code="not_found", message="there is no such page", detail=f"pages: {paths}"))
         if pages
         else PlainTextResponse(f"pages: {paths}\n", 404)
     )
@@ -119,11 +119,13 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for this class
     message = "pages are read with GET or HEAD" if error.status_code == 405 else error.detail
     code = "method_not_allowed" if error.status_code == 405 else "bad_request"
-    return _response(error_page(error.status_code, code, message, headers=error.headers))
+    return _response(error_page(error.status_code, code=code, message=message, headers=error.headers))
 
 
 async def _failed(_request: Request, _error: Exception) -> Response:
-    return _response(error_page(500, "internal", "the server failed on this request", detail="see its log"))
+    return _response(
+        error_page(500, code="internal", message="the server failed on this request", detail="see its log")
+    )
 
 
 class _Guard:
@@ -133,7 +135,9 @@ class _Guard:
         self._app = app
         self._refusal: Response = PlainTextResponse("pages take no body\n", 413, {"connection": "close"})
         if is_json:
-            refusal = error_page(413, "body_not_allowed", "pages take no body", headers={"connection": "close"})
+            refusal = error_page(
+                413, code="body_not_allowed", message="pages take no body", headers={"connection": "close"}
+            )
             self._refusal = _response(refusal)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:

@@ -45,7 +45,7 @@ Page = Callable[[PageRequest], Awaitable[PageAnswer | StreamedAnswer]]
 
 
 def error_page(
-    status: int, code: str, message: str, *, detail: str = "", headers: Mapping[str, str] | None = None
+    status: int, *, code: str, message: str, detail: str = "", headers: Mapping[str, str] | None = None
 ) -> PageAnswer:
     """An error in the one shape all errors have."""
     body = json.dumps({"code": code, "message": message, "detail": detail}, ensure_ascii=False)

@@ -234,7 +234,7 @@ class Worker:
             max_persons=self.settings.max_persons,
             max_person_events=self.settings.max_person_events,
             publisher=self.publisher,
-            observer=PartitionObserver(self.metrics, partition, time.time),
+            observer=PartitionObserver(self.metrics, partition, clock=time.time),
         )
 
     def _on_store(self, trouble: str | None) -> None:
@@ -293,7 +293,7 @@ def _topics_of(topics: Topics) -> dict[OutgoingKind, str]:
 
 
 async def run_worker(
-    settings: WorkerSettings, store: PartitionStore, store_warnings: StoreWarnings | None = None
+    settings: WorkerSettings, store: PartitionStore, *, store_warnings: StoreWarnings | None = None
 ) -> int:
     """Run one worker to its end; returns the exit code."""
     return await Worker(settings, store, store_warnings=store_warnings).run()

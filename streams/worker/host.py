@@ -32,7 +32,7 @@ BEYOND_WATCHES = 3
 class PartitionObserver:
     """Feeds the metrics from one partition's applies."""
 
-    def __init__(self, metrics: WorkerMetrics, partition: int, clock: Callable[[], float]) -> None:
+    def __init__(self, metrics: WorkerMetrics, partition: int, *, clock: Callable[[], float]) -> None:
         self._metrics = metrics
         self._clock = clock
         self._watermark = metrics.watermark.labels(str(partition))
@@ -178,10 +178,10 @@ class WorkerHost:
         if runner.processor.fence != fence:  # it moved while we asked
             self._different.pop(partition, None)
             return
-        self._compare(runner, stored, fence)
-        self._check_end(runner, end, fence.offset)
+        self._compare(runner, stored, fence=fence)
+        self._check_end(runner, end, cursor=fence.offset)
 
-    def _compare(self, runner: PartitionRunner, stored: Fence | None, fence: Fence) -> None:
+    def _compare(self, runner: PartitionRunner, stored: Fence | None, *, fence: Fence) -> None:
         """Claim again when the same difference is seen twice: then it is no race."""
         if stored == fence:
             self._different.pop(runner.partition, None)
@@ -192,20 +192,20 @@ class WorkerHost:
         else:
             self._different[runner.partition] = (stored, fence)
 
-    def _check_end(self, runner: PartitionRunner, end: int | None, cursor: int) -> None:
+    def _check_end(self, runner: PartitionRunner, end: int | None, *, cursor: int) -> None:
         """For brokers whose end offsets cannot be asked for: the end as of the last fetch is right."""
         if end is None or cursor <= end:
             self._beyond.pop(runner.partition, None)
             return
         seen = self._beyond[runner.partition] = self._beyond.get(runner.partition, 0) + 1
         if seen >= BEYOND_WATCHES:
-            self.on_fatal(beyond_end(self._topic, runner.partition, cursor, end))
+            self.on_fatal(beyond_end(self._topic, partition=runner.partition, cursor=cursor, end=end))
 
     def _new_runner(self, partition: int) -> PartitionRunner:
         if self.placement is None:
             raise RuntimeError("the transport is not connected to the host")
         surroundings = Surroundings(self._topic, self.placement, self._peek, self._metrics, self.on_fatal)
-        return PartitionRunner(partition, self._make_processor(partition), surroundings)
+        return PartitionRunner(partition, self._make_processor(partition), surroundings=surroundings)
 
     async def _peek(self, partition: int) -> Fence | None:
         """None when the store is away: claim then, which waits for it."""

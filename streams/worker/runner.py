@@ -76,7 +76,7 @@ class Surroundings:
 class PartitionRunner:
     """See the module."""
 
-    def __init__(self, partition: int, processor: Processor, surroundings: Surroundings) -> None:
+    def __init__(self, partition: int, processor: Processor, *, surroundings: Surroundings) -> None:
         self.partition = partition
         self.processor = processor
         self._topic = surroundings.topic
@@ -196,7 +196,9 @@ class PartitionRunner:
         else:
             await self.processor.claim()
             self._metrics.claims.inc()
-            problem = await find_problem(self._placement.log_range, self._topic, self.partition, self.processor.offset)
+            problem = await find_problem(
+                self._placement.log_range, self._topic, partition=self.partition, cursor=self.processor.offset
+            )
             if problem is not None:
                 raise problem
         if self._life == life:

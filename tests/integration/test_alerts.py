@@ -109,7 +109,7 @@ async def test_the_exporter_says_what_the_back_test_says(files: tuple[Path, Path
     half.write_text("".join(line for line in events.open() if json.loads(line)["occurred_at_ms"] < middle))
     space = MemorySpace(clock_ms=lambda: 0, expires=False)
     await count_in_memory(
-        replace(job, events=half, watermark_ms=middle), Refusals(half), space, longest_chunk_ms=12 * HOUR_MS
+        replace(job, events=half, watermark_ms=middle), Refusals(half), space=space, longest_chunk_ms=12 * HOUR_MS
     )
     reader = BrokenOnce(space)
     source = EvidenceSource(reader, [funnel], clock_ms=lambda: middle)
@@ -117,9 +117,9 @@ async def test_the_exporter_says_what_the_back_test_says(files: tuple[Path, Path
         await source.refresh()
     await source.refresh()
     page = Page()
-    fill_evidence(page, source.newest, middle)
+    fill_evidence(page, source.newest, now_ms=middle)
     labels = ("shop", "1", "conversion", "visit", "", "", "down")
-    moments = Backtest(whole).moments(series, middle // DAY_MS, 6.0)
+    moments = Backtest(whole).moments(series, middle // DAY_MS, floor=6.0)
     at_middle = [moment for moment in moments if moment.at_ms == middle + whole.delay_ms]
     expected = max(moment.evidence.nats for moment in at_middle)
     assert page.samples[judged.EVIDENCE.name][labels] == pytest.approx(expected)

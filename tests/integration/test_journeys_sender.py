@@ -66,7 +66,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def taken(inbox: Inbox, *changes: Change, next_offset: int = 1, now_ms: int = NOW_MS) -> None:
-    inbox.take(0, next_offset, changes, now_ms=now_ms)
+    inbox.take(0, next_offset, changes=changes, now_ms=now_ms)
 
 
 async def deliver(inbox: Inbox, receiver: Receiver, *, now_ms: int = NOW_MS) -> int:
@@ -147,9 +147,9 @@ def test_what_is_printed_is_known_only_when_it_was_printed() -> None:
     printed: list[Change] = []
     with Inbox(None) as inbox:
         with pytest.raises(BrokenPipeError):
-            inbox.take(0, 5, [change(1)], now_ms=NOW_MS, hand_on=fails)
+            inbox.take(0, 5, changes=[change(1)], now_ms=NOW_MS, hand_on=fails)
         assert inbox.offsets() == {}
-        inbox.take(0, 5, [change(1), change(1)], now_ms=NOW_MS, hand_on=printed.append)
+        inbox.take(0, 5, changes=[change(1), change(1)], now_ms=NOW_MS, hand_on=printed.append)
         assert (printed, inbox.due(NOW_MS, 8)) == ([change(1)], [])
 
 
@@ -157,13 +157,13 @@ def test_ids_are_forgotten_when_the_topic_has_forgotten_them() -> None:
     printed: list[Change] = []
     with Inbox(None) as inbox:
         for now_ms in (NOW_MS, NOW_MS + DAY_MS, NOW_MS + (KNOWN_DAYS + 2) * DAY_MS):
-            inbox.take(0, 1, [change(1)], now_ms=now_ms, hand_on=printed.append)
-            inbox.take(0, 2, [], now_ms=now_ms)
+            inbox.take(0, 1, changes=[change(1)], now_ms=now_ms, hand_on=printed.append)
+            inbox.take(0, 2, changes=[], now_ms=now_ms)
     assert len(printed) == 1  # known while it is read: what is purged goes behind the records of a batch
     with Inbox(None) as inbox:
         for now_ms in (NOW_MS, NOW_MS + (KNOWN_DAYS + 1) * DAY_MS):
-            inbox.take(0, 2, [], now_ms=now_ms)
-            inbox.take(0, 2, [change(1)], now_ms=now_ms, hand_on=printed.append)
+            inbox.take(0, 2, changes=[], now_ms=now_ms)
+            inbox.take(0, 2, changes=[change(1)], now_ms=now_ms, hand_on=printed.append)
     assert len(printed) == 3
 
 

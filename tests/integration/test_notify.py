@@ -152,7 +152,7 @@ class _Away(MemoryCounterReader):
 
 async def test_an_alert_is_told_without_its_chart_where_the_store_is_away() -> None:
     story: Any = {"name": "FunnelEntriesDrop", "funnel": "shop", "stage": "impression", "dim": "", "text": "a drop"}
-    message = await alert_of(_Away(MemorySpace()), SHOP, story, page="", now_ms=5)
+    message = await alert_of(_Away(MemorySpace()), SHOP, story=story, page="", now_ms=5)
     assert (message.text, message.picture, message.sparks) == ("a drop", None, "")
 
 

@@ -26,7 +26,7 @@ sys.stdin.read()
 
 
 async def test_the_reference_counts_what_the_product_counts(tmp_path: Path) -> None:
-    values = [value for _, value, _ in records(3_000, 300)]
+    values = [value for _, value, _ in records(3_000, people=300)]
     file = tmp_path / "events.jsonl"
     file.write_bytes(b"\n".join(values))
     job = ReplayJob(funnels=tuple(load_funnels([str(FUNNEL)])), references=(str(FUNNEL),), events=file)

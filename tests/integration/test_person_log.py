@@ -84,8 +84,8 @@ async def everything_stored(client: Client, space: str, buckets: set[int]) -> by
     keys = PartitionKeys(space, 0)
     stored: list[Any] = []
     for bucket in buckets:
-        stored += await client.hvals(keys.persons(FUNNEL_ID, bucket, LAYOUT))
-        stored += await client.lrange(keys.person_log(FUNNEL_ID, bucket, LAYOUT), 0, -1)
+        stored += await client.hvals(keys.persons(FUNNEL_ID, bucket=bucket, layout=LAYOUT))
+        stored += await client.lrange(keys.person_log(FUNNEL_ID, bucket=bucket, layout=LAYOUT), 0, -1)
     return b"".join(stored)
 
 
@@ -104,7 +104,7 @@ async def test_whoever_reads_sees_what_was_written(valkey_server: ValkeyServer) 
         await history.claim()
         await history.check()
         keys = PartitionKeys(history.space, 0)
-        folded += await client.hlen(keys.persons(FUNNEL_ID, bucket_of(b"u:1"), LAYOUT))
+        folded += await client.hlen(keys.persons(FUNNEL_ID, bucket=bucket_of(b"u:1"), layout=LAYOUT))
     assert folded > 24, "buckets were folded, and split into parts"
     await close(client)
 
@@ -117,8 +117,8 @@ async def test_a_list_stays_in_proportion_to_its_bucket(valkey_server: ValkeySer
         await history.apply()
     keys, lists, parts = PartitionKeys(history.space, 0), 0, 0
     for bucket in range(PERSON_BUCKETS):
-        entries = await client.lrange(keys.person_log(FUNNEL_ID, bucket, LAYOUT), 0, -1)
+        entries = await client.lrange(keys.person_log(FUNNEL_ID, bucket=bucket, layout=LAYOUT), 0, -1)
         lists += sum(map(len, entries))
-        parts += int(await client.hget(keys.persons(FUNNEL_ID, bucket, LAYOUT), "b") or 0)
+        parts += int(await client.hget(keys.persons(FUNNEL_ID, bucket=bucket, layout=LAYOUT), "b") or 0)
     assert lists < 2 * parts
     await close(client)

@@ -184,7 +184,7 @@ async def test_what_kafka_has_lost_comes_out_of_the_archive(
     """The first 300 records of every partition are in the archive alone."""
     folder = ArchiveFolder(tmp_path / "archive")
     async with LogReader(space.job.kafka, space.job.events) as log:
-        await ArchiveWriter(folder, log, lambda rows: None, flush_rows=700).run(follow=False)
+        await ArchiveWriter(folder, log, told=lambda rows: None, flush_rows=700).run(follow=False)
     assign = LogReader.assign
 
     async def without_the_first(log: LogReader, partitions: list[int]) -> dict[int, int]:
@@ -224,5 +224,5 @@ async def test_an_interrupted_one_changes_nothing(
     assert canonical_json(await build_document(space.reader, NEW)) == await _in_memory(job)
 
 
-async def _cancelled(*_: object) -> None:
+async def _cancelled(*_: object, **__: object) -> None:
     raise asyncio.CancelledError

@@ -115,7 +115,7 @@ async def test_one_that_died_before_its_decision_changes_nothing(client: Client,
     recount = await beside.start()
     await beside.die(recount)
     await beside.goes_on_as(0, 2)
-    assert not await beside.recounts.decide(recount, SWITCH, Decision({}))
+    assert not await beside.recounts.decide(recount, SWITCH, decision=Decision({}))
     assert await beside.reader.switched() == {}
 
 
@@ -123,7 +123,7 @@ async def test_one_that_died_after_its_decision_is_switched_to_by_the_claim(clie
     """The claim of a worker that has never heard of the new definition puts it in its place."""
     beside = _Beside(client, fresh_space)
     recount = await beside.start()
-    assert await beside.recounts.decide(recount, SWITCH, Decision({0: 0}))
+    assert await beside.recounts.decide(recount, SWITCH, decision=Decision({0: 0}))
     await beside.die(recount)
     await beside.goes_on_as(1, 3)
 
@@ -132,7 +132,7 @@ async def test_the_next_recount_ends_what_is_left(client: Client, fresh_space: s
     """Before and after the decision; the same twice is the same."""
     beside = _Beside(client, fresh_space)
     recount = await beside.start()
-    assert await beside.recounts.decide(recount, SWITCH, Decision({0: 0}))
+    assert await beside.recounts.decide(recount, SWITCH, decision=Decision({0: 0}))
     await beside.die(recount)
     await beside.recounts.sweep([0])
     await beside.recounts.sweep([0])

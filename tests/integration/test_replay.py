@@ -172,7 +172,7 @@ async def test_servers_that_go_away_before_the_tidying_cost_a_warning_and_no_res
         valkey.start()
         async with (
             EmbeddedStack(tmp_path, kafka=broker.address, redis=valkey.url) as stack,
-            fresh_space(stack, tmp_path, job, warn=warnings.append, tidy_seconds=1) as site,
+            fresh_space(stack, tmp_path, job=job, warn=warnings.append, tidy_seconds=1) as site,
         ):
             (broker if gone == "kafka" else valkey).kill()
     finally:

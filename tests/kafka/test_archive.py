@@ -17,7 +17,7 @@ pytestmark = pytest.mark.kafka
 async def test_nothing_lost_nothing_double_and_nobody_named(real_kafka: RealKafka, tmp_path: Path) -> None:
     """What `python -m bench.archive` shows with a million events."""
     load = Load(events=8_000, people=1_000, kills=5, forget=10, seed=1, flush_rows=200, most_writes=4)
-    shown = await Proof(real_kafka.bootstrap, load, tmp_path).run()
+    shown = await Proof(real_kafka.bootstrap, load, directory=tmp_path).run()
     assert shown.is_exact, shown
     assert shown.kills == load.kills
     assert shown.forgotten_rows > 0

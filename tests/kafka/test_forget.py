@@ -23,7 +23,7 @@ async def test_it_stands_behind_the_persons_events(real_kafka: RealKafka, fresh_
     await ensure_topics(real_kafka.bootstrap, topics, partitions=PARTITIONS)
     place = partition_of(b"u:4711", PARTITIONS)
     for offset in range(2):
-        marker = await request_erasure(real_kafka.bootstrap, topics, b"u:4711", asked_at_ms=7)
+        marker = await request_erasure(real_kafka.bootstrap, topics, person=b"u:4711", asked_at_ms=7)
         assert marker == ErasureMarker(place, offset)
     consumer = AIOKafkaConsumer(bootstrap_servers=real_kafka.bootstrap, enable_auto_commit=False)
     await consumer.start()

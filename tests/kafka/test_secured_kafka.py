@@ -177,10 +177,10 @@ async def test_topics_and_tools_need_no_more_than_is_documented(secured_kafka: S
     await ensure_topics(owner, topics, partitions=PARTITIONS)
     assert [state.problems for state in await ensure_topics(owner, topics, partitions=PARTITIONS)] == [()] * 5
     await secured_kafka.allow("tool", TOPIC, topics.events, WRITE)
-    marker = await request_erasure(tool, topics, b"u:1", asked_at_ms=7)
+    marker = await request_erasure(tool, topics, person=b"u:1", asked_at_ms=7)
     assert marker.offset == 0
     await secured_kafka.allow("tool", TOPIC, topics.events, READ)
-    assert await log_range_of(tool, topics.events, marker.partition) == LogRange(0, 1)
+    assert await log_range_of(tool, topics.events, partition=marker.partition) == LogRange(0, 1)
     await secured_kafka.allow("tool", TOPIC, topics.rejected, READ)
     async with DeadLetterReader(tool, topics.rejected) as letters:
         assert [page async for page in letters.read()] == []
@@ -205,7 +205,7 @@ async def test_a_worker_that_may_only_see_its_topic_ends(
     await ensure_topics(secured_kafka.servers("admin"), topics, partitions=PARTITIONS)
     await secured_kafka.allow("weak", TOPIC, topics.events, DESCRIBE)
     await secured_kafka.allow("weak", GROUP, topics.group, READ)
-    await request_erasure(secured_kafka.servers("admin"), topics, b"u:1", asked_at_ms=7)
+    await request_erasure(secured_kafka.servers("admin"), topics, person=b"u:1", asked_at_ms=7)
     env = secured_kafka.variables("weak") | {"FUNNELCAST_SPACE": fresh_space, "FUNNELCAST_REDIS": valkey.url}
     code, _, errors = run_command("worker", state_dir=tmp_path, env=env)
     assert code == 70, errors

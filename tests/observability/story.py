@@ -112,7 +112,7 @@ class Installation:
         store = connect(self.deployment.redis)
         try:
             reader = RedisCounterReader(store, self.deployment.space)
-            await await_marker(reader, PARTITIONS, marker, check=lambda: None, describe=str)
+            await await_marker(reader, PARTITIONS, marker=marker, check=lambda: None, describe=str)
         finally:
             await close(store)
 

@@ -60,9 +60,9 @@ def watched(change: Callable[[int, int], Day], *, price_minor: int = 0) -> Watch
                 elif price_minor:
                     cell[int(family(Family.REVENUE))] = price_minor * entries
                 if is_minute:
-                    minutes.add(minute, 0, {cell_field(0, 0, stage): cell})
-                hours.add(minute // 60, 0, {cell_field(0, 0, stage): cell})
-                hours.add(minute // 60, 1, {cell_field(code, 0, stage): cell})
+                    minutes.add(minute, 0, fields={cell_field(0, 0, stage): cell})
+                hours.add(minute // 60, 0, fields={cell_field(0, 0, stage): cell})
+                hours.add(minute // 60, 1, fields={cell_field(code, 0, stage): cell})
     return Watched(
         stages=STAGES,
         order_stages=(2,),
@@ -160,7 +160,7 @@ def test_the_threshold_follows_from_the_pages_that_are_wanted() -> None:
 
 def test_places_are_known_by_stage_and_value() -> None:
     history = History(currency=0)
-    history.add(5, 1, {cell_field(2, 0, 1): {int(family(Family.ENTRIES)): 3}})
-    history.add(5, 1, {cell_field(2, 0, 1): {int(family(Family.ENTRIES)): 4}})
+    history.add(5, 1, fields={cell_field(2, 0, 1): {int(family(Family.ENTRIES)): 3}})
+    history.add(5, 1, fields={cell_field(2, 0, 1): {int(family(Family.ENTRIES)): 4}})
     assert history.entries(Place(1, 2, 1), 4, 7).tolist() == [0, 7, 0]
     assert history.span == (5, 6)

@@ -179,6 +179,6 @@ def test_orders_whose_journey_began_before_them(case: Case, rng: Random) -> None
     )
     (counted,) = counted_of([case.funnel], case, random_run(rng, case)).values()
     (funnel,) = funnels_of([case.funnel])
-    named = name_cells(funnel, merge_cells(counted.views), counted.registers, for_metrics=True)
+    named = name_cells(funnel, merge_cells(counted.views), registers=counted.registers, for_metrics=True)
     whole = named.get("total", {}).get("all", {}).get("", {})
     assert {stage: cell[JOINED] for stage, cell in whole.items() if JOINED in cell} == expected

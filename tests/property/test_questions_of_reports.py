@@ -50,10 +50,10 @@ def questions(reader: MemoryCounterReader, funnel: Funnel, dim: str | None, now_
     yield report_forecast(reader, asked, with_back_test=True, now_ms=now_ms), render_forecast
     yield report_paths(reader, asked), render_paths
     yield report_changes(reader, asked, now_ms=now_ms), render_changes
-    yield report_sla(reader, asked, Sla.parse_all(funnel, f"{first}=1h,{first}=1d"), now_ms=now_ms), render_sla
-    yield report_targets(reader, funnel, targets, now_ms=now_ms), render_targets
+    yield report_sla(reader, asked, slas=Sla.parse_all(funnel, f"{first}=1h,{first}=1d"), now_ms=now_ms), render_sla
+    yield report_targets(reader, funnel, targets=targets, now_ms=now_ms), render_targets
     for view in VIEWS:
-        yield report_view(reader, asked, view, now_ms=now_ms), render_view
+        yield report_view(reader, asked, view=view, now_ms=now_ms), render_view
 
 
 async def _ask(case: Case) -> int:

@@ -14,7 +14,10 @@ async def to_first_layout(client: Client, space: str, funnel_id: str) -> None:
     loaded = await RedisPartitionStore(client, space).read(0, funnel_id, buckets=range(PERSON_BUCKETS))
     for bucket, fields in loaded.buckets.items():
         for name, packed in fields.items():
-            await client.hset(keys.persons(funnel_id, bucket), name, packed)
-        await client.delete(keys.persons(funnel_id, bucket, LAYOUT), keys.person_log(funnel_id, bucket, LAYOUT))
+            await client.hset(keys.persons(funnel_id, bucket=bucket), name, packed)
+        await client.delete(
+            keys.persons(funnel_id, bucket=bucket, layout=LAYOUT),
+            keys.person_log(funnel_id, bucket=bucket, layout=LAYOUT),
+        )
     await client.delete(SpaceKeys(space).layout)
     await client.hdel(keys.cursor, "layout", f"y:{funnel_id}")

@@ -7,7 +7,7 @@ from typing import Final
 
 from producers.importer.dates import NoTimeError, TimeReader
 
-_reader: Final = TimeReader("time", None, "UTC")
+_reader: Final = TimeReader("time", None, zone="UTC")
 _SECONDS_BELOW: Final = 100_000_000_000
 
 

@@ -11,10 +11,10 @@ from bench.table import BEGIN, END, Figures, write_into
 def filled() -> Figures:
     figures = Figures()
     for value in (19.0, 11.0, 12.0):
-        figures.add("CPU", value, "us/event", target=16)
+        figures.add("CPU", value, unit="us/event", target=16)
     for value in (50_000.0, 61_000.0, 59_000.0):
-        figures.add("speed", value, "events/s", target=60_000, is_lower_better=False)
-    figures.add("size", 0.25, "bytes")
+        figures.add("speed", value, unit="events/s", target=60_000, is_lower_better=False)
+    figures.add("size", 0.25, unit="bytes")
     return figures
 
 
@@ -54,7 +54,7 @@ def test_a_run_replaces_what_the_last_wrote_into_the_page(tmp_path: Path) -> Non
     page.write_text(f"# Speed\n{BEGIN}\nold\n{END}\nwhat follows\n")
     figures = Figures()
     figures.part = "idle"
-    figures.add("worker", 2.5, "% of a core", target=3)
+    figures.add("worker", 2.5, unit="% of a core", target=3)
     for _ in range(2):
         write_into(page, figures.markdown())
     rows = "| **idle** | | | | | |\n| worker | 2.5 | 2.5 | % of a core | <= 3.0 | yes |"

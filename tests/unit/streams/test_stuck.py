@@ -22,7 +22,10 @@ async def counted() -> tuple[MemoryPartitionStore, MemoryCounterReader]:
 async def test_the_longest_waiting_of_all_persons_with_the_counts_of_the_counters() -> None:
     store, reader = await counted()
     statuses = {partition: await reader.status(partition) for partition in await reader.partitions()}
-    people, waiting = People(store, {number: status.meta for number, status in statuses.items() if status}, [SHOP]), []
+    people, waiting = (
+        People(store, {number: status.meta for number, status in statuses.items() if status}, funnels=[SHOP]),
+        [],
+    )
     for number in range(PEOPLE):
         tree = await people.tree(f"u:u{number}".encode())
         waiting += [
@@ -31,7 +34,7 @@ async def test_the_longest_waiting_of_all_persons_with_the_counts_of_the_counter
             for entry in journey.entries
             if entry.outcome in ("open", "stalled")
         ]
-    document = await Stuck(store, reader, SHOP).document(most=7)
+    document = await Stuck(store, reader, funnel=SHOP).document(most=7)
     cells, watermark_ms = await summed(reader, ReportQuestion.parse(SHOP, {"grain": "total", "dim": ""}, now_ms=NOW))
     assert document["open"] == sum(families.get("open", 0) for families in cells[""].values()) == len(waiting)  # type: ignore[misc]
     assert document["watermark_ms"] == watermark_ms
@@ -42,6 +45,6 @@ async def test_the_longest_waiting_of_all_persons_with_the_counts_of_the_counter
 
 async def test_only_entries_with_the_value_that_is_asked_for() -> None:
     store, reader = await counted()
-    document = await Stuck(store, reader, SHOP).document(most=1000, wanted={"channel": "mail"})
+    document = await Stuck(store, reader, funnel=SHOP).document(most=1000, wanted={"channel": "mail"})
     assert {each["values"]["channel"] for each in document["persons"]} == {"mail"}
     assert document["open"] == len(document["persons"]) > 0

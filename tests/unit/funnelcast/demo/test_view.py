@@ -67,8 +67,8 @@ def test_one_line_while_it_runs_marks_what_can_still_grow() -> None:
 def test_off_a_terminal_the_view_prints_a_line_and_in_the_end_both_tables() -> None:
     out = io.StringIO()
     view = View(Console(file=out, width=100))
-    view.show(FUNNEL, document(CELL), Pulse(1.0, None, None, None, 0))
-    view.final(History(funnel=FUNNEL, document=document(CELL), seconds=1.0), FUNNEL, document(CELL))
+    view.show(FUNNEL, document(CELL), pulse=Pulse(1.0, None, None, None, 0))
+    view.final(History(funnel=FUNNEL, document=document(CELL), seconds=1.0), FUNNEL, document=document(CELL))
     shown = out.getvalue()
     assert f"{FIRST} 400 (*25.0 %)" in shown
     assert shown.count("20,000.50 USD") >= 2

@@ -77,7 +77,7 @@ async def test_no_shot_breaks_the_collector(tmp_path: Path, seed: int) -> None:
     app = app_in_memory(tmp_path)
     statuses: Counter[int] = Counter()
     for number in range(SHOTS):
-        request = request_of(seed, number, SAMPLES)
+        request = request_of(seed, number, samples=SAMPLES)
         if request.way == RAW:
             continue
         answer = await ask(app, signed(request, time.time_ns() // 1_000_000) if request.is_signed else request)
@@ -101,10 +101,10 @@ async def test_every_recorded_request_is_taken_as_it_is(tmp_path: Path) -> None:
 
 def test_the_same_seed_makes_the_same_shots() -> None:
     numbers = range(cases(200))
-    assert [request_of(5, number, SAMPLES) for number in numbers] == [
-        request_of(5, number, SAMPLES) for number in numbers
+    assert [request_of(5, number, samples=SAMPLES) for number in numbers] == [
+        request_of(5, number, samples=SAMPLES) for number in numbers
     ]
-    assert request_of(5, 1, SAMPLES) != request_of(6, 1, SAMPLES)
+    assert request_of(5, 1, samples=SAMPLES) != request_of(6, 1, samples=SAMPLES)
 
 
 def test_a_key_of_ones_own_stands_wherever_one_was_recorded() -> None:
@@ -163,7 +163,7 @@ def test_a_source_that_does_not_balance_is_named() -> None:
 
 
 async def test_hot_persons_count_the_same_however_their_log_is_cut() -> None:
-    assert await fuzz_persons(7, range(4), print) == []
+    assert await fuzz_persons(7, range(4), say=print) == []
 
 
 async def test_a_person_whose_pieces_differ_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,5 +173,5 @@ async def test_a_person_whose_pieces_differ_is_named(monkeypatch: pytest.MonkeyP
         return counted.pop()
 
     monkeypatch.setattr("funnelcast.fuzz.persons._counted", _counted)
-    (fault,) = await fuzz_persons(7, range(1), print)
+    (fault,) = await fuzz_persons(7, range(1), say=print)
     assert fault.startswith("person 0: counted at once and cut at")

@@ -19,7 +19,7 @@ async def test_a_stall_names_the_processes_and_their_logs() -> None:
         await await_marker(
             reader,
             2,
-            "end",
+            marker="end",
             check=nothing,
             describe=lambda: "worker-1 runs; ended: exit code 75 x15; log: /d/logs/worker-1.log",
             stalled_seconds=0.01,
@@ -35,4 +35,4 @@ async def test_a_child_that_failed_ends_the_wait() -> None:
 
     reader = MemoryCounterReader(MemorySpace(clock_ms=lambda: 0))
     with pytest.raises(NeedsHumanError, match="worker-1"):
-        await await_marker(reader, 1, "end", check=check, describe=str)
+        await await_marker(reader, 1, marker="end", check=check, describe=str)

@@ -39,7 +39,7 @@ class World:
     async def post(self, policy: RetryPolicy, key: str | None = "key", **options: Any) -> Answer:
         async with httpx.AsyncClient(transport=httpx.MockTransport(self)) as client:
             collector = CollectorClient(client, key, policy, sleep=self.sleep, clock=lambda: self.now, **options)
-            return await collector.post_until_answered(URL, b"{}", {"Content-Type": "application/json"})
+            return await collector.post_until_answered(URL, b"{}", headers={"Content-Type": "application/json"})
 
 
 @rows("status", sorted(TRIED_AGAIN))
@@ -109,7 +109,7 @@ async def test_each_pause_is_announced_with_its_reason() -> None:
 async def test_a_cancelled_sender_stops() -> None:
     async with httpx.AsyncClient(transport=httpx.MockTransport(World(httpx.Response(503)))) as client:
         collector = CollectorClient(client, None, RetryPolicy(600, first_pause_seconds=60.0))
-        task = asyncio.ensure_future(collector.post_until_answered(URL, b"", {}))
+        task = asyncio.ensure_future(collector.post_until_answered(URL, b"", headers={}))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -42,40 +42,40 @@ def limited(tmp_path: Path, clock: Clock) -> CollectorInMemory:
 def test_the_limit_opens_again_when_its_minute_is_over() -> None:
     limit = DeadLetterLimit(10)
     for at in range(10):
-        limit.check("web", 1, NOW + at)
-        limit.add("web", 1, NOW + at)
+        limit.check("web", dead_letters=1, now_ms=NOW + at)
+        limit.add("web", dead_letters=1, now_ms=NOW + at)
     with pytest.raises(SinkUnavailableError, match="'web' had 10 events rejected") as caught:
-        limit.check("web", 1, NOW + 45_500)
+        limit.check("web", dead_letters=1, now_ms=NOW + 45_500)
     assert caught.value.retry_after_seconds == 15
-    limit.check("web", 0, NOW + 45_500)
-    limit.check("app", 1, NOW + 45_500)
-    limit.check("web", 1, NOW + 60_000)
+    limit.check("web", dead_letters=0, now_ms=NOW + 45_500)
+    limit.check("app", dead_letters=1, now_ms=NOW + 45_500)
+    limit.check("web", dead_letters=1, now_ms=NOW + 60_000)
 
 
 def test_a_request_alone_may_hold_more_than_the_limit() -> None:
     limit = DeadLetterLimit(10)
-    limit.check("web", 500, NOW)
-    limit.add("web", 500, NOW)
+    limit.check("web", dead_letters=500, now_ms=NOW)
+    limit.add("web", dead_letters=500, now_ms=NOW)
     with pytest.raises(SinkUnavailableError):
-        limit.check("web", 1, NOW + 1)
-    limit.check("web", 500, NOW + 60_000)
+        limit.check("web", dead_letters=1, now_ms=NOW + 1)
+    limit.check("web", dead_letters=500, now_ms=NOW + 60_000)
 
 
 def test_processes_share_a_limit() -> None:
     limit = DeadLetterLimit(10).shared_by(4)
-    limit.add("web", 2, NOW)
+    limit.add("web", dead_letters=2, now_ms=NOW)
     with pytest.raises(SinkUnavailableError, match="the limit is 2"):
-        limit.check("web", 1, NOW)
-    DeadLetterLimit(0).shared_by(4).check("web", 10**6, NOW)
+        limit.check("web", dead_letters=1, now_ms=NOW)
+    DeadLetterLimit(0).shared_by(4).check("web", dead_letters=10**6, now_ms=NOW)
 
 
 def test_zero_is_no_limit_and_a_clock_that_goes_back_opens_it() -> None:
     none = DeadLetterLimit(0)
-    none.add("web", 10**6, NOW)
-    none.check("web", 10**6, NOW)
+    none.add("web", dead_letters=10**6, now_ms=NOW)
+    none.check("web", dead_letters=10**6, now_ms=NOW)
     limit = DeadLetterLimit(1)
-    limit.add("web", 1, NOW)
-    limit.check("web", 1, NOW - 1)
+    limit.add("web", dead_letters=1, now_ms=NOW)
+    limit.check("web", dead_letters=1, now_ms=NOW - 1)
 
 
 async def test_a_source_that_sends_only_rubbish_is_told_to_wait_and_its_good_requests_pass(

@@ -117,7 +117,7 @@ def test_what_cannot_be_sent_says_why(members: dict[str, Any], words: str) -> No
 
 @rows("value", [None, b"", b"{}", b"[]", b"\xff", b'{"reason":1}'])
 def test_a_record_that_is_no_letter_is_none(value: bytes | None) -> None:
-    assert decode_dead_letter(0, 0, value) is None
+    assert decode_dead_letter(0, 0, value=value) is None
 
 
 def test_the_tally_names_most_first() -> None:
@@ -153,7 +153,7 @@ async def test_every_format_makes_of_a_letter_what_it_makes_of_the_request(name:
     dead_letters = strict.sink.records(TOPICS.rejected)
     assert len(dead_letters) == len(direct.events())
     for number, record in enumerate(dead_letters):
-        one = decode_dead_letter(record.partition, number, record.value)
+        one = decode_dead_letter(record.partition, number, value=record.value)
         assert one is not None
         request = replay_request(one)
         for _ in range(2):  # a copy has the same id

@@ -44,7 +44,7 @@ class Acme(BaseEndpoint):
             return Event(members.get("uid"), members.get("what"), user_id=members.get("who"), properties=properties)
 
         elements = split_array(request.body, 100) if request.body[:1] == b"[" else [request.body]
-        return read_each(self._ingest, elements, request, sender, translate, id_member="uid")
+        return read_each(self._ingest, elements, request=request, sender=sender, translate=translate, id_member="uid")
 
     def answer(self, reading: Reading) -> Answer:
         return Answer(200, b'{"thanks":%d}' % len(reading.verdicts), (JSON,))
@@ -90,7 +90,7 @@ async def test_its_page_answers_get_and_head(collector: CollectorInMemory) -> No
 async def test_its_dead_letters_are_sent_again_with_their_headers_and_an_id(collector: CollectorInMemory) -> None:
     await collector.post(WRAPPED + orjson.dumps([{"what": "click", "who": "ann"}]), "/v1/acme", headers=SHOP)
     [record] = collector.sink.records(TOPICS.rejected)
-    dead_letter = decode_dead_letter(1, 5, record.value)
+    dead_letter = decode_dead_letter(1, 5, value=record.value)
     assert dead_letter is not None
     request = replay_request(dead_letter)
     for _ in range(2):

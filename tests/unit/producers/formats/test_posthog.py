@@ -196,7 +196,7 @@ class TestPerson:
     def test_who_a_distinct_id_is(
         self, name: str, distinct_id: Any, properties: dict[str, Any], user_id: Any, anonymous_id: Any
     ) -> None:
-        assert ids_of({"distinct_id": distinct_id}, properties, name) == (user_id, anonymous_id)
+        assert ids_of({"distinct_id": distinct_id}, properties, name=name) == (user_id, anonymous_id)
 
     async def test_people_updates_of_the_old_path(self, collector: CollectorInMemory) -> None:
         body = {"$token": "t", "$distinct_id": "u1", "$set": {"email": "ann@example.com"}, "timestamp": "2025-01-01"}

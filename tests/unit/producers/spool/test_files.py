@@ -227,7 +227,7 @@ def test_a_disk_that_fails_costs_only_what_was_not_synced(
     append(files, 1)
     with monkeypatch.context() as patch:
 
-        def no_space(descriptor: int, *rest: Any) -> None:
+        def no_space(descriptor: int, *rest: Any, **named: Any) -> None:
             os.pwrite(descriptor, b"half of a fra", files.bytes)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -156,7 +156,7 @@ def test_paths_have_the_bytes_that_the_command_prints(client: httpx.Client) -> N
 
 def test_targets_have_the_bytes_that_the_command_prints(client: httpx.Client) -> None:
     async def expected() -> bytes:
-        return answer_json([await report_targets(await counted_shop(), SHOP, TARGETS, now_ms=NOW_MS)])
+        return answer_json([await report_targets(await counted_shop(), SHOP, targets=TARGETS, now_ms=NOW_MS)])
 
     answer = client.get("/v1/targets", params={"funnel": "shop"})
     assert answer.content == asyncio.run(expected())
@@ -178,7 +178,7 @@ def test_a_forecast_has_the_bytes_that_the_command_prints(client: httpx.Client) 
 def test_a_view_has_the_bytes_that_the_command_prints(client: httpx.Client) -> None:
     async def expected() -> bytes:
         question = ReportQuestion.parse(SHOP, {"since": "2025-01-01", "until": "2025-01-02"}, now_ms=NOW_MS)
-        return answer_json([await report_view(await counted_shop(), question, "sales", now_ms=NOW_MS)])
+        return answer_json([await report_view(await counted_shop(), question, view="sales", now_ms=NOW_MS)])
 
     query = {"funnel": "shop", "since": "2025-01-01", "until": "2025-01-02", "view": "sales"}
     assert client.get("/v1/views", params=query).content == asyncio.run(expected())
@@ -189,7 +189,7 @@ def test_an_sla_has_the_bytes_that_the_command_prints(client: httpx.Client) -> N
     async def expected() -> bytes:
         question = ReportQuestion.parse(SHOP, {"dim": "manager"}, now_ms=NOW_MS)
         slas = Sla.parse_all(SHOP, "lead=4h")
-        return answer_json([await report_sla(await counted_shop(), question, slas, now_ms=NOW_MS)])
+        return answer_json([await report_sla(await counted_shop(), question, slas=slas, now_ms=NOW_MS)])
 
     answer = client.get("/v1/sla", params={"funnel": "shop", "dim": "manager", "sla": "lead=4h"})
     assert answer.content == asyncio.run(expected())
@@ -211,7 +211,7 @@ def test_changes_have_the_bytes_that_the_command_prints(client: httpx.Client) ->
 def test_what_if_has_the_bytes_that_the_command_prints(client: httpx.Client) -> None:
     async def expected() -> bytes:
         question = ReportQuestion.parse(SHOP, {"dim": "channel"}, now_ms=NOW_MS)
-        return answer_json([await report_what_if(await counted_shop(), question, Lifts.parse(SHOP, "lead=+10%"))])
+        return answer_json([await report_what_if(await counted_shop(), question, lifts=Lifts.parse(SHOP, "lead=+10%"))])
 
     answer = client.get("/v1/what-if", params={"funnel": "shop", "dim": "channel", "what_if": "lead=+10%"})
     assert answer.content == asyncio.run(expected())

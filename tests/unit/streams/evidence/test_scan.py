@@ -29,7 +29,7 @@ def test_share_evidence_is_the_two_sample_log_likelihood_ratio() -> None:
     k, n, k0, n0 = 3, 100, 100, 1000
     pooled = (k + k0) / (n + n0)
     by_hand = binomial(k, n, k / n) + binomial(k0, n0, k0 / n0) - binomial(k, n, pooled) - binomial(k0, n0, pooled)
-    ratio = share_evidence(one(k), one(n), one(k0 / n0), one(n0))[0]
+    ratio = share_evidence(one(k), trials=one(n), expected=one(k0 / n0), size=one(n0))[0]
     assert ratio == pytest.approx(-by_hand)
 
 
@@ -37,17 +37,17 @@ def test_count_evidence_is_the_likelihood_ratio_of_two_poisson_counts() -> None:
     x, expected, size = 80.0, 50.0, 500.0
     share = expected / (expected + size)
     by_hand = binomial(x, x + size, x / (x + size)) - binomial(x, x + size, share)
-    assert count_evidence(one(x), one(expected), one(size))[0] == pytest.approx(by_hand)
+    assert count_evidence(one(x), expected=one(expected), size=one(size))[0] == pytest.approx(by_hand)
 
 
 @pytest.mark.parametrize(("successes", "trials", "size"), [(0, 0, 100), (5, 10, 0)])
 def test_nothing_known_is_no_evidence(successes: int, trials: int, size: int) -> None:
-    assert share_evidence(one(successes), one(trials), one(0.5), one(size))[0] == 0
+    assert share_evidence(one(successes), trials=one(trials), expected=one(0.5), size=one(size))[0] == 0
 
 
 def test_no_evidence_without_anybody_who_went_on() -> None:
     hours = np.arange(HOURS_OF_WEEK)
-    assert learn_share(np.zeros(hours.size), np.ones(hours.size), hours) is None
+    assert learn_share(np.zeros(hours.size), np.ones(hours.size), hours=hours) is None
     assert learn_count(np.zeros(3 * HOURS_OF_WEEK), np.tile(hours, 3)) is None
 
 
@@ -55,11 +55,11 @@ def test_hours_of_the_week_are_learned_and_weeks_that_differ_widen_what_is_norma
     hours = np.tile(np.arange(HOURS_OF_WEEK), 12)
     trials = np.full(hours.size, 1_000.0)
     rate = np.where(hours % 24 < 12, 0.1, 0.3)
-    steady = learn_share(trials * rate, trials, hours)
+    steady = learn_share(trials * rate, trials, hours=hours)
     assert steady is not None
     assert steady.rate[0] == pytest.approx(0.1, rel=0.01)
     assert steady.rate[23] == pytest.approx(0.3, rel=0.01)
-    drifting = learn_share(trials * rate * np.repeat(np.tile([0.9, 1.1], 6), HOURS_OF_WEEK), trials, hours)
+    drifting = learn_share(trials * rate * np.repeat(np.tile([0.9, 1.1], 6), HOURS_OF_WEEK), trials, hours=hours)
     assert drifting is not None
     assert drifting.drift == pytest.approx(0.1, rel=0.1)
     assert steady.drift < 0.01
@@ -108,7 +108,7 @@ def test_both_directions_have_windows_and_numbers_of_their_own() -> None:
     reference = learn_count(counts, hours)
     assert reference is not None
     watched = np.array([100.0] * 48 + [0.0] * 3 + [100.0] * 24 + [300.0] * 3)
-    scans = scan_count(watched, hours[: watched.size], reference, steps_per_hour=1, windows=HOUR_WINDOWS)
+    scans = scan_count(watched, hours[: watched.size], reference=reference, steps_per_hour=1, windows=HOUR_WINDOWS)
     assert scans.down.evidence[50] > 100
     assert scans.down.window[50] == 3
     assert scans.down.numerator[50] == 0
@@ -120,10 +120,10 @@ def test_both_directions_have_windows_and_numbers_of_their_own() -> None:
 def test_each_window_pays_for_how_many_there_are_of_it() -> None:
     hours = np.tile(np.arange(HOURS_OF_WEEK), 4)
     trials = np.full(hours.size, 1e6)
-    reference = learn_share(trials * 0.5, trials, hours)
+    reference = learn_share(trials * 0.5, trials, hours=hours)
     assert reference is not None
     k, n = one(300.0), one(1_000.0)
-    scans = scan_share(k, n, hours[:1], reference, steps_per_hour=1, windows=(1,))
+    scans = scan_share(k, n, hours=hours[:1], reference=reference, steps_per_hour=1, windows=(1,))
     size = reference.effective(one(0.5), one(1e6))
-    ratio = -share_evidence(k / reference.dispersion, n / reference.dispersion, one(0.5), size)[0]
+    ratio = -share_evidence(k / reference.dispersion, trials=n / reference.dispersion, expected=one(0.5), size=size)[0]
     assert scans.down.evidence[0] == pytest.approx(ratio - math.log(LONGEST_HOURS), rel=1e-3)

@@ -110,7 +110,7 @@ async def test_agreed_times_and_running_targets_are_judged_with_the_evidence() -
     source = EvidenceSource(MemoryCounterReader(space), [shop], clock_ms=lambda: NOW, targets=targets)
     await source.refresh()
     page = Page()
-    fill_evidence(page, source.newest, NOW)
+    fill_evidence(page, source.newest, now_ms=NOW)
     place = ("shop", "3", "lead")
     assert page.samples[judged.SLA_SECONDS.name] == {place: 900}
     kept, breached = page.samples[judged.SLA_KEPT.name][place], page.samples[judged.SLA_BREACHED.name][place]

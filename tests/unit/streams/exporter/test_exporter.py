@@ -100,7 +100,7 @@ async def test_totals_outcomes_and_money() -> None:
 async def test_retries_of_ordered_senders_are_shown() -> None:
     counts = FunnelCounts(SHOP, is_same_definition=True, stats={"retries": 7})
     page = Page()
-    fill_page(page, Snapshot(read_at_ms=NOW, statuses={}, gaps=0, funnels=[counts]), NOW)
+    fill_page(page, Snapshot(read_at_ms=NOW, statuses={}, gaps=0, funnels=[counts]), now_ms=NOW)
     assert page.samples["funnel_record_retries"]["shop", "3"] == 7
 
 

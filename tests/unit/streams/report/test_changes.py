@@ -31,7 +31,7 @@ def day(clicks: int, *, quick: int, slow: int = 0) -> NamedCell:
 
 
 def changed(days: dict[int, NamedCell], *, at: int, watermark_ms: int) -> ChangesDocument:
-    change = change_of(SHOP, Annotation("x", 0, "prices"), days, day=at, watermark_ms=watermark_ms)
+    change = change_of(SHOP, Annotation("x", 0, "prices"), days=days, day=at, watermark_ms=watermark_ms)
     return {"funnel": "shop", "version": 1, "watermark_ms": watermark_ms, "dim": "", "changes": [change]}
 
 

@@ -252,8 +252,8 @@ async def test_one_cell_is_compared_without_parts_and_a_stage_dimension_is_refus
 
 def test_a_cell_of_a_stage_dimension_has_no_conversions_of_different_people() -> None:
     cell = {"click": {"entries": 10, "advanced.cohort": 4, "abandoned.cohort": 6}, "payment": {"entries": 4}}
-    whole_cell = compare_cells(SHOP, cell, cell)
-    of_manager = compare_cells(SHOP, cell, cell, dim="manager=ann")
+    whole_cell = compare_cells(SHOP, before=cell, after=cell)
+    of_manager = compare_cells(SHOP, before=cell, after=cell, dim="manager=ann")
     assert whole_cell["overall"]["before"] == rate(4, 10)
     assert (of_manager["overall"]["before"], of_manager["overall"]["is_significant"]) == (None, None)
     assert of_manager["cohort_conversion"]["click"]["before"] == rate(4, 10)
@@ -262,8 +262,8 @@ def test_a_cell_of_a_stage_dimension_has_no_conversions_of_different_people() ->
 async def test_days_that_are_not_counted_yet_are_not_compared() -> None:
     reader = await days_reader({46: BEFORE, 53: AFTER})
     days_later = READ_AT + 3 * DAY_MS
-    document = await report_compared(reader, question(), "previous", now_ms=days_later)
-    asked_for = await report_compared(reader, question(until="2025-03-09"), "previous", now_ms=days_later)
+    document = await report_compared(reader, question(), text="previous", now_ms=days_later)
+    asked_for = await report_compared(reader, question(until="2025-03-09"), text="previous", now_ms=days_later)
     assert document["after"] == {"first": "2025-02-28", "last": "2025-03-06"}  # counted up to the 7th
     assert asked_for["after"]["last"] == "2025-03-08"
 
@@ -310,7 +310,7 @@ def legs_cell(*entries: int) -> NamedCell:
 
 def test_the_change_is_parted_at_the_first_lead() -> None:
     # web 10 % -> 12 %, sales 50 % -> 25 %; overall 5 % -> 3 %: 0.02 * 0.375 and -0.25 * 0.11
-    compared = compare_cells(LEGS, legs_cell(1000, 100, 70, 50), legs_cell(1000, 120, 50, 30))
+    compared = compare_cells(LEGS, before=legs_cell(1000, 100, 70, 50), after=legs_cell(1000, 120, 50, 30))
     legs = compared["legs"]
     assert legs is not None
     assert (legs["boundary"], legs["most"]) == ("lead", "sales")
@@ -320,5 +320,5 @@ def test_the_change_is_parted_at_the_first_lead() -> None:
 
 
 def test_a_funnel_without_a_lead_has_no_legs() -> None:
-    assert compare_cells(SHOP, {}, {})["legs"] is None
-    assert compare_cells(LEGS, legs_cell(1000, 100, 70, 50), legs_cell(1000, 0, 0, 0))["legs"] is None
+    assert compare_cells(SHOP, before={}, after={})["legs"] is None
+    assert compare_cells(LEGS, before=legs_cell(1000, 100, 70, 50), after=legs_cell(1000, 0, 0, 0))["legs"] is None

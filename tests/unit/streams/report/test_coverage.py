@@ -71,5 +71,5 @@ def test_the_report_says_it() -> None:
     assert "first value of channel known: 75.0 % of 8 journeys" in capture.get()
     by_channel: CountersDocument = {**document, "counters": {"total": {"all": {k: v for k, v in CELLS.items() if k}}}}
     with console.capture() as capture:
-        console.print(render_report(FUNNEL, by_channel, Arrangement(is_of_values=True, top=1)))
+        console.print(render_report(FUNNEL, by_channel, arrangement=Arrangement(is_of_values=True, top=1)))
     assert "first value of channel known: 75.0 % of 8 journeys" in capture.get()

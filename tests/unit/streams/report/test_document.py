@@ -58,7 +58,7 @@ def whole(stage: int, amounts: dict[int, int]) -> Cells:
 
 
 def totals(*views: PartitionView) -> dict[str, Any]:
-    return dict(document_of(SHOP, views, REGISTERS)["counters"]["total"]["all"])
+    return dict(document_of(SHOP, views, registers=REGISTERS)["counters"]["total"]["all"])
 
 
 def test_families_and_sub_keys_have_their_names() -> None:
@@ -120,7 +120,7 @@ def test_partitions_are_summed_and_what_cancels_out_is_left_out() -> None:
 
 def test_cells_that_hold_only_zeros_disappear_up_to_the_grain() -> None:
     cells: Cells = {(Grain.HOUR, 7, 1): {cell_field(2, 0, CLICK): {family(Family.EVENTS): 0}}}
-    assert document_of(SHOP, [view(cells)], REGISTERS)["counters"] == {}
+    assert document_of(SHOP, [view(cells)], registers=REGISTERS)["counters"] == {}
 
 
 def test_values_and_pairs_are_named_in_the_declared_order() -> None:
@@ -148,7 +148,7 @@ def test_buckets_have_the_labels_of_the_contract() -> None:
         (Grain.DAY, 20089, 0): cell,
         (Grain.TOTAL, 0, 0): cell,
     }
-    counters = document_of(SHOP, [view(cells)], REGISTERS)["counters"]
+    counters = document_of(SHOP, [view(cells)], registers=REGISTERS)["counters"]
     assert {grain: list(buckets) for grain, buckets in counters.items()} == {
         "day": ["2025-01-01"],
         "hour": ["2025-01-01T10Z"],
@@ -163,7 +163,7 @@ def test_input_is_summed_and_the_watermark_is_the_lowest_of_those_known() -> Non
         view({}, partition=1, watermark_ms=1000, accepted=1, late=1),
         view({}, partition=2),
     ]
-    document = document_of(SHOP, views, REGISTERS)
+    document = document_of(SHOP, views, registers=REGISTERS)
     assert document["watermark_ms"] == 1000
     assert document["input"] == {
         "accepted": 4,
@@ -177,19 +177,19 @@ def test_input_is_summed_and_the_watermark_is_the_lowest_of_those_known() -> Non
 
 
 def test_an_empty_space_is_a_document_too() -> None:
-    document = document_of(SHOP, [], {})
+    document = document_of(SHOP, [], registers={})
     assert (document["watermark_ms"], document["counters"], document["rates"]) == (None, {}, [])
 
 
 def test_rates_come_for_totals_and_days_unless_others_are_asked_for() -> None:
     cell = {cell_field(0, 0, CLICK): {family(Family.ENTRIES): 4}}
     cells: Cells = {(Grain.TOTAL, 0, 0): cell, (Grain.DAY, 20089, 0): cell, (Grain.HOUR, 482_145, 0): cell}
-    rates = document_of(SHOP, [view(cells)], REGISTERS)["rates"]
+    rates = document_of(SHOP, [view(cells)], registers=REGISTERS)["rates"]
     assert [(one["grain"], one["bucket"], one["dim"]) for one in rates] == [
         ("day", "2025-01-01", ""),
         ("total", "all", ""),
     ]
-    hours = document_of(SHOP, [view(cells)], REGISTERS, rated=[Grain.HOUR])["rates"]
+    hours = document_of(SHOP, [view(cells)], registers=REGISTERS, rated=[Grain.HOUR])["rates"]
     assert [one["grain"] for one in hours] == ["hour"]
 
 
@@ -199,7 +199,7 @@ def test_one_cell_can_be_asked_for_alone() -> None:
         (Grain.TOTAL, 0, 1): fields,
         (Grain.DAY, 1, 1): {cell_field(3, 0, CLICK): fields[cell_field(3, 0, CLICK)]},
     }
-    document = document_of(SHOP, [view(cells)], REGISTERS, only="channel=google")
+    document = document_of(SHOP, [view(cells)], registers=REGISTERS, only="channel=google")
     assert document["counters"] == {"total": {"all": {"channel=google": {"click": {"events": 2}}}}}
 
 
@@ -208,8 +208,8 @@ def test_bytes_do_not_depend_on_the_order_in_which_cells_and_partitions_come() -
     backwards = {key: dict(reversed(cell.items())) for key, cell in reversed(fields.items())}
     one, two = view({(Grain.TOTAL, 0, 1): fields}, accepted=1), view({(Grain.DAY, 5, 1): fields}, partition=1)
     three, four = view({(Grain.TOTAL, 0, 1): backwards}, accepted=1), view({(Grain.DAY, 5, 1): backwards}, partition=1)
-    first = canonical_json(document_of(SHOP, [one, two], REGISTERS))
-    second = canonical_json(document_of(SHOP, [four, three], dict(reversed(REGISTERS.items()))))
+    first = canonical_json(document_of(SHOP, [one, two], registers=REGISTERS))
+    second = canonical_json(document_of(SHOP, [four, three], registers=dict(reversed(REGISTERS.items()))))
     assert first == second
     assert json.loads(first)["counters"]["total"]["all"]["channel=fb"]["click"] == {
         "entries": 3,

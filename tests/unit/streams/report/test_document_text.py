@@ -34,11 +34,13 @@ def test_whatever_was_asked_before() -> None:
             for _ in range(3):
                 period = rng.choice([None, None, Period.WEEK, Period.MONTH])
                 rated = rng.choice([RATED_GRAINS, (), (Grain.HOUR,)])
-                cells = document_of(funnel, views, registers)["counters"].get("total", {}).get("all", {})
+                cells = document_of(funnel, views, registers=registers)["counters"].get("total", {}).get("all", {})
                 only = rng.choice([None, *cells])
-                wanted = document_of(funnel, views, registers, rated=rated, only=only, period=period)
+                wanted = document_of(funnel, views, registers=registers, rated=rated, only=only, period=period)
                 for _ in range(2):
-                    text = document_text(funnel, views, registers, memory, rated=rated, only=only, period=period)
+                    text = document_text(
+                        funnel, views, registers=registers, memory=memory, rated=rated, only=only, period=period
+                    )
                     assert text == canonical_json(wanted)
 
 
@@ -63,5 +65,5 @@ def test_the_same_codes_of_other_reasons_and_stages() -> None:
     for case in (_lost("a", "price"), _lost("a", "timing"), _lost("b", "timing")):
         funnel = funnels_of([case.funnel])[0] if case.funnel["stages"][0]["name"] == "b" else first
         views, registers = _counted(case)
-        text = document_text(funnel, views, registers, memory, rated=RATED_GRAINS)
-        assert text == canonical_json(document_of(funnel, views, registers))
+        text = document_text(funnel, views, registers=registers, memory=memory, rated=RATED_GRAINS)
+        assert text == canonical_json(document_of(funnel, views, registers=registers))

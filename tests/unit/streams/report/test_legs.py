@@ -44,5 +44,5 @@ async def test_of_those_who_come_to_a_leg_it_is_known_who_has_the_one_before() -
     document = await build_document(reader, FUNNEL)
     view = CellView(document["counters"]["total"]["all"][""])
     assert joins_of(FUNNEL) == [2, 4]
-    assert joined(FUNNEL, view, 2) == (3 + 2 + 7, 3 + 2 + 7 + 4 + 5)
-    assert joined(FUNNEL, view, 4) == (3 + 2 + 4, 3 + 2 + 4 + 5)
+    assert joined(FUNNEL, view, stage=2) == (3 + 2 + 7, 3 + 2 + 7 + 4 + 5)
+    assert joined(FUNNEL, view, stage=4) == (3 + 2 + 4, 3 + 2 + 4 + 5)

@@ -102,7 +102,7 @@ async def test_the_table_shows_week_by_week() -> None:
     document = await report(await days_reader(dict.fromkeys(range(15), (10, 4, 1))), question(grain="week", dim=""))
     console = Console(width=120, color_system=None)
     with console.capture() as capture:
-        console.print(render_report(SHOP, document, Arrangement(by_bucket=True)))
+        console.print(render_report(SHOP, document, arrangement=Arrangement(by_bucket=True)))
     text = capture.get()
     for part in ("weeks 2025-W02 to 2025-W04", "by week", "28  40.0 %", " 90 %", "29.33–51.71", "280.00 EUR"):
         assert part in text, text

@@ -25,7 +25,7 @@ def as_product(definition: dict[str, Any]) -> Funnel:
 
 def rates_of(funnel: Funnel, cell: NamedCell, dim: str = "") -> dict[str, Any]:
     """As plain JSON."""
-    return dict(typed_rates_of(funnel, cell, dim))
+    return dict(typed_rates_of(funnel, cell, dim=dim))
 
 
 def rates(definition: dict[str, Any], log: examples.Log) -> dict[str, Any]:

@@ -224,7 +224,7 @@ def test_the_table_shows_stages_conversion_orders_and_the_bottleneck() -> None:
         }
     }
     view = PartitionView(partition=0, offset=1, meta=PartitionMeta(watermark_ms=MIDNIGHT_ATHENS), cells=cells)
-    text = rendered(document_of(SHOP, [view], {}))
+    text = rendered(document_of(SHOP, [view], registers={}))
     for part in (
         "watermark 2024-12-31 22:00:00 UTC",
         "1,000",
@@ -241,4 +241,4 @@ def test_the_table_shows_stages_conversion_orders_and_the_bottleneck() -> None:
 
 
 def test_an_empty_document_says_so() -> None:
-    assert "Nothing counted here yet." in rendered(document_of(SHOP, [], {}))
+    assert "Nothing counted here yet." in rendered(document_of(SHOP, [], registers={}))

@@ -27,7 +27,7 @@ async def shown(*, sort: str | None = None, top: int | None = None, is_cut: bool
 
 def text_of(answer: Shown, width: int = 140) -> str:
     console = Console(file=io.StringIO(), width=width, color_system=None)
-    console.print(render_report(SHOP, answer.document, answer.arrangement, answer.trends))
+    console.print(render_report(SHOP, answer.document, arrangement=answer.arrangement, trends=answer.trends))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -56,7 +56,9 @@ async def test_values_are_rows_of_one_table_and_the_others_are_summed() -> None:
 )
 async def test_values_are_sorted_by_what_is_asked(sort: str | None, order: list[str]) -> None:
     answer = await shown(dim="channel", sort=sort)
-    assert [line.dim for line in lines_of(SHOP, answer.document, answer.arrangement)] == [f"channel={n}" for n in order]
+    assert [line.dim for line in lines_of(SHOP, answer.document, arrangement=answer.arrangement)] == [
+        f"channel={n}" for n in order
+    ]
 
 
 async def test_a_row_for_each_day_and_the_last_thirty_where_no_time_is_asked() -> None:

@@ -50,7 +50,7 @@ async def asked(text: str, hours: float, **texts: Unpack[QuestionTexts]) -> list
     events = sorted(EVENTS, key=lambda event: int(event["received_at_ms"]))
     reader = await counted_reader(FUNNEL, events, now_ms=now_ms + 60_000)
     question = ReportQuestion.parse(FUNNEL, texts, now_ms=now_ms)
-    document = await report_sla(reader, question, Sla.parse_all(FUNNEL, text), now_ms=now_ms)
+    document = await report_sla(reader, question, slas=Sla.parse_all(FUNNEL, text), now_ms=now_ms)
     Console(quiet=True).print(render_sla(document))
     return [answer["cells"] for answer in document["sla"]]
 

@@ -26,7 +26,7 @@ WEEKS: dict[int, Day | dict[str, Day]] = dict.fromkeys(range(60), (100, 10, 0))
 
 async def document(text: str, days: dict[int, Day | dict[str, Day]] | None = None) -> TargetsDocument:
     reader = await days_reader(WEEKS if days is None else days)
-    return await report_targets(reader, SHOP, parse_targets(text), now_ms=READ_AT)
+    return await report_targets(reader, SHOP, targets=parse_targets(text), now_ms=READ_AT)
 
 
 async def answer(text: str, days: dict[int, Day | dict[str, Day]] | None = None) -> TargetAnswer:

@@ -23,7 +23,7 @@ async def seen(view: str, **texts: Unpack[QuestionTexts]) -> ViewDocument:
     """Of the day on which 240 people came, half clicked, a quarter asked, an eighth paid 19.99, 10 were lost."""
     asked: QuestionTexts = {"since": "2025-01-01", "until": "2025-01-02", **texts}
     question = ReportQuestion.parse(SHOP, asked, now_ms=NOW_MS)
-    return await report_view(await counted_shop(), question, parse_view(view), now_ms=NOW_MS)
+    return await report_view(await counted_shop(), question, view=parse_view(view), now_ms=NOW_MS)
 
 
 def row(document: ViewDocument, dim: str) -> dict[str, float | None]:
@@ -51,13 +51,13 @@ async def test_marketing_sees_where_people_came_from() -> None:
 
 def test_marketing_sees_what_a_channel_costs() -> None:
     cell: NamedCell = {"": {"spend": {"EUR": 12_000}}, "lead": {"entries": 20}, "payment": {"entries": 10}}
-    (shown,) = view_table(SHOP, "marketing", {"channel=google": cell})["rows"]
+    (shown,) = view_table(SHOP, "marketing", cells={"channel=google": cell})["rows"]
     assert shown["numbers"] == [0, 20, 0, None, 0, 12_000, 600, 1200, 0]
 
 
 def test_a_value_of_which_there_is_nothing_to_see_has_no_row() -> None:
     early: NamedCell = {"impression": {"entries": 9}, "click": {"entries": 3}}
-    table = view_table(SHOP, "sales", {"": early, "manager=ann": early, "manager=bob": {"lead": {"entries": 1}}})
+    table = view_table(SHOP, "sales", cells={"": early, "manager=ann": early, "manager=bob": {"lead": {"entries": 1}}})
     assert [row["dim"] for row in table["rows"]] == ["", "manager=bob"]
 
 
@@ -76,7 +76,7 @@ async def test_sales_sees_who_works_on_what() -> None:
 async def test_without_a_span_it_is_of_the_last_thirty_whole_days() -> None:
     question = ReportQuestion.parse(CLICKS, {}, now_ms=READ_AT)
     document = await report_view(
-        await days_reader(dict.fromkeys(range(60), (10, 1, 0))), question, "owner", now_ms=READ_AT
+        await days_reader(dict.fromkeys(range(60), (10, 1, 0))), question, view="owner", now_ms=READ_AT
     )
     assert document["span"] == {"first": "2025-02-05", "last": "2025-03-06"}
     assert row(document, "")["orders"] == 30

@@ -41,7 +41,7 @@ def cell_of(*entries: int, stages: tuple[str, ...], revenue: int = 0) -> NamedCe
 
 def asked(text: str, stages: tuple[str, ...], *entries: int, revenue: int = 0) -> WhatIfCell:
     funnel = funnel_of(*stages, order=len(stages) - 1 if revenue else None)
-    return what_if(funnel, cell_of(*entries, stages=stages, revenue=revenue), Lifts.parse(funnel, text))
+    return what_if(funnel, cell_of(*entries, stages=stages, revenue=revenue), lifts=Lifts.parse(funnel, text))
 
 
 def expected(answer: WhatIfCell) -> list[float]:
@@ -94,7 +94,7 @@ def test_those_who_start_midway_do_not_depend_on_what_is_before_them() -> None:
         "b": {"entries": 40, "started": 20, "skipped": 10},  # 30 of 100 came or jumped over it, and 20 started here
         "c": {"entries": 25},
     }
-    answer = what_if(funnel, cell, Lifts.parse(funnel, "top=+100%"))
+    answer = what_if(funnel, cell, lifts=Lifts.parse(funnel, "top=+100%"))
     # passed b: 20 + 0.3 * 200 = 80 in place of 50; 40 in 50 of them enter it; half of them come to c
     assert expected(answer) == [200, 64, 40]
 
@@ -164,7 +164,7 @@ FOUR = funnel_of("a", "b", "c", "d", order=3)
 
 @given(cell=cells(), text=st.sampled_from(["each=+0%", "top=+0%", "b=+0%,d=-0%"]))
 def test_a_lift_of_nothing_changes_nothing(cell: NamedCell, text: str) -> None:
-    answer = what_if(FOUR, cell, Lifts.parse(FOUR, text))
+    answer = what_if(FOUR, cell, lifts=Lifts.parse(FOUR, text))
     assert answer["gain"] == {"entries": 0, "orders": 0, "revenue": 0}
     for stage in answer["stages"]:
         assert stage["expected_entries"] == stage["entries"]
@@ -177,7 +177,9 @@ def test_a_lift_of_nothing_changes_nothing(cell: NamedCell, text: str) -> None:
     cell=cells(), less=st.integers(0, 300), more=st.integers(0, 300), name=st.sampled_from(["top", "each", "b", "d"])
 )
 def test_a_higher_lift_never_brings_less(cell: NamedCell, less: int, more: int, name: str) -> None:
-    low, high = (what_if(FOUR, cell, Lifts.parse(FOUR, f"{name}=+{lift}%"))["stages"] for lift in sorted((less, more)))
+    low, high = (
+        what_if(FOUR, cell, lifts=Lifts.parse(FOUR, f"{name}=+{lift}%"))["stages"] for lift in sorted((less, more))
+    )
     assert all(b["expected_entries"] >= a["expected_entries"] for a, b in zip(low, high, strict=True))
 
 
@@ -186,16 +188,16 @@ async def test_of_the_live_counters_by_channel_in_a_span() -> None:
         {0: {"google": (10, 4, 0), "fb": (10, 1, 0)}, 1: {"google": (20, 6, 0), "fb": (5, 5, 0)}}
     )
     document = await report_what_if(
-        reader, question(dim="channel", since="2025-01-07"), Lifts.parse(SHOP, "payment=+50%")
+        reader, question(dim="channel", since="2025-01-07"), lifts=Lifts.parse(SHOP, "payment=+50%")
     )
     assert [cell["dim"] for cell in document["cells"]] == ["channel=fb", "channel=google"]
     google = document["cells"][1]
     assert (google["stages"][1]["expected_entries"], google["gain"]["revenue"]) == (9, 3000)
-    whole = await report_what_if(reader, question(), Lifts.parse(SHOP, "payment=+50%"))
+    whole = await report_what_if(reader, question(), lifts=Lifts.parse(SHOP, "payment=+50%"))
     assert [cell["dim"] for cell in whole["cells"]] == [""]
     assert whole["cells"][0]["stages"][1]["expected_entries"] == 24
     with pytest.raises(QuestionError, match="other people"):
-        await report_what_if(reader, question(dim="manager"), Lifts.parse(SHOP, "each=+1%"))
+        await report_what_if(reader, question(dim="manager"), lifts=Lifts.parse(SHOP, "each=+1%"))
     console = Console(width=130, color_system=None)
     with console.capture() as capture:
         console.print(render_what_if(document))

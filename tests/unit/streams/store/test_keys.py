@@ -21,7 +21,7 @@ def test_partitions_are_spread_evenly_over_a_cluster(partitions: int, servers: i
 
 def test_everything_of_a_partition_lies_in_one_cluster_slot() -> None:
     keys = PartitionKeys("main", 17)
-    names = [keys.cursor, keys.gaps, keys.persons("a@1", 5), keys.earliest_deadlines("a@1")]
+    names = [keys.cursor, keys.gaps, keys.persons("a@1", bucket=5), keys.earliest_deadlines("a@1")]
     names += [keys.cells("a@1") + "1:2:3", keys.index("a@1", 2)]
     assert {key_slot(name.encode()) for name in names} == {cluster_slot(partition_tag("main", 17))}
     assert len(set(names)) == len(names)

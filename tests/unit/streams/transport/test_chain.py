@@ -48,7 +48,7 @@ class Rig:
         self.rewound.append(offset)
 
     async def take(self, first: int, last: int, placement_before: int = 1) -> tuple[int, int] | None:
-        batch = await self.consumer._chained(0, records(first, last), placement_before)
+        batch = await self.consumer._chained(0, records(first, last), placement_before=placement_before)
         return None if batch is None else (batch.prev, batch.next)
 
 
@@ -100,7 +100,7 @@ async def test_a_partition_that_is_not_placed_hands_over_nothing() -> None:
     [(5, 0, 10, True), (0, 0, 0, True), (10, 0, 10, True), (4, 5, 10, False), (11, 0, 10, False), (11, 0, None, True)],
 )
 def test_a_cursor_must_lie_in_the_log(cursor: int, start: int, end: int | None, is_fine: bool) -> None:
-    assert (check_cursor("t", 0, cursor, LogRange(start, end)) is None) is is_fine
+    assert (check_cursor("t", partition=0, cursor=cursor, log_range=LogRange(start, end)) is None) is is_fine
 
 
 async def test_an_end_of_the_log_that_comes_right_is_no_problem() -> None:
@@ -109,7 +109,7 @@ async def test_an_end_of_the_log_that_comes_right_is_no_problem() -> None:
     async def ask(partition: int) -> LogRange:
         return answers.pop(0)
 
-    assert await find_problem(ask, "t", 0, 8) is None
+    assert await find_problem(ask, "t", partition=0, cursor=8) is None
     assert answers == []
 
 
@@ -118,7 +118,7 @@ async def test_a_broker_that_does_not_answer_is_not_a_problem_of_the_log() -> No
         raise BrokerUnavailableError("away")
 
     with pytest.raises(BrokerUnavailableError):
-        await find_problem(ask, "t", 0, 8)
+        await find_problem(ask, "t", partition=0, cursor=8)
 
 
 def test_what_is_overridden_in_faust_is_still_there() -> None:

@@ -100,7 +100,7 @@ class Bench:
         self.fatal: list[Exception] = []
         self.metrics = WorkerMetrics()
         surroundings = Surroundings("events", self.placement, self._peek, self.metrics, self.fatal.append)
-        self.runner = PartitionRunner(0, self.processor, surroundings)
+        self.runner = PartitionRunner(0, self.processor, surroundings=surroundings)
 
     async def _peek(self, partition: int) -> Fence:
         return self.processor.stored
