@@ -18,6 +18,7 @@ from schemas.times import MINUTE_MS
 from streams.core.base import Base, Entry, FirstOrder
 from streams.core.header import as_of, chunks_of, link_of, wake, words_of
 from streams.core.kept import KeptEvent
+from streams.core.lifetimes import Revenue
 from streams.core.person import person_field
 from streams.core.place import ONLY_PARTITION, Place
 from streams.core.plan import INFINITE, Plan
@@ -32,7 +33,7 @@ _REMEMBERED = 100_000
 class Heavy:
     """What is known in memory of a person with sealed chunks; derived, rebuilt on demand (`streams.core.heavy`)."""
 
-    __slots__ = ("bases", "ends", "ids", "times")
+    __slots__ = ("bases", "ends", "ids", "revenues", "times")
 
     def __init__(self) -> None:
         self.times: dict[int, int] = {}
@@ -43,6 +44,8 @@ class Heavy:
         """Time of the newest event of every chunk, ascending."""
         self.bases: list[Base] = []
         """The pass before chunk 0, 1, ... as far as it was asked for."""
+        self.revenues: list[Revenue | None] = []
+        """Of the orders of every chunk; None: not asked for yet."""
 
     def learn(self, events: Iterable[KeptEvent]) -> None:
         """Events are sealed."""

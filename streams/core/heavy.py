@@ -38,6 +38,7 @@ def heavy_of(cache: PersonCache, key: bytes) -> Heavy:
             events = unpack_events(cache.plan, chunk)
             heavy.learn(events)
             heavy.ends.append(max(event.at for event in events))
+            heavy.revenues.append(None)
     return heavy
 
 
@@ -121,6 +122,7 @@ def seal(cache: PersonCache, key: bytes, packed: bytes) -> None:
     for part in parts:
         heavy.learn(part)
         heavy.ends.append(part[-1].at)
+        heavy.revenues.append(None)
     sealed = cache.sealed.get(key, []) + [pack_events(plan, part) for part in parts]
     cache.put_chunks(key, sealed)
     head = packed[: plan.header.size] + base_of(plan, packed)

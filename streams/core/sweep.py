@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from copy import copy
 
-from streams.core.base import Base
+from streams.core.base import Base, Layered
 from streams.core.chunk import Op
 from streams.core.contributions import add_contributions, add_ended
 from streams.core.header import (
@@ -21,14 +22,14 @@ from streams.core.header import (
     LINKED,
     base_of,
     flags_of,
-    last_at,
     pack_header,
     status_of,
     tail_of,
     with_chunks,
     words_of,
 )
-from streams.core.heavy import base_before, heavy_of, kept_event, may_be_full, may_be_known
+from streams.core.heavy import base_before, heavy_of
+from streams.core.heavy_changes import HeavyChanges
 from streams.core.history import (
     base_after,
     has_same_journey,
@@ -38,10 +39,11 @@ from streams.core.history import (
     status_at,
     with_more_orders,
 )
-from streams.core.journeys import History
+from streams.core.journeys import History, is_joined
 from streams.core.kept import KeptEvent, count_events, pack_events, split, unpack_events
+from streams.core.lifetimes import Revenue, move, revenue_of
 from streams.core.person import Person
-from streams.core.plan import ORDER, RESOLVED, RESTATED, WITHDRAWN, Status
+from streams.core.plan import NO_STAGE, ORDER, RESOLVED, Status
 from streams.core.state import FunnelState
 
 
@@ -53,7 +55,7 @@ def count_heavy(state: FunnelState, key: bytes, ops: Sequence[Op]) -> bool:
     packed = state.cache.persons[key]
     if flags_of(words_of(state.plan, packed)[0]) & (CHANGES | LINKED):
         return False  # an event in an older chunk may be withdrawn by a newer one; of a linked id few events are kept
-    changes = _Changes(state, key, packed)
+    changes = HeavyChanges(state, key, packed)
     if not all(changes.take(op) for op in ops):
         return False
     state.count_stat("accepted", len(changes.added) - len(changes.gone))
@@ -63,58 +65,6 @@ def count_heavy(state: FunnelState, key: bytes, ops: Sequence[Op]) -> bool:
     return True
 
 
-class _Changes:
-    """Which events of a heavy person come and go by a chunk's operations, where that is all they do."""
-
-    def __init__(self, state: FunnelState, key: bytes, packed: bytes) -> None:
-        self.added: dict[int, KeptEvent] = {}
-        """By hash."""
-        self.gone: dict[int, int] = {}
-        """Hash -> time of kept events of which an earlier copy came."""
-        self._state = state
-        self._key = key
-        self._packed = packed
-        self._newest = last_at(words_of(state.plan, packed)[0])
-        self._ids: set[int] = set()
-
-    def take(self, op: Op) -> bool:
-        """Note what an event changes; False where it may change more."""
-        _, at, event_hash, kind, code, horizon, whole = op
-        stored = self._kept(event_hash)
-        if self._newest < horizon or kind in (WITHDRAWN, RESTATED) or stored is None or 0 <= stored[0] < horizon:
-            return False  # perhaps the key begins anew, an order changes, or a settled event is new again
-        if 0 <= stored[0] <= at:
-            return True  # of copies the earliest counts, and it is stored already
-        if stored[1] >= ORDER or not self._are_new(whole):
-            return False  # an order or refund of which another event may lie in another chunk
-        if stored[0] < 0 and self._may_be_full():
-            return False
-        if stored[0] >= 0 and event_hash not in self.added:
-            self.gone[event_hash] = stored[0]
-        self.added[event_hash] = whole if whole is not None else KeptEvent(at, event_hash, kind, code)
-        self._newest = max(self._newest, at)
-        return True
-
-    def _kept(self, event_hash: int) -> tuple[int, int] | None:
-        """(time, kind) of the kept event of that hash, (-1, -1) for none; None where the bytes do not tell."""
-        added = self.added.get(event_hash)
-        if added is not None:
-            return added.at, added.kind
-        return kept_event(self._state.cache, self._key, self._packed, event_hash.to_bytes(8, "little"))
-
-    def _are_new(self, whole: KeptEvent | None) -> bool:
-        """Whether the ids that an event names are new to the person."""
-        for number in () if whole is None else (whole.order, whole.refund):
-            if number:
-                if number in self._ids or may_be_known(self._state.cache, self._key, self._packed, number):
-                    return False
-                self._ids.add(number)
-        return True
-
-    def _may_be_full(self) -> bool:
-        return may_be_full(self._state, self._key, self._packed, len(self.added))
-
-
 class _Sweep:
     """The pass over a heavy person from the first changed chunk on, until it makes no difference any more.
 
@@ -122,11 +72,11 @@ class _Sweep:
     chunk contributes without them is taken out, what it contributes with them is added: all but the last journey, which
     goes on in the next one. Where both passes led to the same, chunks that did not change are left alone.
 
-    The ids of orders and refunds that come are new to the person (`_Changes`), so no other event asks for them: the
+    The ids of orders and refunds that come are new to the person (`HeavyChanges`), so no other event asks for them: the
     passes after them need not know them.
     """
 
-    def __init__(self, state: FunnelState, key: bytes, packed: bytes, changes: _Changes) -> None:
+    def __init__(self, state: FunnelState, key: bytes, packed: bytes, changes: HeavyChanges) -> None:
         self._state, self._key, self._packed = state, key, packed
         heavy = heavy_of(state.cache, key)
         self._heavy = heavy
@@ -144,8 +94,11 @@ class _Sweep:
         first = self._changed[0]
         self._before = self._after = base_before(state.cache, key, packed, first)
         self._chunks, self._ends, self._bases = self._old[:first], heavy.ends[:first], heavy.bases[: first + 1]
-        self._is_same = self._has_same_ids = True
-        """Whether the next chunk finds the same in both passes; whether the orders before it are what they were."""
+        self._revenues = heavy.revenues[:first]
+        self._is_same = True
+        """Whether the next chunk finds the same in both passes."""
+        self._moved: dict[int, tuple[int, int]] = {}
+        """Orders that have become others by what came before them: a first one that is now the second."""
         self._head = packed[: state.plan.header.size] + base_of(state.plan, packed)
         self._tail = tail_of(state.plan, packed)
 
@@ -181,6 +134,7 @@ class _Sweep:
             stop = len(self._old)
         self._chunks += self._old[index:stop]
         self._ends += self._heavy.ends[index:stop]
+        self._revenues += self._heavy.revenues[index:stop]
         self._bases += [with_more_orders(base, more) for base in self._heavy.bases[index + 1 : stop + 1]]
         return stop
 
@@ -189,30 +143,65 @@ class _Sweep:
 
         Then all its events find the same, wherever in the chunk they stand, and contribute what they would alone.
         """
-        plan, added = self._state.plan, self._added.get(index, [])
+        plan, added, gained = self._state.plan, self._added.get(index, []), History()
         if index in self._gone or count_events(plan, self._old[index]) + len(added) > 2 * plan.seal:
             return None
         onward = self._onward(index)
-        is_still = has_same_journey(self._before, onward) and (self._is_same or self._finds_the_same(index, onward))
-        if not is_still:
+        if (added or self._is_same) and not has_same_journey(self._before, onward):
             return None
-        gained = replay(plan, self._after, added)
-        return gained if is_same_pass(plan, self._after, base_after(self._after, gained)) else None
+        if added:
+            gained = replay(plan, self._after, added)
+            if not is_same_pass(plan, self._after, base_after(self._after, gained)):
+                return None
+        return gained if self._is_same or self._finds_the_same(index, onward) else None
 
     def _onward(self, index: int) -> Base:
         """The pass after a chunk, without the changes."""
         return base_before(self._state.cache, self._key, self._packed, index + 1)
 
     def _finds_the_same(self, index: int, onward: Base) -> bool:
-        """Whether a chunk that passed without a change does so in the pass with the changes, too."""
+        """Whether a chunk contributes the same in the pass with the changes, but for the lifetime value."""
         plan, old, new = self._state.plan, self._before, self._after
-        if old.journey is None or new.journey is None or plan.ends_at_completion or not self._has_same_ids:
+        counts = old.orders_count, new.orders_count
+        if counts[0] != counts[1] and min(counts) < plan.most_nth:
             return False
-        if old.orders_count != onward.orders_count or old.refunds != onward.refunds:
-            return False  # what an order contributes depends on the journey
+        if any(order.to_bytes(8, "little") in self._old[index] for order in self._moved):
+            return False
+        if not has_same_journey(old, new) and not self._takes_no_notice(index, onward):
+            return False
+        return self._moves_revenue(index, onward)
+
+    def _takes_no_notice(self, index: int, onward: Base) -> bool:
+        """Whether a chunk that passed without a change of the journey does so in another journey, too."""
+        plan, old, new = self._state.plan, self._before, self._after
+        if old.journey is None or new.journey is None or plan.ends_at_completion or old.refunds != onward.refunds:
+            return False
+        if not has_same_journey(old, onward):
+            return False
         last, now = old.journey.entries[-1], new.journey.entries[-1]
+        if old.orders_count != onward.orders_count:  # an order has values of its journey, and may be joined to it
+            is_alike = is_joined(plan, old.journey.entries) == is_joined(plan, new.journey.entries)
+            if not is_alike or (old.journey.code ^ new.journey.code) & plan.journey_mask:
+                return False
         is_in_time = self._heavy.ends[index] <= new.journey.started_at + plan.window
         return is_in_time and now.stage >= last.stage and (now.loss_at >= 0 or last.loss_at < 0)
+
+    def _moves_revenue(self, index: int, onward: Base) -> bool:
+        """Move the lifetime value of a chunk's orders to the new first order; False where it has to be counted."""
+        old, new = self._before, self._after
+        if old.orders_count == onward.orders_count or old.first_order == new.first_order:
+            return True
+        if old.first_order is None or new.first_order is None:
+            return False
+        return move(self._revenue(index), old.first_order, new.first_order, self._state.contributions)
+
+    def _revenue(self, index: int) -> Revenue:
+        """That of a chunk's orders, without the changes."""
+        revenue = self._heavy.revenues[index]
+        if revenue is None:
+            history = replay(self._state.plan, self._before, unpack_events(self._state.plan, self._old[index]))
+            revenue = self._heavy.revenues[index] = revenue_of(history.orders)
+        return revenue
 
     def _gain(self, index: int, gained: History) -> None:
         """Count and keep what comes; in a chunk the order of the records is not significant."""
@@ -221,11 +210,25 @@ class _Sweep:
         self._heavy.learn(added)
         self._chunks.append(self._old[index] + pack_events(plan, added))
         self._ends.append(self._heavy.ends[index])
-        onward = self._onward(index)
+        revenue, onward = self._heavy.revenues[index], self._onward(index)
+        self._revenues.append(None if revenue is None else revenue_of(gained.orders, revenue))
         more = self._after.orders_count - self._before.orders_count + gained.orders_count
-        self._after = with_more_orders(onward, more) if self._is_same else base_after(self._after, gained)
-        self._before = onward
-        self._bases.append(self._after)
+        after = with_more_orders(onward, more)
+        if not self._is_same:
+            after = self._as_before(after)
+        self._before, self._after = onward, after
+        self._bases.append(after)
+
+    def _as_before(self, after: Base) -> Base:
+        """The pass after a chunk that contributed the same, with what the changes made different before it."""
+        again = copy(after)
+        if not has_same_journey(self._before, self._after):
+            again.journey = self._after.journey
+        if self._before.first_order != self._after.first_order:
+            again.first_order = self._after.first_order
+        if self._moved:
+            again.orders = Layered(again.orders, dict(self._moved))  # more of them may follow
+        return again
 
     def _events(self, index: int, records: bytes) -> tuple[list[KeptEvent], list[KeptEvent]]:
         """Events of a chunk or the tail without and with the changes."""
@@ -245,8 +248,10 @@ class _Sweep:
         known: dict[int, tuple[int, int]] = {}
         for part in [*parts, unsealed] if unsealed else parts:
             known.update(self._seal(part).known)
-        self._has_same_ids = self._has_same_ids and before.known.items() <= known.items()
-        self._is_same = self._has_same_ids and is_same_pass(plan, self._before, self._after)
+        for order, booked in before.known.items():
+            if known.get(order) != booked:
+                self._moved[order] = known.get(order, (NO_STAGE, 0))
+        self._is_same = not self._moved and is_same_pass(plan, self._before, self._after)
 
     def _seal(self, part: list[KeptEvent]) -> History:
         """Count some events of a chunk, and make a chunk of them."""
@@ -256,6 +261,7 @@ class _Sweep:
         self._after = base_after(self._after, after)
         self._chunks.append(pack_events(plan, part))
         self._ends.append(part[-1].at)
+        self._revenues.append(revenue_of(after.orders))
         self._bases.append(self._after)
         return after
 
@@ -289,6 +295,6 @@ class _Sweep:
 
     def _keep(self) -> None:
         plan, cache, heavy = self._state.plan, self._state.cache, self._heavy
-        heavy.ends, heavy.bases = self._ends, self._bases
+        heavy.ends, heavy.bases, heavy.revenues = self._ends, self._bases, self._revenues
         cache.put_chunks(self._key, self._chunks)
         cache.put(self._key, with_chunks(plan, self._head, len(self._chunks)) + self._tail)

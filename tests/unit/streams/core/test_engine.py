@@ -12,8 +12,11 @@ import pytest
 from schemas.counters import STAGE_LOST, Cells, Family, Grain, cell_field
 from schemas.funnel.load import load_funnel, parse_funnel
 from schemas.funnel.model import Funnel
+from streams.core import history, sweep
+from streams.core.base import Base
 from streams.core.engine import PartitionEngine, Record
 from streams.core.journeys import History
+from streams.core.kept import KeptEvent
 from streams.core.outgoing import late_event
 from streams.core.plan import FORGET, Plan
 from streams.core.planning import plan_of
@@ -435,3 +438,25 @@ def test_many_wide_dimensions_are_counted_too() -> None:
     )
     cells, _ = counted(funnel, [event("a", T0, properties={f"d{n}": "x" for n in range(12)})])
     assert cells[Grain.TOTAL, 0, 12] == {cell_field(2, 0, 0): cells[TOTAL][cell_field(0, 0, 0)]}
+
+
+def test_orders_newest_first_do_not_pass_all_that_follow(sales: Funnel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is the first of the person's life when it comes, so the age of every later one changes."""
+    passed: list[int] = []
+
+    def replay(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> History:
+        passed.append(len(events))
+        return history.replay(plan, base, events)
+
+    monkeypatch.setattr(sweep, "replay", replay)
+    orders = [{"order_id": f"o{number}", "value": "1.00"} for number in range(2000)]
+    records = [event("payment", T0 - 9 * i, received=T0, properties=order) for i, order in enumerate(orders)]
+    cells, _ = counted(sales, records, batch_sizes=[50])
+    assert _money(cells, Family.LIFETIME) == _money(cells, Family.REVENUE) == 200_000
+    assert sum(passed) < 15 * len(records)
+
+
+def _money(cells: Cells, family: Family) -> int:
+    """Of the order stages, in the totals, whatever the sub-key."""
+    stages = [cells[TOTAL].get(cell_field(0, 0, stage), {}) for stage in (4, 5)]
+    return sum(amount for values in stages for code, amount in values.items() if code & 255 == family)
