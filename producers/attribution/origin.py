@@ -24,7 +24,7 @@ _PROPERTY_OF: Final = {
 }
 _OF_CAMPAIGN: Final = {**{name.removeprefix("utm_"): name for name in _PROPERTY_OF}, "name": "utm_campaign"}
 """Members of `context.campaign` as Segment's clients write it."""
-_PLACES: Final = frozenset({"campaign", "page", "last_touch", "first_touch"})
+PLACES: Final = frozenset({"campaign", "page", "last_touch", "first_touch"})
 DIRECT: Final = Visit(source="(direct)", medium="(none)")
 NOTHING: Final[Mapping[str, str]] = {}
 
@@ -37,7 +37,7 @@ class Origins:
 
     def properties_of(self, properties: Members, context: Members, *, knows_referrer: bool = True) -> Mapping[str, str]:
         """The properties to add. `knows_referrer`: no page before means that there was none."""
-        if _PLACES.isdisjoint(context) and TAG_NAMES.isdisjoint(properties):
+        if PLACES.isdisjoint(context) and TAG_NAMES.isdisjoint(properties):
             return NOTHING
         origin = self._found(properties, context, knows_referrer=knows_referrer)
         return {name: value for name, value in origin.items() if properties.get(name) is None}

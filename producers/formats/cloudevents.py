@@ -35,7 +35,15 @@ _PERSON: Final = frozenset({"userid", "anonymousid", "contactid", "email", "phon
 """Extension attributes that say who it was."""
 _OURS: Final = _PERSON | {"id", "specversion", "time", "datacontenttype"}
 """Attributes that become members of the event; the others stay together in its context."""
-_DATA_IDS: Final = frozenset({"user_id", "userId", "anonymous_id", "anonymousId", "contact_id", "contactId"})
+_DATA_IDS: Final = {
+    "user_id": "user_id",
+    "userId": "user_id",
+    "anonymous_id": "anonymous_id",
+    "anonymousId": "anonymous_id",
+    "contact_id": "contact_id",
+    "contactId": "contact_id",
+}
+"""Members of the data that say who it was, and what they say."""
 _ESCAPED: Final = re.compile(r"\\(.)")
 
 
@@ -127,7 +135,7 @@ class CloudEvents(BaseEndpoint):
         if attributes.get("specversion") != "1.0":
             version = str(attributes.get("specversion"))[:32]
             raise RefusedError(RejectReason.UNSUPPORTED_TYPE, f"specversion {version!r} is not '1.0'")
-        members = data if isinstance(data, dict) else {}
+        members = data if type(data) is dict else {}
         event = Event(
             id=_event_id(attributes),
             name=_text("type", attributes.get("type"), reason=RejectReason.MISSING_NAME),
@@ -141,7 +149,7 @@ class CloudEvents(BaseEndpoint):
             event.user_id = _text_or_none(attributes.get("subject"))
         self._set_time(event, attributes.get("time"))
         verdict = self._ingest.checked(event, sender=sender, received_at_ms=received_at_ms)
-        if isinstance(verdict, Rejected):
+        if type(verdict) is Rejected:
             raise RefusedError(verdict.reason, verdict.detail)  # its sender knows it by another id
         return verdict
 
@@ -150,9 +158,11 @@ class CloudEvents(BaseEndpoint):
         taken."""
         if time is None:
             return
-        time_ms = parse_time_ms(time[:64]) if isinstance(time, str) else None
-        event.is_time_unreadable = time_ms is None or time_ms < self._ingest.limits.earliest_ms
-        event.client_ms = None if event.is_time_unreadable else time_ms
+        time_ms = parse_time_ms(time[:64]) if type(time) is str else None
+        if time_ms is None or time_ms < self._ingest.limits.earliest_ms:
+            event.is_time_unreadable = True
+        else:
+            event.client_ms = time_ms
 
 
 def _mode_of(content_type: str, request: Request) -> str:
@@ -222,7 +232,7 @@ def _event_id(attributes: Attributes) -> str:
 
 
 def _text(attribute: str, value: object, *, reason: RejectReason) -> str:
-    if isinstance(value, str) and (text := value.strip()):
+    if type(value) is str and (text := value.strip()):
         return text
     if value is None or value == "":
         raise RefusedError(reason, f"the attribute {attribute} is missing")
@@ -240,27 +250,34 @@ def _name_person(event: Event, *, attributes: Attributes, data: Attributes) -> N
         event.anonymous_id = _id_of(attributes.get("anonymousid"))
         event.contact_id = _id_of(attributes.get("contactid"))
         event.email, event.phone = _text_or_none(attributes.get("email")), _text_or_none(attributes.get("phone"))
-    if _DATA_IDS.isdisjoint(data):
+    stated = _DATA_IDS.keys() & data.keys()
+    if not stated:
         return
+    if len(stated) == 1 and _PERSON.isdisjoint(attributes):  # nearly always
+        (name,) = stated
+        value = data[name]
+        if type(value) is str and value:
+            setattr(event, _DATA_IDS[name], value)
+            return
     event.user_id = event.user_id or _id_of(data.get("user_id")) or _id_of(data.get("userId"))
     event.anonymous_id = event.anonymous_id or _id_of(data.get("anonymous_id")) or _id_of(data.get("anonymousId"))
     event.contact_id = event.contact_id or _id_of(data.get("contact_id")) or _id_of(data.get("contactId"))
 
 
 def _id_of(value: object) -> Id:
-    return value if isinstance(value, str | int) and not isinstance(value, bool) else None
+    return value if type(value) is str or type(value) is int else None
 
 
 def _context_of(attributes: Attributes) -> Attributes:
     """What else the attributes say."""
-    return {"cloudevent": {name: attributes[name] for name in attributes if name not in _OURS}}
+    return {"cloudevent": {name: value for name, value in attributes.items() if name not in _OURS}}
 
 
 def _properties(data: Any, raw: msgspec.Raw) -> msgspec.Raw:
     """An object as it was sent, byte for byte; anything else under `data`."""
     if data is None:
         return EMPTY_OBJECT
-    return raw if isinstance(data, dict) else _raw_object("data", raw)
+    return raw if type(data) is dict else _raw_object("data", raw)
 
 
 def _other_data(body: bytes, media_type: str) -> msgspec.Raw:

@@ -162,6 +162,9 @@ class Ingest:
             properties, context = event.properties, event.context
             if not properties or not context:
                 properties, context = _values_of(event)
+            usual = self._usual.built(event, properties, context, sender, received_at_ms)
+            if usual is not None and len(usual.value) <= self.limits.event_bytes:
+                return usual
             arrival = self._arrival_of(event, sender, received_at_ms)
             verdict = self._accepted(event, properties, context, sender=sender, arrival=arrival)
             is_built = event.properties_json is ABSENT and event.context_json is ABSENT

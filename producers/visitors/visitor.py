@@ -22,7 +22,7 @@ _PURPOSES: Final = (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz")
 _NO_COUNTRY: Final = frozenset({"XX", "T1", "ZZ"})
 """What proxies write where they do not know it, or for Tor."""
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
-_AGENTS: Final = ("userAgent", "user_agent")
+AGENTS: Final = ("userAgent", "user_agent")
 NOTHING: Final[Mapping[str, str]] = {}
 
 
@@ -97,7 +97,7 @@ def properties_of(
 
 
 def _agent_of(context: Members) -> str | None:
-    for name in _AGENTS:
+    for name in AGENTS:
         value = context.get(name)
         if isinstance(value, str) and value.strip():
             return value

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import orjson
+from msgspec.structs import replace
 
 from producers.http.body import RequestError
 from producers.ingest.event import Members
@@ -26,8 +28,7 @@ ORDER_STAGES: Final[dict[str, str | None]] = {WITHDRAWN: ORDER_WITHDRAWN, RESTAT
 """Of the stage map of every vendor that tells of orders: a sale that is none any more, a sale of another amount."""
 
 
-@dataclass(frozen=True, slots=True)
-class Further:
+class Further(msgspec.Struct, frozen=True, gc=False):
     """What a delivery says besides its own event, about the same thing. `version` tells apart what is said twice."""
 
     key: str
@@ -35,8 +36,7 @@ class Further:
     occurred_ms: int | None = None
 
 
-@dataclass(slots=True)
-class WebhookEvent:
+class WebhookEvent(msgspec.Struct, gc=False):
     """One thing that happened at the vendor.
 
     `keys` are looked up in the hook's stage map, the first that is there wins; `type` is what the vendor calls it: a
@@ -57,8 +57,8 @@ class WebhookEvent:
     anonymous_id: str | None = None
     email: str | None = None
     phone: str | None = None
-    properties: Members = field(default_factory=dict)
-    context: Members = field(default_factory=dict)
+    properties: Members = {}
+    context: Members = {}
     needs_person: bool = False
     """Counts only where it says who paid: another event of the same sale will. Else it stays `<provider>_<type>`."""
     test_mark: str | None = None
@@ -73,8 +73,7 @@ class WebhookEvent:
     """The vendor tells by itself what money went back: a withdrawal is no refund besides."""
 
 
-@dataclass(slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, gc=False):
     """One delivery as it was read: its events, and the vendor's name of it."""
 
     events: list[WebhookEvent]
@@ -93,7 +92,8 @@ def _link(event: WebhookEvent) -> list[WebhookEvent]:
         return []
     name = f"{event.type}_link"
     link = replace(event, id=f"{event.id}:link", type=name, anonymous_id=None, properties={}, further=())
-    return [replace(link, keys=(), is_stage=False, needs_person=False)]
+    link.keys, link.is_stage, link.needs_person = (), False, False
+    return [link]
 
 
 def _besides(event: WebhookEvent, further: Further) -> WebhookEvent:
@@ -145,8 +145,6 @@ def items(value: object) -> list[Members]:
 def text(*values: object) -> str | None:
     """The first that is a text or a number and not blank, as text."""
     for value in values:
-        if value is None:
-            continue
         kind = value.__class__  # of parsed JSON and forms: no subclasses
         if kind is str or kind is int or kind is float:
             stripped = str(value).strip()

@@ -7,6 +7,7 @@ import json
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,8 +17,10 @@ from producers.formats.segment_message import Segment
 from producers.http.body import RequestError, decompress, split_events
 from producers.ingest.checks import Ingest
 from producers.ingest.contacts import Contacts
+from producers.ingest.event import Event
 from producers.ingest.privacy import Privacy
 from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender, SequenceNumber, Ticked
+from producers.visitors.visitor import Visitor
 from schemas.funnel.load import load_funnel
 from schemas.ids import person_key
 from streams.core.decode import UNREADABLE, Decoder
@@ -214,6 +217,69 @@ def test_the_short_way_makes_the_records_that_the_checks_make(options: dict[str,
         seen: dict[str, Any] = {"sender": sender, "received_at_ms": rnd.choice([NOW, NOW, None])}
         seen["sequence"] = rnd.choice([None, SequenceNumber("s", 4)])
         assert short.native(raw, **seen) == long.native(raw, **seen), (raw, seen)
+
+
+def read_event(rnd: Random) -> Event:
+    """As a format reads it: usual, or with some members that are not."""
+    event = Event(id="e1", name="click", anonymous_id="v1", client_ms=NOW - 5, sent_ms=NOW - 2)
+    event.properties, event.context = (
+        {"channel": "google", "value": 12.5},
+        {"library": {"name": "x"}, "platform": "web"},
+    )
+    odd: dict[str, list[Any]] = {
+        "id": ["", " e1", "é", 7, None, "x" * 257],
+        "name": ["Order Completed", "other", None, "ad_spend", "n" * 200],
+        "client_ms": [NOW + 30_000, NOW + 90_000, NOW - 10**9, 1, -1, None],
+        "sent_ms": [None, NOW - 10_000, NOW + 10**9, NOW + 700, 0],
+        "is_time_unreadable": [True],
+        "anonymous_id": ["null", "", " v1", 7, None, "x" * 257],
+        "user_id": ["u1", "Guest", 5],
+        "contact_id": ["c1"],
+        "email": ["ann@example.com"],
+        "phone": ["+30 210 1234567"],
+        "properties": [
+            {},
+            {"email": "a@b.io"},
+            {"url": "a?b=c@d.ef"},
+            {"traffic": "bot"},
+            {1: 2},
+            {"long": "x" * 33_000},
+        ],
+        "context": [
+            {},
+            {"page": {"url": "https://a.b/?utm_source=x"}},
+            {"ip": "1.2.3.4"},
+            {"traits": {"email": "a@b"}},
+            {"userAgent": "curl/8.0"},
+            {"campaign": {"source": "x"}},
+            {"any": object()},
+        ],
+        "properties_json": [msgspec.Raw(b'{"value": 1.10}'), msgspec.Raw(b"{}"), msgspec.Raw(b'{"email":"a@b.io"}')],
+        "context_json": [msgspec.Raw(b'{"ip": "1.2.3.4"}')],
+        "knows_referrer": [False],
+        "repairs": [1],
+    }
+    for member in rnd.sample(sorted(odd), rnd.choice([0, 1, 1, 2, 3])):
+        setattr(event, member, rnd.choice(odd[member]))
+    return event
+
+
+@pytest.mark.parametrize("options", [{}, STRICT, STRICT | {"strict_names": True}], ids=["all", "known", "strict"])
+def test_the_short_way_of_a_format_makes_the_records_that_the_checks_make(options: dict[str, Any]) -> None:
+    short, long = (Ingest(contacts=Contacts(b"secret"), **options) for _ in range(2))
+    long._usual.built = lambda *_: None  # type: ignore[method-assign]
+    senders = [Sender("web", scope) for scope in Scope]
+    senders += [Sender("web", traffic="test"), Sender("web", visitor=Visitor("curl/8.0"))]
+    for number in range(4_000):
+        seen: dict[str, Any] = {"sender": senders[number % len(senders)], "received_at_ms": NOW}
+        event, same = (read_event(Random(number)) for _ in range(2))
+        assert short.checked(event, **seen) == long.checked(same, **seen), event
+
+
+def test_what_a_format_reads_goes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ingest, "_accepted", None)
+    event = Event(id="e1", name="click", user_id="u1", context={"library": {}}, client_ms=NOW, sent_ms=NOW)
+    assert isinstance(INGEST.checked(event, sender=Sender("web"), received_at_ms=NOW), Accepted)
 
 
 def test_a_usual_event_goes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
