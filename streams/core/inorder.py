@@ -64,8 +64,8 @@ def begin(state: FunnelState, op: Op) -> bool:
     if stage == NO_STAGE:
         return False  # an order that is too early in the count to enter a stage begins no journey
     entry_key = plan.key_of(at, code)
-    state.contributions.counts[entry_key | plan.f_events[stage]] += 1
-    flags = _start(state, entry_key, at, stage, code, whole)
+    state.contributions.counts[entry_key | plan.f_begins[stage]] += 1
+    flags = _enter(state, at, stage, code, whole)
     orders = 0
     if kind == ORDER and whole is not None:
         orders = 1
@@ -206,11 +206,9 @@ def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost 
         status = decide(state, words, at, abandoned_at, entry_key)
         if flags & HAS_AMOUNT and (advances or status == RESOLVED):
             _close_value(state, entries[-1])
-    counts[(minute_bits | code) << family_bits | plan.f_events[stage]] += 1
+    counts[(minute_bits | code) << family_bits | (plan.f_begins if is_next else plan.f_events)[stage]] += 1
     if is_next:
-        flags = flags & (FOR_LIFE | CHANGES) | _start(
-            state, (minute_bits | code) << family_bits, at, stage, code, whole
-        )
+        flags = flags & (FOR_LIFE | CHANGES) | _enter(state, at, stage, code, whole)
         start_word, entry_word = at << AT_SHIFT | start_word & BELOW_AT, at << AT_SHIFT | entry_word & BELOW_AT
         first_code, entry_code, top = code, code, stage
         _remember(state, key, [_entry_of(plan, stage, at, code, whole)])
@@ -223,15 +221,13 @@ def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost 
         counts[entry_key | plan.f_duration_seconds[top][stage]] += (at - entered) // 1000
         code = first_code & plan.first_mask | code & plan.stage_mask
         new_key = (minute_bits | code) << family_bits
-        counts[new_key | plan.f_transitions_period[top][stage]] += 1
-        for jumped in range(top + 1, stage):
-            counts[new_key | plan.f_skipped[jumped]] += 1
+        counts[new_key | plan.f_arrives[top][stage]] += 1
         if plan.is_order[stage]:
             _add_won(state, entries)
             if not any(plan.is_order[entry.stage] for entry in entries):
                 entry = Entry(stage, at, code)
                 add_lead_time(plan, start_word >> AT_SHIFT, entry, sign=1, into=state.contributions)
-        flags = flags & (FOR_LIFE | CHANGES) | SEVERAL | _enter(state, new_key, at, stage, code, whole)
+        flags = flags & (FOR_LIFE | CHANGES) | SEVERAL | _enter(state, at, stage, code, whole)
         entry_word, entry_code, top = at << AT_SHIFT | entry_word & BELOW_AT, code, stage
         _remember(state, key, [*entries, _entry_of(plan, stage, at, code, whole)] if entries else [])
     else:
@@ -308,20 +304,10 @@ def _add_won(state: FunnelState, entries: Sequence[Entry]) -> None:
             break
 
 
-def _start(state: FunnelState, entry_key: int, at: int, stage: int, code: int, whole: KeptEvent | None) -> int:
-    """A journey starts. Flags of the header."""
-    state.contributions.counts[entry_key | state.plan.f_started[stage]] += 1
-    return _enter(state, entry_key, at, stage, code, whole)
-
-
-def _enter(state: FunnelState, entry_key: int, at: int, stage: int, code: int, whole: KeptEvent | None) -> int:
-    """An entry is made. Flags of the header."""
-    plan, counts, money = state.plan, state.contributions.counts, state.contributions.money
-    counts[entry_key | plan.f_entries[stage]] += 1
-    status = OPEN
-    if stage == plan.last:
-        counts[entry_key | plan.f_completed[stage]] += 1
-        status = RESOLVED
+def _enter(state: FunnelState, at: int, stage: int, code: int, whole: KeptEvent | None) -> int:
+    """An entry is made: its amount is counted, the entry itself is already. Flags of the header."""
+    plan, money = state.plan, state.contributions.money
+    status = RESOLVED if stage == plan.last else OPEN
     if whole is None or whole.minor < 0 or plan.is_order[stage]:
         return status
     if whole.minor > 0:

@@ -4,9 +4,9 @@ Laws of the layout:
 * A *code* is one integer holding an event's register code of every dimension, a bit field each.
   `entry code = journey code & journey_mask | own code & stage_mask` gives the values of an entry (semantics.md 6). The
   journey code has the values of its first event and, of dimensions with the attribution `last`, those of its latest.
-* A *count key* is `(minute << code_bits | code) << family_bits | family id`; family ids are dense numbers of
-  (stage, family code) pairs of bounded number. Money has unbounded sub-keys (currencies) and goes by tuples
-  `(minute, code, stage, family code)`.
+* A *count key* is `(minute << code_bits | code) << family_bits | family id`; a family id is a dense number of what is
+  counted: a stage and family code, or several of them that always count together (`Plan.families`). Money has unbounded
+  sub-keys (currencies) and goes by tuples `(minute, code, stage, family code)`.
 * Reasons of loss have at most `REASON_CAP` names (register 0), so that a reason fits into a byte.
 """
 
@@ -190,8 +190,8 @@ class Plan:
         return (at // MINUTE_MS << self.code_bits | code) << self.family_bits
 
     def _plan_families(self) -> None:
-        self.families: list[tuple[int, int]] = []
-        """(stage, family code) of every family id."""
+        self.families: list[tuple[tuple[int, int], ...]] = []
+        """The (stage, family code) pairs that one count of a family id adds one to, each."""
         every = range(self.stages)
         self.f_events = [self._family(stage, Family.EVENTS) for stage in every]
         self.f_events_lost = self._family(STAGE_LOST, Family.EVENTS)
@@ -234,16 +234,35 @@ class Plan:
         self.f_reached = {stage: self._family(stage, Family.REACHED) for stage in orders}
         self.f_orders_joined = {stage: self._family(stage, Family.ORDERS_JOINED) for stage in orders}
         self.f_customers = {stage: self._family(stage, Family.CUSTOMERS) for stage in orders}
+        self.f_begins = [self._together(self.f_events[stage], *self._started(stage)) for stage in every]
+        """An event that begins a journey: event, entry and start, of the last stage the completion too."""
+        self.f_arrives = [[self._arrival(j, k) if k > j else -1 for k in every] for j in every]
+        """An entry that a journey goes on to, at the entry: entry, transition, stages skipped, perhaps completion."""
         self.family_bits = max(1, (len(self.families) - 1).bit_length())
 
+    def _started(self, stage: int) -> list[int]:
+        return [self.f_started[stage], *self._entered(stage)]
+
+    def _entered(self, stage: int) -> list[int]:
+        return [self.f_entries[stage], *([self.f_completed[stage]] if stage == self.last else [])]
+
+    def _arrival(self, stage: int, to: int) -> int:
+        skipped = self.f_skipped[stage + 1 : to]
+        return self._together(self.f_transitions_period[stage][to], *self._entered(to), *skipped)
+
+    def _together(self, *ids: int) -> int:
+        """Id of what always counts together: one addition on the hot path, told apart once per chunk."""
+        self.families.append(tuple(part for number in ids for part in self.families[number]))
+        return len(self.families) - 1
+
     def _family(self, stage: int, base: Family, *, sub: int = 0) -> int:
-        self.families.append((stage, family(base, sub)))
+        self.families.append(((stage, family(base, sub)),))
         return len(self.families) - 1
 
     def _first(self, stage: int, base: Family, *, subs: Iterable[int]) -> int:
         """Id of the first of families that follow each other."""
         first = len(self.families)
-        self.families += [(stage, family(base, sub)) for sub in subs]
+        self.families += [((stage, family(base, sub)),) for sub in subs]
         return first
 
     def _by_reason(self, stage: int, base: Family) -> int:

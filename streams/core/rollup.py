@@ -91,8 +91,9 @@ class RollUp:
             minute_and_family = minute << family_bits | key & family_mask
             whole[minute_and_family] = whole.get(minute_and_family, 0) + amount
         for minute_and_family, amount in whole.items():
-            stage, family = families[minute_and_family & family_mask]
-            add_amount(minutes.setdefault(minute_and_family >> family_bits, {}), stage, family, amount)
+            cells = minutes.setdefault(minute_and_family >> family_bits, {})
+            for stage, family in families[minute_and_family & family_mask]:
+                add_amount(cells, stage, family, amount)
         for place, part in parts.items():
             self._add_part(part, self._bucket(hours, place))
 
@@ -101,17 +102,18 @@ class RollUp:
         family_bits, families = self._plan.family_bits, self._plan.families
         family_mask, memo, fields_of = (1 << family_bits) - 1, self._memo, self._fields
         for code_and_family, amount in part.items():
-            stage, family = families[code_and_family & family_mask]
-            fields = memo.get(code_and_family >> family_bits << 8 | stage)
-            if fields is None:
-                fields = fields_of(code_and_family >> family_bits, stage)
-            for dimset, field in fields:
-                cells = bucket[dimset]
-                cell = cells.get(field)
-                if cell is None:
-                    cells[field] = {family: amount}
-                else:
-                    cell[family] = cell.get(family, 0) + amount
+            code = code_and_family >> family_bits << 8
+            for stage, family in families[code_and_family & family_mask]:
+                fields = memo.get(code | stage)
+                if fields is None:
+                    fields = fields_of(code >> 8, stage)
+                for dimset, field in fields:
+                    cells = bucket[dimset]
+                    cell = cells.get(field)
+                    if cell is None:
+                        cells[field] = {family: amount}
+                    else:
+                        cell[family] = cell.get(family, 0) + amount
 
     def _add_money(
         self, contributions: Contributions, minutes: dict[int, dict[int, Cell]], hours: dict[tuple[int, int], Bucket]

@@ -70,7 +70,7 @@ def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR091
     longest = plan.header.size + plan.longest_tail
     code_bits, family_bits = plan.code_bits, plan.family_bits
     window, change, last = plan.window, plan.change, plan.last
-    f_events, f_entries, f_started, first_wake = plan.f_events, plan.f_entries, plan.f_started, plan.wake
+    f_events, f_begins, first_wake = plan.f_events, plan.f_begins, plan.wake
     completed_at = plan.stages if plan.ends_at_completion else 0
     waiting = state.waiting
     linked, is_apart = LINKED << FLAGS_SHIFT, (LINKED | DEALS) << FLAGS_SHIFT
@@ -87,10 +87,7 @@ def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR091
         if packed is None:
             # Nothing but the stage counts: no amount, no order, and the last stage would be completed at once.
             if kind < last and whole is None:
-                entry_key = (at // MINUTE_MS << code_bits | code) << family_bits
-                counts[entry_key | f_events[kind]] += 1
-                counts[entry_key | f_entries[kind]] += 1
-                counts[entry_key | f_started[kind]] += 1
+                counts[(at // MINUTE_MS << code_bits | code) << family_bits | f_begins[kind]] += 1
                 time = at << AT_SHIFT
                 # flags 0: OPEN, one entry without an amount; no chunks, no orders, no base
                 event = at << EVENT_AT_SHIFT | kind

@@ -66,9 +66,9 @@ def _counted(state: FunnelState) -> Counter[Family]:
     """Outcomes and stalled entries of stage a."""
     plan, counted = state.plan, Counter[Family]()
     for key, amount in state.contributions.counts.items():
-        stage, family = plan.families[key & (1 << plan.family_bits) - 1]
-        if stage == 0 and Family(family & 0xFF) in _FAMILIES:
-            counted[Family(family & 0xFF)] += amount
+        for stage, family in plan.families[key & (1 << plan.family_bits) - 1]:
+            if stage == 0 and Family(family & 0xFF) in _FAMILIES:
+                counted[Family(family & 0xFF)] += amount
     return counted
 
 
