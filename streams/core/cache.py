@@ -78,6 +78,8 @@ class PersonCache:
         """Wake-ups since `renew_deadlines`."""
         self.booked_until = 0
         """What time alone has decided before it is booked, of everybody: it is not written with the persons."""
+        self.armed: dict[bytes, int] = {}
+        """Wake-ups that are earlier than was known, by person, since `due`."""
         self.overdue: dict[bytes, None] = {}
         """Persons whom an event has given a wake-up before that time."""
         self.earliest_deadlines = array("I", [NO_DEADLINE]) * PERSON_BUCKETS
@@ -184,6 +186,7 @@ class PersonCache:
         self._unloaded -= 1
         is_complete = True
         earliest = NO_DEADLINE
+        wakes: list[tuple[bytes, int]] = []
         for field, packed in fields.items():
             if CHUNK_SEPARATOR in field:
                 if field.partition(CHUNK_SEPARATOR)[0] not in self.sealed:
@@ -198,8 +201,9 @@ class PersonCache:
                     is_complete = False
             wake_ms = wake(self.plan, newest)
             if wake_ms < INFINITE:
-                self.wheel.push(field, wake_ms)
+                wakes.append((field, wake_ms))
                 earliest = min(earliest, wake_ms // MINUTE_MS)
+        self.wheel.push(wakes)
         self.complete[bucket] = is_complete
         self._set_deadline(bucket, earliest)
 
@@ -248,15 +252,37 @@ class PersonCache:
 
     def arm(self, key: bytes, wake_ms: int) -> None:
         """A person must be looked at earlier than was known."""
-        if wake_ms < self.booked_until:
-            self.overdue[key] = None
-        bucket = crc32(key) % PERSON_BUCKETS
-        if self.loaded[bucket]:
-            self.wheel.push(key, wake_ms)
-        minute = wake_ms // MINUTE_MS
-        if minute < self.earliest_deadlines[bucket]:
-            self.earliest_deadlines[bucket] = minute
-            self.changed_deadlines[bucket] = None
+        known = self.armed.get(key)
+        if known is None or wake_ms < known:
+            self.armed[key] = wake_ms
+
+    def due(self, watermark_ms: int) -> list[bytes]:
+        """Take out the persons whose wake-up the watermark has passed."""
+        self.settle_armed()
+        return self.wheel.due(watermark_ms)
+
+    def settle_armed(self) -> None:
+        """Put what was armed into the wheel, all at once, and note what is due earlier than the buckets say."""
+        armed = self.armed
+        if not armed:
+            return
+        soonest = min(armed.values())
+        if soonest < self.booked_until:
+            self.overdue.update((key, None) for key, wake_ms in armed.items() if wake_ms < self.booked_until)
+        if self._unloaded or soonest // MINUTE_MS < max(self.earliest_deadlines):
+            self._note_armed()
+        self.wheel.push(armed.items())
+        armed.clear()
+
+    def _note_armed(self) -> None:
+        """Note when something is due in the buckets of what was armed; of those not loaded that is all there is."""
+        earliest, loaded = self.earliest_deadlines, self.loaded
+        for key, wake_ms in list(self.armed.items()):
+            bucket, minute = crc32(key) % PERSON_BUCKETS, wake_ms // MINUTE_MS
+            if minute < earliest[bucket]:
+                self._set_deadline(bucket, minute)
+            if not loaded[bucket]:
+                del self.armed[key]
 
     def renew_deadlines(self) -> None:
         """Write down anew when something is due in the loaded buckets: what fired leaves the old bound behind.
@@ -280,6 +306,7 @@ class PersonCache:
 
     def take_changes(self) -> tuple[dict[bytes, bytes | None], set[bytes], dict[int, int]]:
         """Changed person fields (None: gone), those erased, and bucket deadlines since the last time; evicts."""
+        self.settle_armed()
         persons: dict[bytes, bytes | None] = {key: self.persons.get(key) for key in self.dirty}
         persons.update(self.dirty_fields)
         deadlines = {bucket: self.earliest_deadlines[bucket] for bucket in self.changed_deadlines}

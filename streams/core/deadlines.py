@@ -34,7 +34,7 @@ _AT_ONCE = 4
 
 def collect_due(state: FunnelState, watermark_ms: int) -> None:
     """Queue every person whose second has come."""
-    state.cache.queue.extend(state.cache.wheel.due(watermark_ms))
+    state.cache.queue.extend(state.cache.due(watermark_ms))
 
 
 def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:  # noqa: C901, PLR0912 - one loop
@@ -47,7 +47,8 @@ def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:  # noqa: C9
     fired = 0
     waiting: list[bytes] = []
     unwritten: list[bytes] = []
-    persons, queue, partly, push = cache.persons, cache.queue, cache.partly, cache.wheel.push
+    persons, queue, partly = cache.persons, cache.queue, cache.partly
+    again: list[tuple[bytes, int]] = []
     unpack, change, window, is_fast = plan.header.unpack_from, plan.change, plan.window, plan.has_fast_paths
     queue.extendleft(cache.overdue)
     limit += len(cache.overdue)
@@ -80,7 +81,9 @@ def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:  # noqa: C9
                 wake_ms = _fire_person(state, key, packed, watermark_ms)
                 limit -= 1
         if wake_ms < INFINITE:
-            push(key, wake_ms)
+            again.append((key, wake_ms))
+    cache.wheel.push(again)
+    cache.settle_armed()
     queue.extendleft(reversed(waiting))
     cache.fired += fired
     if cache.pending(watermark_ms):

@@ -171,7 +171,7 @@ def _further_event(state: FunnelState, op: Op, packed: bytes, words: Words) -> b
     return True
 
 
-def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost more than it does
+def _stage(  # noqa: C901, PLR0915 - the usual event: calls would cost more than it does
     state: FunnelState,
     op: Op,
     packed: bytes,

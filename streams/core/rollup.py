@@ -92,8 +92,8 @@ class RollUp:
             whole[minute_and_family] = whole.get(minute_and_family, 0) + amount
         for minute_and_family, amount in whole.items():
             cells = minutes.setdefault(minute_and_family >> family_bits, {})
-            for stage, family in families[minute_and_family & family_mask]:
-                add_amount(cells, stage, family, amount)
+            for stage, counted in families[minute_and_family & family_mask]:
+                add_amount(cells, stage, counted, amount)
         for place, part in parts.items():
             self._add_part(part, self._bucket(hours, place))
 
@@ -103,7 +103,7 @@ class RollUp:
         family_mask, memo, fields_of = (1 << family_bits) - 1, self._memo, self._fields
         for code_and_family, amount in part.items():
             code = code_and_family >> family_bits << 8
-            for stage, family in families[code_and_family & family_mask]:
+            for stage, counted in families[code_and_family & family_mask]:
                 fields = memo.get(code | stage)
                 if fields is None:
                     fields = fields_of(code >> 8, stage)
@@ -111,9 +111,9 @@ class RollUp:
                     cells = bucket[dimset]
                     cell = cells.get(field)
                     if cell is None:
-                        cells[field] = {family: amount}
+                        cells[field] = {counted: amount}
                     else:
-                        cell[family] = cell.get(family, 0) + amount
+                        cell[counted] = cell.get(counted, 0) + amount
 
     def _add_money(
         self, contributions: Contributions, minutes: dict[int, dict[int, Cell]], hours: dict[tuple[int, int], Bucket]

@@ -64,7 +64,7 @@ def _generally(state: FunnelState, ops: Sequence[Op]) -> None:
 
 def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR0912, PLR0915 - one loop, see the module
     plan, cache = state.plan, state.cache
-    persons, dirty, counts, arm = cache.persons, cache.dirty, state.contributions.counts, cache.arm
+    persons, dirty, counts, armed = cache.persons, cache.dirty, state.contributions.counts, cache.armed
     get, unpack, word = persons.get, plan.header.unpack_from, plan.word.pack
     record, newcomer = plan.record.pack, plan.newcomer.pack
     longest = plan.header.size + plan.longest_tail
@@ -93,7 +93,7 @@ def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR091
                 event = at << EVENT_AT_SHIFT | kind
                 persons[key] = newcomer(time | kind + 1, time, time, 0, code, code, event_hash, event, code)
                 dirty[key] = None
-                arm(key, at + first_wake[kind])
+                armed[key] = at + first_wake[kind]
                 newcomers += 1
                 continue
             # A loss or refund begins no journey.
