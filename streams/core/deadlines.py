@@ -8,11 +8,12 @@ remembers the watermark (`PersonCache.booked_until`), and the status of a stored
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from streams.core.general import refresh, retire
 from streams.core.header import (
     AT_SHIFT,
     DEALS,
-    FLAGS_MASK,
     FLAGS_SHIFT,
     HAS_AMOUNT,
     LINKED,
@@ -24,7 +25,7 @@ from streams.core.header import (
     wake,
 )
 from streams.core.links import end_silent
-from streams.core.outcomes import decide
+from streams.core.outcomes import EXPIRES, STALLS, counted_by
 from streams.core.plan import INFINITE, RESOLVED
 from streams.core.state import FunnelState
 
@@ -37,57 +38,58 @@ def collect_due(state: FunnelState, watermark_ms: int) -> None:
     state.cache.queue.extend(state.cache.due(watermark_ms))
 
 
-def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:  # noqa: C901, PLR0912 - one loop
+def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:
     """Look at queued persons, at most `limit` that change; those not in memory stay queued.
 
     Persons whom this chunk has given a wake-up before `booked_until` are looked at in any case: it holds for them too.
     A queue of up to `_AT_ONCE` times the limit is worked off in one go: those whom time alone changes are not written.
     """
     cache, plan = state.cache, state.plan
-    fired = 0
     waiting: list[bytes] = []
-    unwritten: list[bytes] = []
-    persons, queue, partly = cache.persons, cache.queue, cache.partly
+    by_header: dict[bytes, tuple[bytes, Words]] = {}
+    others: dict[bytes, bytes] = {}
+    """By person, for the queue may name one twice."""
     again: list[tuple[bytes, int]] = []
-    unpack, change, window, is_fast = plan.header.unpack_from, plan.change, plan.window, plan.has_fast_paths
+    queue, partly, get, unpack = cache.queue, cache.partly, cache.persons.get, plan.header.unpack_from
+    change, abandon, window = plan.change, plan.abandon, plan.window
+    not_plain = (LINKED | DEALS | RESOLVED) << FLAGS_SHIFT if plan.has_fast_paths else -1
+    amount = HAS_AMOUNT << FLAGS_SHIFT
     queue.extendleft(cache.overdue)
     limit += len(cache.overdue)
     cache.overdue.clear()
     price = 0 if len(queue) <= limit * _AT_ONCE else 1
     while queue and limit > 0:
         key = queue.popleft()
-        packed = persons.get(key)
+        packed = get(key)
         if packed is None or key in partly:
             if not cache.is_known(key):
                 waiting.append(key)  # else the person is gone, and its wake-up with it
             continue
         words = unpack(packed)
-        flags = words[0] >> FLAGS_SHIFT & FLAGS_MASK
-        is_plain = is_fast and flags & STATUS_MASK != RESOLVED and not flags & (LINKED | DEALS)
+        last_word, start_word, entry_word, _, _, _ = words
+        is_plain = not last_word & not_plain
         if is_plain:  # as `wake` says, but for the call
-            wake_ms = (words[2] >> AT_SHIFT) + change[flags & STATUS_MASK][words[0] & PASSED_MASK]
-            end = (words[1] >> AT_SHIFT) + window
-            if wake_ms > end:
-                wake_ms = end
+            passed, entered, end = last_word & PASSED_MASK, entry_word >> AT_SHIFT, (start_word >> AT_SHIFT) + window
+            wake_ms = min(entered + change[last_word >> FLAGS_SHIFT & STATUS_MASK][passed], end)
         else:
             wake_ms = wake(plan, packed)
-        if wake_ms < watermark_ms:
-            fired += 1
-            wake_ms = _fire_header(state, key, packed, words, watermark_ms) if is_plain else -1
-            if wake_ms >= 0:
-                unwritten.append(key)
-                limit -= price
-            else:
-                wake_ms = _fire_person(state, key, packed, watermark_ms)
-                limit -= 1
-        if wake_ms < INFINITE:
+        if wake_ms >= watermark_ms:
             again.append((key, wake_ms))
-    cache.wheel.push(again)
+        # Where the open value goes too, the header does not say how much it is.
+        elif is_plain and not (last_word & amount and watermark_ms > min(entered + abandon[passed - 1], end)):
+            by_header[key] = packed, words
+            limit -= price
+        else:
+            others[key] = packed
+            limit -= 1
+    again += [(key, _book_person(state, key, packed, watermark_ms)) for key, packed in others.items()]
+    again += _book_headers(state, by_header, watermark_ms)
+    cache.wheel.push([entry for entry in again if entry[1] < INFINITE])
     cache.settle_armed()
     queue.extendleft(reversed(waiting))
-    cache.fired += fired
+    cache.fired += len(by_header) + len(others)
     if cache.pending(watermark_ms):
-        cache.dirty.update(dict.fromkeys(unwritten))
+        cache.dirty.update(dict.fromkeys(by_header))
     else:
         cache.booked_until = watermark_ms
     # A look at the whole wheel, so once per wake-up of everybody in it.
@@ -95,7 +97,7 @@ def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:  # noqa: C9
         cache.renew_deadlines()
 
 
-def _fire_person(state: FunnelState, key: bytes, packed: bytes, watermark_ms: int) -> int:
+def _book_person(state: FunnelState, key: bytes, packed: bytes, watermark_ms: int) -> int:
     """Book what is due for a person, whatever it is; when to look again."""
     if is_linked(packed):
         end_silent(state, key, watermark_ms)
@@ -111,17 +113,28 @@ def _fire_person(state: FunnelState, key: bytes, packed: bytes, watermark_ms: in
     return INFINITE if left is None else wake(state.plan, left)
 
 
-def _fire_header(state: FunnelState, key: bytes, packed: bytes, words: Words, watermark_ms: int) -> int:
-    """Book the deadline of an open last entry from the header alone; when to look again, -1 where it is not enough."""
-    plan = state.plan
-    last_word, start_word, entry_word, _, _, entry_code = words
-    end = (start_word >> AT_SHIFT) + plan.window
-    abandoned_at = min((entry_word >> AT_SHIFT) + plan.abandon[(last_word & PASSED_MASK) - 1], end)
-    if watermark_ms > abandoned_at and last_word >> FLAGS_SHIFT & HAS_AMOUNT:
-        return -1  # the open value goes too, and the header does not say how much it is
-    status = decide(state, words, watermark_ms, abandoned_at, plan.key_of(entry_word >> AT_SHIFT, entry_code))
-    last_word = last_word & ~(STATUS_MASK << FLAGS_SHIFT) | status << FLAGS_SHIFT
-    state.cache.persons[key] = plan.word.pack(last_word) + packed[plan.word.size :]
-    if status != RESOLVED:
-        return abandoned_at
-    return max((last_word >> AT_SHIFT) + plan.score_life, end) + plan.keep + plan.lead_in
+def _book_headers(
+    state: FunnelState, due: Mapping[bytes, tuple[bytes, Words]], watermark_ms: int
+) -> list[tuple[bytes, int]]:
+    """Book deadlines of open last entries, for which the header is enough; when to look at whom again."""
+    plan, persons, counts, word = state.plan, state.cache.persons, state.contributions.counts, state.plan.word.pack
+    abandon, window, key_of = plan.abandon, plan.window, plan.key_of
+    expires, stalls = counted_by(plan, EXPIRES), counted_by(plan, STALLS)
+    again: list[tuple[bytes, int]] = []
+    for key, (packed, (last_word, start_word, entry_word, _, _, code)) in due.items():
+        status, stage = last_word >> FLAGS_SHIFT & STATUS_MASK, (last_word & PASSED_MASK) - 1
+        entered, end = entry_word >> AT_SHIFT, (start_word >> AT_SHIFT) + window
+        entry_key, abandoned_at = key_of(entered, code), min(entered + abandon[stage], end)
+        if watermark_ms > abandoned_at:
+            after, by_cohort, by_period, stalled = expires[status]
+            counts[entry_key | by_cohort[stage]] += 1
+            counts[key_of(abandoned_at, code) | by_period[stage]] += 1
+            look_at = max((last_word >> AT_SHIFT) + plan.score_life, end) + plan.keep + plan.lead_in
+        else:  # it is due, so its stall time has passed
+            after, _, _, stalled = stalls[status]
+            look_at = abandoned_at
+        if stalled:
+            counts[entry_key | plan.f_stalled[stage]] += stalled
+        persons[key] = word(last_word & ~(STATUS_MASK << FLAGS_SHIFT) | after << FLAGS_SHIFT) + packed[8:]
+        again.append((key, look_at))
+    return again

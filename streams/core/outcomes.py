@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 from schemas.counters import Family
 from streams.core.header import AT_SHIFT, FLAGS_SHIFT, PASSED_MASK, STATUS_MASK, Words
-from streams.core.plan import OPEN, RESOLVED, STALLED, Status
+from streams.core.plan import OPEN, RESOLVED, STALLED, Plan, Status
 from streams.core.state import FunnelState
 
 STALLS: Final = "its stall time passes"
@@ -65,12 +65,23 @@ def is_certain(status: Status, happening: str) -> bool:
     return TRANSITIONS[status, happening] is not None
 
 
+def counted_by(plan: Plan, happening: str) -> list[tuple[Status, list[int], list[int], int]]:
+    """By status of OPEN and STALLED: status after, ids of the outcome by cohort and by period, change of `stalled`."""
+    counted = []
+    for status in (OPEN, STALLED):
+        transition = TRANSITIONS[status, happening]
+        assert transition is not None  # noqa: S101 - time alone takes nothing back
+        by_cohort, by_period = ([], []) if transition.outcome is None else plan.outcomes[transition.outcome]
+        counted.append((transition.status, by_cohort, by_period, transition.stalled))
+    return counted
+
+
 def add_outcome(
     state: FunnelState, status: Status, happening: str, stage: int, entry_key: int, period_key: int, reason: int = 0
 ) -> Status:
     """Count a transition that is certain; the new status. The keys are of the entry and of the moment.
 
-    By position, for it is called for most deadlines and every second event that comes in order.
+    By position, for it is called for every second event that comes in order.
     """
     transition = TRANSITIONS[status, happening]
     assert transition is not None  # noqa: S101 - see is_certain
