@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from schemas.times import MINUTE_MS
 from streams.core.general import refresh, retire
 from streams.core.header import (
     AT_SHIFT,
@@ -118,18 +119,22 @@ def _book_headers(
 ) -> list[tuple[bytes, int]]:
     """Book deadlines of open last entries, for which the header is enough; when to look at whom again."""
     plan, persons, counts, word = state.plan, state.cache.persons, state.contributions.counts, state.plan.word.pack
-    abandon, window, key_of = plan.abandon, plan.window, plan.key_of
+    abandon, window, code_bits, family_bits = plan.abandon, plan.window, plan.code_bits, plan.family_bits
+    settled = plan.keep + plan.lead_in
     expires, stalls = counted_by(plan, EXPIRES), counted_by(plan, STALLS)
     again: list[tuple[bytes, int]] = []
     for key, (packed, (last_word, start_word, entry_word, _, _, code)) in due.items():
         status, stage = last_word >> FLAGS_SHIFT & STATUS_MASK, (last_word & PASSED_MASK) - 1
         entered, end = entry_word >> AT_SHIFT, (start_word >> AT_SHIFT) + window
-        entry_key, abandoned_at = key_of(entered, code), min(entered + abandon[stage], end)
+        entry_key = (entered // MINUTE_MS << code_bits | code) << family_bits
+        abandoned_at = entered + abandon[stage]
+        if abandoned_at > end:
+            abandoned_at = end
         if watermark_ms > abandoned_at:
             after, by_cohort, by_period, stalled = expires[status]
             counts[entry_key | by_cohort[stage]] += 1
-            counts[key_of(abandoned_at, code) | by_period[stage]] += 1
-            look_at = max((last_word >> AT_SHIFT) + plan.score_life, end) + plan.keep + plan.lead_in
+            counts[(abandoned_at // MINUTE_MS << code_bits | code) << family_bits | by_period[stage]] += 1
+            look_at = max((last_word >> AT_SHIFT) + plan.score_life, end) + settled
         else:  # it is due, so its stall time has passed
             after, _, _, stalled = stalls[status]
             look_at = abandoned_at
