@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from funnelcast.replay.memory import Progress, Refusals, ReplayJob, count_in_memory
-from schemas.counters import KEEP_MS, Cells, Grain, merge
+from schemas.counters import KEEP_MS, Grain
 from schemas.funnel.model import Funnel
-from streams.evidence.watched import Watched, watched_of
+from streams.evidence.watched import Watched, add_cells, history_of, watched_of
 from streams.store.memory import MemoryCounterReader, MemorySpace
 
 LONGEST_CHUNK_MS = KEEP_MS[Grain.MINUTE] // 4
@@ -22,10 +22,16 @@ async def watched_of_file(job: ReplayJob, refusals: Refusals, *, progress: Progr
 
 async def watched_in(reader: MemoryCounterReader, funnel: Funnel, *, delay_ms: int) -> Watched:
     """Of one funnel that was counted in memory."""
-    cells: Cells = {}
+    histories = {grain: history_of(funnel) for grain in (Grain.MINUTE, Grain.HOUR)}
     dimsets = range(1 + len(funnel.dimensions))
     for partition in await reader.partitions():
-        view = await reader.view(partition, funnel.funnel_id, grains=[Grain.MINUTE, Grain.HOUR], dimsets=dimsets)
-        if view is not None:
-            merge(cells, view.cells)
-    return watched_of(funnel, await reader.registers(funnel.funnel_id), cells=cells, delay_ms=delay_ms)
+        view = await reader.view(partition, funnel.funnel_id, grains=list(histories), dimsets=dimsets)
+        for grain, history in histories.items():
+            add_cells(history, funnel, cells={} if view is None else view.cells, grain=grain)
+    return watched_of(
+        funnel,
+        await reader.registers(funnel.funnel_id),
+        hours=histories[Grain.HOUR],
+        minutes=histories[Grain.MINUTE],
+        delay_ms=delay_ms,
+    )

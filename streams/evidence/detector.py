@@ -128,7 +128,7 @@ class Detector:
         longest = HOUR_WINDOWS[-1] if series.kind == "conversion" else COUNT_WINDOW_HOURS
         windows = [window for window in HOUR_WINDOWS if window <= longest]
         steps = Steps(max(first - longest, self._first_hour), end, 1)
-        return _last(self._scan(self._hours, series, normal=normal, steps=steps, windows=windows), end - first)
+        return self._scan(self._hours, series, normal=normal, steps=steps, windows=windows, newest=end - first)
 
     def by_minute(self, series: Series, normal: Normal, *, first: int, end: int) -> Scans | None:
         """Of the minute buckets [first, end); None where minutes say nothing about it."""
@@ -136,9 +136,11 @@ class Detector:
             return None
         start = max(first - MINUTE_WINDOWS[-1], self._first_hour * MINUTES_OF_HOUR)
         steps = Steps(start, end, MINUTES_OF_HOUR)
-        return _last(self._scan(self._minutes, series, normal=normal, steps=steps, windows=MINUTE_WINDOWS), end - first)
+        return self._scan(self._minutes, series, normal=normal, steps=steps, windows=MINUTE_WINDOWS, newest=end - first)
 
-    def _scan(self, history: History, series: Series, *, normal: Normal, steps: Steps, windows: Sequence[int]) -> Scans:
+    def _scan(
+        self, history: History, series: Series, *, normal: Normal, steps: Steps, windows: Sequence[int], newest: int
+    ) -> Scans:
         first, end, per_hour = steps
         hours = np.repeat(self._weekly_hours(first // per_hour, -(-end // per_hour)), per_hour)
         hours = hours[first % per_hour :][: end - first]
@@ -146,11 +148,19 @@ class Detector:
             successes = history.went_on(series.place, normal.edge, first, end)
             trials = np.maximum(history.entries(series.place, first, end), successes)
             return scan_share(
-                successes, trials, hours=hours, reference=normal.share, steps_per_hour=per_hour, windows=windows
+                successes,
+                trials,
+                hours=hours,
+                reference=normal.share,
+                steps_per_hour=per_hour,
+                windows=windows,
+                newest=newest,
             )
         assert normal.count is not None  # noqa: S101 - a Normal has one of the two
         amounts = _amounts(history, series, first=first, end=end) / normal.unit
-        return scan_count(amounts, hours, reference=normal.count, steps_per_hour=per_hour, windows=windows)
+        return scan_count(
+            amounts, hours, reference=normal.count, steps_per_hour=per_hour, windows=windows, newest=newest
+        )
 
     def _weekly_hours(self, first: int, end: int) -> Ints:
         return np.fromiter((self._hour_of_week(hour) for hour in range(first, end)), dtype=np.int64, count=end - first)
@@ -169,15 +179,6 @@ def _unit(amounts: Floats, hours: Ints) -> float:
     if total <= 0:
         return 1.0
     return max(1.0, float(np.square(amounts - expected).sum()) / total)
-
-
-def _last(scans: Scans, steps: int) -> Scans:
-    return Scans(_last_of(scans.down, steps), _last_of(scans.up, steps))
-
-
-def _last_of(scan: Scan, steps: int) -> Scan:
-    cut = slice(scan.evidence.size - steps, None) if steps else slice(0, 0)
-    return Scan(scan.evidence[cut], scan.window[cut], scan.numerator[cut], scan.denominator[cut], scan.expected[cut])
 
 
 def at(scan: Scan, step: int, *, minutes: int, unit: float = 1.0) -> Evidence:

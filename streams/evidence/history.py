@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -28,32 +27,35 @@ class Place(NamedTuple):
     stage: int
 
 
-def _amounts() -> dict[int, int]:
-    return defaultdict(int)
-
-
-@dataclass(slots=True)
-class _Track:
-    entries: dict[int, int] = field(default_factory=_amounts)
-    within: dict[int, dict[int, int]] = field(default_factory=lambda: defaultdict(_amounts))
-    """By edge: how many went on within it and not within the one before; the last is without end."""
-    revenue: dict[int, int] = field(default_factory=_amounts)
+_Key = tuple[Place, int]
+"""Of whom and what: `_ENTRIES`, `_REVENUE`, or the edge within which they went on and not within the one before
+(`EDGES`: without end)."""
 
 
 class History:
-    """Buckets of one grain, as they are added. `currency` is the code of the funnel's."""
+    """Buckets of one grain, as they are added. `currency` is the code of the funnel's.
+
+    Who looks again and again settles what changes no more: that takes a tenth of the memory, and is not built again.
+    """
 
     def __init__(self, *, currency: int) -> None:
         self._currency = currency
-        self._tracks: dict[Place, _Track] = defaultdict(_Track)
-        self._arrays: dict[tuple[Place, int], Floats] = {}
-        """What was asked for, over all buckets; the number is an edge, `_ENTRIES` or `_REVENUE`."""
+        self._recent: dict[_Key, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+        """By bucket, from `settled_end` on."""
+        self._settled: dict[_Key, Floats] = {}
+        """Of all buckets before `settled_end`."""
+        self._places: set[Place] = set()
+        self._whats: dict[int, int | None] = {}
+        """What a family code counts here; None: nothing."""
+        self._arrays: dict[_Key, Floats] = {}
+        """What was asked for, over all buckets; of an edge all that went on within it."""
         self._first, self._end = 0, 0
+        self.settled_end = 0
 
     @property
     def places(self) -> list[Place]:
         """Of which anything is known."""
-        return sorted(self._tracks)
+        return sorted(self._places)
 
     @property
     def span(self) -> tuple[int, int]:
@@ -61,21 +63,49 @@ class History:
         return self._first, self._end
 
     def add(self, bucket: int, dimset: int, *, fields: Mapping[int, Cell]) -> None:
-        """Add the cells of a bucket; those of several partitions add up."""
+        """Add the cells of a bucket that is not settled; those of several partitions add up."""
+        if bucket < self.settled_end:
+            raise ValueError(f"bucket {bucket} is settled")
         self._first = min(self._first, bucket) if self._end else bucket
         self._end = max(self._end, bucket + 1)
         self._arrays.clear()
         for name, cell in fields.items():
             value, _, stage = split_field(name)
-            track = self._tracks[Place(dimset, value, stage)]
+            place = Place(dimset, value, stage)
+            self._places.add(place)
             for code, amount in cell.items():
-                base = code & 0xFF
-                if base == Family.ENTRIES:
-                    track.entries[bucket] += amount
-                elif base == Family.DURATIONS:
-                    track.within[code >> 8 & 0x1F][bucket] += amount
-                elif base == Family.REVENUE and code >> 8 == self._currency:
-                    track.revenue[bucket] += amount
+                what = self._whats[code] if code in self._whats else self._what(code)
+                if what is not None:
+                    self._recent[place, what][bucket] += amount
+
+    def _what(self, code: int) -> int | None:
+        base, sub = code & 0xFF, code >> 8
+        what = None
+        if base == Family.ENTRIES:
+            what = _ENTRIES
+        elif base == Family.DURATIONS:
+            what = sub & 0x1F
+        elif base == Family.REVENUE and sub == self._currency:
+            what = _REVENUE
+        self._whats[code] = what
+        return what
+
+    def forget(self, first: int) -> None:
+        """Forget the buckets from `first` on, none of which is settled: they are added anew."""
+        self._arrays.clear()
+        for amounts in self._recent.values():
+            for bucket in range(first, self._end):
+                amounts.pop(bucket, None)
+
+    def settle(self, end: int) -> None:
+        """Nothing before `end` changes any more."""
+        end = min(end, self._end)
+        if end <= max(self.settled_end, self._first):
+            return
+        for key, amounts in self._recent.items():
+            self._settled[key] = self._own(key)[: end - self._first].copy()
+            self._recent[key] = defaultdict(int, {bucket: each for bucket, each in amounts.items() if bucket >= end})
+        self.settled_end = end
 
     def entries(self, place: Place, first: int, end: int) -> Floats:
         """By bucket of [first, end)."""
@@ -102,17 +132,15 @@ class History:
         return values
 
     def _whole(self, place: Place, what: int) -> Floats:
-        track = self._tracks.get(place, _Track())
-        if what == _ENTRIES:
-            return self._array(track.entries)
-        if what == _REVENUE:
-            return self._array(track.revenue)
-        total = self._array(track.within.get(what, {}))
-        return total if what == 0 else total + self._cut(place, what - 1, self._first, self._end)
+        own = self._own((place, what))
+        return own if what <= 0 else own + self._cut(place, what - 1, self._first, self._end)
 
-    def _array(self, amounts: Mapping[int, int]) -> Floats:
+    def _own(self, key: _Key) -> Floats:
         values = np.zeros(self._end - self._first)
-        if amounts:
-            buckets = np.fromiter(amounts.keys(), dtype=np.int64, count=len(amounts))
-            values[buckets - self._first] = np.fromiter(amounts.values(), dtype=np.float64, count=len(amounts))
+        settled, recent = self._settled.get(key), self._recent.get(key)
+        if settled is not None:
+            values[: settled.size] = settled
+        if recent:
+            buckets = np.fromiter(recent.keys(), dtype=np.int64, count=len(recent))
+            values[buckets - self._first] = np.fromiter(recent.values(), dtype=np.float64, count=len(recent))
         return values

@@ -9,7 +9,7 @@ threshold then serves all windows, and a series exceeds T about exp(-T) times in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -22,6 +22,9 @@ HOUR_WINDOWS = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 90, 128, 181, 256, 336
 """In hours, up to two weeks."""
 LONGEST_HOURS = 4 * 168
 _FALL_NATS = 2.0
+_PARTS = np.array([[2], [4], [8], [16]])
+"""One part in so many of a window is left away to ask whether it is over."""
+_BLOCK = 128
 _TINY = 1e-12
 
 
@@ -57,98 +60,106 @@ def scan_share(
     reference: ShareReference,
     steps_per_hour: int,
     windows: Sequence[int],
+    newest: int | None = None,
 ) -> Scans:
-    """Of every step of equal length; `hours` is the hour of the week of each."""
-    best = _Both(successes.size, steps_per_hour)
-    mean, size = trials * reference.rate[hours], reference.size[hours]
-    amounts_of = (successes, trials, mean)
+    """Of every step of equal length, or of so many of the newest; `hours` is the hour of the week of each."""
+    mean, size, dispersion = trials * reference.rate[hours], reference.size[hours], reference.dispersion
 
-    def ratio(sums: Sequence[Floats], window_size: Floats) -> Floats:
-        k, n, expected = sums
+    def scanned(cut: _Windows) -> Scans:
+        k, n, expected = (cut.sums(amounts) for amounts in (successes, trials, mean))
         share = expected / np.maximum(n, _TINY)
-        k, n = k / reference.dispersion, n / reference.dispersion
-        return share_evidence(k, trials=n, expected=share, size=reference.effective(share, window_size))
+        worth = np.clip(cut.worth(size, steps_per_hour), 0.0, reference.total)
+        ratio = share_evidence(
+            k / dispersion,
+            trials=n / dispersion,
+            expected=share,
+            size=reference.effective(share, worth[:, None]),
+        )
+        return cut.best(_lasting(ratio), steps_per_hour, values=(k[:, 0], n[:, 0], share[:, 0]))
 
-    for window in (window for window in windows if window <= successes.size):
-        sums = [_rolling(amounts, window) for amounts in amounts_of]
-        worth = np.clip(np.maximum(_rolling(size, window) / steps_per_hour, size), 0.0, reference.total)
-        older = [
-            ratio([sum_ - _rolling(amounts, part) for sum_, amounts in zip(sums, amounts_of, strict=True)], worth)
-            for part in _newest_parts(window)
-        ]
-        k, n, expected = sums
-        best.take(_lasting(ratio(sums, worth), older), window, k, n, expected / np.maximum(n, _TINY))
-    return best.scans()
+    return _joined([scanned(cut) for cut in _cuts(windows, successes.size, newest=newest)])
 
 
 def scan_count(
-    counts: Floats, hours: Ints, *, reference: CountReference, steps_per_hour: int, windows: Sequence[int]
+    counts: Floats,
+    hours: Ints,
+    *,
+    reference: CountReference,
+    steps_per_hour: int,
+    windows: Sequence[int],
+    newest: int | None = None,
 ) -> Scans:
-    """Of every step of equal length."""
-    best = _Both(counts.size, steps_per_hour)
-    mean, seen = reference.mean[hours] / steps_per_hour, reference.seen[hours]
-    none = np.zeros(counts.size)
+    """Of every step of equal length, or of so many of the newest."""
+    mean, seen, dispersion = reference.mean[hours] / steps_per_hour, reference.seen[hours], reference.dispersion
 
-    def ratio(x: Floats, *, expected: Floats, known: Floats) -> Floats:
-        x, expected = x / reference.dispersion, expected / reference.dispersion
-        return count_evidence(x, expected=expected, size=reference.effective(known))
+    def scanned(cut: _Windows) -> Scans:
+        x, expected = cut.sums(counts), cut.sums(mean)
+        known = reference.effective(cut.worth(seen, steps_per_hour))
+        ratio = count_evidence(x / dispersion, expected=expected / dispersion, size=known[:, None])
+        return cut.best(_lasting(ratio), steps_per_hour, values=(x[:, 0], np.zeros_like(known), expected[:, 0]))
 
-    for window in (window for window in windows if window <= counts.size):
-        x, expected = _rolling(counts, window), _rolling(mean, window)
-        known = np.maximum(_rolling(seen, window) / steps_per_hour, seen)
-        older = [
-            ratio(x - _rolling(counts, part), expected=expected - _rolling(mean, part), known=known)
-            for part in _newest_parts(window)
-        ]
-        best.take(_lasting(ratio(x, expected=expected, known=known), older), window, x, none, expected)
-    return best.scans()
+    return _joined([scanned(cut) for cut in _cuts(windows, counts.size, newest=newest)])
 
 
-def _newest_parts(window: int) -> list[int]:
-    """How much of a window is left away to ask whether it is over."""
-    return sorted({max(1, window // part) for part in (2, 4, 8, 16)})
-
-
-def _lasting(ratio: Floats, older: Sequence[Floats]) -> Floats:
+def _lasting(ratio: Floats) -> Floats:
     """Nothing where the window says clearly less than it did without its newest part: it is over, the window lags."""
-    peak = np.maximum.reduce([np.abs(each) for each in older])
-    return np.where(np.abs(ratio) > peak - _FALL_NATS, ratio, 0.0)
+    whole, older = ratio[:, 0], np.abs(ratio[:, 1:]).max(axis=1)
+    return np.where(np.abs(whole) > older - _FALL_NATS, whole, 0.0)
 
 
-def _rolling(amounts: Floats, window: int) -> Floats:
-    """Sums of the last `window` steps; of fewer at the beginning."""
-    total = np.cumsum(amounts)
-    total[window:] = total[window:] - total[:-window]
-    return total
+def _cuts(windows: Sequence[int], steps: int, *, newest: int | None) -> list[_Windows]:
+    """The newest of so many steps, in blocks whose arrays stay in the processor's cache."""
+    first = 0 if newest is None else steps - max(0, newest)
+    starts = range(first, steps, _BLOCK) or [steps]
+    return [_Windows(windows, start=start, end=min(start + _BLOCK, steps)) for start in starts]
 
 
-class _Best:
-    """The best window so far, of one direction."""
-
-    def __init__(self, steps: int) -> None:
-        self._evidence, self._window = np.zeros(steps), np.zeros(steps, dtype=np.int64)
-        self._values = [np.zeros(steps) for _ in range(3)]
-
-    def take(self, evidence: Floats, window: int, *, values: Sequence[Floats]) -> None:
-        is_better = evidence > self._evidence
-        is_better[: window - 1] = False  # the window does not fit yet
-        self._evidence = np.where(is_better, evidence, self._evidence)
-        self._window = np.where(is_better, window, self._window)
-        self._values = [np.where(is_better, new, old) for new, old in zip(values, self._values, strict=True)]
-
-    def scan(self) -> Scan:
-        return Scan(self._evidence, self._window, *self._values)
+def _joined(scans: Sequence[Scans]) -> Scans:
+    """One after the other."""
+    if len(scans) == 1:
+        return scans[0]
+    return Scans(_chained([each.down for each in scans]), _chained([each.up for each in scans]))
 
 
-class _Both:
-    def __init__(self, steps: int, steps_per_hour: int) -> None:
-        self._down, self._up = _Best(steps), _Best(steps)
-        self._longest = LONGEST_HOURS * steps_per_hour
+def _chained(scans: Sequence[Scan]) -> Scan:
+    return Scan(*(np.concatenate([getattr(scan, field.name) for scan in scans]) for field in fields(Scan)))
 
-    def take(self, ratio: Floats, window: int, *values: Floats) -> None:
-        price = np.log(self._longest / window)
-        self._down.take(-ratio - price, window, values=values)
-        self._up.take(ratio - price, window, values=values)
 
-    def scans(self) -> Scans:
-        return Scans(self._down.scan(), self._up.scan())
+class _Windows:
+    """Windows that end with each of the steps [start, end): all at once, as arrays by window, part and step. Part 0 is
+    the whole window, the others lack so much of its newest."""
+
+    def __init__(self, windows: Sequence[int], *, start: int, end: int) -> None:
+        lengths = np.array(windows, dtype=np.int64)
+        self._lengths, ends = lengths, np.arange(start + 1, end + 1)
+        first = ends - lengths[:, None]
+        self._fits = first >= 0
+        self._first = np.maximum(first, 0)
+        left_away = np.concatenate([np.zeros((1, lengths.size), int), np.maximum(1, lengths // _PARTS)])
+        self._end = np.maximum(ends - left_away.T[:, :, None], self._first[:, None])
+        self._steps = slice(start, end)
+
+    def sums(self, amounts: Floats) -> Floats:
+        """Of each part of each window."""
+        total = np.concatenate([[0.0], np.cumsum(amounts)])
+        return np.asarray(total[self._end] - total[self._first][:, None])
+
+    def worth(self, by_step: Floats, steps_per_hour: int) -> Floats:
+        """What hours of the week are worth to a window: the sum of those it touches, at least that of its last."""
+        return np.maximum(self.sums(by_step)[:, 0] / steps_per_hour, by_step[self._steps])
+
+    def best(self, ratio: Floats, steps_per_hour: int, *, values: Sequence[Floats]) -> Scans:
+        """The window that speaks most of each step; the shortest of several."""
+        price = np.log(LONGEST_HOURS * steps_per_hour / self._lengths)[:, None]
+        return Scans(self._best(-ratio - price, values), self._best(ratio - price, values))
+
+    def _best(self, evidence: Floats, values: Sequence[Floats]) -> Scan:
+        evidence = np.where(self._fits, evidence, 0.0)
+        best = evidence.argmax(axis=0)[None]
+        nats = np.take_along_axis(evidence, best, axis=0)[0]
+        speaks = nats > 0
+        window = np.where(speaks, self._lengths[best[0]], 0)
+        numerator, denominator, expected = (
+            np.where(speaks, np.take_along_axis(value, best, axis=0)[0], 0.0) for value in values
+        )
+        return Scan(np.maximum(nats, 0.0), window, numerator, denominator, expected)

@@ -35,21 +35,26 @@ class Watched:
     """Of the watermark."""
 
 
-def watched_of(
-    funnel: Funnel, registers: Registers, *, cells: Mapping[CellGroup, Mapping[int, Cell]], delay_ms: int
-) -> Watched:
-    """Of hour and minute cells, summed over partitions; pairs are not watched."""
-    currency = currency_code(funnel.currency)
-    histories = {Grain.HOUR: History(currency=currency), Grain.MINUTE: History(currency=currency)}
-    for (grain, bucket, dimset), fields in cells.items():
-        if dimset <= len(funnel.dimensions):
-            histories[Grain(grain)].add(bucket, dimset, fields=fields)
+def history_of(funnel: Funnel) -> History:
+    """Empty; of buckets of any grain."""
+    return History(currency=currency_code(funnel.currency))
+
+
+def add_cells(history: History, funnel: Funnel, *, cells: Mapping[CellGroup, Mapping[int, Cell]], grain: Grain) -> None:
+    """Those of a grain; pairs are not watched."""
+    for (of, bucket, dimset), fields in cells.items():
+        if of == grain and dimset <= len(funnel.dimensions):
+            history.add(bucket, dimset, fields=fields)
+
+
+def watched_of(funnel: Funnel, registers: Registers, *, hours: History, minutes: History, delay_ms: int) -> Watched:
+    """With the texts of a funnel."""
     labels = Labels(funnel, registers)
     return Watched(
         stages=tuple(stage.name for stage in funnel.stages),
         order_stages=tuple(number for number, stage in enumerate(funnel.stages) if stage.nth is not None),
-        hours=histories[Grain.HOUR],
-        minutes=histories[Grain.MINUTE],
+        hours=hours,
+        minutes=minutes,
         label=lambda place: labels.values(place.dimset, value1=place.value, value2=0),
         hour_of_week=hour_of_week(funnel.timezone),
         delay_ms=delay_ms,

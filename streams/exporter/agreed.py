@@ -20,7 +20,7 @@ def agreed_of(funnel: Funnel, registers: Registers, *, hours: Cells, watermark_m
     """Of every stage that has a `stalled_after`, for the whole."""
     answers = []
     for stage in funnel.stages[:-1]:
-        seconds = _edge(stage.stalled_after_ms)
+        seconds = longer_edge(stage.stalled_after_ms)
         if seconds is not None:
             last = (watermark_ms - 1000 * seconds) // HOUR_MS - 1
             fields = sum_buckets(hours, Grain.HOUR, first=last - _HOURS + 1, last=last)
@@ -31,7 +31,8 @@ def agreed_of(funnel: Funnel, registers: Registers, *, hours: Cells, watermark_m
     return answers
 
 
-def _edge(milliseconds: int | None) -> int | None:
+def longer_edge(milliseconds: int | None) -> int | None:
+    """The shortest edge that is as long, in seconds; None where there is none, or nothing is asked."""
     if milliseconds is None:
         return None
     return next((edge for edge in DURATION_EDGES_SECONDS if 1000 * edge >= milliseconds), None)

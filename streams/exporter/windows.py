@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from schemas.counters import Cell, Cells, Grain, add_fields
 from schemas.times import HOUR_MS, MINUTE_MS
+from streams.report.sums import over_all_buckets
 
 MINUTES_NEEDED = 125
 HOURS_NEEDED = 194
@@ -45,21 +46,22 @@ def cohorts_of(buckets: Cells, watermark_ms: int) -> dict[str, dict[int, Cell]]:
 
 def value_windows_of(hours: Cells, newest_ms: int, *, dimsets: Iterable[int]) -> dict[str, Cells]:
     """Of each window that consists of hours, the cells of dimension values, as totals."""
-    newest = newest_ms // HOUR_MS
+    newest, wanted = newest_ms // HOUR_MS, set(dimsets)
     return {
-        name: {
-            (Grain.TOTAL, 0, dimset): sum_buckets(
-                hours, Grain.HOUR, first=newest - length + 1, last=newest, dimset=dimset
-            )
-            for dimset in dimsets
-        }
+        name: over_all_buckets(
+            {
+                (grain, bucket, dimset): fields
+                for (grain, bucket, dimset), fields in hours.items()
+                if dimset in wanted and newest - length < bucket <= newest
+            }
+        )
         for name, length in WINDOW_HOURS.items()
     }
 
 
-def sum_buckets(buckets: Cells, grain: Grain, *, first: int, last: int, dimset: int = 0) -> dict[int, Cell]:
-    """Cells of a dimension set (0: of the whole), summed over the buckets [first, last]."""
+def sum_buckets(buckets: Cells, grain: Grain, *, first: int, last: int) -> dict[int, Cell]:
+    """Cells of the whole, summed over the buckets [first, last]."""
     summed: dict[int, Cell] = {}
     for bucket in range(first, last + 1):
-        add_fields(summed, buckets.get((grain, bucket, dimset), {}))
+        add_fields(summed, buckets.get((grain, bucket, 0), {}))
     return summed

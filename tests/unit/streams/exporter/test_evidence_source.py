@@ -6,6 +6,7 @@ import pytest
 
 from schemas.funnel.load import parse_funnel
 from schemas.times import DAY_MS, HOUR_MS
+from streams.evidence.history import Place
 from streams.exporter import judged
 from streams.exporter.evidence_samples import fill_evidence
 from streams.exporter.evidence_source import EvidenceSource
@@ -44,8 +45,51 @@ async def test_an_import_between_two_looks_is_seen_whole_and_judged_when_the_par
             assert source.newest is made  # a week apart: nothing can be said of both
     whole = EvidenceSource(reader, [SHOP], clock_ms=lambda: NOW)
     await whole.refresh()
-    assert source._known[SHOP.funnel_id].cells == whole._known[SHOP.funnel_id].cells
+    assert _hours(source) == _hours(whole)
     assert source.newest[0].values == whole.newest[0].values
+
+
+def _hours(source: EvidenceSource) -> dict[Place, list[float]]:
+    """Entries, and how many went on within three days, of every place."""
+    hours = source._known[SHOP.funnel_id].hours
+    every = {place: (hours.entries(place, *hours.span), hours.went_on(place, 8, *hours.span)) for place in hours.places}
+    return {place: [*entries, *went_on] for place, (entries, went_on) in every.items()}
+
+
+SLOW = parse_funnel("""
+name: slow
+conversion_window: 7d
+stages:
+  - {name: lead, on: [lead], stalled_after: 3d}
+  - {name: payment, on: [payment], order: true}
+dimensions:
+  - {name: channel, attribution: first}
+""")
+
+
+async def test_people_who_take_days_are_judged_by_what_they_have_done_since_their_hour_was_first_read() -> None:
+    """Leads of three weeks, every second of whom pays after seventy hours; a look every few hours of the last days."""
+    start, now = NOW // DAY_MS * DAY_MS - 21 * DAY_MS, [0]
+    leads = [(number, start + number * HOUR_MS // 2, {"channel": "mail"}) for number in range(2 * 20 * 24)]
+    events = [shop_event("lead", *lead) for lead in leads]
+    events += [shop_event("payment", number, at_ms + 70 * HOUR_MS, {}) for number, at_ms, _ in leads[::2]]
+    records = [record for _, record in log_records(sorted(events, key=lambda event: event["received_at_ms"]), 1)]
+    space = MemorySpace(clock_ms=lambda: now[0])
+    store, reader = MemoryPartitionStore(space), MemoryCounterReader(space)
+    await store.check_funnels({SLOW.funnel_id: SLOW.fingerprint})
+    processor = PartitionProcessor(store, 0, [SLOW], clock_ms=lambda: now[0])
+    await processor.claim()
+    source = EvidenceSource(reader, [SLOW], clock_ms=lambda: now[0])
+    for now[0] in range(start + 18 * DAY_MS, start + 19 * DAY_MS, 5 * HOUR_MS + HOUR_MS // 2):
+        new = [one for one in records[processor.offset :] if one.timestamp < now[0]]
+        await processor.process(new, processor.offset + len(new))
+        await source.refresh()
+        fresh = EvidenceSource(reader, [SLOW], clock_ms=lambda: now[0])
+        await fresh.refresh()
+        assert source.newest[0].standings == fresh.newest[0].standings != []
+        assert max(each.evidence.nats for each in source.newest[0].standings) < 2
+        assert source.newest[0].agreed == fresh.newest[0].agreed
+        assert source.newest[0].values == fresh.newest[0].values
 
 
 async def test_where_nothing_was_counted_since_the_evidence_stands() -> None:
