@@ -38,7 +38,7 @@ from schemas.funnel.load import load_funnel
 from schemas.record import EventRecord, encode_event
 from streams.people import Entry, Journey, Tree
 from streams.recount.comparison import Pair, StageCompared, VersionsCompared
-from streams.recount.run import Outcome
+from streams.recount.job import Outcome
 from streams.report.question import QuestionTexts, ReportQuestion
 from streams.report.shown import read_shown
 from streams.report.table import render_report

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from funnelcast.say import say
 from funnelcast.screen import Screen
-from streams.recount.run import Watcher
+from streams.recount.job import Watcher
 
 
 class _Rate(ProgressColumn):

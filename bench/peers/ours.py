@@ -14,9 +14,10 @@ from bench.children import valkey
 from bench.log import PARTITIONS
 from bench.peers.contender import ContenderError, JobLog, Running
 from bench.peers.job import Cells
+from funnelcast.processes.child import Child
 from funnelcast.processes.deployment import Deployment
 from funnelcast.processes.ports import free_port
-from funnelcast.processes.supervise import Child, Supervisor
+from funnelcast.processes.supervise import Supervisor
 from streams.store.redis import RedisPartitionStore
 
 FUNNEL = Path(__file__).with_name("funnel.yaml").resolve()

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from funnelcast.processes.supervise import Child, Supervisor
+from funnelcast.processes.child import Child
+from funnelcast.processes.supervise import Supervisor
 from funnelcast.stack.embedded import EmbeddedStack, torn_tail
 
 KINDS = (

@@ -37,7 +37,8 @@ from funnelcast.processes.ports import free_port
 from funnelcast.processes.supervise import Supervisor
 from funnelcast.replay.sender import OrderedSender, Refused
 from funnelcast.replay.stack import await_marker
-from funnelcast.stack.embedded import EmbeddedStack, RunDirectory
+from funnelcast.stack.embedded import EmbeddedStack
+from funnelcast.stack.run_directory import RunDirectory
 from producers.access.keys import create_key
 from producers.ingest.verdicts import Scope
 from schemas.errors import NeedsHumanError

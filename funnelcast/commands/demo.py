@@ -11,7 +11,7 @@ from funnelcast.commands.options import OtherKafka, OtherRedis, with_settings
 from funnelcast.settings.sections import StateSettings
 
 if TYPE_CHECKING:
-    from funnelcast.demo.run import DemoPlan
+    from funnelcast.demo.live import DemoPlan
 
 app = typer.Typer(help="Run everything on this machine: real history, then a live simulated shop.")
 
@@ -31,7 +31,7 @@ def demo(
     redis: OtherRedis = None,
 ) -> None:
     """Count a real purchase history through the whole system, then run a live shop until Ctrl-C."""
-    from funnelcast.demo.run import DemoPlan
+    from funnelcast.demo.live import DemoPlan
 
     asyncio.run(
         _demo(DemoPlan(state_dir=settings.state_dir, seconds=seconds, events_per_second=rate, kafka=kafka, redis=redis))

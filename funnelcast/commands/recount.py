@@ -24,7 +24,7 @@ from funnelcast.signals import run_until_told
 if TYPE_CHECKING:
     from schemas.funnel.model import Funnel
     from streams.recount.comparison import Pair, VersionsCompared
-    from streams.recount.run import Outcome
+    from streams.recount.job import Outcome
     from streams.report.grid import Grid
 
 app = typer.Typer(help="Count the log again for a changed definition, and switch to it.", add_completion=False)
@@ -109,7 +109,8 @@ async def _recount(
 ) -> tuple[Outcome, float]:
     from schemas.funnel.definition import definition_text
     from streams.defaults import MAX_PERSON_EVENTS
-    from streams.recount.run import Recount, RecountJob
+    from streams.recount.job import RecountJob
+    from streams.recount.run import Recount
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
 

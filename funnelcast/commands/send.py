@@ -61,7 +61,8 @@ def send(
 
     from funnelcast.importing import Refusals, exit_code, run_importer
     from producers.importer.importer import Importer, Target
-    from producers.importer.lines import Mapping, open_events
+    from producers.importer.lines import open_events
+    from producers.importer.mapping import Mapping
     from producers.importer.problems import Kind, kinds_of
     from producers.importer.strict import LATE_HINT
 

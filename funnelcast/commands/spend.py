@@ -66,7 +66,7 @@ def import_(
     statement in one file are refused, or added up with --sum. Exit 0: every row was taken; 1: some were not; 2: none.
     """
     from funnelcast.importing import Refusals, finish, headings_of, prepared
-    from producers.importer.lines import Mapping
+    from producers.importer.mapping import Mapping
     from producers.importer.spend import SpendTable, spend_definition
 
     mapping = Mapping.parse(columns or [], constants or [])

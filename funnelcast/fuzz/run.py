@@ -7,17 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-
-import httpx
-import yaml
 
 from funnelcast.clock import wall_clock_ms
 from funnelcast.fuzz.checks import (
@@ -33,31 +27,17 @@ from funnelcast.fuzz.checks import (
 from funnelcast.fuzz.mutate import request_of
 from funnelcast.fuzz.requests import KEY, PAGE_KEY, FuzzRequest, Sample, recorded, with_key
 from funnelcast.fuzz.sign import signed
+from funnelcast.fuzz.target import PARTITIONS, Target, own_collector, page_of, target_of
 from funnelcast.fuzz.wire import CLOSED, GARBLED, HUNG, Answer, Connection
-from funnelcast.processes.deployment import Deployment
-from funnelcast.processes.ports import free_port
-from funnelcast.processes.supervise import Child, Supervisor
-from funnelcast.settings import SettingsError
-from funnelcast.stack.embedded import EmbeddedStack, RunDirectory
-from producers.access.keys import StoredKey, hash_key, write_keys
-from producers.ingest.verdicts import Scope
+from funnelcast.stack.run_directory import RunDirectory
 from schemas.errors import TryAgainError
 from schemas.topics import Topics
-from streams.admin import ensure_topics, log_range_of
+from streams.admin import log_range_of
 
 LANES = 32
-READY_SECONDS = 60.0
 REPORT_SECONDS = 5.0
 SAVED = 20
 """Failing requests that are kept."""
-PARTITIONS = 4
-_CREATED = "2025-01-01T00:00:00+00:00"
-_KEYS = {
-    "WRITE_KEY": Scope.SERVER,
-    "BROWSER_KEY": Scope.BROWSER,
-    "HISTORICAL_KEY": Scope.HISTORICAL,
-    "READ_KEY": Scope.READ,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +58,6 @@ class FuzzPlan:
     def warm_up(self) -> int:
         """Requests after which memory is measured for the first time."""
         return min(self.requests // 2, max(1_000, self.requests // 10))
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A collector. What is known of it only when it is ours is None."""
-
-    host: str
-    port: int
-    key: bytes | None = None
-    child: Child | None = None
-    kafka: str | None = None
-    space: str = ""
-    metrics: str | None = None
-    """Address of its /metrics; None: the counts are not checked."""
 
 
 @dataclass(slots=True)
@@ -208,7 +174,7 @@ class FuzzRun:
         if target.metrics is None:
             self._say("the counts are not checked: --metrics-url says where the collector's /metrics is")
             return
-        answer = await _page(target.metrics)
+        answer = await page_of(target.metrics)
         if answer is None or answer.status_code != 200:
             said = "did not answer" if answer is None else f"answered {answer.status_code}"
             verdict.faults.append(f"/metrics {said}: the counts could not be checked")
@@ -242,61 +208,12 @@ async def run_fuzz(
     TryAgainError where that does not start."""
     saving = state_dir / "fuzz"
     if url is not None:
-        target = _target_of(url, key=key, metrics=metrics)
-        if await _page(f"http://{target.host}:{target.port}/healthz") is None:
+        target = target_of(url, key=key, metrics=metrics)
+        if await page_of(f"http://{target.host}:{target.port}/healthz") is None:
             raise TryAgainError(f"nothing answers at {url}")
         return await FuzzRun(plan, target, saving=saving, say=say).run()
     with RunDirectory.fresh(state_dir, "fuzz") as directory:
-        async with _own_collector(directory.path, say) as target:
+        async with own_collector(directory.path, say) as target:
             verdict = await FuzzRun(plan, target, saving=saving, say=say).run()
         directory.is_kept = not verdict.ok
         return verdict
-
-
-def _target_of(url: str, *, key: str | None, metrics: str | None) -> Target:
-    """Raises SettingsError."""
-    parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
-        raise SettingsError(f"--url {url}: write http://host:port; it speaks no TLS, so go to the collector itself")
-    return Target(parts.hostname, parts.port or 80, (key or "").encode() or None, metrics=metrics)
-
-
-async def _page(url: str) -> httpx.Response | None:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        try:
-            return await client.get(url)
-        except httpx.TransportError:
-            return None
-
-
-@asynccontextmanager
-async def _own_collector(directory: Path, say: Callable[[str], None]) -> AsyncIterator[Target]:
-    keys, hooks = directory / "keys.json", directory / "webhooks.yaml"
-    write_settings(keys, hooks)
-    async with EmbeddedStack(directory, report=say) as stack, Supervisor(directory, report=say) as services:
-        space, port, health_port = f"fuzz-{uuid.uuid4().hex[:10]}", free_port(), free_port()
-        await ensure_topics(stack.kafka, Topics(space), partitions=PARTITIONS)
-        deployment = Deployment(stack.kafka, stack.redis, space, ("sales",), directory, keys=keys, contact_key="fuzz")
-        spec = deployment.collector(port)
-        argv = (*spec.argv, "--webhooks", str(hooks), "--health-port", str(health_port), *_WITHOUT_LIMITS)
-        child = await services.start(replace(spec, argv=argv))
-        await child.ready(READY_SECONDS)
-        say(f"collector on port {port}, pid {child.pid}, log {child.log}")
-        metrics = f"http://127.0.0.1:{health_port}/metrics"
-        yield Target("127.0.0.1", port, None, child, stack.kafka, space, metrics)
-
-
-_WITHOUT_LIMITS = ("--rate-limit-address", "0", "--rate-limit-key", "0")
-
-
-def write_settings(keys: Path, hooks: Path) -> None:
-    """Keys of every scope, and the webhooks of the recorded deliveries."""
-    stored = [
-        StoredKey(name.lower(), hash_key(name), name.lower(), scope.value, _CREATED) for name, scope in _KEYS.items()
-    ]
-    revoked = StoredKey(
-        "revoked", hash_key("REVOKED_KEY"), "revoked", Scope.SERVER.value, _CREATED, revoked_at=_CREATED
-    )
-    write_keys(keys, [*stored, revoked])
-    by_name = {one.hook["name"]: dict(one.hook) for one in recorded() if one.hook is not None}
-    hooks.write_text(yaml.safe_dump({"hooks": list(by_name.values())}))

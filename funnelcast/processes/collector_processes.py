@@ -16,7 +16,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from funnelcast.processes.supervise import ProcessSpec, Supervisor
+from funnelcast.processes.child import ProcessSpec
+from funnelcast.processes.supervise import Supervisor
 from funnelcast.settings import SettingsError
 from funnelcast.signals import stop_event
 from schemas.errors import PortTakenError

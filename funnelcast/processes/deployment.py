@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from funnelcast.processes.supervise import Probe, ProcessSpec
+from funnelcast.processes.child import Probe, ProcessSpec
 from funnelcast.settings.catalogue import variables_of
 from funnelcast.settings.sections import KafkaSettings, RedisSettings
 from schemas.kafka import Kafka, KafkaServers

@@ -19,13 +19,15 @@ from typing import Any
 import httpx
 import orjson
 
+from funnelcast.processes.child import Reporter
 from funnelcast.processes.deployment import Deployment
 from funnelcast.processes.ports import free_port
-from funnelcast.processes.supervise import Reporter, Supervisor
+from funnelcast.processes.supervise import Supervisor
 from funnelcast.replay.memory import HISTORICAL, NOT_FOR_SENDING, Progress, Refusals, ReplayJob, no_progress, read_lines
 from funnelcast.replay.sender import BATCH_LINES, OrderedSender, Refused
 from funnelcast.replay.slices import Slices
-from funnelcast.stack.embedded import EmbeddedStack, RunDirectory
+from funnelcast.stack.embedded import EmbeddedStack
+from funnelcast.stack.run_directory import RunDirectory
 from producers.access.keys import create_key
 from producers.ingest.verdicts import Rejected, Scope, Ticked
 from schemas.errors import FunnelcastError, TryAgainError

@@ -12,16 +12,14 @@ import os
 import random
 import shutil
 import signal
-import tempfile
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from funnelcast.processes.child import Child, ProcessSpec, Reporter
 from funnelcast.processes.ports import free_port, port_like
-from funnelcast.processes.supervise import Child, ProcessSpec, Reporter, Supervisor
-from schemas.errors import FunnelcastError, NeedsHumanError
+from funnelcast.processes.supervise import Supervisor
+from schemas.errors import NeedsHumanError
 from schemas.kafka import Kafka, KafkaServers
 
 EVALUATION_NOTE = (
@@ -274,32 +272,6 @@ async def _command(port: int, command: bytes) -> bytes:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
-
-
-@dataclass(slots=True)
-class RunDirectory:
-    """A directory of its own for one run, within the state directory. It goes with the run, and stays when the run
-    fails (its logs say why) or when it is told to."""
-
-    path: Path
-    is_kept: bool = False
-
-    @classmethod
-    @contextlib.contextmanager
-    def fresh(cls, state_dir: Path, purpose: str) -> Iterator[RunDirectory]:
-        """For the time of a `with`."""
-        state_dir.mkdir(parents=True, exist_ok=True)
-        directory = cls(Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=state_dir)))
-        try:
-            yield directory
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            shutil.rmtree(directory.path, ignore_errors=True)
-            raise
-        except FunnelcastError as error:
-            error.args = (f"{error}\nlogs and data of this run are kept in {directory.path}",)
-            raise
-        if not directory.is_kept:
-            shutil.rmtree(directory.path, ignore_errors=True)
 
 
 def torn_tail(chooser: random.Random, most: int = 20_000) -> int:

@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from funnelcast.processes.child import Reporter
 from funnelcast.processes.deployment import Deployment
 from funnelcast.processes.ports import free_port, port_like
-from funnelcast.processes.supervise import Reporter, Supervisor
+from funnelcast.processes.supervise import Supervisor
 from funnelcast.settings import SettingsError
 from funnelcast.settings.sections import (
     ContactKeySettings,

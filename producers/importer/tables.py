@@ -16,7 +16,7 @@ import msgspec
 from producers.importer.columns import Row as Cells
 from producers.importer.columns import resolved, text_of
 from producers.importer.definition import Input, Join, TableFile
-from producers.importer.lines import check_doubled
+from producers.importer.mapping import check_doubled
 from producers.importer.problems import Kind, Problem
 from producers.ingest.repair import repair
 from producers.reading.clear import ClearFile, open_clear, suffixes_of

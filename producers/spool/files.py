@@ -12,18 +12,18 @@ Not for concurrent use: its owner calls it from one thread. What `append` has re
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import structlog
 
 from producers.files.durable import cut, read_json, sync, sync_directory, write_all, write_atomically
+from producers.files.lock import FileLock
 from producers.spool.frames import (
     HEADER_BYTES,
     Frame,
@@ -33,6 +33,7 @@ from producers.spool.frames import (
     torn_tail_start,
     whole_frames,
 )
+from producers.spool.quarantine import Place, Quarantine
 from schemas.errors import TryAgainError, UsageError
 
 log = structlog.get_logger("funnelcast.spool")
@@ -47,13 +48,6 @@ class SpoolBusyError(TryAgainError):
 
 class SpoolUnusableError(UsageError):
     """The directory cannot be made, read or written."""
-
-
-class Place(NamedTuple):
-    """A position in the spool: number of the segment, offset in it."""
-
-    segment: int
-    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +75,6 @@ class SpoolFiles:
         """That are not in Kafka yet."""
         self.oldest_ms: int | None = None
         """When the oldest of them was written."""
-        self.quarantined_bytes = 0
         self.partitions: dict[str, int] = {}
         """By topic, as remembered from the last time Kafka was reached."""
         self._now_ms = now_ms or (lambda: time.time_ns() // 1_000_000)
@@ -90,7 +83,13 @@ class SpoolFiles:
         self._cursor = Place(0, 0)
         self._out: int | None = None
         self._number = 0
-        self._lock = -1
+        self._lock = FileLock(directory / "lock")
+        self._quarantine = Quarantine(directory / "quarantine")
+
+    @property
+    def quarantined_bytes(self) -> int:
+        """Of what could not be read or sent, and is kept for a human."""
+        return self._quarantine.bytes
 
     # -- opening --------------------------------------------------------------------------------------------------
 
@@ -107,15 +106,8 @@ class SpoolFiles:
 
     def _open(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
-            self._lock = -1
-            raise SpoolBusyError(
-                f"another collector uses the spool {self.directory}; give each its own --state-dir"
-            ) from None
+        if not self._lock.take():
+            raise SpoolBusyError(f"another collector uses the spool {self.directory}; give each its own --state-dir")
         self.partitions = read_json(self.directory / "partitions.json") or {}
         self._recover()
 
@@ -158,18 +150,8 @@ class SpoolFiles:
         cut(path, torn)
         return torn
 
-    def _quarantine(self, number: int, start: int, *, data: bytes) -> None:
-        """Keep what cannot be read, for a human. Logged again at every start until it is removed."""
-        folder = self.directory / "quarantine"
-        folder.mkdir(exist_ok=True, mode=0o700)
-        path = folder / f"{number:012d}-{start}.bad"
-        write_atomically(path, data)
-        self.quarantined_bytes = sum(one.stat().st_size for one in folder.glob("*.bad"))
-        log.error("spool_damaged", message="it is kept in quarantine", path=str(path), bytes=len(data))
-
     def _count(self) -> None:
-        quarantine = self.directory / "quarantine"
-        self.quarantined_bytes = sum(one.stat().st_size for one in quarantine.glob("*.bad"))
+        self._quarantine.count()
         self.bytes = sum(self._ends.values())
         self.records, self.oldest_ms = 0, None
         place = self._cursor
@@ -255,7 +237,7 @@ class SpoolFiles:
                 return frames
             remaining = os.pread(file.fileno(), end - offset, offset)
         following = next_frame(remaining, 1)
-        self._quarantine(number, offset, data=remaining[:following])
+        self._quarantine.keep(Place(number, offset), remaining[:following])
         return [] if following is None else self._frames(number, offset=offset + following, end=end)
 
     def commit(self, place: Place, records: int) -> None:
@@ -290,7 +272,7 @@ class SpoolFiles:
 
     def quarantine_frame(self, backlog: Backlog, frame: Frame) -> None:
         """Keep a frame that Kafka will never take."""
-        self._quarantine(backlog.segment, frame.start, data=frame.payload)
+        self._quarantine.keep(Place(backlog.segment, frame.start), frame.payload)
 
     def remember(self, partitions: dict[str, int]) -> None:
         """Partition counts, for a start while Kafka is away."""
@@ -300,9 +282,7 @@ class SpoolFiles:
     def close(self) -> None:
         """Leave the directory to others."""
         self._close_segment()
-        if self._lock >= 0:
-            os.close(self._lock)
-        self._lock = -1
+        self._lock.release()
 
     def _write(self, name: str, value: object) -> None:
         write_atomically(self.directory / name, json.dumps(value).encode())

@@ -1,37 +1,26 @@
 """One recount from beginning to end: count in memory, pour into the shadow, catch up, compare, switch.
 
-Composes; the parts are `counting`, `shadow`, `processes` and `streams.store.recounts`. Design and reasons:
-docs/decisions/recount.md.
+Composes; the parts are `memory_part`, `counting`, `shadow`, `processes` and `streams.store.recounts`. Design and
+reasons: docs/decisions/recount.md.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from schemas.errors import TryAgainError, UsageError
 from schemas.funnel.definition import definition_text
-from schemas.funnel.load import parse_funnel
 from schemas.funnel.model import Funnel
-from schemas.kafka import Kafka
-from schemas.topics import Topics
-from streams.archive.files import ArchiveFolder
-from streams.defaults import MAX_PERSON_EVENTS, WATERMARK_DELAY_MS
 from streams.recount.comparison import VersionsCompared, compare_versions
 from streams.recount.counting import Part, Partitions, count_up_to, slack_of
-from streams.recount.history import Archive, History
-from streams.recount.processes import PartProcess
-from streams.recount.shadow import MemoryShadow, pour
+from streams.recount.history import History
+from streams.recount.job import Outcome, RecountJob, Watcher
+from streams.recount.memory_part import call, memory_parts
 from streams.report.document import build_document
 from streams.store.address import Client
-from streams.store.connection import close, connect
 from streams.store.reader import RedisCounterReader
 from streams.store.recounts import LEASE_SECONDS, Decision, Recounts, Switch
 from streams.store.redis import RedisPartitionStore
@@ -41,113 +30,6 @@ from streams.transport.log_reader import LogReader
 _NEAR = 2_000
 """Records behind the workers at which they are held: less than a tenth of a second of counting."""
 _CATCH_UPS = 20
-_PROCESSES = 4
-_RECORDS_OF_A_PROCESS = 100_000
-"""A process takes half a second to start: that must be worth it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecountJob:
-    """What is counted, and where."""
-
-    kafka: Kafka
-    redis: str
-    space: str
-    definition: str
-    """The funnel, as JSON."""
-    watermark_delay_ms: int = WATERMARK_DELAY_MS
-    max_person_events: int = MAX_PERSON_EVENTS
-    processes: int | None = None
-    """That count; None: as many as are worth it."""
-    archive: str | None = None
-
-    @property
-    def funnel(self) -> Funnel:
-        """The definition."""
-        return parse_funnel(self.definition, origin="the funnel to be recounted")
-
-    @property
-    def events(self) -> str:
-        """The topic."""
-        return Topics(self.space).events
-
-    def opened_archive(self) -> Archive | None:
-        """The archive, where there is one."""
-        return None if self.archive is None else ArchiveFolder(Path(self.archive))
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What a recount has done."""
-
-    funnel_id: str
-    before: str | None = None
-    """The version that was counted until then."""
-    partitions: int = 0
-    records: int = 0
-    from_archive: int = 0
-    missing: dict[int, int] = field(default_factory=dict)
-    """By partition: records before the first that could be read, where some are gone."""
-    counting_seconds: float = 0.0
-    pause_seconds: float | None = None
-    """How long counting stood still for the switch."""
-    is_switched: bool = False
-    compared: VersionsCompared | None = None
-
-
-class Watcher:
-    """Is told how it goes."""
-
-    def begins(self, what: str, total: int) -> None:
-        """A part of the work."""
-
-    def counted(self, records: int) -> None:
-        """So many more."""
-
-
-class MemoryPart(Partitions):
-    """Partitions counted in memory, and poured into the shadow at the end."""
-
-    def __init__(
-        self, store: RedisPartitionStore, job: RecountJob, *, history: History, partitions: Sequence[int], total: int
-    ) -> None:
-        self._shadow = MemoryShadow(store)
-        self._into = store
-        self._history_of = history
-        self._funnel_id = job.funnel.funnel_id
-        super().__init__(
-            self._shadow,
-            job.funnel,
-            history=history,
-            partitions=partitions,
-            total=total,
-            watermark_delay_ms=job.watermark_delay_ms,
-            max_person_events=job.max_person_events,
-        )
-
-    async def pour(self) -> int:
-        """Write what was counted; how many records came from the archive."""
-        await self.finish()
-        await pour(self._shadow.space, self._into, funnel_id=self._funnel_id)
-        return self._history_of.from_archive
-
-
-@dataclass(frozen=True)
-class Serving:
-    """How a process of a recount opens its partitions."""
-
-    job: RecountJob
-    total: int
-
-    @asynccontextmanager
-    async def __call__(self, partitions: Sequence[int]) -> AsyncIterator[MemoryPart]:
-        async with AsyncExitStack() as stack:
-            client = connect(self.job.redis)
-            stack.push_async_callback(close, client)
-            log = await stack.enter_async_context(LogReader(self.job.kafka, self.job.events))
-            store = RedisPartitionStore(client, self.job.space, shadow=self.job.funnel.funnel_id)
-            history = History(log, self.job.opened_archive())
-            yield MemoryPart(store, self.job, history=history, partitions=partitions, total=self.total)
 
 
 class Recount:
@@ -233,9 +115,9 @@ class Recount:
         """Everything up to where the workers are now."""
         began, targets = time.monotonic(), await self._cursors(partitions)
         self._watcher.begins("counting", sum(targets.values()))
-        async with self._memory_parts(partitions, sum(targets.values())) as parts:
+        async with memory_parts(self._job, partitions, records=sum(targets.values())) as parts:
             begins: dict[int, int] = {}
-            for started in await asyncio.gather(*(_call(part, "start") for part in parts)):
+            for started in await asyncio.gather(*(call(part, "start") for part in parts)):
                 begins |= started
             for partition, begin in begins.items():
                 if begin > targets[partition]:
@@ -244,26 +126,8 @@ class Recount:
             self._watcher.begins("counting", sum(max(0, targets[p] - begins[p]) for p in partitions))
             await self._count(parts, targets)
             self._watcher.begins("writing", 0)
-            self.outcome.from_archive = sum(await asyncio.gather(*(_call(part, "pour") for part in parts)))
+            self.outcome.from_archive = sum(await asyncio.gather(*(call(part, "pour") for part in parts)))
         self.outcome.counting_seconds = time.monotonic() - began
-
-    @asynccontextmanager
-    async def _memory_parts(self, partitions: Sequence[int], records: int) -> AsyncIterator[list[Any]]:
-        serving = Serving(self._job, len(partitions))
-        useful = min(_PROCESSES, os.cpu_count() or 1, records // _RECORDS_OF_A_PROCESS)
-        number = max(1, min(self._job.processes or useful, len(partitions)))
-        if number == 1:
-            async with serving(partitions) as part:
-                yield [part]
-            return
-        processes = [PartProcess(serving, partitions[index::number]) for index in range(number)]
-        try:
-            for process in processes:
-                process.start()
-            yield processes
-        finally:
-            for process in processes:
-                process.close()
 
     async def _in_store(self, recount: str, log: LogReader, *, partitions: Sequence[int], switch: bool) -> None:
         """What has come since, and the switch."""
@@ -324,8 +188,3 @@ class Recount:
         for partition in partitions:
             await self._recounts.adopt(recount, partition)
         self.outcome.is_switched, self.outcome.pause_seconds = True, time.monotonic() - began
-
-
-async def _call(part: Any, name: str) -> Any:
-    """Of a part here or in another process."""
-    return await (part.call(name) if isinstance(part, PartProcess) else getattr(part, name)())

@@ -15,8 +15,9 @@ from schemas.funnel.model import Funnel
 from schemas.times import date_of
 from streams.report.cell import CellView
 from streams.report.curves import Cumulative, window_days
-from streams.report.forecast import Learned, groups_then, learn, settled_before, stage_outlooks
+from streams.report.forecast import stage_outlooks
 from streams.report.gamma import Outlook
+from streams.report.learning import Learned, groups_then, learn, settled_before
 from streams.report.shapes import NamedCell
 
 EVERY_DAYS = 7

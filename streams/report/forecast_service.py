@@ -10,7 +10,8 @@ from typing import Final, TypedDict
 from schemas.funnel.model import Funnel
 from streams.report.back_test import BackTest, back_test
 from streams.report.curves import window_days
-from streams.report.forecast import HISTORY_DAYS, LEAST_ORDERS, ForecastCell, Learned, forecast_cell, groups_now, learn
+from streams.report.forecast import ForecastCell, forecast_cell
+from streams.report.learning import HISTORY_DAYS, LEAST_ORDERS, Learned, groups_now, learn
 from streams.report.question import QuestionError, ReportQuestion
 from streams.report.reads import days_by_cell, watermark_of
 from streams.report.shapes import NamedCell

@@ -13,19 +13,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar, cast
 
 import structlog
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
-from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
 from schemas.errors import BrokerUnavailableError, NeedsHumanError
+from streams.transport.chain import Chain, Fit
 from streams.transport.cursor import find_problem, gap_below
-from streams.transport.metadata import reports_end_offsets
+from streams.transport.offset_free import OffsetFreeConsumer
 from streams.transport.port import Batch, BatchHost, LogRange
 from streams.transport.schema import as_message
 from streams.transport.thread import ConsumerThread
@@ -42,34 +41,15 @@ ANSWER_SECONDS = 15.0
 """How long a seek or an offset query may take before the worker tries again."""
 
 
-@dataclass(slots=True)
-class _Chain:
-    placement_id: int
-    next: int
-    holes: int = -1
-    """Where a hole was met and asked for again."""
-
-
-class _NoReadOffsets(dict[Any, Any]):
-    """In place of Faust's duplicate filter, which keeps a read offset per partition and silently drops what lies below
-    it: it would drop the batches of a placement that starts further back. This one keeps nothing."""
-
-    def __getitem__(self, key: Any) -> None:
-        return None
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        return
-
-
-class BatchConsumer(driver.Consumer):
+class BatchConsumer(OffsetFreeConsumer):
     """See the module. Implements `streams.transport.port.Placement`."""
 
     _thread: ConsumerThread
 
     def on_init(self) -> None:
         """Called by Service.__init__ and at a restart."""
-        self._read_offset = _NoReadOffsets()
-        self._chains: dict[int, _Chain] = {}
+        super().on_init()
+        self._chains: dict[int, Chain] = {}
         self._placement_ids = itertools.count(1)
         self._committed: dict[int, int] = {}
         self._has_refused = False
@@ -127,21 +107,14 @@ class BatchConsumer(driver.Consumer):
     async def log_range(self, partition: int) -> LogRange:
         """First and next offset of the log."""
         try:
-            return await self._in_thread(self._log_range(TP(self._topic, partition)))
+            return await self._in_thread(self._thread.log_range(TP(self._topic, partition)))
         except (KafkaError, OSError, TimeoutError) as error:
             raise BrokerUnavailableError(f"no offsets of partition {partition} from Kafka: {error!r}") from error
-
-    async def _log_range(self, tp: TP) -> LogRange:
-        consumer = self._thread._ensure_consumer()
-        first = await consumer.beginning_offsets([tp])
-        last = await consumer.end_offsets([tp])
-        end = next(iter(last.values())) if reports_end_offsets(consumer._client) else None
-        return LogRange(next(iter(first.values())), end)
 
     async def place(self, partition: int, offset: int) -> int:
         """Begin a placement: read the partition from `offset` on."""
         placement_id = next(self._placement_ids)
-        self._chains[partition] = _Chain(placement_id, offset)
+        self._chains[partition] = Chain(placement_id, offset)
         await self._seek_to(partition, offset)
         self.resume_partitions({TP(self._topic, partition)})
         return placement_id
@@ -149,7 +122,7 @@ class BatchConsumer(driver.Consumer):
     async def _seek_to(self, partition: int, offset: int) -> None:
         tp = TP(self._topic, partition)
         try:
-            await self._in_thread(self._thread._seek_wait(self._thread._ensure_consumer(), {tp: offset}))
+            await self._in_thread(self._thread.position_at(tp, offset))
         except (KafkaError, IllegalStateError, OSError, TimeoutError) as error:
             raise BrokerUnavailableError(f"partition {partition} cannot be positioned now: {error!r}") from error
 
@@ -196,28 +169,27 @@ class BatchConsumer(driver.Consumer):
         chain = self._chains.get(partition)
         if chain is None or not fetched:
             return None
-        first, is_same = fetched[0].offset, chain.placement_id == placement_before
-        if not is_same or first < chain.next or (first > chain.next and chain.holes != chain.next):
-            # A seek overtook this fetch, or something moved the position without us.
-            if is_same:
-                log.warning("position_repaired", partition=partition, expected=chain.next, fetched=first)
-                chain.holes = chain.next
+        first = fetched[0].offset
+        fit = chain.fit(first, placement_before=placement_before)
+        if fit is Fit.ELSEWHERE:
+            log.warning("position_repaired", partition=partition, expected=chain.next, fetched=first)
+        if fit in (Fit.ELSEWHERE, Fit.OTHER_PLACEMENT):
             await self._rewind(partition, chain)
             return None
-        if first > chain.next and not await self._accept_hole(partition, chain, first=first):
+        if fit is Fit.HOLE and not await self._accept_hole(partition, chain, first=first):
             return None
         batch = Batch(partition, chain.placement_id, chain.next, fetched[-1].offset + 1, fetched)
         chain.next = batch.next
         return batch
 
-    async def _rewind(self, partition: int, chain: _Chain) -> None:
+    async def _rewind(self, partition: int, chain: Chain) -> None:
         try:
             await self._seek_to(partition, chain.next)
         except BrokerUnavailableError as error:
             # The chain stays where it is; the next fetch does not continue it and leads here again.
             log.info("rewind_failed", partition=partition, error=str(error))
 
-    async def _accept_hole(self, partition: int, chain: _Chain, *, first: int) -> bool:
+    async def _accept_hole(self, partition: int, chain: Chain, *, first: int) -> bool:
         """The broker was asked twice and has nothing in between. Lost records lie below the start of the log; anything
         else is a marker of a transaction."""
         start = (await self.log_range(partition)).start
@@ -302,19 +274,12 @@ class BatchConsumer(driver.Consumer):
         if not wanted:
             return False
         try:
-            await self._in_thread(self._commit_in_thread(wanted), COMMIT_SECONDS)
+            await self._in_thread(self._thread.commit_offsets(wanted), COMMIT_SECONDS)
         except (KafkaError, IllegalStateError, OSError, TimeoutError, ValueError) as error:
             log.debug("commit_failed", error=repr(error))
             return False
         self._committed.update({tp.partition: offset for tp, offset in wanted.items()})
         return True
-
-    async def _commit_in_thread(self, offsets: Mapping[TP, int]) -> None:
-        consumer = self._thread._ensure_consumer()
-        await consumer.commit({driver.ensure_aiokafka_TP(tp): (offset, "") for tp, offset in offsets.items()})
-
-    def verify_event_path(self, now: float, tp: TP) -> None:
-        """Nothing: Faust's livelock detector raises false alarms, and the worker has a watchdog of its own."""
 
     # -- is it still the same topic? ----------------------------------------------------------------------------------
 
@@ -330,13 +295,3 @@ class BatchConsumer(driver.Consumer):
                 return
             except (BrokerUnavailableError, TimeoutError) as error:
                 log.debug("topic_unknown", error=str(error))
-
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Nothing: the offsets of messages have gaps on purpose."""
-
-    def ack(self, message: Any) -> bool:
-        """Nothing: acknowledgements decide nothing here."""
-        return False
-
-    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterable[Any]:  # type: ignore[override]
-        return ()

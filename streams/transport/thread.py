@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
 from schemas.errors import BrokerUnavailableError
+from streams.transport.metadata import reports_end_offsets
+from streams.transport.port import LogRange
 from streams.transport.records import hand_out_plain
 
 VERIFY_TRIES, VERIFY_PAUSE_SECONDS = 10, 0.1
@@ -113,3 +117,20 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer: Any = self._ensure_consumer()
         with consumer._fetcher._subscriptions.fetch_context():
             return
+
+    async def log_range(self, tp: TP) -> LogRange:
+        """First and next offset of the log. Raises KafkaError, OSError."""
+        consumer = self._ensure_consumer()
+        first = await consumer.beginning_offsets([tp])
+        last = await consumer.end_offsets([tp])
+        end = next(iter(last.values())) if reports_end_offsets(consumer._client) else None
+        return LogRange(next(iter(first.values())), end)
+
+    async def position_at(self, tp: TP, offset: int) -> None:
+        """Read the partition from there on. Raises KafkaError, IllegalStateError, OSError."""
+        await self._seek_wait(self._ensure_consumer(), {tp: offset})
+
+    async def commit_offsets(self, offsets: Mapping[TP, int]) -> None:
+        """Show the group's lag. Raises KafkaError, IllegalStateError, OSError, ValueError."""
+        theirs = {driver.ensure_aiokafka_TP(tp): (offset, "") for tp, offset in offsets.items()}
+        await self._ensure_consumer().commit(theirs)

@@ -20,7 +20,8 @@ from streams.admin import ensure_topics
 from streams.archive.files import ArchiveFolder
 from streams.archive.writer import ArchiveWriter
 from streams.core.place import Place
-from streams.recount.run import Recount, RecountJob, Watcher
+from streams.recount.job import RecountJob, Watcher
+from streams.recount.run import Recount
 from streams.report.document import build_document, canonical_json
 from streams.store.address import Client
 from streams.store.connection import close, connect

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from tenacity import wait_exponential
 
-from funnelcast.processes.supervise import Child, ProcessSpec, Supervisor
+from funnelcast.processes.child import Child, ProcessSpec
+from funnelcast.processes.supervise import Supervisor
 from schemas.errors import NeedsHumanError, TryAgainError
 from tests.support.rows import rows
 from tests.support.waiting import LIMIT, until
@@ -109,7 +110,7 @@ async def test_not_ready_says_what_the_log_says(supervisor: Supervisor) -> None:
 
 @pytest.fixture
 def quick_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("funnelcast.processes.supervise._BACK_OFF", wait_exponential(multiplier=0.01, max=0.1))
+    monkeypatch.setattr("funnelcast.processes.child._BACK_OFF", wait_exponential(multiplier=0.01, max=0.1))
 
 
 @pytest.mark.usefixtures("quick_back_off")

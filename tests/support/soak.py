@@ -11,9 +11,10 @@ from random import Random
 import orjson
 
 from funnelcast.chaos.events import START_MS, arrivals, make_events
+from funnelcast.processes.child import Child
 from funnelcast.processes.deployment import Deployment
 from funnelcast.processes.ports import free_port
-from funnelcast.processes.supervise import Child, Supervisor
+from funnelcast.processes.supervise import Supervisor
 from funnelcast.stack.embedded import EmbeddedStack
 from funnelcast.stack.real_kafka import RealKafka
 from schemas.errors import FunnelcastError

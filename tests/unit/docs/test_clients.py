@@ -8,7 +8,7 @@ from pathlib import Path
 from producers.attribution.channels import shipped
 from producers.attribution.links import CLICK_IDS
 from producers.collector.routes import all_routes
-from producers.formats import ga4, ga4_rules, posthog, snowplow
+from producers.formats import ga4, ga4_rules, posthog, snowplow_fields
 from producers.ingest.checks import Ingest
 from tests.support.rows import rows
 
@@ -36,12 +36,12 @@ def test_the_channels_are_those_that_ship() -> None:
 
 def test_snowplows_fields_are_those_of_the_code() -> None:
     section = SECTIONS["Snowplow"]
-    for kind, names in snowplow._PROPERTIES.items():
+    for kind, names in snowplow_fields.PROPERTIES.items():
         row = next(line for line in section.splitlines() if line.startswith(f"| `{kind}` |"))
         assert dict(re.findall(r"`(\w+)` `(\w+)`", row.partition(" | ")[2])) == names
-    for kind, name in snowplow._NAMES.items():
+    for kind, name in snowplow_fields.NAMES.items():
         assert f"| `{kind}` | `{name}` |" in section
-    for field, (_, name) in snowplow._CONTEXT.items():
+    for field, (_, name) in snowplow_fields.CONTEXT.items():
         assert f"`{field}`" in section
         assert name in section
 

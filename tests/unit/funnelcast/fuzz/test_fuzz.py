@@ -14,8 +14,8 @@ from funnelcast.fuzz.checks import balance_of, fault_of, faults_of_balance
 from funnelcast.fuzz.mutate import request_of
 from funnelcast.fuzz.persons import HotPerson, fuzz_persons
 from funnelcast.fuzz.requests import CHUNKED, RAW, FuzzRequest, recorded, with_key
-from funnelcast.fuzz.run import write_settings
 from funnelcast.fuzz.sign import signed
+from funnelcast.fuzz.target import write_settings
 from funnelcast.fuzz.wire import CLOSED, HUNG, Answer
 from producers.access.keys import KeyRing
 from producers.collector.app import Collector

@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from producers.importer.importer import Importer, Target
-from producers.importer.lines import Mapping, open_events
+from producers.importer.lines import open_events
+from producers.importer.mapping import Mapping
 from producers.ingest.limits import Limits
 from producers.ingest.verdicts import Scope
 from tests.support.collector import NOW, CollectorInMemory

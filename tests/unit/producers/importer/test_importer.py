@@ -15,7 +15,8 @@ import pytest
 
 from producers.client.collector import CollectorRefusedError
 from producers.importer.importer import Importer, Target
-from producers.importer.lines import EventFile, Mapping, batches, open_events
+from producers.importer.lines import EventFile, batches, open_events
+from producers.importer.mapping import Mapping
 from producers.importer.problems import Kind, Refused
 from producers.importer.strict import Strict
 from producers.ingest.checks import Ingest

@@ -11,8 +11,9 @@ import pytest
 
 from producers.sink.port import Outgoing
 from producers.spool import files as spool_files
-from producers.spool.files import Backlog, Place, SpoolBusyError, SpoolFiles
+from producers.spool.files import Backlog, SpoolBusyError, SpoolFiles
 from producers.spool.frames import HEADER_BYTES, decode_records, encode_records
+from producers.spool.quarantine import Place
 from tests.support.thorough import cases
 
 NOW = 1_735_725_600_000

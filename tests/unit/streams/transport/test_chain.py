@@ -14,7 +14,8 @@ from faust.transport.consumer import Consumer
 from faust.transport.drivers import aiokafka as driver
 
 from schemas.errors import BrokerUnavailableError
-from streams.transport.consumer import BatchConsumer, _Chain
+from streams.transport.chain import Chain
+from streams.transport.consumer import BatchConsumer
 from streams.transport.cursor import check_cursor, find_problem
 from streams.transport.port import LogRange
 from tests.support.rows import rows
@@ -31,7 +32,7 @@ class Rig:
     def __init__(self, start: int = 0) -> None:
         bare: Any = BatchConsumer
         self.consumer = bare.__new__(bare)
-        self.chain = _Chain(placement_id=1, next=10)
+        self.chain = Chain(placement_id=1, next=10)
         self.rewound: list[int] = []
         self.fatal: list[Exception] = []
         self.consumer._chains = {0: self.chain}
