@@ -118,7 +118,7 @@ def test_what_is_read_from_addresses(site: Installation, shop: Shop, tab: Page) 
         tab.evaluate(told_page, [number, row["address"]])
     site.counted(page_view=len(ADDRESSES))
     views = {one["properties"]["n"]: one["context"] for one in told(site, "page_view")}
-    found = [
+    read = [
         {
             "about": row["about"],
             "address": row["address"],
@@ -127,7 +127,7 @@ def test_what_is_read_from_addresses(site: Installation, shop: Shop, tab: Page) 
         }
         for number, row in enumerate(ADDRESSES)
     ]
-    assert [one | {"kept": one["kept"].removeprefix(shop.url)} for one in found] == ADDRESSES
+    assert [one | {"kept": one["kept"].removeprefix(shop.url)} for one in read] == ADDRESSES
     assert all(context["first_touch"].items() >= context["last_touch"].items() for context in views.values())
 
 

@@ -51,12 +51,12 @@ def business(embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path, c
     hubspot = {"name": "hubspot", "provider": "hubspot", "secrets": [HUBSPOT_SECRET], "public_url": HUBSPOT_URL}
     stripe = {"name": "stripe", "provider": "stripe", "secrets": [STRIPE_SECRET]}
     hooks = write_hooks(tmp_path / "webhooks.yaml", {**hubspot, "api": api}, stripe)
-    made = Installation(embedded_stack, fresh_space, tmp_path, funnels="deal8", partitions=4, webhooks=hooks)
+    installation = Installation(embedded_stack, fresh_space, tmp_path, funnels="deal8", partitions=4, webhooks=hooks)
     try:
-        made.start()
-        yield made
+        installation.start()
+        yield installation
     finally:
-        made.end()
+        installation.end()
 
 
 class Sales:

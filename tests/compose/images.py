@@ -92,13 +92,13 @@ def load(engine: Engine, work: Path) -> None:
 
 
 def _tree(work: Path, name: str, packages: str) -> None:
-    target, made = work / name, work / f"{name}.new"
+    target, partial = work / name, work / f"{name}.new"
     if target.exists():
         return
-    shutil.rmtree(made, ignore_errors=True)
+    shutil.rmtree(partial, ignore_errors=True)
     options = ["--quiet", "--variant=minbase", f"--include={packages}", f"--customize-hook={_CLEAN}"]
-    run(["mmdebstrap", *options, _SUITE, made, _SOURCES])
-    made.rename(target)
+    run(["mmdebstrap", *options, _SUITE, partial, _SOURCES])
+    partial.rename(target)
 
 
 def _wheels(target: Path) -> None:
@@ -135,11 +135,11 @@ def _jars(target: Path) -> None:
         '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>funnelcast</groupId>'
         f"<artifactId>kafka-image</artifactId><version>1</version><dependencies>{dependencies}</dependencies></project>"
     )
-    made = target.with_suffix(".new")
-    shutil.rmtree(made, ignore_errors=True)
-    copy = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={made}"]
+    partial = target.with_suffix(".new")
+    shutil.rmtree(partial, ignore_errors=True)
+    copy = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={partial}"]
     run(["mvn", "-q", "-B", "-f", target.parent / "pom.xml", *copy])
-    made.rename(target)
+    partial.rename(target)
 
 
 def _finish_tools(tree: Path, jars: Path) -> None:

@@ -55,8 +55,8 @@ def _on_metrics(composed: Composed, stage: str = "lead") -> int:
         text = composed.get("http://127.0.0.1:9102/metrics")
     except EngineError:
         return 0  # it is being restarted, or its store is
-    found = re.search(rf'^funnel_stage_entries\w*{{.*stage="{stage}".*}} (\d+)', text, re.MULTILINE)
-    return int(found[1]) if found else 0
+    sample = re.search(rf'^funnel_stage_entries\w*{{.*stage="{stage}".*}} (\d+)', text, re.MULTILINE)
+    return int(sample[1]) if sample else 0
 
 
 def _kill(composed: Composed, service: str) -> None:
@@ -104,8 +104,8 @@ def test_no_key_is_in_a_log(composed: Composed) -> None:
 
 def test_prometheus_scrapes_every_process_and_understands_every_rule(composed: Composed, counted: int) -> None:
     def targets() -> dict[str, str]:
-        found = orjson.loads(composed.get("http://127.0.0.1:9090/api/v1/targets"))["data"]["activeTargets"]
-        return {target["labels"]["job"]: target["health"] for target in found}
+        targets_seen = orjson.loads(composed.get("http://127.0.0.1:9090/api/v1/targets"))["data"]["activeTargets"]
+        return {target["labels"]["job"]: target["health"] for target in targets_seen}
 
     wait_until(lambda: set(targets().values()) == {"up"}, limit=READY_SECONDS, what=lambda: str(targets()))
     assert {"collector", "exporter", "worker"} <= set(targets())
@@ -165,8 +165,8 @@ def test_a_hook_whose_crm_does_not_answer_is_counted_by_the_webhooks_profile(com
 def test_prometheus_says_that_canaries_are_late_while_nothing_is_counted(composed: Composed, counted: int) -> None:
     firing = 'count(ALERTS{alertname="FunnelCanaryLate", alertstate="firing"})'
     composed.compose("--profile", "canary", "up", "-d", "--no-build", "--wait", "canary")
-    fresh = "max(funnelcast_canary_age_seconds) < 30 and sum(funnelcast_canary_events_counted) > 0"
-    wait_until(lambda: bool(_asked(composed, fresh)), limit=READY_SECONDS, what="canaries that were counted")
+    is_fresh = "max(funnelcast_canary_age_seconds) < 30 and sum(funnelcast_canary_events_counted) > 0"
+    wait_until(lambda: bool(_asked(composed, is_fresh)), limit=READY_SECONDS, what="canaries that were counted")
     leads = _on_metrics(composed)
     assert not _asked(composed, firing)
     composed.compose("stop", "worker")

@@ -64,8 +64,8 @@ async def test_kills_and_a_forgotten_person(embedded_stack: StackAddresses, fres
             f"SELECT count(*), count(DISTINCT (partition, \"offset\")), count(*) FILTER (kind = 'event') FROM {files}"
         )
         assert _sql(whole) == [(EVENTS + 2, EVENTS + 2, EVENTS)]
-        kept = _sql(f"SELECT count(DISTINCT day), count(DISTINCT filename) FROM {files}")
-        assert kept == [(5, 5)], "a file grows instead of many small ones"
+        stored = _sql(f"SELECT count(DISTINCT day), count(DISTINCT filename) FROM {files}")
+        assert stored == [(5, 5)], "a file grows instead of many small ones"
         assert _sql(f"SELECT json_extract_string(properties, '$.note') FROM {files} WHERE id = 'e1-p1'") == [("p1",)]
 
         forget = (0, f"u:{SECRET}".encode(), encode_forget(end_ms), end_ms)

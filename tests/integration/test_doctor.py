@@ -26,26 +26,26 @@ def diagnose(directory: Path, code: int, *arguments: str, **env: str) -> dict[st
     assert exit_code == code, out.decode() + err
     document: dict[str, Any] = json.loads(out)
     assert document["ok"] is (code == 0)
-    found: dict[str, list[tuple[str, str]]] = {}
+    findings: dict[str, list[tuple[str, str]]] = {}
     for finding in document["findings"]:
-        found.setdefault(finding["part"], []).append((finding["level"], finding["text"]))
-    return found
+        findings.setdefault(finding["part"], []).append((finding["level"], finding["text"]))
+    return findings
 
 
 def test_without_anything_it_says_what_to_set(tmp_path: Path) -> None:
-    found = diagnose(tmp_path, 1, "--funnels", "sales,nosuch.yaml")
-    assert [level for level, _ in found["funnels"]] == ["ok", "problem"]
-    assert found["kafka"][0][0] == "problem"
-    assert "FUNNELCAST_KAFKA" in found["kafka"][0][1]
-    assert "FUNNELCAST_REDIS" in found["redis"][0][1]
-    assert found["keys"] == [("warning", "no file of keys: set FUNNELCAST_KEYS and run `funnelcast keys create`")]
+    findings = diagnose(tmp_path, 1, "--funnels", "sales,nosuch.yaml")
+    assert [level for level, _ in findings["funnels"]] == ["ok", "problem"]
+    assert findings["kafka"][0][0] == "problem"
+    assert "FUNNELCAST_KAFKA" in findings["kafka"][0][1]
+    assert "FUNNELCAST_REDIS" in findings["redis"][0][1]
+    assert findings["keys"] == [("warning", "no file of keys: set FUNNELCAST_KEYS and run `funnelcast keys create`")]
 
 
 def test_nobody_listens(tmp_path: Path) -> None:
-    found = diagnose(tmp_path, 1, "--kafka", "127.0.0.1:9", "--redis", "redis://:secret@127.0.0.1:9")
-    assert found["kafka"][0][0] == "problem"
-    assert found["redis"][0][0] == "problem"
-    assert "secret" not in str(found)
+    findings = diagnose(tmp_path, 1, "--kafka", "127.0.0.1:9", "--redis", "redis://:secret@127.0.0.1:9")
+    assert findings["kafka"][0][0] == "problem"
+    assert findings["redis"][0][0] == "problem"
+    assert "secret" not in str(findings)
 
 
 async def test_topics_are_missing_then_nothing_is_counted_then_all_is_well(
@@ -54,12 +54,12 @@ async def test_topics_are_missing_then_nothing_is_counted_then_all_is_well(
     keys = tmp_path / "keys.json"
     create_key(keys, source="web", scope=Scope.BROWSER, created_at="2025-01-01T00:00:00+00:00")
     given = {**env, "FUNNELCAST_KEYS": str(keys)}
-    found = diagnose(tmp_path, 1, **given)
-    assert {text.partition(": ")[2] for _, text in found["topics"]} == {"run `funnelcast topics create`"}
+    findings = diagnose(tmp_path, 1, **given)
+    assert {text.partition(": ")[2] for _, text in findings["topics"]} == {"run `funnelcast topics create`"}
     await ensure_topics(embedded_stack.kafka, Topics(env["FUNNELCAST_SPACE"]), partitions=2)
-    found = diagnose(tmp_path, 0, **given)
-    assert {level for level, _ in found["topics"]} == {"ok"}
-    assert "does a worker run" in found["counting"][0][1]
+    findings = diagnose(tmp_path, 0, **given)
+    assert {level for level, _ in findings["topics"]} == {"ok"}
+    assert "does a worker run" in findings["counting"][0][1]
     await workers.start()
     assert "counted no record yet" in diagnose(tmp_path, 0, **given)["counting"][-1][1]
     producer = AIOKafkaProducer(bootstrap_servers=embedded_stack.kafka)
@@ -71,13 +71,13 @@ async def test_topics_are_missing_then_nothing_is_counted_then_all_is_well(
     await producer.stop()
 
     async def is_counted() -> bool:
-        found = diagnose(tmp_path, 0, **given)
-        return [level for level, _ in found["counting"]] == ["ok", "ok"]
+        findings = diagnose(tmp_path, 0, **given)
+        return [level for level, _ in findings["counting"]] == ["ok", "ok"]
 
     await until(is_counted, what="counted")
     keys.chmod(0o644)
     assert "others can read" in diagnose(tmp_path, 0, **given)["keys"][0][1]
     changed = tmp_path / "sales.yaml"
     changed.write_text(preset_text("sales").replace("abandon_after: 30m", "abandon_after: 31m"))
-    found = diagnose(tmp_path, 1, **{**given, "FUNNELCAST_FUNNELS": str(changed)})
-    assert "another definition" in found["counting"][0][1]
+    findings = diagnose(tmp_path, 1, **{**given, "FUNNELCAST_FUNNELS": str(changed)})
+    assert "another definition" in findings["counting"][0][1]

@@ -188,8 +188,8 @@ async def test_a_tree_is_shown_and_forgotten_whole(
     async def shown() -> dict[str, Any]:
         _, out, err = await asyncio.to_thread(run_command, "person", "dev", "--json", state_dir=tmp_path, env=env)
         assert out, err
-        found: dict[str, Any] = json.loads(out)
-        return found
+        history: dict[str, Any] = json.loads(out)
+        return history
 
     async def is_whole() -> bool:
         journeys = (await shown())["journeys"]

@@ -70,13 +70,13 @@ def last_of_each(changes: list[dict[str, Any]]) -> dict[EntryKey, tuple[str, int
 
 
 async def told_in_memory(funnel: Funnel, parts: list[list[LogRecord]]) -> dict[EntryKey, tuple[str, int]]:
-    kept, space = Kept(), MemorySpace()
+    told, space = Kept(), MemorySpace()
     for number, log in enumerate(parts):
         place = Place(number, PARTITIONS)
-        processor = PartitionProcessor(MemoryPartitionStore(space), place, [funnel], publisher=kept)
+        processor = PartitionProcessor(MemoryPartitionStore(space), place, [funnel], publisher=told)
         await processor.claim()
         await processor.process(log, len(log))
-    return last_of_each([json.loads(record.value) for record in kept.records])
+    return last_of_each([json.loads(record.value) for record in told.records])
 
 
 class _Receiver(BaseHTTPRequestHandler):

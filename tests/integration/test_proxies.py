@@ -27,10 +27,10 @@ TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 def program(name: str) -> str:
     """Where a proxy is; Debian has both."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
-    if found is None:
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin")
+    if path is None:
         pytest.fail(f"{name} is missing: apt-get install {name}")
-    return found
+    return path
 
 
 def certificate(directory: Path) -> tuple[Path, Path]:

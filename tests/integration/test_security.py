@@ -44,7 +44,7 @@ class Site:
             return await client.get(f"{self.collector.health_url}/metrics", headers=headers)
 
 
-def made(path: Path, source: str, scope: Scope, **options: Any) -> tuple[str, str]:
+def new_key(path: Path, source: str, scope: Scope, **options: Any) -> tuple[str, str]:
     """(key, its id)."""
     key, stored = create_key(path, source=source, scope=scope, created_at="", **options)
     return key, stored.id
@@ -54,9 +54,9 @@ def made(path: Path, source: str, scope: Scope, **options: Any) -> tuple[str, st
 async def site(embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path) -> AsyncIterator[Site]:
     path = tmp_path / "keys.json"
     keys = {
-        "web": made(path, "web", Scope.BROWSER, origins=(SHOP,), allow=("order_completed",)),
-        "crm": made(path, "crm", Scope.SERVER),
-        "prometheus": made(path, "prometheus", Scope.READ),
+        "web": new_key(path, "web", Scope.BROWSER, origins=(SHOP,), allow=("order_completed",)),
+        "crm": new_key(path, "crm", Scope.SERVER),
+        "prometheus": new_key(path, "prometheus", Scope.READ),
     }
     flags = ["--keys", str(path), "--trusted-proxies", "127.0.0.1", "--rate-limit-address", "1"]
     flags += ["--require-read-key", "--deny-properties", "ssn"]

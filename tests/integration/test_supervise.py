@@ -26,8 +26,8 @@ STUBBORN = (
 
 @pytest.fixture
 async def supervisor(tmp_path: Path) -> AsyncIterator[Supervisor]:
-    async with Supervisor(tmp_path, report=lambda line: None) as one:
-        yield one
+    async with Supervisor(tmp_path, report=lambda line: None) as supervisor:
+        yield supervisor
 
 
 def spec(code: str, name: str = "child", stop_seconds: float = 5) -> ProcessSpec:

@@ -81,7 +81,7 @@ async def test_a_broker_killed_and_restarted(own_kafka: RealKafka, fresh_space: 
         clients.is_over = True
         await sending
         counts = Counter(
-            json.loads(one.value)["id"] for one in await collector.records(topics.events, clients.acknowledged)
+            json.loads(record.value)["id"] for record in await collector.records(topics.events, clients.acknowledged)
         )
         assert not [one for one in clients.at_once + clients.in_the_end if one not in counts]
         assert not [one for one in clients.at_once if counts[one] != 1]
@@ -107,11 +107,11 @@ async def test_what_the_topic_will_never_take_does_not_block_the_spool(
             assert (await collector.post(event)).status_code == 200
         await own_kafka.start()
         async with asyncio.timeout(LIMIT):
-            found: set[str] = set()
-            while not found >= {"a", "b"}:
+            ids: set[str] = set()
+            while not ids >= {"a", "b"}:
                 records = await collector.records(topics.events, 2)
-                found = {json.loads(one.value)["id"] for one in records}
-        assert "huge" not in found
+                ids = {json.loads(one.value)["id"] for one in records}
+        assert "huge" not in ids
         assert any(size > 10_000 for size in _quarantined(tmp_path))
     finally:
         assert await asyncio.to_thread(collector.stop) == 0

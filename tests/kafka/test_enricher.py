@@ -59,5 +59,5 @@ async def test_a_broker_that_dies_costs_no_hook(own_kafka: RealKafka, fresh_spac
 
 async def ids_of(processes: Processes) -> set[tuple[str, str]]:
     """(id, person) of everything in the events topic."""
-    found = [decode_any(value) for _, value, _ in await events_of(processes.collector)]
-    return {(one["id"], one["contact_id"]) for one in found if "link" not in one}
+    events = [decode_any(value) for _, value, _ in await events_of(processes.collector)]
+    return {(one["id"], one["contact_id"]) for one in events if "link" not in one}

@@ -104,8 +104,8 @@ def _is_busy(worker: Running, partition: int) -> bool:
 
 async def _paused(worker: Running, before: Pauses) -> Pauses:
     """Wait until the partitions that stay are read again."""
-    kept = PARTITIONS // 2
-    await until(lambda: Pauses.of(worker).since(before).partitions >= kept, what="kept partitions flow again")
+    staying = PARTITIONS // 2
+    await until(lambda: Pauses.of(worker).since(before).partitions >= staying, what="kept partitions flow again")
     return Pauses.of(worker).since(before)
 
 

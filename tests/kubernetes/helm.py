@@ -27,12 +27,12 @@ def helm(*words: str | Path) -> str:
 
 
 def _binary() -> Path:
-    found = _CACHE / "helm"
-    if not found.exists():
+    binary = _CACHE / "helm"
+    if not binary.exists():
         if (go := go_command()) is None:
             raise HelmError(f"Helm is built from its Go module. {MISSING}")
         _run([go, "install", f"helm.sh/helm/v4/cmd/helm@{VERSION}"], {**os.environ, "GOBIN": str(_CACHE)})
-    return found
+    return binary
 
 
 def _run(command: Sequence[str | Path], env: dict[str, str] | None = None) -> str:

@@ -127,24 +127,24 @@ def installation(stack: StackAddresses, directory: Path, runner: asyncio.Runner)
     keys = directory / "keys.json"
     write_key, _ = create_key(keys, source="shops", scope=Scope.HISTORICAL, created_at="2025-01-01T00:00:00+00:00")
     deployment = Deployment(stack.kafka, stack.redis, space, funnels, directory, keys=keys)
-    made = Installation(deployment, write_key, free_port(), free_port(), free_port(), free_port())
+    installed = Installation(deployment, write_key, free_port(), free_port(), free_port(), free_port())
     services = AsyncExitStack()
     try:
-        runner.run(_start(services, made, directory))
-        yield made
+        runner.run(_start(services, installed, directory))
+        yield installed
     finally:
         runner.run(services.aclose())
 
 
-async def _start(services: AsyncExitStack, made: Installation, directory: Path) -> None:
+async def _start(services: AsyncExitStack, installed: Installation, directory: Path) -> None:
     supervisor = await services.enter_async_context(Supervisor(directory))
-    deployment = made.deployment
+    deployment = installed.deployment
     await ensure_topics(deployment.kafka, Topics(deployment.space), partitions=PARTITIONS, historical=True)
-    collector, exporter = deployment.collector(made.collector_port), deployment.exporter(made.exporter_port)
+    collector, exporter = deployment.collector(installed.collector_port), deployment.exporter(installed.exporter_port)
     specs = [
-        replace(collector, argv=(*collector.argv, "--health-port", str(made.collector_health_port))),
+        replace(collector, argv=(*collector.argv, "--health-port", str(installed.collector_health_port))),
         replace(exporter, argv=(*exporter.argv, "--evidence-every", "1")),
-        deployment.worker(1, made.worker_port),
+        deployment.worker(1, installed.worker_port),
     ]
     for child in [await supervisor.start(spec) for spec in specs]:
         await child.ready(READY_SECONDS)
@@ -160,19 +160,19 @@ def told(stack: StackAddresses, directory: Path, now_ms: int) -> Iterator[Story]
     log = Log(sorted((event for shop in SHOPS for event in every[shop]), key=lambda event: event["occurred_at_ms"]))
     with (
         asyncio.Runner() as runner,
-        installation(stack, directory, runner) as made,
+        installation(stack, directory, runner) as installed,
         Receiver().listening() as receiver,
         running_alertmanager(directory, receiver.url) as alertmanager,
     ):
-        runner.run(made.feed(log.until(times.quiet_ms), times.quiet_ms))
-        with running_prometheus(directory, made.targets, hurry=HURRY, alertmanager=alertmanager) as prometheus:
-            exporter = f"http://127.0.0.1:{made.exporter_port}"
+        runner.run(installed.feed(log.until(times.quiet_ms), times.quiet_ms))
+        with running_prometheus(directory, installed.targets, hurry=HURRY, alertmanager=alertmanager) as prometheus:
+            exporter = f"http://127.0.0.1:{installed.exporter_port}"
             story = Story(times, prometheus, receiver, f"http://{alertmanager}", exporter, directory)
             for at_ms in range(times.quiet_ms + QUIET_STEP_MS, times.incident_ms + 1, QUIET_STEP_MS):
-                _step(runner, made, story, log.until(at_ms), at_ms)
+                _step(runner, installed, story, log.until(at_ms), at_ms)
             story.quiet_pages = receiver.pages()
             for at_ms in _steps(times):
-                _step(runner, made, story, log.until(at_ms), at_ms)
+                _step(runner, installed, story, log.until(at_ms), at_ms)
             yield story
 
 
@@ -197,11 +197,13 @@ class Log:
         return self._told[first : self._taken]
 
 
-def _step(runner: asyncio.Runner, made: Installation, story: Story, told: Sequence[dict[str, Any]], at_ms: int) -> None:
+def _step(
+    runner: asyncio.Runner, installed: Installation, story: Story, told: Sequence[dict[str, Any]], at_ms: int
+) -> None:
     """Send, and wait until the rules have been evaluated on the evidence of it."""
-    runner.run(made.feed(told, at_ms))
+    runner.run(installed.feed(told, at_ms))
     prometheus = story.prometheus
-    watermark = (at_ms - made.deployment.watermark_delay_ms) / 1000
+    watermark = (at_ms - installed.deployment.watermark_delay_ms) / 1000
 
     def is_seen() -> bool:
         seen = prometheus.number("min(funnel_evidence_watermark_timestamp_seconds)")

@@ -49,9 +49,9 @@ def test_a_drop_pages_with_its_numbers_and_a_cause_that_is_no_broken_tag(story: 
     assert page["labels"]["severity"] == "critical"
     texts = page["annotations"]
     assert texts["summary"] == f"Fewer people go on from visit of {DROPPED} than is normal"
-    found = re.search(r"([\d.]+) nats .* fallen: (\d+) of (\d+) went on; normal is ([\d.]+)%", texts["description"])
-    assert found, texts["description"]
-    nats, went_on, entered, normal = map(float, found.groups())
+    evidence = re.search(r"([\d.]+) nats .* fallen: (\d+) of (\d+) went on; normal is ([\d.]+)%", texts["description"])
+    assert evidence, texts["description"]
+    nats, went_on, entered, normal = map(float, evidence.groups())
     assert nats > 6
     assert went_on / entered < 0.2
     assert 45 < normal < 56

@@ -23,14 +23,14 @@ pytestmark = pytest.mark.observability
 @pytest.mark.parametrize("board", DASHBOARDS, ids=lambda board: str(board.name))
 def test_every_query_returns_data(story: Story, board: Dashboard) -> None:
     results = Results(story.prometheus.url, funnel=DROPPED, seconds=600)
-    found = {
+    series_of = {
         f"{panel.title}: {query.legend}": (results.newest if panel.is_table else results.over_time)(board, query)
         for row in board.rows
         for panel in row.panels
         for query in panel.queries
     }
-    assert [name for name, series in found.items() if not series] == []
-    values = [(name, value) for name, series in found.items() for each in series for _, value in each.points]
+    assert [name for name, series in series_of.items() if not series] == []
+    values = [(name, value) for name, series in series_of.items() for each in series for _, value in each.points]
     assert [name for name, value in values if math.isnan(value)] == []
 
 

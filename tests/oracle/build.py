@@ -59,5 +59,5 @@ def _counted(definition: str, log: str, **options: Any) -> dict[str, Any]:
 
 def total(document: dict[str, Any], cell: str = "") -> dict[str, Any]:
     """The totals of a cell: {stage: {family: ...}}."""
-    found: dict[str, Any] = document["counters"].get("total", {}).get("all", {}).get(cell, {})
-    return found
+    stages: dict[str, Any] = document["counters"].get("total", {}).get("all", {}).get(cell, {})
+    return stages

@@ -130,17 +130,17 @@ def _of_lead_time(funnel: Funnel, journey: Journey, entries: list[Entry]) -> Ite
 
 
 def _of_orders(funnel: Funnel, placed: list[Placed]) -> Iterator[Count]:
-    for one in placed:
-        order, at = one.order, one.order.first.occurred
+    for placed_event in placed:
+        order, at = placed_event.order, placed_event.order.first.occurred
         currency = funnel.currency if order.amount is None else order.amount.currency
-        yield Count(at, one.stage, "orders", currency, 1, one.values)
-        if one.is_joined:
-            yield Count(at, one.stage, JOINED, None, 1, one.values)
-        if order.ordinal == one.nth:
-            yield Count(at, one.stage, "reached", None, 1, one.values)
+        yield Count(at, placed_event.stage, "orders", currency, 1, placed_event.values)
+        if placed_event.is_joined:
+            yield Count(at, placed_event.stage, JOINED, None, 1, placed_event.values)
+        if order.ordinal == placed_event.nth:
+            yield Count(at, placed_event.stage, "reached", None, 1, placed_event.values)
         for family, amount in (("revenue", order.amount), ("cost", order.cost), ("discount", order.discount)):
             if amount is not None:
-                yield Count(at, one.stage, family, amount.currency, amount.minor, one.values)
+                yield Count(at, placed_event.stage, family, amount.currency, amount.minor, placed_event.values)
 
 
 def age_of(milliseconds: int) -> str:
@@ -158,10 +158,10 @@ def _of_customer(placed: list[Placed]) -> Iterator[Count]:
     first = min(placed, key=lambda one: by_time(one.order.first))
     at = first.order.first.occurred
     yield Count(at, first.stage, "customers", None, 1, first.values)
-    for one in placed:
-        amount: Amount | None = one.order.amount
+    for placed_event in placed:
+        amount: Amount | None = placed_event.order.amount
         if amount is not None:
-            age = age_of(one.order.first.occurred - at)
+            age = age_of(placed_event.order.first.occurred - at)
             yield Count(at, first.stage, "lifetime", f"{amount.currency} {age}", amount.minor, first.values)
 
 
@@ -199,15 +199,15 @@ def local_day(at_ms: int, timezone: str) -> str:
 @lru_cache(maxsize=50_000)
 def buckets_of(at_ms: int, timezone: str, watermark: int) -> tuple[tuple[str, str], ...]:
     """(grain, label) of every bucket an instant falls into and that is still kept at the watermark."""
-    found = [("total", "all"), ("day", local_day(at_ms, timezone))]
+    buckets = [("total", "all"), ("day", local_day(at_ms, timezone))]
     moment = _EPOCH + timedelta(milliseconds=at_ms)
     hour_end = (at_ms // HOUR_MS + 1) * HOUR_MS
     if hour_end > watermark - KEEP_HOURS_MS:
-        found.append(("hour", moment.strftime("%Y-%m-%dT%HZ")))
+        buckets.append(("hour", moment.strftime("%Y-%m-%dT%HZ")))
     minute_end = (at_ms // 60_000 + 1) * 60_000
     if minute_end > watermark - KEEP_MINUTES_MS:
-        found.append(("minute", moment.strftime("%Y-%m-%dT%H:%MZ")))
-    return tuple(found)
+        buckets.append(("minute", moment.strftime("%Y-%m-%dT%H:%MZ")))
+    return tuple(buckets)
 
 
 def dimension_cells(funnel: Funnel, values: tuple[str, ...]) -> list[str]:

@@ -64,8 +64,8 @@ def deals_now(funnel: Funnel, steps: list[Step]) -> list[tuple[Event, tuple[int,
     """Every event without a unit value, and what says which deal it belongs to."""
     deals = _deals(funnel, steps)
     left = [step for step in steps if step.event.unit is None]
-    found = [(step.event, _deal_of(funnel, steps, deals, step)) for step in left]
-    return [(event, None if deal is None else deal.began) for event, deal in found]
+    steps_with_deals = [(step.event, _deal_of(funnel, steps, deals, step)) for step in left]
+    return [(event, None if deal is None else deal.began) for event, deal in steps_with_deals]
 
 
 def _deal_of(funnel: Funnel, steps: list[Step], deals: list[Deal], step: Step) -> Deal | None:

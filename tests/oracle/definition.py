@@ -112,8 +112,8 @@ def _says(op: str, value: str, text: str) -> bool:
 
 def _rules(on: Any) -> list[Rule]:
     return [
-        Rule(same_name(one)) if isinstance(one, str) else Rule(same_name(one["event"]), one.get("where") or {})
-        for one in (on if isinstance(on, list) else [on])
+        Rule(same_name(rule)) if isinstance(rule, str) else Rule(same_name(rule["event"]), rule.get("where") or {})
+        for rule in (on if isinstance(on, list) else [on])
     ]
 
 

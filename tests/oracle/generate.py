@@ -327,7 +327,7 @@ class _Writer:
         if self.events and self.wants.copies and rng.random() < 0.15:
             event = self.copy(rng.choice(self.events[-12:] if rng.random() < 0.8 else self.events))
         else:
-            event = self.fresh()
+            event = self.new_event()
         self.log.append(event)
         self.events.append(event)
 
@@ -365,7 +365,7 @@ class _Writer:
             occurred = received
         return {"occurred_at_ms": min(occurred, received), "received_at_ms": received}
 
-    def fresh(self) -> dict[str, Any]:
+    def new_event(self) -> dict[str, Any]:
         """An event of a random person, mostly one stage further."""
         rng = self.rng
         who = self.who = self.who if rng.random() < 0.4 else rng.randrange(self.people)
@@ -434,11 +434,11 @@ class _Writer:
         """Whatever rules, dimensions and amounts may look at, each only sometimes there."""
         rng = self.rng
         odd = self.wants.odd_values
-        found: dict[str, Any] = {}
+        stated: dict[str, Any] = {}
 
         def maybe(chance: float, key: str, values: list[Any], plain: int) -> None:
             if rng.random() < chance:
-                found[key] = rng.choice(values if odd else values[:plain])
+                stated[key] = rng.choice(values if odd else values[:plain])
 
         maybe(0.5, "kind", ["a", "b", "c", "A", 3, None], 3)
         maybe(0.2, "flag", [True, False, 1, "true"], 2)
@@ -456,7 +456,7 @@ class _Writer:
             maybe(0.6, "deal_id", DEAL_IDS, 3)
         for dimension in self.funnel.get("dimensions", []):
             maybe(0.8, dimension.get("property", dimension["name"]), WORDS, 4)
-        return found
+        return stated
 
     def copy(self, event: dict[str, Any]) -> dict[str, Any]:
         """An earlier event again, received now; sometimes it contradicts the first one."""

@@ -58,7 +58,7 @@ class Person:
 
     partition: int
     events: list[Event] = field(default_factory=list)
-    kept: dict[tuple[str, str], Event] = field(default_factory=dict)
+    originals: dict[tuple[str, str], Event] = field(default_factory=dict)
 
 
 @dataclass
@@ -251,8 +251,8 @@ def _take(world: World, person: str, event: Event, horizon: int) -> None:
     """An event becomes part of a history."""
     funnel = world.funnel
     history = world.people.setdefault(person, Person(world.partition_of(person)))
-    kept = history.kept.get((event.source, event.id))
-    is_copy = kept is not None and kept.occurred >= horizon
+    original = history.originals.get((event.source, event.id))
+    is_copy = original is not None and original.occurred >= horizon
     if not is_copy and world.most_of_person == sum(one.occurred >= horizon for one in history.events):
         world.surplus += 1
         world.accepted -= 1
@@ -260,15 +260,15 @@ def _take(world: World, person: str, event: Event, horizon: int) -> None:
     if not history.events or _is_forgotten(funnel, history, horizon):
         world.persons += 1
     _leave_behind(funnel, history, horizon)
-    if kept is not None and is_copy:
+    if original is not None and is_copy:
         world.duplicates += 1
         world.accepted -= 1
-        if event.occurred >= kept.occurred:
+        if event.occurred >= original.occurred:
             return
-        history.events.remove(kept)
+        history.events.remove(original)
     event = replace(event, is_behind=event.is_behind or lies_behind(history.events, event, horizon))
     history.events.append(event)
-    history.kept[event.source, event.id] = event
+    history.originals[event.source, event.id] = event
 
 
 def _link_of(world: World, person: str) -> Link | None:
@@ -305,7 +305,7 @@ def _move(world: World, lower: str, higher: str, since: int) -> None:
     _leave_behind(world.funnel, history, horizon)
     moved = sorted((event for event in history.events if event.occurred >= since), key=by_time)
     history.events = [event for event in history.events if event.occurred < since]
-    history.kept = {key: event for key, event in history.kept.items() if event not in moved}
+    history.originals = {key: event for key, event in history.originals.items() if event not in moved}
     if was_there and _is_forgotten(world.funnel, history, horizon):
         world.persons -= 1
     for event in moved:
@@ -336,8 +336,8 @@ def _leave_behind(funnel: Funnel, history: Person, horizon: int) -> None:
         elif event.kind == RESTATED and not has_order(history.events, event.order_id):
             left = replace(event, is_behind=True)
         history.events[at] = left
-        if history.kept.get((event.source, event.id)) is event:
-            history.kept[event.source, event.id] = left
+        if history.originals.get((event.source, event.id)) is event:
+            history.originals[event.source, event.id] = left
     if funnel.unit is not None:
         _leave_parted(funnel, history, horizon - funnel.lead_in)
 
@@ -352,8 +352,8 @@ def _leave_parted(funnel: Funnel, history: Person, horizon: int) -> None:
         if event.occurred < horizon and id(event) in deals and not event.is_parted:
             left = replace(event, deal=deals[id(event)], is_parted=True)
             history.events[at] = left
-            if history.kept.get((event.source, event.id)) is event:
-                history.kept[event.source, event.id] = left
+            if history.originals.get((event.source, event.id)) is event:
+                history.originals[event.source, event.id] = left
 
 
 def _forget(world: World, person: str) -> None:

@@ -55,9 +55,9 @@ def withdrawn_until(history: Iterable[Event], order_id: str | None) -> float:
 def withdrawn_events(history: list[Event]) -> list[Event]:
     """Order events that left the history: they stay in `events` and are nothing else."""
     return [
-        one
-        for one in history
-        if one.kind == ORDER and (one.is_gone or one.occurred <= withdrawn_until(history, one.order_id))
+        event
+        for event in history
+        if event.kind == ORDER and (event.is_gone or event.occurred <= withdrawn_until(history, event.order_id))
     ]
 
 
@@ -78,14 +78,14 @@ def _worth(history: list[Event], group: list[Event], amount: Amounts) -> Amount 
     """By the latest restatement that states it, else by the earliest event that does."""
     order_id = group[0].order_id
     restated = [
-        one
-        for one in history
-        if one.kind == RESTATED
+        event
+        for event in history
+        if event.kind == RESTATED
         and order_id is not None
-        and one.order_id == order_id
-        and not one.is_behind
-        and one.occurred > withdrawn_until(history, order_id)
-        and amount(one) is not None
+        and event.order_id == order_id
+        and not event.is_behind
+        and event.occurred > withdrawn_until(history, order_id)
+        and amount(event) is not None
     ]
     return amount(max(restated, key=by_time)) if restated else _first_stated(group, amount)
 

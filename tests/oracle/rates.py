@@ -43,8 +43,8 @@ class _Reader:
         self.funnel, self.cell = funnel, cell
 
     def get(self, stage: int, family: str, sub: str | None = None) -> int:
-        found = self.cell.get(self.funnel.stages[stage].name, {}).get(family, 0)
-        value: int = found if sub is None else (found or {}).get(sub, 0)
+        number = self.cell.get(self.funnel.stages[stage].name, {}).get(family, 0)
+        value: int = number if sub is None else (number or {}).get(sub, 0)
         return value
 
     def passed(self, stage: int) -> int:
@@ -102,8 +102,8 @@ def rates_of(funnel: Funnel, cell: Cell, dimension_values: str = "") -> dict[str
 
 def _cohort(at: _Reader, stage: int) -> Rate | None:
     entries = at.get(stage, "entries")
-    found = ratio(at.get(stage, "advanced.cohort"), entries)
-    return None if found is None else {**found, "maturity": at.resolved(stage) / entries}
+    share = ratio(at.get(stage, "advanced.cohort"), entries)
+    return None if share is None else {**share, "maturity": at.resolved(stage) / entries}
 
 
 def _bottleneck(at: _Reader, names: list[str]) -> str | None:

@@ -80,8 +80,8 @@ def _simpler_funnels(funnel: dict[str, Any]) -> Iterator[dict[str, Any]]:
     stages = funnel["stages"]
     for at, stage in enumerate(stages):
         if len(stages) > 2:
-            rest = stages[:at] + stages[at + 1 :]
-            yield {**funnel, "stages": [*rest[:-1], _without(rest[-1], "abandon_after")]}
+            others = stages[:at] + stages[at + 1 :]
+            yield {**funnel, "stages": [*others[:-1], _without(others[-1], "abandon_after")]}
         for key in ("abandon_after", "stalled_after", "order", "nth"):
             if key in stage:
                 yield {**funnel, "stages": [*stages[:at], _without(stage, key), *stages[at + 1 :]]}

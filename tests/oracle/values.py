@@ -86,9 +86,9 @@ def real_id(value: Any) -> str | None:
 def person_of(event: dict[str, Any]) -> str | None:
     """`u:`, `c:` or `a:` and the highest id of the event."""
     for prefix, field in (("u", "user_id"), ("c", "contact_id"), ("a", "anonymous_id")):
-        found = real_id(event.get(field))
-        if found is not None:
-            return f"{prefix}:{found}"
+        value_id = real_id(event.get(field))
+        if value_id is not None:
+            return f"{prefix}:{value_id}"
     return None
 
 

@@ -75,8 +75,8 @@ def watched(change: Callable[[int, int], Day], *, price_minor: int = 0) -> Watch
 
 
 def alerts(change: Callable[[int, int], Day]) -> list[Alert]:
-    found = Backtest(watched(change)).run(JUDGED, threshold=THRESHOLD_NATS, progress=lambda done, total: None)
-    return [alert for alert in found if not alert.muted_by]
+    outcome = Backtest(watched(change)).run(JUDGED, threshold=THRESHOLD_NATS, progress=lambda done, total: None)
+    return [alert for alert in outcome if not alert.muted_by]
 
 
 def between(minute: int, first_day: float, last_day: float) -> bool:
@@ -88,19 +88,19 @@ def test_quiet_days_call_nobody() -> None:
 
 
 def test_a_drop_everywhere_is_one_alert_of_its_stage() -> None:
-    found = alerts(lambda minute, channel: Day(leads=0.3 if between(minute, 38, 40) else 1))
-    assert [(alert.kind, alert.stage, alert.dim, alert.cause) for alert in found] == [
+    fired = alerts(lambda minute, channel: Day(leads=0.3 if between(minute, 38, 40) else 1))
+    assert [(alert.kind, alert.stage, alert.dim, alert.cause) for alert in fired] == [
         ("conversion", "visit", "", "conversion")
     ]
-    assert 38 * DAY * 60_000 < found[0].starts_at_ms < (38 * DAY + 6 * 60) * 60_000
-    assert found[0].first.numerator / found[0].first.denominator < 0.15
-    assert found[0].first.expected == pytest.approx(0.2, rel=0.1)
+    assert 38 * DAY * 60_000 < fired[0].starts_at_ms < (38 * DAY + 6 * 60) * 60_000
+    assert fired[0].first.numerator / fired[0].first.denominator < 0.15
+    assert fired[0].first.expected == pytest.approx(0.2, rel=0.1)
 
 
 def test_a_drop_of_one_channel_names_it() -> None:
-    found = alerts(lambda minute, channel: Day(leads=0.05 if channel == 2 and between(minute, 38, 40) else 1))
-    assert "channel=google" in {alert.dim or alert.cause for alert in found}
-    assert "channel=mail" not in {alert.dim for alert in found}
+    fired = alerts(lambda minute, channel: Day(leads=0.05 if channel == 2 and between(minute, 38, 40) else 1))
+    assert "channel=google" in {alert.dim or alert.cause for alert in fired}
+    assert "channel=mail" not in {alert.dim for alert in fired}
 
 
 def test_a_fall_is_told_with_where_it_was_and_what_it_cost() -> None:
@@ -112,9 +112,9 @@ def test_a_fall_is_told_with_where_it_was_and_what_it_cost() -> None:
     funnel = Funnel.model_validate(
         {"name": "shop", "conversion_window": "1d", "stages": [{"name": name, "on": [name]} for name in STAGES]}
     )
-    found = FunnelEvidence(funnel, standings(change, at_ms), at_ms, at_ms)
+    evidence = FunnelEvidence(funnel, standings(change, at_ms), at_ms, at_ms)
     said = [Annotation("a", at_ms - DAY_MS // 2, "new form"), Annotation("b", 0, "long ago")]
-    story = next(one for one in stories_of(found, said) if one["name"] == "FunnelConversionDrop")
+    story = next(one for one in stories_of(evidence, said) if one["name"] == "FunnelConversionDrop")
     assert (story["stage"], story["annotation"], story["leg"]) == ("visit", "new form", "web")
     first = story["contributors"][0]
     assert (first["dim"], first["effect"]) == ("channel=google", "rate")
@@ -135,18 +135,18 @@ def test_a_fall_is_told_with_where_it_was_and_what_it_cost() -> None:
 
 
 def test_a_broken_tag_is_named_and_mutes_what_follows_from_it() -> None:
-    found = alerts(lambda minute, channel: Day(told=0 if between(minute, 38, 38.5) else 1))
-    assert {alert.cause for alert in found} == {"tracking"}
+    fired = alerts(lambda minute, channel: Day(told=0 if between(minute, 38, 38.5) else 1))
+    assert {alert.cause for alert in fired} == {"tracking"}
 
 
 def test_a_silent_source_is_one_alert() -> None:
-    found = alerts(lambda minute, channel: Day(visits=0 if between(minute, 38, 38.3) else 1))
-    assert [(alert.kind, alert.cause) for alert in found] == [("entries", "silent")]
+    fired = alerts(lambda minute, channel: Day(visits=0 if between(minute, 38, 38.3) else 1))
+    assert [(alert.kind, alert.cause) for alert in fired] == [("entries", "silent")]
 
 
 def test_many_cheap_visitors_call_nobody() -> None:
-    found = alerts(lambda minute, channel: Day(visits=5, leads=0.2) if between(minute, 38, 38.5) else Day())
-    assert found == []
+    fired = alerts(lambda minute, channel: Day(visits=5, leads=0.2) if between(minute, 38, 38.5) else Day())
+    assert fired == []
 
 
 def test_the_threshold_follows_from_the_pages_that_are_wanted() -> None:

@@ -52,10 +52,10 @@ def test_links_go_up_only_so_there_is_no_circle() -> None:
 def test_an_account_of_thousands_is_one_person_and_is_told() -> None:
     log: Log = [_lead(at, anonymous_id=f"d{at}", user_id="shared") for at in range(1_100)]
     case = Case(SHOP, log, watermark_delay_ms=0)
-    (one,) = count_linked(
+    (document,) = count_linked(
         funnels_of([SHOP]), records_of(case), Going(Random(1), in_step=False, watermark_delay_ms=0)
     ).values()
-    stats = one.views[0].meta.stats["f@1"]
+    stats = document.views[0].meta.stats["f@1"]
     assert (stats["persons"], stats["links"]) == (1, 1_100)
     assert (stats["persons_with_many_ids"], stats["children_refused"]) == (1, 100)
 

@@ -34,8 +34,8 @@ def counted(definition: dict[str, Any], log: list[dict[str, Any]]) -> dict[str, 
 
 
 def _entries(log: list[dict[str, Any]], definition: dict[str, Any] = DEALS, cell: str = "") -> dict[str, int]:
-    found = total(counted(definition, log), cell)
-    return {stage: families["entries"] for stage, families in found.items() if "entries" in families}
+    counted_cell = total(counted(definition, log), cell)
+    return {stage: families["entries"] for stage, families in counted_cell.items() if "entries" in families}
 
 
 TWO_AT_ONCE = [

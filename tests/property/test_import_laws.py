@@ -43,12 +43,12 @@ def test_any_cells_are_read_and_every_row_is_counted_once(
     writer.writerows([["a", "b", "c", "d", "e"], *rows])
     with tempfile.TemporaryDirectory() as directory:
         (Path(directory) / "f.csv").write_bytes(text.getvalue().encode())
-        found = imported(
+        result = imported(
             RULES.replace("f.csv", f"f.csv, delimiter: {delimiter!r}"), Path(directory), *_kinds(tolerates)
         )
-    assert found.rows.read == sum(any(map(str.strip, row)) for row in rows)
-    lines = [each.line for each in found.refused]
-    assert len(lines) == len(set(lines)) == found.rows.refused
+    assert result.rows.read == sum(any(map(str.strip, row)) for row in rows)
+    lines = [each.line for each in result.refused]
+    assert len(lines) == len(set(lines)) == result.rows.refused
 
 
 @settings(max_examples=cases(100), deadline=None)
@@ -57,8 +57,8 @@ def test_any_bytes_are_a_file_or_an_error_that_says_so(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as directory:
         (Path(directory) / "f.csv").write_bytes(b"a,b,c,d,e\n" + content)
         with contextlib.suppress(InputFileError):  # the helper asserts that rows are counted once
-            found = imported(RULES, Path(directory))
-            assert len(found.refused) == found.rows.refused
+            result = imported(RULES, Path(directory))
+            assert len(result.refused) == result.rows.refused
 
 
 @settings(max_examples=cases(100), deadline=None)
@@ -106,8 +106,8 @@ def test_any_json_in_any_shape_is_counted_once(shape: str, elements: list[Any]) 
     with tempfile.TemporaryDirectory() as directory:
         (Path(directory) / "f.jsonl").write_bytes(b"\n".join(map(json_of, elements)))
         with contextlib.suppress(InputFileError):  # the first element decides what kind of file it is
-            found = imported(f"inputs: [{{file: f.jsonl, format: json, shape: {shape}}}]", Path(directory))
-            assert len(found.refused) == found.rows.refused
+            result = imported(f"inputs: [{{file: f.jsonl, format: json, shape: {shape}}}]", Path(directory))
+            assert len(result.refused) == result.rows.refused
 
 
 def _kinds(tolerates: bool) -> list[Kind]:

@@ -11,13 +11,13 @@ from tests.oracle.cdnow import Facts, facts_of
 
 
 def test_the_shipped_history() -> None:
-    found = list(cdnow_events())
-    assert len(found) == len({one["id"] for one in found}) == PURCHASES
-    assert len({one["user_id"] for one in found}) == CUSTOMERS
-    assert sum(Decimal(one["properties"]["value"]) for one in found) == Decimal("2500315.63")
-    times = [one["occurred_at_ms"] for one in found]
+    history = list(cdnow_events())
+    assert len(history) == len({one["id"] for one in history}) == PURCHASES
+    assert len({one["user_id"] for one in history}) == CUSTOMERS
+    assert sum(Decimal(one["properties"]["value"]) for one in history) == Decimal("2500315.63")
+    times = [one["occurred_at_ms"] for one in history]
     assert times == sorted(times)
-    first = next(iter(found))
+    first = next(iter(history))
     assert first == {
         "id": "cdnow-00001-19970101-1",
         "name": "payment",
@@ -26,7 +26,7 @@ def test_the_shipped_history() -> None:
         "source": "cdnow",
         "properties": {"order_id": "00001-19970101-1", "value": "11.77", "currency": "USD", "cds": 1},
     }
-    same_day = [one for one in takewhile(lambda one: one["user_id"] != "x", found) if one["user_id"] == "00002"]
+    same_day = [one for one in takewhile(lambda one: one["user_id"] != "x", history) if one["user_id"] == "00002"]
     assert [one["occurred_at_ms"] % 1000 for one in same_day] == [0, 1]
 
 

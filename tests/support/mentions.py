@@ -17,12 +17,12 @@ _READS: dict[bytes, Any] = {
 
 async def mentions(env: dict[str, str], text: str) -> list[str]:
     """Every key, field or value of the space that holds it."""
-    found = []
+    mentions = []
     client: Any = Redis.from_url(env["FUNNELCAST_REDIS"])
     async for key in client.scan_iter(f"*{env['FUNNELCAST_SPACE']}*"):
         kind = await client.type(key)
         held = await _READS[kind](client, key)
         if text.encode() in key + repr(held).encode():
-            found.append(f"{key}: {held}"[:200])
+            mentions.append(f"{key}: {held}"[:200])
     await client.aclose()
-    return found
+    return mentions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -37,6 +38,18 @@ class RunningCollector:
     command: list[str] = field(default_factory=list)
     health_url: str = ""
     """Where metrics are."""
+
+    async def until_listening(self) -> None:
+        """Wait until it has told where, if the system chose."""
+
+        def said() -> dict[str, str]:
+            assert self.process.poll() is None, self.log.read_text()
+            lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.endswith("}")]
+            urls = {line["event"]: line["url"] for line in lines if "url" in line}
+            return urls if urls.keys() >= {"listening", "health_listening"} else {}
+
+        urls = await until(said, every=0.02, what="it listens")
+        self.url, self.health_url = urls["listening"], urls["health_listening"]
 
     async def post(self, body: Any, **options: Any) -> httpx.Response:
         async with plain_client() as client:
@@ -130,8 +143,12 @@ class RunningCollector:
 
 
 def start(kafka: str, space: str, directory: Path, *flags: str) -> RunningCollector:
-    """A collector process, ready or not; whoever starts it ends it."""
-    port, health_port, log = free_port(), free_port(), directory / "collector.log"
+    """A collector process, ready or not, on ports where it can be started again; whoever starts it ends it."""
+    return _started(kafka, space, directory, *flags, ports=(free_port(), free_port()))
+
+
+def _started(kafka: str, space: str, directory: Path, *flags: str, ports: tuple[int, int]) -> RunningCollector:
+    (port, health_port), log = ports, directory / "collector.log"
     command = [sys.executable, "-m", "funnelcast", "collector", "--port", str(port), "--kafka", kafka, "--space", space]
     command += ["--state-dir", str(directory), "--health-port", str(health_port), *flags]
     with log.open("w") as file:
@@ -144,10 +161,12 @@ def start(kafka: str, space: str, directory: Path, *flags: str) -> RunningCollec
 async def running_collector(
     kafka: str, space: str, directory: Path, *flags: str, historical: bool = False
 ) -> AsyncIterator[RunningCollector]:
-    """A collector that is ready, with topics of its own; killed at the end if it still runs."""
+    """A collector that is ready, with topics of its own; killed at the end if it still runs. The system chooses its
+    ports: nobody else can have them."""
     await ensure_topics(kafka, Topics(space), partitions=PARTITIONS, historical=historical)
-    running = start(kafka, space, directory, *flags)
+    running = _started(kafka, space, directory, *flags, ports=(0, 0))
     try:
+        await running.until_listening()
         await running.until_status("/readyz", 200)
         yield running
     finally:

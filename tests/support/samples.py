@@ -49,12 +49,12 @@ def sample(name: str) -> Sample:
     return whole if "origin" not in {header.lower() for header in whole.headers} else _of_a_page(whole)
 
 
-def _of_a_page(one: Sample) -> Sample:
+def _of_a_page(sample: Sample) -> Sample:
     """With a browser's key: a page may have no other."""
     basic, own = (base64.b64encode(f"{key}:".encode()).decode() for key in (KEY, PAGE_KEY))
-    headers = {name: value.replace(KEY, PAGE_KEY).replace(basic, own) for name, value in one.headers.items()}
-    body = one.body.replace(KEY.encode(), PAGE_KEY.encode())
-    return replace(one, query=one.query.replace(KEY, PAGE_KEY), headers=headers, body=body)
+    headers = {name: value.replace(KEY, PAGE_KEY).replace(basic, own) for name, value in sample.headers.items()}
+    body = sample.body.replace(KEY.encode(), PAGE_KEY.encode())
+    return replace(sample, query=sample.query.replace(KEY, PAGE_KEY), headers=headers, body=body)
 
 
 def names(*formats: str) -> list[str]:

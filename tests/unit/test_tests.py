@@ -19,7 +19,7 @@ MAY_SLEEP = {
     "kafka/test_collector.py": "how long a client waits before it tries again",
     "kafka/test_worker_faults.py": "the pace of a producer",
     "kafka/test_worker_rebalance.py": "the pace of a producer",
-    "unit/producers/spool/test_sink.py": "outages last as long as chance has it; a client waits before it tries again",
+    "unit/producers/spool/test_sink.py": "a client waits before it tries again",
     "unit/producers/webhooks/test_enricher.py": "a loop that stands still",
     "unit/streams/web/test_server.py": "an answer that takes longer to make than a connection may stand still",
 }
@@ -60,14 +60,16 @@ def calls(node: ast.AST, module: str, names: set[str]) -> Iterator[ast.Call]:
     """Calls of `module.name(...)` in a piece of code."""
     for call in ast.walk(node):
         match call:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=found), attr=name)) if found == module and name in names:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=base), attr=name)) if base == module and name in names:
                 yield call
 
 
 def sleeps(tree: ast.Module) -> list[int]:
     """Lines that sleep; `asyncio.sleep(0)` lets others run and is none."""
-    found = [call for module in ("time", "asyncio") for call in calls(tree, module, {"sleep"})]
-    return [call.lineno for call in found if not (isinstance(call.args[0], ast.Constant) and call.args[0].value == 0)]
+    sleeping = [call for module in ("time", "asyncio") for call in calls(tree, module, {"sleep"})]
+    return [
+        call.lineno for call in sleeping if not (isinstance(call.args[0], ast.Constant) and call.args[0].value == 0)
+    ]
 
 
 def is_elapsed(node: ast.expr) -> bool:
@@ -77,13 +79,13 @@ def is_elapsed(node: ast.expr) -> bool:
 
 def bounds_on_time(tree: ast.Module) -> list[int]:
     """Lines that compare what a clock has counted with a bound above it. A pause may be bounded from below."""
-    found = []
+    bounds = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare):
             below = isinstance(node.ops[0], ast.Lt | ast.LtE) and is_elapsed(node.left)
             above = isinstance(node.ops[0], ast.Gt | ast.GtE) and is_elapsed(node.comparators[0])
-            found += [node.lineno] if below or above else []
-    return found
+            bounds += [node.lineno] if below or above else []
+    return bounds
 
 
 def test_tests_wait_with_a_deadline() -> None:

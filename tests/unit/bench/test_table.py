@@ -58,6 +58,6 @@ def test_a_run_replaces_what_the_last_wrote_into_the_page(tmp_path: Path) -> Non
     for _ in range(2):
         write_into(page, figures.markdown())
     rows = "| **idle** | | | | | |\n| worker | 2.5 | 2.5 | % of a core | <= 3.0 | yes |"
-    head, _, rest = page.read_text().partition(rows)
+    head, _, tail = page.read_text().partition(rows)
     assert head.startswith(f"# Speed\n{BEGIN}\n| ")
-    assert rest == f"\n{END}\nwhat follows\n"
+    assert tail == f"\n{END}\nwhat follows\n"

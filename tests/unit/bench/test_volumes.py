@@ -18,8 +18,8 @@ def taxi() -> Volume:
 def test_falls_of_an_overdispersed_volume_are_found() -> None:
     volume = taxi()
     is_fall = evidence_of_falls(volume) >= THRESHOLD_NATS
-    found = [bool(is_fall[first : last + 1].any()) for first, last in volume.windows]
-    assert found[MARATHON + 1 :] == [True] * 4
+    are_seen = [bool(is_fall[first : last + 1].any()) for first, last in volume.windows]
+    assert are_seen[MARATHON + 1 :] == [True] * 4
     outside = np.ones(volume.counts.size, dtype=bool)
     for first, last in volume.windows:
         outside[first : last + 1] = False

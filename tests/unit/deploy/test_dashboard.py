@@ -42,9 +42,9 @@ def test_the_committed_files_are_what_the_code_makes() -> None:
         from funnelcast.dashboards.boards import DASHBOARDS as MADE
         from funnelcast.dashboards.panels import to_json
 
-        made = {board.name: to_json(board) for board in MADE}
+        built = {board.name: to_json(board) for board in MADE}
     committed = {path.stem: path.read_text() for path in FOLDER.glob("*.json")}
-    assert committed == made, "run: python -m funnelcast.dashboards"
+    assert committed == built, "run: python -m funnelcast.dashboards"
 
 
 def test_every_dashboard_has_a_picture_in_the_docs() -> None:

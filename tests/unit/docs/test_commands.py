@@ -42,21 +42,21 @@ def fault_of(command: str) -> str | None:
     name = words.pop(0)
     if name not in COMMANDS:
         return f"no command {name}"
-    found = _load(name)
-    if hasattr(found, "commands") and words:
+    loaded = _load(name)
+    if hasattr(loaded, "commands") and words:
         several = words.pop(0).split("|")
-        if unknown := [inner for inner in several if inner not in found.commands]:
+        if unknown := [inner for inner in several if inner not in loaded.commands]:
             return f"no command {name} {unknown[0]}"
-        found = found.commands[several[0]]
-    known = {option for each in getattr(found, "params", ()) for option in (*each.opts, *each.secondary_opts)}
+        loaded = loaded.commands[several[0]]
+    known = {option for each in getattr(loaded, "params", ()) for option in (*each.opts, *each.secondary_opts)}
     used = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)} - _OF_THE_PROGRAM
     return f"no option {', '.join(sorted(used - known))}" if used - known else None
 
 
 def test_every_command_that_is_named_exists_with_its_options() -> None:
-    found = list(named())
-    assert len(found) > 200
-    faults = {(document, command): fault_of(command) for document, command in found}
+    names = list(named())
+    assert len(names) > 200
+    faults = {(document, command): fault_of(command) for document, command in names}
     assert {what: fault for what, fault in faults.items() if fault} == {}
 
 

@@ -97,9 +97,9 @@ REFUSED = {
 }
 
 
-def brief(found: Imported) -> list[str]:
+def brief(result: Imported) -> list[str]:
     """Time, name, id, amount and currency of every event."""
-    return [line(event) for event in found.events]
+    return [line(event) for event in result.events]
 
 
 def line(event: dict[str, Any]) -> str:
@@ -112,18 +112,18 @@ def line(event: dict[str, Any]) -> str:
     return f"{at} {event['name']} {event['id']} {amount} {properties.get('currency', '-') if amount != '-' else '-'}"
 
 
-def is_like(found: str, expected: str) -> bool:
+def is_like(value: str, expected: str) -> bool:
     pattern = ".*".join(map(re.escape, expected.split("*")))
-    return re.fullmatch(pattern, found) is not None
+    return re.fullmatch(pattern, value) is not None
 
 
 @pytest.mark.parametrize("title", list(EXPECTED))
 def test_recipes_are_run_as_they_stand(title: str) -> None:
-    found = imported(RECIPES[title], EXPORTS)
-    lines = brief(found)
+    result = imported(RECIPES[title], EXPORTS)
+    lines = brief(result)
     assert len(lines) == len(EXPECTED[title]), lines
     assert [one for one, other in zip(lines, EXPECTED[title], strict=True) if not is_like(one, other)] == []
-    assert found.said == REFUSED.get(title, [])
+    assert result.said == REFUSED.get(title, [])
 
 
 def test_every_recipe_and_kind_is_there() -> None:
@@ -144,14 +144,14 @@ def test_history_from_an_archive_means_what_the_client_would_have_sent() -> None
 
 @pytest.mark.parametrize(("shape", "won"), [("hubspot", "9001"), ("pipedrive", "77")])
 def test_deals_of_an_api_by_one_word(shape: str, won: str) -> None:
-    found = imported(f"inputs: [{{file: {shape}-deals.json, shape: {shape}}}]", EXPORTS)
-    assert found.said == []
-    assert {(each["name"], each["contact_id"]) for each in found.events} == {
+    result = imported(f"inputs: [{{file: {shape}-deals.json, shape: {shape}}}]", EXPORTS)
+    assert result.said == []
+    assert {(each["name"], each["contact_id"]) for each in result.events} == {
         ("lead_created", "301"),
         ("lead_created", "302"),
         ("payment", "301"),
         ("deal_lost", "302"),
     }
-    (payment,) = [each for each in found.events if each["name"] == "payment"]
+    (payment,) = [each for each in result.events if each["name"] == "payment"]
     assert payment["properties"]["order_id"] == won
     assert payment["properties"]["value"].startswith("1200.5")

@@ -22,14 +22,14 @@ def _entries(definition: dict[str, Any], log: examples.Log) -> list[int]:
 
 
 def test_1000_100_10_1() -> None:
-    found = _rates(examples.FOUR_STEPS, examples.thousand_to_one())
-    assert [one["rate"] for one in found["period_conversion"].values()] == [0.1, 0.1, 0.1]
-    assert [one["rate"] for one in found["step_conversion"].values()] == [0.1, 0.1, 0.1]
-    assert [one["rate"] for one in found["cohort_conversion"].values()] == [0.1, 0.1, 0.1]
-    assert [one["maturity"] for one in found["cohort_conversion"].values()] == [1, 1, 1]
-    assert found["overall"]["rate"] == 0.001
-    assert [one["rate"] for one in found["abandonment"].values()] == [0.9, 0.9, 0.9]
-    assert found["bottleneck"] == "attention"
+    rates = _rates(examples.FOUR_STEPS, examples.thousand_to_one())
+    assert [one["rate"] for one in rates["period_conversion"].values()] == [0.1, 0.1, 0.1]
+    assert [one["rate"] for one in rates["step_conversion"].values()] == [0.1, 0.1, 0.1]
+    assert [one["rate"] for one in rates["cohort_conversion"].values()] == [0.1, 0.1, 0.1]
+    assert [one["maturity"] for one in rates["cohort_conversion"].values()] == [1, 1, 1]
+    assert rates["overall"]["rate"] == 0.001
+    assert [one["rate"] for one in rates["abandonment"].values()] == [0.9, 0.9, 0.9]
+    assert rates["bottleneck"] == "attention"
 
 
 def test_average_check() -> None:

@@ -226,8 +226,8 @@ NTH = funnel(
 
 def test_nth_counts_distinct_orders_in_time_order() -> None:
     log = [event("pay", at, order_id=f"o{at}") for at in (5, 1, 3, 9, 7)]
-    for one in log:
-        one["received_at_ms"] = T0 + 9
+    for sent in log:
+        sent["received_at_ms"] = T0 + 9
     orders = {stage: cell["orders"]["EUR"] for stage, cell in total(counted(NTH, log)).items()}
     assert orders == {"pay": 1, "again": 2, "regular": 2}
 
@@ -279,8 +279,8 @@ def test_an_event_belongs_to_the_furthest_stage_it_matches() -> None:
 def test_conditions(where: dict[str, Any], hits: list[Any]) -> None:
     definition = funnel([{"name": "a", "on": [{"event": "a", "where": where}]}, "b"])
     values = ["a", 2, 3, 3.0, "3", True, None]
-    found = [value for value in values if counted(definition, [event("a", 0, x=value)])["counters"]]
-    assert [repr(value) for value in found] == [repr(value) for value in hits]
+    matching = [value for value in values if counted(definition, [event("a", 0, x=value)])["counters"]]
+    assert [repr(value) for value in matching] == [repr(value) for value in hits]
 
 
 def test_a_person_of_whom_nothing_is_kept_is_new_when_it_comes_again() -> None:

@@ -23,12 +23,12 @@ from tests.support.sources import ROOT, product_files, statements_of
 @cache
 def error_classes() -> list[tuple[str, str]]:
     """(module, name) of every class whose name ends in Error."""
-    found = []
+    errors = []
     for path in product_files():
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         classes = [node for node in statements_of(path, r"class \w*Error\b") if isinstance(node, ast.ClassDef)]
-        found += [(module, node.name) for node in classes if node.name.endswith("Error") and node.name[0] != "_"]
-    return found
+        errors += [(module, node.name) for node in classes if node.name.endswith("Error") and node.name[0] != "_"]
+    return errors
 
 
 def test_no_two_errors_have_one_name() -> None:

@@ -66,11 +66,11 @@ def test_what_can_work_is_left_alone(definition: Funnel) -> None:
 def test_a_difference_is_named_by_stage_and_key() -> None:
     before = funnel({**CLICK, "abandon_after": "1d"}, LEAD, description="one")
     after = funnel(CLICK, LEAD, PAID, version=2, description="two")
-    found = {change.path: (change.before, change.after) for change in changes(before, after)}
-    assert found["stages.click.abandon_after"] == ("1d", None)
-    assert found["stages.paid"][0] is None
-    assert found["description"] == ("one", "two")
-    assert found.keys() == {"version", "stages.click.abandon_after", "stages.paid", "description"}
+    changed = {change.path: (change.before, change.after) for change in changes(before, after)}
+    assert changed["stages.click.abandon_after"] == ("1d", None)
+    assert changed["stages.paid"][0] is None
+    assert changed["description"] == ("one", "two")
+    assert changed.keys() == {"version", "stages.click.abandon_after", "stages.paid", "description"}
 
 
 def test_texts_for_people_change_no_number() -> None:

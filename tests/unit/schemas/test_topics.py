@@ -12,16 +12,16 @@ TOPICS = Topics("t")
 def test_a_live_space_keeps_nothing_for_ever() -> None:
     configs = wanted_configs(TOPICS, historical=False)
     assert set(configs) == set(TOPICS.all())
-    kept = {name.rpartition(".")[2]: int(one["retention.ms"]) // DAY_MS for name, one in configs.items()}
-    assert kept == {"events": 7, "rejected": 7, "late": 30, "hooks": 7, "journeys": 7}
+    days = {name.rpartition(".")[2]: int(one["retention.ms"]) // DAY_MS for name, one in configs.items()}
+    assert days == {"events": 7, "rejected": 7, "late": 30, "hooks": 7, "journeys": 7}
     assert configs[TOPICS.events]["message.timestamp.type"] == "LogAppendTime"
 
 
 def test_each_topic_has_a_retention_of_its_own_and_goes_soon_after_it() -> None:
     retention = Retention(events_ms=90 * DAY_MS, rejected_ms=DAY_MS, late_ms=HOUR_MS, hooks_ms=2 * DAY_MS)
     configs = wanted_configs(TOPICS, historical=False, retention=retention)
-    kept = [int(configs[name]["retention.ms"]) for name in (TOPICS.events, TOPICS.rejected, TOPICS.late, TOPICS.hooks)]
-    assert kept == [90 * DAY_MS, DAY_MS, HOUR_MS, 2 * DAY_MS]
+    days = [int(configs[name]["retention.ms"]) for name in (TOPICS.events, TOPICS.rejected, TOPICS.late, TOPICS.hooks)]
+    assert days == [90 * DAY_MS, DAY_MS, HOUR_MS, 2 * DAY_MS]
     assert int(configs[TOPICS.events]["segment.ms"]) == DAY_MS
     assert int(configs[TOPICS.late]["segment.ms"]) == HOUR_MS
     assert HOUR_MS < int(configs[TOPICS.rejected]["segment.ms"]) < DAY_MS

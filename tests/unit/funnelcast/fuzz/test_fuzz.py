@@ -92,9 +92,11 @@ async def test_no_shot_breaks_the_collector(tmp_path: Path, seed: int) -> None:
 async def test_every_recorded_request_is_taken_as_it_is(tmp_path: Path) -> None:
     """Else the fuzzer would test one refusal only."""
     app = app_in_memory(tmp_path)
-    for number, one in enumerate(SAMPLES):
-        request = FuzzRequest(2 * number, one.format, one.method, one.target, one.headers, one.body, one.hook)
-        assert (await ask(app, signed(request, time.time_ns() // 1_000_000))).status == 200, one.name
+    for number, sample in enumerate(SAMPLES):
+        request = FuzzRequest(
+            2 * number, sample.format, sample.method, sample.target, sample.headers, sample.body, sample.hook
+        )
+        assert (await ask(app, signed(request, time.time_ns() // 1_000_000))).status == 200, sample.name
     balance = balance_of(app.metrics.render().decode())
     assert sum(found["rejected"] for found in balance.values()) <= 10
 
@@ -141,8 +143,8 @@ GOOD = {b"content-type": b"application/json"}
     ],
 )
 def test_what_is_wrong_with_an_answer(answer: Answer, fault: str | None) -> None:
-    found = fault_of(FuzzRequest(1, "f", b"POST", b"/", (), b""), answer)
-    assert found is None if fault is None else found is not None and fault in found
+    fault_seen = fault_of(FuzzRequest(1, "f", b"POST", b"/", (), b""), answer)
+    assert fault_seen is None if fault is None else fault_seen is not None and fault in fault_seen
 
 
 def test_what_is_no_http_may_be_left_without_an_answer() -> None:

@@ -38,28 +38,28 @@ class Process:
 
 
 def values(metrics: CollectorMetrics) -> dict[str, float]:
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for family in text_string_to_metric_families(metrics.render().decode()):
-        for one in family.samples:
-            name = one.name.removeprefix("funnelcast_collector_")
-            found[name] = found.get(name, 0) + one.value
-    return found
+        for sample in family.samples:
+            name = sample.name.removeprefix("funnelcast_collector_")
+            values[name] = values.get(name, 0) + sample.value
+    return values
 
 
 @pytest.fixture
 async def processes(tmp_path: Path) -> AsyncIterator[list[Process]]:
     async with AsyncExitStack() as stack:
-        found = [Process(tmp_path, index) for index in range(3)]
-        for one in found:
-            await stack.enter_async_context(one.peers)
-        yield found
+        processes = [Process(tmp_path, index) for index in range(3)]
+        for process in processes:
+            await stack.enter_async_context(process.peers)
+        yield processes
 
 
 async def test_whoever_is_asked_answers_for_all(processes: list[Process]) -> None:
-    for number, one in enumerate(processes, 1):
-        one.count(number, rejected=1)
-    for one in processes:
-        shown = await one.shown()
+    for number, process in enumerate(processes, 1):
+        process.count(number, rejected=1)
+    for process in processes:
+        shown = await process.shown()
         assert shown["events_received_total"] == 9
         assert shown["events_total"] == 9
         assert shown["requests_total"] == 3
@@ -102,14 +102,14 @@ async def test_counters_that_were_seen_outlive_their_process(tmp_path: Path) -> 
 
 async def test_a_process_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("producers.collector.peers._ANSWER_SECONDS", 0.05)
-    one = Process(tmp_path, 0, 2)
+    process = Process(tmp_path, 0, 2)
 
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
 
-    async with one.peers, await asyncio.start_unix_server(say_nothing, tmp_path / "worker-1.sock"):
-        assert await one.peers.trouble() == "worker 1 does not answer"
+    async with process.peers, await asyncio.start_unix_server(say_nothing, tmp_path / "worker-1.sock"):
+        assert await process.peers.trouble() == "worker 1 does not answer"
 
 
 def test_a_port_in_use_is_refused_as_without_workers() -> None:
@@ -128,5 +128,5 @@ def test_the_reserved_port_can_be_shared_by_listeners() -> None:
         with reserved_port("127.0.0.1", wanted) as port:
             assert wanted in (0, port)
             listeners = [socket.create_server(("127.0.0.1", port), reuse_port=True) for _ in range(2)]
-            for one in listeners:
-                one.close()
+            for listener in listeners:
+                listener.close()

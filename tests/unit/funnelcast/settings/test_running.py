@@ -26,9 +26,9 @@ def worker(directory: Path, **variables: str) -> WorkerSettings:
 def test_commands_find_what_runs_here_and_anything_else_comes_first(tmp_path: Path) -> None:
     with place(tmp_path) as told:
         told.tell(SAID)
-        found = worker(tmp_path)
-        assert (found.kafka, found.redis, found.funnels) == (*list(SAID.values())[:2], tuple(SAID["funnels"]))
-        assert found.sources["kafka"] == f"{tmp_path / NAME}: kafka"
+        started = worker(tmp_path)
+        assert (started.kafka, started.redis, started.funnels) == (*list(SAID.values())[:2], tuple(SAID["funnels"]))
+        assert started.sources["kafka"] == f"{tmp_path / NAME}: kafka"
         assert worker(tmp_path, KAFKA="other:9").kafka == "other:9"
         own = load_settings(WorkerSettings, {"kafka": "flag:9"}, file=told.path)
         assert (own.kafka, own.redis) == ("flag:9", SAID["redis"])

@@ -155,9 +155,9 @@ def test_keys_made_and_revoked_at_once_are_all_in_the_file(tmp_path: Path) -> No
     path = tmp_path / "keys.json"
     first = [create_key(path, source="old", scope=Scope.SERVER, created_at="")[1].id for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        made = [pool.submit(create_key, path, source="new", scope=Scope.SERVER, created_at="") for _ in range(8)]
+        creations = [pool.submit(create_key, path, source="new", scope=Scope.SERVER, created_at="") for _ in range(8)]
         revoked = [pool.submit(revoke_key, path, one) for one in first]
-        assert all(one.result() for one in made)
+        assert all(one.result() for one in creations)
         assert all(one.result() for one in revoked)
     stored = read_keys(path)
     assert len(stored) == 16
@@ -168,9 +168,9 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FUNNELCAST_KEYS", "keys.json")
     runner = CliRunner()
-    made = runner.invoke(app, ["create", "--source", "web"])
-    assert made.exit_code == 0
-    assert KeyRing(tmp_path / "keys.json").sender_of(made.stdout.strip()) == Sender("web", Scope.BROWSER)
+    created = runner.invoke(app, ["create", "--source", "web"])
+    assert created.exit_code == 0
+    assert KeyRing(tmp_path / "keys.json").sender_of(created.stdout.strip()) == Sender("web", Scope.BROWSER)
     as_json = json.loads(runner.invoke(app, ["create", "--source", "crm", "--scope", "server", "--json"]).stdout)
     assert as_json.keys() == {"key", "id", "source", "scope", "created_at"}
     listed = json.loads(runner.invoke(app, ["list", "--json"]).stdout)
@@ -194,11 +194,11 @@ def test_the_commands_with_everything_a_browser_key_may_have(tmp_path: Path) -> 
     assert "no keys yet" in runner.invoke(app, ["list", *keys]).stderr
     origins = ["--origin", "https://Shop.example/", "--origin", "*.shop.example"]
     limits = [*origins, "--allow", "payment", "--rate", "20", "--app-id", "shop"]
-    made = runner.invoke(app, ["create", "--source", "web", "--scope", "browser", "--json", *limits, *keys])
-    shown = json.loads(made.stdout)
+    created = runner.invoke(app, ["create", "--source", "web", "--scope", "browser", "--json", *limits, *keys])
+    shown = json.loads(created.stdout)
     assert shown["origins"] == ["https://shop.example", "*.shop.example"]
     assert (shown["allow"], shown["rate"], shown["app_ids"]) == (["payment"], 20.0, ["shop"])
-    assert "sha256" not in made.stdout
+    assert "sha256" not in created.stdout
     listed = " ".join(runner.invoke(app, ["list", *keys]).stdout.split())
     assert "origins https://shop.example *.shop.example; also payment; app shop; 20/s" in listed
     refused = runner.invoke(app, ["create", "--source", "web", "--scope", "server", "--allow", "payment", *keys])

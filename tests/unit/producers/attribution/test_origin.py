@@ -47,8 +47,8 @@ def _of(properties: dict[str, Any] | None = None, **context: Any) -> dict[str, s
     ],
 )
 def test_the_page_before_says_it_where_no_tag_does(referrer: str, source: str, medium: str, channel: str) -> None:
-    found = _of(page={"url": URL, "referrer": referrer})
-    assert (found["source"], found["medium"], found["channel"]) == (source, medium, channel)
+    origin = _of(page={"url": URL, "referrer": referrer})
+    assert (origin["source"], origin["medium"], origin["channel"]) == (source, medium, channel)
 
 
 @rows(
@@ -67,8 +67,8 @@ def test_the_page_before_says_it_where_no_tag_does(referrer: str, source: str, m
 def test_a_click_id_says_source_and_medium_where_tags_do_not(
     query: str, source: str, medium: str | None, channel: str
 ) -> None:
-    found = _of(page={"url": f"{URL}?{query}", "referrer": "https://www.google.com/"})
-    assert (found["source"], found.get("medium"), found["channel"]) == (source, medium, channel)
+    origin = _of(page={"url": f"{URL}?{query}", "referrer": "https://www.google.com/"})
+    assert (origin["source"], origin.get("medium"), origin["channel"]) == (source, medium, channel)
 
 
 def test_a_page_without_a_page_before_is_direct_and_one_of_the_same_site_says_nothing() -> None:

@@ -34,12 +34,12 @@ def balanced(collector: CollectorInMemory) -> bool:
     text = collector.app.metrics.render().decode()
     received: Counter[str] = Counter()
     became: Counter[str] = Counter()
-    for one in (one for family in text_string_to_metric_families(text) for one in family.samples):
-        if one.name == "funnelcast_collector_events_received_total":
-            received[one.labels["source"]] += int(one.value)
-        if one.name == "funnelcast_collector_events_total":
-            assert one.labels["outcome"] in ("accepted", "rejected", "deduplicated")
-            became[one.labels["source"]] += int(one.value)
+    for sample in (one for family in text_string_to_metric_families(text) for one in family.samples):
+        if sample.name == "funnelcast_collector_events_received_total":
+            received[sample.labels["source"]] += int(sample.value)
+        if sample.name == "funnelcast_collector_events_total":
+            assert sample.labels["outcome"] in ("accepted", "rejected", "deduplicated")
+            became[sample.labels["source"]] += int(sample.value)
     return +received == +became
 
 
@@ -228,7 +228,8 @@ class TestKeys:
         await collector.post(event(writeKey="fcs_mistyped"), scope=None)
         await collector.post(event(name=None, writeKey=collector.keys[Scope.SERVER]), scope=None)
         assert all(
-            '"writeKey":"***"' in one["payload"] and "fcs_" not in one["payload"] for one in collector.dead_letters()
+            '"writeKey":"***"' in letter["payload"] and "fcs_" not in letter["payload"]
+            for letter in collector.dead_letters()
         )
 
     async def test_strangers_cannot_fill_the_topic_of_letters(self, collector: CollectorInMemory) -> None:
@@ -482,7 +483,7 @@ def message(**members: Any) -> dict[str, Any]:
 
 
 class TestSegment:
-    async def one(self, collector: CollectorInMemory, body: Any, path: str = "/v1/track") -> dict[str, Any]:
+    async def only_event(self, collector: CollectorInMemory, body: Any, path: str = "/v1/track") -> dict[str, Any]:
         answer = await collector.post(body, path)
         assert answer.status_code == 200, answer.text
         assert answer.json()["success"] is True
@@ -490,10 +491,10 @@ class TestSegment:
         return collector.events()[-1]
 
     async def test_track(self, collector: CollectorInMemory) -> None:
-        found = await self.one(
+        record = await self.only_event(
             collector, message(userId="u1", properties={"value": 19.990}, integrations={"All": True})
         )
-        assert found == {
+        assert record == {
             "id": "m-1",
             "name": "order_completed",
             "occurred_at_ms": NOW,
@@ -507,9 +508,9 @@ class TestSegment:
     async def test_page_carries_name_channel_and_campaign(self, collector: CollectorInMemory) -> None:
         context = {"page": {"search": "?utm_source=google&utm_campaign=spring%20sale&gclid=x"}}
         body = {"messageId": "m", "anonymousId": "v", "name": "Home", "category": "Main", "context": context}
-        found = await self.one(collector, body, "/v1/page")
-        assert found["name"] == "page"
-        assert found["properties"] == {
+        record = await self.only_event(collector, body, "/v1/page")
+        assert record["name"] == "page"
+        assert record["properties"] == {
             "source": "google",
             "medium": "cpc",
             "campaign": "spring sale",
@@ -519,52 +520,52 @@ class TestSegment:
             "name": "Home",
             "category": "Main",
         }
-        assert found["context"] == context
+        assert record["context"] == context
 
     async def test_a_campaign_of_the_context_goes_before_the_page_and_after_the_properties(
         self, collector: CollectorInMemory
     ) -> None:
         context = {"campaign": {"source": "news", "name": "june"}, "page": {"url": "https://x.y/?utm_source=google"}}
-        found = await self.one(collector, message(context=context, properties={"campaign": "mine"}))
-        assert found["properties"] == {"campaign": "mine", "source": "news", "channel": "unassigned"}
-        found = await self.one(collector, message(context={"page": {"url": "https://x.y/?utm_source=google"}}))
-        assert found["properties"] == {"source": "google", "channel": "organic search"}
+        record = await self.only_event(collector, message(context=context, properties={"campaign": "mine"}))
+        assert record["properties"] == {"campaign": "mine", "source": "news", "channel": "unassigned"}
+        record = await self.only_event(collector, message(context={"page": {"url": "https://x.y/?utm_source=google"}}))
+        assert record["properties"] == {"source": "google", "channel": "organic search"}
         for odd in (
             {"campaign": 3},
             {"page": "utm_"},
             {"page": {"title": "http://[utm_"}},
             {"campaign": {"source": 1}},
         ):
-            assert (await self.one(collector, message(context=odd)))["properties"] == {}
+            assert (await self.only_event(collector, message(context=odd)))["properties"] == {}
 
     async def test_identify_makes_a_contact_of_the_email(self, collector: CollectorInMemory) -> None:
         body = {"messageId": "m", "anonymousId": "v", "traits": {"email": "ann@example.com", "plan": "team"}}
-        found = await self.one(collector, body, "/v1/identify")
-        assert (found["name"], found["properties"]) == ("identify", {"plan": "team"})
-        assert len(found["contact_id"]) == 64
+        record = await self.only_event(collector, body, "/v1/identify")
+        assert (record["name"], record["properties"]) == ("identify", {"plan": "team"})
+        assert len(record["contact_id"]) == 64
 
     @rows("path", ["/v1/t", "/v1/track/"])
     async def test_short_paths(self, collector: CollectorInMemory, path: str) -> None:
-        assert (await self.one(collector, message(), path))["name"] == "order_completed"
+        assert (await self.only_event(collector, message(), path))["name"] == "order_completed"
 
     async def test_alias_group_and_screen(self, collector: CollectorInMemory) -> None:
-        found = await self.one(collector, {"messageId": "m", "userId": "u", "previousId": "v"}, "/v1/alias")
-        assert (found["name"], found["user_id"], found["anonymous_id"]) == ("alias", "u", "v")
-        found = await self.one(collector, {"messageId": "m", "userId": "u", "traits": {"n": 1}}, "/v1/g")
-        assert (found["name"], found["properties"]) == ("group", {"n": 1})
-        found = await self.one(collector, {"messageId": "m", "userId": "u", "name": "Start"}, "/v1/screen")
-        assert (found["name"], found["properties"]) == ("screen", {"name": "Start"})
+        record = await self.only_event(collector, {"messageId": "m", "userId": "u", "previousId": "v"}, "/v1/alias")
+        assert (record["name"], record["user_id"], record["anonymous_id"]) == ("alias", "u", "v")
+        record = await self.only_event(collector, {"messageId": "m", "userId": "u", "traits": {"n": 1}}, "/v1/g")
+        assert (record["name"], record["properties"]) == ("group", {"n": 1})
+        record = await self.only_event(collector, {"messageId": "m", "userId": "u", "name": "Start"}, "/v1/screen")
+        assert (record["name"], record["properties"]) == ("screen", {"name": "Start"})
 
     async def test_revenue_is_the_value_where_there_is_none(self, collector: CollectorInMemory) -> None:
-        found = await self.one(collector, message(properties={"revenue": 19.9, "total": 25}))
-        assert found["properties"] == {"revenue": 19.9, "total": 25, "value": 19.9}
-        assert (await self.one(collector, message(properties={"total": "25"})))["properties"]["value"] == "25"
-        found = await self.one(collector, message(properties={"revenue": 19.9, "value_minor": 5}))
-        assert "value" not in found["properties"]
+        record = await self.only_event(collector, message(properties={"revenue": 19.9, "total": 25}))
+        assert record["properties"] == {"revenue": 19.9, "total": 25, "value": 19.9}
+        assert (await self.only_event(collector, message(properties={"total": "25"})))["properties"]["value"] == "25"
+        record = await self.only_event(collector, message(properties={"revenue": 19.9, "value_minor": 5}))
+        assert "value" not in record["properties"]
 
     async def test_a_message_without_an_id_gets_one(self, collector: CollectorInMemory) -> None:
-        found = await self.one(collector, message(messageId=None))
-        assert found["id"].startswith("api-")
+        record = await self.only_event(collector, message(messageId=None))
+        assert record["id"].startswith("api-")
 
     @rows(
         ("times", "expected", "clamped"),
@@ -592,8 +593,8 @@ class TestSegment:
     async def test_clocks(
         self, collector: CollectorInMemory, times: dict[str, Any], expected: int, clamped: int
     ) -> None:
-        found = await self.one(collector, message(**times))
-        assert found["occurred_at_ms"] == expected
+        record = await self.only_event(collector, message(**times))
+        assert record["occurred_at_ms"] == expected
         assert collector.metric("times_clamped_total") == clamped
 
     async def test_batch(self, collector: CollectorInMemory) -> None:

@@ -390,7 +390,7 @@ SECRET = "fcs_" + "S" * 43
 
 class TestNothingSecretIsWrittenDown:
     @rows(
-        ("sent", "kept"),
+        ("sent", "left"),
         [
             (b'{"writeKey":"abc","x":1}', b'{"writeKey":"***","x":1}'),
             (b'{"api_key" : "abc"}', b'{"api_key" : "***"}'),
@@ -406,8 +406,8 @@ class TestNothingSecretIsWrittenDown:
             (b'{"keyword":"shoes","monkey":"x"}', b'{"keyword":"shoes","monkey":"x"}'),
         ],
     )
-    def test_keys_are_blotted_out(self, sent: bytes, kept: bytes) -> None:
-        assert redact(sent) == kept
+    def test_keys_are_blotted_out(self, sent: bytes, left: bytes) -> None:
+        assert redact(sent) == left
 
     @rows(
         "text",

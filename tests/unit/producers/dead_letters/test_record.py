@@ -119,9 +119,9 @@ async def test_a_letter_sent_again_keeps_its_source_and_its_time(tmp_path: Path)
         headers={HEADER: replayed_header(then, "shop é;1")},
     )
     assert answer.json() == {"accepted": 1, "results": [{"id": "e-1", "status": "accepted"}]}
-    [found] = collector.events()
-    assert found["source"] == "shop é;1"
-    assert found["received_at_ms"] == found["occurred_at_ms"] == then
+    [record] = collector.events()
+    assert record["source"] == "shop é;1"
+    assert record["received_at_ms"] == record["occurred_at_ms"] == then
 
 
 async def test_the_skew_of_a_client_is_corrected_by_the_time_of_reception_then(tmp_path: Path) -> None:

@@ -37,9 +37,9 @@ def dead_letter(payload: str = "{}", **members: Any) -> StoredDeadLetter:
 
 
 def test_letters_are_chosen_by_what_they_say() -> None:
-    one = dead_letter().dead_letter
-    assert DeadLetterFilter().matches(one)
-    assert DeadLetterFilter(frozenset({"missing_id", "too_deep"}), "web", "/v1/events", NOW, NOW + 1).matches(one)
+    letter = dead_letter().dead_letter
+    assert DeadLetterFilter().matches(letter)
+    assert DeadLetterFilter(frozenset({"missing_id", "too_deep"}), "web", "/v1/events", NOW, NOW + 1).matches(letter)
     for other in (
         DeadLetterFilter(frozenset({"too_deep"})),
         DeadLetterFilter(source="crm"),
@@ -47,15 +47,15 @@ def test_letters_are_chosen_by_what_they_say() -> None:
         DeadLetterFilter(since_ms=NOW + 1),
         DeadLetterFilter(until_ms=NOW),
     ):
-        assert not other.matches(one)
+        assert not other.matches(letter)
 
 
 @rows("reason", sorted(UNVOUCHED))
 def test_what_nobody_vouched_for_is_sent_only_by_name(reason: str) -> None:
-    one = dead_letter(reason=reason).dead_letter
-    assert DeadLetterFilter().matches(one)
-    assert not DeadLetterFilter().allows_replay(one)
-    assert DeadLetterFilter(frozenset({reason})).allows_replay(one)
+    letter = dead_letter(reason=reason).dead_letter
+    assert DeadLetterFilter().matches(letter)
+    assert not DeadLetterFilter().allows_replay(letter)
+    assert DeadLetterFilter(frozenset({reason})).allows_replay(letter)
 
 
 def test_every_reason_that_says_who_may_not_send_is_among_the_unvouched() -> None:
@@ -87,15 +87,15 @@ def test_what_has_an_id_or_can_have_none_is_sent_as_it_was(payload: str, sent: s
 
 
 def test_a_message_of_a_batch_is_wrapped_and_a_whole_batch_is_not() -> None:
-    one = replay_request(dead_letter('{"type":"page"}', route="/v1/batch"))
-    assert one.body == b'{"batch":[{"type":"page","messageId":"letter-2-7"}]}'
+    request = replay_request(dead_letter('{"type":"page"}', route="/v1/batch"))
+    assert request.body == b'{"batch":[{"type":"page","messageId":"letter-2-7"}]}'
     whole = '{"batch":[{"type":"page"}]}'
     assert replay_request(dead_letter(whole, route="/v1/batch")).body == whole.encode()
 
 
 def test_bytes_and_headers_come_back() -> None:
-    one = dead_letter("", payload_base64="/wA=", route="/v1/webhooks/shop", headers={"x-shopify-topic": "orders"})
-    request = replay_request(one)
+    letter = dead_letter("", payload_base64="/wA=", route="/v1/webhooks/shop", headers={"x-shopify-topic": "orders"})
+    request = replay_request(letter)
     assert request.body == b"\xff\0"
     assert request.headers["x-shopify-topic"] == "orders"
 
@@ -131,10 +131,10 @@ def test_the_tally_names_most_first() -> None:
 def _events(collector: CollectorInMemory) -> list[dict[str, Any]]:
     """Events in an order, without ids that are made by chance; a dead letter takes no part in a sender's numbering."""
     events = collector.events()
-    for one in events:
-        one.pop("seq", None)
-        if one["id"].split("-")[0] in ("api", "pixel", "ph", "ga4", "letter"):
-            one["id"] = ""
+    for event in events:
+        event.pop("seq", None)
+        if event["id"].split("-")[0] in ("api", "pixel", "ph", "ga4", "letter"):
+            event["id"] = ""
     return sorted(events, key=lambda one: msgspec.json.encode(one))
 
 
@@ -153,9 +153,9 @@ async def test_every_format_makes_of_a_letter_what_it_makes_of_the_request(name:
     dead_letters = strict.sink.records(TOPICS.rejected)
     assert len(dead_letters) == len(direct.events())
     for number, record in enumerate(dead_letters):
-        one = decode_dead_letter(record.partition, number, value=record.value)
-        assert one is not None
-        request = replay_request(one)
+        letter = decode_dead_letter(record.partition, number, value=record.value)
+        assert letter is not None
+        request = replay_request(letter)
         for _ in range(2):  # a copy has the same id
             headers = request.headers | {"X-Write-Key": fixed.keys[Scope.HISTORICAL]}
             answer = await fixed.request("POST", request.path, request.body, headers)

@@ -41,8 +41,8 @@ class Log:
 
 
 def accepted(request: httpx.Request) -> httpx.Response:
-    one = json.loads(request.content)["id"]
-    return httpx.Response(200, json={"accepted": 1, "results": [{"id": one, "status": "accepted"}]})
+    number = json.loads(request.content)["id"]
+    return httpx.Response(200, json={"accepted": 1, "results": [{"id": number, "status": "accepted"}]})
 
 
 class Collector:

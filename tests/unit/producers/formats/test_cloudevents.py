@@ -26,7 +26,7 @@ def collector(tmp_path: Path) -> CollectorInMemory:
     return CollectorInMemory(tmp_path)
 
 
-def made(data: Any = None, **attributes: Any) -> CloudEvent:
+def cloud_event(data: Any = None, **attributes: Any) -> CloudEvent:
     given = {
         "id": "1",
         "source": "/shop",
@@ -52,7 +52,7 @@ async def send(collector: CollectorInMemory, event: CloudEvent, mode: Any) -> An
 @rows("mode", [to_binary, to_structured])
 async def test_both_modes_of_the_package_make_the_same_event(collector: CollectorInMemory, mode: Any) -> None:
     data = {"order_id": "o1", "value": "19.90", "user_id": "u1", "name": "Zoë"}
-    answer = await send(collector, made(data, subject="orders/o1 ünïcode", traceparent="00-x"), mode)
+    answer = await send(collector, cloud_event(data, subject="orders/o1 ünïcode", traceparent="00-x"), mode)
     assert answer.json() == {"accepted": 1, "results": [{"id": "/shop#1", "status": "accepted"}]}
     (event,) = collector.events()
     assert event["name"] == "com.example.order.paid"
@@ -69,7 +69,9 @@ async def test_both_modes_of_the_package_make_the_same_event(collector: Collecto
 
 
 async def test_a_batch_with_a_bad_one_takes_the_others(collector: CollectorInMemory) -> None:
-    batch = [orjson.loads(to_structured(made({"user_id": "u1"}, id=str(n)), JSONFormat()).body) for n in range(3)]
+    batch = [
+        orjson.loads(to_structured(cloud_event({"user_id": "u1"}, id=str(n)), JSONFormat()).body) for n in range(3)
+    ]
     del batch[1]["type"]
     answer = await collector.post([*batch, "x"], PATH, headers=BATCH)
     assert [one.get("reason") for one in answer.json()["results"]] == [None, "missing_name", None, "not_an_object"]
@@ -276,7 +278,7 @@ async def test_an_absurd_time_is_the_time_of_reception(collector: CollectorInMem
 
 async def test_a_batch_in_base64_keeps_every_byte(collector: CollectorInMemory) -> None:
     blob = bytes(range(256))
-    event = made(blob, datacontenttype="application/octet-stream", userid="u1")
+    event = cloud_event(blob, datacontenttype="application/octet-stream", userid="u1")
     for mode in (to_binary, to_structured):
         await send(collector, event, mode)
     assert {base64.b64decode(one["properties"]["data_base64"]) for one in collector.events()} == {blob}

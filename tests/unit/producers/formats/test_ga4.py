@@ -53,8 +53,8 @@ async def messages(collector: CollectorInMemory, body: Any) -> list[dict[str, st
     answer = await collector.post(body, path, scope=None)
     assert answer.status_code == 200
     assert collector.events() == collector.dead_letters() == []
-    found: list[dict[str, str]] = answer.json()["validationMessages"]
-    return found
+    complaints: list[dict[str, str]] = answer.json()["validationMessages"]
+    return complaints
 
 
 class TestSamples:
@@ -85,9 +85,9 @@ class TestSamples:
 
     async def test_an_app(self, collector: CollectorInMemory) -> None:
         await sample("ga4-app").send(collector)
-        (found,) = collector.events()
-        assert found["anonymous_id"] == "0123456789abcdef0123456789abcdef"
-        assert found["properties"]["order_id"] == "T_12345"
+        (record,) = collector.events()
+        assert record["anonymous_id"] == "0123456789abcdef0123456789abcdef"
+        assert record["properties"]["order_id"] == "T_12345"
 
 
 class TestIds:
@@ -148,9 +148,9 @@ class TestMapping:
 
     async def test_contacts_among_user_properties(self, collector: CollectorInMemory) -> None:
         sent = hit(event(), user_properties={"email": {"value": "ann@example.com"}, "tier": {"value": 1}, "odd": 3})
-        (found,) = await send(collector, sent)
-        assert found["contact_id"] == CONTACT_OF_ANN
-        assert found["context"]["traits"] == {"tier": 1, "odd": None}
+        (record,) = await send(collector, sent)
+        assert record["contact_id"] == CONTACT_OF_ANN
+        assert record["context"]["traits"] == {"tier": 1, "odd": None}
 
     @rows(
         ("params", "channel", "campaign"),
@@ -164,8 +164,8 @@ class TestMapping:
     async def test_channels(
         self, collector: CollectorInMemory, params: dict[str, Any], channel: str, campaign: str | None
     ) -> None:
-        (found,) = await send(collector, hit(event(**params)))
-        assert (found["properties"].get("channel"), found["properties"].get("campaign")) == (channel, campaign)
+        (record,) = await send(collector, hit(event(**params)))
+        assert (record["properties"].get("channel"), record["properties"].get("campaign")) == (channel, campaign)
 
     @rows(
         ("body", "reason"),
@@ -241,8 +241,8 @@ class TestDebug:
     async def test_what_is_wrong_is_said(
         self, collector: CollectorInMemory, body: dict[str, Any], path: str, code: str
     ) -> None:
-        found = [(one["fieldPath"], one["validationCode"]) for one in await messages(collector, body)]
-        assert found == [(path, code)]
+        complaints = [(one["fieldPath"], one["validationCode"]) for one in await messages(collector, body)]
+        assert complaints == [(path, code)]
 
     async def test_nothing_is_counted(self, collector: CollectorInMemory) -> None:
         await messages(collector, hit(event(None)))

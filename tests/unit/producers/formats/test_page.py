@@ -76,8 +76,8 @@ async def test_a_page_is_found_by_one_name(client: str, tmp_path: Path) -> None:
     path, body = REQUESTS[client]
     await collector.post(body, path.replace(SERVER, collector.keys[Scope.SERVER]))
     (event,) = collector.events()
-    found = {name: in_context(name, event["context"]) for name in ("page.path", "page.url", "page.title", "referrer")}
-    assert found == {
+    values = {name: in_context(name, event["context"]) for name in ("page.path", "page.url", "page.title", "referrer")}
+    assert values == {
         "page.path": "/checkout",
         "page.url": URL,
         "page.title": "Pay",

@@ -46,10 +46,10 @@ async def send(collector: CollectorInMemory, body: Any, path: str = "/e/") -> li
     return sorted(collector.events(), key=lambda one: str(one["id"]))
 
 
-async def one(collector: CollectorInMemory, **changed: Any) -> dict[str, Any]:
+async def only_event(collector: CollectorInMemory, **changed: Any) -> dict[str, Any]:
     """The record of one event."""
-    (found,) = await send(collector, event(**changed))
-    return found
+    (record,) = await send(collector, event(**changed))
+    return record
 
 
 class TestSamples:
@@ -65,30 +65,30 @@ class TestSamples:
     async def test_a_browser_before_and_after_it_knows_who(self, collector: CollectorInMemory) -> None:
         for name in ("pageview", "identify", "batch"):
             await sample(f"posthog-js-{name}").send(collector)
-        found = {one["name"]: one for one in collector.events()}
-        assert found.keys() == {"page_view", "product_viewed", "identify", "order_completed"}
-        visitor = found["page_view"]["anonymous_id"]
-        assert found["product_viewed"]["anonymous_id"] == visitor
-        assert "user_id" not in found["page_view"]
+        records = {one["name"]: one for one in collector.events()}
+        assert records.keys() == {"page_view", "product_viewed", "identify", "order_completed"}
+        visitor = records["page_view"]["anonymous_id"]
+        assert records["product_viewed"]["anonymous_id"] == visitor
+        assert "user_id" not in records["page_view"]
         for name in ("identify", "order_completed"):
-            assert (found[name]["user_id"], found[name]["anonymous_id"]) == ("u1", visitor)
-        assert found["identify"]["contact_id"] == CONTACT_OF_ANN
-        assert found["page_view"]["properties"]["source"] == "google"
-        assert found["page_view"]["properties"]["campaign"] == "spring"
-        assert found["page_view"]["context"]["page"]["url"].startswith("https://shop.example.com/deal")
-        order = found["order_completed"]["properties"]
+            assert (records[name]["user_id"], records[name]["anonymous_id"]) == ("u1", visitor)
+        assert records["identify"]["contact_id"] == CONTACT_OF_ANN
+        assert records["page_view"]["properties"]["source"] == "google"
+        assert records["page_view"]["properties"]["campaign"] == "spring"
+        assert records["page_view"]["context"]["page"]["url"].startswith("https://shop.example.com/deal")
+        order = records["order_completed"]["properties"]
         assert (order["order_id"], order["value"], order["currency"]) == ("o1", "19.99", "EUR")
 
     async def test_a_server(self, collector: CollectorInMemory) -> None:
         for name in ("capture", "set", "alias", "group", "personless"):
             await sample(f"posthog-python-{name}").send(collector)
-        found = {one["name"]: one for one in collector.events()}
-        assert found.keys() == {"order_completed", "set", "alias", "group", "looked_around"}
-        assert found["order_completed"]["contact_id"] == found["set"]["contact_id"] == CONTACT_OF_ANN
-        assert found["set"]["context"]["traits"] == {"name": "Ann"}
-        assert (found["alias"]["user_id"], found["alias"]["anonymous_id"]) == ("u1", "anon-1")
-        assert found["group"]["properties"]["name"] == "Acme"
-        assert "user_id" not in found["looked_around"]
+        records = {one["name"]: one for one in collector.events()}
+        assert records.keys() == {"order_completed", "set", "alias", "group", "looked_around"}
+        assert records["order_completed"]["contact_id"] == records["set"]["contact_id"] == CONTACT_OF_ANN
+        assert records["set"]["context"]["traits"] == {"name": "Ann"}
+        assert (records["alias"]["user_id"], records["alias"]["anonymous_id"]) == ("u1", "anon-1")
+        assert records["group"]["properties"]["name"] == "Acme"
+        assert "user_id" not in records["looked_around"]
 
     async def test_old_times_of_a_batch_are_kept(self, collector: CollectorInMemory) -> None:
         await sample("posthog-python-gzip").send(collector)
@@ -200,9 +200,9 @@ class TestPerson:
 
     async def test_people_updates_of_the_old_path(self, collector: CollectorInMemory) -> None:
         body = {"$token": "t", "$distinct_id": "u1", "$set": {"email": "ann@example.com"}, "timestamp": "2025-01-01"}
-        (found,) = await send(collector, body, "/engage/")
-        assert (found["name"], found["user_id"], found["contact_id"]) == ("set", "u1", CONTACT_OF_ANN)
-        assert "example.com" not in str(found)
+        (record,) = await send(collector, body, "/engage/")
+        assert (record["name"], record["user_id"], record["contact_id"]) == ("set", "u1", CONTACT_OF_ANN)
+        assert "example.com" not in str(record)
 
 
 class TestEvents:
@@ -219,7 +219,7 @@ class TestEvents:
         ],
     )
     async def test_names(self, collector: CollectorInMemory, sent: str, name: str) -> None:
-        assert (await one(collector, event=sent))["name"] == name
+        assert (await only_event(collector, event=sent))["name"] == name
 
     async def test_own_members_go_to_the_context(self, collector: CollectorInMemory) -> None:
         sent = {
@@ -231,8 +231,8 @@ class TestEvents:
             "revenue": "10.50",
             "transactionId": "o1",
         }
-        found = await one(collector, properties=sent)
-        assert found["properties"] == {
+        record = await only_event(collector, properties=sent)
+        assert record["properties"] == {
             "revenue": "10.50",
             "transactionId": "o1",
             "order_id": "o1",
@@ -243,7 +243,7 @@ class TestEvents:
             "click_id_type": "yclid",
             "channel": "paid search",
         }
-        assert found["context"] == {
+        assert record["context"] == {
             "page": {"url": "https://shop.example.com/?yclid=5"},
             "library": {"name": "web"},
             "session": {"id": "s1"},
@@ -316,8 +316,8 @@ class TestTimes:
         self, collector: CollectorInMemory, changed: dict[str, Any], sent_at: str | None, query: str, occurred: int
     ) -> None:
         body: Any = {"batch": [event(**changed)], "sent_at": sent_at}
-        (found,) = await send(collector, body, f"/batch/{query}")
-        assert found["occurred_at_ms"] == occurred
+        (record,) = await send(collector, body, f"/batch/{query}")
+        assert record["occurred_at_ms"] == occurred
 
     async def test_a_migration_says_true_times(self, collector: CollectorInMemory) -> None:
         body = {
@@ -325,8 +325,8 @@ class TestTimes:
             "sent_at": iso(NOW - 60_000),
             "historical_migration": True,
         }
-        (found,) = await send(collector, body, "/batch/")
-        assert found["occurred_at_ms"] == 1_714_979_289_000
+        (record,) = await send(collector, body, "/batch/")
+        assert record["occurred_at_ms"] == 1_714_979_289_000
 
 
 class TestPages:

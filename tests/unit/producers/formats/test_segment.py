@@ -27,7 +27,9 @@ def message(**members: Any) -> dict[str, Any]:
     return {"type": "track", "event": "Order Completed", "messageId": "m-1", "anonymousId": "v1"} | members
 
 
-async def one(collector: CollectorInMemory, body: Any, path: str = "/v1/track", **options: Any) -> dict[str, Any]:
+async def only_event(
+    collector: CollectorInMemory, body: Any, path: str = "/v1/track", **options: Any
+) -> dict[str, Any]:
     answer = await collector.post(body, path, **options)
     assert answer.status_code == 200, answer.text
     assert answer.json()["accepted"] == 1, answer.text
@@ -171,9 +173,9 @@ class TestWho:
         expected: dict[str, str],
         properties: dict[str, Any],
     ) -> None:
-        found = await one(collector, message(**members), path)
-        assert who(found) == expected
-        assert found["properties"] == properties
+        record = await only_event(collector, message(**members), path)
+        assert who(record) == expected
+        assert record["properties"] == properties
 
     @rows(
         "members",
@@ -186,8 +188,8 @@ class TestWho:
     async def test_an_email_anywhere_is_one_contact(
         self, collector: CollectorInMemory, members: dict[str, Any]
     ) -> None:
-        first = await one(collector, message(traits={"email": "ann@example.com"}), "/v1/identify")
-        second = await one(collector, message(**members), "/v1/identify")
+        first = await only_event(collector, message(traits={"email": "ann@example.com"}), "/v1/identify")
+        second = await only_event(collector, message(**members), "/v1/identify")
         assert first["contact_id"] == second["contact_id"]
         assert b"example.com" not in b"".join(one.value for one in collector.sink.records("funnelcast.t.events"))
 
@@ -195,15 +197,15 @@ class TestWho:
     async def test_rudderstack_keeps_traits_in_the_context(
         self, collector: CollectorInMemory, traits: Any, properties: dict[str, Any]
     ) -> None:
-        found = await one(collector, message(context={"traits": traits}), "/v1/identify")
-        assert found["properties"] == properties
-        assert ("contact_id" in found) == isinstance(traits, dict)
+        record = await only_event(collector, message(context={"traits": traits}), "/v1/identify")
+        assert record["properties"] == properties
+        assert ("contact_id" in record) == isinstance(traits, dict)
 
     async def test_the_address_of_a_group_is_nobodys_contact(self, collector: CollectorInMemory) -> None:
         body = message(groupId="g", traits={"email": "office@example.com", "phone": "+4930123456", "plan": "team"})
-        found = await one(collector, body, "/v1/group")
-        assert who(found) == {"anonymous_id": "v1"}
-        assert found["properties"] == {"plan": "team", "group_id": "g"}
+        record = await only_event(collector, body, "/v1/group")
+        assert who(record) == {"anonymous_id": "v1"}
+        assert record["properties"] == {"plan": "team", "group_id": "g"}
 
     @rows(
         ("members", "header", "expected"),
@@ -218,22 +220,26 @@ class TestWho:
     async def test_rudderstacks_header(
         self, collector: CollectorInMemory, members: dict[str, Any], header: str, expected: dict[str, str]
     ) -> None:
-        found = await one(collector, message(**members), headers={"AnonymousId": header})
-        assert who(found) == expected
-        found = await one(collector, {"batch": [message(**members)]}, "/v1/batch", headers={"AnonymousId": header})
-        assert who(found) == expected
+        record = await only_event(collector, message(**members), headers={"AnonymousId": header})
+        assert who(record) == expected
+        record = await only_event(
+            collector, {"batch": [message(**members)]}, "/v1/batch", headers={"AnonymousId": header}
+        )
+        assert who(record) == expected
 
 
 class TestNamesAndOrders:
     @rows(("sent", "name"), [*sorted(V2_NAMES.items()), ("Completed  Order", "completed__order")])
     async def test_first_version_names(self, collector: CollectorInMemory, sent: str, name: str) -> None:
-        found = await one(collector, message(event=sent.replace("_", " ").title() if "__" not in name else sent))
-        assert found["name"] == name
+        record = await only_event(
+            collector, message(event=sent.replace("_", " ").title() if "__" not in name else sent)
+        )
+        assert record["name"] == name
 
     async def test_a_name_that_a_funnel_looks_at_is_kept(self, tmp_path: Path) -> None:
         collector = CollectorInMemory(tmp_path, {"known_names": {"added_product"}})
-        assert (await one(collector, message(event="Added Product")))["name"] == "added_product"
-        assert (await one(collector, message(event="Removed Product")))["name"] == "product_removed"
+        assert (await only_event(collector, message(event="Added Product")))["name"] == "added_product"
+        assert (await only_event(collector, message(event="Removed Product")))["name"] == "product_removed"
 
     @rows(
         ("event", "sent", "added"),
@@ -259,19 +265,19 @@ class TestNamesAndOrders:
     async def test_orders(
         self, collector: CollectorInMemory, event: str, sent: dict[str, Any], added: dict[str, Any]
     ) -> None:
-        found = await one(collector, message(event=event, properties=sent))
-        assert found["properties"] == sent | added
+        record = await only_event(collector, message(event=event, properties=sent))
+        assert record["properties"] == sent | added
 
     async def test_money_keeps_its_digits(self, collector: CollectorInMemory) -> None:
         body = orjson.dumps(message())[:-1] + b',"properties":{ "revenue" : 19.990 , "tax":1.10 } }'
-        await one(collector, body)
+        await only_event(collector, body)
         value = collector.sink.records("funnelcast.t.events")[0].value
         assert b'"properties":{ "revenue" : 19.990 , "tax":1.10 ,"value":19.990}' in value
 
     async def test_a_null_gives_way(self, collector: CollectorInMemory) -> None:
         context = {"campaign": {"source": "news", "name": "may"}}
-        found = await one(collector, message(properties={"channel": None, "x": 1}, context=context))
-        assert found["properties"] == {"source": "news", "campaign": "may", "channel": "unassigned", "x": 1}
+        record = await only_event(collector, message(properties={"channel": None, "x": 1}, context=context))
+        assert record["properties"] == {"source": "news", "campaign": "may", "channel": "unassigned", "x": 1}
         assert collector.sink.records("funnelcast.t.events")[0].value.count(b'"channel"') == 1
 
     @rows(
@@ -285,8 +291,8 @@ class TestNamesAndOrders:
         ],
     )
     async def test_click_ids(self, collector: CollectorInMemory, page: dict[str, str], channel: str | None) -> None:
-        found = await one(collector, message(context={"page": page}))
-        assert found["properties"].get("channel") == channel
+        record = await only_event(collector, message(context={"page": page}))
+        assert record["properties"].get("channel") == channel
 
 
 class TestLetters:
@@ -309,6 +315,6 @@ class TestLetters:
 
 @rows("time", ["1970-01-01T00:00:01Z", "1999-12-31T23:59:59Z"])
 async def test_a_time_before_there_was_anything_to_count_is_no_time(collector: CollectorInMemory, time: str) -> None:
-    found = await one(collector, message(timestamp=time))
-    assert found["occurred_at_ms"] == NOW
+    record = await only_event(collector, message(timestamp=time))
+    assert record["occurred_at_ms"] == NOW
     assert collector.metric("times_clamped_total") == 1

@@ -64,10 +64,10 @@ async def post(collector: CollectorInMemory, *events: Any, **headers: str) -> li
     return sorted(collector.events(), key=lambda one: str(one["id"]))
 
 
-async def one(collector: CollectorInMemory, **members: Any) -> dict[str, Any]:
+async def only_event(collector: CollectorInMemory, **members: Any) -> dict[str, Any]:
     """The record of one event."""
-    (found,) = await post(collector, fields(**members))
-    return found
+    (record,) = await post(collector, fields(**members))
+    return record
 
 
 class TestSamples:
@@ -79,17 +79,17 @@ class TestSamples:
         recorded = sample(name)
         sent = {one["eid"]: one for one in orjson.loads(recorded.body)["data"]}
         assert (await recorded.send(collector)).json() == {"success": True}
-        found = {one["id"]: one for one in collector.events()}
-        assert found.keys() == sent.keys()
-        assert {one["source"] for one in found.values()} == {SOURCE}
-        assert {(one["user_id"], one["anonymous_id"]) for one in found.values()} == {("u1", "d1")}
-        lead = next(one for one in found.values() if one["name"] == "lead_created")
+        records = {one["id"]: one for one in collector.events()}
+        assert records.keys() == sent.keys()
+        assert {one["source"] for one in records.values()} == {SOURCE}
+        assert {(one["user_id"], one["anonymous_id"]) for one in records.values()} == {("u1", "d1")}
+        lead = next(one for one in records.values() if one["name"] == "lead_created")
         assert lead["properties"]["value"] == "10.50"
         assert lead["contact_id"] == CONTACT_OF_ANN
         assert lead["context"]["contexts"][0]["data"] == {"offer": "a"}
         names = {"page_view", "add_to_cart", "lead_created"}
         names |= {"page_ping", "screen_view"} if "python" in name else {"order_completed", "order_item"}
-        assert {one["name"] for one in found.values()} == names
+        assert {one["name"] for one in records.values()} == names
 
     @rows("name", ["snowplow-python-get-self-describing", "snowplow-node-get"])
     async def test_a_get_of_a_real_tracker_is_answered_with_a_pixel(
@@ -97,30 +97,30 @@ class TestSamples:
     ) -> None:
         answer = await sample(name).send(collector)
         assert (answer.status_code, answer.headers["content-type"], answer.content) == (200, "image/gif", GIF)
-        (found,) = collector.events()
-        assert (found["name"], found["user_id"]) == ("lead_created", "u1")
+        (record,) = collector.events()
+        assert (record["name"], record["user_id"]) == ("lead_created", "u1")
 
     async def test_a_page_view_carries_channel_page_and_time(self, collector: CollectorInMemory) -> None:
         await sample("snowplow-python-get-page").send(collector)
-        (found,) = collector.events()
-        assert found["properties"] == {
+        (record,) = collector.events()
+        assert record["properties"] == {
             "source": "google",
             "campaign": "spring",
             "channel": "organic search",
         }
-        assert found["context"]["page"] == {
+        assert record["context"]["page"] == {
             "url": "https://shop.example.com/?utm_source=google&utm_campaign=spring",
             "title": "Shop",
             "referrer": "https://search.example.com",
         }
-        assert found["context"]["ip"] == "192.0.2.0"
+        assert record["context"]["ip"] == "192.0.2.0"
 
 
 class TestKinds:
     async def test_a_structured_event_is_named_by_its_action(self, collector: CollectorInMemory) -> None:
-        found = await one(collector, e="se", se_ca="c", se_ac="Add To Cart", se_la="l", se_pr="p", se_va="9.50")
-        assert found["name"] == "add_to_cart"
-        assert found["properties"] == {"category": "c", "label": "l", "property": "p", "value": "9.50"}
+        record = await only_event(collector, e="se", se_ca="c", se_ac="Add To Cart", se_la="l", se_pr="p", se_va="9.50")
+        assert record["name"] == "add_to_cart"
+        assert record["properties"] == {"category": "c", "label": "l", "property": "p", "value": "9.50"}
 
     async def test_an_old_transaction_is_an_order_and_its_items(self, collector: CollectorInMemory) -> None:
         order = fields(e="tr", eid="1", tr_id="o1", tr_tt="20.50", tr_cu="EUR", tr_tx=1)
@@ -139,33 +139,33 @@ class TestKinds:
     ) -> None:
         about = {"text": "??>>~~ÿÿ", "n": [1, {"a": None}]}
         text = packed(described("offer_sent", about), is_url_safe=is_url_safe)
-        found = await one(collector, e="ue", ue_px=text if is_padded else text.rstrip("="))
-        assert (found["name"], found["properties"]) == ("offer_sent", about)
+        record = await only_event(collector, e="ue", ue_px=text if is_padded else text.rstrip("="))
+        assert (record["name"], record["properties"]) == ("offer_sent", about)
 
     async def test_a_plain_self_describing_event(self, collector: CollectorInMemory) -> None:
-        found = await one(collector, e="ue", ue_pr=orjson.dumps(described("offer_sent", None)).decode())
-        assert (found["name"], found["properties"]) == ("offer_sent", {})
+        record = await only_event(collector, e="ue", ue_pr=orjson.dumps(described("offer_sent", None)).decode())
+        assert (record["name"], record["properties"]) == ("offer_sent", {})
 
     async def test_a_purchase_of_the_commerce_plug_in(self, collector: CollectorInMemory) -> None:
         about = {"transaction_id": "t1", "revenue": 50.25, "currency": "EUR", "payment_method": "card"}
         action = orjson.dumps(described("snowplow_ecommerce_action", {"type": "transaction"})).decode()
-        found = await one(collector, e="ue", ue_pr=action, co=entities(("transaction", about)))
-        assert found["name"] == "order_completed"
-        assert found["properties"] == {"type": "transaction", "order_id": "t1", "value": 50.25, "currency": "EUR"}
+        record = await only_event(collector, e="ue", ue_pr=action, co=entities(("transaction", about)))
+        assert record["name"] == "order_completed"
+        assert record["properties"] == {"type": "transaction", "order_id": "t1", "value": 50.25, "currency": "EUR"}
 
     async def test_a_refund_of_the_commerce_plug_in(self, collector: CollectorInMemory) -> None:
         about = {"transaction_id": "t1", "refund_amount": 20, "currency": "EUR", "refund_reason": "broken"}
         action = orjson.dumps(described("snowplow_ecommerce_action", {"type": "refund"})).decode()
-        found = await one(collector, e="ue", ue_pr=action, co=entities(("refund", about)))
-        assert found["name"] == "refund"
-        assert found["properties"]["order_id"] == "t1"
-        assert (found["properties"]["value"], found["properties"]["reason"]) == (20, "broken")
+        record = await only_event(collector, e="ue", ue_pr=action, co=entities(("refund", about)))
+        assert record["name"] == "refund"
+        assert record["properties"]["order_id"] == "t1"
+        assert (record["properties"]["value"], record["properties"]["reason"]) == (20, "broken")
 
     async def test_contacts_of_an_entity_become_the_contact(self, collector: CollectorInMemory) -> None:
-        found = await one(collector, co=entities(("user", {"email": "Ann@example.com", "plan": "pro"})))
-        assert found["contact_id"] == CONTACT_OF_ANN
-        assert found["context"]["contexts"][0]["data"] == {"plan": "pro"}
-        assert "example.com" not in str(found["context"].get("traits"))
+        record = await only_event(collector, co=entities(("user", {"email": "Ann@example.com", "plan": "pro"})))
+        assert record["contact_id"] == CONTACT_OF_ANN
+        assert record["context"]["contexts"][0]["data"] == {"plan": "pro"}
+        assert "example.com" not in str(record["context"].get("traits"))
 
     @rows(
         ("name", "about", "left"),
@@ -190,17 +190,17 @@ class TestKinds:
     async def test_contacts_of_a_form_become_the_contact(
         self, collector: CollectorInMemory, name: str, about: dict[str, Any], left: dict[str, Any]
     ) -> None:
-        found = await one(collector, e="ue", ue_px=packed(described(name, about)))
-        assert (found["name"], found["contact_id"], found["properties"]) == (name, CONTACT_OF_ANN, left)
+        record = await only_event(collector, e="ue", ue_px=packed(described(name, about)))
+        assert (record["name"], record["contact_id"], record["properties"]) == (name, CONTACT_OF_ANN, left)
 
     @rows("elements", [None, 7, [], [7, None], [{"type": None, "value": 7}], {"a": 1}])
     async def test_a_form_of_whatever_shape_is_taken(self, collector: CollectorInMemory, elements: Any) -> None:
-        found = await one(collector, e="ue", ue_px=packed(described("submit_form", {"elements": elements})))
-        assert found["properties"] == {"elements": elements}
+        record = await only_event(collector, e="ue", ue_px=packed(described("submit_form", {"elements": elements})))
+        assert record["properties"] == {"elements": elements}
 
     async def test_entities_that_cannot_be_read_cost_nothing(self, collector: CollectorInMemory) -> None:
-        found = await one(collector, cx="%%%")
-        assert found["context"]["contexts"] == "%%%"
+        record = await only_event(collector, cx="%%%")
+        assert record["context"]["contexts"] == "%%%"
 
     @rows(
         ("changed", "reason"),
@@ -240,13 +240,13 @@ class TestPerson:
         ],
     )
     async def test_the_visitor(self, collector: CollectorInMemory, ids: dict[str, Any], anonymous_id: str) -> None:
-        assert (await one(collector, **ids))["anonymous_id"] == anonymous_id
+        assert (await only_event(collector, **ids))["anonymous_id"] == anonymous_id
 
     async def test_an_anonymous_request_leaves_no_address_and_no_network_id(self, collector: CollectorInMemory) -> None:
         sent = fields(duid=None, nuid="n", sid="s", ip="192.0.2.7")
-        (found,) = await post(collector, sent, SP_Anonymous="*")
-        assert found["anonymous_id"] == "s"
-        assert "ip" not in found["context"]
+        (record,) = await post(collector, sent, SP_Anonymous="*")
+        assert record["anonymous_id"] == "s"
+        assert "ip" not in record["context"]
 
     async def test_no_cookie_is_set(self, collector: CollectorInMemory) -> None:
         answer = await collector.post({"data": [fields()]}, TP2)
@@ -271,8 +271,8 @@ class TestTimes:
         self, collector: CollectorInMemory, dtm: Any, stm: Any, ttm: Any, occurred: int
     ) -> None:
         stated = {name: str(value) for name, value in (("dtm", dtm), ("stm", stm), ("ttm", ttm)) if value is not None}
-        (found,) = await post(collector, {"e": "pv", "eid": "1", "duid": "d"} | stated)
-        assert found["occurred_at_ms"] == occurred
+        (record,) = await post(collector, {"e": "pv", "eid": "1", "duid": "d"} | stated)
+        assert record["occurred_at_ms"] == occurred
 
 
 class TestSenders:

@@ -47,15 +47,15 @@ class App:
         await send({"type": "http.response.body", "body": answer})
 
     async def _body(self, receive: Any) -> bytes:
-        found = b""
+        body = b""
         while True:
             message: dict[str, Any] = await receive()
             if message["type"] == "http.disconnect":
                 self.disconnects += 1
-                return found
-            found += bytes(message["body"])
+                return body
+            body += bytes(message["body"])
             if not message["more_body"]:
-                return found
+                return body
 
 
 class _NoSink:

@@ -32,7 +32,7 @@ class TestRows:
             "deals.csv",
         )
         write(tmp_path, "who,day\n1,2025-02-15\n", "calls.csv")
-        found = imported(
+        result = imported(
             """
             inputs: [{name: deals, file: deals.csv}, {name: calls, file: calls.csv}]
             events:
@@ -43,18 +43,18 @@ class TestRows:
             """,
             tmp_path,
         )
-        assert [each["name"] for each in found.events] == [
+        assert [each["name"] for each in result.events] == [
             "deal_created",
             "deal_created",
             "deal_lost",
             "call",
             "payment",
         ]
-        assert (found.rows.read, found.rows.taken) == (3, 3)
+        assert (result.rows.read, result.rows.taken) == (3, 3)
 
     def test_lines_of_an_order_are_summed_up_and_negative_ones_are_a_refund(self, tmp_path: Path) -> None:
         write(tmp_path, "no,who,at,n,price\na,u,2025-01-01,2,1.10\nb,u,2025-01-02,-1,5\na,,,3,0.35\n")
-        found = imported(
+        result = imported(
             """
             inputs: [{file: f.csv}]
             events:
@@ -62,8 +62,8 @@ class TestRows:
             """,
             tmp_path,
         )
-        assert found.brief() == [("payment", "a", "3.25"), ("refund", "b", "5")]
-        assert found.rows.taken == 3
+        assert result.brief() == [("payment", "a", "3.25"), ("refund", "b", "5")]
+        assert result.rows.taken == 3
 
     def test_a_second_table_is_joined_loosely_and_a_row_without_a_match_is_told(self, tmp_path: Path) -> None:
         write(tmp_path, "id,at,product\n1,2025-01-01,GTXPro\n2,2025-01-01,None such\n")
@@ -72,9 +72,9 @@ class TestRows:
             inputs: [{file: f.csv, join: [{as: p, file: p.csv, on: product, key: name, match: loose}]}]
             events: [{name: payment, at: at, id: id, user_id: id, value: p.price}]
         """
-        found = imported(text, tmp_path)
-        assert found.brief() == [("payment", "1", "4.50")]
-        assert found.said == [(3, "join")]
+        result = imported(text, tmp_path)
+        assert result.brief() == [("payment", "1", "4.50")]
+        assert result.said == [(3, "join")]
         assert imported(text, tmp_path, Kind.JOIN).rows.taken == 2
 
     def test_elements_of_lists_and_sums_over_them(self, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ class TestRows:
             '{"orders": [\n {"id": 7, "at": "2025-01-01T10:00:00Z", "items": [{"n": 2, "p": "1.10"}, {"n": 1, "p": 3}],'
             '  "refunds": [{"id": 1, "at": "2025-01-02", "sum": 1.5}, {"id": 2, "at": "2025-01-03", "sum": 2}]}]}'
         )
-        found = imported(
+        result = imported(
             """
             inputs: [{file: o.json, rows: orders}]
             events:
@@ -91,13 +91,13 @@ class TestRows:
             """,
             tmp_path,
         )
-        assert found.brief() == [("payment", "7", "5.20"), ("refund", "r1", "1.5"), ("refund", "r2", "2")]
+        assert result.brief() == [("payment", "7", "5.20"), ("refund", "r1", "1.5"), ("refund", "r2", "2")]
 
     def test_one_id_twice_is_told_and_rows_without_an_id_are_each_their_own(self, tmp_path: Path) -> None:
         write(tmp_path, "id,date,user,amount\n1,2025-01-01,u,1\n1,2025-01-02,u,2\n")
-        found = imported(PAYMENT, tmp_path)
-        assert found.said == [(3, "copy")]
-        assert "f.csv:2" in found.refused[0].detail
+        result = imported(PAYMENT, tmp_path)
+        assert result.said == [(3, "copy")]
+        assert "f.csv:2" in result.refused[0].detail
         without = PAYMENT.replace("id: id, ", "")
         write(tmp_path, "id,date,user,amount\n1,2025-01-01,u,1\n1,2025-01-01,u,1\n")
         twice = imported(without, tmp_path)
@@ -112,15 +112,15 @@ class TestRows:
               - {name: lead, at: a, when: {a: {exists: true}}, id: "{id}-a", user_id: id}
               - {name: payment, at: b, when: {b: {exists: true}}, id: "{id}-b", user_id: id}
         """
-        found = imported(text, tmp_path)
-        assert [each["id"] for each in found.events] == ["2-a", "2-b"]
-        assert found.said == [(2, "invalid_time"), (5, "cells")]
-        assert (found.rows.read, found.rows.taken, found.rows.refused, found.rows.without_event) == (4, 1, 2, 1)
+        result = imported(text, tmp_path)
+        assert [each["id"] for each in result.events] == ["2-a", "2-b"]
+        assert result.said == [(2, "invalid_time"), (5, "cells")]
+        assert (result.rows.read, result.rows.taken, result.rows.refused, result.rows.without_event) == (4, 1, 2, 1)
 
     def test_names_that_no_funnel_looks_at_and_empty_times(self, tmp_path: Path) -> None:
         write(tmp_path, "id,date,user,amount\n1,,u,1\n2,2025-01-01,u,1\n")
-        found = imported(PAYMENT, tmp_path, known_names={"lead"})
-        assert found.said == [(2, "invalid_time"), (3, "name")]
+        result = imported(PAYMENT, tmp_path, known_names={"lead"})
+        assert result.said == [(2, "invalid_time"), (3, "name")]
 
 
 class TestFiles:
@@ -146,14 +146,14 @@ class TestFiles:
             duckdb.connect().execute(f"copy ({query}) to '{path}' (format parquet)")
         else:
             write_xlsx(path, ("id", "when", "sum"), (1, 45658 + 10 / 24, 19.9))
-        found = imported(
+        result = imported(
             """
             inputs: [{file: f.any, decimal: ",", times: {when: {unit: excel, timezone: Europe/Athens}}}]
             events: [{name: payment, at: when, id: id, user_id: id, value: sum}]
             """,
             tmp_path,
         )
-        (event,) = found.events
+        (event,) = result.events
         assert (event["id"], event["occurred_at_ms"]) == ("1", 1_735_718_400_000)
         assert event["properties"]["value"] in ("19.90", "19.9")
 
@@ -166,9 +166,9 @@ class TestFiles:
 
     def test_another_encoding_is_found_and_said(self, tmp_path: Path) -> None:
         write(tmp_path, "id,date,user,amount\n1,2025-01-01,Иванов Пётр,5\n", encoding="cp1251")
-        found = imported(PAYMENT, tmp_path)
-        assert found.events[0]["user_id"] == "Иванов Пётр"
-        assert found.notes == [f"{tmp_path / 'f.csv'} was read as cp1251"]
+        result = imported(PAYMENT, tmp_path)
+        assert result.events[0]["user_id"] == "Иванов Пётр"
+        assert result.notes == [f"{tmp_path / 'f.csv'} was read as cp1251"]
 
 
 class TestCells:
@@ -190,8 +190,8 @@ class TestCells:
     )
     def test_times(self, tmp_path: Path, cell: str, form: str, milliseconds: int) -> None:
         write(tmp_path, f'id,date,user,amount\n1,"{cell}",u,5\n')
-        found = imported(PAYMENT.replace("f.csv", f"f.csv, times: {{date: {{{form}}}}}"), tmp_path)
-        assert [each["occurred_at_ms"] for each in found.events] == [milliseconds]
+        result = imported(PAYMENT.replace("f.csv", f"f.csv, times: {{date: {{{form}}}}}"), tmp_path)
+        assert [each["occurred_at_ms"] for each in result.events] == [milliseconds]
 
     @pytest.mark.parametrize(
         ("cell", "said"),
@@ -206,8 +206,8 @@ class TestCells:
     )
     def test_what_can_be_read_in_two_ways_is_asked(self, tmp_path: Path, cell: str, said: str) -> None:
         write(tmp_path, f"id,date,user,amount\n1,{cell},u,5\n")
-        found = imported(PAYMENT, tmp_path)
-        assert said in found.refused[0].detail
+        result = imported(PAYMENT, tmp_path)
+        assert said in result.refused[0].detail
 
     @pytest.mark.parametrize(
         ("cell", "marks", "value"),
@@ -227,9 +227,9 @@ class TestCells:
     def test_amounts_by_the_marks_of_the_file(self, tmp_path: Path, cell: str, marks: str, value: str | None) -> None:
         write(tmp_path, f'id,date,user,amount\n1,2025-01-01,u,"{cell}"\n')
         text = PAYMENT.replace("f.csv", f"f.csv, {marks}").replace("amount}", "amount, currency: {text: EUR}}")
-        found = imported(text, tmp_path)
-        assert [each["properties"]["value"] for each in found.events] == ([value] if value else [])
-        assert [reason for _, reason in found.said] == ([] if value else ["amount"])
+        result = imported(text, tmp_path)
+        assert [each["properties"]["value"] for each in result.events] == ([value] if value else [])
+        assert [reason for _, reason in result.said] == ([] if value else ["amount"])
         assert len(imported(text, tmp_path, Kind.AMOUNT).events) == 1
 
 
@@ -256,20 +256,20 @@ def test_what_is_wrong_in_the_file_is_said_by_key(tmp_path: Path, text: str, sai
 
 def test_the_overview_is_what_a_person_compares_with_the_source(tmp_path: Path) -> None:
     write(tmp_path, "no,who,at,sum,src\na,u,2025-01-01,5,x\na,u,2025-01-02,7,x\nb,v,2025-01-03,,y\n")
-    found = imported(
+    result = imported(
         """
         inputs: [{file: f.csv}]
         events: [{name: payment, at: at, user_id: who, order_id: no, value: sum, currency: {text: EUR}, channel: src}]
         """,
         tmp_path,
     )
-    (payment,) = found.overview["events"]
+    (payment,) = result.overview["events"]
     assert payment["money"] == {"EUR": {"events": 2, "minor": 1200}}
     assert [payment[key] for key in ("count", "persons", "without_id", "without_amount")] == [3, 2, 3, 1]
     assert (payment["first"], payment["last"]) == ("2025-01-01T00:00:00.000Z", "2025-01-03T00:00:00.000Z")
-    assert found.overview["orders_with_several_amounts"] == {"count": 1, "first": ["a"]}
-    assert found.overview["distinct"]["channel"] == {"count": 2, "frequent": {"x": 2, "y": 1}}
-    assert len(found.overview["samples"]) == 3
+    assert result.overview["orders_with_several_amounts"] == {"count": 1, "first": ["a"]}
+    assert result.overview["distinct"]["channel"] == {"count": 2, "frequent": {"x": 2, "y": 1}}
+    assert len(result.overview["samples"]) == 3
 
 
 def write_xlsx(path: Path, heading: tuple[str, ...], cells: tuple[float, ...]) -> None:
@@ -340,21 +340,21 @@ class TestSpend:
 
 def test_a_group_with_a_refused_row_is_not_summed_up_without_it(tmp_path: Path) -> None:
     write(tmp_path, "no,who,at,sum\na,u,2025-01-01,5\na,u,2025-01-01,7,x\nb,u,2025-01-01,1\n")
-    found = imported(
+    result = imported(
         """
         inputs: [{file: f.csv}]
         events: [{name: payment, group: no, at: at, id: no, user_id: who, value: sum(sum)}]
         """,
         tmp_path,
     )
-    assert found.brief() == [("payment", "b", "1")]
-    assert found.said == [(3, "cells"), (2, "incomplete_group")]
+    assert result.brief() == [("payment", "b", "1")]
+    assert result.said == [(3, "cells"), (2, "incomplete_group")]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_a_file_of_more_rows_than_are_looked_at_first(tmp_path: Path, end: str) -> None:
     rows = [f"{number};2025-01-01;u{number % 7};{number},50" for number in range(2_500)]
     (tmp_path / "f.csv").write_bytes(end.join(["id;date;user;amount", *rows]).encode())
-    found = imported(PAYMENT.replace("f.csv", 'f.csv, decimal: ","'), tmp_path)
-    assert (found.rows.taken, found.rows.read) == (2_500, 2_500)
-    assert found.overview["events"][0]["persons"] == 7
+    result = imported(PAYMENT.replace("f.csv", 'f.csv, decimal: ","'), tmp_path)
+    assert (result.rows.taken, result.rows.read) == (2_500, 2_500)
+    assert result.overview["events"][0]["persons"] == 7

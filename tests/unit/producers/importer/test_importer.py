@@ -193,10 +193,10 @@ class TestLines:
         path = tmp_path / "e.json"
         path.write_text('[{"id":"a","v":1.10,"t":"Привет, мир"},\n{"id":"b"}]', encoding=encoding)
         named = encoding if encoding == "cp1251" else None
-        found = [event for _, event in read(path, encoding=named).events()]
-        assert [json.loads(event)["id"] for event in found] == ["a", "b"]
-        assert b'"v":1.10' in found[0]
-        assert "Привет, мир".encode() in found[0]
+        events = [event for _, event in read(path, encoding=named).events()]
+        assert [json.loads(event)["id"] for event in events] == ["a", "b"]
+        assert b'"v":1.10' in events[0]
+        assert "Привет, мир".encode() in events[0]
 
     def test_what_a_collector_would_count_and_go_on_with_is_refused_unless_tolerated(self, tmp_path: Path) -> None:
         path = tmp_path / "e.csv"
@@ -227,9 +227,9 @@ class TestLines:
             '{"id":"b","occurred_at":"1970-01-01T00:00:00.001Z"}',
         ]
         path.write_text("\n".join([*lines, '{"id":"c"}', '{"id":"d","occurred_at_ms":9}', "{"]))
-        found = events_of(read(path, refused, is_historical=True))
-        assert [one["id"] for one in found] == ["b", "a", "d"]
-        assert found[1] == {"id": "a", "occurred_at_ms": 9}
+        events = events_of(read(path, refused, is_historical=True))
+        assert [one["id"] for one in events] == ["b", "a", "d"]
+        assert events[1] == {"id": "a", "occurred_at_ms": 9}
         assert [one.line for one in refused] == [3, 5]
 
     def test_batches_are_bounded(self) -> None:
@@ -282,9 +282,9 @@ class TestSending:
                 return httpx.Response(400, json={"code": "body_too_large", "message": "too large", "detail": ""})
             return sent(request)
 
-        one = importer(path, Collector(), directory=tmp_path)
-        one.client, one.on_refused = httpx.AsyncClient(transport=httpx.MockTransport(bounded)), refused.append
-        done = await one.run()
+        sending = importer(path, Collector(), directory=tmp_path)
+        sending.client, sending.on_refused = httpx.AsyncClient(transport=httpx.MockTransport(bounded)), refused.append
+        done = await sending.run()
         assert (done.accepted, done.rejected, done.is_done) == (6, 1, True)
         assert [(line.line, line.reason) for line in refused] == [(4, "event_too_large")]
         numbers = [int(str(sequence).rpartition(":")[2]) for sequence, _ in sent.requests]
@@ -297,13 +297,13 @@ class TestSending:
             Collector(busy, httpx.ConnectError("refused"), httpx.ReadTimeout("slow"), busy),
             list[float](),
         )
-        one = importer(jsonl, collector, directory=tmp_path)
+        sending = importer(jsonl, collector, directory=tmp_path)
 
         async def sleep(seconds: float) -> None:
             pauses.append(seconds)
 
-        one.sleep = sleep
-        assert (await one.run()).accepted == 1200
+        sending.sleep = sleep
+        assert (await sending.run()).accepted == 1200
         assert len(collector.events) == 1200
         assert pauses[0] == pauses[3] == 3.0
         assert pauses[1] < pauses[2] < 3.0
@@ -311,18 +311,18 @@ class TestSending:
     async def test_it_gives_up_in_the_end_and_goes_on_later(self, jsonl: Path, tmp_path: Path) -> None:
         now = [0.0]
         down = [httpx.ConnectError("refused")] * 1000
-        one = importer(jsonl, Collector(*down), directory=tmp_path)
+        sending = importer(jsonl, Collector(*down), directory=tmp_path)
 
         async def sleep(seconds: float) -> None:
             now[0] += seconds
 
-        one.clock, one.sleep = lambda: now[0], sleep
+        sending.clock, sending.sleep = lambda: now[0], sleep
         with pytest.raises(TryAgainError, match="same command again"):
-            await one.run()
+            await sending.run()
         assert 10 <= now[0] < 40
         collector = Collector()
         later = importer(jsonl, collector, directory=tmp_path)
-        assert later.progress.session == one.progress.session
+        assert later.progress.session == sending.progress.session
         assert (await later.run()).accepted == 1200
 
     async def test_after_an_interruption_it_goes_on_behind_the_last_acknowledged_batch(
@@ -331,10 +331,10 @@ class TestSending:
         def interrupt(progress: object) -> None:
             raise KeyboardInterrupt
 
-        one = importer(jsonl, Collector(), directory=tmp_path)
-        one.on_progress = interrupt
+        sending = importer(jsonl, Collector(), directory=tmp_path)
+        sending.on_progress = interrupt
         with pytest.raises(KeyboardInterrupt):
-            await one.run()
+            await sending.run()
         collector = Collector()
         done = await importer(jsonl, collector, directory=tmp_path).run()
         assert [sequence for sequence, _ in collector.requests] == [f"{done.session}:{n}" for n in (500, 1000)]
@@ -343,9 +343,9 @@ class TestSending:
     async def test_rejected_lines_are_named(self, tmp_path: Path) -> None:
         path, refused = tmp_path / "e.jsonl", list[Refused]()
         path.write_text('{"id":"a"}\n\n{"id":"b","bad":true}\n')
-        one = importer(path, Collector(), directory=tmp_path)
-        one.on_refused = refused.append
-        assert (await one.run()).rejected == 1
+        sending = importer(path, Collector(), directory=tmp_path)
+        sending.on_refused = refused.append
+        assert (await sending.run()).rejected == 1
         assert [line.line for line in refused] == [3]
 
     async def test_a_batch_without_a_single_json_line_is_rejected_line_by_line(self, tmp_path: Path) -> None:

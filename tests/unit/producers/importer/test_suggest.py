@@ -19,8 +19,8 @@ EXPORTS = Path(__file__).parents[3] / "support" / "exports"
 def answered(text: str, *answers: str) -> str:
     """The text with its questions answered in their order."""
     for answer in answers:
-        before, _, rest = text.partition('"??? ')
-        text = before + answer + rest.partition('"')[2]
+        before, _, after = text.partition('"??? ')
+        text = before + answer + after.partition('"')[2]
     assert '"???' not in text
     return text
 
@@ -29,18 +29,18 @@ def test_a_wide_table_is_an_event_for_each_of_its_times() -> None:
     text = suggested(EXPORTS / "pipedrive-deals.csv")
     with pytest.raises(InputFileError, match=r"events\[2\].name: is a question .*what happened at Deal - Lost time"):
         imported(text, EXPORTS)
-    found = imported(answered(text, "lead_created", "payment", "deal_lost"), EXPORTS)
-    assert found.refused == []
-    assert [each["name"] for each in found.events] == ["lead_created"] * 3 + ["deal_lost", "payment"]
-    payment = found.events[-1]["properties"]
+    result = imported(answered(text, "lead_created", "payment", "deal_lost"), EXPORTS)
+    assert result.refused == []
+    assert [each["name"] for each in result.events] == ["lead_created"] * 3 + ["deal_lost", "payment"]
+    payment = result.events[-1]["properties"]
     assert payment == {"deal_id": "77", "currency": "EUR", "manager": "Ann Smith", "value": "1200.50"}
 
 
 def test_marks_encodings_and_the_order_of_days_are_found_where_the_cells_show_them() -> None:
     text = suggested(EXPORTS / "amocrm-deals.csv")
-    found = imported(answered(text, "lead_created", "RUB", "closed", "RUB"), EXPORTS)
-    assert found.refused == []
-    assert found.brief()[0] == ("lead_created", "1001-дата-создания-сделки", "150000.00")
+    result = imported(answered(text, "lead_created", "RUB", "closed", "RUB"), EXPORTS)
+    assert result.refused == []
+    assert result.brief()[0] == ("lead_created", "1001-дата-создания-сделки", "150000.00")
 
 
 def test_what_can_be_read_in_two_ways_is_a_question(tmp_path: Path) -> None:
@@ -53,8 +53,8 @@ def test_what_can_be_read_in_two_ways_is_a_question(tmp_path: Path) -> None:
         '- name: "??? what a row is, e.g. lead_created, payment, deal_lost"',
         'currency: {text: "??? which currency, e.g. EUR"}',
     ]
-    found = imported(answered(text, '","', "dmy", "payment", "EUR"), tmp_path)
-    assert found.brief() == [("payment", "1", "1.234"), ("payment", "2", "5.678")]
+    result = imported(answered(text, '","', "dmy", "payment", "EUR"), tmp_path)
+    assert result.brief() == [("payment", "1", "1.234"), ("payment", "2", "5.678")]
 
 
 def test_what_stands_above_below_and_within_a_report_is_no_row(tmp_path: Path) -> None:
@@ -65,9 +65,9 @@ def test_what_stands_above_below_and_within_a_report_is_no_row(tmp_path: Path) -
     (tmp_path / "f.csv.bz2").write_bytes(bz2.compress(text.encode("cp1252")))
     suggestion = suggested(tmp_path / "f.csv.bz2")
     assert "# line 10 looks like a total" in suggestion
-    found = imported(answered(suggestion, "payment", "EUR"), tmp_path)
-    assert found.refused == []
-    assert [(who["user_id"], who["properties"]["value"]) for who in found.events] == [
+    result = imported(answered(suggestion, "payment", "EUR"), tmp_path)
+    assert result.refused == []
+    assert [(who["user_id"], who["properties"]["value"]) for who in result.events] == [
         (f"K{n % 3}", f"10{n}0.50") for n in range(5)
     ]
 
@@ -75,9 +75,9 @@ def test_what_stands_above_below_and_within_a_report_is_no_row(tmp_path: Path) -
 def test_the_list_of_a_document_and_members_of_objects_are_found(tmp_path: Path) -> None:
     orders = [{"id": n, "who": {"id": f"u{n}"}, "at": f"2025-01-0{n}", "total": 1.5, "x": float("nan")} for n in (1, 2)]
     (tmp_path / "f.json").write_text(json.dumps({"ok": True, "data": {"tags": [{"a": 1}], "orders": orders}}, indent=1))
-    found = imported(answered(suggested(tmp_path / "f.json"), "payment", "EUR"), tmp_path)
-    assert found.refused == []
-    assert [(each["user_id"], each["properties"]["value"]) for each in found.events] == [("u1", "1.5"), ("u2", "1.5")]
+    result = imported(answered(suggested(tmp_path / "f.json"), "payment", "EUR"), tmp_path)
+    assert result.refused == []
+    assert [(each["user_id"], each["properties"]["value"]) for each in result.events] == [("u1", "1.5"), ("u2", "1.5")]
 
 
 @rows(

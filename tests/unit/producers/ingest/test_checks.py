@@ -49,10 +49,10 @@ def event(**members: Any) -> dict[str, Any]:
 
 
 def test_an_event_becomes_the_record_that_the_worker_reads() -> None:
-    found = read(event(user_id=" u1 ", source="crm", properties={"channel": "google"}))
-    assert isinstance(found, Accepted)
-    assert found.key == b"u:u1"
-    assert orjson.loads(found.value) == {
+    checked = read(event(user_id=" u1 ", source="crm", properties={"channel": "google"}))
+    assert isinstance(checked, Accepted)
+    assert checked.key == b"u:u1"
+    assert orjson.loads(checked.value) == {
         "id": "e-1",
         "name": "click",
         "occurred_at_ms": NOW - 5,
@@ -74,9 +74,9 @@ def test_money_stays_exactly_as_it_was_sent() -> None:
 
 
 def test_names_are_normalised_and_times_default_to_reception() -> None:
-    found = record({"id": "e", "name": " Order Completed ", "user_id": "u"})
-    assert found["name"] == "order_completed"
-    assert found["occurred_at_ms"] == NOW
+    checked = record({"id": "e", "name": " Order Completed ", "user_id": "u"})
+    assert checked["name"] == "order_completed"
+    assert checked["occurred_at_ms"] == NOW
 
 
 @rows(
@@ -181,16 +181,16 @@ def test_depth_costs_no_more_than_the_length(raw: bytes) -> None:
 
 
 def test_null_members_are_absent() -> None:
-    found = record(event(properties=None, context=None, user_id=None, contact_id=None, email=None))
-    assert found.keys() == {"id", "name", "occurred_at_ms", "received_at_ms", "source", "anonymous_id", "properties"}
-    assert found["properties"] == {}
+    checked = record(event(properties=None, context=None, user_id=None, contact_id=None, email=None))
+    assert checked.keys() == {"id", "name", "occurred_at_ms", "received_at_ms", "source", "anonymous_id", "properties"}
+    assert checked["properties"] == {}
 
 
 def test_placeholders_are_dropped_and_counted() -> None:
-    found = record(event(user_id="[object Object]", contact_id="N/A"))
-    assert "user_id" not in found
-    assert "contact_id" not in found
-    assert found["placeholder_ids"] == 2
+    checked = record(event(user_id="[object Object]", contact_id="N/A"))
+    assert "user_id" not in checked
+    assert "contact_id" not in checked
+    assert checked["placeholder_ids"] == 2
 
 
 def test_a_time_too_far_ahead_becomes_the_time_of_reception() -> None:
@@ -223,8 +223,8 @@ def test_limits_are_settings() -> None:
 
 class TestHistory:
     def test_reception_and_source_are_taken_as_sent(self) -> None:
-        found = record(event(received_at_ms=NOW - 1, source=" crm "), sender=HISTORICAL)
-        assert (found["received_at_ms"], found["source"]) == (NOW - 1, "crm")
+        checked = record(event(received_at_ms=NOW - 1, source=" crm "), sender=HISTORICAL)
+        assert (checked["received_at_ms"], checked["source"]) == (NOW - 1, "crm")
 
     def test_reception_defaults_to_the_occurrence(self) -> None:
         assert record(event(), sender=HISTORICAL)["received_at_ms"] == NOW - 5
@@ -281,14 +281,14 @@ class TestContacts:
         assert b"1.10" in verdict.value
 
     def test_it_is_kept_when_told_so(self) -> None:
-        found = record(event(properties={"email": "ann@example.com"}), keep_contacts=True)
-        assert found["properties"] == {"email": "ann@example.com"}
-        assert found["contact_id"] == self.HASH
+        checked = record(event(properties={"email": "ann@example.com"}), keep_contacts=True)
+        assert checked["properties"] == {"email": "ann@example.com"}
+        assert checked["contact_id"] == self.HASH
 
     def test_a_stated_contact_wins(self) -> None:
-        found = record(event(contact_id="crm-7", properties={"email": "ann@example.com"}))
-        assert found["contact_id"] == "crm-7"
-        assert found["properties"] == {}
+        checked = record(event(contact_id="crm-7", properties={"email": "ann@example.com"}))
+        assert checked["contact_id"] == "crm-7"
+        assert checked["properties"] == {}
 
     def test_a_phone_becomes_a_contact(self) -> None:
         expected = hmac.new(b"secret", b"+302101234567", hashlib.sha256).hexdigest()
@@ -296,9 +296,9 @@ class TestContacts:
         assert record(event(properties={"phone": "0030 (210) 123-4567"}))["properties"] == {}
 
     def test_what_is_no_address_makes_no_contact(self) -> None:
-        found = record(event(properties={"email": "nobody", "phone": "12"}))
-        assert "contact_id" not in found
-        assert found["properties"] == {}
+        checked = record(event(properties={"email": "nobody", "phone": "12"}))
+        assert "contact_id" not in checked
+        assert checked["properties"] == {}
 
     @rows("text", ["", "a", "@b", "a@", "a@b@c", "a b@c.d", "x" * 255 + "@b.c"])
     def test_no_emails(self, text: str) -> None:
@@ -312,10 +312,10 @@ class TestContacts:
 @rows("contact", [{"email": "a@b.c"}, {"phone": "+306900000000"}, {"properties": {"email": "a@b.c"}}])
 def test_a_placeholder_hides_no_contact(contact: dict[str, Any]) -> None:
     sent = {"id": "e", "name": "click", "contact_id": "null"} | contact
-    found = read(sent)
-    assert isinstance(found, Accepted), found
-    assert found.key == b"c:" + record({**sent, "contact_id": None})["contact_id"].encode()
-    assert found.placeholder_ids == 1
+    checked = read(sent)
+    assert isinstance(checked, Accepted), checked
+    assert checked.key == b"c:" + record({**sent, "contact_id": None})["contact_id"].encode()
+    assert checked.placeholder_ids == 1
 
 
 def test_a_contact_id_of_its_own_stands_before_one_made_from_an_email() -> None:

@@ -41,55 +41,57 @@ def test_any_number_of_events(count: int) -> None:
 
 
 def test_a_shop_with_every_stage_of_the_funnel() -> None:
-    found = events()
-    names = Counter(one["name"] for one in found)
+    simulated = events()
+    names = Counter(one["name"] for one in simulated)
     assert names["impression"] > names["click"] > names["lead_created"] > names["offer_sent"] > names["payment"] > 50
     assert all(names[one] for one in ("lead_lost", "offer_declined", "payment_error"))
     known = {rule.event for stage in load_funnel("sales").stages for rule in stage.on}
     known |= {rule.event for lost in load_funnel("sales").lost for rule in lost.on}
     assert names.keys() <= known
-    assert {one["source"] for one in found} == {"web", "crm", "billing"}
-    times = [one["occurred_at_ms"] for one in found]
+    assert {one["source"] for one in simulated} == {"web", "crm", "billing"}
+    times = [one["occurred_at_ms"] for one in simulated]
     assert times == sorted(times)
     assert times[0] >= START_MS
     assert 40 < (times[-1] - times[0]) / 86_400_000 < 80
-    orders = [one["properties"] for one in found if one["name"] == "payment"]
+    orders = [one["properties"] for one in simulated if one["name"] == "payment"]
     assert len({one["order_id"] for one in orders}) == len(orders)
     assert all(Decimal(one["value"]) > 0 and one["currency"] in ("USD", "EUR") for one in orders)
 
 
 def test_every_clean_event_is_accepted() -> None:
     ingest = Ingest()
-    for one in events(5_000):
-        assert isinstance(ingest.native(orjson.dumps(one), sender=HISTORICAL, received_at_ms=None), Accepted)
+    for event in events(5_000):
+        assert isinstance(ingest.native(orjson.dumps(event), sender=HISTORICAL, received_at_ms=None), Accepted)
 
 
 def test_messy_events() -> None:
-    found = events(messy=True)
-    received = [one["received_at_ms"] for one in found]
+    simulated = events(messy=True)
+    received = [one["received_at_ms"] for one in simulated]
     assert received == sorted(received)
-    copies = len(found) - len({one["id"] for one in found})
-    assert 0.07 < copies / len(found) < 0.11
-    disorder = sum(a["occurred_at_ms"] > b["occurred_at_ms"] for a, b in pairwise(found))
-    assert disorder > 0.05 * len(found)
-    late = sum(one["received_at_ms"] - one["occurred_at_ms"] > 3 * 86_400_000 for one in found)
-    assert 5 < late < 0.01 * len(found)
+    copies = len(simulated) - len({one["id"] for one in simulated})
+    assert 0.07 < copies / len(simulated) < 0.11
+    disorder = sum(a["occurred_at_ms"] > b["occurred_at_ms"] for a, b in pairwise(simulated))
+    assert disorder > 0.05 * len(simulated)
+    late = sum(one["received_at_ms"] - one["occurred_at_ms"] > 3 * 86_400_000 for one in simulated)
+    assert 5 < late < 0.01 * len(simulated)
     ingest = Ingest()
-    verdicts = [ingest.native(orjson.dumps(one), sender=HISTORICAL, received_at_ms=None) for one in found]
+    verdicts = [ingest.native(orjson.dumps(one), sender=HISTORICAL, received_at_ms=None) for one in simulated]
     assert sum(one.placeholder_ids for one in verdicts if isinstance(one, Accepted)) > 50
     rejected = [one.reason.value for one in verdicts if isinstance(one, Rejected)]
     assert set(rejected) == {"missing_person"}
-    assert len(rejected) < 0.005 * len(found)
+    assert len(rejected) < 0.005 * len(simulated)
 
 
 def test_messy_sales() -> None:
-    found = events(20_000, messy=True)
-    names = Counter(one["name"] for one in found)
+    simulated = events(20_000, messy=True)
+    names = Counter(one["name"] for one in simulated)
     assert all(names[name] for name in ("refund", "order_withdrawn", "order_restated"))
     deals: dict[str, set[str]] = {}
-    for one in found:
-        if "deal_id" in one["properties"]:
-            deals.setdefault(str(one.get("contact_id") or one["anonymous_id"]), set()).add(one["properties"]["deal_id"])
+    for event in simulated:
+        if "deal_id" in event["properties"]:
+            deals.setdefault(str(event.get("contact_id") or event["anonymous_id"]), set()).add(
+                event["properties"]["deal_id"]
+            )
     assert Counter(len(ids) for ids in deals.values())[2] > 10
 
 

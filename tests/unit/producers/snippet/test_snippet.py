@@ -305,10 +305,10 @@ def test_the_command_prints_stub_address_and_hash() -> None:
 
 
 def test_the_command_prints_json() -> None:
-    found = json.loads(ask("--url", "http://127.0.0.1:8080", "--no-stub", "--json").output)
-    assert found["src"].endswith(current().path("funnelcast.js"))
-    assert found["module"]["integrity"] == current().files["funnelcast.mjs"].integrity
-    assert len(Scripts(found["html"]).found) == 1
+    snippet = json.loads(ask("--url", "http://127.0.0.1:8080", "--no-stub", "--json").output)
+    assert snippet["src"].endswith(current().path("funnelcast.js"))
+    assert snippet["module"]["integrity"] == current().files["funnelcast.mjs"].integrity
+    assert len(Scripts(snippet["html"]).found) == 1
 
 
 def test_an_attribute_that_is_none_is_refused() -> None:

@@ -50,8 +50,8 @@ async def test_copies_of_a_crash_are_counted_once(tmp_path: Path, monkeypatch: p
     log = Log(away="away")
     wanted = [outgoing(number) for number in range(60)]
     sink = await SpoolSink(log, settings(tmp_path)).__aenter__()
-    for one in wanted:
-        await sink.put([one])
+    for record in wanted:
+        await sink.put([record])
     with monkeypatch.context() as patch:
 
         def crashes(place: object, records: int) -> None:

@@ -41,12 +41,12 @@ def numbers_of(backlog: Backlog | None) -> list[int]:
 
 def drain(files: SpoolFiles) -> list[int]:
     """Read and commit everything."""
-    found: list[int] = []
+    numbers: list[int] = []
     while (backlog := files.read()) is not None:
-        found += numbers_of(backlog)
+        numbers += numbers_of(backlog)
         files.commit(backlog.end(), sum(frame.records for frame in backlog.frames))
     files.clear()
-    return found
+    return numbers
 
 
 def segments(directory: Path) -> list[Path]:
@@ -117,14 +117,14 @@ def test_an_end_torn_at_any_byte_costs_nothing_that_was_synced(tmp_path: Path) -
         directory = tmp_path / str(cut)
         directory.mkdir()
         (directory / segments(tmp_path / "whole")[0].name).write_bytes(whole[:cut])
-        one = opened(directory)
-        found = drain(one)
-        assert found[:2] == [1, 2]
-        assert found == [1, 2, 3, 4][: len(found)]
-        assert one.quarantined_bytes == 0
-        append(one, 5)
-        assert drain(one) == [5]
-        one.close()
+        spool = opened(directory)
+        numbers = drain(spool)
+        assert numbers[:2] == [1, 2]
+        assert numbers == [1, 2, 3, 4][: len(numbers)]
+        assert spool.quarantined_bytes == 0
+        append(spool, 5)
+        assert drain(spool) == [5]
+        spool.close()
 
 
 @pytest.mark.parametrize("garbage", [b"\0" * 4096, b"\xff" * 100, b"\xf5FC1" * 20], ids=["zeros", "ones", "magics"])
@@ -205,10 +205,10 @@ def test_a_segment_that_the_cursor_has_left_is_not_read_again(tmp_path: Path) ->
     append(files, 1)
     append(files, 2)
     first = segments(tmp_path)[0]
-    kept = first.read_bytes()
+    content = first.read_bytes()
     files.commit(Place(2, 0), 1)
     files.close()
-    first.write_bytes(kept)  # the crash came between the cursor and the removal
+    first.write_bytes(content)  # the crash came between the cursor and the removal
     assert drain(opened(tmp_path)) == [2]
 
 
@@ -228,7 +228,7 @@ def test_a_disk_that_fails_costs_only_what_was_not_synced(
     append(files, 1)
     with monkeypatch.context() as patch:
 
-        def no_space(descriptor: int, *rest: Any, **named: Any) -> None:
+        def no_space(descriptor: int, *arguments: Any, **named: Any) -> None:
             os.pwrite(descriptor, b"half of a fra", files.bytes)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -8,6 +8,7 @@ import errno
 import os
 import random
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -284,11 +285,13 @@ class Sent:
 
     partition: int
     number: int = 0
+    tries: int = 0
     acknowledged: list[int] = field(default_factory=list)
 
     async def run(self, sink: SpoolSink) -> None:
         while True:
             number = self.number
+            self.tries += 1
             try:
                 await sink.put(records(str(number), f"{number}+", partition=self.partition))
             except SinkUnavailableError:
@@ -309,9 +312,9 @@ async def test_no_row_of_outages_and_kills_loses_or_reorders_what_was_acknowledg
         for _ in range(rng.randrange(1, 6)):
             log.away = rng.choice([None, "away"])
             log.fail_next = rng.choice([0, 0, 1, 5])
-            await asyncio.sleep(rng.random() * 0.03)
-        for one in running:
-            one.cancel()
+            await _more_tries(clients, rng.randrange(20))
+        for task in running:
+            task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         await sink.abandon()
         _tear(tmp_path, rng)
@@ -321,6 +324,11 @@ async def test_no_row_of_outages_and_kills_loses_or_reorders_what_was_acknowledg
     for client in clients:
         _check(client, log.values(client.partition))
     assert sum(len(one.acknowledged) for one in clients) > 50
+
+
+async def _more_tries(clients: Sequence[Sent], more: int) -> None:
+    wanted = sum(one.tries for one in clients) + more
+    await until(lambda: sum(one.tries for one in clients) >= wanted, every=0.001)
 
 
 def _tear(directory: Path, rng: random.Random) -> None:

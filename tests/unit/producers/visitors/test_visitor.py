@@ -109,8 +109,8 @@ PAGE = {"page": {"url": "https://shop.example/"}}
 def test_the_class_of_an_event(
     properties: dict[str, Any], context: dict[str, Any], visitor: Visitor | None, key: str | None, traffic: str | None
 ) -> None:
-    found = properties_of(properties, context, visitor=visitor, traffic=key, may_say_human=False)
-    assert found.get("traffic") == traffic
+    properties_seen = properties_of(properties, context, visitor=visitor, traffic=key, may_say_human=False)
+    assert properties_seen.get("traffic") == traffic
 
 
 def test_a_server_is_believed_that_an_event_is_a_persons() -> None:
@@ -124,5 +124,5 @@ def test_a_server_is_believed_that_an_event_is_a_persons() -> None:
 
 def test_country_and_device_are_added_where_an_event_states_none() -> None:
     visitor = Visitor(IPHONE, country="GR")
-    found = properties_of({"device": "kiosk"}, {}, visitor=visitor, traffic=None, may_say_human=False)
-    assert found == {"country": "GR", "platform": "iOS"}
+    properties_seen = properties_of({"device": "kiosk"}, {}, visitor=visitor, traffic=None, may_say_human=False)
+    assert properties_seen == {"country": "GR", "platform": "iOS"}

@@ -36,10 +36,10 @@ def tried(file: str, sample: str, tmp_path: Path, *flags: str, code: int = 0) ->
     body = tmp_path / "body"
     body.write_text(load(sample)["body"])
     name = sample.partition("-")[0]
-    found: list[dict[str, Any]] = json.loads(
+    outcomes: list[dict[str, Any]] = json.loads(
         run("try", name, str(body), "--webhooks", file, "--json", *flags, code=code)
     )
-    return found
+    return outcomes
 
 
 def test_the_file_is_shown_without_its_secrets(file: str) -> None:
@@ -70,21 +70,21 @@ def test_a_hooks_map_is_shown(file: str) -> None:
 
 
 def test_a_delivery_is_tried(file: str, tmp_path: Path) -> None:
-    [found] = tried(file, "stripe-session-completed", tmp_path)
-    assert (found["event"], found["looked at by"]) == (
+    [outcome] = tried(file, "stripe-session-completed", tmp_path)
+    assert (outcome["event"], outcome["looked at by"]) == (
         "payment",
         "sales: payment, sales: repeat_purchase, web: payment",
     )
-    assert (found["person"]["user_id"], found["person"]["contact_id"]) == ("u-17", "made of the e-mail or phone")
-    [found] = tried(file, "shopify-orders-paid", tmp_path, "--header", "X-Shopify-Topic: orders/paid")
-    assert (found["event"], found["properties"]["value"]) == ("order_paid", "403.00")
+    assert (outcome["person"]["user_id"], outcome["person"]["contact_id"]) == ("u-17", "made of the e-mail or phone")
+    [outcome] = tried(file, "shopify-orders-paid", tmp_path, "--header", "X-Shopify-Topic: orders/paid")
+    assert (outcome["event"], outcome["properties"]["value"]) == ("order_paid", "403.00")
     won, lost = tried(file, "amocrm-leads-status", tmp_path)
     assert (won["then"], lost["looked at by"]) == ("the enricher asks the CRM", "sales: lost")
 
 
 def test_a_stage_that_is_not_mapped_is_told(file: str, tmp_path: Path) -> None:
-    [found] = tried(file, "pipedrive-deal-stage", tmp_path, code=1)
-    assert found["rejected"] == "unknown_stage"
+    [outcome] = tried(file, "pipedrive-deal-stage", tmp_path, code=1)
+    assert outcome["rejected"] == "unknown_stage"
     body = tmp_path / "body"
     assert "unknown_stage" in run("try", "pipedrive", str(body), "--webhooks", file, code=1)
     body.write_text("{")

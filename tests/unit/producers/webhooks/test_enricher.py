@@ -87,11 +87,11 @@ class Rig:
             values = [value for sample in samples for value in await self.hooks(sample)]
         async with asyncio.timeout(LIMIT):
             await asyncio.gather(*(enricher.work_on(value) for value in values))
-        for one in crms.values():
-            await one.close()
+        for crm in crms.values():
+            await crm.close()
         records = [decode_any(one.value) for one in self.sink.records(TOPICS.events)]
-        found = [one for one in records if "link" not in one]
-        return sorted(found, key=lambda one: (one["occurred_at_ms"], one["id"]))
+        events = [one for one in records if "link" not in one]
+        return sorted(events, key=lambda one: (one["occurred_at_ms"], one["id"]))
 
     def dead_letters(self) -> list[dict[str, Any]]:
         return [decode_any(one.value) for one in self.sink.records(TOPICS.rejected)]

@@ -93,7 +93,7 @@ def test_the_stage_map_adds_to_the_defaults_and_compares_as_names_do() -> None:
 def test_the_example_is_a_file_of_webhooks_of_every_provider() -> None:
     names = re.findall(r"env:([A-Z0-9_]+)", EXAMPLE.read_text())
     environment = {
-        one: "https://crm.example.com/x" if one.endswith("_URL") else "d2hhdGV2ZXItaXQtaXM=" for one in names
+        name: "https://crm.example.com/x" if name.endswith("_URL") else "d2hhdGV2ZXItaXQtaXM=" for name in names
     }
     hooks = load_webhooks(EXAMPLE, environment).hooks
     assert {hook.provider for hook in hooks} == set(PROVIDERS)

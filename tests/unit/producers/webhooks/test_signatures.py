@@ -204,11 +204,11 @@ def test_a_shared_secret_is_one_of_those_offered() -> None:
 
 
 @given(st.binary(max_size=120), st.binary(max_size=60), st.binary(max_size=60), st.binary(max_size=60))
-def test_noise_is_forged_and_raises_nothing(body: bytes, one: bytes, two: bytes, three: bytes) -> None:
-    for header in (one, b"t=" + two + b",v1=" + three):
+def test_noise_is_forged_and_raises_nothing(body: bytes, first: bytes, second: bytes, third: bytes) -> None:
+    for header in (first, b"t=" + second + b",v1=" + third):
         assert check_stripe(body, header, SECRETS, NOW_MS) is Check.FORGED
-    assert check_standard(body, (one, two, b"v1," + three), SECRETS, NOW_MS) is Check.FORGED
-    assert check_hubspot(body, (one, two), SECRETS, NOW_MS, method="POST", url=URL) is Check.FORGED
-    assert check_hubspot_legacy(body, (one, two), SECRETS, method="POST", url=URL) is Check.FORGED
-    assert check_shopify(body, one, SECRETS) is Check.FORGED
-    assert check_shared(SECRETS, [*basic_of(one), *basic_of(b"basic " + two), three]) is Check.FORGED
+    assert check_standard(body, (first, second, b"v1," + third), SECRETS, NOW_MS) is Check.FORGED
+    assert check_hubspot(body, (first, second), SECRETS, NOW_MS, method="POST", url=URL) is Check.FORGED
+    assert check_hubspot_legacy(body, (first, second), SECRETS, method="POST", url=URL) is Check.FORGED
+    assert check_shopify(body, first, SECRETS) is Check.FORGED
+    assert check_shared(SECRETS, [*basic_of(first), *basic_of(b"basic " + second), third]) is Check.FORGED

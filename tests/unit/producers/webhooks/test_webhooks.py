@@ -175,8 +175,8 @@ async def test_an_invoice_of_newer_interfaces_names_its_payment_elsewhere() -> N
     await collector.stripe(event)
     await collector.stripe({**event, "id": "evt_2", "data": {"object": thing}})
     await collector.stripe({**event, "id": "evt_3", "data": {"object": {**thing, "amount_paid": 0}}})
-    found = {event["id"]: (event["name"], event["properties"]["order_id"]) for event in collector.events()}
-    assert found == {
+    orders = {event["id"]: (event["name"], event["properties"]["order_id"]) for event in collector.events()}
+    assert orders == {
         "evt_1": ("payment", "pi_9"),
         "evt_2": ("payment", "in_1"),
         "evt_3": ("stripe_invoice_paid", "in_1"),
@@ -212,8 +212,8 @@ async def test_an_element_of_a_dead_letter_reads_as_the_same_event_again() -> No
     from producers.webhooks.delivery import RawDelivery
 
     events = read(RawDelivery(load("amocrm-leads-status")["body"].encode(), {}, "x", "EUR")).events
-    for one in events:
-        await again.post("/v1/webhooks/amocrm/amocrm-secret-0123456789abc", one.element)
+    for event in events:
+        await again.post("/v1/webhooks/amocrm/amocrm-secret-0123456789abc", event.element)
     assert sorted(map(str, again.events())) == sorted(map(str, first))
 
 

@@ -55,15 +55,15 @@ def event(name: str, day: float, received: float | None = None, **properties: An
 
 async def told(*events: dict[str, Any]) -> list[dict[str, Any]]:
     """What a worker tells of them."""
-    kept = Kept()
-    processor = PartitionProcessor(MemoryPartitionStore(MemorySpace()), ONLY_PARTITION, [FUNNEL], publisher=kept)
+    told = Kept()
+    processor = PartitionProcessor(MemoryPartitionStore(MemorySpace()), ONLY_PARTITION, [FUNNEL], publisher=told)
     await processor.claim()
     for _, record in log_records(list(events), 1):
         await processor.process([record], record.offset + 1)
-    assert {record.kind for record in kept.records} <= {OutgoingKind.JOURNEY}
-    assert {record.header(FUNNEL_HEADER) for record in kept.records} <= {"deals@2"}
-    assert {record.key for record in kept.records} <= {b"u:ann"}
-    return [json.loads(record.value) for record in kept.records]
+    assert {record.kind for record in told.records} <= {OutgoingKind.JOURNEY}
+    assert {record.header(FUNNEL_HEADER) for record in told.records} <= {"deals@2"}
+    assert {record.key for record in told.records} <= {b"u:ann"}
+    return [json.loads(record.value) for record in told.records]
 
 
 async def test_a_deal_is_stalled_abandoned_and_taken_up_again() -> None:
@@ -125,12 +125,12 @@ async def test_a_loss_that_comes_late_tells_nothing_new_of_what_was_revived() ->
 
 async def test_a_funnel_that_does_not_tell_counts_by_the_same_definition() -> None:
     quiet = FUNNEL.model_copy(update={"journeys": False})
-    kept = Kept()
-    processor = PartitionProcessor(MemoryPartitionStore(MemorySpace()), ONLY_PARTITION, [quiet], publisher=kept)
+    told = Kept()
+    processor = PartitionProcessor(MemoryPartitionStore(MemorySpace()), ONLY_PARTITION, [quiet], publisher=told)
     await processor.claim()
     for _, record in log_records([event("lead", 0), event("deal_lost", 1)], 1):
         await processor.process([record], record.offset + 1)
-    assert kept.records == []
+    assert told.records == []
     assert quiet.fingerprint == FUNNEL.fingerprint
 
 

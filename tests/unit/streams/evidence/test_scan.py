@@ -17,7 +17,7 @@ BUSY = Traffic("busy", 6_000, 0.05, 60, 1)
 HOURLY = Traffic("hourly", 100, 0.10, 1, 12)
 
 
-def one(value: float) -> np.ndarray:
+def row_of(value: float) -> np.ndarray:
     return np.array([float(value)])
 
 
@@ -29,7 +29,7 @@ def test_share_evidence_is_the_two_sample_log_likelihood_ratio() -> None:
     k, n, k0, n0 = 3, 100, 100, 1000
     pooled = (k + k0) / (n + n0)
     by_hand = binomial(k, n, k / n) + binomial(k0, n0, k0 / n0) - binomial(k, n, pooled) - binomial(k0, n0, pooled)
-    ratio = share_evidence(one(k), trials=one(n), expected=one(k0 / n0), size=one(n0))[0]
+    ratio = share_evidence(row_of(k), trials=row_of(n), expected=row_of(k0 / n0), size=row_of(n0))[0]
     assert ratio == pytest.approx(-by_hand)
 
 
@@ -37,12 +37,12 @@ def test_count_evidence_is_the_likelihood_ratio_of_two_poisson_counts() -> None:
     x, expected, size = 80.0, 50.0, 500.0
     share = expected / (expected + size)
     by_hand = binomial(x, x + size, x / (x + size)) - binomial(x, x + size, share)
-    assert count_evidence(one(x), expected=one(expected), size=one(size))[0] == pytest.approx(by_hand)
+    assert count_evidence(row_of(x), expected=row_of(expected), size=row_of(size))[0] == pytest.approx(by_hand)
 
 
 @pytest.mark.parametrize(("successes", "trials", "size"), [(0, 0, 100), (5, 10, 0)])
 def test_nothing_known_is_no_evidence(successes: int, trials: int, size: int) -> None:
-    assert share_evidence(one(successes), trials=one(trials), expected=one(0.5), size=one(size))[0] == 0
+    assert share_evidence(row_of(successes), trials=row_of(trials), expected=row_of(0.5), size=row_of(size))[0] == 0
 
 
 def test_no_evidence_without_anybody_who_went_on() -> None:
@@ -122,8 +122,10 @@ def test_each_window_pays_for_how_many_there_are_of_it() -> None:
     trials = np.full(hours.size, 1e6)
     reference = learn_share(trials * 0.5, trials, hours=hours)
     assert reference is not None
-    k, n = one(300.0), one(1_000.0)
+    k, n = row_of(300.0), row_of(1_000.0)
     scans = scan_share(k, n, hours=hours[:1], reference=reference, steps_per_hour=1, windows=(1,))
-    size = reference.effective(one(0.5), one(1e6))
-    ratio = -share_evidence(k / reference.dispersion, trials=n / reference.dispersion, expected=one(0.5), size=size)[0]
+    size = reference.effective(row_of(0.5), row_of(1e6))
+    ratio = -share_evidence(k / reference.dispersion, trials=n / reference.dispersion, expected=row_of(0.5), size=size)[
+        0
+    ]
     assert scans.down.evidence[0] == pytest.approx(ratio - math.log(LONGEST_HOURS), rel=1e-3)

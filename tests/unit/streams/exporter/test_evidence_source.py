@@ -39,10 +39,10 @@ async def test_an_import_between_two_looks_is_seen_whole_and_judged_when_the_par
     for partition, taken in ((0, slice(0, 2)), (1, slice(None)), (0, slice(2, None))):
         records = logs[partition][taken]
         await processors[partition].process(records, records[-1].offset + 1)  # type: ignore[arg-type, attr-defined]
-        made = source.newest
+        newest = source.newest
         await source.refresh()
         if partition == 1:
-            assert source.newest is made  # a week apart: nothing can be said of both
+            assert source.newest is newest  # a week apart: nothing can be said of both
     whole = EvidenceSource(reader, [SHOP], clock_ms=lambda: NOW)
     await whole.refresh()
     assert _hours(source) == _hours(whole)
@@ -157,8 +157,8 @@ async def test_agreed_times_and_running_targets_are_judged_with_the_evidence() -
     fill_evidence(page, source.newest, now_ms=NOW)
     place = ("shop", "3", "lead")
     assert page.samples[judged.SLA_SECONDS.name] == {place: 900}
-    kept, breached = page.samples[judged.SLA_KEPT.name][place], page.samples[judged.SLA_BREACHED.name][place]
-    assert (kept, breached) == (30, 20)
+    within, breached = page.samples[judged.SLA_KEPT.name][place], page.samples[judged.SLA_BREACHED.name][place]
+    assert (within, breached) == (30, 20)
     target = ("shop", "3", "payment", "revenue", "", "2025-06")
     assert page.samples[judged.TARGET["goal"].name] == {target: 1000}
     assert page.samples[judged.TARGET["fact"].name][target] == pytest.approx(30 * 19.99)

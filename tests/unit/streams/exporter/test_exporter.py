@@ -160,8 +160,8 @@ async def test_cohorts_of_one_age() -> None:
 async def test_dimension_values_sum_to_the_whole() -> None:
     samples = await scrape(exporter(await filled()))
     parts = [
-        value(samples, "funnel_dimension_entries", dimension="channel", value=one, stage="lead")
-        for one in ("google", "facebook", "mail")
+        value(samples, "funnel_dimension_entries", dimension="channel", value=channel, stage="lead")
+        for channel in ("google", "facebook", "mail")
     ]
     assert sum(parts) == value(samples, "funnel_stage_entries", stage="lead") == 60
 

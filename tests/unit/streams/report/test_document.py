@@ -206,9 +206,9 @@ def test_one_cell_can_be_asked_for_alone() -> None:
 def test_bytes_do_not_depend_on_the_order_in_which_cells_and_partitions_come() -> None:
     fields = {cell_field(code, 0, CLICK): {family(Family.ENTRIES): code, family(Family.EVENTS): 1} for code in (2, 3)}
     backwards = {key: dict(reversed(cell.items())) for key, cell in reversed(fields.items())}
-    one, two = view({(Grain.TOTAL, 0, 1): fields}, accepted=1), view({(Grain.DAY, 5, 1): fields}, partition=1)
+    left_view, two = view({(Grain.TOTAL, 0, 1): fields}, accepted=1), view({(Grain.DAY, 5, 1): fields}, partition=1)
     three, four = view({(Grain.TOTAL, 0, 1): backwards}, accepted=1), view({(Grain.DAY, 5, 1): backwards}, partition=1)
-    first = canonical_json(document_of(SHOP, [one, two], registers=REGISTERS))
+    first = canonical_json(document_of(SHOP, [left_view, two], registers=REGISTERS))
     second = canonical_json(document_of(SHOP, [four, three], registers=dict(reversed(REGISTERS.items()))))
     assert first == second
     assert json.loads(first)["counters"]["total"]["all"]["channel=fb"]["click"] == {
