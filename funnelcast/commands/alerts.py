@@ -141,10 +141,11 @@ class _Source:
 def _counted(settings: AlertSettings, funnel: Any, *, source: _Source) -> list[tuple[Funnel, Watched]]:
     if source.events is not None:
         return _count(settings, funnel or settings.of_a_file(), events=source.events)
+    from funnelcast.counted_most import chosen_of
     from funnelcast.progress import progress_bar
     from funnelcast.replay.logged import watched_of_log
 
-    funnels = load_funnels(funnel or settings.funnels)
+    funnels = chosen_of(funnel or (), load_funnels(settings.funnels))
     kafka = settings.need_kafka() if source.from_kafka else None
     with progress_bar("counting the log") as progress:
         counting = watched_of_log(

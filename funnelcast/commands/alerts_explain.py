@@ -42,27 +42,31 @@ def explain(
     """
     from streams.evidence.alerts import THRESHOLD_NATS
 
-    names = funnel or settings.funnels
+    names = funnel or ()
     stories = run_until_told(_stories(settings, names, threshold=threshold or THRESHOLD_NATS))
     chosen = [story for story in stories if name is None or story["name"].lower() == name.lower()]
     if as_json:
         emit(json.dumps({"alerts": chosen}, ensure_ascii=False))
         return
     if not chosen:
-        say(f"nothing speaks{'' if name is None else f' for {name}'} in {', '.join(names)}", err=True)
+        said = ", ".join(names or settings.funnels)
+        say(f"nothing speaks{'' if name is None else f' for {name}'} in {said}", err=True)
         return
     emit("\n\n".join(story["text"] for story in chosen))
 
 
 async def _stories(settings: ExplainSettings, names: Sequence[str], *, threshold: float) -> list[Story]:
+    from funnelcast.counted_most import chosen_now
     from funnelcast.judging import stories_now
     from schemas.funnel.load import load_funnels
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
 
-    client = connect(settings.need_redis())
+    redis = settings.need_redis()
+    funnels = await chosen_now(redis, settings.space, names=names, configured=load_funnels(settings.funnels))
+    client = connect(redis)
     try:
         reader = RedisCounterReader(client, settings.space)
-        return await stories_now(reader, load_funnels(names), clock_ms=wall_clock_ms, threshold=threshold)
+        return await stories_now(reader, funnels, clock_ms=wall_clock_ms, threshold=threshold)
     finally:
         await close(client)

@@ -16,7 +16,7 @@ from funnelcast.commands.options import FunnelsOption, with_settings
 from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings, StateSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence, Set
 
     from funnelcast.judging import Judge
     from funnelcast.notify.delivery import Deliverer
@@ -45,13 +45,14 @@ def watch(
     In quiet hours only what is critical is sent, the rest when they are over. What cannot be sent after four tries is
     kept as a dead letter in the state directory. After a restart a standing alert is told once more.
     """
+    from funnelcast.counted_most import chosen_of
     from funnelcast.logs import configure_logs
     from funnelcast.notify.destinations import usable_destinations
     from schemas.funnel.load import load_funnels
     from streams.evidence.alerts import THRESHOLD_NATS
 
     told = usable_destinations(notify, os.environ)
-    funnels = load_funnels(funnel or settings.funnels)
+    funnels = chosen_of(funnel or (), load_funnels(settings.funnels))
     settings.need_redis()
     configure_logs()
     asyncio.run(_run(settings, told, funnels=funnels, every=every, threshold=threshold or THRESHOLD_NATS))
@@ -64,18 +65,21 @@ async def _run(
     from funnelcast.notify.watch import Watch
     from funnelcast.signals import stop_event
     from streams.ending import end
+    from streams.report.followed import FollowedFunnels
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
 
     stopping = asyncio.create_task(stop_event().wait())
     client = connect(settings.need_redis())
     reader = RedisCounterReader(client, settings.space)
-    judge = Judge(reader, funnels, clock_ms=wall_clock_ms, threshold=threshold)
-    teller = _Teller(reader, told, deliverer_of(settings.state_dir), {each.name: each for each in funnels})
+    followed = FollowedFunnels(funnels)
+    judge = Judge(reader, followed, clock_ms=wall_clock_ms, threshold=threshold)
+    teller = _Teller(reader, told, deliverer_of(settings.state_dir), {each.name for each in funnels}, followed)
     watching = asyncio.create_task(_watch(judge, Watch(told), teller=teller, every=every))
     try:
-        # What is under way is broken off: who starts again tells of it once more.
-        await asyncio.wait({stopping, watching}, return_when=asyncio.FIRST_COMPLETED)
+        async with followed.following(reader):
+            # What is under way is broken off: who starts again tells of it once more.
+            await asyncio.wait({stopping, watching}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await end(stopping)
         await end(watching)
@@ -91,10 +95,10 @@ async def _watch(judge: Judge, watch: Watch, *, teller: _Teller, every: float) -
     from streams.store.port import StoreError
 
     log = structlog.get_logger("funnelcast.notify")
-    log.info("watching", funnels=list(teller.funnels), every_seconds=every)
+    log.info("watching", funnels=sorted(teller.watched), every_seconds=every)
     while True:
         try:
-            stories = await judge.stories()
+            stories = [story for story in await judge.stories() if story["funnel"] in teller.watched]
         except StoreError as error:
             log.warning("store_down", error=str(error))
         else:
@@ -108,7 +112,9 @@ class _Teller:
     reader: CounterReader
     destinations: Destinations
     deliverer: Deliverer
-    funnels: Mapping[str, Funnel]
+    watched: Set[str]
+    funnels: Sequence[Funnel]
+    """In the versions that are counted; others than those watched may be among them."""
 
     async def tell(self, notice: Notice) -> None:
         from funnelcast.notify.content import alert_of, over_of
@@ -117,7 +123,8 @@ class _Teller:
         message = over_of(story)
         if not notice.is_over:
             page, now_ms = self.destinations.page, wall_clock_ms()
-            message = await alert_of(self.reader, self.funnels[story["funnel"]], story=story, page=page, now_ms=now_ms)
+            funnel = next(funnel for funnel in self.funnels if funnel.name == story["funnel"])
+            message = await alert_of(self.reader, funnel, story=story, page=page, now_ms=now_ms)
         for destination in self.destinations.destinations:
             if destination.name in notice.to:
                 await self.deliverer.deliver(destination, message)

@@ -57,9 +57,7 @@ def digest(
     if (notify is None) != dry_run:
         raise typer.BadParameter("say where to: --notify FILE; or --dry-run to look at it", param_hint="--notify")
     told = None if notify is None else usable_destinations(notify, os.environ)
-    messages = run_until_told(
-        _messages(settings, funnel or settings.funnels, period=period, page=told.page if told else "")
-    )
+    messages = run_until_told(_messages(settings, funnel or (), period=period, page=told.page if told else ""))
     if told is None:
         _show(messages, as_json=as_json)
         return
@@ -83,13 +81,16 @@ def deliverer_of(state_dir: Path) -> Deliverer:
 
 
 async def _messages(settings: DigestSettings, names: Sequence[str], *, period: str, page: str) -> list[Message]:
+    from funnelcast.counted_most import chosen_now
     from funnelcast.judging import stories_now
     from funnelcast.notify.content import digest_of
     from schemas.funnel.load import load_funnels
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
 
-    client, funnels = connect(settings.need_redis()), load_funnels(names)
+    redis = settings.need_redis()
+    funnels = await chosen_now(redis, settings.space, names=names, configured=load_funnels(settings.funnels))
+    client = connect(redis)
     try:
         reader = RedisCounterReader(client, settings.space)
         stories = await stories_now(reader, funnels, clock_ms=wall_clock_ms)

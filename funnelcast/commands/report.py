@@ -12,7 +12,7 @@ import typer
 from funnelcast.commands.options import JsonFlag, WithBareOptions, with_settings
 from funnelcast.say import say
 from funnelcast.settings.sections import FunnelSettings, KafkaSettings, RedisSettings, SpaceSettings
-from schemas.funnel.load import load_funnel, load_funnels
+from schemas.funnel.load import load_funnels
 from schemas.funnel.model import Funnel
 
 app = typer.Typer(add_completion=False)
@@ -192,17 +192,13 @@ def report(
 def _chosen(settings: ReportSettings, references: list[str] | None) -> list[Funnel]:
     """Counted funnels by name, else what the references load: a file is taken as it is. Without a reference the
     configured ones; of the default, where nobody says which: one."""
-    from funnelcast.counted_most import counted_now
+    from funnelcast.counted_most import chosen_now
 
-    configured = load_funnels(settings.funnels)
-    known = {
-        funnel.name: funnel
-        for funnel in asyncio.run(counted_now(settings.need_redis(), settings.space, funnels=configured))
-    }
-    if not references:
-        funnels = [known[funnel.name] for funnel in configured]
-        return funnels if settings.is_funnel_said else [_counted_most(settings, funnels)]
-    return [known[name] if name in known else load_funnel(name) for name in references]
+    chosen = chosen_now(
+        settings.need_redis(), settings.space, names=references or (), configured=load_funnels(settings.funnels)
+    )
+    funnels = asyncio.run(chosen)
+    return funnels if references or settings.is_funnel_said else [_counted_most(settings, funnels)]
 
 
 def _counted_most(settings: ReportSettings, funnels: list[Funnel]) -> Funnel:

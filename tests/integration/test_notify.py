@@ -131,8 +131,11 @@ async def test_the_report_of_a_day_arrives_with_its_chart(
     assert Image.open(io.BytesIO(picture.get_content())).size == (720, 260)
     assert posted[0]["text"].startswith("*shop: daily report, ")
     assert "impression" in posted[0]["text"]
-    code, out, err = run_command("alerts", "explain", *arguments[2:], "--funnel", str(funnel), state_dir=tmp_path)
-    assert (code, out, "nothing speaks" in err) == (0, b"", True)
+    environ = {"FUNNELCAST_FUNNELS": str(funnel)}
+    for name in ("shop", str(funnel)):  # as an alert says it, and the file
+        asked = (*arguments[2:], "--funnel", name)
+        code, out, err = run_command("alerts", "explain", *asked, state_dir=tmp_path, env=environ)
+        assert (code, out, "nothing speaks" in err) == (0, b"", True)
     watching = start_command("alerts", "watch", *arguments, "--funnel", str(funnel), state_dir=tmp_path)
     try:
         assert watching.stderr is not None

@@ -49,9 +49,12 @@ def test_a_drop_pages_with_its_numbers_and_a_cause_that_is_no_broken_tag(story: 
     assert page["labels"]["severity"] == "critical"
     texts = page["annotations"]
     assert texts["summary"] == f"Fewer people go on from visit of {DROPPED} than is normal"
-    evidence = re.search(r"([\d.]+) nats .* fallen: (\d+) of (\d+) went on; normal is ([\d.]+)%", texts["description"])
+    evidence = re.search(
+        r"([\d.]+) nats .* fallen, from ([\d.]+)% to ([\d.]+)%: (\d+) of (\d+) went on", texts["description"]
+    )
     assert evidence, texts["description"]
-    nats, went_on, entered, normal = map(float, evidence.groups())
+    nats, normal, now, went_on, entered = map(float, evidence.groups())
+    assert now == pytest.approx(100 * went_on / entered, rel=0.01)
     assert nats > 6
     assert went_on / entered < 0.2
     assert 45 < normal < 56
