@@ -2,55 +2,32 @@
 
 from __future__ import annotations
 
+from schemas.nothing import MARKS, is_template
 from schemas.text import composed
 
 MAX_ID_CHARS = 256
 """Longer ids are rejected by the collector: they are never ids of people."""
 
-PLACEHOLDERS = frozenset(
+PLACEHOLDERS = MARKS | frozenset(
     {
-        "",
-        "null",
-        "none",
-        "nil",
-        "undefined",
-        "nan",
-        "n/a",
-        "na",
-        "0",
-        "-1",
-        "true",
-        "false",
-        "anonymous",
-        "anon",
-        "guest",
-        "unknown",
-        "user",
-        "id",
-        "distinct_id",
-        "not_authenticated",
-        "[object object]",
-        "{}",
-        "[]",
-        "-",
-        "--",
-        "\\n",
-        "(not set)",
-        "not set",
-        "(none)",
-        "(null)",
-        "<null>",
-        "#n/a",
-        "#null!",
-        "#ref!",
-        "#value!",
-        "#div/0!",
-        "#name?",
-        "#num!",
-        "0.0",
-        "0.00",
-        "00000000-0000-0000-0000-000000000000",
-        "00000000000000000000000000000000",
+        *(
+            "",
+            "none",
+            "(none)",
+            "na",
+            "0",
+            "0.0",
+            "0.00",
+            "-1",
+            "true",
+            "false",
+            "anonymous",
+            "anon",
+            "guest",
+            "unknown",
+        ),
+        *("user", "id", "distinct_id", "not_authenticated"),
+        *("00000000-0000-0000-0000-000000000000", "00000000000000000000000000000000"),
     }
 )
 
@@ -61,7 +38,8 @@ _COUNTED = frozenset({"0", "-1", "true", "false", "user", "id"})
 
 def is_placeholder(text: str) -> bool:
     """True for texts that stand for "no id" (semantics.md 7), compared after trimming and without case."""
-    return text.strip().casefold() in PLACEHOLDERS
+    trimmed = text.strip()
+    return trimmed.casefold() in PLACEHOLDERS or is_template(trimmed)
 
 
 def clean_id(value: str | int | None) -> str | None:
@@ -69,7 +47,7 @@ def clean_id(value: str | int | None) -> str | None:
     if value is None:
         return None
     text = composed(str(value).strip())
-    return None if text.casefold() in PLACEHOLDERS else text
+    return None if text.casefold() in PLACEHOLDERS or is_template(text) else text
 
 
 def clean_event_id(value: str | int | None) -> str | None:

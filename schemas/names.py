@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 
 from schemas.counters import OTHER, UNKNOWN, VALUE_CHARS
+from schemas.nothing import MARKS, is_template
 from schemas.text import composed, without_case
 
 _RESERVED = re.compile(rf'("*)(?:{UNKNOWN}|{OTHER})\1')
@@ -29,9 +30,9 @@ def name_of(text: str) -> str:
 
 
 def clean_value(value: object) -> str:
-    """The name of a property's value; `unknown` for what is absent or not a plain value."""
+    """The name of a property's value; `unknown` for what is absent, not a plain value, or stands for nothing."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str | int | float) and (text := clean_text(str(value))):
-        return name_of(text)
-    return UNKNOWN
+    if not isinstance(value, str | int | float) or not (text := clean_text(str(value))):
+        return UNKNOWN
+    return UNKNOWN if text in MARKS or is_template(str(value).strip()) else name_of(text)

@@ -20,6 +20,7 @@ from producers.ingest.times import MAX_MS, NEGATIVE_AGE_MS
 from producers.ingest.verdicts import Accepted, Scope, Sender, SequenceNumber
 from producers.visitors.visitor import AGENTS
 from schemas.ids import MAX_ID_CHARS, PLACEHOLDERS
+from schemas.nothing import TEMPLATE_STARTS
 from schemas.record import EventRecord
 
 _UNUSUAL: Final = NAMES | PERSONAL_NAMES
@@ -141,7 +142,7 @@ class Usual:
             return None
         if not (0 < len(event_id) <= MAX_ID_CHARS and event_id == event_id.strip() and who == who.strip()):
             return None
-        if len(who) > MAX_ID_CHARS or who.casefold() in PLACEHOLDERS:
+        if len(who) > MAX_ID_CHARS or who.casefold() in PLACEHOLDERS or who[:1] in TEMPLATE_STARTS:
             return None
         age_ms = record.received_at_ms - record.occurred_at_ms
         if record.occurred_at_ms < 0 or not self._least_age_ms <= age_ms <= self._most_age_ms:

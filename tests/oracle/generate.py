@@ -68,6 +68,8 @@ WORDS: list[Any] = [
     " Google ",
     "FB",
     "other",
+    "(not set)",
+    "{{channel}}",
     "Unknown",
     '"other"',
     "",
@@ -80,7 +82,7 @@ WORDS: list[Any] = [
 REASONS: list[Any] = ["price", "price", "timing", "Price ", "", None, "unknown", "Other", {"a": 1}]
 TRAFFIC: list[Any] = ["human", "bot", "staff", " Bot", "organic", None, 5]
 DEAL_IDS: list[Any] = ["A", "A", "B", "C", " A ", 7, "7", "n/a", None]
-ORDER_IDS: list[Any] = ["o1", "o1", "o1", "o1", "o2", "o2", "o3", "o4", "o5", "n/a", None, " o1 ", 7, "7"]
+ORDER_IDS: list[Any] = ["o1", "o1", "o1", "o1", "o2", "o2", "o3", "o4", "o5", "n/a", "${id}", None, " o1 ", 7, "7"]
 
 
 @dataclass

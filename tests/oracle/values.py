@@ -10,16 +10,20 @@ from typing import Any
 UNKNOWN = "unknown"
 OTHER = "other"
 
-_PLACEHOLDERS = {"", "0" * 32, "00000000-0000-0000-0000-000000000000"}
+_NOTHING = {"null", "nil", "undefined", "nan", "n/a", "{}", "[]", "-", "--", "\\n", "(null)", "<null>"} | {
+    "[object object]",
+    "(not set)",
+    "not set",
+}
+_NOTHING |= {"#n/a", "#null!", "#ref!", "#value!", "#div/0!", "#name?", "#num!"}
+_PLACEHOLDERS = _NOTHING | {"", "0" * 32, "00000000-0000-0000-0000-000000000000"}
 _PLACEHOLDERS |= {
-    "null",
     "none",
-    "nil",
-    "undefined",
-    "nan",
-    "n/a",
+    "(none)",
     "na",
     "0",
+    "0.0",
+    "0.00",
     "-1",
     "true",
     "false",
@@ -30,13 +34,11 @@ _PLACEHOLDERS |= {
     "user",
     "id",
     "distinct_id",
-    "not_authenticated",
-    "{}",
-    "[]",
-    "[object object]",
-    *("-", "--", "\\n", "(not set)", "not set", "(none)", "(null)", "<null>"),
-    *("#n/a", "#null!", "#ref!", "#value!", "#div/0!", "#name?", "#num!", "0.0", "0.00"),
 }
+_PLACEHOLDERS |= {"not_authenticated"}
+_BRACKETS = [("{{", "}}"), ("{%", "%}"), ("${", "}"), ("#{", "}"), ("<%", "%>"), ("%%", "%%"), ("*|", "|*")]
+"""What a template stands in, whatever it is; in these a name alone:"""
+_NAME_BRACKETS = [("{", "}"), ("%", "%"), ("%(", ")s"), ("%(", ")d")]
 
 _ZERO_DECIMALS = {
     "BIF",
@@ -73,7 +75,26 @@ def one_spelling(text: str) -> str:
 
 def is_placeholder(value: Any) -> bool:
     """A text that is there but stands for "no id"."""
-    return value is not None and str(value).strip().casefold() in _PLACEHOLDERS
+    text = str(value).strip()
+    return value is not None and (text.casefold() in _PLACEHOLDERS or is_unfilled(text))
+
+
+def is_unfilled(text: str) -> bool:
+    """A template that nobody has filled in, and nothing else."""
+
+    def inside(brackets: tuple[str, str]) -> str | None:
+        left, right = brackets
+        is_whole = len(text) >= len(left) + len(right) and text.startswith(left) and text.endswith(right)
+        return text[len(left) : len(text) - len(right)] if is_whole else None
+
+    if text in ("%s", "%d") or any(inside(brackets) is not None for brackets in _BRACKETS):
+        return True
+    capitals = inside(("__", "__"))
+    if capitals and capitals[0] != "_" and all(letter == "_" or "A" <= letter <= "Z" for letter in capitals):
+        return True
+    names = [name.removeprefix("$") for brackets in _NAME_BRACKETS if (name := inside(brackets))]
+    parts = [part for name in names for part in name.replace(":", ".").split(".")]
+    return bool(parts) and all(part.replace("_", "a").isascii() and part.replace("_", "a").isalpha() for part in parts)
 
 
 def real_id(value: Any) -> str | None:
@@ -183,7 +204,8 @@ def plain_text(value: Any) -> str | None:
     if not isinstance(value, str | int | float | Decimal):
         return None
     text = one_spelling(str(value).strip())[:64]
-    return one_spelling(unicodedata.normalize("NFD", text).casefold()) or None
+    compared = one_spelling(unicodedata.normalize("NFD", text).casefold())
+    return None if compared in _NOTHING or is_unfilled(str(value).strip()) else compared or None
 
 
 def shown(text: str) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas import counters
 from schemas.ids import clean_event_id, clean_id, is_placeholder, person_key
 from schemas.money import clean_currency, clean_minor, minor_digits, parse_minor
-from schemas.names import normalise_name
+from schemas.names import clean_value, normalise_name
 from schemas.partition import murmur2 as our_murmur2
 from schemas.partition import partition_of
 from schemas.topics import Topics
@@ -27,6 +27,56 @@ def test_spellings_of_a_name_are_one(text: str) -> None:
 
 EXPORTED = ["-", "--", r"\N", "(not set)", "(None)", "(null)", "#N/A", "#REF!", "#VALUE!", "#DIV/0!", "0.0", "0.00"]
 """What exports of databases, spreadsheets and analytics write where there is nothing."""
+
+
+UNFILLED = [
+    "{{user_id}}",
+    " ${userId} ",
+    "#{id}",
+    "<%= id %>",
+    "{% id %}",
+    "*|EMAIL|*",
+    "%%id%%",
+    "{campaignid}",
+    "{$id}",
+]
+UNFILLED += ["%s", "%(id)s", "%USER.ID%", "__CAMPAIGN_NAME__", "{{}}"]
+FILLED = [
+    "{3f2504e0-4f89-11d3-9a0c-0305e82c3301}",
+    "%41%42",
+    "a{{b}}",
+    "$1",
+    "100%",
+    "__init__",
+    "_",
+    "#1001",
+    "<b>",
+    "{a b}",
+]
+
+
+@rows("text", UNFILLED)
+def test_a_template_that_nobody_filled_in_stands_for_nothing(text: str) -> None:
+    assert clean_id(text) is None
+    assert clean_event_id(text) is None
+    assert clean_value(text) == "unknown"
+
+
+@rows("text", FILLED)
+def test_what_only_looks_like_a_template_is_an_id(text: str) -> None:
+    assert clean_id(text) == text
+    assert clean_value(text) == text.casefold()
+
+
+@rows("text", ["(not set)", "NULL", "NaN", r"\N", "-", "#N/A", "undefined", "n/a"])
+def test_what_an_export_writes_for_nothing_is_no_value(text: str) -> None:
+    assert clean_value(text) == "unknown"
+
+
+@rows("text", ["none", "(none)", "0", "true", "guest", "na", "user"])
+def test_what_is_no_id_may_be_a_value(text: str) -> None:
+    assert clean_id(text) is None
+    assert clean_value(text) == text
 
 
 @rows("text", ["", "  ", "NULL", "undefined", "[object Object]", "0", "-1", "{}", "N/A", " Guest ", *EXPORTED])
