@@ -63,11 +63,11 @@ def run_until_told(work: Coroutine[Any, Any, T]) -> T:
     async def watched() -> T:
         task = asyncio.ensure_future(work)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # an interruption is told once
-        told = asyncio.ensure_future(stop_event().wait())
+        stopping = asyncio.ensure_future(stop_event().wait())
         _interrupt_unless(has_heard)
-        await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
         has_heard.set()
-        told.cancel()
+        stopping.cancel()
         if not task.done():
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

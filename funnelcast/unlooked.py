@@ -66,12 +66,12 @@ async def unlooked(kafka: Kafka, space: str, *, funnels: Sequence[Funnel]) -> li
 def _of_names(names: Counter[str], funnels: Sequence[Funnel]) -> list[str]:
     known = {name for funnel in funnels for name in funnel.event_names}
     unknown = Counter({name: events for name, events in names.items() if name not in known})
-    told, which = [], ", ".join(funnel.name for funnel in funnels)
+    lines, which = [], ", ".join(funnel.name for funnel in funnels)
     if texts := [said(name) for name in unknown_names(unknown, known)]:
-        told.append(f"Of the newest events {which} does not look at: {', '.join(texts)}.")
+        lines.append(f"Of the newest events {which} does not look at: {', '.join(texts)}.")
     if texts := [f"{name} ({events:,})" for name, events in names.most_common() if name in known]:
-        told.append(f"Of the newest events no condition of {which} holds for: {', '.join(texts)}.")
-    return [*told, "See them with `funnelcast tail`; `funnelcast funnels try` says what fails."] if told else []
+        lines.append(f"Of the newest events no condition of {which} holds for: {', '.join(texts)}.")
+    return [*lines, "See them with `funnelcast tail`; `funnelcast funnels try` says what fails."] if lines else []
 
 
 def _of_others(others: Counter[str]) -> list[str]:

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any, Final
 
 from schemas.money import clean_currency, clean_minor, parse_minor
+from schemas.times import day_of
 
 DAY_PROPERTY: Final = "day"
 KNOWN_BY: Final = ("channel", "campaign", "source", "medium", "content", "term")
@@ -16,7 +17,6 @@ a funnel that knows channels alone."""
 STATEMENT_PROPERTIES: Final = (DAY_PROPERTY, *KNOWN_BY)
 """What a statement says beside its amount and the dimensions of a funnel."""
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
-_EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
 def day_number(stated: object) -> int | None:
@@ -25,7 +25,7 @@ def day_number(stated: object) -> int | None:
     if not text.isascii() or not _DAY.fullmatch(text):
         return None
     try:
-        day = date.fromisoformat(text).toordinal() - _EPOCH
+        day = day_of(date.fromisoformat(text))
     except ValueError:
         return None
     return day if day >= 0 else None

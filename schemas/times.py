@@ -14,7 +14,12 @@ _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 
 def local_day(epoch_seconds: float, zone: ZoneInfo) -> int:
     """Days from 1970-01-01 to the date that an instant has in a time zone."""
-    return datetime.fromtimestamp(epoch_seconds, tz=UTC).astimezone(zone).toordinal() - _EPOCH_ORDINAL
+    return day_of(datetime.fromtimestamp(epoch_seconds, tz=UTC).astimezone(zone))
+
+
+def day_of(date_: date) -> int:
+    """Days from 1970-01-01 to a date."""
+    return date_.toordinal() - _EPOCH_ORDINAL
 
 
 def date_of(day: int) -> date:

@@ -136,7 +136,7 @@ async def delete_topics(kafka: Kafka, topics: Topics) -> None:
     """Delete the topics of a space; those that are not there are no error. Raises BrokerUnavailableError."""
     async with _admin(kafka) as admin:
         answer: Any = await admin.delete_topics(list(topics.all()), timeout_ms=REQUEST_MS)
-        for name, code, *_rest in answer.topic_error_codes:
+        for name, code, *_ in answer.topic_error_codes:
             if code not in (0, _UNKNOWN_TOPIC):
                 raise BrokerUnavailableError(f"topic {name} could not be deleted: Kafka error {code}")
 
@@ -198,7 +198,7 @@ async def _create(admin: AIOKafkaAdminClient, new: Sequence[NewTopic]) -> None:
     if not new:
         return
     answer: Any = await admin.create_topics(list(new), timeout_ms=REQUEST_MS)
-    for name, code, message, *_rest in answer.topic_errors:
+    for name, code, message, *_ in answer.topic_errors:
         if code not in (0, _ALREADY_EXISTS):
             raise NeedsHumanError(f"topic {name} could not be created: Kafka error {code} {message or ''}".rstrip())
 

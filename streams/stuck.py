@@ -71,7 +71,7 @@ _Rank = tuple[bool, int]
 
 
 @dataclass(slots=True)
-class _Found:
+class _MostStuck:
     """The most stuck so far: a heap whose first is the least stuck of them."""
 
     most: int
@@ -112,7 +112,7 @@ class Stuck:
         registers = await self._store.registers(self._funnel.funnel_id)
         for (register, name), code in registers.items():
             self._names.setdefault(register, {})[code] = name
-        stuck, batches = _Found(most), list(range(0, PERSON_BUCKETS, _BUCKETS_PER_READ))
+        stuck, batches = _MostStuck(most), list(range(0, PERSON_BUCKETS, _BUCKETS_PER_READ))
         for number, partition in enumerate(partitions):
             for step, first in enumerate(batches):
                 await self._look_at(
@@ -129,7 +129,7 @@ class Stuck:
             "persons": persons,
         }
 
-    async def _look_at(self, partition: int, buckets: Sequence[int], *, stuck: _Found, wanted: Wanted) -> None:
+    async def _look_at(self, partition: int, buckets: Sequence[int], *, stuck: _MostStuck, wanted: Wanted) -> None:
         funnel_id = self._funnel.funnel_id
         status = await self._reader.status(partition)
         booked_until = 0 if status is None else status.meta.booked_until.get(funnel_id, 0)
@@ -145,7 +145,7 @@ class Stuck:
                     ):
                         self._take(name, outcome, stuck=stuck, wanted=wanted)
 
-    def _may_be_stuck(self, packed: bytes, stuck: _Found, *, wanted: Wanted) -> bool:
+    def _may_be_stuck(self, packed: bytes, stuck: _MostStuck, *, wanted: Wanted) -> bool:
         """By the header alone. Counts an entry that is not unpacked."""
         last_word, _, entry_word, *_ = words_of(self._plan, packed)
         flags = last_word >> FLAGS_SHIFT
@@ -164,7 +164,7 @@ class Stuck:
         outcomes = outcomes_of(self._plan, history, statuses_of(self._plan, person, history))
         return (outcome for outcome in outcomes.values() if outcome.state in (OPEN, STALLED))
 
-    def _take(self, name: bytes, outcome: Outcome, *, stuck: _Found, wanted: Wanted) -> None:
+    def _take(self, name: bytes, outcome: Outcome, *, stuck: _MostStuck, wanted: Wanted) -> None:
         values = values_of(self._plan, outcome.entry.code, self._name)
         if any(values[dimension] != value for dimension, value in wanted.items()):
             return
@@ -173,9 +173,9 @@ class Stuck:
         stuck.stalled += is_stalled
         rank = (is_stalled, -outcome.entry.at)
         if stuck.has_place(rank):
-            stuck.add(rank, self._told(name, outcome, values=values))
+            stuck.add(rank, self._person_of(name, outcome, values=values))
 
-    def _told(self, name: bytes, outcome: Outcome, *, values: dict[str, str]) -> StuckPerson:
+    def _person_of(self, name: bytes, outcome: Outcome, *, values: dict[str, str]) -> StuckPerson:
         entry, journey = outcome.entry, outcome.journey
         return {
             "person": text_of(key_of_field(name)),

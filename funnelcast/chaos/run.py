@@ -23,7 +23,7 @@ import orjson
 from funnelcast.chaos.events import ID_NAMES, START_MS, ChaosEvent, arrivals, make_events
 from funnelcast.chaos.faults import BROKER_KINDS, KINDS, Broker, Disturber
 from funnelcast.chaos.oracle import TOLD_STAGES, expected
-from funnelcast.chaos.told import judged, read_told
+from funnelcast.chaos.published import judged, read_changes
 from funnelcast.chaos.verdict import (
     DEFINITIONS,
     PARTITIONS,
@@ -129,7 +129,7 @@ class ChaosRun:
         verdict.retries = self._retries
         verdict.restarts = {**self._services.restarts(), **self._stack.restarts()}
         judge(verdict, events, documents=documents)
-        records = await read_told(self._stack.kafka, Topics(self._space).journeys)
+        records = await read_changes(self._stack.kafka, Topics(self._space).journeys)
         verdict.take(judged(records, expected(events, TOLD_STAGES).outcomes))
         self._say("comparing with the core in memory over the undisturbed log")
         log = self._services.directory / "events.jsonl"
@@ -249,7 +249,7 @@ async def run_chaos(
     plan: ChaosPlan, *, state_dir: Path, kafka: str | None, real_kafka: bool, say: Callable[[str], None]
 ) -> Verdict:
     """A run from nothing; its directory is kept unless the verdict is exact. Raises TryAgainError, NeedsHumanError."""
-    with RunDirectory.fresh(state_dir, "chaos") as directory:
+    with RunDirectory.new(state_dir, "chaos") as directory:
         async with AsyncExitStack() as cleanup:
             broker: Broker | None = None
             if real_kafka:

@@ -12,7 +12,7 @@ from typing import Any
 from funnelcast.chaos.events import ChaosEvent
 from funnelcast.chaos.faults import Fault
 from funnelcast.chaos.oracle import STAGES, TOLD_STAGES, checked_cells, expected, lost_and_double
-from funnelcast.chaos.told import Told
+from funnelcast.chaos.published import JourneyCounts
 from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
 from schemas.funnel.load import load_funnel
 from streams.report.shapes import CountersDocument
@@ -49,15 +49,15 @@ class Verdict:
     seconds: float = 0.0
     drained_seconds: float = 0.0
 
-    def take(self, told: Told) -> None:
+    def take(self, counts: JourneyCounts) -> None:
         """What was published of journeys."""
         self.journeys = {
-            "changes": told.changes,
-            "repeated": told.repeated,
-            "lost": told.lost,
-            "double": told.double,
+            "changes": counts.changes,
+            "repeated": counts.repeated,
+            "lost": counts.lost,
+            "double": counts.double,
         }
-        self.differences += told.differences
+        self.differences += counts.differences
 
     def as_document(self) -> dict[str, Any]:
         """For `--json`."""

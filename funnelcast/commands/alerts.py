@@ -197,8 +197,10 @@ def _alerts(watched: Watched, *, since: str | None, until: str | None, threshold
 def _day(text: str) -> int:
     from datetime import date
 
+    from schemas.times import day_of
+
     try:
-        return date.fromisoformat(text).toordinal() - date(1970, 1, 1).toordinal()
+        return day_of(date.fromisoformat(text))
     except ValueError:
         raise UsageError(f"{text!r} is no day; write e.g. 2025-01-31") from None
 

@@ -43,7 +43,7 @@ def watch(
     """Tell of every alert once when it begins and once when it has been over for an hour, until Ctrl-C.
 
     In quiet hours only what is critical is sent, the rest when they are over. What cannot be sent after four tries is
-    kept as a dead letter in the state directory. After a restart a standing alert is told once more.
+    kept as a dead letter in the state directory. After a restart a standing alert is sent once more.
     """
     from funnelcast.counted_most import chosen_of
     from funnelcast.logs import configure_logs
@@ -51,15 +51,15 @@ def watch(
     from schemas.funnel.load import load_funnels
     from streams.evidence.alerts import THRESHOLD_NATS
 
-    told = usable_destinations(notify, os.environ)
+    destinations = usable_destinations(notify, os.environ)
     funnels = chosen_of(funnel or (), load_funnels(settings.funnels))
     settings.need_redis()
     configure_logs()
-    asyncio.run(_run(settings, told, funnels=funnels, every=every, threshold=threshold or THRESHOLD_NATS))
+    asyncio.run(_run(settings, destinations, funnels=funnels, every=every, threshold=threshold or THRESHOLD_NATS))
 
 
 async def _run(
-    settings: WatchSettings, told: Destinations, *, funnels: list[Funnel], every: float, threshold: float
+    settings: WatchSettings, destinations: Destinations, *, funnels: list[Funnel], every: float, threshold: float
 ) -> None:
     from funnelcast.judging import Judge
     from funnelcast.notify.watch import Watch
@@ -74,8 +74,8 @@ async def _run(
     reader = RedisCounterReader(client, settings.space)
     followed = FollowedFunnels(funnels)
     judge = Judge(reader, followed, clock_ms=wall_clock_ms, threshold=threshold)
-    teller = _Teller(reader, told, deliverer_of(settings.state_dir), {each.name for each in funnels}, followed)
-    watching = asyncio.create_task(_watch(judge, Watch(told), teller=teller, every=every))
+    teller = _Teller(reader, destinations, deliverer_of(settings.state_dir), {each.name for each in funnels}, followed)
+    watching = asyncio.create_task(_watch(judge, Watch(destinations), teller=teller, every=every))
     try:
         async with followed.following(reader):
             # What is under way is broken off: who starts again tells of it once more.

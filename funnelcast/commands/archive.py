@@ -63,7 +63,7 @@ async def _archive(
             writer = ArchiveWriter(
                 folder,
                 log,
-                told=lambda rows: _told(rows, quiet=quiet),
+                progress=lambda rows: _say_rows(rows, quiet=quiet),
                 flush_rows=flush_rows,
                 flush_seconds=flush_seconds,
             )
@@ -71,6 +71,6 @@ async def _archive(
     return writer.written, writer.erased
 
 
-def _told(rows: int, *, quiet: bool) -> None:
+def _say_rows(rows: int, *, quiet: bool) -> None:
     if rows and not quiet:
         say(f"{rows:,} records", err=True)

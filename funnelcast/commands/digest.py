@@ -56,14 +56,16 @@ def digest(
 
     if (notify is None) != dry_run:
         raise typer.BadParameter("say where to: --notify FILE; or --dry-run to look at it", param_hint="--notify")
-    told = None if notify is None else usable_destinations(notify, os.environ)
-    messages = run_until_told(_messages(settings, funnel or (), period=period, page=told.page if told else ""))
-    if told is None:
+    destinations = None if notify is None else usable_destinations(notify, os.environ)
+    messages = run_until_told(
+        _messages(settings, funnel or (), period=period, page=destinations.page if destinations else "")
+    )
+    if destinations is None:
         _show(messages, as_json=as_json)
         return
     configure_logs()
     deliverer = deliverer_of(settings.state_dir)
-    sent = run_until_told(_send(deliverer, told, messages=messages, period=period))
+    sent = run_until_told(_send(deliverer, destinations, messages=messages, period=period))
     if as_json:
         emit(json.dumps({"sent": sent, "failed": len(deliverer.failed), "dead_letters": str(deliverer.dead_letters)}))
     else:
@@ -102,9 +104,9 @@ async def _messages(settings: DigestSettings, names: Sequence[str], *, period: s
         await close(client)
 
 
-async def _send(deliverer: Deliverer, told: Destinations, *, messages: Sequence[Message], period: str) -> int:
+async def _send(deliverer: Deliverer, destinations: Destinations, *, messages: Sequence[Message], period: str) -> int:
     sent = 0
-    for destination in told.destinations:
+    for destination in destinations.destinations:
         for message in messages if period in destination.digest else ():
             sent += await deliverer.deliver(destination, message)
     return sent

@@ -254,13 +254,13 @@ def _show_json(change: Change) -> None:
 def _show_line(change: Change) -> None:
     from streams.report.texts import instant, money, seconds
 
-    told: dict[str, Any] = json.loads(change.body)
-    was = f" (was {told['was']})" if told["was"] else ""
-    parts = [f"{instant(told['at_ms'])}  {told['funnel']}  {told['person']}  {told['stage']}  {told['change']}{was}"]
-    if told["reason"]:
-        parts.append(f"reason {told['reason']}")
-    if told["value_minor"] is not None:
-        parts.append(money(told["value_minor"], told["currency"]))
-    parts.append(f"after {seconds(told['age_ms'] / 1000)}")
-    parts += [f"{name} {value}" for name, value in told["values"].items() if value != "unknown"]
+    record: dict[str, Any] = json.loads(change.body)
+    change_text = f"{record['change']} (was {record['was']})" if record["was"] else record["change"]
+    parts = [instant(record["at_ms"]), record["funnel"], record["person"], record["stage"], change_text]
+    if record["reason"]:
+        parts.append(f"reason {record['reason']}")
+    if record["value_minor"] is not None:
+        parts.append(money(record["value_minor"], record["currency"]))
+    parts.append(f"after {seconds(record['age_ms'] / 1000)}")
+    parts += [f"{name} {value}" for name, value in record["values"].items() if value != "unknown"]
     say("  ".join(parts))

@@ -78,8 +78,8 @@ async def _read(settings: ReportSettings, questions: Sequence[ReportQuestion], *
 
 def _rendered(document: StuckDocument, *, now_ms: int) -> RenderableType:
     persons = document["persons"]
-    told = f"{document['open']:,} entries wait, {document['stalled']:,} of them for longer than their stage says"
-    head = Text(f"{document['funnel']} version {document['version']} · {told}", style="bold")
+    summary = f"{document['open']:,} entries wait, {document['stalled']:,} of them for longer than their stage says"
+    head = Text(f"{document['funnel']} version {document['version']} · {summary}", style="bold")
     if not persons:
         return head
     dimensions = list(persons[0]["values"])

@@ -58,13 +58,13 @@ def up(
     home = directory or load_settings(StateSettings).state_dir
     settings = load_settings(ServiceSettings) if is_whole else None
     say(EVALUATION_NOTE, err=True)
-    with place(home) as told:
+    with place(home) as running:
         embedded = EmbeddedStack(home, kafka=kafka, redis=redis, prefers_fixed_ports=directory is None, report=_note)
-        asyncio.run(_run(embedded, settings, told=told, has_canary=has_canary))
+        asyncio.run(_run(embedded, settings, running=running, has_canary=has_canary))
     say("stopped", err=True)
 
 
-async def _run(embedded: EmbeddedStack, settings: ServiceSettings | None, *, told: Place, has_canary: bool) -> None:
+async def _run(embedded: EmbeddedStack, settings: ServiceSettings | None, *, running: Place, has_canary: bool) -> None:
     from funnelcast.signals import stop_event
     from funnelcast.stack.services import services
 
@@ -79,11 +79,11 @@ async def _run(embedded: EmbeddedStack, settings: ServiceSettings | None, *, tol
             if started.canary is not None:
                 addresses["canary"] = started.canary
             checks.append(started.supervisor.check)
-        told.tell({name: address for name, address in addresses.items() if name in ("kafka", "redis", "url")})
+        running.tell({name: address for name, address in addresses.items() if name in ("kafka", "redis", "url")})
         emit(json.dumps(addresses))
         if "page" in addresses:
             say(f"the page: {addresses['page']}", err=True)
-        say(f"commands started here find them; elsewhere add --config {told.path}", err=True)
+        say(f"commands started here find them; elsewhere add --config {running.path}", err=True)
         say(f"logs in {stack.directory}; Ctrl-C stops everything", err=True)
         while not stop.is_set():
             for check in checks:

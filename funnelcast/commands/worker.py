@@ -43,7 +43,7 @@ async def _run(settings: WorkerSettings) -> int:
     stop = stop_event()
     end_within(counting.HARD_EXIT_SECONDS)
     client = connect(settings.need_redis())
-    told = CountingSettings(
+    wanted = CountingSettings(
         kafka=settings.need_kafka(),
         topics=settings.topics,
         funnels=load_funnels(settings.funnels),
@@ -60,4 +60,4 @@ async def _run(settings: WorkerSettings) -> int:
         stop=stop,
     )
     store = RedisPartitionStore(client, settings.space)
-    return await counting.run_worker(told, store, store_warnings=lambda: server_warnings(client))
+    return await counting.run_worker(wanted, store, store_warnings=lambda: server_warnings(client))

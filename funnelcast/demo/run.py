@@ -28,11 +28,11 @@ from schemas.times import DAY_MS
 
 async def run_demo(plan: DemoPlan, view: View, *, stop: asyncio.Event) -> None:
     """Run to the end or until `stop`. Raises TryAgainError, NeedsHumanError."""
-    with place(plan.state_dir) as told, RunDirectory.fresh(plan.state_dir, "demo") as directory:
-        await _run_in(directory.path, plan, told=told, view=view, stop=stop)
+    with place(plan.state_dir) as running, RunDirectory.new(plan.state_dir, "demo") as directory:
+        await _run_in(directory.path, plan, running=running, view=view, stop=stop)
 
 
-async def _run_in(directory: Path, plan: DemoPlan, *, told: Place, view: View, stop: asyncio.Event) -> None:
+async def _run_in(directory: Path, plan: DemoPlan, *, running: Place, view: View, stop: asyncio.Event) -> None:
     async with EmbeddedStack(
         directory, kafka=plan.kafka, redis=plan.redis, report=view.note, prefers_fixed_ports=True
     ) as stack:
@@ -42,8 +42,8 @@ async def _run_in(directory: Path, plan: DemoPlan, *, told: Place, view: View, s
             return  # stopped: what was started goes with the stack
         view.history(history)
         async with live_shop(stack, directory, plan=plan, view=view) as shop:
-            told.tell(shop.settings())
-            view.questions(command_line(), told.path)
+            running.tell(shop.settings())
+            view.questions(command_line(), running.path)
             await shop.run(stop, plan.seconds)
             live = await shop.document_when_applied()
         view.final(history, shop.funnel, document=live)

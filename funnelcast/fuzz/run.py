@@ -212,7 +212,7 @@ async def run_fuzz(
         if await page_of(f"http://{target.host}:{target.port}/healthz") is None:
             raise TryAgainError(f"nothing answers at {url}")
         return await FuzzRun(plan, target, saving=saving, say=say).run()
-    with RunDirectory.fresh(state_dir, "fuzz") as directory:
+    with RunDirectory.new(state_dir, "fuzz") as directory:
         async with own_collector(directory.path, say) as target:
             verdict = await FuzzRun(plan, target, saving=saving, say=say).run()
         directory.is_kept = not verdict.ok

@@ -146,12 +146,12 @@ def usable_destinations(path: Path, environment: Mapping[str, str]) -> Destinati
 
     Raises DestinationsError, SettingsError.
     """
-    told = load_destinations(path)
-    for destination in told.destinations:
+    loaded = load_destinations(path)
+    for destination in loaded.destinations:
         for reference in (destination.password, destination.webhook):
             if reference is not None:
                 secret_of(reference, environment)
-    return told
+    return loaded
 
 
 def secret_of(reference: str, environment: Mapping[str, str]) -> str:

@@ -30,7 +30,7 @@ class Notice:
 class _Standing:
     story: Story
     seen_ms: int
-    told: set[str] = field(default_factory=set)
+    notified: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Watch:
             if story["severity"] != "none":
                 key = (story["funnel"], story["name"], story["stage"], story["dim"])
                 known = self._standing.setdefault(key, _Standing(story, now_ms))
-                known.story, known.seen_ms = (story if not known.told else known.story), now_ms
+                known.story, known.seen_ms = (story if not known.notified else known.story), now_ms
         is_quiet = self.destinations.is_quiet(now_ms)
         begun = [one for known in self._standing.values() if (one := self._begin(known, is_quiet=is_quiet)).to]
         ended = self._end(now_ms)
@@ -60,23 +60,23 @@ class Watch:
 
     def _begin(self, known: _Standing, *, is_quiet: bool) -> Notice:
         severity = known.story["severity"]
-        to = () if is_quiet and severity != "critical" else self._who(severity, known.told)
-        known.told |= set(to)
+        to = () if is_quiet and severity != "critical" else self._who(severity, known.notified)
+        known.notified |= set(to)
         return Notice(known.story, False, to)
 
-    def _who(self, severity: str, told: set[str]) -> tuple[str, ...]:
+    def _who(self, severity: str, notified: set[str]) -> tuple[str, ...]:
         return tuple(
-            each.name for each in self.destinations.destinations if each.wants(severity) and each.name not in told
+            each.name for each in self.destinations.destinations if each.wants(severity) and each.name not in notified
         )
 
     def _end(self, now_ms: int) -> list[Notice]:
-        """Those that have not spoken for as long as a rule keeps firing; what nobody was told begins and ends unsaid
-        only where it was nobody's business."""
+        """Those that have been silent for as long as a rule keeps firing. One of which nobody was notified is sent now
+        to those who want its severity; where nobody does, it begins and ends unsaid."""
         over = [key for key, known in self._standing.items() if now_ms - known.seen_ms > HOLD_MINUTES * MINUTE_MS]
         ended = []
         for key in over:
             known = self._standing.pop(key)
-            to = tuple(known.told) or self._who(known.story["severity"], set())
+            to = tuple(known.notified) or self._who(known.story["severity"], set())
             if to:
                 ended.append(Notice(known.story, True, to))
         return ended

@@ -84,9 +84,9 @@ async def watched_of_log(
             whole = _Log(log, folder, await log.ends(), total, watermark_delay_ms)
         whole_size, done = len(funnels) * sum(whole.ends.values()), 0
 
-        def told(records: int) -> None:
+        def advance(records: int) -> None:
             nonlocal done
             done += records
             progress(done, whole_size)
 
-        return [await whole.counted(funnel, told) for funnel in funnels]
+        return [await whole.counted(funnel, advance) for funnel in funnels]

@@ -58,7 +58,7 @@ async def replay_through_stack(
     progress: Progress = no_progress,
 ) -> list[CountersDocument]:
     """The counters documents, in the order of the funnels. Raises TryAgainError, NeedsHumanError."""
-    with RunDirectory.fresh(state_dir, "replay") as directory:
+    with RunDirectory.new(state_dir, "replay") as directory:
         async with EmbeddedStack(directory.path, kafka=kafka, redis=redis) as stack:
             return await count_on(stack, directory.path, job=job, refusals=refusals, progress=progress)
 

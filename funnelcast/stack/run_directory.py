@@ -23,7 +23,7 @@ class RunDirectory:
 
     @classmethod
     @contextlib.contextmanager
-    def fresh(cls, state_dir: Path, purpose: str) -> Iterator[RunDirectory]:
+    def new(cls, state_dir: Path, purpose: str) -> Iterator[RunDirectory]:
         """For the time of a `with`."""
         state_dir.mkdir(parents=True, exist_ok=True)
         directory = cls(Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=state_dir)))

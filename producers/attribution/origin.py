@@ -39,10 +39,10 @@ class Origins:
         """The properties to add. `knows_referrer`: no page before means that there was none."""
         if PLACES.isdisjoint(context) and TAG_NAMES.isdisjoint(properties):
             return NOTHING
-        origin = self._found(properties, context, knows_referrer=knows_referrer)
+        origin = self._origin_of(properties, context, knows_referrer=knows_referrer)
         return {name: value for name, value in origin.items() if properties.get(name) is None}
 
-    def _found(self, properties: Members, context: Members, *, knows_referrer: bool) -> dict[str, str]:
+    def _origin_of(self, properties: Members, context: Members, *, knows_referrer: bool) -> dict[str, str]:
         page = _object(context, "page")
         tags = _tags_of_event(properties, context=context, page=page)
         address, referrer = page.get("url"), page.get("referrer")
@@ -121,10 +121,10 @@ def _tags_of_event(properties: Members, *, context: Members, page: Members) -> T
         if name in _OF_CAMPAIGN and isinstance(value, str) and value
     }
     places = (tags_among(properties), of_campaign, tags_of(page.get("search")), tags_of(page.get("url")))
-    told = [tags for tags in places if tags]
-    if len(told) < 2:
-        return told[0] if told else NO_TAGS
-    return {name: value for tags in reversed(told) for name, value in tags.items()}
+    stated = [tags for tags in places if tags]
+    if len(stated) < 2:
+        return stated[0] if stated else NO_TAGS
+    return {name: value for tags in reversed(stated) for name, value in tags.items()}
 
 
 def _named(tags: Tags) -> dict[str, str]:

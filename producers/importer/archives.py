@@ -85,7 +85,7 @@ class Archive:
             verdicts = self._endpoint.read(request, _SENDER).verdicts
         except RequestError as error:
             return [Problem("unreadable", str(error))]
-        return [_made(verdict) for verdict in verdicts]
+        return [_event_of(verdict) for verdict in verdicts]
 
     def groups_of(self, row: Cells) -> list[tuple[int, str]] | Problem:
         """None."""
@@ -96,7 +96,7 @@ class Archive:
         return None
 
 
-def _made(verdict: object) -> Made | Problem:
+def _event_of(verdict: object) -> Made | Problem:
     """The native event that says the same as a record."""
     if isinstance(verdict, Rejected):
         return Problem(verdict.reason, verdict.detail)

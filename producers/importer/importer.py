@@ -106,11 +106,11 @@ class Importer:
         )
         name = hashlib.sha256(repr(about).encode()).hexdigest()[:24]
         self._path = self.state_dir / "imports" / f"{name}.json"
-        self.progress = _load(self._path) or _fresh()
+        self.progress = _load(self._path) or _new_progress()
 
     def start_over(self) -> None:
         """Forget the progress and send everything again, in a new session."""
-        self.progress = _fresh()
+        self.progress = _new_progress()
 
     async def run(self) -> Progress:
         """Send what is not acknowledged yet. Raises TryAgainError, CollectorRefusedError, InputFileError."""
@@ -118,7 +118,7 @@ class Importer:
         self._save()
         if self.file.is_historical and not progress.is_done:
             await self._check_scope()
-        for batch in batches(self._rest(), lines=BATCH_LINES, size=BATCH_BYTES):
+        for batch in batches(self._unsent(), lines=BATCH_LINES, size=BATCH_BYTES):
             results = await self._send_batch([event for _, event in batch], progress.sent)
             for (line, _), result in zip(batch, results, strict=True):
                 if result.get("status") == "accepted":
@@ -134,7 +134,7 @@ class Importer:
         self._save()
         return progress
 
-    def _rest(self) -> Iterator[tuple[int, bytes]]:
+    def _unsent(self) -> Iterator[tuple[int, bytes]]:
         for number, line in enumerate(self.file.events()):
             if number >= self.progress.sent:
                 yield line
@@ -181,7 +181,7 @@ class Importer:
         write_atomically(self._path, json.dumps(asdict(self.progress)).encode())
 
 
-def _fresh() -> Progress:
+def _new_progress() -> Progress:
     return Progress(session=f"import-{uuid.uuid4().hex[:16]}")
 
 

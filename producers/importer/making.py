@@ -141,11 +141,11 @@ class RuleMaker:
         if self.rule.refuse is not None:
             return Problem("refused", self.rule.refuse)
         try:
-            return self._made(row, rows)
+            return self._event_of(row, rows)
         except _RefusedError as refusal:
             return refusal.problem
 
-    def _made(self, row: Row, rows: Sequence[Row]) -> Made:
+    def _event_of(self, row: Row, rows: Sequence[Row]) -> Made:
         self._check_ids(row)
         event: Made = {"id": None if self._id is None else self._id(row), "name": self._name(row)}
         if self._id is not None and event["id"] is None:

@@ -40,7 +40,7 @@ class SpendTable:
 
 def spend_definition(table: SpendTable, headings: Sequence[str]) -> ImportFile:
     """The import file that the table means. Raises InputFileError where a column is not found."""
-    columns = {**_found(headings, table), **table.columns}
+    columns = {**_recognised(headings, table), **table.columns}
     needed = [name for name in _NEEDED if name not in columns]
     missing = [name for name in needed if name != "channel" or name not in table.constants]
     if missing:
@@ -64,7 +64,7 @@ def spend_definition(table: SpendTable, headings: Sequence[str]) -> ImportFile:
     return ImportFile.model_validate({"inputs": [described], "events": [rule]})
 
 
-def _found(headings: Sequence[str], table: SpendTable) -> dict[str, str]:
+def _recognised(headings: Sequence[str], table: SpendTable) -> dict[str, str]:
     """Columns whose heading says what they are; one that says it twice says nothing."""
     taken = {*table.columns.values()}
     columns_by_name: dict[str, str] = {}

@@ -110,7 +110,7 @@ def _opened(path: str, *, encoding: str | None, member: str | None) -> ClearFile
     if foreign := next((text for first, text in _FOREIGN.items() if start.startswith(first)), None):
         raise InputFileError(f"{path} is {foreign}")
     mark = next((name for mark, name in _MARKS if start.startswith(mark)), None)
-    used = encoding or mark or _found(path, file)
+    used = encoding or mark or _encoding_of(path, file)
     if used == _DAMAGED:
         return ClearFile(path, file, "utf-8", is_damaged=True)
     if codecs.lookup(used).name in ("utf-8", "utf-8-sig", "ascii"):
@@ -164,7 +164,7 @@ def _member_of(path: str, source: BinaryIO, *, member: str | None) -> BinaryIO:
         raise InputFileError(f"{path}: {wanted[0]} cannot be unpacked: {error}") from None
 
 
-def _found(path: str, file: BinaryIO) -> str:
+def _encoding_of(path: str, file: BinaryIO) -> str:
     """UTF-8 where the whole file is; else the likeliest of the older encodings. Raises InputFileError."""
     start = file.read(4096)
     file.seek(0)

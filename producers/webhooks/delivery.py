@@ -80,7 +80,7 @@ class Delivery(msgspec.Struct, gc=False):
     id: str | None = None
 
 
-def told(event: WebhookEvent) -> list[WebhookEvent]:
+def all_events_of(event: WebhookEvent) -> list[WebhookEvent]:
     """The event, and what its delivery says besides."""
     return [event, *(_besides(event, one) for one in event.further), *_link(event)]
 

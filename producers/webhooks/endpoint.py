@@ -17,7 +17,7 @@ from producers.ingest.checks import Ingest
 from producers.ingest.objects import is_deeper
 from producers.ingest.verdicts import Deferred, Outcome, Sender
 from producers.webhooks.config import Hook
-from producers.webhooks.delivery import WebhookEvent, told
+from producers.webhooks.delivery import WebhookEvent, all_events_of
 from producers.webhooks.hook_record import HookRecord, encode_hook
 from producers.webhooks.mapper import Mapper
 from producers.webhooks.signatures import WINDOW_MS, Check
@@ -64,7 +64,7 @@ class HookEndpoint(BaseEndpoint):
         delivery = self._hook.read(body, request.headers)
         if len(delivery.events) > self._events:
             raise RequestError(RejectReason.TOO_MANY_EVENTS, "too many events in one delivery", str(self._events))
-        events = [one for event in delivery.events for one in self._told(event)]
+        events = [one for event in delivery.events for one in self._hooks_of(event)]
         verdicts = [self._outcome(event, request.received_at_ms) for event in events]
         return Reading([event.element for event in events], verdicts, delivery.id)
 
@@ -72,9 +72,9 @@ class HookEndpoint(BaseEndpoint):
         """`{"accepted", "results"}`."""
         return verdicts_answer(reading)
 
-    def _told(self, event: WebhookEvent) -> list[WebhookEvent]:
+    def _hooks_of(self, event: WebhookEvent) -> list[WebhookEvent]:
         """What the enricher asks about is one hook, whatever it says besides."""
-        return [event] if self._is_asked_about(event) else told(event)
+        return [event] if self._is_asked_about(event) else all_events_of(event)
 
     def _is_asked_about(self, event: WebhookEvent) -> bool:
         return event.deal is not None and self._hook.api is not None

@@ -21,7 +21,7 @@ from producers.ingest.verdicts import Accepted, Rejected
 from producers.sink.port import Outgoing, Sink, SinkUnavailableError, partition_for
 from producers.webhooks.config import PREFIX, Hook, Webhooks
 from producers.webhooks.crm import Crm, CrmUnavailableError, Details
-from producers.webhooks.delivery import WebhookEvent, told
+from producers.webhooks.delivery import WebhookEvent, all_events_of
 from producers.webhooks.enricher_metrics import EnricherMetrics
 from producers.webhooks.hook_record import HookRecord, decode_hook
 from producers.webhooks.mapper import Mapper
@@ -110,7 +110,7 @@ class Enricher:
         if details is not None:
             add_details(event, details)
         outcome = "bare" if details is None else "enriched"
-        events = [one for one in told(event) if one.id not in self._written]
+        events = [one for one in all_events_of(event) if one.id not in self._written]
         outcomes = [await self._write(hook, record, event=one, outcome=outcome) for one in events]
         self._metrics.worked_on(hook.name, outcomes[0] if outcomes else "unchanged")
 

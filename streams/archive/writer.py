@@ -31,7 +31,7 @@ class ArchiveWriter:
         folder: ArchiveFolder,
         log: LogReader,
         *,
-        told: Callable[[int], None],
+        progress: Callable[[int], None],
         flush_rows: int = FLUSH_ROWS,
         flush_seconds: float = FLUSH_SECONDS,
     ) -> None:
@@ -39,7 +39,7 @@ class ArchiveWriter:
         self._flush_seconds = flush_seconds
         self._folder = folder
         self._log = log
-        self._told = told
+        self._progress = progress
         self._rows: list[Row] = []
         self._flushed_at = time.monotonic()
         self.written = 0
@@ -68,7 +68,7 @@ class ArchiveWriter:
         for day, part in _by_day(rows).items():
             self._folder.add(day, part)
         self.written += len(rows)
-        self._told(len(rows))
+        self._progress(len(rows))
 
     async def _start(self) -> None:
         cursor = self._folder.cursor()

@@ -1,4 +1,4 @@
-"""Which of the told changes a reader wants. Pure."""
+"""Which of the changes of outcomes a reader wants. Pure."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Wanted:
         try:
             document: dict[str, Any] = json.loads(value or b"")
             change = Change(document["id"], document["person"], value or b"")
-            funnel, told = document["funnel"], {document["change"], document["was"]}
+            funnel, outcomes = document["funnel"], {document["change"], document["was"]}
         except (ValueError, TypeError, KeyError):
             return None
         if self.funnels is not None and funnel not in self.funnels:
             return None
-        return change if self.changes is None or told.intersection(self.changes) else None
+        return change if self.changes is None or outcomes.intersection(self.changes) else None

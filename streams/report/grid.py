@@ -82,11 +82,11 @@ class Grid:
         table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")
         for cells, style in self._rows:
-            for heading, cell in self._told(cells):
+            for heading, cell in self._filled(cells):
                 table.add_row(Text(heading), Text(cell), style=style)
             table.add_row("", "")
         return table
 
-    def _told(self, cells: Sequence[str]) -> Iterable[tuple[str, str]]:
+    def _filled(self, cells: Sequence[str]) -> Iterable[tuple[str, str]]:
         """A row without what is empty."""
         return ((heading, cell) for heading, cell in zip(self._headings, cells, strict=True) if cell)

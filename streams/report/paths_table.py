@@ -68,7 +68,7 @@ def _effects(cell: PathCell) -> Iterable[RenderableType]:
         if all(rate is not None and rate["rate"] == 1 for rate in (without, with_it)):
             continue  # the last stage before the order: who got beyond it has ordered, with it and without
         fewest, most = effect["won_without"]
-        told = f"{texts.share(without)}" if without is not None else f"{fewest:,} to {most:,} journeys"
-        yield Text(f"{effect['stage']}: won with it {texts.share(with_it)}, without it {told}")
+        unskipped = f"{texts.share(without)}" if without is not None else f"{fewest:,} to {most:,} journeys"
+        yield Text(f"{effect['stage']}: won with it {texts.share(with_it)}, without it {unskipped}")
     if cell["nobody_needs"]:
         yield Text(f"nobody needs: {', '.join(cell['nobody_needs'])}", style="bold")

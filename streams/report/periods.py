@@ -6,11 +6,9 @@ from datetime import date
 from enum import StrEnum
 
 from schemas.counters import Cells, Grain
-from schemas.times import date_of
+from schemas.times import date_of, day_of
 from streams.report.shapes import Counters
 from streams.report.sums import summed_to
-
-_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 
 class Period(StrEnum):
@@ -44,16 +42,11 @@ class Period(StrEnum):
         return date.fromordinal(date(first.year + years, month + 1, 1).toordinal() - 1)
 
 
-def day_number(day: date) -> int:
-    """The bucket of a date: days from 1970-01-01."""
-    return day.toordinal() - _EPOCH_ORDINAL
-
-
 def sum_days(cells: Cells, period: Period) -> Cells:
     """The days of stored cells, added up in the first day of their week, month or quarter. Before names and rates are
     made of them: there are fewer then."""
     places = {
-        (grain, bucket, dimset): (grain, day_number(period.first_day(date_of(bucket))), dimset)
+        (grain, bucket, dimset): (grain, day_of(period.first_day(date_of(bucket))), dimset)
         for grain, bucket, dimset in sorted(cells)
         if grain == Grain.DAY
     }

@@ -12,8 +12,8 @@ from schemas.errors import UsageError
 from schemas.funnel.duration import parse_duration_ms
 from schemas.funnel.model import Funnel
 from schemas.names import clean_text
-from schemas.times import HOUR_MS, MINUTE_MS, date_of, local_day
-from streams.report.periods import Period, day_number
+from schemas.times import HOUR_MS, MINUTE_MS, date_of, day_of, local_day
+from streams.report.periods import Period
 
 _GRAINS = {name: grain for grain, name in GRAIN_NAMES.items()}
 _PERIODS = tuple(period.value for period in Period)
@@ -118,7 +118,7 @@ class ReportQuestion:
             return None
         buckets = self._buckets_at(self.since_ms)
         if self.period is not None:
-            buckets[Grain.DAY] = day_number(self.period.first_day(date_of(buckets[Grain.DAY])))
+            buckets[Grain.DAY] = day_of(self.period.first_day(date_of(buckets[Grain.DAY])))
         return buckets
 
     @property
@@ -128,7 +128,7 @@ class ReportQuestion:
             return None
         buckets = self._buckets_at(self.until_ms - 1)
         if self.period is not None:
-            buckets[Grain.DAY] = day_number(self.period.last_day(date_of(buckets[Grain.DAY])))
+            buckets[Grain.DAY] = day_of(self.period.last_day(date_of(buckets[Grain.DAY])))
         return buckets
 
     def _buckets_at(self, time_ms: int) -> dict[int, int]:

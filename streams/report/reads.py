@@ -7,9 +7,9 @@ from datetime import date
 
 from schemas.counters import Grain
 from schemas.funnel.model import Funnel
+from schemas.times import day_of
 from streams.report.document import merge_cells
 from streams.report.names import name_cells
-from streams.report.periods import day_number
 from streams.report.question import ReportQuestion
 from streams.report.shapes import NamedCell
 from streams.report.spans import Span, start_ms
@@ -71,7 +71,7 @@ async def days_by_cell(reader: CounterReader, question: ReportQuestion, *, span:
     days: DaysOfCells = {}
     for label, by_values in counters.get("day", {}).items():
         for dim, cell in by_values.items():
-            days.setdefault(dim, {})[day_number(date.fromisoformat(label))] = cell
+            days.setdefault(dim, {})[day_of(date.fromisoformat(label))] = cell
     return days
 
 

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from schemas.counters import Grain
 from schemas.funnel.model import Funnel
-from schemas.times import date_of, local_day
-from streams.report.periods import Period, day_number
+from schemas.times import date_of, day_of, local_day
+from streams.report.periods import Period
 from streams.report.question import QuestionError, ReportQuestion, parse_instant_ms
 
 PREVIOUS = "previous"
@@ -89,14 +89,14 @@ def _asked(question: ReportQuestion, *, today: int) -> Span:
     if question.since_ms is not None:
         first = day_at(funnel, question.since_ms)
     elif period is not None:
-        first = day_number(period.first_day(date_of(last + 1 if question.until_ms is None else last)))
+        first = day_of(period.first_day(date_of(last + 1 if question.until_ms is None else last)))
         if question.until_ms is None:  # the last one that is over
             last = first - 1
-            first = day_number(period.first_day(date_of(last)))
+            first = day_of(period.first_day(date_of(last)))
     else:
         first = last - _DEFAULT_DAYS + 1
     if period is not None:
-        first, last = (day_number(period.first_day(date_of(first))), day_number(period.last_day(date_of(last))))
+        first, last = (day_of(period.first_day(date_of(first))), day_of(period.last_day(date_of(last))))
     if first > last:
         raise QuestionError("no day since then is over and counted; write until as well, or an earlier since")
     return Span(first, last)
@@ -121,7 +121,7 @@ def _previous(after: Span, period: Period | None) -> Span:
     """The week, month or quarter before one; else as many days."""
     if period is not None and period.label(date_of(after.first)) == period.label(date_of(after.last)):
         last = date_of(after.first - 1)
-        return Span(day_number(period.first_day(last)), day_number(last))
+        return Span(day_of(period.first_day(last)), day_of(last))
     return after.moved(after.last - after.first + 1)
 
 

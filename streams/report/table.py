@@ -89,14 +89,14 @@ def _head(funnel: Funnel, document: CountersDocument) -> RenderableType:
         buckets = sorted(document["counters"][grain])
         parts.append(f"{grain}s {buckets[0]} to {buckets[-1]}")
     parts.append(f"watermark {_when(document['watermark_ms'])}")
-    told = f"{counts['accepted']:,} events of {counts['persons']:,} persons"
-    told += f", {counts['duplicates']:,} duplicates, {counts['late']:,} late"
+    counted = f"{counts['accepted']:,} events of {counts['persons']:,} persons"
+    counted += f", {counts['duplicates']:,} duplicates, {counts['late']:,} late"
     if counts["placeholder_ids"] or counts["link_conflicts"]:
-        told += f", {counts['placeholder_ids']:,} placeholder ids, {counts['link_conflicts']:,} link conflicts"
+        counted += f", {counts['placeholder_ids']:,} placeholder ids, {counts['link_conflicts']:,} link conflicts"
     left_out = ", ".join(f"{number:,} {traffic}" for traffic, number in counts.get("left_out", {}).items())
     if left_out:
-        told += f", left out: {left_out}"
-    return Group(Text(" · ".join(parts), style="bold"), Text(told, style="dim"))
+        counted += f", left out: {left_out}"
+    return Group(Text(" · ".join(parts), style="bold"), Text(counted, style="dim"))
 
 
 def _when(time_ms: int | None) -> str:

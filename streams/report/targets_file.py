@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from schemas.errors import InputFileError
 from schemas.explain import Explainer
 from schemas.funnel.duration import DurationMs
-from schemas.times import DAY_MS
+from schemas.times import DAY_MS, day_of
 from schemas.written_file import WrittenFile
-from streams.report.periods import Period, day_number
+from streams.report.periods import Period
 from streams.report.spans import Span
 
 Measure = Literal["entries", "orders", "revenue"]
@@ -42,7 +42,7 @@ def parse_period(value: object) -> Span:
         raise ValueError(f"{text!r} is no period; {_FORMS}") from None
     if first > last:
         raise ValueError(f"{text!r} ends before it begins; {_FORMS}")
-    return Span(day_number(first), day_number(last))
+    return Span(day_of(first), day_of(last))
 
 
 def _days_of(text: str) -> tuple[date, date]:

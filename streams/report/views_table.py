@@ -21,7 +21,7 @@ def render_view(document: ViewDocument) -> RenderableType:
     head = (
         f"{document['funnel']} version {document['version']} · {document['view']} · {span['first']} to {span['last']}"
     )
-    return Group(Text(head, style="bold"), _table(document), *_rest(document))
+    return Group(Text(head, style="bold"), _table(document), *_below_the_table(document))
 
 
 def _table(document: ViewDocument) -> Grid:
@@ -50,7 +50,7 @@ def _number(number: float | None, unit: Unit, *, currency: str) -> str:
     return f"{number:,.0f}"
 
 
-def _rest(document: ViewDocument) -> Iterable[RenderableType]:
+def _below_the_table(document: ViewDocument) -> Iterable[RenderableType]:
     yield Text(f"bottleneck {document['bottleneck'] or texts.ABSENT}")
     if document["lost"]:
         yield Text("lost: " + ", ".join(f"{reason} {count:,}" for reason, count in document["lost"].items()))

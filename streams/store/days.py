@@ -1,7 +1,7 @@
 """Groups of days as a reader keeps them between two reads: which of them have to be read again. No I/O.
 
 A closed day hardly ever changes, so a read asks for the versions of all days and for the cells of those that have
-changed. What was kept counts while the store names the same version of it: the version is the apply that wrote it.
+changed. What was cached counts while the store names the same version of it: the version is the apply that wrote it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from streams.store.packing import version_field
 _NEWEST, _BASE = "@", "base"
 
 
-class Kept(NamedTuple):
+class CachedGroup(NamedTuple):
     """A group as it was read last."""
 
     signature: tuple[bytes, bytes]
@@ -26,7 +26,7 @@ class Kept(NamedTuple):
 
 
 class Versions:
-    """What one read asks for and is told about the versions of its groups."""
+    """What one read asks for, and learns, about the versions of its groups."""
 
     def __init__(self, funnel_id: str, groups: Sequence[CellGroup]) -> None:
         self._groups = {group: field for group in groups if (field := version_field(funnel_id, group)) is not None}
@@ -35,7 +35,7 @@ class Versions:
         """What to ask the store."""
         return ("HMGET", key, _NEWEST, _BASE, *self._groups.values())
 
-    def told(self, answer: Sequence[bytes | None], seq: bytes | None) -> dict[CellGroup, bytes]:
+    def versions_in(self, answer: Sequence[bytes | None], seq: bytes | None) -> dict[CellGroup, bytes]:
         """By group, of the answer to the command. Nothing where the newest apply (`seq`) is not the one that wrote
         versions last: then something wrote that knows none."""
         newest, base, *written = answer
@@ -45,20 +45,20 @@ class Versions:
 
 
 def to_read(
-    groups: Sequence[CellGroup], kept: Mapping[CellGroup, Kept], *, versions: Mapping[CellGroup, bytes]
+    groups: Sequence[CellGroup], cached: Mapping[CellGroup, CachedGroup], *, versions: Mapping[CellGroup, bytes]
 ) -> list[CellGroup]:
-    """Groups that are not kept, or not in this version."""
+    """Groups that are not cached, or not in this version."""
 
     def is_known(group: CellGroup) -> bool:
         version = versions.get(group)
-        return version is not None and group in kept and kept[group].version == version
+        return version is not None and group in cached and cached[group].version == version
 
     return [group for group in groups if not is_known(group)]
 
 
 def expected(
-    groups: Sequence[CellGroup], kept: Mapping[CellGroup, Kept], *, changing: Collection[CellGroup]
+    groups: Sequence[CellGroup], cached: Mapping[CellGroup, CachedGroup], *, changing: Collection[CellGroup]
 ) -> list[CellGroup]:
-    """Groups that will have to be read, as far as can be told before their versions are: those that changed last time,
-    and those of which none is known."""
-    return [group for group in groups if group in changing or group not in kept or kept[group].version is None]
+    """Groups that will have to be read, as far as one knows before their versions are there: those that changed last
+    time, and those of which none is known."""
+    return [group for group in groups if group in changing or group not in cached or cached[group].version is None]

@@ -20,7 +20,7 @@ from streams.state import LAYOUT, Annotation, PartitionMeta
 from streams.store.address import Client
 from streams.store.annotations import read_annotations
 from streams.store.connection import Script, translated
-from streams.store.days import Kept, Versions, expected, to_read
+from streams.store.days import CachedGroup, Versions, expected, to_read
 from streams.store.keys import PartitionKeys, SpaceKeys
 from streams.store.packing import group_key, unpack
 from streams.store.port import PartitionStatus, PartitionView, StoreUnavailableError
@@ -30,8 +30,8 @@ from streams.store.refusals import newer_layout
 _GROUPS = Script("groups")
 _TRIES = 20
 """A new group appears about once a minute; in a catch-up with every apply, ten times a second."""
-_MOST_KEPT = 300_000
-"""Cells that are kept between reads, about 200 MB; with more all are forgotten."""
+_MOST_CACHED = 300_000
+"""Cells that are cached between reads, about 200 MB; with more all are forgotten."""
 _MOST_ASKED = 500
 _decode_meta = msgspec.msgpack.Decoder(PartitionMeta).decode
 _decode_cells = msgspec.msgpack.Decoder(list[dict[int, int]]).decode
@@ -57,9 +57,9 @@ class RedisCounterReader:
         self._space = SpaceKeys(space, shadow)
         self._shadow = shadow
         self._layout = layout
-        self._kept: dict[tuple[int, str], dict[CellGroup, Kept]] = {}
+        self._cached: dict[tuple[int, str], dict[CellGroup, CachedGroup]] = {}
         """By partition and funnel_id."""
-        self._kept_cells: dict[tuple[int, str], int] = {}
+        self._cached_cells: dict[tuple[int, str], int] = {}
         self._asked: dict[tuple[str, ...], _Asked] = {}
         """By what was asked."""
 
@@ -110,31 +110,31 @@ class RedisCounterReader:
         ]
         place = (keys.cursor, funnel_id, str(dimsets), *map(str, chain.from_iterable(ranges)))
         asked = self._asked.get(place) or _Asked(await self._run(ranges, transaction=False), frozenset())
-        kept = dict(self._kept.get((partition, funnel_id), {}))
-        reading = expected(_listed(grains, asked.indexes, dimsets=dimsets), kept, changing=asked.changing)
+        cached = dict(self._cached.get((partition, funnel_id), {}))
+        reading = expected(_listed(grains, asked.indexes, dimsets=dimsets), cached, changing=asked.changing)
         for _ in range(_TRIES):
             groups = _listed(grains, asked.indexes, dimsets=dimsets)
             versions = Versions(funnel_id, groups)
-            *indexes, cursor, told, answers = await self._read(
+            *indexes, cursor, stored_versions, answers = await self._read(
                 keys, funnel_id, ranges=ranges, versions=versions, reading=reading
             )
             offset, meta, layout, seq = cursor
             self._check_layout(layout, f"partition {partition}")
-            known = versions.told(told, seq)
-            missing = set(to_read(groups, kept, versions=known)).difference(reading)
+            known = versions.versions_in(stored_versions, seq)
+            missing = set(to_read(groups, cached, versions=known)).difference(reading)
             if indexes == asked.indexes and not missing:
                 if offset is None:
                     return None
                 changed = self._keep(
-                    partition, funnel_id, kept=kept, stored=zip(reading, answers, strict=True), versions=known
+                    partition, funnel_id, cached=cached, stored=zip(reading, answers, strict=True), versions=known
                 )
                 self._remember(place, _Asked(indexes, changed))
                 return _view(
-                    partition, int(offset), meta=_meta(meta), cells={group: kept[group].fields for group in groups}
+                    partition, int(offset), meta=_meta(meta), cells={group: cached[group].fields for group in groups}
                 )
             asked = _Asked(indexes, frozenset())
             now = set(_listed(grains, indexes, dimsets=dimsets))
-            wanted = {*reading, *missing, *(group for group in now if group not in kept)} & now
+            wanted = {*reading, *missing, *(group for group in now if group not in cached)} & now
             reading = sorted(wanted, key=_dimset)
         raise StoreUnavailableError(f"partition {partition} changes faster than it can be read")
 
@@ -170,21 +170,21 @@ class RedisCounterReader:
         partition: int,
         funnel_id: str,
         *,
-        kept: dict[CellGroup, Kept],
+        cached: dict[CellGroup, CachedGroup],
         stored: Iterable[tuple[CellGroup, dict[bytes, bytes]]],
         versions: Mapping[CellGroup, bytes],
     ) -> frozenset[CellGroup]:
-        """Put what was read into `kept`, and remember it; the groups that have changed."""
+        """Put what was read into `cached`, and remember it; the groups that have changed."""
         changed = set()
         for group, packed in stored:
-            known = kept.get(group)
-            kept[group] = _decoded(packed, known, version=versions.get(group))
-            if known is not None and known.fields is not kept[group].fields:
+            known = cached.get(group)
+            cached[group] = _decoded(packed, known, version=versions.get(group))
+            if known is not None and known.fields is not cached[group].fields:
                 changed.add(group)
         place = (partition, funnel_id)
-        self._kept[place], self._kept_cells[place] = kept, sum(len(each.fields) for each in kept.values())
-        if sum(self._kept_cells.values()) > _MOST_KEPT:
-            self._kept, self._kept_cells = {}, {}
+        self._cached[place], self._cached_cells[place] = cached, sum(len(each.fields) for each in cached.values())
+        if sum(self._cached_cells.values()) > _MOST_CACHED:
+            self._cached, self._cached_cells = {}, {}
         return frozenset(changed)
 
     def _remember(self, place: tuple[str, ...], asked: _Asked) -> None:
@@ -240,7 +240,7 @@ def _stored(groups: Sequence[CellGroup], answers: Sequence[Any]) -> list[dict[by
     return [*small, *answers[bool(small) :]]
 
 
-def _decoded(stored: dict[bytes, bytes], known: Kept | None, *, version: bytes | None) -> Kept:
+def _decoded(stored: dict[bytes, bytes], known: CachedGroup | None, *, version: bytes | None) -> CachedGroup:
     """A group's cells; those of the last read where nothing has changed."""
     values = b"".join(stored.values())
     signature = (b"".join(stored), values)
@@ -248,7 +248,7 @@ def _decoded(stored: dict[bytes, bytes], known: Kept | None, *, version: bytes |
         return known._replace(version=version)
     # One decoder call for a whole group: its cells under the header of a msgpack list of 32-bit length.
     packed = b"\xdd" + len(stored).to_bytes(4, "big") + values
-    return Kept(signature, SettledFields(zip(map(_field, stored), _decode_cells(packed), strict=True)), version)
+    return CachedGroup(signature, SettledFields(zip(map(_field, stored), _decode_cells(packed), strict=True)), version)
 
 
 def _view(

@@ -185,7 +185,7 @@ async def test_what_kafka_has_lost_comes_out_of_the_archive(
     """The first 300 records of every partition are in the archive alone."""
     folder = ArchiveFolder(tmp_path / "archive")
     async with LogReader(space.job.kafka, space.job.events) as log:
-        await ArchiveWriter(folder, log, told=lambda rows: None, flush_rows=700).run(follow=False)
+        await ArchiveWriter(folder, log, progress=lambda rows: None, flush_rows=700).run(follow=False)
     assign = LogReader.assign
 
     async def without_the_first(log: LogReader, partitions: list[int]) -> dict[int, int]:

@@ -8,7 +8,7 @@ import yaml
 
 from funnelcast.chaos.events import START_MS, arrivals, make_events
 from funnelcast.chaos.oracle import STAGES, TOLD_STAGES, checked_cells, expected, lost_and_double
-from funnelcast.chaos.told import judged
+from funnelcast.chaos.published import judged
 from schemas.funnel.definition import definition_of
 from schemas.funnel.load import load_funnel
 from tests.oracle import counting

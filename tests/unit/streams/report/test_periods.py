@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from schemas.counters import Cells, Family, Grain, cell_field, family
+from schemas.times import day_of
 from streams.report.lines import Arrangement
-from streams.report.periods import Period, day_number, sum_days
+from streams.report.periods import Period, sum_days
 from streams.report.rates import wilson
 from streams.report.service import report
 from streams.report.table import render_report
@@ -40,7 +41,7 @@ def test_a_period_is_the_days_from_its_first_to_its_last(day: date, period: Peri
     assert period.label(first) == period.label(day) == period.label(last)
     before, after = first - timedelta(days=1), last + timedelta(days=1)
     assert period.label(before) != period.label(day) != period.label(after)
-    assert day_number(after) - day_number(first) in (7, 28, 29, 30, 31, 90, 91, 92)
+    assert day_of(after) - day_of(first) in (7, 28, 29, 30, 31, 90, 91, 92)
 
 
 async def test_a_week_has_the_sums_of_its_days_with_rates_maturity_and_intervals() -> None:
@@ -89,13 +90,13 @@ async def test_months_of_a_channel() -> None:
 )
 def test_nothing_is_lost_by_summing(days: dict[date, int], period: Period) -> None:
     field, code = cell_field(0, 0, 0), family(Family.ENTRIES)
-    cells: Cells = {(Grain.DAY, day_number(day), 0): {field: {code: n}} for day, n in days.items()}
+    cells: Cells = {(Grain.DAY, day_of(day), 0): {field: {code: n}} for day, n in days.items()}
     cells[Grain.HOUR, 7, 0] = {field: {code: 1}}  # another grain is not added
     summed = sum_days(cells, period)
-    assert {group[1] for group in summed} == {day_number(period.first_day(day)) for day in days}
+    assert {group[1] for group in summed} == {day_of(period.first_day(day)) for day in days}
     for day in days:
         same = [n for other, n in days.items() if period.label(other) == period.label(day)]
-        assert summed[Grain.DAY, day_number(period.first_day(day)), 0] == {field: {code: sum(same)}}
+        assert summed[Grain.DAY, day_of(period.first_day(day)), 0] == {field: {code: sum(same)}}
 
 
 async def test_the_table_shows_week_by_week() -> None:

@@ -15,7 +15,7 @@ _NO_OUTCOME: Final = ("open", "withdrawn")
 
 
 @dataclass(slots=True)
-class Told:
+class JourneyCounts:
     """Counts for the verdict."""
 
     changes: int = 0
@@ -29,7 +29,7 @@ class Told:
     differences: list[str] = field(default_factory=list)
 
 
-async def read_told(kafka: Kafka, topic: str) -> list[dict[str, Any]]:
+async def read_changes(kafka: Kafka, topic: str) -> list[dict[str, Any]]:
     """Every record of the topic, in the order of its partitions, up to where it ends now."""
     records: list[dict[str, Any]] = []
     async with JourneysReader(kafka, topic, offsets={}, from_beginning=True) as reader:
@@ -43,33 +43,33 @@ async def read_told(kafka: Kafka, topic: str) -> list[dict[str, Any]]:
     return records
 
 
-def judged(records: Iterable[Mapping[str, Any]], want: Mapping[EntryId, Outcome]) -> Told:
+def judged(records: Iterable[Mapping[str, Any]], want: Mapping[EntryId, Outcome]) -> JourneyCounts:
     """Compare what a reader knows in the end, who drops ids that it has seen."""
-    told, seen = Told(), set[str]()
+    counts, seen = JourneyCounts(), set[str]()
     history: dict[EntryId, list[Outcome]] = {}
     for record in records:
         if record["id"] in seen:
-            told.repeated += 1
+            counts.repeated += 1
             continue
         seen.add(record["id"])
         entry = (record["person"], record["stage"], record["entered_at_ms"])
         outcome = (record["change"], record["at_ms"], record["reason"])
         if history.setdefault(entry, [])[-1:] == [outcome]:
-            told.double += 1
-            told.differences.append(f"journeys / {_text(entry)}: told twice as {_text(outcome)}")
+            counts.double += 1
+            counts.differences.append(f"journeys / {_text(entry)}: told twice as {_text(outcome)}")
         history[entry].append(outcome)
-    told.changes = len(seen)
+    counts.changes = len(seen)
     have = {entry: outcomes[-1] for entry, outcomes in history.items() if outcomes[-1][0] not in _NO_OUTCOME}
     for entry in sorted(want.keys() | have.keys()):
         if want.get(entry) != have.get(entry):
-            told.lost += entry in want
-            told.double += entry not in want
+            counts.lost += entry in want
+            counts.double += entry not in want
             said = _text(have.get(entry, ("nothing",)))
-            told.differences.append(
+            counts.differences.append(
                 f"journeys / {_text(entry)}: told as {said}, the oracle says {_text(want.get(entry, ('nothing',)))}; "
                 f"one after the other: {', '.join(change for change, *_ in history.get(entry, [])) or 'nothing'}"
             )
-    return told
+    return counts
 
 
 def _text(parts: Iterable[object]) -> str:
