@@ -85,8 +85,8 @@ class PersonCache:
         self.earliest_deadlines = array("I", [NO_DEADLINE]) * PERSON_BUCKETS
         self.loaded = bytearray(b"\1" * PERSON_BUCKETS)
         self.complete = bytearray(b"\1" * PERSON_BUCKETS)
-        self.dirty: dict[bytes, None] = {}
-        """Persons changed since `take_changes`."""
+        self.dirty: dict[bytes, bytes | None] = {}
+        """Persons changed since `take_changes`, as they are to be written; None: gone."""
         self.dirty_fields: dict[bytes, bytes | None] = {}
         """Changed sealed chunks."""
         self.erased: set[bytes] = set()
@@ -228,7 +228,7 @@ class PersonCache:
         self.persons[key] = packed
         self._forget_pass(key)
         self._note_link(key, packed)
-        self.dirty[key] = None
+        self.dirty[key] = packed
         wake_ms = wake(self.plan, packed)
         if wake_ms < (INFINITE if before is None else wake(self.plan, before)):
             self.arm(key, wake_ms)
@@ -307,8 +307,7 @@ class PersonCache:
     def take_changes(self) -> tuple[dict[bytes, bytes | None], set[bytes], dict[int, int]]:
         """Changed person fields (None: gone), those erased, and bucket deadlines since the last time; evicts."""
         self.settle_armed()
-        persons: dict[bytes, bytes | None] = {key: self.persons.get(key) for key in self.dirty}
-        persons.update(self.dirty_fields)
+        persons = self.dirty | self.dirty_fields
         deadlines = {bucket: self.earliest_deadlines[bucket] for bucket in self.changed_deadlines}
         erased, self.erased = self.erased, set()
         self.dirty.clear()

@@ -90,7 +90,7 @@ def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:
     queue.extendleft(reversed(waiting))
     cache.fired += len(by_header) + len(others)
     if cache.pending(watermark_ms):
-        cache.dirty.update(dict.fromkeys(by_header))
+        cache.dirty.update((key, cache.persons[key]) for key in by_header)
     else:
         cache.booked_until = watermark_ms
     # A look at the whole wheel, so once per wake-up of everybody in it.

@@ -76,8 +76,7 @@ def begin(state: FunnelState, op: Op) -> bool:
     time = at << AT_SHIFT
     tail = pack_event(plan, whole or KeptEvent(at, event_hash, stage, code))
     packed = plan.header.pack(time | flags << FLAGS_SHIFT | stage + 1, time, time | orders, 0, code, code) + tail
-    cache.persons[key] = packed
-    cache.dirty[key] = None
+    cache.persons[key] = cache.dirty[key] = packed
     state.stats["persons"] += 1
     cache.arm(key, wake(plan, packed))
     return True
@@ -337,8 +336,7 @@ def _keep(state: FunnelState, op: Op, packed: bytes, words: Words) -> None:
         tail = pack_event(plan, whole)
     header = plan.header.pack(last_word, start_word, entry_word, base_bytes, first_code, entry_code)
     changed = header + packed[plan.header.size :] + tail
-    cache.persons[key] = changed
-    cache.dirty[key] = None
+    cache.persons[key] = cache.dirty[key] = changed
     wake_ms = wake(plan, changed)
     if wake_ms < wake(plan, packed):
         cache.arm(key, wake_ms)

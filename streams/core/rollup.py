@@ -10,7 +10,6 @@ from __future__ import annotations
 from schemas.counters import (
     STAGE_NONE,
     Cell,
-    CellGroup,
     Cells,
     Family,
     Grain,
@@ -50,21 +49,23 @@ class RollUp:
         deltas: Cells = {}
         for minute, fields in minutes.items():
             if is_kept(Grain.MINUTE, minute, watermark_ms):
-                _put(deltas, (Grain.MINUTE, minute, 0), fields)
+                _put_bucket(deltas, Grain.MINUTE, minute, [without_zeros(fields)])
         by_hour: dict[int, list[Bucket]] = {}
         by_day: dict[int, list[Bucket]] = {}
-        for (hour, day), bucket in hours.items():
+        for (hour, day), sums in hours.items():
+            bucket = [without_zeros(fields) for fields in sums]
             by_hour.setdefault(hour, []).append(bucket)
+            by_day.setdefault(day, []).append(bucket)
+        for day, bucket in self._spend(contributions).items():
             by_day.setdefault(day, []).append(bucket)
         for hour, buckets in by_hour.items():
             if is_kept(Grain.HOUR, hour, watermark_ms):
-                self._put_bucket(deltas, Grain.HOUR, hour, self._sum(buckets))
+                _put_bucket(deltas, Grain.HOUR, hour, self._sum(buckets))
         days = {day: self._sum(buckets) for day, buckets in by_day.items()}
-        self._add_spend(contributions, days)
         for day, bucket in days.items():
-            self._put_bucket(deltas, Grain.DAY, day, bucket)
+            _put_bucket(deltas, Grain.DAY, day, bucket)
         if days:
-            self._put_bucket(deltas, Grain.TOTAL, 0, self._sum(list(days.values())))
+            _put_bucket(deltas, Grain.TOTAL, 0, self._sum(list(days.values())))
         return deltas
 
     def _add_counts(
@@ -126,11 +127,14 @@ class RollUp:
             for dimset, field in self._fields(code, stage):
                 add_amount(bucket[dimset], field, money, amount)
 
-    def _add_spend(self, contributions: Contributions, days: dict[int, Bucket]) -> None:
+    def _spend(self, contributions: Contributions) -> dict[int, Bucket]:
+        """What was spent, by day."""
+        days: dict[int, Bucket] = {}
         for (day, code, currency), amount in contributions.spend.items():
             bucket = days.setdefault(day, [{} for _ in range(self._dimsets)])
             for dimset, field in self._fields(code, STAGE_NONE) if amount else ():
                 add_amount(bucket[dimset], field, family(Family.SPEND, currency), amount)
+        return {day: [without_zeros(fields) for fields in bucket] for day, bucket in days.items()}
 
     def _hour_and_day(self, minute: int) -> tuple[int, int]:
         """UTC hour and local day: an hour belongs to two days in a zone that is half an hour off."""
@@ -149,18 +153,15 @@ class RollUp:
         return fields
 
     def _sum(self, buckets: list[Bucket]) -> Bucket:
-        """Cells of several buckets together; those of one are handed on as they are."""
+        """Cells of several buckets together, without zeros; those of one are handed on as they are: most chunks lie in
+        one hour, whose cells are those of the day and the total too."""
         if len(buckets) == 1:
             return buckets[0]
         total: Bucket = [{} for _ in range(self._dimsets)]
         for bucket in buckets:
             for fields, more in zip(total, bucket, strict=True):
                 add_fields(fields, more)
-        return total
-
-    def _put_bucket(self, deltas: Cells, grain: Grain, bucket: int, cells: Bucket) -> None:
-        for dimset, fields in enumerate(cells):
-            _put(deltas, (grain, bucket, dimset), fields)
+        return [without_zeros(fields) for fields in total]
 
 
 def _fields(plan: Plan, code: int, stage: int) -> Fields:
@@ -170,7 +171,8 @@ def _fields(plan: Plan, code: int, stage: int) -> Fields:
     return ((0, stage), *enumerate(cells, start=1))
 
 
-def _put(deltas: Cells, group: CellGroup, fields: dict[int, Cell]) -> None:
-    """Hand over what is not zero."""
-    if filled := without_zeros(fields):
-        deltas[group] = filled
+def _put_bucket(deltas: Cells, grain: Grain, bucket: int, cells: Bucket) -> None:
+    """Hand over what is not empty."""
+    for dimset, fields in enumerate(cells):
+        if fields:
+            deltas[grain, bucket, dimset] = fields

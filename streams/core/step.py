@@ -91,8 +91,8 @@ def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR091
                 time = at << AT_SHIFT
                 # flags 0: OPEN, one entry without an amount; no chunks, no orders, no base
                 event = at << EVENT_AT_SHIFT | kind
-                persons[key] = newcomer(time | kind + 1, time, time, 0, code, code, event_hash, event, code)
-                dirty[key] = None
+                packed = newcomer(time | kind + 1, time, time, 0, code, code, event_hash, event, code)
+                persons[key] = dirty[key] = packed
                 armed[key] = at + first_wake[kind]
                 newcomers += 1
                 continue
@@ -142,8 +142,7 @@ def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR091
                 tail += record(whole.minor, whole.currency << 8 | EXT_AMOUNT, 0)
             if at > last_word >> AT_SHIFT:
                 packed = word(at << AT_SHIFT | last_word & BELOW_AT) + packed[8:]
-            persons[key] = packed + tail
-            dirty[key] = None
+            persons[key] = dirty[key] = packed + tail
             accepted += 1
             continue
         # Newer than all the person has; what comes late changes more than the end of a history.
