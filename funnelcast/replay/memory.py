@@ -149,7 +149,7 @@ async def count_in_memory(
     counting = _MemoryCounting(job, space, longest_chunk_ms=longest_chunk_ms)
     await counting.start()
     ingest = job.ingest()
-    read, size = 0, job.size
+    take, read, size = counting.take, 0, job.size
     for number, line in read_lines(job.events):
         read += len(line) + 1
         if number % PROGRESS_LINES == 0:
@@ -157,7 +157,7 @@ async def count_in_memory(
         verdict = ingest.native(line, sender=HISTORICAL, received_at_ms=None)
         if isinstance(verdict, Rejected):
             refusals.add(number, reason=verdict.reason, detail=verdict.detail)
-        else:
+        elif not take(verdict):
             await counting.add(verdict)
     if job.final_tick_ms is not None:
         await counting.add(Ticked(job.final_tick_ms, encode_tick(job.final_tick_ms)))
@@ -171,6 +171,7 @@ class _MemoryCounting:
         store = MemoryPartitionStore(space)
         self._longest_chunk_ms = longest_chunk_ms
         self._store, self._job = store, job
+        self._is_one_log = job.partitions == 1 and longest_chunk_ms is None
         self._processors = [
             PartitionProcessor(
                 store,
@@ -191,6 +192,17 @@ class _MemoryCounting:
         await self._store.check_funnels({_funnel_id(funnel): funnel.fingerprint for funnel in self._job.funnels})
         for processor in self._processors:
             await processor.claim()
+
+    def take(self, verdict: Verdict) -> bool:
+        """Append an event before which nothing has to be applied, and which links nobody; False: `add` it."""
+        if not self._is_one_log or type(verdict) is not Accepted or verdict.claims:
+            return False
+        waiting = self._waiting[0]
+        if len(waiting) + 1 >= CHUNK_RECORDS:
+            return False
+        waiting.append(LogRecord(verdict.key, verdict.value, verdict.received_at_ms, self._offsets[0]))
+        self._offsets[0] += 1
+        return True
 
     async def add(self, verdict: Verdict) -> None:
         """Append records where the collector's sink would."""

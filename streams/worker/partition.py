@@ -9,7 +9,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from schemas.counters import CODE_OTHER
 from schemas.funnel.effect import in_effect
@@ -33,7 +35,7 @@ class FencedError(Exception):
     """Another worker owns the partition by now, or the store lost its newest writes: claim again."""
 
 
-class LogRecord(NamedTuple):
+class LogRecord(msgspec.Struct, frozen=True, gc=False):
     """What is needed of a Kafka record; aiokafka's own records fit as they are."""
 
     key: bytes | None

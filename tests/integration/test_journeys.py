@@ -10,6 +10,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from msgspec.structs import replace
+
 from schemas.funnel.load import load_funnel
 from schemas.funnel.model import Funnel
 from schemas.partition import partition_of
@@ -57,7 +59,7 @@ def parts_of(log: list[LogRecord]) -> list[list[LogRecord]]:
     parts: list[list[LogRecord]] = [[] for _ in range(PARTITIONS)]
     for record in log:
         for number in range(PARTITIONS) if record.key is None else [partition_of(record.key, PARTITIONS)]:
-            parts[number].append(record._replace(offset=len(parts[number])))
+            parts[number].append(replace(record, offset=len(parts[number])))
     return parts
 
 

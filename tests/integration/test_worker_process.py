@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from funnelcast.processes.deployment import status_of
 from schemas.funnel.load import load_funnel, load_funnels
 from schemas.partition import partition_of
@@ -34,7 +36,7 @@ def partition_logs(log: list[LogRecord]) -> list[list[LogRecord]]:
     parts: list[list[LogRecord]] = [[] for _ in range(PARTITIONS)]
     for record in log:
         for number in range(PARTITIONS) if record.key is None else [partition_of(record.key, PARTITIONS)]:
-            parts[number].append(record._replace(offset=len(parts[number])))
+            parts[number].append(replace(record, offset=len(parts[number])))
     return parts
 
 
