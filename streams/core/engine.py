@@ -39,6 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -114,6 +115,14 @@ class Changes:
     """To be published and acknowledged before the changes are stored."""
     facts: dict[bytes, bytes | None] = field(default_factory=dict)
     """Keyed facts of the partition; None deletes one."""
+
+
+class Held(NamedTuple):
+    """How much a partition holds in memory."""
+
+    persons: int
+    wake_ups: int
+    """Times at which a person must be looked at, also of persons who are left to the store."""
 
 
 class _Funnel:
@@ -195,6 +204,11 @@ class PartitionEngine:
             forwards_from={funnel_id: dict(numbers) for funnel_id, numbers in self.meta.forwards_from.items()},
             stats={funnel_id: dict(stats) for funnel_id, stats in self.meta.stats.items()},
         )
+
+    def held(self) -> Held:
+        """What is in memory, of all funnels."""
+        caches = [funnel.state.cache for funnel in self._funnels.values()]
+        return Held(sum(len(cache.persons) for cache in caches), sum(cache.wheel.size for cache in caches))
 
     def chunk_end(
         self,

@@ -38,6 +38,7 @@ from streams.transport.thread import Tuning
 from streams.web.app import EXPOSITION, Readiness, web_app
 from streams.web.server import WebServer
 from streams.worker.host import PartitionObserver, WorkerHost
+from streams.worker.memory import MemoryBound
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.partition import PartitionProcessor
 from streams.worker.process import EXIT_BUG, EXIT_OK, exit_code, tune_garbage_collection, unless_set
@@ -78,6 +79,7 @@ class Worker:
             make_processor=make_processor or self._new_processor,
             metrics=self.metrics,
             stop=self._on_failure,
+            memory=MemoryBound(persons=settings.max_persons, funnels=len(settings.funnels)),
         )
         pages = web_app(metrics=self._render_metrics, ready=self._readyz, alive=self._healthz)
         self.health = WebServer(pages, host=settings.health_host)

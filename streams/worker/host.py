@@ -12,10 +12,12 @@ from typing import Any
 
 import structlog
 
+from streams.core.engine import Held
 from streams.state import Fence, PartitionMeta
 from streams.store.port import StoreRefusedError, StoreUnavailableError
 from streams.transport.cursor import beyond_end
 from streams.transport.port import Batch, Placement
+from streams.worker.memory import MemoryBound
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.retrying import RetryingStore
 from streams.worker.runner import PartitionRunner, Processor, Surroundings
@@ -37,15 +39,19 @@ class PartitionObserver:
         self._clock = clock
         self._watermark = metrics.watermark.labels(str(partition))
         self._pending = metrics.pending.labels(str(partition))
+        self._persons = metrics.persons.labels(str(partition))
+        self._wake_ups = metrics.wake_ups.labels(str(partition))
 
     def on_chunk(self, records: int, seconds: float) -> None:
         self._metrics.records.inc(records)
         self._metrics.chunk_seconds.observe(seconds)
 
-    def on_apply(self, meta: PartitionMeta) -> None:
+    def on_apply(self, meta: PartitionMeta, held: Held) -> None:
         self._metrics.applies.inc()
         self._metrics.last_apply.set(self._clock())
         self._pending.set(meta.pending)
+        self._persons.set(held.persons)
+        self._wake_ups.set(held.wake_ups)
         if meta.watermark_ms is not None:
             self._watermark.set(meta.watermark_ms / 1000)
 
@@ -64,12 +70,14 @@ class WorkerHost:
         make_processor: Callable[[int], Processor],
         metrics: WorkerMetrics,
         stop: Callable[[Exception], None],
+        memory: MemoryBound | None = None,
     ) -> None:
         self._topic = topic
         self._store = store
         self._make_processor = make_processor
         self._metrics = metrics
         self._stop = stop
+        self._memory = memory or MemoryBound(persons=0, funnels=0)
         self.placement: Placement | None = None
         self.runners: dict[int, PartitionRunner] = {}
         self.has_joined = False
@@ -96,6 +104,9 @@ class WorkerHost:
         self.has_joined = True
         self._assigned = partitions
         self._metrics.partitions.set(len(partitions))
+        self._metrics.memory_bound.set(self._memory.bytes_of(len(partitions)))
+        if (message := self._memory.warning(len(partitions))) is not None:
+            log.warning("memory_may_not_suffice", message=message)
         for partition in set(self.runners) - partitions:
             runner = self.runners.pop(partition)
             self._metrics.forget_partition(partition)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 _PAUSE_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 _CHUNK_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
@@ -13,6 +13,7 @@ class WorkerMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.records = self._counter("records", "Records applied, ticks included.")
         self.batches = self._counter("batches", "Batches taken from Kafka.")
         self.applies = self._counter("applies", "Writes to the store that moved a cursor or booked deadlines.")
@@ -27,6 +28,11 @@ class WorkerMetrics:
         self.lag = self._gauge("lag_records", "Records behind the end of the log, by partition.", "partition")
         self.watermark = self._gauge("watermark_seconds", "Event-time watermark, by partition.", "partition")
         self.pending = self._gauge("pending_deadlines", "Deadlines passed and not booked yet.", "partition")
+        self.persons = self._gauge("persons", "Persons in memory, of all funnels, by partition.", "partition")
+        self.wake_ups = self._gauge("wake_ups", "Times at which persons must be looked at again.", "partition")
+        self.memory_bound = self._gauge(
+            "memory_bound_bytes", "What persons may take at most: worker.max_persons of each partition and funnel."
+        )
         self.last_apply = self._gauge("last_apply_timestamp_seconds", "Wall clock of the newest write.")
         self.chunk_seconds = Histogram(
             "funnel_worker_chunk_seconds",
@@ -50,7 +56,7 @@ class WorkerMetrics:
 
     def forget_partition(self, partition: int) -> None:
         """A partition went to another worker: its gauges would never change again."""
-        for gauge in (self.lag, self.watermark, self.pending):
+        for gauge in (self.lag, self.watermark, self.pending, self.persons, self.wake_ups):
             try:
                 gauge.remove(str(partition))
             except KeyError:

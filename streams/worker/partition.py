@@ -17,7 +17,7 @@ from schemas.counters import CODE_OTHER
 from schemas.funnel.effect import in_effect
 from schemas.funnel.model import Funnel
 from schemas.reasons import UncountedReason
-from streams.core.engine import Changes, FunnelChanges, PartitionEngine, Prepared
+from streams.core.engine import Changes, FunnelChanges, Held, PartitionEngine, Prepared
 from streams.core.outgoing import FUNNEL_HEADER, REASON_HEADER, Outgoing
 from streams.core.place import Place
 from streams.core.plan import Plan
@@ -60,8 +60,8 @@ class Observer(Protocol):
     def on_chunk(self, records: int, seconds: float) -> None:
         """A chunk of records was applied; from its first step to the acknowledged write."""
 
-    def on_apply(self, meta: PartitionMeta) -> None:
-        """A write was acknowledged."""
+    def on_apply(self, meta: PartitionMeta, held: Held) -> None:
+        """A write was acknowledged; what is in memory since."""
 
     def on_late(self, funnel_id: str, count: int) -> None:
         """Events were too late for a funnel."""
@@ -289,7 +289,7 @@ class PartitionProcessor:
     def _report(self, outgoing: Iterable[Outgoing], meta: PartitionMeta) -> None:
         if self._observer is None:
             return
-        self._observer.on_apply(meta)
+        self._observer.on_apply(meta, self.engine.held())
         late = Counter(
             record.header(FUNNEL_HEADER) for record in outgoing if record.header(REASON_HEADER) == UncountedReason.LATE
         )

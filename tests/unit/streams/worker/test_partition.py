@@ -8,6 +8,7 @@ import pytest
 
 from schemas.errors import BrokerUnavailableError
 from schemas.funnel.load import load_funnel
+from streams.core.engine import Held
 from streams.core.outgoing import Outgoing, OutgoingKind
 from streams.report.document import build_document, canonical_json
 from streams.state import Fence, PartitionMeta
@@ -189,8 +190,9 @@ async def test_late_events_are_safe_before_the_cursor_moves() -> None:
         def on_chunk(self, records: int, seconds: float) -> None:
             self.records += records
 
-        def on_apply(self, meta: PartitionMeta) -> None:
+        def on_apply(self, meta: PartitionMeta, held: Held) -> None:
             assert meta.records > 0
+            assert held == (0, 0)  # the first event is too old to be kept, the second too late
 
         def on_late(self, funnel_id: str, count: int) -> None:
             self.late += count
