@@ -106,6 +106,7 @@ class Layered:
     __slots__ = ("below", "own")
 
     def __init__(self, below: dict[int, tuple[int, int]] | Layered, own: dict[int, tuple[int, int]]) -> None:
+        # Like a binary counter: each layer is larger than the one on top, so a look-up passes few.
         while isinstance(below, Layered) and len(below.own) <= len(own):
             own = {**below.own, **own}
             below = below.below

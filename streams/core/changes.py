@@ -31,6 +31,7 @@ class Standing(NamedTuple):
 def standing(base: Base, events: Sequence[KeptEvent]) -> Standing:
     """The events as they stand."""
     changes = [event for event in events if event.kind in (WITHDRAWN, RESTATED)]
+    # Nearly always: the events themselves are handed on.
     if not changes and not base.withdrawn:
         return Standing(events)
     gone: dict[int, int] = {}

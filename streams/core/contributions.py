@@ -74,6 +74,7 @@ def add_order(plan: Plan, order: OrderBooked, first: FirstOrder | None, *, sign:
     ):
         if amount > 0:
             into.money[minute, order.code, order.stage, family(base, currency)] += sign * amount
+    # -1 is an amount that nobody stated; 0 would change no sum.
     if worth.minor > 0 and first is not None:
         lifetime = family(Family.LIFETIME, lifetime_sub(worth.currency, bisect_left(AGES_MS, order.at - first.at)))
         into.money[first.at // MINUTE_MS, first.code, first.stage, lifetime] += sign * worth.minor
@@ -85,6 +86,7 @@ def _add_journey(plan: Plan, journey: Journey, status: Status, sign: int, into: 
     has_sold = False
     for entry in journey.entries:
         if plan.is_order[entry.stage]:
+            # Of the first order alone; a journey that begins with one took no time to it.
             if not has_sold and previous is not None:
                 add_lead_time(plan, journey.started_at, entry, sign=sign, into=into)
             has_sold = True
@@ -138,6 +140,7 @@ def _add_outcome(
     """Whether a successor comes after the entry had its outcome."""
     if stage == plan.last:
         counts[entry_key | plan.f_completed[stage]] += sign
+    # The order of these questions is that of time: what came first is the outcome.
     elif 0 <= entry.loss_at <= deadline:
         counts[entry_key | plan.f_lost_cohort[stage] + entry.reason] += sign
         counts[key_of(entry.loss_at, code) | plan.f_lost_period[stage] + entry.reason] += sign
@@ -146,6 +149,7 @@ def _add_outcome(
         is_revived = False
         counts[entry_key | plan.f_advanced_cohort[stage]] += sign
         counts[key_of(onward.at, code) | plan.f_advanced_period[stage]] += sign
+    # It went on when it was over already, or time has decided.
     elif onward is not None or status == RESOLVED:
         counts[entry_key | plan.f_abandoned_cohort[stage]] += sign
         counts[key_of(deadline, code) | plan.f_abandoned_period[stage]] += sign

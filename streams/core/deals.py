@@ -43,6 +43,7 @@ def part(plan: Plan, base: Base, steps: Sequence[Step]) -> list[Owner | None]:
             if owner is not None and owner is not _NOWHERE:
                 running.note(owner, is_closed=closes(plan, step))
             continue
+        # A loss ends and an order completes: neither leads to something else.
         may_lead = stage != AFTER_STAGES and worth is None
         owners[number] = running.open_one(at) or (leads[number] if may_lead else None) or running.last_one(at)
     return owners
@@ -67,10 +68,11 @@ def _own_lines(
             continue
         owner = lines.get(event.unit)
         if owner is not None and at > owner.begins_at + plan.window:
-            owner = None
+            owner = None  # its window is over: the next stage with this value begins another deal
         if stage == AFTER_STAGES:
             owners[number] = owner or _NOWHERE
             continue
+        # Where completion ends a journey, a lower stage begins anew; the last one again is a repetition.
         if owner is None or (plan.ends_at_completion and owner.is_completed and stage < plan.last):
             owner = lines[event.unit] = begins[number] = Owner(at, event_hash, event.unit)
         owners[number] = owner
@@ -86,6 +88,7 @@ def _lead_ins(plan: Plan, steps: Sequence[Step], begins: dict[int, Owner]) -> li
     """By stage: the first deal behind the step that reaches it."""
     for number in range(len(steps) - 1, -1, -1):
         at, stage, _, event, worth = steps[number]
+        # It led to the order: nothing before an order leads to a deal behind it.
         if worth is not None:
             nearest = [None] * plan.stages
         owner = begins.get(number)
@@ -131,6 +134,7 @@ class _Running:
         """The open deal that began last."""
         while self._open:
             owner = self._deals[-self._open[0]]
+            # The window of one that began last ends last: if it is over, all others' are.
             if not owner.is_closed:
                 return owner if at <= owner.begins_at + self._window else None
             owner.is_listed = False

@@ -48,6 +48,7 @@ class Expiry:
             first_kept = (watermark_ms - KEEP_MS[Grain(grain)]) // _UNIT_MS[Grain(grain)]
             if first_kept <= lowest:
                 continue
+            # Minutes are counted without dimensions.
             sets = 1 if grain == Grain.MINUTE else dimsets
             room = max(0, _GROUPS_PER_APPLY - len(groups)) // sets
             end = min(first_kept, highest + 1, lowest + max(1, room))

@@ -98,6 +98,7 @@ def _record_in(plan: Plan, records: bytes, hash_bytes: bytes) -> bytes:
     """The record of the event with the packed hash; empty where there is none."""
     size = plan.record.size
     index = records.find(hash_bytes)
+    # Elsewhere the bytes are part of a number or of an extension, which follows its event.
     if index >= 0 and index % size == 0 and records[index + KIND_BYTE] < EXT_AMOUNT:
         return bytes(records[index : index + size])
     return b""

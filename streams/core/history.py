@@ -34,6 +34,8 @@ def _pass(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> History:
     steps = _steps(plan, base, live, history, restated)
     if plan.has_deals:
         history.steps = [*base.steps, *steps]
+        # Without deals and values every step is of the own line: the parting looks at all steps twice and would find
+        # nothing.
         has_some = base.deals or any(step[3].unit for step in history.steps)
         history.owners = part(plan, base, history.steps) if has_some else [None] * len(history.steps)
         run(plan, base, history, len(history.steps))
@@ -71,6 +73,7 @@ def _steps(plan: Plan, base: Base, events: Sequence[KeptEvent], history: History
             steps.append((event.at, AFTER_STAGES, event.event_hash, event, None))
             occurrences.append((event.at, STAGE_LOST, event.code))
         elif kind == ORDER:
+            # One without an id is an order by itself: a number below 0 is no id.
             orders.setdefault(event.order or ~len(orders), []).append(event)
     if orders:
         steps += _order_steps(plan, base, orders, history, restated)
@@ -89,17 +92,21 @@ def _order_steps(
         booked = base.orders.get(order)
         if booked is None:
             groups.append(sorted(group))
+        # A further event of an order that is settled: it happened, and changes nothing.
         elif booked[0] != NO_STAGE:
             history.occurrences += [(event.at, booked[0], event.code) for event in group]
+    # An order has its number by its first event: by time, and of one instant by hash.
     groups.sort(key=lambda group: group[0][:2])
     steps: list[Step] = []
     for ordinal, group in enumerate(groups, start=base.orders_count + 1):
         first = group[0]
         stage = plan.order_stage(first.mask, ordinal)
         if stage == NO_STAGE:
+            # It has a number all the same: a refund or a later event of it must find that it is known.
             if first.order:
                 history.known[first.order] = (NO_STAGE, 0)
             continue
+        # The latest restatement that states an amount decides, then the order's own events.
         stated = [*reversed(restated.get(first.order, ())), *group] if restated else group
         worth = worth_of(plan, stated, is_nth=plan.is_nth(stage, ordinal))
         steps.append((first.at, stage, first.event_hash, first, worth))
@@ -127,12 +134,14 @@ def _refunds(plan: Plan, base: Base, events: Sequence[KeptEvent], history: Histo
         if event.refund:
             history.refund_ids.add(event.refund)
         stated = next((one for one in group if one.minor >= 0), None)
+        # Nothing is said to be given back, or there is nothing it could have been paid for.
         if stated is None or not plan.order_stages:
             continue
         stage, code = NO_STAGE, 0
         if event.order:
             stage, code = history.known.get(event.order) or base.orders.get(event.order) or (NO_STAGE, 0)
         if stage == NO_STAGE:
+            # Its order is not known: it is booked where orders begin, with its own values.
             stage, code = plan.order_stages[0], event.code
         history.refunds.append(RefundBooked(event.at, stage, code, stated.minor, stated.currency))
 
@@ -143,6 +152,7 @@ def fold(plan: Plan, base: Base, events: Sequence[KeptEvent], horizon: int) -> B
     history = _pass(plan, base, [event for event in live if event.at < horizon])
     folded = Base()
     folded.scores = scores_behind(plan, base, events, horizon, settled=horizon)
+    # The window of an older one is over: no event that may still come can enter it.
     if history.journeys and history.journeys[-1].started_at + plan.window >= horizon:
         folded.journey = history.journeys[-1]
     folded.orders_count = base.orders_count + history.orders_count
@@ -241,6 +251,7 @@ def status_of_journey(plan: Plan, journey: Journey, now: int) -> Status:
     """What the last entry of a journey is: OPEN, STALLED or RESOLVED."""
     last = journey.entries[-1]
     deadline = deadline_of(plan, journey, last)
+    # Completed, over, or lost before it was over: time changes nothing any more.
     if last.stage == plan.last or now > deadline or 0 <= last.loss_at <= deadline:
         return RESOLVED
     return STALLED if now > last.at + plan.stall[last.stage] else OPEN
@@ -256,6 +267,7 @@ def header_of_deals(plan: Plan, person: Person, history: History, *, last_at: in
 
 def header_of(plan: Plan, history: History, *, last_at: int, orders: int, horizon: int) -> Header:
     """The header's view of a history: the journey under way, if any can still take an event."""
+    # No event that may still come fits into its window.
     if not history.journeys or history.journeys[-1].started_at + plan.window < horizon - plan.lead_in:
         return Header(last_at, orders=orders)
     journey = history.journeys[-1]

@@ -137,8 +137,10 @@ def split(size: int, events: list[KeptEvent]) -> tuple[list[list[KeptEvent]], li
     parts: list[list[KeptEvent]] = []
     while len(events) > 2 * size:
         cut = size
+        # Events of one instant lie in one chunk: an event finds its chunk by its time alone.
         while cut < len(events) and events[cut].at == events[cut - 1].at:
             cut += 1
+        # All the rest is of one instant: it cannot be divided.
         if cut == len(events):
             break
         parts.append(events[:cut])

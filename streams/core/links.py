@@ -118,8 +118,10 @@ def _passes_on(state: FunnelState, op: Op) -> bool:
     link = _link_now(state, key, horizon)
     if link is None:
         return False
+    # The link lasts as long as events of the lower id keep coming.
     if at > link.seen:
         _put_link(state, key, link._replace(seen=at))
+    # Older than what belongs to the higher id: it stays here.
     if at < link.linked_at - state.plan.window:
         return False
     event = whole if whole is not None else KeptEvent(at, event_hash, kind, code)
@@ -145,6 +147,7 @@ def _end(state: FunnelState, key: bytes, watermark_ms: int, *, is_over: bool) ->
     if packed is None or link is None or not (is_over or watermark_ms > link.seen + SILENCE_MS):
         return
     person = unpack_person(plan, packed, cache.sealed.get(key, ()))
+    # Nothing but the link was kept of it.
     if is_empty(plan, person):
         cache.drop(key)
     else:
@@ -176,6 +179,7 @@ def _send(
     records: list[bytes] = [b""]
     for event in events:
         packed = pack_event(state.plan, event)
+        # A record of Kafka has a limit; an event is never cut.
         if len(records[-1]) + len(packed) > _EVENTS_BYTES:
             records.append(b"")
         records[-1] += packed

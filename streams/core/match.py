@@ -68,6 +68,7 @@ class NameRules:
     def _part(self, properties: Any) -> Match | None:
         if self._change is not None:
             return Match(self._change)
+        # A loss goes before any stage, and the first rule that holds gives its reason (semantics.md 2).
         for rule in self._lost:
             if self._holds(rule.where, properties):
                 return Match(LOST, 0, rule.reason)
@@ -75,8 +76,10 @@ class NameRules:
         mask = 0
         for stage in matched:
             mask |= self._plan.order_bit.get(stage, 0)
+        # Which of these stages it enters depends on how many orders came before it: the pass knows.
         if mask:
             return Match(ORDER, mask)
+        # Of several stages the one farthest on: it has passed the others.
         if matched:
             return Match(max(matched))
         return Match(REFUND) if self._is_refund else None

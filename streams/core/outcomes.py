@@ -100,6 +100,7 @@ def decide(state: FunnelState, words: Words, now: int, abandoned_at: int, entry_
     """Count what time alone has made of the last entry by `now`, an event's time or the watermark; its new status."""
     last_word, _, entry_word, _, _, entry_code = words
     status, stage = last_word >> FLAGS_SHIFT & STATUS_MASK, (last_word & PASSED_MASK) - 1
+    # At the limit itself an event is still in time.
     if now > abandoned_at:
         return add_outcome(state, status, EXPIRES, stage, entry_key, state.plan.key_of(abandoned_at, entry_code))
     if status == OPEN and now > (entry_word >> AT_SHIFT) + state.plan.stall[stage]:

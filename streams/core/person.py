@@ -73,10 +73,12 @@ class Person:
         """By order and refund: which sums are stated so far, a bit each."""
         refunded: set[int] = set()
         for event in sorted(event for event in self.events if event.kind >= ORDER and event.kind != LOST):
+            # It changes what an older event means; or its refund came before it and was booked elsewhere.
             if event.kind in (WITHDRAWN, RESTATED) or (event.kind == ORDER and event.order in refunded):
                 return True
             number = event.order if event.kind == ORDER else event.refund
             sums = (event.minor >= 0) | (event.cost >= 0) << 1 | (event.discount >= 0) << 2
+            # The first event stays the order; its value may be a later one's, if the first states none.
             if number and sums & ~stated.get(number, sums):
                 return True
             stated[number] = sums | stated.get(number, 0)

@@ -81,6 +81,7 @@ class RollUp:
         """(hour, day) -> code and family -> amount; `part_of` is the same by minute."""
         part_of: dict[int, dict[int, int]] = {}
         for key, amount in contributions.counts.items():
+            # Minus before and plus after have cancelled: most of what a late event leads to.
             if not amount:
                 continue
             minute = key >> minute_shift
@@ -147,6 +148,7 @@ class RollUp:
         key = code << 8 | stage
         fields = self._memo.get(key)
         if fields is None:
+            # It must not grow with the values that have ever come; what is left out is made again.
             if len(self._memo) >= _MEMO_LIMIT:
                 self._memo.clear()
             fields = self._memo[key] = _fields(self._plan, code, stage)

@@ -144,6 +144,7 @@ class _Sweep:
         Then all its events find the same, wherever in the chunk they stand, and contribute what they would alone.
         """
         plan, added, gained = self._state.plan, self._added.get(index, []), History()
+        # What goes may have been what others were counted by; and a chunk of twice its size is divided, by a count.
         if index in self._gone or count_events(plan, self._old[index]) + len(added) > 2 * plan.seal:
             return None
         onward = self._onward(index)
@@ -163,8 +164,10 @@ class _Sweep:
         """Whether a chunk contributes the same in the pass with the changes, but for the lifetime value."""
         plan, old, new = self._state.plan, self._before, self._after
         counts = old.orders_count, new.orders_count
+        # Stages ask for the first orders by their number: beyond those the number of an order is not looked at.
         if counts[0] != counts[1] and min(counts) < plan.most_nth:
             return False
+        # A refund there is booked with the values of its order. Bytes that only look like it cost a count and no more.
         if any(order.to_bytes(8, "little") in self._old[index] for order in self._moved):
             return False
         if not has_same_journey(old, new) and not self._takes_no_notice(index, onward):
@@ -184,6 +187,7 @@ class _Sweep:
             if not is_alike or (old.journey.code ^ new.journey.code) & plan.journey_mask:
                 return False
         is_in_time = self._heavy.ends[index] <= new.journey.started_at + plan.window
+        # A loss is passed over only behind another loss: where one was, there has to be one now.
         return is_in_time and now.stage >= last.stage and (now.loss_at >= 0 or last.loss_at < 0)
 
     def _moves_revenue(self, index: int, onward: Base) -> bool:
@@ -191,6 +195,7 @@ class _Sweep:
         old, new = self._before, self._after
         if old.orders_count == onward.orders_count or old.first_order == new.first_order:
             return True
+        # In one of the passes the first order of all may lie in this chunk: that is for a count to find.
         if old.first_order is None or new.first_order is None:
             return False
         return move(self._revenue(index), old.first_order, new.first_order, self._state.contributions)

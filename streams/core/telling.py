@@ -105,10 +105,12 @@ def changes_of(
     told = []
     for entry_id in sorted(before.keys() | after.keys(), key=_by_time):
         was, now = before.get(entry_id), after.get(entry_id)
+        # That an entry was made is no outcome: it is told when it has one.
         if was is None and now is not None and now.state == OPEN:
             continue
         if was is None or now is None or was.meaning != now.meaning:
             is_by_time = _is_decided(was, now, watermark)
+            # Time went past both limits in one step: readers are told of both, as they are where it goes slowly.
             if is_by_time and (stalled := _stalled_before(plan, was, now)) is not None:
                 told.append(Told(key, entry_id, was, stalled, BY_TIME))
                 was = stalled
