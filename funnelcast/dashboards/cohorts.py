@@ -10,9 +10,17 @@ from funnelcast.dashboards.queries import (
     WEEK,
     WINDOW,
     WINDOW_VARIABLE,
+    named_in_order,
     newest,
     share,
     total,
+)
+from schemas.counters import AGE_EDGES_DAYS
+
+_CUSTOMER_AGES = (
+    ("0", "first order"),
+    *((str(days), f"up to {days} days later") for days in AGE_EDGES_DAYS[1:]),
+    ("inf", "later still"),
 )
 
 _AGE = f'{FUNNEL}, age="$age"'
@@ -66,10 +74,10 @@ _CUSTOMERS = Row(
     (
         Stat("New customers", "Persons whose first order of all was in the window.", Place(0, 0, 6, 9),
              (Query(total(f"funnel_window_customers{{{WINDOW}}}"), "customers"),)),
-        Bars("Revenue by age of the customer", "By days since the first order, up to; of all time, in major units.",
+        Bars("Revenue by age of the customer", "By the time since the first order; of all time, in major units.",
              Place(6, 0, 18, 9),
-             (Query(total(f"funnel_customer_revenue{{{FUNNEL}}}", "age_days", "currency"),
-                    "up to {{age_days}} days, {{currency}}"),), unit="locale"),
+             (named_in_order(total(f"funnel_customer_revenue{{{FUNNEL}}}", "age_days", "currency"), "age_days",
+                             names=_CUSTOMER_AGES, keep="currency"),), unit="locale"),
     ),
 )  # fmt: skip
 

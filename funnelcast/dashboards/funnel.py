@@ -10,6 +10,7 @@ from funnelcast.dashboards.queries import (
     WEEK,
     WINDOW,
     WINDOW_VARIABLE,
+    by_step,
     cohort,
     in_order,
     newest,
@@ -60,10 +61,10 @@ _CONVERSION = Row(
               dashed="a week ago", unit="percentunit"),
         Table("Numbers behind it", "Numerator and denominator of every share: a share without them says little.",
               Place(12, 0, 12, 9),
-              (Query(newest(_ENTRIES, "stage"), "entries"),
-               Query(newest(f"funnel_window_cohort_advanced{{{WINDOW}}}", "stage"), "went on"),
-               Query(newest(f"funnel_window_cohort_open{{{WINDOW}}}", "stage"), "open"),
-               Query(cohort("advanced"), "share"))),
+              (Query(by_step(newest(_ENTRIES, "stage")), "entries"),
+               Query(by_step(newest(f"funnel_window_cohort_advanced{{{WINDOW}}}", "stage")), "went on"),
+               Query(by_step(newest(f"funnel_window_cohort_open{{{WINDOW}}}", "stage")), "open"),
+               Query(by_step(cohort("advanced")), "share"))),
     ),
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ from funnelcast.dashboards.queries import (
     VALUE,
     WINDOW,
     WINDOW_VARIABLE,
+    by_step,
     by_value,
     in_order,
     newest,
@@ -54,11 +55,10 @@ _PEOPLE = Row(
         Table("What became of their entries", "By value and stage: entries of the window, and of those with an outcome "
               "the share that went on. Whoever is named at one stage alone has no entries at the others.",
               Place(0, 0, 24, 10),
-              (Query(f"{by_value('entries', 'stage')} > 0", "entries"),
-               Query(f"{by_value('advanced', 'stage')} and {by_value('entries', 'stage')} > 0", "went on"),
-               Query(f"{by_value('lost', 'stage')} and {by_value('entries', 'stage')} > 0", "lost"),
-               Query(f"{by_value('abandoned', 'stage')} and {by_value('entries', 'stage')} > 0", "abandoned"),
-               Query(_of_resolved("advanced"), "share"))),
+              (Query(by_step(f"{by_value('entries', 'stage')} > 0", "value"), "entries"),
+               *(Query(by_step(f"{by_value(part, 'stage')} and {by_value('entries', 'stage')} > 0", "value"), name)
+                 for part, name in (("advanced", "went on"), ("lost", "lost"), ("abandoned", "abandoned"))),
+               Query(by_step(_of_resolved("advanced"), "value"), "share"))),
         Lines("Went on, by value", "Of the entries of the window that have an outcome, the share that went on.",
               Place(0, 10, 12, 9), (Query(_of_resolved("advanced"), "{{value}}, {{stage}}"),),
               unit="percentunit"),

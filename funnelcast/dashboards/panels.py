@@ -168,6 +168,10 @@ class Table(Panel):
         panel = table.Panel().unit(self.unit).no_value("–")
         if len(self.queries) > 1:
             panel = panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
+        if any("{{step}}" in query.legend or "(step" in query.expr for query in self.queries):
+            order = {"sort": [{"field": "step", "desc": False}]}
+            panel = panel.with_transformation(model.DataTransformerConfig(id_val="sortBy", options=order))
+            names["step"] = "stage"
         columns = {"excludeByName": {"Time": True}, "indexByName": {}, "renameByName": names}
         panel = panel.with_transformation(model.DataTransformerConfig(id_val="organize", options=columns))
         return panel.override_by_name("share", [model.DynamicConfigValue(id_val="unit", value="percentunit")])

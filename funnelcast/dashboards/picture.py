@@ -157,9 +157,11 @@ def _table(panel: Panel, answers: Sequence[list[Series]], width: float, height: 
     for column, part in zip(columns, answers, strict=True):
         for each in part:
             rows.setdefault(tuple(sorted(each.labels.items())), {})[column] = each.last
-    names = sorted({name for labels in rows for name, _ in labels})
-    cells = [["", *names, *columns][1:]]
-    for labels, values in list(rows.items())[: int((height - 50) / 22)]:
+    names = sorted({name for labels in rows for name, _ in labels}, key=lambda name: (name != "step", name))
+    cells = [["stage" if name == "step" else name for name in (*names, *columns)]]
+    is_by_step = "step" in names
+    lines = sorted(rows.items(), key=lambda row: dict(row[0]).get("step", "")) if is_by_step else list(rows.items())
+    for labels, values in lines[: int((height - 50) / 22)]:
         texts = [dict(labels).get(name, "") for name in names]
         cells.append(
             [
@@ -172,12 +174,14 @@ def _table(panel: Panel, answers: Sequence[list[Series]], width: float, height: 
                 ),
             ]
         )
-    step = (width - 2 * PAD) / len(cells[0])
+    needed = [max(len(line[place]) for line in cells) + 3 for place in range(len(cells[0]))]
+    widths = [(width - 2 * PAD) * each / sum(needed) for each in needed]
     for number, line in enumerate(cells):
         y = 42 + 22 * number
         yield f'<line x1="{PAD}" x2="{width - PAD:g}" y1="{y + 6}" y2="{y + 6}" stroke="{EDGE}"/>'
         for place, text in enumerate(line):
-            yield _text(PAD + place * step, y, text=_cut(text, step), colour=FAINT if not number else INK)
+            x = PAD + sum(widths[:place])
+            yield _text(x, y, text=_cut(text, widths[place]), colour=FAINT if not number else INK)
 
 
 def _timeline(_: Panel, answers: Sequence[list[Series]], width: float, height: float) -> Iterator[str]:

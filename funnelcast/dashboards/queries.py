@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from funnelcast.dashboards.panels import Query, Variable
 
 FUNNEL = 'funnel="$funnel", version="$version"'
@@ -40,9 +42,21 @@ def share(part: str, whole: str) -> str:
 
 def in_order(expr: str) -> Query:
     """A query by stage, each stage named with its position so that it can be sorted."""
+    return Query(by_step(expr), "{{step}}")
+
+
+def by_step(expr: str, *labels: str) -> str:
+    """The same of any query by stage, and by other labels; `expr` needs no brackets."""
     info = newest(f"funnel_stage_info{{{FUNNEL}}}", "stage", "position")
-    joined = f"{expr} * on (stage) group_left (position) {info}"
-    return Query(f'sum by (step) (label_join({joined}, "step", " ", "position", "stage"))', "{{step}}")
+    joined = f"({expr}) * on (stage) group_left (position) {info}"
+    return f'sum by ({", ".join(("step", *labels))}) (label_join({joined}, "step", " ", "position", "stage"))'
+
+
+def named_in_order(expr: str, label: str, *, names: Sequence[tuple[str, str]], keep: str) -> Query:
+    """A query by a label whose values have an order and names; `keep` is shown beside them."""
+    for number, (value, name) in enumerate(names, 1):
+        expr = f'label_replace({expr}, "step", "{number} {name}", "{label}", "{value}")'
+    return Query(f"sum by (step, {keep}) ({expr})", f"{{{{step}}}}, {{{{{keep}}}}}")
 
 
 def cohort(part: str, *, labels: str = WINDOW, offset: str = "") -> str:

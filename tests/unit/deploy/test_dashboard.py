@@ -136,6 +136,7 @@ def test_series_of_the_exporter_are_not_added_over_exporters(title: str, expr: s
             "funnel_worker_lag_records",
             "funnelcast_collector_spool_records",
             "label_join",
+            "label_replace",
             "sum",
         )
 
