@@ -40,7 +40,7 @@ def watch(
     threshold: Annotated[float | None, typer.Option(min=0.1, help="Evidence in nats; default: 6.")] = None,
     funnel: FunnelsOption = None,
 ) -> None:
-    """Tell of every alert once when it begins and once when it has been over for an hour, until Ctrl-C.
+    """Send every alert once when it begins and once when it has been over for an hour, until Ctrl-C.
 
     In quiet hours only what is critical is sent, the rest when they are over. What cannot be sent after four tries is
     kept as a dead letter in the state directory. After a restart a standing alert is sent once more.

@@ -56,14 +56,14 @@ def follow(
         typer.Option("--as", metavar="NAME", help="Go on where the reader of this name stopped; each change once."),
     ] = None,
     from_beginning: Annotated[
-        bool, typer.Option("--from-beginning", help="Of a new reader: also what was told before.")
+        bool, typer.Option("--from-beginning", help="Of a new reader: also what was published before.")
     ] = False,
     until_idle: Annotated[
         float | None, typer.Option(min=0, metavar="SECONDS", help="End when nothing has come for so long.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print each change as a line of JSON.")] = False,
 ) -> None:
-    """Print what becomes of journeys as it is told, until Ctrl-C. Funnels tell it with `journeys: true`."""
+    """Print what becomes of journeys as it is published, until Ctrl-C. Funnels with `journeys: true` publish it."""
     from streams.journeys.inbox import Inbox
 
     wanted = _wanted(funnel, change)
@@ -93,7 +93,7 @@ def send(
     ] = None,
     name: Name = "webhook",
     from_beginning: Annotated[
-        bool, typer.Option("--from-beginning", help="Of a new reader: also what was told before.")
+        bool, typer.Option("--from-beginning", help="Of a new reader: also what was published before.")
     ] = False,
     until_idle: Annotated[
         float | None, typer.Option(min=0, metavar="SECONDS", help="End when nothing has come or is due for so long.")

@@ -79,7 +79,7 @@ class Funnel(Part):
     )
     journeys: bool = Field(
         default=False,
-        description="Whether what becomes of journeys is told on the topic `journeys`. It changes no number.",
+        description="Whether what becomes of journeys is published on the topic `journeys`. It changes no number.",
         examples=["true"],
     )
     sources: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: v if v is None else as_list(v))] = Field(

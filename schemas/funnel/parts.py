@@ -114,13 +114,15 @@ class Dimension(Part):
         examples=["page.path"],
     )
     values: tuple[str, ...] | None = Field(
-        default=None, description="The only values that are told apart; others are `other`.", examples=["[ann, bob]"]
+        default=None,
+        description="The only values that are counted by name; others are `other`.",
+        examples=["[ann, bob]"],
     )
     cap: int = Field(
         default=100,
         ge=1,
         le=10_000,
-        description="How many values are told apart; later ones are `other`.",
+        description="How many values are counted by name; later ones are `other`.",
         examples=["200"],
     )
 
