@@ -34,6 +34,7 @@ from funnelcast.processes.deployment import Deployment
 from funnelcast.processes.ports import free_port
 from funnelcast.processes.supervise import Supervisor
 from funnelcast.stack.real_kafka import RealKafka
+from schemas.errors import TryAgainError
 from schemas.partition import partition_of
 from schemas.record import encode_forget, encode_tick
 from schemas.topics import Topics
@@ -156,16 +157,19 @@ class Proof:
             "archive", str(self._folder), "--follow", "--flush-rows", rows, "--flush-seconds", "1"
         )
         assert child.stderr is not None
-        was_at_work = True
+        was_at_work, said = True, b""
         try:
             for _ in range(self._rng.randint(1, self._load.most_writes)):
                 async with asyncio.timeout(QUIET_SECONDS):
-                    await child.stderr.readline()
+                    said = await child.stderr.readline() or said
             await asyncio.sleep(self._rng.uniform(0, LONGEST_WAIT_SECONDS))
         except TimeoutError:
             was_at_work = False
+        if child.returncode == TryAgainError.exit_code:
+            _say(f"archive: {said.decode().strip()}; again")
+            return await self._killed()
         if child.returncode is not None:
-            raise RuntimeError(f"the archive ended by itself: {(await child.communicate())[1].decode()}")
+            raise RuntimeError(f"the archive ended by itself with {child.returncode}: {said.decode()}")
         child.kill()
         await child.communicate()
         return was_at_work
@@ -263,6 +267,9 @@ class Proof:
     async def _command(self, *arguments: str) -> bytes:
         child = await self._start(*arguments)
         out, said = await child.communicate()
+        if child.returncode == TryAgainError.exit_code:
+            _say(f"{arguments[0]}: {said.decode().strip()}; again")
+            return await self._command(*arguments)
         if child.returncode:
             raise RuntimeError(f"funnelcast {' '.join(arguments)} ended with {child.returncode}: {said.decode()}")
         return out

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
+import threading
 
 
 def _start_fast() -> None:
@@ -14,9 +16,21 @@ def _start_fast() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
+def _hear_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Python throws away a Ctrl-C that comes within a destructor or a callback of its own, as while it imports: it is
+    said again, from outside of that."""
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
+        return
+    again = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+    again.daemon = True
+    again.start()
+
+
 def run() -> None:
     """The command."""
     _start_fast()
+    sys.unraisablehook = _hear_again
     try:
         from funnelcast.cli import main
     except KeyboardInterrupt:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 _PATIENCE_SECONDS = 0.3
+_EXIT_INTERRUPTED = 130
 READER_SECONDS = 10.0
 """The most that a process which only reads takes to end: longer than its server drains."""
 
@@ -56,9 +57,12 @@ def end_within(seconds: float, exit_hard: Callable[[int], None] = os._exit) -> N
 def run_until_told(work: Coroutine[Any, Any, T]) -> T:
     """`asyncio.run` that treats SIGTERM like Ctrl-C: the work is cancelled and cleans up. Raises KeyboardInterrupt.
 
-    Work that computes and never lets the loop run is broken off a moment later.
+    Work that computes and never lets the loop run is broken off a moment later; a thread that still computes when the
+    work has cleaned up is not waited for.
     """
     has_heard = threading.Event()
+    hard_end = threading.Timer(_PATIENCE_SECONDS, os._exit, (_EXIT_INTERRUPTED,))
+    hard_end.daemon = True
 
     async def watched() -> T:
         task = asyncio.ensure_future(work)
@@ -72,10 +76,27 @@ def run_until_told(work: Coroutine[Any, Any, T]) -> T:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+            hard_end.start()
             raise KeyboardInterrupt
         return task.result()
 
-    return asyncio.run(watched())
+    try:
+        return asyncio.run(watched())
+    finally:
+        hard_end.cancel()
+
+
+async def until_told(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
+    """Work that goes on until a signal: it is cancelled then, also while it still starts, and cleans up."""
+    task, told = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        told.cancel()
+        if not task.done():
+            task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 def _interrupt_unless(has_heard: threading.Event) -> None:

@@ -23,6 +23,7 @@ from streams.core.decode import Decoder
 from streams.core.match import Matcher
 from streams.core.plan import LOST, ORDER, REFUND, RESTATED, VOID, WITHDRAWN
 from streams.core.planning import plan_of
+from streams.transport.stopping import stop_consumer
 
 NO_RULE: Final = "-"
 _FETCH_MS: Final = 300
@@ -147,4 +148,4 @@ async def lines(kafka: Kafka, topics: Topics, *, reader: Reader, back: int) -> A
     except (KafkaError, OSError, TimeoutError) as error:
         raise await broker_error(servers, error, text=f"Kafka at {servers}: {error!r}") from error
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)

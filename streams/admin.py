@@ -24,6 +24,7 @@ from schemas.topics import DEFAULT_PARTITIONS, Retention, Topics
 from streams.transport.cursor import topic_missing
 from streams.transport.metadata import TopicIdentity, reports_end_offsets, topic_identity
 from streams.transport.port import LogRange
+from streams.transport.stopping import stop_consumer
 
 UNLIMITED = "-1"
 LONGEST_MS = str(2**63 - 1)
@@ -164,7 +165,7 @@ async def log_range_of(kafka: Kafka, topic: str, *, partition: int) -> LogRange:
     except (KafkaError, OSError, TimeoutError) as error:
         raise await broker_error(kafka, error, text=f"Kafka at {kafka}: {error!r}") from error
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
 
 
 async def _fetched_end(consumer: AIOKafkaConsumer, place: TopicPartition, *, last: int) -> int | None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from funnelcast.stack.embedded import EmbeddedStack
     from funnelcast.stack.services import ServiceSettings
 
+_LOOK_SECONDS: Final = 0.2
 app = typer.Typer(no_args_is_help=True, help="Embedded broker and Valkey for a laptop, tests and the demo.")
 
 
@@ -65,10 +65,16 @@ def up(
 
 
 async def _run(embedded: EmbeddedStack, settings: ServiceSettings | None, *, running: Place, has_canary: bool) -> None:
-    from funnelcast.signals import stop_event
+    from funnelcast.signals import stop_event, until_told
+
+    await until_told(_serve(embedded, settings, running=running, has_canary=has_canary), stop_event())
+
+
+async def _serve(
+    embedded: EmbeddedStack, settings: ServiceSettings | None, *, running: Place, has_canary: bool
+) -> None:
     from funnelcast.stack.services import services
 
-    stop = stop_event()
     async with AsyncExitStack() as parts:
         stack = await parts.enter_async_context(embedded)
         addresses = {"kafka": stack.kafka, "redis": stack.redis}
@@ -85,11 +91,10 @@ async def _run(embedded: EmbeddedStack, settings: ServiceSettings | None, *, run
             say(f"the page: {addresses['page']}", err=True)
         say(f"commands started here find them; elsewhere add --config {running.path}", err=True)
         say(f"logs in {stack.directory}; Ctrl-C stops everything", err=True)
-        while not stop.is_set():
+        while True:
             for check in checks:
                 check()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 0.2)
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _note(line: str) -> None:

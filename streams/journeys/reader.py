@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.errors import UsageError
 from schemas.kafka import Kafka, KafkaServers, broker_error
+from streams.transport.stopping import stop_consumer
 
 _POLL_MS: Final = 300
 _MOST_RECORDS: Final = 500
@@ -54,17 +55,17 @@ class JourneysReader:
                 raise NoJourneysTopicError(f"there is no topic {self._topic}; run: funnelcast topics create")
             await self._seek([TopicPartition(self._topic, number) for number in sorted(partitions)])
         except (KafkaError, OSError, TimeoutError) as error:
-            await self._consumer.stop()
+            await stop_consumer(self._consumer)
             raise await broker_error(self._servers, error, text=f"the journeys cannot be read: {error!r}") from error
         except BaseException:
-            await self._consumer.stop()
+            await stop_consumer(self._consumer)
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._consumer.stop()
+        await stop_consumer(self._consumer)
 
     async def _cluster(self) -> Any:
         """From the list of all topics: to ask for one by name would create it where brokers do so by themselves."""

@@ -18,6 +18,7 @@ from schemas.kafka import Kafka, KafkaServers, broker_error
 from streams.transport.cursor import topic_missing
 from streams.transport.metadata import TopicIdentity, reports_end_offsets, topic_identity
 from streams.transport.records import hand_out_plain
+from streams.transport.stopping import stop_consumer
 
 _FETCH_MS: Final = 500
 _REQUEST_MS: Final = 15_000
@@ -49,13 +50,13 @@ class LogReader:
             await self._consumer.start()
             identity = await topic_identity(self._consumer._client, self._topic)
         except (KafkaError, OSError, TimeoutError) as error:
-            await self._consumer.stop()
+            await stop_consumer(self._consumer)
             raise await self._broken(error) from error
         except BaseException:
-            await self._consumer.stop()
+            await stop_consumer(self._consumer)
             raise
         if identity is None:
-            await self._consumer.stop()
+            await stop_consumer(self._consumer)
             raise topic_missing(self._topic)
         self.identity = identity
         return self
@@ -63,7 +64,7 @@ class LogReader:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._consumer.stop()
+        await stop_consumer(self._consumer)
 
     async def assign(self, partitions: list[int]) -> dict[int, int]:
         """Which partitions are read from now on; the first offset that each has."""

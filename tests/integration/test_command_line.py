@@ -102,3 +102,42 @@ def _caught(pid: int) -> int:
     """Signals that the process has a handler for."""
     text = Path(f"/proc/{pid}/status").read_text()
     return int(next(line.split()[1] for line in text.splitlines() if line.startswith("SigCgt:")), 16)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line", "code"),
+    [
+        (["chaos", "--seconds", "60", "--events", "20000000"], b"drawing", 130),
+        (["stack", "up", "--all", "--dir", "here"], b"evaluation", 0),
+    ],
+    ids=["a thread that computes", "services that still start"],
+)
+def test_what_has_only_begun_ends_when_it_is_told(arguments: list[str], line: bytes, code: int, tmp_path: Path) -> None:
+    process = start_command(*[str(tmp_path) if each == "here" else each for each in arguments], state_dir=tmp_path)
+    assert process.stderr is not None
+    try:
+        while line not in process.stderr.readline():
+            pass
+        wait_until(lambda: 1 << (signal.SIGTERM - 1) & _caught(process.pid), what="the command listens to signals")
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=LIMIT)
+    finally:
+        process.kill()
+    assert (process.returncode, out) == (code, b"")
+    assert b"Traceback" not in err
+
+
+def test_an_interruption_that_python_throws_away_is_said_again() -> None:
+    """One that comes within a destructor or a callback, as while modules are imported."""
+    program = """
+import funnelcast.__main__ as start, signal, sys
+class Last:
+    def __del__(self):
+        raise KeyboardInterrupt
+sys.unraisablehook = start._hear_again
+Last()
+signal.pause()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=LIMIT, check=False)
+    assert done.returncode == -signal.SIGINT
+    assert b"ignored" not in done.stderr
