@@ -89,7 +89,10 @@ async def count_on(
         url = await _start(services, deployment, job=job)
         client = connect(stack.redis)
         reader = RedisCounterReader(client, deployment.space)
-        arrived = partial(await_marker, reader, job.partitions, check=check, describe=describe)
+
+        async def arrived(marker: str) -> None:
+            await await_marker(reader, job.partitions, marker=marker, check=check, describe=describe)
+
         try:
             await _send(job, refusals, url=url, key=key, check=check, arrived=arrived, progress=progress)
             documents = [await _patiently(partial(build_document, reader, funnel), check) for funnel in job.funnels]
