@@ -13,7 +13,6 @@ import xxhash
 
 from schemas.counters import REASONS, currency_code
 from schemas.money import clean_currency
-from schemas.names import written_value
 from schemas.record import Forward
 from schemas.spend import DAY_PROPERTY
 from schemas.times import DAY_MS, HOUR_MS
@@ -224,11 +223,10 @@ class FunnelIntake:
         return code
 
     def _value_code(self, register: int, raw: Any, out: FunnelPrepared) -> int:
-        value = plain(raw)
-        code = self.registers.all[register].code(value)
+        code = self.registers.all[register].code(plain(raw))
         if isinstance(code, int):
             return code
-        out.names.setdefault((register, code), written_value(value))
+        out.names[register, code] = None
         self._is_unresolved = True
         return 0
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 
 from producers.access.keys import create_key
@@ -46,15 +49,30 @@ async def here(tmp_path: Path) -> AsyncIterator[ServedCollector]:
         yield running
 
 
+@dataclass
+class There:
+    """A collector as a process over a broker, and a write key of it. Many rows of a table share it."""
+
+    running: RunningCollector
+    key: str
+    _seen: set[tuple[int, int]] = field(default_factory=set)
+
+    async def new_events(self, count: int) -> list[dict[str, Any]]:
+        """What is in the log, when there are so many more than before."""
+        records = await self.running.records(self.running.topics.events, len(self._seen) + count)
+        places = {(record.partition, record.offset): record for record in records}
+        events = [orjson.loads(record.value) for place, record in places.items() if place not in self._seen]
+        self._seen |= places.keys()
+        return events
+
+
 @pytest.fixture
-async def there(
-    embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path
-) -> AsyncIterator[tuple[RunningCollector, str]]:
-    """A collector as a process over a broker, and a write key of it."""
+async def there(embedded_stack: StackAddresses, fresh_space: str, tmp_path: Path) -> AsyncIterator[There]:
+    """One of them: to start it takes seconds."""
     keys = tmp_path / "write-keys.json"
     key, _ = create_key(keys, source="shop", scope=Scope.SERVER, created_at="2025-01-01T00:00:00+00:00")
     async with running_collector(embedded_stack.kafka, fresh_space, tmp_path, "--keys", str(keys)) as running:
-        yield running, key
+        yield There(running, key)
 
 
 @pytest.fixture

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+from tests.support import template
 from tests.support.waiting import LIMIT
 
 CSV = "Order,Created at,Email,Total,Currency\n1001,2025-03-01 10:00,a@example.com,19.99,EUR\n"
 
 
 def run(directory: Path, *arguments: str) -> tuple[int, str, str]:
-    line = [sys.executable, "-m", "funnelcast", *arguments]
-    done = subprocess.run(
-        line, cwd=directory, capture_output=True, text=True, timeout=LIMIT, check=False, stdin=subprocess.DEVNULL
-    )
-    return done.returncode, done.stdout, done.stderr
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("FUNNELCAST_")}
+    code, out, err = template.run([*arguments], clean, directory, LIMIT)
+    return code, out.decode(), err.decode()
 
 
 def test_what_it_writes_is_what_the_commands_read(tmp_path: Path) -> None:

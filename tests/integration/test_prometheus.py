@@ -25,6 +25,7 @@ from streams.store.connection import close, connect
 from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
 from streams.worker.partition import LogRecord, PartitionProcessor
+from tests.support.command import run_command
 from tests.support.counted import SHOP, fill, log_records, shop_events
 from tests.support.deployed import tool
 from tests.support.http import plain_get
@@ -61,14 +62,15 @@ def definition(directory: Path) -> Path:
 
 def command(name: str, directory: Path, redis: str, space: str, *options: str) -> list[str]:
     shared = ["--redis", redis, "--space", space, "--funnels", str(definition(directory))]
-    return [sys.executable, "-m", "funnelcast", name, *shared, *options]
+    return [name, *shared, *options]
 
 
 @contextmanager
 def running_exporter(directory: Path, redis: str, space: str) -> Iterator[Exporter]:
     port = free_port()
     log = (directory / "exporter.log").open("wb")
-    process = subprocess.Popen(command("exporter", directory, redis, space, "--port", str(port)), stderr=log)
+    line = command("exporter", directory, redis, space, "--port", str(port))
+    process = subprocess.Popen([sys.executable, "-m", "funnelcast", *line], stderr=log)
     url = f"http://127.0.0.1:{port}"
     answered(lambda: plain_get(f"{url}/healthz").status_code == 200, "the exporter answers")
     try:
@@ -131,15 +133,15 @@ def test_report_prints_the_document_and_a_table(filled: Filled, tmp_path: Path) 
             await close(client)
 
     line = command("report", tmp_path, filled.redis, filled.space)
-    printed = subprocess.run([*line, "--json"], capture_output=True, check=True).stdout
+    code, printed, _ = run_command(*line, "--json", state_dir=tmp_path)
+    assert code == 0
     assert printed == asyncio.run(expected()) + b"\n"
     counters = json.loads(printed)["counters"]["total"]["all"][""]
     assert counters["payment"]["revenue"] == {"EUR": 59_970}
-    table = subprocess.run([*line, "--dim", "channel"], capture_output=True, check=True, text=True).stdout
-    assert {"channel", "google"} <= {row.split()[0] for row in table.splitlines() if row.strip()}
-    wrong = subprocess.run([*line, "--dim", "city"], capture_output=True, text=True)
-    assert wrong.returncode == 2
-    assert "channel, manager" in wrong.stderr
+    _, table, _ = run_command(*line, "--dim", "channel", state_dir=tmp_path)
+    assert {"channel", "google"} <= {row.split()[0] for row in table.decode().splitlines() if row.strip()}
+    code, _, wrong = run_command(*line, "--dim", "city", state_dir=tmp_path)
+    assert (code, "channel, manager" in wrong) == (2, True)
 
 
 async def test_an_event_is_on_the_page_when_it_is_applied(valkey_server: ValkeyServer, tmp_path: Path) -> None:

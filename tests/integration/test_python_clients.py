@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
+from collections import Counter
+from itertools import product
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,8 +21,9 @@ from snowplow_tracker.subject import Subject
 from snowplow_tracker.tracker import Tracker
 
 from producers.ingest.verdicts import Scope
+from tests.integration.conftest import There
 from tests.support.http import plain_client
-from tests.support.running_collector import RunningCollector
+from tests.support.rows import rows
 from tests.support.served_collector import ServedCollector
 
 NUMBERS = range(25)
@@ -53,32 +55,23 @@ def leads(tracking: Tracker) -> None:
         tracking.track(SelfDescribing(SelfDescribingJson("iglu:com.example/lead_created/jsonschema/1-0-0", about)))
 
 
-async def in_log(there: tuple[RunningCollector, str], count: int) -> list[dict[str, Any]]:
-    """The first `count` events on the broker."""
-    running, _ = there
-    return [json.loads(one.value) for one in await running.records(running.topics.events, count)]
-
-
-async def accounts(url: str) -> tuple[float, float]:
-    """(events received, events accepted), all sources."""
+async def accounts(there: There) -> Counter[str]:
+    """Events received, and events accepted, all sources."""
     async with plain_client() as client:
-        text = (await client.get(f"{url}/metrics")).text
+        text = (await client.get(f"{there.running.health_url}/metrics")).text
     lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
     received = sum(float(value) for name, value in lines if name.startswith("funnelcast_collector_events_received_tot"))
     became = [(name, float(value)) for name, value in lines if name.startswith("funnelcast_collector_events_total{")]
-    return received, sum(value for name, value in became if 'accepted"' in name)
+    return Counter(received=int(received), accepted=int(sum(value for name, value in became if 'accepted"' in name)))
 
 
 class TestSnowplow:
-    @pytest.mark.parametrize("method", ["post", "get"])
-    @pytest.mark.parametrize("is_packed", [True, False])
-    async def test_every_event_arrives_on_the_broker_once(
-        self, there: tuple[RunningCollector, str], method: str, is_packed: bool
-    ) -> None:
-        running, key = there
+    @rows(("method", "is_packed"), list(product(("post", "get"), (True, False))))
+    async def test_every_event_arrives_on_the_broker_once(self, there: There, method: str, is_packed: bool) -> None:
+        before = await accounts(there)
 
         def send() -> None:
-            tracking = tracker(emitter(running.url, method=method), key, encode_base64=is_packed)
+            tracking = tracker(emitter(there.running.url, method=method), there.key, encode_base64=is_packed)
             tracking.track(PageView("https://shop.example.com/?utm_source=google", page_title="Shop"))
             tracking.track(StructuredEvent(category="cart", action="add to cart", value=9.5))
             leads(tracking)
@@ -86,8 +79,8 @@ class TestSnowplow:
 
         before_ms = time.time_ns() // 1_000_000
         await asyncio.to_thread(send)
-        events = await in_log(there, len(NUMBERS) + 2)
-        assert await accounts(running.health_url) == (len(NUMBERS) + 2, len(NUMBERS) + 2)
+        events = await there.new_events(len(NUMBERS) + 2)
+        assert await accounts(there) - before == {"received": len(NUMBERS) + 2, "accepted": len(NUMBERS) + 2}
         assert len({one["id"] for one in events}) == len(events)
         assert {(one["source"], one["user_id"], one["anonymous_id"]) for one in events} == {("shop", "u1", "d1")}
         about = [one for one in events if one["name"] == "lead_created"]
@@ -147,14 +140,12 @@ def orders(client: Posthog) -> list[str | None]:
 
 
 class TestPostHog:
-    @pytest.mark.parametrize("options", [{"sync_mode": True}, {"flush_at": 10}, {"flush_at": 10, "gzip": True}])
-    async def test_every_event_arrives_on_the_broker_once(
-        self, there: tuple[RunningCollector, str], options: dict[str, Any]
-    ) -> None:
-        running, key = there
+    @rows("options", [{"sync_mode": True}, {"flush_at": 10}, {"flush_at": 10, "gzip": True}])
+    async def test_every_event_arrives_on_the_broker_once(self, there: There, options: dict[str, Any]) -> None:
+        before = await accounts(there)
 
         def send() -> list[str | None]:
-            client = posthog(running.url, key, **options)
+            client = posthog(there.running.url, there.key, **options)
             sent = orders(client)
             client.flush()
             client.shutdown()
@@ -162,8 +153,8 @@ class TestPostHog:
 
         before_ms = time.time_ns() // 1_000_000
         sent = await asyncio.to_thread(send)
-        events = await in_log(there, len(NUMBERS))
-        assert await accounts(running.health_url) == (len(NUMBERS), len(NUMBERS))
+        events = await there.new_events(len(NUMBERS))
+        assert await accounts(there) - before == {"received": len(NUMBERS), "accepted": len(NUMBERS)}
         assert sorted(one["id"] for one in events) == sorted(str(one) for one in sent)
         assert {(one["name"], one["source"], one["user_id"]) for one in events} == {("order_completed", "shop", "u1")}
         assert sorted(one["properties"]["order_id"] for one in events) == sorted(f"o{number}" for number in NUMBERS)

@@ -24,6 +24,7 @@ from streams.report.targets import TargetsDocument
 from streams.report.view_service import ViewDocument
 from streams.store.connection import close, connect
 from streams.store.redis import RedisPartitionStore
+from tests.support.command import run_command
 from tests.support.counted import SHOP, SHOP_FILE, fill
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import LIMIT
@@ -47,10 +48,9 @@ def options(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactor
 
 
 def run(name: str, options: list[str], *arguments: str, code: int = 0) -> str:
-    line = [sys.executable, "-m", "funnelcast", name, *arguments, *options]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=LIMIT, check=False)
-    assert done.returncode == code, done.stderr
-    return done.stdout if code == 0 else done.stderr
+    ended, out, err = run_command(name, *arguments, *options, state_dir=Path())
+    assert ended == code, err
+    return out.decode() if code == 0 else err
 
 
 def check(document: Any, name: str) -> None:

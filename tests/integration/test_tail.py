@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.integration.conftest import There
 from tests.support.command import run_command, start_command
-from tests.support.running_collector import RunningCollector
 from tests.support.stack import StackAddresses
 from tests.support.waiting import LIMIT
 
@@ -34,10 +34,10 @@ EVENTS: list[dict[str, Any]] = [
 
 
 @pytest.fixture
-async def asked(there: tuple[RunningCollector, str], tmp_path: Path) -> tuple[list[str], Path]:
+async def asked(there: There, tmp_path: Path) -> tuple[list[str], Path]:
     """The command for a space with these events."""
-    collector, key = there
-    answer = await collector.post(EVENTS, headers={"X-Write-Key": key})
+    collector = there.running
+    answer = await collector.post(EVENTS, headers={"X-Write-Key": there.key})
     assert answer.status_code == 200
     funnel = tmp_path / "shop.yaml"
     funnel.write_text(FUNNEL)

@@ -33,16 +33,9 @@ export function parts(key, places) {
   return (words[key] ?? key).split(/(\{\w+\})/).filter(Boolean).map((part) => places[part.slice(1, -1)] ?? part);
 }
 
-let written = {};
-
-/** Remember how names were first written: by dimension, and `reason`, name as compared -> as written. */
-export function learn(names) {
-  written = Object.assign({}, ...Object.values(names));
-}
-
-/** The name of a stage, reason or value: translated where it is one of the words that everybody uses, else as it was written. */
+/** The name of a stage, reason or value: translated where it is one of the words that everybody uses. */
 export function term(text) {
-  return words[`name.${text}`] ?? (Object.hasOwn(written, text) ? written[text] : text.replaceAll('_', ' '));
+  return words[`name.${text}`] ?? text.replaceAll('_', ' ');
 }
 
 export function stored(key) {
