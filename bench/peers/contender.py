@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ from bench.peers.job import Cells
 from funnelcast.processes import leash
 
 TAIL_BYTES = 3000
+PARTITIONS = 8
+LEADER_SECONDS = 30.0
 
 
 class ContenderError(Exception):
@@ -100,16 +102,18 @@ class Program:
         return cells
 
 
-def program(name: str, command: Callable[[], list[str]], *last: str) -> Contender:
+def program(name: str, command: Callable[[], list[str]], *last: str, logs: Sequence[str] = ()) -> Contender:
     """A peer started as `command` with the arguments KAFKA TOPIC RESULTS DIRECTORY, and `last`.
 
-    `command` is called in another thread and may raise ContenderError.
+    `command` is called in another thread and may raise ContenderError. `logs`: of a peer that would otherwise make the
+    topics behind its tables when it starts, and take the partitions that have a leader at once for all of them; each
+    begins with the topic of the results.
     """
 
     @asynccontextmanager
     async def running(kafka: str, job: JobLog) -> AsyncIterator[Running]:
         results = f"{name}-{os.urandom(4).hex()}-counts"
-        await _compacted(kafka, results)
+        await _compacted(kafka, {results: 1} | {results + log: PARTITIONS for log in logs})
         async with scratch() as directory, _consumer(kafka, results) as consumer:
             argv = [*await asyncio.to_thread(command), kafka, job.topic, results, str(directory), *last]
             log = directory / "output.log"
@@ -132,13 +136,26 @@ def program(name: str, command: Callable[[], list[str]], *last: str) -> Contende
     return running
 
 
-async def _compacted(kafka: str, topic: str) -> None:
+async def _compacted(kafka: str, topics: Mapping[str, int]) -> None:
+    """Create topics, by their partitions; returns when every partition has a leader."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(topic, 1, 1, topic_configs={"cleanup.policy": "compact"})])
+        new = [NewTopic(name, many, 1, topic_configs={"cleanup.policy": "compact"}) for name, many in topics.items()]
+        await admin.create_topics(new)
+        async with asyncio.timeout(LEADER_SECONDS):
+            while await _led(admin, list(topics)) != topics:  # noqa: ASYNC110 - the broker tells nobody
+                await asyncio.sleep(0.05)
     finally:
         await admin.close()
+
+
+async def _led(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, int]:
+    """How many partitions of each topic have a leader."""
+    return {
+        one["topic"]: sum(each["error_code"] == 0 for each in one["partitions"])
+        for one in await admin.describe_topics(topics)
+    }
 
 
 @asynccontextmanager

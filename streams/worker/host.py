@@ -21,6 +21,7 @@ from streams.worker.memory import MemoryBound
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.retrying import RetryingStore
 from streams.worker.runner import PartitionRunner, Processor, Surroundings
+from streams.worker.turns import Turns
 
 log = structlog.get_logger("funnelcast.worker")
 
@@ -77,6 +78,7 @@ class WorkerHost:
         self._make_processor = make_processor
         self._metrics = metrics
         self._stop = stop
+        self._turns = Turns()
         self._memory = memory or MemoryBound(persons=0, funnels=0)
         self.placement: Placement | None = None
         self.runners: dict[int, PartitionRunner] = {}
@@ -215,7 +217,7 @@ class WorkerHost:
     def _new_runner(self, partition: int) -> PartitionRunner:
         if self.placement is None:
             raise RuntimeError("the transport is not connected to the host")
-        surroundings = Surroundings(self._topic, self.placement, self._peek, self._metrics, self.on_fatal)
+        surroundings = Surroundings(self._topic, self.placement, self._peek, self._metrics, self._turns, self.on_fatal)
         return PartitionRunner(partition, self._make_processor(partition), surroundings=surroundings)
 
     async def _peek(self, partition: int) -> Fence | None:

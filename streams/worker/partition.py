@@ -188,6 +188,10 @@ class PartitionProcessor:
             if not proceed():
                 return
 
+    async def warm(self) -> None:
+        """Read whose deadlines may have passed: the first chunk would wait for it, with all others of the worker."""
+        await self._load(None)
+
     async def book_due(self) -> None:
         """Count deadlines that have passed and are not counted, in writes of their own. Raises FencedError."""
         while self.engine.meta.pending:

@@ -22,9 +22,10 @@ import structlog
 from schemas.errors import BrokerUnavailableError, NeedsHumanError
 from streams.state import Fence
 from streams.transport.cursor import find_problem
-from streams.transport.port import Batch, Placement
+from streams.transport.port import Batch, LogRange, Placement
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.partition import FencedError
+from streams.worker.turns import Turns
 
 log = structlog.get_logger("funnelcast.worker")
 
@@ -53,6 +54,9 @@ class Processor(Protocol):
     async def claim(self) -> None:
         """Take the partition and load its state, dropping what was known."""
 
+    async def warm(self) -> None:
+        """Read what the first chunk would have to wait for."""
+
     async def process(self, records: Sequence[Any], next_offset: int, *, proceed: Callable[[], bool]) -> None:
         """Apply records that continue the cursor; stops between chunks when `proceed` says no. Raises FencedError."""
 
@@ -69,6 +73,7 @@ class Surroundings:
     peek: Callable[[int], Awaitable[Fence | None]]
     """Where the store stands; None when it does not answer."""
     metrics: WorkerMetrics
+    turns: Turns
     on_fatal: Callable[[Exception], None]
     """Gets what only a human can decide, and bugs."""
 
@@ -83,6 +88,7 @@ class PartitionRunner:
         self._placement = surroundings.placement
         self._peek = surroundings.peek
         self._metrics = surroundings.metrics
+        self._turns = surroundings.turns
         self._on_fatal = surroundings.on_fatal
         self._queue: deque[Batch] = deque()
         self._filled = asyncio.Event()
@@ -196,14 +202,27 @@ class PartitionRunner:
         else:
             await self.processor.claim()
             self._metrics.claims.inc()
-            problem = await find_problem(
-                self._placement.log_range, self._topic, partition=self.partition, cursor=self.processor.offset
-            )
-            if problem is not None:
-                raise problem
+            async with self._turns.turn(await self._lag()):
+                if self._life == life:
+                    await self.processor.warm()
         if self._life == life:
             await self.processor.book_due()
             await self._place(life, self.processor.offset)
+
+    async def _lag(self) -> int:
+        """Records that wait behind the cursor. Raises LogGapError where the cursor lies outside the log."""
+        lag = 0
+
+        async def ask(partition: int) -> LogRange:
+            nonlocal lag
+            log_range = await self._placement.log_range(partition)
+            lag = max(0, (log_range.end or 0) - self.processor.offset)
+            return log_range
+
+        problem = await find_problem(ask, self._topic, partition=self.partition, cursor=self.processor.offset)
+        if problem is not None:
+            raise problem
+        return lag
 
     async def _place(self, life: int, cursor: int) -> None:
         if self._life != life:

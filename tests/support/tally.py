@@ -82,6 +82,9 @@ class TallyProcessor:
         if self._on_chunk is not None:
             self._on_chunk(self._partition, len(records))
 
+    async def warm(self) -> None:
+        return
+
     async def book_due(self) -> None:
         return
 

@@ -170,6 +170,20 @@ async def test_nothing_is_applied_when_publishing_fails_and_the_next_owner_publi
     assert second.published == first.published
 
 
+async def test_warm_reads_what_the_first_chunk_would_have_to_wait_for() -> None:
+    space = MemorySpace()
+    first, heir = processor(space), processor(space)
+    await first.claim()
+    log = [event(number, "impression", f"v{number}", START + number * MINUTE) for number in range(120)]
+    for record in log:
+        await first.process([record], record.offset + 1)
+    await heir.claim()
+    assert heir.engine.needs(None)
+    await heir.warm()
+    assert not heir.engine.needs(None)
+    assert heir.engine.held().persons > 0
+
+
 async def test_late_events_are_safe_before_the_cursor_moves() -> None:
     space = MemorySpace()
     store = MemoryPartitionStore(space)

@@ -16,6 +16,7 @@ from streams.worker import runner
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.partition import FencedError
 from streams.worker.runner import HOLD_AT, PartitionRunner, Surroundings
+from streams.worker.turns import Turns
 from tests.support.waiting import until
 
 
@@ -87,6 +88,9 @@ class FakeProcessor:
         self.offset = next_offset
         self.stored = self.fence = Fence(self.claims, next_offset, self.stored.seq + 1)
 
+    async def warm(self) -> None:
+        return
+
     async def book_due(self) -> None:
         return
 
@@ -99,7 +103,7 @@ class Bench:
         self.processor = FakeProcessor()
         self.fatal: list[Exception] = []
         self.metrics = WorkerMetrics()
-        surroundings = Surroundings("events", self.placement, self._peek, self.metrics, self.fatal.append)
+        surroundings = Surroundings("events", self.placement, self._peek, self.metrics, Turns(), self.fatal.append)
         self.runner = PartitionRunner(0, self.processor, surroundings=surroundings)
 
     async def _peek(self, partition: int) -> Fence:
