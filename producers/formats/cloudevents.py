@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 import orjson
 
+from producers.formats.cloudevents_data import other_data, properties_of, raw_object
 from producers.formats.native import verdicts_answer
 from producers.formats.port import BaseEndpoint, Format, Reading, Request, RoutePath
 from producers.http.body import RequestError, malformed, split_array
@@ -90,9 +91,9 @@ class CloudEvents(BaseEndpoint):
             data = attributes.pop("data", None)
             encoded = attributes.pop("data_base64", None)
             if data is None and encoded is not None:
-                properties = _raw_object("data_base64", members.data_base64)
+                properties = raw_object("data_base64", members.data_base64)
             else:
-                properties = _properties(data, members.data)
+                properties = properties_of(data, members.data)
             return self._verdict(attributes, data, properties=properties, sender=sender, received_at_ms=received_at_ms)
         except RefusedError as refusal:
             return Rejected(refusal.reason, refusal.detail, _id_in(attributes))
@@ -124,10 +125,10 @@ class CloudEvents(BaseEndpoint):
                 if refusal.reason is RejectReason.MALFORMED_JSON:
                     raise malformed(body) from None
                 raise
-            return data, _properties(data, msgspec.Raw(body.strip()))
+            return data, properties_of(data, msgspec.Raw(body.strip()))
         if len(body) > self._ingest.limits.event_bytes:
             raise RefusedError(RejectReason.EVENT_TOO_LARGE, f"{len(body)} bytes of data")
-        return None, _other_data(body, media_type)
+        return None, other_data(body, media_type)
 
     def _verdict(
         self, attributes: Attributes, data: Any, *, properties: msgspec.Raw, sender: Sender, received_at_ms: int
@@ -271,27 +272,6 @@ def _id_of(value: object) -> Id:
 def _context_of(attributes: Attributes) -> Attributes:
     """What else the attributes say."""
     return {"cloudevent": {name: value for name, value in attributes.items() if name not in _OURS}}
-
-
-def _properties(data: Any, raw: msgspec.Raw) -> msgspec.Raw:
-    """An object as it was sent, byte for byte; anything else under `data`."""
-    if data is None:
-        return EMPTY_OBJECT
-    return raw if type(data) is dict else _raw_object("data", raw)
-
-
-def _other_data(body: bytes, media_type: str) -> msgspec.Raw:
-    """Data that is no JSON: text as text, anything else in base64."""
-    if media_type.startswith("text/") or media_type.endswith(("/xml", "+xml")):
-        try:
-            return msgspec.Raw(orjson.dumps({"data": body.decode()}))
-        except UnicodeDecodeError:
-            pass
-    return msgspec.Raw(msgspec.json.encode({"data_base64": body}))
-
-
-def _raw_object(member: str, raw: msgspec.Raw) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode({member: raw}))
 
 
 def _id_in(attributes: object) -> str | None:

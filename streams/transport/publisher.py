@@ -16,11 +16,21 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from schemas.errors import BrokerUnavailableError
 from schemas.kafka import Kafka, KafkaServers, broker_error
+from schemas.topics import Topics
 from streams.core.outgoing import Outgoing, OutgoingKind
 
 log = structlog.get_logger("funnelcast.transport")
 SEND_SECONDS = 20.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
+
+
+def topics_of(topics: Topics) -> dict[OutgoingKind, str]:
+    """Where what goes out goes."""
+    return {
+        OutgoingKind.LATE: topics.late,
+        OutgoingKind.JOURNEY: topics.journeys,
+        OutgoingKind.FORWARD: topics.events,
+    }
 
 
 class TopicPublisher:

@@ -19,8 +19,6 @@ from typing import Any
 import structlog
 
 from schemas.kafka import is_right_missing, right_missing
-from schemas.topics import Topics
-from streams.core.outgoing import OutgoingKind
 from streams.core.place import Place
 from streams.store.port import PartitionStore, StoreRefusedError, StoreUnavailableError
 from streams.transport.app import (
@@ -33,7 +31,7 @@ from streams.transport.app import (
     start_stream,
 )
 from streams.transport.metadata import TopicIdentity
-from streams.transport.publisher import TopicPublisher
+from streams.transport.publisher import TopicPublisher, topics_of
 from streams.transport.thread import Tuning
 from streams.web.app import EXPOSITION, Readiness, web_app
 from streams.web.server import WebServer
@@ -72,7 +70,7 @@ class Worker:
         self.settings = settings
         self.metrics = WorkerMetrics()
         self.store = RetryingStore(store, self._on_store)
-        self.publisher = TopicPublisher(settings.kafka, _topics_of(settings.topics))
+        self.publisher = TopicPublisher(settings.kafka, topics_of(settings.topics))
         self.host = WorkerHost(
             topic=settings.topics.events,
             store=self.store,
@@ -283,15 +281,6 @@ class Worker:
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         self._tasks.append(asyncio.ensure_future(work))
-
-
-def _topics_of(topics: Topics) -> dict[OutgoingKind, str]:
-    """Where what goes out goes."""
-    return {
-        OutgoingKind.LATE: topics.late,
-        OutgoingKind.JOURNEY: topics.journeys,
-        OutgoingKind.FORWARD: topics.events,
-    }
 
 
 async def run_worker(
