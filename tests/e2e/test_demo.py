@@ -17,6 +17,7 @@ import pytest
 from tests.oracle.cdnow import facts_of
 from tests.support.command import start_command
 from tests.support.http import plain_get
+from tests.support.thorough import some
 from tests.support.waiting import LIMIT, LONG_LIMIT, wait_until
 
 HISTORY = Path(__file__).parents[2] / "producers" / "data" / "cdnow_master.txt.gz"
@@ -91,7 +92,7 @@ def test_demo(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", some([signal.SIGKILL, signal.SIGINT], every=2))
 def test_nothing_is_left_of_a_demo_that_is_broken_off(tmp_path: Path, number: signal.Signals) -> None:
     process = start_command("demo", state_dir=tmp_path)
     assert process.stdout is not None

@@ -19,6 +19,7 @@ from schemas.record import encode_tick
 from streams.store.connection import close, connect
 from streams.store.redis import RedisPartitionStore
 from streams.worker.partition import LogRecord, PartitionProcessor
+from tests.support.command import run_command
 from tests.support.running_collector import RunningCollector, running_collector
 from tests.support.stack import StackAddresses
 from tests.support.valkey import ValkeyServer
@@ -39,10 +40,12 @@ class Site:
 
     async def run(self, *arguments: str, scope: Scope = Scope.SERVER, stdin: bytes = b"") -> tuple[int, str, str]:
         """(exit code, stdout, stderr) of a command that sends."""
-        command = [sys.executable, "-m", "funnelcast", *arguments, "--url", self.collector.url]
+        line = [*arguments, "--url", self.collector.url, "--key", self.keys[scope]]
+        if not stdin:
+            code, told, said = await asyncio.to_thread(run_command, *line, state_dir=self.directory / "state")
+            return code, told.decode(), said
         child = await asyncio.create_subprocess_exec(
-            *command,
-            *("--key", self.keys[scope], "--state-dir", str(self.directory / "state")),
+            *(sys.executable, "-m", "funnelcast", *line, "--state-dir", str(self.directory / "state")),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

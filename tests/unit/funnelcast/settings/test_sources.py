@@ -24,6 +24,7 @@ from funnelcast.settings.processes import (
 from funnelcast.settings.sections import ClientSettings, Settings
 from funnelcast.settings.setting import Setting
 from tests.support.rows import rows
+from tests.support.thorough import some
 from tests.unit.funnelcast.settings.values import toml, value, written
 
 
@@ -68,7 +69,7 @@ def flag(setting: Setting, number: int) -> list[str]:
     return [setting.flag, text]
 
 
-@rows("key", all_settings())
+@rows("key", some(all_settings(), every=6))
 def test_a_flag_comes_before_the_environment_before_the_file_before_the_default(key: str) -> None:
     setting = all_settings()[key]
     kind, environment = kind_of(setting), {setting.variable: written(setting, 1)}

@@ -13,6 +13,8 @@ from producers.importer.problems import Kind
 from producers.importer.spend import SpendTable, spend_definition
 from schemas.errors import InputFileError
 from tests.support.imports import Imported, imported
+from tests.support.rows import rows
+from tests.support.thorough import some
 
 PAYMENT = """
 inputs: [{file: f.csv}]
@@ -351,10 +353,10 @@ def test_a_group_with_a_refused_row_is_not_summed_up_without_it(tmp_path: Path) 
     assert result.said == [(3, "cells"), (2, "incomplete_group")]
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@rows("end", some(["\r\n", "\n", "\r"], every=3))
 def test_a_file_of_more_rows_than_are_looked_at_first(tmp_path: Path, end: str) -> None:
-    rows = [f"{number};2025-01-01;u{number % 7};{number},50" for number in range(2_500)]
-    (tmp_path / "f.csv").write_bytes(end.join(["id;date;user;amount", *rows]).encode())
+    lines = [f"{number};2025-01-01;u{number % 7};{number},50" for number in range(2_500)]
+    (tmp_path / "f.csv").write_bytes(end.join(["id;date;user;amount", *lines]).encode())
     result = imported(PAYMENT.replace("f.csv", 'f.csv, decimal: ","'), tmp_path)
     assert (result.rows.taken, result.rows.read) == (2_500, 2_500)
     assert result.overview["events"][0]["persons"] == 7

@@ -5,7 +5,7 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
-SCRIPT = Path(__file__).parents[3] / "docs/draw_terminal.py"
+SCRIPT = Path(__file__).parents[2] / "docs/draw_terminal.py"
 
 
 def test_the_committed_pictures_are_drawn_from_the_code_and_ask_nobody() -> None:
