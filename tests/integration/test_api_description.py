@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from streams.api.description import OPENAPI, PAGES
 from tests.support.served_reports import served
 from tests.support.thorough import cases
+from tests.support.waiting import LIMIT
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def test_every_page_keeps_to_the_description(url: str, path: str) -> None:
     excluded = [schemathesis.checks.CHECKS.get_one("positive_data_acceptance")]
 
     def keeps_to_it(case: Any) -> None:
-        case.call_and_validate(excluded_checks=excluded)
+        case.call_and_validate(excluded_checks=excluded, timeout=LIMIT)
 
     for mode in schemathesis.GenerationMode:
         if mode is not schemathesis.GenerationMode.POSITIVE and not PAGES[path].parameters:

@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -94,6 +95,7 @@ def _serve(path: str) -> None:
         while True:
             ready, _, _ = select.select([server, sys.stdin], [], [])
             if sys.stdin in ready:
+                shutil.rmtree(Path(path).parent)
                 os._exit(0)
             connection, _ = server.accept()
             if os.fork() == 0:

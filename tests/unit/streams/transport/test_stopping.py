@@ -17,7 +17,7 @@ class Failing:
         self.is_closed = False
 
     async def stop(self) -> None:
-        fetch = asyncio.ensure_future(asyncio.sleep(60))
+        fetch = asyncio.ensure_future(asyncio.Event().wait())
         await asyncio.sleep(0)
         fetch.cancel()
         await fetch
