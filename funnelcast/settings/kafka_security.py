@@ -89,7 +89,6 @@ class Security:
     """The settings it was made of, as environment."""
 
     def client_options(self) -> Mapping[str, Any]:
-        """See the port."""
         options: dict[str, Any] = {"security_protocol": self.protocol}
         if self.context is not None:
             options["ssl_context"] = self.context

@@ -140,13 +140,13 @@ class CounterReader(Protocol):
         """funnel_id -> fingerprint of every funnel version counted in the space."""
 
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
-        """See PartitionStore.registers."""
+        """Every (register, name) -> code of a funnel_id."""
 
     async def definitions(self) -> dict[str, str]:
         """funnel_id -> definition (JSON) of what has been counted."""
 
     async def switched(self) -> dict[str, str]:
-        """See PartitionStore.switched."""
+        """Funnel name -> definition (JSON) that a recount has switched to."""
 
     async def status(self, partition: int) -> PartitionStatus | None:
         """How far one partition is counted; None where it has no state."""

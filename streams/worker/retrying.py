@@ -91,11 +91,10 @@ class RetryingStore:
         return await self._insist(lambda: self._store.apply(partition, fence, next_offset, writes))
 
     def leave(self, partition: int) -> None:
-        """See the port."""
         self._store.leave(partition)
 
     async def peek(self, partition: int) -> Fence | None:
-        """See the port; raises StoreUnavailableError."""
+        """Never waits for the store to come back. Raises StoreUnavailableError."""
         try:
             async with asyncio.timeout(PEEK_SECONDS):
                 fence = await self._store.peek(partition)
