@@ -3,7 +3,8 @@
 A short window sees a break at once, a long one a small drop in time. There are many more short windows in a month than
 long ones, so chance alone makes more of them look bad. Each window therefore pays for its number: what is shown is the
 log-likelihood ratio minus log(`LONGEST` / window), as multiscale tests do (L. Duembgen & V. Spokoiny, 2001). One
-threshold then serves all windows, and a series exceeds T about exp(-T) times in four weeks by chance.
+threshold then serves all windows. By chance a series exceeds T less than exp(-T) times in four weeks where it is judged
+by hours, about seven times as often where by minutes too (docs/alerts.md).
 """
 
 from __future__ import annotations

@@ -110,16 +110,24 @@ class Normals:
 
 
 def _places(watched: Watched) -> list[Place]:
-    """The whole, and the values of single dimensions with the most entries."""
+    """The whole, and the values of single dimensions with the most entries. Where all of a stage have one value it says
+    what the whole says, and is left out: nobody has a manager before the stage that names one."""
     hours = watched.hours
     places = [place for place in hours.places if place.stage < len(watched.stages)]
     sizes: dict[tuple[int, int], float] = {}
+    values: dict[tuple[int, int], int] = {}
     for place in places:
         if place.dimset and watched.label(place):
             size = float(hours.entries(place, *hours.span).sum())
             sizes[place.dimset, place.value] = sizes.get((place.dimset, place.value), 0.0) + size
+            values[place.dimset, place.stage] = values.get((place.dimset, place.stage), 0) + (size > 0)
     chosen: set[tuple[int, int]] = set()
     for dimset in {dimset for dimset, _ in sizes}:
-        values = sorted((value for each, value in sizes if each == dimset), key=lambda value: -sizes[dimset, value])
-        chosen |= {(dimset, value) for value in values[:VALUES]}
-    return [place for place in places if not place.dimset or (place.dimset, place.value) in chosen]
+        named = sorted((value for each, value in sizes if each == dimset), key=lambda value: -sizes[dimset, value])
+        chosen |= {(dimset, value) for value in named[:VALUES]}
+    return [
+        place
+        for place in places
+        if not place.dimset
+        or ((place.dimset, place.value) in chosen and values.get((place.dimset, place.stage), 0) > 1)
+    ]

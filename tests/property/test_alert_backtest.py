@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -17,7 +17,7 @@ from streams.evidence.backtest import Backtest
 from streams.evidence.history import History, Place
 from streams.evidence.live import FunnelEvidence, standings
 from streams.evidence.story import stories_of
-from streams.evidence.watched import Watched
+from streams.evidence.watched import Normals, Watched
 from streams.state import Annotation
 
 CHANNELS = {2: "google", 3: "mail"}
@@ -101,6 +101,16 @@ def test_a_drop_of_one_channel_names_it() -> None:
     fired = alerts(lambda minute, channel: Day(leads=0.05 if channel == 2 and between(minute, 38, 40) else 1))
     assert "channel=google" in {alert.dim or alert.cause for alert in fired}
     assert "channel=mail" not in {alert.dim for alert in fired}
+
+
+def test_a_value_that_all_of_a_stage_have_says_no_more_than_the_whole() -> None:
+    shop = replace(watched(lambda minute, channel: Day()), label=lambda place: f"{place.dimset}={place.value}")
+    for hour in range(JUDGED.stop * 24):
+        shop.hours.add(hour, 2, fields={cell_field(0, 0, 0): {int(Family.ENTRIES): 40}})
+        for manager in (2, 3):
+            shop.hours.add(hour, 2, fields={cell_field(manager, 0, 1): {int(Family.ENTRIES): 5}})
+    told = {(series.place.dimset, series.place.stage) for series in Normals(shop).series()}
+    assert told == {(0, 0), (1, 0), (0, 1), (1, 1), (2, 1), (0, 2)}
 
 
 def test_a_fall_is_told_with_where_it_was_and_what_it_cost() -> None:
