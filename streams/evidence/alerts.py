@@ -18,7 +18,7 @@ from streams.evidence.causes import MIX, SILENT, TRACKING
 from streams.evidence.detector import Evidence, Kind
 
 THRESHOLD_NATS = 6.0
-"""Of the series of the whole, judged by minutes, about one false alarm in four years each; of one value, judged by hours,
+"""Of a series of the whole, judged by minutes, about one false alarm in four years; of one value, judged by hours,
 hardly ever. `tune` says what suits a funnel."""
 HOLD_MINUTES = 60
 NAMES: dict[Kind, str] = {
