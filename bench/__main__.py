@@ -15,12 +15,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from bench import collector, idle, latency, memory, scrape, throughput
+from bench import collector, idle, latency, memory, merges, scrape, throughput
 from bench.log import FilledLog, fill
 from bench.table import Figures, machine, write_into
 from funnelcast.stack.real_kafka import RealKafka
 
-PARTS = ("throughput", "memory", "idle", "collector", "latency", "scrape")
+PARTS = ("throughput", "memory", "idle", "collector", "latency", "merges", "scrape")
 PEOPLE = (10_000, 200_000, 2_000_000)
 BROKER_JVM = ("-Xmx768m", "-XX:+UseSerialGC")
 """The default compilers: the broker runs for minutes here."""
@@ -74,6 +74,11 @@ class Bench:
     async def latency(self, number: int) -> None:
         """See `bench.latency`."""
         await latency.measure(self.kafka, f"latency{number}", 5.0 if self.options.quick else 20.0, self.figures)
+
+    async def merges(self, number: int) -> None:
+        """See `bench.merges`."""
+        seconds = 5.0 if self.options.quick else 20.0
+        await merges.measure(self.kafka, number, events=self.options.events, seconds=seconds, figures=self.figures)
 
 
 def say(text: str) -> None:

@@ -15,9 +15,9 @@ import asyncio
 import gc
 import time
 from itertools import islice
-from typing import Any, Final
+from typing import Any
 
-from bench.workload import records, with_merges
+from bench.workload import records, with_four_dimensions, with_merges
 from schemas.funnel.definition import definition_of
 from schemas.funnel.load import load_funnels
 from schemas.funnel.model import Funnel
@@ -25,13 +25,6 @@ from streams.core.engine import PartitionEngine, Record
 from streams.core.planning import plan_of
 from streams.core.step import step
 from streams.store.memory import MemoryPartitionStore, MemorySpace
-
-_FOUR: Final = [
-    {"name": "channel", "attribution": "first"},
-    {"name": "campaign", "attribution": "first"},
-    {"name": "manager", "attribution": "stage"},
-    {"name": "product", "attribution": "stage"},
-]
 
 
 class _Clock:
@@ -123,13 +116,7 @@ def main() -> None:
         definition = {**definition_of(funnels[0]), "name": "deals", "unit": "deal_id", "lead_in": "7d"}
         funnels.append(Funnel.model_validate(definition))
     if options.merges:
-        definition = {
-            **definition_of(funnels[0]),
-            "name": "merged",
-            "dimensions": _FOUR,
-            "pairs": [["channel", "manager"]],
-        }
-        funnels.append(Funnel.model_validate(definition))
+        funnels.append(Funnel.model_validate(with_four_dimensions(options.funnel)))
     for people in options.people:
         for funnel in funnels:
             merges = options.merges if funnel.name == "merged" else 0

@@ -12,6 +12,7 @@ import asyncio
 import itertools
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
@@ -28,53 +29,10 @@ from streams.admin import ensure_topics
 RATES, BATCH, PEOPLE = (5_000, 20_000), 50, 50_000
 WARM_UP_SECONDS, SETTLE_SECONDS, POLL_SECONDS = 5.0, 20.0, 0.2
 NAMES = ("impression", "click", "impression", "lead", "impression")
-WATCHED = "/v1/summaries%3Ffunnel%3Dsales"
-_COUNTED = re.compile(r"^funnel_events_accepted_total\{[^}]*\} ([0-9.e+]+)$", re.MULTILINE)
 
 
 class Seen(list[tuple[float, int]]):
-    """(when, events counted by then)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """A batch that the collector has accepted."""
-
-    posted: float
-    total: int
-    """Events acknowledged up to and with this batch."""
-
-
-class Shop:
-    """Posts batches at a steady rate and remembers when."""
-
-    def __init__(self, url: str, rate: int) -> None:
-        self._rate = rate
-        self.acknowledged: list[Acknowledged] = []
-        self._url = url
-        self._total = 0
-        self._numbers = itertools.count()
-        self._answers: set[asyncio.Task[None]] = set()
-
-    async def run(self, seconds: float) -> None:
-        """Post for so long; returns when everything is answered. A late batch does not delay the next ones."""
-        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=32)) as client:
-            started = time.perf_counter()
-            for number in range(int(seconds * self._rate / BATCH)):
-                await asyncio.sleep(max(0.0, started + number * BATCH / self._rate - time.perf_counter()))
-                task = asyncio.create_task(self._post(client))
-                self._answers.add(task)
-                task.add_done_callback(self._answers.discard)
-            await asyncio.gather(*self._answers)
-
-    async def _post(self, client: httpx.AsyncClient) -> None:
-        now = time.time_ns() // 1_000_000
-        body = orjson.dumps([_event(next(self._numbers), now) for _ in range(BATCH)])
-        posted = time.perf_counter()
-        answer = await client.post(self._url, content=body, headers={"content-type": "application/json"}, timeout=30)
-        answer.raise_for_status()
-        self._total += BATCH
-        self.acknowledged.append(Acknowledged(posted, self._total))
+    """(when, what is counted by then)."""
 
 
 def _event(number: int, now_ms: int) -> dict[str, object]:
@@ -87,13 +45,71 @@ def _event(number: int, now_ms: int) -> dict[str, object]:
     }
 
 
-async def _pages(url: str, seen: Seen) -> None:
-    """(when, events counted) of page after page."""
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What is posted, and how the page tells that it was counted."""
+
+    rate: int
+    """Events a second."""
+    funnel: str = "sales"
+    event: Callable[[int, int], dict[str, object]] = _event
+    """Number and time -> event."""
+    sample: str = r"funnel_events_accepted_total\{[^}]*\}"
+    """Of the page; its sum is ..."""
+    counted: Callable[[int], int] = lambda number: number
+    """... this, once the events before that number are counted."""
+    warm_up_seconds: float = WARM_UP_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """A batch that the collector has accepted."""
+
+    posted: float
+    total: int
+    """What is to be counted of all that was acknowledged up to and with this batch."""
+
+
+class Shop:
+    """Posts batches at a steady rate and remembers when."""
+
+    def __init__(self, url: str, traffic: Traffic) -> None:
+        self.acknowledged: list[Acknowledged] = []
+        self._url, self._traffic = url, traffic
+        self._total = 0
+        self._numbers = itertools.count()
+        self._answers: set[asyncio.Task[None]] = set()
+
+    async def run(self, seconds: float) -> None:
+        """Post for so long; returns when everything is answered. A late batch does not delay the next ones."""
+        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=32)) as client:
+            started = time.perf_counter()
+            for number in range(int(seconds * self._traffic.rate / BATCH)):
+                await asyncio.sleep(max(0.0, started + number * BATCH / self._traffic.rate - time.perf_counter()))
+                task = asyncio.create_task(self._post(client))
+                self._answers.add(task)
+                task.add_done_callback(self._answers.discard)
+            await asyncio.gather(*self._answers)
+
+    async def _post(self, client: httpx.AsyncClient) -> None:
+        now = time.time_ns() // 1_000_000
+        numbers = list(itertools.islice(self._numbers, BATCH))
+        body = orjson.dumps([self._traffic.event(number, now) for number in numbers])
+        posted = time.perf_counter()
+        answer = await client.post(self._url, content=body, headers={"content-type": "application/json"}, timeout=30)
+        answer.raise_for_status()
+        self._total += self._traffic.counted(numbers[-1] + 1) - self._traffic.counted(numbers[0])
+        self.acknowledged.append(Acknowledged(posted, self._total))
+
+
+async def _pages(url: str, sample: str, *, seen: Seen) -> None:
+    """(when, what is counted) of page after page."""
+    pattern = re.compile(rf"^{sample} ([0-9.e+]+)$", re.MULTILINE)
     async with httpx.AsyncClient() as client:
         while True:
             text = (await client.get(url, timeout=30)).text
             arrived = time.perf_counter()
-            seen.append((arrived, sum(int(float(number)) for number in _COUNTED.findall(text))))
+            seen.append((arrived, sum(int(float(number)) for number in pattern.findall(text))))
             await asyncio.sleep(POLL_SECONDS)
 
 
@@ -113,44 +129,55 @@ async def measure(kafka: str, space: str, seconds: float, figures: Figures) -> N
 
 
 async def _measure(kafka: str, space: str, *, rate: int, seconds: float, figures: Figures) -> None:
-    await ensure_topics(kafka, Topics(space), partitions=8)
-    async with valkey(kafka) as (stack, _):
-        deployment = Deployment(
-            kafka=kafka, redis=stack.redis, space=space, funnels=("sales",), directory=stack.directory
-        )
-        async with Supervisor(stack.directory) as supervisor:
-            began, cpu = time.perf_counter(), time.process_time()
-            shop, pages, pulses = await _drive(deployment, supervisor, rate=rate, seconds=seconds)
-            own = (time.process_time() - cpu) / (time.perf_counter() - began)
+    began, cpu = time.perf_counter(), time.process_time()
+    shop, pages, pulses = await drive(kafka, space, seconds=seconds, traffic=Traffic(rate))
+    own = (time.process_time() - cpu) / (time.perf_counter() - began)
     figures.add(f"load generator at {rate:,} events/s", own * 100, unit="% of a core")
     for name, seen in (("/metrics", pages), ("the live page", pulses)):
-        waits = sorted(_waits(shop.acknowledged, seen))
-        if len(waits) < len(shop.acknowledged):
-            raise RuntimeError(f"only {seen[-1][1]} of {shop.acknowledged[-1].total} events were counted on {name}")
-        warm = [each for each in shop.acknowledged if each.posted > pages[0][0] + WARM_UP_SECONDS]
-        waits = sorted(_waits(warm, seen))
+        waits = waits_of(shop, seen, warm_up_seconds=WARM_UP_SECONDS)
         figures.add(f"event to {name} at {rate:,} events/s, p50", waits[len(waits) // 2], unit="s")
         figures.add(f"event to {name} at {rate:,} events/s, p99", waits[len(waits) * 99 // 100], unit="s", target=1.0)
 
 
-async def _drive(
-    deployment: Deployment, supervisor: Supervisor, *, rate: int, seconds: float
+def waits_of(shop: Shop, seen: Seen, *, warm_up_seconds: float) -> list[float]:
+    """Seconds from a post to what shows it, ascending, of what was posted after the warm-up."""
+    if len(_waits(shop.acknowledged, seen)) < len(shop.acknowledged):
+        raise RuntimeError(f"only {seen[-1][1]} of {shop.acknowledged[-1].total} acknowledged were counted")
+    began = shop.acknowledged[0].posted + warm_up_seconds
+    return sorted(_waits([each for each in shop.acknowledged if each.posted > began], seen))
+
+
+async def drive(
+    kafka: str, space: str, *, seconds: float, traffic: Traffic, funnel: str = "sales"
 ) -> tuple[Shop, Seen, Seen]:
     """What was acknowledged; what /metrics said, and what the live page was sent."""
+    await ensure_topics(kafka, Topics(space), partitions=8)
+    async with valkey(kafka) as (stack, _):
+        deployment = Deployment(
+            kafka=kafka, redis=stack.redis, space=space, funnels=(funnel,), directory=stack.directory
+        )
+        async with Supervisor(stack.directory) as supervisor:
+            return await _drive(deployment, supervisor, seconds=seconds, traffic=traffic)
+
+
+async def _drive(
+    deployment: Deployment, supervisor: Supervisor, *, seconds: float, traffic: Traffic
+) -> tuple[Shop, Seen, Seen]:
     collector, exporter, web = free_port(), free_port(), free_port()
     await supervisor.start(deployment.collector(collector))
     await supervisor.start(deployment.worker(1, free_port()))
     await supervisor.start(deployment.exporter(exporter))
     await supervisor.start(deployment.web(web))
     await supervisor.ready(60)
-    shop = Shop(f"http://127.0.0.1:{collector}/v1/events", rate)
+    shop = Shop(f"http://127.0.0.1:{collector}/v1/events", traffic)
     pages, pulses = Seen(), Seen()
+    watched = f"/v1/summaries%3Ffunnel%3D{traffic.funnel}"
     watching = (
-        asyncio.create_task(_pages(f"http://127.0.0.1:{exporter}/metrics", pages)),
-        asyncio.create_task(_pulses(f"http://127.0.0.1:{web}/v1/live?watch={WATCHED}", pulses)),
+        asyncio.create_task(_pages(f"http://127.0.0.1:{exporter}/metrics", traffic.sample, seen=pages)),
+        asyncio.create_task(_pulses(f"http://127.0.0.1:{web}/v1/live?watch={watched}", pulses)),
     )
     try:
-        await shop.run(WARM_UP_SECONDS + seconds)
+        await shop.run(traffic.warm_up_seconds + seconds)
         total, deadline = shop.acknowledged[-1].total, time.perf_counter() + SETTLE_SECONDS
         while min(pages[-1][1], pulses[-1][1]) < total and time.perf_counter() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(POLL_SECONDS)

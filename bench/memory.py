@@ -49,15 +49,19 @@ async def measure(kafka: str, people: int, figures: Figures) -> None:
         store = RedisPartitionStore(client, "bench")
         funnels = load_funnels(["sales"])
         await count_into(store, funnels, logs=parted(stream(people)), persons=1_000_000)
-        freed, cells = await _freed(client, "c")
+        freed, cells = await _freed(client, "bench", kind="c")
         figures.add("Redis per counter cell", freed / cells, unit="bytes")
-        freed = sum([(await _freed(client, kind))[0] for kind in ("j2", "e2")])
-        figures.add(PERSON, freed / people, unit="bytes", target=190)
+        figures.add(PERSON, await freed_of_persons(client, "bench") / people, unit="bytes", target=190)
 
 
-async def _freed(client: Client, kind: str) -> tuple[int, int]:
+async def freed_of_persons(client: Client, space: str) -> int:
+    """Bytes that deleting everybody's state frees, and which ids are linked to whom."""
+    return sum([(await _freed(client, space, kind=kind))[0] for kind in ("j2", "e2", "f")])
+
+
+async def _freed(client: Client, space: str, *, kind: str) -> tuple[int, int]:
     """Bytes that deleting all keys of a kind frees, and the fields they held, where they are hashes."""
-    pattern = f"fc:{{bench/*:{kind}:*"
+    pattern = f"fc:{{{space}/*:{kind}:*"
     keys = [key async for key in cast(AsyncIterator[bytes], client.scan_iter(match=pattern, count=1000))]
     fields = 0
     for key in keys:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from bench.children import cpu_seconds, measured_child, valkey
 from bench.log import PARTITIONS, FilledLog
+from bench.memory import freed_of_persons
 from bench.table import Figures
 from funnelcast.processes.deployment import Deployment
 from funnelcast.processes.ports import free_port
 from funnelcast.processes.supervise import Supervisor
+from streams.admin import log_range_of
 from streams.store.redis import RedisPartitionStore
 
 POLL_SECONDS = 0.05
@@ -27,6 +29,8 @@ class Run:
     seconds: float
     worker_cpu: float
     store_cpu: float
+    person_bytes: float
+    """Of Redis for one visitor, with the account that it was linked to."""
 
     @property
     def worker_us(self) -> float:
@@ -39,11 +43,11 @@ class Run:
         return self.store_cpu / self.events * 1e6
 
 
-async def run_worker(kafka: str, log: FilledLog) -> Run:
-    """One worker process on an empty store, until everything in the log is applied."""
+async def run_worker(kafka: str, log: FilledLog, funnel: str = "sales") -> Run:
+    """One worker process on an empty store, until everything in the log is applied, what it puts there itself too."""
     async with valkey(kafka) as (stack, client):
         deployment = Deployment(
-            kafka=kafka, redis=stack.redis, space=log.space, funnels=("sales",), directory=stack.directory
+            kafka=kafka, redis=stack.redis, space=log.space, funnels=(funnel,), directory=stack.directory
         )
         store = RedisPartitionStore(client, log.space)
         store_pid = stack.valkey.pid
@@ -51,8 +55,8 @@ async def run_worker(kafka: str, log: FilledLog) -> Run:
             child = await supervisor.start(deployment.worker(1, free_port()))
             assert store_pid is not None
             first: tuple[int, float, float, float] | None = None
-            deadline, reached = time.monotonic() + STALL_SECONDS, 0
-            while reached < log.events:
+            deadline, reached, end = time.monotonic() + STALL_SECONDS, 0, await _end(kafka, log)
+            while reached < end:
                 fences = await asyncio.gather(*(store.peek(number) for number in range(PARTITIONS)))
                 offset = sum(fence.offset for fence in fences if fence is not None)
                 now = time.monotonic()
@@ -62,17 +66,26 @@ async def run_worker(kafka: str, log: FilledLog) -> Run:
                         assert child.pid is not None
                         first = (offset, now, cpu_seconds(child.pid), cpu_seconds(store_pid))
                 if now > deadline or child.restarts or child.failure:
-                    raise RuntimeError(f"the worker stands at {reached} of {log.events}:\n{child.tail()}")
+                    raise RuntimeError(f"the worker stands at {reached} of {end}:\n{child.tail()}")
+                if reached >= end:
+                    end = await _end(kafka, log)  # forwards of merges
                 await asyncio.sleep(POLL_SECONDS)
             assert first is not None
             assert child.pid is not None
             began, started, worker_cpu, store_cpu = first
             return Run(
-                events=reached - began,
+                events=log.events * (reached - began) // reached,
                 seconds=time.monotonic() - started,
                 worker_cpu=cpu_seconds(child.pid) - worker_cpu,
                 store_cpu=cpu_seconds(store_pid) - store_cpu,
+                person_bytes=await freed_of_persons(client, log.space) / log.visitors,
             )
+
+
+async def _end(kafka: str, log: FilledLog) -> int:
+    """How many records the log has by now."""
+    ends = [await log_range_of(kafka, log.topic, partition=partition) for partition in range(PARTITIONS)]
+    return sum(one.end or 0 for one in ends)
 
 
 async def measure(kafka: str, logs: list[FilledLog], figures: Figures) -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from typing import Any, Final
 
+from schemas.funnel.definition import definition_of
+from schemas.funnel.load import load_funnels
 from schemas.record import LinkRecord, encode_link
 
 START_MS = 1_750_000_000_000
@@ -18,6 +21,18 @@ NAMES = ("impression", "click", "lead", "offer", "payment")
 WEIGHTS = (70, 20, 6, 2, 2)
 CHANNELS = tuple(f"channel{i}" for i in range(20))
 MANAGERS = tuple(f"manager{i}" for i in range(10))
+FOUR_DIMENSIONS: Final = (
+    {"name": "channel", "attribution": "first"},
+    {"name": "campaign", "attribution": "first"},
+    {"name": "manager", "attribution": "stage"},
+    {"name": "product", "attribution": "stage"},
+)
+
+
+def with_four_dimensions(name: str) -> dict[str, Any]:
+    """The definition of a funnel that ships, as `merged`: with four dimensions and one pair."""
+    changed = {"name": "merged", "dimensions": list(FOUR_DIMENSIONS), "pairs": [["channel", "manager"]]}
+    return {**definition_of(load_funnels([name])[0]), **changed}
 
 
 def records(events: int, *, people: int, seed: int = 7) -> Iterator[tuple[bytes, bytes, int]]:

@@ -16,7 +16,7 @@ from zlib import crc32
 
 from schemas.times import MINUTE_MS
 from streams.core.base import Base, Entry, FirstOrder
-from streams.core.header import as_of, chunks_of, link_of, wake, words_of
+from streams.core.header import SILENCE_MS, Link, as_of, chunks_of, link_of, linked_alone, wake, words_of
 from streams.core.kept import KeptEvent
 from streams.core.lifetimes import Revenue
 from streams.core.person import person_field
@@ -232,6 +232,16 @@ class PersonCache:
         wake_ms = wake(self.plan, packed)
         if wake_ms < (INFINITE if before is None else wake(self.plan, before)):
             self.arm(key, wake_ms)
+
+    def put_link(self, key: bytes, link: Link) -> None:
+        """Keep of an id its link and nothing else."""
+        if key in self.persons:
+            for field in self._chunk_fields(key):
+                self.dirty_fields[field] = None
+            self._forget(key)
+        self.persons[key] = self.dirty[key] = linked_alone(self.plan, link)
+        self._linked[key] = link.higher
+        self.arm(key, link.seen + SILENCE_MS)
 
     def put_chunks(self, key: bytes, sealed: list[bytes]) -> None:
         """Keep a person's sealed chunks; only those that differ are written."""

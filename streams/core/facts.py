@@ -27,7 +27,8 @@ class Facts:
 
     def admit(self, facts: Mapping[bytes, bytes | None]) -> None:
         """Take over what was read; what is known is never older and stays."""
-        self._known = {**facts, **self._known}
+        for key, value in facts.items():
+            self._known.setdefault(key, value)
 
     def get(self, key: bytes) -> bytes | None:
         """The value. KeyError for a key that was neither read nor written."""

@@ -214,11 +214,10 @@ def retire(state: FunnelState, key: bytes, packed: bytes, watermark_ms: int) -> 
     """Delete a person, but not before what was still booked as open has been decided; of a linked id the link stays."""
     if status_of(words_of(state.plan, packed)[0]) != RESOLVED:
         refresh(state, key, packed, watermark_ms)
-    forgotten = Person()
-    forgotten.link = link_of(state.plan, packed)
+    link = link_of(state.plan, packed)
     state.cache.drop(key)
-    if forgotten.link is not None:
-        _keep(state, key, forgotten, Header())
+    if link is not None:
+        state.cache.put_link(key, link)
 
 
 def refresh(state: FunnelState, key: bytes, packed: bytes, watermark_ms: int) -> None:

@@ -146,14 +146,21 @@ def pack_link(link: Link | None) -> bytes:
     return link.higher + _LINK_END.pack(link.linked_at, link.seen, len(link.higher))
 
 
+def linked_alone(plan: Plan, link: Link) -> bytes:
+    """The packed form of an id of which nothing is kept but its link."""
+    packed = pack_link(link)
+    flags = RESOLVED | LINKED
+    return pack_header(plan, Header(), flags=flags, chunks=0, base_bytes=len(packed)) + packed
+
+
 def link_of(plan: Plan, packed: bytes) -> Link | None:
     """The link of a packed person."""
-    words = words_of(plan, packed)
-    if not flags_of(words[0]) & LINKED:
+    words = plan.header.unpack_from(packed)
+    if not words[0] >> FLAGS_SHIFT & LINKED:
         return None
-    end = plan.header.size + words[3]
-    linked_at, seen, size = _LINK_END.unpack_from(packed, end - _LINK_END.size)
-    return Link(_link_bytes(packed, end)[:size], linked_at, seen)
+    end = plan.header.size + words[3] - _LINK_END.size
+    linked_at, seen, size = _LINK_END.unpack_from(packed, end)
+    return Link(packed[end - size : end], linked_at, seen)
 
 
 def with_link(plan: Plan, packed: bytes, link: Link) -> bytes:

@@ -57,13 +57,15 @@ def _take_over(state: FunnelState, event: Op) -> None:
     """Count an event of a lower id, or hand it on. A linked id never waits: what comes after would wait with it and not
     be handed on."""
     key = event[0]
-    if key not in state.waiting and _passes_on(state, event):
-        return
-    if key not in state.waiting and by_itself(state, event):
-        return
-    state.count_stat("accepted", -1)  # it was counted as accepted where it came from
     packed = state.cache.persons.get(key)
-    if packed is not None and is_linked(packed):
+    has_link = packed is not None and is_linked(packed)
+    if key not in state.waiting:
+        if has_link and _passes_on(state, event):
+            return
+        if by_itself(state, event):
+            return
+    state.count_stat("accepted", -1)  # it was counted as accepted where it came from
+    if has_link:
         count(state, key, (event,))
     else:
         state.waiting.setdefault(key, []).append(event)
@@ -88,9 +90,25 @@ def _claim(state: FunnelState, op: Op) -> None:
 
 
 def _link(state: FunnelState, key: bytes, link: Link, horizon: int) -> None:
-    """What is behind the horizon stays, and what is older than one window before the link."""
+    """The id is the higher one's from now on, with what it has from one window before."""
+    person = living(state, key, horizon)
+    moved: list[KeptEvent] = []
+    if person is None:
+        state.cache.put_link(key, link)
+    else:
+        moved = _part_with(state, key, person, link, horizon)
+    state.count_stat("links")
+    if state.place.holds(link.higher):
+        state.kinships.append(Kinship(person_field(link.higher), key, is_linked=True))
+        _give(state, link.higher, moved, horizon)
+    else:
+        _send(state, link.higher, key, moved, is_linked=True)
+
+
+def _part_with(state: FunnelState, key: bytes, person: Person, link: Link, horizon: int) -> list[KeptEvent]:
+    """What a linked id has for the higher one: what is behind the horizon stays, and what is older than one window
+    before the link."""
     plan, cache = state.plan, state.cache
-    person = living(state, key, horizon) or Person()
     was_empty = is_empty(plan, person)
     person.events.sort()
     is_undecided = plan.tells_journeys and person.status != RESOLVED  # what time decides is told before the link
@@ -101,15 +119,15 @@ def _link(state: FunnelState, key: bytes, link: Link, horizon: int) -> None:
     moved = sorted(event for event in person.events if event.at >= since)
     take_out(state, person)
     person.events = [event for event in person.events if event.at < since]
-    person.link = link
-    settle(state, key, person, horizon, cause=(0, link.linked_at))
-    state.count_stat("links")
-    state.count_stat("persons", -(not was_empty and is_empty(plan, person)))
-    if state.place.holds(link.higher):
-        state.kinships.append(Kinship(person_field(link.higher), key, is_linked=True))
-        _give(state, link.higher, moved, horizon)
+    has_gone = is_empty(plan, person)
+    if has_gone and not plan.tells_journeys:
+        cache.put_link(key, link)
     else:
-        _send(state, link.higher, key, moved, is_linked=True)
+        person.link = link
+        settle(state, key, person, horizon, cause=(0, link.linked_at))
+        has_gone = is_empty(plan, person)
+    state.count_stat("persons", -(not was_empty and has_gone))
+    return moved
 
 
 def _passes_on(state: FunnelState, op: Op) -> bool:
@@ -134,9 +152,12 @@ def _passes_on(state: FunnelState, op: Op) -> bool:
 
 def _link_now(state: FunnelState, key: bytes, horizon: int) -> Link | None:
     """The link of an id, if it has one that has not ended."""
-    _end(state, key, horizon + state.plan.keep, is_over=False)
     packed = state.cache.persons.get(key)
-    return None if packed is None else link_of(state.plan, packed)
+    link = None if packed is None or not is_linked(packed) else link_of(state.plan, packed)
+    if link is not None and horizon + state.plan.keep > link.seen + SILENCE_MS:
+        end_silent(state, key, horizon + state.plan.keep)
+        return None
+    return link
 
 
 def _end(state: FunnelState, key: bytes, watermark_ms: int, *, is_over: bool) -> None:
@@ -159,9 +180,10 @@ def _end(state: FunnelState, key: bytes, watermark_ms: int, *, is_over: bool) ->
 
 
 def _put_link(state: FunnelState, key: bytes, link: Link) -> None:
-    """Change the link alone."""
-    packed = state.cache.persons[key]
-    state.cache.put(key, with_link(state.plan, packed, link))
+    """Change when the id was heard of last, and nothing else."""
+    cache = state.cache
+    packed = with_link(state.plan, cache.persons[key], link)
+    cache.persons[key] = cache.dirty[key] = packed  # it is looked at when the link would have ended before
 
 
 def _give(state: FunnelState, higher: bytes, events: Sequence[KeptEvent], horizon: int) -> None:

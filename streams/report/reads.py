@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import date
 
@@ -17,6 +18,8 @@ from streams.report.sums import over_all_buckets
 from streams.store.port import CounterReader, PartitionView, StoreRefusedError
 from streams.store.statuses import metas_of
 
+_AT_ONCE = 16
+"""Partitions that are read at the same time: an answer waits for the store a few times, not once for each of them."""
 DaysOfCells = dict[str, dict[int, NamedCell]]
 """By the label of a cell (empty: the whole), cells by day number."""
 
@@ -25,17 +28,20 @@ async def views_of(reader: CounterReader, question: ReportQuestion) -> list[Part
     """What every partition has of it. Raises as `report`."""
     funnel = question.funnel
     await check_definition(reader, funnel)
-    views = [
-        await reader.view(
-            partition,
-            funnel.funnel_id,
-            grains=question.grains,
-            dimsets=None if question.dimset is None else [question.dimset],
-            since=question.first_buckets,
-            until=question.last_buckets,
-        )
-        for partition in await reader.partitions()
-    ]
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def view_of(partition: int) -> PartitionView | None:
+        async with turns:
+            return await reader.view(
+                partition,
+                funnel.funnel_id,
+                grains=question.grains,
+                dimsets=None if question.dimset is None else [question.dimset],
+                since=question.first_buckets,
+                until=question.last_buckets,
+            )
+
+    views = await asyncio.gather(*map(view_of, await reader.partitions()))
     return [view for view in views if view is not None]
 
 
