@@ -95,13 +95,15 @@ class Family(IntEnum):
     """18 was the same with fewer edges."""
     ORDERS_JOINED = 38
     """Orders whose journey began before it came to an order stage. For metrics alone (`INTERNAL`)."""
+    DURATIONS_OF_LOST = 39
+    """Those of `DURATIONS` whose entry had been lost before it went on: for agreed times (`INTERNAL`)."""
 
 
 FAMILY_NAMES: Final = {
     family: family.name.lower().replace("_cohort", ".cohort").replace("_period", ".period") for family in Family
 }
-INTERNAL: Final = frozenset({Family.ORDERS_JOINED})
-"""Counted for metrics; no part of a document."""
+INTERNAL: Final = frozenset({Family.ORDERS_JOINED, Family.DURATIONS_OF_LOST})
+"""Counted for metrics and reports; no part of a document."""
 BY_REASON: Final = frozenset({Family.LOST_COHORT, Family.LOST_PERIOD, Family.LOST_LATE_COHORT, Family.LOST_LATE_PERIOD})
 BY_STAGE: Final = frozenset({Family.TRANSITIONS_COHORT, Family.TRANSITIONS_PERIOD, Family.DURATION_SECONDS})
 BY_EDGE: Final = frozenset({Family.LEAD_TIME, Family.LOSS_TIME})

@@ -23,7 +23,7 @@ from schemas.places import property_of, unknown_place
 from schemas.properties import MONEY, ORDER_CHANGES
 from schemas.traffic import HUMAN, TRAFFIC_CLASSES
 
-RULES = 5
+RULES = 6
 """Version of the counting rules (docs/semantics.md): what was counted by other ones is never continued."""
 MAX_STAGES = 64
 WITHOUT_NUMBERS = frozenset({"description", "journeys"})

@@ -138,10 +138,11 @@ def _add_outcome(
     deadline = deadline_of(plan, journey, entry)
     is_revived = True
     """Whether a successor comes after the entry had its outcome."""
+    is_lost = 0 <= entry.loss_at <= deadline
     if stage == plan.last:
         counts[entry_key | plan.f_completed[stage]] += sign
     # The order of these questions is that of time: what came first is the outcome.
-    elif 0 <= entry.loss_at <= deadline:
+    elif is_lost:
         counts[entry_key | plan.f_lost_cohort[stage] + entry.reason] += sign
         counts[key_of(entry.loss_at, code) | plan.f_lost_period[stage] + entry.reason] += sign
         add_loss_time(plan, stage, entry_key, entry.loss_at - entry.at, sign=sign, into=into)
@@ -161,15 +162,24 @@ def _add_outcome(
             counts[entry_key | plan.f_stalled[stage]] += sign
         if entry.minor > 0:
             _add_money(into, entry, Family.OPEN_VALUE, sign)
-    if onward is None:
-        return
+    if onward is not None:
+        _add_onward(plan, entry, onward, entry_key=entry_key, is_lost=is_lost, sign=sign, into=into)
+        if is_revived:
+            counts[entry_key | plan.f_revived_cohort[stage]] += sign
+            counts[key_of(onward.at, code) | plan.f_revived_period[stage]] += sign
+
+
+def _add_onward(
+    plan: Plan, entry: Entry, onward: Entry, *, entry_key: int, is_lost: bool, sign: int, into: Contributions
+) -> None:
+    """The transition out of an entry, and how long it took."""
+    counts, stage = into.counts, entry.stage
     counts[entry_key | plan.f_transitions_cohort[stage][onward.stage]] += sign
     edge = bisect_left(EDGES_MS, onward.at - entry.at)
     counts[entry_key | plan.f_durations[stage][onward.stage] + edge] += sign
+    if is_lost:
+        counts[entry_key | plan.f_durations_of_lost[stage][onward.stage] + edge] += sign
     counts[entry_key | plan.f_duration_seconds[stage][onward.stage]] += sign * ((onward.at - entry.at) // 1000)
-    if is_revived:
-        counts[entry_key | plan.f_revived_cohort[stage]] += sign
-        counts[key_of(onward.at, code) | plan.f_revived_period[stage]] += sign
 
 
 def _add_money(into: Contributions, entry: Entry, base: Family, sign: int) -> None:

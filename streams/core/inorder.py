@@ -46,7 +46,7 @@ from streams.core.header import (
 from streams.core.heavy import may_be_known, person_since
 from streams.core.history import replay, worth_of
 from streams.core.journeys import OrderBooked, is_joined
-from streams.core.kept import EVENT_AT_SHIFT, KeptEvent, pack_event
+from streams.core.kept import EVENT_AT_SHIFT, KIND_BYTE, KeptEvent, pack_event
 from streams.core.outcomes import GOES_ON, IS_LOST, REVIVES, add_outcome, decide, is_certain
 from streams.core.plan import EDGES_MS, LOST, NO_STAGE, OPEN, ORDER, RESOLVED, Plan
 from streams.core.state import FunnelState
@@ -170,7 +170,7 @@ def _further_event(state: FunnelState, op: Op, packed: bytes, words: Words) -> b
     return True
 
 
-def _stage(  # noqa: C901, PLR0915 - the usual event: calls would cost more than it does
+def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost more than it does
     state: FunnelState,
     op: Op,
     packed: bytes,
@@ -197,6 +197,8 @@ def _stage(  # noqa: C901, PLR0915 - the usual event: calls would cost more than
         abandoned_at = min(entered + plan.abandon[top], end)
         if advances and at <= abandoned_at and not is_certain(status, GOES_ON):
             return False
+        if advances and status == RESOLVED and _may_be_lost(plan, packed, words):
+            return False  # what goes on after a loss counts among the times of the lost
         if status != RESOLVED and flags & HAS_AMOUNT and not entries and (advances or at > abandoned_at):
             return False  # the open value goes, and only the entry says how much it is
     minute_bits = at // MINUTE_MS << code_bits
@@ -243,6 +245,12 @@ def _stage(  # noqa: C901, PLR0915 - the usual event: calls would cost more than
     last_word = flags << FLAGS_SHIFT | top + 1
     _keep(state, op, packed, (last_word, start_word, entry_word, base_bytes, first_code, entry_code))
     return True
+
+
+def _may_be_lost(plan: Plan, packed: bytes, words: Words) -> bool:
+    """Whether a loss of the last entry may be among what is kept: only the bytes of a short tail tell."""
+    kinds = packed[plan.header.size + KIND_BYTE :: plan.record.size]
+    return bool(words[3] or words[1] & COUNT_MASK) or LOST in kinds
 
 
 def _entry_of(plan: Plan, stage: int, at: int, code: int, whole: KeptEvent | None) -> Entry:

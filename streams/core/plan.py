@@ -222,7 +222,10 @@ class Plan:
         cohort, period = Family.TRANSITIONS_COHORT, Family.TRANSITIONS_PERIOD
         self.f_transitions_cohort = [[self._family(j, cohort, sub=k) if k > j else -1 for k in every] for j in every]
         self.f_transitions_period = [[self._family(j, period, sub=k) if k > j else -1 for k in every] for j in every]
-        self.f_durations = [[self._durations(j, k) if k > j else -1 for k in every] for j in every]
+        times = Family.DURATIONS, Family.DURATIONS_OF_LOST
+        self.f_durations, self.f_durations_of_lost = (
+            [[self._durations(j, k, family=family) if k > j else -1 for k in every] for j in every] for family in times
+        )
         """First of the ids of all edges: add the edge's index."""
         seconds = Family.DURATION_SECONDS
         self.f_duration_seconds = [[self._family(j, seconds, sub=k) if k > j else -1 for k in every] for j in every]
@@ -268,8 +271,8 @@ class Plan:
     def _by_reason(self, stage: int, base: Family) -> int:
         return self._first(stage, base, subs=range(REASON_CODES))
 
-    def _durations(self, stage: int, to: int) -> int:
-        return self._first(stage, Family.DURATIONS, subs=[duration_sub(to, edge) for edge in range(len(EDGES_MS) + 1)])
+    def _durations(self, stage: int, to: int, *, family: Family) -> int:
+        return self._first(stage, family, subs=[duration_sub(to, edge) for edge in range(len(EDGES_MS) + 1)])
 
     def _by_edge(self, stage: int, base: Family) -> int:
         return self._first(stage, base, subs=range(len(EDGES_MS) + 1))

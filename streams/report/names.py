@@ -176,7 +176,7 @@ class Labels:
             return currency_text(sub)
         if base in BY_EDGE:
             return _edge_text(DURATION_EDGES_SECONDS, sub)
-        if base == Family.DURATIONS:
+        if base in (Family.DURATIONS, Family.DURATIONS_OF_LOST):
             return f"{self._stages[sub >> 5]} {_edge_text(DURATION_EDGES_SECONDS, sub & 0x1F)}"
         if base == Family.LIFETIME:
             return f"{currency_text(sub >> 3)} {_edge_text(AGE_EDGES_DAYS, sub & 7)}"

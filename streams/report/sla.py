@@ -1,8 +1,9 @@
 """Was the next step made in time? Entries of a stage against the time in which they shall go on. Pure.
 
 The times are those of the histogram, so that nothing is guessed. Entries that are lost within the time count on neither
-side: nobody was late; nor do those that went to another stage than the named one within it: when they got to that one,
-counters do not tell. Entries whose bucket is younger than the time are pending until they are gone or old enough.
+side, whatever follows: nobody was late; nor do those that went to another stage than the named one within it: when they
+got to that one, counters do not tell. Entries whose bucket is younger than the time are pending until they are gone or
+old enough.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ class _Side(NamedTuple):
     lost: int
     elsewhere: int
     late: int
-    """Went on, after the time."""
+    """Went on, after the time, and were not lost before."""
 
     @property
     def undecided(self) -> int:
@@ -147,7 +148,9 @@ class _Side(NamedTuple):
 
 
 def _side(sla: Sla, view: CellView) -> _Side:
-    gone = [(key.rpartition(" "), count) for key, count in view.amounts(sla.stage, "durations").items()]
+    of_lost = view.amounts(sla.stage, "durations_of_lost")
+    durations = view.amounts(sla.stage, "durations").items()
+    gone = [(key.rpartition(" "), count - of_lost.get(key, 0)) for key, count in durations]
     meant = [(edge, count) for (after, _, edge), count in gone if sla.after in (None, after)]
     in_time = _within([(edge, count) for (_, _, edge), count in gone], sla.seconds)
     kept = _within(meant, sla.seconds)

@@ -60,7 +60,9 @@ async def _answer(reader: CounterReader, question: ReportQuestion, *, sla: Sla, 
     registers = await reader.registers(question.funnel.funnel_id)
 
     def side(cells: Cells) -> dict[str, NamedCell]:
-        named = name_cells(question.funnel, cells, registers=registers).get("total", {}).get("all", {})
+        named = (
+            name_cells(question.funnel, cells, registers=registers, for_metrics=True).get("total", {}).get("all", {})
+        )
         return {dim: cell for dim, cell in named.items() if not dim or question.label in (None, dim)}
 
     return answer_sla(sla, old=side(old), young=side(young))

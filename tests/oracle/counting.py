@@ -23,6 +23,8 @@ EDGES_SECONDS = [10, 60, 300, 900, 3600, 14_400, 43_200, 86_400]
 EDGES_SECONDS += [days * 86_400 for days in (3, 7, 14, 30, 45, 60, 90, 120, 180, 365)]
 AGES_DAYS = [0, 30, 60, 90, 180, 365]
 JOINED = "orders_joined"
+OF_LOST = "durations_of_lost"
+INTERNAL = (JOINED, OF_LOST)
 """Counted for metrics alone; no part of the document."""
 HOUR_MS = 3_600_000
 KEEP_MINUTES_MS = 48 * HOUR_MS
@@ -87,6 +89,8 @@ def _of_entry(funnel: Funnel, entry: Entry, values: tuple[str, ...]) -> Iterator
         yield here("transitions.cohort", onward)
         yield here("durations", f"{onward} {edge_of(int(entry.next_at) - entry.at)}")
         yield here("duration_seconds", onward, (int(entry.next_at) - entry.at) // 1000)
+        if entry.outcome == "lost":
+            yield here(OF_LOST, f"{onward} {edge_of(int(entry.next_at) - entry.at)}")
     if entry.is_won:
         yield here("won")
     if entry.is_revived:
@@ -257,7 +261,7 @@ def document_of(world: World) -> Document:
     """The counters document, without rates."""
     counters: Document = {}
     for person, counts in people_with_counts(world):
-        for count in (count for count in counts if count.family != JOINED):
+        for count in (count for count in counts if count.family not in INTERNAL):
             _put(counters, world.funnel, count, world.watermarks.get(person.partition, 0))
     _put_spend(counters, world)
     return {

@@ -68,6 +68,17 @@ async def test_kept_breached_pending_and_lost() -> None:
     assert (cell["elsewhere"], to_call["elsewhere"]) == (0, 1)  # an offer is no call, and nobody was late with one
 
 
+async def test_an_entry_that_was_lost_in_time_and_came_back_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    back = [at("lead", 7, 0.5), at("gone", 7, 1), at("call", 7, 2)]  # lost in time, then called in time
+    late = [at("lead", 8, 0.5), at("gone", 8, 1), at("call", 8, 7)]  # lost in time, called when it was over
+    gone = [at("lead", 9, 0.5), at("gone", 9, 6), at("call", 9, 7)]  # lost when the time was over
+    monkeypatch.setattr("tests.unit.streams.report.test_sla.EVENTS", [*back, *late, *gone])
+    ((cell,),) = await asked("lead=4h", 30)
+    assert numbers(cell) == (0, 1, 0, 2)
+    assert cell["rate"] is not None
+    assert cell["rate"]["rate"] == 0
+
+
 async def test_who_went_elsewhere_when_the_time_was_over_has_breached() -> None:
     ((cell,),) = await asked("lead->offer=1h", 30)
     assert (*numbers(cell), cell["elsewhere"]) == (1, 3, 0, 1, 1)  # the call after eight hours is late
