@@ -45,7 +45,6 @@ FORMATS: Final = (
     ("posthog", 50),
     ("snowplow", 50),
     ("cloudevents", 50),
-    ("stripe", 1),
 )
 NO_KAFKA: Final = "127.0.0.1:1"
 SPARSE_EVENTS: Final = 3_000
