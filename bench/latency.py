@@ -133,10 +133,12 @@ async def _measure(kafka: str, space: str, *, rate: int, seconds: float, figures
     shop, pages, pulses = await drive(kafka, space, seconds=seconds, traffic=Traffic(rate))
     own = (time.process_time() - cpu) / (time.perf_counter() - began)
     figures.add(f"load generator at {rate:,} events/s", own * 100, unit="% of a core")
-    for name, seen in (("/metrics", pages), ("the live page", pulses)):
+    for name, target, seen in (("/metrics", 1.0, pages), ("the live page", 1.5, pulses)):
         waits = waits_of(shop, seen, warm_up_seconds=WARM_UP_SECONDS)
         figures.add(f"event to {name} at {rate:,} events/s, p50", waits[len(waits) // 2], unit="s")
-        figures.add(f"event to {name} at {rate:,} events/s, p99", waits[len(waits) * 99 // 100], unit="s", target=1.0)
+        figures.add(
+            f"event to {name} at {rate:,} events/s, p99", waits[len(waits) * 99 // 100], unit="s", target=target
+        )
 
 
 def waits_of(shop: Shop, seen: Seen, *, warm_up_seconds: float) -> list[float]:
