@@ -29,7 +29,8 @@ async def trees_of(client: Any, space: str, *, keys: Sequence[bytes], funnels: S
 
     reader = RedisCounterReader(client, space)
     counted = in_effect(funnels, await reader.switched())
-    people = People(RedisPartitionStore(client, space), await metas_of(reader), funnels=counted)
+    written = {funnel.funnel_id: await reader.written_names(funnel.funnel_id) for funnel in counted}
+    people = People(RedisPartitionStore(client, space), await metas_of(reader), funnels=counted, written=written)
     trees = [await people.tree(key) for key in keys]
     return list({tree.root: tree for tree in trees if tree is not None}.values())
 

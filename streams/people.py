@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from schemas.counters import CODE_UNKNOWN, REASONS, UNKNOWN
+from schemas.counters import CODE_UNKNOWN, OTHER, REASONS, UNKNOWN
 from schemas.funnel.model import Funnel
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, utc_text
 from streams.core.booked import ToldEntry, journeys_of
@@ -32,6 +32,10 @@ MAX_IDS = 5_000
 _AT_ONCE: Final = 16
 """Reads on their way: each has a connection of its own."""
 _T = TypeVar("_T")
+WrittenNames = Mapping[tuple[int, int], str]
+"""See CounterReader.written_names."""
+_Reasons = Mapping[int, tuple[str, str]]
+"""By code: the reason, and as it was first written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +90,26 @@ class _Stored:
 
 
 class People:
-    """Asks a store about persons. `partitions`: what each that has state remembers.
+    """Asks a store about persons. `partitions`: what each that has state remembers; `written`: by funnel_id, how names
+    were first written.
 
     All ids of a rank are asked for at once, so a tree of a thousand ids takes as many reads as one of three.
     """
 
     def __init__(
-        self, store: PartitionStore, partitions: Mapping[int, PartitionMeta], *, funnels: Sequence[Funnel]
+        self,
+        store: PartitionStore,
+        partitions: Mapping[int, PartitionMeta],
+        *,
+        funnels: Sequence[Funnel],
+        written: Mapping[str, WrittenNames],
     ) -> None:
         self._store = store
+        self._written = written
         self._partitions = partitions
         self._funnels = [(funnel, plan_of(funnel)) for funnel in funnels]
         self._known: dict[bytes, list[_Stored]] = {}
-        self._reasons: dict[str, Mapping[int, str]] = {}
+        self._reasons: dict[str, _Reasons] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def tree(self, key: bytes) -> Tree | None:
@@ -207,11 +218,15 @@ class People:
             ]
         return journeys
 
-    async def _reasons_of(self, funnel_id: str) -> Mapping[int, str]:
+    async def _reasons_of(self, funnel_id: str) -> _Reasons:
         if funnel_id not in self._reasons:
-            registers = await self._store.registers(funnel_id)
-            names = {code: name for (register, name), code in registers.items() if register == REASONS}
-            self._reasons[funnel_id] = {**names, CODE_UNKNOWN: UNKNOWN}
+            registers, written = await self._store.registers(funnel_id), self._written.get(funnel_id, {})
+            names = {
+                code: (name, written.get((register, code), name))
+                for (register, name), code in registers.items()
+                if register == REASONS
+            }
+            self._reasons[funnel_id] = {**names, CODE_UNKNOWN: (UNKNOWN, UNKNOWN)}
         return self._reasons[funnel_id]
 
 
@@ -234,11 +249,9 @@ def _span(ms: int) -> str:
     return " ".join(parts[:2]) or "0 s"
 
 
-def _entry(funnel: Funnel, entry: ToldEntry, *, reasons: Mapping[int, str]) -> Entry:
-    reason = reasons.get(entry.reason, "other") if entry.reason >= 0 else None
-    return Entry(
-        funnel.stages[entry.stage].name, entry.at, entry.outcome, reason, _why(funnel, entry, reason=reason or UNKNOWN)
-    )
+def _entry(funnel: Funnel, entry: ToldEntry, *, reasons: _Reasons) -> Entry:
+    reason, written = reasons.get(entry.reason, (OTHER, OTHER)) if entry.reason >= 0 else (None, UNKNOWN)
+    return Entry(funnel.stages[entry.stage].name, entry.at, entry.outcome, reason, _why(funnel, entry, reason=written))
 
 
 def _why(funnel: Funnel, entry: ToldEntry, *, reason: str) -> str:

@@ -46,7 +46,7 @@ class AlertSettings(WatermarkSettings, ContactKeySettings, FunnelSettings, Space
 EventsOption = Annotated[Path | None, typer.Option(help="Native events in log order, or an archive, as for `replay`.")]
 KafkaFlag = Annotated[bool, typer.Option("--from-kafka", help="The log of the space, as far back as Kafka has it.")]
 ArchiveOption = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="An archive; with --from-kafka what is older than the log.")
+    Path | None, typer.Option(metavar="DIR|URL", help="An archive; with --from-kafka what is older than the log.")
 ]
 SinceOption = Annotated[str | None, typer.Option(help="Look at alerts from here on (2025-01-31).")]
 UntilOption = Annotated[str | None, typer.Option(help="... and before this day.")]

@@ -24,12 +24,18 @@ class ArchiveSettings(SpaceSettings, KafkaSettings):
 
 @app.command(
     epilog="Examples:  funnelcast archive /var/lib/funnelcast/archive  ·  funnelcast archive /data/archive --follow"
+    "  ·  funnelcast archive s3://events/shop --follow"
 )
 @with_settings(ArchiveSettings)
 def archive(
     settings: ArchiveSettings,
     *,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files are; made where it is missing.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR|URL", help="Where the files are (s3://bucket/folder too); made where it is missing."
+        ),
+    ],
     follow: Annotated[bool, typer.Option("--follow", help="Go on as events come, until Ctrl-C.")] = False,
     flush_rows: Annotated[int, typer.Option(min=1, help="Records of one write ...")] = 50_000,
     flush_seconds: Annotated[float, typer.Option(min=0.1, help="... or what has come in this time.")] = 30.0,
@@ -43,16 +49,16 @@ def archive(
     working = _archive(
         settings, folder, follow=follow, quiet=as_json, flush_rows=flush_rows, flush_seconds=flush_seconds
     )
-    written, erased = run_until_told(working)
+    name, written, erased = run_until_told(working)
     if as_json:
-        emit(json.dumps({"folder": str(folder), "written": written, "erased": erased}))
+        emit(json.dumps({"folder": name, "written": written, "erased": erased}))
     else:
-        say(f"{folder}: {written:,} records written")
+        say(f"{name}: {written:,} records written")
 
 
 async def _archive(
     settings: ArchiveSettings, path: Path, *, follow: bool, quiet: bool, flush_rows: int, flush_seconds: float
-) -> tuple[int, int]:
+) -> tuple[str, int, int]:
     from streams.archive.files import ArchiveFolder
     from streams.archive.writer import ArchiveWriter
     from streams.transport.log_reader import LogReader
@@ -68,7 +74,7 @@ async def _archive(
                 flush_seconds=flush_seconds,
             )
             await writer.run(follow=follow)
-    return writer.written, writer.erased
+    return folder.name, writer.written, writer.erased
 
 
 def _say_rows(rows: int, *, quiet: bool) -> None:

@@ -48,7 +48,7 @@ def recount(
         bool, typer.Option("--switch/--dry-run", help="Use the new version when it is counted; or only compare.")
     ] = True,
     archive: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="An archive, for what is older than Kafka's log.")
+        Path | None, typer.Option(metavar="DIR|URL", help="An archive, for what is older than Kafka's log.")
     ] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Print what differs from the version before.")] = False,
     processes: Annotated[

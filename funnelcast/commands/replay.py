@@ -59,7 +59,9 @@ def replay(
     *,
     events: Annotated[
         Path | None,
-        typer.Option(help='Native events in log order, a line {"tick": MS} moves time; or the folder of an archive.'),
+        typer.Option(
+            help='Native events in log order, a line {"tick": MS} moves time; or the folder or URL of an archive.'
+        ),
     ] = None,
     import_file: Annotated[
         Path | None, typer.Option("--import", metavar="FILE.yaml", help="Other people's files, by an import file.")

@@ -152,6 +152,10 @@ def report(
             help="Persons whose entries wait for longest, with ids that `funnelcast person` takes; alone: 20.",
         ),
     ] = None,
+    names: Annotated[
+        bool,
+        typer.Option("--names", help="How values and reasons were first written; counters have the compared form."),
+    ] = False,
     as_csv: Annotated[
         str | None,
         typer.Option(
@@ -180,6 +184,7 @@ def report(
         view=view,
         sla=sla,
         persons=persons,
+        names=names,
         sort=sort,
         top=top,
         watch=watch,

@@ -20,6 +20,7 @@ from streams.report.document import answer_json
 from streams.report.grid import Grid
 from streams.report.lines import values_of
 from streams.report.question import QuestionError, ReportQuestion
+from streams.report.spelling import read_spelling
 from streams.store.connection import close, connect
 from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
@@ -42,7 +43,7 @@ def show_persons(settings: ReportSettings, funnels: Sequence[Funnel], *, asked: 
             raise QuestionError("--persons is of now: leave --grain, --since and --until away")
         if question.dimset and question.label is None:
             raise QuestionError("--persons takes one value: --dim manager=ann")
-    documents = asyncio.run(_read(settings, questions, most=most))
+    documents = asyncio.run(_read(settings, questions, most=most, as_written=not asked.as_json))
     if asked.as_json:
         sys.stdout.buffer.write(answer_json(documents) + b"\n")
         sys.stdout.flush()
@@ -58,7 +59,9 @@ def _number(text: str) -> int:
     return int(text)
 
 
-async def _read(settings: ReportSettings, questions: Sequence[ReportQuestion], *, most: int) -> list[StuckDocument]:
+async def _read(
+    settings: ReportSettings, questions: Sequence[ReportQuestion], *, most: int, as_written: bool
+) -> list[StuckDocument]:
     client, documents = connect(settings.need_redis()), []
     try:
         store = RedisPartitionStore(client, settings.space)
@@ -66,11 +69,10 @@ async def _read(settings: ReportSettings, questions: Sequence[ReportQuestion], *
         for question in questions:
             funnel, label = question.funnel, question.label
             with progress_bar("persons") as progress:
-                documents.append(
-                    await Stuck(store, reader, funnel=funnel).document(
-                        most=most, wanted=values_of(funnel, label or ""), on_progress=progress
-                    )
+                document = await Stuck(store, reader, funnel=funnel).document(
+                    most=most, wanted=values_of(funnel, label or ""), on_progress=progress
                 )
+            documents.append((await read_spelling(reader, funnel)).shown(document) if as_written else document)
     finally:
         await close(client)
     return documents

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Group, RenderableType
@@ -25,6 +25,7 @@ from streams.report.change_service import annotations_of
 from streams.report.changes_table import annotation_lines
 from streams.report.question import ReportQuestion
 from streams.report.shown import Shown, read_shown
+from streams.report.spelling import Spelling, read_spelling
 from streams.report.table import render_report
 from streams.report.wide_form import rows_csv
 from streams.store.connection import close, connect
@@ -81,10 +82,18 @@ async def _read(reader: CounterReader, funnels: Sequence[Funnel], *, asked: Aske
     now_ms, is_cut = wall_clock_ms(), asked.as_csv is None
     questions = [ReportQuestion.parse(funnel, asked.texts, now_ms=now_ms) for funnel in funnels]
     shown = [
-        await read_shown(reader, question, sort=asked.sort, top=asked.top, now_ms=now_ms, is_cut=is_cut)
+        _as_written(
+            await read_shown(reader, question, sort=asked.sort, top=asked.top, now_ms=now_ms, is_cut=is_cut),
+            await read_spelling(reader, question.funnel),
+        )
         for question in questions
     ]
     return _Answer(questions, shown, await _annotations(reader, questions) if is_cut else [])
+
+
+def _as_written(shown: Shown, spelling: Spelling) -> Shown:
+    trends = {spelling.label(dim): stages for dim, stages in shown.trends.items()}
+    return replace(shown, document=spelling.shown(shown.document), trends=trends)
 
 
 async def uncounted_values(reader: CounterReader, questions: Sequence[ReportQuestion]) -> list[str]:

@@ -24,6 +24,7 @@ from streams.report.document import answer_json
 from streams.report.forecast_service import report_forecast
 from streams.report.forecast_table import render_forecast
 from streams.report.long_form import LONG_FORMS
+from streams.report.names_table import render_names
 from streams.report.paths_table import render_paths
 from streams.report.profit_table import render_profit
 from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
@@ -39,6 +40,7 @@ from streams.report.shapes import CountersDocument
 from streams.report.sla import Sla
 from streams.report.sla_service import report_sla
 from streams.report.sla_table import render_sla
+from streams.report.spelling import read_spelling, report_names
 from streams.report.target_service import report_targets
 from streams.report.targets_file import load_targets
 from streams.report.targets_table import render_targets
@@ -76,6 +78,7 @@ class Asked:
     view: str | None
     sla: str | None
     persons: str | None
+    names: bool
     sort: str | None
     top: int | None
     watch: bool
@@ -102,7 +105,10 @@ def answer(settings: ReportSettings, funnels: Sequence[Funnel], *, asked: Asked)
     questions = [ReportQuestion.parse(funnel, asked.texts, now_ms=now_ms) for funnel in funnels]
     for special_of in specials.values():
         special = special_of(questions)
-        _print(_read(settings, special.asks), special.render, as_json=asked.as_json)
+        if asked.as_json:
+            _write(answer_json(_read(settings, special.asks)) + b"\n")
+        else:
+            _print(_read(settings, special.asks, shown_of=funnels), special.render)
         return
     if asked.as_json:
         _write(answer_json(_read_reports(settings, questions)) + b"\n")
@@ -153,6 +159,10 @@ def _specials(asked: Asked, now_ms: int) -> dict[str, Callable[[Sequence[ReportQ
         role = parse_view(asked.view)
         specials["--view"] = lambda questions: _Special(
             [partial(report_view, question=question, view=role, now_ms=now_ms) for question in questions], render_view
+        )
+    if asked.names:
+        specials["--names"] = lambda questions: _Special(
+            [partial(report_names, funnel=question.funnel) for question in questions], render_names
         )
     if (sla := asked.sla) is not None:
         specials["--sla"] = lambda questions: _Special(
@@ -213,22 +223,23 @@ def _read_reports(settings: ReportSettings, questions: Sequence[ReportQuestion])
     return cast("list[CountersDocument]", documents)
 
 
-def _read(settings: ReportSettings, asks: Sequence[Ask]) -> list[Document]:
+def _read(settings: ReportSettings, asks: Sequence[Ask], *, shown_of: Sequence[Funnel] = ()) -> list[Document]:
+    """The answers; those of `shown_of` with names as people write them."""
+
     async def read() -> list[Document]:
         client = connect(settings.need_redis())
         try:
             reader = RedisCounterReader(client, settings.space)
-            return [await ask(reader) for ask in asks]
+            answers = [await ask(reader) for ask in asks]
+            spellings = [await read_spelling(reader, funnel) for funnel in shown_of]
         finally:
             await close(client)
+        return [each.shown(answer) for each, answer in zip(spellings, answers, strict=True)] if spellings else answers
 
     return asyncio.run(read())
 
 
-def _print(answers: Sequence[Document], render: Callable[[Any], RenderableType], *, as_json: bool) -> None:
-    if as_json:
-        _write(answer_json(answers) + b"\n")
-        return
+def _print(answers: Sequence[Document], render: Callable[[Any], RenderableType]) -> None:
     screen = Screen()
     for each in answers:
         screen.print(render(printable_in(each)))

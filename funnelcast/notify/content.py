@@ -20,6 +20,7 @@ from streams.report.cell import CellView
 from streams.report.question import ReportQuestion
 from streams.report.reads import days_by_cell, watermark_of
 from streams.report.spans import Span, day_at, start_ms
+from streams.report.spelling import read_spelling
 from streams.report.view_service import report_view
 from streams.report.views_table import render_view
 from streams.store.port import CounterReader, StoreError
@@ -45,7 +46,8 @@ async def digest_of(
     document = await report_view(reader, question, view="owner", now_ms=at_ms)
     document["forecast"] = None  # a page of its own: `report --forecast`
     console = Screen(file=io.StringIO(), width=_MAIL_WIDTH, no_color=True)
-    console.print(render_view(printable_in(document)))
+    spelling = await read_spelling(reader, funnel)
+    console.print(render_view(printable_in(spelling.shown(document))))
     assert isinstance(console.file, io.StringIO)  # noqa: S101 - made above
     said = [story["text"] for story in stories if story["funnel"] == funnel.name and story["severity"] != "none"]
     text = console.file.getvalue().rstrip()

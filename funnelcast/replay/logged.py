@@ -72,8 +72,8 @@ async def watched_of_log(
     """One for each funnel, in their order. Raises FunnelcastError."""
     folder = None if archive is None else ArchiveFolder(archive)
     archived = {} if folder is None else folder.cursor()
-    if kafka is None and not archived:
-        raise UsageError(f"{archive} holds no archive; `funnelcast archive DIR` writes one")
+    if kafka is None and folder is not None and not archived:
+        raise UsageError(f"{folder.name} holds no archive; `funnelcast archive DIR` writes one")
     async with AsyncExitStack() as parts:
         if kafka is None:
             whole = _Log(None, folder, archived, max(archived) + 1, watermark_delay_ms)

@@ -24,6 +24,7 @@ from schemas.errors import InputFileError
 from schemas.funnel.model import Funnel
 from schemas.reasons import RejectReason
 from schemas.record import encode_tick
+from streams.archive.places import is_address
 from streams.core.outgoing import Outgoing, OutgoingKind
 from streams.core.place import Place
 from streams.defaults import WATERMARK_DELAY_MS
@@ -113,7 +114,7 @@ class Refusals:
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """(number from 1, text) of every line that is not blank, of every element of an array, or of every event of an
     archive, which is a folder. Raises InputFileError, UsageError."""
-    if path.is_dir():
+    if path.is_dir() or is_address(path):
         from streams.archive.files import ArchiveFolder
 
         return enumerate(ArchiveFolder(path).events(), start=1)

@@ -129,7 +129,7 @@ class Funnel(Part):
         if info.data.get("scoring") is None:
             return dimensions
         scored = [one for one in dimensions if one.property == SCORED_PROPERTY]
-        if any(one.values not in (None, TEMPERATURES) for one in scored):
+        if any(one.compared_values() not in (None, TEMPERATURES) for one in scored):
             raise ValueError("temperature: its values are cold, warm and hot, by scoring; leave values out")
         return tuple(one.model_copy(update={"values": TEMPERATURES}) if one in scored else one for one in dimensions)
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_serializer, field_validator, model_validator
 
 from schemas.attribution import TOUCHES, TOUCHES_PROPERTY, Attribution
 from schemas.funnel.duration import DurationMs
 from schemas.funnel.rules import Part, Rules, clean_name
-from schemas.names import clean_text, normalise_name
+from schemas.names import clean_text, normalise_name, written_text
 from schemas.places import unknown_place
 
 ROLES = ("impression", "click", "lead", "payment")
@@ -150,10 +150,21 @@ class Dimension(Part):
     def _distinct(cls, values: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if values is None:
             return None
-        cleaned = tuple(dict.fromkeys(clean_text(text) for text in values))
-        if not cleaned or "" in cleaned or len(cleaned) > 10_000:
+        distinct: dict[str, str] = {}
+        for text in values:
+            distinct.setdefault(clean_text(text), written_text(text))
+        if not distinct or "" in distinct or len(distinct) > 10_000:
             raise ValueError("write 1 to 10,000 distinct values that are not empty, or leave values out")
-        return cleaned
+        return tuple(distinct.values())
+
+    @field_serializer("values")
+    def _what_counts(self, _: object) -> tuple[str, ...] | None:
+        """How they are written changes no number, so no fingerprint."""
+        return self.compared_values()
+
+    def compared_values(self) -> tuple[str, ...] | None:
+        """`values` in the form in which they are compared."""
+        return None if self.values is None else tuple(map(clean_text, self.values))
 
     @model_validator(mode="after")
     def _touches(self) -> Dimension:

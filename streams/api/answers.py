@@ -32,6 +32,7 @@ from streams.report.service import (
 from streams.report.shapes import CountersDocument
 from streams.report.sla import Sla
 from streams.report.sla_service import report_sla
+from streams.report.spelling import report_names
 from streams.report.summary import report_summary
 from streams.report.target_service import report_targets
 from streams.report.targets_file import Targets
@@ -89,6 +90,11 @@ class Answers:
         """The funnels."""
         parse_query(query, single=())
         return canonical_json([summary_of(funnel) for funnel in self.funnels])
+
+    async def names_json(self, query: str) -> bytes:
+        """How names are written."""
+        values = parse_query(query, single=(), repeated=("funnel",))
+        return answer_json([await report_names(self.reader, funnel) for funnel in self._chosen(values)])
 
     async def report_json(self, query: str) -> bytes:
         """One document, or a list of them."""

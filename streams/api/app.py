@@ -86,6 +86,7 @@ class ApiApp:
         answers = self._answers
         return {
             "/v1/funnels": answers.list_funnels,
+            "/v1/names": answers.names_json,
             "/v1/reports": answers.report_json,
             "/v1/summaries": answers.summary_json,
             "/v1/comparisons": answers.comparison_json,

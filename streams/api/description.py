@@ -20,6 +20,7 @@ from streams.report.profit import ProfitDocument
 from streams.report.question import GRAINS
 from streams.report.shapes import CountersDocument
 from streams.report.sla import SlaDocument
+from streams.report.spelling import NamesDocument
 from streams.report.summary import SummaryDocument
 from streams.report.targets import TargetsDocument
 from streams.report.view_service import ViewDocument
@@ -100,6 +101,14 @@ class Described:
 
 PAGES: Final[dict[str, Described]] = {
     "/v1/funnels": Described("funnels", "The funnels that can be asked for.", shape=list[FunnelSummary]),
+    "/v1/names": Described(
+        "names",
+        "How values of dimensions and reasons were first written, where that is not the name they are compared by: "
+        "what `funnelcast report --names --json` prints (docs/reports.md).",
+        ("funnel",),
+        NamesDocument,
+        is_several=True,
+    ),
     "/v1/reports": Described(
         "report",
         "Counters with their rates: what `funnelcast report --json` prints (docs/reports.md).",

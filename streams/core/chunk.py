@@ -45,7 +45,8 @@ class FunnelPrepared:
     """In log order."""
     unresolved: list[tuple[int, Any, Match]] = field(default_factory=list)
     """(index into ops, properties, match) of events with names the register did not know."""
-    names: dict[tuple[int, str], None] = field(default_factory=dict)
+    names: dict[tuple[int, str], str] = field(default_factory=dict)
+    """(register, name) -> as first written, of names the register did not know, in log order."""
 
     def keys(self) -> Iterator[bytes]:
         """Keys of the persons whom the chunk concerns."""
@@ -76,6 +77,7 @@ class Prepared:
     """What it was made of: a record whose event is refused goes out as it is."""
 
     @property
-    def new_names(self) -> dict[str, list[tuple[int, str]]]:
-        """By funnel: (register, name) in log order, to be registered in the store before the apply."""
-        return {funnel_id: list(funnel.names) for funnel_id, funnel in self.funnels.items() if funnel.names}
+    def new_names(self) -> dict[str, dict[tuple[int, str], str]]:
+        """By funnel: (register, name) -> as first written, in log order, to be registered in the store before the
+        apply."""
+        return {funnel_id: dict(funnel.names) for funnel_id, funnel in self.funnels.items() if funnel.names}

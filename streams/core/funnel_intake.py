@@ -13,6 +13,7 @@ import xxhash
 
 from schemas.counters import REASONS, currency_code
 from schemas.money import clean_currency
+from schemas.names import written_value
 from schemas.record import Forward
 from schemas.spend import DAY_PROPERTY
 from schemas.times import DAY_MS, HOUR_MS
@@ -223,10 +224,11 @@ class FunnelIntake:
         return code
 
     def _value_code(self, register: int, raw: Any, out: FunnelPrepared) -> int:
-        code = self.registers.all[register].code(plain(raw))
+        value = plain(raw)
+        code = self.registers.all[register].code(value)
         if isinstance(code, int):
             return code
-        out.names[register, code] = None
+        out.names.setdefault((register, code), written_value(value))
         self._is_unresolved = True
         return 0
 

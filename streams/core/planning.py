@@ -77,7 +77,7 @@ def _dimension(funnel: model.Funnel, dimension: parts.Dimension) -> Dimension:
         name=dimension.name,
         property_name=property_of(dimension.property),
         attribution=dimension.attribution,
-        values=dimension.values,
+        values=dimension.compared_values(),
         cap=dimension.cap,
         is_scored=funnel.scoring is not None and dimension.property == SCORED_PROPERTY,
         counts_touches=dimension.property == TOUCHES_PROPERTY,

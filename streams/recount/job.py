@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from schemas.funnel.load import parse_funnel
 from schemas.funnel.model import Funnel
@@ -42,7 +41,7 @@ class RecountJob:
 
     def opened_archive(self) -> Archive | None:
         """The archive, where there is one."""
-        return None if self.archive is None else ArchiveFolder(Path(self.archive))
+        return None if self.archive is None else ArchiveFolder(self.archive)
 
 
 @dataclass(slots=True)

@@ -35,9 +35,14 @@ class MemoryShadow(MemoryPartitionStore):
         self._names = names
 
     async def register(
-        self, funnel_id: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]
+        self,
+        funnel_id: str,
+        names: Sequence[tuple[int, str]],
+        caps: Mapping[int, int],
+        *,
+        written: Mapping[tuple[int, str], str] | None = None,
     ) -> dict[tuple[int, str], int]:
-        codes = await self._names.register(funnel_id, names, caps)
+        codes = await self._names.register(funnel_id, names, caps, written=written)
         self.space.registers.setdefault(funnel_id, {}).update(codes)
         return codes
 

@@ -72,7 +72,8 @@ class SpaceKeys:
         self._registers = prefix + "r:"
 
     def registers(self, funnel_id: str) -> str:
-        """Hash of a funnel_id's names: `<register>:<name>` -> code, and `<register>` -> names held."""
+        """Hash of a funnel_id's names: `<register>:<name>` -> code, `<register>` -> names held, and
+        `<register>=<code>` -> the name as it was first written, where that is not the name itself."""
         return self._registers + funnel_id
 
     def lease(self, recount: str) -> str:

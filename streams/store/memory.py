@@ -127,9 +127,15 @@ class MemoryPartitionStore:
         """Nothing is remembered but the space."""
 
     async def register(
-        self, funnel_id: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]
+        self,
+        funnel_id: str,
+        names: Sequence[tuple[int, str]],
+        caps: Mapping[int, int],
+        *,
+        written: Mapping[tuple[int, str], str] | None = None,
     ) -> dict[tuple[int, str], int]:
         known = self._space.registers.setdefault(funnel_id, {})
+        shown = self._space.written_names.setdefault(funnel_id, {})
         codes: dict[tuple[int, str], int] = {}
         for register, name in names:
             if (register, name) not in known:
@@ -138,6 +144,8 @@ class MemoryPartitionStore:
                     codes[register, name] = CODE_OTHER
                     continue
                 known[register, name] = _FIRST_CODE + held
+                if (text := (written or {}).get((register, name), name)) != name:
+                    shown[register, _FIRST_CODE + held] = text
             codes[register, name] = known[register, name]
         return codes
 
@@ -217,6 +225,9 @@ class MemoryCounterReader:
 
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
         return dict(self._space.registers.get(funnel_id, {}))
+
+    async def written_names(self, funnel_id: str) -> dict[tuple[int, int], str]:
+        return dict(self._space.written_names.get(funnel_id, {}))
 
     async def definitions(self) -> dict[str, str]:
         return dict(self._space.definitions)

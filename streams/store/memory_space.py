@@ -104,6 +104,7 @@ class MemorySpace:
         self.layout = FIRST_LAYOUT
         self.partitions: dict[int, StoredPartition] = {}
         self.registers: dict[str, dict[tuple[int, str], int]] = {}
+        self.written_names: dict[str, dict[tuple[int, int], str]] = {}
         self.fingerprints: dict[str, str] = {}
         self.definitions: dict[str, str] = {}
         self.topics: dict[str, str] = {}

@@ -80,10 +80,16 @@ class PartitionStore(Protocol):
         """Forget what is remembered of a partition that another worker takes."""
 
     async def register(
-        self, funnel_id: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]
+        self,
+        funnel_id: str,
+        names: Sequence[tuple[int, str]],
+        caps: Mapping[int, int],
+        *,
+        written: Mapping[tuple[int, str], str] | None = None,
     ) -> dict[tuple[int, str], int]:
         """Codes of (register, name) pairs, in the order given: known code, or the next one (from 2), or CODE_OTHER when
-        the register already holds caps[register] names. One register for all partitions of the funnel_id."""
+        the register already holds caps[register] names. One register for all partitions of the funnel_id. `written`:
+        how a name was first written; kept with a new code where it is not the name itself, and never changed."""
 
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
         """Every (register, name) -> code of a funnel_id."""
@@ -141,6 +147,9 @@ class CounterReader(Protocol):
 
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
         """Every (register, name) -> code of a funnel_id."""
+
+    async def written_names(self, funnel_id: str) -> dict[tuple[int, int], str]:
+        """(register, code) -> the name as it was first written, where that is not the name itself."""
 
     async def definitions(self) -> dict[str, str]:
         """funnel_id -> definition (JSON) of what has been counted."""

@@ -24,7 +24,7 @@ from streams.store.days import CachedGroup, Versions, expected, to_read
 from streams.store.keys import PartitionKeys, SpaceKeys
 from streams.store.packing import group_key, unpack
 from streams.store.port import PartitionStatus, PartitionView, StoreUnavailableError
-from streams.store.reads import read_registers, read_texts
+from streams.store.reads import read_registers, read_texts, read_written_names
 from streams.store.refusals import newer_layout
 
 _GROUPS = Script("groups")
@@ -83,6 +83,9 @@ class RedisCounterReader:
 
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
         return await read_registers(self._client, self._space, funnel_id)
+
+    async def written_names(self, funnel_id: str) -> dict[tuple[int, int], str]:
+        return await read_written_names(self._client, self._space, funnel_id)
 
     async def status(self, partition: int) -> PartitionStatus | None:
         keys = PartitionKeys(self._space.space, partition, shadow=self._shadow)

@@ -210,11 +210,24 @@ async def read_texts(client: Client, key: str) -> dict[str, str]:
 
 async def read_registers(client: Client, space: SpaceKeys, funnel_id: str) -> dict[tuple[int, str], int]:
     """Every (register, name) -> code of a funnel_id."""
-    with translated():
-        stored = await cast(Awaitable[dict[bytes, bytes]], client.hgetall(space.registers(funnel_id)))
     names: dict[tuple[int, str], int] = {}
-    for stored_name, code in stored.items():
-        register, has_name, name = stored_name.partition(b":")
+    for field, code in (await _register_fields(client, space, funnel_id)).items():
+        register, has_name, name = field.partition(b":")
         if has_name:
             names[int(register), name.decode()] = int(code)
     return names
+
+
+async def read_written_names(client: Client, space: SpaceKeys, funnel_id: str) -> dict[tuple[int, int], str]:
+    """See CounterReader.written_names."""
+    written: dict[tuple[int, int], str] = {}
+    for field, text in (await _register_fields(client, space, funnel_id)).items():
+        register, is_written, code = field.partition(b"=")
+        if is_written and b":" not in register:
+            written[int(register), int(code)] = text.decode()
+    return written
+
+
+async def _register_fields(client: Client, space: SpaceKeys, funnel_id: str) -> dict[bytes, bytes]:
+    with translated():
+        return await cast(Awaitable[dict[bytes, bytes]], client.hgetall(space.registers(funnel_id)))

@@ -109,9 +109,14 @@ class RetryingStore:
         return fence
 
     async def register(
-        self, funnel_id: str, names: Sequence[tuple[int, str]], caps: Mapping[int, int]
+        self,
+        funnel_id: str,
+        names: Sequence[tuple[int, str]],
+        caps: Mapping[int, int],
+        *,
+        written: Mapping[tuple[int, str], str] | None = None,
     ) -> dict[tuple[int, str], int]:
-        return await self._insist(lambda: self._store.register(funnel_id, names, caps))
+        return await self._insist(lambda: self._store.register(funnel_id, names, caps, written=written))
 
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
         return await self._insist(lambda: self._store.registers(funnel_id), is_write=False)

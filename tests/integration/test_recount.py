@@ -185,14 +185,15 @@ async def test_what_kafka_has_lost_comes_out_of_the_archive(
     """The first 300 records of every partition are in the archive alone."""
     folder = ArchiveFolder(tmp_path / "archive")
     async with LogReader(space.job.kafka, space.job.events) as log:
-        await ArchiveWriter(folder, log, progress=lambda rows: None, flush_rows=700).run(follow=False)
+        with folder.writing():
+            await ArchiveWriter(folder, log, progress=lambda rows: None, flush_rows=700).run(follow=False)
     assign = LogReader.assign
 
     async def without_the_first(log: LogReader, partitions: list[int]) -> dict[int, int]:
         return dict.fromkeys(await assign(log, partitions), 300)
 
     monkeypatch.setattr(LogReader, "assign", without_the_first)
-    done = await space.recount(archive=str(folder.path)).run(switch=True)
+    done = await space.recount(archive=folder.name).run(switch=True)
     assert (done.from_archive, done.missing, done.records) == (900, {}, len(space.records))
     assert canonical_json(await build_document(space.reader, NEW)) == await _in_memory(job)
 

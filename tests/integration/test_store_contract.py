@@ -648,6 +648,19 @@ async def test_names_get_codes_in_order_up_to_the_cap(store: PartitionStore) -> 
     assert await store.registers(OTHER_FUNNEL_ID) == {}
 
 
+async def test_a_name_is_known_as_it_was_first_written(store: PartitionStore, reader: CounterReader) -> None:
+    names = [(1, "google ads"), (0, "too: dear"), (1, "x=y")]
+    written = {(1, "google ads"): "Google Ads", (0, "too: dear"): "Too: dear", (1, "x=y"): "x=y"}
+    assert await store.register(FUNNEL_ID, names, {0: 9, 1: 2}, written=written) == dict(
+        zip(names, (2, 2, 3), strict=True)
+    )
+    shouted = {(1, "google ads"): "GOOGLE ADS", (1, "full"): "Full"}
+    await store.register(FUNNEL_ID, list(shouted), {1: 2}, written=shouted)
+    assert await reader.written_names(FUNNEL_ID) == {(1, 2): "Google Ads", (0, 2): "Too: dear"}
+    assert await reader.registers(FUNNEL_ID) == dict(zip(names, (2, 2, 3), strict=True))
+    assert await reader.written_names(OTHER_FUNNEL_ID) == {}
+
+
 async def test_registers_agree_under_concurrency(subject: Subject) -> None:
     names = [(1, f"campaign {n}") for n in range(40)]
     stores = [subject.store() for _ in range(6)]

@@ -130,7 +130,7 @@ class Partition:
         engine = self.engine
         prepared = engine.prepare(records)
         for funnel_id, names in prepared.new_names.items():
-            engine.admit_names(funnel_id, self.names.register(funnel_id, names))
+            engine.admit_names(funnel_id, self.names.register(funnel_id, list(names)))
         self.load(prepared)
         return engine.apply(prepared)
 
@@ -271,6 +271,9 @@ class CountedReader:
 
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
         return dict(self._counted[funnel_id].registers)
+
+    async def written_names(self, funnel_id: str) -> dict[tuple[int, int], str]:
+        return {}
 
     async def status(self, partition: int) -> PartitionStatus | None:
         views = (view for counted in self._counted.values() for view in counted.views if view.partition == partition)

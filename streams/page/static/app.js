@@ -4,7 +4,7 @@ import { ApiError, address, get, setKey, watch } from './api.js';
 import { byId, el, fill, name, write } from './dom.js';
 import * as f from './format.js';
 import { showLeaving } from './leaving.js';
-import { LANGUAGES, current, keep, load, preferred, stored, t, term } from './messages.js';
+import { LANGUAGES, current, keep, learn, load, preferred, stored, t, term } from './messages.js';
 import { Overview } from './overview.js';
 import { showMatrix, showView } from './tables.js';
 
@@ -89,6 +89,7 @@ function questions() {
     matrix: pair && view !== 'owner' ? address('/v1/summaries', { ...asked, ...span(), dim: pair }) : null,
     targets: view === 'all' || view === 'owner' || view === 'sales' ? address('/v1/targets', asked) : null,
     alerts: address('/v1/alerts', asked),
+    names: address('/v1/names', asked),
   };
 }
 
@@ -173,6 +174,10 @@ const show = {
   },
   targets: async (answer) => (await more).showTargets(byId('targets'), state.funnel, answer),
   alerts: async (answer) => (await more).showAlerts(byId('alerts'), state.funnel, answer),
+  names(answer) {
+    learn(answer.names);
+    for (const kind of ['summary', 'view', 'matrix', 'alerts']) if (state.answers[kind]) show[kind](state.answers[kind]);
+  },
 };
 
 function comparison() {

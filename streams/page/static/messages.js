@@ -33,9 +33,16 @@ export function parts(key, places) {
   return (words[key] ?? key).split(/(\{\w+\})/).filter(Boolean).map((part) => places[part.slice(1, -1)] ?? part);
 }
 
-/** The name of a stage, reason or value: translated where it is one of the words that everybody uses. */
+let written = {};
+
+/** Remember how names were first written: by dimension, and `reason`, name as compared -> as written. */
+export function learn(names) {
+  written = Object.assign({}, ...Object.values(names));
+}
+
+/** The name of a stage, reason or value: translated where it is one of the words that everybody uses, else as it was written. */
 export function term(text) {
-  return words[`name.${text}`] ?? text.replaceAll('_', ' ');
+  return words[`name.${text}`] ?? (Object.hasOwn(written, text) ? written[text] : text.replaceAll('_', ' '));
 }
 
 export function stored(key) {

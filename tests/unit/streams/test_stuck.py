@@ -23,7 +23,9 @@ async def test_the_longest_waiting_of_all_persons_with_the_counts_of_the_counter
     store, reader = await counted()
     statuses = {partition: await reader.status(partition) for partition in await reader.partitions()}
     people, waiting = (
-        People(store, {number: status.meta for number, status in statuses.items() if status}, funnels=[SHOP]),
+        People(
+            store, {number: status.meta for number, status in statuses.items() if status}, funnels=[SHOP], written={}
+        ),
         [],
     )
     for number in range(PEOPLE):

@@ -1,0 +1,101 @@
+"""An archive in a store that is no local folder, and two processes that write one archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from schemas.errors import UsageError
+from streams.archive import places
+from streams.archive.files import ArchiveFolder, Row
+from streams.archive.places import LocalPlace, RemotePlace, is_address, place_of
+from tests.support.rows import rows
+
+
+def row(partition: int, offset: int) -> Row:
+    return Row(partition, offset, 1_750_000_000_000, f"u:p{offset}", f'{{"id":"e{offset}","name":"click"}}')
+
+
+@pytest.fixture(params=["local", "memory", "renamed"])
+def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A folder, an object store, and a store that has to rename."""
+    if request.param == "renamed":
+        monkeypatch.setattr(places, "_REPLACING", frozenset())
+    return str(tmp_path / "archive") if request.param == "local" else f"memory://{uuid4().hex}/archive"
+
+
+def test_what_is_written_is_read_and_grows(address: str) -> None:
+    folder = ArchiveFolder(address)
+    with folder.writing():
+        folder.add("2025-06-15", [row(0, 3), row(1, 7)])
+        folder.add("2025-06-15", [row(0, 4)])
+        folder.add("2025-06-16", [row(0, 5), row(1, 8)])
+    again = ArchiveFolder(address)
+    assert [file.name for file in again.files()] == ["day=2025-06-15/000001.parquet", "day=2025-06-16/000001.parquet"]
+    assert (again.cursor(), again.first(0), again.first(1), again.first(2)) == ({0: 6, 1: 9}, 3, 7, None)
+    read, at = [], 0
+    while at < 6:
+        records, at = again.read(0, start=at, end=6)
+        read += [record.offset for record in records]
+    assert read == [3, 4, 5]
+    assert len(list(again.events())) == 5
+    with folder.writing():
+        assert folder.erase(["u:p4"]) == 1
+    assert [record.offset for record in again.read(0, start=0, end=5)[0]] == [3]
+
+
+def test_the_second_of_two_writers_writes_nothing(address: str) -> None:
+    first, second = ArchiveFolder(address), ArchiveFolder(address)
+    with first.writing():
+        first.add("2025-06-15", [row(0, 0)])
+        assert second.cursor() == {0: 1}
+        first.add("2025-06-15", [row(0, 1)])
+        with pytest.raises(UsageError, match="written by another process"), second.writing():
+            second.add("2025-06-15", [row(0, 1)])
+    assert len(list(ArchiveFolder(address).events())) == 2
+
+
+def test_a_write_over_another_version_is_refused(address: str, tmp_path: Path) -> None:
+    place = place_of(address)
+    with place.writing():
+        for text, version in (("one", None), ("two", "?")):
+            written = tmp_path / "written"
+            written.write_text(text)
+            if version is None:
+                place.put(written, "day=2025-06-15/000001.parquet", version=None)
+                assert not written.exists()
+                continue
+            for stale in (version, None):
+                with pytest.raises(UsageError, match="another process"):
+                    place.put(written, "day=2025-06-15/000001.parquet", version=stale)
+    assert len(place.versions()) == 1
+
+
+@rows(
+    "text, is_remote",
+    [
+        ("s3://bucket/archive", True),
+        (Path("s3://bucket/archive"), True),
+        ("gs://bucket", True),
+        ("C:/archive", False),
+        ("/data/archive", False),
+        ("archive", False),
+        ("file:///data/archive", True),
+    ],
+)
+def test_addresses_are_told_from_paths(text: str | Path, is_remote: bool) -> None:
+    assert is_address(text) is is_remote
+
+
+def test_a_store_that_is_not_known_says_what_to_do() -> None:
+    with pytest.raises(UsageError, match=r"nosuch://x.*nosuch.*pip install"):
+        place_of("nosuch://x/archive")
+
+
+def test_file_urls_are_local() -> None:
+    local, remote = place_of("file:///data/archive"), place_of(Path("memory://x/y"))
+    assert isinstance(local, LocalPlace)
+    assert isinstance(remote, RemotePlace)
+    assert (local.name, remote.name) == ("/data/archive", "memory://x/y")
