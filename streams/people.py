@@ -46,6 +46,8 @@ class Entry:
     at_ms: int
     outcome: str
     reason: str | None
+    written_reason: str
+    """The reason as it was first written."""
     why: str
 
 
@@ -251,7 +253,8 @@ def _span(ms: int) -> str:
 
 def _entry(funnel: Funnel, entry: ToldEntry, *, reasons: _Reasons) -> Entry:
     reason, written = reasons.get(entry.reason, (OTHER, OTHER)) if entry.reason >= 0 else (None, UNKNOWN)
-    return Entry(funnel.stages[entry.stage].name, entry.at, entry.outcome, reason, _why(funnel, entry, reason=written))
+    why = _why(funnel, entry, reason=written)
+    return Entry(funnel.stages[entry.stage].name, entry.at, entry.outcome, reason, written, why)
 
 
 def _why(funnel: Funnel, entry: ToldEntry, *, reason: str) -> str:

@@ -112,6 +112,6 @@ def show_tree(tree: Tree) -> None:
         say(f"\n{journey.funnel}, {what}: {journey.state}, from {since} until {until}{whose}")
         table = Grid("stage", "at", "outcome", "~why")
         for entry in journey.entries:
-            outcome = entry.outcome if entry.reason is None else f"{entry.outcome} ({entry.reason})"
+            outcome = entry.outcome if entry.reason is None else f"{entry.outcome} ({entry.written_reason})"
             table.add_row(entry.stage, utc_text(entry.at_ms), outcome, entry.why)
         console.print(table)
