@@ -31,7 +31,6 @@ from bench.children import scratch, valkey
 from bench.log import PARTITIONS, fill
 from bench.workload import SPAN_MS, START_MS, records
 from funnelcast.processes.deployment import Deployment
-from funnelcast.processes.ports import free_port
 from funnelcast.processes.supervise import Supervisor
 from funnelcast.stack.real_kafka import RealKafka
 from schemas.errors import TryAgainError
@@ -131,7 +130,7 @@ class Proof:
 
     async def _under_load(self, supervisor: Supervisor, client: Client) -> None:
         await ensure_topics(self._kafka, Topics(SPACE), partitions=PARTITIONS, historical=True)
-        await supervisor.start(self._deployment.worker(1, free_port()))
+        await supervisor.start(self._deployment.worker(1))
         _say("writing, counting, archiving, killing")
         writing = asyncio.ensure_future(self._write_log())
         try:

@@ -13,7 +13,6 @@ from bench.log import PARTITIONS
 from bench.table import Figures
 from bench.workload import event_record
 from funnelcast.processes.deployment import Deployment
-from funnelcast.processes.ports import free_port
 from funnelcast.processes.supervise import Supervisor
 from schemas.partition import partition_of
 from schemas.topics import Topics
@@ -32,7 +31,7 @@ async def measure(kafka: str, space: str, seconds: float, figures: Figures) -> N
             kafka=kafka, redis=stack.redis, space=space, funnels=("sales",), directory=stack.directory
         )
         async with Supervisor(stack.directory) as supervisor:
-            child = await supervisor.start(deployment.worker(1, free_port()))
+            child = await supervisor.start(deployment.worker(1))
             await child.ready(60)
             pid, store_pid = child.pid, stack.valkey.pid
             assert pid is not None

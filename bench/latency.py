@@ -167,7 +167,7 @@ async def _drive(
 ) -> tuple[Shop, Seen, Seen]:
     collector, exporter, web = free_port(), free_port(), free_port()
     await supervisor.start(deployment.collector(collector))
-    await supervisor.start(deployment.worker(1, free_port()))
+    await supervisor.start(deployment.worker(1))
     await supervisor.start(deployment.exporter(exporter))
     await supervisor.start(deployment.web(web))
     await supervisor.ready(60)

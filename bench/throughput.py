@@ -11,7 +11,6 @@ from bench.log import PARTITIONS, FilledLog
 from bench.memory import freed_of_persons
 from bench.table import Figures
 from funnelcast.processes.deployment import Deployment
-from funnelcast.processes.ports import free_port
 from funnelcast.processes.supervise import Supervisor
 from streams.admin import log_range_of
 from streams.store.redis import RedisPartitionStore
@@ -52,7 +51,7 @@ async def run_worker(kafka: str, log: FilledLog, funnel: str = "sales") -> Run:
         store = RedisPartitionStore(client, log.space)
         store_pid = stack.valkey.pid
         async with Supervisor(stack.directory) as supervisor:
-            child = await supervisor.start(deployment.worker(1, free_port()))
+            child = await supervisor.start(deployment.worker(1))
             assert store_pid is not None
             first: tuple[int, float, float, float] | None = None
             deadline, reached, end = time.monotonic() + STALL_SECONDS, 0, await _end(kafka, log)

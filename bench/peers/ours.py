@@ -16,7 +16,6 @@ from bench.peers.contender import ContenderError, JobLog, Running
 from bench.peers.job import Cells
 from funnelcast.processes.child import Child
 from funnelcast.processes.deployment import Deployment
-from funnelcast.processes.ports import free_port
 from funnelcast.processes.supervise import Supervisor
 from streams.store.redis import RedisPartitionStore
 
@@ -66,7 +65,7 @@ async def ours(kafka: str, job: JobLog) -> AsyncIterator[Running]:
         deployment = Deployment(
             kafka=kafka, redis=stack.redis, space=job.space, funnels=(str(FUNNEL),), directory=stack.directory
         )
-        worker = await supervisor.start(deployment.worker(1, free_port()))
+        worker = await supervisor.start(deployment.worker(1))
         yield Worker(job, RedisPartitionStore(client, job.space), worker=worker, server=stack.valkey, redis=stack.redis)
 
 

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,14 @@ from funnelcast.chaos.verdict import (
     differences_from_memory,
     judge,
 )
-from funnelcast.processes.deployment import Deployment
-from funnelcast.processes.ports import free_port
+from funnelcast.processes.deployment import Deployment, events_of
 from funnelcast.processes.supervise import Supervisor
 from funnelcast.replay.sender import OrderedSender, Refused
 from funnelcast.replay.stack import await_marker
 from funnelcast.stack.embedded import EmbeddedStack
 from funnelcast.stack.run_directory import RunDirectory
 from producers.access.keys import create_key
+from producers.client.collector import Address
 from producers.ingest.verdicts import Scope
 from schemas.errors import NeedsHumanError
 from schemas.funnel.load import load_funnel
@@ -141,7 +142,7 @@ class ChaosRun:
 
     # -- the system -------------------------------------------------------------------------------------------------
 
-    async def _start(self) -> tuple[str, str]:
+    async def _start(self) -> tuple[Address, str]:
         await ensure_topics(self._stack.kafka, Topics(self._space), partitions=PARTITIONS, historical=True)
         keys = self._services.directory / "keys.json"
         created_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -155,13 +156,12 @@ class ChaosRun:
             watermark_delay_ms=WATERMARK_DELAY_MS,
             keys=keys,
         )
-        port = free_port()
-        await self._services.start(deployment.collector(port))
+        collector = await self._services.start(deployment.collector())
         for number in range(1, WORKERS + 1):
-            await self._services.start(deployment.worker(number, free_port()))
+            await self._services.start(deployment.worker(number))
         await self._services.ready(READY_SECONDS)
         self._say(f"collector and {WORKERS} workers are ready; logs in {self._services.directory / 'logs'}")
-        return f"http://127.0.0.1:{port}/v1/events", key
+        return partial(events_of, collector), key
 
     def _check(self) -> None:
         self._stack.check()
@@ -169,7 +169,7 @@ class ChaosRun:
 
     # -- the events -------------------------------------------------------------------------------------------------
 
-    async def _feed(self, partition: int, lines: Sequence[bytes], *, url: str, key: str) -> None:
+    async def _feed(self, partition: int, lines: Sequence[bytes], *, url: Address, key: str) -> None:
         """Send one partition's lines in order over the time of the run, as a client that repeats what is not
         acknowledged and numbers nothing: a repeated batch is a batch of duplicates."""
         begun = time.monotonic()
@@ -192,7 +192,7 @@ class ChaosRun:
             await sender.flush()
             self._retries += sender.retries
 
-    async def _end(self, url: str, key: str) -> None:
+    async def _end(self, url: Address, key: str) -> None:
         """When all that was forwarded has arrived, move the watermark past every deadline."""
         for tick_ms in (0, FINAL_TICK_MS):  # a tick at 0 moves no watermark: it carries the marker alone
             marker = uuid.uuid4().hex

@@ -14,8 +14,8 @@ import yaml
 
 from funnelcast.fuzz.requests import recorded
 from funnelcast.processes.child import Child
-from funnelcast.processes.deployment import Deployment
-from funnelcast.processes.ports import free_port
+from funnelcast.processes.deployment import ANY_PORT, Deployment
+from funnelcast.processes.listening import HEALTH_LISTENING
 from funnelcast.processes.supervise import Supervisor
 from funnelcast.settings import SettingsError
 from funnelcast.stack.embedded import EmbeddedStack
@@ -72,13 +72,14 @@ async def own_collector(directory: Path, say: Callable[[str], None]) -> AsyncIte
     keys, hooks = directory / "keys.json", directory / "webhooks.yaml"
     write_settings(keys, hooks)
     async with EmbeddedStack(directory, report=say) as stack, Supervisor(directory, report=say) as services:
-        space, port, health_port = f"fuzz-{uuid.uuid4().hex[:10]}", free_port(), free_port()
+        space = f"fuzz-{uuid.uuid4().hex[:10]}"
         await ensure_topics(stack.kafka, Topics(space), partitions=PARTITIONS)
         deployment = Deployment(stack.kafka, stack.redis, space, ("sales",), directory, keys=keys, contact_key="fuzz")
-        spec = deployment.collector(port)
-        argv = (*spec.argv, "--webhooks", str(hooks), "--health-port", str(health_port), *_WITHOUT_LIMITS)
+        spec = deployment.collector()
+        argv = (*spec.argv, "--webhooks", str(hooks), "--health-port", str(ANY_PORT), *_WITHOUT_LIMITS)
         child = await services.start(replace(spec, argv=argv))
         await child.ready(READY_SECONDS)
+        port, health_port = child.listening.port() or 0, child.listening.port(HEALTH_LISTENING)
         say(f"collector on port {port}, pid {child.pid}, log {child.log}")
         metrics = f"http://127.0.0.1:{health_port}/metrics"
         yield Target("127.0.0.1", port, None, child, stack.kafka, space, metrics)

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_exponential, wait_fixed
 
+from funnelcast.processes.listening import Listening
 from schemas.errors import FunnelcastError, NeedsHumanError, TryAgainError
 
 FINAL_EXITS = frozenset({2, 70})
@@ -49,6 +50,8 @@ class ProcessSpec:
     name: str
     argv: tuple[str, ...]
     probe: Probe | None = None
+    probe_at: Callable[[int], Awaitable[bool]] | None = None
+    """The same for one whose port the system chooses: it is asked with the port that the child's log says."""
     env: Mapping[str, str] = field(default_factory=dict)
     restart: bool = True
     stop_seconds: float = 15.0
@@ -64,6 +67,7 @@ class Child:
     def __init__(self, spec: ProcessSpec, log: Path, *, report: Reporter) -> None:
         self.spec = spec
         self.log = log
+        self.listening = Listening(log)
         self.restarts = 0
         self.exits: Counter[int] = Counter()
         self.failure: FunnelcastError | None = None
@@ -97,8 +101,9 @@ class Child:
             if self.failure is not None:
                 raise self.failure
             process = self._process
-            if self.pid is not None and (self.spec.probe is None or await self.spec.probe()):
-                if self.spec.probe is not None:
+            probe = self._probe()
+            if self.pid is not None and (probe is None or await probe()):
+                if probe is not None:
                     self._note_ready(process)
                 return
             if time.monotonic() > deadline:
@@ -164,6 +169,13 @@ class Child:
         exits = ", ".join(f"{_cause(code)} x{count}" for code, count in self.exits.items())
         return f"{self.spec.name} {state}; ended: {exits or 'never'}; log: {self.log}"
 
+    def _probe(self) -> Probe | None:
+        return self.spec.probe if self.spec.probe_at is None else self._answers_where_it_listens
+
+    async def _answers_where_it_listens(self) -> bool:
+        port = self.listening.port()
+        return port is not None and self.spec.probe_at is not None and await self.spec.probe_at(port)
+
     def _is_stopping(self) -> bool:
         return self._stopping
 
@@ -182,6 +194,7 @@ class Child:
     async def _spawn(self) -> None:
         if self.spec.prepare is not None:
             self.spec.prepare()
+        self.listening.begin()
         argv = (sys.executable, "-I", "-S", _LEASH, str(os.getpid()), *self.spec.argv)
         with self.log.open("ab") if self.spec.is_logged_apart else contextlib.nullcontext() as log:
             # its own session: Ctrl-C reaches us alone, and we stop the children in order
@@ -227,11 +240,12 @@ class Child:
             asking.cancel()
 
     async def _await_readiness(self, process: asyncio.subprocess.Process) -> None:
-        if self.spec.probe is None:
+        probe = self._probe()
+        if probe is None:
             await asyncio.sleep(STABLE_SECONDS)
         else:
             unready = AsyncRetrying(retry=retry_if_result(operator.not_), wait=wait_fixed(READINESS_SECONDS))
-            await unready(self.spec.probe)
+            await unready(probe)
         self._note_ready(process)
 
     def _note_ready(self, process: asyncio.subprocess.Process | None) -> None:

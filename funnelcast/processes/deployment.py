@@ -6,15 +6,19 @@ import asyncio
 import contextlib
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Final
 
-from funnelcast.processes.child import Probe, ProcessSpec
+from funnelcast.processes.child import Child, Probe, ProcessSpec
 from funnelcast.settings.catalogue import variables_of
 from funnelcast.settings.sections import KafkaSettings, RedisSettings
 from schemas.kafka import Kafka, KafkaServers
 from streams.defaults import WATERMARK_DELAY_MS
 
 PROBE_SECONDS = 3.0
+ANY_PORT: Final = 0
+"""The system chooses, at every start; `Child.listening` knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,12 @@ class Deployment:
             "FUNNELCAST_CHANNELS": str(self.channels.resolve()) if self.channels is not None else "",
         }
 
-    def collector(self, port: int) -> ProcessSpec:
+    def collector(self, port: int = ANY_PORT) -> ProcessSpec:
         """The collector on a loopback port; without keys it takes events from anyone on this machine."""
         extra = () if self.keys is not None else ("--open",)
         return self._spec("collector", "collector", "--port", str(port), *extra, port=port)
 
-    def worker(self, number: int, health_port: int) -> ProcessSpec:
+    def worker(self, number: int, health_port: int = ANY_PORT) -> ProcessSpec:
         """Worker `number` (from 1)."""
         return self._spec(f"worker-{number}", "worker", "--health-port", str(health_port), port=health_port)
 
@@ -78,7 +82,8 @@ class Deployment:
         return ProcessSpec(
             name=name,
             argv=(sys.executable, "-m", "funnelcast", *arguments),
-            probe=readiness(port) if port is not None else None,
+            probe=readiness(port) if port else None,
+            probe_at=is_ready_at if port == ANY_PORT else None,
             env=self.environment(),
         )
 
@@ -86,10 +91,17 @@ class Deployment:
 def readiness(port: int) -> Probe:
     """Probe of a process that answers `GET /readyz` with 200 when it is ready."""
 
-    async def is_ready() -> bool:
-        return await status_of(port, "/readyz") == 200
+    return partial(is_ready_at, port)
 
-    return is_ready
+
+async def is_ready_at(port: int) -> bool:
+    """Whether the process on a loopback port says that it is ready."""
+    return await status_of(port, "/readyz") == 200
+
+
+def events_of(collector: Child) -> str:
+    """Where a collector on a port of the system's choice takes events now."""
+    return f"http://127.0.0.1:{collector.listening.port() or 0}/v1/events"
 
 
 async def status_of(port: int, path: str) -> int | None:

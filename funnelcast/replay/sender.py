@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from producers.client.collector import CollectorClient, CollectorRefusedError, RetryPolicy
+from producers.client.collector import Address, CollectorClient, CollectorRefusedError, RetryPolicy, written
 from schemas.errors import NeedsHumanError
 
 BATCH_LINES, BATCH_BYTES = 500, 400_000
@@ -38,7 +38,7 @@ class Refused:
 class OrderedSender:
     """Collects lines into batches; one request at a time, so the log keeps the order. Not for concurrent use."""
 
-    url: str
+    url: Address
     key: str | None
     client: httpx.AsyncClient
     on_refused: Callable[[Refused], None] = lambda refused: None
@@ -80,7 +80,7 @@ class OrderedSender:
         collector = CollectorClient(self.client, self.key, POLICY, check=self.check, on_wait=self._count_retry)
         answer = await collector.post_until_answered(self.url, body, headers=headers)
         try:
-            return answer.results(self.url)
+            return answer.results(written(self.url))
         except CollectorRefusedError as error:
             raise NeedsHumanError(str(error)) from None
 

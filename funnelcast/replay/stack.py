@@ -20,8 +20,7 @@ import httpx
 import orjson
 
 from funnelcast.processes.child import Reporter
-from funnelcast.processes.deployment import Deployment
-from funnelcast.processes.ports import free_port
+from funnelcast.processes.deployment import Deployment, events_of
 from funnelcast.processes.supervise import Supervisor
 from funnelcast.replay.memory import HISTORICAL, NOT_FOR_SENDING, Progress, Refusals, ReplayJob, no_progress, read_lines
 from funnelcast.replay.sender import BATCH_LINES, OrderedSender, Refused
@@ -29,6 +28,7 @@ from funnelcast.replay.slices import Slices
 from funnelcast.stack.embedded import EmbeddedStack
 from funnelcast.stack.run_directory import RunDirectory
 from producers.access.keys import create_key
+from producers.client.collector import Address
 from producers.ingest.verdicts import Rejected, Scope, Ticked
 from schemas.errors import FunnelcastError, TryAgainError
 from schemas.kafka import Kafka
@@ -170,21 +170,20 @@ def _key(deployment: Deployment) -> str:
     return create_key(deployment.keys, source="replay", scope=Scope.HISTORICAL, created_at=created_at)[0]
 
 
-async def _start(services: Supervisor, deployment: Deployment, *, job: ReplayJob) -> str:
-    """Start collector and workers; returns the URL for events once the collector takes them."""
-    port = free_port()
-    collector = await services.start(deployment.collector(port))
+async def _start(services: Supervisor, deployment: Deployment, *, job: ReplayJob) -> Address:
+    """Start collector and workers; returns where events go once the collector takes them."""
+    collector = await services.start(deployment.collector())
     for number in range(1, job.workers + 1):
-        await services.start(deployment.worker(number, free_port()))
+        await services.start(deployment.worker(number))
     await collector.ready(READY_SECONDS)
-    return f"http://127.0.0.1:{port}/v1/events"
+    return partial(events_of, collector)
 
 
 async def _send(
     job: ReplayJob,
     refusals: Refusals,
     *,
-    url: str,
+    url: Address,
     key: str,
     check: Callable[[], None],
     arrived: Callable[[str], Awaitable[None]],

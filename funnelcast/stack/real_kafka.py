@@ -30,6 +30,11 @@ _CLUSTER_ID = "ZnVubmVsY2FzdC10ZXN0cw"
 _JVM = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """Cheap to start; a broker that is to be fast for minutes wants the default compiler."""
 
+_TAKEN = b"Address already in use"
+"""What the broker's log says of a port that somebody took before it listened."""
+_PORTS_TRIED = 3
+_STARTED = b"Kafka Server started"
+
 
 class RealKafkaError(Exception):
     """The broker did not start or did not end; the text holds the end of its log."""
@@ -54,11 +59,18 @@ class RealKafka:
     ) -> None:
         self._own = tempfile.mkdtemp(prefix="funnelcast-kafka-") if directory is None else None
         self.directory = Path(self._own) if self._own is not None else Path(str(directory)).resolve()
-        self.port = port or free_port()
-        self.properties: dict[str, str | int] = self._defaults() | dict(properties or {})
+        self._chooses_ports = port is None and "listeners" not in (properties or {})
+        self._given = dict(properties or {})
+        self.take_port(port or free_port())
         self._jvm, self._format_options = jvm, tuple(format_options)
         self._files: KafkaFiles | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_begins = 0
+
+    def take_port(self, port: int) -> None:
+        """Listen there, once it starts."""
+        self.port = port
+        self.properties: dict[str, str | int] = self._defaults() | self._given
 
     @property
     def bootstrap(self) -> str:
@@ -98,6 +110,18 @@ class RealKafka:
         files: KafkaFiles = self._files if self._files is not None else await asyncio.to_thread(kafka_files)
         self._files = files
         self.directory.mkdir(parents=True, exist_ok=True)
+        for attempt in range(_PORTS_TRIED):
+            try:
+                await self._start_on_ports(files)
+                self._chooses_ports = False  # from now on they are known
+                return
+            except RealKafkaError:
+                is_last = attempt + 1 == _PORTS_TRIED
+                if is_last or not self._chooses_ports or not self._says(_TAKEN):
+                    raise
+                self.take_port(free_port())
+
+    async def _start_on_ports(self, files: KafkaFiles) -> None:
         settings = self.directory / "server.properties"
         settings.write_text("".join(f"{name}={value}\n" for name, value in self.properties.items()))
         if not (self.directory / "data" / "meta.properties").exists():
@@ -110,7 +134,7 @@ class RealKafka:
     async def ready(self, seconds: float = START_SECONDS) -> None:
         """Wait until the broker accepts connections (it opens its port when it serves)."""
         deadline = time.monotonic() + seconds
-        while not self._connects():
+        while not (self._says(_STARTED) and self._connects()):
             if self.pid is None:
                 raise RealKafkaError(
                     f"the Kafka broker ended while it started; its log {self.log} ends:\n{self.tail()}"
@@ -224,10 +248,17 @@ class RealKafka:
 
     def _spawn(self, command: list[str]) -> None:
         argv = [sys.executable, "-I", "-S", _LEASH, str(os.getpid()), *command]
+        self._log_begins = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory, start_new_session=True
             )
+
+    def _says(self, words: bytes) -> bool:
+        """Whether its own log does since it was started: on its port another program may answer."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_begins)
+            return words in log.read()
 
     def _connects(self) -> bool:
         try:

@@ -10,7 +10,7 @@ from typing import Final
 
 from funnelcast.processes.child import Reporter
 from funnelcast.processes.deployment import Deployment
-from funnelcast.processes.ports import free_port, port_like
+from funnelcast.processes.ports import port_like
 from funnelcast.processes.supervise import Supervisor
 from funnelcast.settings import SettingsError
 from funnelcast.settings.sections import (
@@ -78,7 +78,7 @@ async def services(
     async with Supervisor(home, report=report) as supervisor:
         for spec in (
             deployment.collector(port),
-            deployment.worker(1, free_port()),
+            deployment.worker(1),
             deployment.ticker(),
             deployment.exporter(metrics_port),
             deployment.web(web_port),

@@ -10,13 +10,15 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, RetryError, retry_if_exception_type, wait_exponential
 
 from schemas.errors import TryAgainError, UsageError
 
+Address: TypeAlias = str | Callable[[], str]
+"""A URL, or what says it at every try: of a collector that may come back elsewhere."""
 REQUEST_SECONDS: Final = 30.0
 TRIED_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses by which a server says "not now": 408 and 425 (the request did not come through), 429 (too fast), 500, 502,
@@ -91,7 +93,7 @@ class CollectorClient:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
 
-    async def post_until_answered(self, url: str, body: bytes, *, headers: Mapping[str, str]) -> Answer:
+    async def post_until_answered(self, url: Address, body: bytes, *, headers: Mapping[str, str]) -> Answer:
         """The first final answer. Raises TryAgainError when there is none in time, and whatever `check` raises."""
         policy = self.policy
         deadline = self.clock() + policy.patience_seconds
@@ -107,21 +109,26 @@ class CollectorClient:
             answer: Answer = await tries(self._try, url, body, headers=headers)
         except RetryError as error:
             why = error.last_attempt.exception()
-            text = f"{url} took nothing for {policy.patience_seconds:.0f} s ({why}); {policy.advice}"
+            text = f"{written(url)} took nothing for {policy.patience_seconds:.0f} s ({why}); {policy.advice}"
             raise TryAgainError(text.removesuffix("; ")) from None
         return answer
 
-    async def _try(self, url: str, body: bytes, *, headers: Mapping[str, str]) -> Answer:
+    async def _try(self, url: Address, body: bytes, *, headers: Mapping[str, str]) -> Answer:
         self.check()
         sent = dict(headers) if self.key is None else {**headers, "X-Write-Key": self.key}
         try:
-            response = await self.client.post(url, content=body, headers=sent, timeout=REQUEST_SECONDS)
+            response = await self.client.post(written(url), content=body, headers=sent, timeout=REQUEST_SECONDS)
         except httpx.TransportError as error:
             raise _NotNowError(f"no connection: {error or repr(error)}") from None
         if response.status_code in TRIED_AGAIN:
             asked_seconds = min(_retry_after(response), self.policy.longest_asked_seconds)
             raise _NotNowError(f"status {response.status_code} {response.text[:200]}".strip(), asked_seconds)
         return Answer(response.status_code, _object_in(response), response.text)
+
+
+def written(url: Address) -> str:
+    """The URL as it is now."""
+    return url if isinstance(url, str) else url()
 
 
 def _failure(state: RetryCallState) -> _NotNowError:

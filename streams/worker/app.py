@@ -102,6 +102,7 @@ class Worker:
         try:
             if self.settings.health_port is not None:
                 await self.health.start(self.settings.health_port)
+                log.info("listening", url=f"http://{self.health.host}:{self.health.port}")
             await self._serve()
         except Exception as error:  # noqa: BLE001 - the edge of the process: it names the error and its exit code
             self._fail(error)

@@ -199,3 +199,31 @@ async def test_a_description_names_every_child_its_ends_and_its_log(supervisor: 
     child.send(signal.SIGKILL)
     await until(lambda: child.restarts == 1 and supervisor.describe().startswith("worker-1 runs"))
     assert supervisor.describe() == f"worker-1 runs; ended: signal SIGKILL x1; log: {child.log}"
+
+
+LISTENER = """
+import json, socket, time
+server = socket.create_server(("127.0.0.1", 0))
+print("half of a line that says listening", flush=True)
+print(json.dumps({"event": "listening", "url": f"http://127.0.0.1:{server.getsockname()[1]}"}), flush=True)
+time.sleep(60)
+"""
+
+
+async def test_a_child_is_asked_where_its_log_says_that_it_listens_now(supervisor: Supervisor) -> None:
+    asked: list[int] = []
+
+    async def is_ready(port: int) -> bool:
+        asked.append(port)
+        return True
+
+    child = await supervisor.start(ProcessSpec("child", (sys.executable, "-c", LISTENER), probe_at=is_ready))
+    await child.ready(LIMIT)
+    first = child.listening.port()
+    assert first is not None
+    assert set(asked) == {first}
+    child.send(signal.SIGKILL)
+    await until(lambda: child.restarts == 1)
+    await child.ready(LIMIT)
+    assert asked[-1] == child.listening.port()
+    assert child.log.read_text().splitlines()[-1].endswith(f':{child.listening.port()}"}}')

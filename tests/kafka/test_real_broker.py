@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -90,3 +92,12 @@ def test_a_machine_without_java_is_told_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(KafkaFilesError, match="openjdk-17-jre-headless"):
         kafka_files()
+
+
+async def test_a_port_that_was_taken_meanwhile_is_another_one(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        broker = RealKafka(tmp_path / "kafka")
+        broker.take_port(other.getsockname()[1])
+        async with broker:
+            assert broker.port != other.getsockname()[1]
+            assert f":{broker.port}" in str(broker.properties["advertised.listeners"])

@@ -13,7 +13,6 @@ import orjson
 from funnelcast.chaos.events import START_MS, arrivals, make_events
 from funnelcast.processes.child import Child
 from funnelcast.processes.deployment import Deployment
-from funnelcast.processes.ports import free_port
 from funnelcast.processes.supervise import Supervisor
 from funnelcast.stack.embedded import EmbeddedStack
 from funnelcast.stack.real_kafka import RealKafka
@@ -118,7 +117,7 @@ async def stops_in_a_rebalance(count: int, directory: Path, *, seed: int) -> Non
             staying, leaving = await _two_ready(workers, deployment, what="the first two workers")
             for number in range(1, count + 1):
                 what = f"stop {number} of {count}"
-                joining = await workers.start(deployment.worker(number + 2, free_port()))
+                joining = await workers.start(deployment.worker(number + 2))
                 heard += await _rebalance_begins(leaving, joining)
                 await _pass(rng.uniform(0.0, 0.4))  # the group settles within this
                 seconds.append(await _stopped([leaving], what=what))
@@ -137,7 +136,7 @@ async def _deployment(kafka: Kafka, redis: str, directory: Path) -> Deployment:
 
 
 async def _two_ready(workers: Supervisor, deployment: Deployment, *, what: str) -> tuple[Child, Child]:
-    pair = [await workers.start(deployment.worker(number, free_port())) for number in (1, 2)]
+    pair = [await workers.start(deployment.worker(number)) for number in (1, 2)]
     for child in pair:
         await _ready(child, what)
     return pair[0], pair[1]
