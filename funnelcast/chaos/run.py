@@ -58,6 +58,9 @@ FINAL_TICK_MS = START_MS + 30 * 86_400_000
 """Past every deadline of the events: nothing is open at the end."""
 READY_SECONDS = 60.0
 LINES_PER_BATCH = 100
+_MOST_AHEAD_MS = 3 * 3_600_000
+"""So far a partition's events may be ahead of another's. Of two claims of an id the first in its log counts, and two
+partitions may bring them: in another order, and far apart, they mean something else than the oracle reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,9 @@ class ChaosRun:
         self._space = f"chaos-{uuid.uuid4().hex[:10]}"
         self._began = 0.0
         self._retries = 0
+        self._reached_ms = [0] * PARTITIONS
+        """Until when the events of each partition are acknowledged."""
+        self._has_advanced = asyncio.Condition()
 
     async def run(self) -> Verdict:
         """Send, disturb, drain, judge."""
@@ -188,9 +194,19 @@ class ChaosRun:
                     await self._flowing[partition].wait()
                     due = begun + self._plan.seconds * number / len(lines)
                     await asyncio.sleep(max(0.0, due - time.monotonic()))
+                    await self._advance(partition, orjson.loads(line)["received_at_ms"])
                 await sender.add(line)
             await sender.flush()
             self._retries += sender.retries
+        await self._advance(partition, FINAL_TICK_MS, is_last=True)
+
+    async def _advance(self, partition: int, at_ms: int, *, is_last: bool = False) -> None:
+        """All before that time is acknowledged; wait until the other partitions are near."""
+        async with self._has_advanced:
+            self._reached_ms[partition] = at_ms
+            self._has_advanced.notify_all()
+            if not is_last:
+                await self._has_advanced.wait_for(lambda: at_ms - min(self._reached_ms) <= _MOST_AHEAD_MS)
 
     async def _end(self, url: Address, key: str) -> None:
         """When all that was forwarded has arrived, move the watermark past every deadline."""

@@ -12,6 +12,7 @@ from types import TracebackType
 
 from funnelcast.processes.child import Child, ProcessSpec, Reporter
 from funnelcast.say import say
+from producers.files.durable import make_private
 
 
 class Supervisor:
@@ -23,6 +24,7 @@ class Supervisor:
         self._report = report or (lambda line: say(f"funnelcast: {line}", err=True))
 
     async def __aenter__(self) -> Supervisor:
+        make_private(self.directory)
         (self.directory / "logs").mkdir(parents=True, exist_ok=True)
         return self
 

@@ -40,6 +40,10 @@ def origin_of(headers: dict[bytes, bytes]) -> str | None:
     return f"{scheme}://{host.removesuffix(_DEFAULT_PORTS[scheme])}"
 
 
+FROM_PAGES: Final = frozenset({b"origin", b"sec-fetch-site"})
+"""Headers that say that a browser sends for a page; a picture's request has no Origin."""
+
+
 @lru_cache(maxsize=4096)
 def is_listed(origin: str | None, patterns: tuple[str, ...]) -> bool:
     """Whether one of the entries stands for the origin."""

@@ -12,6 +12,8 @@ import re
 from typing import Final, NamedTuple
 
 MOST_REPAIRS: Final = 10_000
+DEEPEST: Final = 200
+"""Of brackets within brackets: a parser gives up at some depth, and with it all events of a body."""
 """A text with more is left as it is."""
 _WHOLE: Final = (
     rb"\\[\"\\/bfnrt]|\\u(?![dD][89a-fA-F])[0-9a-fA-F]{4}|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -36,6 +38,9 @@ _WITHOUT_LINES: Final = _tokens(rb'"(?:[^"\\]++|\\[\x00-\xff])*+"?')
 _ESCAPES: Final = re.compile(rb"(?P<whole>" + _WHOLE + rb")|(?P<half>\\u[0-9a-fA-F]{0,4})|(?P<control>[\x00-\x1f])|\\")
 
 
+_BRACKETS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+
+
 class Repaired(NamedTuple):
     """The text, and how many of its values were repaired."""
 
@@ -49,7 +54,7 @@ class _TooManyError(Exception):
 
 def repair(text: bytes, *, has_lines: bool = True) -> Repaired:
     """Half an emoji and what is left of a cut escape become U+FFFD, numbers that are none null, other words texts,
-    control characters and backslashes their escapes."""
+    control characters and backslashes their escapes; what lies too deep becomes null."""
     count = 0
 
     def readable(match: re.Match[bytes]) -> bytes:
@@ -63,9 +68,30 @@ def repair(text: bytes, *, has_lines: bool = True) -> Repaired:
         return repaired
 
     try:
-        return Repaired((_IN_LINES if has_lines else _WITHOUT_LINES).sub(readable, text), count)
+        repaired = (_IN_LINES if has_lines else _WITHOUT_LINES).sub(readable, text)
     except _TooManyError:
         return Repaired(text, 0)
+    if repaired.count(b"[") + repaired.count(b"{") <= DEEPEST:
+        return Repaired(repaired, count)
+    parts = [_shallow(part) for part in (repaired.split(b"\n") if has_lines else [repaired])]
+    return Repaired(b"\n".join(part.text for part in parts), count + sum(part.repairs for part in parts))
+
+
+def _shallow(text: bytes) -> Repaired:
+    """Without what lies too deep."""
+    parts: list[bytes] = []
+    depth = begun = after = 0
+    for match in _BRACKETS.finditer(text):
+        bracket = match.group()
+        if bracket in (b"[", b"{"):
+            depth += 1
+            begun = match.start() if depth == DEEPEST + 1 else begun
+        elif bracket in (b"]", b"}"):
+            if depth == DEEPEST + 1:
+                parts += [text[after:begun], b"null"]
+                after = match.end()
+            depth = max(0, depth - 1)
+    return Repaired(b"".join([*parts, text[after:]]), len(parts) // 2)
 
 
 def _repaired(match: re.Match[bytes]) -> bytes:

@@ -277,3 +277,16 @@ def test_a_text_full_of_them_is_left_as_it_is_or_repaired_whole(part: bytes) -> 
     repaired, count = repair(text)
     assert (repaired == text) == (count == 0)
     assert count <= MOST_REPAIRS
+
+
+@rows("framing", FRAMINGS)
+@rows("depth", [300, 20_000])
+async def test_one_event_that_is_nested_too_deep_costs_no_other(
+    collector: CollectorInMemory, framing: str, depth: int
+) -> None:
+    path, body, headers = FRAMINGS[framing]('{"a":' * depth + "1" + "}" * depth)
+    scope = Scope.BROWSER if framing == "snippet" else Scope.SERVER
+    answer = await collector.post(body, path, scope=scope, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert len(collector.events()) >= EVENTS - 1
+    assert {one["reason"] for one in collector.dead_letters()} <= {"too_deep", "event_too_large"}
