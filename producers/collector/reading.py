@@ -12,7 +12,7 @@ from producers.access.keys import KeyRing
 from producers.formats.port import Endpoint, Reading, Request
 from producers.http.body import RequestError, malformed, split_events
 from producers.http.messages import key_of
-from producers.ingest.repair import repair
+from producers.ingest.repair import Repaired, as_sent, repair
 from producers.ingest.verdicts import Rejected, Sender, is_malformed
 from schemas.reasons import RejectReason
 
@@ -27,9 +27,10 @@ def sender_of(endpoint: Endpoint, request: Request, keys: KeyRing) -> Sender | N
     for has_lines in (True, False):
         if _repair(request, has_lines=has_lines):
             sender = endpoint.sender_of(request, keys)
-            if sender is not None or _is_readable(request.body):
+            is_found = sender is not None or _is_readable(request.body)
+            _undo(request, sent)
+            if is_found:
                 return sender
-        _undo(request, sent)
     raise malformed(sent)
 
 
@@ -46,8 +47,9 @@ def read(endpoint: Endpoint, request: Request, sender: Sender) -> Reading:
             raise
         return repaired
     rejected = [verdict for verdict in reading.verdicts if verdict.__class__ is Rejected]  # seldom any
-    if any(map(is_malformed, rejected)) and _repair(request):
-        return endpoint.read(request, sender)
+    sent = request.body
+    if any(map(is_malformed, rejected)) and (repaired := _repair(request)):
+        return _with_what_was_sent(endpoint.read(request, sender), sent, repaired)
     return reading
 
 
@@ -55,18 +57,31 @@ def _read_repaired(endpoint: Endpoint, request: Request, sender: Sender) -> Read
     """As lines, else as one text: an array whose texts hold ends of lines. None where neither can be read."""
     sent = request.body
     for has_lines in (True, False):
-        if _repair(request, has_lines=has_lines):
+        if repaired := _repair(request, has_lines=has_lines):
             with contextlib.suppress(RequestError):
-                return endpoint.read(request, sender)
+                return _with_what_was_sent(endpoint.read(request, sender), sent, repaired)
         _undo(request, sent)
     return None
 
 
-def _repair(request: Request, *, has_lines: bool = True) -> bool:
-    """Whether there was something to repair in the body."""
-    text, count = repair(request.body, has_lines=has_lines)
-    request.body, request.repairs = text, request.repairs + count
-    return count > 0
+def _repair(request: Request, *, has_lines: bool = True) -> Repaired | None:
+    """The repaired body, which the request has from now on; None where there was nothing to repair."""
+    repaired = repair(request.body, has_lines=has_lines)
+    request.body, request.repairs = repaired.text, request.repairs + repaired.repairs
+    return repaired if repaired.repairs else None
+
+
+def _with_what_was_sent(reading: Reading, sent: bytes, repaired: Repaired) -> Reading:
+    """The dead letter of an event holds what was sent of it, where the event stands in the body."""
+    if repaired.changes is None:
+        return reading
+    after = 0
+    for number, element in enumerate(reading.elements):
+        begins = repaired.text.find(element, after)
+        if begins >= 0:
+            after = begins + len(element)
+            reading.elements[number] = as_sent(slice(begins, after), sent, repaired.changes)
+    return reading
 
 
 def _undo(request: Request, sent: bytes) -> None:

@@ -5,10 +5,13 @@ A payload is complete as it stands; what lacks an id of its own gets one from th
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
+
+from producers.ingest.repair import repair
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,8 @@ def with_id_in_query(dead_letter: DeadLetterPayload, names: tuple[str, ...], *, 
 
 
 def parsed(payload: bytes) -> Any:
-    """The JSON value of a payload, None where it is no JSON."""
-    try:
-        return orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        return None
+    """The JSON value of a payload, repaired as the collector would where it has to be; None where it is no JSON."""
+    for text in (payload, repair(payload, has_lines=False).text):
+        with contextlib.suppress(orjson.JSONDecodeError):
+            return orjson.loads(text)
+    return None

@@ -118,7 +118,7 @@ class Ingest:
         verdict = self._native(raw, sender, received_at_ms, sequence)
         if type(verdict) is Accepted or not is_malformed(verdict):
             return verdict
-        text, repairs = repair(raw)
+        text, repairs, _ = repair(raw)
         if not repairs:
             return verdict
         verdict = self._native(text, sender, received_at_ms, sequence)

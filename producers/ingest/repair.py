@@ -9,6 +9,8 @@ unless the text is told to have no lines. Takes time in proportion to the length
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 MOST_REPAIRS: Final = 10_000
@@ -41,11 +43,21 @@ _ESCAPES: Final = re.compile(rb"(?P<whole>" + _WHOLE + rb")|(?P<half>\\u[0-9a-fA
 _BRACKETS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
+class Change(NamedTuple):
+    """Where a value was repaired: its bounds in the text as it was sent, and in the repaired one."""
+
+    sent_from: int
+    sent_to: int
+    begins: int
+    ends: int
+
+
 class Repaired(NamedTuple):
-    """The text, and how many of its values were repaired."""
+    """The text, how many of its values were repaired, and where; None where that is not known."""
 
     text: bytes
     repairs: int
+    changes: Sequence[Change] | None = ()
 
 
 class _TooManyError(Exception):
@@ -55,15 +67,16 @@ class _TooManyError(Exception):
 def repair(text: bytes, *, has_lines: bool = True) -> Repaired:
     """Half an emoji and what is left of a cut escape become U+FFFD, numbers that are none null, other words texts,
     control characters and backslashes their escapes; what lies too deep becomes null."""
-    count = 0
+    changes: list[Change] = []
 
     def readable(match: re.Match[bytes]) -> bytes:
-        nonlocal count
         if match["run"] is not None:
             return match["run"]
         repaired = _repaired(match)
-        count += repaired != match.group()
-        if count > MOST_REPAIRS:
+        if repaired != match.group():
+            begins = match.start() + (changes[-1].ends - changes[-1].sent_to if changes else 0)
+            changes.append(Change(match.start(), match.end(), begins, begins + len(repaired)))
+        if len(changes) > MOST_REPAIRS:
             raise _TooManyError
         return repaired
 
@@ -72,9 +85,20 @@ def repair(text: bytes, *, has_lines: bool = True) -> Repaired:
     except _TooManyError:
         return Repaired(text, 0)
     if repaired.count(b"[") + repaired.count(b"{") <= DEEPEST:
-        return Repaired(repaired, count)
+        return Repaired(repaired, len(changes), changes)
     parts = [_shallow(part) for part in (repaired.split(b"\n") if has_lines else [repaired])]
-    return Repaired(b"\n".join(part.text for part in parts), count + sum(part.repairs for part in parts))
+    cuts = sum(part.repairs for part in parts)
+    return Repaired(b"\n".join(part.text for part in parts), len(changes) + cuts, None if cuts else changes)
+
+
+def as_sent(part: slice, sent: bytes, changes: Sequence[Change]) -> bytes:
+    """What was sent for a part of the repaired text that cuts no repaired value."""
+
+    def back(place: int) -> int:
+        before = bisect_right(changes, place, key=lambda change: change.ends)
+        return place + (changes[before - 1].sent_to - changes[before - 1].ends if before else 0)
+
+    return sent[back(part.start) : back(part.stop)]
 
 
 def _shallow(text: bytes) -> Repaired:

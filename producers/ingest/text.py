@@ -34,7 +34,7 @@ def parse_inner(text: bytes, limits: Limits) -> tuple[Any, int]:
     try:
         return parse_event(text, limits), 0
     except RefusedError as refusal:
-        repaired, count = repair(text)
+        repaired, count, _ = repair(text)
         if refusal.reason is not RejectReason.MALFORMED_JSON or not count:
             raise
         return parse_event(repaired, limits), count

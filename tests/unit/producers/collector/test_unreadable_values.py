@@ -274,7 +274,7 @@ async def test_a_signed_webhook_is_read_too() -> None:
 )
 def test_a_text_full_of_them_is_left_as_it_is_or_repaired_whole(part: bytes) -> None:
     text = part * (100_000 // len(part))
-    repaired, count = repair(text)
+    repaired, count, _ = repair(text)
     assert (repaired == text) == (count == 0)
     assert count <= MOST_REPAIRS
 
@@ -290,3 +290,15 @@ async def test_one_event_that_is_nested_too_deep_costs_no_other(
     assert answer.status_code == 200, answer.text
     assert len(collector.events()) >= EVENTS - 1
     assert {one["reason"] for one in collector.dead_letters()} <= {"too_deep", "event_too_large"}
+
+
+@rows("framing", ["native array", "native lines", "segment", "posthog batch", "snippet"])
+async def test_a_dead_letter_holds_what_was_sent(collector: CollectorInMemory, framing: str) -> None:
+    """Not what it was repaired to."""
+    path, body, _ = FRAMINGS[framing](r'"caf\u00e9 \ud83d"')
+    scope = Scope.BROWSER if framing == "snippet" else Scope.SERVER
+    await collector.post(body.replace(b'"u7"', b'"null"'), path, scope=scope)
+    make = {"segment": segment, "posthog batch": posthog}.get(framing, native)
+    (dead_letter,) = collector.dead_letters()
+    assert dead_letter["payload"] == texts(make, r'"caf\u00e9 \ud83d"')[7].replace('"u7"', '"null"')
+    assert len(collector.events()) == EVENTS - 1

@@ -195,10 +195,9 @@ class TestMapping:
             answer = await collector.post(body, path)
             assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
 
-    @rows("member", [b'"c\xc0": 1', b'"c": ' + b"[" * 1020 + b"]" * 1020])
-    async def test_a_member_that_cannot_be_told_again(self, collector: CollectorInMemory, member: bytes) -> None:
-        """No UTF-8, or too deep, beside an event that is rejected: its dead letter could not be sent again."""
-        body = b"{" + member + b', "client_id": "1", "events": [{"name": 7}]}'
+    async def test_a_member_that_cannot_be_told_again(self, collector: CollectorInMemory) -> None:
+        """No UTF-8, beside an event that is rejected: its dead letter could not be sent again."""
+        body = b'{"c\xc0": 1, "client_id": "1", "events": [{"name": 7}]}'
         for path in ("/mp/collect", "/debug/mp/collect"):
             answer = await collector.post(body, path)
             assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
