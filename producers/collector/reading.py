@@ -42,10 +42,10 @@ def read(endpoint: Endpoint, request: Request, sender: Sender) -> Reading:
     except RequestError as refusal:
         if refusal.reason is not RejectReason.MALFORMED_JSON:
             raise
-        repaired = _read_repaired(endpoint, request, sender)
-        if repaired is None:
+        again = _read_repaired(endpoint, request, sender)
+        if again is None:
             raise
-        return repaired
+        return again
     rejected = [verdict for verdict in reading.verdicts if verdict.__class__ is Rejected]  # seldom any
     sent = request.body
     if any(map(is_malformed, rejected)) and (repaired := _repair(request)):
