@@ -54,7 +54,7 @@ def clean_event_id(value: str | int | None) -> str | None:
     """The trimmed id of an event as a client states it, or None where one must be made: it is absent or a
     placeholder. Otherwise all that a broken client sends would be copies of one event."""
     text = "" if value is None else composed(str(value).strip())
-    return text if text in _COUNTED or text.casefold() not in PLACEHOLDERS else None
+    return text if text in _COUNTED or not (text.casefold() in PLACEHOLDERS or is_template(text)) else None
 
 
 def person_key(user_id: str | None, contact_id: str | None, anonymous_id: str | None) -> bytes | None:
