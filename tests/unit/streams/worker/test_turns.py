@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 from streams.worker.turns import Turns
+from tests.support.waiting import LIMIT
 
 
 async def test_the_least_is_next_and_one_at_a_time() -> None:
@@ -37,7 +38,7 @@ async def test_one_that_hangs_does_not_stop_the_others() -> None:
         assert not hanging.done()
     hangs.set()
     await hanging
-    async with asyncio.timeout(5), turns.turn(2):
+    async with asyncio.timeout(LIMIT), turns.turn(2):
         pass
 
 
@@ -58,5 +59,5 @@ async def test_a_turn_is_passed_on_by_one_that_is_cancelled() -> None:
     second.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await second
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         await third
