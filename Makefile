@@ -26,7 +26,7 @@ help:
 	@echo "make test-cluster  three brokers of Apache Kafka, six Valkey nodes and sentinels, killed and cut off"
 	@echo "make test-observability  exporter, rules, Alertmanager and dashboards on a real Prometheus, over five weeks of events (3 to 5 minutes)"
 	@echo "make test-kubernetes  the Helm chart against the schemas of Kubernetes, KEDA and Prometheus' operator (node)"
-	@echo "make test-stores     the archive in S3, on a server that speaks it: kills, and two writers at once"
+	@echo "make test-stores  the archive in S3, on a server that speaks it: kills, and two writers at once"
 	@echo "make test-compose  docker-compose.yml in real containers (root on Debian, Java and Maven)"
 	@echo "make soak-start  hundreds of starts, double restarts and stops in rebalances on a busy machine (hours)"
 	@echo "make test-clients  the clients of Segment, RudderStack, PostHog, Snowplow and CloudEvents for Node.js (node, npm)"
