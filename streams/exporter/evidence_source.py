@@ -72,6 +72,12 @@ class _Known:
         is_new_hour = watermark_ms // HOUR_MS != self.hour
         return self.hour - _RECENT_HOURS - (self.slow_hours if is_new_hour else 0)
 
+    def is_outdated(self, watermark_ms: int, now_ms: int) -> bool:
+        """Whether everything has to be read again: it is time, or hours change of which it was held that they do not.
+        A stage turned out to be slower, or a partition that nothing was known of is further behind."""
+        is_settled = self.first_hour(watermark_ms) < self.hours.settled_end
+        return is_settled or now_ms >= self.whole_at_ms + _WHOLE_EVERY_MS
+
     def take(self, funnel: Funnel, cells: Cells, *, first_hour: int, hour: int) -> None:
         """What was read from an hour on, in place of what was known of it; all partitions have come to `hour`."""
         hours = {group: fields for group, fields in cells.items() if group[0] == Grain.HOUR}
@@ -174,9 +180,10 @@ class EvidenceSource:
     async def _read(self, funnel: Funnel, partitions: Sequence[int], *, newest_ms: int, watermark_ms: int) -> Cells:
         """Adds what is new of the hours to what is known; the minutes that evidence is made of."""
         known = self._known.get(funnel.funnel_id)
-        if known is None or self._clock_ms() >= known.whole_at_ms + _WHOLE_EVERY_MS:
+        if known is None or known.is_outdated(watermark_ms, self._clock_ms()):
+            slow_hours = _agreed_hours(funnel) if known is None else known.slow_hours
+            known = _Known(history_of(funnel), slow_hours=slow_hours, whole_at_ms=self._clock_ms())
             first_hour = (newest_ms - KEEP_MS[Grain.HOUR]) // HOUR_MS
-            known = _Known(history_of(funnel), slow_hours=_agreed_hours(funnel), whole_at_ms=self._clock_ms())
         else:
             first_hour = known.first_hour(watermark_ms)
         since: dict[int, int] = {Grain.HOUR: first_hour, Grain.MINUTE: watermark_ms // MINUTE_MS - _MINUTES}

@@ -17,6 +17,7 @@ from streams.report.targets_file import parse_targets
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.worker.partition import PartitionProcessor
 from tests.support.counted import SHOP, SHOP_FILE, log_records, shop_event, shop_events
+from tests.support.rows import rows
 
 NOW = 1_750_000_000_000
 
@@ -56,7 +57,7 @@ def _hours(source: EvidenceSource) -> dict[Place, list[float]]:
     return {place: [*entries, *went_on] for place, (entries, went_on) in every.items()}
 
 
-SLOW = parse_funnel("""
+SLOW = """
 name: slow
 conversion_window: 7d
 stages:
@@ -64,11 +65,15 @@ stages:
   - {name: payment, on: [payment], order: true}
 dimensions:
   - {name: channel, attribution: first}
-""")
+"""
 
 
-async def test_people_who_take_days_are_judged_by_what_they_have_done_since_their_hour_was_first_read() -> None:
+@rows("text", [SLOW, SLOW.replace(", stalled_after: 3d", "")])  # nobody says how slow the other one is
+async def test_people_who_take_days_are_judged_by_what_they_have_done_since_their_hour_was_first_read(
+    text: str,
+) -> None:
     """Leads of three weeks, every second of whom pays after seventy hours; a look every few hours of the last days."""
+    funnel = parse_funnel(text)
     start, now = NOW // DAY_MS * DAY_MS - 21 * DAY_MS, [0]
     leads = [(number, start + number * HOUR_MS // 2, {"channel": "mail"}) for number in range(2 * 20 * 24)]
     events = [shop_event("lead", *lead) for lead in leads]
@@ -76,15 +81,15 @@ async def test_people_who_take_days_are_judged_by_what_they_have_done_since_thei
     records = [record for _, record in log_records(sorted(events, key=lambda event: event["received_at_ms"]), 1)]
     space = MemorySpace(clock_ms=lambda: now[0])
     store, reader = MemoryPartitionStore(space), MemoryCounterReader(space)
-    await store.check_funnels({SLOW.funnel_id: SLOW.fingerprint})
-    processor = PartitionProcessor(store, 0, [SLOW], clock_ms=lambda: now[0])
+    await store.check_funnels({funnel.funnel_id: funnel.fingerprint})
+    processor = PartitionProcessor(store, 0, [funnel], clock_ms=lambda: now[0])
     await processor.claim()
-    source = EvidenceSource(reader, [SLOW], clock_ms=lambda: now[0])
+    source = EvidenceSource(reader, [funnel], clock_ms=lambda: now[0])
     for now[0] in range(start + 18 * DAY_MS, start + 19 * DAY_MS, 5 * HOUR_MS + HOUR_MS // 2):
         new = [one for one in records[processor.offset :] if one.timestamp < now[0]]
         await processor.process(new, processor.offset + len(new))
         await source.refresh()
-        fresh = EvidenceSource(reader, [SLOW], clock_ms=lambda: now[0])
+        fresh = EvidenceSource(reader, [funnel], clock_ms=lambda: now[0])
         await fresh.refresh()
         assert source.newest[0].standings == fresh.newest[0].standings != []
         assert max(each.evidence.nats for each in source.newest[0].standings) < 2
