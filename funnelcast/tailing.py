@@ -17,13 +17,13 @@ from producers.dead_letters.record import DeadLetter
 from schemas.errors import UsageError
 from schemas.funnel.model import Funnel
 from schemas.kafka import Kafka, KafkaServers, broker_error
+from schemas.kafka_ending import stop_consumer
 from schemas.topics import Topics
 from schemas.traffic import traffic_of
 from streams.core.decode import Decoder
 from streams.core.match import Matcher
 from streams.core.plan import LOST, ORDER, REFUND, RESTATED, VOID, WITHDRAWN
 from streams.core.planning import plan_of
-from streams.transport.stopping import stop_consumer
 
 NO_RULE: Final = "-"
 _FETCH_MS: Final = 300

@@ -19,12 +19,12 @@ from aiokafka.errors import KafkaError
 
 from schemas.errors import BrokerUnavailableError, NeedsHumanError
 from schemas.kafka import Kafka, KafkaServers, broker_error
+from schemas.kafka_ending import stop_consumer
 from schemas.times import DAY_MS, HOUR_MS
 from schemas.topics import DEFAULT_PARTITIONS, Retention, Topics
 from streams.transport.cursor import topic_missing
 from streams.transport.metadata import TopicIdentity, reports_end_offsets, topic_identity
 from streams.transport.port import LogRange
-from streams.transport.stopping import stop_consumer
 
 UNLIMITED = "-1"
 LONGEST_MS = str(2**63 - 1)

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from producers.dead_letters.replay import StoredDeadLetter, decode_dead_letter
 from schemas.errors import BrokerUnavailableError, UsageError
 from schemas.kafka import Kafka, KafkaServers, broker_error
+from schemas.kafka_ending import stop_consumer
 
 _FETCH_MS: Final = 500
 _REQUEST_MS: Final = 15_000
@@ -45,17 +46,17 @@ class DeadLetterReader:
             await self._consumer.start()
             self._partitions = sorted((await self._cluster()).partitions_for_topic(self._topic) or ())
         except (KafkaError, OSError, TimeoutError) as error:
-            await self._consumer.stop()
+            await stop_consumer(self._consumer)
             raise await broker_error(self._kafka, error, text=f"Kafka at {self._kafka}: {error!r}") from error
         if not self._partitions:
-            await self._consumer.stop()
+            await stop_consumer(self._consumer)
             raise NoSuchDeadLetterError(f"there is no topic {self._topic}; is the --space right?")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._consumer.stop()
+        await stop_consumer(self._consumer)
 
     async def _cluster(self) -> Any:
         """From the list of all topics: to ask for one by name would create it where brokers do so by themselves."""

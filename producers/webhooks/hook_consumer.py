@@ -19,6 +19,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from schemas.errors import TryAgainError
 from schemas.kafka import Kafka, KafkaRefusedError, KafkaServers, is_right_missing, right_missing
+from schemas.kafka_ending import stop_consumer
 
 log = structlog.get_logger("funnelcast.webhooks")
 POLL_MS: Final = 200
@@ -81,7 +82,7 @@ class HookConsumer(ConsumerRebalanceListener):
         try:
             await asyncio.wait_for(self._consumer.start(), START_SECONDS)
         except (KafkaError, OSError, TimeoutError) as error:
-            await self._consumer.stop()
+            await stop_consumer(self._consumer)
             if (refused := self._right_missing(error) or await self._servers.refusal()) is not None:
                 raise refused from error
             raise HooksUnavailableError(f"the hooks cannot be read: {error!r}") from error
@@ -98,7 +99,7 @@ class HookConsumer(ConsumerRebalanceListener):
             self.is_reading = False
             self._cancel(list(self._running))
             with contextlib.suppress(KafkaError, TimeoutError):
-                await asyncio.wait_for(self._consumer.stop(), DRAIN_SECONDS)
+                await asyncio.wait_for(stop_consumer(self._consumer), DRAIN_SECONDS)
 
     def _right_missing(self, error: Exception) -> KafkaRefusedError | None:
         return right_missing(error, f"topic {self._topic} with its group") if is_right_missing(error) else None

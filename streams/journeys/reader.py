@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.errors import UsageError
 from schemas.kafka import Kafka, KafkaServers, broker_error
-from streams.transport.stopping import stop_consumer
+from schemas.kafka_ending import stop_consumer
 
 _POLL_MS: Final = 300
 _MOST_RECORDS: Final = 500

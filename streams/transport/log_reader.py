@@ -15,10 +15,10 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from schemas.errors import BrokerUnavailableError, TryAgainError
 from schemas.kafka import Kafka, KafkaServers, broker_error
+from schemas.kafka_ending import stop_consumer
 from streams.transport.cursor import topic_missing
 from streams.transport.metadata import TopicIdentity, reports_end_offsets, topic_identity
 from streams.transport.records import hand_out_plain
-from streams.transport.stopping import stop_consumer
 
 _FETCH_MS: Final = 500
 _REQUEST_MS: Final = 15_000

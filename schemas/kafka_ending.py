@@ -1,4 +1,4 @@
-"""How a consumer of aiokafka ends, for whoever reads Kafka without counting."""
+"""How a consumer of aiokafka ends, for whoever reads Kafka without counting. Of the schemas it alone knows asyncio."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ async def stop_consumer(consumer: Any) -> None:
     try:
         await consumer.stop()
     except asyncio.CancelledError:
-        await consumer._client.close()
+        await consumer._client.close()  # noqa: SLF001
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
