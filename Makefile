@@ -142,6 +142,7 @@ lint: setup docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy docs/*.py
 	$(BIN)/lint-imports
 
 DOCS_STAMP := $(VENV)/.installed-docs

@@ -141,13 +141,15 @@ def _doctor() -> str:
 
 
 def _person() -> str:
-    entries = (
-        Entry("visit", DAY_MS, "advanced", None, "advanced to engaged 9 s later, within its 30 m"),
-        Entry("engaged", DAY_MS + 9_000, "advanced", None, "advanced to checkout_or_lead 27 s later, within its 1 d"),
-        Entry(
-            "checkout_or_lead", DAY_MS + 36_000, "advanced", None, "advanced to payment 1 h 59 m later, within its 7 d"
-        ),
-        Entry("payment", DAY_MS + 7_200_000, "completed", None, "it is the last stage"),
+    lines = (
+        ("visit", 0, "advanced", "advanced to engaged 9 s later, within its 30 m"),
+        ("engaged", 9_000, "advanced", "advanced to checkout_or_lead 27 s later, within its 1 d"),
+        ("checkout_or_lead", 36_000, "advanced", "advanced to payment 1 h 59 m later, within its 7 d"),
+        ("payment", 7_200_000, "completed", "it is the last stage"),
+    )
+    entries = tuple(
+        Entry(stage=stage, at_ms=DAY_MS + after_ms, outcome=outcome, reason=None, written_reason="", why=why)
+        for stage, after_ms, outcome, why in lines
     )
     journey = Journey("shop@1", "c:d311f79597c0", None, "won", DAY_MS, DAY_MS + 30 * 86_400_000, entries)
     return _printed(lambda: show_tree(Tree("c:d311f79597c0", ["c:d311f79597c0", "a:a3f6c0d1"], [journey])))

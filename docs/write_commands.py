@@ -112,7 +112,7 @@ def _default(parameter: Any) -> str:
     if callable(default) or default is None or default == () or default is ... or parameter.required:
         return ""
     if parameter.is_flag:
-        return (parameter.opts if default else parameter.secondary_opts or [""])[0]
+        return str((parameter.opts if default else parameter.secondary_opts or [""])[0])
     return str(default)
 
 

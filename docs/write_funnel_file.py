@@ -45,10 +45,10 @@ def page() -> str:
     text = PAGE.read_text(encoding="utf-8")
     for title, model in SECTIONS.items():
         table = re.compile(rf"(^## {re.escape(title)}\n(?:(?!^## |^\|).*\n)*)(?:^\|.*\n)+", re.MULTILINE)
-        if not table.search(text):
+        match = table.search(text)
+        if match is None:
             raise SystemExit(f"docs/funnel-file.md has no heading with a table: ## {title}")
-        rows = HEAD + "".join(_rows(model))
-        text = table.sub(lambda match, rows=rows: match[1] + rows, text)
+        text = text[: match.end(1)] + HEAD + "".join(_rows(model)) + text[match.end() :]
     return text
 
 

@@ -44,10 +44,10 @@ def page() -> str:
     text = PAGE.read_text(encoding="utf-8")
     for title, lines in sections():
         table = re.compile(rf"(^## {re.escape(title)}\n(?:(?!^## |^\|).*\n)*)(?:^\|.*\n)+", re.MULTILINE)
-        if not table.search(text):
+        match = table.search(text)
+        if match is None:
             raise SystemExit(f"docs/metrics.md has no heading with a table: ## {title}")
-        content = HEAD + "".join(map(str, lines))
-        text = table.sub(lambda match, content=content: match[1] + content, text)
+        text = text[: match.end(1)] + HEAD + "".join(map(str, lines)) + text[match.end() :]
     return text
 
 
