@@ -40,8 +40,10 @@ def origin_of(headers: dict[bytes, bytes]) -> str | None:
     return f"{scheme}://{host.removesuffix(_DEFAULT_PORTS[scheme])}"
 
 
-FROM_PAGES: Final = frozenset({b"origin", b"sec-fetch-site"})
-"""Headers that say that a browser sends for a page; a picture's request has no Origin."""
+def is_from_page(headers: dict[bytes, bytes]) -> bool:
+    """Whether a browser sends for a page; a picture's request has no `Origin`. What somebody types into a browser is
+    his own request: `Sec-Fetch-Site: none`."""
+    return b"origin" in headers or headers.get(b"sec-fetch-site", b"none") != b"none"
 
 
 @lru_cache(maxsize=4096)

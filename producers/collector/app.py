@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from producers.access.keys import KeyRing
-from producers.access.origins import FROM_PAGES
+from producers.access.origins import is_from_page
 from producers.collector.admission import Admission, RateLimitedError, too_many
 from producers.collector.answers import FAILED, unavailable
 from producers.collector.health import OWN_PAGES, Health
@@ -226,10 +226,10 @@ class Collector:
     def _sender_of(self, request: Request, endpoint: Endpoint) -> Sender:
         """Who sends. Where nobody needs a key, a page still may not say what only servers may."""
         sender = sender_of(endpoint, request, self._keys)
-        is_from_page = endpoint.has_keys and (endpoint.is_for_pages or not FROM_PAGES.isdisjoint(request.headers))
-        if sender is not None and is_from_page and not sender.id:
+        is_of_page = endpoint.has_keys and (endpoint.is_for_pages or is_from_page(request.headers))
+        if sender is not None and is_of_page and not sender.id:
             sender = replace(sender, scope=Scope.BROWSER)
-        return self._admit(request, sender, is_from_page=is_from_page)
+        return self._admit(request, sender, is_from_page=is_of_page)
 
     def _admit(self, request: Request, sender: Sender | None, *, is_from_page: bool = False) -> Sender:
         if sender is None:
