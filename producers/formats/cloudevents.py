@@ -26,7 +26,7 @@ from producers.ingest.objects import holds_personal
 from producers.ingest.text import parse_event
 from producers.ingest.times import parse_time_ms
 from producers.ingest.verdicts import RefusedError, Rejected, Sender, Verdict
-from schemas.ids import MAX_ID_CHARS
+from schemas.ids import MAX_ID_CHARS, clean_event_id
 from schemas.reasons import RejectReason
 
 Attributes = dict[str, Any]
@@ -223,6 +223,8 @@ def _header_text(name: bytes, value: bytes) -> str:
 def _event_id(attributes: Attributes) -> str:
     """Source and id as one, injective: a `#` of the source is encoded. Beyond 256 characters their SHA-256."""
     own = _text("id", attributes.get("id"), reason=RejectReason.MISSING_ID)
+    if clean_event_id(own) is None:
+        raise RefusedError(RejectReason.MISSING_ID, f"the attribute id is {own[:32]!r}, which stands for nothing")
     source = _text("source", attributes.get("source"), reason=RejectReason.MISSING_ID)
     if "%" in source or "#" in source:
         source = source.replace("%", "%25").replace("#", "%23")

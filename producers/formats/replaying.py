@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from producers.ingest.repair import repair
+from schemas.ids import clean_event_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,14 @@ class DeadLetterPayload:
 
 
 def with_id(dead_letter: DeadLetterPayload, member: str) -> bytes:
-    """The payload, with an id where one is due and none is there; everything else as it was sent."""
+    """The payload, with an id where one is due and none is there, or one that stands for nothing (of two members of one
+    name the last counts); everything else as it was sent."""
     payload = dead_letter.payload
     event = parsed(payload)
     if not isinstance(event, dict) or "batch" in event or "events" in event or "data" in event:
         return payload  # a whole request that could not be taken: its events are told apart by the collector
-    if event.get(member) not in (None, ""):
+    stated = event.get(member)
+    if stated is not None and not (isinstance(stated, str) and clean_event_id(stated) is None):
         return payload
     separator = b"," if event else b""
     return payload.rstrip()[:-1] + separator + orjson.dumps(member) + b":" + orjson.dumps(dead_letter.new_id) + b"}"

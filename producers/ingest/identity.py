@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from producers.ingest.event import Event, NativeEvent
+from producers.ingest.event import Event, Id, NativeEvent
 from producers.ingest.limits import Limits
 from producers.ingest.verdicts import Claim, RefusedError
-from schemas.ids import MAX_ID_CHARS, is_placeholder, lower_keys, person_key
+from schemas.ids import MAX_ID_CHARS, clean_event_id, is_placeholder, lower_keys, person_key
 from schemas.names import normalise_name
 from schemas.reasons import RejectReason
 from schemas.record import EventRecord, LinkRecord, encode_link
@@ -18,11 +18,9 @@ name_of = lru_cache(maxsize=4096)(normalise_name)
 
 def identity_of(event: Event | NativeEvent, limits: Limits) -> tuple[str, str]:
     """(id, normalised name). Raises RefusedError."""
-    event_id = "" if event.id is None else composed(str(event.id).strip())
-    if not event_id:
-        raise RefusedError(
-            RejectReason.MISSING_ID, "id is missing; without one a retry could not be told from an event"
-        )
+    event_id = clean_event_id(event.id)
+    if event_id is None:
+        raise RefusedError(RejectReason.MISSING_ID, _no_id(event.id))
     if len(event_id) > MAX_ID_CHARS:
         raise RefusedError(RejectReason.ID_TOO_LONG, f"id is longer than {MAX_ID_CHARS} characters")
     if event.name is not None and len(event.name) > limits.name_chars:
@@ -31,6 +29,12 @@ def identity_of(event: Event | NativeEvent, limits: Limits) -> tuple[str, str]:
     if not name:
         raise RefusedError(RejectReason.MISSING_NAME, "name is missing")
     return event_id, name
+
+
+def _no_id(sent: Id) -> str:
+    if sent is None or not str(sent).strip():
+        return "id is missing; without one a retry could not be told from an event"
+    return f"id {str(sent).strip()[:32]!r} stands for nothing: all events that have it would be copies of one"
 
 
 def id_of(event: Event | NativeEvent | None) -> str | None:

@@ -144,6 +144,8 @@ class Usual:
             return None
         if len(who) > MAX_ID_CHARS or who.casefold() in PLACEHOLDERS or who[:1] in TEMPLATE_STARTS:
             return None
+        if event_id.casefold() in PLACEHOLDERS or event_id[:1] in TEMPLATE_STARTS:
+            return None
         age_ms = record.received_at_ms - record.occurred_at_ms
         if record.occurred_at_ms < 0 or not self._least_age_ms <= age_ms <= self._most_age_ms:
             return None

@@ -78,6 +78,7 @@ def test_an_event_without_an_id_gets_one_from_the_letters_place() -> None:
         ('{"id":"e1"}', '{"id":"e1"}'),
         ("{}", '{"id":"letter-2-7"}'),
         ('{"id":null}', '{"id":null,"id":"letter-2-7"}'),
+        ('{"id":"%s"}', '{"id":"%s","id":"letter-2-7"}'),
         ("[1]", "[1]"),
         ("{broken", "{broken"),
         ("", ""),

@@ -83,6 +83,7 @@ async def test_a_batch_with_a_bad_one_takes_the_others(collector: CollectorInMem
     [
         ({"id": None}, "missing_id"),
         ({"id": ""}, "missing_id"),
+        ({"id": "${id}"}, "missing_id"),
         ({"id": 5}, "wrong_type"),
         ({"source": None}, "missing_id"),
         ({"type": None}, "missing_name"),

@@ -216,6 +216,7 @@ class TestKinds:
             ({"e": "ue", "ue_pr": "[" * 40 + "]" * 40}, "too_deep"),
             ({"eid": ""}, "missing_id"),
             ({"eid": None}, "missing_id"),
+            ({"eid": "undefined"}, "missing_id"),
             ({"duid": "null"}, "missing_person"),
             ({"duid": ""}, "missing_person"),
         ],

@@ -115,6 +115,8 @@ def test_text_that_no_parser_takes_is_repaired(value: str, becomes: str) -> None
         (b"null", "not_an_object"),
         (event(id=None), "missing_id"),
         (event(id="  "), "missing_id"),
+        (event(id="{{event_id}}"), "missing_id"),  # of a thousand events one would be counted
+        (event(id=" NULL"), "missing_id"),
         (event(id=True), "wrong_type"),
         (event(id=1.5), "wrong_type"),
         (event(id={}), "wrong_type"),
