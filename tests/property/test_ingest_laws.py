@@ -171,12 +171,12 @@ def usual_or_not(rnd: Random) -> dict[str, Any]:
     event: dict[str, Any] = {"id": "e1", "name": "click", "occurred_at_ms": NOW - 5, "anonymous_id": "v1"}
     event["properties"] = {"channel": "google", "value": 12.5}
     odd: dict[str, list[Any]] = {
-        "id": ["", " e1", "é", 7, None, "x" * 257, "null"],
+        "id": ["", " e1", "é", 7, None, "x" * 257, "null", "{{id}}", "${", "0"],
         "name": ["Order Completed", "other", "", None, "ad_spend", "n" * 200, "Click "],
         "occurred_at_ms": [NOW, NOW + 30_000, NOW + 90_000, NOW - 10**9, 1, -1, None, 10**16, 12.0],
         "received_at_ms": [NOW - 7, NOW - 10**9, -1, None],
         "occurred_at": ["2025-01-01T10:00:00Z", "soon"],
-        "anonymous_id": ["null", "", " v1", "0", 7, None, "é", "x" * 257],
+        "anonymous_id": ["null", "", " v1", "0", 7, None, "é", "x" * 257, "${id}", "{x"],
         "user_id": ["u1", "Guest", None, 5],
         "contact_id": ["c1", None],
         "email": ["ann@example.com", None],
@@ -227,12 +227,12 @@ def read_event(rnd: Random) -> Event:
         {"library": {"name": "x"}, "platform": "web"},
     )
     odd: dict[str, list[Any]] = {
-        "id": ["", " e1", "é", 7, None, "x" * 257],
+        "id": ["", " e1", "é", 7, None, "x" * 257, "undefined", "{{id}}", "0"],
         "name": ["Order Completed", "other", None, "ad_spend", "n" * 200],
         "client_ms": [NOW + 30_000, NOW + 90_000, NOW - 10**9, 1, -1, None],
         "sent_ms": [None, NOW - 10_000, NOW + 10**9, NOW + 700, 0],
         "is_time_unreadable": [True],
-        "anonymous_id": ["null", "", " v1", 7, None, "x" * 257],
+        "anonymous_id": ["null", "", " v1", 7, None, "x" * 257, "%%id%%", "$x"],
         "user_id": ["u1", "Guest", 5],
         "contact_id": ["c1"],
         "email": ["ann@example.com"],
