@@ -65,9 +65,8 @@ async def _formats(port: int, pid: int, *, seconds: float) -> dict[str, float]:
         if name != "native":
             batch = min(BATCH, dialect.most)
             native = await _load(port, pid=pid, batch=batch, seconds=seconds)
-            found[name] = _per_core(await _load(port, pid=pid, batch=batch, seconds=seconds, dialect=name)) / _per_core(
-                native
-            )
+            load = await _load(port, pid=pid, batch=batch, seconds=seconds, dialect=name)
+            found[name] = _per_core(load) / _per_core(native)
     return found
 
 

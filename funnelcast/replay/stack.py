@@ -190,11 +190,8 @@ async def _send(
     progress: Progress,
 ) -> None:
     """Send every line; returns when all that came of it is counted."""
-    ingest, slices = (
-        job.ingest(),
-        Slices(job.funnels, watermark_delay_ms=job.watermark_delay_ms, partitions=job.partitions),
-    )
-    sent = 0
+    slices = Slices(job.funnels, watermark_delay_ms=job.watermark_delay_ms, partitions=job.partitions)
+    ingest, sent = job.ingest(), 0
     async with httpx.AsyncClient() as client:
 
         def on_refused(refused: Refused) -> None:

@@ -45,12 +45,8 @@ class Usual:
     """The short way of one installation. `name_of` says None of a name that has to be checked further."""
 
     def __init__(self, limits: Limits, privacy: Privacy, name_of: Callable[[str], Named | None]) -> None:
-        self._earliest_ms, self._source_chars, self._name_chars = (
-            limits.earliest_ms,
-            limits.source_chars,
-            limits.name_chars,
-        )
-        self._skew_ms = limits.skew_ms
+        self._source_chars, self._name_chars = limits.source_chars, limits.name_chars
+        self._earliest_ms, self._skew_ms = limits.earliest_ms, limits.skew_ms
         self._least_age_ms, self._most_age_ms = -limits.future_ms, limits.lateness_ms
         self._encode = privacy.encode
         self._name_of = name_of

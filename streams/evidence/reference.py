@@ -87,10 +87,8 @@ def learn_share(successes: Floats, trials: Floats, *, hours: Ints) -> ShareRefer
     strength = chance / between_hours if between_hours > 0 else _CERTAIN
     rate = (k + strength * overall) / (n + strength)
     expected = rate[hours]
-    drift, dispersion = (
-        _share_drift(successes, trials=trials, rate=expected),
-        _dispersion(successes, trials=trials, rate=expected),
-    )
+    drift = _share_drift(successes, trials=trials, rate=expected)
+    dispersion = _dispersion(successes, trials=trials, rate=expected)
     return ShareReference(rate, np.minimum(n + strength, total), total, drift, dispersion)
 
 

@@ -24,9 +24,8 @@ def agreed_of(funnel: Funnel, registers: Registers, *, hours: Cells, watermark_m
         if seconds is not None:
             last = (watermark_ms - 1000 * seconds) // HOUR_MS - 1
             fields = sum_buckets(hours, Grain.HOUR, first=last - _HOURS + 1, last=last)
-            named = (
-                name_cells(funnel, {(Grain.TOTAL, 0, 0): fields}, registers=registers).get("total", {}).get("all", {})
-            )
+            totals = name_cells(funnel, {(Grain.TOTAL, 0, 0): fields}, registers=registers).get("total", {})
+            named = totals.get("all", {})
             answers.append(answer_sla(Sla(stage.name, None, seconds), old=named, young={}))
     return answers
 

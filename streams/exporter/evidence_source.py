@@ -196,9 +196,8 @@ class EvidenceSource:
                 if view is not None:
                     views.append(view.cells)
         cells = await asyncio.to_thread(merged, views)
-        known.take(
-            funnel, cells, first_hour=first_hour, hour=watermark_ms // HOUR_MS
-        )  # only now: a read that fails is made again
+        # only now: a read that fails is made again
+        known.take(funnel, cells, first_hour=first_hour, hour=watermark_ms // HOUR_MS)
         self._known[funnel.funnel_id] = known
         return {group: fields for group, fields in cells.items() if group[0] == Grain.MINUTE}
 
