@@ -400,6 +400,8 @@ class TestNothingSecretIsWrittenDown:
             (b'{"properties":{"token":"a\\"bc"}}', b'{"properties":{"token":"***"}}'),
             (b'{"api_secret":"abc","client_secret":"d"}', b'{"api_secret":"***","client_secret":"***"}'),
             (b'{"writeKey":"cut off', b'{"writeKey":"***'),
+            (b'{"token":"a\\\nb"}', b'{"token":"***"}'),
+            (b'{"token": abc,"api_key":null}', b'{"token": "***","api_key":null}'),
             (b"writeKey=abc&e=1", b"writeKey=***&e=1"),
             (b"e=1&api_secret=abc&token=d", b"e=1&api_secret=***&token=***"),
             (b"event=X&auth[application_token]=abc&ts=1", b"event=X&auth[application_token]=***&ts=1"),
