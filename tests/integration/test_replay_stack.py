@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -15,7 +16,7 @@ import orjson
 import pytest
 import redis.asyncio
 
-from funnelcast.processes.ports import free_port
+from funnelcast.processes.deployment import Deployment
 from funnelcast.replay.memory import Refusals, ReplayJob
 from funnelcast.replay.stack import fresh_space, replay_through_stack
 from funnelcast.stack.embedded import EmbeddedStack
@@ -147,19 +148,19 @@ async def test_servers_that_go_away_before_the_tidying_cost_a_warning_and_no_res
     assert "could not be removed" in warnings[0]
 
 
-async def test_a_port_given_twice_ends_it_at_once_and_names_the_log(
+async def test_a_port_that_is_taken_ends_it_at_once_and_names_the_log(
     tmp_path: Path, embedded_stack: StackAddresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port = free_port()
-    monkeypatch.setattr("funnelcast.replay.stack.free_port", lambda: port)
+    taken, worker = socket.create_server(("127.0.0.1", 0)), Deployment.worker
+    monkeypatch.setattr(Deployment, "worker", lambda site, number: worker(site, number, taken.getsockname()[1]))
     log = write_log(tmp_path / "events.jsonl", 10)
     job = ReplayJob(funnels=(load_funnel("sales"),), references=("sales",), events=log, watermark_ms=WATERMARK_MS)
-    with pytest.raises(NeedsHumanError) as caught:
+    with taken, pytest.raises(NeedsHumanError) as caught:
         await replay_through_stack(
             job, Refusals(log), state_dir=tmp_path, kafka=embedded_stack.kafka, redis=embedded_stack.redis
         )
     first, *_, last = str(caught.value).splitlines()
-    assert re.match(r"(worker-1|collector) ended with exit code 2; its log \S+\.log ends:", first)
+    assert re.match(r"worker-1 ended with exit code 2; its log \S+\.log ends:", first)
     assert "cannot listen" in str(caught.value)
     directory = Path(last.removeprefix("logs and data of this run are kept in "))
     assert (directory / "logs" / "worker-1.log").is_file()
