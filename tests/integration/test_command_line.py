@@ -131,6 +131,7 @@ def test_an_interruption_that_python_throws_away_is_said_again() -> None:
     """One that comes within a destructor or a callback, as while modules are imported."""
     program = """
 import funnelcast.__main__ as start, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background processes ignore it
 class Last:
     def __del__(self):
         raise KeyboardInterrupt

@@ -33,6 +33,7 @@ NOT_HERE = {
     r"^(kubectl|helm) ": "needs a cluster: tests/kubernetes",
     r"^caddy run ": "tests/integration/test_proxies.py",
     r"^funnelcast journeys send --url https://": "asks another host: tests/integration/test_journeys_sender.py",
+    r"s3://": "asks another host: tests/s3",
     r"^python3 -m http.server": "Python's own; tests/wheel has the pages in a browser",
 }
 """Where else it is run, or why nowhere."""

@@ -7,6 +7,7 @@ out is the import: more than half of the CPU of a short command, and most comman
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -30,7 +31,7 @@ _STREAMS = 3
 
 
 class Template:
-    """The process to fork from. Ends with this one: it reads from a pipe that nobody writes to."""
+    """The process to fork from. Ends with this one, however that ends: it reads from a pipe that nobody writes to."""
 
     def __init__(self) -> None:
         self._path = Path(tempfile.mkdtemp(prefix="template-")) / "socket"
@@ -39,6 +40,11 @@ class Template:
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n"
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        with self._process:  # closes the pipe, then waits
+            pass
 
     def start(self, arguments: list[str], env: Mapping[str, str], directory: Path, streams: list[int]) -> socket.socket:
         """Fork a command. It writes its number, and its exit code when it has ended, to what is returned."""
