@@ -37,12 +37,13 @@ let written = {};
 
 /** Remember how names were first written: by dimension, and `reason`, name as compared -> as written. */
 export function learn(names) {
-  written = Object.assign({}, ...Object.values(names));
+  written = names;
 }
 
-/** The name of a stage, reason or value: translated where it is one of the words that everybody uses, else as it was written. */
-export function term(text) {
-  return words[`name.${text}`] ?? (Object.hasOwn(written, text) ? written[text] : text.replaceAll('_', ' '));
+/** A name: translated where it is one of the words that everybody uses. `kind` is the dimension of a value, or `reason`: those come as they were first written. */
+export function term(text, kind = '') {
+  const names = Object.hasOwn(written, kind) ? written[kind] : {};
+  return words[`name.${text}`] ?? (Object.hasOwn(names, text) ? names[text] : text.replaceAll('_', ' '));
 }
 
 export function stored(key) {

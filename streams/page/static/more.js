@@ -116,7 +116,7 @@ export class JourneySearch {
     const known = this.funnels.find((each) => funnel.startsWith(each.name)) ?? { timezone: 'UTC' };
     return el('div', { class: 'journey' }, el('h3', {}, name(deal ? `${funnel} · ${deal}` : funnel)), el('ol', {}, entries.map((entry) => el('li', { class: entry.outcome },
       el('strong', {}, name(term(entry.stage))), el('time', { datetime: entry.at }, f.moment(entry.at_ms, known.timezone)),
-      el('span', { class: 'outcome' }, t(`outcome.${entry.outcome}`), entry.reason ? [': ', name(term(entry.reason))] : ''), el('span', { class: 'small' }, plainWhy(entry.why))))));
+      el('span', { class: 'outcome' }, t(`outcome.${entry.outcome}`), entry.reason ? [': ', name(term(entry.reason, 'reason'))] : ''), el('span', { class: 'small' }, plainWhy(entry.why))))));
   }
 }
 

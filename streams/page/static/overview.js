@@ -105,7 +105,7 @@ export const entriesOf = (cell, stage) => cell.counters[stage]?.entries ?? 0;
 function reasonsOf(counts) {
   const lost = Object.entries(counts['lost.cohort'] ?? {}).sort(([, a], [, b]) => b - a).slice(0, 2);
   const all = [...lost, ...(counts['abandoned.cohort'] ? [[null, counts['abandoned.cohort']]] : [])].sort(([, a], [, b]) => b - a);
-  return all.flatMap(([reason, n], at) => [at ? ' · ' : '', reason === null ? t('abandoned') : name(term(reason)), ` ${f.count(n)}`]);
+  return all.flatMap(([reason, n], at) => [at ? ' · ' : '', reason === null ? t('abandoned') : name(term(reason, 'reason')), ` ${f.count(n)}`]);
 }
 
 const strong = (...children) => el('strong', {}, children);

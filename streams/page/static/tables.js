@@ -21,7 +21,7 @@ export function showView(section, funnel, { table, view }) {
   const dimension = rows[0]?.dim.split('=')[0] ?? '';
   const most = table.columns.map((_, at) => Math.max(0, ...rows.map((row) => row.numbers[at] ?? 0)));
   const line = (row, isWhole) => el('tr', { class: isWhole ? 'whole' : null },
-    el('th', { scope: 'row' }, isWhole ? t('all') : name(term(row.dim.slice(dimension.length + 1)))),
+    el('th', { scope: 'row' }, isWhole ? t('all') : name(term(row.dim.slice(dimension.length + 1), dimension))),
     row.numbers.map((n, at) => el('td', {}, n === null ? '–' : UNITS[table.columns[at].unit](n, funnel),
       at === 0 && !isWhole && most[at] ? el('span', { class: 'mini', 'aria-hidden': 'true', style: { '--share': n / most[at] } }) : null)));
   const hidden = rows.length - SHOWN;
@@ -48,8 +48,8 @@ export function showMatrix(section, funnel, pair, cells) {
   const most = Math.max(1, ...known.map(({ cell }) => measure(cell)));
   const title = t('matrix', { rows: term(rowName), columns: term(columnName) });
   fill(section, el('h2', {}, title), el('div', { class: 'card wide', tabindex: '0', role: 'region', 'aria-label': title }, el('table', { class: 'numbers heat' },
-    el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, term(rowName)), columns.map((each) => el('th', { scope: 'col' }, name(term(each)))))),
-    el('tbody', {}, rows.map((row) => el('tr', {}, el('th', { scope: 'row' }, name(term(row))), columns.map((column) => {
+    el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, term(rowName)), columns.map((each) => el('th', { scope: 'col' }, name(term(each, columnName)))))),
+    el('tbody', {}, rows.map((row) => el('tr', {}, el('th', { scope: 'row' }, name(term(row, rowName))), columns.map((column) => {
       const cell = byPlace.get(JSON.stringify([row, column]));
       if (!cell) return el('td', { class: 'none' }, '–');
       return el('td', { style: { '--heat': measure(cell) / most } }, f.money(measure(cell), funnel), el('span', { class: 'small' }, t('n-orders', { n: f.count(cell.rates.money.orders) })));
