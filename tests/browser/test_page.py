@@ -26,6 +26,14 @@ STAGES = [f"  - {{name: stage_with_a_rather_long_name_{n}, on: [e{n}], abandon_a
 HEAD = ["name: huge", "version: 1", "currency: JPY", "conversion_window: 30d", "stages:"]
 HUGE = "\n".join([*HEAD, *STAGES, "  - {name: the_end_of_it_all, on: [e23], order: true}"])
 """As many stages as one may have, and amounts without decimals."""
+TRIAL = "\n".join(
+    [
+        *("name: trial", "version: 1", "currency: EUR", "conversion_window: 7d", "stages:"),
+        *("  - {name: trial, on: [trial], abandon_after: 1d}", "  - {name: payment, on: [payment], order: true}"),
+        *("dimensions:", "  - {name: channel, attribution: first}"),
+    ]
+)
+"""A stage of which a value has the name."""
 
 
 @pytest.fixture
@@ -260,6 +268,20 @@ def test_without_a_key_nobody_is_looked_up(counted: WatchedShop, tab: Page) -> N
     tab.locator("#journey input").fill("u0")
     tab.get_by_role("button", name="Show").click()
     expect(tab.locator("#journey .error")).to_contain_text("--require-read-key")
+
+
+def test_a_value_is_shown_as_it_was_written_and_names_no_stage(tmp_path: Path, tab: Page, quiet: list[str]) -> None:
+    shop = WatchedShop(tmp_path, definition=TRIAL)
+    try:
+        shop.start()
+        at = shop.now_ms - 2 * DAY_MS
+        shop.count([event("trial", f"p{person}", at, channel="TRIAL" if person else "Fair") for person in range(3)])
+        opened(tab, shop)
+        expect(tab.locator("#table")).to_contain_text("TRIAL")
+        expect(tab.locator("#table")).to_contain_text("Fair")
+        expect(tab.locator("th.stage[scope=row]").first).to_contain_text("trial")
+    finally:
+        shop.end()
 
 
 def test_many_stages_long_names_and_huge_numbers_fit(tmp_path: Path, tab: Page, quiet: list[str]) -> None:
