@@ -27,11 +27,12 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Links that leave docs/ are told apart by where they lead."""
     here = PurePosixPath(page.file.src_uri).parent
     depth = len(here.parts)
+    is_from_outside = page.file.src_uri in PAGES.values()
 
     def rewritten(match: re.Match[str]) -> str:
         text, up, path, _anchor = match.groups()
-        leaves = len(up) // 3 > depth or page.file.src_uri in PAGES.values()
-        if not leaves or (page.file.src_uri in PAGES.values() and path.endswith(".md") and path not in PAGES):
+        leaves = not (ROOT / "docs" / path).is_file() if is_from_outside else len(up) // 3 > depth
+        if not leaves:
             return match[0]
         back = "../" * depth
         if path == "README.md":
