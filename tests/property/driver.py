@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -21,12 +22,13 @@ from schemas.record import encode_forget
 from streams.core.outgoing import Outgoing
 from streams.core.place import Place
 from streams.defaults import MAX_PERSON_EVENTS
-from streams.report.document import build_document
+from streams.report.document import build_document, merge_cells
+from streams.report.names import name_cells
 from streams.state import Fence, Writes
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import CounterReader, StoreUnavailableError
 from streams.worker.partition import LogRecord, PartitionProcessor
-from tests.oracle.counting import Document, count
+from tests.oracle.counting import INTERNAL, Document, count, people_with_counts
 from tests.oracle.definition import read_funnel
 from tests.oracle.generate import Case
 from tests.oracle.history import World, read_log
@@ -122,6 +124,26 @@ def core_documents(
     """Documents of the pure core alone."""
     counted = counted_of(definitions, case, run)
     return asyncio.run(_documents(CountedReader(counted), funnels_of(definitions), with_rates=with_rates))
+
+
+def oracle_internal(case: Case) -> Counter[tuple[str, str, str | None]]:
+    """What is right of what is counted for metrics alone: by stage, family and sub-key."""
+    counts = (count for _, counts in people_with_counts(oracle_world(case)) for count in counts)
+    return Counter((count.stage, count.family, count.sub) for count in counts if count.family in INTERNAL)
+
+
+def core_internal(case: Case, run: Run) -> Counter[tuple[str, str, str | None]]:
+    """What the pure core makes of that."""
+    (counted,) = counted_of([case.funnel], case, run).values()
+    (funnel,) = funnels_of([case.funnel])
+    named = name_cells(funnel, merge_cells(counted.views), registers=counted.registers, for_metrics=True)
+    amounts: Counter[tuple[str, str, str | None]] = Counter()
+    for stage, cell in named.get("total", {}).get("all", {}).get("", {}).items():
+        for family in INTERNAL:
+            amount = cell.get(family, 0)
+            by_sub = {None: amount} if isinstance(amount, int) else amount
+            amounts.update({(stage, family, sub): number for sub, number in by_sub.items()})
+    return amounts
 
 
 def counted_of(definitions: Sequence[dict[str, Any]], case: Case, run: Run) -> dict[str, Counted]:

@@ -7,14 +7,10 @@ between them, whether each event takes the general path.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import replace
 from random import Random
 from typing import Any
 
-from streams.report.document import merge_cells
-from streams.report.names import name_cells
-from tests.oracle.counting import INTERNAL, people_with_counts
 from tests.oracle.definition import read_funnel
 from tests.oracle.generate import Case, Log, Wants
 from tests.oracle.rates import rates_of
@@ -24,10 +20,9 @@ from tests.property.driver import (
     Run,
     core_document,
     core_documents,
-    counted_of,
-    funnels_of,
+    core_internal,
     oracle_document,
-    oracle_world,
+    oracle_internal,
     random_run,
     stored_documents,
 )
@@ -173,23 +168,4 @@ def test_any_replay_point(case: Case, rng: Random) -> None:
 @law(Wants(max_events=100, people=2), share=0.5)
 def test_what_is_counted_for_metrics_alone(case: Case, rng: Random) -> None:
     """Orders with a web leg, and how long it took to go on after a loss; no part of a document."""
-    world = oracle_world(case)
-    expected = Counter(
-        (count.stage, count.family, count.sub)
-        for _, counts in people_with_counts(world)
-        for count in counts
-        if count.family in INTERNAL
-    )
-    (counted,) = counted_of([case.funnel], case, random_run(rng, case)).values()
-    (funnel,) = funnels_of([case.funnel])
-    named = name_cells(funnel, merge_cells(counted.views), registers=counted.registers, for_metrics=True)
-    whole = named.get("total", {}).get("all", {}).get("", {})
-    found: Counter[tuple[str, str, str | None]] = Counter()
-    for stage, cell in whole.items():
-        for family in INTERNAL:
-            amount = cell.get(family, 0)
-            if isinstance(amount, int):
-                found[stage, family, None] += amount
-            else:
-                found.update({(stage, family, sub): number for sub, number in amount.items()})
-    assert found == expected
+    assert core_internal(case, random_run(rng, case)) == oracle_internal(case)
