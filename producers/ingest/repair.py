@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 MOST_REPAIRS: Final = 10_000
+"""A text with more is left as it is."""
 DEEPEST: Final = 200
 """Of brackets within brackets: a parser gives up at some depth, and with it all events of a body."""
-"""A text with more is left as it is."""
 _WHOLE: Final = (
     rb"\\[\"\\/bfnrt]|\\u(?![dD][89a-fA-F])[0-9a-fA-F]{4}|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
@@ -38,8 +38,6 @@ def _tokens(string: bytes) -> re.Pattern[bytes]:
 _IN_LINES: Final = _tokens(rb'"(?:[^"\\\n]++|\\[^\n])*+"?')
 _WITHOUT_LINES: Final = _tokens(rb'"(?:[^"\\]++|\\[\x00-\xff])*+"?')
 _ESCAPES: Final = re.compile(rb"(?P<whole>" + _WHOLE + rb")|(?P<half>\\u[0-9a-fA-F]{0,4})|(?P<control>[\x00-\x1f])|\\")
-
-
 _BRACKETS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 

@@ -229,9 +229,10 @@ def test_an_event_that_is_refused_alone_is_dropped(gate: Gate, site: Installatio
 
 
 @pytest.mark.parametrize("before", [0, 4, 9])
-def test_an_event_that_no_collector_can_read_costs_itself(
+def test_an_event_that_is_nested_too_deep_costs_itself(
     gate: Gate, site: Installation, shop: Shop, tab: Page, before: int
 ) -> None:
+    """The collector judges it alone, so nothing is asked twice."""
     behind(gate, site, shop, tab)
     tracked(tab, before)
     tab.evaluate("let deep = []; for (let n = 0; n < 2000; n++) deep = [deep]; funnelcast.page({deep})")
@@ -239,7 +240,7 @@ def test_an_event_that_no_collector_can_read_costs_itself(
     site.counted(custom=9, duplicates=True)
     until(lambda: unanswered(tab) == 0, "nothing waits")
     assert tab.evaluate("localStorage['funnelcast.most']") is None
-    assert 2 <= len(gate.bodies) <= 10
+    assert len(gate.bodies) <= 3  # as it was tracked in three steps
 
 
 def test_the_next_page_goes_on_where_one_was_left(gate: Gate, site: Installation, shop: Shop, tab: Page) -> None:
