@@ -64,27 +64,28 @@ class TopicPublisher:
         try:
             producer = await self._started()
             batches = await self._batches(producer, records)
-            sent = [await producer.send_batch(batch, topic, partition=number) for topic, number, batch in batches]
-            await asyncio.wait_for(asyncio.gather(*sent), SEND_SECONDS)
+            sending = [_send(producer, place, waiting=waiting) for place, waiting in batches.items()]
+            for failure in await asyncio.gather(*sending, return_exceptions=True):
+                if failure is not None:
+                    raise failure
         except (KafkaError, OSError, TimeoutError) as error:
             raise await broker_error(self._servers, error, text=f"records were not acknowledged: {error!r}") from error
 
     async def _batches(
         self, producer: AIOKafkaProducer, records: Sequence[Outgoing]
-    ) -> list[tuple[str, int, BatchBuilder]]:
-        """Topic, partition and records: whole batches, because each record sent by itself costs ten times as much."""
-        batches: list[tuple[str, int, BatchBuilder]] = []
-        newest: dict[tuple[str, int], BatchBuilder] = {}
+    ) -> dict[tuple[str, int], list[BatchBuilder]]:
+        """By topic and partition: whole batches, because each record sent by itself costs ten times as much."""
+        batches: dict[tuple[str, int], list[BatchBuilder]] = {}
         counts = {topic: len(await producer.partitions_for(topic)) for topic in self._topics_of(records)}
         for record in records:
             topic = self._topics[record.kind]
-            place = topic, partition_of(record.key, counts[topic])
-            if place not in newest or not _add(newest[place], record):
-                newest[place] = producer.create_batch()
-                batches.append((*place, newest[place]))
-                _add(newest[place], record)  # the first record of a batch always finds room
-        for _, _, batch in batches:
-            batch.close()  # it waits for nothing more
+            of_place = batches.setdefault((topic, partition_of(record.key, counts[topic])), [])
+            if not of_place or not _add(of_place[-1], record):
+                of_place.append(producer.create_batch())
+                _add(of_place[-1], record)  # the first record of a batch always finds room
+        for of_place in batches.values():
+            for batch in of_place:
+                batch.close()  # it waits for nothing more
         return batches
 
     def _topics_of(self, records: Sequence[Outgoing]) -> set[str]:
@@ -107,6 +108,15 @@ class TopicPublisher:
                     raise
                 self._producer = producer
             return self._producer
+
+
+async def _send(producer: AIOKafkaProducer, place: tuple[str, int], *, waiting: Sequence[BatchBuilder]) -> None:
+    """One batch after the other: none may be written before the one ahead of it. A receiver of forwards takes a number
+    below the highest that it knows for a repetition."""
+    topic, partition = place
+    for batch in waiting:
+        acknowledged = await producer.send_batch(batch, topic, partition=partition)
+        await asyncio.wait_for(acknowledged, SEND_SECONDS)
 
 
 def _add(batch: BatchBuilder, record: Outgoing) -> bool:
