@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final, NamedTuple
 
 from schemas.errors import UsageError
@@ -114,6 +114,10 @@ class ArchiveFolder:
                 cursor[partition] = max(cursor.get(partition, 0), reached)
         return cursor
 
+    def days(self) -> dict[int, str]:
+        """By partition: the day of its newest record."""
+        return {p: file.day.removeprefix("day=") for file in self.files() for p in file.reaches}
+
     def first(self, partition: int) -> int | None:
         """The first offset that is kept; None where nothing is."""
         holding = next((file for file in self.files() if partition in file.reaches), None)
@@ -178,7 +182,8 @@ class ArchiveFolder:
         mine = [file for file in self._known.values() if file.day == f"day={day}"]
         newest = max(mine, key=lambda file: file.name, default=None)
         grows = newest if newest is not None and newest.rows < GROWS_UP_TO else None
-        name = f"day={day}/{len(mine) + 1:06}.parquet" if grows is None else grows.name
+        number = 0 if newest is None else int(PurePath(newest.name).stem)
+        name = f"day={day}/{number + 1:06}.parquet" if grows is None else grows.name
         source = self._written(rows)
         try:
             query = _columns(source)

@@ -41,6 +41,8 @@ class ArchiveWriter:
         self._log = log
         self._progress = progress
         self._rows: list[Row] = []
+        self._days: dict[int, str] = {}
+        """By partition: the day of its newest row."""
         self._flushed_at = time.monotonic()
         self.written = 0
         self.erased = 0
@@ -65,13 +67,13 @@ class ArchiveWriter:
         rows, self._rows = self._rows[: self._flush_rows], self._rows[self._flush_rows :]
         self._flushed_at = time.monotonic()
         rows = self._forgotten(rows)
-        for day, part in _by_day(rows).items():
+        for day, part in _by_day(rows, self._days).items():
             self._folder.add(day, part)
         self.written += len(rows)
         self._progress(len(rows))
 
     async def _start(self) -> None:
-        cursor = self._folder.cursor()
+        cursor, self._days = self._folder.cursor(), self._folder.days()
         for partition, start in (await self._log.assign(list(range(self._log.identity.partitions)))).items():
             wanted = cursor.get(partition, start)
             if wanted < start:
@@ -116,12 +118,12 @@ def _row(partition: int, record: Any) -> Row:
     return Row(partition, record.offset, record.timestamp, key, (record.value or b"").decode(errors="replace"))
 
 
-def _by_day(rows: list[Row]) -> dict[str, list[Row]]:
-    """By the day of the log's clock, which does not go back within a partition: so the part of each day is a stretch of
-    offsets, and days are written in their order."""
-    clocks: dict[int, int] = {}
+def _by_day(rows: list[Row], newest: dict[int, str]) -> dict[str, list[Row]]:
+    """By the day of the log's clock, which does not go back within a partition (`newest`: its last day, which is moved
+    on): so the part of each day is a stretch of offsets, and days are written in their order."""
     days: dict[str, list[Row]] = {}
     for row in rows:
-        clock = clocks[row.partition] = max(clocks.get(row.partition, 0), row.timestamp_ms)
-        days.setdefault(f"{datetime.fromtimestamp(clock / 1000, tz=UTC):%Y-%m-%d}", []).append(row)
+        day = f"{datetime.fromtimestamp(row.timestamp_ms / 1000, tz=UTC):%Y-%m-%d}"
+        day = newest[row.partition] = max(day, newest.get(row.partition, ""))
+        days.setdefault(day, []).append(row)
     return dict(sorted(days.items()))

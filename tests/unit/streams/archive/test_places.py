@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from schemas.errors import UsageError
-from streams.archive import places
+from streams.archive import files, places
 from streams.archive.files import ArchiveFolder, Row
 from streams.archive.places import LocalPlace, RemotePlace, is_address, place_of
 from tests.support.rows import rows
@@ -44,6 +44,17 @@ def test_what_is_written_is_read_and_grows(address: str) -> None:
     with folder.writing():
         assert folder.erase(["u:p4"]) == 1
     assert [record.offset for record in again.read(0, start=0, end=5)[0]] == [3]
+
+
+def test_a_file_that_was_taken_away_leaves_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "GROWS_UP_TO", 1)
+    folder = ArchiveFolder(tmp_path)
+    with folder.writing():
+        for offset in range(2):
+            folder.add("2025-06-15", [row(0, offset)])
+        (tmp_path / "day=2025-06-15" / "000001.parquet").unlink()
+        folder.add("2025-06-15", [row(0, 2)])
+    assert [file.name for file in folder.files()] == ["day=2025-06-15/000002.parquet", "day=2025-06-15/000003.parquet"]
 
 
 def test_the_second_of_two_writers_writes_nothing(address: str) -> None:
