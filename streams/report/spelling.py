@@ -18,7 +18,7 @@ from streams.report.names import Registers
 from streams.store.port import CounterReader
 
 REASON: Final = "reason"
-"""Under it, reasons stand among the dimensions: no dimension is counted by that name and shown otherwise."""
+"""Under it, reasons stand among the dimensions. A dimension of that name has its values there, too."""
 _BY_REASON: Final = ("lost.", "lost_late.")
 _Document = TypeVar("_Document")
 
@@ -51,7 +51,8 @@ class Spelling:
     @property
     def names(self) -> dict[str, dict[str, str]]:
         """By dimension, and `reason`, how those names are written that are not written as they are compared."""
-        return {name: shown for name, shown in {**self._values, REASON: self._reasons}.items() if shown}
+        reasons = {**self._values.get(REASON, {}), **self._reasons}
+        return {name: shown for name, shown in {**self._values, REASON: reasons}.items() if shown}
 
     def value(self, dimension: str, name: str) -> str:
         """A value as it is shown."""

@@ -10,7 +10,7 @@ from schemas.funnel.load import parse_funnel
 from schemas.names import clean_value, written_value
 from streams.core.place import Place
 from streams.report.document import build_document
-from streams.report.spelling import read_spelling
+from streams.report.spelling import Spelling, read_spelling
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.support.rows import rows
@@ -67,6 +67,15 @@ async def test_names_are_compared_in_one_form_and_shown_as_first_written() -> No
     assert {"manager=Ann Smith", "manager=bob", "manager=other", 'channel="Other"'} < {*shown}
     assert {"channel=Google Ads|manager=Ann Smith", "channel=Ärger=1|x|manager=other"} < {*shown}
     assert {rates["dim"] for rates in spelling.shown(document)["rates"]} >= {"channel=Google Ads"}
+
+
+def test_a_dimension_called_reason_shares_the_place_of_the_reasons() -> None:
+    dimension = FUNNEL.dimensions[0].model_copy(update={"name": "reason"})
+    funnel = FUNNEL.model_copy(update={"dimensions": (dimension,)})
+    registers = {(0, "too dear"): 2, (1, "google ads"): 2}
+    spelling = Spelling(funnel, registers, {(0, 2): "Too Dear", (1, 2): "Google Ads"})
+    assert spelling.names == {"reason": {"google ads": "Google Ads", "too dear": "Too Dear"}}
+    assert spelling.label("reason=google ads") == "reason=Google Ads"
 
 
 async def test_a_decomposition_is_shown_as_written() -> None:
