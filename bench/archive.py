@@ -96,12 +96,8 @@ class Shown:
     @property
     def is_exact(self) -> bool:
         """Whether all of it holds."""
-        return (
-            self.is_counted_once
-            and self.is_recount_equal
-            and self.is_recount_equal_without_forgotten
-            and not self.names_left
-        )
+        is_equal = self.is_recount_equal and self.is_recount_equal_without_forgotten
+        return self.is_counted_once and is_equal and not self.names_left
 
 
 class Proof:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from streams.core.kept import KeptEvent
-from streams.core.plan import Plan, code_of, wire_code
+from streams.core.plan import Plan
+from streams.core.wire import code_of, wire_code
 
 
 class Worth(NamedTuple):

@@ -37,7 +37,8 @@ from struct import Struct
 from typing import Final, NamedTuple, TypeAlias
 
 from schemas.times import DAY_MS
-from streams.core.plan import INFINITE, RESOLVED, STALLED, Plan, Status, wire_code
+from streams.core.plan import INFINITE, RESOLVED, STALLED, Plan, Status
+from streams.core.wire import wire_code
 
 Words: TypeAlias = tuple[int, int, int, int, int, int]
 """last_word, start_word, entry_word, base_bytes, first_code, entry_code; a plan with wide codes has bytes for codes."""

@@ -7,15 +7,15 @@ matter; `checkpoint` is the same pass over a sealed chunk and keeps all of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 
 from schemas.counters import STAGE_LOST
-from streams.core.base import Base, FirstOrder, Journey, Layered, Step, Worth
+from streams.core.base import Base, FirstOrder, Journey, Step, Worth
 from streams.core.changes import standing, withdrawn_behind
 from streams.core.deals import part, run
 from streams.core.header import Header
 from streams.core.journeys import AFTER_STAGES, History, RefundBooked, Restated, deadline_of, go_on
 from streams.core.kept import AT_MASK, KeptEvent
+from streams.core.passes import base_after
 from streams.core.person import Person
 from streams.core.plan import LOST, NO_STAGE, OPEN, ORDER, REFUND, RESOLVED, STALLED, Plan, Status
 from streams.core.scoring import scored, scores_behind
@@ -167,47 +167,6 @@ def fold(plan: Plan, base: Base, events: Sequence[KeptEvent], horizon: int) -> B
 def checkpoint(plan: Plan, base: Base, events: Sequence[KeptEvent]) -> Base:
     """The base after some more events, all older than any that follow; the last journey stays, ended or not."""
     return base_after(base, replay(plan, base, events))
-
-
-def base_after(base: Base, history: History) -> Base:
-    """The same, of a pass that was made."""
-    after = Base()
-    after.journey = history.journeys[-1] if history.journeys else None
-    after.orders_count = base.orders_count + history.orders_count
-    after.orders = Layered(base.orders, history.known) if history.known else base.orders
-    after.refunds = base.refunds | history.refund_ids if history.refund_ids else base.refunds
-    after.first_order = history.first_order
-    after.withdrawn = base.withdrawn - history.known.keys()
-    return after
-
-
-def with_more_orders(base: Base, more: int) -> Base:
-    """The base as it is with some more orders before it, of which no later event knows."""
-    if not more:
-        return base
-    again = copy(base)
-    again.orders_count += more
-    return again
-
-
-def is_same_pass(plan: Plan, first: Base, other: Base) -> bool:
-    """Whether later events find the same, where the orders and refunds that are known are the same."""
-    counts = first.orders_count, other.orders_count
-    if (counts[0] != counts[1] and min(counts) < plan.most_nth) or first.first_order != other.first_order:
-        return False
-    return has_same_journey(first, other)
-
-
-def has_same_journey(first: Base, other: Base) -> bool:
-    """Whether the same journey is under way, or none."""
-    mine, theirs = first.journey, other.journey
-    if mine is None or theirs is None:
-        return mine is theirs
-    return (
-        mine.started_at == theirs.started_at
-        and mine.code == theirs.code
-        and [entry.key for entry in mine.entries] == [entry.key for entry in theirs.entries]
-    )
 
 
 def status_at(plan: Plan, history: History, watermark: int) -> Status:

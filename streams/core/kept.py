@@ -10,19 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from streams.core.plan import (
-    LOST,
-    ORDER,
-    REASON_CODES,
-    REFUND,
-    RESTATED,
-    VOID,
-    WITHDRAWN,
-    EventKind,
-    Plan,
-    code_of,
-    wire_code,
-)
+from streams.core.plan import LOST, ORDER, REASON_CODES, REFUND, RESTATED, VOID, WITHDRAWN, EventKind, Plan
+from streams.core.wire import code_of, wire_code
 
 KIND_BYTE: Final = 8
 """Where a record has its kind."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from struct import Struct
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from schemas.counters import (
     AGE_EDGES_DAYS,
@@ -297,13 +297,3 @@ class Plan:
         """The header's first word alone."""
         self.longest_tail = 2 * self.seal * self.record.size
         """A longer tail (bytes) is sealed."""
-
-
-def wire_code(plan: Plan, code: int) -> Any:
-    """A code as the structs and msgpack take it."""
-    return code.to_bytes(plan.wire_bytes, "little") if plan.is_wide else code
-
-
-def code_of(stored: int | bytes) -> int:
-    """Inverse of `wire_code`."""
-    return int.from_bytes(stored, "little") if isinstance(stored, bytes) else int(stored)

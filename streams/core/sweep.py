@@ -30,18 +30,11 @@ from streams.core.header import (
 )
 from streams.core.heavy import base_before, heavy_of
 from streams.core.heavy_changes import HeavyChanges
-from streams.core.history import (
-    base_after,
-    has_same_journey,
-    header_of,
-    is_same_pass,
-    replay,
-    status_at,
-    with_more_orders,
-)
-from streams.core.journeys import History, is_joined
+from streams.core.history import header_of, replay, status_at
+from streams.core.journeys import History
 from streams.core.kept import KeptEvent, count_events, pack_events, split, unpack_events
 from streams.core.lifetimes import Revenue, move, revenue_of
+from streams.core.passes import base_after, has_same_journey, is_same_pass, takes_no_notice, with_more_orders
 from streams.core.person import Person
 from streams.core.plan import NO_STAGE, ORDER, RESOLVED, Status
 from streams.core.state import FunnelState
@@ -170,25 +163,11 @@ class _Sweep:
         # A refund there is booked with the values of its order. Bytes that only look like it cost a count and no more.
         if any(order.to_bytes(8, "little") in self._old[index] for order in self._moved):
             return False
-        if not has_same_journey(old, new) and not self._takes_no_notice(index, onward):
+        if not has_same_journey(old, new) and not takes_no_notice(
+            plan, old=old, new=new, onward=onward, until=self._heavy.ends[index]
+        ):
             return False
         return self._moves_revenue(index, onward)
-
-    def _takes_no_notice(self, index: int, onward: Base) -> bool:
-        """Whether a chunk that passed without a change of the journey does so in another journey, too."""
-        plan, old, new = self._state.plan, self._before, self._after
-        if old.journey is None or new.journey is None or plan.ends_at_completion or old.refunds != onward.refunds:
-            return False
-        if not has_same_journey(old, onward):
-            return False
-        last, now = old.journey.entries[-1], new.journey.entries[-1]
-        if old.orders_count != onward.orders_count:  # an order has values of its journey, and may be joined to it
-            is_alike = is_joined(plan, old.journey.entries) == is_joined(plan, new.journey.entries)
-            if not is_alike or (old.journey.code ^ new.journey.code) & plan.journey_mask:
-                return False
-        is_in_time = self._heavy.ends[index] <= new.journey.started_at + plan.window
-        # A loss is passed over only behind another loss: where one was, there has to be one now.
-        return is_in_time and now.stage >= last.stage and (now.loss_at >= 0 or last.loss_at < 0)
 
     def _moves_revenue(self, index: int, onward: Base) -> bool:
         """Move the lifetime value of a chunk's orders to the new first order; False where it has to be counted."""

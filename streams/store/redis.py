@@ -14,26 +14,11 @@ import msgspec
 from redis.asyncio import RedisCluster
 
 from schemas.counters import Cell, CellGroup
-from streams.state import (
-    FIRST_LAYOUT,
-    LAYOUT,
-    NO_DEADLINES,
-    Claim,
-    Fence,
-    FunnelLayouts,
-    Loaded,
-    PartitionMeta,
-    Writes,
-)
+from streams.state import FIRST_LAYOUT, LAYOUT, NO_DEADLINES, Claim, Fence, FunnelLayouts, Loaded, PartitionMeta, Writes
 from streams.store.address import Client
 from streams.store.connection import Script, translated
 from streams.store.keys import PartitionKeys, SpaceKeys
-from streams.store.packing import (
-    ApplyBlob,
-    pack,
-    pack_layouts,
-    unpack_layouts,
-)
+from streams.store.packing import ApplyBlob, pack, pack_layouts, unpack_layouts
 from streams.store.person_log import PersonWrites
 from streams.store.persons import Persons
 from streams.store.port import FactsPage

@@ -37,7 +37,7 @@ def topics_of(topics: Topics) -> dict[OutgoingKind, str]:
 
 
 class TopicPublisher:
-    """Implements `streams.worker.partition.Publisher`. Connects at the first record."""
+    """Implements `streams.worker.port.Publisher`. Connects at the first record."""
 
     def __init__(self, kafka: Kafka, topics: Mapping[OutgoingKind, str]) -> None:
         self._servers = KafkaServers.of(kafka)

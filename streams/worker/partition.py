@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 
 import msgspec
 
@@ -17,7 +16,7 @@ from schemas.counters import CODE_OTHER
 from schemas.funnel.effect import in_effect
 from schemas.funnel.model import Funnel
 from schemas.reasons import UncountedReason
-from streams.core.engine import Changes, FunnelChanges, Held, PartitionEngine, Prepared
+from streams.core.engine import Changes, FunnelChanges, PartitionEngine, Prepared
 from streams.core.outgoing import FUNNEL_HEADER, REASON_HEADER, Outgoing
 from streams.core.place import Place
 from streams.core.plan import Plan
@@ -28,6 +27,7 @@ from streams.defaults import MAX_PERSON_EVENTS, MAX_PERSONS, WATERMARK_DELAY_MS
 from streams.state import FIRST_LAYOUT, Fence, FunnelWrites, PartitionMeta, Writes
 from streams.store.cells import DEFAULT_MAX_CELLS, CellCache
 from streams.store.port import PartitionStore
+from streams.worker.port import Observer, Publisher
 from streams.worker.rewrite import FIELDS_PER_APPLY, OldBuckets
 
 
@@ -42,29 +42,6 @@ class LogRecord(msgspec.Struct, frozen=True, gc=False):
     value: bytes
     timestamp: int
     offset: int
-
-
-class Publisher(Protocol):
-    """The one way out of the worker beside the store."""
-
-    async def publish(self, records: Sequence[Outgoing]) -> None:
-        """Return when every one is acknowledged; waits as long as that takes.
-
-        Nothing of their chunk is applied before. The same records may come again after a crash.
-        """
-
-
-class Observer(Protocol):
-    """Is told what was applied (metrics). Must not raise."""
-
-    def on_chunk(self, records: int, seconds: float) -> None:
-        """A chunk of records was applied; from its first step to the acknowledged write."""
-
-    def on_apply(self, meta: PartitionMeta, held: Held) -> None:
-        """A write was acknowledged; what is in memory since."""
-
-    def on_late(self, funnel_id: str, count: int) -> None:
-        """Events were too late for a funnel."""
 
 
 def wall_clock_ms() -> int:

@@ -182,7 +182,7 @@ async def _documents(reader: CounterReader, funnels: Sequence[Funnel], *, with_r
 
 
 class Published:
-    """Acknowledges everything. Implements `streams.worker.partition.Publisher`."""
+    """Acknowledges everything. Implements `streams.worker.port.Publisher`."""
 
     def __init__(self) -> None:
         self.records: list[Outgoing] = []
