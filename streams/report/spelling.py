@@ -79,7 +79,7 @@ class Spelling:
         if isinstance(part, Mapping):
             if key.startswith(_BY_REASON):
                 return {self.reason(name): amount for name, amount in part.items()}
-            if key == "values":
+            if key == "values" and all(isinstance(value, str) for value in part.values()):  # else a stage is called so
                 return {name: self.value(name, value) for name, value in part.items()}
             if "dim" in part and "values" in part:
                 part = {**part, **self._decomposed(part)}

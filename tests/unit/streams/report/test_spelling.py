@@ -85,6 +85,13 @@ async def test_a_decomposition_is_shown_as_written() -> None:
     assert (shown["values"], shown["top"]) == ([{"value": "Google Ads", "mix": 1}], ["Google Ads"])
 
 
+async def test_a_stage_called_values_has_counts() -> None:
+    spelling = await read_spelling(await counted(SENT), FUNNEL)
+    cells: Any = {"values": {"entries": 1, "value": {"EUR": 500}}}
+    assert spelling.shown(cells) == cells
+    assert spelling.shown({"values": {"channel": "google ads"}}) == {"values": {"channel": "Google Ads"}}
+
+
 async def test_what_is_written_as_it_is_compared_is_not_touched() -> None:
     reader = await counted([("click", "v1", {"channel": "mail"})])
     document, spelling = await build_document(reader, FUNNEL), await read_spelling(reader, FUNNEL)
