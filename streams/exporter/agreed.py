@@ -24,9 +24,9 @@ def agreed_of(funnel: Funnel, registers: Registers, *, hours: Cells, watermark_m
         if seconds is not None:
             last = (watermark_ms - 1000 * seconds) // HOUR_MS - 1
             fields = sum_buckets(hours, Grain.HOUR, first=last - _HOURS + 1, last=last)
-            totals = name_cells(funnel, {(Grain.TOTAL, 0, 0): fields}, registers=registers).get("total", {})
-            named = totals.get("all", {})
-            answers.append(answer_sla(Sla(stage.name, None, seconds), old=named, young={}))
+            counters = name_cells(funnel, {(Grain.TOTAL, 0, 0): fields}, registers=registers, for_metrics=True)
+            cells = counters.get("total", {}).get("all", {})
+            answers.append(answer_sla(Sla(stage.name, None, seconds), old=cells, young={}))
     return answers
 
 
