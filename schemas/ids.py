@@ -1,4 +1,4 @@
-"""Identity of a person as an event states it: cleaning, placeholders, the person key. which id ranks above which."""
+"""Identity of a person as an event states it: cleaning, placeholders, the person key, which id ranks above which."""
 
 from __future__ import annotations
 

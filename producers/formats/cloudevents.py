@@ -18,10 +18,11 @@ import orjson
 from producers.formats.cloudevents_data import other_data, properties_of, raw_object
 from producers.formats.native import verdicts_answer
 from producers.formats.port import BaseEndpoint, Format, Reading, Request, RoutePath
+from producers.formats.translating import id_of
 from producers.http.body import RequestError, malformed, split_array
 from producers.http.messages import Answer, Headers
 from producers.ingest.checks import Ingest
-from producers.ingest.event import EMPTY_OBJECT, Event, Id
+from producers.ingest.event import EMPTY_OBJECT, Event
 from producers.ingest.objects import holds_personal
 from producers.ingest.text import parse_event
 from producers.ingest.times import parse_time_ms
@@ -249,9 +250,9 @@ def _text_or_none(value: object) -> str | None:
 def _name_person(event: Event, *, attributes: Attributes, data: Attributes) -> None:
     """Who it was: as the extension attributes say, else as the data say. The checks find e-mails among the data."""
     if not _PERSON.isdisjoint(attributes):
-        event.user_id = _id_of(attributes.get("userid"))
-        event.anonymous_id = _id_of(attributes.get("anonymousid"))
-        event.contact_id = _id_of(attributes.get("contactid"))
+        event.user_id = id_of(attributes.get("userid"))
+        event.anonymous_id = id_of(attributes.get("anonymousid"))
+        event.contact_id = id_of(attributes.get("contactid"))
         event.email, event.phone = _text_or_none(attributes.get("email")), _text_or_none(attributes.get("phone"))
     stated = _DATA_IDS.keys() & data.keys()
     if not stated:
@@ -262,13 +263,9 @@ def _name_person(event: Event, *, attributes: Attributes, data: Attributes) -> N
         if type(value) is str and value:
             setattr(event, _DATA_IDS[name], value)
             return
-    event.user_id = event.user_id or _id_of(data.get("user_id")) or _id_of(data.get("userId"))
-    event.anonymous_id = event.anonymous_id or _id_of(data.get("anonymous_id")) or _id_of(data.get("anonymousId"))
-    event.contact_id = event.contact_id or _id_of(data.get("contact_id")) or _id_of(data.get("contactId"))
-
-
-def _id_of(value: object) -> Id:
-    return value if type(value) is str or type(value) is int else None
+    event.user_id = event.user_id or id_of(data.get("user_id")) or id_of(data.get("userId"))
+    event.anonymous_id = event.anonymous_id or id_of(data.get("anonymous_id")) or id_of(data.get("anonymousId"))
+    event.contact_id = event.contact_id or id_of(data.get("contact_id")) or id_of(data.get("contactId"))
 
 
 def _context_of(attributes: Attributes) -> Attributes:
