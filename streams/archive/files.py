@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Final, NamedTuple
 
-from schemas.errors import UsageError
+from schemas.errors import TryAgainError, UsageError
+from streams.archive.columns import TEXT_COLUMNS, columns_of, is_personal, quoted
 from streams.archive.places import other_writer, place_of
 
 GROWS_UP_TO: Final = 100_000
@@ -23,12 +24,6 @@ _READ_ROWS: Final = 5_000
 _GROUP_ROWS: Final = 10000
 """A stretch of one partition is found without reading the others: a recount reads a partition at a time."""
 _NEXT: Final = "funnelcast_next"
-_JSON: Final = "{partition: 'INTEGER', \"offset\": 'BIGINT', timestamp_ms: 'BIGINT', key: 'VARCHAR', record: 'VARCHAR'}"
-_TEXT_COLUMNS: Final = ("id", "name", "source", "user_id", "contact_id", "anonymous_id", "link")
-_KIND: Final = """CASE WHEN NOT json_valid(record) THEN 'other'
-  WHEN record LIKE '{"forward":%' THEN 'forward'
-  WHEN json_exists(record, '$.tick') THEN 'tick' WHEN json_exists(record, '$.forget') THEN 'forget'
-  WHEN json_exists(record, '$.link') THEN 'link' WHEN json_exists(record, '$.name') THEN 'event' ELSE 'other' END"""
 
 
 class Row(NamedTuple):
@@ -67,6 +62,10 @@ class ArchiveFile:
         return self.name.partition("/")[0]
 
 
+class _ReplacedError(Exception):
+    """A file was replaced while it was read, as it happens in a store."""
+
+
 class ArchiveFolder:
     """A folder that holds an archive, by its path or address. Raises UsageError where it cannot be used."""
 
@@ -78,26 +77,47 @@ class ArchiveFolder:
         self._place = place_of(path)
         self.name = self._place.name
         self._duck: Any = duckdb.connect(config={"threads": 2})
+        self._failure = duckdb.Error
         self._duck.execute("SET enable_progress_bar = false")  # it would draw on stdout
         self._place.register(self._duck)
         self._known: dict[str, ArchiveFile] = {}
 
     def files(self) -> list[ArchiveFile]:
         """All files, oldest day first. Only those that have changed are looked into."""
-        versions = self._place.versions()
-        known = {name: file for name, file in self._known.items() if versions.get(name) == file.version}
-        changed = sorted(versions.keys() - known.keys())
-        if changed:
-            known |= self._looked_into({name: versions[name] for name in changed})
-        self._known = known
-        return [known[name] for name in sorted(known)]
+        while True:
+            versions = self._place.versions()
+            known = {name: file for name, file in self._known.items() if versions.get(name) == file.version}
+            changed = sorted(versions.keys() - known.keys())
+            try:
+                self._known = known | self._looked_into({name: versions[name] for name in changed})
+            except _ReplacedError:
+                continue
+            return [self._known[name] for name in sorted(self._known)]
+
+    @contextmanager
+    def _reading(self, versions: Mapping[str, str]) -> Iterator[None]:
+        """Tell what goes wrong with files of these versions. Raises _ReplacedError, else TryAgainError where the store
+        may be away, and UsageError for what is no archive's file."""
+        try:
+            yield
+        except self._failure as error:
+            now = self._place.versions()
+            if any(now.get(name) != version for name, version in versions.items()):
+                raise _ReplacedError from error
+            told = f"{self.name}: {str(error).strip().splitlines()[-1]}"
+            raise (UsageError if self._place.is_local else TryAgainError)(told) from error
 
     def _looked_into(self, versions: Mapping[str, str]) -> dict[str, ArchiveFile]:
+        if not versions:
+            return {}
         addresses = [self._place.address(name) for name in versions]
-        reaches = self._duck.execute(
-            "SELECT file_name, decode(value) FROM parquet_kv_metadata(?) WHERE decode(key) = ?", [addresses, _NEXT]
-        ).fetchall()
-        sizes = self._duck.execute("SELECT file_name, num_rows FROM parquet_file_metadata(?)", [addresses]).fetchall()
+        with self._reading(versions):
+            reaches = self._duck.execute(
+                "SELECT file_name, decode(value) FROM parquet_kv_metadata(?) WHERE decode(key) = ?", [addresses, _NEXT]
+            ).fetchall()
+            sizes = self._duck.execute(
+                "SELECT file_name, num_rows FROM parquet_file_metadata(?)", [addresses]
+            ).fetchall()
         rows = {_name(address): number for address, number in sizes}
         return {
             (name := _name(address)): ArchiveFile(
@@ -120,32 +140,40 @@ class ArchiveFolder:
 
     def first(self, partition: int) -> int | None:
         """The first offset that is kept; None where nothing is."""
-        holding = next((file for file in self.files() if partition in file.reaches), None)
-        if holding is None:
-            return None
-        ((first,),) = self._duck.execute(
-            'SELECT min("offset") FROM read_parquet(?) WHERE partition = ?',
-            [self._place.address(holding.name), partition],
-        ).fetchall()
-        return int(first)
+        self.files()
+        _, rows = self._of_one('SELECT min("offset") FROM read_parquet(?) WHERE partition = ?', partition, offset=0)
+        return int(rows[0][0]) if rows else None
 
     def read(self, partition: int, *, start: int, end: int) -> tuple[Sequence[KeptRecord], int]:
         """Records from `start` on and the next offset, at most `end`. What was forgotten is left out. Of one file: days
         follow one another in each partition."""
-        file = self._holding(partition, start)
-        if file is None:
-            return [], end
-        rows = self._duck.execute(
+        file, rows = self._of_one(
             'SELECT key, record, timestamp_ms, "offset" FROM read_parquet(?) WHERE partition = ? AND "offset" >= ? '
             f'AND "offset" < ? ORDER BY "offset" LIMIT {_READ_ROWS}',
-            [self._place.address(file.name), partition, start, end],
-        ).fetchall()
+            *(partition, start, end),
+            offset=start,
+        )
+        if file is None:
+            return [], end
         reached = rows[-1][3] + 1 if len(rows) == _READ_ROWS else min(end, file.reaches[partition])
         return [
             KeptRecord(None if key is None else key.encode(), record.encode(), time_ms, offset)
             for key, record, time_ms, offset in rows
             if record is not None
         ], reached
+
+    def _of_one(
+        self, query: str, partition: int, *more: int, offset: int
+    ) -> tuple[ArchiveFile | None, Sequence[tuple[Any, ...]]]:
+        """The file that holds what follows an offset of a partition, and the rows of a query about it."""
+        while (file := self._holding(partition, offset)) is not None:
+            try:
+                with self._reading({file.name: file.version}):
+                    parameters = [self._place.address(file.name), partition, *more]
+                    return file, self._duck.execute(query, parameters).fetchall()
+            except _ReplacedError:
+                self.files()
+        return None, []
 
     def _holding(self, partition: int, offset: int) -> ArchiveFile | None:
         """The first file that reaches beyond an offset."""
@@ -158,15 +186,19 @@ class ArchiveFolder:
     def events(self) -> Iterator[bytes]:
         """Events and ticks of all partitions in the order in which they came, as they stand on Kafka. Who was forgotten
         is left out. Raises UsageError where there is no archive."""
-        if not self.files():
+        if not (files := self.files()):
             raise UsageError(f"{self.name} holds no archive (day=YYYY-MM-DD/*.parquet)")
-        result = self._duck.execute(
-            "SELECT record FROM read_parquet(?) WHERE kind IN ('event', 'tick') AND record IS NOT NULL "
-            'ORDER BY timestamp_ms, partition, "offset"',
-            [self._place.address("day=*/*.parquet")],
-        )
-        while rows := result.fetchmany(_READ_ROWS):
-            yield from (record.encode() for (record,) in rows)
+        try:
+            with self._reading({file.name: file.version for file in files}):
+                result = self._duck.execute(
+                    "SELECT record FROM read_parquet(?) WHERE kind IN ('event', 'tick') AND record IS NOT NULL "
+                    'ORDER BY timestamp_ms, partition, "offset"',
+                    [[self._place.address(file.name) for file in files]],
+                )
+                while rows := result.fetchmany(_READ_ROWS):
+                    yield from (record.encode() for (record,) in rows)
+        except _ReplacedError:
+            raise TryAgainError(f"{self.name} was written while it was read") from None
 
     def add(self, day: str, rows: Sequence[Row]) -> None:
         """Write rows that continue the cursor, all of them or none. Raises UsageError where another process has written
@@ -186,11 +218,12 @@ class ArchiveFolder:
         name = f"day={day}/{number + 1:06}.parquet" if grows is None else grows.name
         source = self._written(rows)
         try:
-            query = _columns(source)
+            query = columns_of(source)
             if grows is not None:
                 reaches = {**grows.reaches, **reaches}
                 query = f"SELECT * FROM {self._rows_of(grows)} UNION ALL {query}"
-            self._put(name, query, reaches=reaches, version=None if grows is None else grows.version)
+            with self._replacing(grows):
+                self._put(name, query, reaches=reaches, version=None if grows is None else grows.version)
         finally:
             source.unlink(missing_ok=True)
 
@@ -198,11 +231,12 @@ class ArchiveFolder:
         """Take everything that says who it was out of the rows of these keys; how many rows. The rows stay, without
         names, so that the number of rows does not change."""
         erased = 0
-        keys = "(" + ", ".join(map(_text, persons)) + ")"
+        keys = "(" + ", ".join(map(quoted, persons)) + ")"
         for file in self.files() if persons else ():
             source = self._rows_of(file)
             is_of = f"(key IN {keys} OR link IN {keys})"
-            ((count,),) = self._duck.execute(f"SELECT count(*) FROM {source} WHERE {is_of}").fetchall()
+            with self._replacing(file):
+                ((count,),) = self._duck.execute(f"SELECT count(*) FROM {source} WHERE {is_of}").fetchall()
             if count:
                 blank = ", ".join(
                     f"CASE WHEN {is_of} THEN NULL ELSE {name} END AS {name}"
@@ -211,11 +245,12 @@ class ArchiveFolder:
                         "record",
                         "properties",
                         "context",
-                        *(c for c in _TEXT_COLUMNS if _is_personal(c)),
+                        *(c for c in TEXT_COLUMNS if is_personal(c)),
                     )
                 )
                 query = f"SELECT * REPLACE ({blank}) FROM {source}"
-                self._put(file.name, query, reaches=file.reaches, version=file.version)
+                with self._replacing(file):
+                    self._put(file.name, query, reaches=file.reaches, version=file.version)
             erased += count
         return erased
 
@@ -225,8 +260,17 @@ class ArchiveFolder:
         with self._place.writing():
             yield
 
+    @contextmanager
+    def _replacing(self, file: ArchiveFile | None) -> Iterator[None]:
+        """A file is read to be replaced: nobody else may do so meanwhile. Raises UsageError."""
+        try:
+            with self._reading({} if file is None else {file.name: file.version}):
+                yield
+        except _ReplacedError:
+            raise other_writer(self.name) from None
+
     def _rows_of(self, file: ArchiveFile) -> str:
-        return f"read_parquet({_text(self._place.address(file.name))}, hive_partitioning = false)"
+        return f"read_parquet({quoted(self._place.address(file.name))}, hive_partitioning = false)"
 
     def _written(self, rows: Sequence[Row]) -> Path:
         path = self._place.scratch() / "rows.tmp"
@@ -237,9 +281,9 @@ class ArchiveFolder:
 
     def _put(self, name: str, query: str, *, reaches: Mapping[int, int], version: str | None) -> None:
         written = self._place.scratch() / "file.tmp"
-        said = _text(json.dumps({str(partition): reached for partition, reached in reaches.items()}))
+        said = quoted(json.dumps({str(partition): reached for partition, reached in reaches.items()}))
         self._duck.execute(
-            f'COPY (SELECT * FROM ({query}) ORDER BY partition, "offset") TO {_text(str(written))} '
+            f'COPY (SELECT * FROM ({query}) ORDER BY partition, "offset") TO {quoted(str(written))} '
             f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_GROUP_ROWS}, KV_METADATA {{{_NEXT}: {said}}})"
         )
         self._place.put(written, name, version=version)
@@ -248,31 +292,3 @@ class ArchiveFolder:
 def _name(address: str) -> str:
     """A file's name out of an address, which a store may write in several ways."""
     return "/".join(address.rsplit("/", 2)[1:])
-
-
-def _is_personal(column: str) -> bool:
-    return column not in ("name", "source")
-
-
-def _columns(source: Path) -> str:
-    texts = ", ".join(
-        f"CASE WHEN json_valid(record) THEN json_extract_string(record, '$.{name}') END AS {name}"
-        for name in _TEXT_COLUMNS
-    )
-    times = ", ".join(
-        f"CASE WHEN json_valid(record) THEN epoch_ms(TRY_CAST(json_extract_string(record, '$.{name}_ms') AS BIGINT)) "
-        f"END AS {name}"
-        for name in ("occurred_at", "received_at")
-    )
-    parts = ", ".join(
-        f"CASE WHEN json_valid(record) THEN CAST(json_extract(record, '$.{name}') AS VARCHAR) END AS {name}"
-        for name in ("properties", "context")
-    )
-    file = f"read_json({_text(str(source))}, format = 'newline_delimited', columns = {_JSON})"
-    return (
-        f'SELECT partition, "offset", timestamp_ms, {_KIND} AS kind, key, {texts}, {times}, {parts}, record FROM {file}'
-    )
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

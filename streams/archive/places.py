@@ -33,6 +33,7 @@ class Place(Protocol):
 
     name: str
     """As people write it."""
+    is_local: bool
 
     def address(self, file: str) -> str:
         """As DuckDB reads a file, or a pattern of files."""
@@ -75,6 +76,8 @@ def other_writer(name: str) -> UsageError:
 
 class LocalPlace:
     """A folder of this machine, or mounted."""
+
+    is_local = True
 
     def __init__(self, path: Path) -> None:
         self.name, self._path = str(path), path
@@ -120,6 +123,8 @@ class LocalPlace:
 class RemotePlace:
     """A folder of a store. Two writers are told apart by the versions of the files alone: the second one's write is
     refused."""
+
+    is_local = False
 
     def __init__(self, url: str) -> None:
         self.name = url.rstrip("/")

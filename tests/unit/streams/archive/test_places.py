@@ -110,3 +110,44 @@ def test_file_urls_are_local() -> None:
     assert isinstance(local, LocalPlace)
     assert isinstance(remote, RemotePlace)
     assert (local.name, remote.name) == ("/data/archive", "memory://x/y")
+
+
+@rows("is_known", [False, True])
+def test_a_file_that_is_replaced_while_it_is_read_is_read_again(
+    is_known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a store it is gone for whoever is in the middle of it; what takes its place has another version."""
+    url = f"memory://{uuid4().hex}/archive"
+    writer, reader, place = ArchiveFolder(url), ArchiveFolder(url), place_of(url)
+    assert isinstance(place, RemotePlace)
+    with writer.writing():
+        writer.add("2025-06-15", [row(0, 0), row(0, 1)])
+    if is_known:
+        reader.files()
+    (name,), versions = place.versions(), place.versions()
+    gone: list[bytes] = []
+
+    def address(file: str) -> str:
+        if not gone:
+            gone.append(place._store.cat_file(f"{place._root}/{name}"))
+            place._store.rm_file(f"{place._root}/{name}")
+        return place.address(file)
+
+    def looked() -> dict[str, str]:
+        if gone and not place.versions():
+            place._store.pipe_file(f"{place._root}/{name}", gone[0])
+        return place.versions()
+
+    monkeypatch.setattr(reader._place, "address", address)
+    monkeypatch.setattr(reader._place, "versions", looked)
+    records, end = reader.read(0, start=0, end=2)
+    assert ([record.offset for record in records], end) == ([0, 1], 2)
+    assert gone
+    assert looked() != versions
+
+
+def test_a_file_that_is_none_of_an_archive_is_named(tmp_path: Path) -> None:
+    (tmp_path / "day=2025-06-15").mkdir()
+    (tmp_path / "day=2025-06-15" / "000001.parquet").write_text("no Parquet")
+    with pytest.raises(UsageError, match=r"000001\.parquet"):
+        ArchiveFolder(tmp_path).files()
