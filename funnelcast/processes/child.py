@@ -101,7 +101,7 @@ class Child:
             if self.failure is not None:
                 raise self.failure
             process = self._process
-            probe = self._probe()
+            probe = self.probe()
             if self.pid is not None and (probe is None or await probe()):
                 if probe is not None:
                     self._note_ready(process)
@@ -169,7 +169,8 @@ class Child:
         exits = ", ".join(f"{_cause(code)} x{count}" for code, count in self.exits.items())
         return f"{self.spec.name} {state}; ended: {exits or 'never'}; log: {self.log}"
 
-    def _probe(self) -> Probe | None:
+    def probe(self) -> Probe | None:
+        """What says whether it is ready, wherever it listens; None where nothing does."""
         return self.spec.probe if self.spec.probe_at is None else self._answers_where_it_listens
 
     async def _answers_where_it_listens(self) -> bool:
@@ -240,7 +241,7 @@ class Child:
             asking.cancel()
 
     async def _await_readiness(self, process: asyncio.subprocess.Process) -> None:
-        probe = self._probe()
+        probe = self.probe()
         if probe is None:
             await asyncio.sleep(STABLE_SECONDS)
         else:

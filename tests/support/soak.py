@@ -167,7 +167,7 @@ async def _stopped(children: Sequence[Child], *, what: str) -> float:
 
 async def _rebalance_begins(child: Child, joining: Child) -> bool:
     """Wait until a worker stops counting because another one joins; False where it was over before it was seen."""
-    is_ready, is_joined = child.spec.probe, joining.spec.probe
+    is_ready, is_joined = child.probe(), joining.probe()
     assert is_ready is not None
     assert is_joined is not None
 
