@@ -107,8 +107,11 @@ def test_prometheus_scrapes_every_process_and_understands_every_rule(composed: C
         targets_seen = orjson.loads(composed.get("http://127.0.0.1:9090/api/v1/targets"))["data"]["activeTargets"]
         return {target["labels"]["job"]: target["health"] for target in targets_seen}
 
-    wait_until(lambda: set(targets().values()) == {"up"}, limit=READY_SECONDS, what=lambda: str(targets()))
-    assert {"collector", "exporter", "worker"} <= set(targets())
+    def are_all_up() -> bool:  # workers are found by their name, some time after they have started
+        seen = targets()
+        return {"collector", "exporter", "worker"} <= set(seen) and set(seen.values()) == {"up"}
+
+    wait_until(are_all_up, limit=READY_SECONDS, what=lambda: str(targets()))
     groups = orjson.loads(composed.get("http://127.0.0.1:9090/api/v1/rules"))["data"]["groups"]
     assert len(groups) > 5
     assert not [rule for group in groups for rule in group["rules"] if rule["health"] == "err"]
