@@ -54,7 +54,7 @@ def serve(events: Path, funnel: str, chunk: int) -> None:
 def _count(engine: PartitionEngine, store: MemoryPartitionStore, chunk: Sequence[Record]) -> None:
     prepared = engine.prepare(chunk)
     for funnel_id, names in prepared.new_names.items():
-        codes = asyncio.run(store.register(funnel_id, list(names), engine.registers.caps(funnel_id)))
+        codes = asyncio.run(store.register(funnel_id, names, engine.registers.caps(funnel_id)))
         engine.admit_names(funnel_id, codes)
     engine.admit_facts(dict.fromkeys(engine.needs(prepared).facts))
     engine.apply(prepared)

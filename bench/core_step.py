@@ -47,9 +47,7 @@ def _apply(
     clock.start()
     prepared = engine.prepare(batch)
     for funnel_id, names in prepared.new_names.items():
-        engine.admit_names(
-            funnel_id, asyncio.run(store.register(funnel_id, list(names), engine.registers.caps(funnel_id)))
-        )
+        engine.admit_names(funnel_id, asyncio.run(store.register(funnel_id, names, engine.registers.caps(funnel_id))))
     clock.lap("prepare")
     engine.admit_facts(dict.fromkeys(engine.needs(prepared).facts))
     clock.lap("needs")

@@ -80,9 +80,10 @@ class Registers:
     def __init__(self, plans: Sequence[Plan]) -> None:
         self.funnels = {plan.funnel_id: FunnelRegisters(plan) for plan in plans}
 
-    def listed(self, funnel_id: str) -> list[tuple[int, str]]:
+    def listed(self, funnel_id: str) -> dict[tuple[int, str], str]:
         """Declared values, to be registered in this order before anything else."""
-        return [(number, name) for number, register in self._numbered(funnel_id) for name in register.listed or ()]
+        numbered = self._numbered(funnel_id)
+        return {(number, name): name for number, register in numbered for name in register.listed or ()}
 
     def caps(self, funnel_id: str) -> dict[int, int]:
         """How many names each register takes."""

@@ -35,14 +35,9 @@ class MemoryShadow(MemoryPartitionStore):
         self._names = names
 
     async def register(
-        self,
-        funnel_id: str,
-        names: Sequence[tuple[int, str]],
-        caps: Mapping[int, int],
-        *,
-        written: Mapping[tuple[int, str], str] | None = None,
+        self, funnel_id: str, names: Mapping[tuple[int, str], str], caps: Mapping[int, int]
     ) -> dict[tuple[int, str], int]:
-        codes = await self._names.register(funnel_id, names, caps, written=written)
+        codes = await self._names.register(funnel_id, names, caps)
         self.space.registers.setdefault(funnel_id, {}).update(codes)
         return codes
 

@@ -127,25 +127,20 @@ class MemoryPartitionStore:
         """Nothing is remembered but the space."""
 
     async def register(
-        self,
-        funnel_id: str,
-        names: Sequence[tuple[int, str]],
-        caps: Mapping[int, int],
-        *,
-        written: Mapping[tuple[int, str], str] | None = None,
+        self, funnel_id: str, names: Mapping[tuple[int, str], str], caps: Mapping[int, int]
     ) -> dict[tuple[int, str], int]:
         known = self._space.registers.setdefault(funnel_id, {})
         shown = self._space.written_names.setdefault(funnel_id, {})
         codes: dict[tuple[int, str], int] = {}
-        for register, name in names:
+        for (register, name), written in names.items():
             if (register, name) not in known:
                 held = sum(1 for number, _ in known if number == register)
                 if held >= caps[register]:
                     codes[register, name] = CODE_OTHER
                     continue
                 known[register, name] = _FIRST_CODE + held
-                if (text := (written or {}).get((register, name), name)) != name:
-                    shown[register, _FIRST_CODE + held] = text
+                if written != name:
+                    shown[register, _FIRST_CODE + held] = written
             codes[register, name] = known[register, name]
         return codes
 

@@ -80,16 +80,11 @@ class PartitionStore(Protocol):
         """Forget what is remembered of a partition that another worker takes."""
 
     async def register(
-        self,
-        funnel_id: str,
-        names: Sequence[tuple[int, str]],
-        caps: Mapping[int, int],
-        *,
-        written: Mapping[tuple[int, str], str] | None = None,
+        self, funnel_id: str, names: Mapping[tuple[int, str], str], caps: Mapping[int, int]
     ) -> dict[tuple[int, str], int]:
         """Codes of (register, name) pairs, in the order given: known code, or the next one (from 2), or CODE_OTHER when
-        the register already holds caps[register] names. One register for all partitions of the funnel_id. `written`:
-        how a name was first written; kept with a new code where it is not the name itself, and never changed."""
+        the register already holds caps[register] names. One register for all partitions of the funnel_id. What a pair
+        leads to is how the name was first written: it is kept with a new code, where it is not the name itself."""
 
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
         """Every (register, name) -> code of a funnel_id."""

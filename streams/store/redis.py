@@ -176,17 +176,11 @@ class RedisPartitionStore:
         self._persons.leave(partition)
 
     async def register(
-        self,
-        funnel_id: str,
-        names: Sequence[tuple[int, str]],
-        caps: Mapping[int, int],
-        *,
-        written: Mapping[tuple[int, str], str] | None = None,
+        self, funnel_id: str, names: Mapping[tuple[int, str], str], caps: Mapping[int, int]
     ) -> dict[tuple[int, str], int]:
         if not names:
             return {}
-        shown = written or {}
-        wanted = [(str(name[0]), str(caps[name[0]]), name[1], shown.get(name, name[1])) for name in names]
+        wanted = [(str(number), str(caps[number]), name, written) for (number, name), written in names.items()]
         codes = await _REGISTER.run(self._client, [self._space.registers(funnel_id)], arguments=[pack(wanted)])
         await self._copied()
         return dict(zip(names, codes, strict=True))

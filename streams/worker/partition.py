@@ -215,7 +215,7 @@ class PartitionProcessor:
     async def _register(self, prepared: Prepared) -> None:
         for funnel_id, names in prepared.new_names.items():
             caps = self.engine.registers.caps(funnel_id)
-            codes = await self._store.register(funnel_id, list(names), caps, written=names)
+            codes = await self._store.register(funnel_id, names, caps)
             self.engine.admit_names(funnel_id, codes)
             used = {name: code for name, code in codes.items() if code > CODE_OTHER}
             if used:

@@ -109,14 +109,9 @@ class RetryingStore:
         return fence
 
     async def register(
-        self,
-        funnel_id: str,
-        names: Sequence[tuple[int, str]],
-        caps: Mapping[int, int],
-        *,
-        written: Mapping[tuple[int, str], str] | None = None,
+        self, funnel_id: str, names: Mapping[tuple[int, str], str], caps: Mapping[int, int]
     ) -> dict[tuple[int, str], int]:
-        return await self._insist(lambda: self._store.register(funnel_id, names, caps, written=written))
+        return await self._insist(lambda: self._store.register(funnel_id, names, caps))
 
     async def registers(self, funnel_id: str) -> dict[tuple[int, str], int]:
         return await self._insist(lambda: self._store.registers(funnel_id), is_write=False)

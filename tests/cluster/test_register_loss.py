@@ -12,6 +12,7 @@ from streams.store.keys import cluster_slot
 from streams.store.port import StoreUnavailableError
 from streams.store.redis import RedisPartitionStore
 from tests.support.cluster import Cluster
+from tests.support.names import as_compared
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.cluster
@@ -24,7 +25,7 @@ async def test_a_code_that_only_a_dead_primary_knows_was_never_used(cluster: Clu
     store = RedisPartitionStore(client, "loss")
 
     async def code(name: str) -> int:
-        return (await store.register(FUNNEL, [(1, name)], CAPS))[1, name]
+        return (await store.register(FUNNEL, as_compared([(1, name)]), CAPS))[1, name]
 
     async def code_at_last(name: str) -> int:
         async def asked() -> int | None:

@@ -36,6 +36,7 @@ from streams.store.port import AnnotationStore, CounterReader, PartitionStatus, 
 from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
 from tests.support.first_layout import to_first_layout
+from tests.support.names import as_compared
 from tests.support.secured_redis import IN_URL, SecuredRedis, documented_users
 from tests.support.thorough import cases
 from tests.support.valkey import ValkeyServer, debian_redis
@@ -635,29 +636,26 @@ async def test_a_rewritten_bucket_is_told_as_such(subject: Subject) -> None:
 
 async def test_names_get_codes_in_order_up_to_the_cap(store: PartitionStore) -> None:
     names = [(1, "google"), (0, "no budget"), (1, "zöe"), (1, "google"), (1, "x:y")]
-    codes = await store.register(FUNNEL_ID, names, {0: 10, 1: 2})
+    codes = await store.register(FUNNEL_ID, as_compared(names), {0: 10, 1: 2})
     assert codes == {(1, "google"): 2, (0, "no budget"): 2, (1, "zöe"): 3, (1, "x:y"): CODE_OTHER}
-    assert await store.register(FUNNEL_ID, [(1, "x:y")], {1: 3}) == {(1, "x:y"): 4}
-    assert await store.register(FUNNEL_ID, [(1, "late"), (1, "google")], {1: 3}) == {
+    assert await store.register(FUNNEL_ID, as_compared([(1, "x:y")]), {1: 3}) == {(1, "x:y"): 4}
+    assert await store.register(FUNNEL_ID, as_compared([(1, "late"), (1, "google")]), {1: 3}) == {
         (1, "late"): CODE_OTHER,
         (1, "google"): 2,
     }
-    assert await store.register(FUNNEL_ID, [], {}) == {}
+    assert await store.register(FUNNEL_ID, as_compared([]), {}) == {}
     known = {(1, "google"): 2, (0, "no budget"): 2, (1, "zöe"): 3, (1, "x:y"): 4}
     assert await store.registers(FUNNEL_ID) == known
     assert await store.registers(OTHER_FUNNEL_ID) == {}
 
 
 async def test_a_name_is_known_as_it_was_first_written(store: PartitionStore, reader: CounterReader) -> None:
-    names = [(1, "google ads"), (0, "too: dear"), (1, "x=y")]
     written = {(1, "google ads"): "Google Ads", (0, "too: dear"): "Too: dear", (1, "x=y"): "x=y"}
-    assert await store.register(FUNNEL_ID, names, {0: 9, 1: 2}, written=written) == dict(
-        zip(names, (2, 2, 3), strict=True)
-    )
+    assert await store.register(FUNNEL_ID, written, {0: 9, 1: 2}) == dict(zip(written, (2, 2, 3), strict=True))
     shouted = {(1, "google ads"): "GOOGLE ADS", (1, "full"): "Full"}
-    await store.register(FUNNEL_ID, list(shouted), {1: 2}, written=shouted)
+    await store.register(FUNNEL_ID, shouted, {1: 2})
     assert await reader.written_names(FUNNEL_ID) == {(1, 2): "Google Ads", (0, 2): "Too: dear"}
-    assert await reader.registers(FUNNEL_ID) == dict(zip(names, (2, 2, 3), strict=True))
+    assert await reader.registers(FUNNEL_ID) == dict(zip(written, (2, 2, 3), strict=True))
     assert await reader.written_names(OTHER_FUNNEL_ID) == {}
 
 
@@ -666,7 +664,7 @@ async def test_registers_agree_under_concurrency(subject: Subject) -> None:
     stores = [subject.store() for _ in range(6)]
     asked = [names[n:] + names[:n] for n in range(0, 36, 6)]
     answers = await asyncio.gather(
-        *(store.register(FUNNEL_ID, list(some), {1: 30}) for store, some in zip(stores, asked, strict=True))
+        *(store.register(FUNNEL_ID, as_compared(some), {1: 30}) for store, some in zip(stores, asked, strict=True))
     )
     known = await subject.reader.registers(FUNNEL_ID)
     assert sorted(known.values()) == list(range(2, 32))
@@ -676,7 +674,7 @@ async def test_registers_agree_under_concurrency(subject: Subject) -> None:
 
 async def test_an_apply_with_a_forgotten_name_is_fenced(store: PartitionStore, reader: CounterReader) -> None:
     claim = await store.claim(0, [FUNNEL_ID])
-    codes = await store.register(FUNNEL_ID, [(1, "google"), (1, "bing")], {1: 9})
+    codes = await store.register(FUNNEL_ID, as_compared([(1, "google"), (1, "bing")]), {1: 9})
     writes = counting(1)
     for wrong in ({(1, "google"): 2, (1, "ask"): 4}, {(1, "bing"): 2}):
         writes.names = {FUNNEL_ID: wrong}
@@ -754,7 +752,7 @@ async def test_a_space_is_deleted_whole_and_alone(url: str | None) -> None:
         claim = await store.claim(1, [FUNNEL_ID])
         assert await store.apply(1, fence_of(claim), 4, counting(4, persons={b"u:1": b"x"}))
         await store.accept_gap(1, 9, "gone")
-        await store.register(FUNNEL_ID, [(1, "google")], {1: 3})
+        await store.register(FUNNEL_ID, as_compared([(1, "google")]), {1: 3})
     assert await delete_space(client, mine) > 6
     assert await delete_space(client, mine) == 0
     reader = RedisCounterReader(client, mine)

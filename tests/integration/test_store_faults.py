@@ -14,6 +14,7 @@ from streams.store.connection import close, connect, ping, server_warnings, tran
 from streams.store.port import StoreRefusedError, StoreUnavailableError
 from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
+from tests.support.names import as_compared
 from tests.support.valkey import ValkeyServer
 
 FUNNEL_ID = "sales@1"
@@ -123,12 +124,12 @@ async def test_a_forgotten_name_fences_the_apply_that_waits_with_its_code(own_se
     claim = await store.claim(0, [FUNNEL_ID])
     fence = Fence(claim.token, claim.offset, claim.seq)
     writes = everything(1)
-    writes.names = {FUNNEL_ID: await store.register(FUNNEL_ID, [(1, "google")], {1: 9})}
+    writes.names = {FUNNEL_ID: await store.register(FUNNEL_ID, as_compared([(1, "google")]), {1: 9})}
     own_server.kill()
     own_server.tear(5)
     own_server.start()
     assert await store.peek(0) == fence, "the cursor alone cannot tell"
-    assert await store.register(FUNNEL_ID, [(1, "bing")], {1: 9}) == {(1, "bing"): 2}
+    assert await store.register(FUNNEL_ID, as_compared([(1, "bing")]), {1: 9}) == {(1, "bing"): 2}
     assert not await store.apply(0, fence, 1, writes)
     await close(client)
 
@@ -162,7 +163,7 @@ async def test_a_server_that_is_away_is_waited_for(own_server: ValkeyServer) -> 
         store.claim(0, [FUNNEL_ID]),
         store.peek(0),
         store.read(0, FUNNEL_ID, persons=[b"u:1"]),
-        store.register(FUNNEL_ID, [(1, "a")], {1: 9}),
+        store.register(FUNNEL_ID, as_compared([(1, "a")]), {1: 9}),
         reader.partitions(),
         reader.view(0, FUNNEL_ID, grains=[0]),
     ):

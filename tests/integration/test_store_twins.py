@@ -158,7 +158,7 @@ class Player:
 
     async def _register(self, funnel_id: str, wanted: list[tuple[int, str]], cap: int) -> Any:
         written = {name: name[1].title() for name in wanted}
-        answer = await self.store.register(funnel_id, wanted, {0: cap, 1: cap, 2: 1}, written=written)
+        answer = await self.store.register(funnel_id, written, {0: cap, 1: cap, 2: 1})
         return answer, await self.reader.registers(funnel_id), await self.reader.written_names(funnel_id)
 
     async def _gap(self, partition: int, offset: int) -> Any:

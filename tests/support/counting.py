@@ -99,7 +99,7 @@ class Names:
         for funnel_id in registers.funnels:
             self.register(funnel_id, registers.listed(funnel_id))
 
-    def register(self, funnel_id: str, names: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    def register(self, funnel_id: str, names: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:
         caps, codes = self.registers.caps(funnel_id), self.codes.setdefault(funnel_id, {})
         given: dict[tuple[int, str], int] = {}
         for register, name in names:
@@ -130,7 +130,7 @@ class Partition:
         engine = self.engine
         prepared = engine.prepare(records)
         for funnel_id, names in prepared.new_names.items():
-            engine.admit_names(funnel_id, self.names.register(funnel_id, list(names)))
+            engine.admit_names(funnel_id, self.names.register(funnel_id, names))
         self.load(prepared)
         return engine.apply(prepared)
 

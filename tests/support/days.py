@@ -10,6 +10,7 @@ from schemas.funnel.load import parse_funnel
 from streams.report.question import QuestionTexts, ReportQuestion
 from streams.state import Fence, FunnelWrites, PartitionMeta, Writes
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
+from tests.support.names import as_compared
 
 SHOP = parse_funnel(
     """
@@ -66,7 +67,7 @@ async def days_reader(days: Mapping[int, Day | Mapping[str, Day]]) -> MemoryCoun
     await store.check_funnels({SHOP.funnel_id: SHOP.fingerprint})
     claim = await store.claim(0, [SHOP.funnel_id])
     channels = sorted({"google", *(name for given in days.values() if isinstance(given, Mapping) for name in given)})
-    codes = await store.register(SHOP.funnel_id, [(1, channel) for channel in channels], {1: 99})
+    codes = await store.register(SHOP.funnel_id, as_compared([(1, channel) for channel in channels]), {1: 99})
     by_channel = {channel: codes[1, channel] for channel in channels}
     writes = Writes(
         meta=PartitionMeta(watermark_ms=READ_AT),

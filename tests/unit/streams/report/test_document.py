@@ -24,6 +24,7 @@ from streams.report.document import build_document, canonical_json, document_of
 from streams.state import Fence, FunnelWrites, PartitionMeta, Writes
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import PartitionView
+from tests.support.names import as_compared
 
 SHOP = parse_funnel(
     """
@@ -228,7 +229,7 @@ async def test_the_document_of_a_store() -> None:
     for partition in (0, 3):
         claim = await store.claim(partition, [SHOP.funnel_id])
         meta = PartitionMeta(watermark_ms=5000 + partition, stats={SHOP.funnel_id: {"accepted": 1}})
-        names = await store.register(SHOP.funnel_id, [(1, "google")], {1: 100})
+        names = await store.register(SHOP.funnel_id, as_compared([(1, "google")]), {1: 100})
         cells: Cells = {(Grain.TOTAL, 0, 1): {cell_field(names[1, "google"], 0, CLICK): {family(Family.EVENTS): 1}}}
         assert await store.apply(
             partition,

@@ -19,6 +19,7 @@ from streams.report.table import render_report
 from streams.state import Fence, FunnelWrites, PartitionMeta, Writes
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import PartitionView, StoreRefusedError
+from tests.support.names import as_compared
 from tests.support.rows import rows
 
 SHOP = parse_funnel(
@@ -64,7 +65,7 @@ async def reader(funnel: Funnel = SHOP) -> MemoryCounterReader:
     store = MemoryPartitionStore(space)
     await store.check_funnels({funnel.funnel_id: funnel.fingerprint})
     claim = await store.claim(0, [funnel.funnel_id])
-    await store.register(funnel.funnel_id, [(1, "google"), (1, "fb"), (2, "ann")], {1: 9, 2: 9})
+    await store.register(funnel.funnel_id, as_compared([(1, "google"), (1, "fb"), (2, "ann")]), {1: 9, 2: 9})
     meta = PartitionMeta(watermark_ms=MIDNIGHT_ATHENS + 2 * DAY)
     writes = Writes(meta=meta, funnels={funnel.funnel_id: FunnelWrites(cells=filled_cells())})
     assert await store.apply(0, Fence(token=claim.token, offset=0, seq=0), 1, writes)
