@@ -77,6 +77,8 @@ class Player:
     last: tuple[PartitionStore, int, Fence, int, Writes] | None = None
     layouts: dict[tuple[int, str], FunnelLayouts] = field(default_factory=dict)
     """By partition and funnel, as claimed and rewritten."""
+    claimed: set[tuple[PartitionStore, int, str]] = field(default_factory=set)
+    is_upgraded: bool = False
 
     @property
     def store(self) -> PartitionStore:
@@ -97,10 +99,12 @@ class Player:
     async def _claim(self, partition: int, wanted: list[str]) -> Any:
         claim: Claim = await self.store.claim(partition, wanted)
         self.owners.append((self.store, partition, Fence(claim.token, claim.offset, claim.seq)))
+        self.claimed |= {(self.store, partition, funnel_id) for funnel_id in wanted}
         self.layouts.update({(partition, funnel_id): layouts for funnel_id, layouts in claim.layouts.items()})
         return claim.offset, claim.seq, claim.meta, claim.earliest_deadlines, claim.core_state, claim.layouts
 
     async def _upgrade(self) -> None:
+        self.is_upgraded = True
         if len(self.versions) > 1:
             del self.versions[0]
             self.layouts.clear()
@@ -110,6 +114,9 @@ class Player:
             return None
         place = len(self.owners) - 1 - back
         store, partition, fence = self.owners[place]
+        if self.is_upgraded:  # a claim says in which layout persons lie: who has not claimed a funnel cannot write it
+            known = {name: each for name, each in changes.funnels.items() if (store, partition, name) in self.claimed}
+            changes = replace(changes, funnels=known)
         fence = Fence(fence.token, fence.offset + shift, fence.seq)
         self.last = (store, partition, fence, fence.offset + events, changes)
         applied = await store.apply(partition, fence, fence.offset + events, changes)
