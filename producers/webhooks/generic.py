@@ -31,6 +31,12 @@ _HEADERS: Final = (b"webhook-id",)
 _SECONDS_BELOW: Final = 10**12
 """A number below this (2001 in milliseconds) is seconds."""
 _SIGNED: Final = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")
+_NOT_REAL: Final[dict[str, tuple[bool | str, ...]]] = {
+    **dict.fromkeys(("livemode", "live_mode"), (False,)),
+    **dict.fromkeys(("test", "is_test", "test_mode", "testmode", "sandbox", "is_sandbox"), (True,)),
+    **dict.fromkeys(("mode", "environment"), ("test", "sandbox")),
+}
+"""Members and values by which services mark what is not real."""
 _IDS: Final = ("user_id", "anonymous_id", "contact_id", "email", "phone")
 
 
@@ -66,10 +72,13 @@ def _without_ids(data: Members) -> Members:
 
 
 def _test_mark(body: Members) -> str | None:
-    """As most services say it."""
-    if body.get("livemode") is False:
-        return "livemode is false"
-    return "test is true" if body.get("test") is True else None
+    """As most services say it, beside the type or in `data` or `meta`."""
+    for said in (body, members(body.get("data")), members(body.get("meta"))):
+        for name, marks in _NOT_REAL.items():
+            value = said.get(name)
+            if value is not None and value in marks and value.__class__ in (bool, str):
+                return f"{name} is {str(value).lower()}"
+    return None
 
 
 def _time(value: object) -> int | None:

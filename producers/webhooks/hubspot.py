@@ -65,6 +65,7 @@ _CONTACT: Final = {"properties": "email,phone"}
 _DECODED: Final = re.compile(r"%(3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)", re.IGNORECASE)
 """The escapes that HubSpot undoes in the address before it signs."""
 _WON: Final = "closedwon"
+_LOST: Final = "closedlost"
 _NOT_WON: Final = frozenset(
     {
         "appointmentscheduled",
@@ -72,7 +73,7 @@ _NOT_WON: Final = frozenset(
         "presentationscheduled",
         "decisionmakerboughtin",
         "contractsent",
-        "closedlost",
+        _LOST,
     }
 )
 """HubSpot's own stages in which a deal is not won. What stages of one's own mean, only the API knows."""
@@ -124,7 +125,7 @@ def _event(change: Members, raw: RawDelivery, *, reasons: dict[str | None, str |
             "deal_id": number if kind == "deal" else None,
             "order_id": f"hubspot:deal:{number}" if kind == "deal" else None,
             "manager": value if name == "hubspot_owner_id" else None,
-            "reason": reasons.get(number) if value == "closedlost" else None,
+            "reason": reasons.get(number) if value == _LOST else None,
             "property": name,
         }
     )
@@ -178,18 +179,23 @@ class HubSpot:
         number = next((text(one.get("id")) for one in contacts), None)
         if number is not None:
             await self._person(details, event, number=number)
-        details.properties = await self._properties(event, known)
         await self._of_the_order(details, event, deal=members(deal))
+        is_lost = _LOST in (event.properties.get("stage"), *(besides.key for besides in details.further or ()))
+        details.properties = await self._properties(event, known, is_lost=is_lost)
         return details
 
     async def _of_the_order(self, details: Details, event: WebhookEvent, *, deal: Members) -> None:
-        """Whether the deal was won before this change of its stage; a deal that is restored may be won again."""
+        """Whether the deal was won before this change of its stage; a deal that is restored may be won again, and one
+        that is created may be closed already."""
         pipeline = text(members(deal.get("properties")).get("pipeline"))
         moves = items(members(deal.get("propertiesWithHistory")).get("dealstage"))  # the newest first
         moves = [one for one in moves if _is_by(one, event.occurred_ms)]
         stages, stage = [text(one.get("value")) or "" for one in moves], event.properties.get("stage")
         if event.type == "deal_restore" and stages and await self._is_won(pipeline, stages[0]):
             details.keys = (stages[0], _WON)
+        if event.type == "deal_creation" and stages:
+            is_won = await self._is_won(pipeline, stages[0])
+            details.further = (Further(_WON if is_won else stages[0]),) if is_won or stages[0] == _LOST else ()
         if stage in stages:
             before = stages[stages.index(stage) + 1 :][:1]
             was_won = bool(before) and await self._is_won(pipeline, before[0])
@@ -204,9 +210,8 @@ class HubSpot:
         places = (members(one.get("metadata")) for one in items(known.get("stages")) if text(one.get("id")) == stage)
         return any(text(place.get("probability")) in ("1", "1.0") for place in places)
 
-    async def _properties(self, event: WebhookEvent, known: Members) -> Members:
+    async def _properties(self, event: WebhookEvent, known: Members, *, is_lost: bool) -> Members:
         value = text(event.properties.get("value"), known.get("amount"))  # a change of the amount says it itself
-        is_lost = event.properties.get("stage") == "closedlost"
         return present(
             {
                 "value": value,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -34,18 +35,24 @@ _STAGES: Final[dict[str, str | None]] = {
     "orders/cancelled": "order_cancelled",
     "orders/edited": None,
     "orders/updated": None,
+    "orders/delete": "order_withdrawn",
     "refunds/create": "refund",
+    "disputes/create": "dispute",
+    "disputes/update": None,
+    "disputes/lost": "refund",
     **ORDER_STAGES,
 }
 _PAID: Final = ("paid", "partially_refunded", "refunded")
 """Financial states of an order that was paid in full."""
+_LOST: Final = ("lost", "accepted")
+"""States of a chargeback whose money is gone; of an inquiry none went."""
 _HEADERS: Final = (b"x-shopify-topic", b"x-shopify-shop-domain", b"x-shopify-webhook-id", b"x-shopify-test")
 
 
 def _time(body: Members, topic: str) -> str | None:
     """When this change happened. Never `processed_at`, which says when the order was placed and can be set to any day,
     and the day of creation only of what was created."""
-    if topic.endswith("/create"):
+    if topic.endswith("/create") or topic == "orders/edited":  # of an edit, which is a thing of its own
         return text(body.get("created_at"), body.get("updated_at"))
     cancelled = body.get("cancelled_at") if topic == "orders/cancelled" else None
     return text(cancelled, body.get("updated_at"))
@@ -58,7 +65,7 @@ def read(raw: RawDelivery) -> Delivery:
     topic = (raw.header(b"x-shopify-topic") or "unknown/unknown").lower()
     shop = raw.header(b"x-shopify-shop-domain") or raw.account
     number = text(body.get("id"), body.get("token")) or "unknown"
-    version = text(body.get("updated_at"), body.get("created_at")) or ""
+    version = text(body.get("updated_at"), body.get("created_at")) or hashlib.sha256(raw.body).hexdigest()[:16]
     time = _time(body, topic)
     event = WebhookEvent(
         id=f"{topic}:{number}:{version}",  # of signed parts only: the name of the delivery is not signed
@@ -87,6 +94,8 @@ def _of_the_order(event: WebhookEvent, body: Members, *, topic: str, shop: str) 
     event.refunds_follow = True
     if topic == "orders/cancelled":
         event.further = (Further(WITHDRAWN),)
+    elif topic == "disputes/update" and body.get("type") == "chargeback" and body.get("status") in _LOST:
+        event.keys = ("disputes/lost",)
     elif topic == "orders/updated" and body.get("financial_status") in _PAID and not body.get("cancelled_at"):
         event.keys = (RESTATED,)
 
@@ -122,7 +131,9 @@ def _properties(body: Members, *, topic: str, number: str) -> Members:
         return _refund(body, number)
     if topic.startswith("customers/"):
         return {}
-    value = _received(body) if topic == "orders/updated" else text(body.get("total_price"))
+    if topic.startswith("disputes/"):
+        return _dispute(body, number)
+    value = _received(body) if topic in ("orders/paid", "orders/updated") else text(body.get("total_price"))
     lines = items(body.get("line_items"))
     is_order = topic.startswith("orders/")
     return {
@@ -142,6 +153,8 @@ def _received(body: Members) -> str | None:
     """What the customer paid, before refunds: what the order is worth now, without what is still to be paid (or, below
     zero, to be given back), and what went back. So an edit and the refund that it leads to take the amount off once:
     the refund does, whenever it comes."""
+    if any(text(one.get("currency")) not in (None, text(body.get("currency"))) for one in _given_back(body)):
+        return text(body.get("total_price"))
     try:
         worth, open_, back = (
             Decimal(text(body.get("current_total_price")) or ""),
@@ -174,6 +187,18 @@ def _refund(body: Members, number: str) -> Members:
         "value": _sum(paid) if currency else None,
         "currency": currency,
         "reason": text(body.get("note")),
+    }
+
+
+def _dispute(body: Members, number: str) -> Members:
+    """The amount that the customer's bank takes back."""
+    value = text(body.get("amount"))
+    return {
+        "refund_id": f"dispute:{number}",
+        "order_id": text(body.get("order_id")),
+        "value": value,
+        "currency": text(body.get("currency")) if value is not None else None,
+        "reason": text(body.get("reason")),
     }
 
 

@@ -45,6 +45,7 @@ async def of_shopify(topic: str, **dates: Any) -> dict[str, Any]:
         ("checkouts/create", {"created_at": AT}),
         ("draft_orders/create", {"created_at": AT}),
         ("refunds/create", {"created_at": AT}),
+        ("orders/edited", {"created_at": AT}),
     ],
 )
 async def test_shopify(topic: str, dates: dict[str, str]) -> None:

@@ -242,6 +242,16 @@ async def test_hubspot_knows_which_deals_were_won_before(crm: FakeCrm) -> None:
     assert len(await rig("hubspot-deals", values=values, stages={"11": "offer_sent", "12": "payment"})) == 1
 
 
+async def test_a_hubspot_deal_that_is_created_as_closed(crm: FakeCrm) -> None:
+    rig = Rig(crm)
+    [value] = [value for value in await rig.hooks("hubspot-deals") if b"contractsent" in value]
+    value = value.replace(b"deal.propertyChange", b"deal.creation").replace(b"propertyName", b"none")
+    for stage, said in (("12", {("payment", None)}), ("closedlost", {("deal_lost", "Too dear")}), ("11", set())):
+        crm.leads["901"] |= {"moves": [(stage, NOW - 9_000)], "loss": "Too dear"}
+        events = [one for one in await Rig(crm)("hubspot-deals", values=[value]) if one["name"][:7] != "hubspot"]
+        assert {(one["name"], one["properties"].get("reason")) for one in events} == said
+
+
 async def test_a_deal_of_bitrix24_that_is_won_no_longer_or_changed_since(crm: FakeCrm) -> None:
     won = {"STAGE_ID": "C1:WON", "STAGE_SEMANTIC_ID": "S"}
     now = {"STAGE_ID": "C1:NEW", "STAGE_SEMANTIC_ID": "P"}

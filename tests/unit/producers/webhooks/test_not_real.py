@@ -61,6 +61,8 @@ TEST = {
     "shopify trial": shopify("orders/paid", {"X-Shopify-Test": "true"}),
     "generic livemode": generic(livemode=False),
     "generic test": generic(test=True),
+    "generic meta": generic(meta={"test_mode": True}),
+    "generic data": generic(data={"user_id": "u1", "value": 5, "currency": "EUR", "environment": "sandbox"}),
 }
 REAL = {
     "stripe": stripe(livemode=True),
@@ -68,6 +70,7 @@ REAL = {
     "shopify": shopify("orders/paid", test=False),
     "shopify says nothing": shopify("orders/paid"),
     "generic": generic(test=False, livemode=True),
+    "generic says nothing": generic(mode="payment", environment="live", sandbox=None, test=0),
 }
 
 

@@ -35,7 +35,8 @@ async def money(collector: HookedCollector) -> tuple[int, int, int]:
     """(orders, revenue, refunds), revenue and refunds in cents."""
     records = [(one.key, one.value, one.timestamp_ms) for one in collector.sink.records(TOPICS.events)]
     document = await document_of(records, FUNNEL, until_ms=collector.now_ms + 60_000)
-    payment = document["counters"]["total"]["all"].get("", {}).get("payment", {})
+    total = document["counters"].get("total", {}).get("all", {})
+    payment = total.get("", {}).get("payment", {})
     orders, revenue, refunds = (payment.get(name, {}).get("EUR", 0) for name in ("orders", "revenue", "refunds"))
     return orders, revenue, refunds
 
@@ -225,6 +226,58 @@ async def test_a_shopify_order_that_grows_is_worth_what_was_paid() -> None:
     assert await money(shop.collector) == (1, 40_000, 0)
     await shop.tell("orders/updated", **grown)
     assert await money(shop.collector) == (1, 45_000, 0)
+
+
+async def test_a_shopify_order_that_is_edited_before_it_is_paid_is_worth_what_was_paid() -> None:
+    shop = Shop()
+    await shop.tell("orders/paid", current_total_price="380.00")
+    assert await money(shop.collector) == (1, 38_000, 0)
+
+
+async def test_a_shopify_order_that_is_deleted_is_withdrawn() -> None:
+    shop = Shop()
+    await shop.tell("orders/paid")
+    body = orjson.dumps({"id": 1})
+    headers = {"x-shopify-topic": "orders/delete", **sign_shopify(body, "shopify-secret")}
+    await shop.collector.post("/v1/webhooks/shopify", body, headers)
+    assert await money(shop.collector) == (0, 0, 0)
+
+
+async def test_a_shopify_chargeback_takes_the_money_once_it_is_lost() -> None:
+    """Its deliveries have neither a time nor a version."""
+    for kind, expected in (("chargeback", (1, 40_000, 40_000)), ("inquiry", (1, 40_000, 0))):
+        shop = Shop()
+        await shop.tell("orders/paid")
+        dispute = {"id": 5, "order_id": 1, "type": kind, "amount": "400.00", "currency": "EUR", "reason": "fraudulent"}
+        for topic, status in (("create", "needs_response"), ("update", "under_review"), *(("update", "lost"),) * 2):
+            body = orjson.dumps({**dispute, "status": status})
+            headers = {"x-shopify-topic": f"disputes/{topic}", **sign_shopify(body, "shopify-secret")}
+            await shop.collector.post("/v1/webhooks/shopify", body, headers)
+        assert await money(shop.collector) == expected
+
+
+async def test_an_invoice_and_its_payment_intent_are_one_order() -> None:
+    """Before API 2025-03-31 the invoice names the intent; from then on only the intent names the invoice."""
+    paid = {"currency": "eur", "customer": "cus_1"}
+    intent = {"id": "pi_1", "object": "payment_intent", "amount_received": 1999, **paid}
+    intent |= {"payment_details": {"customer_reference": None, "order_reference": "in_1"}}
+    invoice = {"id": "in_1", "object": "invoice", "amount_paid": 1999, "amount_due": 1999, **paid}
+    for of_intent, of_invoice in (({"invoice": "in_1"}, {"payment_intent": "pi_1"}), ({}, {})):
+        collector = HookedCollector(hooks_of({**STRIPE, "anonymous_payments": True}))
+        for kind, thing in (("payment_intent.succeeded", intent | of_intent), ("invoice.paid", invoice | of_invoice)):
+            event = {"id": f"evt_{kind}", "type": kind, "created": NOW // 1000 - 9, "data": {"object": thing}}
+            await collector.stripe(event)
+        assert await money(collector) == (1, 1_999, 0)
+
+
+async def test_an_invoice_that_is_paid_in_cash_is_paid_and_a_trial_is_not() -> None:
+    for is_cash, expected in ((True, (1, 500, 0)), (False, (0, 0, 0))):
+        collector = HookedCollector(hooks_of(STRIPE))
+        thing = {"id": "in_1", "object": "invoice", "amount_paid": 0, "amount_due": 500, "currency": "eur"}
+        thing |= {"customer": "cus_1", "paid_out_of_band": is_cash}
+        event = {"id": "evt_1", "type": "invoice.paid", "created": NOW // 1000 - 9, "data": {"object": thing}}
+        await collector.stripe(event)
+        assert await money(collector) == expected
 
 
 async def stripe_dispute(status: str, *, after_days: int = 0) -> HookedCollector:
