@@ -9,21 +9,30 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from schemas.conditions import ORDERINGS, number_of
+from schemas.counters import UNKNOWN
 from schemas.funnel.rules import Condition
+from schemas.names import clean_value
 from schemas.places import PAGE_PATH, TEXTS
 from schemas.properties import TRAFFIC
 from schemas.traffic import TRAFFIC_CLASSES
 
 
-def contradictions(where: Sequence[Condition]) -> Iterator[str]:
-    """What is wrong in the conditions of one rule, and what to write instead."""
+def contradictions(where: Sequence[Condition], traffic: Sequence[str] = TRAFFIC_CLASSES) -> Iterator[str]:
+    """What is wrong in the conditions of one rule, and what to write instead. `traffic`: what the funnel counts."""
     for name in dict.fromkeys(condition.property for condition in where):
         conditions = [condition for condition in where if condition.property == name]
         if any(one.op == "exists" and one.operand is False for one in conditions) and len(conditions) > 1:
             yield f"{name}: exists: false leaves nothing to compare; write one of the two"
         yield from _bounds(name, conditions)
         for condition in conditions:
-            yield from _impossible(condition)
+            yield from _impossible(condition, traffic)
+
+
+def impossible_value(name: str, value: str, traffic: Sequence[str]) -> str | None:
+    """Why a property never has a value that a dimension declares; None where it can."""
+    if clean_value(value) == UNKNOWN:
+        return f"{name}: {value!r} stands for nothing and is counted as {UNKNOWN}; leave it out"
+    return next(_impossible(Condition(property=name, op="eq", operand=value), traffic), None)
 
 
 def _bounds(name: str, conditions: Sequence[Condition]) -> Iterator[str]:
@@ -42,7 +51,7 @@ def _is_open(numbers: dict[str, Decimal | None], op: str, *, bound: Decimal) -> 
     return numbers.get(op) == bound
 
 
-def _impossible(condition: Condition) -> Iterator[str]:
+def _impossible(condition: Condition, traffic: Sequence[str]) -> Iterator[str]:
     name, operands = condition.property, condition.operand
     values = operands if isinstance(operands, tuple) else (operands,)
     if condition.op in ORDERINGS and name in TEXTS:
@@ -55,3 +64,5 @@ def _impossible(condition: Condition) -> Iterator[str]:
         yield f"{name}: begins with a slash; write {'/' + str(values[0])!r}, or page.url for a whole address"
     elif name == TRAFFIC and condition.op != "starts_with" and not {*map(str, values)} & {*TRAFFIC_CLASSES}:
         yield f"{name}: is never {values[0]!r}; write one of {' '.join(TRAFFIC_CLASSES)}"
+    elif name == TRAFFIC and condition.op != "starts_with" and not {*map(str, values)} & {*traffic}:
+        yield f"{name}: {values[0]!r} is left out of this funnel; write it under `traffic`, or leave it out here"

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from schemas.funnel.contradictions import contradictions
+from schemas.counters import UNKNOWN
+from schemas.funnel.contradictions import contradictions, impossible_value
 from schemas.funnel.duration import format_duration
 from schemas.funnel.model import Funnel
 from schemas.funnel.parts import Stage
 from schemas.funnel.rules import Rule
+from schemas.names import clean_value
 
 
 def problems(funnel: Funnel) -> list[str]:
@@ -20,6 +22,7 @@ def problems(funnel: Funnel) -> list[str]:
     return [
         *_too_few_stages(funnel),
         *_contradictions(funnel),
+        *_declared(funnel),
         *(text for number in range(len(funnel.stages)) for text in _never_entered(funnel, number)),
         *(text for number, stage in enumerate(funnel.stages) for text in _deadlines(funnel, number, stage=stage)),
         *_orders(funnel),
@@ -39,7 +42,21 @@ def _contradictions(funnel: Funnel) -> Iterator[str]:
     groups += [(f"scoring.points[{number}]", one.on) for number, one in enumerate(scored)]
     for where, rules in groups:
         for rule in rules:
-            yield from (f"{where}: {rule.event}: {problem}" for problem in contradictions(rule.where))
+            yield from (f"{where}: {rule.event}: {problem}" for problem in contradictions(rule.where, funnel.traffic))
+
+
+def _declared(funnel: Funnel) -> Iterator[str]:
+    """Values and reasons that a definition lists and no event can have."""
+    for dimension in funnel.dimensions:
+        values = dimension.compared_values() or ()
+        faults = [impossible_value(dimension.property, value, funnel.traffic) for value in values]
+        yield from (f"dimensions: {dimension.name}: values: {fault}" for fault in faults if fault)
+    for number, lost in enumerate(funnel.lost):
+        if lost.reason is not None and clean_value(lost.reason) == UNKNOWN:
+            yield (
+                f"lost[{number}]: the reason {lost.reason!r} stands for nothing and is counted as {UNKNOWN}; write a "
+                "reason, or leave it out"
+            )
 
 
 def _never_entered(funnel: Funnel, number: int) -> Iterator[str]:

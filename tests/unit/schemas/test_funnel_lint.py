@@ -21,6 +21,11 @@ def where(**conditions: Any) -> dict[str, Any]:
     return {"name": "lead", "on": [{"event": "lead", "where": conditions}]}
 
 
+def of(name: str, *values: str) -> dict[str, Any]:
+    """A dimension."""
+    return {"name": name, "attribution": "first", "values": list(values)}
+
+
 CLICK, LEAD = {"name": "click", "on": ["click"]}, {"name": "lead", "on": ["lead"]}
 PAID = {"name": "paid", "on": ["payment"], "order": True}
 
@@ -41,13 +46,19 @@ PAID = {"name": "paid", "on": ["payment"], "order": True}
         (funnel(CLICK, where(**{"page.title": {"gte": 3}})), "write starts_with, contains or matches"),
         (funnel(CLICK, where(**{"utm.source": [1, 2]})), "write utm.source: '1'"),
         (funnel(CLICK, where(traffic="human beings")), "write one of human"),
+        (funnel(CLICK, where(traffic="bot")), "'bot' is left out of this funnel"),
         (funnel(CLICK, {"name": "regular", "on": ["payment"], "nth": 2}), "nth 2 without"),
+        (funnel(CLICK, LEAD, dimensions=[of("channel", "ads", " N/A ")]), "'n/a' stands for nothing"),
+        (funnel(CLICK, LEAD, dimensions=[of("channel", "{{channel}}")]), "stands for nothing"),
+        (funnel(CLICK, LEAD, dimensions=[of("page.path", "/a", "b")]), "write '/b', or page.url"),
+        (funnel(CLICK, LEAD, dimensions=[of("traffic", "Human", "bot")]), "'bot' is left out of this funnel"),
+        (funnel(CLICK, LEAD, lost=[{"on": ["gone"], "reason": "(not set)"}]), "the reason '(not set)' stands for"),
     ],
 )
 def test_what_cannot_work_is_said_with_its_place(definition: Funnel, said: str) -> None:
     (problem,) = problems(definition)
     assert said in problem
-    assert problem.startswith("stages")
+    assert problem.startswith(("stages", "dimensions", "lost"))
 
 
 @pytest.mark.parametrize(
@@ -56,6 +67,7 @@ def test_what_cannot_work_is_said_with_its_place(definition: Funnel, said: str) 
         funnel(CLICK, {"name": "again", "on": [{"event": "click", "where": {"page": "/thanks"}}]}),
         funnel(CLICK, PAID, {"name": "regular", "on": ["payment"], "nth": 3}),
         funnel({"name": "click", "on": ["click", "tap"]}, {"name": "lead", "on": ["click"]}),
+        funnel(CLICK, where(traffic="bot"), traffic=["human", "bot"], dimensions=[of("c", "unknown", "other", "0")]),
         *map(load_funnel, preset_names()),
     ],
 )
