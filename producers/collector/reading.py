@@ -50,7 +50,7 @@ def read(endpoint: Endpoint, request: Request, sender: Sender) -> Reading:
     sent = request.body
     if any(map(is_malformed, rejected)) and (repaired := _repair(request)):
         return _with_what_was_sent(endpoint.read(request, sender), sent, repaired)
-    return reading
+    return _complete(reading, reading.elements) if rejected else reading
 
 
 def _read_repaired(endpoint: Endpoint, request: Request, sender: Sender) -> Reading | None:
@@ -73,14 +73,21 @@ def _repair(request: Request, *, has_lines: bool = True) -> Repaired | None:
 
 def _with_what_was_sent(reading: Reading, sent: bytes, repaired: Repaired) -> Reading:
     """The dead letter of an event holds what was sent of it, where the event stands in the body."""
-    if repaired.changes is None:
-        return reading
-    after = 0
-    for number, element in enumerate(reading.elements):
+    after, as_read = 0, list(reading.elements)
+    for number, element in enumerate(as_read if repaired.changes is not None else ()):
         begins = repaired.text.find(element, after)
         if begins >= 0:
             after = begins + len(element)
-            reading.elements[number] = as_sent(slice(begins, after), sent, repaired.changes)
+            reading.elements[number] = as_sent(slice(begins, after), sent, repaired.changes or ())
+    return _complete(reading, as_read)
+
+
+def _complete(reading: Reading, as_read: list[bytes]) -> Reading:
+    """The dead letter of an event holds what it shared with others, too."""
+    if reading.alone is not None:
+        for number, verdict in enumerate(reading.verdicts):
+            if verdict.__class__ is Rejected:
+                reading.elements[number] = reading.alone(reading.elements[number], as_read[number])
     return reading
 
 

@@ -7,6 +7,7 @@ states a time. The collector enforces its own limits only; Google's are reported
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -90,9 +91,7 @@ class MeasurementProtocol(BaseEndpoint):
             return _translated(event, raw, number=number, shared=shared)
 
         reading = read_each(self._ingest, elements, request=request, sender=sender, translate=translate, id_member="id")
-        for number, verdict in enumerate(reading.verdicts):
-            if isinstance(verdict, Rejected):
-                elements[number] = _alone(request.body, elements[number])
+        reading.alone = partial(_alone, request.body)
         return reading
 
     def replay_body(self, dead_letter: DeadLetterPayload) -> bytes:
@@ -135,7 +134,7 @@ def _device_id(hit: _Hit) -> str | int | None:
     return app_instance_id or client_id if clean_id(client_id) is None else client_id
 
 
-def _alone(body: bytes, event: bytes) -> bytes:
+def _alone(body: bytes, event: bytes, _: bytes) -> bytes:
     """A request of one event with everything that the events shared, so that it can be read again."""
     try:
         shared = {name: value for name, value in _members.decode(body).items() if name != "events"}

@@ -58,6 +58,9 @@ class Reading:
     """The name of this delivery of a webhook: the same one again, once stored, is answered but not stored again."""
     report: bytes = b""
     """The body of an answer that is not about verdicts."""
+    alone: Callable[[bytes, bytes], bytes] | None = None
+    """Where an event needs what its request says besides: (what was sent of it, what was read of it) -> what its dead
+    letter holds."""
 
 
 @dataclass(frozen=True, slots=True)

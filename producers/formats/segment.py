@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import binascii
 import uuid
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -120,11 +121,8 @@ class SegmentBatches(_Messages):
         elements = [bytes(one) for one in batch.batch]
         read, received_at_ms = self._segment.read, request.received_at_ms
         verdicts = [read(one, sender=sender, received_at_ms=received_at_ms, shared=shared) for one in elements]
-        if shared.says:
-            for index, verdict in enumerate(verdicts):
-                if isinstance(verdict, Rejected):
-                    elements[index] = _standing_alone(elements[index], shared)
-        return Reading(elements, [*verdicts])
+        alone = partial(_standing_alone, shared=shared) if shared.says else None
+        return Reading(elements, [*verdicts], alone=alone)
 
     def replay_body(self, dead_letter: DeadLetterPayload) -> bytes:
         """One message as a batch of its own; a whole batch as it was sent."""
@@ -134,19 +132,22 @@ class SegmentBatches(_Messages):
         return body if is_batch else b'{"batch":[' + body + b"]}"
 
 
-def _standing_alone(raw: bytes, shared: Shared) -> bytes:
+def _standing_alone(sent: bytes, as_read: bytes, *, shared: Shared) -> bytes:
     """A message with what it shared, as its dead letter must hold it; what is no message stays as it is."""
     try:
-        message = orjson.loads(raw)
+        message = orjson.loads(as_read)
         context = orjson.loads(shared.context)
     except orjson.JSONDecodeError:
-        return raw
+        return sent
     if not isinstance(message, dict):
-        return raw
+        return sent
     added = {"context": context or None, "sentAt": shared.sent_at, "anonymousId": shared.anonymous_id}
     if message.get("userId") is not None:
         del added["anonymousId"]
-    return bytes(with_members(msgspec.Raw(raw), message, added)[0])
+    try:
+        return bytes(with_members(msgspec.Raw(sent), message, added)[0])
+    except msgspec.DecodeError:  # a null must give way, in a text that no parser takes
+        return bytes(with_members(msgspec.Raw(as_read), message, added)[0])
 
 
 def _anonymous_id(headers: Headers) -> str | None:

@@ -5,6 +5,7 @@ Pure. An event keeps its numbers as they were sent.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -60,27 +61,27 @@ class Snippet(BaseEndpoint):
             raise RequestError(RejectReason.MALFORMED_JSON, "the envelope holds no event", "send at least one")
         if len(elements) > self._ingest.limits.events:
             raise too_many(len(elements), self._ingest.limits.events)
-        if envelope.cookieless:
-            elements = self._with_day_id(elements, request)
+        alone = self._with_day_id(request) if envelope.cookieless else None
+        complete = elements if alone is None else [alone(one, one) for one in elements]
         verdicts: list[Outcome] = [
-            self._read(one, request, sender=sender, sent_ms=envelope.sent_at_ms) for one in elements
+            self._read(one, request, sender=sender, sent_ms=envelope.sent_at_ms) for one in complete
         ]
-        return Reading(elements, verdicts, report=b"verdicts" if envelope.debug else b"")
+        return Reading(elements, verdicts, report=b"verdicts" if envelope.debug else b"", alone=alone)
 
     def answer(self, reading: Reading) -> Answer:
         """`{"success":true}`; to a page that debugs, what became of each event."""
         return verdicts_answer(reading, self._ingest.known_names) if reading.report else super().answer(reading)
 
-    def _with_day_id(self, elements: list[bytes], request: Request) -> list[bytes]:
+    def _with_day_id(self, request: Request) -> Callable[[bytes, bytes], bytes] | None:
         """The id stands in the event itself, so that a dead letter of it has one when the salt is gone. One that the
         event states comes later and counts."""
         if self._ingest.day_ids is None:
-            return elements
+            return None
         site = origin_of(request.headers) or ""
         agent = request.headers.get(b"user-agent", b"").decode("latin-1")
         visitor = self._ingest.day_ids(request.received_at_ms, site=site, address=request.address, agent=agent)
         member = b'{"anonymous_id":"%b",' % visitor.encode()
-        return [member + one[1:] if one[:1] == b"{" and one[1:].strip() != b"}" else one for one in elements]
+        return lambda sent, _: member + sent[1:] if sent[:1] == b"{" and sent[1:].strip() != b"}" else sent
 
     def _read(self, raw: bytes, request: Request, *, sender: Sender, sent_ms: int | None) -> Verdict:
         sent: NativeEvent | None = None

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote_to_bytes, urlencode
 
 import httpx
 import pytest
@@ -292,13 +292,28 @@ async def test_one_event_that_is_nested_too_deep_costs_no_other(
     assert {one["reason"] for one in collector.dead_letters()} <= {"too_deep", "event_too_large"}
 
 
-@rows("framing", ["native array", "native lines", "segment", "posthog batch", "snippet"])
+@rows("framing", ["native array", "native lines", "segment", "posthog batch", "posthog form", "snippet"])
 async def test_a_dead_letter_holds_what_was_sent(collector: CollectorInMemory, framing: str) -> None:
     """Not what it was repaired to."""
     path, body, _ = FRAMINGS[framing](r'"caf\u00e9 \ud83d"')
     scope = Scope.BROWSER if framing == "snippet" else Scope.SERVER
+    if framing == "posthog form":
+        body = b"data=" + base64.b64encode(base64.b64decode(unquote_to_bytes(body[5:])).replace(b'"u7"', b'"null"'))
     await collector.post(body.replace(b'"u7"', b'"null"'), path, scope=scope)
-    make = {"segment": segment, "posthog batch": posthog}.get(framing, native)
+    make = segment if framing == "segment" else posthog if framing.startswith("posthog") else native
     (dead_letter,) = collector.dead_letters()
     assert dead_letter["payload"] == texts(make, r'"caf\u00e9 \ud83d"')[7].replace('"u7"', '"null"')
     assert len(collector.events()) == EVENTS - 1
+
+
+async def test_a_dead_letter_holds_what_was_sent_with_what_the_request_says(collector: CollectorInMemory) -> None:
+    """An event that needs members of its batch is completed; its own text stays as it was sent."""
+    value = r'"caf\u00e9 \ud83d"'
+    path, body, _ = in_member("/v1/batch", segment, value, "batch", '"context":{"page":{"path":"/a"}},')
+    await collector.post(body.replace(b'"u7"', b'"null"'), path)
+    own = texts(segment, value)[7].replace('"u7"', '"null"')
+    assert collector.dead_letters()[0]["payload"] == own[:-1] + ',"context":{"page":{"path":"/a"}}}'
+    path, body, _ = in_member("/mp/collect", ga4, value, "events", '"client_id":"null",')
+    await collector.post(body, path)
+    payload = f'{{"client_id":"null","events":[{texts(ga4, value)[7]}]}}'
+    assert payload in [one["payload"] for one in collector.dead_letters()]
