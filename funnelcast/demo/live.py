@@ -20,8 +20,9 @@ import orjson
 from funnelcast.clock import wall_clock_ms
 from funnelcast.demo.shop import Shop
 from funnelcast.demo.view import Pulse, View
+from funnelcast.processes.child import Child
 from funnelcast.processes.deployment import Deployment
-from funnelcast.processes.ports import free_port, port_like
+from funnelcast.processes.ports import port_like
 from funnelcast.processes.supervise import Supervisor
 from funnelcast.replay.sender import OrderedSender
 from funnelcast.stack.embedded import EmbeddedStack
@@ -116,7 +117,7 @@ class LiveShop:
     _collector_port: int = field(default_factory=lambda: port_like(COLLECTOR_PORT), init=False)
     _exporter_port: int = field(default_factory=lambda: port_like(EXPORTER_PORT), init=False)
     _web_port: int = field(default_factory=lambda: port_like(WEB_PORT), init=False)
-    _worker_ports: Sequence[int] = field(default_factory=lambda: [free_port() for _ in range(WORKERS)], init=False)
+    _workers: Sequence[Child] = field(default=(), init=False)
     _counted: tuple[float, int] | None = field(default=None, init=False)
 
     @cached_property
@@ -138,9 +139,9 @@ class LiveShop:
     async def start(self, events_per_second: float) -> None:
         """Start every process and say where they listen."""
         self._shop.events_per_second = events_per_second
+        self._workers = [await self.services.start(self.deployment.worker(number + 1)) for number in range(WORKERS)]
         for spec in (
             self.deployment.collector(self._collector_port),
-            *(self.deployment.worker(number, port) for number, port in enumerate(self._worker_ports, 1)),
             self.deployment.exporter(self._exporter_port),
             self.deployment.ticker(),
             self.deployment.web(self._web_port),
@@ -240,8 +241,9 @@ class LiveShop:
 
     async def _lag(self) -> int | None:
         """Records that the workers have not applied, as they say; None while one does not answer."""
+        ports = [worker.listening.port() for worker in self._workers]
         try:
-            answers = [await self.client.get(f"http://127.0.0.1:{port}/metrics") for port in self._worker_ports]
+            answers = [await self.client.get(f"http://127.0.0.1:{port or 0}/metrics") for port in ports]
         except httpx.TransportError:
             return None
         lines = [line for answer in answers for line in answer.text.splitlines()]
