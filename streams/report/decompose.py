@@ -18,6 +18,7 @@ from fractions import Fraction
 
 Counts = tuple[int, int]
 """(numerator, denominator) of one value."""
+_NOTHING: Counts = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +37,18 @@ class Contribution:
 
 
 def decompose(before: Mapping[str, Counts], after: Mapping[str, Counts]) -> dict[str, Contribution]:
-    """By value. The totals sum to the change of the whole rate. Empty where one of the two has no denominator."""
+    """By value, without those that had nothing in either. The totals sum to the change of the whole rate. Empty where
+    one of the two has no denominator."""
     all_before, all_after = (sum(denominator for _, denominator in counts.values()) for counts in (before, after))
     if all_before <= 0 or all_after <= 0:
         return {}
     middle = (_whole(before, all_before) + _whole(after, all_after)) / 2
     return {
         value: _contribution(
-            before.get(value, (0, 0)), after.get(value, (0, 0)), whole=(all_before, all_after), middle=middle
+            before.get(value, _NOTHING), after.get(value, _NOTHING), whole=(all_before, all_after), middle=middle
         )
         for value in sorted(before.keys() | after.keys())
+        if any(before.get(value, _NOTHING)) or any(after.get(value, _NOTHING))
     }
 
 
