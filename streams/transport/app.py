@@ -21,6 +21,7 @@ from schemas.errors import BrokerUnavailableError
 from schemas.kafka import Kafka, KafkaServers
 from schemas.topics import Topics
 from streams.transport.consumer import BatchConsumer
+from streams.transport.members import MemberFiles
 from streams.transport.metadata import TopicIdentity
 from streams.transport.port import Batch, BatchHost
 from streams.transport.schema import BatchSchema
@@ -48,6 +49,7 @@ class StreamApp(faust.App):
     tuning: Tuning
     events_topic: str
     watch: TopicWatch
+    members: MemberFiles
 
     def _new_transport(self) -> Any:
         return _Transport(self.conf.broker_consumer, self)
@@ -90,6 +92,7 @@ def build_stream(
     app = _new_app(settings)
     app.host, app.tuning, app.events_topic = host, settings.tuning, settings.topics.events
     app.watch = TopicWatch(settings.kafka, settings.topics.events, identity)
+    app.members = MemberFiles(settings.data_dir / "members" / settings.topics.group)
     topic = app.topic(
         settings.topics.events, schema=BatchSchema(), key_serializer="raw", value_serializer="raw", acks=False
     )

@@ -18,6 +18,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from schemas.errors import BrokerUnavailableError
+from streams.transport.members import watch_members
 from streams.transport.metadata import reports_end_offsets
 from streams.transport.port import LogRange
 from streams.transport.records import hand_out_plain
@@ -34,11 +35,14 @@ class Tuning:
     identity_seconds: float
     """How often the topic is compared with that of the start while no records come."""
     leaves_group: bool = True
-    """Whether LeaveGroup is sent at the end. Not to the embedded broker: see `ConsumerThread.on_start`."""
+    """Whether LeaveGroup is sent, at the end and for members that died. Not to the embedded broker: see
+    `ConsumerThread.on_start`."""
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """See the module."""
+
+    _watching: asyncio.Task[None] | None = None
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -58,13 +62,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """
         await super().on_start()
         app: Any = self.app
-        if not app.tuning.leaves_group:
-            coordinator: Any = self._ensure_consumer()._coordinator
+        consumer: Any = self._ensure_consumer()
+        if app.tuning.leaves_group:
+            self._watching = asyncio.create_task(watch_members(consumer, app.members), name="members")
+            return
 
-            async def forget_membership() -> None:
-                coordinator.reset_generation()
+        async def forget_membership() -> None:
+            consumer._coordinator.reset_generation()
 
-            coordinator._maybe_leave_group = forget_membership
+        consumer._coordinator._maybe_leave_group = forget_membership
 
     def close(self) -> None:
         """Nothing: `on_thread_stop` closes the consumer.
@@ -109,8 +115,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_thread_stop(self) -> None:
         """Give the watch's connection back, then as Faust does."""
         app: Any = self.app
+        if self._watching is not None:
+            self._watching.cancel()
         await app.watch.close()
         await super().on_thread_stop()
+        app.members.close()
 
     async def say_alive(self) -> None:
         """Count as a poll that brought nothing."""

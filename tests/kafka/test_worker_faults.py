@@ -285,6 +285,26 @@ async def test_a_killed_worker_is_replaced_and_a_frozen_one_is_fenced(site: Site
     assert await first.code() == 0
 
 
+async def test_on_one_machine_nobody_waits_for_the_session_of_a_killed_worker(site: Site, tmp_path: Path) -> None:
+    await site.create()
+    shared = ("--data-dir", str(tmp_path / "shared"), "--session", "600")
+    first, second = site.worker(*shared), site.worker(*shared)
+    async with site.steady():
+        await _owns(first, PARTITIONS // 2)
+        await _owns(second, PARTITIONS // 2)
+        second.send(signal.SIGKILL)
+        await _owns(first, PARTITIONS)
+        first.send(signal.SIGKILL)
+        successor = site.worker(*shared)
+        await _owns(successor, PARTITIONS)
+    await site.exact()
+    for worker in (first, successor):
+        assert "dead_member_taken_out" in worker.said()
+    successor.send(signal.SIGTERM)
+    assert await successor.code() == 0
+    assert list((tmp_path / "shared" / "members").rglob("*.member")) == []
+
+
 async def test_records_deleted_below_the_cursor_are_refused_and_accepted_only_by_a_human(site: Site) -> None:
     await site.create(2)
     async with producing(site.kafka.bootstrap) as producer:

@@ -36,7 +36,7 @@ async def main(arguments: argparse.Namespace) -> int:
             arguments.kafka,
             Topics(arguments.space),
             [],
-            Path(arguments.journal).with_suffix(".data"),
+            Path(arguments.data_dir or Path(arguments.journal).with_suffix(".data")),
             health_port=arguments.health_port,
             session_seconds=arguments.session,
             start_seconds=arguments.start,
@@ -59,6 +59,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     for name in ("kafka", "redis", "space", "journal"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--data-dir", help="default: one of its own, as on a machine of its own")
     parser.add_argument("--session", type=float, default=6.0)
     parser.add_argument("--start", type=float, default=30.0)
     parser.add_argument("--health-port", type=int, default=0)

@@ -151,3 +151,7 @@ def test_what_is_set_in_aiokafka_is_still_there() -> None:
         assert source.count(f"self.{name}") >= 2, f"{name} is set at creation and used at start"
     for method in (GroupCoordinator.close, GroupCoordinator._heartbeat_routine):
         assert "self._maybe_leave_group()" in inspect.getsource(method)
+    request = inspect.getsource(GroupCoordinator._maybe_leave_group)
+    assert "LeaveGroupRequest(self.group_id, self.member_id)" in request
+    for name in ("_client", "_coordinator"):
+        assert f"self.{name} =" in source
