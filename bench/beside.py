@@ -25,7 +25,8 @@ from typing import IO, Any, Final
 
 from bench.workload import records
 from schemas.funnel.load import load_funnels
-from streams.core.engine import PartitionEngine, Record
+from streams.core.chunk import Record
+from streams.core.engine import PartitionEngine
 from streams.core.planning import plan_of
 from streams.store.memory import MemoryPartitionStore, MemorySpace
 

@@ -21,7 +21,8 @@ from bench.workload import records, with_four_dimensions, with_merges
 from schemas.funnel.definition import definition_of
 from schemas.funnel.load import load_funnels
 from schemas.funnel.model import Funnel
-from streams.core.engine import PartitionEngine, Record
+from streams.core.chunk import Record
+from streams.core.engine import PartitionEngine
 from streams.core.planning import plan_of
 from streams.core.step import step
 from streams.store.memory import MemoryPartitionStore, MemorySpace

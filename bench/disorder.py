@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from bench.workload import START_MS, event_record
 from schemas.funnel.load import load_funnels
 from schemas.times import HOUR_MS
-from streams.core.engine import Record
+from streams.core.chunk import Record
 from tests.support.counting import count_records
 
 MANY = 20_000

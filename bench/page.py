@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser import engines
 from tests.browser.watched import WatchedShop
-from tests.support.counted import shop_events
+from tests.support.shop import shop_events
 
 TIMES = 10
 FIRST_NUMBER = "document.querySelector('.funnel tbody .number')?.textContent ? performance.now() : 0"

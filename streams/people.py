@@ -15,12 +15,12 @@ from typing import Final, TypeVar
 from schemas.counters import CODE_UNKNOWN, OTHER, REASONS, UNKNOWN
 from schemas.funnel.model import Funnel
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, utc_text
-from streams.core.booked import ToldEntry, journeys_of
-from streams.core.cache import chunk_fields
+from streams.core.booked import BookedEntry, journeys_of
 from streams.core.header import as_of, chunks_of, link_of, words_of
 from streams.core.person import key_of_field, person_field
 from streams.core.plan import Plan
 from streams.core.planning import plan_of
+from streams.core.sealed import chunk_fields
 from streams.core.tree import children_of, fact_key
 from streams.core.upgrades import UPGRADES, upgraded
 from streams.state import CHUNK_SEPARATOR, PartitionMeta
@@ -251,13 +251,13 @@ def _span(ms: int) -> str:
     return " ".join(parts[:2]) or "0 s"
 
 
-def _entry(funnel: Funnel, entry: ToldEntry, *, reasons: _Reasons) -> Entry:
+def _entry(funnel: Funnel, entry: BookedEntry, *, reasons: _Reasons) -> Entry:
     reason, written = reasons.get(entry.reason, (OTHER, OTHER)) if entry.reason >= 0 else (None, UNKNOWN)
     why = _why(funnel, entry, reason=written)
     return Entry(funnel.stages[entry.stage].name, entry.at, entry.outcome, reason, written, why)
 
 
-def _why(funnel: Funnel, entry: ToldEntry, *, reason: str) -> str:
+def _why(funnel: Funnel, entry: BookedEntry, *, reason: str) -> str:
     """One sentence."""
     limit = f"within its {_span(entry.deadline - entry.at)}"
     until = utc_text(entry.deadline)

@@ -13,16 +13,16 @@ from typing import TypedDict
 
 from schemas.counters import currency_text
 from schemas.funnel.model import Funnel
-from streams.core.cache import chunk_fields
 from streams.core.header import AT_SHIFT, DEALS, FLAGS_SHIFT, PASSED_MASK, STATUS_MASK, as_of, chunks_of, words_of
 from streams.core.history import replay, statuses_of
+from streams.core.journey_changes import OPEN, STALLED, Outcome, outcomes_of
 from streams.core.journeys import deadline_of
 from streams.core.person import key_of_field, unpack_person
 from streams.core.plan import RESOLVED, Plan
 from streams.core.plan import STALLED as IS_STALLED
 from streams.core.planning import plan_of
 from streams.core.registers import name_of_code, values_of
-from streams.core.telling import OPEN, STALLED, Outcome, outcomes_of
+from streams.core.sealed import chunk_fields
 from streams.core.upgrades import UPGRADES, upgraded
 from streams.people import text_of
 from streams.report.reads import check_definition, watermark_of

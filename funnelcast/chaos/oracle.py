@@ -18,7 +18,7 @@ from streams.report.cell import CellView
 from streams.report.shapes import Counters
 
 STAGES = ("click", "lead", "payment")
-TOLD_STAGES = ("lead", "payment")
+JOURNEYS_STAGES = ("lead", "payment")
 """Of the funnel that tells what becomes of its journeys."""
 WINDOW_MS = 86_400_000
 ABANDON_MS = {"click": 30 * 60_000, "lead": 4 * 3_600_000}

@@ -19,13 +19,13 @@ class JourneyCounts:
     """Counts for the verdict."""
 
     changes: int = 0
-    """Told, each id once."""
+    """Published, each id once."""
     repeated: int = 0
-    """Told again under the same id, by a worker that went on after another: readers drop them."""
+    """Published again under the same id, by a worker that went on after another: readers drop them."""
     lost: int = 0
     """Entries whose outcome is not the last change published of them."""
     double: int = 0
-    """Changes told twice under two ids, and entries that nobody made."""
+    """Changes published twice under two ids, and entries that nobody made."""
     differences: list[str] = field(default_factory=list)
 
 
@@ -56,7 +56,7 @@ def judged(records: Iterable[Mapping[str, Any]], want: Mapping[EntryId, Outcome]
         outcome = (record["change"], record["at_ms"], record["reason"])
         if history.setdefault(entry, [])[-1:] == [outcome]:
             counts.double += 1
-            counts.differences.append(f"journeys / {_text(entry)}: told twice as {_text(outcome)}")
+            counts.differences.append(f"journeys / {_text(entry)}: published twice as {_text(outcome)}")
         history[entry].append(outcome)
     counts.changes = len(seen)
     have = {entry: outcomes[-1] for entry, outcomes in history.items() if outcomes[-1][0] not in _NO_OUTCOME}
@@ -66,7 +66,8 @@ def judged(records: Iterable[Mapping[str, Any]], want: Mapping[EntryId, Outcome]
             counts.double += entry not in want
             said = _text(have.get(entry, ("nothing",)))
             counts.differences.append(
-                f"journeys / {_text(entry)}: told as {said}, the oracle says {_text(want.get(entry, ('nothing',)))}; "
+                f"journeys / {_text(entry)}: published as {said}, "
+                f"the oracle says {_text(want.get(entry, ('nothing',)))}; "
                 f"one after the other: {', '.join(change for change, *_ in history.get(entry, [])) or 'nothing'}"
             )
     return counts

@@ -23,7 +23,7 @@ import orjson
 
 from funnelcast.chaos.events import ID_NAMES, START_MS, ChaosEvent, arrivals, make_events
 from funnelcast.chaos.faults import BROKER_KINDS, KINDS, Broker, Disturber
-from funnelcast.chaos.oracle import TOLD_STAGES, expected
+from funnelcast.chaos.oracle import JOURNEYS_STAGES, expected
 from funnelcast.chaos.published import judged, read_changes
 from funnelcast.chaos.verdict import (
     DEFINITIONS,
@@ -137,7 +137,7 @@ class ChaosRun:
         verdict.restarts = {**self._services.restarts(), **self._stack.restarts()}
         judge(verdict, events, documents=documents)
         records = await read_changes(self._stack.kafka, Topics(self._space).journeys)
-        verdict.take(judged(records, expected(events, TOLD_STAGES).outcomes))
+        verdict.take(judged(records, expected(events, JOURNEYS_STAGES).outcomes))
         self._say("comparing with the core in memory over the undisturbed log")
         log = self._services.directory / "events.jsonl"
         verdict.differences += await differences_from_memory(log, lines, documents=documents, tick_ms=FINAL_TICK_MS)

@@ -11,7 +11,7 @@ from typing import Any
 
 from funnelcast.chaos.events import ChaosEvent
 from funnelcast.chaos.faults import Fault
-from funnelcast.chaos.oracle import STAGES, TOLD_STAGES, checked_cells, expected, lost_and_double
+from funnelcast.chaos.oracle import JOURNEYS_STAGES, STAGES, checked_cells, expected, lost_and_double
 from funnelcast.chaos.published import JourneyCounts
 from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
 from schemas.funnel.load import load_funnel
@@ -20,7 +20,7 @@ from streams.report.shapes import CountersDocument
 PARTITIONS = 4
 WATERMARK_DELAY_MS = 60_000
 _DATA = resources.files("funnelcast") / "data"
-DEFINITIONS = (str(_DATA / "chaos.yaml"), str(_DATA / "chaos_told.yaml"))
+DEFINITIONS = (str(_DATA / "chaos.yaml"), str(_DATA / "chaos_journeys.yaml"))
 """The first on the fast paths, the second tells what becomes of its journeys."""
 
 
@@ -68,7 +68,7 @@ def judge(verdict: Verdict, events: Sequence[ChaosEvent], *, documents: Sequence
     """By the oracle, funnel by funnel."""
     verdict.persons = len({event.owner for event in events})
     verdict.merged = len({(event.person, space) for event in events for space in event.ids}) - verdict.persons
-    for stages, document in zip((STAGES, TOLD_STAGES), documents, strict=True):
+    for stages, document in zip((STAGES, JOURNEYS_STAGES), documents, strict=True):
         want, have = expected(events, stages).cells, checked_cells(document["counters"])
         lost, double = lost_and_double(want, have)
         verdict.lost, verdict.double = max(verdict.lost, lost), max(verdict.double, double)

@@ -241,9 +241,9 @@ def _entry(start: int, stage: int, after: int, code: int | bytes, *more: int) ->
     return entry
 
 
-def _deal(at: int, tie: int, unit: bytes, flags: int, folded: list[Any]) -> Deal:
+def _deal(at: int, event_hash: int, unit: bytes, flags: int, folded: list[Any]) -> Deal:
     journey = _journey(folded, at)
-    return Deal((at, tie, unit), journey, bool(flags & 1), bool(flags & 2), bool(flags & 4))
+    return Deal((at, event_hash, unit), journey, bool(flags & 1), bool(flags & 2), bool(flags & 4))
 
 
 def _step(

@@ -12,7 +12,7 @@ from streams.core.person import unpack_person
 from streams.core.plan import RESOLVED, STALLED, Plan, Status
 
 
-class ToldEntry(NamedTuple):
+class BookedEntry(NamedTuple):
     """A stage entry and its outcome. Times are epoch milliseconds, stages and reasons their numbers; -1 for none."""
 
     stage: int
@@ -27,7 +27,7 @@ class ToldEntry(NamedTuple):
     reason: int = -1
 
 
-class ToldJourney(NamedTuple):
+class BookedJourney(NamedTuple):
     """A journey."""
 
     started_at: int
@@ -38,7 +38,7 @@ class ToldJourney(NamedTuple):
     """A deal's unit value; empty for the person's own line."""
     is_won: bool
     """It has entered an order stage."""
-    entries: tuple[ToldEntry, ...]
+    entries: tuple[BookedEntry, ...]
 
     @property
     def state(self) -> str:
@@ -46,31 +46,30 @@ class ToldJourney(NamedTuple):
         return "won" if self.is_won else self.entries[-1].outcome
 
 
-def journeys_of(plan: Plan, packed: bytes, sealed: Sequence[bytes]) -> list[ToldJourney]:
+def journeys_of(plan: Plan, packed: bytes, sealed: Sequence[bytes]) -> list[BookedJourney]:
     """The journeys of a packed person that are not settled and forgotten, by their start."""
     person = unpack_person(plan, packed, sealed)
     history = replay(plan, person.base, person.events)
     statuses = statuses_of(plan, person, history)
-    told = [_told(plan, journey, status) for journey, status in zip(history.journeys, statuses, strict=True)]
-    return sorted(told)
+    return sorted(_booked(plan, journey, status) for journey, status in zip(history.journeys, statuses, strict=True))
 
 
-def _told(plan: Plan, journey: Journey, status: Status) -> ToldJourney:
+def _booked(plan: Plan, journey: Journey, status: Status) -> BookedJourney:
     following: list[Entry | None] = [*journey.entries[1:], None]
     entries = [_entry(plan, journey, *pair, status) for pair in zip(journey.entries, following, strict=True)]
     is_won = any(plan.is_order[entry.stage] for entry in journey.entries)
     begins_at = journey.begins_at
-    return ToldJourney(
+    return BookedJourney(
         journey.started_at, begins_at, begins_at + plan.window, journey.unit, is_won=is_won, entries=tuple(entries)
     )
 
 
-def _entry(plan: Plan, journey: Journey, entry: Entry, onward: Entry | None, status: Status) -> ToldEntry:
+def _entry(plan: Plan, journey: Journey, entry: Entry, onward: Entry | None, status: Status) -> BookedEntry:
     deadline = deadline_of(plan, journey, entry)
     next_stage, next_at = (-1, -1) if onward is None else (onward.stage, onward.at)
     reason = entry.reason if entry.loss_at >= 0 else -1
     outcome = _outcome(plan, entry, onward, deadline, status)
-    return ToldEntry(entry.stage, entry.at, outcome, deadline, next_stage, next_at, entry.loss_at, reason)
+    return BookedEntry(entry.stage, entry.at, outcome, deadline, next_stage, next_at, entry.loss_at, reason)
 
 
 def _outcome(plan: Plan, entry: Entry, onward: Entry | None, deadline: int, status: Status) -> str:

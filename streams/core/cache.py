@@ -1,58 +1,26 @@
-"""A partition's persons of one funnel in memory: what is known, what must be read, when to look at whom again.
+"""A partition's persons of one funnel in memory: what is known of whom, what must be read first, and what changed.
 
-Buckets: a bucket that is *loaded* has a wheel entry for every wake-up of its persons; of one that is not,
-`earliest_deadlines` is a lower bound. A bucket that is *complete* has all its persons in memory, so a key that is not
-there does not exist. Counts nothing and decides nothing about a person: it keeps packed bytes and what changed.
+A bucket that is *complete* has all its persons in memory, so a key that is not there does not exist. Counts nothing and
+decides nothing about a person: it keeps packed bytes. When to look at whom again is in `wake_ups`.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections import deque
 from collections.abc import Iterable, Mapping
 from itertools import islice, zip_longest
-from sys import byteorder
 from zlib import crc32
 
-from schemas.times import MINUTE_MS
-from streams.core.base import Base, Entry, FirstOrder
+from streams.core.base import Entry, FirstOrder
 from streams.core.header import SILENCE_MS, Link, as_of, chunks_of, link_of, linked_alone, wake, words_of
-from streams.core.kept import KeptEvent
-from streams.core.lifetimes import Revenue
 from streams.core.person import person_field
 from streams.core.place import ONLY_PARTITION, Place
 from streams.core.plan import INFINITE, Plan
-from streams.core.timers import Wheel
-from streams.state import CHUNK_SEPARATOR, NO_DEADLINE, PERSON_BUCKETS, Loaded
+from streams.core.sealed import Heavy, chunk_fields
+from streams.core.wake_ups import WakeUps
+from streams.state import CHUNK_SEPARATOR, PERSON_BUCKETS, Loaded
 
-_BUCKETS_PER_READ = 16
 _REMEMBERED = 100_000
 """Persons of whom entries or first orders are remembered."""
-
-
-class Heavy:
-    """What is known in memory of a person with sealed chunks; derived, rebuilt on demand (`streams.core.heavy`)."""
-
-    __slots__ = ("bases", "ends", "ids", "revenues", "times")
-
-    def __init__(self) -> None:
-        self.times: dict[int, int] = {}
-        """Of sealed events, by hash."""
-        self.ids: set[int] = set()
-        """Orders and refunds that sealed events name (or have named)."""
-        self.ends: list[int] = []
-        """Time of the newest event of every chunk, ascending."""
-        self.bases: list[Base] = []
-        """The pass before chunk 0, 1, ... as far as it was asked for."""
-        self.revenues: list[Revenue | None] = []
-        """Of the orders of every chunk; None: not asked for yet."""
-
-    def learn(self, events: Iterable[KeptEvent]) -> None:
-        """Events are sealed."""
-        for event in events:
-            self.times[event.event_hash] = event.at
-            if event.order or event.refund:
-                self.ids.update((event.order, event.refund))
 
 
 class PersonCache:
@@ -71,19 +39,7 @@ class PersonCache:
         """Likewise."""
         self.uncut: dict[bytes, int] = {}
         """Length at which a tail that could not be cut is tried again."""
-        self.wheel = Wheel()
-        self.queue: deque[bytes] = deque()
-        """Persons whose second has come and who were not looked at yet."""
-        self.fired = 0
-        """Wake-ups since `renew_deadlines`."""
-        self.booked_until = 0
-        """What time alone has decided before it is booked, of everybody: it is not written with the persons."""
-        self.armed: dict[bytes, int] = {}
-        """Wake-ups that are earlier than was known, by person, since `due`."""
-        self.overdue: dict[bytes, None] = {}
-        """Persons whom an event has given a wake-up before that time."""
-        self.earliest_deadlines = array("I", [NO_DEADLINE]) * PERSON_BUCKETS
-        self.loaded = bytearray(b"\1" * PERSON_BUCKETS)
+        self.wake_ups = WakeUps()
         self.complete = bytearray(b"\1" * PERSON_BUCKETS)
         self.dirty: dict[bytes, bytes | None] = {}
         """Persons changed since `take_changes`, as they are to be written; None: gone."""
@@ -91,7 +47,6 @@ class PersonCache:
         """Changed sealed chunks."""
         self.erased: set[bytes] = set()
         """Persons of whom nothing that was written before may stay, since `take_changes`."""
-        self.changed_deadlines: dict[int, None] = {}
         self.partly: set[bytes] = set()
         """Persons in memory whose sealed chunks are not."""
         self._absent: set[bytes] = set()
@@ -100,19 +55,12 @@ class PersonCache:
         """Sealed chunks that arrived before their person was complete."""
         self._linked: dict[bytes, bytes] = {}
         """Of persons in memory that are linked the higher id."""
-        self._unloaded = 0
         self._all_complete = True
 
     def restore(self, earliest_deadlines: bytes, booked_until: int) -> None:
         """Start from stored state: nothing is loaded yet."""
-        self.booked_until = booked_until
-        self.earliest_deadlines = array("I")
-        self.earliest_deadlines.frombytes(earliest_deadlines)
-        if byteorder == "big":
-            self.earliest_deadlines.byteswap()
-        self.loaded = bytearray(PERSON_BUCKETS)
+        self.wake_ups.restore(earliest_deadlines, booked_until)
         self.complete = bytearray(PERSON_BUCKETS)
-        self._unloaded = PERSON_BUCKETS
         self._all_complete = False
 
     # --- what must be read
@@ -138,25 +86,9 @@ class PersonCache:
         complete = self.complete
         return fields + [key for key in absent if not complete[crc32(key) % PERSON_BUCKETS]]
 
-    def due_buckets(self, watermark_ms: int) -> list[int]:
-        """Buckets that must be loaded because a deadline in them may have passed."""
-        if not self._unloaded:
-            return []
-        minute = watermark_ms // MINUTE_MS
-        due = (
-            bucket
-            for bucket, earliest in enumerate(self.earliest_deadlines)
-            if earliest <= minute and not self.loaded[bucket]
-        )
-        return list(islice(due, _BUCKETS_PER_READ))
-
     def due_missing(self, limit: int) -> list[bytes]:
         """Fields to read before the next `limit` wake-ups can be looked at."""
-        return self.missing(islice(self.queue, limit))
-
-    def pending(self, watermark_ms: int) -> int:
-        """How many wake-ups (or buckets that may hold some) wait."""
-        return len(self.queue) + len(self.due_buckets(watermark_ms))
+        return self.missing(islice(self.wake_ups.queue, limit))
 
     # --- what was read
 
@@ -169,9 +101,9 @@ class PersonCache:
             elif packed is None:
                 self._absent.add(field)
             elif field not in self.persons:
-                self._admit_person(field, as_of(self.plan, packed, self.booked_until))
+                self._admit_person(field, as_of(self.plan, packed, self.wake_ups.booked_until))
         for bucket, fields in loaded.buckets.items():
-            if not self.loaded[bucket]:
+            if not self.wake_ups.loaded[bucket]:
                 self._admit_bucket(bucket, fields)
         self._gather_chunks()
 
@@ -182,10 +114,7 @@ class PersonCache:
             self.partly.add(key)
 
     def _admit_bucket(self, bucket: int, fields: Mapping[bytes, bytes]) -> None:
-        self.loaded[bucket] = 1
-        self._unloaded -= 1
         is_complete = True
-        earliest = NO_DEADLINE
         wakes: list[tuple[bytes, int]] = []
         for field, packed in fields.items():
             if CHUNK_SEPARATOR in field:
@@ -194,7 +123,7 @@ class PersonCache:
                 continue
             newest = self.persons.get(field)
             if newest is None:
-                newest = as_of(self.plan, packed, self.booked_until)
+                newest = as_of(self.plan, packed, self.wake_ups.booked_until)
                 if len(self.persons) < self.max_persons:
                     self._admit_person(field, newest)
                 else:
@@ -202,10 +131,8 @@ class PersonCache:
             wake_ms = wake(self.plan, newest)
             if wake_ms < INFINITE:
                 wakes.append((field, wake_ms))
-                earliest = min(earliest, wake_ms // MINUTE_MS)
-        self.wheel.push(wakes)
+        self.wake_ups.load(bucket, wakes)
         self.complete[bucket] = is_complete
-        self._set_deadline(bucket, earliest)
 
     def _gather_chunks(self) -> None:
         for key in list(self.partly) if self._loose else ():
@@ -231,7 +158,7 @@ class PersonCache:
         self.dirty[key] = packed
         wake_ms = wake(self.plan, packed)
         if wake_ms < (INFINITE if before is None else wake(self.plan, before)):
-            self.arm(key, wake_ms)
+            self.wake_ups.arm(key, wake_ms)
 
     def put_link(self, key: bytes, link: Link) -> None:
         """Keep of an id its link and nothing else."""
@@ -241,7 +168,7 @@ class PersonCache:
             self._forget(key)
         self.persons[key] = self.dirty[key] = linked_alone(self.plan, link)
         self._linked[key] = link.higher
-        self.arm(key, link.seen + SILENCE_MS)
+        self.wake_ups.arm(key, link.seen + SILENCE_MS)
 
     def put_chunks(self, key: bytes, sealed: list[bytes]) -> None:
         """Keep a person's sealed chunks; only those that differ are written."""
@@ -260,69 +187,13 @@ class PersonCache:
         self._forget(key)
         self.dirty[key] = None
 
-    def arm(self, key: bytes, wake_ms: int) -> None:
-        """A person must be looked at earlier than was known."""
-        known = self.armed.get(key)
-        if known is None or wake_ms < known:
-            self.armed[key] = wake_ms
-
-    def due(self, watermark_ms: int) -> list[bytes]:
-        """Take out the persons whose wake-up the watermark has passed."""
-        self.settle_armed()
-        return self.wheel.due(watermark_ms)
-
-    def settle_armed(self) -> None:
-        """Put what was armed into the wheel, all at once, and note what is due earlier than the buckets say."""
-        armed = self.armed
-        if not armed:
-            return
-        soonest = min(armed.values())
-        if soonest < self.booked_until:
-            self.overdue.update((key, None) for key, wake_ms in armed.items() if wake_ms < self.booked_until)
-        if self._unloaded or soonest // MINUTE_MS < max(self.earliest_deadlines):
-            self._note_armed()
-        self.wheel.push(armed.items())
-        armed.clear()
-
-    def _note_armed(self) -> None:
-        """Note when something is due in the buckets of what was armed; of those not loaded that is all there is."""
-        earliest, loaded = self.earliest_deadlines, self.loaded
-        for key, wake_ms in list(self.armed.items()):
-            bucket, minute = crc32(key) % PERSON_BUCKETS, wake_ms // MINUTE_MS
-            if minute < earliest[bucket]:
-                self._set_deadline(bucket, minute)
-            if not loaded[bucket]:
-                del self.armed[key]
-
-    def renew_deadlines(self) -> None:
-        """Write down anew when something is due in the loaded buckets: what fired leaves the old bound behind.
-
-        Looks at the whole wheel, so it is done once per that many wake-ups. Nothing may be queued.
-        """
-        earliest = [NO_DEADLINE] * PERSON_BUCKETS
-        for key, wake_ms in self.wheel.entries():
-            bucket, minute = crc32(key) % PERSON_BUCKETS, wake_ms // MINUTE_MS
-            if minute < earliest[bucket]:
-                earliest[bucket] = minute
-        for bucket, minute in enumerate(earliest):
-            if self.loaded[bucket]:
-                self._set_deadline(bucket, minute)
-        self.fired = 0
-
-    def _set_deadline(self, bucket: int, minute: int) -> None:
-        if minute != self.earliest_deadlines[bucket]:
-            self.earliest_deadlines[bucket] = minute
-            self.changed_deadlines[bucket] = None
-
     def take_changes(self) -> tuple[dict[bytes, bytes | None], set[bytes], dict[int, int]]:
         """Changed person fields (None: gone), those erased, and bucket deadlines since the last time; evicts."""
-        self.settle_armed()
         persons = self.dirty | self.dirty_fields
-        deadlines = {bucket: self.earliest_deadlines[bucket] for bucket in self.changed_deadlines}
+        deadlines = self.wake_ups.take_changes()
         erased, self.erased = self.erased, set()
         self.dirty.clear()
         self.dirty_fields.clear()
-        self.changed_deadlines.clear()
         self._evict()
         return persons, erased, deadlines
 
@@ -361,8 +232,3 @@ class PersonCache:
     def _forget_pass(self, key: bytes) -> None:
         self.entries.pop(key, None)
         self.first_orders.pop(key, None)
-
-
-def chunk_fields(key: bytes, count: int) -> list[bytes]:
-    """Fields of a person's sealed chunks."""
-    return [key + CHUNK_SEPARATOR + b"%d" % number for number in range(count)]

@@ -2,7 +2,7 @@
 
 A person's deadline is booked once the watermark is past it, at the end of a chunk or in an apply of its own. Where that
 only changes the status of the last entry, the person is not written: once nothing is left to be booked, the partition
-remembers the watermark (`PersonCache.booked_until`), and the status of a stored person follows from it
+remembers the watermark (`WakeUps.booked_until`), and the status of a stored person follows from it
 (`streams.core.header.as_of`). An apply that leaves something for the next one writes the persons.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from schemas.times import MINUTE_MS
-from streams.core.general import refresh, retire
 from streams.core.header import (
     AT_SHIFT,
     DEALS,
@@ -28,6 +27,7 @@ from streams.core.header import (
 from streams.core.links import end_silent
 from streams.core.outcomes import EXPIRES, STALLS, counted_by
 from streams.core.plan import INFINITE, RESOLVED
+from streams.core.settling import refresh, retire
 from streams.core.state import FunnelState
 
 _AT_ONCE = 4
@@ -36,7 +36,8 @@ _AT_ONCE = 4
 
 def collect_due(state: FunnelState, watermark_ms: int) -> None:
     """Queue every person whose second has come."""
-    state.cache.queue.extend(state.cache.due(watermark_ms))
+    wake_ups = state.cache.wake_ups
+    wake_ups.queue.extend(wake_ups.due(watermark_ms))
 
 
 def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:
@@ -45,19 +46,19 @@ def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:
     Persons whom this chunk has given a wake-up before `booked_until` are looked at in any case: it holds for them too.
     A queue of up to `_AT_ONCE` times the limit is worked off in one go: those whom time alone changes are not written.
     """
-    cache, plan = state.cache, state.plan
+    cache, wake_ups, plan = state.cache, state.cache.wake_ups, state.plan
     waiting: list[bytes] = []
     by_header: dict[bytes, tuple[bytes, Words]] = {}
     others: dict[bytes, bytes] = {}
     """By person, for the queue may name one twice."""
     again: list[tuple[bytes, int]] = []
-    queue, partly, get, unpack = cache.queue, cache.partly, cache.persons.get, plan.header.unpack_from
+    queue, partly, get, unpack = wake_ups.queue, cache.partly, cache.persons.get, plan.header.unpack_from
     change, abandon, window = plan.change, plan.abandon, plan.window
     not_plain = (LINKED | DEALS | RESOLVED) << FLAGS_SHIFT if plan.has_fast_paths else -1
     amount = HAS_AMOUNT << FLAGS_SHIFT
-    queue.extendleft(cache.overdue)
-    limit += len(cache.overdue)
-    cache.overdue.clear()
+    queue.extendleft(wake_ups.overdue)
+    limit += len(wake_ups.overdue)
+    wake_ups.overdue.clear()
     price = 0 if len(queue) <= limit * _AT_ONCE else 1
     while queue and limit > 0:
         key = queue.popleft()
@@ -85,17 +86,17 @@ def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:
             limit -= 1
     again += [(key, _book_person(state, key, packed, watermark_ms)) for key, packed in others.items()]
     again += _book_headers(state, by_header, watermark_ms)
-    cache.wheel.push([entry for entry in again if entry[1] < INFINITE])
-    cache.settle_armed()
+    wake_ups.wheel.push([entry for entry in again if entry[1] < INFINITE])
+    wake_ups.settle_armed()
     queue.extendleft(reversed(waiting))
-    cache.fired += len(by_header) + len(others)
-    if cache.pending(watermark_ms):
+    wake_ups.fired += len(by_header) + len(others)
+    if wake_ups.pending(watermark_ms):
         cache.dirty.update((key, cache.persons[key]) for key in by_header)
     else:
-        cache.booked_until = watermark_ms
+        wake_ups.booked_until = watermark_ms
     # A look at the whole wheel, so once per wake-up of everybody in it.
-    if not queue and cache.fired and cache.fired >= cache.wheel.size:
-        cache.renew_deadlines()
+    if not queue and wake_ups.fired and wake_ups.fired >= wake_ups.wheel.size:
+        wake_ups.renew_deadlines()
 
 
 def _book_person(state: FunnelState, key: bytes, packed: bytes, watermark_ms: int) -> int:

@@ -50,7 +50,7 @@ def part(plan: Plan, base: Base, steps: Sequence[Step]) -> list[Owner | None]:
 
 
 def _place(owner: Owner) -> tuple[int, int]:
-    return owner.begins_at, owner.tie
+    return owner.begins_at, owner.event_hash
 
 
 def _owner_of(deal: Deal) -> Owner:

@@ -103,8 +103,8 @@ class Definition:
     """The property that tells one deal of a person from another (semantics.md 3a); None: one line of journeys."""
     lead_in_ms: int
     """How far before a deal begins an event can lead to it; 0 without a unit."""
-    tells_journeys: bool
-    """Whether what becomes of journeys leaves as records (`streams.core.telling`)."""
+    publishes_journeys: bool
+    """Whether what becomes of journeys leaves as records (`streams.core.journey_changes`)."""
     sources: frozenset[str] | None
     traffic: frozenset[str]
     """Classes that are counted (`schemas.traffic`)."""

@@ -38,12 +38,9 @@ again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import msgspec
 
-from schemas.counters import CellGroup, Cells
 from streams.core.chunk import Prepared, Record
 from streams.core.contributions import Contributions
 from streams.core.deadlines import collect_due, fire
@@ -51,7 +48,9 @@ from streams.core.decode import Decoder
 from streams.core.expiry import Expiry
 from streams.core.facts import Facts
 from streams.core.funnel_intake import FunnelIntake
+from streams.core.handover import Changes, FunnelChanges, FunnelNeeds, Held, Needs
 from streams.core.intake import Intake
+from streams.core.journey_changes import ChangeRecords
 from streams.core.outgoing import Outgoing
 from streams.core.place import ONLY_PARTITION, Place
 from streams.core.plan import Plan
@@ -60,69 +59,16 @@ from streams.core.rollup import RollUp
 from streams.core.spend import book
 from streams.core.state import FunnelState
 from streams.core.step import step
-from streams.core.telling import Teller
 from streams.core.tree import note
 from streams.core.upgrades import UPGRADES, Upgrades, upgraded, upgraded_core_state
 from streams.defaults import MAX_PERSON_EVENTS, MAX_PERSONS, WATERMARK_DELAY_MS
 from streams.state import FIRST_LAYOUT, Claim, Loaded, PartitionMeta
-
-__all__ = ["Changes", "FunnelChanges", "FunnelNeeds", "Needs", "PartitionEngine", "Prepared", "Record"]
 
 FIRE_LIMIT = 5_000
 PERSONS_PER_CHUNK = 4_000
 RECORDS_PER_CHUNK = 20_000
 _FIRST_RECORDS = 500
 _STATS = ("accepted", "duplicates", "late", "persons", "placeholder_ids", "link_conflicts")
-
-
-@dataclass(slots=True)
-class FunnelNeeds:
-    """What must be read of one funnel before going on."""
-
-    buckets: list[int] = field(default_factory=list)
-    persons: list[bytes] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Needs:
-    """What must be read before going on; false when nothing is missing."""
-
-    funnels: dict[str, FunnelNeeds] = field(default_factory=dict)
-    facts: list[bytes] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.funnels or self.facts)
-
-
-@dataclass(slots=True)
-class FunnelChanges:
-    """What an apply changes for one funnel; as `FunnelWrites`, but cells are deltas."""
-
-    persons: dict[bytes, bytes | None]
-    erased: set[bytes]
-    earliest_deadlines: dict[int, int]
-    deltas: Cells
-    expired: list[CellGroup]
-    core_state: bytes | None
-
-
-@dataclass(slots=True)
-class Changes:
-    """What an apply changes."""
-
-    funnels: dict[str, FunnelChanges]
-    outgoing: list[Outgoing] = field(default_factory=list)
-    """To be published and acknowledged before the changes are stored."""
-    facts: dict[bytes, bytes | None] = field(default_factory=dict)
-    """Keyed facts of the partition; None deletes one."""
-
-
-class Held(NamedTuple):
-    """How much a partition holds in memory."""
-
-    persons: int
-    wake_ups: int
-    """Times at which a person must be looked at, also of persons who are left to the store."""
 
 
 class _Funnel:
@@ -134,7 +80,7 @@ class _Funnel:
         self.state = state
         self.rollup = RollUp(plan)
         self.expiry = Expiry()
-        self.teller = Teller(plan, registers)
+        self.change_records = ChangeRecords(plan, registers)
         self.dimsets = 1 + len(plan.dimensions) + len(plan.pairs)
 
 
@@ -208,7 +154,7 @@ class PartitionEngine:
     def held(self) -> Held:
         """What is in memory, of all funnels."""
         caches = [funnel.state.cache for funnel in self._funnels.values()]
-        return Held(sum(len(cache.persons) for cache in caches), sum(cache.wheel.size for cache in caches))
+        return Held(sum(len(cache.persons) for cache in caches), sum(cache.wake_ups.wheel.size for cache in caches))
 
     def chunk_end(
         self,
@@ -246,9 +192,9 @@ class PartitionEngine:
             if prepared is not None:
                 needs.persons = cache.missing(prepared.funnels[funnel_id].keys(), funnel.state.place)
                 if prepared.max_received_ms is not None:
-                    needs.buckets = cache.due_buckets(prepared.max_received_ms - self._delay)
+                    needs.buckets = cache.wake_ups.due_buckets(prepared.max_received_ms - self._delay)
             elif self.meta.watermark_ms is not None:
-                needs.buckets = cache.due_buckets(self.meta.watermark_ms)
+                needs.buckets = cache.wake_ups.due_buckets(self.meta.watermark_ms)
                 needs.persons = cache.due_missing(FIRE_LIMIT)
             if needs.buckets or needs.persons:
                 missing.funnels[funnel_id] = needs
@@ -321,10 +267,10 @@ class PartitionEngine:
             if watermark is not None:
                 collect_due(state, watermark)
                 fire(state, watermark, limit)
-                self.meta.booked_until[funnel_id] = state.cache.booked_until
+                self.meta.booked_until[funnel_id] = state.cache.wake_ups.booked_until
             changes.funnels[funnel_id] = self._changes_of(funnel, watermark or 0)
-            changes.outgoing += [*state.outgoing, *funnel.teller.records(state.told)]
-            state.outgoing, state.told = [], []
+            changes.outgoing += [*state.outgoing, *funnel.change_records.records(state.journey_changes)]
+            state.outgoing, state.journey_changes = [], []
             if state.forwards:
                 self.meta.forwards[funnel_id] = state.forwards
         changes.facts = self.facts.take_changes()
@@ -344,4 +290,4 @@ class PartitionEngine:
     def _count_pending(self) -> None:
         watermark = self.meta.watermark_ms
         caches = [funnel.state.cache for funnel in self._funnels.values()]
-        self.meta.pending = 0 if watermark is None else sum(cache.pending(watermark) for cache in caches)
+        self.meta.pending = 0 if watermark is None else sum(cache.wake_ups.pending(watermark) for cache in caches)

@@ -53,7 +53,8 @@ def without_ids(person: Person) -> Person:
     numbers = _Numbers(hashes, orders, refunds, units)
     person.events = [_renumbered(event, numbers) for event in events]
     base.steps = [
-        (at, stage, hashes[tie], _renumbered(event, numbers), worth) for at, stage, tie, event, worth in base.steps
+        (at, stage, hashes[event_hash], _renumbered(event, numbers), worth)
+        for at, stage, event_hash, event, worth in base.steps
     ]
     base.deals = [deal._replace(identity=_known_as(deal.identity, numbers)) for deal in base.deals]
     base.orders = {orders[order]: booked for order, booked in base.orders.items()}
@@ -77,5 +78,5 @@ def _renumbered(event: KeptEvent, numbers: _Numbers) -> KeptEvent:
 
 
 def _known_as(identity: Identity, numbers: _Numbers) -> Identity:
-    at, tie, unit = identity
-    return at, numbers.hashes[tie], numbers.units[unit]
+    at, event_hash, unit = identity
+    return at, numbers.hashes[event_hash], numbers.units[unit]

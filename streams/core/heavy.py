@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 
 from streams.core.base import Base, unpack_base
-from streams.core.cache import Heavy, PersonCache
+from streams.core.cache import PersonCache
 from streams.core.header import (
     base_of,
     status_of,
@@ -23,6 +23,7 @@ from streams.core.history import checkpoint
 from streams.core.kept import EXT_AMOUNT, KIND_BYTE, pack_events, split, unpack_events
 from streams.core.person import Person
 from streams.core.plan import Plan
+from streams.core.sealed import Heavy
 from streams.core.state import FunnelState
 
 _AT_BYTES = slice(9, 15)

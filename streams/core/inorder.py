@@ -16,11 +16,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from schemas.counters import Family, family
 from schemas.times import MINUTE_MS
 from streams.core.base import Entry, FirstOrder
 from streams.core.chunk import Op
-from streams.core.contributions import add_lead_time, add_loss_time, add_order
+from streams.core.contributions import add_lead_time, add_loss_time
+from streams.core.entries import add_order_booked, add_won, close_value, enter, entry_of, known_entries, remember
 from streams.core.header import (
     AT_SHIFT,
     BELOW_AT,
@@ -38,20 +38,17 @@ from streams.core.header import (
     STATUS_MASK,
     Words,
     deadline,
-    entered_at,
     is_forgotten,
     wake,
     words_of,
 )
 from streams.core.heavy import may_be_known, person_since
-from streams.core.history import replay, worth_of
-from streams.core.journeys import OrderBooked, is_joined
+from streams.core.history import replay
+from streams.core.journeys import is_joined
 from streams.core.kept import EVENT_AT_SHIFT, KIND_BYTE, KeptEvent, pack_event
 from streams.core.outcomes import GOES_ON, IS_LOST, REVIVES, add_outcome, decide, is_certain
-from streams.core.plan import EDGES_MS, LOST, NO_STAGE, OPEN, ORDER, RESOLVED, Plan
+from streams.core.plan import EDGES_MS, LOST, NO_STAGE, ORDER, RESOLVED, Plan
 from streams.core.state import FunnelState
-
-_VALUE, _OPEN_VALUE = family(Family.VALUE), family(Family.OPEN_VALUE)
 
 
 def begin(state: FunnelState, op: Op) -> bool:
@@ -65,20 +62,20 @@ def begin(state: FunnelState, op: Op) -> bool:
         return False  # an order that is too early in the count to enter a stage begins no journey
     entry_key = plan.key_of(at, code)
     state.contributions.counts[entry_key | plan.f_begins[stage]] += 1
-    flags = _enter(state, at, stage, code, whole)
+    flags = enter(state, at, stage, code, whole)
     orders = 0
     if kind == ORDER and whole is not None:
         orders = 1
         flags |= FOR_LIFE
         first = FirstOrder(at, stage, code)
         state.contributions.counts[entry_key | plan.f_customers[stage]] += 1
-        _add_order(state, whole, stage, code, ordinal=1, first=first, has_led=False)
+        add_order_booked(state, whole, stage, code, ordinal=1, first=first, has_led=False)
     time = at << AT_SHIFT
     tail = pack_event(plan, whole or KeptEvent(at, event_hash, stage, code))
     packed = plan.header.pack(time | flags << FLAGS_SHIFT | stage + 1, time, time | orders, 0, code, code) + tail
     cache.persons[key] = cache.dirty[key] = packed
     state.stats["persons"] += 1
-    cache.arm(key, wake(plan, packed))
+    cache.wake_ups.arm(key, wake(plan, packed))
     return True
 
 
@@ -94,7 +91,7 @@ def in_order(state: FunnelState, op: Op, packed: bytes) -> bool:
     if is_idle and is_forgotten(plan, packed, horizon):
         return False
     if kind < ORDER:
-        entries = _entries(state, op[0], words) if words[0] & PASSED_MASK else ()
+        entries = known_entries(state, op[0], words) if words[0] & PASSED_MASK else ()
         return _stage(state, op, packed, words, kind, entries)
     if words[0] >> FLAGS_SHIFT & CHANGES and words[1] & COUNT_MASK:
         return False  # an event in an older chunk may be withdrawn by a newer one
@@ -137,20 +134,12 @@ def _order(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
     goes_on = top >= 0 and at <= (start_word >> AT_SHIFT) + plan.window
     # An order of the journey under way: its entries may have won, and where it began must be known. A later order: so
     # must be where the customer is counted.
-    entries, first = _entries(state, key, words) if goes_on else (), state.cache.first_orders.get(key)
+    entries, first = known_entries(state, key, words) if goes_on else (), state.cache.first_orders.get(key)
     if (ordinal > 1 and first is None) or (goes_on and not entries):
         person = person_since(state.cache, key, packed)
         before = replay(plan, person.base, person.events)
         entries, first = before.journeys[-1].entries if goes_on else (), before.first_order
     return _stage(state, op, packed, words, stage, entries, ordinal=ordinal, first=first)
-
-
-def _entries(state: FunnelState, key: bytes, words: Words) -> Sequence[Entry]:
-    """Of the journey under way, where they are known without a walk."""
-    last_word, _, entry_word, _, _, entry_code = words
-    if last_word >> FLAGS_SHIFT & (HAS_AMOUNT | SEVERAL):
-        return state.cache.entries.get(key, ())
-    return (Entry((last_word & PASSED_MASK) - 1, entered_at(entry_word), entry_code),)
 
 
 def _further_event(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
@@ -206,13 +195,13 @@ def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost 
     if status != RESOLVED:
         status = decide(state, words, at, abandoned_at, entry_key)
         if flags & HAS_AMOUNT and (advances or status == RESOLVED):
-            _close_value(state, entries[-1])
+            close_value(state, entries[-1])
     counts[(minute_bits | code) << family_bits | (plan.f_begins if is_next else plan.f_events)[stage]] += 1
     if is_next:
-        flags = flags & (FOR_LIFE | CHANGES) | _enter(state, at, stage, code, whole)
+        flags = flags & (FOR_LIFE | CHANGES) | enter(state, at, stage, code, whole)
         start_word, entry_word = at << AT_SHIFT | start_word & BELOW_AT, at << AT_SHIFT | entry_word & BELOW_AT
         first_code, entry_code, top = code, code, stage
-        _remember(state, key, [_entry_of(plan, stage, at, code, whole)])
+        remember(state, key, [entry_of(plan, stage, at, code, whole)])
     elif advances:
         period_key = (minute_bits | entry_code) << family_bits
         happening = REVIVES if status == RESOLVED else GOES_ON
@@ -224,13 +213,13 @@ def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost 
         new_key = (minute_bits | code) << family_bits
         counts[new_key | plan.f_arrives[top][stage]] += 1
         if plan.is_order[stage]:
-            _add_won(state, entries)
+            add_won(state, entries)
             if not any(plan.is_order[entry.stage] for entry in entries):
                 entry = Entry(stage, at, code)
                 add_lead_time(plan, start_word >> AT_SHIFT, entry, sign=1, into=state.contributions)
-        flags = flags & (FOR_LIFE | CHANGES) | SEVERAL | _enter(state, at, stage, code, whole)
+        flags = flags & (FOR_LIFE | CHANGES) | SEVERAL | enter(state, at, stage, code, whole)
         entry_word, entry_code, top = at << AT_SHIFT | entry_word & BELOW_AT, code, stage
-        _remember(state, key, [*entries, _entry_of(plan, stage, at, code, whole)] if entries else [])
+        remember(state, key, [*entries, entry_of(plan, stage, at, code, whole)] if entries else [])
     else:
         code = first_code & plan.first_mask | code & plan.stage_mask
         flags = flags & ~STATUS_MASK | status
@@ -241,7 +230,7 @@ def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost 
             counts[plan.key_of(at, code) | plan.f_customers[stage]] += 1
         state.cache.first_orders[key] = first
         has_led = not is_next and is_joined(plan, entries)
-        _add_order(state, whole, stage, code, ordinal=ordinal, first=first, has_led=has_led)
+        add_order_booked(state, whole, stage, code, ordinal=ordinal, first=first, has_led=has_led)
     last_word = flags << FLAGS_SHIFT | top + 1
     _keep(state, op, packed, (last_word, start_word, entry_word, base_bytes, first_code, entry_code))
     return True
@@ -251,20 +240,6 @@ def _may_be_lost(plan: Plan, packed: bytes, words: Words) -> bool:
     """Whether a loss of the last entry may be among what is kept: only the bytes of a short tail tell."""
     kinds = packed[plan.header.size + KIND_BYTE :: plan.record.size]
     return bool(words[3] or words[1] & COUNT_MASK) or LOST in kinds
-
-
-def _entry_of(plan: Plan, stage: int, at: int, code: int, whole: KeptEvent | None) -> Entry:
-    if whole is None or plan.is_order[stage]:
-        return Entry(stage, at, code)
-    return Entry(stage, at, code, whole.minor, whole.currency)
-
-
-def _remember(state: FunnelState, key: bytes, entries: list[Entry]) -> None:
-    """The entries of the journey under way; none: they are not known. One without an amount is in the header."""
-    if len(entries) > 1 or (entries and entries[0].minor >= 0):
-        state.cache.entries[key] = entries
-    else:
-        state.cache.entries.pop(key, None)
 
 
 def _loss(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
@@ -295,43 +270,6 @@ def _loss(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
     return True
 
 
-def _close_value(state: FunnelState, entry: Entry) -> None:
-    """An entry is no longer open: its value is no open value."""
-    if entry.minor > 0:
-        place = (entry.at // MINUTE_MS, entry.code, entry.stage, _OPEN_VALUE | entry.currency << 8)
-        state.contributions.money[place] -= entry.minor
-
-
-def _add_won(state: FunnelState, entries: Sequence[Entry]) -> None:
-    """An order stage is entered: what led to it has won, back to the order stage before."""
-    plan, counts = state.plan, state.contributions.counts
-    for entry in reversed(entries):
-        counts[plan.key_of(entry.at, entry.code) | plan.f_won[entry.stage]] += 1
-        if plan.is_order[entry.stage]:
-            break
-
-
-def _enter(state: FunnelState, at: int, stage: int, code: int, whole: KeptEvent | None) -> int:
-    """An entry is made: its amount is counted, the entry itself is already. Flags of the header."""
-    plan, money = state.plan, state.contributions.money
-    status = RESOLVED if stage == plan.last else OPEN
-    if whole is None or whole.minor < 0 or plan.is_order[stage]:
-        return status
-    if whole.minor > 0:
-        money[at // MINUTE_MS, code, stage, _VALUE | whole.currency << 8] += whole.minor
-        if status == OPEN:
-            money[at // MINUTE_MS, code, stage, _OPEN_VALUE | whole.currency << 8] += whole.minor
-    return status | HAS_AMOUNT
-
-
-def _add_order(
-    state: FunnelState, whole: KeptEvent, stage: int, code: int, *, ordinal: int, first: FirstOrder, has_led: bool
-) -> None:
-    worth = worth_of(state.plan, (whole,), is_nth=state.plan.is_nth(stage, ordinal))
-    order = OrderBooked(whole.at, whole.event_hash, stage, code, worth, has_led)
-    add_order(state.plan, order, first, sign=1, into=state.contributions)
-
-
 def _keep(state: FunnelState, op: Op, packed: bytes, words: Words) -> None:
     """Append the event and write the header anew; the first word needs no time."""
     key, at, event_hash, kind, code, _, whole = op
@@ -347,4 +285,4 @@ def _keep(state: FunnelState, op: Op, packed: bytes, words: Words) -> None:
     cache.persons[key] = cache.dirty[key] = changed
     wake_ms = wake(plan, changed)
     if wake_ms < wake(plan, packed):
-        cache.arm(key, wake_ms)
+        cache.wake_ups.arm(key, wake_ms)

@@ -86,13 +86,13 @@ class History:
 class Owner:
     """A deal as the parting sees it: a journey of the events of one unit value."""
 
-    __slots__ = ("begins_at", "is_closed", "is_completed", "is_listed", "reach", "tie", "unit")
+    __slots__ = ("begins_at", "event_hash", "is_closed", "is_completed", "is_listed", "reach", "unit")
 
     def __init__(
-        self, begins_at: int, tie: int, unit: bytes, *, is_closed: bool = False, is_completed: bool = False
+        self, begins_at: int, event_hash: int, unit: bytes, *, is_closed: bool = False, is_completed: bool = False
     ) -> None:
         self.begins_at = begins_at
-        self.tie = tie
+        self.event_hash = event_hash
         """Of the event with which it begins."""
         self.unit = unit
         self.is_closed = is_closed
@@ -107,7 +107,7 @@ class Owner:
     @property
     def identity(self) -> Identity:
         """What it is known by, whatever becomes of it."""
-        return self.begins_at, self.tie, self.unit
+        return self.begins_at, self.event_hash, self.unit
 
 
 def closes(plan: Plan, step: Step) -> bool:

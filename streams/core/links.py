@@ -18,13 +18,14 @@ from typing import Final
 from schemas.record import Forward
 from streams.core.chunk import Op
 from streams.core.forget import nameless_key
-from streams.core.general import count, count_waiting, forget, is_unsettled, living, refresh, settle, take_out
+from streams.core.general import count, count_waiting
 from streams.core.header import SILENCE_MS, Link, is_linked, link_of, with_link
 from streams.core.inorder import by_itself
 from streams.core.kept import KeptEvent, pack_event, whole_of
 from streams.core.outgoing import forward
 from streams.core.person import Person, is_empty, person_field, unpack_person
 from streams.core.plan import FORGET, FORWARDED, KIN, LINK, RESOLVED
+from streams.core.settling import forget, is_unsettled, living, refresh, settle, take_out
 from streams.core.state import FunnelState, Kinship
 
 _EVENTS_BYTES: Final = 200_000
@@ -111,7 +112,7 @@ def _part_with(state: FunnelState, key: bytes, person: Person, link: Link, horiz
     plan, cache = state.plan, state.cache
     was_empty = is_empty(plan, person)
     person.events.sort()
-    is_undecided = plan.tells_journeys and person.status != RESOLVED  # what time decides is told before the link
+    is_undecided = plan.publishes_journeys and person.status != RESOLVED  # what time decides comes before the link
     if is_undecided or any(event.at < horizon for event in person.events) or is_unsettled(state, person, horizon):
         refresh(state, key, cache.persons[key], horizon + plan.keep)
         person = unpack_person(plan, cache.persons[key], cache.sealed.get(key, ()))
@@ -120,7 +121,7 @@ def _part_with(state: FunnelState, key: bytes, person: Person, link: Link, horiz
     take_out(state, person)
     person.events = [event for event in person.events if event.at < since]
     has_gone = is_empty(plan, person)
-    if has_gone and not plan.tells_journeys:
+    if has_gone and not plan.publishes_journeys:
         cache.put_link(key, link)
     else:
         person.link = link

@@ -23,7 +23,7 @@ class OutgoingKind(StrEnum):
     """An event that a funnel does not count, as it stands in the log: too late, or of a person who has too many."""
 
     JOURNEY = "journey"
-    """What has become of a journey (`streams.core.telling`)."""
+    """What has become of a journey (`streams.core.journey_changes`)."""
 
     FORWARD = "forward"
     """Events of a linked id for the log of the higher one (`schemas.record.Forward`)."""

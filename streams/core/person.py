@@ -36,7 +36,7 @@ from streams.core.kept import KeptEvent, pack_events, split, unpack_events
 from streams.core.plan import LOST, ORDER, REFUND, RESOLVED, RESTATED, WITHDRAWN, Plan, Status
 
 if TYPE_CHECKING:
-    from streams.core.telling import EntryId, Outcome
+    from streams.core.journey_changes import EntryId, Outcome
 
 
 class Person:

@@ -93,7 +93,7 @@ class Plan:
         self.has_deals = definition.unit is not None
         """Whether a person's events may be parted by deals (`streams.core.deals`); the general path alone does that."""
         self.lead_in = definition.lead_in_ms
-        self.tells_journeys = definition.tells_journeys
+        self.publishes_journeys = definition.publishes_journeys
         scoring = definition.scoring
         self.score_life = 0 if scoring is None else scoring.half_life_ms * scoring.most_points.bit_length()
         """How long the points of an event count; so much longer a person is remembered."""
@@ -279,7 +279,7 @@ class Plan:
 
     def _plan_formats(self) -> None:
         self.is_wide = self.code_bits > 64
-        if self.is_wide or self.tells_journeys or self.score_shifts or self.last_mask:
+        if self.is_wide or self.publishes_journeys or self.score_shifts or self.last_mask:
             self.has_fast_paths = False
         """Codes too wide for a machine integer are stored as bytes and counted by the general path alone."""
         width = (self.code_bits + 7) // 8

@@ -27,7 +27,7 @@ def definition_of(funnel: model.Funnel) -> Definition:
         ends_at_completion=funnel.reentry == "completion",
         unit=funnel.unit,
         lead_in_ms=funnel.lead_in_ms,
-        tells_journeys=funnel.journeys,
+        publishes_journeys=funnel.journeys,
         sources=None if funnel.sources is None else frozenset(funnel.sources),
         traffic=frozenset(funnel.traffic),
         stages=tuple(

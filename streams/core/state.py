@@ -9,10 +9,10 @@ from typing import NamedTuple
 from streams.core.cache import PersonCache
 from streams.core.chunk import Op
 from streams.core.contributions import Contributions
+from streams.core.journey_changes import JourneyChange
 from streams.core.outgoing import Outgoing
 from streams.core.place import ONLY_PARTITION, Place
 from streams.core.plan import Plan
-from streams.core.telling import Told
 from streams.defaults import MAX_PERSON_EVENTS
 
 
@@ -33,6 +33,7 @@ class FunnelState:
         "contributions",
         "forwards",
         "ids",
+        "journey_changes",
         "kinships",
         "max_events",
         "outgoing",
@@ -40,7 +41,6 @@ class FunnelState:
         "plan",
         "refused",
         "stats",
-        "told",
         "waiting",
     )
 
@@ -57,8 +57,8 @@ class FunnelState:
         self.cache = PersonCache(plan, max_persons=max_persons)
         self.contributions = Contributions()
         """Of the chunk under way; taken away when it is handed over."""
-        self.told: list[Told] = []
-        """Likewise; of a funnel that tells what becomes of its journeys."""
+        self.journey_changes: list[JourneyChange] = []
+        """Likewise; of a funnel that publishes what becomes of its journeys."""
         self.stats: dict[str, int] = {}
         """The partition's own (`PartitionMeta.stats`)."""
         self.max_events = max_events

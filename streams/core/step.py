@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from schemas.times import MINUTE_MS
 from streams.core.chunk import Op
-from streams.core.general import count_waiting, shorten
+from streams.core.general import count_waiting
 from streams.core.header import (
     AT_SHIFT,
     BELOW_AT,
@@ -35,6 +35,7 @@ from streams.core.inorder import begin, in_order
 from streams.core.kept import EVENT_AT_SHIFT, EXT_AMOUNT
 from streams.core.links import perform
 from streams.core.plan import FORGET, ORDER
+from streams.core.settling import shorten
 from streams.core.state import FunnelState
 
 
@@ -64,7 +65,7 @@ def _generally(state: FunnelState, ops: Sequence[Op]) -> None:
 
 def _steps(state: FunnelState, ops: Sequence[Op]) -> None:  # noqa: C901, PLR0912, PLR0915 - one loop, see the module
     plan, cache = state.plan, state.cache
-    persons, dirty, counts, armed = cache.persons, cache.dirty, state.contributions.counts, cache.armed
+    persons, dirty, counts, armed = cache.persons, cache.dirty, state.contributions.counts, cache.wake_ups.armed
     get, unpack, word = persons.get, plan.header.unpack_from, plan.word.pack
     record, newcomer = plan.record.pack, plan.newcomer.pack
     longest = plan.header.size + plan.longest_tail

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from streams.core.engine import Held
+from streams.core.handover import Held
 from streams.state import Fence, PartitionMeta
 from streams.store.port import StoreRefusedError, StoreUnavailableError
 from streams.transport.cursor import beyond_end

@@ -16,7 +16,9 @@ from schemas.counters import CODE_OTHER
 from schemas.funnel.effect import in_effect
 from schemas.funnel.model import Funnel
 from schemas.reasons import UncountedReason
-from streams.core.engine import Changes, FunnelChanges, PartitionEngine, Prepared
+from streams.core.chunk import Prepared
+from streams.core.engine import PartitionEngine
+from streams.core.handover import Changes, FunnelChanges
 from streams.core.outgoing import FUNNEL_HEADER, REASON_HEADER, Outgoing
 from streams.core.place import Place
 from streams.core.plan import Plan

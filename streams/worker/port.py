@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from streams.core.engine import Held
+from streams.core.handover import Held
 from streams.core.outgoing import Outgoing
 from streams.state import PartitionMeta
 

@@ -13,7 +13,7 @@ from tests.browser.engines import Profile, Tab
 from tests.browser.installation import Installation, until
 from tests.browser.shop import BODY, Shop, page
 from tests.browser.watched import WatchedShop, event, expected, numbers
-from tests.support.counted import shop_events
+from tests.support.shop import shop_events
 
 READY = "typeof funnelcast.flush === 'function'"
 WAITING = "Object.keys(localStorage).filter((name) => name.startsWith('funnelcast.e')).length"

@@ -17,7 +17,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.browser.watched import WatchedShop, event, expected, numbers
-from tests.support.counted import shop_events
+from tests.support.shop import shop_events
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 NASTY = "<img src=x onerror=\"document.title='owned'\">\u202e\u0007 & 'quotes'"

@@ -23,8 +23,9 @@ from streams.store.redis import RedisPartitionStore
 from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.browser.engines import Tab
 from tests.support.command import run_command, start_command
-from tests.support.counted import SHOP_FILE, log_records
 from tests.support.http import plain_get
+from tests.support.processing import log_records
+from tests.support.shop import SHOP_FILE
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import LIMIT, wait_until
 

@@ -201,7 +201,7 @@ async def test_fewer_workers_drain_what_more_of_them_left(broker: OwnBroker, top
     spools = tmp_path / "spool" / topics.space
     assert all(any(one.glob("*.spool")) for one in (spools / "worker-0", spools / "worker-1"))
     broker.send(signal.SIGCONT)
-    running.command = [one for one in running.command if one not in ("--workers", "2")]
+    running.arguments = [one for one in running.arguments if one not in ("--workers", "2")]
     await running.until_gone()  # the workers end with their parent
     running.start()
     try:

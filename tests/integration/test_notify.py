@@ -27,7 +27,7 @@ from streams.store.memory import MemoryCounterReader, MemorySpace
 from streams.store.port import StoreError
 from streams.store.redis import RedisPartitionStore
 from tests.support.command import run_command, start_command
-from tests.support.counted import SHOP, SHOP_FILE, fill
+from tests.support.shop import SHOP, SHOP_FILE, fill
 from tests.support.stack import StackAddresses
 from tests.support.waiting import LIMIT
 

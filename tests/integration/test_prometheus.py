@@ -26,10 +26,11 @@ from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
 from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.support.command import run_command
-from tests.support.counted import SHOP, fill, log_records, shop_events
 from tests.support.deployed import tool
 from tests.support.http import plain_get
+from tests.support.processing import log_records
 from tests.support.prometheus import answered
+from tests.support.shop import SHOP, fill, shop_events
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import LIMIT
 

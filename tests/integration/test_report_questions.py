@@ -25,7 +25,7 @@ from streams.report.view_service import ViewDocument
 from streams.store.connection import close, connect
 from streams.store.redis import RedisPartitionStore
 from tests.support.command import run_command
-from tests.support.counted import SHOP, SHOP_FILE, fill
+from tests.support.shop import SHOP, SHOP_FILE, fill
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import LIMIT
 

@@ -26,8 +26,9 @@ from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore
 from streams.worker import partition as processing
 from streams.worker.partition import LogRecord, PartitionProcessor
-from tests.support.counted import SHOP, log_records, shop_events
 from tests.support.first_layout import to_first_layout
+from tests.support.processing import log_records
+from tests.support.shop import SHOP, shop_events
 from tests.support.valkey import ValkeyServer
 
 NOW = 1_735_725_600_000

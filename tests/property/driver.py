@@ -33,8 +33,8 @@ from tests.oracle.definition import read_funnel
 from tests.oracle.generate import Case
 from tests.oracle.history import World, read_log
 from tests.oracle.values import person_of
-from tests.support.counting import Counted, CountedReader, count_records, is_tick
-from tests.support.linking import Going, count_linked
+from tests.support.counting import Counted, CountedReader, Going, count_linked, count_records
+from tests.support.processing import logs_of
 
 Record = tuple[bytes | None, bytes, int]
 _SENDER = Sender(scope=Scope.HISTORICAL)
@@ -212,17 +212,9 @@ async def _stored(
     definitions: Sequence[dict[str, Any]], case: Case, rng: Random, published: Published
 ) -> list[Document]:
     funnels = funnels_of(definitions)
-    logs: list[list[LogRecord]] = [[] for _ in range(case.partitions)]
-    for key, value, timestamp in records_of(case):
-        if key is None:
-            places = list(range(case.partitions)) if is_tick(value) else [0]
-        else:
-            places = [kafka_partition_of(key, case.partitions)]
-        for at in places:
-            logs[at].append(LogRecord(key, value, timestamp, len(logs[at])))
     space = MemorySpace(clock_ms=lambda: 0)
     store = _FailingStore(space, rng)
-    for partition, log in enumerate(logs):
+    for partition, log in enumerate(logs_of(records_of(case), case.partitions)):
         await _consume(store, partition, log, funnels, case, rng, published)
     return await _documents(MemoryCounterReader(space), funnels)
 

@@ -11,7 +11,7 @@ import pytest
 from funnelcast.fuzz.json_mutations import odd_bytes, odd_json
 from schemas.funnel.load import load_funnel
 from schemas.funnel.model import Funnel
-from streams.core.engine import Record
+from streams.core.chunk import Record
 from tests.support.counting import count_records
 
 T0 = 1_750_000_000_000

@@ -12,7 +12,7 @@ from tests.oracle.build import counted, event, funnel, total
 from tests.oracle.generate import Case, Log
 from tests.property.cases import assert_same
 from tests.property.driver import counted_document, funnels_of, in_step, records_of
-from tests.support.linking import Going, count_linked
+from tests.support.counting import Going, count_linked
 
 SHOP = funnel(
     ["lead", {"name": "paid", "on": ["paid"], "order": True}], unit="deal_id", lost=[{"on": ["gone"], "reason": "x"}]

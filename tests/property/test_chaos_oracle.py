@@ -7,7 +7,7 @@ from importlib import resources
 import yaml
 
 from funnelcast.chaos.events import START_MS, arrivals, make_events
-from funnelcast.chaos.oracle import STAGES, TOLD_STAGES, checked_cells, expected, lost_and_double
+from funnelcast.chaos.oracle import JOURNEYS_STAGES, STAGES, checked_cells, expected, lost_and_double
 from funnelcast.chaos.published import judged
 from schemas.funnel.definition import definition_of
 from schemas.funnel.load import load_funnel
@@ -18,7 +18,7 @@ from tests.support.thorough import cases
 DATA = resources.files("funnelcast") / "data"
 
 
-@rows("name, stages", [("chaos.yaml", STAGES), ("chaos_told.yaml", TOLD_STAGES)])
+@rows("name, stages", [("chaos.yaml", STAGES), ("chaos_journeys.yaml", JOURNEYS_STAGES)])
 def test_agrees_with_the_brute_force_oracle(name: str, stages: tuple[str, ...]) -> None:
     events = make_events(5, cases(4_000, few=1_000))
     lines = [event.native(received_at) for received_at, event in arrivals(5, events)]
@@ -30,21 +30,21 @@ def test_agrees_with_the_brute_force_oracle(name: str, stages: tuple[str, ...]) 
     assert len({event.ids for event in events}) == 7
 
 
-def test_a_change_that_is_lost_or_told_twice_is_seen() -> None:
-    want = expected(make_events(5, 500), TOLD_STAGES).outcomes
-    told = [
+def test_a_change_that_is_lost_or_published_twice_is_seen() -> None:
+    want = expected(make_events(5, 500), JOURNEYS_STAGES).outcomes
+    published = [
         {"id": str(number), "person": person, "stage": stage, "entered_at_ms": entered}
         | {"change": change, "at_ms": at, "reason": reason}
         for number, ((person, stage, entered), (change, at, reason)) in enumerate(want.items())
     ]
-    right = judged([*told, *told], want)
+    right = judged([*published, *published], want)
     assert (right.changes, right.repeated, right.lost, right.double) == (len(want), len(want), 0, 0)
-    missing, again = judged(told[1:], want), judged([*told, {**told[0], "id": "other"}], want)
+    missing, again = judged(published[1:], want), judged([*published, {**published[0], "id": "other"}], want)
     assert (missing.lost, missing.double, again.lost, again.double) == (1, 0, 0, 1)
-    unknown, wrong = {**told[0], "id": "x", "person": "u:nobody"}, {**told[0], "change": "open"}
-    stray = judged([*told, unknown], want)
+    unknown, wrong = {**published[0], "id": "x", "person": "u:nobody"}, {**published[0], "change": "open"}
+    stray = judged([*published, unknown], want)
     assert (stray.lost, stray.double) == (0, 1)
-    assert judged([wrong, *told[1:]], want).lost == 1
+    assert judged([wrong, *published[1:]], want).lost == 1
 
 
 def test_log_has_the_promised_mess() -> None:

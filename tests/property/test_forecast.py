@@ -19,7 +19,8 @@ from streams.report.forecast_table import render_forecast
 from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
 from streams.report.shapes import NamedCell
 from streams.store.memory import MemoryCounterReader
-from tests.support.counted import counted_reader, shop_event
+from tests.support.processing import counted_reader
+from tests.support.shop import shop_event
 
 FUNNEL = parse_funnel(
     """

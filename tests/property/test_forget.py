@@ -10,11 +10,11 @@ from random import Random
 
 import pytest
 
-from streams.core.cache import chunk_fields
 from streams.core.header import chunks_of, words_of
 from streams.core.person import Person, unpack_person
 from streams.core.plan import Plan
 from streams.core.planning import plan_of
+from streams.core.sealed import chunk_fields
 from tests.oracle.generate import Case, Log, Wants
 from tests.oracle.values import person_of
 from tests.property.balances import check_balances

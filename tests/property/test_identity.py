@@ -21,7 +21,7 @@ from tests.oracle.history import SILENCE_MS
 from tests.property.balances import check_balances
 from tests.property.cases import assert_same, law, order_free
 from tests.property.driver import counted_document, funnels_of, in_step, oracle_document
-from tests.support.linking import Going
+from tests.support.counting import Going
 
 LINKS = Wants(links=True)
 

@@ -13,14 +13,16 @@ from tests.support import template
 from tests.support.waiting import LONG_LIMIT
 
 
-def start_command(*arguments: str, state_dir: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """`funnelcast ARGUMENTS` without the caller's own FUNNELCAST_ settings."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "funnelcast", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=_environment(state_dir, env),
-    )
+def start_command(
+    *arguments: str, state_dir: Path, env: Mapping[str, str] | None = None, log: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """`funnelcast ARGUMENTS` without the caller's own FUNNELCAST_ settings; what it says is appended to `log`, or
+    comes through pipes that somebody must read."""
+    command, environment = [sys.executable, "-m", "funnelcast", *arguments], _environment(state_dir, env)
+    if log is None:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    with log.open("ab") as file:
+        return subprocess.Popen(command, stdout=file, stderr=file, env=environment)
 
 
 def _environment(state_dir: Path, env: Mapping[str, str] | None) -> dict[str, str]:

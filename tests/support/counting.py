@@ -1,30 +1,37 @@
-"""Counting a log in memory, from nothing, through the real core: the one way in which tests do it.
+"""Counting logs in memory, from nothing, through the pure core: the one way in which tests do it.
 
-The store is a dict. It is asked exactly as a worker asks the real one, so this also exercises loading and eviction.
-Worker, cells cache and real stores are not in here: `tests/property/driver.py` and the contract tests run those.
+Workers, the cells' cache and stores are not in here: tests/support/processing.py counts through the worker's processor.
+
+`count_records` takes one partition after the other, and then what was forwarded. `count_linked` is for ids that are
+linked: *in step*, record by record in the order of the whole log, every forward applied at once; or the partitions
+advance as chance wills, forwards wait in the log of their partition, and now and then a worker dies between what it
+published and its write, so that everything it sent comes again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import msgspec
 
-from schemas.counters import CODE_OTHER, Cells, is_kept, merge_changes
+from schemas.counters import Cells, is_kept, merge_changes
 from schemas.funnel.model import Funnel
 from schemas.partition import partition_of
 from schemas.record import encode_tick
-from streams.core.engine import Changes, PartitionEngine, Prepared, Record
+from streams.core.chunk import Record
+from streams.core.engine import PartitionEngine
 from streams.core.outgoing import Outgoing, OutgoingKind
 from streams.core.place import Place
 from streams.core.planning import plan_of
 from streams.core.registers import Registers
 from streams.defaults import MAX_PERSON_EVENTS
 from streams.report.document import build_document
-from streams.state import NO_DEADLINE, PERSON_BUCKETS, Annotation, Claim, Loaded, PartitionMeta, bucket_of
+from streams.state import Annotation
 from streams.store.port import PartitionStatus, PartitionView
+from tests.support.core_partition import Names, Partition
 
 
 @dataclass(slots=True)
@@ -37,125 +44,88 @@ class Counted:
     """What is stored of people, by field."""
 
 
-@dataclass(slots=True)
-class _Stored:
-    """One partition's store."""
+@dataclass(frozen=True)
+class Going:
+    """How a log with linked ids is counted."""
 
-    persons: dict[str, dict[bytes, bytes]] = field(default_factory=dict)
-    earliest_deadlines: dict[str, list[int]] = field(default_factory=dict)
-    cells: dict[str, Cells] = field(default_factory=dict)
-    core_state: dict[str, bytes] = field(default_factory=dict)
-    facts: dict[bytes, bytes] = field(default_factory=dict)
-    meta: PartitionMeta = field(default_factory=PartitionMeta)
-
-    def claim(self) -> Claim:
-        deadlines = {
-            funnel_id: b"".join(minute.to_bytes(4, "little") for minute in row)
-            for funnel_id, row in self.earliest_deadlines.items()
-        }
-        return Claim(
-            offset=0, seq=0, token=1, meta=self.meta, earliest_deadlines=deadlines, core_state=dict(self.core_state)
-        )
-
-    def read(self, funnel_id: str, buckets: Sequence[int], persons: Sequence[bytes]) -> Loaded:
-        stored = self.persons.get(funnel_id, {})
-        by_bucket: dict[int, dict[bytes, bytes]] = {bucket: {} for bucket in buckets}
-        if buckets:
-            for key, packed in stored.items():
-                if bucket_of(key) in by_bucket:
-                    by_bucket[bucket_of(key)][key] = packed
-        return Loaded(by_bucket, {key: stored.get(key) for key in persons})
-
-    def write(self, changes: Changes, meta: PartitionMeta) -> None:
-        self.meta = meta
-        for key, fact in changes.facts.items():
-            self.facts.pop(key, None)
-            if fact is not None:
-                self.facts[key] = fact
-        for funnel_id, funnel in changes.funnels.items():
-            persons = self.persons.setdefault(funnel_id, {})
-            for key, packed in funnel.persons.items():
-                if packed is None:
-                    persons.pop(key, None)
-                else:
-                    persons[key] = packed
-            row = self.earliest_deadlines.setdefault(funnel_id, [NO_DEADLINE] * PERSON_BUCKETS)
-            for bucket, minute in funnel.earliest_deadlines.items():
-                row[bucket] = minute
-            cells = self.cells.setdefault(funnel_id, {})
-            merge_changes(cells, funnel.deltas)
-            for group in funnel.expired:
-                cells.pop(group, None)
-            if funnel.core_state is not None:
-                self.core_state[funnel_id] = funnel.core_state
+    rng: Random
+    in_step: bool
+    dump_and_load: bool = False
+    general_only: bool = False
+    dies: bool = False
+    watermark_delay_ms: int = 60_000
+    partitions: int = 1
 
 
-class Names:
-    """The registers of all partitions, which give codes to names as the store does."""
+class _Logs:
+    """The partitions, their logs and how far they are counted."""
 
-    def __init__(self, registers: Registers) -> None:
-        self.registers = registers
-        self.codes: dict[str, dict[tuple[int, str], int]] = {}
-        for funnel_id in registers.funnels:
-            self.register(funnel_id, registers.listed(funnel_id))
+    def __init__(
+        self,
+        funnels: Sequence[Funnel],
+        *,
+        partitions: int,
+        general_only: bool,
+        counts_together: bool,
+        **settings: Any,
+    ) -> None:
+        self.plans = [plan_of(funnel) for funnel in funnels]
+        for plan in self.plans:
+            plan.has_fast_paths = plan.has_fast_paths and not general_only
+            plan.counts_together = counts_together
+        self.names = Names(Registers(self.plans))
+        self._settings = settings
+        self._count = partitions
+        self.parts = [Partition(self._engine(number), self.names) for number in range(partitions)]
+        self.logs: list[list[Record]] = [[] for _ in range(partitions)]
+        self.cursors = [0] * partitions
 
-    def register(self, funnel_id: str, names: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:
-        caps, codes = self.registers.caps(funnel_id), self.codes.setdefault(funnel_id, {})
-        given: dict[tuple[int, str], int] = {}
-        for register, name in names:
-            used = sum(1 for number, _ in codes if number == register)
-            if (register, name) not in codes and used < caps[register]:
-                codes[register, name] = 2 + used
-            given[register, name] = codes.get((register, name), CODE_OTHER)
-        return given
+    def _engine(self, number: int) -> PartitionEngine:
+        settings = {name: value() if callable(value) else value for name, value in self._settings.items()}
+        return PartitionEngine(self.plans, registers=self.names.registers, place=Place(number, self._count), **settings)
+
+    def append(self, record: Record) -> None:
+        """Write a record where the collector, the ticker or a worker writes it."""
+        for number in places_of(record, self._count):
+            self.logs[number].append(record)
+
+    def restart(self, number: int) -> None:
+        """Throw the engine away and go on from what is stored."""
+        part = self.parts[number]
+        part.engine = self._engine(number)
+        if part.stored.meta.records:
+            part.engine.restore(part.stored.claim())
+
+    def next_batch(self, number: int, size: int) -> list[Record]:
+        """The next records of a partition."""
+        return self.logs[number][self.cursors[number] : self.cursors[number] + size]
+
+    def count(self, number: int, batch: Sequence[Record]) -> None:
+        """Count them; forwards go behind all that is there."""
+        self.send(self.parts[number].count(batch), batch[-1][2])
+        self.cursors[number] += len(batch)
+
+    def send(self, outgoing: Iterable[Outgoing], timestamp: int) -> None:
+        """Write what is forwarded."""
+        for record in outgoing:
+            if record.kind is OutgoingKind.FORWARD:
+                self.append((record.key, record.value, timestamp))
+
+    def waiting(self) -> list[int]:
+        """Partitions that have more."""
+        return [number for number, log in enumerate(self.logs) if self.cursors[number] < len(log)]
+
+    def counted(self) -> dict[str, Counted]:
+        """By funnel_id."""
+        return {plan.funnel_id: counted(plan.funnel_id, self.parts, self.names) for plan in self.plans}
 
 
-class Partition:
-    """One partition being counted."""
-
-    def __init__(self, engine: PartitionEngine, names: Names) -> None:
-        self.engine = engine
-        self.names = names
-        self.stored = _Stored()
-
-    def load(self, prepared: Prepared | None) -> None:
-        engine = self.engine
-        while needs := engine.needs(prepared):
-            for funnel_id, missing in needs.funnels.items():
-                engine.admit(funnel_id, self.stored.read(funnel_id, missing.buckets, missing.persons))
-            engine.admit_facts({key: self.stored.facts.get(key) for key in needs.facts})
-
-    def apply(self, records: Sequence[Record]) -> Changes:
-        """Count without a write."""
-        engine = self.engine
-        prepared = engine.prepare(records)
-        for funnel_id, names in prepared.new_names.items():
-            engine.admit_names(funnel_id, self.names.register(funnel_id, names))
-        self.load(prepared)
-        return engine.apply(prepared)
-
-    def count(self, records: Sequence[Record]) -> list[Outgoing]:
-        """What is to be published."""
-        changes = self.apply(records)
-        outgoing = list(changes.outgoing)
-        self.write(changes)
-        return outgoing + self.fire()
-
-    def write(self, changes: Changes | None) -> None:
-        """Store what an apply or a look at deadlines has changed."""
-        if changes is not None:
-            self.stored.write(changes, self.engine.snapshot_meta())
-
-    def fire(self) -> list[Outgoing]:
-        """Book what is due; what is to be published."""
-        outgoing: list[Outgoing] = []
-        while self.engine.meta.pending:
-            self.load(None)
-            changes = self.engine.fire()
-            if changes is not None:
-                outgoing += changes.outgoing
-                self.write(changes)
-        return outgoing
+def places_of(record: Record, partitions: int) -> Sequence[int]:
+    """Partitions of a record: a tick is for all; what else has no key is spend, which goes to the first."""
+    key, value, _ = record
+    if key is not None:
+        return (partition_of(key, partitions),)
+    return range(partitions) if b'"tick"' in value else (0,)
 
 
 def count_records(
@@ -170,67 +140,71 @@ def count_records(
     max_persons: int | None = None,
     max_person_events: int = MAX_PERSON_EVENTS,
 ) -> dict[str, Counted]:
-    """Count records from nothing; a tick (no key) goes to every partition.
+    """Count records from nothing.
 
     `batch_sizes` are used in turn; `dump_and_load` throws the engine away between batches and continues from the store;
     `general_only` counts every event on the general path.
     """
-    plans = [plan_of(funnel) for funnel in funnels]
-    for plan in plans:
-        plan.has_fast_paths = plan.has_fast_paths and not general_only
-        plan.counts_together = not general_only
-    names = Names(Registers(plans))
-
-    def engine(partition: int) -> PartitionEngine:
-        return PartitionEngine(
-            plans,
-            watermark_delay_ms=watermark_delay_ms,
-            registers=names.registers,
-            max_persons=1_000_000_000 if max_persons is None else max_persons,
-            max_person_events=max_person_events,
-            place=Place(partition, partitions),
-        )
-
-    parts = [Partition(engine(number), names) for number in range(partitions)]
-    logs = _split(records, partitions)
-    while any(logs):  # what is forwarded comes behind all that was there
-        forwards: list[Record] = []
-        for number, (part, log) in enumerate(zip(parts, logs, strict=True)):
-            for batch in _batches(log, batch_sizes):
-                if dump_and_load and part.stored.persons:
-                    part.engine = engine(number)
-                    part.engine.restore(part.stored.claim())
-                outgoing = part.count(batch)
-                forwards += [(one.key, one.value, batch[-1][2]) for one in outgoing if one.kind is OutgoingKind.FORWARD]
-        logs = _split(forwards, partitions)
-    return {funnel.funnel_id: counted(funnel.funnel_id, parts, names) for funnel in funnels}
-
-
-def is_tick(value: bytes) -> bool:
-    """Whether a record without a key is for every partition; what else has none is spend, which shares the first."""
-    return b'"tick"' in value
-
-
-def _split(records: Iterable[Record], partitions: int) -> list[list[Record]]:
-    logs: list[list[Record]] = [[] for _ in range(partitions)]
+    logs = _Logs(
+        funnels,
+        partitions=partitions,
+        general_only=general_only,
+        counts_together=not general_only,
+        watermark_delay_ms=watermark_delay_ms,
+        max_persons=1_000_000_000 if max_persons is None else max_persons,
+        max_person_events=max_person_events,
+    )
+    sizes = batch_sizes or [5_000]
     for record in records:
-        if record[0] is None:
-            for log in logs if is_tick(record[1]) else logs[:1]:
-                log.append(record)
-        else:
-            logs[partition_of(record[0], partitions)].append(record)
-    return logs
+        logs.append(record)
+    while waiting := logs.waiting():
+        turn = 0
+        while batch := logs.next_batch(waiting[0], sizes[turn % len(sizes)]):
+            if dump_and_load:
+                logs.restart(waiting[0])
+            logs.count(waiting[0], batch)
+            turn += 1
+    return logs.counted()
 
 
-def _batches(log: Sequence[Record], sizes: Sequence[int] | None) -> Iterable[Sequence[Record]]:
-    start = turn = 0
-    while start < len(log):
-        size = 5000 if not sizes else sizes[turn % len(sizes)]
-        yield log[start : start + size]
-        start, turn = start + size, turn + 1
+def count_linked(funnels: Sequence[Funnel], records: Iterable[Record], going: Going) -> dict[str, Counted]:
+    """Count records of linked ids from nothing."""
+    rng = going.rng
+    logs = _Logs(
+        funnels,
+        partitions=going.partitions,
+        general_only=going.general_only,
+        counts_together=not (going.general_only and going.in_step),
+        watermark_delay_ms=going.watermark_delay_ms,
+        max_persons=lambda: rng.choice([1, 2, 1000]) if going.dump_and_load else 1000,
+    )
+
+    def drain(most: int) -> None:
+        while waiting := logs.waiting():
+            _advance(logs, going, rng.choice(waiting), rng.randint(1, most))
+
+    for record in records:
+        logs.append(record)
+        if going.in_step:
+            drain(1)
+    drain(rng.choice([1, 3, 30]))
+    return logs.counted()
+
+
+def _advance(logs: _Logs, going: Going, number: int, size: int) -> None:
+    """A worker counts a batch, perhaps after another one that died between its forwards and its write."""
+    batch = logs.next_batch(number, size)
+    if going.dies and going.rng.random() < 0.3:
+        logs.send(logs.parts[number].apply(batch).outgoing, batch[-1][2])
+        logs.restart(number)
+        batch = batch[: going.rng.randint(1, len(batch))]
+    elif going.dump_and_load:
+        logs.restart(number)
+    logs.count(number, batch)
 
 
 def counted(funnel_id: str, parts: Sequence[Partition], names: Names) -> Counted:
+    """What these partitions hold of a funnel."""
     views = []
     for number, part in enumerate(parts):
         stored = part.stored

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator
@@ -18,6 +17,7 @@ import httpx
 from funnelcast.processes.ports import free_port
 from schemas.funnel.load import parse_funnel
 from schemas.record import decode_any
+from tests.support.command import start_command
 from tests.support.counting import document_of
 from tests.support.fake_crm import TOKEN, FakeCrm
 from tests.support.http import plain_client
@@ -53,17 +53,16 @@ class Processes:
     collector: RunningCollector
     webhooks: Path
     directory: Path
-    enricher: subprocess.Popen[str] | None = None
+    enricher: subprocess.Popen[bytes] | None = None
     port: int = 0
 
     def start(self, *flags: str) -> None:
         """The enricher."""
         self.port = free_port()
-        command = [sys.executable, "-m", "funnelcast", "enricher", "--kafka", self.collector.kafka]
-        command += ["--space", self.collector.topics.space, "--webhooks", str(self.webhooks)]
-        command += ["--state-dir", str(self.directory), "--health-port", str(self.port), *flags]
-        with (self.directory / "enricher.log").open("a") as log:
-            self.enricher = subprocess.Popen(command, stderr=log, text=True)
+        arguments = ["enricher", "--kafka", self.collector.kafka, "--space", self.collector.topics.space]
+        arguments += ["--webhooks", str(self.webhooks), "--health-port", str(self.port), *flags]
+        log = self.directory / "enricher.log"
+        self.enricher = start_command(*arguments, state_dir=self.directory, log=log)
 
     def end(self, number: signal.Signals = signal.SIGKILL) -> int:
         """Send a signal to it; its exit code."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from schemas.topics import Topics
 from streams.report.document import build_document
 from streams.store.connection import connect
 from streams.store.reader import RedisCounterReader
+from tests.support.command import start_command
 from tests.support.retrying import RetryingClients
 from tests.support.running_collector import RunningCollector
 from tests.support.waiting import LIMIT, until
@@ -37,11 +36,9 @@ def worker(kafka: str, redis: str, topics: Topics, directory: Path) -> Iterator[
     """A worker process on this space; the definition that it counts."""
     definition = directory / "kills.yaml"
     definition.write_text(DEFINITION)
-    command = [sys.executable, "-m", "funnelcast", "worker", "--health-port", "0", "--kafka", kafka]
-    command += ["--redis", redis, "--space", topics.space, "--funnels", str(definition)]
-    command += ["--state-dir", str(directory / "worker")]
-    with (directory / "worker.log").open("ab") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file)
+    arguments = ["worker", "--health-port", "0", "--kafka", kafka, "--redis", redis, "--space", topics.space]
+    arguments += ["--funnels", str(definition)]
+    process = start_command(*arguments, state_dir=directory / "worker", log=directory / "worker.log")
     try:
         yield definition
     finally:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from funnelcast.processes.ports import free_port
 from schemas.topics import Topics
 from streams.admin import ensure_topics
+from tests.support.command import start_command
 from tests.support.http import plain_client
 from tests.support.waiting import LIMIT, until
 
@@ -30,12 +29,12 @@ PARTITIONS = 4
 class RunningCollector:
     """A collector process and its log."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     url: str
     kafka: str
     topics: Topics
     log: Path
-    command: list[str] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list)
     health_url: str = ""
     """Where metrics are."""
 
@@ -134,8 +133,7 @@ class RunningCollector:
 
     def start(self) -> None:
         """Start it again on the same port and directory."""
-        with self.log.open("a") as file:
-            self.process = subprocess.Popen(self.command, stderr=file, text=True, env=_environment())
+        self.process = start_command(*self.arguments, state_dir=self.log.parent, log=self.log)
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -149,12 +147,11 @@ def start(kafka: str, space: str, directory: Path, *flags: str) -> RunningCollec
 
 def _started(kafka: str, space: str, directory: Path, *flags: str, ports: tuple[int, int]) -> RunningCollector:
     (port, health_port), log = ports, directory / "collector.log"
-    command = [sys.executable, "-m", "funnelcast", "collector", "--port", str(port), "--kafka", kafka, "--space", space]
-    command += ["--state-dir", str(directory), "--health-port", str(health_port), *flags]
-    with log.open("w") as file:
-        process = subprocess.Popen(command, stderr=file, text=True, env=_environment())
+    arguments = ["collector", "--port", str(port), "--health-port", str(health_port), "--kafka", kafka]
+    arguments += ["--space", space, *flags]
+    process = start_command(*arguments, state_dir=directory, log=log)
     own, health = (f"http://127.0.0.1:{number}" for number in (port, health_port))
-    return RunningCollector(process, own, kafka, Topics(space), log, command, health)
+    return RunningCollector(process, own, kafka, Topics(space), log, arguments, health)
 
 
 @asynccontextmanager
@@ -171,7 +168,3 @@ async def running_collector(
         yield running
     finally:
         running.kill()
-
-
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("FUNNELCAST_")}

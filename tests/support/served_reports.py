@@ -17,7 +17,7 @@ from streams.store.annotations import MemoryAnnotations
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import CounterReader
 from streams.web.server import WebServer
-from tests.support.counted import SHOP, fill
+from tests.support.shop import SHOP, fill
 from tests.support.waiting import LIMIT
 
 NOW_MS = 1_735_732_800_000

@@ -7,7 +7,7 @@ from streams.report.question import ReportQuestion
 from streams.report.reads import summed
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.stuck import Stuck
-from tests.support.counted import PEOPLE, SHOP, fill
+from tests.support.shop import PEOPLE, SHOP, fill
 
 NOW = 1_780_000_000_000
 

@@ -30,10 +30,10 @@ from streams.report.view_service import report_view
 from streams.report.what_if import Lifts
 from streams.store.memory import MemoryCounterReader, MemorySpace
 from streams.store.port import StoreUnavailableError
-from tests.support.counted import SHOP
 from tests.support.http import plain_get
 from tests.support.rows import rows
 from tests.support.served_reports import FUNNELS, NOW_MS, TARGETS, counted_shop, served
+from tests.support.shop import SHOP
 
 
 @pytest.fixture(scope="module")

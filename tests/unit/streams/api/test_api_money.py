@@ -10,8 +10,9 @@ import pytest
 
 from schemas.funnel.load import parse_funnel
 from streams.store.port import CounterReader
-from tests.support.counted import counted_reader, shop_event
+from tests.support.processing import counted_reader
 from tests.support.served_reports import served
+from tests.support.shop import shop_event
 
 FUNNEL = parse_funnel(
     """

@@ -14,7 +14,8 @@ from schemas.funnel.load import load_funnel, parse_funnel
 from schemas.funnel.model import Funnel
 from streams.core import history, sweep
 from streams.core.base import Base
-from streams.core.engine import PartitionEngine, Record
+from streams.core.chunk import Record
+from streams.core.engine import PartitionEngine
 from streams.core.journeys import History
 from streams.core.kept import KeptEvent
 from streams.core.outgoing import late_event
@@ -22,7 +23,8 @@ from streams.core.plan import FORGET, Plan
 from streams.core.planning import plan_of
 from streams.core.registers import Registers
 from streams.state import NO_DEADLINE, PERSON_BUCKETS, Claim
-from tests.support.counting import Names, Partition, cells_of, count_records
+from tests.support.core_partition import Names, Partition
+from tests.support.counting import cells_of, count_records
 from tests.support.counting import counted as counted_of
 from tests.support.thorough import cases
 
@@ -343,7 +345,7 @@ def test_a_heavy_person_costs_what_happened_lately(sales: Funnel, monkeypatch: p
         return replay(plan, base, events)
 
     monkeypatch.setattr("streams.core.sweep.replay", counting)
-    monkeypatch.setattr("streams.core.general.replay", counting)
+    monkeypatch.setattr("streams.core.settling.replay", counting)
     names = ["impression", "click", "lead_lost", "payment", "lead"]
     records = []
     count = cases(3_000, few=1_000)
@@ -371,7 +373,7 @@ def test_the_disorder_of_one_person_costs_what_the_events_cost(
         return replay(plan, base, events)
 
     monkeypatch.setattr("streams.core.sweep.replay", counting)
-    monkeypatch.setattr("streams.core.general.replay", counting)
+    monkeypatch.setattr("streams.core.settling.replay", counting)
     rnd = Random(3)
     records = []
     count = cases(4_000, few=1_000)

@@ -9,7 +9,8 @@ from streams.exporter.agreed import agreed_of
 from streams.report.question import ReportQuestion
 from streams.report.sla import Sla
 from streams.report.sla_service import report_sla
-from tests.support.counted import counted_reader, shop_event
+from tests.support.processing import counted_reader
+from tests.support.shop import shop_event
 
 DESK = parse_funnel("""
 name: desk

@@ -16,8 +16,9 @@ from streams.report.target_service import check_targets
 from streams.report.targets_file import parse_targets
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.worker.partition import PartitionProcessor
-from tests.support.counted import SHOP, SHOP_FILE, log_records, shop_event, shop_events
+from tests.support.processing import log_records
 from tests.support.rows import rows
+from tests.support.shop import SHOP, SHOP_FILE, shop_event, shop_events
 
 NOW = 1_750_000_000_000
 

@@ -28,8 +28,9 @@ from streams.state import PartitionMeta
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import PartitionView, StoreRefusedError, StoreUnavailableError
 from streams.worker.partition import PartitionProcessor
-from tests.support.counted import SHOP, fill, log_records, shop_events
+from tests.support.processing import log_records
 from tests.support.rows import rows
+from tests.support.shop import SHOP, fill, shop_events
 from tests.support.waiting import LIMIT
 
 NOW = 1_735_725_600_000

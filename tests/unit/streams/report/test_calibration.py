@@ -11,7 +11,8 @@ from schemas.funnel.load import parse_funnel
 from streams.report.calibration_table import render_calibration
 from streams.report.question import QuestionError, ReportQuestion
 from streams.report.service import report_calibration
-from tests.support.counted import SHOP, counted_reader, shop_event
+from tests.support.processing import counted_reader
+from tests.support.shop import SHOP, shop_event
 
 FUNNEL = parse_funnel(
     """

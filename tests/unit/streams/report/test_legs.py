@@ -6,7 +6,8 @@ from schemas.funnel.load import parse_funnel
 from streams.report.cell import CellView
 from streams.report.document import build_document
 from streams.report.legs import joined, joins_of
-from tests.support.counted import counted_reader, shop_event
+from tests.support.processing import counted_reader
+from tests.support.shop import shop_event
 
 FUNNEL = parse_funnel(
     """

@@ -18,7 +18,8 @@ from streams.report.paths_table import render_paths
 from streams.report.percentiles import durations_of
 from streams.report.question import QuestionTexts, ReportQuestion
 from streams.report.service import report_paths
-from tests.support.counted import counted_reader, shop_event
+from tests.support.processing import counted_reader
+from tests.support.shop import shop_event
 
 FUNNEL = parse_funnel(
     """

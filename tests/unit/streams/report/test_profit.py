@@ -11,7 +11,8 @@ from streams.report.profit import ProfitCell, profit_cell
 from streams.report.profit_table import render_profit
 from streams.report.question import QuestionTexts, ReportQuestion
 from streams.report.service import report_profit
-from tests.support.counted import counted_reader, shop_event
+from tests.support.processing import counted_reader
+from tests.support.shop import shop_event
 
 FUNNEL = parse_funnel(
     """

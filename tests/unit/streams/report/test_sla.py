@@ -12,7 +12,8 @@ from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
 from streams.report.sla import Sla, SlaCell
 from streams.report.sla_service import report_sla
 from streams.report.sla_table import render_sla
-from tests.support.counted import counted_reader, shop_event
+from tests.support.processing import counted_reader
+from tests.support.shop import shop_event
 
 FUNNEL = parse_funnel(
     """

@@ -13,10 +13,10 @@ from streams.report.shapes import NamedCell
 from streams.report.view_service import ViewDocument, parse_view, report_view
 from streams.report.views import view_table
 from streams.report.views_table import render_view
-from tests.support.counted import SHOP
 from tests.support.days import READ_AT, days_reader
 from tests.support.days import SHOP as CLICKS
 from tests.support.served_reports import NOW_MS, counted_shop
+from tests.support.shop import SHOP
 
 
 async def seen(view: str, **texts: Unpack[QuestionTexts]) -> ViewDocument:

@@ -13,8 +13,9 @@ import pytest
 
 from schemas.funnel.load import load_funnel
 from streams.core.chunk import Prepared, Record
-from streams.core.engine import Changes, PartitionEngine
+from streams.core.engine import PartitionEngine
 from streams.core.facts import Facts
+from streams.core.handover import Changes
 from streams.state import Fence, Writes
 from streams.store.memory import MemoryPartitionStore, MemorySpace
 from streams.store.port import StoreUnavailableError

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.errors import BrokerUnavailableError
 from schemas.funnel.load import load_funnel
-from streams.core.engine import Held
+from streams.core.handover import Held
 from streams.core.outgoing import Outgoing, OutgoingKind
 from streams.report.document import build_document, canonical_json
 from streams.state import Fence, PartitionMeta

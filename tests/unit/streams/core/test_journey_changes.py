@@ -1,4 +1,4 @@
-"""A deal's story as it is told: what stands in each record, by hand."""
+"""A deal's story as it is published: what stands in each record, by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streams.core.outgoing import FUNNEL_HEADER, Outgoing, OutgoingKind
 from streams.core.place import ONLY_PARTITION
 from streams.store.memory import MemoryPartitionStore, MemorySpace
 from streams.worker.partition import PartitionProcessor
-from tests.support.counted import log_records
+from tests.support.processing import log_records
 
 FUNNEL = parse_funnel(
     """
@@ -31,8 +31,8 @@ dimensions: [{name: channel, attribution: first}, {name: manager, attribution: s
 START, DAY = 1_735_689_600_000, 86_400_000
 
 
-class Kept:
-    """A publisher that keeps what it is given."""
+class Publisher:
+    """Keeps what it is given."""
 
     def __init__(self) -> None:
         self.records: list[Outgoing] = []
@@ -53,21 +53,21 @@ def event(name: str, day: float, received: float | None = None, **properties: An
     }
 
 
-async def told(*events: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a worker tells of them."""
-    told = Kept()
-    processor = PartitionProcessor(MemoryPartitionStore(MemorySpace()), ONLY_PARTITION, [FUNNEL], publisher=told)
+async def published(*events: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a worker publishes of them."""
+    publisher = Publisher()
+    processor = PartitionProcessor(MemoryPartitionStore(MemorySpace()), ONLY_PARTITION, [FUNNEL], publisher=publisher)
     await processor.claim()
     for _, record in log_records(list(events), 1):
         await processor.process([record], record.offset + 1)
-    assert {record.kind for record in told.records} <= {OutgoingKind.JOURNEY}
-    assert {record.header(FUNNEL_HEADER) for record in told.records} <= {"deals@2"}
-    assert {record.key for record in told.records} <= {b"u:ann"}
-    return [json.loads(record.value) for record in told.records]
+    assert {record.kind for record in publisher.records} <= {OutgoingKind.JOURNEY}
+    assert {record.header(FUNNEL_HEADER) for record in publisher.records} <= {"deals@2"}
+    assert {record.key for record in publisher.records} <= {b"u:ann"}
+    return [json.loads(record.value) for record in publisher.records]
 
 
 async def test_a_deal_is_stalled_abandoned_and_taken_up_again() -> None:
-    changes = await told(
+    changes = await published(
         event("lead", 0, deal_id="D-1", channel="fair", manager="ann"),
         event("of_no_funnel", 3),  # moves the watermark
         event("lead", 8.5, deal_id="D-2"),
@@ -103,18 +103,18 @@ async def test_a_deal_is_stalled_abandoned_and_taken_up_again() -> None:
 
 
 async def test_an_event_that_comes_late_takes_a_decision_back() -> None:
-    changes = await told(
+    changes = await published(
         event("lead", 0, deal_id="D-1"),
         event("lead", 7.5, deal_id="D-2"),
         event("offer", 6.5, received=8, deal_id="D-1"),
     )
     first = [change for change in changes if change["entered_at_ms"] == START]
-    told_of_first = [(each["change"], each["was"]) for each in first]
-    assert told_of_first == [("stalled", "open"), ("abandoned", "stalled"), ("advanced", "abandoned")]
+    of_first = [(each["change"], each["was"]) for each in first]
+    assert of_first == [("stalled", "open"), ("abandoned", "stalled"), ("advanced", "abandoned")]
 
 
-async def test_a_loss_that_comes_late_tells_nothing_new_of_what_was_revived() -> None:
-    changes = await told(
+async def test_a_loss_that_comes_late_changes_nothing_of_what_was_revived() -> None:
+    changes = await published(
         event("lead", 0, deal_id="D-1"),
         event("offer", 8, deal_id="D-1"),
         event("deal_lost", 6, received=8.5, deal_id="D-1", reason="price"),
@@ -123,21 +123,21 @@ async def test_a_loss_that_comes_late_tells_nothing_new_of_what_was_revived() ->
     assert of_lead == [("stalled", "open"), ("abandoned", "stalled"), ("revived", "abandoned")]
 
 
-async def test_a_funnel_that_does_not_tell_counts_by_the_same_definition() -> None:
+async def test_a_funnel_that_does_not_publish_counts_by_the_same_definition() -> None:
     quiet = FUNNEL.model_copy(update={"journeys": False})
-    told = Kept()
-    processor = PartitionProcessor(MemoryPartitionStore(MemorySpace()), ONLY_PARTITION, [quiet], publisher=told)
+    publisher = Publisher()
+    processor = PartitionProcessor(MemoryPartitionStore(MemorySpace()), ONLY_PARTITION, [quiet], publisher=publisher)
     await processor.claim()
     for _, record in log_records([event("lead", 0), event("deal_lost", 1)], 1):
         await processor.process([record], record.offset + 1)
-    assert told.records == []
+    assert publisher.records == []
     assert quiet.fingerprint == FUNNEL.fingerprint
 
 
-async def test_a_deal_is_told_by_its_value_as_it_was_sent() -> None:
+async def test_a_deal_is_known_by_its_value_as_it_was_sent() -> None:
     """Long ones, which are kept by their beginning and a hash, stay apart."""
     longs = ["é" * 60 + end for end in "ab"]
-    changes = await told(
+    changes = await published(
         *(event("lead", day / 10, deal_id=value) for day, value in enumerate([*longs, 7, " x-1 "])), event("lead", 5)
     )
     names = [change["deal"] for change in changes if change["change"] == "stalled"]

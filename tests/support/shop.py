@@ -1,18 +1,13 @@
-"""Stores filled with counted events, for tests of what reads them: a small shop whose numbers are known."""
+"""A small shop whose numbers are known, and stores filled with its events, for tests of what reads them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from typing import Any
 
 from schemas.funnel.load import parse_funnel
 from schemas.funnel.model import Funnel
-from schemas.partition import partition_of
-from schemas.record import encode_tick
-from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import PartitionStore
-from streams.worker.partition import LogRecord, PartitionProcessor
+from tests.support.processing import count_into
 
 SHOP_FILE = """
 name: shop
@@ -71,41 +66,8 @@ def shop_event(name: str, number: int, at_ms: int, properties: dict[str, Any]) -
     }
 
 
-def log_records(events: list[dict[str, Any]], partitions: int) -> Iterator[tuple[int, LogRecord]]:
-    """(partition, record) of events as the collector writes them."""
-    offsets = [0] * partitions
-    for event in events:
-        key = None if event["user_id"] is None else f"u:{event['user_id']}".encode()
-        partition = 0 if key is None else partition_of(key, partitions)
-        yield partition, LogRecord(key, json.dumps(event).encode(), event["received_at_ms"], offsets[partition])
-        offsets[partition] += 1
-
-
 async def fill(
     store: PartitionStore, funnel: Funnel, *, now_ms: int, partitions: int = 2, people: int = PEOPLE
 ) -> None:
     """Count the shop's events into a store, and a tick at `now_ms` in every partition."""
     await count_into(store, funnel, shop_events(now_ms, people), now_ms=now_ms, partitions=partitions)
-
-
-async def counted_reader(funnel: Funnel, events: list[dict[str, Any]], *, now_ms: int) -> MemoryCounterReader:
-    """A store in memory with these events counted at `now_ms`."""
-    space = MemorySpace(clock_ms=lambda: now_ms)
-    await count_into(MemoryPartitionStore(space), funnel, events, now_ms=now_ms)
-    return MemoryCounterReader(space)
-
-
-async def count_into(
-    store: PartitionStore, funnel: Funnel, events: list[dict[str, Any]], *, now_ms: int, partitions: int = 1
-) -> None:
-    """Count events into a store, and a tick at `now_ms` in every partition."""
-    await store.check_funnels({funnel.funnel_id: funnel.fingerprint})
-    logs: list[list[LogRecord]] = [[] for _ in range(partitions)]
-    for partition, record in log_records(events, partitions):
-        logs[partition].append(record)
-    for partition, log in enumerate(logs):
-        log.append(LogRecord(None, encode_tick(now_ms), now_ms, len(log)))
-        processor = PartitionProcessor(store, partition, [funnel], clock_ms=lambda: now_ms)
-        await processor.claim()
-        await processor.process(log, len(log))
-        await processor.book_due()

@@ -1,16 +1,16 @@
-"""What becomes of journeys, told as records: every change of the outcome of a stage entry, with what to do about it.
+"""What becomes of journeys, as records to be published: every change of the outcome of a stage entry, and its values.
 
 Outcomes are a function of a person's history (semantics.md 4), so a change is the difference of two of them: before and
-after an event was counted or a deadline passed, on the general path, which is the only one of a funnel that tells.
-A decision that an event takes back is a change like another: `abandoned` becomes `advanced`; an entry that is no more
-is `withdrawn`. That a person enters a stage is no outcome and not told.
+after an event was counted or a deadline passed. A funnel that publishes them counts on the general path alone. A
+decision that an event takes back is a change like another: `abandoned` becomes `advanced`; an entry that is no more is
+`withdrawn`. That a person enters a stage is no outcome, and no change. An entry that is abandoned was stalled before,
+where the funnel says when, also where both times have passed at once.
 
-Told again after a crash, a change has the same id and the same bytes: an id is made of what has become of which entry,
-and of the event that did it, for what an event has taken back another may bring again. What the watermark alone decides
-of an entry without an outcome happens once, has one id, and is told before the next event of the person, whether the
-deadline was booked by itself or with that event: which of the two depends on how a worker cuts the log into chunks, and
-a reader drops what it knows, so that of two orders the later one would be wrong. An entry abandoned was stalled before,
-where the funnel says when, also where both have passed at once. Pure.
+Published again after a crash, a change has the same id and the same bytes, and readers drop ids that they know.
+An id is made of what has become of which entry, and of the event that did it: what an event has taken back another may
+bring again. What the watermark alone decides of an entry without an outcome happens once and has one id. It is
+published before the next event of the person, whether the deadline was booked by itself or with that event: which of
+the two depends on how a worker cuts the log into chunks, and readers must get the same order. Pure.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Outcome(NamedTuple):
         return self.state, self.at, self.reason
 
 
-class Told(NamedTuple):
+class JourneyChange(NamedTuple):
     """One change, in codes."""
 
     key: bytes
@@ -100,22 +100,22 @@ def changes_of(
     *,
     cause: Cause,
     watermark: int,
-) -> list[Told]:
+) -> list[JourneyChange]:
     """What differs, the oldest first."""
-    told = []
+    changes = []
     for entry_id in sorted(before.keys() | after.keys(), key=_by_time):
         was, now = before.get(entry_id), after.get(entry_id)
-        # That an entry was made is no outcome: it is told when it has one.
+        # That an entry was made is no outcome: it is published when it has one.
         if was is None and now is not None and now.state == OPEN:
             continue
         if was is None or now is None or was.meaning != now.meaning:
             is_by_time = _is_decided(was, now, watermark)
-            # Time went past both limits in one step: readers are told of both, as they are where it goes slowly.
+            # Time went past both limits in one step: readers get both, as they do where it goes slowly.
             if is_by_time and (stalled := _stalled_before(plan, was, now)) is not None:
-                told.append(Told(key, entry_id, was, stalled, BY_TIME))
+                changes.append(JourneyChange(key, entry_id, was, stalled, BY_TIME))
                 was = stalled
-            told.append(Told(key, entry_id, was, now, BY_TIME if is_by_time else cause))
-    return told
+            changes.append(JourneyChange(key, entry_id, was, now, BY_TIME if is_by_time else cause))
+    return changes
 
 
 def _stalled_before(plan: Plan, was: Outcome | None, now: Outcome | None) -> Outcome | None:
@@ -138,7 +138,7 @@ def _by_time(entry_id: EntryId) -> tuple[int, int, bytes]:
     return at, stage, unit
 
 
-class Teller:
+class ChangeRecords:
     """Makes records of the changes of one funnel."""
 
     def __init__(self, plan: Plan, registers: FunnelRegisters) -> None:
@@ -146,27 +146,27 @@ class Teller:
         self._registers = registers
         self._names: list[dict[int, str]] = [{} for _ in registers.all]
 
-    def records(self, told: Sequence[Told]) -> list[Outgoing]:
+    def records(self, changes: Sequence[JourneyChange]) -> list[Outgoing]:
         """In their order."""
-        return [self._record(each) for each in told]
+        return [self._record(change) for change in changes]
 
-    def _record(self, told: Told) -> Outgoing:
-        shown = told.after or told.before
+    def _record(self, change: JourneyChange) -> Outgoing:
+        shown = change.after or change.before
         assert shown is not None  # noqa: S101 - one of them is there
-        unit, stage, entered_at = told.entry_id
-        change, at = (WITHDRAWN, entered_at) if told.after is None else (told.after.state, told.after.at)
+        unit, stage, entered_at = change.entry_id
+        state, at = (WITHDRAWN, entered_at) if change.after is None else (change.after.state, change.after.at)
         name, _, version = self._plan.funnel_id.rpartition("@")
         document: dict[str, Any] = {
-            "id": self._id(told),
+            "id": self._id(change),
             "funnel": name,
             "version": int(version),
-            "person": told.key.decode("utf-8", "replace"),
+            "person": change.key.decode("utf-8", "replace"),
             "deal": unit.decode(errors="replace") or None,
             "stage": self._plan.definition.stages[stage].name,
             "entered_at_ms": entered_at,
-            "change": change,
+            "change": state,
             "at_ms": at,
-            "was": None if told.before is None else told.before.state,
+            "was": None if change.before is None else change.before.state,
             "reason": self._name(REASONS, shown.reason) if shown.state == LOST else None,
             "value_minor": shown.entry.minor if shown.entry.minor >= 0 else None,
             "currency": currency_text(shown.entry.currency) if shown.entry.minor >= 0 else None,
@@ -175,12 +175,12 @@ class Teller:
             "age_ms": at - entered_at,
         }
         value = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-        return journey_change(self._plan.funnel_id, key=told.key, value=value)
+        return journey_change(self._plan.funnel_id, key=change.key, value=value)
 
-    def _id(self, told: Told) -> str:
-        meaning = (WITHDRAWN, 0, 0) if told.after is None else told.after.meaning
-        unit, stage, at = told.entry_id
-        parts = (self._plan.funnel_id, told.key.hex(), unit.hex(), stage, at, *meaning, *told.cause)
+    def _id(self, change: JourneyChange) -> str:
+        meaning = (WITHDRAWN, 0, 0) if change.after is None else change.after.meaning
+        unit, stage, at = change.entry_id
+        parts = (self._plan.funnel_id, change.key.hex(), unit.hex(), stage, at, *meaning, *change.cause)
         return xxhash.xxh3_128_hexdigest("\0".join(map(str, parts)).encode())
 
     def _name(self, register: int, code: int) -> str:

@@ -1,6 +1,6 @@
 """What is published of journeys is what the oracle says of them in the end, also by workers that die on the way.
 
-A reader drops what it has seen by its id and keeps, of each entry, the last that it was told.
+A reader drops what it has seen by its id and keeps, of each entry, the last change.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from tests.oracle.orders import orders_of
 from tests.property.cases import law
 from tests.property.driver import core_document, oracle_document, oracle_world, published_by_workers, random_run
 
-Told = tuple[str, str, int, str, int, str | None]
+Known = tuple[str, str, int, str, int, str | None]
 """(person, stage, entered at, change, at, reason)."""
 
 
-def telling(case: Case) -> Case:
+def publishing(case: Case) -> Case:
     return replace(case, funnel={**case.funnel, "journeys": True})
 
 
@@ -38,22 +38,22 @@ def read_once(records: Iterable[Outgoing]) -> list[dict[str, Any]]:
     return list(taken.values())
 
 
-def told_of_each(changes: Iterable[dict[str, Any]]) -> dict[Any, list[tuple[str, str, str]]]:
+def changes_of_each(changes: Iterable[dict[str, Any]]) -> dict[Any, list[tuple[str, str, str]]]:
     """By entry: what it was, what it became, and the id, one after the other."""
-    told: dict[Any, list[tuple[str, str, str]]] = {}
+    known: dict[Any, list[tuple[str, str, str]]] = {}
     for each in changes:
         key = (each["person"], each["deal"], each["stage"], each["entered_at_ms"])
-        told.setdefault(key, []).append((each["was"], each["change"], each["id"]))
-    return told
+        known.setdefault(key, []).append((each["was"], each["change"], each["id"]))
+    return known
 
 
 def is_the_same_however_cut(case: Case, rng: Random) -> None:
-    case = telling(case)
-    first, second = (told_of_each(read_once(published_by_workers(case, rng))) for _ in range(2))
+    case = publishing(case)
+    first, second = (changes_of_each(read_once(published_by_workers(case, rng))) for _ in range(2))
     assert first == second
 
 
-def known_in_the_end(changes: Iterable[dict[str, Any]]) -> Counter[Told]:
+def known_in_the_end(changes: Iterable[dict[str, Any]]) -> Counter[Known]:
     """The last of every entry, without those that are open or no more."""
     last = {(each["person"], each["deal"], each["stage"], each["entered_at_ms"]): each for each in changes}
     return Counter(
@@ -63,11 +63,11 @@ def known_in_the_end(changes: Iterable[dict[str, Any]]) -> Counter[Told]:
     )
 
 
-def right(case: Case) -> Counter[Told]:
+def right(case: Case) -> Counter[Known]:
     """What the oracle says of every entry that is not plainly open."""
     funnel = read_funnel(case.funnel)
     world = oracle_world(case)
-    told: Counter[Told] = Counter()
+    known: Counter[Known] = Counter()
     for key, person in world.people.items():
         steps = steps_of(funnel, person.events, orders_of(funnel, person.events))
         now = max([world.watermarks[person.partition], *(step.event.occurred for step in steps)])
@@ -76,8 +76,8 @@ def right(case: Case) -> Counter[Told]:
                 stage = funnel.stages[entry.stage]
                 state, at, reason = state_of(entry, stalled_after=stage.stalled_after)
                 if state != "open":
-                    told[key, stage.name, entry.at, state, at, reason] += 1
-    return told
+                    known[key, stage.name, entry.at, state, at, reason] += 1
+    return known
 
 
 def state_of(entry: Entry, *, stalled_after: int | None) -> tuple[str, int, str | None]:
@@ -93,14 +93,14 @@ def state_of(entry: Entry, *, stalled_after: int | None) -> tuple[str, int, str 
 
 
 @law(Wants(max_partitions=2), share=0.7)
-def test_what_is_told_is_what_became_of_every_entry(case: Case, rng: Random) -> None:
+def test_what_is_published_is_what_became_of_every_entry(case: Case, rng: Random) -> None:
     """By workers that die between publishing and writing, in whatever pieces they read the log."""
-    case = telling(case)
+    case = publishing(case)
     assert known_in_the_end(read_once(published_by_workers(case, rng))) == right(case)
 
 
 @law(Wants(max_partitions=2), share=0.7)
-def test_what_is_told_one_after_the_other_does_not_depend_on_how_the_log_is_cut(case: Case, rng: Random) -> None:
+def test_the_order_of_changes_does_not_depend_on_how_the_log_is_cut(case: Case, rng: Random) -> None:
     """A worker that goes on from older counts cuts the log in other places than the one before it: a reader, who drops
     what it knows, would else put changes of the first in front of those of the second."""
     is_the_same_however_cut(case, rng)
@@ -113,14 +113,14 @@ def test_nor_does_what_a_link_moves(case: Case, rng: Random) -> None:
 
 
 @law(share=0.3)
-def test_who_tells_counts_the_same(case: Case, rng: Random) -> None:
-    """To tell changes no number."""
-    case = telling(case)
+def test_a_funnel_that_publishes_counts_the_same(case: Case, rng: Random) -> None:
+    """To publish changes no number."""
+    case = publishing(case)
     assert core_document(case, random_run(rng, case)) == oracle_document(case)
 
 
 @law(Wants(links=True, max_partitions=1), share=0.3)
-def test_what_a_link_moves_is_told_of_both(case: Case, rng: Random) -> None:
+def test_what_a_link_moves_is_published_of_both(case: Case, rng: Random) -> None:
     """Entries leave the lower id, `withdrawn`, and are published of the higher one."""
-    case = telling(case)
+    case = publishing(case)
     assert known_in_the_end(read_once(published_by_workers(case, rng))) == right(case)
