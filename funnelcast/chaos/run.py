@@ -116,7 +116,7 @@ class ChaosRun:
         events, lines, lanes = await asyncio.to_thread(_draw, self._plan)
         url, key = await self._start()
         self._began = time.monotonic()
-        feeding = [asyncio.create_task(self._feed(at, lane, url=url, key=key)) for at, lane in enumerate(lanes)]
+        feeding = [asyncio.create_task(self._feed(number, lane, url=url, key=key)) for number, lane in enumerate(lanes)]
         await self._disturber.run(
             self._plan.kinds(with_broker=self._broker is not None, with_valkey=self._stack.is_redis_embedded),
             began=self._began,

@@ -80,7 +80,7 @@ class FuzzRequest:
 
 
 def _chunked(body: bytes) -> bytes:
-    pieces = [body[at : at + 1000] for at in range(0, len(body), 1000)]
+    pieces = [body[index : index + 1000] for index in range(0, len(body), 1000)]
     return b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in pieces) + b"0\r\n\r\n"
 
 

@@ -46,7 +46,7 @@ def draw(title: str, days: Sequence[str], *, lines: Mapping[str, Sequence[float]
 
 
 def _draw_lines(pen: Any, lines: Mapping[str, Sequence[float]], *, font: Any) -> None:
-    bottom, width, at = HEIGHT - _BOTTOM, WIDTH - _RIGHT - _LEFT, _LEFT
+    bottom, width, left = HEIGHT - _BOTTOM, WIDTH - _RIGHT - _LEFT, _LEFT
     for (name, values), colour in zip(lines.items(), _COLOURS, strict=False):
         top = max(values, default=0) or 1.0
         points = [
@@ -56,6 +56,6 @@ def _draw_lines(pen: Any, lines: Mapping[str, Sequence[float]], *, font: Any) ->
         if len(points) > 1:
             pen.line(points, fill=colour, width=3, joint="curve")
         label = f"{name} (top {max(values, default=0):,.0f}, last {values[-1] if values else 0:,.0f})"
-        pen.rectangle((at, 30, at + 10, 38), fill=colour)
-        pen.text((at + 15, 27), label, fill=_FAINT, font=font)
-        at += 24 + int(pen.textlength(label, font=font))
+        pen.rectangle((left, 30, left + 10, 38), fill=colour)
+        pen.text((left + 15, 27), label, fill=_FAINT, font=font)
+        left += 24 + int(pen.textlength(label, font=font))

@@ -68,13 +68,13 @@ async def alert_of(reader: CounterReader, funnel: Funnel, *, story: Story, page:
     """One alert, with the days of its stage and of the next, if the store says them now: an alert does not wait."""
     text = story["text"].replace("Look: /d/", f"Look: {page.rstrip('/')}/d/")
     names = [stage.name for stage in funnel.stages]
-    at = names.index(story["stage"]) if story["stage"] in names else 0
+    index = names.index(story["stage"]) if story["stage"] in names else 0
     is_money = story["name"] == "FunnelRevenueDrop"
     where = f" {story['dim']}" if story["dim"] else ""
     subject = f"{story['name']}: {story['funnel']} {story['stage']}{where}"
     try:
         days, lines = await _lines(
-            reader, funnel, stages=names[at : at + 2], today=day_at(funnel, now_ms), with_money=is_money
+            reader, funnel, stages=names[index : index + 2], today=day_at(funnel, now_ms), with_money=is_money
         )
     except StoreError:
         return Message(subject, text)

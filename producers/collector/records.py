@@ -76,7 +76,7 @@ class RecordBuilder:
                         self._known_claims.admit(claim.key, verdict.key, request.received_at_ms)
 
     def _ticks(self, tick: Ticked, partitions: int) -> list[Outgoing]:
-        return [Outgoing(self._topics.events, at, None, tick.value, tick.tick_ms) for at in range(partitions)]
+        return [Outgoing(self._topics.events, number, None, tick.value, tick.tick_ms) for number in range(partitions)]
 
     def _hook(self, verdict: Deferred, received_at_ms: int) -> Outgoing:
         topic = self._topics.hooks

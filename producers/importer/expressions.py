@@ -74,8 +74,8 @@ class Expression:
             return [] if value is None else [value]
         values = []
         for index in range(max(map(len, lists))):
-            at = {name: value[index] if isinstance(value, list) else value for name, value in numbers.items()}
-            value = self._value(node, [row], number=_reader(at))
+            single = {name: value[index] if isinstance(value, list) else value for name, value in numbers.items()}
+            value = self._value(node, [row], number=_reader(single))
             values += [] if value is None else [value]
         return values
 

@@ -179,8 +179,9 @@ class ArchiveFolder:
         """The first file that reaches beyond an offset."""
         for files in (self._known.values(), self.files()):
             by_name = sorted(files, key=lambda file: file.name)
-            if (found := next((f for f in by_name if f.reaches.get(partition, 0) > offset), None)) is not None:
-                return found
+            for file in by_name:
+                if file.reaches.get(partition, 0) > offset:
+                    return file
         return None
 
     def events(self) -> Iterator[bytes]:

@@ -65,8 +65,8 @@ def place_of(path: str | Path) -> Place:
     named = _ADDRESS.fullmatch(str(path)) if is_address(path) else None
     if named is None:
         return LocalPlace(Path(path))
-    scheme, rest = named.groups()
-    return LocalPlace(Path(f"/{rest}")) if scheme in ("file", "local") else RemotePlace(f"{scheme}://{rest}")
+    scheme, path = named.groups()
+    return LocalPlace(Path(f"/{path}")) if scheme in ("file", "local") else RemotePlace(f"{scheme}://{path}")
 
 
 def other_writer(name: str) -> UsageError:
@@ -89,11 +89,11 @@ class LocalPlace:
         """Nothing to do."""
 
     def versions(self) -> dict[str, str]:
-        found = {}
+        versions = {}
         for path in self._path.glob("day=*/*.parquet"):
             stat = path.stat()
-            found[str(path.relative_to(self._path))] = f"{stat.st_ino} {stat.st_mtime_ns} {stat.st_size}"
-        return found
+            versions[str(path.relative_to(self._path))] = f"{stat.st_ino} {stat.st_mtime_ns} {stat.st_size}"
+        return versions
 
     def scratch(self) -> Path:
         return self._path
@@ -147,8 +147,8 @@ class RemotePlace:
 
     def versions(self) -> dict[str, str]:
         with _answering(self.name):
-            found: Mapping[str, Mapping[str, Any]] = self._store.find(self._root, detail=True)
-        files = {path[len(self._root) :].strip("/"): info for path, info in found.items()}
+            listed: Mapping[str, Mapping[str, Any]] = self._store.find(self._root, detail=True)
+        files = {path[len(self._root) :].strip("/"): info for path, info in listed.items()}
         return {file: _version(info) for file, info in files.items() if _FILE.fullmatch(file)}
 
     def scratch(self) -> Path:
