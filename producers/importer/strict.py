@@ -16,7 +16,9 @@ from producers.ingest.checks import Ingest
 from producers.ingest.verdicts import Accepted, Rejected, Scope, Sender
 from schemas.ids import is_placeholder
 from schemas.money import clean_currency, clean_minor, parse_minor
+from schemas.names import normalise_name
 from schemas.properties import AMOUNTS
+from schemas.unknown_names import ABOUT_PEOPLE
 
 DAMAGED_ID: Final = re.compile(r"[+-]?\d+(?:[.,]\d+)?[eE]\+?\d+|\d+\.0+")
 """`1.21333E+13`, `17850.0`: what a spreadsheet makes of a long number."""
@@ -84,7 +86,7 @@ class Strict:
             doubts.append((Kind.PLACEHOLDER, _placeholder_in(event)))
         if damaged := _damaged_in(event, properties):
             doubts.append((Kind.ID, damaged))
-        if not verdict.is_known:
+        if not verdict.is_known and normalise_name(verdict.name) not in ABOUT_PEOPLE:
             doubts.append((Kind.NAME, f"{verdict.name!r} is looked at by {self.looked_at_by}"))
         if amount := amount_fault(properties):
             doubts.append((Kind.AMOUNT, amount))
