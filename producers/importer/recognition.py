@@ -34,6 +34,9 @@ _FEWEST_COLUMNS: Final = 2
 _DIGIT: Final = re.compile(r"\d")
 _PAIR: Final = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.]\d{4}.*")
 _MONEY: Final = re.compile(r"[-(+]?\s?[$€£₽]?\s?[-+]?\d[\d.,'’\s]*[.,]\d\d\s?[$€£₽]?[)-]?")
+_EPOCH: Final = re.compile(r"1\d{9}(?:\d{3}){0,2}")
+_ADDRESS: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
+_TIME_FORMS: Final = (TimeFormat(), TimeFormat(order="dmy"), TimeFormat(order="mdy"))
 _WORDS: Final = {
     "time": r"date|time|day|created|updated|closed|paid|_at$| at$|дата|время|ts$|datum|fecha",
     "id": r"^id$|\bid$|_id$|number|^no\.?$|^name$|номер|код|reference|order|bestell|auftrag",
@@ -133,10 +136,31 @@ def _with_heading(table: TableFile, path: Path) -> TableFile:
     place = next((number for number, count in enumerate(filled) if count * 10 >= usual * 7), 0)
     if usual < _FEWEST_COLUMNS:
         return table
+    if _is_row(texts[place:]):
+        width = max(number for cells in texts for number, cell in enumerate(cells, 1) if cell)
+        return _laid_out(table, heading=0, columns=tuple(f"column_{number}" for number in range(1, width + 1)))
     if _is_second_heading(texts[place + 1 :]):
         heading = tuple(texts[place][: max(number for number, cell in enumerate(texts[place], 1) if cell)])
         return _laid_out(table, heading=rows[place + 1].line, columns=heading)
     return _laid_out(table, heading=rows[place].line) if place else table
+
+
+def _is_row(rows: list[list[str]]) -> bool:
+    """Whether the first row has a time or an e-mail where all others have one: then it is no heading."""
+    columns = [[cell for cell in cells if cell] for cells in zip(*rows[1:], strict=True)]
+    return any(
+        cells and all(map(looks, (first, *cells)))
+        for first, cells in zip(rows[0], columns, strict=False)
+        for looks in (_is_time, _is_address)
+    )
+
+
+def _is_time(cell: str) -> bool:
+    return _EPOCH.fullmatch(cell) is not None or any(_reads(cell, form) for form in _TIME_FORMS)
+
+
+def _is_address(cell: str) -> bool:
+    return _ADDRESS.fullmatch(cell) is not None
 
 
 def _is_second_heading(rows: list[list[str]]) -> bool:
@@ -232,9 +256,11 @@ def _kind_of(column: Column, marks: Marks) -> tuple[str, str]:
         return "e-mail", ""
     if all(_reads(cell, TimeFormat()) for cell in cells):
         return "time", ""
-    if all(_reads(cell, TimeFormat(order="dmy")) or _reads(cell, TimeFormat(order="mdy")) for cell in cells):
+    if all(any(_reads(cell, form) for form in _TIME_FORMS[1:]) for cell in cells):
         return "time", _order_of(cells)
-    if column.says("time") and all(re.fullmatch(r"\d{5}(\.\d+)?|\d{10}|\d{13}|\d{16}", cell) for cell in cells):
+    if (column.says("time") or all(map(_EPOCH.fullmatch, cells))) and all(
+        re.fullmatch(r"\d{5}(\.\d+)?|\d{10}|\d{13}|\d{16}", cell) for cell in cells
+    ):
         unit = {10: "s", 13: "ms", 16: "us"}.get(len(cells[0]), "excel")
         return "time", f"{{unit: {unit}}}"
     if column.is_money and all(_is_number(cell, marks) for cell in cells):

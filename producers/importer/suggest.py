@@ -70,10 +70,11 @@ def _head(path: Path, looked: Looked) -> list[str]:
 
 def _input(path: Path, looked: Looked) -> list[str]:
     lines, marks, table = ["inputs:", f"  - file: {_quoted(path.name)}"], looked.marks, looked.table
-    if table.heading > 1:
-        lines.append(f"    heading: {table.heading}")
+    if table.heading != 1:
+        lines.append(f"    heading: {table.heading or 'false   # the first line looks like a row'}")
     if table.columns:
-        lines.append(f"    columns: [{', '.join(map(_in_list, table.columns))}]   # the heading has two lines")
+        why = "the heading has two lines" if table.heading else "call them what they are"
+        lines.append(f"    columns: [{', '.join(map(_in_list, table.columns))}]   # {why}")
     if table.rows is not None:
         lines.append(f"    rows: {_quoted(table.rows)}")
     if looked.doubtful is not None:

@@ -72,6 +72,21 @@ def test_what_stands_above_below_and_within_a_report_is_no_row(tmp_path: Path) -
     ]
 
 
+def test_a_table_without_a_heading_loses_no_row(tmp_path: Path) -> None:
+    """A time where all others have one is no heading; columns of a pivot table that are called after days are."""
+    (tmp_path / "f.tsv").write_text("u1\tbuy\t2025-01-03 10:00\t19.99\nu2\tbuy\t2025-01-04 11:00\t5.00\n")
+    result = imported(answered(suggested(tmp_path / "f.tsv"), "payment", "column_1", "EUR"), tmp_path)
+    assert [(each["user_id"], each["properties"]["value"]) for each in result.events] == [
+        ("u1", "19.99"),
+        ("u2", "5.00"),
+    ]
+    (tmp_path / "g.csv").write_text("1,2268318,pv,1511544070\n1,2333346,pv,1511561733\n")
+    result = imported(answered(suggested(tmp_path / "g.csv"), "click", "column_1"), tmp_path)
+    assert [each["occurred_at_ms"] for each in result.events] == [1_511_544_070_000, 1_511_561_733_000]
+    (tmp_path / "h.csv").write_text("Product,2023-01-01,2023-02-01\nA,5,6\nB,7,8\n")
+    assert "heading" not in suggested(tmp_path / "h.csv")
+
+
 def test_the_list_of_a_document_and_members_of_objects_are_found(tmp_path: Path) -> None:
     orders = [{"id": n, "who": {"id": f"u{n}"}, "at": f"2025-01-0{n}", "total": 1.5, "x": float("nan")} for n in (1, 2)]
     (tmp_path / "f.json").write_text(json.dumps({"ok": True, "data": {"tags": [{"a": 1}], "orders": orders}}, indent=1))
