@@ -7,6 +7,7 @@ import secrets
 
 from funnelcast.settings import SettingsError
 from funnelcast.settings.sections import ContactKeySettings
+from producers.files.durable import make_private
 
 _FILE = "contact.key"
 
@@ -16,7 +17,7 @@ def ensure_contact_key(settings: ContactKeySettings) -> bytes:
     if settings.contact_key:
         return settings.contact_key.encode()
     path = settings.state_dir / _FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(32))

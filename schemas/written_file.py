@@ -41,8 +41,10 @@ class WrittenFile(Generic[Model]):
         """The text of a file."""
         try:
             return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise self.error(f"{path}: cannot be read as UTF-8 text: {error}") from None
+        except OSError as error:
+            raise self.error(f"{path}: cannot be read: {error.strerror or error}") from None
+        except UnicodeDecodeError as error:
+            raise self.error(f"{path}: is no text in UTF-8: {error}") from None
 
     def mapping(self, text: str, *, origin: str) -> dict[str, Any]:
         """What a text in YAML or JSON says, unchecked."""

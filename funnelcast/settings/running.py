@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from funnelcast.settings.errors import SettingsError
+from producers.files.durable import make_private
 
 NAME: Final = "running.toml"
 _TRIES, _PAUSE_SECONDS = 10, 0.05
@@ -38,7 +39,7 @@ def running(state_dir: Path) -> tuple[Path, dict[str, Any]] | None:
 @contextmanager
 def place(state_dir: Path) -> Iterator[Place]:
     """The state directory's place, for the time of a `with`. Raises SettingsError where another stack has it."""
-    state_dir.mkdir(parents=True, exist_ok=True)
+    make_private(state_dir)
     path = state_dir / NAME
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

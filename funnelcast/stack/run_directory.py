@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from producers.files.durable import make_private
 from schemas.errors import FunnelcastError
 
 
@@ -25,7 +26,7 @@ class RunDirectory:
     @contextlib.contextmanager
     def new(cls, state_dir: Path, purpose: str) -> Iterator[RunDirectory]:
         """For the time of a `with`."""
-        state_dir.mkdir(parents=True, exist_ok=True)
+        make_private(state_dir)
         directory = cls(Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=state_dir)))
         try:
             yield directory

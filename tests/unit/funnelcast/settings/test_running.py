@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from funnelcast.settings import SettingsError
 from funnelcast.settings.load import load_settings
 from funnelcast.settings.processes import WorkerSettings
 from funnelcast.settings.running import NAME, place, running
+from funnelcast.stack.run_directory import RunDirectory
 
 SAID = {"kafka": "127.0.0.1:1", "redis": "redis://127.0.0.1:2", "funnels": ["shop.yaml", 'a "b" ü.yaml']}
 
@@ -53,3 +55,10 @@ def test_a_file_that_a_killed_stack_left_says_nothing(tmp_path: Path) -> None:
     assert worker(tmp_path).kafka is None
     with place(tmp_path):
         assert worker(tmp_path).kafka is None
+
+
+def test_a_state_directory_that_is_made_is_its_owners_alone(tmp_path: Path) -> None:
+    """Whoever makes it: it holds persons and keys."""
+    with place(tmp_path / "a"), RunDirectory.new(tmp_path / "b", "replay"):
+        modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "b")}
+    assert modes == {0o700}
