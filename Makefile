@@ -33,7 +33,7 @@ help:
 	@echo "make test-browser  the snippet, other browser clients and the live page in Chromium; what must hold everywhere in Firefox and WebKit too (node, npm, browsers)"
 	@echo "make test-wheel  the built wheel in an empty environment: init, a visit in Chromium, report, demo"
 	@echo "make bench       the benchmark table, written into docs/performance.md (less than 10 minutes; Java and Maven)"
-	@echo "make bench-guard  whether an event has become dearer: ratios to a bare loop beside the stored ones (two minutes)"
+	@echo "make bench-guard  whether an event has become dearer: ratios to a bare loop beside the stored ones (a quarter of a minute)"
 	@echo "make bench-peers  the same job on Flink, Kafka Streams, Quix Streams and stock Faust beside ours, into docs/performance.md (an hour or less; JDK 17 and Maven)"
 	@echo "make lint        ruff, mypy, import-linter, and the documents as a site"
 	@echo "make docs        the documents as a site, in build/site; a link that leads nowhere fails"
