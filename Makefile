@@ -67,10 +67,10 @@ $(DEMO_STAMP): pyproject.toml constraints.txt
 demo: $(DEMO_STAMP)
 	@$(BIN)/funnelcast demo
 
-# Integration tests wait half of their time for processes, so more of them run at once than there are cores; laws and
-# unit tests, which only compute, come last and fill what is left.
+# Integration tests wait more than half of their time for processes, so more of them run at once than there are cores;
+# laws and unit tests, which only compute, come last and fill what is left.
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
-AT_ONCE ?= $(shell expr $(CORES) + 1)
+AT_ONCE ?= $(shell expr $(CORES) + 2)
 TESTS := tests/e2e tests/integration tests/property tests/unit
 
 test: setup

@@ -11,10 +11,12 @@ from tests.support.stack import embedded_stack, fresh_space
 __all__ = ["embedded_stack", "fresh_space"]
 
 plain_log_lines()
+gc.disable()  # until everything is loaded
 
 
 def pytest_collection_finish() -> None:
     """What is loaded by now stays: to look for garbage in it again and again was an eighth of the unit tests' time."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(50_000, 20, 100)

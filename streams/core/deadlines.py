@@ -59,6 +59,7 @@ def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:
     queue.extendleft(wake_ups.overdue)
     limit += len(wake_ups.overdue)
     wake_ups.overdue.clear()
+    # Booked from the header nobody is written: it costs nothing of the limit where everything is booked at once.
     price = 0 if len(queue) <= limit * _AT_ONCE else 1
     while queue and limit > 0:
         key = queue.popleft()
@@ -86,10 +87,12 @@ def fire(state: FunnelState, watermark_ms: int, limit: int) -> None:
             limit -= 1
     again += [(key, _book_person(state, key, packed, watermark_ms)) for key, packed in others.items()]
     again += _book_headers(state, by_header, watermark_ms)
+    # Not `arm`: these are later than what was known, and the buckets' bounds stay true.
     wake_ups.wheel.push([entry for entry in again if entry[1] < INFINITE])
     wake_ups.settle_armed()
     queue.extendleft(reversed(waiting))
     wake_ups.fired += len(by_header) + len(others)
+    # Something is left: `booked_until` cannot speak for everybody, so what the header has decided is written.
     if wake_ups.pending(watermark_ms):
         cache.dirty.update((key, cache.persons[key]) for key in by_header)
     else:

@@ -71,6 +71,7 @@ def begin(state: FunnelState, op: Op) -> bool:
         state.contributions.counts[entry_key | plan.f_customers[stage]] += 1
         add_order_booked(state, whole, stage, code, ordinal=1, first=first, has_led=False)
     time = at << AT_SHIFT
+    # A whole event has an amount, mask or ids with it; of any other the record says everything.
     tail = pack_event(plan, whole or KeptEvent(at, event_hash, stage, code))
     packed = plan.header.pack(time | flags << FLAGS_SHIFT | stage + 1, time, time | orders, 0, code, code) + tail
     cache.persons[key] = cache.dirty[key] = packed
@@ -109,9 +110,11 @@ def by_itself(state: FunnelState, op: Op) -> bool:
     if packed is None:
         return op[3] <= ORDER and begin(state, op)
     last_word, start_word, *_ = words_of(plan, packed)
+    # The loop over a chunk looks these up; here a call of the general path costs no more than the questions would.
     is_plain = not last_word >> FLAGS_SHIFT & (LINKED | DEALS) and not start_word & COUNT_MASK
     if not is_plain or len(packed) > plan.header.size + plan.longest_tail or op[1] <= last_word >> AT_SHIFT:
         return False
+    # Bytes that look like its hash are perhaps a copy.
     return op[2].to_bytes(8, "little") not in packed and in_order(state, op, packed)
 
 
@@ -179,20 +182,21 @@ def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost 
     flags, top, entered = last_word >> FLAGS_SHIFT & FLAGS_MASK, (last_word & PASSED_MASK) - 1, entry_word >> AT_SHIFT
     status = flags & STATUS_MASK
     end = (start_word >> AT_SHIFT) + plan.window
+    # Nothing is under way, the window is over, or completion ended the journey and this is no repetition of its end.
     is_next = top < 0 or at > end or (plan.ends_at_completion and top == plan.last and stage < plan.last)
     advances = not is_next and stage > top
     abandoned_at = 0
     if top >= 0:
         abandoned_at = min(entered + plan.abandon[top], end)
         if advances and at <= abandoned_at and not is_certain(status, GOES_ON):
-            return False
+            return False  # in time, but the deadline was booked: it takes back what was decided
         if advances and status == RESOLVED and _may_be_lost(plan, packed, words):
             return False  # what goes on after a loss counts among the times of the lost
         if status != RESOLVED and flags & HAS_AMOUNT and not entries and (advances or at > abandoned_at):
             return False  # the open value goes, and only the entry says how much it is
     minute_bits = at // MINUTE_MS << code_bits
     entry_key = (entered // MINUTE_MS << code_bits | entry_code) << family_bits
-    if status != RESOLVED:
+    if status != RESOLVED:  # an event newer than the deadline shows that it has passed, whatever the watermark says
         status = decide(state, words, at, abandoned_at, entry_key)
         if flags & HAS_AMOUNT and (advances or status == RESOLVED):
             close_value(state, entries[-1])
@@ -209,11 +213,13 @@ def _stage(  # noqa: C901, PLR0912, PLR0915 - the usual event: calls would cost 
         counts[entry_key | plan.f_transitions_cohort[top][stage]] += 1
         counts[entry_key | plan.f_durations[top][stage] + bisect_left(EDGES_MS, at - entered)] += 1
         counts[entry_key | plan.f_duration_seconds[top][stage]] += (at - entered) // 1000
+        # An entry has the first values of its journey beside the values of its own event.
         code = first_code & plan.first_mask | code & plan.stage_mask
         new_key = (minute_bits | code) << family_bits
         counts[new_key | plan.f_arrives[top][stage]] += 1
         if plan.is_order[stage]:
             add_won(state, entries)
+            # The lead time is that of the first order of a journey.
             if not any(plan.is_order[entry.stage] for entry in entries):
                 entry = Entry(stage, at, code)
                 add_lead_time(plan, start_word >> AT_SHIFT, entry, sign=1, into=state.contributions)
@@ -250,6 +256,7 @@ def _loss(state: FunnelState, op: Op, packed: bytes, words: Words) -> bool:
     flags, top, entered = last_word >> FLAGS_SHIFT & FLAGS_MASK, (last_word & PASSED_MASK) - 1, entry_word >> AT_SHIFT
     status = flags & STATUS_MASK
     abandoned_at = deadline(plan, words) if top >= 0 else -1
+    # What is completed cannot be lost, and a loss after the deadline changes no outcome.
     hits = top < plan.last and at <= abandoned_at
     if 0 <= top < plan.last and abandoned_at < at <= (words[1] >> AT_SHIFT) + plan.window:
         return False  # perhaps the first reason after the deadline: only the entry says

@@ -1,6 +1,6 @@
 """Random cases for the laws: how many, how they are numbered, how one is made free of what may depend on order.
 
-`FUNNELCAST_CASES` sets how many logs each law sees (50 while one works, 300 in CI); `FUNNELCAST_SEED` picks the one
+`FUNNELCAST_CASES` sets how many logs each law sees (20 while one works, 300 in CI); `FUNNELCAST_SEED` picks the one
 that a failure printed.
 """
 
@@ -22,7 +22,7 @@ from tests.oracle.shrink import smallest
 from tests.oracle.values import person_of
 from tests.support.thorough import cases
 
-CASES = int(os.environ.get("FUNNELCAST_CASES", cases(300, few=50)))
+CASES = int(os.environ.get("FUNNELCAST_CASES", cases(300, few=20)))
 _SEED = os.environ.get("FUNNELCAST_SEED")
 
 Check = Callable[[Case, Random], None]

@@ -74,7 +74,7 @@ async def test_a_worker_that_was_replaced_is_fenced_and_changes_nothing() -> Non
 
 
 async def test_it_stops_between_chunks_when_it_must_and_stands_at_a_chunks_end() -> None:
-    log = history(12_000)
+    log = history(6_000)
     space = MemorySpace()
     counting = processor(space)
     await counting.claim()
