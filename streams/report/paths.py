@@ -13,7 +13,7 @@ from schemas.funnel.model import Funnel
 from streams.report.cell import CellView
 from streams.report.compared import Compared, compare_rates
 from streams.report.percentiles import Durations, durations_of
-from streams.report.rates import compares_people, last_of_overall, ratio
+from streams.report.rates import compares_people, ratio
 from streams.report.shapes import NamedCell
 
 
@@ -118,7 +118,7 @@ def _effects(funnel: Funnel, view: CellView) -> Iterable[StageEffect]:
     jumped over it, or began behind it.
     """
     names = [stage.name for stage in funnel.stages]
-    end = last_of_overall(funnel) if any(stage.nth is not None for stage in funnel.stages) else 0
+    end = next((number for number, stage in enumerate(funnel.stages) if stage.nth is not None), 0)
     all_won = sum(view.amount(name, "lead_time") for name in names)
     for number, name in enumerate(names[:end]):
         if not (skipped := view.amount(name, "skipped")):
