@@ -12,6 +12,7 @@ from streams.report.back_test import BackTest, back_test
 from streams.report.curves import window_days
 from streams.report.forecast import ForecastCell, forecast_cell
 from streams.report.learning import HISTORY_DAYS, LEAST_ORDERS, Learned, groups_now, learn
+from streams.report.one_answer import OneAnswer
 from streams.report.question import QuestionError, ReportQuestion
 from streams.report.reads import days_by_cell, watermark_of
 from streams.report.shapes import NamedCell
@@ -39,7 +40,7 @@ async def report_forecast(
     reader: CounterReader, question: ReportQuestion, *, with_back_test: bool, now_ms: int
 ) -> ForecastDocument:
     """Of the whole, or of each value of the dimension asked for. Raises as `report`, and QuestionError."""
-    funnel = question.funnel
+    funnel, reader = question.funnel, OneAnswer.of(reader)
     _check(question)
     watermark_ms = await watermark_of(reader)
     progress = progress_at(funnel, now_ms if watermark_ms is None else watermark_ms)

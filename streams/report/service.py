@@ -10,6 +10,7 @@ from streams.report.calibration import CalibrationDocument, calibrate, scored_di
 from streams.report.comparison import ComparisonDocument, Sides, compare_cells, decompose_overall
 from streams.report.document import RATED_GRAINS, Shape, document_of
 from streams.report.document_text import TextMemory, document_text
+from streams.report.one_answer import OneAnswer
 from streams.report.paths import PathsDocument, path_cell
 from streams.report.profit import ProfitDocument, profit_cell
 from streams.report.question import QuestionError, ReportQuestion
@@ -135,7 +136,7 @@ async def report_compared(
 async def report_comparison(reader: CounterReader, comparison: Comparison) -> ComparisonDocument:
     """Two spans compared, and the change of the overall conversion by the values of the dimension asked for, else of
     every one of the attribution `first`. Raises as `report`, and QuestionError."""
-    question, funnel = comparison.question, comparison.question.funnel
+    question, funnel, reader = comparison.question, comparison.question.funnel, OneAnswer.of(reader)
     if question.label is None and not question.is_of_first_values:
         raise QuestionError(
             "a dimension with the attribution stage or last has other people at each stage; ask for another"
@@ -164,6 +165,8 @@ async def report_comparison(reader: CounterReader, comparison: Comparison) -> Co
 async def _sides(reader: CounterReader, comparison: Comparison, *, dimset: int | None) -> tuple[Sides, int | None]:
     """(cells of both spans by dimension value, watermark of the first read)."""
     label = comparison.question.label
+    if comparison.both is not None:
+        await views_of(reader, comparison.question_of(comparison.both, dimset=dimset, label=None))
     (before, watermark_ms), (after, _) = [
         await summed(reader, comparison.question_of(span, dimset=dimset, label=label))
         for span in (comparison.before, comparison.after)

@@ -63,6 +63,11 @@ class Comparison:
             raise QuestionError(f"the two spans overlap: {_text(before)} and {_text(after)}; write others")
         return cls(question, before, after)
 
+    @property
+    def both(self) -> Span | None:
+        """One span of the two, where no day lies between them: one read has them both."""
+        return Span(self.before.first, self.after.last) if self.before.last + 1 == self.after.first else None
+
     def question_of(self, span: Span, *, dimset: int | None, label: str | None) -> ReportQuestion:
         """What to read for one of them."""
         since, until = (start_ms(self.question.funnel, day) for day in (span.first, span.last + 1))

@@ -9,6 +9,7 @@ from streams.report.change_service import AnnotationShape, annotation_shapes, an
 from streams.report.comparison import ComparisonDocument
 from streams.report.forecast import ForecastCell
 from streams.report.forecast_service import report_forecast
+from streams.report.one_answer import OneAnswer
 from streams.report.question import QuestionError, ReportQuestion
 from streams.report.rates import rates_of
 from streams.report.reads import summed, watermark_of
@@ -55,19 +56,23 @@ async def report_view(reader: CounterReader, question: ReportQuestion, *, view: 
     funnel = question.funnel
     if question.grain is not None or question.dimset is not None:
         raise QuestionError("a view chooses grain and dimension itself; leave them away")
+    reader = OneAnswer.of(reader)
     watermark_ms = await watermark_of(reader)
     now_ms = now_ms if watermark_ms is None else watermark_ms
     if question.since_ms is None:
         last = day_at(funnel, now_ms if question.until_ms is None else question.until_ms - 1)
         question = replace(question, since_ms=start_ms(funnel, last - DAYS))
     comparison = Comparison.parse(question, "previous", now_ms=now_ms)
+    # these two read the most days first: what follows is part of them
+    has_forecast = view != "marketing" and any(stage.nth is not None for stage in funnel.stages)
+    forecast = await _forecast(reader, question, now_ms=now_ms) if has_forecast else None
+    compared = None if view == "sales" else await report_comparison(reader, comparison)
     whole = (await summed(reader, comparison.question_of(comparison.after, dimset=0, label=None)))[0].get("", {})
     cells = {"": whole}
     if (name := dimension_of(funnel, view)) is not None:
         dimset = [each.name for each in funnel.dimensions].index(name) + 1
         cells |= (await summed(reader, comparison.question_of(comparison.after, dimset=dimset, label=None)))[0]
     first, last_date = comparison.after.dates()
-    has_orders = any(stage.nth is not None for stage in funnel.stages)
     return {
         "funnel": funnel.name,
         "version": funnel.version,
@@ -78,8 +83,8 @@ async def report_view(reader: CounterReader, question: ReportQuestion, *, view: 
         "table": view_table(funnel, view, cells=cells),
         "bottleneck": rates_of(funnel, whole)["bottleneck"],
         "lost": lost_reasons(funnel, whole) if view == "sales" else {},
-        "comparison": None if view == "sales" else await report_comparison(reader, comparison),
-        "forecast": await _forecast(reader, question, now_ms=now_ms) if has_orders and view != "marketing" else None,
+        "comparison": compared,
+        "forecast": forecast,
         "annotations": annotation_shapes(
             await annotations_of(
                 reader,

@@ -29,11 +29,12 @@ class Versions:
     """What one read asks for, and learns, about the versions of its groups."""
 
     def __init__(self, funnel_id: str, groups: Sequence[CellGroup]) -> None:
-        self._groups = {group: field for group in groups if (field := version_field(funnel_id, group)) is not None}
+        fields = {group: field for group in groups if (field := version_field(funnel_id, group)) is not None}
+        self._groups, self._fields = list(fields), tuple(fields.values())
 
     def command(self, key: str) -> tuple[str, ...]:
         """What to ask the store."""
-        return ("HMGET", key, _NEWEST, _BASE, *self._groups.values())
+        return ("HMGET", key, _NEWEST, _BASE, *self._fields)
 
     def versions_in(self, answer: Sequence[bytes | None], seq: bytes | None) -> dict[CellGroup, bytes]:
         """By group, of the answer to the command. Nothing where the newest apply (`seq`) is not the one that wrote

@@ -44,7 +44,10 @@ class _Asked(NamedTuple):
     """What a question has found last time."""
 
     indexes: list[Any]
-    changing: frozenset[CellGroup]
+    groups: list[CellGroup]
+    """Those of the indexes that are asked for."""
+    versions: Versions
+    changing: frozenset[CellGroup] = frozenset()
     """Groups that were not as they had been: they will not be next time either."""
 
 
@@ -112,32 +115,37 @@ class RedisCounterReader:
             for grain in grains
         ]
         place = (keys.cursor, funnel_id, str(dimsets), *map(str, chain.from_iterable(ranges)))
-        asked = self._asked.get(place) or _Asked(await self._run(ranges, transaction=False), frozenset())
+
+        def found(indexes: list[Any]) -> _Asked:
+            groups = _listed(grains, indexes, dimsets=dimsets)
+            return _Asked(indexes, groups, Versions(funnel_id, groups))
+
+        asked = self._asked.get(place) or found(await self._run(ranges, transaction=False))
         cached = dict(self._cached.get((partition, funnel_id), {}))
-        reading = expected(_listed(grains, asked.indexes, dimsets=dimsets), cached, changing=asked.changing)
+        reading = expected(asked.groups, cached, changing=asked.changing)
         for _ in range(_TRIES):
-            groups = _listed(grains, asked.indexes, dimsets=dimsets)
-            versions = Versions(funnel_id, groups)
             *indexes, cursor, stored_versions, answers = await self._read(
-                keys, funnel_id, ranges=ranges, versions=versions, reading=reading
+                keys, funnel_id, ranges=ranges, versions=asked.versions, reading=reading
             )
             offset, meta, layout, seq = cursor
             self._check_layout(layout, f"partition {partition}")
-            known = versions.versions_in(stored_versions, seq)
-            missing = set(to_read(groups, cached, versions=known)).difference(reading)
+            known = asked.versions.versions_in(stored_versions, seq)
+            missing = set(to_read(asked.groups, cached, versions=known)).difference(reading)
             if indexes == asked.indexes and not missing:
                 if offset is None:
                     return None
                 changed = self._keep(
                     partition, funnel_id, cached=cached, stored=zip(reading, answers, strict=True), versions=known
                 )
-                self._remember(place, _Asked(indexes, changed))
+                self._remember(place, asked._replace(changing=changed))
                 return _view(
-                    partition, int(offset), meta=_meta(meta), cells={group: cached[group].fields for group in groups}
+                    partition,
+                    int(offset),
+                    meta=_meta(meta),
+                    cells={group: cached[group].fields for group in asked.groups},
                 )
-            asked = _Asked(indexes, frozenset())
-            now = set(_listed(grains, indexes, dimsets=dimsets))
-            wanted = {*reading, *missing, *(group for group in now if group not in cached)} & now
+            asked = found(indexes)
+            wanted = {*reading, *missing, *(group for group in asked.groups if group not in cached)} & {*asked.groups}
             reading = sorted(wanted, key=_dimset)
         raise StoreUnavailableError(f"partition {partition} changes faster than it can be read")
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from streams.state import PartitionMeta
 from streams.store.port import CounterReader, PartitionStatus
 
 
 async def statuses_of(reader: CounterReader) -> dict[int, PartitionStatus]:
     """Of every partition that has state. Raises as `CounterReader.status`."""
-    statuses = {partition: await reader.status(partition) for partition in await reader.partitions()}
-    return {partition: status for partition, status in statuses.items() if status is not None}
+    partitions = await reader.partitions()
+    statuses = zip(partitions, await asyncio.gather(*map(reader.status, partitions)), strict=True)
+    return {partition: status for partition, status in statuses if status is not None}
 
 
 async def metas_of(reader: CounterReader) -> dict[int, PartitionMeta]:

@@ -12,11 +12,11 @@ from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from streams.web.compression import Compression
 from streams.web.pages import Page, PageAnswer, PageRequest, StreamedAnswer, error_page
 
 Message = MutableMapping[str, Any]
@@ -29,7 +29,6 @@ Metrics = Callable[[str], Awaitable[tuple[str, bytes]]]
 
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 """Content type of Prometheus' text format."""
-_GZIP_FROM_BYTES = 2048
 _DEFAULTS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -85,7 +84,7 @@ def web_app(
     paths = ", ".join(route.path for route in routes)
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES, compresslevel=1)],
+        middleware=[Middleware(Compression)],
         exception_handlers={HTTPException: _http_error, Exception: _failed} if pages else {},
     )
     app.router.redirect_slashes = False

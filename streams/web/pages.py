@@ -5,10 +5,11 @@ Errors are JSON, `{"code", "message", "detail"}`, as the collector's are.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+
+import xxhash
 
 JSON = "application/json"
 
@@ -55,7 +56,7 @@ def error_page(
 def revalidated(request: PageRequest, answer: PageAnswer) -> PageAnswer:
     """The answer with its ETag, or 304 where the client has it already. Only the client may keep it, and it asks again
     each time. The ETag is weak: the same document may be sent compressed."""
-    tag = f'W/"{hashlib.sha256(answer.body).hexdigest()[:32]}"'
+    tag = f'W/"{xxhash.xxh3_128_hexdigest(answer.body)}"'
     headers = {**answer.headers, "etag": tag, "cache-control": "private, no-cache"}
     if _has(request.if_none_match, tag):
         return PageAnswer(b"", answer.content_type, 304, headers)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
-from typing import Unpack
+from typing import Any, Unpack
 
 import pytest
 from rich.console import Console
 
 from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
+from streams.report.service import report_compared
 from streams.report.shapes import NamedCell
 from streams.report.view_service import ViewDocument, parse_view, report_view
 from streams.report.views import view_table
 from streams.report.views_table import render_view
+from streams.store.memory import MemoryCounterReader
+from streams.store.port import PartitionView
 from tests.support.days import READ_AT, days_reader
 from tests.support.days import SHOP as CLICKS
 from tests.support.served_reports import NOW_MS, counted_shop
@@ -80,6 +83,28 @@ async def test_without_a_span_it_is_of_the_last_thirty_whole_days() -> None:
     )
     assert document["span"] == {"first": "2025-02-05", "last": "2025-03-06"}
     assert row(document, "")["orders"] == 30
+
+
+async def test_no_day_is_read_twice() -> None:
+    """All parts of a view are of one moment, and cost a read for each dimension."""
+    read: list[tuple[int, ...]] = []
+
+    class Counting(MemoryCounterReader):
+        async def view(self, partition: int, funnel_id: str, **asked: Any) -> PartitionView | None:
+            read.append(tuple(asked["dimsets"]))
+            return await super().view(partition, funnel_id, **asked)
+
+    kept = await days_reader(dict.fromkeys(range(60), (10, 1, 0)))
+    reader = Counting(kept._space)
+    document = await report_view(reader, ReportQuestion.parse(CLICKS, {}, now_ms=READ_AT), view="owner", now_ms=READ_AT)
+    assert read == [(0,), (1,)]
+    assert row(document, "channel=google")["orders"] == 30
+    comparison = document["comparison"]
+    assert comparison is not None
+    assert comparison["entries"]["click"] == {"before": 300, "after": 300, "change": 0}
+    days = {"since": "2025-02-05", "until": "2025-03-07"}
+    asked = ReportQuestion.parse(CLICKS, days, now_ms=READ_AT)  # type: ignore[arg-type]
+    assert comparison == await report_compared(kept, asked, text="previous", now_ms=READ_AT)
 
 
 async def test_what_is_no_view_is_refused() -> None:
