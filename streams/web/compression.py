@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Final
 
 from isal import isal_zlib
@@ -28,9 +29,7 @@ class Compression:
 class _GZip(GZipResponder):
     """Starlette's, which compresses what is large in a thread, with another compressor."""
 
-    @property
+    @cached_property
     def compressor(self) -> Any:
         """Made when it is wanted: most answers are small."""
-        if self._compressor is None:
-            self._compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
-        return self._compressor
+        return isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
