@@ -68,7 +68,12 @@ def _apply(
     return persons, packed
 
 
-def _with_deals(stream: list[Record], deals: int) -> list[Record]:
+def of_deals(funnel: Funnel) -> Funnel:
+    """The same with `unit: deal_id`."""
+    return Funnel.model_validate({**definition_of(funnel), "name": "deals", "unit": "deal_id", "lead_in": "7d"})
+
+
+def named_deals(stream: list[Record], deals: int) -> list[Record]:
     """Every event that has more than a visit's properties names one of so many deals of its person."""
     named: list[Record] = []
     for number, (key, value, at) in enumerate(stream):
@@ -86,7 +91,7 @@ def run(funnel: Funnel, *, events: int, people: int, batch: int, deals: int = 0,
         with_merges(records(events, people=people), merges) if merges else records(events, people=people)
     )
     if deals:
-        stream = _with_deals(stream, deals)
+        stream = named_deals(stream, deals)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -114,8 +119,7 @@ def main() -> None:
     options = parser.parse_args()
     funnels = load_funnels([options.funnel])
     if options.deals:
-        definition = {**definition_of(funnels[0]), "name": "deals", "unit": "deal_id", "lead_in": "7d"}
-        funnels.append(Funnel.model_validate(definition))
+        funnels.append(of_deals(funnels[0]))
     if options.merges:
         funnels.append(Funnel.model_validate(with_four_dimensions(options.funnel)))
     for people in options.people:
