@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from funnelcast.settings.catalogue import variables_of
 from funnelcast.settings.errors import SettingsError
+from funnelcast.settings.kafka_plain import Plain
 from funnelcast.settings.secrets import read_secret
 from funnelcast.settings.setting import without_credentials
 from schemas.kafka import KafkaServers
@@ -31,7 +32,7 @@ def servers_of(settings: KafkaSettings) -> KafkaServers:
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     if settings.kafka_security == "plaintext":
-        return servers
+        return KafkaServers(servers.addresses, Plain())
     from funnelcast.settings.kafka_security import Security, tls_context  # brings aiokafka
     from funnelcast.settings.sections import KafkaSettings
 

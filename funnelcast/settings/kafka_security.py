@@ -123,8 +123,8 @@ class Security:
         if isinstance(error, ssl.SSLCertVerificationError):
             reason = error.verify_message.rstrip(".")
             return (
-                f"its certificate does not verify: {reason}. Check kafka_ca, and that the host name of the address is in the "
-                "certificate"
+                f"its certificate does not verify: {reason}. Check kafka_ca, and that the host name of the "
+                "address is in the certificate"
             )
         if isinstance(error, _REFUSALS):
             return (

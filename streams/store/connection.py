@@ -98,8 +98,8 @@ def _lasting_reason(error: BaseException) -> str | None:
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = error.verify_message.rstrip(".")
         return (
-            f"its certificate does not verify: {reason}. Check ssl_ca_certs, and that the host name of the address is in the "
-            "certificate"
+            f"its certificate does not verify: {reason}. Check ssl_ca_certs, and that the host name of the "
+            "address is in the certificate"
         )
     if isinstance(error, ssl.SSLError) and not isinstance(error, _TLS_BROKEN_OFF):
         return (

@@ -42,7 +42,7 @@ async def _ask(settings: WorkerSettings, deadline: float) -> tuple[TopicIdentity
     client = await connect(settings.kafka, timeout=max(1.0, deadline - time.monotonic()))
     try:
         identity = await topic_identity(client, settings.topics.events)
-        if KafkaServers.of(settings.kafka).security is not None:
+        if "security_protocol" in KafkaServers.of(settings.kafka).client_options():
             await check_group(client, settings.topics.group)
         return identity, not reports_end_offsets(client)
     finally:

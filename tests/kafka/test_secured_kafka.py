@@ -130,6 +130,12 @@ async def test_a_broker_that_is_away_is_away_and_refuses_nothing(secured_kafka: 
         await lets_in(secured_kafka.servers("admin", kafka=f"127.0.0.1:{free_port()}"))
 
 
+async def test_a_client_without_tls_is_told_that_the_broker_speaks_it(secured_kafka: SecuredKafka) -> None:
+    servers = load_settings(KafkaSettings, environment={"FUNNELCAST_KAFKA": secured_kafka.broker.bootstrap})
+    with pytest.raises(KafkaRefusedError, match="speaks TLS"):
+        await lets_in(servers.need_kafka())
+
+
 async def _input(reader: RedisCounterReader) -> tuple[int, int, int]:
     """(accepted, persons, duplicates)."""
     numbers = (await build_document(reader, load_funnel("sales")))["input"]
