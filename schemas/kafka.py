@@ -30,6 +30,9 @@ class KafkaSecurity(Protocol):
     async def refusal(self, addresses: Sequence[str]) -> str | None:
         """Why no broker lets this client in, in the broker's words; None where one does or where none answers."""
 
+    async def doubt(self, addresses: Sequence[str]) -> str | None:
+        """What may be wrong where a broker takes connections and does not answer; None where none takes one."""
+
 
 @dataclass(frozen=True, slots=True)
 class KafkaServers:
@@ -62,6 +65,11 @@ class KafkaServers:
         why = None if self.security is None else await self.security.refusal(self.addresses)
         return None if why is None else KafkaRefusedError(f"Kafka at {self} cannot be used: {why}")
 
+    async def silence(self) -> str:
+        """What to say where no broker answers."""
+        doubt = None if self.security is None else await self.security.doubt(self.addresses)
+        return f"Kafka at {self} " + (doubt or "does not answer; is the address right, and does it run?")
+
 
 Kafka = str | KafkaServers
 """Addresses alone, for a broker without TLS and login, or all of it."""
@@ -85,6 +93,9 @@ async def broker_error(kafka: Kafka, error: BaseException, *, text: str) -> Funn
     the brokers refuse it, which every try would meet."""
     if is_right_missing(error):
         return KafkaRefusedError(f"{text}; the user of this process lacks a right, see docs/operations.md, Kafka")
-    if type(error).__name__ == "KafkaConnectionError":  # whose own text is a list of tuples
-        text = f"Kafka at {KafkaServers.of(kafka)} does not answer; is the address right, and does it run?"
-    return await KafkaServers.of(kafka).refusal() or BrokerUnavailableError(text)
+    servers = KafkaServers.of(kafka)
+    if (refused := await servers.refusal()) is not None:
+        return refused
+    # whose own text is a list of tuples
+    is_silent = type(error).__name__ == "KafkaConnectionError"
+    return BrokerUnavailableError(await servers.silence() if is_silent else text)

@@ -33,6 +33,29 @@ class Plain:
             return None
         return f"{', '.join(names)}: speaks TLS. Set kafka_security to ssl, or to sasl_ssl with a login"
 
+    async def doubt(self, addresses: Sequence[str]) -> str | None:
+        """See the port."""
+        return await doubt(addresses, "PLAINTEXT")
+
+
+async def doubt(addresses: Sequence[str], protocol: str) -> str | None:
+    """Where a broker takes connections and answers nothing that this protocol has."""
+    if not any(await asyncio.gather(*map(_takes_connections, addresses))):
+        return None
+    said = f"takes connections and does not answer by {protocol}"
+    return f"{said}; is kafka_security right (TLS or none, a login or none), and is it Kafka?"
+
+
+async def _takes_connections(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        opening = asyncio.open_connection(host.strip("[]"), int(port))
+        _, writer = await asyncio.wait_for(opening, _ASK_SECONDS)
+    except OSError:
+        return False
+    writer.transport.abort()
+    return True
+
 
 async def _speaks_tls(address: str) -> bool | None:
     """None where nothing answers."""

@@ -23,6 +23,7 @@ from aiokafka.errors import (
 )
 
 from funnelcast.settings.errors import SettingsError
+from funnelcast.settings.kafka_plain import doubt
 from funnelcast.settings.secrets import in_words, read_secret
 
 _ASK_MS: Final = 5_000
@@ -107,6 +108,10 @@ class Security:
             return None
         reasons = {address: self._reason(error) for address, error in zip(addresses, errors, strict=True) if error}
         return "; ".join(f"{address}: {reason}" for address, reason in reasons.items() if reason) or None
+
+    async def doubt(self, addresses: Sequence[str]) -> str | None:
+        """See the port."""
+        return await doubt(addresses, self.protocol)
 
     async def _error_of(self, address: str) -> Exception | None:
         """What keeps this client from a broker; None where it lets it in."""

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 from aiokafka.errors import (
     InvalidTimestampError,
+    KafkaConnectionError,
     KafkaError,
     MessageSizeTooLargeError,
     ProducerClosed,
@@ -254,7 +255,10 @@ class KafkaSink:
         try:
             return await connect(self._settings, self._new_producer)
         except (KafkaError, OSError, TimeoutError) as error:
-            refused = await KafkaServers.of(self._settings.bootstrap).refusal()
+            servers = KafkaServers.of(self._settings.bootstrap)
+            refused = await servers.refusal()
+            if refused is None and isinstance(error, KafkaConnectionError):
+                raise SinkUnavailableError(await servers.silence(), 2) from error
             if refused is None:
                 raise
             if not self._partitions:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import ssl
 from pathlib import Path
 
 import pytest
 
 from funnelcast.processes.deployment import Deployment
-from funnelcast.processes.ports import free_port
 from funnelcast.settings import SettingsError
 from funnelcast.settings.load import load_settings
 from funnelcast.settings.sections import KafkaSettings
 from funnelcast.settings.show import rows as shown_rows
-from schemas.errors import BrokerUnavailableError
-from schemas.kafka import KafkaRefusedError, broker_error
 from tests.support.certificates import make_certificates
 from tests.support.rows import rows
 
@@ -99,27 +94,3 @@ def test_a_child_process_connects_in_the_same_way(tmp_path: Path) -> None:
     assert (loaded.kafka_user, loaded.kafka_password, loaded.kafka_ca) == ("u", "pw", files.ca)
     plain = Deployment(kafka="a:1", redis="redis://h", space="s", funnels=("sales",), directory=tmp_path).environment()
     assert plain["FUNNELCAST_KAFKA_PASSWORD"] == plain["FUNNELCAST_KAFKA_SECURITY"] == ""
-
-
-async def test_a_broker_that_speaks_tls_is_no_broker_that_is_away(tmp_path: Path) -> None:
-    """Without TLS a client hears nothing of either; only the one is worth waiting for."""
-    files = make_certificates(tmp_path)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(files.directory / "server.crt", files.directory / "server.key")
-
-    def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.close()
-
-    async def error_at(*ports: int) -> Exception:
-        servers = settings(kafka=",".join(f"127.0.0.1:{port}" for port in ports)).need_kafka()
-        return await broker_error(servers, TimeoutError(), text="no answer")
-
-    speaking = await asyncio.start_server(close, "127.0.0.1", 0, ssl=context)
-    plain = await asyncio.start_server(close, "127.0.0.1", 0)
-    async with speaking, plain:
-        tls, other = (server.sockets[0].getsockname()[1] for server in (speaking, plain))
-        refused = await error_at(tls, free_port())
-        assert isinstance(refused, KafkaRefusedError)
-        assert f"127.0.0.1:{tls}: speaks TLS. Set kafka_security to ssl" in str(refused)
-        for ports in ((other,), (other, tls), (free_port(),)):
-            assert isinstance(await error_at(*ports), BrokerUnavailableError)

@@ -319,6 +319,9 @@ class Refusing:
     async def refusal(self, addresses: Sequence[str]) -> str | None:
         return self.why
 
+    async def doubt(self, addresses: Sequence[str]) -> str | None:
+        return None
+
 
 async def test_a_refused_login_is_told_before_the_first_connection_and_only_then() -> None:
     broker, security, told = Broker(refuse_connections=1), Refusing("the login is refused"), list[KafkaRefusedError]()
