@@ -348,7 +348,7 @@ def test_a_heavy_person_costs_what_happened_lately(sales: Funnel, monkeypatch: p
     monkeypatch.setattr("streams.core.settling.replay", counting)
     names = ["impression", "click", "lead_lost", "payment", "lead"]
     records = []
-    count = cases(3_000, few=1_000)
+    count = cases(3_000, few=500)
     for n in range(count):
         late = 500_000 if n % 10 == 0 else 0
         properties = {"order_id": f"o{n}", "value": "1"}
@@ -357,7 +357,7 @@ def test_a_heavy_person_costs_what_happened_lately(sales: Funnel, monkeypatch: p
     assert stats["accepted"] == count
     assert of(cells, Family.EVENTS, STAGE_LOST) == count // 5
     assert max(walked) <= 5 * Plan.seal
-    few = records[:250]
+    few = records[:150]
     assert counted(sales, few, general_only=True)[0] == counted(sales, few)[0]
 
 
