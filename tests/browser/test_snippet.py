@@ -159,7 +159,7 @@ def test_calls_before_the_script_is_there_keep_their_time_and_page(site: Install
     tab.goto(f"{shop.url}/")
     before_ms = tab.evaluate("Date.now()")
     tab.evaluate("window.title = document.title = 'Later'")
-    tab.wait_for_timeout(50)
+    tab.wait_for_function("before => Date.now() > before", arg=before_ms)
     tab.evaluate("load()")
     site.counted(page_view=1, custom=1, hero_view=1)
     (custom,), (view,) = told(site, "custom"), told(site, "page_view")
@@ -208,7 +208,7 @@ def test_a_page_that_changes_its_address_itself(site: Installation, shop: Shop, 
     tab.evaluate("history.pushState({}, '', '/a?sort=1'); setTimeout(() => document.title = 'A', 100)")
     tab.wait_for_function("document.title === 'A'")
     tab.evaluate("history.replaceState({}, '', '/a?sort=2')")  # the same page
-    tab.wait_for_timeout(350)
+    site.counted(page_view=2)
     tab.evaluate("history.pushState({}, '', '/b'); history.pushState({}, '', '/c'); document.title = 'C'")
     tab.go_back()
     tab.wait_for_url("**/b")
@@ -247,20 +247,21 @@ def test_impressions_of_elements_below_hidden_and_added_later(site: Installation
     shop.pages = {"/": page(site.snippet(*MANUAL)["html"], body)}
     tab.goto(shop.url)
     loaded(tab)
-    tab.evaluate("scrollTo(0, 4000); setTimeout(() => scrollTo(0, 0), 300)")  # seen too shortly
-    tab.wait_for_timeout(1500)
-    tab.evaluate(
-        "const one = document.createElement('p'); one.dataset.funnelImpression = 'hero_view'; one.textContent = 'new';"
-        "one.dataset.funnelN = 'new'; document.body.prepend(one)"
+    add = (
+        "n => { const added = document.createElement('p'); added.dataset.funnelImpression = 'hero_view';"
+        "added.textContent = added.dataset.funnelN = n; document.body.prepend(added) }"
     )
+    tab.evaluate("scrollTo(0, 4000); new Promise(done => setTimeout(() => done(scrollTo(0, 0)), 300))")
+    tab.evaluate(add, "new")  # seen for a second it is counted, and what was seen too shortly would be by then
     site.counted(hero_view=1)
     tab.evaluate("scrollTo(0, 4000)")
     site.counted(hero_view=2)
     tab.evaluate("scrollTo(0, 0)")
-    tab.wait_for_timeout(1200)
+    tab.evaluate(add, "third")  # what is seen again beside it is not counted again
+    site.counted(hero_view=3)
     tab.evaluate("scrollTo(0, 4000), funnelcast.track('custom')")
-    site.counted(hero_view=2, custom=1)
-    assert [one["properties"]["n"] for one in told(site, "hero_view")] == ["new", "low"]
+    site.counted(hero_view=3, custom=1)
+    assert [one["properties"]["n"] for one in told(site, "hero_view")] == ["new", "low", "third"]
 
 
 def test_clicks_in_a_shadow_root_with_the_middle_button_and_the_keyboard(

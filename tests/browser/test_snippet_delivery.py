@@ -66,10 +66,12 @@ def test_a_page_that_is_left_before_its_first_answer(site: Installation, shop: S
 
 def test_a_hidden_page_sends_at_once(site: Installation, shop: Shop, tab: Page) -> None:
     shop.pages = {"/": page(site.snippet(*MANUAL)["html"])}
+    tab.clock.install()
     opened(tab, shop.url)
     tracked(tab, 1)
     site.counted(custom=1)
-    with tab.expect_request("**/v1/browser", timeout=2_000):
+    tab.clock.pause_at(tab.evaluate("Date.now()") / 1_000 + 1)  # no timer fires: no batch is due
+    with tab.expect_request("**/v1/browser"):
         tab.evaluate(
             "funnelcast.track('custom');"
             "Object.defineProperty(document, 'visibilityState', {configurable: true, get: () => 'hidden'});"

@@ -27,7 +27,6 @@ MAY_SLEEP = {
 
 MAY_SET_A_LIMIT = {
     "compose/test_compose.py": "minutes for images and containers",
-    "browser/test_snippet_delivery.py": "a batch would be sent later",
     "support/valkey.py": "a server that stands still is asked again",
 }
 """Anything else waits for as long as tests/support/waiting.py has it."""
