@@ -12,7 +12,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from funnelcast.processes.deployment import status_of
 from schemas.funnel.load import load_funnel, load_funnels
 from schemas.partition import partition_of
 from schemas.topics import Topics
@@ -100,9 +99,8 @@ async def test_a_funnel_that_changed_without_a_new_version_is_refused(
         "name: shop\nversion: 1\nconversion_window: 7d\nstages:\n  - {name: a, on: [a]}\n  - {name: b, on: [b, c]}\n"
     )
     second = await workers.start(ready=False, FUNNELCAST_FUNNELS=str(file))
-    _, said = await asyncio.to_thread(second.communicate, None, 60)
-    assert second.returncode == 70
-    last = json.loads(said.decode().splitlines()[-1])
+    assert await asyncio.to_thread(second.wait, 60) == 70
+    last = json.loads(workers.said(second).splitlines()[-1])
     assert "raise `version`" in last["message"]
     assert last["exit_code"] == 70
 
@@ -149,7 +147,7 @@ async def test_a_worker_ends_in_time_whatever_it_computes(
     await write(env["FUNNELCAST_KAFKA"], topics.events, [_slow_chunk(6_000)], range)
 
     async def is_busy() -> bool:
-        return await status_of(workers.ports[worker.pid], "/healthz") is None
+        return await workers.status(worker, "/healthz") is None
 
     await until(is_busy, what="a chunk that takes long")
     worker.send_signal(signal.SIGTERM)
