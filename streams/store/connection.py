@@ -58,6 +58,10 @@ def connect(url: str, *, timeout_seconds: float = 5.0) -> Client:
     )
 
 
+_BREAKS_OFF = "reset by peer"
+"""What a server with TLS does to a client without, and what says nothing of the reason."""
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Redis errors as what the caller must do: wait (`StoreUnavailableError`) or ask a human (`StoreRefusedError`)."""
@@ -67,12 +71,14 @@ def translated() -> Iterator[None]:
         raise _lacks_right(error) from error
     except (exceptions.AuthenticationError, exceptions.AuthorizationError) as error:
         raise StoreRefusedError(
-            f"the Redis server refuses this login: {error}. Check user and password of the address."
+            f"the Redis server refuses this login: {str(error).rstrip('.')}. Check user and password of the address."
         ) from error
     except (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.RedisClusterException, OSError) as error:
         if (reason := _lasting_reason(error)) is not None:
             raise StoreRefusedError(f"Redis cannot be used: {reason}") from error
-        raise StoreUnavailableError(f"Redis does not answer: {str(error) or type(error).__name__}") from error
+        said = str(error) or type(error).__name__
+        doubt = "; where it speaks TLS, its address begins with rediss://" if _BREAKS_OFF in said else ""
+        raise StoreUnavailableError(f"Redis does not answer: {said}{doubt}") from error
     except exceptions.ResponseError as error:
         text = str(error)
         if _is_passing(error, text):

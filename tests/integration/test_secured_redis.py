@@ -139,6 +139,13 @@ async def test_every_process_ends_with_the_servers_words(
     assert not any(word in errors for word in (PASSWORD, IN_URL, "not-the-one")), errors
 
 
+async def test_a_client_without_tls_is_told_how_an_address_with_it_begins(secured: SecuredRedis) -> None:
+    client = connect(f"redis://127.0.0.1:{secured.port}")
+    with pytest.raises(StoreUnavailableError, match="where it speaks TLS, its address begins with rediss://"):
+        await ping(client)
+    await close(client)
+
+
 async def refused(url: str) -> str:
     client = connect(url)
     try:
