@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from funnelcast.cli import COMMANDS, GROUPS, OPERATE, load_command, value_word
+from funnelcast.cli import COMMANDS, GROUPS, OPERATE, load_command
+from funnelcast.help_text import value_word
 from funnelcast.settings.catalogue import all_settings
 
 PAGE = Path(__file__).resolve().parent / "commands.md"

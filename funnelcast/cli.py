@@ -17,6 +17,7 @@ import typer.core
 import typer.main
 
 from funnelcast import __version__
+from funnelcast.help_text import set_up_help
 from funnelcast.say import say, speak_any_encoding
 from schemas.errors import FunnelcastError
 
@@ -105,29 +106,7 @@ def load_command(name: str) -> Any:
     return command
 
 
-_WORDS = {"str": "TEXT", "int": "NUMBER", "integer": "NUMBER", "float": "NUMBER", "path": "FILE"}
-
-
-def value_word(parameter: Any) -> str:
-    """What stands for the value of an option or argument in `--help`; nothing for a flag, which takes none."""
-    if getattr(parameter, "is_flag", False):
-        return ""
-    if parameter.metavar:
-        return str(parameter.metavar)
-    if parameter.param_type_name == "argument":
-        return str(parameter.name).upper()
-    kind: str = parameter.display_type(None).strip("<>").removeprefix("list[").rstrip("]")
-    return _WORDS.get(kind.lower().removesuffix(" range"), kind)
-
-
-def _show_words_for_types() -> None:
-    """Typer would write `<bool>` and `<list[str]>`."""
-    for kind in (typer.core.TyperOption, typer.core.TyperArgument):
-        shown: Any = kind
-        shown.display_type_rich = lambda self, ctx: value_word(self)
-
-
-_show_words_for_types()
+set_up_help()
 app = typer.Typer(cls=_Lazy, no_args_is_help=True, pretty_exceptions_enable=False)
 
 

@@ -17,6 +17,7 @@ from schemas.errors import UsageError
 from schemas.funnel.model import Funnel
 from schemas.kafka import Kafka
 from streams.archive.files import ArchiveFolder
+from streams.archive.reader import ArchiveReader
 from streams.defaults import MAX_PERSON_EVENTS
 from streams.evidence.watched import Watched
 from streams.recount.counting import Partitions, count_up_to, slack_of
@@ -47,7 +48,7 @@ class _Log:
         part = Partitions(
             store,
             funnel,
-            history=History(self.log, self.archive),
+            history=History(self.log, None if self.archive is None else ArchiveReader(self.archive)),
             partitions=range(self.total),
             total=self.total,
             watermark_delay_ms=self.watermark_delay_ms,
@@ -76,7 +77,9 @@ async def watched_of_log(
         raise UsageError(f"{folder.name} holds no archive; `funnelcast archive DIR` writes one")
     async with AsyncExitStack() as parts:
         if kafka is None:
-            whole = _Log(None, folder, archived, max(archived) + 1, watermark_delay_ms)
+            total = max(archived) + 1
+            ends = {partition: archived.get(partition, 0) for partition in range(total)}
+            whole = _Log(None, folder, ends, total, watermark_delay_ms)
         else:
             log = await parts.enter_async_context(LogReader(kafka, topic))
             total = log.identity.partitions

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Final, NamedTuple
+from uuid import uuid4
 
 from schemas.errors import TryAgainError, UsageError
 from streams.archive.columns import TEXT_COLUMNS, columns_of, is_personal, quoted
@@ -22,8 +23,12 @@ GROWS_UP_TO: Final = 100_000
 """Rows at which a file is left alone and the next one begun."""
 _READ_ROWS: Final = 5_000
 _GROUP_ROWS: Final = 10000
-"""A stretch of one partition is found without reading the others: a recount reads a partition at a time."""
+"""A stretch of some partitions is found without reading the others: each process of a recount reads its own."""
+_PLACE: Final = 'partition, "offset"'
+_RECORD: Final = f"{_PLACE}, timestamp_ms, encode(key), encode(record)"
 _NEXT: Final = "funnelcast_next"
+_WRITER: Final = "funnelcast_writer"
+"""A number of the process that wrote a file, so that no two write the same bytes: a store can tell whose they are."""
 
 
 class Row(NamedTuple):
@@ -34,15 +39,6 @@ class Row(NamedTuple):
     timestamp_ms: int
     key: str | None
     record: str
-
-
-class KeptRecord(NamedTuple):
-    """A record as counting takes it."""
-
-    key: bytes | None
-    value: bytes
-    timestamp: int
-    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +58,7 @@ class ArchiveFile:
         return self.name.partition("/")[0]
 
 
-class _ReplacedError(Exception):
+class ReplacedError(Exception):
     """A file was replaced while it was read, as it happens in a store."""
 
 
@@ -81,6 +77,7 @@ class ArchiveFolder:
         self._duck.execute("SET enable_progress_bar = false")  # it would draw on stdout
         self._place.register(self._duck)
         self._known: dict[str, ArchiveFile] = {}
+        self._writer = uuid4().hex
 
     def files(self) -> list[ArchiveFile]:
         """All files, oldest day first. Only those that have changed are looked into."""
@@ -90,20 +87,20 @@ class ArchiveFolder:
             changed = sorted(versions.keys() - known.keys())
             try:
                 self._known = known | self._looked_into({name: versions[name] for name in changed})
-            except _ReplacedError:
+            except ReplacedError:
                 continue
             return [self._known[name] for name in sorted(self._known)]
 
     @contextmanager
     def _reading(self, versions: Mapping[str, str]) -> Iterator[None]:
-        """Tell what goes wrong with files of these versions. Raises _ReplacedError, else TryAgainError where the store
+        """Tell what goes wrong with files of these versions. Raises ReplacedError, else TryAgainError where the store
         may be away, and UsageError for what is no archive's file."""
         try:
             yield
         except self._failure as error:
             now = self._place.versions()
             if any(now.get(name) != version for name, version in versions.items()):
-                raise _ReplacedError from error
+                raise ReplacedError from error
             told = f"{self.name}: {str(error).strip().splitlines()[-1]}"
             raise (UsageError if self._place.is_local else TryAgainError)(told) from error
 
@@ -138,44 +135,17 @@ class ArchiveFolder:
         """By partition: the day of its newest record."""
         return {p: file.day.removeprefix("day=") for file in self.files() for p in file.reaches}
 
-    def first(self, partition: int) -> int | None:
-        """The first offset that is kept; None where nothing is."""
-        self.files()
-        _, rows = self._of_one('SELECT min("offset") FROM read_parquet(?) WHERE partition = ?', partition, offset=0)
-        return int(rows[0][0]) if rows else None
+    def records_of(self, file: ArchiveFile, partitions: Sequence[int]) -> list[tuple[Any, ...]]:
+        """(partition, offset, time, key, record) of what a file holds of partitions, in the order of partitions and
+        offsets; of who was forgotten without key and record. Raises ReplacedError."""
+        with self._reading({file.name: file.version}):
+            rows: list[tuple[Any, ...]] = self._duck.execute(
+                f"SELECT {_RECORD} FROM read_parquet(?) WHERE partition IN (SELECT unnest(?)) ORDER BY {_PLACE}",
+                [self._place.address(file.name), list(partitions)],
+            ).fetchall()
+        return rows
 
-    def read(self, partition: int, *, start: int, end: int) -> tuple[Sequence[KeptRecord], int]:
-        """Records from `start` on and the next offset, at most `end`. What was forgotten is left out. Of one file: days
-        follow one another in each partition."""
-        file, rows = self._of_one(
-            'SELECT key, record, timestamp_ms, "offset" FROM read_parquet(?) WHERE partition = ? AND "offset" >= ? '
-            f'AND "offset" < ? ORDER BY "offset" LIMIT {_READ_ROWS}',
-            *(partition, start, end),
-            offset=start,
-        )
-        if file is None:
-            return [], end
-        reached = rows[-1][3] + 1 if len(rows) == _READ_ROWS else min(end, file.reaches[partition])
-        return [
-            KeptRecord(None if key is None else key.encode(), record.encode(), time_ms, offset)
-            for key, record, time_ms, offset in rows
-            if record is not None
-        ], reached
-
-    def _of_one(
-        self, query: str, partition: int, *more: int, offset: int
-    ) -> tuple[ArchiveFile | None, Sequence[tuple[Any, ...]]]:
-        """The file that holds what follows an offset of a partition, and the rows of a query about it."""
-        while (file := self._holding(partition, offset)) is not None:
-            try:
-                with self._reading({file.name: file.version}):
-                    parameters = [self._place.address(file.name), partition, *more]
-                    return file, self._duck.execute(query, parameters).fetchall()
-            except _ReplacedError:
-                self.files()
-        return None, []
-
-    def _holding(self, partition: int, offset: int) -> ArchiveFile | None:
+    def holding(self, partition: int, offset: int) -> ArchiveFile | None:
         """The first file that reaches beyond an offset."""
         for files in (self._known.values(), self.files()):
             by_name = sorted(files, key=lambda file: file.name)
@@ -198,7 +168,7 @@ class ArchiveFolder:
                 )
                 while rows := result.fetchmany(_READ_ROWS):
                     yield from (record.encode() for (record,) in rows)
-        except _ReplacedError:
+        except ReplacedError:
             raise TryAgainError(f"{self.name} was written while it was read") from None
 
     def add(self, day: str, rows: Sequence[Row]) -> None:
@@ -267,7 +237,7 @@ class ArchiveFolder:
         try:
             with self._reading({} if file is None else {file.name: file.version}):
                 yield
-        except _ReplacedError:
+        except ReplacedError:
             raise other_writer(self.name) from None
 
     def _rows_of(self, file: ArchiveFile) -> str:
@@ -282,10 +252,11 @@ class ArchiveFolder:
 
     def _put(self, name: str, query: str, *, reaches: Mapping[int, int], version: str | None) -> None:
         written = self._place.scratch() / "file.tmp"
-        said = quoted(json.dumps({str(partition): reached for partition, reached in reaches.items()}))
+        reached = json.dumps({str(partition): offset for partition, offset in reaches.items()})
+        told = f"{_NEXT}: {quoted(reached)}, {_WRITER}: {quoted(self._writer)}"
         self._duck.execute(
-            f'COPY (SELECT * FROM ({query}) ORDER BY partition, "offset") TO {quoted(str(written))} '
-            f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_GROUP_ROWS}, KV_METADATA {{{_NEXT}: {said}}})"
+            f"COPY (SELECT * FROM ({query}) ORDER BY {_PLACE}) TO {quoted(str(written))} "
+            f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_GROUP_ROWS}, KV_METADATA {{{told}}})"
         )
         self._place.put(written, name, version=version)
 

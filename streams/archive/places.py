@@ -171,14 +171,16 @@ class RemotePlace:
         written.unlink()
 
     def _put_conditionally(self, written: Path, path: str, *, version: str | None) -> None:
-        """S3 itself compares the versions: no other write finds a place between the look and the write."""
+        """S3 itself compares the versions: no other write finds a place between the look and the write. A client that
+        loses the answer writes again, and meets what it wrote: that is no other writer."""
         condition = {"mode": "create"} if version is None else {"IfMatch": version}
         try:
             self._store.put_file(str(written), path, **condition)
         except OSError as error:
-            if isinstance(error, FileExistsError) or "pre-condition" in str(error):
+            if not isinstance(error, FileExistsError) and "pre-condition" not in str(error):
+                raise
+            if self._store.cat_file(path) != written.read_bytes():
                 raise other_writer(self.name) from None
-            raise
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -111,18 +111,11 @@ class Partitions:
         return min(heads, default=None)
 
     async def step(self, until_ms: int) -> Stepped:
-        counted = 0
-        for partition in self.processors:
-            while records := await self._ahead(partition):
-                due = _due(records, until_ms)
-                if not due:
-                    break
-                await self._count(partition, due)
-                counted += due
-                await asyncio.sleep(0)
-                if counted >= BUDGET:
-                    return Stepped(counted, False, self._take())
-        return Stepped(counted, True, self._take())
+        counted, is_done = 0, False
+        while counted < BUDGET and not is_done:
+            taken = [await self._count_some(partition, until_ms) for partition in self.processors]
+            counted, is_done = counted + sum(taken), not any(taken)
+        return Stepped(counted, is_done, self._take())
 
     async def receive(self, forwards: Sequence[Forwarded]) -> list[Forwarded]:
         by_partition: dict[int, list[Forwarded]] = {}
@@ -158,13 +151,19 @@ class Partitions:
             )
         return self._waiting[partition][0]
 
-    async def _count(self, partition: int, due: int) -> None:
-        records, reached = self._waiting[partition]
-        now, later = records[:due], records[due:]
-        cursor = later[0].offset if later else reached
-        self._waiting[partition] = (later, reached)
-        await self.processors[partition].process(now, cursor)
-        self._offsets[partition] = cursor
+    async def _count_some(self, partition: int, until_ms: int) -> int:
+        """Count what was read of a partition, as far as it is due; how many records. No partition runs ahead, so that
+        little of what is read waits for another one."""
+        records, due = await self._ahead(partition), 0
+        if records and (due := _due(records, until_ms)):
+            reached = self._waiting[partition][1]
+            later = records[due:]
+            cursor = later[0].offset if later else reached
+            self._waiting[partition] = (later, reached)
+            await self.processors[partition].process(records[:due], cursor)
+            self._offsets[partition] = cursor
+            await asyncio.sleep(0)
+        return due
 
 
 def _due(records: Sequence[Any], until_ms: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from schemas.record import is_forward
@@ -14,8 +14,8 @@ _NOWHERE: Final = 1 << 62
 class Archive(Protocol):
     """Records that were kept beside Kafka."""
 
-    def first(self, partition: int) -> int | None:
-        """The first offset that is kept; None where nothing is."""
+    def open(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """Which partitions are read; the first offset of each that is kept, where one is."""
 
     def read(self, partition: int, *, start: int, end: int) -> tuple[Sequence[Any], int]:
         """Records from `start` on and the next offset, at most `end`."""
@@ -36,7 +36,8 @@ class History:
         self._kafka_from = (
             dict.fromkeys(partitions, _NOWHERE) if self._log is None else await self._log.assign(list(partitions))
         )
-        return {partition: self._first(partition) for partition in partitions}
+        kept = {} if self._archive is None else self._archive.open(partitions)
+        return {partition: min(kept.get(partition, _NOWHERE), self._kafka_from[partition]) for partition in partitions}
 
     async def read(self, partition: int, *, start: int, end: int) -> tuple[Sequence[Any], int]:
         """Records from `start` on and the next offset, at most `end`. Without what workers have forwarded: that is made
@@ -49,11 +50,6 @@ class History:
         archived, reached = self._archive.read(partition, start=start, end=min(end, kafka_from))
         self.from_archive += len(archived)
         return _made_here(archived), reached
-
-    def _first(self, partition: int) -> int:
-        kafka_from = self._kafka_from[partition]
-        archived = None if self._archive is None else self._archive.first(partition)
-        return kafka_from if archived is None else min(archived, kafka_from)
 
 
 def _made_here(records: Sequence[Any]) -> list[Any]:

@@ -9,6 +9,7 @@ from schemas.funnel.model import Funnel
 from schemas.kafka import Kafka
 from schemas.topics import Topics
 from streams.archive.files import ArchiveFolder
+from streams.archive.reader import ArchiveReader
 from streams.defaults import MAX_PERSON_EVENTS, WATERMARK_DELAY_MS
 from streams.recount.comparison import VersionsCompared
 from streams.recount.history import Archive
@@ -41,7 +42,7 @@ class RecountJob:
 
     def opened_archive(self) -> Archive | None:
         """The archive, where there is one."""
-        return None if self.archive is None else ArchiveFolder(self.archive)
+        return None if self.archive is None else ArchiveReader(ArchiveFolder(self.archive))
 
 
 @dataclass(slots=True)

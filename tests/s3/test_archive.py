@@ -16,10 +16,13 @@ import fsspec
 import pytest
 
 from funnelcast.processes.ports import free_port
+from schemas.errors import UsageError
 from schemas.record import EventRecord, encode_event, encode_forget
 from schemas.topics import Topics
 from streams.admin import ensure_topics
-from streams.archive.files import ArchiveFolder
+from streams.archive.files import ArchiveFolder, Row
+from streams.archive.places import RemotePlace
+from streams.archive.reader import ArchiveReader
 from tests.support.command import run_command, start_command
 from tests.support.logs import Record, ticks, write_log
 from tests.support.stack import StackAddresses
@@ -129,13 +132,36 @@ def test_what_cannot_be_reached_says_so(tmp_path: Path, s3: dict[str, str]) -> N
     assert "Traceback" not in said
 
 
+def test_a_write_that_the_client_repeats_is_its_own(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that is lost makes a client write again; the store refuses that, for the first write took its place."""
+    folder, other = ArchiveFolder(URL), ArchiveFolder(URL)
+    place = folder._place
+    assert isinstance(place, RemotePlace)
+    put_file = place._store.put_file
+
+    def twice(*given: object, **named: object) -> None:
+        put_file(*given, **named)
+        put_file(*given, **named)
+
+    with folder.writing(), other.writing():
+        monkeypatch.setattr(place._store, "put_file", twice)
+        for offset in range(2):
+            folder.add("2025-06-15", [Row(0, offset, T0, "u:p", '{"id":"e","name":"click"}')])
+        assert _rows() == [(0, 0), (0, 1)]
+        # The same rows by another process are not taken for its own.
+        monkeypatch.setattr(other, "cursor", lambda: {0: 1})
+        other._known = {}
+        with pytest.raises(UsageError, match="written by another process"):
+            other.add("2025-06-15", [Row(0, 1, T0, "u:p", '{"id":"e","name":"click"}')])
+
+
 def _rows() -> list[tuple[int, int]]:
     """(partition, offset) of every row, in order."""
     folder = ArchiveFolder(URL)
-    found = []
+    reader, found = ArchiveReader(folder), []
     for partition, end in sorted(folder.cursor().items()):
         at = 0
         while at < end:
-            records, at = folder.read(partition, start=at, end=end)
+            records, at = reader.read(partition, start=at, end=end)
             found += [(partition, record.offset) for record in records]
     return found

@@ -11,11 +11,21 @@ from schemas.errors import UsageError
 from streams.archive import files, places
 from streams.archive.files import ArchiveFolder, Row
 from streams.archive.places import LocalPlace, RemotePlace, is_address, place_of
+from streams.archive.reader import ArchiveReader
 from tests.support.rows import rows
 
 
 def row(partition: int, offset: int) -> Row:
     return Row(partition, offset, 1_750_000_000_000, f"u:p{offset}", f'{{"id":"e{offset}","name":"click"}}')
+
+
+def offsets(reader: ArchiveReader, partition: int, end: int) -> list[int]:
+    """Of the records of a partition, up to an offset."""
+    found, at = [], 0
+    while at < end:
+        records, at = reader.read(partition, start=at, end=end)
+        found += [record.offset for record in records]
+    return found
 
 
 @pytest.fixture(params=["local", "memory", "renamed"])
@@ -34,16 +44,16 @@ def test_what_is_written_is_read_and_grows(address: str) -> None:
         folder.add("2025-06-16", [row(0, 5), row(1, 8)])
     again = ArchiveFolder(address)
     assert [file.name for file in again.files()] == ["day=2025-06-15/000001.parquet", "day=2025-06-16/000001.parquet"]
-    assert (again.cursor(), again.first(0), again.first(1), again.first(2)) == ({0: 6, 1: 9}, 3, 7, None)
-    read, at = [], 0
-    while at < 6:
-        records, at = again.read(0, start=at, end=6)
-        read += [record.offset for record in records]
-    assert read == [3, 4, 5]
+    assert again.cursor() == {0: 6, 1: 9}
+    reader = ArchiveReader(again)
+    assert reader.open([0, 1, 2]) == {0: 3, 1: 7}
+    assert offsets(reader, 0, 6) == [3, 4, 5]
+    assert offsets(reader, 1, 9) == [7, 8]
+    assert offsets(reader, 0, 5) == [3, 4], "again, and not to the end of a file"
     assert len(list(again.events())) == 5
     with folder.writing():
         assert folder.erase(["u:p4"]) == 1
-    assert [record.offset for record in again.read(0, start=0, end=5)[0]] == [3]
+    assert offsets(ArchiveReader(again), 0, 6) == [3, 5]
 
 
 def test_a_file_that_was_taken_away_leaves_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,12 +128,13 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_again(
 ) -> None:
     """In a store it is gone for whoever is in the middle of it; what takes its place has another version."""
     url = f"memory://{uuid4().hex}/archive"
-    writer, reader, place = ArchiveFolder(url), ArchiveFolder(url), place_of(url)
+    writer, folder, place = ArchiveFolder(url), ArchiveFolder(url), place_of(url)
+    reader = ArchiveReader(folder)
     assert isinstance(place, RemotePlace)
     with writer.writing():
         writer.add("2025-06-15", [row(0, 0), row(0, 1)])
     if is_known:
-        reader.files()
+        folder.files()
     (name,), versions = place.versions(), place.versions()
     gone: list[bytes] = []
 
@@ -138,10 +149,9 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_again(
             place._store.pipe_file(f"{place._root}/{name}", gone[0])
         return place.versions()
 
-    monkeypatch.setattr(reader._place, "address", address)
-    monkeypatch.setattr(reader._place, "versions", looked)
-    records, end = reader.read(0, start=0, end=2)
-    assert ([record.offset for record in records], end) == ([0, 1], 2)
+    monkeypatch.setattr(folder._place, "address", address)
+    monkeypatch.setattr(folder._place, "versions", looked)
+    assert offsets(reader, 0, 2) == [0, 1]
     assert gone
     assert looked() != versions
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from schemas.times import DAY_MS
 from streams.archive.files import ArchiveFolder
+from streams.archive.reader import ArchiveReader
 from streams.archive.writer import ArchiveWriter
 
 MIDNIGHT = 20_000 * DAY_MS
@@ -50,7 +51,7 @@ async def test_a_clock_that_goes_back_over_midnight_hides_no_records(tmp_path: P
     await archive(ArchiveFolder(tmp_path), times[:4])
     await archive(ArchiveFolder(tmp_path), times)
     read: list[int] = []
-    at, again = 0, ArchiveFolder(tmp_path)
+    at, again = 0, ArchiveReader(ArchiveFolder(tmp_path))
     while at < len(times):
         records, at = again.read(0, start=at, end=len(times))
         read += [record.offset for record in records]
