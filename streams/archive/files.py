@@ -25,7 +25,7 @@ _READ_ROWS: Final = 5_000
 _GROUP_ROWS: Final = 10000
 """A stretch of some partitions is found without reading the others: each process of a recount reads its own."""
 _PLACE: Final = 'partition, "offset"'
-_RECORD: Final = f"{_PLACE}, timestamp_ms, encode(key), encode(record)"
+_RECORD: Final = '"offset", timestamp_ms, encode(key), encode(record), partition'
 _NEXT: Final = "funnelcast_next"
 _WRITER: Final = "funnelcast_writer"
 """A number of the process that wrote a file, so that no two write the same bytes: a store can tell whose they are."""
@@ -136,7 +136,7 @@ class ArchiveFolder:
         return {p: file.day.removeprefix("day=") for file in self.files() for p in file.reaches}
 
     def records_of(self, file: ArchiveFile, partitions: Sequence[int]) -> list[tuple[Any, ...]]:
-        """(partition, offset, time, key, record) of what a file holds of partitions, in the order of partitions and
+        """(offset, time, key, record, partition) of what a file holds of partitions, in the order of partitions and
         offsets; of who was forgotten without key and record. Raises ReplacedError."""
         with self._reading({file.name: file.version}):
             rows: list[tuple[Any, ...]] = self._duck.execute(

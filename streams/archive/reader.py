@@ -9,12 +9,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from streams.archive.files import ArchiveFile, ArchiveFolder, ReplacedError
 
-_partition: Final = itemgetter(0)
+_partition: Final = attrgetter("partition")
 _offset: Final = attrgetter("offset")
 
 
@@ -26,6 +26,7 @@ class KeptRecord(NamedTuple):
     key: bytes | None
     value: bytes | None
     """None: forgotten."""
+    partition: int
 
 
 class ArchiveReader:
@@ -75,5 +76,5 @@ class ArchiveReader:
         return waiting.pop(partition) if partition in waiting else self._read(file, [partition]).get(partition, [])
 
     def _read(self, file: ArchiveFile, partitions: Sequence[int]) -> dict[int, list[KeptRecord]]:
-        rows = groupby(self._folder.records_of(file, partitions), _partition)
-        return {partition: [KeptRecord(*row[1:]) for row in part] for partition, part in rows}
+        records = map(KeptRecord._make, self._folder.records_of(file, partitions))
+        return {partition: list(part) for partition, part in groupby(records, _partition)}

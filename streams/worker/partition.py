@@ -17,7 +17,7 @@ from schemas.funnel.effect import in_effect
 from schemas.funnel.model import Funnel
 from schemas.reasons import UncountedReason
 from streams.core.chunk import Prepared
-from streams.core.engine import PartitionEngine
+from streams.core.engine import PERSONS_PER_CHUNK, PartitionEngine
 from streams.core.handover import Changes, FunnelChanges
 from streams.core.outgoing import FUNNEL_HEADER, REASON_HEADER, Outgoing
 from streams.core.place import Place
@@ -69,12 +69,14 @@ class PartitionProcessor:
         max_persons: int = MAX_PERSONS,
         max_person_events: int = MAX_PERSON_EVENTS,
         max_cells: int = DEFAULT_MAX_CELLS,
+        chunk_persons: int = PERSONS_PER_CHUNK,
         publisher: Publisher | None = None,
         observer: Observer | None = None,
         clock_ms: Callable[[], int] = wall_clock_ms,
         upgrades: Upgrades = UPGRADES,
     ) -> None:
-        """`place` as a mere number: a log of its own, from which no link leads to another."""
+        """`place` as a mere number: a log of its own, from which no link leads to another. `chunk_persons`: of one
+        write."""
         self._store = store
         self._place = place if isinstance(place, Place) else Place(place, 1)
         self.partition = self._place.partition
@@ -85,6 +87,7 @@ class PartitionProcessor:
         self._max_persons = max_persons
         self._max_person_events = max_person_events
         self._max_cells = max_cells
+        self._chunk_persons = chunk_persons
         self._publisher = publisher
         self._observer = observer
         self._clock_ms = clock_ms
@@ -158,7 +161,7 @@ class PartitionProcessor:
         plain = [(record.key, record.value or b"", record.timestamp) for record in records]
         start = 0
         while start < len(plain):
-            end = self.engine.chunk_end(plain, start)
+            end = self.engine.chunk_end(plain, start, max_persons=self._chunk_persons)
             reached = next_offset if end >= len(plain) else records[end - 1].offset + 1
             await self._chunk(plain[start:end], reached)
             await self.book_due()
