@@ -47,6 +47,8 @@ class FunnelPrepared:
     """(index into ops, properties, match) of events with names the register did not know."""
     names: dict[tuple[int, str], str] = field(default_factory=dict)
     """(register, name) -> as first written, of names the register did not know, in log order."""
+    lacks_names: bool = False
+    """Whether an event that another partition sends has a name that this one does not know, and may publish."""
 
     def keys(self) -> Iterator[bytes]:
         """Keys of the persons whom the chunk concerns."""
@@ -75,6 +77,11 @@ class Prepared:
     """Keys of the facts that the apply will ask for."""
     source: Sequence[Record] = ()
     """What it was made of: a record whose event is refused goes out as it is."""
+
+    @property
+    def lacking_names(self) -> list[str]:
+        """Funnels whose registers are to be read, and admitted, before the apply."""
+        return [funnel_id for funnel_id, funnel in self.funnels.items() if funnel.lacks_names]
 
     @property
     def new_names(self) -> dict[str, dict[tuple[int, str], str]]:

@@ -116,6 +116,8 @@ class FunnelIntake:
             return False
         if not all(is_sound(self.plan, event) for event in events):
             return False
+        if self.plan.publishes_journeys and not all(self.registers.knows(event.code, event.reason) for event in events):
+            out.lacks_names = True
         horizon = highest - self.horizon_distance
         for event in events:
             if event.at < horizon:

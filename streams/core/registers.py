@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from schemas.counters import CODE_OTHER, CODE_UNKNOWN, OTHER, UNKNOWN
+from schemas.counters import CODE_OTHER, CODE_UNKNOWN, OTHER, REASONS, UNKNOWN
 from schemas.names import clean_value, name_of
 from streams.core.plan import REASON_CAP, Plan
 
@@ -28,6 +28,7 @@ class Register:
         self.is_full = listed is not None
         for number, name in enumerate(self.listed or ()):
             self.codes[name] = FIRST_CODE + number
+        self.known = set(self.codes.values())
 
     def code(self, raw: object) -> int | str:
         """Code of a raw value, or its cleaned name where the store must be asked first."""
@@ -46,6 +47,7 @@ class Register:
             return
         if self.codes.setdefault(name, code) != code:
             raise ValueError(f"register: {name!r} has the codes {self.codes[name]} and {code}; the state is damaged")
+        self.known.add(code)
         if len(self.codes) - FIRST_CODE >= self.cap:
             self.is_full = True
 
@@ -56,6 +58,19 @@ class FunnelRegisters:
     def __init__(self, plan: Plan) -> None:
         self.all = [Register(REASON_CAP, None)]
         self.all += [Register(dimension.codes, dimension.values) for dimension in plan.dimensions]
+        no_codes = plan.score_mask | plan.touch_mask
+        self._places = [
+            (register, shift, (1 << width) - 1)
+            for register, shift, width in zip(self.all[1:], plan.shifts, plan.widths, strict=True)
+            if not no_codes >> shift & 1
+        ]
+
+    def knows(self, code: int, reason: int) -> bool:
+        """Whether all names of an event are here: those of one that another partition sends may have come there
+        first."""
+        return reason in self.all[REASONS].known and all(
+            code >> shift & mask in register.known for register, shift, mask in self._places
+        )
 
 
 def name_of_code(names: Mapping[int, str], code: int) -> str:

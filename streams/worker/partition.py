@@ -218,6 +218,8 @@ class PartitionProcessor:
             self._observer.on_chunk(len(records), time.perf_counter() - began)
 
     async def _register(self, prepared: Prepared) -> None:
+        for funnel_id in prepared.lacking_names:
+            self.engine.admit_names(funnel_id, await self._store.registers(funnel_id))
         for funnel_id, names in prepared.new_names.items():
             caps = self.engine.registers.caps(funnel_id)
             codes = await self._store.register(funnel_id, names, caps)

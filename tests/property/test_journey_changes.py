@@ -5,6 +5,7 @@ A reader drops what it has seen by its id and keeps, of each entry, the last cha
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -13,13 +14,27 @@ from random import Random
 from typing import Any
 
 from streams.core.outgoing import Outgoing, OutgoingKind
+from streams.core.place import Place
+from streams.store.memory import MemoryPartitionStore, MemorySpace
+from streams.worker.partition import LogRecord, PartitionProcessor
+from tests.oracle.build import MINUTE, T0, event, funnel
 from tests.oracle.deals import lines_of
 from tests.oracle.definition import read_funnel
 from tests.oracle.generate import Case, Wants
 from tests.oracle.journeys import Entry, entries_of, steps_of
 from tests.oracle.orders import orders_of
 from tests.property.cases import law
-from tests.property.driver import core_document, oracle_document, oracle_world, published_by_workers, random_run
+from tests.property.driver import (
+    Published,
+    core_document,
+    funnels_of,
+    oracle_document,
+    oracle_world,
+    partition_of,
+    published_by_workers,
+    random_run,
+    records_of,
+)
 
 Known = tuple[str, str, int, str, int, str | None]
 """(person, stage, entered at, change, at, reason)."""
@@ -65,15 +80,15 @@ def known_in_the_end(changes: Iterable[dict[str, Any]]) -> Counter[Known]:
 
 def right(case: Case) -> Counter[Known]:
     """What the oracle says of every entry that is not plainly open."""
-    funnel = read_funnel(case.funnel)
+    definition = read_funnel(case.funnel)
     world = oracle_world(case)
     known: Counter[Known] = Counter()
     for key, person in world.people.items():
-        steps = steps_of(funnel, person.events, orders_of(funnel, person.events))
+        steps = steps_of(definition, person.events, orders_of(definition, person.events))
         now = max([world.watermarks[person.partition], *(step.event.occurred for step in steps)])
-        for journey in lines_of(funnel, steps):
-            for entry in entries_of(funnel, journey, now):
-                stage = funnel.stages[entry.stage]
+        for journey in lines_of(definition, steps):
+            for entry in entries_of(definition, journey, now):
+                stage = definition.stages[entry.stage]
                 state, at, reason = state_of(entry, stalled_after=stage.stalled_after)
                 if state != "open":
                     known[key, stage.name, entry.at, state, at, reason] += 1
@@ -124,3 +139,48 @@ def test_what_a_link_moves_is_published_of_both(case: Case, rng: Random) -> None
     """Entries leave the lower id, `withdrawn`, and are published of the higher one."""
     case = publishing(case)
     assert known_in_the_end(read_once(published_by_workers(case, rng))) == right(case)
+
+
+def test_a_change_has_the_names_that_another_partition_registered() -> None:
+    """What a linked id hands on has codes: the partition that it comes to may never have seen their names."""
+    device, account = (
+        next(f"{who}{number}" for number in range(99) if partition_of(f"{kind}:{who}{number}", 2) == partition)
+        for partition, (kind, who) in enumerate([("a", "d"), ("u", "u")])
+    )
+    lost = {**event("gone", 3 * MINUTE, reason="Price"), "user_id": None, "anonymous_id": device}
+    visit = {**event("visit", channel="Fair"), "user_id": None, "anonymous_id": device}
+    buy = {**event("buy", 2 * MINUTE, who=account), "anonymous_id": device}
+    case = Case(
+        funnel(
+            ["visit", "buy", "done"],
+            journeys=True,
+            lost=[{"on": ["gone"]}],
+            dimensions=[{"name": "channel", "attribution": "first"}],
+        ),
+        [visit, buy, lost],
+    )
+    changes = asyncio.run(_published_by_two(case))
+    own = [one for one in changes if one["person"] == f"u:{account}"]
+    assert {(one["stage"], one["change"], one["reason"], one["values"]["channel"]) for one in own} >= {
+        ("visit", "advanced", None, "fair"),
+        ("buy", "lost", "price", "fair"),
+    }
+
+
+async def _published_by_two(case: Case) -> list[dict[str, Any]]:
+    """By workers of two partitions that were claimed before anything came."""
+    published, store = Published(), MemoryPartitionStore(MemorySpace())
+    workers = [PartitionProcessor(store, Place(at, 2), funnels_of([case.funnel]), publisher=published) for at in (0, 1)]
+    for worker in workers:
+        await worker.claim()
+
+    async def come(key: bytes, value: bytes) -> None:
+        worker = workers[partition_of(key.decode(), 2)]
+        await worker.process([LogRecord(key, value, T0, worker.offset)], worker.offset + 1)
+
+    for key, value, _ in records_of(case):
+        assert key is not None
+        await come(key, value)
+    for record in [each for each in published.records if each.kind is OutgoingKind.FORWARD]:
+        await come(record.key, record.value)
+    return [json.loads(each.value) for each in published.records if each.kind is OutgoingKind.JOURNEY]
