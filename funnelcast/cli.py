@@ -147,7 +147,7 @@ def main() -> None:
         place = "" if error.filename is None else f"{error.filename}: "
         say(f"funnelcast: {place}{error.strerror or error}", err=True)
         sys.exit(EXIT_USAGE)
-    except Exception as error:  # noqa: BLE001 - the last resort: a person sees a sentence, whoever repairs it a traceback
+    except Exception as error:  # noqa: BLE001 - the last resort: a person sees a sentence, a developer a traceback
         say(f"funnelcast: {type(error).__name__}: {error}\nthis is a bug: {_traceback()} says where", err=True)
         sys.exit(EXIT_NEEDS_HUMAN)
 

@@ -81,7 +81,7 @@ _LIMITS: Final[Mapping[str, str]] = {
 
 
 def _own_words(kind: str, context: Mapping[str, Any]) -> str | None:
-    """What pydantic says of a value, said to whoever writes a file; None for what it says well enough."""
+    """What pydantic says of a value, in words for the writer of a file; None for what it says well enough."""
     if kind in _LIMITS:
         return _LIMITS[kind].format_map(context)
     return _KINDS.get(kind, _KINDS.get(kind.partition("_")[0]))

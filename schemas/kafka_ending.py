@@ -1,4 +1,4 @@
-"""How a consumer of aiokafka ends, for whoever reads Kafka without counting. Of the schemas it alone knows asyncio."""
+"""How a consumer of aiokafka ends, for readers of Kafka that do not count. Of the schemas it alone knows asyncio."""
 
 from __future__ import annotations
 

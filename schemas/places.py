@@ -1,7 +1,7 @@
 """Where an event has what a funnel names: its properties, and its context, in which every client says the page. Pure.
 
-One table of names for all clients: the formats write the page into `context.page`, so one name finds it, whoever sent
-the event. A property of the very name comes first.
+One table of names for all clients: the formats write the page into `context.page`, so one name finds it in any
+event. A property of the very name comes first.
 """
 
 from __future__ import annotations

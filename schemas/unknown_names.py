@@ -1,4 +1,4 @@
-"""Events that no funnel looks at, for whoever sent them: names, how many, and which name was meant. Pure."""
+"""Events that no funnel looks at, for their sender: names, how many, and which name was meant. Pure."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def report(
         ),
     ] = False,
     back_test: Annotated[
-        bool, typer.Option("--back-test", help="With --forecast: hold it against the past half year.")
+        bool, typer.Option("--back-test", help="With --forecast: compare it with the past half year.")
     ] = False,
     changes: Annotated[
         bool,

@@ -1,4 +1,4 @@
-"""The shape of what is shown of one person. Nothing else: whoever starts the server looks people up."""
+"""The shape of what is shown of one person. Nothing else: the process that starts the server looks people up."""
 
 from __future__ import annotations
 

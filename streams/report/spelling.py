@@ -1,8 +1,8 @@
 """How names are shown: values of dimensions and reasons as they were first written, not as they are compared. Pure, but
 for `read_spelling`.
 
-Documents keep the form in which names are compared: it is the same whoever counts. What people read shows how each was
-written first (docs/decisions/readings.md).
+Documents keep the form in which names are compared: it is the same for every worker. What people read shows how each
+was written first (docs/decisions/readings.md).
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 A recount counts into the shadow of its funnel_id. To switch it *holds* every partition, so that all cursors stand
 still, counts up to them, and *decides*: one write, after which the new state is the state. Then each partition *adopts*
-what lies in its shadow: keys are renamed, nothing is copied. Whoever dies in between leaves something that the next
-claim of a worker, or the next recount, brings to its end: forward where it was decided, back where it was not.
+what lies in its shadow: keys are renamed, nothing is copied. What a process that dies in between leaves is
+brought to its end by the next claim of a worker, or the next recount: forward where it was decided, back where it was
+not.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Replicas:
     async def have_all(self) -> None:
         """Wait until one of them has everything that was written before now; at once where there never was one.
 
-        Raises StoreUnavailableError where none says so in time: whoever tries again may meet another primary.
+        Raises StoreUnavailableError where none says so in time: another try may meet another primary.
         """
         with translated():
             self._has_had_one = self._has_had_one or await self._is_configured()

@@ -27,7 +27,7 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self, rank: int) -> AsyncIterator[None]:
-        """Wait for one's turn, but not for ever."""
+        """Wait for one's turn, but not without a limit."""
         has_turn = await self._wait(rank)
         try:
             yield

@@ -54,7 +54,7 @@ async def test_acknowledged_events_are_in_the_log_in_the_partition_of_their_pers
             assert part == sorted(part)
 
 
-async def test_received_is_accepted_plus_rejected_and_rejects_are_letters(collector: RunningCollector) -> None:
+async def test_received_is_accepted_plus_rejected_and_rejects_are_dead_letters(collector: RunningCollector) -> None:
     answer = await collector.post([event(1), event(2, name=None), "x"])
     assert answer.json()["accepted"] == 1
     dead_letters = await collector.records(collector.topics.rejected, 2)

@@ -145,7 +145,7 @@ async def test_what_nobody_vouched_for_is_sent_only_when_it_is_named(site: Site)
     assert (await site.events(1))[0]["source"] == "shop"
 
 
-async def test_a_letter_that_was_cut_is_not_sent(site: Site) -> None:
+async def test_a_dead_letter_that_was_cut_is_not_sent(site: Site) -> None:
     assert await site.send(event(1, "click", properties={"text": "x" * 70_000})) == 200
     replayed = await site.replay()
     assert (replayed["sent"], replayed["skipped"]) == (0, {"its payload was cut": 1})

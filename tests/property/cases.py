@@ -29,7 +29,7 @@ Check = Callable[[Case, Random], None]
 
 
 def law(wants: Wants | None = None, *, share: float = 1.0) -> Callable[[Check], Callable[[], None]]:
-    """A test that holds a law against `CASES * share` random cases; a failure shows the smallest case and its seed.
+    """A test that checks a law on `CASES * share` random cases; a failure shows the smallest case and its seed.
 
     The seed is all that hypothesis draws: a log made of one seed shrinks better by taking its records and stages away
     (`tests.oracle.shrink`) than by changing the numbers behind it.

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from funnelcast.processes.ports import free_port
+from funnelcast.processes.listening import Listening
 from schemas.funnel.load import parse_funnel
 from schemas.record import decode_any
 from tests.support.command import start_command
@@ -54,14 +54,15 @@ class Processes:
     webhooks: Path
     directory: Path
     enricher: subprocess.Popen[bytes] | None = None
-    port: int = 0
+    _listening: Listening | None = None
 
     def start(self, *flags: str) -> None:
         """The enricher."""
-        self.port = free_port()
-        arguments = ["enricher", "--kafka", self.collector.kafka, "--space", self.collector.topics.space]
-        arguments += ["--webhooks", str(self.webhooks), "--health-port", str(self.port), *flags]
         log = self.directory / "enricher.log"
+        self._listening = Listening(log)
+        self._listening.begin()
+        arguments = ["enricher", "--kafka", self.collector.kafka, "--space", self.collector.topics.space]
+        arguments += ["--webhooks", str(self.webhooks), "--health-port", "0", *flags]
         self.enricher = start_command(*arguments, state_dir=self.directory, log=log)
 
     def end(self, number: signal.Signals = signal.SIGKILL) -> int:
@@ -75,6 +76,11 @@ class Processes:
         if self.enricher is not None:
             self.enricher.kill()
             self.enricher.wait()
+
+    @property
+    def port(self) -> int:
+        """Of its health page; 0 until its log says one."""
+        return (self._listening.port() if self._listening is not None else None) or 0
 
     async def metric(self, name: str) -> float:
         """Sum of a metric of the enricher; 0 while it does not answer."""

@@ -113,7 +113,7 @@ class TestVerdicts:
         await collector.post(b'[{"id":"\xff"}]')
         assert collector.dead_letters()[0]["payload_base64"] == "eyJpZCI6Iv8ifQ=="
 
-    async def test_a_long_payload_is_cut_in_its_letter(self, tmp_path: Path) -> None:
+    async def test_a_long_payload_is_cut_in_its_dead_letter(self, tmp_path: Path) -> None:
         collector = CollectorInMemory(tmp_path, options={"limits": Limits(dead_letter_bytes=10)})
         await collector.post([{"x": "y" * 100}])
         (dead_letter,) = collector.dead_letters()
@@ -224,7 +224,7 @@ class TestKeys:
         assert collector.dead_letters()[0]["source"] == "unknown"
         assert collector.metric("events_total", reason="bad_key") == 1
 
-    async def test_a_letter_holds_no_write_key(self, collector: CollectorInMemory) -> None:
+    async def test_a_dead_letter_holds_no_write_key(self, collector: CollectorInMemory) -> None:
         await collector.post(event(writeKey="fcs_mistyped"), scope=None)
         await collector.post(event(name=None, writeKey=collector.keys[Scope.SERVER]), scope=None)
         assert all(
@@ -232,7 +232,7 @@ class TestKeys:
             for letter in collector.dead_letters()
         )
 
-    async def test_strangers_cannot_fill_the_topic_of_letters(self, collector: CollectorInMemory) -> None:
+    async def test_strangers_cannot_fill_the_topic_of_dead_letters(self, collector: CollectorInMemory) -> None:
         for _ in range(30):
             assert (await collector.post(event(), scope=None)).status_code == 401
         assert len(collector.dead_letters()) == 10

@@ -160,7 +160,7 @@ class TestOrigins:
         assert bound.events() == []
         assert [(one["reason"], one["source"]) for one in bound.dead_letters()] == [("wrong_origin", "source-browser")]
 
-    async def test_letters_of_wrong_pages_are_few(self, bound: CollectorInMemory) -> None:
+    async def test_dead_letters_of_wrong_pages_are_few(self, bound: CollectorInMemory) -> None:
         for _ in range(30):
             await bound.post(event(), scope=BROWSER)
         assert len(bound.dead_letters()) == 10
@@ -432,7 +432,7 @@ class TestNothingSecretIsWrittenDown:
     def test_a_text_made_to_be_slow_is_not(self, text: bytes) -> None:
         assert redact(text)
 
-    async def test_letters_hold_no_key(self, collector: CollectorInMemory) -> None:
+    async def test_dead_letters_hold_no_key(self, collector: CollectorInMemory) -> None:
         key = collector.keys[Scope.SERVER]
         message = {"writeKey": key, "type": "nonsense", "token": "t0ps3cret", "messageId": key}
         await collector.post({"batch": [message], "writeKey": key}, "/v1/batch", scope=None)

@@ -73,7 +73,7 @@ async def run(
         return await resender.run(cast(DeadLetterReader, log or Log()))
 
 
-async def test_every_letter_is_sent_once_and_the_next_run_has_nothing_to_do(tmp_path: Path) -> None:
+async def test_every_dead_letter_is_sent_once_and_the_next_run_has_nothing_to_do(tmp_path: Path) -> None:
     collector = Collector()
     outcome = await run(collector, tmp_path)
     assert (outcome.sent, outcome.accepted) == (20, 20)

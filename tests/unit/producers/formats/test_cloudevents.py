@@ -180,7 +180,7 @@ async def test_money_is_kept_as_it_was_sent(collector: CollectorInMemory) -> Non
     assert b'"value":19.990' in collector.sink.records("funnelcast.t.events")[0].value
 
 
-async def test_binary_json_that_is_none_is_400_and_an_incomplete_one_a_letter_that_stands_alone(
+async def test_binary_json_that_is_none_is_400_and_an_incomplete_one_a_dead_letter(
     collector: CollectorInMemory,
 ) -> None:
     headers = {f"ce-{name}": value for name, value in plain().items()} | {"content-type": "application/json"}
@@ -196,7 +196,7 @@ async def test_binary_json_that_is_none_is_400_and_an_incomplete_one_a_letter_th
     assert answer.json()["accepted"] == 1
 
 
-async def test_binary_json_that_is_deep_is_rejected_with_a_letter(collector: CollectorInMemory) -> None:
+async def test_binary_json_that_is_deep_is_rejected_with_a_dead_letter(collector: CollectorInMemory) -> None:
     headers = {f"ce-{name}": value for name, value in plain().items()} | {"content-type": "application/json"}
     body = b'{"a":' + b"[" * 900 + b"]" * 900 + b"}"
     answer = await collector.post(body, PATH, headers=headers)

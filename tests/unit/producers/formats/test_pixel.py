@@ -94,7 +94,7 @@ async def test_an_email_becomes_a_contact_and_the_page_is_context(collector: Col
         ("&".join(f"p.x{n}=1" for n in range(200)), 400, "event_too_large"),
     ],
 )
-async def test_errors_are_json_and_letters_without_the_key(
+async def test_errors_are_json_and_dead_letters_without_the_key(
     collector: CollectorInMemory, query: str, status: int, code: str
 ) -> None:
     answer = await get(collector, f"/pixel.gif?k={collector.keys[Scope.SERVER]}&{query}")
@@ -110,7 +110,7 @@ async def test_no_key_no_event(collector: CollectorInMemory, query: str) -> None
     assert (answer.status_code, answer.json()["code"]) == (401, "bad_key")
 
 
-async def test_a_letter_can_be_posted(collector: CollectorInMemory) -> None:
+async def test_a_dead_letter_can_be_posted(collector: CollectorInMemory) -> None:
     answer = await collector.post(b"k=***&a=1&e=open&i=m-2", "/pixel.gif")
     assert answer.content == GIF
     assert collector.events()[0]["id"] == "m-2"

@@ -230,7 +230,7 @@ async def test_a_hook_of_a_crm_with_access_is_left_to_the_enricher() -> None:
     assert load("bitrix24-deal-update")["webhook"]["secrets"][0] not in str(hook)
 
 
-async def test_a_letter_of_an_unknown_stage_can_be_sent_again_once_the_stage_is_mapped(tmp_path: Path) -> None:
+async def test_a_dead_letter_of_an_unknown_stage_can_be_sent_again_once_the_stage_is_mapped(tmp_path: Path) -> None:
     collector = of_sample("pipedrive-deal-stage")
     await collector.send(load("pipedrive-deal-stage"))
     [dead_letter] = collector.dead_letters()
