@@ -56,8 +56,9 @@ class FuzzPlan:
 
     @property
     def warm_up(self) -> int:
-        """Requests after which memory is measured for the first time."""
-        return min(self.requests // 2, max(1_000, self.requests // 10))
+        """Requests after which memory is measured for the first time. Large bodies that come at once make a process
+        larger, and it stays so; what leaks goes on."""
+        return self.requests // 2
 
 
 @dataclass(slots=True)
