@@ -66,6 +66,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     }
     for name, value in env.items():
         monkeypatch.setenv(name, value)
+    fsspec.get_filesystem_class("s3").clear_instance_cache()  # it would know the server of the test before
     try:
         wait_until(lambda: _listens(port))
         fsspec.filesystem("s3", skip_instance_cache=True).mkdir("events")
