@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import typer
 
 from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.options import with_settings
 from funnelcast.settings.processes import ExporterSettings
-
-if TYPE_CHECKING:
-    from schemas.funnel.model import Funnel
-    from streams.report.targets_file import Targets
 
 app = typer.Typer(add_completion=False)
 
@@ -32,17 +26,6 @@ def exporter(settings: ExporterSettings) -> None:
     asyncio.run(_run(settings))
 
 
-def _targets(settings: ExporterSettings, funnels: Sequence[Funnel]) -> Targets | None:
-    from streams.report.target_service import check_targets
-    from streams.report.targets_file import load_targets
-
-    if settings.targets is None:
-        return None
-    targets = load_targets(settings.targets)
-    check_targets(funnels, targets)
-    return targets
-
-
 async def _run(settings: ExporterSettings) -> None:
     from funnelcast import __version__
     from funnelcast.logs import configure_logs
@@ -58,6 +41,7 @@ async def _run(settings: ExporterSettings) -> None:
     from streams.exporter.evidence_source import EvidenceSource
     from streams.exporter.source import SnapshotSource
     from streams.report.followed import FollowedFunnels
+    from streams.report.target_service import checked_targets
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
     from streams.web.server import WebServer
@@ -66,7 +50,7 @@ async def _run(settings: ExporterSettings) -> None:
     log_settings(settings)
     log = structlog.get_logger("funnelcast.exporter")
     funnels = FollowedFunnels(load_funnels(settings.funnels))
-    targets = _targets(settings, funnels)
+    targets = None if settings.targets is None else checked_targets(settings.targets, funnels)
     client = connect(settings.need_redis())
     reader = RedisCounterReader(client, settings.space)
     source = SnapshotSource(reader, funnels, clock_ms=wall_clock_ms, max_values=settings.max_values)

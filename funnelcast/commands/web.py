@@ -85,7 +85,7 @@ async def _run(settings: WebSettings) -> None:
     from streams.exporter.evidence_source import EvidenceSource
     from streams.page.site import site_pages
     from streams.report.followed import FollowedFunnels
-    from streams.report.targets_file import load_targets
+    from streams.report.target_service import checked_targets
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
     from streams.web.server import WebServer
@@ -96,7 +96,7 @@ async def _run(settings: WebSettings) -> None:
     funnels = FollowedFunnels(load_funnels(settings.funnels))
     client = connect(settings.need_redis())
     reader = RedisCounterReader(client, settings.space)
-    targets = None if settings.targets is None else load_targets(settings.targets)
+    targets = None if settings.targets is None else checked_targets(settings.targets, funnels)
     evidence = _EvidenceOnDemand(EvidenceSource(reader, funnels, clock_ms=wall_clock_ms))
     person = lookup(client, settings.space, funnels=funnels, settings=settings) if settings.require_read_key else None
     answers = Answers(reader, funnels, wall_clock_ms, targets, evidence, person)

@@ -25,6 +25,8 @@ _OUR_OWN: Final = ("KAFKA_", "REDIS_")
 """What a connection needs: a misspelt name of these would leave it without TLS or a login."""
 _SERVICE: Final = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_[A-Z]+(_[A-Z]+)?)?)$")
 """What Kubernetes adds to a pod for every service, here one that is called `funnelcast-kafka`."""
+COMPOSE_ONLY: Final = frozenset({"WORKERS", "PARTITIONS"})
+"""Of docker-compose.yml's own variables those that would be taken for a setting of one process."""
 S = TypeVar("S", bound=Settings)
 
 
@@ -163,7 +165,7 @@ def _unknown_variables(variables: Mapping[str, str]) -> Iterator[str]:
             continue
         if "__" in name or (name.startswith(_OUR_OWN) and not _SERVICE.search(name)):
             yield f"{variable}: unknown setting; unset it{_prefixed(did_you_mean(name, known))}"
-        elif meant := _nearly(name, flat) or _joined(name, known, value=text):
+        elif meant := _nearly(name, flat) or _joined(name, known, value=text) or _of_a_process(name, known, value=text):
             yield f"{variable}: unknown setting; unset it{_prefixed(meant)}"
 
 
@@ -179,5 +181,13 @@ def _joined(name: str, known: Sequence[str], *, value: str) -> str:
     return f" (did you mean {meant[0]!r}?)" if meant else ""
 
 
+def _of_a_process(name: str, known: Sequence[str], *, value: str) -> str:
+    """`EVERY`, a setting of one process without the process; not what is one of compose's, or a service's address."""
+    if name in COMPOSE_ONLY or "://" in value:
+        return ""
+    meant = [f"'{each}'" for each in known if each.endswith(f"__{name}")]
+    return f" (did you mean {' or '.join(meant)}?)" if meant else ""
+
+
 def _prefixed(meant: str) -> str:
-    return meant.replace("'", f"'{PREFIX}", 1)
+    return re.sub(r"'(?=\w)", f"'{PREFIX}", meant)

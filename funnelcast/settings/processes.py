@@ -7,7 +7,6 @@ retention, `streams.defaults`) it is read from there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from funnelcast.settings.sections import (
@@ -25,6 +24,7 @@ from funnelcast.settings.sections import (
     SpaceSettings,
     SpoolSettings,
     StateSettings,
+    TargetSettings,
     WatermarkSettings,
     WebhookSettings,
 )
@@ -176,7 +176,7 @@ class WorkerSettings(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExporterSettings(ListenSettings, FunnelSettings, SpaceSettings, RedisSettings):
+class ExporterSettings(TargetSettings, ListenSettings, FunnelSettings, SpaceSettings, RedisSettings):
     process = "exporter"
     title = "Exporter"
     port: int = setting(9102, "Port to listen on; 0 takes a free one.", unit="port", least=0, most=65_535)
@@ -195,15 +195,13 @@ class ExporterSettings(ListenSettings, FunnelSettings, SpaceSettings, RedisSetti
         unit="seconds",
         least=0.1,
     )
-    targets: Path | None = setting(None, "Targets to show, and to warn of (docs/reports.md).", unit="file")
 
 
 @dataclass(frozen=True, kw_only=True)
-class WebSettings(ContactKeySettings, ListenSettings, FunnelSettings, SpaceSettings, RedisSettings):
+class WebSettings(TargetSettings, ContactKeySettings, ListenSettings, FunnelSettings, SpaceSettings, RedisSettings):
     process = "web"
     title = "Web"
     port: int = setting(8090, "Port to listen on; 0 takes a free one.", unit="port", least=0, most=65_535)
-    targets: Path | None = setting(None, "Targets that /v1/targets answers (docs/reports.md).", unit="file")
 
 
 @dataclass(frozen=True, kw_only=True)

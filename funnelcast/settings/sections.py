@@ -131,6 +131,12 @@ class WebhookSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TargetSettings(Settings):
+    title = "Installation"
+    targets: Path | None = setting(None, "Targets to show, and to warn of (docs/reports.md).", unit="file")
+
+
+@dataclass(frozen=True, kw_only=True)
 class WatermarkSettings(Settings):
     title = "Installation"
     watermark_delay_ms: int = setting(

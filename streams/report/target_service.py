@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from schemas.explain import did_you_mean
 from schemas.funnel.model import Funnel
@@ -12,7 +13,7 @@ from streams.report.question import QuestionError, ReportQuestion
 from streams.report.reads import DaysOfCells, days_by_cell, watermark_of
 from streams.report.spans import Span, day_at, start_ms
 from streams.report.targets import AskedTarget, Progress, TargetsDocument, answer_target
-from streams.report.targets_file import Target, Targets
+from streams.report.targets_file import Target, Targets, load_targets
 from streams.store.port import CounterReader
 
 
@@ -47,6 +48,13 @@ async def report_targets(reader: CounterReader, funnel: Funnel, *, targets: Targ
             for each in asked
         ],
     }
+
+
+def checked_targets(path: Path, funnels: Iterable[Funnel]) -> Targets:
+    """Those of a file, which can be answered by these funnels. Raises as `load_targets` and `check_targets`."""
+    targets = load_targets(path)
+    check_targets(funnels, targets)
+    return targets
 
 
 def check_targets(funnels: Iterable[Funnel], targets: Targets) -> None:

@@ -12,6 +12,9 @@ import typer.main
 import yaml
 
 from funnelcast.cli import COMMANDS
+from funnelcast.settings.catalogue import all_settings
+from funnelcast.settings.load import load_settings
+from funnelcast.settings.processes import WorkerSettings
 from streams.exporter import catalogue
 from tests.support.deployed import ROOT, alert_names, exported_names, metric_names, recorded_names, rules
 from tests.support.rows import rows
@@ -144,6 +147,15 @@ def test_the_store_is_no_cache() -> None:
 def test_kafka_makes_no_topics_by_itself() -> None:
     assert SERVICES["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
     assert len(SERVICES["kafka"]["environment"]["CLUSTER_ID"]) == 22
+
+
+def test_variables_of_our_services_are_settings_and_compose_s_own_are_not_taken_for_such() -> None:
+    known = {setting.variable for setting in all_settings().values()}
+    for name in OURS:
+        assert {each for each in SERVICES[name]["environment"] if each.startswith("FUNNELCAST_")} <= known
+    own = set(re.findall(r"\$\{(FUNNELCAST_\w+)", (ROOT / "docker-compose.yml").read_text())) - known
+    assert own
+    assert load_settings(WorkerSettings, environment=dict.fromkeys(own, "2")) == WorkerSettings()
 
 
 @pytest.mark.parametrize("name", [name for name in OURS if "entrypoint" not in SERVICES[name]])

@@ -102,6 +102,9 @@ containers:
       {{- if $root.Values.webhooks }}
       - {name: FUNNELCAST_WEBHOOKS, value: /funnels/webhooks.yaml}
       {{- end }}
+      {{- if $root.Values.targets }}
+      - {name: FUNNELCAST_TARGETS, value: /funnels/targets.yaml}
+      {{- end }}
     {{- with $root.Values.webhookSecrets }}
     envFrom:
       - secretRef: {name: {{ . }}}
@@ -155,7 +158,7 @@ spec:
       labels:
         {{- include "funnelcast.labels" . | nindent 8 }}
       annotations:
-        checksum/funnels: {{ toJson .root.Values.funnels | sha256sum }}
+        checksum/funnels: {{ printf "%s%s%s" (toJson .root.Values.funnels) .root.Values.webhooks .root.Values.targets | sha256sum }}
         {{- with .root.Values.podAnnotations }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

@@ -140,6 +140,7 @@ def test_an_empty_variable_is_not_set() -> None:
         ("KAFKA_SASL_USER", "x", "unknown setting; unset it (did you mean 'FUNNELCAST_KAFKA_USER'?)"),
         ("REDIS_PASS", "x", "unknown setting; unset it (did you mean 'FUNNELCAST_REDIS_PASSWORD'?)"),
         ("WORKER__PERSONS", "1", "unknown setting; unset it (did you mean 'FUNNELCAST_WORKER__MAX_PERSONS'?)"),
+        ("EVERY", "5", "unknown setting; unset it (did you mean 'FUNNELCAST_CANARY__EVERY' or "),
         ("COLLECTOR_PORT", "81", "unknown setting; unset it (did you mean 'FUNNELCAST_COLLECTOR__PORT'?)"),
     ],
 )
