@@ -18,6 +18,7 @@ from funnelcast.settings.sections import (
     ContactKeySettings,
     FunnelSettings,
     KafkaSettings,
+    RedisSettings,
     SpaceSettings,
     WatermarkSettings,
 )
@@ -39,8 +40,8 @@ _DAYS_OF_MONTH = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlertSettings(WatermarkSettings, ContactKeySettings, FunnelSettings, SpaceSettings, KafkaSettings):
-    """Of a back-test."""
+class AlertSettings(WatermarkSettings, ContactKeySettings, FunnelSettings, SpaceSettings, KafkaSettings, RedisSettings):
+    """Of a back-test. Redis says which versions of the funnels are counted, where it is known."""
 
 
 EventsOption = Annotated[Path | None, typer.Option(help="Native events in log order, or an archive, as for `replay`.")]
@@ -141,11 +142,16 @@ class _Source:
 def _counted(settings: AlertSettings, funnel: Any, *, source: _Source) -> list[tuple[Funnel, Watched]]:
     if source.events is not None:
         return _count(settings, funnel or settings.of_a_file(), events=source.events)
-    from funnelcast.counted_most import chosen_of
+    from funnelcast.counted_most import chosen_now, chosen_of
     from funnelcast.progress import progress_bar
     from funnelcast.replay.logged import watched_of_log
 
-    funnels = chosen_of(funnel or (), load_funnels(settings.funnels))
+    configured = load_funnels(settings.funnels)
+    if settings.redis is None:
+        funnels = chosen_of(funnel or (), configured)
+    else:
+        choosing = chosen_now(settings.need_redis(), settings.space, names=funnel or (), configured=configured)
+        funnels = run_until_told(choosing)
     kafka = settings.need_kafka() if source.from_kafka else None
     with progress_bar("counting the log") as progress:
         counting = watched_of_log(

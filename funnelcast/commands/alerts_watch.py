@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from funnelcast.notify.destinations import Destinations
     from funnelcast.notify.watch import Notice, Watch
     from schemas.funnel.model import Funnel
+    from streams.evidence.story import Story
     from streams.store.port import CounterReader
 
 
@@ -45,22 +46,32 @@ def watch(
     In quiet hours only what is critical is sent, the rest when they are over. What cannot be sent after four tries is
     kept as a dead letter in the state directory. After a restart a standing alert is sent once more.
     """
-    from funnelcast.counted_most import chosen_of
+    from funnelcast.counted_most import chosen_now
     from funnelcast.logs import configure_logs
     from funnelcast.notify.destinations import usable_destinations
+    from funnelcast.signals import run_until_told
     from schemas.funnel.load import load_funnels
     from streams.evidence.alerts import THRESHOLD_NATS
 
     destinations = usable_destinations(notify, os.environ)
-    funnels = chosen_of(funnel or (), load_funnels(settings.funnels))
-    settings.need_redis()
+    redis, funnels = settings.need_redis(), load_funnels(settings.funnels)
+    named: Sequence[Funnel] = ()
+    if funnel:
+        named = run_until_told(chosen_now(redis, settings.space, names=funnel, configured=funnels))
     configure_logs()
-    asyncio.run(_run(settings, destinations, funnels=funnels, every=every, threshold=threshold or THRESHOLD_NATS))
+    judging = _Judging(named or funnels, {each.name for each in named}, threshold or THRESHOLD_NATS)
+    asyncio.run(_run(settings, destinations, judging=judging, every=every))
 
 
-async def _run(
-    settings: WatchSettings, destinations: Destinations, *, funnels: list[Funnel], every: float, threshold: float
-) -> None:
+@dataclass(frozen=True)
+class _Judging:
+    funnels: Sequence[Funnel]
+    names: Set[str]
+    """Of those that somebody named; of none: all that are counted."""
+    threshold: float
+
+
+async def _run(settings: WatchSettings, destinations: Destinations, *, judging: _Judging, every: float) -> None:
     from funnelcast.judging import Judge
     from funnelcast.notify.watch import Watch
     from funnelcast.signals import stop_event
@@ -72,9 +83,9 @@ async def _run(
     stopping = asyncio.create_task(stop_event().wait())
     client = connect(settings.need_redis())
     reader = RedisCounterReader(client, settings.space)
-    followed = FollowedFunnels(funnels)
-    judge = Judge(reader, followed, clock_ms=wall_clock_ms, threshold=threshold)
-    teller = _Teller(reader, destinations, deliverer_of(settings.state_dir), {each.name for each in funnels}, followed)
+    followed = FollowedFunnels(judging.funnels)
+    judge = Judge(reader, followed, clock_ms=wall_clock_ms, threshold=judging.threshold)
+    teller = _Teller(reader, destinations, deliverer_of(settings.state_dir), judging.names, followed)
     watching = asyncio.create_task(_watch(judge, Watch(destinations), teller=teller, every=every))
     try:
         async with followed.following(reader):
@@ -95,10 +106,10 @@ async def _watch(judge: Judge, watch: Watch, *, teller: _Teller, every: float) -
     from streams.store.port import StoreError
 
     log = structlog.get_logger("funnelcast.notify")
-    log.info("watching", funnels=sorted(teller.watched), every_seconds=every)
+    log.info("watching", funnels=sorted(teller.names) or "all", every_seconds=every)
     while True:
         try:
-            stories = [story for story in await judge.stories() if story["funnel"] in teller.watched]
+            stories = [story for story in await judge.stories() if teller.is_asked(story)]
         except StoreError as error:
             log.warning("store_down", error=str(error))
         else:
@@ -112,9 +123,13 @@ class _Teller:
     reader: CounterReader
     destinations: Destinations
     deliverer: Deliverer
-    watched: Set[str]
+    names: Set[str]
+    """Of the funnels that somebody asked for; empty: all."""
     funnels: Sequence[Funnel]
-    """In the versions that are counted; others than those watched may be among them."""
+    """In the versions that are counted; others than those asked for may be among them."""
+
+    def is_asked(self, story: Story) -> bool:
+        return not self.names or story["funnel"] in self.names
 
     async def tell(self, notice: Notice) -> None:
         from funnelcast.notify.content import alert_of, over_of

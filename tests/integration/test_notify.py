@@ -22,7 +22,10 @@ from funnelcast.notify.content import alert_of
 from funnelcast.notify.delivery import PAUSES_SECONDS, Deliverer, Message
 from funnelcast.notify.destinations import Destination
 from funnelcast.processes.ports import free_port
+from schemas.funnel.definition import definition_text
+from schemas.funnel.load import parse_funnel
 from streams.store.connection import close, connect
+from streams.store.keys import SpaceKeys
 from streams.store.memory import MemoryCounterReader, MemorySpace
 from streams.store.port import StoreError
 from streams.store.redis import RedisPartitionStore
@@ -108,6 +111,8 @@ async def test_the_report_of_a_day_arrives_with_its_chart(
     try:
         now_ms = time.time_ns() // 1_000_000
         await fill(RedisPartitionStore(client, fresh_space), SHOP, now_ms=now_ms)
+        walk_in = definition_text(parse_funnel(SHOP_FILE.replace("name: shop", "name: walk-in", 1)))
+        await client.hset(SpaceKeys(fresh_space).switched, "walk-in", walk_in)
     finally:
         await close(client)
     funnel, notify = tmp_path / "shop.yaml", tmp_path / "notify.yaml"
@@ -136,15 +141,17 @@ async def test_the_report_of_a_day_arrives_with_its_chart(
         asked = (*arguments[2:], "--funnel", name)
         code, out, err = run_command("alerts", "explain", *asked, state_dir=tmp_path, env=environ)
         assert (code, out, "nothing speaks" in err) == (0, b"", True)
-    watching = start_command("alerts", "watch", *arguments, "--funnel", str(funnel), state_dir=tmp_path)
-    try:
-        assert watching.stderr is not None
-        assert "watching" in watching.stderr.readline().decode()
-        watching.send_signal(signal.SIGTERM)
-        assert watching.wait(LIMIT) == 0
-    finally:
-        watching.kill()
-        watching.communicate()
+    # a file, and one that no process was given: a recount alone has switched to it
+    for name, told in ((str(funnel), "shop"), ("walk-in", "walk-in")):
+        watching = start_command("alerts", "watch", *arguments, "--funnel", name, state_dir=tmp_path)
+        try:
+            assert watching.stderr is not None
+            assert json.loads(watching.stderr.readline())["funnels"] == [told]
+            watching.send_signal(signal.SIGTERM)
+            assert watching.wait(LIMIT) == 0
+        finally:
+            watching.kill()
+            watching.communicate()
     assert len(posted) == 1, "nobody is notified of nothing"
 
 
