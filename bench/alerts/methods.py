@@ -83,3 +83,5 @@ METHODS: dict[str, Callable[[History, Traffic, float], Floats]] = {
     "last week z": last_week,
     "MAD of buckets": mad,
 }
+KNOW_THE_DROP = frozenset({"bound"})
+"""What the others say of a history is the same whatever drop is looked for."""

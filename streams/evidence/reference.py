@@ -49,11 +49,12 @@ class ShareReference:
     dispersion: float
     """Variance of a day in units of a binomial's; at least 1."""
 
-    def effective(self, expected: Floats, size: Floats) -> Floats:
-        """Independent trials that an expected share is worth for the present week. Of those `dispersion` real ones are
-        worth one; the drift between weeks is what it is, however many there are."""
+    def effective(self, expected: Floats, size: Floats, *, weeks: Floats) -> Floats:
+        """Independent trials that an expected share is worth for a window of so many weeks. Of those `dispersion` real
+        ones are worth one; the drift between weeks is what it is, however many there are, but two weeks have less of it
+        than one."""
         chance = expected * (1 - expected)
-        drift = np.square(self.drift * expected)
+        drift = np.square(self.drift * expected) / np.maximum(weeks, 1.0)
         return np.divide(1.0, self.dispersion / np.maximum(size, 1e-9) + drift / np.maximum(chance, 1e-12))
 
 

@@ -63,6 +63,10 @@ def test_hours_of_the_week_are_learned_and_weeks_that_differ_widen_what_is_norma
     assert drifting is not None
     assert drifting.drift == pytest.approx(0.1, rel=0.1)
     assert steady.drift < 0.01
+    expected, many = row_of(0.2), row_of(1e12)
+    one, half, two = (float(drifting.effective(expected, many, weeks=row_of(weeks))[0]) for weeks in (1, 0.5, 2))
+    assert one == pytest.approx(0.2 * 0.8 / (drifting.drift * 0.2) ** 2, rel=0.01)
+    assert (half, two) == pytest.approx((one, 2 * one)), "two weeks that differ by chance differ less from the rest"
 
 
 def test_an_outage_of_the_past_does_not_become_what_is_expected() -> None:
@@ -124,7 +128,7 @@ def test_each_window_pays_for_how_many_there_are_of_it() -> None:
     assert reference is not None
     k, n = row_of(300.0), row_of(1_000.0)
     scans = scan_share(k, n, hours=hours[:1], reference=reference, steps_per_hour=1, windows=(1,))
-    size = reference.effective(row_of(0.5), row_of(1e6))
+    size = reference.effective(row_of(0.5), row_of(1e6), weeks=row_of(0))
     ratio = -share_evidence(k / reference.dispersion, trials=n / reference.dispersion, expected=row_of(0.5), size=size)[
         0
     ]
