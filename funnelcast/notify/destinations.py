@@ -46,11 +46,22 @@ class Destination(BaseModel):
     """The least that it is told."""
     digest: tuple[Period, ...] = ("daily", "weekly")
 
+    @field_validator("email")
+    @classmethod
+    def _mailbox(cls, value: str | None) -> str | None:
+        if value is not None and not all(re.fullmatch(r"[^@\s]+@[^@\s]+", each.strip()) for each in value.split(",")):
+            raise ValueError(f"{value!r} is no mailbox; write owner@shop.example")
+        return value
+
     @field_validator("smtp")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
-        if value is not None and (urlsplit(value).scheme not in ("smtp", "smtps") or not urlsplit(value).hostname):
+        if value is None:
+            return None
+        if not _is_address(value, "smtp", "smtps"):
             raise ValueError(f"{value!r} is no mail server; write smtp://user@mail.example:587 or smtps://...:465")
+        if urlsplit(value).password is not None:
+            raise ValueError("a secret stands elsewhere; leave it out here and write password: env:NAME")
         return value
 
     @field_validator("password", "webhook")
@@ -66,6 +77,8 @@ class Destination(BaseModel):
             raise ValueError("write email (with smtp) or webhook, one of them")
         if self.email is not None and self.smtp is None:
             raise ValueError("email needs smtp; write e.g. smtp: smtp://user@mail.example:587")
+        if self.smtp is not None and urlsplit(self.smtp).username and self.password is None:
+            raise ValueError("a user of the mail server needs a password; write password: env:NAME, or no user")
         return self
 
     def wants(self, severity: str) -> bool:
@@ -101,6 +114,22 @@ class Destinations(BaseModel):
             _times(value)
         return value
 
+    @field_validator("page")
+    @classmethod
+    def _link(cls, value: str) -> str:
+        if value and not _is_address(value, "http", "https"):
+            raise ValueError(f"{value!r} is no address; write e.g. https://funnels.example")
+        return value
+
+    @field_validator("destinations")
+    @classmethod
+    def _apart(cls, value: tuple[Destination, ...]) -> tuple[Destination, ...]:
+        names = [destination.name for destination in value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two are called {name!r}; give each a name of its own")
+        return value
+
     def is_quiet(self, at_ms: int) -> bool:
         """Whether nobody is to be woken then."""
         if self.quiet is None:
@@ -110,10 +139,18 @@ class Destinations(BaseModel):
         return begin <= now < end if begin <= end else now >= begin or now < end
 
 
+def _is_address(text: str, *schemes: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        return False
+
+
 def _times(text: str) -> tuple[time, time]:
     match = _QUIET.fullmatch(text)
     try:
-        if match is not None:
+        if match is not None and match[1] != match[2]:
             return time.fromisoformat(match[1]), time.fromisoformat(match[2])
     except ValueError:
         pass
@@ -148,9 +185,13 @@ def usable_destinations(path: Path, environment: Mapping[str, str]) -> Destinati
     """
     loaded = load_destinations(path)
     for destination in loaded.destinations:
-        for reference in (destination.password, destination.webhook):
-            if reference is not None:
-                secret_of(reference, environment)
+        if destination.password is not None:
+            secret_of(destination.password, environment)
+        if destination.webhook is not None and not _is_address(
+            secret_of(destination.webhook, environment).strip(), "http", "https"
+        ):
+            # the address is a secret: it is not shown
+            raise DestinationsError(f"{path}: what {destination.webhook} holds is no address (https://...)")
     return loaded
 
 

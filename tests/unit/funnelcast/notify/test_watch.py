@@ -64,6 +64,11 @@ def test_quiet_hours_wake_nobody_but_for_what_is_critical() -> None:
         (("smtp://mail.example", "mail.example"), "no mail server"),
         (("email: o@shop.example, smtp: smtp://mail.example, ", ""), "write email"),
         (("alerts: critical", "alert: critical"), "alerts"),
+        (("22:00-08:00", "08:00-08:00"), "no span of a day"),
+        (("smtp://mail.example", "smtp://mail.example:99999"), "no mail server"),
+        (("smtp://mail.example", "smtp://owner:pass@mail.example"), "leave it out here"),
+        (("smtp://mail.example", "smtp://owner@mail.example"), "needs a password"),
+        (("o@shop.example", "o"), "no mailbox"),
     ],
 )
 def test_a_wrong_file_says_what_to_write(changed: tuple[str, str], says: str) -> None:
@@ -76,3 +81,5 @@ def test_a_secret_that_is_not_there_is_said_before_anything_is_told(tmp_path: Pa
     (tmp_path / "notify.yaml").write_text(FILE)
     with pytest.raises(DestinationsError, match="no OTHER"):
         usable_destinations(tmp_path / "notify.yaml", {"SLACK": "https://hooks.example/x"})
+    with pytest.raises(DestinationsError, match="env:SLACK holds is no address"):
+        usable_destinations(tmp_path / "notify.yaml", {"SLACK": "hooks", "OTHER": "https://hooks.example/x"})
