@@ -42,7 +42,6 @@ class Alert:
 
     kind: Kind
     stage: str
-    """Empty for what is of no stage."""
     dim: str
     """`channel=google`; empty for the whole."""
     starts_at_ms: int
@@ -130,7 +129,7 @@ def document_of(alert: Alert) -> AlertDocument:
         "starts_at": utc_text(alert.starts_at_ms),
         "ends_at": utc_text(alert.ends_at_ms),
         "since": utc_text(alert.since_ms),
-        "numerator": alert.first.numerator,
+        "numerator": round(alert.first.numerator, 6),  # of revenue: a multiple of what varies as one event, in floats
         "denominator": alert.first.denominator,
         "baseline": alert.first.expected,
         "evidence": alert.peak_nats,

@@ -40,7 +40,7 @@ class Backtest:
         every = list(self._normals.series())
         for number, series in enumerate(every):
             moments = [moment for day in days for moment in self.moments(series, day, floor=threshold)]
-            stage = "" if series.kind == "revenue" else self._watched.stages[series.place.stage]
+            stage = self._watched.stages[series.place.stage]
             raised = alerts_of(
                 series.kind, moments, threshold=threshold, stage=stage, dim=self._watched.label(series.place)
             )

@@ -88,7 +88,13 @@ def test_quiet_days_call_nobody() -> None:
 
 
 def test_a_drop_everywhere_is_one_alert_of_its_stage() -> None:
-    fired = alerts(lambda minute, channel: Day(leads=0.3 if between(minute, 38, 40) else 1))
+    shop = watched(lambda minute, channel: Day(leads=0.3 if between(minute, 38, 40) else 1), price_minor=4000)
+    outcome = Backtest(shop).run(JUDGED, threshold=THRESHOLD_NATS, progress=lambda done, total: None)
+    fired = [alert for alert in outcome if not alert.muted_by]
+    # as the gauges of the exporter name it
+    assert {(alert.stage, alert.muted_by) for alert in outcome if alert.kind == "revenue"} == {
+        ("payment", "FunnelConversionDrop")
+    }
     assert [(alert.kind, alert.stage, alert.dim, alert.cause) for alert in fired] == [
         ("conversion", "visit", "", "conversion")
     ]
