@@ -90,8 +90,10 @@ def _keys(path: Path | None) -> Finding:
     try:
         keys = [key for key in read_keys(path) if key.revoked_at is None]
         mode = stat.S_IMODE(path.stat().st_mode)
-    except (FunnelcastError, OSError) as error:
+    except FunnelcastError as error:
         return Finding("keys", "problem", f"{path}: {error}")
+    except OSError as error:
+        return Finding("keys", "problem", f"{path}: {error.strerror}; `funnelcast keys create` makes it")
     if not keys:
         return Finding("keys", "problem", f"{path} holds no key that is valid: run `funnelcast keys create`")
     if mode & 0o077:

@@ -77,6 +77,9 @@ async def test_topics_are_missing_then_nothing_is_counted_then_all_is_well(
     await until(is_counted, what="counted")
     keys.chmod(0o644)
     assert "others can read" in diagnose(tmp_path, 0, **given)["keys"][0][1]
+    keys.unlink()
+    missing = f"{keys}: No such file or directory; `funnelcast keys create` makes it"
+    assert diagnose(tmp_path, 1, **given)["keys"] == [("problem", missing)]
     changed = tmp_path / "sales.yaml"
     changed.write_text(preset_text("sales").replace("abandon_after: 30m", "abandon_after: 31m"))
     findings = diagnose(tmp_path, 1, **{**given, "FUNNELCAST_FUNNELS": str(changed)})
