@@ -79,11 +79,15 @@ async def _tail(
     reader = Reader(load_funnels(funnel or settings.funnels))
     if not as_json:
         say(HEADING)
+    shown = False
     async for line in lines(settings.need_kafka(), Topics(settings.space), reader=reader, back=back):
         if line is None:
             if not follow:
+                if not shown:
+                    say(f"nothing to show among the last {back} records of each partition; see --back", err=True)
                 return
         elif is_asked(line):
+            shown = True
             emit(json.dumps(asdict(line), ensure_ascii=False)) if as_json else say(text_of(line))
 
 

@@ -69,6 +69,10 @@ async def test_filters_and_a_table_that_steers_no_terminal(asked: tuple[list[str
     assert b"\x1b" not in out
     assert out.count(b"user:u1") == 3
     assert b"v1" not in out
+    nobody = (*command, "--no-follow", "--person", "nobody")
+    code, out, said = await asyncio.to_thread(run_command, *nobody, state_dir=directory)
+    assert (code, len(out.splitlines())) == (0, 1)
+    assert "nothing to show among the last 20 records" in said
 
 
 async def test_it_goes_on_until_it_is_told_to_end(asked: tuple[list[str], Path]) -> None:
