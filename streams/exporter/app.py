@@ -10,10 +10,11 @@ from prometheus_client import CollectorRegistry, Histogram, disable_created_metr
 from prometheus_client.exposition import choose_encoder
 
 from streams.evidence.live import FunnelEvidence
-from streams.exporter import catalogue
+from streams.exporter import catalogue, protobuf
 from streams.exporter.cache import Reading, SnapshotCache
 from streams.exporter.encode import Encoder
 from streams.exporter.evidence_samples import fill_evidence
+from streams.exporter.highest import Highest
 from streams.exporter.page import Page
 from streams.exporter.samples import fill
 from streams.web.app import Readiness, Receive, Send, web_app
@@ -38,7 +39,7 @@ class ExporterApp:
         self._build = (version, space)
         self._evidence = evidence
         self._clock_ms = clock_ms
-        self._encoder = Encoder()
+        self._highest, self._encoder, self._protobuf = Highest(), Encoder(), protobuf.ProtobufEncoder()
         self._reading: Reading | None = None
         self._pages = web_app(metrics=self.page, ready=self.readiness)
         self._registry = CollectorRegistry()
@@ -62,10 +63,20 @@ class ExporterApp:
         """(content type, body) of /metrics in the format the scraper prefers."""
         started = time.perf_counter()
         self._reading = await self._cache.newest()
-        encoder, kind = choose_encoder(accept)
-        text = self._encoder.encode(self._page(), is_openmetrics="openmetrics" in kind)
-        body: bytes = text.encode() + encoder(self._registry)
+        page = self._page()
+        self._highest.keep(page)
+        kind, body = self._encoded(page, accept)
         self._scrape_seconds.observe(time.perf_counter() - started)
+        return kind, body
+
+    def _encoded(self, page: Page, accept: str) -> tuple[str, bytes]:
+        """With the histogram of the process itself."""
+        if protobuf.is_asked_for(accept):
+            own = map(protobuf.encode_histogram, self._registry.collect())
+            return protobuf.CONTENT_TYPE, b"".join((self._protobuf.encode(page), *own))
+        encoder, kind = choose_encoder(accept)
+        text = self._encoder.encode(page, is_openmetrics="openmetrics" in kind)
+        body: bytes = text.encode() + encoder(self._registry)
         return kind, body
 
     def _page(self) -> Page:

@@ -14,8 +14,6 @@ from streams.exporter import catalogue
 from streams.exporter.metric import Metric
 from streams.exporter.page import Histogram, Labels, Page
 
-Highest = dict[tuple[str, Labels], float]
-"""The highest value that a counter had."""
 _MOST_KEPT = 500_000
 """Spelled labels; beyond it all are forgotten: values that come and go must not fill the memory."""
 
@@ -25,14 +23,9 @@ class Encoder:
 
     def __init__(self) -> None:
         self._spelled: dict[tuple[Labels, Labels], str] = {}
-        self._highest: Highest = {}
 
     def encode(self, page: Page, *, is_openmetrics: bool) -> str:
-        """Every metric of the catalogue in its order, without an end mark.
-
-        A counter never falls below the highest value that it had: after a Redis server has lost its newest second,
-        events are counted again, and `rate()` would take the dip for a restart and add everything once more.
-        """
+        """Every metric of the catalogue in its order, without an end mark."""
         if len(self._spelled) > _MOST_KEPT:
             self._spelled.clear()
         lines: list[str] = []
@@ -40,20 +33,13 @@ class Encoder:
             if metric.kind == "histogram":
                 lines += self._histogram(metric, page.histograms[metric.name], is_openmetrics=is_openmetrics)
                 continue
-            samples = page.samples[metric.name]
-            name, shown = metric.name, metric.name
-            if metric.kind == "counter":
-                samples, shown = self._never_less(metric, samples), f"{name}_total"
-            lines += _head(name if is_openmetrics else shown, kind=metric.kind, text=metric.text)
+            shown = f"{metric.name}_total" if metric.kind == "counter" else metric.name
+            lines += _head(metric.name if is_openmetrics else shown, kind=metric.kind, text=metric.text)
             lines += [
-                f"{shown}{self._labels(metric.labels, labels)} {_number(value)}\n" for labels, value in samples.items()
+                f"{shown}{self._labels(metric.labels, labels)} {_number(value)}\n"
+                for labels, value in page.samples[metric.name].items()
             ]
         return "".join(lines)
-
-    def _never_less(self, metric: Metric, samples: dict[Labels, float]) -> dict[Labels, float]:
-        shown = {labels: max(value, self._highest.get((metric.name, labels), 0)) for labels, value in samples.items()}
-        self._highest.update({(metric.name, labels): value for labels, value in shown.items()})
-        return shown
 
     def _histogram(self, metric: Metric, histograms: dict[Labels, Histogram], *, is_openmetrics: bool) -> Iterator[str]:
         """The classic format has no gauge histogram: there its number and its sum are gauges beside it."""

@@ -6,18 +6,15 @@ import asyncio
 import json
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
-from funnelcast.processes.ports import free_port
-from schemas.funnel.definition import definition_of
 from schemas.record import encode_tick
 from streams.exporter.cache import MAX_AGE_SECONDS
 from streams.report.document import build_document, canonical_json
@@ -29,66 +26,14 @@ from tests.support.command import run_command
 from tests.support.deployed import tool
 from tests.support.http import plain_get
 from tests.support.processing import log_records
-from tests.support.prometheus import answered
-from tests.support.shop import SHOP, fill, shop_events
+from tests.support.prometheus import answered, running_prometheus
+from tests.support.running_exporter import Exporter, command, fill_space, running_exporter
+from tests.support.shop import SHOP, shop_events
 from tests.support.valkey import ValkeyServer
-from tests.support.waiting import LIMIT
 
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-@dataclass(frozen=True)
-class Exporter:
-    """A running `funnelcast exporter`."""
-
-    url: str
-    process: subprocess.Popen[bytes]
-
-    def page(self) -> str:
-        return plain_get(f"{self.url}/metrics").text
-
-    def value(self, sample: str) -> float:
-        match = re.search(rf"^{re.escape(sample)} (\S+)$", self.page(), re.MULTILINE)
-        assert match, f"{sample} is not on the page"
-        return float(match[1])
-
-
-def definition(directory: Path) -> Path:
-    path = directory / "shop.json"
-    path.write_text(json.dumps(definition_of(SHOP)))
-    return path
-
-
-def command(name: str, directory: Path, redis: str, space: str, *options: str) -> list[str]:
-    shared = ["--redis", redis, "--space", space, "--funnels", str(definition(directory))]
-    return [name, *shared, *options]
-
-
-@contextmanager
-def running_exporter(directory: Path, redis: str, space: str) -> Iterator[Exporter]:
-    port = free_port()
-    log = (directory / "exporter.log").open("wb")
-    line = command("exporter", directory, redis, space, "--port", str(port))
-    process = subprocess.Popen([sys.executable, "-m", "funnelcast", *line], stderr=log)
-    url = f"http://127.0.0.1:{port}"
-    answered(lambda: plain_get(f"{url}/healthz").status_code == 200, "the exporter answers")
-    try:
-        yield Exporter(url, process)
-    finally:
-        process.terminate()
-        code = process.wait(LIMIT)
-        log.close()
-    assert code == 0, (directory / "exporter.log").read_text()
-
-
-async def _fill(redis: str, space: str, at_ms: int) -> None:
-    client = connect(redis)
-    try:
-        await fill(RedisPartitionStore(client, space), SHOP, now_ms=at_ms)
-    finally:
-        await close(client)
 
 
 @dataclass(frozen=True)
@@ -103,7 +48,7 @@ class Filled:
 @pytest.fixture(scope="module")
 def filled(valkey_server: ValkeyServer) -> Filled:
     space, at_ms = f"m{uuid4().hex[:8]}", now_ms()
-    asyncio.run(_fill(valkey_server.url, space, at_ms))
+    asyncio.run(fill_space(valkey_server.url, space, at_ms))
     return Filled(valkey_server.url, space, at_ms)
 
 
@@ -123,6 +68,30 @@ def test_the_page_shows_what_is_counted(exporter: Exporter) -> None:
 def test_promtool_likes_the_page(exporter: Exporter) -> None:
     done = subprocess.run([tool("promtool"), "check", "metrics"], input=exporter.page(), text=True, capture_output=True)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_a_scraper_that_asks_for_protobuf_gets_what_the_text_says(exporter: Exporter, tmp_path: Path) -> None:
+    """Debian's Prometheus leaves the endings of gauge histograms away; what Prometheus 3 makes of them is read by
+    tests/readers."""
+    asking = [tool("prometheus"), "--enable-feature=native-histograms"]
+    target = exporter.url.removeprefix("http://")
+    with running_prometheus(tmp_path, {"exporter": [target]}, command=asking) as server:
+        answered(lambda: server.number('up{job="exporter"}') == 1, "a scrape")
+        taken = server.query('{job="exporter", funnel!="", __name__!~"funnel_(stage|funnel):.+|.+_age_seconds"}')
+    seen = {
+        frozenset(one["metric"].items() - {("job", "exporter"), ("instance", target)}): float(one["value"][1])
+        for one in taken
+    }
+    said = {
+        frozenset({**one.labels, "__name__": one.name.removesuffix("_bucket")}.items()): one.value
+        for family in text_string_to_metric_families(exporter.page())
+        for one in family.samples
+        if "funnel" in one.labels and not re.search("_(age_seconds|gcount|gsum)$", one.name)
+    }
+    histograms = {name for labels in said for name in [dict(labels)["__name__"]] if "le" in dict(labels)}
+    assert len(histograms) > 3
+    assert {labels: value for labels, value in seen.items() if labels in said} == said
+    assert {dict(labels)["__name__"] for labels in seen.keys() - said.keys()} == histograms
 
 
 def test_report_prints_the_document_and_a_table(filled: Filled, tmp_path: Path) -> None:
@@ -167,7 +136,7 @@ async def test_an_event_is_on_the_page_when_it_is_applied(valkey_server: ValkeyS
 
 
 def test_a_killed_redis_does_not_take_the_page_away(own_server: ValkeyServer, tmp_path: Path) -> None:
-    asyncio.run(_fill(own_server.url, "main", now_ms()))
+    asyncio.run(fill_space(own_server.url, "main", now_ms()))
     entries = 'funnel_stage_entries{funnel="shop",stage="click",version="3"}'
     with running_exporter(tmp_path, own_server.url, "main") as app:
         assert app.value(entries) == 120

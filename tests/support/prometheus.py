@@ -68,12 +68,14 @@ class Prometheus:
 
 @dataclass(frozen=True)
 class Hurry:
-    """What is shorter than as shipped, and which alerts are left out."""
+    """What is shorter than as shipped or besides it, and which alerts are left out."""
 
     interval: str = "1s"
     scrape: str = "1s"
     """Interval and patience of a scrape."""
     without: frozenset[str] = field(default=frozenset())
+    of_jobs: Mapping[str, Any] = field(default_factory=dict)
+    """Added to every job."""
 
 
 def _configuration(directory: Path, targets: Mapping[str, Sequence[str]], hurry: Hurry, alertmanager: str) -> Path:
@@ -85,7 +87,7 @@ def _configuration(directory: Path, targets: Mapping[str, Sequence[str]], hurry:
     config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]} if alertmanager else {}
     for job in config["scrape_configs"]:
         job.pop("dns_sd_configs", None)
-        job |= {**pace, "static_configs": [{"targets": list(targets.get(job["job_name"], ()))}]}
+        job |= {**pace, **hurry.of_jobs, "static_configs": [{"targets": list(targets.get(job["job_name"], ()))}]}
     path = directory / "prometheus.yml"
     path.write_text(yaml.safe_dump(config))
     return path
@@ -104,13 +106,18 @@ def _rules(directory: Path, path: Path, hurry: Hurry) -> Path:
 
 @contextmanager
 def running_prometheus(
-    directory: Path, targets: Mapping[str, Sequence[str]], *, hurry: Hurry = Hurry(), alertmanager: str = ""
+    directory: Path,
+    targets: Mapping[str, Sequence[str]],
+    *,
+    hurry: Hurry = Hurry(),
+    alertmanager: str = "",
+    command: Sequence[str] = (),
 ) -> Iterator[Prometheus]:
-    """Started on a free port, which is a target of its own; ready."""
+    """Started on a free port, which is a target of its own; ready. Debian's, without options, if no other is given."""
     port = free_port()
     path = _configuration(directory, {**targets, "prometheus": [f"127.0.0.1:{port}"]}, hurry, alertmanager)
     flags = [f"--config.file={path}", f"--storage.tsdb.path={directory / 'data'}", "--log.level=warn"]
-    command = [tool("prometheus"), *flags, f"--web.listen-address=127.0.0.1:{port}"]
+    command = [*(command or [tool("prometheus")]), *flags, f"--web.listen-address=127.0.0.1:{port}"]
     with _process(command, directory / "prometheus.log"):
         url = f"http://127.0.0.1:{port}"
         answered(lambda: plain_get(f"{url}/-/ready").status_code == 200, "Prometheus is ready")

@@ -19,7 +19,9 @@ from streams.exporter import catalogue
 from streams.exporter.app import ExporterApp
 from streams.exporter.cache import SnapshotCache
 from streams.exporter.encode import Encoder
+from streams.exporter.highest import Highest
 from streams.exporter.page import Page
+from streams.exporter.protobuf import is_asked_for
 from streams.exporter.samples import fill as fill_page
 from streams.exporter.snapshot import FunnelCounts, Snapshot
 from streams.exporter.source import SnapshotSource
@@ -211,15 +213,30 @@ def test_cohorts_have_ended_an_age_before_the_watermark() -> None:
 
 
 def test_counters_never_fall_and_gauges_do() -> None:
-    encoder, shown = Encoder(), []
+    highest, shown = Highest(), []
     for number in (5, 3, 9):
         page = Page()
         page.add(catalogue.PERSONS, "shop", "3", value=number)
         page.add(catalogue.PARTITIONS, value=number)
-        families = text_string_to_metric_families(encoder.encode(page, is_openmetrics=False))
-        samples = {one.name: one.value for metric in families for one in metric.samples}
-        shown.append((samples["funnel_persons_total"], samples["funnel_partitions"]))
+        highest.keep(page)
+        shown.append((page.samples["funnel_persons"]["shop", "3"], page.samples["funnel_partitions"][()]))
     assert shown == [(5, 5), (5, 3), (9, 9)]
+
+
+@rows(
+    ("accept", "is_protobuf"),
+    [
+        ("", False),
+        ("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,"
+         "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.1", True),
+        ("application/openmetrics-text;version=1.0.0;q=0.6,"
+         "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.5", False),
+        ("application/vnd.google.protobuf;encoding=text", False),
+        ("application/vnd.google.protobuf;encoding=delimited;q=high,text/plain;q=0.1", False),
+    ],
+)  # fmt: skip
+def test_protobuf_is_for_those_who_prefer_it(accept: str, is_protobuf: bool) -> None:
+    assert is_asked_for(accept) is is_protobuf
 
 
 async def test_the_two_formats_say_the_same_and_labels_survive_them() -> None:
