@@ -4,10 +4,16 @@ import { current, t } from './messages.js';
 
 const made = new Map();
 
-function format(kind, options) {
-  const key = `${current()} ${kind.name} ${JSON.stringify(options)}`;
-  if (!made.has(key)) made.set(key, new kind(current(), options));
+function format(kind, options, language = current()) {
+  const key = `${language} ${kind.name} ${JSON.stringify(options)}`;
+  if (!made.has(key)) made.set(key, new kind(language, options));
   return made.get(key);
+}
+
+/** A format of times; `digits` where the browser has no names of months in this language, as Chromium has none in Uzbek: then as Russian writes them. */
+function times(names, digits) {
+  const isNamed = !/^M?\d/.test(format(Intl.DateTimeFormat, { month: 'long' }).format(0));
+  return isNamed ? format(Intl.DateTimeFormat, names) : format(Intl.DateTimeFormat, digits, 'ru');
 }
 
 export const count = (n) => format(Intl.NumberFormat, { maximumFractionDigits: 0 }).format(n);
@@ -40,11 +46,11 @@ export function interval([low, high]) {
   return `${style.format(low)} – ${style.format(high)}`;
 }
 
-/** An amount in minor units; from 10,000 on without them. */
+/** An amount in minor units; from 1,000 on without them. */
 export function money(minor, { currency, currency_digits: digits }, sign = 'auto') {
   const amount = minor / 10 ** digits;
   const size = Math.abs(amount);
-  const shown = size >= 1e4 || size === 0 ? 0 : digits;
+  const shown = size >= 1e3 || size === 0 ? 0 : digits;
   const more = size >= 1e7 ? { notation: 'compact', maximumSignificantDigits: 4 } : { minimumFractionDigits: shown, maximumFractionDigits: shown };
   return format(Intl.NumberFormat, { style: 'currency', currency, currencyDisplay: 'narrowSymbol', signDisplay: sign, ...more }).format(amount);
 }
@@ -65,18 +71,19 @@ export function clock(ms, timezone) {
 }
 
 export function moment(ms, timezone) {
-  return format(Intl.DateTimeFormat, { dateStyle: 'medium', timeStyle: 'medium', timeZone: timezone }).format(ms);
+  return times({ dateStyle: 'medium', timeStyle: 'medium', timeZone: timezone }, { dateStyle: 'short', timeStyle: 'medium', timeZone: timezone }).format(ms);
 }
 
 /** A day of the API, 2025-01-31, as people write it. */
-export const day = (text) => format(Intl.DateTimeFormat, { month: 'short', day: 'numeric', timeZone: 'UTC' }).format(new Date(`${text}T00:00Z`));
+export const day = (text) => times({ month: 'short', day: 'numeric', timeZone: 'UTC' }, { month: '2-digit', day: '2-digit', timeZone: 'UTC' }).format(new Date(`${text}T00:00Z`));
 
 /** The label of a bucket: a minute or hour in the funnel's time zone, or its day. */
 export function bucket(label, grain, timezone) {
   if (grain === 'day') return day(label);
   const at = new Date(grain === 'hour' ? label.replace('Z', ':00Z') : label);
-  const options = grain === 'hour' ? { weekday: 'short', hour: '2-digit', minute: '2-digit' } : { hour: '2-digit', minute: '2-digit' };
-  return format(Intl.DateTimeFormat, { ...options, hourCycle: 'h23', timeZone: timezone }).format(at);
+  const clockOptions = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone: timezone };
+  if (grain === 'minute') return format(Intl.DateTimeFormat, clockOptions).format(at);
+  return times({ weekday: 'short', ...clockOptions }, { month: '2-digit', day: '2-digit', ...clockOptions }).format(at);
 }
 
 /** The day in a time zone, as the API takes it; `days` later. Of its parts: no language writes a date alike in all engines. */

@@ -2,7 +2,7 @@
 
 import { el, fill, name } from './dom.js';
 import * as f from './format.js';
-import { t, term } from './messages.js';
+import { parts, t, term } from './messages.js';
 
 const MOST = 10;
 
@@ -16,7 +16,7 @@ export function showLeaving(section, funnel, cell) {
   const most = rows[0]?.n ?? 1;
   fill(section, el('h2', {}, t('leaving')), el('ol', { class: 'card reasons' }, rows.map(({ stage, reason, n }) =>
     el('li', {},
-      el('span', { class: 'what' }, el('span', {}, reason === null ? t('no-next') : name(term(reason, 'reason'))), el('span', { class: 'small' }, t('at'), ' ', name(term(stage)))),
+      el('span', { class: 'what' }, el('span', {}, reason === null ? t('no-next') : name(term(reason, 'reason'))), el('span', { class: 'small' }, parts('at', { stage: name(term(stage)) }))),
       el('span', { class: 'track', 'aria-hidden': 'true' }, el('span', { class: reason === null ? 'bar abandoned' : 'bar lost', style: { '--share': n / most } })),
       el('span', { class: 'number' }, f.count(n))))));
 }
