@@ -11,6 +11,7 @@ from html import escape
 
 from funnelcast.dashboards.panels import Bars, Dashboard, Lines, Panel, Stat, Table, Timeline
 from funnelcast.dashboards.results import Results, Series
+from streams.exporter.catalogue import COHORT_AGES
 
 UNIT, LINE, TOP, PAD = 50, 26, 46, 10
 COLOURS = ("#3274d9", "#56a64b", "#e5a10f", "#b877d9", "#e0226e", "#37872d", "#8f3bb8", "#a35200")
@@ -77,11 +78,11 @@ def _colour(panel: Panel, value: float) -> str:
 
 def _bars(panel: Panel, answers: Sequence[list[Series]], width: float, height: float) -> Iterator[str]:
     series = [each for part in answers for each in part]
-    series.sort(key=lambda each: (each.name, 0.0) if each.name[:2].isdigit() else ("", -each.last))
+    series.sort(key=lambda each: (each.name, 0.0) if each.name[:1].isdigit() else ("", -each.last))
     series = series[:MOST_ROWS]
     most = max((each.last for each in series if math.isfinite(each.last)), default=0) or 1
     step = min(34, (height - 34) / max(len(series), 1))
-    names = min(170, width * 0.4)
+    names = min(210, width * 0.4)
     for number, each in enumerate(series):
         y = 30 + number * step
         length = (width - names - 90) * max(each.last, 0) / most if math.isfinite(each.last) else 0
@@ -159,8 +160,7 @@ def _table(panel: Panel, answers: Sequence[list[Series]], width: float, height: 
             rows.setdefault(tuple(sorted(each.labels.items())), {})[column] = each.last
     names = sorted({name for labels in rows for name, _ in labels}, key=lambda name: (name != "step", name))
     cells = [["stage" if name == "step" else name for name in (*names, *columns)]]
-    is_by_step = "step" in names
-    lines = sorted(rows.items(), key=lambda row: dict(row[0]).get("step", "")) if is_by_step else list(rows.items())
+    lines = sorted(rows.items(), key=lambda row: _order(dict(row[0])))
     for labels, values in lines[: int((height - 50) / 22)]:
         texts = [dict(labels).get(name, "") for name in names]
         cells.append(
@@ -182,6 +182,11 @@ def _table(panel: Panel, answers: Sequence[list[Series]], width: float, height: 
         for place, text in enumerate(line):
             x = PAD + sum(widths[:place])
             yield _text(x, y, text=_cut(text, widths[place]), colour=FAINT if not number else INK)
+
+
+def _order(labels: dict[str, str]) -> tuple[str, int]:
+    """Stages in the order of the funnel, ages by their length; the rest stays as it came."""
+    return labels.get("step", ""), COHORT_AGES.index(labels["age"]) if "age" in labels else 0
 
 
 def _timeline(_: Panel, answers: Sequence[list[Series]], width: float, height: float) -> Iterator[str]:
