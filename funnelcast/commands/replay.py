@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -143,6 +143,7 @@ def _job(
 
 def _count(settings: ReplaySettings, job: ReplayJob, *, through: Through, as_json: bool) -> bool:
     """Prints what was counted; whether any line was taken."""
+    job = replace(job, as_written=not as_json)
     documents, is_any_taken = run_until_told(_replay(settings, job, through=through))
     if as_json:
         from streams.report.document import canonical_json

@@ -30,7 +30,9 @@ from streams.core.place import Place
 from streams.defaults import WATERMARK_DELAY_MS
 from streams.report.document import build_document
 from streams.report.shapes import CountersDocument
+from streams.report.spelling import read_spelling
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
+from streams.store.port import CounterReader
 from streams.worker.partition import LogRecord, PartitionProcessor
 
 CHUNK_RECORDS = 20_000
@@ -64,6 +66,8 @@ class ReplayJob:
     contact_key: str = "replay"
     """Any will do: contact ids are compared, never shown."""
     channels: Path | None = None
+    as_written: bool = False
+    """Names in the documents as they were first written, for people; else as they are compared."""
 
     @property
     def size(self) -> int:
@@ -135,7 +139,13 @@ async def replay_through_memory(
     space = MemorySpace(clock_ms=lambda: 0)
     await count_in_memory(job, refusals, space=space, progress=progress)
     reader = MemoryCounterReader(space)
-    return [await build_document(reader, funnel) for funnel in job.funnels]
+    return [await document_of(reader, job, funnel) for funnel in job.funnels]
+
+
+async def document_of(reader: CounterReader, job: ReplayJob, funnel: Funnel) -> CountersDocument:
+    """What was counted of a funnel, as the job wants it."""
+    document = await build_document(reader, funnel)
+    return (await read_spelling(reader, funnel)).shown(document) if job.as_written else document
 
 
 async def count_in_memory(

@@ -22,7 +22,16 @@ import orjson
 from funnelcast.processes.child import Reporter
 from funnelcast.processes.deployment import Deployment, events_of
 from funnelcast.processes.supervise import Supervisor
-from funnelcast.replay.memory import HISTORICAL, NOT_FOR_SENDING, Progress, Refusals, ReplayJob, no_progress, read_lines
+from funnelcast.replay.memory import (
+    HISTORICAL,
+    NOT_FOR_SENDING,
+    Progress,
+    Refusals,
+    ReplayJob,
+    document_of,
+    no_progress,
+    read_lines,
+)
 from funnelcast.replay.sender import BATCH_LINES, OrderedSender, Refused
 from funnelcast.replay.slices import Slices
 from funnelcast.stack.embedded import EmbeddedStack
@@ -34,7 +43,6 @@ from schemas.errors import FunnelcastError, TryAgainError
 from schemas.kafka import Kafka
 from schemas.topics import Topics
 from streams.admin import delete_topics, ensure_topics
-from streams.report.document import build_document
 from streams.report.shapes import CountersDocument
 from streams.store.connection import close, connect, delete_space
 from streams.store.port import CounterReader, PartitionStatus, StoreUnavailableError
@@ -95,7 +103,7 @@ async def count_on(
 
         try:
             await _send(job, refusals, url=url, key=key, check=check, arrived=arrived, progress=progress)
-            documents = [await _patiently(partial(build_document, reader, funnel), check) for funnel in job.funnels]
+            documents = [await _patiently(partial(document_of, reader, job, funnel), check) for funnel in job.funnels]
         finally:
             await close(client)
         await services.stop()  # before the space goes away under them

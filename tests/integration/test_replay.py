@@ -75,3 +75,20 @@ def test_an_import_file_is_counted_as_its_events_are_and_says_whether_every_row_
     assert code == 2
     assert json.loads(out)["input"]["accepted"] == 0
     assert "2 lines rejected" in err
+
+
+def test_tables_show_names_as_they_were_first_written(tmp_path: Path) -> None:
+    """The document keeps the form in which they are compared."""
+    lost = {"id": "e2", "name": "lead_lost", "user_id": "u", "occurred_at_ms": 2, "properties": {"reason": "Too Dear"}}
+    lead = {"id": "e1", "name": "lead", "user_id": "u", "occurred_at_ms": 1, "properties": {"channel": "Expo 2026"}}
+    events = tmp_path / "events.jsonl"
+    events.write_text(f"{json.dumps(lead)}\n{json.dumps(lost)}\n")
+    line = ("replay", "--funnel", "sales", "--events", str(events))
+    code, table, said = run_command(*line, state_dir=tmp_path)
+    assert code == 0, said
+    assert b"Too Dear" in table
+    assert b"too dear" not in table
+    code, document, said = run_command(*line, "--json", state_dir=tmp_path)
+    assert code == 0, said
+    assert b"too dear" in document
+    assert b"channel=expo 2026" in document
