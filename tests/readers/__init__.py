@@ -1,0 +1,1 @@
+"""Rules and metrics, read by those that Debian does not have: Prometheus 3, and VictoriaMetrics' vmalert."""
