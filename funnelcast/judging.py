@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from schemas.funnel.model import Funnel
-from streams.evidence.alerts import THRESHOLD_NATS
 from streams.evidence.story import Story, stories_of
 from streams.exporter.evidence_source import EvidenceSource
 from streams.store.port import CounterReader
@@ -20,20 +19,16 @@ class Judge:
         funnels: Sequence[Funnel],
         *,
         clock_ms: Callable[[], int],
-        threshold: float = THRESHOLD_NATS,
+        threshold: float,
     ) -> None:
-        self._reader, self._threshold = reader, threshold
-        self._source = EvidenceSource(reader, funnels, clock_ms=clock_ms)
+        self._reader = reader
+        self._source = EvidenceSource(reader, funnels, clock_ms=clock_ms, threshold=threshold)
 
     async def stories(self) -> list[Story]:
         """Of all funnels that are counted under the definitions given. Raises StoreError."""
         await self._source.refresh()
         annotations = await self._reader.annotations()
-        return [
-            story
-            for evidence in self._source.newest
-            for story in stories_of(evidence, annotations, threshold=self._threshold)
-        ]
+        return [story for evidence in self._source.newest for story in stories_of(evidence, annotations)]
 
 
 async def stories_now(
@@ -41,7 +36,7 @@ async def stories_now(
     funnels: Sequence[Funnel],
     *,
     clock_ms: Callable[[], int],
-    threshold: float = THRESHOLD_NATS,
+    threshold: float,
 ) -> list[Story]:
     """One look. Raises StoreError."""
     return await Judge(reader, funnels, clock_ms=clock_ms, threshold=threshold).stories()

@@ -24,3 +24,6 @@ MAX_VALUES: Final = 50
 """Values of a dimension with series of their own."""
 EVIDENCE_SECONDS: Final = 60.0
 """Between two looks for evidence of change: its finest buckets are minutes."""
+THRESHOLD_NATS: Final = 6.0
+"""Evidence at which an alert begins. Of a series of the whole, judged by minutes, about one false alarm in four years;
+of one value, judged by hours, hardly ever. `alerts tune` says what suits a funnel."""

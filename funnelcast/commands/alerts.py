@@ -20,6 +20,7 @@ from funnelcast.settings.sections import (
     KafkaSettings,
     RedisSettings,
     SpaceSettings,
+    ThresholdSettings,
     WatermarkSettings,
 )
 from funnelcast.signals import run_until_told
@@ -41,7 +42,7 @@ _DAYS_OF_MONTH = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class AlertSettings(WatermarkSettings, ContactKeySettings, FunnelSettings, SpaceSettings, KafkaSettings, RedisSettings):
-    """Of a back-test. Redis says which versions of the funnels are counted, where it is known."""
+    """Of what counts a history. Redis says which versions of the funnels are counted, where it is known."""
 
 
 EventsOption = Annotated[Path | None, typer.Option(help="Native events in log order, or an archive, as for `replay`.")]
@@ -53,13 +54,18 @@ SinceOption = Annotated[str | None, typer.Option(help="Look at alerts from here 
 UntilOption = Annotated[str | None, typer.Option(help="... and before this day.")]
 
 
+@dataclass(frozen=True, kw_only=True)
+class BacktestSettings(ThresholdSettings, AlertSettings):
+    """With what an alert begins at."""
+
+
 @app.command(
     epilog="Examples:  funnelcast alerts backtest --funnel shop.yaml --events history.jsonl --json  ·  "
     "funnelcast alerts backtest --funnel shop.yaml --from-kafka --archive /data/archive --since 2025-01-31"
 )
-@with_settings(AlertSettings)
+@with_settings(BacktestSettings)
 def backtest(
-    settings: AlertSettings,
+    settings: BacktestSettings,
     *,
     events: EventsOption = None,
     from_kafka: KafkaFlag = False,
@@ -67,7 +73,6 @@ def backtest(
     funnel: FunnelsOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    threshold: Annotated[float | None, typer.Option(min=0.1, help="Evidence in nats; default: 6.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Print each alert that a history would have raised: when, where, why, with the numbers.
@@ -75,10 +80,8 @@ def backtest(
     Evidence needs a week to learn from. An alert that another one explains (a broken tag, a silent source, a spike of
     visitors who cost nothing) is shown, and pages nobody.
     """
-    from streams.evidence.alerts import THRESHOLD_NATS
-
     answers = [
-        _backtest(each, watched, since=since, until=until, threshold=threshold or THRESHOLD_NATS)
+        _backtest(each, watched, since=since, until=until, threshold=settings.threshold)
         for each, watched in _counted(settings, funnel, source=_Source(events, from_kafka, archive))
     ]
     if as_json:

@@ -11,7 +11,7 @@ import typer
 from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.options import FunnelsOption, JsonFlag, with_settings
 from funnelcast.say import emit, say
-from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings
+from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings, ThresholdSettings
 from funnelcast.signals import run_until_told
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExplainSettings(FunnelSettings, SpaceSettings, RedisSettings):
+class ExplainSettings(ThresholdSettings, FunnelSettings, SpaceSettings, RedisSettings):
     """Which space, and which funnels."""
 
 
@@ -33,17 +33,14 @@ def explain(
     ] = None,
     *,
     funnel: FunnelsOption = None,
-    threshold: Annotated[float | None, typer.Option(min=0.1, help="Evidence in nats; default: 6.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Print what fell: from what to what, since when, where most, what it costs, what was changed, how to prove it.
 
     The evidence is made anew from the counters in Redis, as the exporter makes it once a minute.
     """
-    from streams.evidence.alerts import THRESHOLD_NATS
-
     names = funnel or ()
-    stories = run_until_told(_stories(settings, names, threshold=threshold or THRESHOLD_NATS))
+    stories = run_until_told(_stories(settings, names))
     chosen = [story for story in stories if name is None or story["name"].lower() == name.lower()]
     if as_json:
         emit(json.dumps({"alerts": chosen}, ensure_ascii=False))
@@ -55,7 +52,7 @@ def explain(
     emit("\n\n".join(story["text"] for story in chosen))
 
 
-async def _stories(settings: ExplainSettings, names: Sequence[str], *, threshold: float) -> list[Story]:
+async def _stories(settings: ExplainSettings, names: Sequence[str]) -> list[Story]:
     from funnelcast.counted_most import chosen_now
     from funnelcast.judging import stories_now
     from schemas.funnel.load import load_funnels
@@ -67,6 +64,6 @@ async def _stories(settings: ExplainSettings, names: Sequence[str], *, threshold
     client = connect(redis)
     try:
         reader = RedisCounterReader(client, settings.space)
-        return await stories_now(reader, funnels, clock_ms=wall_clock_ms, threshold=threshold)
+        return await stories_now(reader, funnels, clock_ms=wall_clock_ms, threshold=settings.threshold)
     finally:
         await close(client)

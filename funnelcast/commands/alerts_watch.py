@@ -13,7 +13,7 @@ import typer
 from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.digest import deliverer_of
 from funnelcast.commands.options import FunnelsOption, with_settings
-from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings, StateSettings
+from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings, StateSettings, ThresholdSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence, Set
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WatchSettings(StateSettings, FunnelSettings, SpaceSettings, RedisSettings):
+class WatchSettings(ThresholdSettings, StateSettings, FunnelSettings, SpaceSettings, RedisSettings):
     """Which space, which funnels, and where what could not be sent is kept."""
 
 
@@ -38,7 +38,6 @@ def watch(
     notify: Annotated[Path, typer.Option(help="File of destinations (docs/alerts.md).")],
     *,
     every: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Time between two looks.")] = 60.0,
-    threshold: Annotated[float | None, typer.Option(min=0.1, help="Evidence in nats; default: 6.")] = None,
     funnel: FunnelsOption = None,
 ) -> None:
     """Send every alert once when it begins and once when it has been over for an hour, until Ctrl-C.
@@ -51,7 +50,6 @@ def watch(
     from funnelcast.notify.destinations import usable_destinations
     from funnelcast.signals import run_until_told
     from schemas.funnel.load import load_funnels
-    from streams.evidence.alerts import THRESHOLD_NATS
 
     destinations = usable_destinations(notify, os.environ)
     redis, funnels = settings.need_redis(), load_funnels(settings.funnels)
@@ -59,7 +57,7 @@ def watch(
     if funnel:
         named = run_until_told(chosen_now(redis, settings.space, names=funnel, configured=funnels))
     configure_logs()
-    judging = _Judging(named or funnels, {each.name for each in named}, threshold or THRESHOLD_NATS)
+    judging = _Judging(named or funnels, {each.name for each in named})
     asyncio.run(_run(settings, destinations, judging=judging, every=every))
 
 
@@ -68,7 +66,6 @@ class _Judging:
     funnels: Sequence[Funnel]
     names: Set[str]
     """Of those that somebody named; of none: all that are counted."""
-    threshold: float
 
 
 async def _run(settings: WatchSettings, destinations: Destinations, *, judging: _Judging, every: float) -> None:
@@ -84,7 +81,7 @@ async def _run(settings: WatchSettings, destinations: Destinations, *, judging: 
     client = connect(settings.need_redis())
     reader = RedisCounterReader(client, settings.space)
     followed = FollowedFunnels(judging.funnels)
-    judge = Judge(reader, followed, clock_ms=wall_clock_ms, threshold=judging.threshold)
+    judge = Judge(reader, followed, clock_ms=wall_clock_ms, threshold=settings.threshold)
     teller = _Teller(reader, destinations, deliverer_of(settings.state_dir), judging.names, followed)
     watching = asyncio.create_task(_watch(judge, Watch(destinations), teller=teller, every=every))
     try:

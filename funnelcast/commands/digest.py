@@ -13,7 +13,7 @@ import typer
 from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.options import FunnelsOption, JsonFlag, with_settings
 from funnelcast.say import emit, say
-from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings, StateSettings
+from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings, StateSettings, ThresholdSettings
 from funnelcast.signals import run_until_told
 from schemas.errors import TryAgainError
 
@@ -27,7 +27,7 @@ app = typer.Typer(add_completion=False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DigestSettings(StateSettings, FunnelSettings, SpaceSettings, RedisSettings):
+class DigestSettings(ThresholdSettings, StateSettings, FunnelSettings, SpaceSettings, RedisSettings):
     """Which space, which funnels, and where what could not be sent is kept."""
 
 
@@ -95,7 +95,7 @@ async def _messages(settings: DigestSettings, names: Sequence[str], *, period: s
     client = connect(redis)
     try:
         reader = RedisCounterReader(client, settings.space)
-        stories = await stories_now(reader, funnels, clock_ms=wall_clock_ms)
+        stories = await stories_now(reader, funnels, clock_ms=wall_clock_ms, threshold=settings.threshold)
         return [
             await digest_of(reader, funnel, period=period, stories=stories, page=page, now_ms=wall_clock_ms())  # type: ignore[arg-type]
             for funnel in funnels

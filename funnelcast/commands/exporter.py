@@ -61,6 +61,7 @@ async def _run(settings: ExporterSettings) -> None:
         clock_ms=wall_clock_ms,
         period_seconds=settings.evidence_every,
         targets=targets,
+        threshold=settings.threshold,
     )
     app = ExporterApp(cache, version=__version__, space=settings.space, evidence=lambda: evidence.newest)
     guarded = ReadersOnly(app, KeyRing(settings.keys)) if settings.require_read_key else app

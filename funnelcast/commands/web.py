@@ -97,7 +97,7 @@ async def _run(settings: WebSettings) -> None:
     client = connect(settings.need_redis())
     reader = RedisCounterReader(client, settings.space)
     targets = None if settings.targets is None else checked_targets(settings.targets, funnels)
-    evidence = _EvidenceOnDemand(EvidenceSource(reader, funnels, clock_ms=wall_clock_ms))
+    evidence = _EvidenceOnDemand(EvidenceSource(reader, funnels, clock_ms=wall_clock_ms, threshold=settings.threshold))
     person = lookup(client, settings.space, funnels=funnels, settings=settings) if settings.require_read_key else None
     answers = Answers(reader, funnels, wall_clock_ms, targets, evidence, person)
     app = ApiApp(answers, version=__version__, more=site_pages())

@@ -25,6 +25,7 @@ from funnelcast.settings.sections import (
     SpoolSettings,
     StateSettings,
     TargetSettings,
+    ThresholdSettings,
     WatermarkSettings,
     WebhookSettings,
 )
@@ -176,7 +177,7 @@ class WorkerSettings(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExporterSettings(TargetSettings, ListenSettings, FunnelSettings, SpaceSettings, RedisSettings):
+class ExporterSettings(ThresholdSettings, TargetSettings, ListenSettings, FunnelSettings, SpaceSettings, RedisSettings):
     process = "exporter"
     title = "Exporter"
     port: int = setting(9102, "Port to listen on; 0 takes a free one.", unit="port", least=0, most=65_535)
@@ -198,7 +199,9 @@ class ExporterSettings(TargetSettings, ListenSettings, FunnelSettings, SpaceSett
 
 
 @dataclass(frozen=True, kw_only=True)
-class WebSettings(TargetSettings, ContactKeySettings, ListenSettings, FunnelSettings, SpaceSettings, RedisSettings):
+class WebSettings(
+    ThresholdSettings, TargetSettings, ContactKeySettings, ListenSettings, FunnelSettings, SpaceSettings, RedisSettings
+):
     process = "web"
     title = "Web"
     port: int = setting(8090, "Port to listen on; 0 takes a free one.", unit="port", least=0, most=65_535)

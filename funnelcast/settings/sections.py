@@ -15,7 +15,7 @@ from funnelcast.settings.setting import setting
 from producers.ingest.limits import Limits
 from schemas.kafka import KafkaServers
 from schemas.topics import DEFAULT_SPACE, Topics
-from streams.defaults import WATERMARK_DELAY_MS
+from streams.defaults import THRESHOLD_NATS, WATERMARK_DELAY_MS
 
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -134,6 +134,16 @@ class WebhookSettings(Settings):
 class TargetSettings(Settings):
     title = "Installation"
     targets: Path | None = setting(None, "Targets to show, and to warn of (docs/reports.md).", unit="file")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdSettings(Settings):
+    """Everybody who judges must have the same: rules of Prometheus, the page, mails and back-tests."""
+
+    title = "Installation"
+    threshold: float = setting(
+        THRESHOLD_NATS, "Evidence at which an alert begins; `alerts tune` proposes it.", unit="nats", least=0.1
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

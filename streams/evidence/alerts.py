@@ -14,12 +14,10 @@ from dataclasses import dataclass, replace
 from typing import TypedDict
 
 from schemas.times import MINUTE_MS, utc_text
+from streams.defaults import THRESHOLD_NATS
 from streams.evidence.causes import MIX, SILENT, TRACKING
 from streams.evidence.detector import Evidence, Kind
 
-THRESHOLD_NATS = 6.0
-"""Of a series of the whole, judged by minutes, about one false alarm in four years; of one value, judged by hours,
-hardly ever. `tune` says what suits a funnel."""
 HOLD_MINUTES = 60
 NAMES: dict[Kind, str] = {
     "conversion": "FunnelConversionDrop",

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from schemas.funnel.model import Funnel
 from schemas.times import HOUR_MS, MINUTE_MS
+from streams.defaults import THRESHOLD_NATS
 from streams.evidence.causes import Causes
 from streams.evidence.detector import HOURS_OF_DAY, MINUTES_OF_DAY, Evidence, Kind, Normal, Series, at
 from streams.evidence.findings import Finding, finding_of
@@ -46,12 +47,18 @@ class FunnelEvidence:
     made_at_ms: int
     watermark_ms: int
     """Up to which it speaks."""
+    threshold: float = THRESHOLD_NATS
+    """Evidence at which an alert begins."""
     values: Mapping[str, Mapping[str, NamedCell]] = field(default_factory=dict)
     """By window and `channel=google`: what happened lately by dimension value."""
     agreed: Sequence[SlaAnswer] = ()
     """Of the newest day that is old enough: whether people went on in the time of their stage."""
     targets: Sequence[TargetAnswer] = ()
     """Of periods that are not over."""
+
+    def fallen(self) -> list[Standing]:
+        """What fell, beyond doubt: each is an alert. Rises are none."""
+        return [each for each in self.standings if each.direction == "down" and each.evidence.nats >= self.threshold]
 
 
 def standings(watched: Watched, watermark_ms: int, *, known: KnownNormals | None = None) -> list[Standing]:

@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from schemas.funnel.model import Funnel
 from schemas.times import utc_text
-from streams.evidence.alerts import THRESHOLD_NATS, AlertDocument, document_of, mute_repeated
+from streams.evidence.alerts import AlertDocument, document_of, mute_repeated
 from streams.evidence.live import FunnelEvidence
 from streams.evidence.story import alert_of
 
@@ -31,8 +31,7 @@ def no_alerts(funnel: Funnel) -> AlertsDocument:
 def alerts_now(evidence: FunnelEvidence) -> AlertsDocument:
     """What fell, as far as the watermark has come; rises are no alerts."""
     at_ms = evidence.made_at_ms
-    falling = [one for one in evidence.standings if one.direction == "down" and one.evidence.nats > THRESHOLD_NATS]
-    alerts = [alert_of(one, at_ms) for one in falling]
+    alerts = [alert_of(standing, at_ms) for standing in evidence.fallen()]
     return {
         "funnel": evidence.funnel.name,
         "version": evidence.funnel.version,

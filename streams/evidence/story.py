@@ -11,7 +11,7 @@ from typing import Final, TypedDict
 from schemas.funnel.model import Funnel
 from schemas.money import minor_digits
 from schemas.times import DAY_MS, utc_text
-from streams.evidence.alerts import THRESHOLD_NATS, Alert, AlertDocument, document_of, mute_repeated
+from streams.evidence.alerts import Alert, AlertDocument, document_of, mute_repeated
 from streams.evidence.findings import Finding, hours_of
 from streams.evidence.live import FunnelEvidence, Standing
 from streams.report.legs import leg_of
@@ -52,11 +52,9 @@ class Story(AlertDocument):
     text: str
 
 
-def stories_of(
-    evidence: FunnelEvidence, annotations: Iterable[Annotation] = (), *, threshold: float = THRESHOLD_NATS
-) -> list[Story]:
+def stories_of(evidence: FunnelEvidence, annotations: Iterable[Annotation] = ()) -> list[Story]:
     """What fell, the most certain first; those that another one explains are of severity none."""
-    falling = [one for one in evidence.standings if one.direction == "down" and one.evidence.nats > threshold]
+    falling = evidence.fallen()
     known = {(one.kind, one.stage, one.dim): one for one in falling}
     said = [each for each in annotations if each.funnel in (None, evidence.funnel.name)]
     alerts = mute_repeated(alert_of(one, evidence.made_at_ms) for one in falling)

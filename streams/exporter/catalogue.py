@@ -243,7 +243,7 @@ SECTIONS: Final = (
         (
             judged.EVIDENCE, judged.EVIDENCE_WINDOW, judged.EVIDENCE_NUMERATOR, judged.EVIDENCE_DENOMINATOR,
             judged.EVIDENCE_EXPECTED, judged.EVIDENCE_CAUSE, judged.MISSING_MONEY, judged.CONTRIBUTION,
-            judged.EVIDENCE_AGE, judged.EVIDENCE_WATERMARK,
+            judged.EVIDENCE_THRESHOLD, judged.EVIDENCE_AGE, judged.EVIDENCE_WATERMARK,
         ),
         _FUNNEL,
     ),

@@ -18,6 +18,7 @@ def fill_evidence(page: Page, evidence: Iterable[FunnelEvidence], *, now_ms: int
         name, version = each.funnel.name, str(each.funnel.version)
         digits = 10 ** minor_digits(each.funnel.currency)
         page.add(judged.EVIDENCE_AGE, name, version, value=max(0, now_ms - each.made_at_ms) / 1000)
+        page.add(judged.EVIDENCE_THRESHOLD, name, version, value=each.threshold)
         page.add(judged.EVIDENCE_WATERMARK, name, version, value=each.watermark_ms / 1000)
         ValueSamples(page, each.funnel, labels=(name, version)).fill_windows(each.values)
         _fill_agreed(page, each)

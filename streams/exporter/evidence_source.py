@@ -17,7 +17,7 @@ import structlog
 from schemas.counters import KEEP_MS, Cells, Grain
 from schemas.funnel.model import Funnel
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS
-from streams.defaults import EVIDENCE_SECONDS
+from streams.defaults import EVIDENCE_SECONDS, THRESHOLD_NATS
 from streams.evidence.detector import HOURS_OF_DAY, MINUTE_AGE_SECONDS
 from streams.evidence.history import History
 from streams.evidence.live import FunnelEvidence, Standing, standings
@@ -107,6 +107,7 @@ class EvidenceSource:
         clock_ms: Callable[[], int],
         period_seconds: float = EVIDENCE_SECONDS,
         targets: Targets | None = None,
+        threshold: float = THRESHOLD_NATS,
     ) -> None:
         self.newest: list[FunnelEvidence] = []
         self._judged: Statuses = {}
@@ -116,6 +117,7 @@ class EvidenceSource:
         self._clock_ms = clock_ms
         self._period = period_seconds
         self._targets = targets
+        self._threshold = threshold
         self._known: dict[str, _Known] = {}
 
     async def run(self) -> None:
@@ -167,7 +169,14 @@ class EvidenceSource:
         agreed = await asyncio.to_thread(agreed_of, funnel, registers, hours=known.recent, watermark_ms=watermark_ms)
         targets = await self._targets_of(funnel)
         return FunnelEvidence(
-            funnel, judged, self._clock_ms(), watermark_ms, values=values, agreed=agreed, targets=targets
+            funnel,
+            judged,
+            self._clock_ms(),
+            watermark_ms,
+            threshold=self._threshold,
+            values=values,
+            agreed=agreed,
+            targets=targets,
         )
 
     async def _targets_of(self, funnel: Funnel) -> list[TargetAnswer]:

@@ -63,6 +63,9 @@ CONTRIBUTION: Final = gauge(
     "dimension",
     "value",
 )
+EVIDENCE_THRESHOLD: Final = gauge(
+    "evidence_threshold_nats", "Evidence at which an alert begins; the rules compare with it.", *_FUNNEL
+)
 EVIDENCE_AGE: Final = gauge("evidence_age_seconds", "Since when the evidence stands as it is.", *_FUNNEL)
 EVIDENCE_WATERMARK: Final = gauge(
     "evidence_watermark_timestamp_seconds", "Event-time watermark up to which the evidence speaks.", *_FUNNEL

@@ -16,6 +16,7 @@ from streams.evidence.alerts import THRESHOLD_NATS, Alert, threshold_for
 from streams.evidence.backtest import Backtest
 from streams.evidence.history import History, Place
 from streams.evidence.live import FunnelEvidence, standings
+from streams.evidence.now import alerts_now
 from streams.evidence.story import stories_of
 from streams.evidence.watched import Normals, Watched
 from streams.state import Annotation
@@ -148,6 +149,10 @@ def test_a_fall_is_told_with_where_it_was_and_what_it_cost() -> None:
         "backtest --from-kafka",
     ):
         assert part in story["text"]
+    for threshold, speaks in ((story["evidence"], True), (story["evidence"] + 0.01, False)):
+        judged = replace(evidence, threshold=threshold)
+        told = (*alerts_now(judged)["alerts"], *stories_of(judged))
+        assert [one["name"] for one in told if not one["dim"]].count("FunnelConversionDrop") == 2 * speaks
 
 
 def test_a_broken_tag_is_named_and_mutes_what_follows_from_it() -> None:

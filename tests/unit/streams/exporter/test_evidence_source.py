@@ -157,10 +157,11 @@ async def test_agreed_times_and_running_targets_are_judged_with_the_evidence() -
         " {stage: lead, period: 2025-05, goal: 1}, {stage: lead, period: 2026, goal: 1}]"
     )
     check_targets([shop], targets)
-    source = EvidenceSource(MemoryCounterReader(space), [shop], clock_ms=lambda: NOW, targets=targets)
+    source = EvidenceSource(MemoryCounterReader(space), [shop], clock_ms=lambda: NOW, targets=targets, threshold=7.5)
     await source.refresh()
     page = Page()
     fill_evidence(page, source.newest, now_ms=NOW)
+    assert page.samples[judged.EVIDENCE_THRESHOLD.name] == {("shop", "3"): 7.5}
     place = ("shop", "3", "lead")
     assert page.samples[judged.SLA_SECONDS.name] == {place: 900}
     within, breached = page.samples[judged.SLA_KEPT.name][place], page.samples[judged.SLA_BREACHED.name][place]
