@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.alerts.histories import WEEK_HOURS, Floats
 from bench.alerts.volumes import METHODS, Volume, evidence_of_falls
-from streams.evidence.alerts import THRESHOLD_NATS
+from streams.defaults import THRESHOLD_NATS
 
 ONE_INCIDENT_HOURS = 12
 """An alarm so soon after a moment of another one belongs to it."""

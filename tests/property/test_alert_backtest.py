@@ -12,7 +12,8 @@ import pytest
 from schemas.counters import Family, cell_field, duration_sub, family
 from schemas.funnel.model import Funnel
 from schemas.times import DAY_MS
-from streams.evidence.alerts import THRESHOLD_NATS, Alert, threshold_for
+from streams.defaults import THRESHOLD_NATS
+from streams.evidence.alerts import Alert, threshold_for
 from streams.evidence.backtest import Backtest
 from streams.evidence.history import History, Place
 from streams.evidence.live import FunnelEvidence, standings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.alerts.volumes import Volume, evidence_of_falls, load
-from streams.evidence.alerts import THRESHOLD_NATS
+from streams.defaults import THRESHOLD_NATS
 
 MARATHON = 0
 """The window of a rise; Thanksgiving, Christmas, New Year's Day and a snow storm are falls."""
