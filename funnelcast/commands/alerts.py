@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from funnelcast.commands.alerts_explain import explain
+from funnelcast.commands.alerts_rules import rules
 from funnelcast.commands.alerts_watch import watch
 from funnelcast.commands.options import FunnelsOption, JsonFlag, with_settings
 from funnelcast.say import say
@@ -36,6 +37,10 @@ app.command(
     epilog="Examples:  funnelcast alerts explain  ·  funnelcast alerts explain FunnelConversionDrop --funnel shop.yaml"
 )(explain)
 app.command(epilog="Example:  funnelcast alerts watch --notify notify.yaml")(watch)
+app.command(
+    epilog="Examples:  funnelcast alerts rules --grafana-url https://grafana.example -o rules/alerts.yml  ·  "
+    "funnelcast alerts rules --funnel shop.yaml"
+)(rules)
 _LOW_THRESHOLD = 2.0
 _DAYS_OF_MONTH = 30.0
 
