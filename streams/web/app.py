@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from types import MappingProxyType
@@ -36,6 +38,9 @@ _DEFAULTS = {
     "cache-control": "no-store",
 }
 """On every answer, as the collector has them, unless a page states its own."""
+
+_BODY_BYTES, _BODY_SECONDS = 65_536, 1.0
+"""How much of a body that no page takes is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,7 @@ async def _failed(_request: Request, _error: Exception) -> Response:
 
 
 class _Guard:
-    """Around all of it: headers of every answer, of a 500 too; a GET with a body is refused unread."""
+    """Around all of it: headers of every answer, of a 500 too; a GET with a body is refused."""
 
     def __init__(self, app: App, *, is_json: bool) -> None:
         self._app = app
@@ -151,9 +156,23 @@ class _Guard:
         if scope["type"] != "http":
             return
         if scope["method"] in ("GET", "HEAD") and _has_body(dict(scope["headers"])):
+            await _drop_body(receive)
             await self._refusal(scope, receive, send_with_headers)
             return
         await self._app(scope, receive, send_with_headers)
+
+
+async def _drop_body(receive: Receive) -> None:
+    """Take what is on its way: a connection that is closed with something unread is reset, and its client may lose the
+    answer. Of a long or slow body only the beginning."""
+    taken = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_BODY_SECONDS):
+            while taken < _BODY_BYTES:
+                message = await receive()
+                taken += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
 
 
 def _has_body(headers: Mapping[bytes, bytes]) -> bool:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from schemas.errors import PortTakenError
-from streams.web.app import EXPOSITION, App, Readiness, web_app
+from streams.web.app import EXPOSITION, App, Message, Readiness, web_app
 from streams.web.connection import MAX_HEAD_BYTES, BoundedConnection
 from streams.web.server import WebServer
 from tests.support.http import plain_client
@@ -73,6 +73,24 @@ async def raw(port: int, request: bytes) -> bytes:
         return b""
     finally:
         writer.close()
+
+
+async def test_the_body_that_no_page_takes_is_read_before_the_connection_ends() -> None:
+    """Else the system resets the connection, and the client may never see why."""
+    taken: list[bytes] = []
+    order: list[str] = []
+
+    async def receive() -> dict[str, object]:
+        taken.append(b"{}")
+        order.append("read")
+        return {"type": "http.request", "body": b"{}", "more_body": len(taken) < 3}
+
+    async def send(message: Message) -> None:
+        order.append(str(message["type"]))
+
+    scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": [(b"content-length", b"6")]}
+    await Process().app()(scope, receive, send)
+    assert order == ["read", "read", "read", "http.response.start", "http.response.body"]
 
 
 async def test_health_and_readiness_have_one_shape() -> None:
