@@ -136,7 +136,7 @@ class Site:
         over = asyncio.Event()
 
         async def run() -> None:
-            async with producing(self.kafka.bootstrap) as producer:
+            async with producing(self.kafka.bootstrap, is_idempotent=True) as producer:
                 while not over.is_set():
                     await self.send(producer, 1)
                     await asyncio.sleep(pause)
@@ -254,7 +254,7 @@ async def test_a_rebalance_hardly_stops_the_survivor_and_sigterm_hands_over_at_o
 async def test_kafka_shows_how_far_the_counting_is(site: Site) -> None:
     await site.create(2)
     site.worker()
-    async with producing(site.kafka.bootstrap) as producer:
+    async with producing(site.kafka.bootstrap, is_idempotent=True) as producer:
         await site.send(producer, 50)
         await site.exact()
     async with admin(site.kafka) as client:
@@ -307,7 +307,7 @@ async def test_on_one_machine_nobody_waits_for_the_session_of_a_killed_worker(si
 
 async def test_records_deleted_below_the_cursor_are_refused_and_accepted_only_by_a_human(site: Site) -> None:
     await site.create(2)
-    async with producing(site.kafka.bootstrap) as producer:
+    async with producing(site.kafka.bootstrap, is_idempotent=True) as producer:
         await site.send(producer, 50)
         worker = site.worker()
         await site.exact()
@@ -346,7 +346,7 @@ async def test_records_deleted_below_the_cursor_are_refused_and_accepted_only_by
 async def test_a_log_start_that_overtakes_a_running_worker_is_refused(site: Site) -> None:
     await site.create(1)
     worker = site.worker()
-    async with producing(site.kafka.bootstrap) as producer:
+    async with producing(site.kafka.bootstrap, is_idempotent=True) as producer:
         await site.send(producer, 50)
         await site.exact()
         worker.send(signal.SIGSTOP)
@@ -363,7 +363,7 @@ async def test_a_log_start_that_overtakes_a_running_worker_is_refused(site: Site
 
 async def test_a_cursor_beyond_the_end_is_refused(site: Site) -> None:
     await site.create(1)
-    async with producing(site.kafka.bootstrap) as producer:
+    async with producing(site.kafka.bootstrap, is_idempotent=True) as producer:
         await site.send(producer, 10)
     await site.store.claim(0, [FUNNEL_ID])
     await site.store.accept_gap(0, 400, "test")
@@ -380,13 +380,13 @@ async def test_a_cursor_beyond_the_end_is_refused(site: Site) -> None:
 async def test_a_recreated_topic_is_refused_by_a_running_and_by_a_new_worker(site: Site) -> None:
     await site.create(2)
     worker = site.worker()
-    async with producing(site.kafka.bootstrap) as producer:
+    async with producing(site.kafka.bootstrap, is_idempotent=True) as producer:
         await site.send(producer, 50)
         await site.exact()
     before = await site.counts()
     await delete_topics(site.kafka.bootstrap, site.topics)
     await site.create(2)
-    async with producing(site.kafka.bootstrap) as producer:
+    async with producing(site.kafka.bootstrap, is_idempotent=True) as producer:
         await site.send(producer, 500)
     assert await worker.code() == 70
     assert "--space" in worker.said()
@@ -400,7 +400,7 @@ async def test_a_recreated_topic_is_refused_by_a_running_and_by_a_new_worker(sit
 async def test_partitions_that_were_added_are_refused(site: Site) -> None:
     await site.create(2)
     worker = site.worker()
-    async with producing(site.kafka.bootstrap) as producer:
+    async with producing(site.kafka.bootstrap, is_idempotent=True) as producer:
         await site.send(producer, 50)
         await site.exact()
     before = await site.counts()

@@ -65,7 +65,7 @@ async def _steady(kafka: str, topic: str) -> AsyncIterator[None]:
     over = asyncio.Event()
 
     async def write() -> None:
-        async with producing(kafka) as producer:
+        async with producing(kafka, is_idempotent=True) as producer:
             while not over.is_set():
                 await fill(producer, topic, [1] * PARTITIONS)
                 await asyncio.sleep(0.005)

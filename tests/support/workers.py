@@ -109,9 +109,10 @@ async def running(
 
 
 @asynccontextmanager
-async def producing(kafka: str) -> AsyncIterator[AIOKafkaProducer]:
-    """A producer for test records."""
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", linger_ms=2)
+async def producing(kafka: str, *, is_idempotent: bool = False) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer for test records. Only an idempotent one never writes a batch twice that it has to send again; the
+    embedded broker knows none."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", enable_idempotence=is_idempotent, linger_ms=2)
     await producer.start()
     try:
         yield producer
