@@ -67,6 +67,7 @@ export class Trend {
     this.chart ??= echarts.init(this.canvas, null, { renderer: 'canvas' });
     const line = (key, values, options) => ({ name: t(key), type: 'line', data: values, showSymbol: values.length < 2, smooth: 0.15, animation: false, ...options });
     this.chart.setOption({
+      animation: false,
       textStyle: { fontFamily: 'inherit' },
       grid: { left: 8, right: 12, top: 30, bottom: 4, containLabel: true },
       tooltip: { trigger: 'axis', renderMode: 'richText', backgroundColor: colour('--card'), borderColor: colour('--line'), textStyle: { color: colour('--text') }, valueFormatter: (n) => f.count(n) },
