@@ -107,3 +107,11 @@ def test_a_broken_tracker_or_pipeline_mutes_what_it_explains_and_nothing_else(tm
             wait_until(lambda: (muting.muted("shop"), muting.muted("fair")) == expected, what=f"what {cause} mutes")  # noqa: B023
             for funnel, names in {**told, "": {cause}}.items():
                 muting.tell(names, funnel=funnel, minutes=-1)
+
+
+def test_amtool_accepts_the_receivers_that_the_page_shows(tmp_path: Path) -> None:
+    shipped = (ROOT / "deploy/alertmanager/alertmanager.yml").read_text(encoding="utf-8")
+    shown = (ROOT / "docs/alerts.md").read_text(encoding="utf-8").split("```yaml\nreceivers:\n")[1].split("```")[0]
+    config = tmp_path / "alertmanager.yml"
+    config.write_text(shipped.split("receivers:\n")[0] + "receivers:\n" + shown, encoding="utf-8")
+    assert "3 receivers" in run_tool("amtool", "check-config", str(config))
