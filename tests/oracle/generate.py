@@ -129,7 +129,7 @@ def random_funnel(rng: Random, wants: Wants | None = None) -> dict[str, Any]:
     """A definition as a funnel file's content; durations in whole milliseconds of one random scale."""
     wants = wants or Wants()
     unit = rng.choice(SCALES_MS)
-    count = rng.choice([2, 2, 3, 3, 4, 5, 6, 8])
+    count = rng.choice([2, 2, 3, 3, 4, 5, 6, 8, 10, 12])
     funnel: dict[str, Any] = {
         "name": "f",
         "version": rng.randint(1, 3),
