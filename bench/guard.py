@@ -37,7 +37,7 @@ from bench.workload import START_MS, records
 from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
 from schemas.funnel.load import load_funnels
 from schemas.times import HOUR_MS
-from streams.report.document import canonical_json
+from streams.report.document.counters import canonical_json
 from streams.store.redis import RedisPartitionStore
 
 CPU_INFO: Final = Path("/proc/cpuinfo")

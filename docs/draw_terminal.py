@@ -39,9 +39,9 @@ from schemas.record import EventRecord, encode_event
 from streams.people import Entry, Journey, Tree
 from streams.recount.comparison import Pair, StageCompared, VersionsCompared
 from streams.recount.job import Outcome
-from streams.report.question import QuestionTexts, ReportQuestion
-from streams.report.shown import read_shown
-from streams.report.table import render_report
+from streams.report.document.question import QuestionTexts, ReportQuestion
+from streams.report.services.shown import read_shown
+from streams.report.tables.report import render_report
 from streams.store.memory import MemoryCounterReader, MemorySpace
 
 FOLDER = Path(__file__).resolve().parent / "pictures"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from schemas.funnel.effect import in_effect
 from schemas.funnel.load import load_funnel
 from schemas.funnel.model import Funnel
-from streams.report.pulse import counted_of
+from streams.report.services.pulse import counted_of
 from streams.store.connection import close, connect
 from streams.store.reader import RedisCounterReader
 from streams.store.statuses import metas_of

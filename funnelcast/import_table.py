@@ -9,7 +9,7 @@ from rich.text import Text
 
 from funnelcast.screen import Screen
 from producers.importer.overview import major
-from streams.report.grid import Grid
+from streams.report.tables.grid import Grid
 
 _SHOWN: Final = 60
 

@@ -14,8 +14,8 @@ from rich.segment import Segment
 
 from schemas.funnel.model import Funnel
 from schemas.text import printable_in, printable_lines
-from streams.report.shapes import CountersDocument
-from streams.report.table import render_report
+from streams.report.document.shapes import CountersDocument
+from streams.report.tables.report import render_report
 
 PIPE_WIDTH: Final = 160
 """Columns of what is no terminal, unless COLUMNS says otherwise: a file has no right edge."""

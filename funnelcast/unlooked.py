@@ -14,7 +14,7 @@ from schemas.funnel.model import Funnel
 from schemas.kafka import Kafka
 from schemas.topics import Topics
 from schemas.unknown_names import said, unknown_names
-from streams.report.shapes import CountersDocument
+from streams.report.document.shapes import CountersDocument
 
 NEWEST: Final = 1_000
 """Records of each partition that are looked at."""

@@ -30,7 +30,7 @@ _serials = count()
 
 class SettledFields(dict[int, Cell]):
     """Cells of a group that nobody changes any more: what has the same serial is the same, and need not be added up
-    again (`streams.report.sums`)."""
+    again (`streams.report.document.sums`)."""
 
     __slots__ = ("serial",)
 

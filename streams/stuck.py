@@ -25,7 +25,7 @@ from streams.core.registers import name_of_code, values_of
 from streams.core.sealed import chunk_fields
 from streams.core.upgrades import UPGRADES, upgraded
 from streams.people import text_of
-from streams.report.reads import check_definition, watermark_of
+from streams.report.services.reads import check_definition, watermark_of
 from streams.state import CHUNK_SEPARATOR, PERSON_BUCKETS
 from streams.store.port import CounterReader, PartitionStore
 

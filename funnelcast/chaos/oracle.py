@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from funnelcast.chaos.events import ChaosEvent
-from streams.report.cell import CellView
-from streams.report.shapes import Counters
+from streams.report.document.cell import CellView
+from streams.report.document.shapes import Counters
 
 STAGES = ("click", "lead", "payment")
 JOURNEYS_STAGES = ("lead", "payment")

@@ -48,8 +48,8 @@ from schemas.ids import person_key
 from schemas.partition import partition_of
 from schemas.topics import Topics
 from streams.admin import ensure_topics
-from streams.report.document import build_document
-from streams.report.shapes import CountersDocument
+from streams.report.document.counters import build_document
+from streams.report.document.shapes import CountersDocument
 from streams.store.connection import close, connect
 from streams.store.reader import RedisCounterReader
 

@@ -15,7 +15,7 @@ from funnelcast.chaos.oracle import JOURNEYS_STAGES, STAGES, checked_cells, expe
 from funnelcast.chaos.published import JourneyCounts
 from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
 from schemas.funnel.load import load_funnel
-from streams.report.shapes import CountersDocument
+from streams.report.document.shapes import CountersDocument
 
 PARTITIONS = 4
 WATERMARK_DELAY_MS = 60_000

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from funnelcast.screen import Screen
-from streams.report.grid import Grid
+from streams.report.tables.grid import Grid
 
 
 def print_alerts(answer: Mapping[str, Any]) -> None:

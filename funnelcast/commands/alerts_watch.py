@@ -73,7 +73,7 @@ async def _run(settings: WatchSettings, destinations: Destinations, *, judging: 
     from funnelcast.notify.watch import Watch
     from funnelcast.signals import stop_event
     from streams.ending import end
-    from streams.report.followed import FollowedFunnels
+    from streams.report.services.followed import FollowedFunnels
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
 

@@ -71,7 +71,7 @@ def annotate(
 def _annotation(settings: AnnotateSettings, text: str, *, at: str | None, funnel: str | None) -> Annotation:
     """Raises UsageError."""
     from schemas.funnel.load import load_funnels
-    from streams.report.question import parse_instant_ms
+    from streams.report.document.question import parse_instant_ms
     from streams.state import Annotation
 
     text = " ".join(text.split())
@@ -106,8 +106,8 @@ def _run(
 
 
 def _print(annotations: list[Annotation], *, as_json: bool, is_one: bool = False) -> None:
-    from streams.report.change_service import annotation_shapes
-    from streams.report.changes_table import annotation_lines
+    from streams.report.services.changes import annotation_shapes
+    from streams.report.tables.changes import annotation_lines
 
     if as_json:
         shapes = annotation_shapes(annotations)

@@ -48,7 +48,7 @@ def config(
 
 def _print(shown: list[Row]) -> None:
     from funnelcast.screen import Screen
-    from streams.report.grid import Grid
+    from streams.report.tables.grid import Grid
 
     table = Grid("setting", "~value", "~source")
     for row in shown:

@@ -40,8 +40,8 @@ async def _run(settings: ExporterSettings) -> None:
     from streams.exporter.cache import SnapshotCache
     from streams.exporter.evidence_source import EvidenceSource
     from streams.exporter.source import SnapshotSource
-    from streams.report.followed import FollowedFunnels
-    from streams.report.target_service import checked_targets
+    from streams.report.services.followed import FollowedFunnels
+    from streams.report.services.targets import checked_targets
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
     from streams.web.server import WebServer

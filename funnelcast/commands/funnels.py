@@ -81,7 +81,7 @@ def try_on(
 
 def _print_trial(document: dict[str, Any]) -> None:
     from funnelcast.screen import Screen
-    from streams.report.grid import Grid
+    from streams.report.tables.grid import Grid
 
     screen = Screen()
     rejected = sum(document["rejected"].values())
@@ -118,7 +118,7 @@ def list_presets(as_json: JsonFlag = False) -> None:
         emit(json.dumps([_summary(funnel) for funnel in funnels], ensure_ascii=False))
         return
     from funnelcast.screen import Screen
-    from streams.report.grid import Grid
+    from streams.report.tables.grid import Grid
 
     table = Grid("preset", "~stages", "~what for")
     for funnel in funnels:

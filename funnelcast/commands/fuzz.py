@@ -128,7 +128,7 @@ def persons(
 
 def _print(verdict: Verdict) -> None:
     from funnelcast.screen import Screen
-    from streams.report.grid import Grid
+    from streams.report.tables.grid import Grid
 
     table = Grid("format", *(f">{status}" for status in verdict.statuses), title="answers by status")
     for name, counts in [*verdict.by_format.items(), ("all", verdict.statuses)]:

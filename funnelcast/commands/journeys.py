@@ -252,7 +252,7 @@ def _show_json(change: Change) -> None:
 
 
 def _show_line(change: Change) -> None:
-    from streams.report.texts import instant, money, seconds
+    from streams.report.tables.texts import instant, money, seconds
 
     record: dict[str, Any] = json.loads(change.body)
     change_text = f"{record['change']} (was {record['was']})" if record["was"] else record["change"]

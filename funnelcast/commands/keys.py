@@ -16,7 +16,7 @@ from funnelcast.settings.sections import KeySettings
 
 if TYPE_CHECKING:
     from producers.access.keys import StoredKey
-    from streams.report.grid import Grid
+    from streams.report.tables.grid import Grid
 
 app = typer.Typer(no_args_is_help=True, help="Create, list and revoke write keys and read keys.", add_completion=False)
 
@@ -148,7 +148,7 @@ def list_keys(settings: KeySettings, as_json: JsonFlag = False) -> None:
 
 
 def _table(stored: list[StoredKey]) -> Grid:
-    from streams.report.grid import Grid
+    from streams.report.tables.grid import Grid
 
     table = Grid("id", "source", "scope", "created", "state", "~limits")
     for key in stored:

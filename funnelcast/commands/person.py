@@ -97,7 +97,7 @@ async def _about(reader: CounterReader, funnels: Sequence[Funnel]) -> str:
 def show_tree(tree: Tree) -> None:
     """A person for people: ids, deals, and a table for each journey."""
     from funnelcast.screen import Screen
-    from streams.report.grid import Grid
+    from streams.report.tables.grid import Grid
 
     console = Screen()
     say(f"{tree.root}: " + (f"with {', '.join(tree.ids[1:])}" if len(tree.ids) > 1 else "no other id is linked"))

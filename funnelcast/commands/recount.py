@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from schemas.funnel.model import Funnel
     from streams.recount.comparison import Pair, VersionsCompared
     from streams.recount.job import Outcome
-    from streams.report.grid import Grid
+    from streams.report.tables.grid import Grid
 
 app = typer.Typer(help="Count the log again for a changed definition, and switch to it.", add_completion=False)
 
@@ -181,7 +181,7 @@ def _say(outcome: Outcome, seconds: float) -> None:
 
 
 def _table(compared: VersionsCompared) -> Grid:
-    from streams.report.grid import Grid
+    from streams.report.tables.grid import Grid
 
     before, now = compared["before"] or "nothing", compared["now"]
     title = f"{now} compared with {before}" if before != now else f"{now}, counted again, compared with what it was"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from producers.dead_letters.reader import DeadLetterReader
     from producers.dead_letters.replay import DeadLetterCounts, DeadLetterFilter, StoredDeadLetter
     from producers.dead_letters.resend import Outcome, Resender
-    from streams.report.grid import Grid
+    from streams.report.tables.grid import Grid
 
 app = typer.Typer(no_args_is_help=True, help="List, show and replay what the collector rejected.", add_completion=False)
 PAYLOAD_CHARS, INTERRUPTED = 70, 130
@@ -163,7 +163,7 @@ def _filter(
 
 
 def _instant(text: str | None, hint: str) -> int | None:
-    from streams.report.question import QuestionError, parse_instant_ms
+    from streams.report.document.question import QuestionError, parse_instant_ms
 
     if text is None:
         return None
@@ -266,7 +266,7 @@ def _counted(count: int) -> str:
 
 
 def _table(*headings: str) -> Grid:
-    from streams.report.grid import Grid
+    from streams.report.tables.grid import Grid
 
     return Grid(*headings)
 

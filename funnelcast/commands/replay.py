@@ -27,7 +27,7 @@ from schemas.funnel.load import load_funnels
 
 if TYPE_CHECKING:
     from funnelcast.replay.memory import ReplayJob
-    from streams.report.shapes import CountersDocument
+    from streams.report.document.shapes import CountersDocument
 
 EXIT_NONE_TAKEN = 2
 app = typer.Typer(help="Count a file from nothing and print the counters document.")
@@ -146,7 +146,7 @@ def _count(settings: ReplaySettings, job: ReplayJob, *, through: Through, as_jso
     job = replace(job, as_written=not as_json)
     documents, is_any_taken = run_until_told(_replay(settings, job, through=through))
     if as_json:
-        from streams.report.document import canonical_json
+        from streams.report.document.counters import canonical_json
 
         sys.stdout.buffer.write(canonical_json(documents[0] if len(documents) == 1 else documents) + b"\n")
         sys.stdout.flush()

@@ -15,12 +15,12 @@ from funnelcast.progress import progress_bar
 from funnelcast.screen import Screen
 from schemas.funnel.model import Funnel
 from schemas.text import printable_in
-from streams.report import texts
-from streams.report.document import answer_json
-from streams.report.grid import Grid
-from streams.report.lines import values_of
-from streams.report.question import QuestionError, ReportQuestion
-from streams.report.spelling import read_spelling
+from streams.report.document.counters import answer_json
+from streams.report.document.question import QuestionError, ReportQuestion
+from streams.report.questions.lines import values_of
+from streams.report.questions.spelling import read_spelling
+from streams.report.tables import texts
+from streams.report.tables.grid import Grid
 from streams.store.connection import close, connect
 from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore

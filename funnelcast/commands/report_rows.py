@@ -21,13 +21,13 @@ from schemas.counters import OTHER, UNKNOWN
 from schemas.explain import did_you_mean
 from schemas.funnel.model import Funnel
 from schemas.text import printable_in
-from streams.report.change_service import annotations_of
-from streams.report.changes_table import annotation_lines
-from streams.report.question import ReportQuestion
-from streams.report.shown import Shown, read_shown
-from streams.report.spelling import Spelling, read_spelling
-from streams.report.table import render_report
-from streams.report.wide_form import rows_csv
+from streams.report.document.question import ReportQuestion
+from streams.report.questions.spelling import Spelling, read_spelling
+from streams.report.questions.wide_form import rows_csv
+from streams.report.services.changes import annotations_of
+from streams.report.services.shown import Shown, read_shown
+from streams.report.tables.changes import annotation_lines
+from streams.report.tables.report import render_report
 from streams.store.connection import close, connect
 from streams.store.port import CounterReader, StoreUnavailableError
 from streams.store.reader import RedisCounterReader

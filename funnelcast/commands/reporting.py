@@ -16,19 +16,17 @@ from funnelcast.commands.report_rows import ROWS, show_rows
 from funnelcast.screen import Screen
 from schemas.funnel.model import Funnel
 from schemas.text import printable_in
-from streams.report.calibration_table import render_calibration
-from streams.report.change_service import report_changes
-from streams.report.changes_table import render_changes
-from streams.report.comparison_table import render_comparison
-from streams.report.document import answer_json
-from streams.report.forecast_service import report_forecast
-from streams.report.forecast_table import render_forecast
-from streams.report.long_form import LONG_FORMS
-from streams.report.names_table import render_names
-from streams.report.paths_table import render_paths
-from streams.report.profit_table import render_profit
-from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
-from streams.report.service import (
+from streams.report.document.counters import answer_json
+from streams.report.document.question import QuestionError, QuestionTexts, ReportQuestion
+from streams.report.document.shapes import CountersDocument
+from streams.report.questions.long_form import LONG_FORMS
+from streams.report.questions.sla import Sla
+from streams.report.questions.spelling import read_spelling, report_names
+from streams.report.questions.targets_file import load_targets
+from streams.report.questions.what_if import Lifts
+from streams.report.services.changes import report_changes
+from streams.report.services.forecast import report_forecast
+from streams.report.services.report import (
     report,
     report_calibration,
     report_compared,
@@ -36,18 +34,20 @@ from streams.report.service import (
     report_profit,
     report_what_if,
 )
-from streams.report.shapes import CountersDocument
-from streams.report.sla import Sla
-from streams.report.sla_service import report_sla
-from streams.report.sla_table import render_sla
-from streams.report.spelling import read_spelling, report_names
-from streams.report.target_service import report_targets
-from streams.report.targets_file import load_targets
-from streams.report.targets_table import render_targets
-from streams.report.view_service import parse_view, report_view
-from streams.report.views_table import render_view
-from streams.report.what_if import Lifts
-from streams.report.what_if_table import render_what_if
+from streams.report.services.sla import report_sla
+from streams.report.services.targets import report_targets
+from streams.report.services.views import parse_view, report_view
+from streams.report.tables.calibration import render_calibration
+from streams.report.tables.changes import render_changes
+from streams.report.tables.comparison import render_comparison
+from streams.report.tables.forecast import render_forecast
+from streams.report.tables.names import render_names
+from streams.report.tables.paths import render_paths
+from streams.report.tables.profit import render_profit
+from streams.report.tables.sla import render_sla
+from streams.report.tables.targets import render_targets
+from streams.report.tables.views import render_view
+from streams.report.tables.what_if import render_what_if
 from streams.store.connection import close, connect
 from streams.store.port import CounterReader
 from streams.store.reader import RedisCounterReader

@@ -84,8 +84,8 @@ async def _run(settings: WebSettings) -> None:
     from streams.api.app import ApiApp
     from streams.exporter.evidence_source import EvidenceSource
     from streams.page.site import site_pages
-    from streams.report.followed import FollowedFunnels
-    from streams.report.target_service import checked_targets
+    from streams.report.services.followed import FollowedFunnels
+    from streams.report.services.targets import checked_targets
     from streams.store.connection import close, connect
     from streams.store.reader import RedisCounterReader
     from streams.web.server import WebServer

@@ -179,7 +179,7 @@ def _looked_at(name: str, funnels: list[Funnel]) -> str:
 
 def _print_table(headings: list[str], rows: list[list[str]]) -> None:
     from funnelcast.screen import Screen
-    from streams.report.grid import Grid
+    from streams.report.tables.grid import Grid
 
     table = Grid(*headings)
     for row in rows:

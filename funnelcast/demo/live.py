@@ -34,8 +34,8 @@ from schemas.funnel.load import load_funnel
 from schemas.funnel.model import Funnel
 from schemas.topics import Topics
 from streams.admin import ensure_topics
-from streams.report.document import document_of
-from streams.report.shapes import CountersDocument
+from streams.report.document.counters import document_of
+from streams.report.document.shapes import CountersDocument
 from streams.store.connection import close, connect
 from streams.store.port import CounterReader, StoreUnavailableError
 from streams.store.reader import RedisCounterReader

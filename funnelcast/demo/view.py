@@ -15,11 +15,11 @@ from rich.text import Text
 
 from funnelcast.progress import progress_bar
 from schemas.funnel.model import Funnel
-from streams.report import texts
-from streams.report.cell import CellView, total_cell
-from streams.report.rates import rates_of
-from streams.report.shapes import CountersDocument
-from streams.report.table import render_cell
+from streams.report.document.cell import CellView, total_cell
+from streams.report.document.rates import rates_of
+from streams.report.document.shapes import CountersDocument
+from streams.report.tables import texts
+from streams.report.tables.report import render_cell
 
 LINE_SECONDS = 3.0
 """Off a terminal: how often the live shop says how it is."""

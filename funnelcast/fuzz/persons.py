@@ -19,7 +19,7 @@ from schemas.funnel.load import load_funnel
 from schemas.funnel.model import Funnel
 from schemas.record import encode_tick
 from streams.core.place import ONLY_PARTITION
-from streams.report.document import build_document, canonical_json
+from streams.report.document.counters import build_document, canonical_json
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.worker.partition import LogRecord, PartitionProcessor
 

@@ -16,13 +16,13 @@ from schemas.money import minor_digits
 from schemas.text import printable_in
 from schemas.times import date_of
 from streams.evidence.story import Story
-from streams.report.cell import CellView
-from streams.report.question import ReportQuestion
-from streams.report.reads import days_by_cell, watermark_of
-from streams.report.spans import Span, day_at, start_ms
-from streams.report.spelling import read_spelling
-from streams.report.view_service import report_view
-from streams.report.views_table import render_view
+from streams.report.document.cell import CellView
+from streams.report.document.question import ReportQuestion
+from streams.report.document.spans import Span, day_at, start_ms
+from streams.report.questions.spelling import read_spelling
+from streams.report.services.reads import days_by_cell, watermark_of
+from streams.report.services.views import report_view
+from streams.report.tables.views import render_view
 from streams.store.port import CounterReader, StoreError
 
 _DAYS: Final[dict[Period, int]] = {"daily": 1, "weekly": 7}

@@ -28,9 +28,9 @@ from streams.archive.places import is_address
 from streams.core.outgoing import Outgoing, OutgoingKind
 from streams.core.place import Place
 from streams.defaults import WATERMARK_DELAY_MS
-from streams.report.document import build_document
-from streams.report.shapes import CountersDocument
-from streams.report.spelling import read_spelling
+from streams.report.document.counters import build_document
+from streams.report.document.shapes import CountersDocument
+from streams.report.questions.spelling import read_spelling
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import CounterReader
 from streams.worker.partition import LogRecord, PartitionProcessor

@@ -43,7 +43,7 @@ from schemas.errors import FunnelcastError, TryAgainError
 from schemas.kafka import Kafka
 from schemas.topics import Topics
 from streams.admin import delete_topics, ensure_topics
-from streams.report.shapes import CountersDocument
+from streams.report.document.shapes import CountersDocument
 from streams.store.connection import close, connect, delete_space
 from streams.store.port import CounterReader, PartitionStatus, StoreUnavailableError
 from streams.store.reader import RedisCounterReader

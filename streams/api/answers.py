@@ -12,15 +12,20 @@ from schemas.money import minor_digits
 from streams.api.parameters import ParameterError, parse_query
 from streams.evidence.live import FunnelEvidence
 from streams.evidence.now import alerts_now, no_alerts
-from streams.report.change_service import annotation_shapes, report_changes
-from streams.report.document import answer_json, canonical_json
-from streams.report.document_text import TextMemory
-from streams.report.forecast_service import report_forecast
-from streams.report.long_form import LONG_FORMS
-from streams.report.pulse import Pulse, pulse_of
-from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
-from streams.report.rates import last_of_overall
-from streams.report.service import (
+from streams.report.document.counters import answer_json, canonical_json
+from streams.report.document.question import QuestionError, QuestionTexts, ReportQuestion
+from streams.report.document.rates import last_of_overall
+from streams.report.document.shapes import CountersDocument
+from streams.report.document.text import TextMemory
+from streams.report.questions.long_form import LONG_FORMS
+from streams.report.questions.sla import Sla
+from streams.report.questions.spelling import report_names
+from streams.report.questions.targets_file import Targets
+from streams.report.questions.what_if import Lifts
+from streams.report.services.changes import annotation_shapes, report_changes
+from streams.report.services.forecast import report_forecast
+from streams.report.services.pulse import Pulse, pulse_of
+from streams.report.services.report import (
     report,
     report_calibration,
     report_compared,
@@ -29,15 +34,10 @@ from streams.report.service import (
     report_text,
     report_what_if,
 )
-from streams.report.shapes import CountersDocument
-from streams.report.sla import Sla
-from streams.report.sla_service import report_sla
-from streams.report.spelling import report_names
-from streams.report.summary import report_summary
-from streams.report.target_service import report_targets
-from streams.report.targets_file import Targets
-from streams.report.view_service import parse_view, report_view
-from streams.report.what_if import Lifts
+from streams.report.services.sla import report_sla
+from streams.report.services.summary import report_summary
+from streams.report.services.targets import report_targets
+from streams.report.services.views import parse_view, report_view
 from streams.store.port import CounterReader
 
 QUESTION: tuple[str, ...] = ("grain", "since", "until", "dim")

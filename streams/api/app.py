@@ -17,7 +17,7 @@ from streams.api.description import CSV, OPENAPI, PAGES, description_json
 from streams.api.live import LIVE, LiveStreams
 from streams.api.parameters import ParameterError
 from streams.defaults import TIME_BOX_SECONDS
-from streams.report.question import QuestionError
+from streams.report.document.question import QuestionError
 from streams.store.port import StoreError, StoreRefusedError, StoreUnavailableError
 from streams.web.app import Readiness, Receive, Send, web_app
 from streams.web.pages import JSON, Page, PageAnswer, PageRequest, error_page, revalidated

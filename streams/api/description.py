@@ -10,22 +10,22 @@ from streams.api.answers import BACK_TEST, COMPARE, PERSON_ID, QUESTION, SLA, VI
 from streams.api.persons import PersonDocument
 from streams.api.schema import Schema, Schemas
 from streams.evidence.now import AlertsDocument
-from streams.report.calibration import CalibrationDocument
-from streams.report.change_service import AnnotationShape
-from streams.report.changes import ChangesDocument
-from streams.report.comparison import ComparisonDocument
-from streams.report.forecast_service import ForecastDocument
-from streams.report.paths import PathsDocument
-from streams.report.profit import ProfitDocument
-from streams.report.question import GRAINS
-from streams.report.shapes import CountersDocument
-from streams.report.sla import SlaDocument
-from streams.report.spelling import NamesDocument
-from streams.report.summary import SummaryDocument
-from streams.report.targets import TargetsDocument
-from streams.report.view_service import ViewDocument
-from streams.report.views import VIEWS
-from streams.report.what_if import WhatIfDocument
+from streams.report.document.question import GRAINS
+from streams.report.document.shapes import CountersDocument
+from streams.report.questions.calibration import CalibrationDocument
+from streams.report.questions.changes import ChangesDocument
+from streams.report.questions.comparison import ComparisonDocument
+from streams.report.questions.paths import PathsDocument
+from streams.report.questions.profit import ProfitDocument
+from streams.report.questions.sla import SlaDocument
+from streams.report.questions.spelling import NamesDocument
+from streams.report.questions.targets import TargetsDocument
+from streams.report.questions.views import VIEWS
+from streams.report.questions.what_if import WhatIfDocument
+from streams.report.services.changes import AnnotationShape
+from streams.report.services.forecast import ForecastDocument
+from streams.report.services.summary import SummaryDocument
+from streams.report.services.views import ViewDocument
 from streams.web.pages import JSON
 
 CSV: Final = "text/csv; charset=utf-8"

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from streams.api.parameters import ParameterError, parse_query
-from streams.report.pulse import Pulse
+from streams.report.services.pulse import Pulse
 from streams.store.port import StoreError
 from streams.web.pages import Page, PageAnswer, PageRequest, StreamedAnswer, error_page
 

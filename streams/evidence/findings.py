@@ -1,7 +1,7 @@
 """What stands behind evidence that the whole of a stage fell: where, and what it has cost. Pure.
 
 The window that speaks is compared with the same hours of up to four weeks before. Of a share the contribution of every
-value is parted into mix (who came) and rate (how they went on), exactly (`streams.report.decompose`); of an amount it
+value is parted into mix (who came) and rate (how they went on), exactly (`questions.decompose`); of an amount it
 is the difference. Money is what is missing times what one of the missing was worth in those weeks: an estimate.
 """
 
@@ -17,7 +17,7 @@ from streams.evidence.detector import MINUTES_OF_HOUR, Evidence, Series
 from streams.evidence.history import EDGES, Place
 from streams.evidence.reference import HOURS_OF_WEEK
 from streams.evidence.watched import Normals
-from streams.report.decompose import Counts, decompose
+from streams.report.questions.decompose import Counts, decompose
 
 MOST_CONTRIBUTORS: Final = 3
 _WEEKS: Final = 4

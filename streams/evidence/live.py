@@ -14,9 +14,9 @@ from streams.evidence.detector import HOURS_OF_DAY, MINUTES_OF_DAY, Evidence, Ki
 from streams.evidence.findings import Finding, finding_of
 from streams.evidence.scan import Scans
 from streams.evidence.watched import KnownNormals, Normals, Watched
-from streams.report.shapes import NamedCell
-from streams.report.sla import SlaAnswer
-from streams.report.targets import TargetAnswer
+from streams.report.document.shapes import NamedCell
+from streams.report.questions.sla import SlaAnswer
+from streams.report.questions.targets import TargetAnswer
 
 Direction: TypeAlias = Literal["down", "up"]
 _WORTH_A_CAUSE = 2.0

@@ -14,7 +14,7 @@ from schemas.times import DAY_MS, utc_text
 from streams.evidence.alerts import Alert, AlertDocument, document_of, mute_repeated
 from streams.evidence.findings import Finding, hours_of
 from streams.evidence.live import FunnelEvidence, Standing
-from streams.report.legs import leg_of
+from streams.report.questions.legs import leg_of
 from streams.state import Annotation
 
 _NEAR_MS: Final = 3 * DAY_MS

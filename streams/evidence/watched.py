@@ -14,7 +14,7 @@ from schemas.funnel.model import Funnel
 from schemas.times import HOUR_MS
 from streams.evidence.detector import Detector, Normal, Series
 from streams.evidence.history import History, Place
-from streams.report.names import Labels, Registers
+from streams.report.document.names import Labels, Registers
 
 VALUES = 20
 """Of each dimension those with the most entries are watched."""

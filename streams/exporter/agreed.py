@@ -10,8 +10,8 @@ from schemas.counters import DURATION_EDGES_SECONDS, Cells, Grain
 from schemas.funnel.model import Funnel
 from schemas.times import HOUR_MS
 from streams.exporter.windows import sum_buckets
-from streams.report.names import Registers, name_cells
-from streams.report.sla import Sla, SlaAnswer, answer_sla
+from streams.report.document.names import Registers, name_cells
+from streams.report.questions.sla import Sla, SlaAnswer, answer_sla
 
 _HOURS = 24
 

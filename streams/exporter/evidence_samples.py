@@ -9,7 +9,7 @@ from streams.evidence.live import FunnelEvidence, Standing
 from streams.exporter import judged
 from streams.exporter.page import Page
 from streams.exporter.value_samples import ValueSamples
-from streams.report.legs import leg_of
+from streams.report.questions.legs import leg_of
 
 
 def fill_evidence(page: Page, evidence: Iterable[FunnelEvidence], *, now_ms: int) -> None:

@@ -26,12 +26,12 @@ from streams.evidence.watched import KnownNormals, add_cells, history_of, watche
 from streams.exporter.agreed import agreed_of, longer_edge
 from streams.exporter.snapshot import Statuses, newest_reception_ms
 from streams.exporter.windows import value_windows_of
-from streams.report.names import Registers, name_cells
-from streams.report.shapes import NamedCell
-from streams.report.sums import merged
-from streams.report.target_service import report_targets
-from streams.report.targets import TargetAnswer
-from streams.report.targets_file import Targets
+from streams.report.document.names import Registers, name_cells
+from streams.report.document.shapes import NamedCell
+from streams.report.document.sums import merged
+from streams.report.questions.targets import TargetAnswer
+from streams.report.questions.targets_file import Targets
+from streams.report.services.targets import report_targets
 from streams.store.port import CounterReader, StoreError
 from streams.store.statuses import statuses_of
 

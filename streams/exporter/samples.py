@@ -18,10 +18,10 @@ from streams.exporter.metric import Metric
 from streams.exporter.page import Page
 from streams.exporter.snapshot import FunnelCounts, Snapshot
 from streams.exporter.value_samples import ValueSamples
-from streams.report.cell import CellView
-from streams.report.legs import joined, joins_of
-from streams.report.rates import last_of_overall
-from streams.report.shapes import Amounts
+from streams.report.document.cell import CellView
+from streams.report.document.rates import last_of_overall
+from streams.report.document.shapes import Amounts
+from streams.report.questions.legs import joined, joins_of
 
 _LOST = "lost"
 _COHORT_EDGES = {"5m": 300, "1h": 3600, "1d": 86_400, "7d": 7 * 86_400}

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from schemas.counters import Cell, Cells, Grain
 from schemas.funnel.model import Funnel
 from streams.exporter.windows import cohorts_of, windows_of
-from streams.report.names import Registers, name_cells
-from streams.report.shapes import NamedCell
+from streams.report.document.names import Registers, name_cells
+from streams.report.document.shapes import NamedCell
 from streams.store.port import PartitionStatus
 
 Statuses = Mapping[int, PartitionStatus]

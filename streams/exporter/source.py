@@ -20,8 +20,8 @@ from schemas.times import HOUR_MS, MINUTE_MS
 from streams.defaults import MAX_VALUES
 from streams.exporter.snapshot import FunnelCounts, FunnelSums, Snapshot, Statuses, counts_of, newest_reception_ms
 from streams.exporter.windows import HOURS_NEEDED, MINUTES_NEEDED
-from streams.report.names import name_cells
-from streams.report.shapes import NamedCell
+from streams.report.document.names import name_cells
+from streams.report.document.shapes import NamedCell
 from streams.store.port import CounterReader, PartitionStatus, PartitionView, StoreError
 
 _PARALLEL_READS = 8

@@ -14,8 +14,8 @@ from schemas.money import minor_digits
 from streams.exporter import catalogue
 from streams.exporter.metric import Metric
 from streams.exporter.page import Page
-from streams.report.cell import CellView
-from streams.report.shapes import NamedCell
+from streams.report.document.cell import CellView
+from streams.report.document.shapes import NamedCell
 
 MOST_IN_WINDOWS = 20
 """Values of a dimension with window series of their own: those with the most entries of seven days."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from schemas.counters import Cell, Cells, Grain, add_fields
 from schemas.times import HOUR_MS, MINUTE_MS
-from streams.report.sums import over_all_buckets
+from streams.report.document.sums import over_all_buckets
 
 MINUTES_NEEDED = 125
 HOURS_NEEDED = 194

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from streams.report.shapes import CountersDocument, NamedCell
+from streams.report.document.shapes import CountersDocument, NamedCell
 
 _SHOWN = ("entries", "completed", "orders", "revenue")
 _INPUT = ("accepted", "late", "persons")

@@ -19,7 +19,7 @@ from streams.recount.counting import Part, Partitions, count_up_to, slack_of
 from streams.recount.history import History
 from streams.recount.job import Outcome, RecountJob, Watcher
 from streams.recount.memory_part import call, memory_parts
-from streams.report.document import build_document
+from streams.report.document.counters import build_document
 from streams.store.address import Client
 from streams.store.reader import RedisCounterReader
 from streams.store.recounts import LEASE_SECONDS, Decision, Recounts, Switch

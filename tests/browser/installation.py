@@ -20,8 +20,8 @@ from funnelcast.processes.ports import free_port
 from schemas.funnel.load import parse_funnel
 from schemas.topics import Topics
 from streams.admin import ensure_topics
-from streams.report.document import build_document
-from streams.report.shapes import CountersDocument
+from streams.report.document.counters import build_document
+from streams.report.document.shapes import CountersDocument
 from streams.store.connection import close, connect
 from streams.store.reader import RedisCounterReader
 from tests.support.command import run_command, start_command

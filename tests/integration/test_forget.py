@@ -15,7 +15,7 @@ from schemas.funnel.load import load_funnel
 from schemas.record import EventRecord, encode_event, encode_forget, encode_tick
 from schemas.topics import Topics
 from streams.admin import ensure_topics
-from streams.report.document import build_document
+from streams.report.document.counters import build_document
 from streams.store.reader import RedisCounterReader
 from tests.support.command import run_command, start_command
 from tests.support.counting import count_records

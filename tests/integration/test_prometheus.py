@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.record import encode_tick
 from streams.exporter.cache import MAX_AGE_SECONDS
-from streams.report.document import build_document, canonical_json
+from streams.report.document.counters import build_document, canonical_json
 from streams.store.connection import close, connect
 from streams.store.reader import RedisCounterReader
 from streams.store.redis import RedisPartitionStore

@@ -22,7 +22,7 @@ from streams.archive.writer import ArchiveWriter
 from streams.core.place import Place
 from streams.recount.job import RecountJob, Watcher
 from streams.recount.run import Recount
-from streams.report.document import build_document, canonical_json
+from streams.report.document.counters import build_document, canonical_json
 from streams.store.address import Client
 from streams.store.connection import close, connect
 from streams.store.reader import RedisCounterReader

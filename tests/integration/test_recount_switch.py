@@ -9,7 +9,7 @@ import pytest
 from schemas.funnel.definition import definition_text
 from schemas.funnel.load import parse_funnel
 from schemas.record import EventRecord, encode_event
-from streams.report.document import build_document, canonical_json
+from streams.report.document.counters import build_document, canonical_json
 from streams.store.address import Client
 from streams.store.connection import close, connect
 from streams.store.keys import PartitionKeys, SpaceKeys

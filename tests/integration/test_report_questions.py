@@ -16,12 +16,12 @@ from uuid import uuid4
 import jsonschema_rs
 import pytest
 
-from streams.report.changes import ChangesDocument
-from streams.report.forecast_service import ForecastDocument
-from streams.report.paths import PathsDocument
-from streams.report.sla import SlaDocument
-from streams.report.targets import TargetsDocument
-from streams.report.view_service import ViewDocument
+from streams.report.questions.changes import ChangesDocument
+from streams.report.questions.paths import PathsDocument
+from streams.report.questions.sla import SlaDocument
+from streams.report.questions.targets import TargetsDocument
+from streams.report.services.forecast import ForecastDocument
+from streams.report.services.views import ViewDocument
 from streams.store.connection import close, connect
 from streams.store.redis import RedisPartitionStore
 from tests.support.command import run_command

@@ -16,7 +16,7 @@ import pytest
 
 from schemas.record import encode_tick
 from streams.core.upgrades import UPGRADES, Upgrade
-from streams.report.document import build_document, canonical_json
+from streams.report.document.counters import build_document, canonical_json
 from streams.state import LAYOUT, PERSON_BUCKETS, Claim, Fence, FunnelWrites, Loaded, Writes
 from streams.store import person_log
 from streams.store.connection import close, connect

@@ -16,7 +16,7 @@ from schemas.funnel.load import load_funnel, load_funnels
 from schemas.partition import partition_of
 from schemas.topics import Topics
 from streams.admin import ensure_topics
-from streams.report.document import build_document, canonical_json
+from streams.report.document.counters import build_document, canonical_json
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.reader import RedisCounterReader
 from streams.worker.partition import LogRecord, PartitionProcessor

@@ -23,7 +23,7 @@ from schemas.kafka import KafkaRefusedError, KafkaServers
 from schemas.topics import Topics
 from streams.admin import ensure_topics, log_range_of
 from streams.forget import request_erasure
-from streams.report.document import build_document
+from streams.report.document.counters import build_document
 from streams.store.connection import connect as connect_store
 from streams.store.reader import RedisCounterReader
 from streams.transport.metadata import connect

@@ -22,8 +22,8 @@ from schemas.record import encode_forget
 from streams.core.outgoing import Outgoing
 from streams.core.place import Place
 from streams.defaults import MAX_PERSON_EVENTS
-from streams.report.document import build_document, merge_cells
-from streams.report.names import name_cells
+from streams.report.document.counters import build_document, merge_cells
+from streams.report.document.names import name_cells
 from streams.state import Fence, Writes
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.store.port import CounterReader, StoreUnavailableError

@@ -15,14 +15,20 @@ import pytest
 from schemas.counters import DURATION_EDGES_SECONDS
 from schemas.funnel.model import Funnel
 from streams.core.place import ONLY_PARTITION
-from streams.report.forecast_service import report_forecast
-from streams.report.question import ReportQuestion
-from streams.report.service import report_calibration, report_compared, report_paths, report_profit, report_what_if
-from streams.report.sla import Sla
-from streams.report.sla_service import report_sla
-from streams.report.target_service import report_targets
-from streams.report.targets_file import parse_targets
-from streams.report.what_if import Lifts
+from streams.report.document.question import ReportQuestion
+from streams.report.questions.sla import Sla
+from streams.report.questions.targets_file import parse_targets
+from streams.report.questions.what_if import Lifts
+from streams.report.services.forecast import report_forecast
+from streams.report.services.report import (
+    report_calibration,
+    report_compared,
+    report_paths,
+    report_profit,
+    report_what_if,
+)
+from streams.report.services.sla import report_sla
+from streams.report.services.targets import report_targets
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.oracle import comparisons, outlooks, questions

@@ -6,9 +6,9 @@ from dataclasses import replace
 from random import Random
 
 from schemas.counters import Grain
-from streams.report.document import RATED_GRAINS, canonical_json, document_of
-from streams.report.document_text import TextMemory, document_text
-from streams.report.periods import Period
+from streams.report.document.counters import RATED_GRAINS, canonical_json, document_of
+from streams.report.document.periods import Period
+from streams.report.document.text import TextMemory, document_text
 from streams.store.port import PartitionView
 from tests.oracle.generate import Case, Wants, random_case
 from tests.property.driver import Run, counted_of, funnels_of

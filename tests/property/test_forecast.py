@@ -12,12 +12,12 @@ import pytest
 from rich.console import Console
 
 from schemas.funnel.load import parse_funnel
-from streams.report.cell import CellView
-from streams.report.curves import Curves
-from streams.report.forecast_service import ForecastDocument, report_forecast
-from streams.report.forecast_table import render_forecast
-from streams.report.question import QuestionError, QuestionTexts, ReportQuestion
-from streams.report.shapes import NamedCell
+from streams.report.document.cell import CellView
+from streams.report.document.question import QuestionError, QuestionTexts, ReportQuestion
+from streams.report.document.shapes import NamedCell
+from streams.report.forecasting.curves import Curves
+from streams.report.services.forecast import ForecastDocument, report_forecast
+from streams.report.tables.forecast import render_forecast
 from streams.store.memory import MemoryCounterReader
 from tests.support.processing import counted_reader
 from tests.support.shop import shop_event

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from schemas.funnel.presets import preset_names
-from streams.report.document import canonical_json
+from streams.report.document.counters import canonical_json
 from tests.support.command import run_command
 
 SEEDS = (1, 2)

@@ -12,23 +12,23 @@ from rich.console import Console
 
 from schemas.funnel.model import Funnel
 from streams.core.place import ONLY_PARTITION
-from streams.report.change_service import report_changes
-from streams.report.changes_table import render_changes
-from streams.report.document import canonical_json
-from streams.report.forecast_service import report_forecast
-from streams.report.forecast_table import render_forecast
-from streams.report.paths_table import render_paths
-from streams.report.question import QuestionError, ReportQuestion
-from streams.report.service import report_paths
-from streams.report.sla import Sla
-from streams.report.sla_service import report_sla
-from streams.report.sla_table import render_sla
-from streams.report.target_service import report_targets
-from streams.report.targets_file import parse_targets
-from streams.report.targets_table import render_targets
-from streams.report.view_service import report_view
-from streams.report.views import VIEWS
-from streams.report.views_table import render_view
+from streams.report.document.counters import canonical_json
+from streams.report.document.question import QuestionError, ReportQuestion
+from streams.report.questions.sla import Sla
+from streams.report.questions.targets_file import parse_targets
+from streams.report.questions.views import VIEWS
+from streams.report.services.changes import report_changes
+from streams.report.services.forecast import report_forecast
+from streams.report.services.report import report_paths
+from streams.report.services.sla import report_sla
+from streams.report.services.targets import report_targets
+from streams.report.services.views import report_view
+from streams.report.tables.changes import render_changes
+from streams.report.tables.forecast import render_forecast
+from streams.report.tables.paths import render_paths
+from streams.report.tables.sla import render_sla
+from streams.report.tables.targets import render_targets
+from streams.report.tables.views import render_view
 from streams.state import Annotation
 from streams.store.annotations import MemoryAnnotations
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace

@@ -28,7 +28,7 @@ from streams.core.place import Place
 from streams.core.planning import plan_of
 from streams.core.registers import Registers
 from streams.defaults import MAX_PERSON_EVENTS
-from streams.report.document import build_document
+from streams.report.document.counters import build_document
 from streams.state import Annotation
 from streams.store.port import PartitionStatus, PartitionView
 from tests.support.core_partition import Names, Partition

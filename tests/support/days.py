@@ -7,7 +7,7 @@ from typing import Unpack
 
 from schemas.counters import Cells, Family, Grain, add_amount, cell_field, currency_code, family
 from schemas.funnel.load import parse_funnel
-from streams.report.question import QuestionTexts, ReportQuestion
+from streams.report.document.question import QuestionTexts, ReportQuestion
 from streams.state import Fence, FunnelWrites, PartitionMeta, Writes
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from tests.support.names import as_compared

@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas.funnel.load import load_funnel
 from schemas.topics import Topics
-from streams.report.document import build_document
+from streams.report.document.counters import build_document
 from streams.store.connection import connect
 from streams.store.reader import RedisCounterReader
 from tests.support.command import start_command

@@ -13,7 +13,7 @@ from funnelcast.replay.memory import Refusals, ReplayJob, replay_through_memory
 from funnelcast.replay.stack import replay_through_stack
 from schemas.funnel.load import load_funnels
 from schemas.kafka import Kafka
-from streams.report.document import canonical_json
+from streams.report.document.counters import canonical_json
 from streams.store.address import Client
 from streams.store.connection import close, connect, ping, translated
 from streams.store.port import StoreUnavailableError

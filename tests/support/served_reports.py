@@ -11,7 +11,7 @@ from typing import Any
 from schemas.funnel.model import Funnel
 from streams.api.answers import Answers
 from streams.api.app import ApiApp
-from streams.report.targets_file import parse_targets
+from streams.report.questions.targets_file import parse_targets
 from streams.state import Annotation
 from streams.store.annotations import MemoryAnnotations
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 from schemas.counters import FAMILY_NAMES, INTERNAL
-from streams.report.shapes import CountersDocument, InputCounts, Money, Rates
+from streams.report.document.shapes import CountersDocument, InputCounts, Money, Rates
 
 TEXT = (Path(__file__).parents[3] / "docs/reports.md").read_text(encoding="utf-8")
 

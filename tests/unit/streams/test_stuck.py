@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from streams.people import People
-from streams.report.question import ReportQuestion
-from streams.report.reads import summed
+from streams.report.document.question import ReportQuestion
+from streams.report.services.reads import summed
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.stuck import Stuck
 from tests.support.shop import PEOPLE, SHOP, fill

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from funnelcast.demo.view import History, Pulse, View, entries_line, history_lines
 from schemas.funnel.load import load_funnel
-from streams.report.rates import rates_of
-from streams.report.shapes import CountersDocument, NamedCell
+from streams.report.document.rates import rates_of
+from streams.report.document.shapes import CountersDocument, NamedCell
 
 FUNNEL = load_funnel(str(resources.files("funnelcast") / "data" / "cdnow.yaml"))
 FIRST, SECOND = (stage.name for stage in FUNNEL.stages[:2])

@@ -11,7 +11,7 @@ from producers.ingest.verdicts import Accepted, Sender
 from producers.sink.port import Outgoing
 from producers.spool.sink import SpoolSink
 from schemas.funnel.load import load_funnel
-from streams.report.document import build_document, canonical_json
+from streams.report.document.counters import build_document, canonical_json
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.worker.partition import LogRecord, PartitionProcessor
 from tests.support.spooling import Log, drained, settings, spooling

@@ -17,17 +17,17 @@ from funnelcast.settings import SettingsError
 from funnelcast.settings.processes import WebSettings
 from producers.access.keys import KeyRing, create_key
 from producers.ingest.verdicts import Scope
-from streams.report.change_service import report_changes
-from streams.report.document import answer_json
-from streams.report.forecast_service import report_forecast
-from streams.report.question import QuestionTexts, ReportQuestion
-from streams.report.service import report, report_comparison, report_paths, report_what_if
-from streams.report.sla import Sla
-from streams.report.sla_service import report_sla
-from streams.report.spans import Comparison
-from streams.report.target_service import report_targets
-from streams.report.view_service import report_view
-from streams.report.what_if import Lifts
+from streams.report.document.counters import answer_json
+from streams.report.document.question import QuestionTexts, ReportQuestion
+from streams.report.document.spans import Comparison
+from streams.report.questions.sla import Sla
+from streams.report.questions.what_if import Lifts
+from streams.report.services.changes import report_changes
+from streams.report.services.forecast import report_forecast
+from streams.report.services.report import report, report_comparison, report_paths, report_what_if
+from streams.report.services.sla import report_sla
+from streams.report.services.targets import report_targets
+from streams.report.services.views import report_view
 from streams.store.memory import MemoryCounterReader, MemorySpace
 from streams.store.port import StoreUnavailableError
 from tests.support.http import plain_get

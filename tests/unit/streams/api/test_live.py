@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from streams.api.live import MAX_STREAMS, MAX_WATCHES, LiveStreams
-from streams.report.pulse import Pulse
+from streams.report.services.pulse import Pulse
 from streams.store.port import StoreUnavailableError
 from streams.web.pages import PageAnswer, PageRequest, StreamedAnswer
 from tests.support.served_reports import served

@@ -32,7 +32,7 @@ def spent(*statements: dict[str, Any]) -> dict[str, Any]:
     """{day: {channel: cents}} with the total under ""."""
     from asyncio import run
 
-    from streams.report.document import build_document
+    from streams.report.document.counters import build_document
     from tests.support.counting import CountedReader
 
     funnel: Funnel = parse_funnel(FUNNEL)

@@ -6,9 +6,9 @@ from schemas.counters import Grain
 from schemas.funnel.load import parse_funnel
 from schemas.times import DAY_MS, HOUR_MS
 from streams.exporter.agreed import agreed_of
-from streams.report.question import ReportQuestion
-from streams.report.sla import Sla
-from streams.report.sla_service import report_sla
+from streams.report.document.question import ReportQuestion
+from streams.report.questions.sla import Sla
+from streams.report.services.sla import report_sla
 from tests.support.processing import counted_reader
 from tests.support.shop import shop_event
 

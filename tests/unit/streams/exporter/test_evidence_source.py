@@ -11,9 +11,9 @@ from streams.exporter import judged
 from streams.exporter.evidence_samples import fill_evidence
 from streams.exporter.evidence_source import EvidenceSource
 from streams.exporter.page import Page
-from streams.report.question import QuestionError
-from streams.report.target_service import check_targets
-from streams.report.targets_file import parse_targets
+from streams.report.document.question import QuestionError
+from streams.report.questions.targets_file import parse_targets
+from streams.report.services.targets import check_targets
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.worker.partition import PartitionProcessor
 from tests.support.processing import log_records

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from schemas.funnel.load import load_funnels
-from streams.report.document import build_document, canonical_json
+from streams.report.document.counters import build_document, canonical_json
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.worker.memory import PERSON_BYTES, MemoryBound, memory_limit
 from streams.worker.partition import PartitionProcessor

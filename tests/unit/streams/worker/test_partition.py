@@ -10,7 +10,7 @@ from schemas.errors import BrokerUnavailableError
 from schemas.funnel.load import load_funnel
 from streams.core.handover import Held
 from streams.core.outgoing import Outgoing, OutgoingKind
-from streams.report.document import build_document, canonical_json
+from streams.report.document.counters import build_document, canonical_json
 from streams.state import Fence, PartitionMeta
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
 from streams.worker.partition import FencedError, LogRecord, PartitionProcessor
