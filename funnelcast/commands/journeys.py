@@ -16,8 +16,8 @@ import typer
 from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.options import JsonFlag, with_settings
 from funnelcast.say import emit, say
-from funnelcast.settings.sections import KafkaSettings, SpaceSettings, StateSettings
-from schemas.errors import UsageError
+from funnelcast.settings.sections import FunnelSettings, KafkaSettings, SpaceSettings, StateSettings
+from schemas.errors import InputFileError, UsageError
 
 if TYPE_CHECKING:
     from streams.journeys.inbox import Change, Inbox
@@ -38,14 +38,19 @@ class JourneySettings(SpaceSettings, KafkaSettings, StateSettings):
     """Which space, and where a reader keeps what it knows."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ChangeSettings(JourneySettings, FunnelSettings):
+    """And which funnels are counted, to say where none of them publishes anything."""
+
+
 @app.command(
     epilog="Examples:  funnelcast journeys follow  ·  funnelcast journeys follow --change abandoned --change lost "
     "--funnel deals  ·  funnelcast journeys follow --from-beginning --until-idle 2 --json  ·  "
     "funnelcast journeys follow --as crm --json >> changes.jsonl"
 )
-@with_settings(JourneySettings)
+@with_settings(ChangeSettings)
 def follow(
-    settings: JourneySettings,
+    settings: ChangeSettings,
     *,
     funnel: Funnels = None,
     change: Annotated[
@@ -67,6 +72,7 @@ def follow(
     from streams.journeys.inbox import Inbox
 
     wanted = _wanted(funnel, change)
+    _say_if_none_publishes(settings)
     show = _show_json if as_json else _show_line
     with Inbox(None if name is None else _path(settings, name)) as inbox:
         asyncio.run(
@@ -78,9 +84,9 @@ def follow(
     epilog="Examples:  funnelcast journeys send --url https://crm.example.org/hook --secret-file secret.txt  ·  "
     "funnelcast journeys send --as desk --change stalled --url http://127.0.0.1:9000/ --secret-file secret.txt"
 )
-@with_settings(JourneySettings)
+@with_settings(ChangeSettings)
 def send(
-    settings: JourneySettings,
+    settings: ChangeSettings,
     *,
     url: Annotated[str, typer.Option(help="Where changes are posted to.")],
     secret_file: Annotated[Path, typer.Option(help="File with the secret of the signature: whsec_ and base64.")],
@@ -111,6 +117,7 @@ def send(
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{secret_file}: cannot be read: {error}") from None
     wanted = _wanted(funnel, change or list(WIN_BACK))
+    _say_if_none_publishes(settings)
     with Inbox(_path(settings, name)) as inbox:
         asyncio.run(
             _send(
@@ -153,6 +160,22 @@ def _wanted(funnels: Collection[str] | None, changes: Collection[str] | None) ->
     if unknown := [each for each in changes or () if each not in CHANGES]:
         raise UsageError(f"{unknown[0]!r} is no change; write {', '.join(CHANGES)}")
     return Wanted(funnels or None, changes or None)
+
+
+def _say_if_none_publishes(settings: ChangeSettings) -> None:
+    from schemas.funnel.load import load_funnels
+
+    try:
+        funnels = load_funnels(settings.funnels)
+    except InputFileError:
+        return  # no funnel is needed to read changes
+    if not any(funnel.journeys for funnel in funnels):
+        names = ", ".join(funnel.name for funnel in funnels)
+        say(
+            f"None of the funnels set here ({names}) publishes its journeys: write `journeys: true` into a file, and "
+            "name the file in FUNNELCAST_FUNNELS (docs/journeys.md). Waiting for those of others.",
+            err=True,
+        )
 
 
 def _path(settings: JourneySettings, name: str) -> Path:

@@ -122,6 +122,16 @@ async def test_a_killed_worker_tells_nothing_twice_and_leaves_nothing_out(
     await _sent(env, tmp_path, [each["id"] for each in advanced])
 
 
+def test_it_is_said_where_no_funnel_publishes(tmp_path: Path) -> None:
+    publishes = tmp_path / "told.yaml"
+    publishes.write_text(DEFINITION)
+    for funnels, is_said in (("sales,web", True), (f"sales,{publishes}", False)):
+        env = {"FUNNELCAST_KAFKA": "127.0.0.1:1", "FUNNELCAST_FUNNELS": funnels}
+        code, _, err = run_command("journeys", "follow", state_dir=tmp_path, env=env)
+        assert ("None of the funnels set here (sales, web) publishes" in err) == is_said
+        assert code == 75
+
+
 async def _write(kafka: str, topic: str, parts: list[list[LogRecord]], *, first_half: bool) -> None:
     async with producing(kafka) as producer:
         for number, log in enumerate(parts):
