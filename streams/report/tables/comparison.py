@@ -46,9 +46,9 @@ def _entries(document: ComparisonDocument) -> RenderableType:
 
 
 def _conversions(document: ComparisonDocument) -> Grid:
-    table = Grid("conversion", ">before", ">after", ">points", ">95 %", ">significant", optional=("95 %",))
+    table = Grid("share of journeys", ">before", ">after", ">points", ">95 %", ">significant", optional=("95 %",))
     for step, compared in document["step_conversion"].items():
-        table.add_row(step, *_row(compared))
+        table.add_row(f"{step} or later", *_row(compared))
     for stage, compared in document["cohort_conversion"].items():
         table.add_row(f"{stage} went on", *_row(compared))
     if (legs := document["legs"]) is not None:
