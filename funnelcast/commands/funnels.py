@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -150,28 +151,32 @@ def diff(
     after: Annotated[str, typer.Argument(help="The one that is to come.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Say what differs between two definitions, and whether the new one needs a version of its own.
+    """Say what differs between two definitions, what it does to the numbers, and whether it needs a version of its own.
 
     Exit 0 when both count the same, 1 when they do not.
     """
     from schemas.funnel.diff import changes, changes_numbers
+    from schemas.funnel.effects import effect_of
 
     old, new = load_funnel(before), load_funnel(after)
     differences = changes(old, new)
     counts_same = not any(changes_numbers(change) for change in differences)
     needs_version = not counts_same and old.funnel_id == new.funnel_id
     if as_json:
-        rows = [{"path": c.path, "before": c.before, "after": c.after} for c in differences]
+        rows = [{"path": c.path, "before": c.before, "after": c.after, "effect": effect_of(c)} for c in differences]
         emit(json.dumps({"counts_same": counts_same, "needs_version": needs_version, "changes": rows}))
     else:
         for change in differences:
             emit(f"{change.path}: {_written(change.before)} -> {_written(change.after)}")
+            if effect := effect_of(change):
+                emit(f"    {effect}")
         if counts_same:
             emit("both count the same")
         elif needs_version:
             emit(f"numbers change: write version: {old.version + 1}, or a worker refuses the state it finds")
         else:
-            emit(f"{new.funnel_id} is counted from nothing, beside {old.funnel_id}")
+            recount = shlex.join(["funnelcast", "recount", after])
+            emit(f"{new.funnel_id} is counted from nothing, beside {old.funnel_id}; `{recount}` counts the past, too")
     if not counts_same:
         raise typer.Exit(1)
 

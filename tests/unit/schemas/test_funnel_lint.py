@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from schemas.funnel.diff import changes, changes_numbers
+from schemas.funnel.diff import Change, changes, changes_numbers
+from schemas.funnel.effects import effect_of
 from schemas.funnel.lint import problems
 from schemas.funnel.load import load_funnel
 from schemas.funnel.model import Funnel
+from schemas.funnel.parts import Dimension, Stage
 from schemas.funnel.presets import preset_names
 
 
@@ -118,3 +120,34 @@ def test_a_place_that_nothing_has_is_refused_with_what_to_write(name: str, inste
 def test_comparisons_of_texts_say_what_they_take(condition: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         funnel(CLICK, where(form=condition))
+
+
+def test_what_a_change_does_is_said_in_words() -> None:
+    where_form = {"event": "form", "where": {"form": "contact"}}
+    before = funnel(CLICK, LEAD, PAID, dimensions=[{"name": "channel", "attribution": "first"}])
+    after = funnel(
+        {**CLICK, "abandon_after": "2h"},
+        {"name": "a.b", "on": ["offer"]},
+        {**LEAD, "on": ["signup", where_form]},
+        dimensions=[{"name": "channel", "attribution": "stage"}, {"name": "city", "attribution": "first"}],
+    )
+    effects = {change.path: effect_of(change) for change in changes(before, after)}
+    assert effects["stages.click.abandon_after"] == "click: entries are abandoned, and revived, at another moment"
+    assert effects["stages.a.b"] == "a new stage, entered by offer"
+    assert effects["stages.paid"] == "the stage is gone, and what payment counted there"
+    assert effects["stages.lead.on"] == ('lead: takes signup, form where {"form": "contact"} too; no longer takes lead')
+    assert effects["dimensions.channel.attribution"].startswith("channel: a journey counts under the value")
+    assert effects["dimensions.city"] == "counted by city too"
+
+
+def test_every_key_of_a_funnel_and_its_parts_has_an_effect() -> None:
+    for field, model in (("stages", Stage), ("dimensions", Dimension), ("", Funnel)):
+        keys = {info.alias or name for name, info in model.model_fields.items()} - {
+            "name",
+            "on",
+            "stages",
+            "dimensions",
+        }
+        for key in keys:
+            change = Change(f"{field}.x.{key}" if field else key, 1, 2)
+            assert effect_of(change) or key == "position", key
