@@ -164,9 +164,16 @@ def _unknown_variables(variables: Mapping[str, str]) -> Iterator[str]:
         if name in known:
             continue
         if "__" in name or (name.startswith(_OUR_OWN) and not _SERVICE.search(name)):
-            yield f"{variable}: unknown setting; unset it{_prefixed(did_you_mean(name, known))}"
+            meant = _moved(name, known) or did_you_mean(name, known)
+            yield f"{variable}: unknown setting; unset it{_prefixed(meant)}"
         elif meant := _nearly(name, flat) or _joined(name, known, value=text) or _of_a_process(name, known, value=text):
             yield f"{variable}: unknown setting; unset it{_prefixed(meant)}"
+
+
+def _moved(name: str, known: Sequence[str]) -> str:
+    """`EXPORTER__TARGETS`, which is `TARGETS`."""
+    last = name.rpartition("__")[2]
+    return f" (did you mean '{last}'?)" if last != name and last in known else ""
 
 
 def _nearly(name: str, flat: Sequence[str]) -> str:

@@ -142,7 +142,7 @@ class ThresholdSettings(Settings):
 
     title = "Installation"
     threshold: float = setting(
-        THRESHOLD_NATS, "Evidence at which an alert begins; `alerts tune` proposes it.", unit="nats", least=0.1
+        THRESHOLD_NATS, "Evidence at which an alert begins; `alerts tune` proposes it.", unit="nats", least=2.0
     )
 
 

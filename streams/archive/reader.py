@@ -55,8 +55,9 @@ class ArchiveReader:
         file, records = self._at(partition, start)
         if file is None:
             return [], end
-        first, last = (bisect_left(records, offset, key=_offset) for offset in (start, end))
-        return [record for record in records[first:last] if record.value is not None], min(end, file.reaches[partition])
+        stop = min(end, file.reaches[partition])  # a file that grew since it was listed holds more: of its next listing
+        first, last = (bisect_left(records, offset, key=_offset) for offset in (start, stop))
+        return [record for record in records[first:last] if record.value is not None], stop
 
     def _at(self, partition: int, offset: int) -> tuple[ArchiveFile | None, list[KeptRecord]]:
         """The file that holds what follows an offset of a partition, and all records that it has of the partition."""
@@ -71,6 +72,8 @@ class ArchiveReader:
         place = file.name, file.version
         waiting = self._waiting.get(place)
         if waiting is None:
+            for old in [each for each in self._waiting if each[0] == file.name]:
+                del self._waiting[old]
             waiting = self._waiting[place] = self._read(file, self._partitions)
         # Where only a part was wanted, the file is asked again.
         return waiting.pop(partition) if partition in waiting else self._read(file, [partition]).get(partition, [])

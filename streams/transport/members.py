@@ -99,8 +99,11 @@ class MemberFiles:
 
 
 async def watch_members(consumer: Any, files: MemberFiles) -> None:
-    """Note who this member is and take dead ones out of its group, until cancelled. `consumer`: of aiokafka."""
-    is_member = False
+    """Note who this member is and take dead ones out of its group, until cancelled. `consumer`: of aiokafka.
+
+    What goes wrong is said once, and the next look tries again: without it the session decides, as elsewhere.
+    """
+    is_member, said = False, ""
     while True:
         member_id = consumer._coordinator.member_id
         try:
@@ -110,9 +113,10 @@ async def watch_members(consumer: Any, files: MemberFiles) -> None:
             # empty group a broker lets nobody for `group.initial.rebalance.delay.ms`.
             for member in files.dead() if member_id and is_member else ():
                 await _take_out(consumer, member)
-        except OSError as error:
-            log.warning("members_not_watched", error=str(error))
-            return
+        except Exception as error:  # noqa: BLE001 - a worker counts whatever becomes of this
+            if (problem := repr(error)) != said:
+                log.warning("members_not_watched", error=problem)
+            said = problem
         is_member = bool(member_id)
         await asyncio.sleep(LOOK_SECONDS)
 
@@ -131,15 +135,15 @@ async def _take_out(consumer: Any, member: DeadMember) -> None:
 
 
 def _left_behind(file: Path) -> str | None:
-    """What a file says that nobody has locked."""
+    """What a file says that nobody has locked. One that cannot be looked at counts as locked."""
     try:
-        descriptor = os.open(file, os.O_RDONLY)
-    except FileNotFoundError:
+        descriptor = os.open(file, os.O_RDWR)  # on NFS an exclusive lock wants a descriptor for writing
+    except OSError:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.read(descriptor, _LONGEST).decode(errors="replace")
-    except BlockingIOError:
+    except OSError:
         return None
     finally:
         os.close(descriptor)

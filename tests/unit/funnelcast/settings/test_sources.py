@@ -141,6 +141,7 @@ def test_an_empty_variable_is_not_set() -> None:
         ("REDIS_PASS", "x", "unknown setting; unset it (did you mean 'FUNNELCAST_REDIS_PASSWORD'?)"),
         ("WORKER__PERSONS", "1", "unknown setting; unset it (did you mean 'FUNNELCAST_WORKER__MAX_PERSONS'?)"),
         ("EVERY", "5", "unknown setting; unset it (did you mean 'FUNNELCAST_CANARY__EVERY' or "),
+        ("EXPORTER__TARGETS", "f", "unknown setting; unset it (did you mean 'FUNNELCAST_TARGETS'?)"),
         ("COLLECTOR_PORT", "81", "unknown setting; unset it (did you mean 'FUNNELCAST_COLLECTOR__PORT'?)"),
     ],
 )

@@ -56,6 +56,15 @@ def test_what_is_written_is_read_and_grows(address: str) -> None:
     assert offsets(ArchiveReader(again), 0, 6) == [3, 5]
 
 
+def test_a_file_that_grows_between_its_listing_and_its_reading_gives_each_record_once(tmp_path: Path) -> None:
+    writer, reader = ArchiveFolder(tmp_path), ArchiveReader(ArchiveFolder(tmp_path))
+    with writer.writing():
+        writer.add("2025-06-15", [row(0, offset) for offset in range(3)])
+        reader.open([1])  # lists the file, and takes nothing of it
+        writer.add("2025-06-15", [row(0, offset) for offset in range(3, 6)])
+    assert offsets(reader, 0, 6) == [0, 1, 2, 3, 4, 5]
+
+
 def test_a_file_that_was_taken_away_leaves_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "GROWS_UP_TO", 1)
     folder = ArchiveFolder(tmp_path)
