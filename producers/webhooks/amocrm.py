@@ -107,7 +107,7 @@ def _of_the_order(event: WebhookEvent, action: str, *, thing: Tree) -> None:
     elif action == "update" and status == _WON and "value" in event.properties:
         event.keys, event.deal = (RESTATED,), text(thing.get("id"))
     elif action == "status" and before == _WON and status != _WON:
-        event.further = (Further(WITHDRAWN),)
+        event.further = (Further((WITHDRAWN,)),)
 
 
 def _kind(group: str, thing: Tree) -> str:

@@ -140,12 +140,12 @@ class Bitrix24:
             changed, moved = moment(deal.get("DATE_MODIFY")), moment(deal.get("MOVED_TIME"))
             if changed is None or moved is None or changed - moved <= _SAME_CHANGE_MS:
                 return ()
-            return (Further(RESTATED, version=str(changed), occurred_ms=changed),)
+            return (Further((RESTATED,), version=str(changed), occurred_ms=changed),)
         params = {"entityTypeId": "2", "filter[OWNER_ID]": text(deal.get("ID")) or "", "order[ID]": "DESC"}
         moves = items(members(_result(await self._http.get("/crm.stagehistory.list", params=params))).get("items"))
         if len(moves) < 2 or text(moves[0].get("STAGE_ID")) != stage:
             return ()
-        return (Further(WITHDRAWN),) if moves[1].get("STAGE_SEMANTIC_ID") == "S" else ()
+        return (Further((WITHDRAWN,)),) if moves[1].get("STAGE_SEMANTIC_ID") == "S" else ()
 
     async def _properties(self, kind: str, thing: Members, *, stage: str, name: str | None, is_lost: bool) -> Members:
         value = text(thing.get("OPPORTUNITY"))

@@ -29,9 +29,11 @@ ORDER_STAGES: Final[dict[str, str | None]] = {WITHDRAWN: ORDER_WITHDRAWN, RESTAT
 
 
 class Further(msgspec.Struct, frozen=True, gc=False):
-    """What a delivery says besides its own event, about the same thing. `version` tells apart what is said twice."""
+    """What a delivery says besides its own event, about the same thing. Of its `keys` the first that the map has
+    wins, as of an event's own; the last is the vendor's name for all of its kind, which names it. `version` tells apart
+    what is said twice."""
 
-    key: str
+    keys: tuple[str, ...]
     version: str = ""
     occurred_ms: int | None = None
 
@@ -97,12 +99,13 @@ def _link(event: WebhookEvent) -> list[WebhookEvent]:
 
 
 def _besides(event: WebhookEvent, further: Further) -> WebhookEvent:
-    is_valued = not (event.refunds_follow and further.key == WITHDRAWN)
+    kind = further.keys[-1]
+    is_valued = not (event.refunds_follow and WITHDRAWN in further.keys)
     return replace(
         event,
-        id=":".join(part for part in (event.id, further.key, further.version) if part),
-        type=f"{event.type}_{further.key.rpartition('.')[2]}",
-        keys=(further.key,),
+        id=":".join(part for part in (event.id, kind, further.version) if part),
+        type=f"{event.type}_{kind.replace('/', '.').rpartition('.')[2]}",
+        keys=further.keys,
         is_stage=False,
         needs_person=False,
         occurred_ms=further.occurred_ms or event.occurred_ms,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Final
 
 from producers.formats.port import Request
@@ -31,12 +32,18 @@ _HEADERS: Final = (b"webhook-id",)
 _SECONDS_BELOW: Final = 10**12
 """A number below this (2001 in milliseconds) is seconds."""
 _SIGNED: Final = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")
-_NOT_REAL: Final[dict[str, tuple[bool | str, ...]]] = {
+_Marks = Mapping[str, tuple[bool | str, ...]]
+_NEVER_REAL: Final[_Marks] = {
     **dict.fromkeys(("livemode", "live_mode"), (False,)),
-    **dict.fromkeys(("test", "is_test", "test_mode", "testmode", "sandbox", "is_sandbox"), (True,)),
+    **dict.fromkeys(("is_test", "test_mode", "testmode", "sandbox", "is_sandbox"), (True,)),
+}
+"""Members and values by which services mark what is not real, wherever they stand."""
+_NOT_REAL: Final[_Marks] = {
+    **_NEVER_REAL,
+    "test": (True,),
     **dict.fromkeys(("mode", "environment"), ("test", "sandbox")),
 }
-"""Members and values by which services mark what is not real."""
+"""Those beside the type and in `meta`: in `data` some of these words are fields of the sender's own business."""
 _IDS: Final = ("user_id", "anonymous_id", "contact_id", "email", "phone")
 
 
@@ -73,8 +80,9 @@ def _without_ids(data: Members) -> Members:
 
 def _test_mark(body: Members) -> str | None:
     """As most services say it, beside the type or in `data` or `meta`."""
-    for said in (body, members(body.get("data")), members(body.get("meta"))):
-        for name, marks in _NOT_REAL.items():
+    places = ((body, _NOT_REAL), (members(body.get("data")), _NEVER_REAL), (members(body.get("meta")), _NOT_REAL))
+    for said, known in places:
+        for name, marks in known.items():
             value = said.get(name)
             if value is not None and value in marks and value.__class__ in (bool, str):
                 return f"{name} is {str(value).lower()}"

@@ -138,7 +138,7 @@ def _place(event: WebhookEvent, *, kind: str, what: str, name: str | None, value
     if name in ("dealstage", "lifecyclestage"):
         event.is_stage = True
         event.keys = (value or "",) if name == "dealstage" else (f"lifecyclestage/{value}",)
-        event.further = (Further(WITHDRAWN),) if name == "dealstage" and value in _NOT_WON else ()
+        event.further = (Further((WITHDRAWN,)),) if name == "dealstage" and value in _NOT_WON else ()
     elif kind == "deal" and name in _AMOUNTS:
         event.keys = ("deal.amount",)
     elif kind == "deal" and name == "hs_is_closed_won" and value == "false":
@@ -180,7 +180,10 @@ class HubSpot:
         if number is not None:
             await self._person(details, event, number=number)
         await self._of_the_order(details, event, deal=members(deal))
-        is_lost = _LOST in (event.properties.get("stage"), *(besides.key for besides in details.further or ()))
+        is_lost = _LOST in (
+            event.properties.get("stage"),
+            *(key for besides in details.further or () for key in besides.keys),
+        )
         details.properties = await self._properties(event, known, is_lost=is_lost)
         return details
 
@@ -194,13 +197,13 @@ class HubSpot:
         if event.type == "deal_restore" and stages and await self._is_won(pipeline, stages[0]):
             details.keys = (stages[0], _WON)
         if event.type == "deal_creation" and stages:
-            is_won = await self._is_won(pipeline, stages[0])
-            details.further = (Further(_WON if is_won else stages[0]),) if is_won or stages[0] == _LOST else ()
+            keys = (stages[0], _WON) if await self._is_won(pipeline, stages[0]) else stages[:1]
+            details.further = (Further(tuple(keys)),) if keys[-1] in (_WON, _LOST) else ()
         if stage in stages:
             before = stages[stages.index(stage) + 1 :][:1]
             was_won = bool(before) and await self._is_won(pipeline, before[0])
             is_won = await self._is_won(pipeline, stage)
-            details.further = (Further(WITHDRAWN),) if was_won and not is_won else ()
+            details.further = (Further((WITHDRAWN,)),) if was_won and not is_won else ()
 
     async def _is_won(self, pipeline: str | None, stage: str) -> bool:
         """A closed stage of probability 1."""

@@ -83,14 +83,14 @@ def _of_the_order(action: str, *, data: Members, previous: Members) -> tuple[Fur
     status = text(data.get("status"))
     before = text(previous.get("status"), status)
     if action == "delete":
-        return (Further(WITHDRAWN),) if before in (None, "won", "deleted") else ()
+        return (Further((WITHDRAWN,)),) if before in (None, "won", "deleted") else ()
     if action != "change" or before != "won":
         return ()
     if status != "won":
-        return (Further(WITHDRAWN),)
+        return (Further((WITHDRAWN,)),)
     now = {name: text(data.get(name)) for name in ("value", "currency")}
     is_revalued = any(text(previous.get(name), value) != value for name, value in now.items())
-    return (Further(RESTATED),) if is_revalued else ()
+    return (Further((RESTATED,)),) if is_revalued else ()
 
 
 def _closed_at_once(event: WebhookEvent, data: Members) -> list[WebhookEvent]:

@@ -46,6 +46,7 @@ _PAID: Final = ("paid", "partially_refunded", "refunded")
 """Financial states of an order that was paid in full."""
 _LOST: Final = ("lost", "accepted")
 """States of a chargeback whose money is gone; of an inquiry none went."""
+_DISPUTES: Final = ("disputes/create", "disputes/update")
 _HEADERS: Final = (b"x-shopify-topic", b"x-shopify-shop-domain", b"x-shopify-webhook-id", b"x-shopify-test")
 
 
@@ -93,9 +94,9 @@ def _of_the_order(event: WebhookEvent, body: Members, *, topic: str, shop: str) 
     event.thing = f"shopify:{shop}:order:{order}" if order else None
     event.refunds_follow = True
     if topic == "orders/cancelled":
-        event.further = (Further(WITHDRAWN),)
-    elif topic == "disputes/update" and body.get("type") == "chargeback" and body.get("status") in _LOST:
-        event.keys = ("disputes/lost",)
+        event.further = (Further((WITHDRAWN,)),)
+    elif topic in _DISPUTES and body.get("type") == "chargeback" and body.get("status") in _LOST:
+        event.further = (Further(("disputes/lost",)),)  # lost when it is told, or now
     elif topic == "orders/updated" and body.get("financial_status") in _PAID and not body.get("cancelled_at"):
         event.keys = (RESTATED,)
 
@@ -152,9 +153,13 @@ def _properties(body: Members, *, topic: str, number: str) -> Members:
 def _received(body: Members) -> str | None:
     """What the customer paid, before refunds: what the order is worth now, without what is still to be paid (or, below
     zero, to be given back), and what went back. So an edit and the refund that it leads to take the amount off once:
-    the refund does, whenever it comes."""
-    if any(text(one.get("currency")) not in (None, text(body.get("currency"))) for one in _given_back(body)):
-        return text(body.get("total_price"))
+    the refund does, whenever it comes. Of an order that is not paid in full, or whose open amount is
+    out of date, it is the total."""
+    total = text(body.get("total_price"))
+    if body.get("financial_status") not in _PAID or any(
+        text(one.get("currency")) not in (None, text(body.get("currency"))) for one in _given_back(body)
+    ):
+        return total
     try:
         worth, open_, back = (
             Decimal(text(body.get("current_total_price")) or ""),
@@ -162,8 +167,9 @@ def _received(body: Members) -> str | None:
             sum((Decimal(text(one.get("amount")) or "") for one in _given_back(body)), Decimal(0)),
         )
     except InvalidOperation:
-        return text(body.get("total_price"))
-    return str(worth - open_ + back)
+        return total
+    received = worth - open_ + back
+    return str(received) if received > 0 else total
 
 
 def _given_back(body: Members) -> list[Members]:

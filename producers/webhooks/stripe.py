@@ -6,6 +6,7 @@ that do not say who paid are not counted, because a session or an invoice of the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -53,6 +54,8 @@ _STAGES: Final[dict[str, str | None]] = {
 _DIGITS: Final = {"ISK": 2, "UGX": 2, "MGA": 0}
 """Where Stripe's minor units are not those of ISO 4217."""
 _USER_NAMES: Final = ("user_id", "userId", "funnelcast_user_id")
+_INVOICE: Final = re.compile(r"in_[A-Za-z0-9]{14,}")
+"""An id of Stripe's own; sellers write references of theirs (`in_store`) in the same place."""
 _COMMON: Final = ("manager", "product", "campaign", "channel", "pipeline")
 _DEVICE_NAMES: Final = ("anonymous_id", "anonymousId", "funnelcast_anonymous_id")
 _Reader = Callable[[WebhookEvent, Members, Members], None]
@@ -161,7 +164,7 @@ def _invoice_of(intent: Members) -> str | None:
     """The invoice that an intent pays, where the invoice's own events cannot name the intent: from API 2025-03-31 on
     (an intent has no member `invoice`) the two meet in the invoice's id."""
     reference = text(members(intent.get("payment_details")).get("order_reference")) or ""
-    return reference if reference.startswith("in_") and "invoice" not in intent else None
+    return reference if _INVOICE.fullmatch(reference) and "invoice" not in intent else None
 
 
 def _charge(event: WebhookEvent, thing: Members, previous: Members) -> None:

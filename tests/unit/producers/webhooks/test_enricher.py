@@ -252,6 +252,15 @@ async def test_a_hubspot_deal_that_is_created_as_closed(crm: FakeCrm) -> None:
         assert {(one["name"], one["properties"].get("reason")) for one in events} == said
 
 
+async def test_the_map_of_a_stage_counts_for_a_hubspot_deal_that_is_created_in_it(crm: FakeCrm) -> None:
+    [value] = [value for value in await Rig(crm).hooks("hubspot-deals") if b"contractsent" in value]
+    value = value.replace(b"deal.propertyChange", b"deal.creation").replace(b"propertyName", b"none")
+    crm.leads["901"] |= {"moves": [("12", NOW - 9_000)]}
+    for event, said in ((None, "hubspot_deal_creation_closedwon"), ("renewal", "renewal")):
+        events = await Rig(crm)("hubspot-deals", values=[value], stages={"12": event})
+        assert {one["name"] for one in events} == {"hubspot_deal_creation", said}
+
+
 async def test_a_deal_of_bitrix24_that_is_won_no_longer_or_changed_since(crm: FakeCrm) -> None:
     won = {"STAGE_ID": "C1:WON", "STAGE_SEMANTIC_ID": "S"}
     now = {"STAGE_ID": "C1:NEW", "STAGE_SEMANTIC_ID": "P"}

@@ -62,7 +62,7 @@ TEST = {
     "generic livemode": generic(livemode=False),
     "generic test": generic(test=True),
     "generic meta": generic(meta={"test_mode": True}),
-    "generic data": generic(data={"user_id": "u1", "value": 5, "currency": "EUR", "environment": "sandbox"}),
+    "generic data": generic(data={"user_id": "u1", "value": 5, "currency": "EUR", "is_sandbox": True}),
 }
 REAL = {
     "stripe": stripe(livemode=True),
@@ -71,6 +71,7 @@ REAL = {
     "shopify says nothing": shopify("orders/paid"),
     "generic": generic(test=False, livemode=True),
     "generic says nothing": generic(mode="payment", environment="live", sandbox=None, test=0),
+    "generic business fields": generic(data={"user_id": "u1", "mode": "test", "environment": "sandbox", "test": True}),
 }
 
 

@@ -26,6 +26,7 @@ lost:
   - {on: [deal_lost, order_cancelled]}
 """
 )
+INVOICE = "in_1MtHbELkdIwHu7ixl4OzzPMv"
 DAY = 86_400_000
 SHOPIFY = {"name": "shopify", "provider": "shopify", "secrets": ["shopify-secret"], "currency": "EUR"}
 STRIPE = load("stripe-session-completed")["webhook"]
@@ -234,6 +235,13 @@ async def test_a_shopify_order_that_is_edited_before_it_is_paid_is_worth_what_wa
     assert await money(shop.collector) == (1, 38_000, 0)
 
 
+async def test_a_paid_shopify_order_whose_open_amount_is_out_of_date_is_worth_its_total() -> None:
+    for open_, status in (("400.00", "paid"), ("150.00", "pending")):
+        shop = Shop()
+        await shop.tell("orders/paid", total_outstanding=open_, financial_status=status)
+        assert await money(shop.collector) == (1, 40_000, 0)
+
+
 async def test_a_shopify_order_that_is_deleted_is_withdrawn() -> None:
     shop = Shop()
     await shop.tell("orders/paid")
@@ -244,12 +252,18 @@ async def test_a_shopify_order_that_is_deleted_is_withdrawn() -> None:
 
 
 async def test_a_shopify_chargeback_takes_the_money_once_it_is_lost() -> None:
-    """Its deliveries have neither a time nor a version."""
-    for kind, expected in (("chargeback", (1, 40_000, 40_000)), ("inquiry", (1, 40_000, 0))):
+    """Its deliveries have neither a time nor a version. It may be lost when it is told for the first time."""
+    later: tuple[tuple[str, str], ...]
+    later = (("create", "needs_response"), ("update", "under_review"), *(("update", "lost"),) * 2)
+    at_once = (("create", "accepted"), ("update", "accepted"))
+    lost, kept = (1, 40_000, 40_000), (1, 40_000, 0)
+    cases = [("chargeback", later, lost), ("inquiry", later, kept), ("chargeback", at_once, lost)]
+    cases += [("chargeback", at_once[:1], lost), ("inquiry", at_once, kept)]
+    for kind, told, expected in cases:
         shop = Shop()
         await shop.tell("orders/paid")
         dispute = {"id": 5, "order_id": 1, "type": kind, "amount": "400.00", "currency": "EUR", "reason": "fraudulent"}
-        for topic, status in (("create", "needs_response"), ("update", "under_review"), *(("update", "lost"),) * 2):
+        for topic, status in told:
             body = orjson.dumps({**dispute, "status": status})
             headers = {"x-shopify-topic": f"disputes/{topic}", **sign_shopify(body, "shopify-secret")}
             await shop.collector.post("/v1/webhooks/shopify", body, headers)
@@ -260,14 +274,25 @@ async def test_an_invoice_and_its_payment_intent_are_one_order() -> None:
     """Before API 2025-03-31 the invoice names the intent; from then on only the intent names the invoice."""
     paid = {"currency": "eur", "customer": "cus_1"}
     intent = {"id": "pi_1", "object": "payment_intent", "amount_received": 1999, **paid}
-    intent |= {"payment_details": {"customer_reference": None, "order_reference": "in_1"}}
-    invoice = {"id": "in_1", "object": "invoice", "amount_paid": 1999, "amount_due": 1999, **paid}
-    for of_intent, of_invoice in (({"invoice": "in_1"}, {"payment_intent": "pi_1"}), ({}, {})):
+    intent |= {"payment_details": {"customer_reference": None, "order_reference": INVOICE}}
+    invoice = {"id": INVOICE, "object": "invoice", "amount_paid": 1999, "amount_due": 1999, **paid}
+    for of_intent, of_invoice in (({"invoice": INVOICE}, {"payment_intent": "pi_1"}), ({}, {})):
         collector = HookedCollector(hooks_of({**STRIPE, "anonymous_payments": True}))
         for kind, thing in (("payment_intent.succeeded", intent | of_intent), ("invoice.paid", invoice | of_invoice)):
             event = {"id": f"evt_{kind}", "type": kind, "created": NOW // 1000 - 9, "data": {"object": thing}}
             await collector.stripe(event)
         assert await money(collector) == (1, 1_999, 0)
+
+
+async def test_a_seller_s_own_reference_is_no_invoice() -> None:
+    """`order_reference` holds any text of the seller's, the same one on many intents."""
+    collector = HookedCollector(hooks_of({**STRIPE, "anonymous_payments": True}))
+    for number in range(2):
+        intent = {"id": f"pi_{number}", "object": "payment_intent", "amount_received": 1999, "currency": "eur"}
+        intent |= {"customer": "cus_1", "payment_details": {"order_reference": "in_store"}}
+        event = {"id": f"evt_{number}", "type": "payment_intent.succeeded", "created": NOW // 1000 - 9 + number}
+        await collector.stripe({**event, "data": {"object": intent}})
+    assert await money(collector) == (2, 3_998, 0)
 
 
 async def test_an_invoice_that_is_paid_in_cash_is_paid_and_a_trial_is_not() -> None:
