@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from typing import Final
 
-from schemas.errors import UsageError
+from funnelcast.links import Links
 from schemas.funnel.model import Funnel
 
 _BUSINESS: Final = "funnel_business"
@@ -27,26 +27,13 @@ _CAN_FIRE: Final[dict[str, Callable[[Funnel], bool]]] = {
 """Whether a definition has what the rule is about; the other rules are about every funnel."""
 _EXPRESSION: Final = re.compile(r"^ {8}expr: .*?(?=^ {8}\w+:)", re.MULTILINE | re.DOTALL)
 _METRIC: Final = re.compile(r"\b(funnel(?:_\w+)?:[\w:]+|funnel_\w+)(\{?)")
-_ADDRESS: Final = re.compile(r"https?://[^\s\"'#{}]+")
 
 
-def alert_rules(
-    funnels: Sequence[Funnel] = (), *, grafana: str = "", runbook: str = "", has_targets: bool = True
-) -> str:
-    """The rule file. Without funnels its rules are about all that are counted. Raises UsageError."""
+def alert_rules(funnels: Sequence[Funnel] = (), *, links: Links = Links(), has_targets: bool = True) -> str:  # noqa: B008
+    """The rule file. Without funnels its rules are about all that are counted."""
     shipped = files("funnelcast").joinpath("data/alerts.yaml").read_text(encoding="utf-8")
     text = "\n\n".join(_kept(shipped.rstrip("\n").split("\n\n"), funnels, has_targets=has_targets)) + "\n"
-    if grafana:
-        text = text.replace("dashboard_url: /d/", f"dashboard_url: {_address(grafana)}/d/")
-    if runbook:
-        text = text.replace("runbook_url: docs/runbook.md#", f"runbook_url: {_address(runbook)}#")
-    return text
-
-
-def _address(text: str) -> str:
-    if not _ADDRESS.fullmatch(text):
-        raise UsageError(f"{text!r} is no address that a mail can link to; write e.g. https://grafana.example")
-    return text.rstrip("/")
+    return links.in_text(text)
 
 
 def _kept(paragraphs: Sequence[str], funnels: Sequence[Funnel], *, has_targets: bool) -> Iterator[str]:

@@ -11,7 +11,7 @@ import typer
 from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.options import FunnelsOption, JsonFlag, with_settings
 from funnelcast.say import emit, say
-from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings, ThresholdSettings
+from funnelcast.settings.sections import FunnelSettings, LinkSettings, RedisSettings, SpaceSettings, ThresholdSettings
 from funnelcast.signals import run_until_told
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExplainSettings(ThresholdSettings, FunnelSettings, SpaceSettings, RedisSettings):
+class ExplainSettings(LinkSettings, ThresholdSettings, FunnelSettings, SpaceSettings, RedisSettings):
     """Which space, and which funnels."""
 
 
@@ -64,6 +64,7 @@ async def _stories(settings: ExplainSettings, names: Sequence[str]) -> list[Stor
     client = connect(redis)
     try:
         reader = RedisCounterReader(client, settings.space)
-        return await stories_now(reader, funnels, clock_ms=wall_clock_ms, threshold=settings.threshold)
+        stories = await stories_now(reader, funnels, clock_ms=wall_clock_ms, threshold=settings.threshold)
+        return [settings.links.in_story(story) for story in stories]
     finally:
         await close(client)

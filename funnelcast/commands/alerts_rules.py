@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
-from funnelcast.commands.options import FunnelsOption
+from funnelcast.commands.options import FunnelsOption, with_settings
 from funnelcast.say import emit, say
+from funnelcast.settings.sections import LinkSettings
 
 
+@with_settings(LinkSettings)
 def rules(
+    settings: LinkSettings,
     *,
     funnel: FunnelsOption = None,
     targets: Annotated[bool, typer.Option("--targets", help="There is a file of targets: warn of them, too.")] = False,
-    grafana_url: Annotated[str, typer.Option(metavar="URL", help="Address of Grafana, for links in mails.")] = "",
-    runbook_url: Annotated[str, typer.Option(metavar="URL", help="Where docs/runbook.md can be read.")] = "",
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.")] = None,
 ) -> None:
     """Write the alert rules of Prometheus, with links that work in mails and chats.
@@ -29,7 +30,7 @@ def rules(
     from schemas.funnel.load import load_funnels
 
     funnels = load_funnels(funnel) if funnel else ()
-    text = alert_rules(funnels, grafana=grafana_url, runbook=runbook_url, has_targets=targets)
+    text = alert_rules(funnels, links=settings.links, has_targets=targets)
     if output is None:
         emit(text.rstrip("\n"))
         return

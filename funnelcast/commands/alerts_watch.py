@@ -13,12 +13,20 @@ import typer
 from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.digest import deliverer_of
 from funnelcast.commands.options import FunnelsOption, with_settings
-from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings, StateSettings, ThresholdSettings
+from funnelcast.settings.sections import (
+    FunnelSettings,
+    LinkSettings,
+    RedisSettings,
+    SpaceSettings,
+    StateSettings,
+    ThresholdSettings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence, Set
 
     from funnelcast.judging import Judge
+    from funnelcast.links import Links
     from funnelcast.notify.delivery import Deliverer
     from funnelcast.notify.destinations import Destinations
     from funnelcast.notify.watch import Notice, Watch
@@ -28,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WatchSettings(ThresholdSettings, StateSettings, FunnelSettings, SpaceSettings, RedisSettings):
+class WatchSettings(LinkSettings, ThresholdSettings, StateSettings, FunnelSettings, SpaceSettings, RedisSettings):
     """Which space, which funnels, and where what could not be sent is kept."""
 
 
@@ -82,7 +90,7 @@ async def _run(settings: WatchSettings, destinations: Destinations, *, judging: 
     reader = RedisCounterReader(client, settings.space)
     followed = FollowedFunnels(judging.funnels)
     judge = Judge(reader, followed, clock_ms=wall_clock_ms, threshold=settings.threshold)
-    teller = _Teller(reader, destinations, deliverer_of(settings.state_dir), judging.names, followed)
+    teller = _Teller(reader, destinations, deliverer_of(settings.state_dir), judging.names, followed, settings.links)
     watching = asyncio.create_task(_watch(judge, Watch(destinations), teller=teller, every=every))
     try:
         async with followed.following(reader):
@@ -106,7 +114,7 @@ async def _watch(judge: Judge, watch: Watch, *, teller: _Teller, every: float) -
     log.info("watching", funnels=sorted(teller.names) or "all", every_seconds=every)
     while True:
         try:
-            stories = [story for story in await judge.stories() if teller.is_asked(story)]
+            stories = [teller.links.in_story(story) for story in await judge.stories() if teller.is_asked(story)]
         except StoreError as error:
             log.warning("store_down", error=str(error))
         else:
@@ -124,6 +132,7 @@ class _Teller:
     """Of the funnels that somebody asked for; empty: all."""
     funnels: Sequence[Funnel]
     """In the versions that are counted; others than those asked for may be among them."""
+    links: Links
 
     def is_asked(self, story: Story) -> bool:
         return not self.names or story["funnel"] in self.names

@@ -13,7 +13,14 @@ import typer
 from funnelcast.clock import wall_clock_ms
 from funnelcast.commands.options import FunnelsOption, JsonFlag, with_settings
 from funnelcast.say import emit, say
-from funnelcast.settings.sections import FunnelSettings, RedisSettings, SpaceSettings, StateSettings, ThresholdSettings
+from funnelcast.settings.sections import (
+    FunnelSettings,
+    LinkSettings,
+    RedisSettings,
+    SpaceSettings,
+    StateSettings,
+    ThresholdSettings,
+)
 from funnelcast.signals import run_until_told
 from schemas.errors import TryAgainError
 
@@ -27,7 +34,7 @@ app = typer.Typer(add_completion=False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DigestSettings(ThresholdSettings, StateSettings, FunnelSettings, SpaceSettings, RedisSettings):
+class DigestSettings(LinkSettings, ThresholdSettings, StateSettings, FunnelSettings, SpaceSettings, RedisSettings):
     """Which space, which funnels, and where what could not be sent is kept."""
 
 
@@ -95,7 +102,8 @@ async def _messages(settings: DigestSettings, names: Sequence[str], *, period: s
     client = connect(redis)
     try:
         reader = RedisCounterReader(client, settings.space)
-        stories = await stories_now(reader, funnels, clock_ms=wall_clock_ms, threshold=settings.threshold)
+        now = await stories_now(reader, funnels, clock_ms=wall_clock_ms, threshold=settings.threshold)
+        stories = [settings.links.in_story(story) for story in now]
         return [
             await digest_of(reader, funnel, period=period, stories=stories, page=page, now_ms=wall_clock_ms())  # type: ignore[arg-type]
             for funnel in funnels

@@ -66,7 +66,7 @@ async def digest_of(
 
 async def alert_of(reader: CounterReader, funnel: Funnel, *, story: Story, page: str, now_ms: int) -> Message:
     """One alert, with the days of its stage and of the next, if the store says them now: an alert does not wait."""
-    text = story["text"].replace("Look: /d/", f"Look: {page.rstrip('/')}/d/")
+    text = story["text"] + (f"\nPage: {page.rstrip('/')}/?funnel={story['funnel']}" if page else "")
     names = [stage.name for stage in funnel.stages]
     index = names.index(story["stage"]) if story["stage"] in names else 0
     is_money = story["name"] == "FunnelRevenueDrop"

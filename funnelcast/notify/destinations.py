@@ -95,7 +95,7 @@ class Destinations(BaseModel):
     quiet: str | None = None
     """`22:00-08:00`: then only what is critical is sent; the rest when it is over."""
     page: str = ""
-    """What the links of a text begin with, e.g. https://funnels.example."""
+    """Address of the live page, which messages link to, e.g. https://funnels.example."""
     destinations: Annotated[tuple[Destination, ...], Field(min_length=1)]
 
     @field_validator("timezone")

@@ -17,6 +17,7 @@ from funnelcast.settings.sections import (
     HealthSettings,
     IngestSettings,
     KafkaSettings,
+    LinkSettings,
     ListenSettings,
     ProducerSettings,
     RedisSettings,
@@ -275,5 +276,5 @@ PROCESSES: Final[tuple[type[Settings], ...]] = (
     TopicsSettings,
 )
 """Those with a table of their own in the file."""
-ALL: Final[tuple[type[Settings], ...]] = (*PROCESSES, ClientSettings)
+ALL: Final[tuple[type[Settings], ...]] = (*PROCESSES, ClientSettings, LinkSettings)
 """Together they have every setting there is."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
+from funnelcast.links import Links, check_address
 from funnelcast.settings.setting import setting
 from producers.ingest.limits import Limits
 from schemas.kafka import KafkaServers
@@ -144,6 +145,22 @@ class ThresholdSettings(Settings):
     threshold: float = setting(
         THRESHOLD_NATS, "Evidence at which an alert begins; `alerts tune` proposes it.", unit="nats", least=2.0
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkSettings(Settings):
+    """Rules, terminal and mails link to the same places."""
+
+    title = "Installation"
+    grafana_url: str = setting("", "Address of Grafana, for links in alerts.", unit="url", check=check_address)
+    runbook_url: str = setting(
+        "", "Where docs/runbook.md can be read, for links in alerts.", unit="url", check=check_address
+    )
+
+    @property
+    def links(self) -> Links:
+        """What alerts link to."""
+        return Links(self.grafana_url, self.runbook_url)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,9 @@ import typer.main
 import yaml
 from kubernetes_validate.utils import validate
 
+from funnelcast.alert_rules import alert_rules
 from funnelcast.cli import COMMANDS
+from funnelcast.links import Links
 from tests.kubernetes.helm import CHART, EVERYTHING, ROOT, HelmError, helm
 
 pytestmark = pytest.mark.kubernetes
@@ -68,6 +70,15 @@ def test_the_rules_are_those_that_are_shipped(everything: list[Manifest]) -> Non
     groups = [group for one in everything if one["kind"] == "PrometheusRule" for group in one["spec"]["groups"]]
     files = sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))
     assert groups == [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
+
+
+def test_alerts_link_to_the_addresses_that_are_set() -> None:
+    links = Links("https://grafana.example/", "https://docs.example/runbook.html")
+    addresses = f"settings.GRAFANA_URL={links.grafana},settings.RUNBOOK_URL={links.runbook}"
+    manifests = rendered(*FEWEST, "--set", "prometheusRule.enabled=true", "--set", addresses)
+    groups = [group for one in manifests if one["kind"] == "PrometheusRule" for group in one["spec"]["groups"]]
+    linked = yaml.safe_load(alert_rules(links=links))["groups"]
+    assert [group for group in groups if group in linked] == linked
 
 
 def test_pods_are_hardened(everything: list[Manifest]) -> None:

