@@ -32,9 +32,11 @@ _DEPTH: Final = 4
 _FEWEST_ROWS: Final = 4
 _FEWEST_COLUMNS: Final = 2
 _DIGIT: Final = re.compile(r"\d")
+_WORD: Final = re.compile(r"(?=.*[^\W\d_])[^\d@]+", re.DOTALL)
 _PAIR: Final = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.]\d{4}.*")
 _MONEY: Final = re.compile(r"[-(+]?\s?[$€£₽]?\s?[-+]?\d[\d.,'’\s]*[.,]\d\d\s?[$€£₽]?[)-]?")
 _EPOCH: Final = re.compile(r"1\d{9}(?:\d{3}){0,2}")
+_TELLING: Final = ("id", "order", "deal", "person", "phone", "amount")
 _ADDRESS: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _TIME_FORMS: Final = (TimeFormat(), TimeFormat(order="dmy"), TimeFormat(order="mdy"))
 _WORDS: Final = {
@@ -67,6 +69,11 @@ class Column:
 
     def says(self, what: str) -> bool:
         return re.search(_WORDS[what], self.name.strip().casefold()) is not None
+
+    @property
+    def may_hold_epochs(self) -> bool:
+        """By its heading; where that says nothing, because all cells look so. Ids may have as many digits."""
+        return self.says("time") or (not any(map(self.says, _TELLING)) and all(map(_EPOCH.fullmatch, self.cells)))
 
     @property
     def is_money(self) -> bool:
@@ -138,7 +145,9 @@ def _with_heading(table: TableFile, path: Path) -> TableFile:
         return table
     if _is_row(texts[place:]):
         width = max(number for cells in texts for number, cell in enumerate(cells, 1) if cell)
-        return _laid_out(table, heading=0, columns=tuple(f"column_{number}" for number in range(1, width + 1)))
+        titles = sum(1 for _ in itertools.takewhile(lambda count: count < _FEWEST_COLUMNS, filled))
+        names = tuple(f"column_{number}" for number in range(1, width + 1))
+        return _laid_out(table, heading=rows[titles - 1].line if titles else 0, columns=names)
     if _is_second_heading(texts[place + 1 :]):
         heading = tuple(texts[place][: max(number for number, cell in enumerate(texts[place], 1) if cell)])
         return _laid_out(table, heading=rows[place + 1].line, columns=heading)
@@ -146,13 +155,13 @@ def _with_heading(table: TableFile, path: Path) -> TableFile:
 
 
 def _is_row(rows: list[list[str]]) -> bool:
-    """Whether the first row has a time or an e-mail where all others have one: then it is no heading."""
+    """Whether the first row has a time or an e-mail where all others have one, and no word above numbers: then it is no
+    heading."""
     columns = [[cell for cell in cells if cell] for cells in zip(*rows[1:], strict=True)]
-    return any(
-        cells and all(map(looks, (first, *cells)))
-        for first, cells in zip(rows[0], columns, strict=False)
-        for looks in (_is_time, _is_address)
-    )
+    pairs = [(first, cells) for first, cells in zip(rows[0], columns, strict=False) if cells]
+    if any(_WORD.fullmatch(first) and all(map(_DIGIT.search, cells)) for first, cells in pairs):
+        return False
+    return any(all(map(looks, (first, *cells))) for first, cells in pairs for looks in (_is_time, _is_address))
 
 
 def _is_time(cell: str) -> bool:
@@ -258,9 +267,7 @@ def _kind_of(column: Column, marks: Marks) -> tuple[str, str]:
         return "time", ""
     if all(any(_reads(cell, form) for form in _TIME_FORMS[1:]) for cell in cells):
         return "time", _order_of(cells)
-    if (column.says("time") or all(map(_EPOCH.fullmatch, cells))) and all(
-        re.fullmatch(r"\d{5}(\.\d+)?|\d{10}|\d{13}|\d{16}", cell) for cell in cells
-    ):
+    if column.may_hold_epochs and all(re.fullmatch(r"\d{5}(\.\d+)?|\d{10}|\d{13}|\d{16}", cell) for cell in cells):
         unit = {10: "s", 13: "ms", 16: "us"}.get(len(cells[0]), "excel")
         return "time", f"{{unit: {unit}}}"
     if column.is_money and all(_is_number(cell, marks) for cell in cells):

@@ -73,7 +73,7 @@ def _input(path: Path, looked: Looked) -> list[str]:
     if table.heading != 1:
         lines.append(f"    heading: {table.heading or 'false   # the first line looks like a row'}")
     if table.columns:
-        why = "the heading has two lines" if table.heading else "call them what they are"
+        why = "call them what they are" if "column_1" in table.columns else "the heading has two lines"
         lines.append(f"    columns: [{', '.join(map(_in_list, table.columns))}]   # {why}")
     if table.rows is not None:
         lines.append(f"    rows: {_quoted(table.rows)}")

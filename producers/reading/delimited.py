@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -143,16 +143,17 @@ def _explained(error: str, lines: int) -> str:
 
 
 def _delimiter_of(clear: ClearFile, layout: Layout) -> str:
-    """The one by which most rows have so many cells or more, and more than one: a row may have cells too many. Lines
-    above a heading may have none."""
-    best, most = ",", (0, 0)
+    """The one by which most rows have so many cells or more, and more than one: a row may have cells too many. Of two
+    such, the one by which more have just so many. Lines above a heading may have none."""
+    best, most = ",", (0, 0, 0)
     lines = [line for line, _ in zip(_lines(clear), range(_LOOKED_AT + layout.heading), strict=False)]
     if layout.heading > 1:
         lines = lines[layout.heading - 1 :]
     for delimiter in _CANDIDATES:
         records = (record for record in _records(iter(lines), delimiter) if not record.fault)
-        widths = sorted((len(record.cells) for record in records), reverse=True)
-        fits = max(((rows, width) for rows, width in enumerate(widths, 1) if width > 1), default=(0, 0))
+        widths = Counter(len(record.cells) for record in records)
+        scores = ((sum(n for has, n in widths.items() if has >= width), widths[width], width) for width in widths)
+        fits = max((score for score in scores if score[-1] > 1), default=(0, 0, 0))
         if fits > most:
             best, most = delimiter, fits
     return best

@@ -166,6 +166,20 @@ class TestFiles:
         bare = PAYMENT.replace("f.csv", "f.csv, heading: false, columns: [id, date, user, amount]")
         assert imported(bare, tmp_path).brief() == [("payment", "1", "5")]
 
+    def test_the_delimiter_is_the_one_by_which_rows_are_as_wide_as_each_other(self, tmp_path: Path) -> None:
+        """Commas within names or amounts are none; a row with cells too many is refused alone."""
+        rules = "inputs: [{file: f.csv}]\nevents: [{name: call, at: date, user_id: NAME}]"
+        for text, refused in (
+            ("user, Nr;date\nMueller, Hans, 1;2025-01-01\n", []),
+            ("user;date;amount\nu;2025-01-01;5,5\nu;2025-01-02;5,5\nu;2025-01-03;5,5;x\n", [4]),
+            ("user,date,amount\nu|a,2025-01-01,5\nu|b,2025-01-02,5\nu|c,2025-01-03,5,x\n", [4]),
+        ):
+            write(tmp_path, text)
+            name = "'user, Nr'" if "Nr" in text else "user"
+            result = imported(rules.replace("NAME", name), tmp_path)
+            assert [line for line, _ in result.said] == refused
+            assert len(result.events) == text.count("\n") - 1 - len(refused)
+
     def test_another_encoding_is_found_and_said(self, tmp_path: Path) -> None:
         write(tmp_path, "id,date,user,amount\n1,2025-01-01,Иванов Пётр,5\n", encoding="cp1251")
         result = imported(PAYMENT, tmp_path)

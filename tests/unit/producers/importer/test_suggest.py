@@ -87,6 +87,40 @@ def test_a_table_without_a_heading_loses_no_row(tmp_path: Path) -> None:
     assert "heading" not in suggested(tmp_path / "h.csv")
 
 
+def test_a_title_above_rows_without_a_heading_is_no_row_and_a_sparse_first_row_is_one(tmp_path: Path) -> None:
+    bought = "u1,2025-01-03 10:00,19.99,a\nu2,2025-01-04 11:00,5.00,b\n"
+    for above, users in (
+        ("Report of January\n\n", []),
+        ("Shop\nReport of January\n", []),
+        ("u0,2025-01-02,,\n", ["u0"]),
+    ):
+        (tmp_path / "f.csv").write_text(above + bought)
+        text = suggested(tmp_path / "f.csv")
+        assert "call them what they are" in text
+        result = imported(answered(text, "payment", "column_1", "EUR"), tmp_path)
+        assert result.refused == []
+        assert [each["user_id"] for each in result.events] == [*users, "u1", "u2"]
+
+
+def test_words_above_numbers_are_a_heading_though_a_day_stands_above_days(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("Product,2023-01-01,Units\nA,2023-01-05,5\nB,2023-01-07,7\n")
+    assert "column_1" not in suggested(tmp_path / "f.csv")
+    (tmp_path / "g.csv").write_text("ann@a.de,2023-01-01,5\nbob2@a.de,2023-01-05,6\n")
+    assert "column_1" in suggested(tmp_path / "g.csv")
+
+
+def test_ids_with_as_many_digits_as_a_time_are_ids(tmp_path: Path) -> None:
+    for digits in (10, 13, 16):
+        orders = (
+            f"{122 * 10 ** (digits - 3) + n},{171 * 10 ** (digits - 3) + n},2025-01-0{n},5.00\n" for n in (1, 2, 3)
+        )
+        (tmp_path / "f.csv").write_text("order_id,customer_id,date,total\n" + "".join(orders))
+        result = imported(answered(suggested(tmp_path / "f.csv"), "payment", "EUR"), tmp_path)
+        assert [(each["user_id"], each["properties"]["order_id"]) for each in result.events] == [
+            (f"{171 * 10 ** (digits - 3) + n}", f"{122 * 10 ** (digits - 3) + n}") for n in (1, 2, 3)
+        ]
+
+
 def test_the_list_of_a_document_and_members_of_objects_are_found(tmp_path: Path) -> None:
     orders = [{"id": n, "who": {"id": f"u{n}"}, "at": f"2025-01-0{n}", "total": 1.5, "x": float("nan")} for n in (1, 2)]
     (tmp_path / "f.json").write_text(json.dumps({"ok": True, "data": {"tags": [{"a": 1}], "orders": orders}}, indent=1))
