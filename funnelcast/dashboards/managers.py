@@ -28,6 +28,13 @@ def _within(edge: str) -> str:
     return share(newest(f'{_DURATION}_bucket{{{WINDOW}, le="{edge}"}}', "stage", "to"), _ALL)
 
 
+def _agreed(part: str) -> str:
+    return newest(f"funnel_sla_{part}{{{FUNNEL}}}", "stage")
+
+
+_KEPT, _BREACHED = _agreed("kept"), _agreed("breached")
+
+
 def _of_resolved(part: str) -> str:
     return f"{share(by_value(part, 'stage'), by_value('resolved', 'stage'))} and {INNER}"
 
@@ -46,6 +53,11 @@ _SPEED = Row(
               unit="s", is_logarithmic=True),
         Bars("Stalled now", "Open entries that have not moved for as long as the funnel allows.", Place(12, 6, 12, 9),
              (in_order(newest(f"funnel_stage_stalled{{{FUNNEL}}}", "stage")),)),
+        Table("Agreed times", "Of the newest day that can tell, per stage with `stalled_after`: who went on in "
+              "that time, and who did so later or has not.", Place(0, 15, 24, 7),
+              (Query(by_step(_agreed("seconds")), "agreed, seconds"), Query(by_step(_KEPT), "kept"),
+               Query(by_step(_BREACHED), "breached"),
+               Query(by_step(share(_KEPT, f"({_KEPT} + {_BREACHED})")), "share"))),
     ),
 )  # fmt: skip
 
