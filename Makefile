@@ -75,7 +75,7 @@ AT_ONCE ?= $(shell expr $(CORES) + 2)
 TESTS := tests/e2e tests/integration tests/property tests/unit
 
 test: setup
-	@echo "make test: 5 to 7 minutes on two quiet cores, less on more"
+	@echo "make test: about 5 minutes on two quiet cores, less on more"
 	@start=$$(date +%s); \
 	$(BIN)/python -m pytest -n $(AT_ONCE) --dist loadfile --no-loadscope-reorder $(TESTS) $(PYTEST_ARGS) && \
 	taken=$$(( $$(date +%s) - start )) && echo "make test: passed in $$(( taken / 60 )) min $$(( taken % 60 )) s"
