@@ -22,6 +22,8 @@ def written(setting: Setting, number: int) -> str:
         return [str(word) for word in get_args(kind) if word != setting.default][number % 2]
     if setting.facts.unit == "network,...":
         return f"10.0.{number}.0/24,192.0.2.{number}"
+    if setting.facts.unit == "url":
+        return f"https://word{number}.example"
     return f"first{number},second{number}" if get_origin(kind) is tuple else f"word{number}"
 
 
