@@ -47,17 +47,9 @@ class Decomposition(TypedDict):
     """The first three of them that contributed anything."""
 
 
-class ComparisonDocument(TypedDict):
-    """The answer to a comparison."""
+class ComparedTables(TypedDict):
+    """The part of the document that is of one cell."""
 
-    funnel: str
-    version: int
-    watermark_ms: int | None
-    currency: str
-    dim: str
-    """The cell that is compared: empty for the whole."""
-    before: SpanDates
-    after: SpanDates
     entries: dict[str, ComparedNumber]
     """By stage."""
     period_conversion: dict[str, Compared]
@@ -71,6 +63,19 @@ class ComparisonDocument(TypedDict):
     orders: ComparedNumber
     revenue: ComparedNumber
     """Minor units."""
+
+
+class ComparisonDocument(ComparedTables):
+    """The answer to a comparison."""
+
+    funnel: str
+    version: int
+    watermark_ms: int | None
+    currency: str
+    dim: str
+    """The cell that is compared: empty for the whole."""
+    before: SpanDates
+    after: SpanDates
     decompositions: list[Decomposition]
 
 
@@ -80,19 +85,6 @@ class Sides:
 
     before: Mapping[str, NamedCell]
     after: Mapping[str, NamedCell]
-
-
-class ComparedTables(TypedDict):
-    """The part of the document that is of one cell."""
-
-    entries: dict[str, ComparedNumber]
-    period_conversion: dict[str, Compared]
-    step_conversion: dict[str, Compared]
-    cohort_conversion: dict[str, Compared]
-    overall: Compared
-    legs: Legs | None
-    orders: ComparedNumber
-    revenue: ComparedNumber
 
 
 def compare_cells(funnel: Funnel, *, before: NamedCell, after: NamedCell, dim: str = "") -> ComparedTables:
