@@ -18,9 +18,10 @@ from schemas.funnel.model import Funnel
 from schemas.kafka import Kafka
 from streams.archive.files import ArchiveFolder
 from streams.archive.reader import ArchiveReader
+from streams.core.engine import RECORDS_PER_CHUNK
 from streams.defaults import MAX_PERSON_EVENTS
 from streams.evidence.watched import Watched
-from streams.recount.counting import IN_MEMORY, Partitions, count_up_to, slack_of
+from streams.recount.counting import Partitions, count_up_to, slack_of
 from streams.recount.counting import Progress as Counted
 from streams.recount.history import History
 from streams.store.memory import MemoryCounterReader, MemoryPartitionStore, MemorySpace
@@ -53,7 +54,7 @@ class _Log:
             total=self.total,
             watermark_delay_ms=self.watermark_delay_ms,
             max_person_events=MAX_PERSON_EVENTS,
-            chunk_persons=IN_MEMORY,
+            chunk_persons=RECORDS_PER_CHUNK,
         )
         await part.start()
         slack_ms = min(slack_of(funnel, self.watermark_delay_ms), LONGEST_CHUNK_MS)

@@ -23,8 +23,6 @@ from streams.worker.partition import LogRecord, PartitionProcessor
 
 MAX_PERSONS = 1_000_000
 NEVER = 1 << 62
-IN_MEMORY = 50_000
-"""Persons of one write that no server waits for: what changes twice is written once, so an event costs 6 % less."""
 BUDGET = 50_000
 """Records after which a step comes back, so that progress is seen."""
 

@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from streams.recount.counting import IN_MEMORY, Partitions
+from streams.core.engine import RECORDS_PER_CHUNK
+from streams.recount.counting import Partitions
 from streams.recount.history import History
 from streams.recount.job import RecountJob
 from streams.recount.processes import PartProcess
@@ -40,7 +41,7 @@ class MemoryPart(Partitions):
             total=total,
             watermark_delay_ms=job.watermark_delay_ms,
             max_person_events=job.max_person_events,
-            chunk_persons=IN_MEMORY,
+            chunk_persons=RECORDS_PER_CHUNK,  # no server waits for the write, and what changes twice is written once
         )
 
     async def pour(self) -> int:
