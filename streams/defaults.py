@@ -27,3 +27,5 @@ EVIDENCE_SECONDS: Final = 60.0
 THRESHOLD_NATS: Final = 6.0
 """Evidence at which an alert begins. Of a series of the whole, judged by minutes, about one false alarm in four years;
 of one value, judged by hours, hardly ever. `alerts tune` says what suits a funnel."""
+LEAST_NATS: Final = 2.0
+"""The lowest threshold: the cause of what has less evidence is not asked for."""

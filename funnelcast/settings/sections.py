@@ -16,7 +16,7 @@ from funnelcast.settings.setting import setting
 from producers.ingest.limits import Limits
 from schemas.kafka import KafkaServers
 from schemas.topics import DEFAULT_SPACE, Topics
-from streams.defaults import THRESHOLD_NATS, WATERMARK_DELAY_MS
+from streams.defaults import LEAST_NATS, THRESHOLD_NATS, WATERMARK_DELAY_MS
 
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -143,7 +143,7 @@ class ThresholdSettings(Settings):
 
     title = "Installation"
     threshold: float = setting(
-        THRESHOLD_NATS, "Evidence at which an alert begins; `alerts tune` proposes it.", unit="nats", least=2.0
+        THRESHOLD_NATS, "Evidence at which an alert begins; `alerts tune` proposes it.", unit="nats", least=LEAST_NATS
     )
 
 

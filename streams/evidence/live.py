@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from schemas.funnel.model import Funnel
 from schemas.times import HOUR_MS, MINUTE_MS
-from streams.defaults import THRESHOLD_NATS
+from streams.defaults import LEAST_NATS, THRESHOLD_NATS
 from streams.evidence.causes import Causes
 from streams.evidence.detector import HOURS_OF_DAY, MINUTES_OF_DAY, Evidence, Kind, Normal, Series, at
 from streams.evidence.findings import Finding, finding_of
@@ -19,7 +19,6 @@ from streams.report.questions.sla import SlaAnswer
 from streams.report.questions.targets import TargetAnswer
 
 Direction: TypeAlias = Literal["down", "up"]
-_WORTH_A_CAUSE = 2.0
 _NOTHING = Evidence(nats=0.0, window_minutes=0, numerator=0.0, denominator=0.0, expected=0.0)
 
 
@@ -81,7 +80,7 @@ def _of(series: Series, normals: Normals, *, causes: Causes, watermark_ms: int) 
             key=lambda each: each.nats,
         )
         cause, finding = "", None
-        if direction == "down" and evidence.nats >= _WORTH_A_CAUSE:
+        if direction == "down" and evidence.nats >= LEAST_NATS:
             cause = causes.cause(series, watermark_ms + normals.watched.delay_ms, evidence=evidence)
             if not series.place.dimset:
                 finding = finding_of(series, normals, evidence=evidence, watermark_ms=watermark_ms)

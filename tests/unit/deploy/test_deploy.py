@@ -15,6 +15,7 @@ from funnelcast.cli import COMMANDS
 from funnelcast.settings.catalogue import all_settings
 from funnelcast.settings.load import load_settings
 from funnelcast.settings.processes import WorkerSettings
+from streams.defaults import THRESHOLD_NATS
 from streams.exporter import catalogue
 from tests.support.deployed import ROOT, alert_names, exported_names, metric_names, recorded_names, rules
 from tests.support.rows import rows
@@ -52,6 +53,11 @@ def test_alert_says_what_how_bad_and_where_to_read_on(rule: dict[str, Any]) -> N
     assert not re.search(r"\$value", notes["summary"])  # a text that changes opens a new notification each time
     assert notes["description"].strip().endswith(".")
     assert notes["runbook_url"] == f"docs/runbook.md#{rule['alert'].lower()}"
+
+
+def test_an_exporter_that_says_no_threshold_has_the_default_one() -> None:
+    (recorded,) = (rule["expr"] for rule in rules() if rule.get("record") == "funnel:evidence_threshold:nats")
+    assert recorded.strip().endswith(f"+ {THRESHOLD_NATS:g}")
 
 
 def test_the_runbook_has_a_heading_for_every_alert_and_no_other() -> None:
